@@ -1,0 +1,145 @@
+"""Facts about certificates, from their bytes alone: no clock, no network, no file.
+
+Chain rules are those that every TLS client applies first: each certificate signed by the next, issuer and subject
+names chained, issuers allowed to sign (RFC 5280 §6.1, §4.2.1.9). Roots are not needed: a server does not send them.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+_PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\s.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A leaf and the chain that goes with it, leaf's issuer first, as handed from issuer to agent."""
+
+    leaf: x509.Certificate
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def leaf_pem(self) -> bytes:
+        return pem(self.leaf)
+
+    @property
+    def chain_pem(self) -> bytes:
+        return b"".join(map(pem, self.chain))
+
+
+def parse_bundle(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle:
+    """The bundle in two PEM texts; a full chain may be given as *leaf_pem* alone. ValueError with a sentence."""
+    leaves = load_certificates(leaf_pem)
+    if not leaves:
+        raise ValueError("there is no certificate in it")
+    if chain_pem and len(leaves) > 1:
+        raise ValueError(f"one leaf was expected and {len(leaves)} certificates were found")
+    return Bundle(leaves[0], (*leaves[1:], *load_certificates(chain_pem)))
+
+
+def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
+    """Every certificate of a PEM text, in order; ValueError if one cannot be parsed."""
+    try:
+        return [x509.load_pem_x509_certificate(block) for block in _PEM_BLOCK.findall(pem_text)]
+    except ValueError as error:
+        raise ValueError("a certificate in it cannot be parsed") from error
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of the DER form, lower-case hex: the identity of a certificate."""
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+
+
+def spki_sha256(key: CertificatePublicKeyTypes) -> str:
+    """SHA-256 of the DER SubjectPublicKeyInfo, lower-case hex: the identity of a key of any type."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def dns_names(certificate: x509.Certificate) -> frozenset[str]:
+    """The dNSName entries of the subject alternative name, lower case."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return frozenset()
+    return frozenset(name.lower() for name in names.get_values_for_type(x509.DNSName))
+
+
+def serial_text(certificate: x509.Certificate) -> str:
+    """The serial number as openssl prints it: upper-case hex, whole octets."""
+    digits = f"{certificate.serial_number:X}"
+    return digits if len(digits) % 2 == 0 else "0" + digits
+
+
+def issuer_text(certificate: x509.Certificate) -> str:
+    """The issuer for people: its common name, else the whole name."""
+    common = certificate.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(common[0].value) if common else certificate.issuer.rfc4514_string()
+
+
+def not_before(certificate: x509.Certificate) -> int:
+    """Start of validity in epoch seconds."""
+    return int(certificate.not_valid_before_utc.timestamp())
+
+
+def not_after(certificate: x509.Certificate) -> int:
+    """End of validity in epoch seconds."""
+    return int(certificate.not_valid_after_utc.timestamp())
+
+
+def validity_faults(bundle: Bundle, now: float) -> list[str]:
+    """What is wrong with the dates of leaf and chain at *now* (epoch seconds); empty when all is well."""
+    faults = []
+    for position, certificate in enumerate((bundle.leaf, *bundle.chain)):
+        what = "the certificate" if position == 0 else f"the chain's certificate {position} ({_subject(certificate)})"
+        if not_after(certificate) <= now:
+            faults.append(f"{what} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC")
+        elif not_before(certificate) > now:
+            faults.append(f"{what} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC")
+    return faults
+
+
+def chain_faults(bundle: Bundle) -> list[str]:
+    """What is wrong with order, names, signatures and CA flags of the chain; empty when all is well."""
+    faults = []
+    if not bundle.chain and bundle.leaf.issuer != bundle.leaf.subject:
+        faults.append(f"the chain is empty; the certificate of the issuer {issuer_text(bundle.leaf)!r} is missing")
+    below = bundle.leaf
+    for position, issuer in enumerate(bundle.chain, start=1):
+        what = f"the chain's certificate {position} ({_subject(issuer)})"
+        if below.issuer != issuer.subject:
+            faults.append(f"{what} is not the issuer of the one before it, which names {issuer_text(below)!r}")
+        elif not _signed_by(below, issuer):
+            faults.append(f"{what} did not sign the one before it")
+        if not _is_ca(issuer):
+            faults.append(f"{what} is not a CA certificate")
+        below = issuer
+    return faults
+
+
+def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(common[0].value) if common else certificate.subject.rfc4514_string()

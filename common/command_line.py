@@ -1,0 +1,119 @@
+"""What both command lines share: common options, exit codes, how errors and reports leave the process."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from common import log
+from common.errors import CertfleetError, render
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+class CommandLine:
+    """An argparse tree in which the common options work before and after the command word."""
+
+    def __init__(self, program: str, description: str, default_config: str):
+        self._default_config = Path(default_config)
+        self._parser = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
+        self._parser.add_argument("--version", action="version", version=f"{program} {version('certfleet')}")
+        _common_options(self._parser)
+        self._commands = self._parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(self, name: str, handler: Handler, help_text: str, *, reports: bool = False) -> argparse.ArgumentParser:
+        """Add a command; *reports* gives it --json. *handler* returns the exit code."""
+        return self._add(self._commands, name, handler, help_text, reports)
+
+    def group(self, name: str, help_text: str) -> "CommandGroup":
+        """Add a word that has commands of its own, like ``db upgrade``."""
+        parser = self._commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+        commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        return CommandGroup(lambda *arguments: self._add(commands, *arguments))
+
+    def _add(
+        self, commands: Any, name: str, handler: Handler, help_text: str, reports: bool
+    ) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = commands.add_parser(
+            name, help=help_text, description=help_text, allow_abbrev=False
+        )
+        _common_options(parser)
+        if reports:
+            parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+        parser.set_defaults(handler=handler, json=False)
+        return parser
+
+    def run(self, arguments: Sequence[str] | None = None) -> int:
+        """Parse, run the command, and turn every error into a sentence and an exit code. Never shows a traceback,
+        except with -v for a fault of our own."""
+        try:
+            parsed = self._parser.parse_args(arguments)
+        except SystemExit as stop:  # argparse has printed its own message
+            return int(stop.code or 0)
+        parsed.config = Path(
+            getattr(parsed, "config", "") or os.environ.get("CERTFLEET_CONFIG", "") or self._default_config
+        )
+        verbosity = -1 if getattr(parsed, "quiet", False) else getattr(parsed, "verbose", 0)
+        log.configure(verbosity)
+        try:
+            code = int(parsed.handler(parsed))
+            sys.stdout.flush()
+        except CertfleetError as error:
+            print(render(error), file=sys.stderr)  # noqa: T201
+            return error.exit_code
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)  # noqa: T201
+            return 130
+        except BrokenPipeError:  # the reader of our output went away, as `| head` does
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            return 1
+        except Exception as error:  # the border: a fault of ours must not throw a traceback at a sysadmin
+            print(f"error: a fault in certfleet itself: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+            print("  what to do: run again with -v and report what it prints", file=sys.stderr)  # noqa: T201
+            if verbosity > 0:
+                raise
+            return 1
+        return code
+
+
+class CommandGroup:
+    """The commands below one word."""
+
+    def __init__(self, add: Callable[[str, Handler, str, bool], argparse.ArgumentParser]):
+        self._add = add
+
+    def command(self, name: str, handler: Handler, help_text: str, *, reports: bool = False) -> argparse.ArgumentParser:
+        return self._add(name, handler, help_text, reports)
+
+
+def say(line: str) -> None:
+    """One line of output for the person or program that runs the command."""
+    print(line, flush=True)  # noqa: T201
+
+
+def report(document: Any) -> None:
+    """A --json report."""
+    say(json.dumps(document, indent=2, sort_keys=True, default=str))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain text table with columns as wide as their content."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
+    ]
+    return "\n".join(lines)
+
+
+def _common_options(parser: argparse.ArgumentParser) -> None:
+    # SUPPRESS: an option that is not given must not overwrite one given on the other side of the command word
+    absent: Any = argparse.SUPPRESS
+    parser.add_argument("--config", metavar="FILE", default=absent, help="configuration file (or CERTFLEET_CONFIG)")
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=absent, help="log what happens; twice for everything"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", default=absent, help="log errors only")

@@ -1,0 +1,179 @@
+"""TOML to frozen dataclasses: types checked, unknown keys refused, every finding at once with its path in the file.
+
+A settings class is a frozen dataclass whose fields are made with :func:`setting`, :func:`section` or :func:`sections`;
+defaults stand there and nowhere else. :func:`parse` is pure; :func:`load` reads the file.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from common.clock import parse_duration
+from common.errors import ConfigError, Finding
+
+T = TypeVar("T")
+Parser = Callable[[Any], Any]
+REQUIRED: Any = dataclasses.MISSING
+
+
+def setting(parser: Parser, default: Any = REQUIRED) -> Any:
+    """A key of the file: *parser* turns the TOML value into ours or raises ValueError with a sentence."""
+    return dataclasses.field(default=default, metadata={"parser": parser})
+
+
+def section(cls: type[T]) -> T:
+    """A table of its own, ``[name]``; absent means all defaults."""
+    field: T = dataclasses.field(default=REQUIRED, metadata={"section": cls})
+    return field
+
+
+def sections(cls: type[T]) -> tuple[T, ...]:
+    """An array of tables, ``[[name]]``; absent means none."""
+    field: tuple[T, ...] = dataclasses.field(default=(), metadata={"sections": cls})
+    return field
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a text in quotes, not {value!r}")
+    return value
+
+
+def nonempty(value: Any) -> str:
+    if not text(value):
+        raise ValueError("must not be empty")
+    return text(value)
+
+
+def boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {value!r}")
+    return value
+
+
+def integer(minimum: int, maximum: int = 2**31) -> Parser:
+    def parse_integer(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"must be a whole number, not {value!r}")
+        if not minimum <= value <= maximum:
+            raise ValueError(f"must be between {minimum} and {maximum}, not {value}")
+        return value
+
+    return parse_integer
+
+
+def fraction(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
+        raise ValueError(f"must be a number between 0 and 1, not {value!r}")
+    return float(value)
+
+
+def duration(value: Any) -> int:
+    """Seconds, from "90s", "10m", "1h", "3d"."""
+    return parse_duration(text(value))
+
+
+def path(value: Any) -> Path:
+    found = Path(nonempty(value))
+    if not found.is_absolute():
+        raise ValueError(f"must be an absolute path, not {value!r}")
+    return found
+
+
+def optional_path(value: Any) -> Path | None:
+    """A path, or "" for none."""
+    return path(value) if text(value) else None
+
+
+def list_of(parser: Parser) -> Parser:
+    def parse_list(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise ValueError(f"must be a list in [ ], not {value!r}")
+        return tuple(parser(item) for item in value)
+
+    return parse_list
+
+
+def one_of(*allowed: str) -> Parser:
+    def parse_choice(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}, not {value!r}")
+        return str(value)
+
+    return parse_choice
+
+
+def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
+    """*document* as a *cls*; ConfigError with every finding when it does not fit."""
+    findings: list[Finding] = []
+    built = _build(cls, document, "", findings)
+    if findings:
+        raise ConfigError(
+            source, findings, hint="mend the file; every key and its default stand in the example of deploy/"
+        )
+    assert built is not None  # noqa: S101 - no finding means that it was built
+    return built
+
+
+def load(cls: type[T], file: Path) -> T:
+    """Read *file* and parse it; an absent, unreadable or malformed file is a ConfigError too."""
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            str(file), [Finding("", "no such file")], hint="write one with `init`, or name it with --config"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            str(file), [Finding("", f"cannot be read ({error.strerror})")], hint="run as the user that owns it"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(file), [Finding("", f"is not TOML: {error}")], hint="mend that line") from error
+    return parse(cls, document, str(file))
+
+
+def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> T | None:
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in document.keys() - fields.keys():
+        close = difflib.get_close_matches(key, fields, n=1)
+        findings.append(
+            Finding(prefix + key, "is not a known key" + (f"; did you mean {close[0]!r}?" if close else ""))
+        )
+    before = len(findings)
+    values = {name: _value(field, document, prefix, findings) for name, field in fields.items()}
+    if len(findings) > before:
+        return None
+    try:
+        return cls(**values)
+    except ValueError as error:  # a rule between several keys of one table, checked by its __post_init__
+        findings.append(Finding(prefix.rstrip("."), str(error)))
+        return None
+
+
+def _value(field: "dataclasses.Field[Any]", document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> Any:
+    where = prefix + field.name
+    given = document.get(field.name, REQUIRED)
+    if "section" in field.metadata:
+        given = {} if given is REQUIRED else given
+        if isinstance(given, dict):
+            return _build(field.metadata["section"], given, where + ".", findings)
+        findings.append(Finding(where, f"must be a table [{where}]"))
+        return None
+    if given is REQUIRED:
+        if field.default is REQUIRED:
+            findings.append(Finding(where, "is missing"))
+        return field.default
+    if "sections" in field.metadata:
+        if isinstance(given, list) and all(isinstance(item, dict) for item in given):
+            build = field.metadata["sections"]
+            return tuple(_build(build, item, f"{where}[{index}].", findings) for index, item in enumerate(given))
+        findings.append(Finding(where, f"must be written as tables [[{where}]]"))
+        return None
+    try:
+        return field.metadata["parser"](given)
+    except ValueError as error:
+        findings.append(Finding(where, str(error)))
+        return None

@@ -1,0 +1,108 @@
+"""Errors that a person reads: what happened, why, what to do, and whether trying again helps.
+
+    CertfleetError            what · why · hint · reference · retry · exit_code
+    ├─ UsageError             the command line is wrong                           exit 2
+    ├─ ConfigError            the configuration: every finding at once, with path  exit 2
+    ├─ LockedError            another run holds the lock                          exit 3
+    ├─ RefusedError           a rule of ours said no; nothing was changed          exit 1
+    ├─ FileError              a file of ours could not be read or written          exit 1
+    └─ issuer/errors.py and agent/errors.py hold what only one side can meet
+
+Foreign exceptions stop at the adapter that knows the library: caught by narrow type, raised ``from`` the original.
+Calling things in the wrong order is our own bug and stays a RuntimeError.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Retry(Enum):
+    """Does the same attempt have a chance later?"""
+
+    SOON = "soon"
+    LATER = "later"
+    NEVER = "never"
+
+
+class CertfleetError(Exception):
+    """Root of all errors that are shown to people; never carries a secret."""
+
+    reference = "certfleet-error"
+    retry = Retry.LATER
+    exit_code = 1
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "", reference: str = "", retry: Retry | None = None):
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.hint = hint
+        self.reference = reference or self.reference
+        self.retry = retry or self.retry
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}" if self.why else self.what
+
+
+class UsageError(CertfleetError):
+    """The command line asks for something that cannot be meant."""
+
+    reference = "wrong-usage"
+    retry = Retry.NEVER
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and where: a path in a configuration file, a name, a check."""
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}" if self.path else self.problem
+
+
+class ConfigError(CertfleetError):
+    """The configuration is wrong; carries every finding so that one look mends them all."""
+
+    reference = "wrong-configuration"
+    retry = Retry.NEVER
+    exit_code = 2
+
+    def __init__(self, source: str, findings: Sequence[Finding], *, hint: str = ""):
+        super().__init__(source, why="; ".join(map(str, findings)), hint=hint)
+        self.findings = tuple(findings)
+
+
+class LockedError(CertfleetError):
+    """Another run is at work with the same state folder."""
+
+    reference = "locked"
+    retry = Retry.SOON
+    exit_code = 3
+
+
+class RefusedError(CertfleetError):
+    """A rule of ours said no before anything was changed."""
+
+    reference = "refused"
+    retry = Retry.NEVER
+
+
+class FileError(CertfleetError):
+    """A file that certfleet needs could not be read or written."""
+
+    reference = "file"
+
+
+def render(error: CertfleetError) -> str:
+    """The one way an error is shown to a person: what and why, then what to do about it."""
+    if isinstance(error, ConfigError) and len(error.findings) > 1:
+        lines = [f"error: {error.what}: {len(error.findings)} findings"]
+        lines += [f"  {finding}" for finding in error.findings]
+    else:
+        lines = [f"error: {error}"]
+    if error.hint:
+        lines.append(f"  what to do: {error.hint}")
+    return "\n".join(lines)

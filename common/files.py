@@ -1,0 +1,148 @@
+"""Files that must never be half written, too open, or written by two processes at once."""
+
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.errors import ConfigError, FileError, Finding, LockedError
+
+
+def owner_ids(owner: str, group: str) -> tuple[int, int]:
+    """Numeric user and group of two names, -1 for an empty one; ValueError with a sentence for an unknown name."""
+    try:
+        uid = pwd.getpwnam(owner).pw_uid if owner else -1
+    except KeyError as error:
+        raise ValueError(f"there is no user {owner!r} on this host") from error
+    try:
+        gid = grp.getgrnam(group).gr_gid if group else -1
+    except KeyError as error:
+        raise ValueError(f"there is no group {group!r} on this host") from error
+    return uid, gid
+
+
+def write_atomic(file: Path, content: bytes, *, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
+    """Replace *file* in one step: dot-temporary beside it, final mode and owner, fsync, rename, fsync of folder.
+
+    A reader sees the old content or the new, whatever instruction a crash hits. The temporary name starts with a dot
+    because some daemons load every other file of a folder. Raises FileError.
+    """
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                if (uid, gid) != (-1, -1):
+                    os.fchown(descriptor, uid, gid)
+                os.fchmod(descriptor, mode)  # after chown, which may clear bits
+                stream.flush()
+                os.fsync(descriptor)
+            os.rename(temporary, file)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        sync_folder(file.parent)
+    except OSError as error:
+        raise FileError(f"cannot write {file}", why=error.strerror or str(error), hint=_write_hint(error)) from error
+
+
+def create_new(file: Path, content: bytes, *, mode: int) -> None:
+    """Write *file* only if it does not exist yet, never through a link; FileError otherwise."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(descriptor, mode)
+            stream.write(content)
+            stream.flush()
+            os.fsync(descriptor)
+        sync_folder(file.parent)
+    except FileExistsError as error:
+        hint = "nothing was overwritten; move it away first if it is really no longer needed"
+        raise FileError(f"{file} exists already", hint=hint) from error
+    except OSError as error:
+        raise FileError(f"cannot write {file}", why=error.strerror or str(error), hint=_write_hint(error)) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in *folder* survive a power cut. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create *folder* and its parents for this user alone, 0700; leave an existing one as it is. Raises FileError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"cannot create the folder {folder}", why=error.strerror or str(error), hint=_write_hint(error)
+        ) from error
+
+
+def read_secret(file: Path) -> bytes:
+    """Content of a file that holds a secret; ConfigError if it is absent, unreadable or open to everybody.
+
+    Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigError(
+                    str(file), [Finding("", "is not a regular file")], hint="name the file that holds the secret"
+                )
+            if status.st_mode & 0o027:
+                problem = f"holds a secret but its mode is {stat.S_IMODE(status.st_mode):04o}"
+                raise ConfigError(str(file), [Finding("", problem)], hint=f"chmod 0600 {file} (0640 at most)")
+            return stream.read()
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise ConfigError(
+            str(file), [Finding("", problem)], hint="create it, or run as the user that may read it"
+        ) from error
+
+
+@contextlib.contextmanager
+def locked(file: Path, *, doing: str) -> Iterator[None]:
+    """Hold an exclusive lock on *file* while the block runs; LockedError at once if another process holds it.
+
+    The kernel drops the lock with the process, so a killed run never blocks the next one.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise FileError(
+            f"cannot open the lock file {file}", why=error.strerror or str(error), hint=_write_hint(error)
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+            raise LockedError(
+                f"another run holds {file}" + (f" ({holder})" if holder else ""),
+                hint="let it finish, or look at what it waits for",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()}: {doing}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_hint(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "run as the user that may write there, usually root"
+    if isinstance(error, FileNotFoundError):
+        return "create the folder first"
+    return "look at free space, mount options and permissions of that folder"
