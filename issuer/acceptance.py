@@ -1,0 +1,33 @@
+"""May this certificate be stored? Pure: what the CA returned against the CSR that it was asked for."""
+
+from common.certificate import Bundle, chain_faults, dns_names, not_after, parse_bundle, spki_sha256
+from common.errors import Retry
+from issuer.csr import CsrFacts
+from issuer.errors import AcmeProblem
+
+
+def accept(pem: bytes, csr: CsrFacts, now: float) -> Bundle:
+    """The certificate and chain in *pem*, if key and names are the CSR's and the chain verifies. Raises AcmeProblem.
+
+    A notBefore in the future is no fault: it means that this machine's clock runs late, not that the CA erred.
+    """
+    try:
+        bundle = parse_bundle(pem)
+    except ValueError as error:
+        raise _refused(f"it cannot be read: {error}") from error
+    faults = chain_faults(bundle)
+    if spki_sha256(bundle.leaf.public_key()) != csr.spki_sha256:
+        faults.append("its key is not the key of the CSR")
+    names = dns_names(bundle.leaf)
+    if names != set(csr.names):
+        faults.append(f"its names are {', '.join(sorted(names)) or 'none'}, the CSR asks for {', '.join(csr.names)}")
+    if not_after(bundle.leaf) <= now:
+        faults.append("it has expired already")
+    if faults:
+        raise _refused("; ".join(faults))
+    return bundle
+
+
+def _refused(why: str) -> AcmeProblem:
+    hint = "nothing was stored; report it to the CA"
+    return AcmeProblem("the CA returned a certificate that must not be stored", why=why, hint=hint, retry=Retry.LATER)

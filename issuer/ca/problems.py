@@ -1,0 +1,34 @@
+"""What an ACME problem type means for us: one table. Pure.
+
+An unknown type is Retry.LATER: CAs add types (RFC 8555 §6.7 allows it), and trying again tomorrow hurts nobody.
+"""
+
+from common.errors import Retry
+
+_TABLE: dict[str, tuple[Retry, str]] = {
+    "accountDoesNotExist": (Retry.LATER, "the CA forgot this account; check [acme] directory and account_key"),
+    "alreadyReplaced": (Retry.SOON, ""),
+    "badCSR": (Retry.NEVER, "make a new CSR that the CA accepts, then populate it"),
+    "badNonce": (Retry.SOON, ""),
+    "badPublicKey": (Retry.NEVER, "the CA does not accept this key; make a new key and CSR on the host"),
+    "badSignatureAlgorithm": (Retry.NEVER, "use an account key of another type"),
+    "caa": (Retry.LATER, "the domain's CAA record forbids this CA; add it there or choose another CA"),
+    "connection": (Retry.LATER, "the CA could not reach the domain's servers; check them from outside"),
+    "dns": (Retry.LATER, "the CA could not look up the name; check the delegation from outside with dig +trace"),
+    "externalAccountRequired": (Retry.NEVER, "this CA wants eab_kid and eab_hmac_file in [acme]"),
+    "incorrectResponse": (Retry.LATER, "the CA saw another answer than ours; look for a second DNS view or web server"),
+    "invalidProfile": (Retry.NEVER, "this CA does not offer that profile; change [acme] profile"),
+    "malformed": (Retry.LATER, ""),
+    "orderNotReady": (Retry.SOON, ""),
+    "rateLimited": (Retry.LATER, "wait until the moment that the CA names"),
+    "rejectedIdentifier": (Retry.NEVER, "the CA does not issue for this name"),
+    "serverInternal": (Retry.SOON, "the CA has trouble of its own; it is tried again"),
+    "unauthorized": (Retry.LATER, "the CA did not find our answer; check the zone from outside with dig TXT"),
+    "unsupportedIdentifier": (Retry.NEVER, "the CA does not issue for this kind of name"),
+    "userActionRequired": (Retry.NEVER, "open the address that the CA names and do what it asks"),
+}
+
+
+def meaning(kind: str) -> tuple[Retry, str]:
+    """Retry and hint for a problem type, given as the last part of its URN."""
+    return _TABLE.get(kind, (Retry.LATER, ""))

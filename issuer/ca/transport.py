@@ -1,0 +1,247 @@
+"""Signed requests to one ACME server: JWS, nonces, Retry-After, problem documents (RFC 8555 §6).
+
+One pool of kept-alive connections and one store of nonces serve all worker threads. What the CA answers is treated as
+hostile: bounded in size, never followed elsewhere, parsed with suspicion. Nothing here knows orders or certificates.
+"""
+
+import email.utils
+import json
+import re
+import threading
+import time
+import urllib.request
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from acme import jws
+from josepy.json_util import decode_b64jose
+from josepy.jwa import ES256, ES384, RS256, JWASignature
+from josepy.jwk import JWK, JWKRSA
+
+from common.clock import Clock
+from common.errors import CertfleetError, ConfigError, Finding, Retry
+from issuer.ca.problems import meaning
+from issuer.errors import AcmeProblem
+
+_NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at any time (RFC 8555 §6.5)
+_NONCE_SECONDS = 300  # an older one was probably forgotten by the server
+_MOST_BYTES = 1_000_000
+_TIMEOUT = urllib3.Timeout(connect=10, read=30)
+_AGENT = "certfleet (+https://pypi.org/project/certfleet)"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer. *ask_again_at* is its Retry-After as a moment in epoch seconds."""
+
+    url: str
+    location: str
+    links: tuple[tuple[str, str], ...]  # (relation, URL)
+    body: bytes
+    ask_again_at: float | None
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; AcmeProblem when it is none."""
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise AcmeProblem(f"the CA's answer from {self.url} is not a JSON object", hint="check [acme] directory")
+        return document
+
+
+class Transport:
+    """Thread-safe. *kid* is the account URL that signs; until it is set the key itself does (newAccount)."""
+
+    def __init__(self, directory_url: str, key: JWK, *, ca_bundle: Path | None, connections: int, clock: Clock):
+        self.directory_url = directory_url
+        self.key = key
+        self.kid = ""
+        self._algorithm = _algorithm(key)
+        self._pool = _pool(directory_url, ca_bundle, connections)
+        self._clock = clock
+        self._nonces: deque[tuple[str, float]] = deque(maxlen=256)
+        self._directory: dict[str, Any] | None = None
+        self._lock = threading.Lock()
+
+    def directory(self) -> dict[str, Any]:
+        """The CA's directory (RFC 8555 §7.1.1), asked once."""
+        with self._lock:
+            if self._directory is None:
+                self._directory = self._request("GET", self.directory_url).json()
+            return self._directory
+
+    def endpoint(self, name: str) -> str:
+        url = self.directory().get(name)
+        if not isinstance(url, str):
+            why = f"its directory has no {name!r}"
+            raise AcmeProblem(f"{self.directory_url} is not an ACME server", why=why, hint="check [acme] directory")
+        return url
+
+    def post(self, url: str, payload: dict[str, Any] | None) -> Answer:
+        """A signed POST; *payload* None is POST-as-GET (RFC 8555 §6.3). Refused nonces are tried again at once."""
+        body = b"" if payload is None else json.dumps(payload).encode()
+        for attempt in range(_NONCE_TRIES):
+            try:
+                return self._request("POST", url, self._sign(url, body))
+            except AcmeProblem as problem:
+                if problem.kind != "badNonce" or attempt == _NONCE_TRIES - 1:
+                    raise
+        raise RuntimeError("not reached")
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def _sign(self, url: str, body: bytes) -> bytes:
+        who: dict[str, Any] = {"kid": self.kid} if self.kid else {}
+        nonce = decode_b64jose(self._nonce())
+        signed = jws.JWS.sign(body, key=self.key, alg=self._algorithm, nonce=nonce, url=url, **who)
+        return str(signed.json_dumps()).encode()
+
+    def _nonce(self) -> str:
+        while True:
+            try:
+                nonce, since = self._nonces.popleft()
+            except IndexError:
+                self._request("HEAD", self.endpoint("newNonce"))
+                if not self._nonces:
+                    raise AcmeProblem("the CA sends no Replay-Nonce", hint="check [acme] directory") from None
+                continue
+            if time.monotonic() - since < _NONCE_SECONDS:
+                return nonce
+
+    def _request(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        headers = {"User-Agent": _AGENT, "Accept-Language": "en"}
+        if body is not None:
+            headers["Content-Type"] = "application/jose+json"
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                timeout=_TIMEOUT,
+                preload_content=False,
+            )
+            try:
+                content = response.read(_MOST_BYTES + 1, decode_content=True)
+                if len(content) <= _MOST_BYTES:
+                    response.drain_conn()
+            finally:
+                response.release_conn()
+        except urllib3.exceptions.HTTPError as error:
+            raise _unreachable(url, error) from error
+        self._keep_nonce(response.headers.get("Replay-Nonce", ""))
+        ask_again_at = retry_after(response.headers.get("Retry-After", ""), self._clock())
+        if len(content) > _MOST_BYTES:
+            response.close()
+            raise AcmeProblem(
+                f"the CA's answer from {url} is larger than {_MOST_BYTES} bytes", hint="check [acme] directory"
+            )
+        if not 200 <= response.status < 300:
+            raise _problem(url, response.status, response.headers.get("Content-Type", ""), content, ask_again_at)
+        return Answer(url, response.headers.get("Location", ""), _links(response.headers), content, ask_again_at)
+
+    def _keep_nonce(self, nonce: str) -> None:
+        if re.fullmatch(r"[A-Za-z0-9_-]+", nonce):  # RFC 8555 §6.5.1: anything else must be ignored
+            self._nonces.append((nonce, time.monotonic()))
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """The moment of a Retry-After header in either form (RFC 9110 §10.2.3), in epoch seconds; None if absent or bad."""
+    if value.strip().isdigit():
+        return now + min(int(value), 10**9)
+    try:
+        return email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _algorithm(key: JWK) -> JWASignature:
+    if isinstance(key, JWKRSA):
+        return RS256
+    return {256: ES256, 384: ES384}[key.key.key_size]
+
+
+def _pool(url: str, ca_bundle: Path | None, connections: int) -> urllib3.PoolManager:
+    options: dict[str, Any] = {"maxsize": connections, "block": True, "cert_reqs": "CERT_REQUIRED"}
+    if ca_bundle is not None:
+        if not ca_bundle.is_file():
+            raise ConfigError("configuration", [Finding("acme.ca_bundle", f"{ca_bundle} is not a file")])
+        options["ca_certs"] = str(ca_bundle)
+    host = urlsplit(url).hostname or ""
+    proxy = urllib.request.getproxies().get("https", "")
+    if proxy and not urllib.request.proxy_bypass(host):
+        return urllib3.ProxyManager(proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
+def _links(headers: urllib3.HTTPHeaderDict) -> tuple[tuple[str, str], ...]:
+    found = re.findall(r'<([^>]*)>\s*;\s*rel="?([^",;]+)', ", ".join(headers.getlist("Link")))
+    return tuple((relation.strip(), url) for url, relation in found)
+
+
+def _problem(url: str, status: int, content_type: str, content: bytes, ask_again_at: float | None) -> AcmeProblem:
+    """An error answer as our error, whether it is a problem document (RFC 7807), HTML from a balancer or a redirect."""
+    document: Any = None
+    if "json" in content_type:
+        try:
+            document = json.loads(content)
+        except ValueError:
+            document = None
+    if not isinstance(document, dict):
+        why = f"HTTP {status} and no problem document" + (
+            " but a redirect, which is not followed" if status // 100 == 3 else ""
+        )
+        hint = (
+            "the CA or something before it has trouble; it is tried again"
+            if status >= 500
+            else "check [acme] directory"
+        )
+        retry = Retry.SOON if status >= 500 else Retry.LATER
+        return AcmeProblem(
+            f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at, retry=retry
+        )
+    kind, detail = problem_words(document)
+    retry, hint = meaning(kind)
+    return AcmeProblem(
+        "the CA refused", why=detail, hint=hint, kind=kind, status=status, retry_after=ask_again_at, retry=retry
+    )
+
+
+def problem_words(document: dict[str, Any]) -> tuple[str, str]:
+    """Type (last part of its URN) and text of a problem document, subproblems included, as one printable line."""
+    kind = re.sub(r"[^A-Za-z]", "", str(document.get("type", "")).rpartition(":")[2])
+    parts = [str(document.get("detail") or document.get("title") or kind or "no detail given")]
+    subproblems = document.get("subproblems")
+    for item in subproblems if isinstance(subproblems, list) else []:
+        if isinstance(item, dict):
+            identifier = item.get("identifier")
+            name = identifier.get("value", "") if isinstance(identifier, dict) else ""
+            parts.append(f"{name}: {item.get('detail', '')}")
+    line = " ".join("; ".join(parts).split())
+    return kind, "".join(character if character.isprintable() else "?" for character in line)[:1000]
+
+
+def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> CertfleetError:
+    host = urlsplit(url).netloc
+    text = str(error)
+    if isinstance(error, urllib3.exceptions.SSLError):
+        hint = "for a private CA name the file that its server's TLS is trusted by in [acme] ca_bundle"
+        return AcmeProblem(f"the TLS certificate of {host} is not trusted", why=text, hint=hint)
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        why, hint = "its name cannot be resolved", "check [acme] directory and this machine's resolver"
+    elif isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError):
+        why, hint = "no answer in time", "check the network and any firewall between here and the CA"
+    elif isinstance(error, urllib3.exceptions.NewConnectionError):
+        why, hint = text.rpartition(": ")[2], "check that the CA is up and [acme] directory is right"
+    else:
+        why, hint = text, "it is tried again"
+    return AcmeProblem(f"the CA at {host} cannot be reached", why=why, hint=hint, retry=Retry.SOON)

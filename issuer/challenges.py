@@ -1,0 +1,59 @@
+"""Which challenge of each authorization we answer, and with what. Pure: the CA's words in, what to publish out."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from common.errors import Retry
+from issuer.errors import AcmeProblem
+from issuer.model import CaAuthorization, CaChallenge, Challenge
+
+Locate = Callable[[str], tuple[str, str]]
+"""(owner, zone) of the TXT record for an identifier."""
+
+
+def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
+    """Those that want an answer. Authorizations already valid are used as they are; a dead one raises AcmeProblem."""
+    dead = [authorization for authorization in authorizations if authorization.status not in ("pending", "valid")]
+    if dead:
+        raise AcmeProblem("the CA has ended the authorization", why="; ".join(map(failure, dead)))
+    return [authorization for authorization in authorizations if authorization.status == "pending"]
+
+
+def answers(
+    authorizations: Sequence[CaAuthorization], kind: str, txt_value: Callable[[str], str], locate: Locate
+) -> list[Challenge]:
+    """What to publish for each pending authorization by challenges of type *kind*. Raises AcmeProblem."""
+    entries = []
+    for authorization in pending(authorizations):
+        challenge = _offered(authorization, kind)
+        owner, zone = locate(authorization.identifier)
+        entries.append(
+            Challenge(
+                type=kind,
+                identifier=authorization.identifier,
+                authorization_url=authorization.url,
+                url=challenge.url,
+                owner=owner,
+                zone=zone,
+                value=txt_value(challenge.token),
+            )
+        )
+    return entries
+
+
+def failure(authorization: CaAuthorization) -> str:
+    """One line about a failed authorization, with the CA's own words where it gave some."""
+    errors = [challenge.error for challenge in authorization.challenges if challenge.error]
+    return f"{authorization.identifier}: {errors[0] if errors else authorization.status}"
+
+
+def _offered(authorization: CaAuthorization, kind: str) -> CaChallenge:
+    for challenge in authorization.challenges:
+        if challenge.type == kind:
+            # RFC 8555 §8.1: base64url, at least 128 bits; it becomes part of a file name for http-01
+            if not re.fullmatch(r"[A-Za-z0-9_-]{22,512}", challenge.token):
+                raise AcmeProblem(f"the CA's token for {authorization.identifier} is malformed", retry=Retry.LATER)
+            return challenge
+    offered = ", ".join(challenge.type for challenge in authorization.challenges) or "nothing"
+    what = f"the CA does not offer {kind} for {authorization.identifier}"
+    raise AcmeProblem(what, why=f"it offers {offered}", retry=Retry.NEVER)

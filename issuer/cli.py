@@ -1,0 +1,85 @@
+"""certfleet-issuer: the words of the command line. What each does stands in issuer/commands."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from common.command_line import CommandLine, Handler
+
+
+def _later(module: str, function: str) -> Handler:
+    """A handler that imports its module when it is called: SQLAlchemy, Alembic and acme cost a second between them."""
+
+    def handle(arguments: argparse.Namespace) -> int:
+        command: Callable[[argparse.Namespace], Any] = getattr(
+            importlib.import_module(f"issuer.commands.{module}"), function
+        )
+        return int(command(arguments) or 0)
+
+    return handle
+
+
+def build() -> CommandLine:
+    """The whole command line."""
+    line = CommandLine(
+        "certfleet-issuer", "Obtains TLS certificates by ACME into a database.", "/etc/certfleet/issuer.toml"
+    )
+    _set_up(line)
+    _enrolment(line)
+    _issuing(line)
+    return line
+
+
+def _set_up(line: CommandLine) -> None:
+    line.command("init", _later("setup", "init"), "write a commented issuer.toml, the state folder and the account key")
+    database = line.group("db", "create, migrate and look at the database")
+    database.command("upgrade", _later("database", "upgrade"), "create the tables, or adopt and migrate existing ones")
+    database.command("status", _later("database", "status"), "show the schema's revision", reports=True)
+    grants = database.command("grants", _later("database", "grants"), "print the GRANTs for an agent's account")
+    grants.add_argument("account", metavar="USER", help="the agent's database account")
+    grants.add_argument("--host", default="%", help="where it may connect from (default: anywhere)")
+    zone = line.command(
+        "zone", _later("zone", "zone"), "print the dynamic sub-zone of a name, ready to paste", reports=True
+    )
+    zone.add_argument("name", metavar="NAME", nargs="+")
+    zone.add_argument("--server", choices=["bind"], default="bind", help="the name server's make (default: bind)")
+    zone.add_argument(
+        "--ns", action="append", default=[], metavar="HOST", help="a name server of the sub-zone; repeatable"
+    )
+
+
+def _enrolment(line: CommandLine) -> None:
+    populate = line.command(
+        "populate", _later("enrolment", "populate"), "enrol a name with its CSR; disabled until enabled"
+    )
+    populate.add_argument("name", metavar="NAME")
+    populate.add_argument(
+        "--csr", metavar="FILE", default="", help="the CSR; - is standard input (default: csr_dir/NAME.csr)"
+    )
+    populate.add_argument("--label", action="store_true", help="NAME is a label of ours and not one of the CSR's names")
+    populate.add_argument("--comment", default="", help="kept in the database")
+    for word, help_text in (("enable", "renew automatically from now on"), ("disable", "stop automatic renewal")):
+        line.command(word, _later("enrolment", word), help_text).add_argument("name", metavar="NAME", nargs="+")
+    remove = line.command("remove", _later("enrolment", "remove"), "forget a certificate; its history is kept")
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+
+
+def _issuing(line: CommandLine) -> None:
+    run = line.command("run", _later("issuing", "run"), "issue all that is due, retry failures, end", reports=True)
+    run.add_argument("name", metavar="NAME", nargs="*")
+    for word, help_text in (
+        ("issue", "issue now, whether due or not"),
+        ("reissue", "replace an existing certificate now, whether due or not"),
+    ):
+        command = line.command(word, _later("issuing", word), help_text, reports=True)
+        command.add_argument("name", metavar="NAME", nargs="+")
+    status = line.command("status", _later("status", "status"), "show what is enrolled and how it is", reports=True)
+    status.add_argument("name", metavar="NAME", nargs="*")
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(build().run())

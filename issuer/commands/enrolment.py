@@ -1,0 +1,92 @@
+"""populate, enable, disable, remove."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from common.command_line import say
+from common.errors import RefusedError, UsageError
+from common.names import parse_dns_name
+from issuer.config import Settings, load
+from issuer.csr import CsrRefused, read_csr
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+
+_LARGEST_CSR = 65_535  # what the blob column holds
+
+
+def populate(arguments: argparse.Namespace) -> None:
+    """Enrol a name; the row is disabled until `enable`."""
+    settings = load(arguments.config)
+    name = _name(arguments.name, label=arguments.label)
+    content, origin = _csr(arguments.csr, name, settings)
+    try:
+        facts = read_csr(content)
+    except CsrRefused as error:
+        hint = "nothing was enrolled; make a new CSR on the host with `certfleet-agent request`"
+        raise RefusedError(f"the CSR in {origin} is refused", why=str(error), hint=hint, reference="csr") from error
+    if name not in facts.names and not arguments.label:
+        why = f"it is for {', '.join(facts.names)}"
+        hint = "mend the name; or add --label if NAME is meant to be a label of your own"
+        raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
+    _certificates(settings).enrol(name, facts, comment=arguments.comment, now=int(time.time()))
+    say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
+    say(f"it is disabled; `certfleet-issuer enable {name}` when its sub-zone is in place")
+
+
+def enable(arguments: argparse.Namespace) -> None:
+    _switch(arguments, enabled=True)
+
+
+def disable(arguments: argparse.Namespace) -> None:
+    _switch(arguments, enabled=False)
+
+
+def remove(arguments: argparse.Namespace) -> None:
+    """Delete the row after the person has typed the name once more."""
+    certificates = _certificates(load(arguments.config))
+    certificates.get([arguments.name])
+    if not arguments.yes:
+        if not sys.stdin.isatty():
+            raise UsageError("remove asks for confirmation and there is no terminal", hint="add --yes")
+        if input(f"type the name again to remove {arguments.name}: ").strip() != arguments.name:
+            raise RefusedError("the names differ", hint="nothing was removed")
+    certificates.remove(arguments.name, int(time.time()))
+    say(f"{arguments.name}: removed; its versions and events are kept")
+
+
+def _switch(arguments: argparse.Namespace, *, enabled: bool) -> None:
+    names = list(dict.fromkeys(arguments.name))
+    _certificates(load(arguments.config)).set_enabled(names, enabled, int(time.time()))
+    for name in names:
+        say(f"{name}: {'enabled' if enabled else 'disabled'}")
+
+
+def _certificates(settings: Settings) -> Certificates:
+    return Certificates(Database(settings.database))
+
+
+def _name(text: str, *, label: bool) -> str:
+    if label:
+        if not 0 < len(text) <= 250 or not text.isprintable() or "/" in text or text != text.strip():
+            raise UsageError(f"{text!r} cannot be a label", hint="1 to 250 printable characters without /")
+        return text
+    try:
+        return parse_dns_name(text)
+    except ValueError as error:
+        raise UsageError(str(error), hint="give the DNS name that the certificate is for") from error
+
+
+def _csr(option: str, name: str, settings: Settings) -> tuple[bytes, str]:
+    if option == "-":
+        return sys.stdin.buffer.read(_LARGEST_CSR + 1)[:_LARGEST_CSR], "standard input"
+    file = Path(option) if option else settings.csr_dir / f"{name}.csr"
+    try:
+        with file.open("rb") as stream:
+            return stream.read(_LARGEST_CSR), str(file)
+    except OSError as error:
+        hint = "copy the CSR from the host there, or name it with --csr FILE (- is standard input)"
+        raise RefusedError(
+            f"the CSR {file} cannot be read", why=error.strerror or "", hint=hint, reference="csr"
+        ) from error

@@ -1,0 +1,32 @@
+"""init: everything an empty machine needs before the first `populate`."""
+
+import argparse
+from importlib import resources
+
+from common.command_line import say
+from common.files import create_new, make_private_folder
+from issuer.ca.account import create_account_key, load_account_key
+from issuer.config import load
+
+
+def init(arguments: argparse.Namespace) -> None:
+    """Write the configuration if there is none, then create what it names and is missing. Never overwrites."""
+    if arguments.config.exists():
+        say(f"kept     {arguments.config}")
+    else:
+        make_private_folder(arguments.config.parent)
+        example = resources.files("issuer").joinpath("issuer.example.toml").read_bytes()
+        create_new(arguments.config, example, mode=0o640)
+        say(f"wrote    {arguments.config}; look through it, then go on with `certfleet-issuer db upgrade`")
+    settings = load(arguments.config)
+    for folder in (settings.state_dir, settings.csr_dir):
+        made = not folder.exists()
+        make_private_folder(folder)
+        say(f"{'made' if made else 'kept':8} {folder}")
+    if settings.account_key.exists():
+        load_account_key(settings.account_key)
+        say(f"kept     {settings.account_key}")
+    else:
+        make_private_folder(settings.account_key.parent)
+        create_account_key(settings.account_key)
+        say(f"made     {settings.account_key}; keep a backup of it, it is your account with the CA")

@@ -1,0 +1,61 @@
+"""status: what is enrolled, until when it is valid, what happens next and what went wrong."""
+
+import argparse
+import time
+from typing import Any
+
+from common.certificate import dns_names, issuer_text, parse_bundle, serial_text
+from common.clock import duration_text, utc_text
+from common.command_line import report, say, table
+from issuer.config import load
+from issuer.model import Enrolment
+from issuer.plan import health
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """One line a certificate; exit code 1 if any enabled one is not well."""
+    settings = load(arguments.config)
+    certificates = Certificates(Database(settings.database))
+    rows = certificates.get(arguments.name) if arguments.name else certificates.all()
+    now = int(time.time())
+    facts = [_facts(row, now, settings.renewal.give_up_alarm) for row in rows]
+    if arguments.json:
+        report({"certificates": facts})
+    elif not rows:
+        say("nothing is enrolled; begin with `certfleet-issuer populate NAME`")
+    else:
+        say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [_line(fact) for fact in facts]))
+        for fact in facts:
+            if fact["last_error"]:
+                say(f"{fact['name']}: last attempt failed: {fact['last_error']}")
+    return 0 if all(fact["well"] for fact in facts) else 1
+
+
+def _facts(row: Enrolment, now: int, stuck_after: int) -> dict[str, Any]:
+    state, well = health(row, now, stuck_after)
+    facts: dict[str, Any] = {
+        "name": row.name,
+        "enabled": row.enabled,
+        "state": state,
+        "well": well,
+        "failures": row.failures,
+        "last_error": row.last_error or None,
+        "next": utc_text(row.due_at) if row.due_at else None,
+        "valid_for_seconds": row.ts_expire - now if row.crt else None,
+        "valid_until": utc_text(row.ts_expire) if row.crt else None,
+        "last_update": utc_text(row.ts_last_update) if row.ts_last_update > 1 else None,
+    }
+    try:
+        leaf = parse_bundle(row.crt).leaf
+    except ValueError:
+        return {**facts, "names": [], "serial": None, "issuer": None}
+    return {**facts, "names": sorted(dns_names(leaf)), "serial": serial_text(leaf), "issuer": issuer_text(leaf)}
+
+
+def _line(fact: dict[str, Any]) -> list[str]:
+    left = fact["valid_for_seconds"]
+    valid = "-" if left is None else duration_text(left) if left > 0 else "expired"
+    coming = (fact["next"] or "at the next run") if fact["enabled"] else "-"
+    return [fact["name"], fact["state"], valid, coming, str(fact["failures"])]

@@ -1,0 +1,48 @@
+"""zone: the sub-zone of each name, ready to paste."""
+
+import argparse
+from dataclasses import asdict
+
+from common.command_line import report, say
+from common.errors import ConfigError, UsageError
+from common.names import parse_dns_name
+from issuer.config import Settings, load
+from issuer.dns.routes import Route, route_for, routes
+from issuer.dns.tsig import load_tsig_key
+from issuer.dns.zonefile import Recipe, bind_recipe, sub_zone
+from issuer.dns.zones import nameserver_names
+
+
+def zone(arguments: argparse.Namespace) -> None:
+    """Print stanza, zone file and parent lines of every NAME."""
+    settings = load(arguments.config)
+    recipes = [_recipe(text, arguments.ns, settings) for text in arguments.name]
+    if arguments.json:
+        report([asdict(recipe) for recipe in recipes])
+        return
+    for recipe in recipes:
+        say(f"--- in {recipe.stanza_place} of the primary ---\n{recipe.stanza}")
+        say(f"--- as {recipe.zone_place} ---\n{recipe.zone_file}")
+        say(f"--- in the zone file of the parent ---\n{recipe.parent}")
+
+
+def _recipe(text: str, nameservers: list[str], settings: Settings) -> Recipe:
+    try:
+        name = parse_dns_name(text)
+        hosts = [parse_dns_name(host) for host in nameservers]
+    except ValueError as error:
+        raise UsageError(str(error), hint="give a DNS name like www.example.com") from error
+    route = route_for(sub_zone(name), routes(settings.dns))
+    hosts = hosts or nameserver_names(route, name)
+    if not hosts:
+        hint = "name them with --ns ns1.example.com --ns ns2.example.com"
+        raise UsageError(f"the name servers of {name} cannot be found", hint=hint)
+    return bind_recipe(name, _key_name(route), str(route.tsig_key_file or "/etc/certfleet/acme.key"), hosts)
+
+
+def _key_name(route: Route) -> str:
+    """The key's own name if it can be read here, else the name that the examples use."""
+    try:
+        return load_tsig_key(route.tsig_key_file).name.to_text(omit_final_dot=True) if route.tsig_key_file else "acme"
+    except ConfigError:
+        return "acme"

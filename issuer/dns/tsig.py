@@ -1,0 +1,50 @@
+"""TSIG keys (RFC 8945) from the file that `tsig-keygen` writes and `named.conf` includes."""
+
+import base64
+import re
+from pathlib import Path
+
+import dns.exception
+import dns.name
+import dns.tsig
+
+from common.errors import ConfigError, Finding
+from common.files import read_secret
+
+_ALGORITHMS = ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
+_COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
+_KEY = re.compile(r'key\s+"?([^"\s{]+)"?\s*\{(.*?)\}\s*;', re.DOTALL)
+
+
+def load_tsig_key(file: Path) -> dns.tsig.Key:
+    """The one key of *file*; ConfigError when there is none, more than one, or one that is malformed or too weak."""
+    text = read_secret(file).decode("utf-8", "replace")
+    keys = _KEY.findall(_strip_comments(text))
+    if len(keys) != 1:
+        raise _wrong(file, f"holds {len(keys)} TSIG keys where one is expected")
+    name, body = keys[0]
+    algorithm = _field(body, "algorithm").lower()
+    if algorithm not in _ALGORITHMS:
+        raise _wrong(file, f"uses the algorithm {algorithm or 'none'}; known are {', '.join(_ALGORITHMS)}")
+    secret = _field(body, "secret")
+    try:
+        if not base64.b64decode(secret, validate=True):
+            raise _wrong(file, "holds an empty secret")
+        return dns.tsig.Key(dns.name.from_text(name), secret, dns.name.from_text(algorithm))
+    except (ValueError, dns.exception.DNSException) as error:  # never with the value: it is a secret
+        raise _wrong(file, "holds a malformed key name or secret") from error
+
+
+def _strip_comments(text: str) -> str:
+    # base64 may hold "//": only what stands outside quotes is a comment
+    parts = re.split(r'("[^"\n]*")', text)
+    return "".join(part if part.startswith('"') else _COMMENT.sub("", part) for part in parts)
+
+
+def _field(body: str, name: str) -> str:
+    match = re.search(rf'\b{name}\s+"?([^";\s]+)"?\s*;', body)
+    return match[1] if match else ""
+
+
+def _wrong(file: Path, problem: str) -> ConfigError:
+    return ConfigError(str(file), [Finding("", problem)], hint="make one with `tsig-keygen -a hmac-sha256 NAME`")

@@ -1,0 +1,55 @@
+"""Errors that only the issuer can meet; the root of the tree is drawn in common/errors.py.
+
+CertfleetError
+├─ AcmeProblem     the CA said no, or could not be reached (RFC 8555 §6.7)
+├─ DnsError        the zone: not ours, update refused, not visible in time
+├─ StoreError      the database: unavailable, read-only, not migrated
+└─ LeaseLost       another issuer took this order over; not a failure of the certificate
+"""
+
+from common.errors import CertfleetError, Retry
+
+
+class AcmeProblem(CertfleetError):
+    """A problem document of the CA, or silence. *kind* is the last part of its type URN, "" when there is none.
+
+    *retry_after* is the moment, in epoch seconds, before which the CA does not want to be asked again.
+    """
+
+    reference = "acme-problem"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        hint: str = "",
+        kind: str = "",
+        status: int = 0,
+        retry_after: float | None = None,
+        retry: Retry | None = None,
+    ):
+        super().__init__(what, why=why, hint=hint, reference=f"acme-{kind}" if kind else "", retry=retry)
+        self.kind = kind
+        self.status = status
+        self.retry_after = retry_after
+
+
+class DnsError(CertfleetError):
+    """A zone could not be found, updated or seen in time (RFC 2136, RFC 8945)."""
+
+    reference = "dns"
+
+
+class StoreError(CertfleetError):
+    """The database refused or could not be reached."""
+
+    reference = "database"
+    retry = Retry.SOON
+
+
+class LeaseLost(CertfleetError):
+    """Another issuer holds this order now."""
+
+    reference = "lease-lost"
+    retry = Retry.SOON

@@ -1,0 +1,216 @@
+"""THE JOURNEY: order → publish → await → answer → finalize → store → withdraw.
+
+Each step takes one order from its state to the next, or says when to look again; the record is saved before the world
+is touched and after each step. Nothing here sleeps, and nothing here decides about retries: a step raises, and the pass
+reads from the error what that means.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from common.certificate import not_after, not_before, serial_text
+from common.clock import duration_text, utc_text
+from common.errors import CertfleetError, Retry
+from issuer.acceptance import accept
+from issuer.challenges import answers, failure, pending
+from issuer.csr import CsrFacts
+from issuer.errors import AcmeProblem, DnsError
+from issuer.model import CaOrder
+from issuer.order_states import OrderRecord, OrderState
+from issuer.plan import renewal_moment
+from issuer.ports import Tools
+
+log = structlog.get_logger()
+_VALIDATION_SECONDS = 3600
+_LONGEST_LOOK = 300.0  # well below the lease, which each look extends
+
+
+@dataclass(slots=True)
+class Work:
+    """One order in flight. Only *record* outlives the process; the rest spares questions that were answered already."""
+
+    record: OrderRecord
+    csr: CsrFacts
+    resumed: bool = False
+    ca_order: CaOrder | None = None
+    looks: int = 0
+    answered: bool = False
+    stored: str = ""  # one line about the new certificate
+
+
+Step = Callable[[Work, Tools], float | None]
+"""Returns None when the order moved on, else the moment to look again."""
+
+
+def advance(work: Work, tools: Tools) -> float | None:
+    """Run the step of the order's state; None when it moved on, else when to look again. Raises CertfleetError."""
+    state = work.record.state
+    again_at = STEPS[state](work, tools)
+    if again_at is None:
+        work.looks = 0
+        log.info("order.moved", certificate=work.record.name, old=state.value, new=work.record.state.value)
+        return None
+    work.looks += 1
+    return again_at
+
+
+def open_order(work: Work, tools: Tools) -> None:
+    """PLANNED → ORDERED: newOrder, and its URL saved before anything else. The zones are found first, so that a dead
+    name server never costs an order."""
+    for name in work.csr.names:
+        tools.zones.locate(name)
+    work.ca_order = tools.ca.open_order(work.csr.names)
+    _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
+
+
+def publish_challenges(work: Work, tools: Tools) -> None:
+    """ORDERED → PUBLISHED: every TXT value journalled, then one UPDATE a zone; → VALIDATED when none is wanted."""
+    order = _order(work, tools, "pending", "ready", "processing", "valid")
+    authorizations = [tools.ca.authorization(url) for url in order.authorizations]
+    if order.status != "pending" or not pending(authorizations):
+        work.ca_order = order if order.status == "ready" else None
+        _move(work, tools, OrderState.VALIDATED)
+        return
+    entries = answers(authorizations, "dns-01", tools.ca.txt_value, tools.zones.locate)
+    entries = tools.journal.replace(work.record.id, entries, int(tools.clock()))
+    tools.zones.publish(entries)
+    _move(work, tools, OrderState.PUBLISHED, within=tools.settings.dns.propagation_timeout)
+
+
+def await_visibility(work: Work, tools: Tools) -> float | None:
+    """PUBLISHED → VISIBLE: every address of every authoritative server shows every value."""
+    verdicts = tools.zones.unseen(tools.journal.of(work.record.id))
+    if not verdicts:
+        _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
+        return None
+    if _late(work, tools):
+        waited = duration_text(tools.settings.dns.propagation_timeout)
+        hint = "look at NOTIFY and zone transfer to those servers, or at nameservers in [dns]"
+        what = f"the challenge was not visible everywhere within {waited}"
+        raise DnsError(what, why="; ".join(verdicts), hint=hint, reference="dns-not-visible")
+    return _look_again(work, tools, first=0.05, longest=5.0)
+
+
+def answer_challenges(work: Work, tools: Tools) -> float | None:
+    """VISIBLE → VALIDATED: the CA is told that it may look, then asked what it found."""
+    if not work.answered:
+        _answer(work, tools)
+        work.answered = True
+    order = work.ca_order = tools.ca.order(work.record.url)
+    if order.status in ("ready", "processing", "valid"):
+        _move(work, tools, OrderState.VALIDATED)
+        return None
+    if order.status == "invalid" or _late(work, tools):
+        raise _validation_failed(order, tools)
+    return _look_again(work, tools, first=0.03, longest=1.0)
+
+
+def begin_finalization(work: Work, tools: Tools) -> float | None:
+    """VALIDATED → FINALIZING: the CSR is handed in. Asked first what became of it, if this is not the first time."""
+    order = _order(work, tools, "pending", "ready", "processing", "valid")
+    if order.status == "pending":  # every authorization is valid, the CA only has not put that together yet
+        work.ca_order = None
+        return _look_again(work, tools, first=0.1, longest=5.0)
+    if order.status == "ready":
+        work.ca_order = tools.ca.finalize(order, work.csr.der)
+    _move(work, tools, OrderState.FINALIZING)
+    return None
+
+
+def collect_and_store(work: Work, tools: Tools) -> float | None:
+    """FINALIZING → STORED: fetched, checked against the CSR, and stored together with the end of the order."""
+    order = _order(work, tools, "processing", "valid")
+    if order.status == "processing":
+        work.ca_order = None
+        return _look_again(work, tools, first=0.03, longest=5.0, asked=order.ask_again_at)
+    now = int(tools.clock())
+    bundle = accept(tools.ca.certificate(order.certificate_url), work.csr, now)
+    starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
+    due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
+    tools.certificates.store(work.record.id, work.record.name, bundle, due_at, now)
+    work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
+    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
+    return None
+
+
+STEPS: dict[OrderState, Step] = {
+    OrderState.PLANNED: open_order,
+    OrderState.ORDERED: publish_challenges,
+    OrderState.PUBLISHED: await_visibility,
+    OrderState.VISIBLE: answer_challenges,
+    OrderState.VALIDATED: begin_finalization,
+    OrderState.FINALIZING: collect_and_store,
+}
+
+
+def withdraw(record: OrderRecord, tools: Tools) -> None:
+    """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
+    taken back now stays in the journal, and the next run takes it back."""
+    try:
+        entries = tools.journal.of(record.id)
+        tools.zones.withdraw(entries)
+        tools.journal.forget(entries)
+    except CertfleetError as error:
+        log.warning("challenge.left", certificate=record.name, error=str(error))
+
+
+def sweep(tools: Tools) -> None:
+    """Take back what dead processes left. One zone that cannot be reached does not keep the others."""
+    for entry in tools.journal.orphans():
+        try:
+            tools.zones.withdraw([entry])
+            tools.journal.forget([entry])
+            log.info("challenge.swept", owner=entry.owner)
+        except CertfleetError as error:
+            log.warning("challenge.left", owner=entry.owner, error=str(error))
+
+
+def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within: int | None = None) -> None:
+    now = int(tools.clock())
+    deadline = None if within is None else now + within
+    moved = dataclasses.replace(work.record, state=state, url=url or work.record.url, deadline=deadline)
+    work.record = tools.orders.save(work.record, moved, now)
+
+
+def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked: float | None = None) -> float:
+    """The moment of the next look: exponential, or what the CA asked for, and the lease extended for that long."""
+    now = tools.clock()
+    wait = min(first * 1.6 ** min(work.looks, 30), longest)
+    if asked is not None:
+        wait = max(wait, min(asked - now, _LONGEST_LOOK))
+    if wait >= 1:
+        tools.orders.save(work.record, work.record, int(now))
+    return now + wait
+
+
+def _late(work: Work, tools: Tools) -> bool:
+    return work.record.deadline is not None and tools.clock() >= work.record.deadline
+
+
+def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
+    """The order as last heard of in this process, else asked for; AcmeProblem when it is not as *expected*."""
+    order = work.ca_order = work.ca_order or tools.ca.order(work.record.url)
+    if order.status not in expected:
+        why = order.error or f"its status is {order.status or 'missing'}"
+        raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, retry=Retry.LATER)
+    return order
+
+
+def _answer(work: Work, tools: Tools) -> None:
+    for entry in tools.journal.of(work.record.id):
+        if work.resumed:  # a process before us may have answered; a second answer would be refused
+            authorization = tools.ca.authorization(entry.authorization_url)
+            if not any(item.url == entry.url and item.status == "pending" for item in authorization.challenges):
+                continue
+        tools.ca.answer(entry.url)
+
+
+def _validation_failed(order: CaOrder, tools: Tools) -> AcmeProblem:
+    authorizations = [tools.ca.authorization(url) for url in order.authorizations]
+    failed = [failure(item) for item in authorizations if item.status not in ("valid", "pending")]
+    why = "; ".join(failed) or order.error or f"the order is still {order.status}"
+    hint = "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
+    return AcmeProblem("the CA could not validate", why=why, hint=hint, kind="unauthorized", retry=Retry.LATER)

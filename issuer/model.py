@@ -1,0 +1,74 @@
+"""The nouns that the issuer's rules and journeys speak of. Frozen; times in epoch seconds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """One row of ``certs``: a certificate that is kept fresh, and its last one if there is any."""
+
+    name: str
+    enabled: bool
+    http01: bool
+    csr: bytes
+    crt: bytes
+    ca: bytes
+    ts_expire: int
+    ts_last_update: int
+    failures: int
+    due_at: int | None
+    reissue_reason: str
+    last_error: str
+    webroot_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge that we answer, as the journal holds it: enough to take it back after a crash.
+
+    For dns-01 *owner* is the name that the TXT record stands at and *zone* the zone that is updated; *id* is the
+    journal's row, 0 before it is written.
+    """
+
+    type: str
+    identifier: str
+    authorization_url: str
+    url: str
+    owner: str
+    zone: str
+    value: str
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CaOrder:
+    """An order as the CA tells it (RFC 8555 §7.1.3). *ask_again_at*: its Retry-After as a moment, None without one."""
+
+    url: str
+    status: str
+    authorizations: tuple[str, ...]
+    finalize_url: str
+    certificate_url: str
+    error: str
+    ask_again_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaChallenge:
+    """RFC 8555 §7.1.5; types unknown to us are kept and ignored."""
+
+    type: str
+    url: str
+    token: str
+    status: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaAuthorization:
+    """RFC 8555 §7.1.4. *identifier* never carries the "*." of a wildcard."""
+
+    url: str
+    identifier: str
+    status: str
+    challenges: tuple[CaChallenge, ...]

@@ -1,0 +1,63 @@
+"""The life of an order as a table. Pure: this module knows no CA, no DNS, no database and no clock.
+
+    PLANNED ──► ORDERED ──► PUBLISHED ──► VISIBLE ──► VALIDATED ──► FINALIZING ──► STORED
+       │           └───────────────────────────────────►┘ (every authorization valid already)
+       └── any state under way ──► FAILED
+
+The record is saved before the world is touched and after each step, so a process that dies at any instruction leaves a
+state from which the next one goes on. Each step can be run twice.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class OrderState(Enum):
+    PLANNED = "PLANNED"  # we want it; the CA may or may not know yet
+    ORDERED = "ORDERED"  # the order's URL is saved
+    PUBLISHED = "PUBLISHED"  # every challenge is journalled, then written to its zone or webroot
+    VISIBLE = "VISIBLE"  # every authoritative server shows it
+    VALIDATED = "VALIDATED"  # the CA holds every authorization valid
+    FINALIZING = "FINALIZING"  # the CSR was sent; the CA issues
+    STORED = "STORED"  # the certificate is in the database
+    FAILED = "FAILED"  # given up; the reason and the next attempt are saved
+
+
+TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.PLANNED: frozenset({OrderState.ORDERED, OrderState.FAILED}),
+    OrderState.ORDERED: frozenset({OrderState.PUBLISHED, OrderState.VALIDATED, OrderState.FAILED}),
+    OrderState.PUBLISHED: frozenset({OrderState.VISIBLE, OrderState.FAILED}),
+    OrderState.VISIBLE: frozenset({OrderState.VALIDATED, OrderState.FAILED}),
+    OrderState.VALIDATED: frozenset({OrderState.FINALIZING, OrderState.FAILED}),
+    OrderState.FINALIZING: frozenset({OrderState.STORED, OrderState.FAILED}),
+    OrderState.STORED: frozenset(),
+    OrderState.FAILED: frozenset(),
+}
+
+ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """One row of ``orders``: one attempt at one certificate, under the lease of one issuer process.
+
+    Times are epoch seconds. *deadline* belongs to the present state.
+    """
+
+    id: int
+    name: str
+    state: OrderState
+    directory: str
+    url: str = ""
+    reason: str = ""
+    deadline: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+def check_move(old: OrderState, new: OrderState) -> None:
+    """RuntimeError for a move that the table does not list: a fault of ours, never the CA's."""
+    if new not in TRANSITIONS[old]:
+        raise RuntimeError(f"an order cannot go from {old.value} to {new.value}")

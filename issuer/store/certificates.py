@@ -1,0 +1,185 @@
+"""The ``certs`` table and what hangs on it: versions and events. One method, one transaction."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from common.certificate import Bundle, fingerprint, issuer_text, not_after, not_before, serial_text
+from common.errors import RefusedError, UsageError
+from issuer.csr import CsrFacts
+from issuer.model import Enrolment
+from issuer.order_states import OrderState
+from issuer.store.database import Database
+from issuer.store.tables import certs, events, orders, versions
+
+_JUST_POPULATED = 1  # what the legacy table holds in ts_expire and ts_last_update before the first certificate
+_ERROR_LENGTH = 2000
+
+
+class Certificates:
+    """All reading and writing of enrolled certificates."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def enrol(self, name: str, csr: CsrFacts, *, comment: str, now: int) -> None:
+        """Add a disabled row; RefusedError if the name is enrolled already."""
+
+        def work(connection: sa.Connection) -> None:
+            if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is not None:
+                hint = f"look at it with `status {name}`; `remove {name}` first if it is to start afresh"
+                raise RefusedError(f"{name} is enrolled already", hint=hint, reference="already-enrolled")
+            row = {"name": name, "enable": "N", "certbot": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
+            times = {"ts_expire": _JUST_POPULATED, "ts_last_update": _JUST_POPULATED, "count_fail_update": 0}
+            connection.execute(certs.insert().values(comment=comment, **row, **times))
+            _add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
+
+        self._database.write(work)
+
+    def get(self, names: Iterable[str]) -> list[Enrolment]:
+        """The rows of *names*, in that order; UsageError that lists every name that is not enrolled."""
+        wanted = list(dict.fromkeys(names))
+        found = self._database.read(lambda connection: _select(connection, certs.c.name.in_(wanted)))
+        rows = {row.name: row for row in found}
+        unknown = [name for name in wanted if name not in rows]
+        if unknown:
+            hint = "`status` lists what is enrolled; enrol with `populate NAME`"
+            raise UsageError(f"not enrolled: {', '.join(unknown)}", hint=hint, reference="not-enrolled")
+        return [rows[name] for name in wanted]
+
+    def all(self) -> list[Enrolment]:
+        """Every row, by name."""
+        return self._database.read(_select)
+
+    def due(self, now: int) -> list[Enrolment]:
+        """Enabled rows whose moment has come or is not known yet; found through an index."""
+        come = sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now)
+        return self._database.read(lambda connection: _select(connection, certs.c.enable == "Y", come))
+
+    def set_enabled(self, names: Sequence[str], enabled: bool, now: int) -> None:
+        self.get(names)
+        flag, word = ("Y", "enabled") if enabled else ("N", "disabled")
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(certs.update().where(certs.c.name.in_(names)).values(enable=flag))
+            for name in names:
+                _add_event(connection, now, name, word, "")
+
+        self._database.write(work)
+
+    def remove(self, name: str, now: int) -> None:
+        """Delete the row. Versions and events stay: they are history."""
+        self.get([name])
+
+        def work(connection: sa.Connection) -> None:
+            if connection.scalar(sa.select(orders.c.id).where(orders.c.active_name == name)) is not None:
+                hint = "let `run` finish it, or wait until its lease ends"
+                raise RefusedError(f"an order for {name} is under way", hint=hint, reference="order-under-way")
+            connection.execute(certs.delete().where(certs.c.name == name))
+            _add_event(connection, now, name, "removed", "")
+
+        self._database.write(work)
+
+    def request_reissue(self, names: Sequence[str], reason: str) -> None:
+        """Make *names* due whatever their dates say, until a new certificate is stored."""
+        change = certs.update().where(certs.c.name.in_(names)).values(reissue_reason=reason, due_at=None)
+        self._database.write(lambda connection: connection.execute(change))
+
+    def postpone(self, name: str, due_at: int) -> None:
+        """Save the next moment at which *name* is to be looked at."""
+        change = certs.update().where(certs.c.name == name).values(due_at=due_at)
+        self._database.write(lambda connection: connection.execute(change))
+
+    def record_failure(self, name: str, reason: str, due_at: int, now: int) -> None:
+        """Count a failed attempt, with its reason and the moment of the next one."""
+        reason = reason[:_ERROR_LENGTH]
+
+        def work(connection: sa.Connection) -> None:
+            counted = sa.func.coalesce(certs.c.count_fail_update, 0) + 1
+            change = certs.update().where(certs.c.name == name)
+            connection.execute(change.values(count_fail_update=counted, last_error=reason, due_at=due_at))
+            _add_event(connection, now, name, "failed", reason)
+
+        self._database.write(work)
+
+    def store(self, order_id: int, name: str, bundle: Bundle, due_at: int, now: int) -> None:
+        """Put a checked certificate in place, the old pair aside, and end its order: one transaction."""
+
+        def work(connection: sa.Connection) -> None:
+            old = connection.execute(sa.select(certs.c.crt, certs.c.ca).where(certs.c.name == name)).one_or_none()
+            if old is None:
+                raise RefusedError(
+                    f"{name} was removed while its certificate was being issued", reference="not-enrolled"
+                )
+            connection.execute(
+                certs.update()
+                .where(certs.c.name == name)
+                .values(
+                    **_new_pair(bundle),
+                    old_crt=old.crt,
+                    old_ca=old.ca,
+                    ts_expire=not_after(bundle.leaf),
+                    ts_last_update=now,
+                    count_fail_update=0,
+                    due_at=due_at,
+                    reissue_reason=None,
+                    last_error=None,
+                )
+            )
+            connection.execute(versions.insert().values(name=name, stored_at=now, **_version(bundle)))
+            ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "updated_at": now}
+            connection.execute(orders.update().where(orders.c.id == order_id).values(lease_owner=None, **ended))
+            _add_event(connection, now, name, "stored", f"serial {serial_text(bundle.leaf)}")
+
+        self._database.write(work)
+
+
+def _select(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Enrolment]:
+    rows = connection.execute(sa.select(certs).where(*conditions).order_by(certs.c.name))
+    return [_enrolment(row) for row in rows.mappings()]
+
+
+def _enrolment(row: sa.RowMapping) -> Enrolment:
+    return Enrolment(
+        name=row["name"],
+        enabled=row["enable"] == "Y",
+        http01=row["certbot"] == "Y",
+        csr=_bytes(row["csr"]),
+        crt=_bytes(row["crt"]),
+        ca=_bytes(row["ca"]),
+        ts_expire=row["ts_expire"] or 0,
+        ts_last_update=row["ts_last_update"] or 0,
+        failures=row["count_fail_update"] or 0,
+        due_at=row["due_at"],
+        reissue_reason=row["reissue_reason"] or "",
+        last_error=row["last_error"] or "",
+        webroot_path=row["webroot_path"] or "",
+    )
+
+
+def _bytes(value: Any) -> bytes:
+    """A legacy table may hold text where a blob is meant."""
+    return value.encode() if isinstance(value, str) else bytes(value or b"")
+
+
+def _new_pair(bundle: Bundle) -> dict[str, Any]:
+    chain = bundle.chain_pem
+    return {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
+
+
+def _version(bundle: Bundle) -> dict[str, Any]:
+    return {
+        "sha256": fingerprint(bundle.leaf),
+        "serial": serial_text(bundle.leaf),
+        "issuer": issuer_text(bundle.leaf),
+        "not_before": not_before(bundle.leaf),
+        "not_after": not_after(bundle.leaf),
+        "crt": bundle.leaf_pem,
+        "ca": bundle.chain_pem,
+    }
+
+
+def _add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
+    connection.execute(events.insert().values(at=now, name=name, event=event, detail=detail))

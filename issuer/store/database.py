@@ -1,0 +1,154 @@
+"""Connections and transactions; turns every driver error into a StoreError with what to do about it.
+
+The driver is opened by ``_connect_*`` here rather than through a SQLAlchemy URL, so that TLS is always verified and
+several hosts can be tried in turn.
+"""
+
+import sqlite3
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pymysql
+import sqlalchemy as sa
+from pymysql.constants import CLIENT
+
+from common.errors import ConfigError, Finding
+from common.files import read_secret
+from issuer.config import DatabaseSettings
+from issuer.errors import StoreError
+from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
+
+T = TypeVar("T")
+_TRIES = 8
+_DEADLOCK, _LOCK_WAIT, _NOT_PREPARED = 1213, 1205, 1047  # 1047: a Galera node without quorum still accepts connections
+_HINTS = {
+    1044: "grant this account its rights on the database",
+    1045: "check user, password_file and the host that the account is allowed from",
+    1049: "create the database first",
+    1142: "grant this account its rights; the issuer needs all of them on its own database",
+    1146: "run `certfleet-issuer db upgrade`",
+    1054: "run `certfleet-issuer db upgrade`",
+    1290: "the server is read-only: point the url at the primary, or end its read-only mode",
+    1836: "the server is read-only: point the url at the primary, or end its read-only mode",
+    2003: "check that the server runs and that host and port in [database] url are right",
+    2026: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
+}
+
+
+class Database:
+    """One database for the life of the process. Thread-safe; connections are pooled."""
+
+    def __init__(self, settings: DatabaseSettings):
+        try:
+            self._address = parse_address(settings.url)
+        except ValueError as error:
+            raise ConfigError("configuration", [Finding("database.url", str(error))]) from error
+        if isinstance(self._address, SqliteAddress):
+            self.place = str(self._address.file)
+            self._engine = sa.create_engine(
+                "sqlite://", creator=self._connect_sqlite, poolclass=sa.QueuePool, pool_size=32
+            )
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        else:
+            self.place = ", ".join(f"{host}:{port}" for host, port in self._address.hosts) or self._address.socket
+            self._password = read_secret(settings.password_file).decode().strip() if settings.password_file else ""
+            self._tls = _verified_tls(settings)
+            creator = self._connect_mysql
+            self._engine = sa.create_engine("mysql+pymysql://", creator=creator, pool_size=32, pool_pre_ping=True)
+
+    @property
+    def embedded(self) -> bool:
+        return isinstance(self._address, SqliteAddress)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run *work* in one transaction; again from the start when the server chose it as a deadlock's loser."""
+        return self._transact(work, read_only=False)
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run *work* in a transaction that only reads, which takes no write lock in SQLite."""
+        return self._transact(work, read_only=True)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _transact(self, work: Callable[[sa.Connection], T], *, read_only: bool) -> T:
+        for attempt in range(_TRIES):
+            try:
+                with self._engine.connect().execution_options(read_only=read_only) as connection, connection.begin():
+                    return work(connection)
+            except (sa.exc.SQLAlchemyError, sqlite3.Error, pymysql.MySQLError) as error:
+                if attempt == _TRIES - 1 or _code(error) not in (_DEADLOCK, _LOCK_WAIT, _NOT_PREPARED):
+                    raise self._store_error(error) from error
+                time.sleep(0.02 * 2**attempt)
+        raise RuntimeError("not reached")
+
+    def _store_error(self, error: Exception) -> StoreError:
+        cause: BaseException = getattr(error, "orig", None) or error
+        code = _code(error)
+        why = str(cause.args[1]) if len(cause.args) > 1 else str(cause)
+        hint = _HINTS.get(code, "look at the database server's log")
+        if self.embedded:
+            hint = _sqlite_hint(why)
+        return StoreError(f"the database at {self.place} did not do its work", why=why.strip(), hint=hint)
+
+    def _connect_sqlite(self) -> sqlite3.Connection:
+        assert isinstance(self._address, SqliteAddress)  # noqa: S101
+        # isolation_level None: transactions begin in _begin_sqlite, so that DDL rolls back too
+        connection = sqlite3.connect(self._address.file, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # an order URL must survive a power cut
+        return connection
+
+    def _connect_mysql(self) -> Any:
+        assert isinstance(self._address, MysqlAddress)  # noqa: S101
+        options: dict[str, Any] = {
+            "user": self._address.user,
+            "password": self._password,
+            "database": self._address.database,
+            "charset": "utf8mb4",
+            "connect_timeout": 10,
+            "read_timeout": 120,
+            "write_timeout": 120,
+            "client_flag": CLIENT.FOUND_ROWS,  # an UPDATE counts rows matched, on which the leases rely
+        }
+        if self._address.socket:
+            return pymysql.connect(unix_socket=self._address.socket, **options)
+        last: Exception | None = None
+        for host, port in self._address.hosts:
+            try:
+                return pymysql.connect(host=host, port=port, ssl=self._tls, **options)
+            except pymysql.MySQLError as error:
+                last = error
+        assert last is not None  # noqa: S101 - parse_address gives at least one host
+        raise last
+
+
+def _verified_tls(settings: DatabaseSettings) -> ssl.SSLContext:
+    """TLS that checks chain and host name, always; without ``tls_ca`` against the system's trust store."""
+    try:
+        return ssl.create_default_context(cafile=str(settings.tls_ca) if settings.tls_ca else None)
+    except (OSError, ssl.SSLError) as error:
+        problem = f"{settings.tls_ca} is not a readable file of PEM certificates"
+        raise ConfigError("configuration", [Finding("database.tls_ca", problem)]) from error
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _code(error: BaseException) -> int:
+    cause = getattr(error, "orig", None) or error
+    return cause.args[0] if cause.args and isinstance(cause.args[0], int) else 0
+
+
+def _sqlite_hint(why: str) -> str:
+    if "readonly" in why or "unable to open" in why:
+        return "run as the user that owns the file and its folder, and check that the folder exists"
+    if "no such table" in why or "no such column" in why:
+        return "run `certfleet-issuer db upgrade`"
+    if "full" in why:
+        return "free space on that file system"
+    return "check that the file is a SQLite database and that the disk is sound"
