@@ -110,7 +110,7 @@ class Attempt:
             raise RefusedError(f"the stored CSR of {self.name} is not usable", why=str(error), hint=hint) from error
         record = self._tools.orders.claim(self.name, now)
         if record is not None:
-            self._work = Work(record, csr, resumed=True)
+            self._work = Work(record, self._row, csr, resumed=True)
             return None
         record = self._tools.orders.open(self.name, self._tools.ca.directory, self._reason, now)
         if record is None:
@@ -121,7 +121,7 @@ class Attempt:
             self._tools.orders.drop(record)
             return Ended(self.name, Ending.NOT_DUE, decision.reason)
         self._row = row
-        self._work = Work(record, csr)
+        self._work = Work(record, row, csr)
         return None
 
     def _advance(self) -> Ended | Waiting:

@@ -7,8 +7,8 @@ from common.errors import Retry
 from issuer.errors import AcmeProblem
 from issuer.model import CaAuthorization, CaChallenge, Challenge
 
-Locate = Callable[[str], tuple[str, str]]
-"""(owner, zone) of the TXT record for an identifier."""
+Place = Callable[[str], tuple[str, str]]
+"""(owner, zone) of the answer for an identifier."""
 
 
 def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
@@ -20,13 +20,13 @@ def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
 
 
 def answers(
-    authorizations: Sequence[CaAuthorization], kind: str, txt_value: Callable[[str], str], locate: Locate
+    authorizations: Sequence[CaAuthorization], kind: str, content: Callable[[str], str], place: Place
 ) -> list[Challenge]:
-    """What to publish for each pending authorization by challenges of type *kind*. Raises AcmeProblem."""
+    """What to publish for each pending authorization; *content* makes the answer from a token."""
     entries = []
     for authorization in pending(authorizations):
         challenge = _offered(authorization, kind)
-        owner, zone = locate(authorization.identifier)
+        owner, zone = place(authorization.identifier)
         entries.append(
             Challenge(
                 type=kind,
@@ -35,7 +35,7 @@ def answers(
                 url=challenge.url,
                 owner=owner,
                 zone=zone,
-                value=txt_value(challenge.token),
+                value=content(challenge.token),
             )
         )
     return entries

@@ -6,7 +6,7 @@ reads from the error what that means.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -18,7 +18,7 @@ from issuer.acceptance import accept
 from issuer.challenges import answers, failure, pending
 from issuer.csr import CsrFacts
 from issuer.errors import AcmeProblem, DnsError
-from issuer.model import CaOrder
+from issuer.model import CaOrder, Challenge, Enrolment
 from issuer.order_states import OrderRecord, OrderState
 from issuer.plan import renewal_moment
 from issuer.ports import Tools
@@ -33,12 +33,18 @@ class Work:
     """One order in flight. Only *record* outlives the process; the rest spares questions that were answered already."""
 
     record: OrderRecord
+    row: Enrolment
     csr: CsrFacts
     resumed: bool = False
     ca_order: CaOrder | None = None
     looks: int = 0
     answered: bool = False
     stored: str = ""  # one line about the new certificate
+
+    @property
+    def kind(self) -> str:
+        """The type of challenge that this certificate's names are validated by."""
+        return "http-01" if self.row.http01 else "dns-01"
 
 
 Step = Callable[[Work, Tools], float | None]
@@ -60,8 +66,9 @@ def advance(work: Work, tools: Tools) -> float | None:
 def open_order(work: Work, tools: Tools) -> None:
     """PLANNED → ORDERED: newOrder, and its URL saved before anything else. The zones are found first, so that a dead
     name server never costs an order."""
+    solver = tools.solvers[work.kind]
     for name in work.csr.names:
-        tools.zones.locate(name)
+        solver.place(name, work.row)
     work.ca_order = tools.ca.open_order(work.csr.names)
     _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
 
@@ -74,15 +81,20 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         work.ca_order = order if order.status == "ready" else None
         _move(work, tools, OrderState.VALIDATED)
         return
-    entries = answers(authorizations, "dns-01", tools.ca.txt_value, tools.zones.locate)
-    entries = tools.journal.replace(work.record.id, entries, int(tools.clock()))
-    tools.zones.publish(entries)
+    solver, row = tools.solvers[work.kind], work.row
+    entries = answers(
+        authorizations,
+        work.kind,
+        lambda token: solver.content(tools.ca.key_authorization(token)),
+        lambda name: solver.place(name, row),
+    )
+    solver.publish(tools.journal.replace(work.record.id, entries, int(tools.clock())))
     _move(work, tools, OrderState.PUBLISHED, within=tools.settings.dns.propagation_timeout)
 
 
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: every address of every authoritative server shows every value."""
-    verdicts = tools.zones.unseen(tools.journal.of(work.record.id))
+    verdicts = tools.solvers[work.kind].unseen(tools.journal.of(work.record.id))
     if not verdicts:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
         return None
@@ -150,9 +162,7 @@ def withdraw(record: OrderRecord, tools: Tools) -> None:
     """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
     taken back now stays in the journal, and the next run takes it back."""
     try:
-        entries = tools.journal.of(record.id)
-        tools.zones.withdraw(entries)
-        tools.journal.forget(entries)
+        _take_back(tools.journal.of(record.id), tools)
     except CertfleetError as error:
         log.warning("challenge.left", certificate=record.name, error=str(error))
 
@@ -161,11 +171,17 @@ def sweep(tools: Tools) -> None:
     """Take back what dead processes left. One zone that cannot be reached does not keep the others."""
     for entry in tools.journal.orphans():
         try:
-            tools.zones.withdraw([entry])
-            tools.journal.forget([entry])
+            _take_back([entry], tools)
             log.info("challenge.swept", owner=entry.owner)
         except CertfleetError as error:
             log.warning("challenge.left", owner=entry.owner, error=str(error))
+
+
+def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
+    for kind, solver in tools.solvers.items():
+        mine = [entry for entry in entries if entry.type == kind]
+        solver.withdraw(mine)
+        tools.journal.forget(mine)
 
 
 def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within: int | None = None) -> None:

@@ -26,8 +26,9 @@ class Enrolment:
 class Challenge:
     """One challenge that we answer, as the journal holds it: enough to take it back after a crash.
 
-    For dns-01 *owner* is the name that the TXT record stands at and *zone* the zone that is updated; *id* is the
-    journal's row, 0 before it is written.
+    For dns-01 *owner* is the name that the TXT record stands at, *zone* the zone that is updated and *value* the TXT
+    value; for http-01 the web site's name, its webroot and the key authorization. *id* is the journal's row, 0 before
+    it is written.
     """
 
     type: str

@@ -1,6 +1,6 @@
 """What the journeys need from the world: every Protocol on one page. The command line wires the real ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,11 +20,18 @@ class CertificateAuthority(Protocol):
     def answer(self, challenge_url: str) -> None: ...
     def finalize(self, order: CaOrder, csr_der: bytes) -> CaOrder: ...
     def certificate(self, url: str) -> bytes: ...
-    def txt_value(self, token: str) -> str: ...
+    def key_authorization(self, token: str) -> str: ...
 
 
-class DynamicZones(Protocol):
-    def locate(self, name: str) -> tuple[str, str]: ...
+class Solver(Protocol):
+    """One way to prove control of a name: dns-01 through dynamic zones, http-01 through webroots.
+
+    *place* says where the answer for a name goes, as (owner, zone) of a Challenge, and raises if it cannot; *content*
+    makes the answer from a key authorization; *unseen* gives a verdict for everybody who does not show it yet.
+    """
+
+    def place(self, name: str, row: Enrolment) -> tuple[str, str]: ...
+    def content(self, key_authorization: str) -> str: ...
     def publish(self, entries: Sequence[Challenge]) -> None: ...
     def withdraw(self, entries: Sequence[Challenge]) -> None: ...
     def unseen(self, entries: Sequence[Challenge]) -> list[str]: ...
@@ -61,7 +68,7 @@ class Tools:
 
     settings: Settings
     ca: CertificateAuthority
-    zones: DynamicZones
+    solvers: Mapping[str, Solver]  # by challenge type
     certificates: CertificateStore
     orders: OrderStore
     journal: ChallengeJournal

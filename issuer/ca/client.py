@@ -1,6 +1,5 @@
 """One ACME server as the journeys see it: orders, authorizations, challenges, certificates (RFC 8555 §7.4, §7.5)."""
 
-import hashlib
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -59,10 +58,6 @@ class AcmeCa:
     def key_authorization(self, token: str) -> str:
         """RFC 8555 §8.1."""
         return f"{token}.{self._thumbprint}"
-
-    def txt_value(self, token: str) -> str:
-        """The TXT value that answers a dns-01 challenge (RFC 8555 §8.4)."""
-        return str(encode_b64jose(hashlib.sha256(self.key_authorization(token).encode()).digest()))
 
     def close(self) -> None:
         self._transport.close()

@@ -66,7 +66,7 @@ def _work(
     tools = Tools(
         settings=settings,
         ca=ca,
-        zones=Zones(settings.dns),
+        solvers={"dns-01": Zones(settings.dns)},
         certificates=Certificates(database),
         orders=Orders(database, _owner(settings)),
         journal=Journal(database),

@@ -1,5 +1,7 @@
 """The dynamic sub-zones as the journeys see them: locate, publish, see, withdraw."""
 
+import base64
+import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from issuer.dns.tsig import load_tsig_key
 from issuer.dns.update import TxtValue, change_txt
 from issuer.dns.visibility import missing_txt
 from issuer.errors import DnsError
-from issuer.model import Challenge
+from issuer.model import Challenge, Enrolment
 
 log = structlog.get_logger()
 
@@ -32,7 +34,7 @@ class Zones:
         self._zones: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def locate(self, name: str) -> tuple[str, str]:
+    def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """(owner of the TXT record, zone to update) for the challenge of *name*. Raises DnsError, ConfigError."""
         owner = f"_acme-challenge.{name.removeprefix('*.')}"
         with self._lock:
@@ -47,6 +49,11 @@ class Zones:
         with self._lock:
             self._zones[owner] = zone
         return owner, zone
+
+    def content(self, key_authorization: str) -> str:
+        """The TXT value (RFC 8555 §8.4)."""
+        digest = hashlib.sha256(key_authorization.encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def publish(self, entries: Sequence[Challenge]) -> None:
         """Add every value: one UPDATE a zone. Raises DnsError."""
