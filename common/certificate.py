@@ -73,6 +73,14 @@ def dns_names(certificate: x509.Certificate) -> frozenset[str]:
     return frozenset(name.lower() for name in names.get_values_for_type(x509.DNSName))
 
 
+def common_names(certificate: x509.Certificate) -> frozenset[str]:
+    """The common names of subject and issuer."""
+    attributes = [
+        name.get_attributes_for_oid(x509.NameOID.COMMON_NAME) for name in (certificate.subject, certificate.issuer)
+    ]
+    return frozenset(str(item.value) for found in attributes for item in found)
+
+
 def serial_text(certificate: x509.Certificate) -> str:
     """The serial number as openssl prints it: upper-case hex, whole octets."""
     digits = f"{certificate.serial_number:X}"

@@ -29,6 +29,7 @@ def build() -> CommandLine:
     _set_up(line)
     _enrolment(line)
     _issuing(line)
+    _versions(line)
     return line
 
 
@@ -75,9 +76,43 @@ def _issuing(line: CommandLine) -> None:
         ("reissue", "replace an existing certificate now, whether due or not"),
     ):
         command = line.command(word, _later("issuing", word), help_text, reports=True)
-        command.add_argument("name", metavar="NAME", nargs="+")
+        command.add_argument("name", metavar="NAME", nargs="+" if word == "issue" else "*")
+        if word == "reissue":
+            command.add_argument("--all", action="store_true", help="every enabled certificate that there is")
+            command.add_argument("--issued-by", metavar="CA", help="those whose issuer's name contains CA")
     status = line.command("status", _later("status", "status"), "show what is enrolled and how it is", reports=True)
     status.add_argument("name", metavar="NAME", nargs="*")
+
+
+def _versions(line: CommandLine) -> None:
+    history = line.command(
+        "history", _later("versions", "history"), "show every version and event of a name", reports=True
+    )
+    history.add_argument("name", metavar="NAME")
+    rollback = line.command("rollback", _later("versions", "rollback"), "make an earlier certificate the present one")
+    rollback.add_argument("name", metavar="NAME")
+    rollback.add_argument("--serial", default="", help="which one (default: the one before the present)")
+    take_in = line.command(
+        "import", _later("versions", "take_in"), "carry a certificate from outside; never renewed by ACME"
+    )
+    take_in.add_argument("name", metavar="NAME")
+    take_in.add_argument(
+        "--crt", metavar="FILE", required=True, help="the certificate, PEM; its chain may follow in it"
+    )
+    take_in.add_argument("--chain", metavar="FILE", default="", help="the chain, if it is in a file of its own")
+    take_in.add_argument("--label", action="store_true", help="NAME is a label of ours and not one of its names")
+    take_in.add_argument("--comment", default="", help="kept in the database")
+    revoke = line.command("revoke", _later("versions", "revoke"), "have the CA revoke a certificate")
+    revoke.add_argument("name", metavar="NAME")
+    revoke.add_argument(
+        "--reason",
+        type=int,
+        choices=[0, 1, 4, 5],
+        default=0,
+        help="0 unspecified, 1 key compromise, 4 superseded, 5 cessation of operation",
+    )
+    revoke.add_argument("--serial", default="", help="an earlier one (default: the present one)")
+    revoke.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def main() -> None:

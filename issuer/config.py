@@ -1,6 +1,9 @@
 """issuer.toml as frozen settings. Every default stands here; deploy/issuer.example.toml shows them all."""
 
+import dataclasses
+import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from common import config_file
@@ -18,6 +21,7 @@ from common.config_file import (
     text,
 )
 from common.names import parse_dns_name
+from issuer.limits import CaLimits, Limit, limits_of, parse_limit
 
 
 def _directory_url(value: object) -> str:
@@ -38,6 +42,38 @@ def _retry_schedule(value: object) -> tuple[int, ...]:
     return schedule
 
 
+def _email(value: object) -> str:
+    """One bare address: it becomes part of a mail's header and of an SMTP command."""
+    address = nonempty(value)
+    if not re.fullmatch(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[A-Za-z0-9.-]+", address) or not address.isascii():
+        raise ValueError(f'must be a bare address like "noc@example.com", not {value!r}')
+    return address
+
+
+def _optional_email(value: object) -> str:
+    return _email(value) if text(value) else ""
+
+
+def _listen(value: object) -> str:
+    """An IP address and a port, or "" for none."""
+    if text(value) == "":
+        return ""
+    host, colon, port = text(value).rpartition(":")
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+        fits = colon == ":" and 0 < int(port) < 65536
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f'must be an IP address and a port like "127.0.0.1:9402", or "" for none, not {value!r}')
+    return text(value)
+
+
+def _limit(value: object) -> Limit | None:
+    """ "300/3h" or "none"; "" is what is known of the CA."""
+    return parse_limit(text(value)) if text(value) else None
+
+
 def _server(value: object) -> str:
     """An address, or address:port, [v6]:port; checked for form by the DNS adapter's own parser."""
     return nonempty(value)
@@ -51,12 +87,44 @@ class DatabaseSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class AcmeSettings:
+class CaSettings:
+    """One certification authority: ``[acme]``, and each ``[[acme.fallback]]``."""
+
     directory: str = setting(_directory_url, "https://acme-v02.api.letsencrypt.org/directory")
     account_key: Path | None = setting(optional_path, None)  # None: account.pem in state_dir
     contact: tuple[str, ...] = setting(list_of(nonempty), ())
     ca_bundle: Path | None = setting(optional_path, None)
+    profile: str = setting(text, "")
+    profile_required: bool = setting(boolean, False)
+    preferred_chain: str = setting(text, "")
+    eab_kid: str = setting(text, "")
+    eab_hmac_file: Path | None = setting(optional_path, None)
     workers: int = setting(integer(1, 256), 8)
+    limit_new_orders: Limit | None = setting(_limit, None)
+    limit_per_domain: Limit | None = setting(_limit, None)
+    limit_per_name_set: Limit | None = setting(_limit, None)
+
+    @property
+    def limits(self) -> CaLimits:
+        """The CA's published limits, with what the configuration says instead."""
+        known = limits_of(self.directory)
+        return dataclasses.replace(
+            known,
+            new_orders=self.limit_new_orders or known.new_orders,
+            per_domain=self.limit_per_domain or known.per_domain,
+            per_name_set=self.limit_per_name_set or known.per_name_set,
+        )
+
+    def __post_init__(self) -> None:
+        if bool(self.eab_kid) != (self.eab_hmac_file is not None):
+            raise ValueError("eab_kid and eab_hmac_file belong together: give both or none")
+        if self.profile_required and not self.profile:
+            raise ValueError("profile_required is true but profile is empty")
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeSettings(CaSettings):
+    fallback: tuple[CaSettings, ...] = sections(CaSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +159,42 @@ class RenewalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """Who is told about failures and recoveries, and through which mail server. No recipient: no mail."""
+
+    email_to: tuple[str, ...] = setting(list_of(_email), ())
+    email_from: str = setting(_optional_email, "")  # "": certfleet@ this host
+    smtp_host: str = setting(nonempty, "localhost")
+    smtp_port: int = setting(integer(1, 65535), 25)  # 465: TLS from the first byte (RFC 8314)
+    smtp_starttls: bool = setting(boolean, False)
+    smtp_ca_bundle: Path | None = setting(optional_path, None)
+    smtp_user: str = setting(text, "")
+    smtp_password_file: Path | None = setting(optional_path, None)
+    syslog: bool = setting(boolean, False)
+
+    def __post_init__(self) -> None:
+        if bool(self.smtp_user) != (self.smtp_password_file is not None):
+            raise ValueError("smtp_user and smtp_password_file belong together: give both or none")
+        if self.smtp_user and not self.encrypted:
+            raise ValueError("smtp_user needs smtp_starttls = true (or port 465): no password over a clear connection")
+
+    @property
+    def encrypted(self) -> bool:
+        """Is the connection to the mail server encrypted, and the server's certificate verified?"""
+        return self.smtp_starttls or self.smtp_port == 465
+
+    @property
+    def wanted(self) -> bool:
+        """Is anybody to be told at all?"""
+        return bool(self.email_to) or self.syslog
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    listen: str = setting(_listen, "127.0.0.1:9402")  # "": no /healthz, no /metrics
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     syslog: bool = setting(boolean, False)
 
@@ -103,10 +207,18 @@ class Settings:
     acme: AcmeSettings = section(AcmeSettings)
     dns: DnsSettings = section(DnsSettings)
     renewal: RenewalSettings = section(RenewalSettings)
+    notify: NotifySettings = section(NotifySettings)
+    daemon: DaemonSettings = section(DaemonSettings)
+    log: LogSettings = section(LogSettings)
+
+    def account_key(self, ca: CaSettings) -> Path:
+        """The account key's file of one CA."""
+        return ca.account_key or self.state_dir / "account.pem"
 
     @property
-    def account_key(self) -> Path:
-        return self.acme.account_key or self.state_dir / "account.pem"
+    def authorities(self) -> tuple[CaSettings, ...]:
+        """Every CA in the order in which they are tried."""
+        return (self.acme, *self.acme.fallback)
 
 
 def load(file: Path) -> Settings:

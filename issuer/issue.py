@@ -21,7 +21,8 @@ from issuer.errors import AcmeProblem, DnsError
 from issuer.model import CaOrder, Challenge, Enrolment
 from issuer.order_states import OrderRecord, OrderState
 from issuer.plan import renewal_moment
-from issuer.ports import Tools
+from issuer.ports import CertificateAuthority, Tools
+from issuer.renewal_info import ask_again_at
 
 log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
@@ -40,6 +41,10 @@ class Work:
     looks: int = 0
     answered: bool = False
     stored: str = ""  # one line about the new certificate
+
+    def forget(self) -> None:
+        """After an interruption: what was heard before may no longer hold, so ask again."""
+        self.ca_order, self.resumed, self.answered = None, True, False
 
     @property
     def kind(self) -> str:
@@ -69,14 +74,15 @@ def open_order(work: Work, tools: Tools) -> None:
     solver = tools.solvers[work.kind]
     for name in work.csr.names:
         solver.place(name, work.row)
-    work.ca_order = tools.ca.open_order(work.csr.names)
+    work.ca_order = authority(work.record, tools).open_order(work.csr.names, work.record.replaces)
     _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
 
 
 def publish_challenges(work: Work, tools: Tools) -> None:
     """ORDERED → PUBLISHED: every TXT value journalled, then one UPDATE a zone; → VALIDATED when none is wanted."""
     order = _order(work, tools, "pending", "ready", "processing", "valid")
-    authorizations = [tools.ca.authorization(url) for url in order.authorizations]
+    ca = authority(work.record, tools)
+    authorizations = [ca.authorization(url) for url in order.authorizations]
     if order.status != "pending" or not pending(authorizations):
         work.ca_order = order if order.status == "ready" else None
         _move(work, tools, OrderState.VALIDATED)
@@ -85,7 +91,7 @@ def publish_challenges(work: Work, tools: Tools) -> None:
     entries = answers(
         authorizations,
         work.kind,
-        lambda token: solver.content(tools.ca.key_authorization(token)),
+        lambda token: solver.content(ca.key_authorization(token)),
         lambda name: solver.place(name, row),
     )
     solver.publish(tools.journal.replace(work.record.id, entries, int(tools.clock())))
@@ -111,12 +117,12 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
     if not work.answered:
         _answer(work, tools)
         work.answered = True
-    order = work.ca_order = tools.ca.order(work.record.url)
+    order = work.ca_order = authority(work.record, tools).order(work.record.url)
     if order.status in ("ready", "processing", "valid"):
         _move(work, tools, OrderState.VALIDATED)
         return None
     if order.status == "invalid" or _late(work, tools):
-        raise _validation_failed(order, tools)
+        raise _validation_failed(order, authority(work.record, tools))
     return _look_again(work, tools, first=0.03, longest=1.0)
 
 
@@ -127,7 +133,7 @@ def begin_finalization(work: Work, tools: Tools) -> float | None:
         work.ca_order = None
         return _look_again(work, tools, first=0.1, longest=5.0)
     if order.status == "ready":
-        work.ca_order = tools.ca.finalize(order, work.csr.der)
+        work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
     _move(work, tools, OrderState.FINALIZING)
     return None
 
@@ -139,10 +145,12 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
         work.ca_order = None
         return _look_again(work, tools, first=0.03, longest=5.0, asked=order.ask_again_at)
     now = int(tools.clock())
-    bundle = accept(tools.ca.certificate(order.certificate_url), work.csr, now)
+    ca = authority(work.record, tools)
+    bundle = accept(ca.certificate(order.certificate_url), work.csr, now)
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
-    tools.certificates.store(work.record.id, work.record.name, bundle, due_at, now)
+    ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
+    tools.certificates.store(work.record, bundle, due_at if ask_at is None else min(due_at, ask_at), ask_at, now)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
     return None
@@ -165,6 +173,17 @@ def withdraw(record: OrderRecord, tools: Tools) -> None:
         _take_back(tools.journal.of(record.id), tools)
     except CertfleetError as error:
         log.warning("challenge.left", certificate=record.name, error=str(error))
+
+
+def abandon(record: OrderRecord, tools: Tools) -> None:
+    """Give back the authorizations of a dead order that still wait: CAs limit how many may. Never raises."""
+    try:
+        ca = authority(record, tools)
+        for entry in tools.journal.of(record.id):
+            if ca.authorization(entry.authorization_url).status == "pending":
+                ca.deactivate(entry.authorization_url)
+    except CertfleetError as error:
+        log.info("authorization.left", certificate=record.name, error=str(error))
 
 
 def sweep(tools: Tools) -> None:
@@ -208,24 +227,34 @@ def _late(work: Work, tools: Tools) -> bool:
 
 def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
     """The order as last heard of in this process, else asked for; AcmeProblem when it is not as *expected*."""
-    order = work.ca_order = work.ca_order or tools.ca.order(work.record.url)
+    order = work.ca_order = work.ca_order or authority(work.record, tools).order(work.record.url)
     if order.status not in expected:
         why = order.error or f"its status is {order.status or 'missing'}"
         raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, retry=Retry.LATER)
     return order
 
 
+def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
+    """The CA that an order is with; AcmeProblem if it was taken out of the configuration meanwhile."""
+    ca = tools.authorities.get(record.directory)
+    if ca is None:
+        what = f"the order for {record.name} is with a CA that is not configured any more"
+        raise AcmeProblem(what, why=record.directory, hint="a new order is opened next time", retry=Retry.LATER)
+    return ca
+
+
 def _answer(work: Work, tools: Tools) -> None:
+    ca = authority(work.record, tools)
     for entry in tools.journal.of(work.record.id):
         if work.resumed:  # a process before us may have answered; a second answer would be refused
-            authorization = tools.ca.authorization(entry.authorization_url)
+            authorization = ca.authorization(entry.authorization_url)
             if not any(item.url == entry.url and item.status == "pending" for item in authorization.challenges):
                 continue
-        tools.ca.answer(entry.url)
+        ca.answer(entry.url)
 
 
-def _validation_failed(order: CaOrder, tools: Tools) -> AcmeProblem:
-    authorizations = [tools.ca.authorization(url) for url in order.authorizations]
+def _validation_failed(order: CaOrder, ca: CertificateAuthority) -> AcmeProblem:
+    authorizations = [ca.authorization(url) for url in order.authorizations]
     failed = [failure(item) for item in authorizations if item.status not in ("valid", "pending")]
     why = "; ".join(failed) or order.error or f"the order is still {order.status}"
     hint = "check the zone from outside: dig +trace TXT _acme-challenge.NAME"

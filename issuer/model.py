@@ -1,5 +1,6 @@
 """The nouns that the issuer's rules and journeys speak of. Frozen; times in epoch seconds."""
 
+import dataclasses
 from dataclasses import dataclass
 
 
@@ -20,6 +21,16 @@ class Enrolment:
     reissue_reason: str
     last_error: str
     webroot_path: str
+    directory: str = ""  # the CA that issued the present certificate; "" is not known
+    imported: bool = False  # comes from outside: watched, never renewed
+    last_reference: str = ""  # the kind of the last failure
+    ari_at: int | None = None  # the moment drawn in the CA's suggested window
+    ari_window: str = ""
+    ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
+
+    def asked_again(self, at: int) -> "Enrolment":
+        """The same row, whose CA is to be asked for renewal information at *at*."""
+        return dataclasses.replace(self, ari_ask_at=at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,16 @@ class CaOrder:
     finalize_url: str
     certificate_url: str
     error: str
+    ask_again_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalInfo:
+    """The CA's suggested window to renew in (RFC 9773 §4.2), epoch seconds; *ask_again_at* is its Retry-After."""
+
+    start: int
+    end: int
+    explanation_url: str
     ask_again_at: float | None
 
 

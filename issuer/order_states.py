@@ -50,6 +50,7 @@ class OrderRecord:
     directory: str
     url: str = ""
     reason: str = ""
+    replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
     deadline: int | None = None
 
     @property

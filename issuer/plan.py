@@ -10,6 +10,8 @@ from issuer.model import Enrolment
 _DAY = 86400
 _SHORT_LIFE = 10 * _DAY
 _JITTER = 0.02  # of the lifetime
+FIRST = "first certificate"
+INCIDENT = "the CA wants it replaced now"  # its window has passed long before our own moment: a revocation, an incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,17 @@ class NotDue:
     reason: str
 
 
-def plan(row: Enrolment, now: int, policy: RenewalSettings) -> Due | NotDue:
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """The CA's renewal information is to be asked first (RFC 9773); then plan again."""
+
+    name: str
+
+
+def plan(row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool = False) -> Due | NotDue | Consult:
     """Decide for one row. A moment saved in the row (a retry, a renewal) is kept; without one it is worked out."""
+    if row.imported:
+        return NotDue(row.name, None, "imported")
     if row.reissue_reason:
         return Due(row.name, row.reissue_reason) if row.due_at is None or row.due_at <= now else _waiting(row)
     if not row.enabled:
@@ -38,15 +49,42 @@ def plan(row: Enrolment, now: int, policy: RenewalSettings) -> Due | NotDue:
     if row.due_at is not None and row.due_at > now:
         return _waiting(row)
     if not row.crt:
-        return Due(row.name, "first certificate")
+        return Due(row.name, FIRST)
     try:
         leaf = parse_bundle(row.crt).leaf
     except ValueError:
         return Due(row.name, "the stored certificate cannot be parsed")
-    moment = renewal_moment(row.name, not_before(leaf), not_after(leaf), policy)
+    starts, ends = not_before(leaf), not_after(leaf)
+    if not consulted and ends > now and _to_be_consulted(row, now):
+        return Consult(row.name)
+    return _by_moment(row, starts, ends, now, policy)
+
+
+def _to_be_consulted(row: Enrolment, now: int) -> bool:
+    if row.ari_ask_at is not None:
+        return row.ari_ask_at <= now
+    return not row.directory  # an adopted certificate: nobody has asked yet whether its CA has information
+
+
+def _by_moment(row: Enrolment, starts: int, ends: int, now: int, policy: RenewalSettings) -> Due | NotDue:
+    ours = renewal_moment(row.name, starts, ends, policy)
+    moment = ours
+    if row.ari_at is not None:
+        # the CA's word counts, but not until the last hour: near the end we renew whatever it says
+        moment = min(row.ari_at, ends - (ends - starts) // 20)
+        if policy.days_left:
+            moment = min(moment, ours)
     if moment <= now:
-        return Due(row.name, "expired" if not_after(leaf) <= now else "renewal")
-    return NotDue(row.name, moment, "valid")
+        if ends <= now:
+            return Due(row.name, "expired")
+        early = row.ari_at is not None and now < ours and _window_end(row) <= now
+        return Due(row.name, INCIDENT if early else "renewal")
+    until = moment if row.ari_ask_at is None else min(moment, max(row.ari_ask_at, now + 1))
+    return NotDue(row.name, until, "valid")
+
+
+def _window_end(row: Enrolment) -> int:
+    return int(row.ari_window.partition("-")[2] or 0)
 
 
 def renewal_moment(name: str, starts: int, ends: int, policy: RenewalSettings) -> int:
@@ -66,9 +104,52 @@ def renewal_moment(name: str, starts: int, ends: int, policy: RenewalSettings) -
     return max(moment - int(life * _JITTER * seed), starts + life // 10)
 
 
-def retry_moment(failures: int, now: int, schedule: tuple[int, ...]) -> int:
-    """Epoch seconds of the attempt after the *failures*-th failure in a row; the last waiting time repeats for ever."""
-    return now + schedule[min(failures, len(schedule)) - 1]
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What is left of the present certificate's life: seconds, and the fraction of the whole."""
+
+    seconds: int
+    fraction: float
+
+    @property
+    def little(self) -> bool:
+        """Less than an eighth: time to hurry."""
+        return self.fraction < 1 / 8
+
+
+def remaining(row: Enrolment, now: int) -> Remaining | None:
+    """None while there is no certificate that could run out."""
+    try:
+        leaf = parse_bundle(row.crt).leaf
+    except ValueError:
+        return None
+    left = not_after(leaf) - now
+    return Remaining(left, left / max(1, not_after(leaf) - not_before(leaf)))
+
+
+def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remaining | None) -> int:
+    """Epoch seconds of the attempt after the *failures*-th failure in a row; the last waiting time repeats for ever.
+
+    With little life left the waiting time is an eighth of it at most, so that many attempts still fit.
+    """
+    wait = schedule[min(failures, len(schedule)) - 1]
+    if left is not None and left.little:
+        wait = min(wait, max(60, left.seconds // 8, schedule[0]))
+    return now + wait
+
+
+def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
+    """Which of *count* CAs, in their configured order, the next attempt goes to.
+
+    The first, unless it failed us twice and little life is left (or there never was a certificate): then each in turn,
+    the first included, because it may be well again. A failure of our own DNS or database moves nothing: another CA
+    would meet it too.
+    """
+    if count < 2 or row.failures < 2 or not row.last_reference.startswith("acme"):
+        return 0
+    if left is not None and not left.little:
+        return 0
+    return (row.failures - 1) % count
 
 
 def _waiting(row: Enrolment) -> NotDue:

@@ -1,29 +1,28 @@
 """One pass over what is due: attempts side by side, failures again at their moments, until all is well or time is up.
 
-Decides nothing about certificates or orders: it keeps the clock, the workers and the order of events. ``workers``
-bounds the attempts that act at once; those that wait for DNS, the CA or their next try occupy none.
+Decides nothing about certificates or orders: it keeps the order of events. ``workers`` bounds the attempts that act at
+once; those that wait for DNS, the CA or their next try occupy none.
 """
 
-import heapq
-import itertools
-import queue
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError
-from issuer.attempt import Attempt, Ended, Ending, Waiting, ending_line
+from issuer.attempt import Attempt
+from issuer.crew import Crew, Returned, waits
+from issuer.endings import Ended, Ending
 from issuer.issue import sweep
 from issuer.model import Enrolment
-from issuer.plan import Due, plan
+from issuer.plan import NotDue, plan
 from issuer.ports import Tools
 
 Say = Callable[[str], None]
 log = structlog.get_logger()
 _MOMENT = 2.0  # seconds
+_ONE_ROUND = 3600.0  # seconds that even a single round gives an order that the CA takes its time for
 
 
 @dataclass(slots=True)
@@ -38,7 +37,7 @@ class Summary:
 
     @property
     def well(self) -> bool:
-        return not self.names(Ending.FAILED) and not self.names(Ending.STOPPED)
+        return not any(self.names(ending) for ending in (Ending.FAILED, Ending.HELD, Ending.STOPPED))
 
 
 class Pass:
@@ -47,9 +46,7 @@ class Pass:
     def __init__(self, tools: Tools, say: Say):
         self._tools = tools
         self._say = say
-        self._results: queue.SimpleQueue[tuple[Attempt, Ended | Waiting] | None] = queue.SimpleQueue()
-        self._agenda: list[tuple[float, int, Attempt]] = []
-        self._counter = itertools.count()
+        self._crew = Crew(tools.clock)
         self._stopping = False
         self._summary = Summary()
         self._told = ""
@@ -57,7 +54,7 @@ class Pass:
     def stop(self) -> None:
         """End soon: steps under way are finished, nothing new is begun."""
         self._stopping = True
-        self._results.put(None)
+        self._crew.wake()
 
     def run(self, rows: Sequence[Enrolment], *, until: float) -> Summary:
         """Issue what is due among *rows* and go on with orders under way; retry failures until *until*."""
@@ -65,64 +62,38 @@ class Pass:
         under_way = {record.name for record in self._tools.orders.under_way(int(self._tools.clock()))}
         for row in rows:
             self._plan(row, resumes=row.name in under_way)
-        with ThreadPoolExecutor(self._tools.settings.acme.workers, thread_name_prefix="issue") as pool:
-            self._drive(pool, until)
+        self._drive(until, linger_until=max(until, self._tools.clock() + _ONE_ROUND))
         self._summary.stopped = self._stopping
         return self._summary
 
     def _plan(self, row: Enrolment, *, resumes: bool) -> None:
         now = int(self._tools.clock())
         decision = plan(row, now, self._tools.settings.renewal)
-        if isinstance(decision, Due) or (resumes and decision.until is None):  # disabled, but its order is out there
-            self._schedule(now, Attempt(row, decision.reason, self._tools, stopping=lambda: self._stopping))
+        if not isinstance(decision, NotDue) or (resumes and decision.until is None):  # disabled, but its order is out
+            self._add(row, now)
             return
         self._summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.until is not None and decision.until != row.due_at:
             self._tools.certificates.postpone(row.name, decision.until)
 
-    def _schedule(self, at: float, attempt: Attempt) -> None:
-        heapq.heappush(self._agenda, (at, next(self._counter), attempt))
+    def _add(self, row: Enrolment, at: float) -> None:
+        self._crew.add(Attempt(row, self._tools, stopping=lambda: self._stopping), at)
 
-    def _drive(self, pool: ThreadPoolExecutor, until: float) -> None:
-        running = 0
-        while not self._stopping and (self._agenda or running):
-            while (
-                self._agenda
-                and self._agenda[0][0] <= self._tools.clock()
-                and running < self._tools.settings.acme.workers
-            ):
-                attempt = heapq.heappop(self._agenda)[2]
-                pool.submit(attempt.proceed).add_done_callback(self._deliver(attempt))
-                running += 1
-            if not running:
+    def _drive(self, until: float, *, linger_until: float) -> None:
+        crew, workers = self._crew, self._tools.settings.acme.workers
+        while not self._stopping and not crew.idle:
+            if not crew.running and crew.next_at is not None and crew.next_at > linger_until:
+                break
+            crew.start(workers)
+            if not crew.running:
                 self._tell_wait()
-            running -= self._collect(running, until)
-        while running:  # stopping: the steps under way end by their own time limits
-            running -= self._collect(running, until)
-        for _, _, attempt in self._agenda:
-            self._end(attempt.stop())
-
-    def _deliver(self, attempt: Attempt) -> Callable[[Future[Ended | Waiting]], None]:
-        return lambda future: self._results.put((attempt, future.result()))
-
-    def _collect(self, running: int, until: float) -> int:
-        """Take one result, or wait for the next moment of the agenda; returns how many attempts came back (0 or 1)."""
-        free = running < self._tools.settings.acme.workers and self._agenda
-        wait = max(0.0, self._agenda[0][0] - self._tools.clock()) if free else None
-        try:
-            result = self._results.get(timeout=wait)
-        except queue.Empty:
-            return 0
-        if result is None:  # woken by stop()
-            return 0
-        attempt, outcome = result
-        if isinstance(outcome, Waiting):
-            self._schedule(outcome.at, attempt)
-        else:
-            self._end(outcome)
-            if outcome.ending is Ending.FAILED and outcome.retry_at <= until:
-                self._try_again(outcome)
-        return 1
+            returned = crew.collect(workers, None)
+            if returned is not None:
+                self._end(returned)
+                if returned.ended.ending in (Ending.FAILED, Ending.HELD) and returned.ended.retry_at <= until:
+                    self._try_again(returned.ended)
+        for returned in crew.disband():
+            self._end(returned)
 
     def _try_again(self, outcome: Ended) -> None:
         try:
@@ -130,26 +101,18 @@ class Pass:
         except CertfleetError as error:  # removed meanwhile, or the database is away: the next run sees to it
             log.warning("retry.dropped", certificate=outcome.name, error=str(error))
             return
-        self._schedule(outcome.retry_at, Attempt(row, "retry", self._tools, stopping=lambda: self._stopping))
+        self._add(row, outcome.retry_at)
 
-    def _end(self, outcome: Ended) -> None:
-        self._summary.endings[outcome.name] = outcome
-        self._say(ending_line(outcome))
+    def _end(self, returned: Returned) -> None:
+        self._summary.endings[returned.ended.name] = returned.ended
+        self._say(str(returned.ended))
 
     def _tell_wait(self) -> None:
         """Nothing is under way: say what the run stays for, if it is more than a moment; the same thing only once."""
-        at = self._agenda[0][0]
-        if at - self._tools.clock() < _MOMENT:
+        at = self._crew.next_at
+        if at is None or at - self._tools.clock() < _MOMENT:
             return
-        reasons: dict[str, list[str]] = {}
-        for _, _, attempt in sorted(self._agenda, key=lambda entry: entry[2].name):
-            reasons.setdefault(attempt.waits_for, []).append(attempt.name)
-        told = "; ".join(f"{reason} ({_some(names)})" for reason, names in sorted(reasons.items()))
+        told = waits(self._crew.waiting)
         if told != self._told:
             self._told = told
             self._say(f"waiting for {told}; looks again at {utc_text(at)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

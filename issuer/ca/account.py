@@ -1,13 +1,26 @@
 """The account key and the account (RFC 8555 §7.3). The key is made once, by `init`, and never replaced silently."""
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
+import structlog
+from acme import jws
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from josepy.jwk import JWK, JWKEC, JWKRSA
+from josepy.errors import DeserializationError
+from josepy.json_util import decode_b64jose
+from josepy.jwa import HS256
+from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 
 from common.errors import ConfigError, Finding
-from common.files import create_new, read_secret
+from common.files import create_new, read_secret, write_atomic
+from issuer.ca.transport import Transport
+from issuer.config import CaSettings, Settings
+from issuer.errors import AcmeProblem
+
+log = structlog.get_logger()
 
 
 def create_account_key(file: Path) -> None:
@@ -32,3 +45,76 @@ def load_account_key(file: Path) -> JWK:
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
         return JWKEC(key=key)
     raise ConfigError(str(file), [Finding("", "is neither an RSA nor a P-256 or P-384 key")], hint="use such a key")
+
+
+def account_id(directory: str, key: JWK) -> str:
+    """One value for an account that is known before the CA is asked: SHA-256 of directory and public key."""
+    return hashlib.sha256(directory.encode() + b"\0" + key.thumbprint()).hexdigest()
+
+
+class Registrar:
+    """Registers, or finds, the account of our key (RFC 8555 §7.3), and remembers its URL beside the state.
+
+    A CA that hands out another account than before for the same key has forgotten us; that is said loudly, because
+    CAA records may name the old account and rate limits start anew.
+    """
+
+    def __init__(self, settings: Settings, ca: CaSettings):
+        self.key = load_account_key(settings.account_key(ca))
+        self._ca = ca
+        self._memory = settings.state_dir / "accounts.json"
+
+    def register(self, transport: Transport) -> str:
+        """The account's URL. Raises AcmeProblem."""
+        endpoint = transport.endpoint("newAccount")
+        payload: dict[str, Any] = {"termsOfServiceAgreed": True}
+        if self._ca.contact:
+            payload["contact"] = [address if ":" in address else f"mailto:{address}" for address in self._ca.contact]
+        if self._ca.eab_hmac_file is not None:
+            existing = self._existing(transport, endpoint)
+            if existing:
+                return existing
+            payload["externalAccountBinding"] = self._binding(endpoint)
+        url = transport.post(endpoint, payload).location
+        if not url:
+            raise AcmeProblem("the CA does not name our account", why="no Location header")
+        self._remember(url)
+        return url
+
+    def _existing(self, transport: Transport, endpoint: str) -> str:
+        """The account if the CA knows our key already: a binding key may be used only once."""
+        try:
+            return transport.post(endpoint, {"onlyReturnExisting": True}).location
+        except AcmeProblem as problem:
+            if problem.kind != "accountDoesNotExist":
+                raise
+            return ""
+
+    def _binding(self, endpoint: str) -> dict[str, Any]:
+        """RFC 8555 §7.3.4: our public key, signed with the key that the CA gave out for it."""
+        file = self._ca.eab_hmac_file
+        assert file is not None  # noqa: S101 - asked for only where it is configured
+        try:
+            secret = JWKOct(key=decode_b64jose(read_secret(file).decode("ascii").strip().rstrip("=")))
+        except (ValueError, DeserializationError) as error:  # never with the value
+            raise ConfigError(
+                str(file), [Finding("", "is not a base64url key")], hint="copy it again from the CA"
+            ) from error
+        public = self.key.public_key().json_dumps().encode()
+        signed = jws.JWS.sign(public, key=secret, alg=HS256, nonce=None, url=endpoint, kid=self._ca.eab_kid)
+        binding: dict[str, Any] = json.loads(signed.json_dumps())
+        return binding
+
+    def _remember(self, url: str) -> None:
+        try:
+            known = json.loads(self._memory.read_bytes())
+        except (OSError, ValueError):
+            known = {}
+        if not isinstance(known, dict):
+            known = {}
+        before = known.get(self._ca.directory)
+        if before == url:
+            return
+        if before:
+            log.error("account.changed", directory=self._ca.directory, before=before, now=url)
+        write_atomic(self._memory, json.dumps({**known, self._ca.directory: url}, indent=2).encode(), mode=0o600)

@@ -1,47 +1,69 @@
-"""One ACME server as the journeys see it: orders, authorizations, challenges, certificates (RFC 8555 §7.4, §7.5)."""
+"""One ACME server as the journeys see it: orders, authorizations, certificates (RFC 8555 §7), ARI (RFC 9773)."""
 
 import threading
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+from cryptography.hazmat.primitives.serialization import Encoding
 from josepy.json_util import encode_b64jose
 
+from common.certificate import Bundle, common_names, load_certificates
 from common.clock import Clock
-from issuer.ca.account import load_account_key
-from issuer.ca.transport import Answer, Transport, problem_words
-from issuer.config import AcmeSettings, Settings
+from common.errors import Retry
+from issuer.ca.account import Registrar, account_id
+from issuer.ca.answers import authorization_of, order_of, renewal_info_of
+from issuer.ca.transport import Answer, Transport
+from issuer.config import CaSettings, Settings
 from issuer.errors import AcmeProblem
-from issuer.model import CaAuthorization, CaChallenge, CaOrder
+from issuer.model import CaAuthorization, CaOrder, RenewalInfo
+
+log = structlog.get_logger()
 
 
 class AcmeCa:
     """Thread-safe; nothing is asked of the CA before the first order needs it."""
 
-    def __init__(self, settings: Settings, clock: Clock):
-        acme: AcmeSettings = settings.acme
-        self.directory = acme.directory
-        self._contact = [address if ":" in address else f"mailto:{address}" for address in acme.contact]
-        self._key = load_account_key(settings.account_key)
-        self._thumbprint = encode_b64jose(self._key.thumbprint())
+    def __init__(self, settings: Settings, ca: CaSettings, clock: Clock):
+        self.directory = ca.directory
+        self._ca = ca
+        self._registrar = Registrar(settings, ca)
+        self.account_id = account_id(ca.directory, self._registrar.key)
+        self._thumbprint = encode_b64jose(self._registrar.key.thumbprint())
         self._transport = Transport(
-            acme.directory, self._key, ca_bundle=acme.ca_bundle, connections=acme.workers, clock=clock
+            ca.directory, self._registrar.key, ca_bundle=ca.ca_bundle, connections=ca.workers, clock=clock
         )
         self._account_lock = threading.Lock()
 
-    def open_order(self, names: Sequence[str]) -> CaOrder:
-        """A new order for exactly *names*. Raises AcmeProblem."""
+    def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
+        """A new order for exactly *names*; *replaces* is the identifier of the certificate it renews (RFC 9773 §5).
+
+        A CA that says that one was replaced already, or that does not know the field, is asked once more without it.
+        Raises AcmeProblem.
+        """
         self._ensure_account()
-        payload = {"identifiers": [{"type": "dns", "value": name} for name in names]}
-        answer = self._transport.post(self._transport.endpoint("newOrder"), payload)
-        if not answer.location:
-            raise AcmeProblem("the CA opened an order but does not say where", why="no Location header")
-        return _order(answer.location, answer)
+        payload: dict[str, Any] = {"identifiers": [{"type": "dns", "value": name} for name in names]}
+        profile = self._profile()
+        if profile:
+            payload["profile"] = profile
+        if replaces and self.offers_renewal_info:
+            try:
+                return self._new_order({**payload, "replaces": replaces})
+            except AcmeProblem as problem:
+                if problem.kind not in ("alreadyReplaced", "conflict", "malformed") and problem.status != 409:
+                    raise
+                log.info("order.replaces_refused", why=str(problem))
+        return self._new_order(payload)
 
     def order(self, url: str) -> CaOrder:
-        return _order(url, self._post(url, None))
+        return order_of(url, self._post(url, None))
 
     def authorization(self, url: str) -> CaAuthorization:
-        return _authorization(url, self._post(url, None).json())
+        return authorization_of(url, self._post(url, None).json())
+
+    def deactivate(self, authorization_url: str) -> None:
+        """Give an authorization back that is no longer wanted (RFC 8555 §7.5.2); CAs limit how many may be pending."""
+        self._post(authorization_url, {"status": "deactivated"})
 
     def answer(self, challenge_url: str) -> None:
         """Tell the CA that it may look now (RFC 8555 §7.5.1)."""
@@ -49,11 +71,47 @@ class AcmeCa:
 
     def finalize(self, order: CaOrder, csr_der: bytes) -> CaOrder:
         """Hand in the CSR (RFC 8555 §7.4)."""
-        return _order(order.url, self._post(order.finalize_url, {"csr": encode_b64jose(csr_der)}))
+        return order_of(order.url, self._post(order.finalize_url, {"csr": encode_b64jose(csr_der)}))
 
     def certificate(self, url: str) -> bytes:
-        """The issued certificate with its chain, PEM (RFC 8555 §7.4.2)."""
-        return self._post(url, None).body
+        """The issued certificate, PEM, with the preferred chain if the CA offers it (RFC 8555 §7.4.2)."""
+        answer = self._post(url, None)
+        if not self._ca.preferred_chain or _has_top(answer.body, self._ca.preferred_chain):
+            return answer.body
+        for relation, alternate in answer.links:
+            if relation == "alternate":
+                body = self._post(alternate, None).body
+                if _has_top(body, self._ca.preferred_chain):
+                    return body
+        log.warning("chain.not_offered", preferred=self._ca.preferred_chain)
+        return answer.body
+
+    def revoke(self, bundle: Bundle, reason: int) -> None:
+        """Revoke with the account's right (RFC 8555 §7.6); *reason* by RFC 5280 §5.3.1."""
+        payload = {"certificate": encode_b64jose(bundle.leaf.public_bytes(Encoding.DER)), "reason": reason}
+        self._ensure_account()
+        self._transport.post(self._transport.endpoint("revokeCert"), payload)
+
+    @property
+    def offers_renewal_info(self) -> bool:
+        return isinstance(self._transport.directory().get("renewalInfo"), str)
+
+    def renewal_info(self, certificate_id: str) -> RenewalInfo | None:
+        """The CA's suggested window (RFC 9773 §4.1); None when this CA offers none. Raises AcmeProblem."""
+        if not self.offers_renewal_info:
+            return None
+        answer = self._transport.get(f"{self._transport.endpoint('renewalInfo').rstrip('/')}/{certificate_id}")
+        return renewal_info_of(answer)
+
+    def meta(self) -> dict[str, Any]:
+        """The directory's "meta" object (RFC 8555 §7.1.1): profiles, caaIdentities, terms."""
+        meta = self._transport.directory().get("meta")
+        return meta if isinstance(meta, dict) else {}
+
+    def account_url(self) -> str:
+        """The account's URL, registered if need be; CAA's accounturi names it (RFC 8657)."""
+        self._ensure_account()
+        return self._transport.kid
 
     def key_authorization(self, token: str) -> str:
         """RFC 8555 §8.1."""
@@ -62,63 +120,40 @@ class AcmeCa:
     def close(self) -> None:
         self._transport.close()
 
+    def _new_order(self, payload: dict[str, Any]) -> CaOrder:
+        answer = self._transport.post(self._transport.endpoint("newOrder"), payload)
+        if not answer.location:
+            raise AcmeProblem("the CA opened an order but does not say where", why="no Location header")
+        return order_of(answer.location, answer)
+
+    def _profile(self) -> str:
+        """The profile to ask for: ours if the CA advertises it (draft-ietf-acme-profiles)."""
+        wanted = self._ca.profile
+        offered = self.meta().get("profiles")
+        if not wanted or (isinstance(offered, dict) and wanted in offered):
+            return wanted
+        names = ", ".join(sorted(map(str, offered))) if isinstance(offered, dict) else "none"
+        if self._ca.profile_required:
+            what = f"the CA does not offer the profile {wanted!r}"
+            hint = "change [acme] profile, or set profile_required = false"
+            raise AcmeProblem(what, why=f"it offers {names}", hint=hint, kind="invalidProfile", retry=Retry.NEVER)
+        log.warning("profile.not_offered", wanted=wanted, offered=names)
+        return ""
+
     def _post(self, url: str, payload: dict[str, Any] | None) -> Answer:
         self._ensure_account()
         return self._transport.post(url, payload)
 
     def _ensure_account(self) -> None:
-        """Register, or find, the account of our key (RFC 8555 §7.3.1: newAccount answers with the existing one)."""
         with self._account_lock:
-            if self._transport.kid:
-                return
-            payload: dict[str, Any] = {"termsOfServiceAgreed": True}
-            if self._contact:
-                payload["contact"] = self._contact
-            answer = self._transport.post(self._transport.endpoint("newAccount"), payload)
-            if not answer.location:
-                raise AcmeProblem("the CA does not name our account", why="no Location header")
-            self._transport.kid = answer.location
+            if not self._transport.kid:
+                self._transport.kid = self._registrar.register(self._transport)
 
 
-def _order(url: str, answer: Answer) -> CaOrder:
-    document = answer.json()
-    problem = document.get("error")
-    authorizations = document.get("authorizations")
-    return CaOrder(
-        url=url,
-        status=_text(document, "status"),
-        authorizations=tuple(map(str, authorizations)) if isinstance(authorizations, list) else (),
-        finalize_url=_text(document, "finalize"),
-        certificate_url=_text(document, "certificate"),
-        error=problem_words(problem)[1] if isinstance(problem, dict) else "",
-        ask_again_at=answer.ask_again_at,
-    )
-
-
-def _authorization(url: str, document: dict[str, Any]) -> CaAuthorization:
-    identifier = document.get("identifier")
-    challenges = document.get("challenges")
-    return CaAuthorization(
-        url=url,
-        identifier=_text(identifier, "value").lower() if isinstance(identifier, dict) else "",
-        status=_text(document, "status"),
-        challenges=tuple(_challenge(item) for item in challenges if isinstance(item, dict))
-        if isinstance(challenges, list)
-        else (),
-    )
-
-
-def _challenge(document: dict[str, Any]) -> CaChallenge:
-    problem = document.get("error")
-    return CaChallenge(
-        type=_text(document, "type"),
-        url=_text(document, "url"),
-        token=_text(document, "token"),
-        status=_text(document, "status"),
-        error=problem_words(problem)[1] if isinstance(problem, dict) else "",
-    )
-
-
-def _text(document: dict[str, Any], key: str) -> str:
-    value = document.get(key)
-    return value if isinstance(value, str) else ""
+def _has_top(pem: bytes, wanted: str) -> bool:
+    """Is the certificate at the chain's top issued by, or itself, *wanted*?"""
+    try:
+        certificates = load_certificates(pem)
+    except ValueError:
+        return False
+    return bool(certificates) and wanted in common_names(certificates[-1])

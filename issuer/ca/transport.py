@@ -94,6 +94,10 @@ class Transport:
                     raise
         raise RuntimeError("not reached")
 
+    def get(self, url: str) -> Answer:
+        """An unsigned GET: the directory, and renewal information (RFC 9773 §4)."""
+        return self._request("GET", url)
+
     def close(self) -> None:
         self._pool.clear()
 

@@ -19,7 +19,7 @@ _LARGEST_CSR = 65_535  # what the blob column holds
 def populate(arguments: argparse.Namespace) -> None:
     """Enrol a name; the row is disabled until `enable`."""
     settings = load(arguments.config)
-    name = _name(arguments.name, label=arguments.label)
+    name = enrolment_name(arguments.name, label=arguments.label)
     content, origin = _csr(arguments.csr, name, settings)
     try:
         facts = read_csr(content)
@@ -47,13 +47,19 @@ def remove(arguments: argparse.Namespace) -> None:
     """Delete the row after the person has typed the name once more."""
     certificates = _certificates(load(arguments.config))
     certificates.get([arguments.name])
-    if not arguments.yes:
-        if not sys.stdin.isatty():
-            raise UsageError("remove asks for confirmation and there is no terminal", hint="add --yes")
-        if input(f"type the name again to remove {arguments.name}: ").strip() != arguments.name:
-            raise RefusedError("the names differ", hint="nothing was removed")
+    if not confirmed(arguments, f"type the name again to remove {arguments.name}: "):
+        raise RefusedError("the names differ", hint="nothing was removed")
     certificates.remove(arguments.name, int(time.time()))
     say(f"{arguments.name}: removed; its versions and events are kept")
+
+
+def confirmed(arguments: argparse.Namespace, prompt: str) -> bool:
+    """Has the person typed the name again, or said --yes? UsageError where nobody can be asked."""
+    if arguments.yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError("this asks for confirmation and there is no terminal", hint="add --yes")
+    return input(prompt).strip() == str(arguments.name)
 
 
 def _switch(arguments: argparse.Namespace, *, enabled: bool) -> None:
@@ -67,7 +73,8 @@ def _certificates(settings: Settings) -> Certificates:
     return Certificates(Database(settings.database))
 
 
-def _name(text: str, *, label: bool) -> str:
+def enrolment_name(text: str, *, label: bool) -> str:
+    """The name to enrol under: a DNS name, or any *label*. Raises UsageError."""
     if label:
         if not 0 < len(text) <= 250 or not text.isprintable() or "/" in text or text != text.strip():
             raise UsageError(f"{text!r} cannot be a label", hint="1 to 250 printable characters without /")

@@ -1,34 +1,29 @@
 """run, issue, reissue: wires the real adapters, holds the lock, minds the signals."""
 
 import argparse
-import secrets
 import signal
-import socket
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
+from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
 from common.command_line import report, say
 from common.errors import RefusedError, UsageError
-from common.files import create_new, locked, make_private_folder
-from issuer.attempt import Ended, Ending
-from issuer.ca.client import AcmeCa
+from common.files import locked
+from issuer.commands.wiring import build_tools, lock_file
 from issuer.config import Settings, load
-from issuer.dns.zones import Zones
+from issuer.endings import Ended, Ending
 from issuer.model import Enrolment
-from issuer.ports import Tools
 from issuer.run import Pass, Summary
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.journal import Journal
 from issuer.store.orders import Orders
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The daily cron: what is due, or the named ones if they are due."""
     settings = load(arguments.config)
-    with locked(_lock_file(settings), doing="certfleet-issuer run"):
+    with locked(lock_file(settings), doing="certfleet-issuer run"):
         database = Database(settings.database)
         certificates = Certificates(database)
         rows = _named(certificates, arguments.name) if arguments.name else _due(database, certificates)
@@ -41,13 +36,34 @@ def issue(arguments: argparse.Namespace) -> int:
 
 
 def reissue(arguments: argparse.Namespace) -> int:
-    """As issue, for certificates that exist already."""
-    return _now(arguments, "reissue asked for by hand", must_exist=True)
-
-
-def _now(arguments: argparse.Namespace, reason: str, *, must_exist: bool) -> int:
+    """As issue, for certificates that exist already. Many are paced inside the CA's limits, for as long as a run may
+    take; what is left then is still wanted, and the next `run` goes on."""
+    if not (arguments.all or arguments.issued_by):
+        if not arguments.name:
+            raise UsageError("reissue what?", hint="name certificates, or give --all or --issued-by CA")
+        return _now(arguments, "reissue asked for by hand", must_exist=True)
+    if arguments.name:
+        raise UsageError("NAME goes with neither --all nor --issued-by", hint="give one of the three")
     settings = load(arguments.config)
-    with locked(_lock_file(settings), doing="certfleet-issuer issue"):
+    rows = Certificates(Database(settings.database)).all()
+    arguments.name = [row.name for row in rows if _concerned(row, arguments.issued_by)]
+    if not arguments.name:
+        raise UsageError("no enabled certificate fits", hint="`status --json` shows who issued what")
+    return _now(arguments, "reissue asked for by hand", must_exist=True, stay=settings.renewal.max_run)
+
+
+def _concerned(row: Enrolment, issued_by: str | None) -> bool:
+    if not row.enabled or row.imported or not row.crt:
+        return False
+    try:
+        return not issued_by or issued_by.lower() in issuer_text(parse_bundle(row.crt).leaf).lower()
+    except ValueError:
+        return True  # what cannot even be read is better replaced
+
+
+def _now(arguments: argparse.Namespace, reason: str, *, must_exist: bool, stay: int = 0) -> int:
+    settings = load(arguments.config)
+    with locked(lock_file(settings), doing="certfleet-issuer issue"):
         database = Database(settings.database)
         certificates = Certificates(database)
         names = list(dict.fromkeys(arguments.name))
@@ -55,23 +71,17 @@ def _now(arguments: argparse.Namespace, reason: str, *, must_exist: bool) -> int
         if empty:
             hint = "use `issue` for the first one"
             raise RefusedError(f"there is no certificate to replace yet: {', '.join(empty)}", hint=hint)
+        outside = [row.name for row in certificates.get(names) if row.imported]
+        if outside:
+            raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint="`populate` it for ACME")
         certificates.request_reissue(names, reason)
-        return _work(arguments, settings, database, certificates.get(names), 0)
+        return _work(arguments, settings, database, certificates.get(names), stay)
 
 
 def _work(
     arguments: argparse.Namespace, settings: Settings, database: Database, rows: Sequence[Enrolment], stay: int
 ) -> int:
-    ca = AcmeCa(settings, time.time)
-    tools = Tools(
-        settings=settings,
-        ca=ca,
-        solvers={"dns-01": Zones(settings.dns)},
-        certificates=Certificates(database),
-        orders=Orders(database, _owner(settings)),
-        journal=Journal(database),
-        clock=time.time,
-    )
+    tools = build_tools(settings, database)
     quiet = arguments.json or getattr(arguments, "quiet", False)
     one_pass = Pass(tools, (lambda _: None) if quiet else say)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,7 +89,6 @@ def _work(
     try:
         summary = one_pass.run(rows, until=time.time() + stay if stay else 0)
     finally:
-        ca.close()
         database.close()
     _show(summary, as_json=arguments.json, quiet=quiet)
     return 0 if summary.well else 1
@@ -114,19 +123,3 @@ def _named(certificates: Certificates, names: Sequence[str]) -> list[Enrolment]:
             f"disabled: {', '.join(disabled)}", hint="`enable` them first, or use `issue` for one certificate now"
         )
     return rows
-
-
-def _lock_file(settings: Settings) -> Path:
-    make_private_folder(settings.state_dir)
-    return settings.state_dir / "issuer.lock"
-
-
-def _owner(settings: Settings) -> str:
-    """Who we are in the lease column: the same after a crash, so that our own orders go on at once.
-
-    The lock on the state folder makes sure that there is one of us at a time.
-    """
-    file = settings.state_dir / "issuer.id"
-    if not file.exists():
-        create_new(file, secrets.token_hex(8).encode(), mode=0o600)
-    return f"{socket.gethostname()[:40]}/{file.read_text(encoding='ascii').strip()[:20]}"

@@ -23,10 +23,11 @@ def init(arguments: argparse.Namespace) -> None:
         made = not folder.exists()
         make_private_folder(folder)
         say(f"{'made' if made else 'kept':8} {folder}")
-    if settings.account_key.exists():
-        load_account_key(settings.account_key)
-        say(f"kept     {settings.account_key}")
-    else:
-        make_private_folder(settings.account_key.parent)
-        create_account_key(settings.account_key)
-        say(f"made     {settings.account_key}; keep a backup of it, it is your account with the CA")
+    for file in dict.fromkeys(settings.account_key(ca) for ca in settings.authorities):
+        if file.exists():
+            load_account_key(file)
+            say(f"kept     {file}")
+        else:
+            make_private_folder(file.parent)
+            create_account_key(file)
+            say(f"made     {file}; keep a backup of it, it is your account with the CA")

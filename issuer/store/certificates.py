@@ -6,11 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, fingerprint, issuer_text, not_after, not_before, serial_text
+from common.certificate import Bundle, dns_names, fingerprint, issuer_text, not_after, not_before, serial_text
 from common.errors import RefusedError, UsageError
 from issuer.csr import CsrFacts
+from issuer.limits import names_digest
 from issuer.model import Enrolment
-from issuer.order_states import OrderState
+from issuer.order_states import OrderRecord, OrderState
 from issuer.store.database import Database
 from issuer.store.tables import certs, events, orders, versions
 
@@ -34,7 +35,7 @@ class Certificates:
             row = {"name": name, "enable": "N", "certbot": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
             times = {"ts_expire": _JUST_POPULATED, "ts_last_update": _JUST_POPULATED, "count_fail_update": 0}
             connection.execute(certs.insert().values(comment=comment, **row, **times))
-            _add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
+            add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
 
         self._database.write(work)
 
@@ -54,9 +55,14 @@ class Certificates:
         return self._database.read(_select)
 
     def due(self, now: int) -> list[Enrolment]:
-        """Enabled rows whose moment has come or is not known yet; found through an index."""
-        come = sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now)
-        return self._database.read(lambda connection: _select(connection, certs.c.enable == "Y", come))
+        """Enabled rows whose moment has come or is not known yet. Two questions, because an OR would scan the table."""
+
+        def work(connection: sa.Connection) -> list[Enrolment]:
+            enabled = certs.c.enable == "Y"
+            unknown = _select(connection, enabled, certs.c.due_at.is_(None))
+            return unknown + _select(connection, enabled, certs.c.due_at <= now)
+
+        return self._database.read(work)
 
     def set_enabled(self, names: Sequence[str], enabled: bool, now: int) -> None:
         self.get(names)
@@ -65,7 +71,7 @@ class Certificates:
         def work(connection: sa.Connection) -> None:
             connection.execute(certs.update().where(certs.c.name.in_(names)).values(enable=flag))
             for name in names:
-                _add_event(connection, now, name, word, "")
+                add_event(connection, now, name, word, "")
 
         self._database.write(work)
 
@@ -78,7 +84,7 @@ class Certificates:
                 hint = "let `run` finish it, or wait until its lease ends"
                 raise RefusedError(f"an order for {name} is under way", hint=hint, reference="order-under-way")
             connection.execute(certs.delete().where(certs.c.name == name))
-            _add_event(connection, now, name, "removed", "")
+            add_event(connection, now, name, "removed", "")
 
         self._database.write(work)
 
@@ -92,20 +98,31 @@ class Certificates:
         change = certs.update().where(certs.c.name == name).values(due_at=due_at)
         self._database.write(lambda connection: connection.execute(change))
 
-    def record_failure(self, name: str, reason: str, due_at: int, now: int) -> None:
+    def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
+        """Save what was drawn from the CA's window, so that the draw is made once."""
+        drawn = {"ari_at": row.ari_at, "ari_window": row.ari_window, "ari_ask_at": row.ari_ask_at}
+        change = certs.update().where(certs.c.name == row.name).values(**drawn, ari_url=explanation_url or None)
+        self._database.write(lambda connection: connection.execute(change))
+
+    def record_failure(self, name: str, reason: str, reference: str, due_at: int, now: int) -> None:
         """Count a failed attempt, with its reason and the moment of the next one."""
         reason = reason[:_ERROR_LENGTH]
 
         def work(connection: sa.Connection) -> None:
             counted = sa.func.coalesce(certs.c.count_fail_update, 0) + 1
             change = certs.update().where(certs.c.name == name)
-            connection.execute(change.values(count_fail_update=counted, last_error=reason, due_at=due_at))
-            _add_event(connection, now, name, "failed", reason)
+            values = {"last_error": reason, "last_reference": reference, "due_at": due_at}
+            connection.execute(change.values(count_fail_update=counted, **values))
+            add_event(connection, now, name, "failed", reason)
 
         self._database.write(work)
 
-    def store(self, order_id: int, name: str, bundle: Bundle, due_at: int, now: int) -> None:
-        """Put a checked certificate in place, the old pair aside, and end its order: one transaction."""
+    def store(self, order: OrderRecord, bundle: Bundle, due_at: int, ask_at: int | None, now: int) -> None:
+        """Put a checked certificate in place, the old pair aside, and end its order: one transaction.
+
+        *ask_at*: when to ask for renewal information; None if that CA offers none.
+        """
+        name = order.name
 
         def work(connection: sa.Connection) -> None:
             old = connection.execute(sa.select(certs.c.crt, certs.c.ca).where(certs.c.name == name)).one_or_none()
@@ -117,7 +134,7 @@ class Certificates:
                 certs.update()
                 .where(certs.c.name == name)
                 .values(
-                    **_new_pair(bundle),
+                    **new_pair(bundle),
                     old_crt=old.crt,
                     old_ca=old.ca,
                     ts_expire=not_after(bundle.leaf),
@@ -126,12 +143,21 @@ class Certificates:
                     due_at=due_at,
                     reissue_reason=None,
                     last_error=None,
+                    last_reference=None,
+                    directory=order.directory,
+                    imported=None,
+                    rolled_back=None,
+                    ari_at=None,
+                    ari_window=None,
+                    ari_ask_at=ask_at,
+                    ari_url=None,
                 )
             )
-            connection.execute(versions.insert().values(name=name, stored_at=now, **_version(bundle)))
+            origin = {"directory": order.directory, "stored_at": now}
+            connection.execute(versions.insert().values(name=name, **origin, **version_of(bundle)))
             ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "updated_at": now}
-            connection.execute(orders.update().where(orders.c.id == order_id).values(lease_owner=None, **ended))
-            _add_event(connection, now, name, "stored", f"serial {serial_text(bundle.leaf)}")
+            connection.execute(orders.update().where(orders.c.id == order.id).values(lease_owner=None, **ended))
+            add_event(connection, now, name, "stored", f"serial {serial_text(bundle.leaf)}")
 
         self._database.write(work)
 
@@ -156,6 +182,12 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         reissue_reason=row["reissue_reason"] or "",
         last_error=row["last_error"] or "",
         webroot_path=row["webroot_path"] or "",
+        directory=row["directory"] or "",
+        imported=row["imported"] == "Y",
+        last_reference=row["last_reference"] or "",
+        ari_at=row["ari_at"],
+        ari_window=row["ari_window"] or "",
+        ari_ask_at=row["ari_ask_at"],
     )
 
 
@@ -164,12 +196,15 @@ def _bytes(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else bytes(value or b"")
 
 
-def _new_pair(bundle: Bundle) -> dict[str, Any]:
+def new_pair(bundle: Bundle) -> dict[str, Any]:
+    """The columns of ``certs`` that hold a certificate."""
     chain = bundle.chain_pem
     return {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
 
 
-def _version(bundle: Bundle) -> dict[str, Any]:
+def version_of(bundle: Bundle) -> dict[str, Any]:
+    """The columns of ``versions`` that a certificate itself gives."""
+    names = dns_names(bundle.leaf)
     return {
         "sha256": fingerprint(bundle.leaf),
         "serial": serial_text(bundle.leaf),
@@ -178,8 +213,11 @@ def _version(bundle: Bundle) -> dict[str, Any]:
         "not_after": not_after(bundle.leaf),
         "crt": bundle.leaf_pem,
         "ca": bundle.chain_pem,
+        "names": " ".join(sorted(names)),
+        "names_sha256": names_digest(names),
     }
 
 
-def _add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
+def add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
+    """One line of the audit trail, in the transaction of what it tells about."""
     connection.execute(events.insert().values(at=now, name=name, event=event, detail=detail))

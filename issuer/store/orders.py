@@ -23,7 +23,7 @@ class Orders:
         self._database = database
         self._owner = owner
 
-    def open(self, name: str, directory: str, reason: str, now: int) -> OrderRecord | None:
+    def open(self, name: str, directory: str, reason: str, now: int, replaces: str = "") -> OrderRecord | None:
         """A new order in PLANNED under our lease; None when the certificate has one under way already."""
         row = {
             "name": name,
@@ -31,6 +31,7 @@ class Orders:
             "state": OrderState.PLANNED.value,
             "directory": directory,
             "reason": reason,
+            "replaces": replaces or None,
             "created_at": now,
             "updated_at": now,
         }
@@ -41,12 +42,14 @@ class Orders:
             if isinstance(error.__cause__, sa.exc.IntegrityError):
                 return None
             raise
-        return OrderRecord(id=number, name=name, state=OrderState.PLANNED, directory=directory, reason=reason)
+        return OrderRecord(
+            id=number, name=name, state=OrderState.PLANNED, directory=directory, reason=reason, replaces=replaces
+        )
 
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders that have not ended and that no living process holds: what a crash or a stop left behind."""
         free = sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until < now)
-        query = sa.select(orders).where(orders.c.active_name.is_not(None), free).order_by(orders.c.id)
+        query = sa.select(orders).where(orders.c.active_name > "", free).order_by(orders.c.id)
         return self._database.read(lambda connection: [_record(row) for row in connection.execute(query).mappings()])
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
@@ -107,5 +110,6 @@ def _record(row: sa.RowMapping) -> OrderRecord:
         directory=row["directory"],
         url=row["url"] or "",
         reason=row["reason"] or "",
+        replaces=row["replaces"] or "",
         deadline=row["deadline"],
     )

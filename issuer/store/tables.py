@@ -30,6 +30,14 @@ certs = sa.Table(
     sa.Column("due_at", sa.BigInteger),  # next moment to look at it: renewal, or the next attempt; NULL: not known yet
     sa.Column("reissue_reason", sa.Text),  # set while somebody wants a new one whether due or not
     sa.Column("last_error", sa.Text),  # why the last attempt failed; NULL after a success
+    sa.Column("last_reference", sa.CHAR(60)),  # the kind of that failure
+    sa.Column("directory", sa.Text),  # the CA that issued the present certificate
+    sa.Column("imported", sa.CHAR(1)),  # Y: from outside, watched but never renewed
+    sa.Column("rolled_back", sa.CHAR(64)),  # SHA-256 of the certificate, when it was made older on purpose
+    sa.Column("ari_at", sa.BigInteger),  # renewal information, RFC 9773: the moment drawn,
+    sa.Column("ari_window", sa.CHAR(50)),  # the window it was drawn in,
+    sa.Column("ari_ask_at", sa.BigInteger),  # when to ask again; NULL: the CA offers none, as far as we know
+    sa.Column("ari_url", sa.Text),
 )
 
 orders = sa.Table(
@@ -42,6 +50,8 @@ orders = sa.Table(
     sa.Column("directory", sa.Text),
     sa.Column("url", sa.Text),
     sa.Column("reason", sa.Text),
+    sa.Column("replaces", sa.Text),  # certificate identifier of RFC 9773, when it was sent
+    sa.Column("names_sha256", sa.CHAR(64)),
     sa.Column("deadline", sa.BigInteger),  # of the present state; NULL: none
     sa.Column("lease_owner", sa.CHAR(64)),
     sa.Column("lease_until", sa.BigInteger),
@@ -78,6 +88,18 @@ versions = sa.Table(
     sa.Column("crt", sa.LargeBinary),
     sa.Column("ca", sa.LargeBinary),
     sa.Column("stored_at", sa.BigInteger),
+    sa.Column("names", sa.Text),  # DNS names, separated by blanks
+    sa.Column("names_sha256", sa.CHAR(64)),
+    sa.Column("directory", sa.Text),
+)
+
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("account", sa.CHAR(64), primary_key=True),
+    sa.Column("scope", sa.CHAR(190), primary_key=True),
+    sa.Column("until", sa.BigInteger),
+    sa.Column("reason", sa.Text),
 )
 
 events = sa.Table(

@@ -17,6 +17,8 @@ def upgrade() -> None:
         sa.Column("ari_ask_at", sa.BigInteger),  # when the CA wants to be asked again
         sa.Column("ari_url", sa.Text),  # the CA's explanation of an early window
         sa.Column("directory", sa.Text),  # the CA that issued the present certificate; NULL: not known, or imported
+        sa.Column("last_reference", sa.CHAR(60)),  # what kind of failure last_error is
+        sa.Column("rolled_back", sa.CHAR(64)),  # SHA-256 of the present certificate, when it is older on purpose
         sa.Column("imported", sa.CHAR(1)),  # Y: comes from outside, watched but never renewed
     )
     _add("orders", sa.Column("replaces", sa.Text), sa.Column("names_sha256", sa.CHAR(64)))

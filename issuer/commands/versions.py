@@ -1,0 +1,190 @@
+"""history, rollback, import, revoke: what was stored before, what comes from outside, what is not to be trusted."""
+
+import argparse
+import time
+from pathlib import Path
+
+from common.certificate import (
+    Bundle,
+    chain_faults,
+    dns_names,
+    issuer_text,
+    not_after,
+    not_before,
+    parse_bundle,
+    serial_text,
+    spki_sha256,
+    validity_faults,
+)
+from common.clock import utc_text
+from common.command_line import report, say, table
+from common.errors import RefusedError, UsageError
+from common.names import uncovered
+from issuer.commands.enrolment import confirmed, enrolment_name
+from issuer.commands.wiring import build_authority
+from issuer.config import load
+from issuer.csr import CsrRefused, md5_modulus, read_csr
+from issuer.model import Enrolment
+from issuer.plan import renewal_moment
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.history import History, Version
+
+_REASONS = {0: "unspecified", 1: "key compromise", 4: "superseded", 5: "cessation of operation"}
+
+
+def history(arguments: argparse.Namespace) -> None:
+    """Every certificate and event of a name, the newest first; removed names are remembered too."""
+    store = History(Database(load(arguments.config).database))
+    versions, events = store.versions(arguments.name), store.events(arguments.name)
+    if not versions and not events:
+        raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
+    if arguments.json:
+        report(
+            {
+                "name": arguments.name,
+                "versions": [_version_facts(version) for version in versions],
+                "events": [
+                    {"at": utc_text(event.at), "event": event.event, "detail": event.detail} for event in events
+                ],
+            }
+        )
+        return
+    rows = [[utc_text(item.stored_at), item.serial, utc_text(item.not_after), item.issuer] for item in versions]
+    say(table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER"], rows))
+    for event in events:
+        say(f"{utc_text(event.at)}  {event.event}  {event.detail}".rstrip())
+
+
+def rollback(arguments: argparse.Namespace) -> None:
+    """Make an earlier certificate the present one again; agents take it at their next run."""
+    settings = load(arguments.config)
+    database = Database(settings.database)
+    row = Certificates(database).get([arguments.name])[0]
+    store = History(database)
+    version = _earlier(row, store.versions(row.name), arguments.serial)
+    now = int(time.time())
+    faults = validity_faults(version.bundle, now)
+    if row.csr and spki_sha256(version.bundle.leaf.public_key()) != _csr_key(row):
+        faults.append("its key is not the key of the present CSR")
+    if faults:
+        hint = "nothing was changed; `history` shows the others"
+        raise RefusedError(f"the certificate {version.serial} cannot be used again", why="; ".join(faults), hint=hint)
+    due_at = renewal_moment(row.name, version.not_before, version.not_after, settings.renewal)
+    store.go_back(row.name, version.bundle, due_at, now)
+    say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
+    if row.enabled and due_at <= now:
+        say(f"it is due for renewal already: `disable {row.name}` if it is to stay")
+
+
+def take_in(arguments: argparse.Namespace) -> None:
+    """Store a certificate that was bought or made elsewhere: handed to agents, watched, never renewed by ACME."""
+    settings = load(arguments.config)
+    name = enrolment_name(arguments.name, label=arguments.label)
+    bundle = _read_bundle(arguments.crt, arguments.chain)
+    now = int(time.time())
+    faults = [*chain_faults(bundle), *validity_faults(bundle, now)]
+    if not arguments.label and uncovered(frozenset([name]), dns_names(bundle.leaf)):
+        faults.append(f"it is for {', '.join(sorted(dns_names(bundle.leaf))) or 'no DNS name'}, not for {name}")
+    if faults:
+        raise RefusedError(
+            f"the certificate in {arguments.crt} is refused", why="; ".join(faults), hint="nothing was stored"
+        )
+    database = Database(settings.database)
+    _check_key(name, bundle, Certificates(database))
+    History(database).take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), arguments.comment, now)
+    say(f"{name}: imported serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}")
+
+
+def revoke(arguments: argparse.Namespace) -> None:
+    """Ask the CA that issued it to revoke a certificate, after the person has typed the name once more."""
+    settings = load(arguments.config)
+    database = Database(settings.database)
+    certificates, store = Certificates(database), History(database)
+    row = certificates.get([arguments.name])[0]
+    bundle = _to_revoke(row, store, arguments.serial)
+    if not confirmed(arguments, f"type the name again to revoke serial {serial_text(bundle.leaf)} of {row.name}: "):
+        raise RefusedError("the names differ", hint="nothing was revoked")
+    now = int(time.time())
+    build_authority(settings, row.directory).revoke(bundle, arguments.reason)
+    store.record(row.name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {_REASONS[arguments.reason]}", now)
+    say(f"{row.name}: serial {serial_text(bundle.leaf)} is revoked ({_REASONS[arguments.reason]})")
+    if arguments.reason == 1:
+        certificates.set_enabled([row.name], enabled=False, now=now)
+        say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
+    else:
+        say(f"servers go on serving it until they have another: `reissue {row.name}` makes one")
+
+
+def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
+    """The version with *serial*, else the newest one that is not the present one."""
+    try:
+        present = serial_text(parse_bundle(row.crt).leaf)
+    except ValueError:
+        present = ""
+    for version in versions:
+        if version.serial == serial.upper() if serial else version.serial != present:
+            return version
+    what = (
+        f"no certificate {serial} of {row.name} is stored"
+        if serial
+        else f"there is no earlier certificate of {row.name}"
+    )
+    raise RefusedError(what, hint=f"`history {row.name}` shows what there is")
+
+
+def _to_revoke(row: Enrolment, store: History, serial: str) -> Bundle:
+    for version in store.versions(row.name) if serial else ():
+        if version.serial == serial.upper():
+            return version.bundle
+    if serial or not row.crt:
+        raise RefusedError(
+            f"no such certificate of {row.name} is stored", hint=f"`history {row.name}` shows what there is"
+        )
+    return parse_bundle(row.crt, row.ca)
+
+
+def _check_key(name: str, bundle: Bundle, certificates: Certificates) -> None:
+    """An enrolled name keeps its key, or the host could not use what it pulls."""
+    try:
+        row = certificates.get([name])[0]
+    except UsageError:
+        return
+    if row.enabled and not row.imported:
+        raise RefusedError(f"{name} is renewed by ACME", hint=f"`disable {name}` first; the import would be replaced")
+    if row.csr and _csr_key(row) != spki_sha256(bundle.leaf.public_key()):
+        raise RefusedError(f"the certificate's key is not the key of the CSR of {name}", hint="nothing was stored")
+
+
+def _csr_key(row: Enrolment) -> str:
+    try:
+        return read_csr(row.csr).spki_sha256
+    except CsrRefused:
+        return ""
+
+
+def _read_bundle(crt: str, chain: str) -> Bundle:
+    try:
+        leaf_pem, chain_pem = Path(crt).read_bytes(), Path(chain).read_bytes() if chain else b""
+    except OSError as error:
+        raise RefusedError(f"{error.filename} cannot be read", why=error.strerror or "") from error
+    if b"PRIVATE KEY-----" in leaf_pem + chain_pem:
+        raise RefusedError(f"{crt} holds a private key", hint="keys stay on their host: give the certificates alone")
+    try:
+        return parse_bundle(leaf_pem, chain_pem)
+    except ValueError as error:
+        raise RefusedError(f"{crt} is refused", why=str(error), hint="give PEM: the leaf, then its chain") from error
+
+
+def _version_facts(version: Version) -> dict[str, object]:
+    return {
+        "serial": version.serial,
+        "sha256": version.sha256,
+        "issuer": version.issuer,
+        "names": sorted(dns_names(version.bundle.leaf)),
+        "not_before": utc_text(version.not_before),
+        "not_after": utc_text(version.not_after),
+        "stored_at": utc_text(version.stored_at),
+        "chain": [issuer_text(item) for item in version.bundle.chain],
+        "lifetime_seconds": not_after(version.bundle.leaf) - not_before(version.bundle.leaf),
+    }

@@ -1,0 +1,58 @@
+"""The real adapters, put together: what `run`, `issue` and the daemon hand to the journeys."""
+
+import secrets
+import socket
+import time
+from pathlib import Path
+
+from common.files import create_new, make_private_folder
+from issuer.budget import Budget
+from issuer.ca.client import AcmeCa
+from issuer.config import Settings
+from issuer.dns.zones import Zones
+from issuer.ports import Tools
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.holds import Holds
+from issuer.store.journal import Journal
+from issuer.store.orders import Orders
+
+
+def build_tools(settings: Settings, database: Database) -> Tools:
+    """Everything a journey needs. Raises ConfigError for a key or file that is not as it must be."""
+    holds = Holds(database)
+    authorities = {ca.directory: AcmeCa(settings, ca, time.time) for ca in settings.authorities}
+    return Tools(
+        settings=settings,
+        authorities=authorities,
+        solvers={"dns-01": Zones(settings.dns)},
+        certificates=Certificates(database),
+        orders=Orders(database, _owner(settings)),
+        journal=Journal(database),
+        holds=holds,
+        budgets={ca.directory: Budget(ca.directory, ca.limits, holds) for ca in settings.authorities},
+        clock=time.time,
+    )
+
+
+def build_authority(settings: Settings, directory: str) -> AcmeCa:
+    """The CA with that directory URL, the first one if it is "" or not configured any more."""
+    known = {ca.directory: ca for ca in settings.authorities}
+    return AcmeCa(settings, known.get(directory, settings.acme), time.time)
+
+
+def lock_file(settings: Settings) -> Path:
+    """The file whose lock says that an issuer is at work with this state folder."""
+    make_private_folder(settings.state_dir)
+    return settings.state_dir / "issuer.lock"
+
+
+def _owner(settings: Settings) -> str:
+    """Who we are in the lease column: the same after a crash, so that our own orders go on at once.
+
+    The lock on the state folder makes sure that there is one of us at a time.
+    """
+    file = settings.state_dir / "issuer.id"
+    if not file.exists():
+        create_new(file, secrets.token_hex(8).encode(), mode=0o600)
+    return f"{socket.gethostname()[:40]}/{file.read_text(encoding='ascii').strip()[:20]}"

@@ -1,0 +1,46 @@
+"""How attempts end, as values. Pure."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from common.clock import utc_text
+
+
+class Ending(Enum):
+    STORED = "stored"
+    FAILED = "failed"
+    HELD = "held"  # by a limit of the CA; no failure of the certificate
+    ELSEWHERE = "in the hands of another issuer"
+    NOT_DUE = "not due"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an attempt ended. *retry_at* (epoch seconds): when to try again, where that is known; *reference*,
+    *failures* and *hint* of a failed one: its kind, how many in a row there were with it, and what to do about it."""
+
+    name: str
+    ending: Ending
+    detail: str = ""
+    retry_at: int = 0
+    reference: str = ""
+    failures: int = 0
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """The one line that a person sees about an attempt."""
+        detail = f" ({self.detail})" if self.detail else ""
+        if self.ending is Ending.FAILED:
+            return f"{self.name}: failed: {self.detail}; next attempt at {utc_text(self.retry_at)}"
+        if self.ending is Ending.HELD:
+            return f"{self.name}: held by a limit of the CA until {utc_text(self.retry_at)}{detail}"
+        return f"{self.name}: {self.ending.value}{detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The attempt goes on, not before *at* (epoch seconds)."""
+
+    name: str
+    at: float

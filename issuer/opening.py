@@ -1,0 +1,123 @@
+"""From a row that may be due to an order of ours: whose turn it is, which CA, whether its limits allow it.
+
+What can be known without the CA is found out first; the lease is taken last, and the row read again under it.
+"""
+
+import structlog
+
+from common.certificate import parse_bundle
+from common.clock import utc_text
+from common.errors import CertfleetError, RefusedError
+from issuer.csr import CsrFacts, CsrRefused, read_csr
+from issuer.endings import Ended, Ending
+from issuer.issue import Work
+from issuer.model import Enrolment
+from issuer.plan import Due, NotDue, authority_index, plan, remaining
+from issuer.ports import CertificateAuthority, Tools
+from issuer.renewal_info import ask_again_at, certificate_id, draw
+
+log = structlog.get_logger()
+
+
+def begin(row: Enrolment, tools: Tools) -> Work | Ended:
+    """The order under way for *row*, or a new one if it is wanted and allowed. Raises CertfleetError."""
+    now = int(tools.clock())
+    csr = _csr(row)
+    record = tools.orders.claim(row.name, now)
+    if record is not None:
+        return Work(record, row, csr, resumed=True)
+    row, decision = decide(row, tools)
+    if not isinstance(decision, Due):
+        return _not_due(row, decision, tools)
+    ca = _choose(row, tools)
+    replaces = _replaces(row, ca)
+    held = tools.holds.until(ca.account_id, row.name, now)
+    if held is not None:
+        return _held(row, *held, tools)
+    free_at = tools.budgets[ca.directory].take(csr.names, now, exempt=bool(replaces))
+    if free_at > now:
+        return _held(row, free_at, "paced inside the CA's published limits", tools)
+    record = tools.orders.open(row.name, ca.directory, decision.reason, now, replaces)
+    if record is None:
+        return Ended(row.name, Ending.ELSEWHERE)
+    row = tools.certificates.get([row.name])[0]
+    if not isinstance(
+        plan(row, now, tools.settings.renewal, consulted=True), Due
+    ):  # another issuer finished between our look and our lease
+        tools.orders.drop(record)
+        return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
+    return Work(record, row, csr)
+
+
+def decide(row: Enrolment, tools: Tools) -> tuple[Enrolment, Due | NotDue]:
+    """Plan for *row*, with the CA's renewal information if it is time to ask for it."""
+    now = int(tools.clock())
+    policy = tools.settings.renewal
+    decision = plan(row, now, policy)
+    if isinstance(decision, Due | NotDue):
+        return row, decision
+    row = _consult(row, tools, now)
+    decision = plan(row, now, policy, consulted=True)
+    assert isinstance(decision, Due | NotDue)  # noqa: S101 - consulted
+    return row, decision
+
+
+def _consult(row: Enrolment, tools: Tools, now: int) -> Enrolment:
+    """Ask for renewal information (RFC 9773 §4.1), save what is drawn from it. Never fatal: without it our own rule
+    decides."""
+    ca = tools.authorities.get(row.directory) or next(iter(tools.authorities.values()))
+    identifier = certificate_id(parse_bundle(row.crt).leaf)
+    wanted = None
+    try:
+        info = ca.renewal_info(identifier) if identifier else None
+        if info is not None:
+            row = draw(row, info, now)
+            tools.certificates.save_renewal_info(row, info.explanation_url)
+            if info.explanation_url:
+                log.warning("renewal_info.explained", certificate=row.name, url=info.explanation_url)
+            return row
+    except CertfleetError as error:
+        wanted = getattr(error, "retry_after", None)
+        log.info("renewal_info.unavailable", certificate=row.name, error=str(error))
+    if row.ari_ask_at is not None:
+        row = row.asked_again(ask_again_at(wanted, now))
+        tools.certificates.save_renewal_info(row, "")
+    return row
+
+
+def _choose(row: Enrolment, tools: Tools) -> CertificateAuthority:
+    authorities = list(tools.authorities.values())
+    index = authority_index(row, len(authorities), remaining(row, int(tools.clock())))
+    if index:
+        log.warning("authority.fallback", certificate=row.name, directory=authorities[index].directory)
+    return authorities[index]
+
+
+def _replaces(row: Enrolment, ca: CertificateAuthority) -> str:
+    """RFC 9773 §5: only for a certificate of the same CA that offers renewal information."""
+    if row.directory != ca.directory or row.ari_ask_at is None:
+        return ""
+    try:
+        return certificate_id(parse_bundle(row.crt).leaf)
+    except ValueError:
+        return ""
+
+
+def _csr(row: Enrolment) -> CsrFacts:
+    try:
+        return read_csr(row.csr)
+    except CsrRefused as error:
+        hint = "make a new CSR on the host, `remove` and `populate` again"
+        raise RefusedError(f"the stored CSR of {row.name} is not usable", why=str(error), hint=hint) from error
+
+
+def _not_due(row: Enrolment, decision: NotDue, tools: Tools) -> Ended:
+    if decision.until is not None and decision.until != row.due_at:
+        tools.certificates.postpone(row.name, decision.until)
+    until = f", until {utc_text(decision.until)}" if decision.until else ""
+    return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
+
+
+def _held(row: Enrolment, until: int, reason: str, tools: Tools) -> Ended:
+    tools.certificates.postpone(row.name, until)
+    return Ended(row.name, Ending.HELD, reason, until)

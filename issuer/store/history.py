@@ -1,0 +1,96 @@
+"""Every certificate ever stored and every event: looking back, and going back. One method, one transaction."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from common.certificate import Bundle, fingerprint, not_after, parse_bundle
+from common.errors import RefusedError
+from issuer.store.certificates import add_event, new_pair, version_of
+from issuer.store.database import Database
+from issuer.store.tables import certs, events, versions
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One certificate that was stored, when (epoch seconds) and from which CA."""
+
+    sha256: str
+    serial: str
+    issuer: str
+    not_before: int
+    not_after: int
+    stored_at: int
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    at: int
+    event: str
+    detail: str
+
+
+class History:
+    def __init__(self, database: Database):
+        self._database = database
+
+    def versions(self, name: str) -> list[Version]:
+        """Every stored certificate of *name*, the newest first."""
+        query = (
+            sa.select(versions)
+            .where(versions.c.name == name)
+            .order_by(versions.c.stored_at.desc(), versions.c.id.desc())
+        )
+        return self._database.read(lambda connection: [_version(row) for row in connection.execute(query).mappings()])
+
+    def events(self, name: str) -> list[Event]:
+        """What happened to *name*, the newest first."""
+        query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [Event(row.at, row.event, row.detail or "") for row in rows]
+
+    def go_back(self, name: str, bundle: Bundle, due_at: int, now: int) -> None:
+        """Make an earlier certificate the present one; the present pair moves aside, as with a new one."""
+        self._replace(name, bundle, "rolled back", now, due_at=due_at, rolled_back=fingerprint(bundle.leaf))
+
+    def take_in(self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int) -> None:
+        """Store a certificate from outside; the row is made if there is none, and never renewed by ACME."""
+
+        def ensure(connection: sa.Connection) -> None:
+            if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
+                row = {"name": name, "enable": "Y", "certbot": "N", "md5_modulus": md5_modulus, "comment": comment}
+                connection.execute(certs.insert().values(count_fail_update=0, ts_expire=1, ts_last_update=1, **row))
+
+        self._database.write(ensure)
+        self._replace(name, bundle, "imported", now, due_at=not_after(bundle.leaf), rolled_back=None, imported="Y")
+        record = {"directory": None, "stored_at": now, **version_of(bundle)}
+        self._database.write(lambda connection: connection.execute(versions.insert().values(name=name, **record)))
+
+    def record(self, name: str, event: str, detail: str, now: int) -> None:
+        self._database.write(lambda connection: add_event(connection, now, name, event, detail))
+
+    def _replace(self, name: str, bundle: Bundle, event: str, now: int, **more: object) -> None:
+        def work(connection: sa.Connection) -> None:
+            old = connection.execute(sa.select(certs.c.crt, certs.c.ca).where(certs.c.name == name)).one_or_none()
+            if old is None:
+                raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
+            values = {**new_pair(bundle), "old_crt": old.crt, "old_ca": old.ca, "ts_expire": not_after(bundle.leaf)}
+            fresh = {"ari_at": None, "ari_window": None, "ari_ask_at": None, "last_error": None, "count_fail_update": 0}
+            change = certs.update().where(certs.c.name == name)
+            connection.execute(change.values(ts_last_update=now, **values, **fresh, **more))
+            add_event(connection, now, name, event, fingerprint(bundle.leaf))
+
+        self._database.write(work)
+
+
+def _version(row: sa.RowMapping) -> Version:
+    return Version(
+        sha256=row["sha256"],
+        serial=row["serial"],
+        issuer=row["issuer"],
+        not_before=row["not_before"],
+        not_after=row["not_after"],
+        stored_at=row["stored_at"],
+        bundle=parse_bundle(bytes(row["crt"]), bytes(row["ca"])),
+    )

@@ -1,0 +1,47 @@
+"""What a CA's limits hold up, and what was asked of it lately: shared by every issuer on the database."""
+
+import sqlalchemy as sa
+
+from issuer.limits import ACCOUNT
+from issuer.store.database import Database
+from issuer.store.tables import holds, orders, versions
+
+
+class Holds:
+    """Holds are kept by account (SHA-256 of directory and key) and scope: a certificate, or ``*`` for all of them."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def until(self, account: str, name: str, now: int) -> tuple[int, str] | None:
+        """(moment, reason) of the longest hold on *name* that has not passed; None without one."""
+        concerns = holds.c.scope.in_([ACCOUNT, name[:190]])
+        query = sa.select(holds.c.until, holds.c.reason).where(
+            holds.c.account == account, concerns, holds.c.until > now
+        )
+        row = self._database.read(lambda connection: connection.execute(query.order_by(holds.c.until.desc())).first())
+        return (row.until, row.reason or "") if row is not None else None
+
+    def add(self, account: str, scope: str, until: int, reason: str, now: int) -> None:
+        """Remember a hold; passed ones are cleared on the way."""
+        key = {"account": account, "scope": scope[:190]}
+
+        def work(connection: sa.Connection) -> None:
+            same = sa.and_(holds.c.account == account, holds.c.scope == key["scope"])
+            connection.execute(holds.delete().where(sa.or_(holds.c.until <= now, same)))
+            connection.execute(holds.insert().values(**key, until=until, reason=reason))
+
+        self._database.write(work)
+
+    def orders_since(self, directory: str, since: int) -> list[int]:
+        """When orders that count for the CA's limit were opened."""
+        counted = (orders.c.created_at > since, orders.c.directory == directory, orders.c.replaces.is_(None))
+        query = sa.select(orders.c.created_at).where(*counted)
+        return self._database.read(lambda connection: [int(row[0]) for row in connection.execute(query)])
+
+    def certificates_since(self, directory: str, since: int) -> list[tuple[int, tuple[str, ...], str]]:
+        """(moment, names, digest of the name set) of what the CA issued since then."""
+        columns = (versions.c.stored_at, versions.c.names, versions.c.names_sha256)
+        query = sa.select(*columns).where(versions.c.stored_at > since, versions.c.directory == directory)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [(int(row[0]), tuple((row[1] or "").split()), row[2] or "") for row in rows]
