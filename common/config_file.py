@@ -26,7 +26,7 @@ def setting(parser: Parser, default: Any = REQUIRED) -> Any:
 
 def section(cls: type[T]) -> T:
     """A table of its own, ``[name]``; absent means all defaults."""
-    field: T = dataclasses.field(default=REQUIRED, metadata={"section": cls})
+    field: T = dataclasses.field(default_factory=cls, metadata={"section": cls})
     return field
 
 

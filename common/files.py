@@ -5,8 +5,10 @@ import fcntl
 import grp
 import os
 import pwd
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import ConfigError, FileError, Finding, LockedError
@@ -31,23 +33,88 @@ def write_atomic(file: Path, content: bytes, *, mode: int = 0o644, uid: int = -1
     A reader sees the old content or the new, whatever instruction a crash hits. The temporary name starts with a dot
     because some daemons load every other file of a folder. Raises FileError.
     """
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with _file_errors(file):
+        temporary = _write_temporary(file, NewContent(content, mode, uid, gid))
+        _rename_all({file: temporary})
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """What a file is to become. *attributes* are extended ones: access control lists, SELinux contexts."""
+
+    content: bytes
+    mode: int
+    uid: int = -1
+    gid: int = -1
+    attributes: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def write_all_atomic(contents: Mapping[Path, NewContent]) -> None:
+    """Replace several files, all or nothing as far as a file system allows: every temporary is written and synced
+    before the first rename, so that a full disk or a read-only folder changes no file at all. Raises FileError.
+    """
+    temporaries: dict[Path, Path] = {}
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                if (uid, gid) != (-1, -1):
-                    os.fchown(descriptor, uid, gid)
-                os.fchmod(descriptor, mode)  # after chown, which may clear bits
-                stream.flush()
-                os.fsync(descriptor)
+        for file, new in contents.items():
+            with _file_errors(file):
+                temporaries[file] = _write_temporary(file, new)
+    except BaseException:
+        _unlink_all(temporaries.values())
+        raise
+    with _file_errors(next(iter(contents), Path())):
+        _rename_all(temporaries)
+
+
+def leftover_temporaries(file: Path) -> list[Path]:
+    """Temporaries for *file* that a killed process has left beside it."""
+    pattern = re.compile(rf"\.{re.escape(file.name)}\.\d+\.tmp")
+    try:
+        return [entry for entry in file.parent.iterdir() if pattern.fullmatch(entry.name)]
+    except OSError:
+        return []
+
+
+def _write_temporary(file: Path, new: NewContent) -> Path:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    _unlink_all([temporary])  # left by a killed process that had our number; no living one can have it
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(new.content)
+            if (new.uid, new.gid) != (-1, -1):
+                os.fchown(descriptor, new.uid, new.gid)
+            os.fchmod(descriptor, new.mode)  # after chown, which may clear bits
+            for name, value in new.attributes.items():
+                os.setxattr(descriptor, name, value)
+            stream.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        _unlink_all([temporary])
+        raise
+    return temporary
+
+
+def _rename_all(temporaries: Mapping[Path, Path]) -> None:
+    try:
+        for file, temporary in temporaries.items():
             os.rename(temporary, file)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
-        sync_folder(file.parent)
+    except BaseException:
+        _unlink_all(temporaries.values())
+        raise
+    for folder in {file.parent for file in temporaries}:
+        sync_folder(folder)
+
+
+def _unlink_all(files: Iterable[Path]) -> None:
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            file.unlink()
+
+
+@contextlib.contextmanager
+def _file_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise FileError(f"cannot write {file}", why=error.strerror or str(error), hint=_write_hint(error)) from error
 
