@@ -1,25 +1,32 @@
-"""Logging set-up: structlog on stderr; console form on a terminal, JSON otherwise.
+"""Logging set-up: structlog on stderr; console form on a terminal, JSON otherwise; the local syslog on request.
 
 Event names are fixed words with dots ("order.opened"); everything that varies is a field. Tracebacks never print
 local variables, because those may hold secrets.
 """
 
 import logging
+import logging.handlers
+import os
 import sys
 
 import structlog
 
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LONGEST_LINE = 2000  # characters; a syslog datagram has an end
 
-def configure(verbosity: int, *, form: str = "") -> None:
+
+def configure(verbosity: int, *, form: str = "", syslog: "Syslog | None" = None) -> None:
     """Send events to stderr. *verbosity*: -1 errors only, 0 warnings, 1 information, 2 everything.
 
-    *form* is "console", "json" or "logfmt"; by default console on a terminal and JSON elsewhere.
+    *form* is "console", "json" or "logfmt"; by default console on a terminal and JSON elsewhere. With *syslog* each
+    event goes there too, in one line.
     """
     level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            *([syslog.copy] if syslog is not None else []),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *_renderers(form or ("console" if sys.stderr.isatty() else "json")),
         ],
@@ -27,6 +34,49 @@ def configure(verbosity: int, *, form: str = "") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+class Syslog:
+    """The local syslog as *program*. That nobody listens there is said once on stderr, and never an error."""
+
+    def __init__(self, program: str, address: str = "/dev/log"):
+        self._address = address
+        self._handler = _Handler(address, facility=logging.handlers.SysLogHandler.LOG_DAEMON)
+        self._handler.ident = f"{program}[{os.getpid()}]: "
+        self._handler.append_nul = False
+        self._said = False
+
+    def send(self, level: int, text: str) -> None:
+        """One line at one of logging's levels."""
+        line = " ".join(text.split())[:_LONGEST_LINE]
+        self._handler.lost = False
+        self._handler.handle(logging.LogRecord("certfleet", level, "", 0, "%s", (line,), None))
+        if self._handler.lost and not self._said:
+            self._said = True
+            structlog.get_logger().warning("syslog.absent", socket=self._address)
+
+    def copy(
+        self, logger: structlog.typing.WrappedLogger, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        """A structlog processor: hands on what it is given and sends it as logfmt."""
+        if event.get("event") != "syslog.absent":
+            shown = structlog.processors.format_exc_info(logger, method, dict(event))
+            line = structlog.processors.LogfmtRenderer(key_order=["level", "event"])(logger, method, shown)
+            self.send(_LEVELS.get(str(event.get("level")), logging.ERROR), str(line))
+        return event
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._handler.close()
+
+
+class _Handler(logging.handlers.SysLogHandler):
+    """A handler that notes a loss where logging's own prints a traceback."""
+
+    lost = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        self.lost = True
 
 
 def _renderers(form: str) -> list[structlog.typing.Processor]:

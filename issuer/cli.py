@@ -60,6 +60,12 @@ def _enrolment(line: CommandLine) -> None:
         "--csr", metavar="FILE", default="", help="the CSR; - is standard input (default: csr_dir/NAME.csr)"
     )
     populate.add_argument("--label", action="store_true", help="NAME is a label of ours and not one of the CSR's names")
+    populate.add_argument(
+        "--webroot",
+        metavar="PATH",
+        default="",
+        help="validate by http-01 through this webroot: a folder, or sftp://user@host/folder (default: by dns-01)",
+    )
     populate.add_argument("--comment", default="", help="kept in the database")
     for word, help_text in (("enable", "renew automatically from now on"), ("disable", "stop automatic renewal")):
         line.command(word, _later("enrolment", word), help_text).add_argument("name", metavar="NAME", nargs="+")

@@ -150,6 +150,18 @@ class DnsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebrootSettings:
+    """http-01: how other machines' webroots are reached, and how web servers are looked at before the CA is asked."""
+
+    ssh_key_file: Path | None = setting(optional_path, None)
+    ssh_host_keys: Path | None = setting(optional_path, None)
+    fetch: bool = setting(boolean, True)
+    propagation_timeout: int = setting(duration, 60)  # seconds
+    http_port: int = setting(integer(1, 65535), 80)  # other ports are for test CAs
+    https_port: int = setting(integer(1, 65535), 443)
+
+
+@dataclass(frozen=True, slots=True)
 class RenewalSettings:
     fraction_left: float = setting(fraction, 0.333)
     days_left: int = setting(integer(0, 3650), 0)
@@ -206,6 +218,7 @@ class Settings:
     database: DatabaseSettings = section(DatabaseSettings)
     acme: AcmeSettings = section(AcmeSettings)
     dns: DnsSettings = section(DnsSettings)
+    webroot: WebrootSettings = section(WebrootSettings)
     renewal: RenewalSettings = section(RenewalSettings)
     notify: NotifySettings = section(NotifySettings)
     daemon: DaemonSettings = section(DaemonSettings)

@@ -3,7 +3,9 @@
 CertfleetError
 ├─ AcmeProblem     the CA said no, or could not be reached (RFC 8555 §6.7)
 ├─ DnsError        the zone: not ours, update refused, not visible in time
+├─ WebrootError    a webroot: not there, not ours, not served
 ├─ StoreError      the database: unavailable, read-only, not migrated
+├─ MailError       the mail server did not take a notification
 └─ LeaseLost       another issuer took this order over; not a failure of the certificate
 """
 
@@ -48,8 +50,21 @@ class StoreError(CertfleetError):
     retry = Retry.SOON
 
 
+class MailError(CertfleetError):
+    """The mail server did not take a notification; it is kept for later."""
+
+    reference = "mail"
+    retry = Retry.SOON
+
+
 class LeaseLost(CertfleetError):
     """Another issuer holds this order now."""
 
     reference = "lease-lost"
     retry = Retry.SOON
+
+
+class WebrootError(CertfleetError):
+    """A webroot could not be reached or written, or its web server does not serve what lies there (RFC 8555 §8.3)."""
+
+    reference = "webroot"

@@ -19,6 +19,7 @@ from issuer.challenges import answers, failure, pending
 from issuer.csr import CsrFacts
 from issuer.errors import AcmeProblem, DnsError
 from issuer.model import CaOrder, Challenge, Enrolment
+from issuer.notify.events import ca_changed
 from issuer.order_states import OrderRecord, OrderState
 from issuer.plan import renewal_moment
 from issuer.ports import CertificateAuthority, Tools
@@ -74,7 +75,9 @@ def open_order(work: Work, tools: Tools) -> None:
     solver = tools.solvers[work.kind]
     for name in work.csr.names:
         solver.place(name, work.row)
-    work.ca_order = authority(work.record, tools).open_order(work.csr.names, work.record.replaces)
+    ca = authority(work.record, tools)
+    known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
+    work.ca_order = known or ca.open_order(work.csr.names, work.record.replaces)
     _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
 
 
@@ -151,6 +154,8 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
     tools.certificates.store(work.record, bundle, due_at if ask_at is None else min(due_at, ask_at), ask_at, now)
+    if work.row.directory and work.row.directory != work.record.directory:
+        tools.tell(ca_changed(work.record.name, work.row.directory, work.record.directory))
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
     return None

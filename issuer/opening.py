@@ -12,7 +12,8 @@ from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.endings import Ended, Ending
 from issuer.issue import Work
 from issuer.model import Enrolment
-from issuer.plan import Due, NotDue, authority_index, plan, remaining
+from issuer.notify.events import incident
+from issuer.plan import INCIDENT, Due, NotDue, authority_index, plan, remaining
 from issuer.ports import CertificateAuthority, Tools
 from issuer.renewal_info import ask_again_at, certificate_id, draw
 
@@ -46,6 +47,8 @@ def begin(row: Enrolment, tools: Tools) -> Work | Ended:
     ):  # another issuer finished between our look and our lease
         tools.orders.drop(record)
         return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
+    if decision.reason == INCIDENT:
+        tools.tell(incident(row.name))
     return Work(record, row, csr)
 
 

@@ -1,6 +1,6 @@
 """What the journeys need from the world: every Protocol on one page. The command line wires the real ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +8,7 @@ from common.certificate import Bundle
 from common.clock import Clock
 from issuer.config import Settings
 from issuer.model import CaAuthorization, CaOrder, Challenge, Enrolment, RenewalInfo
+from issuer.notify.events import Event
 from issuer.order_states import OrderRecord
 
 
@@ -16,6 +17,7 @@ class CertificateAuthority(Protocol):
     account_id: str
 
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder: ...
+    def find_order(self, names: Sequence[str]) -> CaOrder | None: ...
     def order(self, url: str) -> CaOrder: ...
     def authorization(self, url: str) -> CaAuthorization: ...
     def deactivate(self, authorization_url: str) -> None: ...
@@ -79,6 +81,10 @@ class OrderBudget(Protocol):
     def take(self, names: Sequence[str], now: int, *, exempt: bool) -> int: ...
 
 
+def _nobody(_: Event) -> None:
+    """Where events go when nobody wants to hear of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """The world, as a journey is handed it."""
@@ -92,3 +98,4 @@ class Tools:
     holds: HoldStore
     budgets: Mapping[str, OrderBudget]  # by directory URL
     clock: Clock
+    tell: Callable[[Event], None] = _nobody  # what people may want to know; costs nothing and never raises

@@ -23,6 +23,13 @@ def order_of(url: str, answer: Answer) -> CaOrder:
     )
 
 
+def names_of(answer: Answer) -> set[str]:
+    """The DNS names of an order (RFC 8555 §7.1.3)."""
+    identifiers = answer.json().get("identifiers")
+    found = identifiers if isinstance(identifiers, list) else []
+    return {_text(item, "value").lower() for item in found if isinstance(item, dict)}
+
+
 def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
     """RFC 8555 §7.1.4."""
     identifier = document.get("identifier")

@@ -12,13 +12,14 @@ from common.certificate import Bundle, common_names, load_certificates
 from common.clock import Clock
 from common.errors import Retry
 from issuer.ca.account import Registrar, account_id
-from issuer.ca.answers import authorization_of, order_of, renewal_info_of
+from issuer.ca.answers import authorization_of, names_of, order_of, renewal_info_of
 from issuer.ca.transport import Answer, Transport
 from issuer.config import CaSettings, Settings
 from issuer.errors import AcmeProblem
 from issuer.model import CaAuthorization, CaOrder, RenewalInfo
 
 log = structlog.get_logger()
+_ORDERS_LOOKED_AT = 20
 
 
 class AcmeCa:
@@ -54,6 +55,24 @@ class AcmeCa:
                     raise
                 log.info("order.replaces_refused", why=str(problem))
         return self._new_order(payload)
+
+    def find_order(self, names: Sequence[str]) -> CaOrder | None:
+        """An order for exactly *names* that still waits, from the account's list (RFC 8555 §7.1.2.1); None if there is
+        none or this CA keeps no list. Spares a second order when the answer to newOrder was lost."""
+        self._ensure_account()
+        listing = self._transport.post(self._transport.kid, None).json().get("orders")
+        if not isinstance(listing, str):
+            return None
+        try:
+            urls = self._transport.post(listing, None).json().get("orders")
+        except AcmeProblem:  # some name a list that they do not serve
+            return None
+        for url in reversed(urls[-_ORDERS_LOOKED_AT:] if isinstance(urls, list) else []):
+            answer = self._post(str(url), None)
+            order = order_of(str(url), answer)
+            if order.status in ("pending", "ready") and names_of(answer) == set(names):
+                return order
+        return None
 
     def order(self, url: str) -> CaOrder:
         return order_of(url, self._post(url, None))

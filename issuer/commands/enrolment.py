@@ -9,9 +9,10 @@ from common.command_line import say
 from common.errors import RefusedError, UsageError
 from common.names import parse_dns_name
 from issuer.config import Settings, load
-from issuer.csr import CsrRefused, read_csr
+from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.webroot.location import parse_location, refuse_wildcard
 
 _LARGEST_CSR = 65_535  # what the blob column holds
 
@@ -30,9 +31,11 @@ def populate(arguments: argparse.Namespace) -> None:
         why = f"it is for {', '.join(facts.names)}"
         hint = "mend the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
-    _certificates(settings).enrol(name, facts, comment=arguments.comment, now=int(time.time()))
+    webroot = _webroot(arguments.webroot, facts)
+    _certificates(settings).enrol(name, facts, comment=arguments.comment, webroot=webroot, now=int(time.time()))
     say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
-    say(f"it is disabled; `certfleet-issuer enable {name}` when its sub-zone is in place")
+    ready = "its web server serves that webroot" if webroot else "its sub-zone is in place"
+    say(f"it is disabled; `certfleet-issuer enable {name}` when {ready}")
 
 
 def enable(arguments: argparse.Namespace) -> None:
@@ -83,6 +86,20 @@ def enrolment_name(text: str, *, label: bool) -> str:
         return parse_dns_name(text)
     except ValueError as error:
         raise UsageError(str(error), hint="give the DNS name that the certificate is for") from error
+
+
+def _webroot(option: str, facts: CsrFacts) -> str:
+    """The form only: whether the folder is there is looked at before each order."""
+    if not option:
+        return ""
+    try:
+        parse_location(option)
+        for name in facts.names:
+            refuse_wildcard(name)
+    except ValueError as error:
+        hint = "give --webroot like /var/www/html or sftp://user@host/var/www/html, or leave it out for dns-01"
+        raise UsageError(str(error), hint=hint, reference="webroot-path") from error
+    return option
 
 
 def _csr(option: str, name: str, settings: Settings) -> tuple[bytes, str]:

@@ -10,7 +10,7 @@ from common.clock import utc_text
 from common.command_line import report, say
 from common.errors import RefusedError, UsageError
 from common.files import locked
-from issuer.commands.wiring import build_tools, lock_file
+from issuer.commands.wiring import build_desk, build_tools, lock_file
 from issuer.config import Settings, load
 from issuer.endings import Ended, Ending
 from issuer.model import Enrolment
@@ -81,13 +81,15 @@ def _now(arguments: argparse.Namespace, reason: str, *, must_exist: bool, stay: 
 def _work(
     arguments: argparse.Namespace, settings: Settings, database: Database, rows: Sequence[Enrolment], stay: int
 ) -> int:
-    tools = build_tools(settings, database)
+    desk = build_desk(settings, database)
+    tools = build_tools(settings, database, desk.tell)
     quiet = arguments.json or getattr(arguments, "quiet", False)
     one_pass = Pass(tools, (lambda _: None) if quiet else say)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: one_pass.stop())
     try:
         summary = one_pass.run(rows, until=time.time() + stay if stay else 0)
+        desk.close_run(summary.endings.values(), mail=not summary.stopped)
     finally:
         database.close()
     _show(summary, as_json=arguments.json, quiet=quiet)

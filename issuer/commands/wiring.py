@@ -3,34 +3,55 @@
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from common.files import create_new, make_private_folder
+from common.log import Syslog
 from issuer.budget import Budget
 from issuer.ca.client import AcmeCa
 from issuer.config import Settings
 from issuer.dns.zones import Zones
+from issuer.notify.desk import Desk
+from issuer.notify.events import Event
+from issuer.notify.mail import MailServer
 from issuer.ports import Tools
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.holds import Holds
 from issuer.store.journal import Journal
+from issuer.store.notices import Notices
 from issuer.store.orders import Orders
+from issuer.webroot.webroots import Webroots
 
 
-def build_tools(settings: Settings, database: Database) -> Tools:
+def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
     """Everything a journey needs. Raises ConfigError for a key or file that is not as it must be."""
     holds = Holds(database)
     authorities = {ca.directory: AcmeCa(settings, ca, time.time) for ca in settings.authorities}
     return Tools(
         settings=settings,
         authorities=authorities,
-        solvers={"dns-01": Zones(settings.dns)},
+        solvers={"dns-01": Zones(settings.dns), "http-01": Webroots(settings)},
         certificates=Certificates(database),
         orders=Orders(database, _owner(settings)),
         journal=Journal(database),
         holds=holds,
         budgets={ca.directory: Budget(ca.directory, ca.limits, holds) for ca in settings.authorities},
+        clock=time.time,
+        tell=tell,
+    )
+
+
+def build_desk(settings: Settings, database: Database) -> Desk:
+    """Where events go. Raises ConfigError for a password or CA file that is not as it must be."""
+    notify, host = settings.notify, socket.gethostname()
+    return Desk(
+        Notices(database),
+        MailServer(notify, host) if notify.email_to else None,
+        Syslog("certfleet-issuer") if notify.syslog else None,
+        host=host,
+        stuck_after=settings.renewal.give_up_alarm,
         clock=time.time,
     )
 

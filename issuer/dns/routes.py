@@ -1,5 +1,6 @@
 """Which server and key serve a name: the longest matching ``[[dns.zone]]``, else ``[dns]``. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,10 @@ class Route:
     port: int
     tsig_key_file: Path | None
     nameservers: tuple[str, ...]
+
+    def allows(self, zone: str) -> bool:
+        """Is *zone* at or below what was configured? One above it would be a zone that nobody meant to be written."""
+        return below(zone, self.suffix)
 
 
 def routes(settings: DnsSettings) -> list[Route]:
@@ -33,6 +38,11 @@ def routes(settings: DnsSettings) -> list[Route]:
     return [*sorted(special, key=lambda route: -route.suffix.count(".")), default]
 
 
-def route_for(name: str, table: list[Route]) -> Route:
+def route_for(name: str, table: Sequence[Route]) -> Route:
     """The first route of *table* whose suffix *name* is at or below."""
-    return next(route for route in table if not route.suffix or f".{name}".endswith(f".{route.suffix}"))
+    return next(route for route in table if below(name, route.suffix))
+
+
+def below(name: str, ancestor: str) -> bool:
+    """Is *name* at or below *ancestor*? "" is above everything."""
+    return not ancestor or f".{name}".endswith(f".{ancestor}")

@@ -1,16 +1,21 @@
-"""A DNS server's address as the configuration writes it, and one question to it."""
+"""A DNS server's address as the configuration writes it, the questions we put, and how to read an answer's head."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import dns.exception
 import dns.flags
 import dns.inet
 import dns.message
-import dns.query
+import dns.name
 import dns.rcode
+import dns.rdatatype
+import dns.rrset
 
-ASK_SECONDS = 2.0
+from common.errors import ConfigError, Finding
+
+DNS_PORT = 53
+ROOT = "."
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,11 +28,15 @@ class Server:
 
     def __str__(self) -> str:
         where = f"[{self.address}]" if ":" in self.address else self.address
-        where += "" if self.port == 53 else f":{self.port}"
+        where += "" if self.port == DNS_PORT else f":{self.port}"
         return f"{self.name} ({where})" if self.name else where
 
+    @property
+    def ipv6(self) -> bool:
+        return ":" in self.address
 
-def parse_server(text: str, default_port: int = 53) -> list[Server]:
+
+def parse_server(text: str, default_port: int = DNS_PORT) -> list[Server]:
     """Servers at "address", "address:port", "[v6]:port" or "name[:port]"; a name gives one for each of its addresses.
 
     Raises ValueError with a sentence.
@@ -40,6 +49,14 @@ def parse_server(text: str, default_port: int = 53) -> list[Server]:
     except (OSError, UnicodeError) as error:
         raise ValueError(f"{host!r} is neither an address nor a name that this machine can resolve") from error
     return [Server(str(address), port, host) for address in sorted({entry[4][0] for entry in found})]
+
+
+def configured_servers(key: str, texts: Sequence[str], default_port: int = DNS_PORT) -> list[Server]:
+    """The servers that ``[dns]`` *key* names; ConfigError when one of them cannot be meant."""
+    try:
+        return [server for text in texts for server in parse_server(text, default_port)]
+    except ValueError as error:
+        raise ConfigError("configuration", [Finding(f"dns.{key}", str(error))]) from error
 
 
 def _split(text: str, default_port: int) -> tuple[str, int]:
@@ -57,31 +74,9 @@ def _split(text: str, default_port: int) -> tuple[str, int]:
     return host, int(port) if port else default_port
 
 
-class NoAnswer(Exception):
-    """The server gave no usable answer; the text says how. *unreachable*: this machine has no route to it at all."""
-
-    def __init__(self, text: str, *, unreachable: bool = False):
-        super().__init__(text)
-        self.unreachable = unreachable
-
-
-def ask(server: Server, question: dns.message.QueryMessage, seconds: float = ASK_SECONDS) -> dns.message.Message:
-    """The server's answer over UDP, over TCP when it is truncated. Raises NoAnswer."""
-    try:
-        answer, _ = dns.query.udp_with_fallback(question, server.address, timeout=seconds, port=server.port)
-    except dns.exception.Timeout as error:
-        raise NoAnswer(f"no answer within {seconds:g} s") from error
-    except OSError as error:
-        unreachable = not isinstance(error, ConnectionError | TimeoutError)
-        raise NoAnswer(error.strerror or str(error), unreachable=unreachable) from error
-    except dns.exception.DNSException as error:
-        raise NoAnswer(f"a malformed answer ({error})") from error
-    return answer
-
-
 def question(name: str, kind: str, *, recursive: bool = False) -> dns.message.QueryMessage:
     """A query for *name*; RD off unless *recursive*, so that a server answers from what it is authoritative for."""
-    query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+    query = dns.message.make_query(dns.name.from_text(name), kind, use_edns=0, payload=1232)
     if not recursive:
         query.flags &= ~dns.flags.RD
     return query
@@ -91,5 +86,26 @@ def is_authoritative(answer: dns.message.Message) -> bool:
     return bool(answer.flags & dns.flags.AA)
 
 
+def denies(answer: dns.message.Message) -> bool:
+    """Does it say that the name, or this type of record at it, does not exist (RFC 2308)? Not so a SERVFAIL."""
+    return answer.rcode() in (dns.rcode.NXDOMAIN, dns.rcode.NOERROR) and not answer.answer
+
+
 def rcode_text(answer: dns.message.Message) -> str:
     return dns.rcode.to_text(answer.rcode())
+
+
+def plain(name: dns.name.Name) -> str:
+    """A name as we keep it: lower case, no dot at the end; "." is the root."""
+    return str(name.to_text(omit_final_dot=True)).lower()
+
+
+def rrset_in(section: Sequence[dns.rrset.RRset], kind: str, name: str = "") -> list[dns.rrset.RRset]:
+    """The RRsets of one type in a section, only those at *name* if one is given."""
+    wanted = dns.rdatatype.from_text(kind)
+    return [rrset for rrset in section if rrset.rdtype == wanted and (not name or plain(rrset.name) == name)]
+
+
+def targets(rrsets: Sequence[dns.rrset.RRset]) -> list[str]:
+    """The names or addresses that NS, A and AAAA records hold."""
+    return [record.to_text().removesuffix(".").lower() for rrset in rrsets for record in rrset]

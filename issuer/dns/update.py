@@ -4,22 +4,25 @@ One message a zone carries every value, so that a secondary is told once: BIND h
 by five seconds.
 """
 
+import random
+import socket
+import struct
 import time
 from collections.abc import Sequence
 
 import dns.exception
-import dns.query
+import dns.message
 import dns.rcode
 import dns.tsig
 import dns.update
 
-from common.clock import utc_text
-from common.errors import Retry
+from issuer.dns import refusals
 from issuer.dns.servers import Server
-from issuer.errors import DnsError
 
 _TTL = 60  # seconds
 _UPDATE_SECONDS = 10.0
+_TRIES = 3
+_PAUSES = (0.0, 0.4, 0.1)  # seconds, by the tries that are left, and up to twice that by chance
 
 TxtValue = tuple[str, str]
 """(owner name, value)"""
@@ -27,54 +30,97 @@ TxtValue = tuple[str, str]
 
 def change_txt(
     server: Server, zone: str, key: dns.tsig.Key, *, add: Sequence[TxtValue] = (), delete: Sequence[TxtValue] = ()
-) -> None:
-    """Add and delete exactly these TXT values in one UPDATE. Both can be repeated without harm. Raises DnsError."""
+) -> int:
+    """Add and delete exactly these TXT values in one UPDATE. Both can be repeated without harm. Raises DnsError.
+
+    Returns the server's clock in epoch seconds, as its signature tells it. Silence and SERVFAIL are tried again at
+    once: servers under a burst of updates (Knot, or BIND while it writes its journal) give either.
+    """
+    owners = [owner for owner, _ in (*add, *delete)]
+    deadline = time.monotonic() + _UPDATE_SECONDS
+    for tries_left in reversed(range(_TRIES)):
+        now = time.monotonic()
+        last = tries_left == 0 or now >= deadline
+        try:
+            # each try has its share of the time that is left, so that one lost packet does not use it up
+            answer = _exchange(server, zone, key, _message(zone, key, add, delete), (deadline - now) / (tries_left + 1))
+        except TimeoutError as error:
+            if last:
+                raise refusals.silent(server, zone, _UPDATE_SECONDS) from error
+        else:
+            if answer.rcode() == dns.rcode.NOERROR:
+                return _clock(answer)
+            if answer.rcode() != dns.rcode.SERVFAIL or last:
+                raise refusals.refused(answer.rcode(), server, zone, key, owners)
+        time.sleep(_PAUSES[tries_left] * random.uniform(1, 2))
+    raise RuntimeError("not reached")
+
+
+def _message(
+    zone: str, key: dns.tsig.Key, add: Sequence[TxtValue], delete: Sequence[TxtValue]
+) -> dns.update.UpdateMessage:
     update = dns.update.UpdateMessage(f"{zone}.", keyring=key)
     for owner, value in delete:
         update.delete(f"{owner}.", "TXT", f'"{value}"')
     for owner, value in add:
         update.add(f"{owner}.", _TTL, "TXT", f'"{value}"')
+    return update
+
+
+def _exchange(
+    server: Server, zone: str, key: dns.tsig.Key, update: dns.update.UpdateMessage, seconds: float
+) -> dns.message.Message:
+    """The answer, verified when it says yes. TimeoutError when there is none; DnsError when it cannot be had at all."""
     try:
-        answer = dns.query.tcp(update, server.address, timeout=_UPDATE_SECONDS, port=server.port)
-    except (dns.exception.DNSException, OSError, EOFError) as error:
-        raise _failure(error, server, zone, key) from error
-    if answer.rcode() != dns.rcode.NOERROR:
-        raise _refusal(answer.rcode(), server, zone, key, [owner for owner, _ in (*add, *delete)])
+        wire = _over_tcp(server, update.to_wire(), time.monotonic() + seconds)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise refusals.unreachable(error, server, zone) from error
+    try:
+        return dns.message.from_wire(wire, keyring=key, request_mac=update.mac)
+    except dns.exception.DNSException as error:
+        said = _unverified(wire, update)
+        if said is None or said.had_tsig or said.rcode() == dns.rcode.NOERROR:
+            clocks = refusals.Clocks(time.time(), _clock(said))
+            raise refusals.not_verified(error, server, zone, key, clocks) from error
+        return said  # who does not know our key, or us, says no without a signature
 
 
-def _failure(error: Exception, server: Server, zone: str, key: dns.tsig.Key) -> DnsError:
-    what = f"the update of {zone} at {server} failed"
-    named = f"{key.name.to_text(omit_final_dot=True)} ({key.algorithm.to_text(omit_final_dot=True)})"
-    if isinstance(error, dns.tsig.PeerBadKey):
-        hint = (
-            f"the name server does not know the key {named}: add it there and reload, or name the right tsig_key_file"
-        )
-        return DnsError(what, why="BADKEY", hint=hint, reference="dns-badkey", retry=Retry.NEVER)
-    if isinstance(error, dns.tsig.PeerBadSignature | dns.tsig.BadSignature):
-        hint = f"the key {named} has another secret on the name server than in tsig_key_file: copy it again"
-        return DnsError(what, why="BADSIG", hint=hint, reference="dns-badsig", retry=Retry.NEVER)
-    if isinstance(error, dns.tsig.PeerBadTime | dns.tsig.BadTime):
-        why = f"BADTIME; this machine's clock says {utc_text(time.time())}"
-        return DnsError(what, why=why, hint="set both clocks by NTP; TSIG allows 300 s", reference="dns-badtime")
-    if isinstance(error, dns.exception.Timeout):
-        why, hint = f"no answer within {_UPDATE_SECONDS:g} s", "check the network and firewall: TCP to that port"
-    elif isinstance(error, OSError):
-        why, hint = error.strerror or str(error), "check that the name server runs and that server and port are right"
-    else:
-        why, hint = f"{type(error).__name__}: {error}", "look at the name server's log"
-    return DnsError(what, why=why, hint=hint, reference="dns-unreachable", retry=Retry.SOON)
+def _over_tcp(server: Server, wire: bytes, until: float) -> bytes:
+    """RFC 1035 §4.2.2: each message after its length."""
+    with socket.create_connection((server.address, server.port), _left(until)) as connection:
+        connection.sendall(struct.pack("!H", len(wire)) + wire)
+        received = b""
+        while len(received) < 2 or len(received) < 2 + struct.unpack("!H", received[:2])[0]:
+            connection.settimeout(_left(until))
+            chunk = connection.recv(65535)
+            if not chunk:
+                raise ConnectionError("it closed the connection without an answer")
+            received += chunk
+        return received[2:]
 
 
-def _refusal(rcode: dns.rcode.Rcode, server: Server, zone: str, key: dns.tsig.Key, owners: Sequence[str]) -> DnsError:
-    name = key.name.to_text(omit_final_dot=True)
-    word = dns.rcode.to_text(rcode)
-    hints = {
-        "REFUSED": f"allow it there: update-policy {{ grant {name} name {owners[0]}. TXT; }};",
-        "NOTAUTH": "that server is not authoritative for the zone: create it there, or mend server in [dns]",
-        "NOTZONE": "the name lies outside that zone: mend the [[dns.zone]] entry",
-        "SERVFAIL": "look at the name server's log; often its user may not write the zone's folder or journal",
-    }
-    hint = hints.get(word, "look at the name server's log")
-    return DnsError(
-        f"the update of {zone} at {server} was refused", why=word, hint=hint, reference=f"dns-{word.lower()}"
-    )
+def _left(until: float) -> float:
+    seconds = until - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+def _unverified(wire: bytes, update: dns.update.UpdateMessage) -> dns.message.Message | None:
+    """What an answer says that could not be verified: good enough to explain a failure, never to report success."""
+    try:
+        answer = dns.message.from_wire(wire, keyring=False)
+    except dns.exception.DNSException:
+        return None
+    return answer if answer.id == update.id else None
+
+
+def _clock(answer: dns.message.Message | None) -> int:
+    """The server's clock in epoch seconds; 0 when the answer does not tell. RFC 8945 §5.2.3: with BADTIME the server's
+    time stands in the "other data", and the signing time is a copy of ours."""
+    signatures = list(answer.tsig) if answer is not None and answer.tsig else []
+    for record in signatures:
+        return int.from_bytes(record.other, "big") if len(record.other) == 6 else int(record.time_signed)
+    return 0

@@ -6,49 +6,53 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 
-import dns.rdatatype
 import dns.tsig
-import structlog
 
 from common.errors import ConfigError, Finding
 from issuer.config import DnsSettings
-from issuer.dns.lookup import Delegations, has_route, zone_at
+from issuer.dns.asking import NoAnswer, ask
+from issuer.dns.delegation import Delegations
+from issuer.dns.kept import Kept
+from issuer.dns.locate import Place, locate, zone_at
+from issuer.dns.resolvers import Resolvers
 from issuer.dns.routes import Route, route_for, routes
-from issuer.dns.servers import NoAnswer, Server, ask, parse_server, question
+from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rrset_in, targets
 from issuer.dns.tsig import load_tsig_key
 from issuer.dns.update import TxtValue, change_txt
-from issuer.dns.visibility import missing_txt
+from issuer.dns.visibility import Sought, Visibility
 from issuer.errors import DnsError
 from issuer.model import Challenge, Enrolment
 
-log = structlog.get_logger()
-
 
 class Zones:
-    """Thread-safe. Keys are read once, zones and delegations are looked up once a run."""
+    """Thread-safe. Keys are read once, places and delegations are looked up once in some minutes.
 
-    def __init__(self, settings: DnsSettings):
+    *port* is where the servers of a delegation listen.
+    """
+
+    def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT):
         self._routes = routes(settings)
         self._keys: dict[str, dns.tsig.Key] = {}
-        self._delegations = Delegations(settings.resolvers)
-        self._zones: dict[str, str] = {}
         self._lock = threading.Lock()
+        self.resolvers = Resolvers(settings.resolvers)
+        self.delegations = Delegations(self.resolvers, port)
+        self._visibility = Visibility(self.resolvers.configured)
+        self._places: Kept[Place] = Kept()
+
+    @property
+    def propagation(self) -> dict[str, float]:
+        """By name server, how many seconds after the last update it showed the values."""
+        return dict(self._visibility.propagation)
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """(owner of the TXT record, zone to update) for the challenge of *name*. Raises DnsError, ConfigError."""
-        owner = f"_acme-challenge.{name.removeprefix('*.')}"
-        with self._lock:
-            known = self._zones.get(owner)
-        if known is not None:
-            return owner, known
-        route = route_for(owner, self._routes)
-        self._key(route)
-        zone = zone_at(self._primary(route), owner)
-        if route.suffix and not (f".{zone}".endswith(f".{route.suffix}") or f".{route.suffix}".endswith(f".{zone}")):
-            raise DnsError(f"{owner} is in the zone {zone}", why=f"that is outside the [[dns.zone]] {route.suffix}")
-        with self._lock:
-            self._zones[owner] = zone
-        return owner, zone
+        place = self.locate(name)
+        return place.owner, place.zone
+
+    def locate(self, name: str) -> Place:
+        """Where the challenge of *name* goes, with everything that leads there. Raises DnsError, ConfigError."""
+        challenge = f"_acme-challenge.{name.removeprefix('*.')}"
+        return self._places.get(challenge, lambda: self._locate(challenge))
 
     def content(self, key_authorization: str) -> str:
         """The TXT value (RFC 8555 §8.4)."""
@@ -58,60 +62,59 @@ class Zones:
     def publish(self, entries: Sequence[Challenge]) -> None:
         """Add every value: one UPDATE a zone. Raises DnsError."""
         for (zone, route), values in self._by_zone(entries).items():
-            change_txt(self._primary(route), zone, self._key(route), add=values)
+            self.add(zone, route, values)
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
         """Delete exactly these values, whether they are there or not. Raises DnsError."""
         for (zone, route), values in self._by_zone(entries).items():
-            change_txt(self._primary(route), zone, self._key(route), delete=values)
+            self.remove(zone, route, values)
 
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
         """A verdict for every authoritative server that does not show its values yet; [] when all do."""
-        verdicts: list[str] = []
-        values: dict[tuple[str, str], set[str]] = defaultdict(set)
+        wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
         for entry in entries:
-            values[entry.owner, entry.zone].add(entry.value)
-        for (owner, zone), wanted in values.items():
-            verdicts += self._unseen_at(owner, zone, wanted)
-        return verdicts
+            wanted[entry.owner, entry.zone].add(entry.value)
+        sought = [
+            Sought(owner, zone, frozenset(values), tuple(self.servers(owner, zone)))
+            for (owner, zone), values in wanted.items()
+        ]
+        return self._visibility.unseen(sought)
+
+    def add(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
+        """Add exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
+        clock = change_txt(self.primary(route), zone, self._key(route), add=values)
+        self._visibility.published(values)
+        return clock
+
+    def remove(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
+        """Delete exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
+        self._visibility.withdrawn(values)
+        return change_txt(self.primary(route), zone, self._key(route), delete=values)
+
+    def servers(self, owner: str, zone: str) -> Sequence[Server]:
+        """Who has to show the values: the configured nameservers, else everybody in the delegation. Raises DnsError."""
+        route = route_for(owner, self._routes)
+        if route.nameservers:
+            return configured_servers("nameservers", route.nameservers)
+        return self.delegations.servers(zone, self.primary(route))
+
+    def primary(self, route: Route) -> Server:
+        """Where the updates of a route go. Raises ConfigError when none is configured."""
+        if not route.server:
+            problem = "is missing: the address of the name server that takes the updates"
+            raise ConfigError("configuration", [Finding("dns.server", problem)])
+        return configured_servers("server", [route.server], route.port)[0]
+
+    def _locate(self, challenge: str) -> Place:
+        place = locate(challenge, self._routes, self.primary, self.resolvers)
+        self._key(place.route)
+        return place
 
     def _by_zone(self, entries: Sequence[Challenge]) -> dict[tuple[str, Route], list[TxtValue]]:
         zones: dict[tuple[str, Route], list[TxtValue]] = defaultdict(list)
         for entry in entries:
             zones[entry.zone, route_for(entry.owner, self._routes)].append((entry.owner, entry.value))
         return zones
-
-    def _unseen_at(self, owner: str, zone: str, wanted: set[str]) -> list[str]:
-        verdicts, without_route = [], []
-        servers = self._servers(owner, zone)
-        for server in servers:
-            if not has_route(server):
-                without_route.append(server)
-                continue
-            try:
-                verdict = missing_txt(server, owner, wanted)
-            except NoAnswer as error:
-                verdict = str(error)
-            if verdict:
-                verdicts.append(f"{server}: {verdict}")
-        if without_route:
-            # an address family that this machine lacks cannot be checked from here; the others decide
-            log.warning("nameserver.no_route", zone=zone, servers=[str(server) for server in without_route])
-            if len(without_route) == len(servers):
-                verdicts.append(f"{zone}: this machine has no route to any of its name servers")
-        return verdicts
-
-    def _servers(self, owner: str, zone: str) -> list[Server]:
-        route = route_for(owner, self._routes)
-        if route.nameservers:
-            return [server for text in route.nameservers for server in _parsed("nameservers", text)]
-        return self._delegations.servers(zone, self._primary(route))
-
-    def _primary(self, route: Route) -> Server:
-        if not route.server:
-            problem = "is missing: the address of the name server that takes the updates"
-            raise ConfigError("configuration", [Finding("dns.server", problem)])
-        return _parsed("server", route.server, route.port)[0]
 
     def _key(self, route: Route) -> dns.tsig.Key:
         if route.tsig_key_file is None:
@@ -124,26 +127,13 @@ class Zones:
             return self._keys[name]
 
 
-def _parsed(key: str, text: str, port: int = 53) -> list[Server]:
-    try:
-        return parse_server(text, port)
-    except ValueError as error:
-        raise ConfigError("configuration", [Finding(f"dns.{key}", str(error))]) from error
-
-
 def nameserver_names(route: Route, name: str) -> list[str]:
     """Host names of the servers of the zone that *name* is in today, as the update server lists them; [] if unknown."""
     if not route.server:
         return []
-    primary = _parsed("server", route.server, route.port)[0]
+    primary = configured_servers("server", [route.server], route.port)[0]
     try:
         zone = zone_at(primary, name.removeprefix("*."))
-        answer = ask(primary, question(zone, "NS"))
+        return targets(rrset_in(ask(primary, question(zone, "NS")).answer, "NS", zone))
     except (DnsError, NoAnswer):
         return []
-    return [
-        record.to_text().removesuffix(".").lower()
-        for rrset in answer.answer
-        if rrset.rdtype == dns.rdatatype.NS
-        for record in rrset
-    ]

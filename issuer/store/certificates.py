@@ -25,16 +25,17 @@ class Certificates:
     def __init__(self, database: Database):
         self._database = database
 
-    def enrol(self, name: str, csr: CsrFacts, *, comment: str, now: int) -> None:
-        """Add a disabled row; RefusedError if the name is enrolled already."""
+    def enrol(self, name: str, csr: CsrFacts, *, comment: str, webroot: str = "", now: int) -> None:
+        """Add a disabled row, for http-01 if it has a webroot; RefusedError if the name is enrolled already."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is not None:
                 hint = f"look at it with `status {name}`; `remove {name}` first if it is to start afresh"
                 raise RefusedError(f"{name} is enrolled already", hint=hint, reference="already-enrolled")
-            row = {"name": name, "enable": "N", "certbot": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
+            row = {"name": name, "enable": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
+            kind = {"certbot": "Y" if webroot else "N", "webroot_path": webroot or None}
             times = {"ts_expire": _JUST_POPULATED, "ts_last_update": _JUST_POPULATED, "count_fail_update": 0}
-            connection.execute(certs.insert().values(comment=comment, **row, **times))
+            connection.execute(certs.insert().values(comment=comment, **row, **kind, **times))
             add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
 
         self._database.write(work)
@@ -125,6 +126,8 @@ class Certificates:
         name = order.name
 
         def work(connection: sa.Connection) -> None:
+            if _is_stored(connection, order):
+                return  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
             old = connection.execute(sa.select(certs.c.crt, certs.c.ca).where(certs.c.name == name)).one_or_none()
             if old is None:
                 raise RefusedError(
@@ -165,6 +168,10 @@ class Certificates:
 def _select(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Enrolment]:
     rows = connection.execute(sa.select(certs).where(*conditions).order_by(certs.c.name))
     return [_enrolment(row) for row in rows.mappings()]
+
+
+def _is_stored(connection: sa.Connection, order: OrderRecord) -> bool:
+    return connection.scalar(sa.select(orders.c.state).where(orders.c.id == order.id)) == OrderState.STORED.value
 
 
 def _enrolment(row: sa.RowMapping) -> Enrolment:

@@ -22,7 +22,8 @@ from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
 
 T = TypeVar("T")
 _TRIES = 8
-_DEADLOCK, _LOCK_WAIT, _NOT_PREPARED = 1213, 1205, 1047  # 1047: a Galera node without quorum still accepts connections
+_AGAIN = frozenset({1213, 1205})  # deadlock (on Galera also the loser at COMMIT), lock wait timeout
+_AGAIN_ELSEWHERE = frozenset({1047, 2006, 2013})  # a Galera node without quorum; a connection that broke
 _HINTS = {
     1044: "grant this account its rights on the database",
     1045: "check user, password_file and the host that the account is allowed from",
@@ -63,7 +64,10 @@ class Database:
         return isinstance(self._address, SqliteAddress)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run *work* in one transaction; again from the start when the server chose it as a deadlock's loser."""
+        """Run *work* in one transaction; again from the start when it lost a deadlock or the server went away.
+
+        A COMMIT whose answer was lost may have happened, so *work* must bear being done twice.
+        """
         return self._transact(work, read_only=False)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
@@ -79,8 +83,11 @@ class Database:
                 with self._engine.connect().execution_options(read_only=read_only) as connection, connection.begin():
                     return work(connection)
             except (sa.exc.SQLAlchemyError, sqlite3.Error, pymysql.MySQLError) as error:
-                if attempt == _TRIES - 1 or _code(error) not in (_DEADLOCK, _LOCK_WAIT, _NOT_PREPARED):
+                code = _code(error)
+                if attempt == _TRIES - 1 or code not in _AGAIN | _AGAIN_ELSEWHERE:
                     raise self._store_error(error) from error
+                if code in _AGAIN_ELSEWHERE:
+                    self._engine.dispose()  # every pooled connection leads to the same node
                 time.sleep(0.02 * 2**attempt)
         raise RuntimeError("not reached")
 
@@ -118,11 +125,27 @@ class Database:
         last: Exception | None = None
         for host, port in self._address.hosts:
             try:
-                return pymysql.connect(host=host, port=port, ssl=self._tls, **options)
+                return _fit_for_use(pymysql.connect(host=host, port=port, ssl=self._tls, **options))
             except pymysql.MySQLError as error:
                 last = error
         assert last is not None  # noqa: S101 - parse_address gives at least one host
         raise last
+
+
+def _fit_for_use(connection: Any) -> Any:
+    """A connection whose node has quorum, and on Galera reads what was committed on any node before (1 ms a read)."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW VARIABLES LIKE 'wsrep_on'")
+            found = cursor.fetchone()
+            if found and found[1] == "ON":
+                cursor.execute("SET SESSION wsrep_sync_wait = 1")
+            cursor.execute("SELECT 1")  # a node without quorum accepts connections and refuses this, with error 1047
+            cursor.fetchall()
+    except pymysql.MySQLError:
+        connection.close()
+        raise
+    return connection
 
 
 def _verified_tls(settings: DatabaseSettings) -> ssl.SSLContext:

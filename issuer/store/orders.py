@@ -24,7 +24,10 @@ class Orders:
         self._owner = owner
 
     def open(self, name: str, directory: str, reason: str, now: int, replaces: str = "") -> OrderRecord | None:
-        """A new order in PLANNED under our lease; None when the certificate has one under way already."""
+        """A new order in PLANNED under our lease; None when another issuer has one under way for the certificate.
+
+        One of our own under way is returned instead: the answer to our own INSERT may have been lost on its way.
+        """
         row = {
             "name": name,
             "active_name": name,
@@ -40,7 +43,7 @@ class Orders:
             number = self._database.write(lambda connection: _insert(connection, insert))
         except StoreError as error:
             if isinstance(error.__cause__, sa.exc.IntegrityError):
-                return None
+                return self.claim(name, now)
             raise
         return OrderRecord(
             id=number, name=name, state=OrderState.PLANNED, directory=directory, reason=reason, replaces=replaces
@@ -49,7 +52,7 @@ class Orders:
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders that have not ended and that no living process holds: what a crash or a stop left behind."""
         free = sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until < now)
-        query = sa.select(orders).where(orders.c.active_name > "", free).order_by(orders.c.id)
+        query = sa.select(orders).where(orders.c.active_name > "", free).order_by(orders.c.active_name)
         return self._database.read(lambda connection: [_record(row) for row in connection.execute(query).mappings()])
 
     def claim(self, name: str, now: int) -> OrderRecord | None:

@@ -1,0 +1,144 @@
+"""Attempts side by side on worker threads. Those that wait for DNS, the CA or their next moment occupy none.
+
+The one place that knows threads and the agenda; `run` and the daemon decide what is put on it and when to end. All
+methods but :meth:`Crew.wake` belong to the one thread that drives.
+"""
+
+import heapq
+import itertools
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import structlog
+
+from common.clock import Clock
+from issuer.attempt import Attempt
+from issuer.endings import Ended, Ending, Waiting
+
+log = structlog.get_logger()
+_MOST_WORKERS = 256  # what the configuration allows; threads are made only when they are needed
+_FAULT_PAUSE = 3600  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """An attempt that has ended. *seconds* since it began to act, its waits included."""
+
+    attempt: Attempt
+    ended: Ended
+    seconds: float
+
+
+class Crew:
+    """:meth:`add` attempts, then :meth:`start` and :meth:`collect` in turn."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="issue")
+        self._results: queue.SimpleQueue[tuple[Attempt, Ended | Waiting] | None] = queue.SimpleQueue()
+        self._agenda: list[tuple[float, int, Attempt]] = []
+        self._counter = itertools.count()
+        self._began: dict[str, float] = {}
+        self.names: set[str] = set()  # of all attempts, at work or waiting
+        self.running = 0
+
+    @property
+    def idle(self) -> bool:
+        """Is there nothing at work and nothing that waits?"""
+        return not self._agenda and not self.running
+
+    @property
+    def next_at(self) -> float | None:
+        """The first moment of the agenda (epoch seconds)."""
+        return self._agenda[0][0] if self._agenda else None
+
+    @property
+    def waiting(self) -> list[Attempt]:
+        """The attempts that occupy no worker now."""
+        return [attempt for _, _, attempt in self._agenda]
+
+    def add(self, attempt: Attempt, at: float) -> None:
+        """Let *attempt* act at a moment (epoch seconds), or as soon after it as a worker is free."""
+        self.names.add(attempt.name)
+        heapq.heappush(self._agenda, (at, next(self._counter), attempt))
+
+    def start(self, workers: int) -> None:
+        """Let those act whose moment has come, at most *workers* at once."""
+        while self._agenda and self._agenda[0][0] <= self._clock() and self.running < workers:
+            attempt = heapq.heappop(self._agenda)[2]
+            self._began.setdefault(attempt.name, self._clock())
+            self._pool.submit(attempt.proceed).add_done_callback(self._deliver(attempt))
+            self.running += 1
+
+    def collect(self, workers: int, longest: float | None) -> Returned | None:
+        """Wait for one result, for the next moment of the agenda, for :meth:`wake` or for *longest* seconds."""
+        pause = longest
+        if self.running < workers and self._agenda:
+            until_next = max(0.0, self._agenda[0][0] - self._clock())
+            pause = until_next if pause is None else min(pause, until_next)
+        try:
+            result = self._results.get(timeout=pause)
+        except queue.Empty:
+            return None
+        if result is None:
+            return None
+        self.running -= 1
+        attempt, outcome = result
+        if isinstance(outcome, Waiting):
+            self.add(attempt, outcome.at)
+            return None
+        return self._returned(attempt, outcome)
+
+    def wake(self) -> None:
+        """End a wait of :meth:`collect` at once. For signal handlers and other threads."""
+        self._results.put(None)
+
+    def disband(self, patience: float | None = None) -> Iterator[Returned]:
+        """End: steps at work finish by their own time limits, what waits gives its lease back. Nothing is begun.
+
+        With *patience* leases that cannot be given back within so many seconds are left: they run out by themselves.
+        """
+        while self.running:
+            returned = self.collect(0, None)
+            if returned is not None:
+                yield returned
+        left = self.waiting
+        self._agenda.clear()
+        stops = {self._pool.submit(attempt.stop): attempt for attempt in left}
+        wait(stops, patience)
+        for future, attempt in stops.items():
+            ended = future.result() if future.done() else Ended(attempt.name, Ending.STOPPED)
+            yield self._returned(attempt, ended)
+        self._pool.shutdown(wait=patience is None, cancel_futures=True)
+
+    def _returned(self, attempt: Attempt, ended: Ended) -> Returned:
+        self.names.discard(attempt.name)
+        now = self._clock()
+        return Returned(attempt, ended, max(0.0, now - self._began.pop(attempt.name, now)))
+
+    def _deliver(self, attempt: Attempt) -> Callable[[Future[Ended | Waiting]], None]:
+        def deliver(future: Future[Ended | Waiting]) -> None:
+            fault = future.exception()
+            if fault is None:
+                self._results.put((attempt, future.result()))
+                return
+            log.error("attempt.fault", certificate=attempt.name, exc_info=fault)
+            moment = int(self._clock()) + _FAULT_PAUSE
+            self._results.put((attempt, Ended(attempt.name, Ending.FAILED, "a fault in certfleet itself", moment)))
+
+        return deliver
+
+
+def waits(attempts: list[Attempt]) -> str:
+    """What attempts wait for, for people: each reason with some of its names."""
+    reasons: dict[str, list[str]] = {}
+    for attempt in sorted(attempts, key=lambda each: each.name):
+        reasons.setdefault(attempt.waits_for, []).append(attempt.name)
+    return "; ".join(f"{reason} ({_some(names)})" for reason, names in sorted(reasons.items()))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,171 @@
+"""What people were told (``alarms``) and what is still to be sent (``outbox``). One method, one transaction.
+
+An alarm stands from the first word about a trouble to its end, so that it is said once however many runs it lasts. The
+outbox holds each event until a mail server has taken it, so that no crash and no outage loses one.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+
+from issuer.notify.events import Event, Kind, from_json, recovered, to_json
+from issuer.notify.rules import graded, judge
+from issuer.store.database import Database
+from issuer.store.tables import certs, metadata
+
+alarms = sa.Table(
+    "alarms",
+    metadata,
+    sa.Column("name", sa.CHAR(250), primary_key=True),
+    sa.Column("kind", sa.CHAR(24), primary_key=True),
+    sa.Column("since", sa.BigInteger),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.BigInteger),
+    sa.Column("name", sa.CHAR(250)),
+    sa.Column("kind", sa.CHAR(24)),
+    sa.Column("content", sa.Text),  # the event as JSON
+    sa.Column("taken_by", sa.CHAR(40)),  # the delivery that sends it just now, so that two issuers do not send it twice
+    sa.Column("taken_until", sa.BigInteger),
+)
+_TAKEN_SECONDS = 600
+_CHUNK = 500  # names in one question
+
+
+class Notices:
+    """All reading and writing of alarms and outbox."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def settle(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
+        """Weigh *events* against what was told before; what is to be mailed goes to the outbox. Returns what changed.
+
+        Certificates that got well behind our back (another issuer, a command by hand) are noticed here.
+        """
+        return self._database.write(lambda connection: _settle(connection, events, stuck_after, by_mail, now))
+
+    def unsent(self, now: int) -> tuple[int, int] | None:
+        """(first, last) moment of what nobody delivers just now; None when that is nothing."""
+        query = sa.select(sa.func.min(outbox.c.at), sa.func.max(outbox.c.at)).where(_free(now))
+        row = self._database.read(lambda connection: connection.execute(query).one())
+        return None if row[0] is None else (int(row[0]), int(row[1]))
+
+    def take(self, delivery: str, now: int) -> list[Event]:
+        """Everything unsent, for one *delivery*; another issuer leaves it alone for ten minutes."""
+        taken = outbox.update().where(_free(now)).values(taken_by=delivery, taken_until=now + _TAKEN_SECONDS)
+        self._database.write(lambda connection: connection.execute(taken))
+        query = sa.select(outbox.c.content).where(outbox.c.taken_by == delivery).order_by(outbox.c.id)
+        rows = self._database.read(lambda connection: list(connection.scalars(query)))
+        return [from_json(json.loads(content)) for content in rows]
+
+    def sent(self, delivery: str) -> None:
+        """A mail server has taken what was taken."""
+        gone = outbox.delete().where(outbox.c.taken_by == delivery)
+        self._database.write(lambda connection: connection.execute(gone))
+
+    def give_back(self, delivery: str) -> None:
+        """It could not be delivered now."""
+        free = outbox.update().where(outbox.c.taken_by == delivery).values(taken_by=None, taken_until=None)
+        self._database.write(lambda connection: connection.execute(free))
+
+
+def _settle(
+    connection: sa.Connection, events: Sequence[Event], stuck_after: int, by_mail: bool, now: int
+) -> list[Event]:
+    standing = _standing(connection)
+    events = [*events, *_recovered_elsewhere(connection, standing, {event.name for event in events})]
+    names = {event.name for event in events}
+    unsaid = _unsaid(connection, names)
+    facts = _facts(connection, names)
+    changed = []
+    for event in events:
+        expires, failures, url = facts.get(event.name, (0, 0, ""))
+        event = dataclasses.replace(  # noqa: PLW2901 - the same event, completed
+            event, at=now, expires=expires, failures=event.failures or failures
+        )
+        if event.kind is Kind.INCIDENT and not event.url:
+            event = dataclasses.replace(event, url=url)  # noqa: PLW2901
+        event = graded(event, stuck_after)  # noqa: PLW2901
+        before = frozenset(standing.get(event.name, {}))
+        verdict = judge(event, before, unsaid.get(event.name, frozenset()))
+        _keep_alarms(connection, event.name, before, verdict.alarms, now)
+        standing[event.name] = dict.fromkeys(verdict.alarms, now)
+        if verdict.retract:
+            old = sa.and_(outbox.c.name == event.name, outbox.c.kind.in_([kind.value for kind in verdict.retract]))
+            connection.execute(outbox.delete().where(old, outbox.c.taken_by.is_(None)))
+        if verdict.mail and by_mail:
+            row = {"at": now, "name": event.name, "kind": event.kind.value, "content": json.dumps(to_json(event))}
+            connection.execute(outbox.insert().values(**row))
+            unsaid[event.name] = unsaid.get(event.name, frozenset()) | {event.kind}
+        if verdict.changed:
+            changed.append(event)
+    return changed
+
+
+def _standing(connection: sa.Connection) -> dict[str, dict[Kind, int]]:
+    """Every alarm: name → kind → since. Few rows: only what is in trouble has any."""
+    found: dict[str, dict[Kind, int]] = {}
+    for name, kind, since in connection.execute(sa.select(alarms.c.name, alarms.c.kind, alarms.c.since)):
+        found.setdefault(name, {})[Kind(kind)] = since
+    return found
+
+
+def _recovered_elsewhere(
+    connection: sa.Connection, standing: dict[str, dict[Kind, int]], told: set[str]
+) -> list[Event]:
+    """A certificate stored since its alarm is well, whoever stored it. Alarms of removed certificates are dropped."""
+    events = []
+    for names in _chunks(set(standing) - told):
+        query = sa.select(certs.c.name, certs.c.ts_last_update).where(certs.c.name.in_(names))
+        stored = {row[0]: row[1] or 0 for row in connection.execute(query)}
+        gone = [name for name in names if name not in stored]
+        connection.execute(alarms.delete().where(alarms.c.name.in_(gone)))
+        connection.execute(outbox.delete().where(outbox.c.name.in_(gone), outbox.c.taken_by.is_(None)))
+        events += [recovered(name) for name in stored if stored[name] > max(standing[name].values())]
+    return events
+
+
+def _unsaid(connection: sa.Connection, names: Iterable[str]) -> dict[str, frozenset[Kind]]:
+    """Kinds that stand in the outbox, by name."""
+    found: dict[str, frozenset[Kind]] = {}
+    for some in _chunks(names):
+        waiting = sa.select(outbox.c.name, outbox.c.kind).where(outbox.c.name.in_(some), outbox.c.taken_by.is_(None))
+        for name, kind in connection.execute(waiting):
+            found[name] = found.get(name, frozenset()) | {Kind(kind)}
+    return found
+
+
+def _facts(connection: sa.Connection, names: Iterable[str]) -> dict[str, tuple[int, int, str]]:
+    """(end of the present certificate, failures in a row, the CA's explanation of an early window), by name."""
+    columns = (certs.c.name, certs.c.ts_expire, certs.c.count_fail_update, certs.c.ari_url)
+    found: dict[str, tuple[int, int, str]] = {}
+    for some in _chunks(names):
+        rows = connection.execute(sa.select(*columns).where(certs.c.name.in_(some)))
+        found |= {row[0]: (row[1] or 0, row[2] or 0, row[3] or "") for row in rows}
+    return found
+
+
+def _keep_alarms(
+    connection: sa.Connection, name: str, before: frozenset[Kind], after: frozenset[Kind], now: int
+) -> None:
+    ended = [kind.value for kind in before - after]
+    if ended:
+        connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(ended)))
+    for kind in after - before:
+        connection.execute(alarms.insert().values(name=name, kind=kind.value, since=now))
+
+
+def _free(now: int) -> sa.ColumnElement[bool]:
+    return sa.or_(outbox.c.taken_until.is_(None), outbox.c.taken_until < now)
+
+
+def _chunks(names: Iterable[str]) -> Iterable[list[str]]:
+    ordered = sorted(names)
+    return (ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK))

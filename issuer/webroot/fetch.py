@@ -1,0 +1,120 @@
+"""One look at one address of a web server, as a CA would do it (RFC 8555 §8.3). The answer is hostile input."""
+
+import io
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+
+LOOK_SECONDS = 10.0  # for all of one look, as Let's Encrypt has it
+LONGEST_BODY = 4096
+_LONGEST_ANSWER = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """Where to look; *target* is path and query."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+    @property
+    def authority(self) -> str:
+        default = {"http": 80, "https": 443}[self.scheme]
+        return self.host if self.port == default else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    location: str
+    body: bytes
+
+
+class NoAnswer(Exception):
+    """The text says how."""
+
+
+def reachable(address: str, port: int) -> bool:
+    """Can this machine send to that address at all? Sends nothing."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def look(url: Url, address: str, seconds: float = LOOK_SECONDS) -> Answer:
+    """What the web server at *address* answers to *url*; NoAnswer after *seconds* at the latest."""
+    deadline = time.monotonic() + seconds
+    try:
+        with socket.create_connection((address, url.port), timeout=seconds) as connection:
+            if url.scheme == "http":
+                return _ask(url, connection, deadline)
+            with _unverified().wrap_socket(connection, server_hostname=url.host) as secured:
+                return _ask(url, secured, deadline)
+    except TimeoutError as error:
+        raise NoAnswer(f"no answer within {seconds:g} s") from error
+    except ssl.SSLError as error:
+        raise NoAnswer(f"TLS fails ({error.reason or 'no reason given'})") from error
+    except OSError as error:
+        raise NoAnswer((error.strerror or str(error)).lower()) from error
+    except (HTTPException, ValueError) as error:
+        raise NoAnswer(f"not an HTTP answer ({type(error).__name__})") from error
+
+
+def _ask(url: Url, connection: socket.socket, deadline: float) -> Answer:
+    lines = [
+        f"GET {url.target} HTTP/1.1",
+        f"Host: {url.authority}",
+        "User-Agent: certfleet",
+        "Accept: */*",
+        "Connection: close",
+    ]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+    source: Any = _Source(connection, deadline)  # HTTPResponse asks of its socket only that it makes a file
+    with HTTPResponse(source, method="GET") as response:
+        response.begin()
+        body = response.read(LONGEST_BODY)
+        return Answer(response.status, response.getheader("Location") or "", body)
+
+
+class _Source(io.RawIOBase):
+    """What a connection sends, until the deadline and not without end: neither drop by drop nor as a flood."""
+
+    def __init__(self, connection: socket.socket, deadline: float):
+        super().__init__()
+        self._connection = connection
+        self._deadline = deadline
+        self._left = _LONGEST_ANSWER
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        self._connection.settimeout(remaining)
+        count = self._connection.recv_into(memoryview(buffer)[: self._left])
+        self._left -= count
+        return count
+
+
+def _unverified() -> ssl.SSLContext:
+    """A redirect may lead to https whose certificate is the very one that is to be renewed: CAs do not verify it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,162 @@
+"""Where a challenge file lies in a webroot (RFC 8555 §8.3) and how it comes and goes; the same here and over SFTP.
+
+No symbolic link below the webroot is ever followed: whoever may write to a web site must not be able to make us, who
+may be root, write or delete elsewhere. What we take away is what we put there, recognised by its content.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Protocol
+
+import structlog
+
+from issuer.errors import WebrootError
+
+log = structlog.get_logger()
+WELL_KNOWN = (".well-known", "acme-challenge")
+FOLDER_MODE = 0o755
+FILE_MODE = 0o644
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,240}")  # with the temporary's affixes within what a file name may have
+_TRIES = 3
+
+
+class Kind(Enum):
+    ABSENT = "absent"
+    FOLDER = "a folder"
+    FILE = "a file"
+    OTHER = "neither file nor folder, perhaps a symbolic link"
+
+
+class Folder(Protocol):
+    """An open folder. Names are single components; nothing follows a link; trouble is an OSError."""
+
+    @property
+    def path(self) -> str: ...
+    def close(self) -> None: ...
+    def kind(self, name: str) -> Kind: ...
+    def make(self, name: str) -> bool:
+        """Create a folder, 0755; False when there is one already."""
+
+    def enter(self, name: str) -> "Folder": ...
+    def write(self, name: str, content: bytes) -> None:
+        """A file with exactly this content, 0644, replacing in one step whatever has the name."""
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """The first *limit* bytes of a regular file; None when there is none of that name."""
+
+    def delete(self, name: str) -> None: ...
+    def drop(self, name: str) -> bool:
+        """Remove an empty folder; False when it is not empty."""
+
+
+class Ledger(Protocol):
+    """Remembers, beyond the life of this process, which folders we made."""
+
+    def note(self, folder: str) -> None: ...
+    def forget(self, folder: str) -> None: ...
+    def holds(self, folder: str) -> bool: ...
+
+
+def check(root: Folder) -> None:
+    """Raise WebrootError when no challenge could be put below *root*. Changes nothing."""
+    with _entered(root, WELL_KNOWN):
+        pass
+
+
+def put(root: Folder, token: str, content: str, ledger: Ledger) -> None:
+    """Make the challenge file, and the folders that are missing."""
+    _check_token(token)
+    for attempt in range(1, _TRIES + 1):
+        try:
+            _put(root, token, content.encode(), ledger)
+            return
+        except FileNotFoundError:  # another issuer removed the empty folder between our look and our write
+            if attempt == _TRIES:
+                raise
+
+
+def take(root: Folder, token: str, content: str, ledger: Ledger) -> None:
+    """Remove the challenge file if it is ours, then the folders that we made and that are empty now."""
+    _check_token(token)
+    try:
+        with _entered(root, WELL_KNOWN) as folders:
+            if len(folders) > len(WELL_KNOWN):
+                _take_file(folders[-1], token, content.encode(), partial=False)
+                _take_file(folders[-1], temporary_name(token), content.encode(), partial=True)
+            for parent, name in reversed(list(zip(folders, WELL_KNOWN, strict=False))):
+                path = f"{parent.path}/{name}"
+                if not ledger.holds(path) or (parent.kind(name) is Kind.FOLDER and not parent.drop(name)):
+                    break
+                ledger.forget(path)
+    except FileNotFoundError:
+        return  # somebody else took it away
+    except WebrootError as error:  # a link where a folder was: what we wrote is not reachable through it
+        log.warning("challenge.unreachable", webroot=root.path, error=str(error))
+
+
+def temporary_name(token: str) -> str:
+    """Always the same one, so that what a killed process left is found again."""
+    return f".{token}.tmp"
+
+
+def _put(root: Folder, token: str, content: bytes, ledger: Ledger) -> None:
+    folders = [root]
+    try:
+        for name in WELL_KNOWN:
+            parent = folders[-1]
+            if parent.kind(name) is Kind.ABSENT:
+                path = f"{parent.path}/{name}"
+                ledger.note(path)
+                if not parent.make(name):
+                    ledger.forget(path)
+            folders.append(_enter(parent, name))
+        folders[-1].write(token, content)
+    finally:
+        _close(folders)
+
+
+def _take_file(folder: Folder, name: str, content: bytes, *, partial: bool) -> None:
+    """Delete *name* if it holds *content*, or with *partial* the beginning of it; never anybody else's file."""
+    found = folder.read(name, len(content) + 1)
+    if found is not None and (content.startswith(found) if partial else found == content):
+        folder.delete(name)
+    elif folder.kind(name) is not Kind.ABSENT:
+        log.warning("challenge.foreign", file=f"{folder.path}/{name}")
+
+
+@contextmanager
+def _entered(root: Folder, names: tuple[str, ...]) -> Iterator[list[Folder]]:
+    """*root* and the folders below it as far as they exist."""
+    folders = [root]
+    try:
+        for name in names:
+            if folders[-1].kind(name) is Kind.ABSENT:
+                break
+            folders.append(_enter(folders[-1], name))
+        yield folders
+    finally:
+        _close(folders)
+
+
+def _enter(parent: Folder, name: str) -> Folder:
+    kind = parent.kind(name)
+    if kind is not Kind.FOLDER and kind is not Kind.ABSENT:
+        raise WebrootError(
+            f"{parent.path}/{name} is not a folder",
+            why=f"it is {kind.value}",
+            hint="certfleet follows no links inside a webroot: make it a real folder, or name the real webroot",
+            reference="webroot-layout",
+        )
+    return parent.enter(name)
+
+
+def _close(folders: list[Folder]) -> None:
+    for folder in folders[1:]:
+        folder.close()
+
+
+def _check_token(token: str) -> None:
+    if not _TOKEN.fullmatch(token):
+        raise WebrootError("the CA's token cannot be a file name", why=f"it has {len(token)} characters")

@@ -1,0 +1,102 @@
+"""A webroot of this machine, worked on through open folders, so that no link can be slipped in between two steps."""
+
+import os
+import stat
+from contextlib import suppress
+from errno import ENOTEMPTY
+
+from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold us
+
+
+def open_local(path: str) -> "LocalFolder":
+    """The webroot itself may be reached through links: its path is the operator's word. Raises OSError."""
+    descriptor = os.open(path, _FOLDER)
+    status = os.fstat(descriptor)
+    # what we make belongs to whom the web site belongs; only root can give files away
+    owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
+    return LocalFolder(path, descriptor, owner)
+
+
+class LocalFolder:
+    def __init__(self, path: str, descriptor: int, owner: tuple[int, int] | None):
+        self.path = path
+        self._descriptor = descriptor
+        self._owner = owner
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def writable(self) -> bool:
+        """May this process create entries in it?"""
+        return os.access(".", os.W_OK | os.X_OK, dir_fd=self._descriptor, effective_ids=True)
+
+    def kind(self, name: str) -> Kind:
+        try:
+            mode = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return Kind.ABSENT
+        if stat.S_ISDIR(mode):
+            return Kind.FOLDER
+        return Kind.FILE if stat.S_ISREG(mode) else Kind.OTHER
+
+    def make(self, name: str) -> bool:
+        try:
+            os.mkdir(name, FOLDER_MODE, dir_fd=self._descriptor)
+        except FileExistsError:
+            return False
+        made = self._open(name)
+        try:
+            self._finish(made, FOLDER_MODE)
+        finally:
+            os.close(made)
+        return True
+
+    def enter(self, name: str) -> "LocalFolder":
+        return LocalFolder(f"{self.path}/{name}", self._open(name), self._owner)
+
+    def write(self, name: str, content: bytes) -> None:
+        temporary = temporary_name(name)
+        self.delete(temporary)  # left by a killed process
+        descriptor = os.open(temporary, _NEW_FILE, 0o600, dir_fd=self._descriptor)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                self._finish(descriptor, FILE_MODE)
+                stream.flush()
+                os.fsync(descriptor)
+            os.rename(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        except BaseException:
+            self.delete(temporary)
+            raise
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        if self.kind(name) is not Kind.FILE:
+            return None
+        descriptor = os.open(name, _OLD_FILE, dir_fd=self._descriptor)
+        with os.fdopen(descriptor, "rb") as stream:
+            return stream.read(limit)
+
+    def delete(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._descriptor)
+
+    def drop(self, name: str) -> bool:
+        try:
+            os.rmdir(name, dir_fd=self._descriptor)
+        except OSError as error:
+            if error.errno == ENOTEMPTY:
+                return False
+            raise
+        return True
+
+    def _open(self, name: str) -> int:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=self._descriptor)
+
+    def _finish(self, descriptor: int, mode: int) -> None:
+        if self._owner is not None:
+            os.fchown(descriptor, *self._owner)
+        os.fchmod(descriptor, mode)  # after chown, which may clear bits; and whatever our umask is

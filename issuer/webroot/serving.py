@@ -1,0 +1,111 @@
+"""Does every address of a name serve its challenge? Redirects are followed the way a CA follows them."""
+
+import urllib.parse
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from common.names import parse_dns_name
+from issuer.webroot.fetch import NoAnswer, Url, look, reachable
+
+log = structlog.get_logger()
+_MOST_REDIRECTS = 10
+_MOST_LOOKS = 50  # a name with many addresses whose redirects fan out must not keep a worker for ever
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """What names resolve to (raises NoAnswer), and where web servers listen: only test CAs use other ports."""
+
+    addresses: Callable[[str], Sequence[str]]
+    http_port: int = 80
+    https_port: int = 443
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    url: Url
+    address: str
+    label: str
+    redirects: int
+
+
+def not_serving(name: str, token: str, content: str, net: Net) -> list[str]:
+    """A verdict for every address of *name* that does not answer with *content*; [] when all do."""
+    verdicts: list[str] = []
+    start = Url("http", name, net.http_port, f"/.well-known/acme-challenge/{token}")
+    queue = deque(_visits(start, name, 0, net, verdicts))
+    seen = {(visit.url, visit.address) for visit in queue}
+    looks = 0
+    while queue:
+        visit = queue.popleft()
+        looks += 1
+        if looks > _MOST_LOOKS:
+            return [*verdicts, f"{name}: more than {_MOST_LOOKS} looks because of its redirects"]
+        outcome = _look(visit, content, net)
+        if isinstance(outcome, Url):
+            label = f"{visit.label}, redirected to {outcome.scheme}://{outcome.authority}"
+            for following in _visits(outcome, label, visit.redirects + 1, net, verdicts):
+                if (following.url, following.address) not in seen:
+                    seen.add((following.url, following.address))
+                    queue.append(following)
+        elif outcome:
+            verdicts.append(f"{visit.label}: {outcome}")
+    return verdicts
+
+
+def _visits(url: Url, label: str, redirects: int, net: Net, verdicts: list[str]) -> list[_Visit]:
+    """A visit for each address that this machine can reach at all."""
+    try:
+        addresses = net.addresses(url.host)
+    except NoAnswer as error:
+        verdicts.append(f"{label}: {error}")
+        return []
+    if not addresses:
+        verdicts.append(f"{label}: it has no address")
+        return []
+    reachable = [address for address in addresses if reachable(address, url.port)]
+    if len(reachable) < len(addresses):
+        # an address family that this machine lacks cannot be checked from here; the others decide
+        log.warning("webserver.no_route", name=url.host, addresses=sorted(set(addresses) - set(reachable)))
+    if not reachable:
+        verdicts.append(f"{label}: this machine has no route to any of its addresses")
+    return [_Visit(url, address, f"{label} at {address}", redirects) for address in reachable]
+
+
+def _look(visit: _Visit, content: str, net: Net) -> Url | str:
+    """Where it redirects to, or a verdict, "" for a good one."""
+    try:
+        answer = look(visit.url, visit.address)
+    except NoAnswer as error:
+        return str(error)
+    if answer.status in _REDIRECTS:
+        if visit.redirects >= _MOST_REDIRECTS:
+            return f"more than {_MOST_REDIRECTS} redirects"
+        try:
+            return _followed(visit.url, answer.location, net)
+        except ValueError as error:
+            return f"redirects where no CA follows: {error}"
+    if answer.status != 200:
+        return f"HTTP {answer.status}"
+    if answer.body.rstrip() != content.encode():  # RFC 8555 §8.3: white space at the end is ignored
+        return f"HTTP 200 with other content ({len(answer.body)} bytes)"
+    return ""
+
+
+def _followed(url: Url, location: str, net: Net) -> Url:
+    """The URL of a Location header; ValueError when a CA would not go there."""
+    if not location or not location.isascii() or not location.isprintable():
+        raise ValueError("the Location header is missing or malformed")
+    parts = urllib.parse.urlsplit(urllib.parse.urljoin(str(url), location))
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"the scheme {parts.scheme or 'is missing'}")
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    if port not in (80, 443, net.http_port, net.https_port):
+        raise ValueError(f"port {port}")
+    target = urllib.parse.quote(parts.path or "/", safe="/%:=&?~#+!$,;'@()*[]")
+    query = f"?{urllib.parse.quote(parts.query, safe='/%:=&?~+!$,;@()*[]')}" if parts.query else ""
+    return Url(parts.scheme, parse_dns_name(parts.hostname or ""), port, target + query)

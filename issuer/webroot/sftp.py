@@ -1,0 +1,113 @@
+"""A webroot of another machine, over SFTP. Import this module only when it is needed, as ssh.py says.
+
+SFTP knows no open folders, so a link could be slipped in between two steps here; therefore root gives away only what
+it holds open: the file, never a folder by its path. Log in as the owner of the web site rather than as root.
+"""
+
+import posixpath
+import stat
+from contextlib import suppress
+
+import paramiko
+
+from issuer.errors import WebrootError
+from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
+
+READ_LIMIT = 4096
+
+
+def open_remote(client: paramiko.SFTPClient, path: str) -> "RemoteFolder":
+    """The webroot itself may be reached through links: its path is the operator's word. Raises OSError."""
+    status = client.stat(path)
+    if not stat.S_ISDIR(status.st_mode or 0):
+        raise NotADirectoryError(0, "Not a directory")
+    return RemoteFolder(client, path, (status.st_uid, status.st_gid))
+
+
+class RemoteFolder:
+    def __init__(self, client: paramiko.SFTPClient, path: str, owner: tuple[int | None, int | None]):
+        self.path = path
+        self._client = client
+        self._owner = owner
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def kind(self, name: str) -> Kind:
+        try:
+            mode = self._client.lstat(self._at(name)).st_mode or 0
+        except FileNotFoundError:
+            return Kind.ABSENT
+        if stat.S_ISDIR(mode):
+            return Kind.FOLDER
+        return Kind.FILE if stat.S_ISREG(mode) else Kind.OTHER
+
+    def make(self, name: str) -> bool:
+        try:
+            self._client.mkdir(self._at(name), FOLDER_MODE)
+        except FileNotFoundError:
+            raise
+        except OSError:  # SFTP 3 has no word for "exists already"
+            if self.kind(name) is Kind.ABSENT:
+                raise
+            return False
+        made = self._client.lstat(self._at(name))
+        if stat.S_IMODE(made.st_mode or 0) != FOLDER_MODE:  # the server's umask took bits away
+            self._open_up(name, made.st_uid)
+        return True
+
+    def enter(self, name: str) -> "RemoteFolder":
+        return RemoteFolder(self._client, self._at(name), self._owner)
+
+    def write(self, name: str, content: bytes) -> None:
+        temporary = self._at(temporary_name(name))
+        self.delete(temporary_name(name))  # left by a killed process
+        try:
+            with self._client.open(temporary, "wx") as file:
+                file.write(content)
+                file.flush()
+                self._finish(file)
+            self._client.posix_rename(temporary, self._at(name))
+        except BaseException:
+            with suppress(OSError, EOFError, paramiko.SSHException):
+                self._client.remove(temporary)
+            raise
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        if self.kind(name) is not Kind.FILE:
+            return None
+        with self._client.open(self._at(name), "r") as file:
+            return file.read(min(limit, READ_LIMIT))
+
+    def delete(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._client.remove(self._at(name))
+
+    def drop(self, name: str) -> bool:
+        try:
+            self._client.rmdir(self._at(name))
+        except FileNotFoundError:
+            return True
+        except OSError:  # SFTP 3 has no word for "not empty" either
+            if self._client.listdir(self._at(name)):
+                return False
+            raise
+        return True
+
+    def _at(self, name: str) -> str:
+        return posixpath.join(self.path, name)
+
+    def _open_up(self, name: str, owner: int | None) -> None:
+        if owner != 0:
+            self._client.chmod(self._at(name), FOLDER_MODE)
+            return
+        self._client.rmdir(self._at(name))
+        what = f"the folder {self._at(name)} would be closed to the web server"
+        hint = "log in as the owner of the web site, or make that folder there yourself, with mode 0755"
+        raise WebrootError(what, why="root's umask there says so", hint=hint)
+
+    def _finish(self, file: paramiko.SFTPFile) -> None:
+        uid, gid = self._owner
+        if file.stat().st_uid == 0 and uid is not None and gid is not None:  # only root can give files away
+            file.chown(uid, gid)
+        file.chmod(FILE_MODE)  # after chown, which may clear bits; and whatever the server's umask is
