@@ -1,0 +1,38 @@
+"""What only an agent can meet.
+
+CertfleetError (common/errors.py)
+├─ SourceError         where certificates come from: unreachable, refused, malformed
+├─ VerificationError   the material: every finding at once; nothing was touched
+└─ InstallError        this host: which step failed
+"""
+
+from collections.abc import Sequence
+
+from common.errors import CertfleetError, Finding, Retry
+
+
+class SourceError(CertfleetError):
+    """The database that holds the certificates cannot be asked, or says no."""
+
+    reference = "source"
+
+
+class VerificationError(CertfleetError):
+    """What the source offers must not be installed here; no live file was touched."""
+
+    reference = "verification"
+    retry = Retry.NEVER
+
+    def __init__(self, what: str, findings: Sequence[Finding], *, hint: str = ""):
+        super().__init__(what, why="; ".join(map(str, findings)), hint=hint)
+        self.findings = tuple(findings)
+
+
+class InstallError(CertfleetError):
+    """A step of the install journey failed on this host; *step* says which."""
+
+    reference = "install"
+
+    def __init__(self, step: str, what: str, *, why: str = "", hint: str = ""):
+        super().__init__(what, why=why, hint=hint)
+        self.step = step

@@ -1,0 +1,77 @@
+"""What the looks at a service's sockets prove about a certificate. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from agent.probe import Seen, Sight
+
+
+class Proof(Enum):
+    """What is known about the sockets of a certificate."""
+
+    PROVEN = "proven"  # every socket that answers shows it, and at least one for each target does
+    WRONG = "wrong"  # a socket shows another certificate, or one that answered before answers no more
+    DOWN = "down"  # a target answers on no address, and did not before either
+    UNKNOWN = "unknown"  # a target could not be asked
+    NOTHING_TO_ASK = "nothing-to-ask"  # no probe is configured
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A proof and the sentence that goes with it."""
+
+    proof: Proof
+    detail: str = ""
+
+
+def judge(sights: Sequence[Sight], sha256: str, before: Sequence[Sight] = ()) -> Evidence:
+    """Do *sights* prove that the certificate with *sha256* is served? *before*: what answered before the change."""
+    if not sights:
+        return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
+    answered_before = {sight.where for sight in before if sight.seen is Seen.SERVED}
+    wrong, down, unknown = [], [], []
+    for target in dict.fromkeys(sight.target for sight in sights):
+        looks = [sight for sight in sights if sight.target == target]
+        others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
+        lost = [sight for sight in looks if sight.seen is not Seen.SERVED and sight.where in answered_before]
+        wrong += [f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)" for sight in others]
+        wrong += [f"{_place(sight)} answers no more: {sight.problem}" for sight in lost]
+        if others or lost or any(sight.seen is Seen.SERVED for sight in looks):
+            continue
+        silent = [sight for sight in looks if sight.seen is Seen.DOWN]
+        down += [f"nothing answers at {_place(sight)}: {sight.problem}" for sight in silent]
+        unknown += [f"{target} cannot be asked: {sight.problem}" for sight in looks if not silent]
+    for proof, problems in ((Proof.WRONG, wrong), (Proof.DOWN, down), (Proof.UNKNOWN, unknown)):
+        if problems:
+            return Evidence(proof, "; ".join(problems))
+    return Evidence(Proof.PROVEN)
+
+
+def is_as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
+    """After a roll back: does every address that showed a certificate before show the same one again?"""
+    now = {sight.where: sight for sight in sights}
+    problems = []
+    for old in before:
+        new = now.get(old.where)
+        if old.seen is not Seen.SERVED:
+            continue
+        if new is None or new.seen is not Seen.SERVED:
+            problems.append(f"{_place(old)} answers no more: {new.problem if new else 'its address is gone'}")
+        elif new.sha256 != old.sha256:
+            problems.append(f"{_place(old)} shows {new.sha256[:16]}…, not {old.sha256[:16]}… as before")
+    return Evidence(Proof.WRONG, "; ".join(problems)) if problems else Evidence(Proof.PROVEN)
+
+
+def served_any(before: Sequence[Sight]) -> bool:
+    """Was there a certificate on any socket?"""
+    return any(sight.seen is Seen.SERVED for sight in before)
+
+
+def was_down(before: Sequence[Sight]) -> bool:
+    """Did nothing answer at all, although it was asked?"""
+    return bool(before) and all(sight.seen is Seen.DOWN for sight in before)
+
+
+def _place(sight: Sight) -> str:
+    return f"{sight.target} ({sight.address})"

@@ -1,0 +1,52 @@
+"""The states of one install, and which may follow which. Pure; whatever affects transitions stands in this file.
+
+The journal carries the state, saved *before* the step that it names touches the world: what is found in a journal at
+the start of a run is what may have happened, at most.
+"""
+
+from enum import Enum
+
+
+class InstallState(Enum):
+    """How far an install has come."""
+
+    BACKED_UP = "backed-up"  # copies of the live files lie in the state folder; no live file has been touched
+    SWAPPING = "swapping"  # some live files may be new, some old
+    ACTIVATING = "activating"  # all live files are new; the service may or may not have seen them
+    PROVING = "proving"  # the service was told; its sockets are being looked at
+    COMMITTED = "committed"  # the new files stay
+    ROLLING_BACK = "rolling-back"  # the old files are being put back
+
+
+class Outcome(Enum):
+    """How things stand with a certificate after a run, in the words of reports and of ``status``."""
+
+    INSTALLED = "installed"  # in place, and seen on every socket that answers
+    UNPROVABLE = "unprovable"  # in place; the operator says that no socket can show it (probe = [])
+    UNPROVEN = "unproven"  # in place; but no socket could be asked, or nothing answers there
+    WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
+    NOT_ENROLLED = "not-enrolled"  # the source does not know the name
+    UNREACHABLE = "unreachable"  # the source could not be asked
+    REFUSED = "refused"  # what the source offers must not be installed; no live file was touched
+    FAILED = "failed"  # the install failed; everything is as it was before
+    BROKEN = "broken"  # the install failed and the old state could not be brought back
+
+    @property
+    def is_well(self) -> bool:
+        return self in {Outcome.INSTALLED, Outcome.UNPROVABLE}
+
+
+_NEXT = {
+    InstallState.BACKED_UP: {InstallState.SWAPPING},
+    InstallState.SWAPPING: {InstallState.ACTIVATING, InstallState.ROLLING_BACK},
+    InstallState.ACTIVATING: {InstallState.PROVING, InstallState.ROLLING_BACK},
+    InstallState.PROVING: {InstallState.COMMITTED, InstallState.ROLLING_BACK},
+    InstallState.COMMITTED: set(),
+    InstallState.ROLLING_BACK: {InstallState.ROLLING_BACK},  # a roll back that did not end is tried again
+}
+
+
+def check_transition(now: InstallState, then: InstallState) -> None:
+    """RuntimeError if *then* may not follow *now*: that would be a bug of ours, never an operator's mistake."""
+    if then not in _NEXT[now]:
+        raise RuntimeError(f"an install cannot go from {now.value} to {then.value}")

@@ -1,0 +1,119 @@
+"""What does a socket serve? A handshake with each address of a target; the certificate is looked at, not believed.
+
+Nothing is verified here on purpose: the question is which certificate is shown, and the answer is compared with the one
+installed. "Cannot be asked" (the name does not resolve) is kept apart from "nothing answers there".
+"""
+
+import hashlib
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from agent.probe_targets import ProbeTarget
+
+_ONE_LOOK = 5.0  # seconds for connection and handshake, each
+
+
+class Seen(Enum):
+    """How a look at one address ended."""
+
+    SERVED = "served"  # a certificate was shown
+    DOWN = "down"  # nothing listens there, or what listens speaks no TLS
+    UNKNOWN = "unknown"  # it could not be asked: no address, no route
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look at one address of one target."""
+
+    target: str
+    address: str
+    seen: Seen
+    problem: str = ""
+    sha256: str = ""
+    certificate: bytes = field(default=b"", repr=False)  # DER
+
+    @property
+    def where(self) -> tuple[str, str]:
+        return self.target, self.address
+
+
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """Looks at sockets; *patience* is the time that a service gets to show what is waited for, *steady* how long it
+    must then keep showing it; in seconds.
+    """
+
+    patience: float
+    steady: float = 0.5
+    pause: float = 0.1
+
+    def look(self, targets: Iterable[ProbeTarget], server_name: str) -> tuple[Sight, ...]:
+        """One look at every address of every target."""
+        return tuple(
+            sight for target in targets for sight in look_at(target, target.server_name or server_name, _ONE_LOOK)
+        )
+
+    def deadline(self) -> float:
+        return time.monotonic() + self.patience
+
+    def steady_until(self) -> float:
+        return time.monotonic() + self.steady
+
+    def wait(self, deadline: float) -> bool:
+        """Pause before another look; False once *deadline* has passed."""
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(self.pause)
+        return True
+
+
+def look_at(target: ProbeTarget, server_name: str, timeout: float) -> list[Sight]:
+    """One look at every address that the target's host has; never raises."""
+    try:
+        found = socket.getaddrinfo(target.connect_host, target.connect_port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        problem = f"{target.connect_host} has no address ({getattr(error, 'strerror', None) or error})"
+        return [Sight(target.text, target.connect_host, Seen.UNKNOWN, problem)]
+    return [
+        _look(target.text, family, address, server_name, timeout)
+        for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found)
+    ]
+
+
+def _look(target: str, family: int, address: tuple[object, ...], server_name: str, timeout: float) -> Sight:
+    shown = f"[{address[0]}]:{address[1]}" if family == socket.AF_INET6 else f"{address[0]}:{address[1]}"
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as plain:
+            plain.settimeout(timeout)
+            plain.connect(address)
+            with _lenient_context().wrap_socket(plain, server_hostname=server_name or None) as tls:
+                certificate = tls.getpeercert(binary_form=True)
+    except (ConnectionError, TimeoutError, ssl.SSLError) as error:
+        return Sight(target, shown, Seen.DOWN, _said(error))
+    except OSError as error:  # no route, no such family on this host: nobody was asked
+        return Sight(target, shown, Seen.UNKNOWN, _said(error))
+    if not certificate:
+        return Sight(target, shown, Seen.DOWN, "it shows no certificate")
+    return Sight(target, shown, Seen.SERVED, sha256=hashlib.sha256(certificate).hexdigest(), certificate=certificate)
+
+
+def _said(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS handshake ({error.reason or error})"
+    return error.strerror or str(error)
+
+
+def _lenient_context() -> ssl.SSLContext:
+    """Looks at whatever is served, also by a service with old protocols and weak keys."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    return context

@@ -1,0 +1,54 @@
+"""How results leave the process: lines for people, documents for programs."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from common.clock import utc_text
+from common.command_line import say
+
+if TYPE_CHECKING:
+    from agent.run import Result
+
+
+def show_result(result: "Result", as_json: bool) -> None:
+    """One line for each certificate; for one that is not well, what and why and what to do, on stderr."""
+    if not as_json:
+        installed = result.installed
+        what = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
+        say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {what}")
+    if not result.outcome.is_well:
+        sys.stderr.write(f"{result.name}: {result.outcome.value}: {result.detail}\n")
+        if result.hint:
+            sys.stderr.write(f"  what to do: {result.hint}\n")
+
+
+def result_document(result: "Result") -> dict[str, Any]:
+    """One certificate of ``run --json``."""
+    installed = result.installed
+    return {
+        "name": result.name,
+        "state": result.outcome.value,
+        "well": result.outcome.is_well,
+        "proven": result.outcome.value == "installed",
+        "changed": result.changed,
+        "detail": result.detail,
+        "hint": result.hint,
+        "sha256": installed.sha256 if installed else None,
+        "serial": installed.serial if installed else None,
+        "not_after": utc_text(installed.not_after) if installed else None,
+        "refused": result.refusal.document() if result.refusal else None,
+    }
+
+
+def show_facts(one: dict[str, Any]) -> None:
+    """What was seen at one address."""
+    say(f"{one['target']}  {one['address']}  {'ok' if one['well'] else 'NOT WELL: ' + one['problem']}")
+    if one["seen"] != "served" or "names" not in one:
+        return
+    covered = {True: "yes", False: "NO", None: "not asked: the host is an address"}[one["host_covered"]]
+    say(f"  names        {', '.join(one['names'])}")
+    say(f"  issuer       {one['issuer']}")
+    say(f"  serial       {one['serial']}")
+    say(f"  valid        {one['not_before']} to {one['not_after']} ({one['days_left']} days left)")
+    say(f"  sha256       {one['sha256']}")
+    say(f"  host covered {covered}")

@@ -1,0 +1,146 @@
+"""Certificates from MySQL or MariaDB through an account that may read ``certs`` and write its own report, nothing else.
+
+TLS is verified, host name included, always: PyMySQL's own defaults verify nothing, and ``ssl_ca`` alone accepts a
+certificate of any CA, so only an SSLContext is ever handed to it. Plain text passes over a unix socket alone.
+"""
+
+import contextlib
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import SourceError
+from agent.source.port import Mark, Offer, Report
+
+if TYPE_CHECKING:
+    import pymysql
+
+_CONNECT_TIMEOUT = 10  # seconds
+_IO_TIMEOUT = 30
+
+
+@dataclass(frozen=True, slots=True)
+class MysqlAddress:
+    """Where the server is and who we are there. *unix_socket* is empty for TCP."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+    unix_socket: str = ""
+    password: str = field(default="", repr=False)
+    tls_ca: Path | None = None
+
+
+class MysqlSource:
+    """The Source over MySQL or MariaDB."""
+
+    def __init__(self, address: MysqlAddress):
+        self._address = address
+        self._connection: pymysql.connections.Connection[Any] | None = None
+
+    def mark(self, name: str) -> Mark | None:
+        row = self._one("SELECT ts_last_update, ts_expire FROM certs WHERE name = %s", (name,))
+        return Mark(int(row[0] or 0), int(row[1] or 0)) if row else None
+
+    def fetch(self, name: str) -> Offer | None:
+        row = self._one("SELECT crt, ca FROM certs WHERE name = %s", (name,))
+        return Offer(_as_bytes(row[0]), _as_bytes(row[1])) if row else None
+
+    def report(self, report: Report) -> None:
+        """Change our row through the view, which shows no other account's; add it when there is none yet.
+
+        Not one statement with ON DUPLICATE KEY UPDATE: that one could take over a row of another account.
+        """
+        account = self._address.user
+        facts = (report.sha256, report.not_after, report.state, report.detail, report.reported_at)
+        with self._cursor() as cursor:
+            changed = cursor.execute(
+                "UPDATE own_installations SET sha256 = %s, not_after = %s, state = %s, detail = %s, ts_report = %s"
+                " WHERE name = %s AND host = %s",
+                (*facts, report.name, report.host),
+            )
+            if not changed:
+                cursor.execute(
+                    "INSERT INTO own_installations (sha256, not_after, state, detail, ts_report, name, host, account)"
+                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                    (*facts, report.name, report.host, account),
+                )
+
+    def close(self) -> None:
+        if self._connection is not None and self._connection.open:
+            self._connection.close()
+        self._connection = None
+
+    def _one(self, statement: str, arguments: tuple[str, ...]) -> tuple[Any, ...] | None:
+        with self._cursor() as cursor:
+            cursor.execute(statement, arguments)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+            return row
+
+    @contextlib.contextmanager
+    def _cursor(self) -> "Iterator[pymysql.cursors.Cursor]":
+        import pymysql  # noqa: PLC0415 - 60 ms that a host with SQLite need not pay
+
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            with self._connection.cursor() as cursor:
+                yield cursor
+        except pymysql.MySQLError as error:
+            self.close()
+            raise self._explained(error) from error
+        except OSError as error:  # ssl.SSLError is one; also an unreadable tls_ca
+            self.close()
+            raise self._explained(error) from error
+
+    def _connect(self) -> "pymysql.connections.Connection[Any]":
+        import pymysql  # noqa: PLC0415
+        from pymysql.constants import CLIENT  # noqa: PLC0415
+
+        address = self._address
+        where: dict[str, Any] = {"unix_socket": address.unix_socket}
+        if not address.unix_socket:
+            context = ssl.create_default_context(cafile=address.tls_ca)
+            where = {"host": address.host, "port": address.port, "ssl": context}
+        return pymysql.connect(
+            **where,
+            user=address.user,
+            password=address.password,
+            database=address.database,
+            charset="utf8mb4",
+            autocommit=True,
+            client_flag=CLIENT.FOUND_ROWS,  # an UPDATE to the same values still found its row
+            connect_timeout=_CONNECT_TIMEOUT,
+            read_timeout=_IO_TIMEOUT,
+            write_timeout=_IO_TIMEOUT,
+        )
+
+    def _explained(self, error: Exception) -> SourceError:
+        address = self._address
+        where = address.unix_socket or f"{address.host}:{address.port}"
+        code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        text = str(error.args[1]) if len(error.args) > 1 else str(error)
+        return SourceError(f"the database on {where} cannot be used", why=text, hint=_hint(code, text))
+
+
+def _hint(code: int, text: str) -> str:
+    if "certificate verify failed" in text or "CERTIFICATE_VERIFY_FAILED" in text:
+        return (
+            "the server's certificate is not signed by [source] tls_ca or not for this host name; it is never ignored"
+        )
+    if code in {1044, 1045, 1698}:
+        return "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)"
+    if code in {1142, 1143, 1370}:
+        return "print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"
+    if code == 1062:
+        return "this host's row was written by another account: let it be deleted from the table installations"
+    if code == 1146:
+        return "run `certfleet-issuer db upgrade` on the issuer"
+    return "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value or b"")

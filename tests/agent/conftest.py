@@ -1,0 +1,35 @@
+"""A host, and the same host with a real server that reads its live files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agent.host import NAME, Host
+from tests.servers.apache import Apache
+from tests.servers.nginx import Nginx
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host with a key and a placeholder certificate, and nothing configured."""
+    host = Host(tmp_path / "host")
+    host.make_key()
+    host.put_placeholder()
+    return host
+
+
+@pytest.fixture
+def nginx(host: Host, tmp_path: Path) -> Iterator[Nginx]:
+    """nginx serving the host's live file, and the agent configured for it."""
+    with Nginx(tmp_path / "nginx", host.fullchain, host.key, name=NAME) as server:
+        host.configure(check=server.check, activate=server.activate, probe=[f"https://127.0.0.1:{server.port}"])
+        yield server
+
+
+@pytest.fixture
+def apache(host: Host, tmp_path: Path) -> Iterator[Apache]:
+    """Apache serving the host's live file, and the agent configured for it."""
+    with Apache(tmp_path / "apache", host.fullchain, host.key, name=NAME) as server:
+        host.configure(check=server.check, activate=server.activate, probe=[f"https://127.0.0.1:{server.port}"])
+        yield server

@@ -1,0 +1,309 @@
+"""The commands as a sysadmin types them: request, probe, presets, status, init. Exit codes and sentences."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from agent.config import load_settings
+from agent.keys import key_spki_sha256
+from tests.agent.host import AGENT, NAME, ROOT, Host
+from tests.servers.authority import Authority
+from tests.servers.nginx import Nginx
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Host:
+    """A host that has nothing yet: no key, no agent.toml."""
+    return Host(tmp_path / "host")
+
+
+def request(host: Host, *arguments: str) -> dict[str, object]:
+    done = host.agent("request", *arguments, "--json")
+    assert done.code == 0, done.err
+    document = done.json
+    assert isinstance(document, dict)
+    return document
+
+
+def names_of(csr: Path) -> list[str]:
+    parsed = x509.load_pem_x509_csr(csr.read_bytes())
+    assert parsed.is_signature_valid
+    return parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+        x509.DNSName
+    )
+
+
+@pytest.mark.parametrize("key_type", ["rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384"])
+def test_request_makes_key_and_csr(bare: Host, key_type: str) -> None:
+    """The key is 0600; openssl accepts the CSR; the name is there once."""
+    made = request(bare, NAME, "--key", "k.pem", "--key-type", key_type)
+    key, csr = bare.folder / "k.pem", bare.folder / f"{NAME}.csr"
+    assert (made["key"], made["csr"], made["key_type"], made["key_created"]) == (str(key), str(csr), key_type, True)
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert names_of(csr) == [NAME]
+    shown = subprocess.run(
+        ["openssl", "req", "-in", csr, "-noout", "-verify", "-subject"], capture_output=True, text=True, check=True
+    )
+    assert NAME in shown.stdout
+    assert made["spki_sha256"] == key_spki_sha256(load_pem_private_key(key.read_bytes(), None))  # type: ignore[arg-type]
+
+
+def test_a_second_request_never_touches_the_key(bare: Host) -> None:
+    """It makes the CSR that is missing, or one with other names; the key stays, byte for byte."""
+    request(bare, NAME, "--key", "k.pem")
+    key, csr = bare.folder / "k.pem", bare.folder / f"{NAME}.csr"
+    before, first = (key.read_bytes(), key.stat()), csr.read_bytes()
+    assert request(bare, NAME, "--key", "k.pem")["csr_written"] is False
+    assert csr.read_bytes() == first
+    csr.unlink()
+    assert request(bare, NAME, "--key", "k.pem")["key_created"] is False
+    made = request(bare, NAME, "--key", "k.pem", "--san", "b.example.test", "--san", "c.example.test,d.example.test")
+    assert made["names"] == [NAME, "b.example.test", "c.example.test", "d.example.test"]
+    assert names_of(csr) == made["names"]
+    assert (key.read_bytes(), key.stat()) == before
+
+
+def test_a_request_for_another_type_of_an_existing_key_is_refused(bare: Host) -> None:
+    """Keys are never overwritten, and a wish that cannot be met is not silently ignored."""
+    request(bare, NAME, "--key", "k.pem")
+    before = (bare.folder / "k.pem").read_bytes()
+    done = bare.agent("request", NAME, "--key", "k.pem", "--key-type", "rsa2048")
+    assert done.code == 1
+    assert "keys are never overwritten" in done.err
+    assert (bare.folder / "k.pem").read_bytes() == before
+
+
+def test_a_csr_of_another_key_is_not_overwritten(bare: Host) -> None:
+    """And no key is made on the way."""
+    request(bare, NAME, "--key", "k.pem")
+    done = bare.agent("request", NAME, "--key", "other.pem")
+    assert done.code == 1
+    assert "exists already" in done.err
+    assert not (bare.folder / "other.pem").exists()
+    request(bare, "x.example.test", "--key", "other.pem")
+    done = bare.agent("request", NAME, "--key", "other.pem")
+    assert (done.code, "it belongs to another key" in done.err) == (1, True)
+
+
+def test_a_wildcard_and_a_long_name(bare: Host) -> None:
+    """File names without a star; a name longer than 64 characters stands in the SAN alone, which is then critical."""
+    made = request(bare, "*.example.test", "--san", "example.test", "--key", "w.pem")
+    assert str(made["csr"]).endswith("/_wildcard.example.test.csr")
+    assert names_of(Path(str(made["csr"]))) == ["*.example.test", "example.test"]
+    long = f"{'a' * 60}.example.test"
+    parsed = x509.load_pem_x509_csr(Path(str(request(bare, long, "--key", "w.pem")["csr"])).read_bytes())
+    assert list(parsed.subject) == []
+    assert parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).critical
+
+
+def test_a_csr_on_standard_output(bare: Host) -> None:
+    """Nothing but the CSR there, so that it can be piped to the issuer."""
+    done = bare.agent("request", NAME, "--key", "k.pem", "--csr", "-")
+    assert done.code == 0
+    assert x509.load_pem_x509_csr(done.out.encode()).is_signature_valid
+    assert done.out.startswith("-----BEGIN CERTIFICATE REQUEST-----")
+
+
+def test_a_request_follows_the_configuration(host: Host) -> None:
+    """Key and names come from the certificate's entry."""
+    host.configure(more="")
+    text = host.config.read_text().replace(f'name = "{NAME}"', f'name = "{NAME}"\nnames = ["b.example.test"]')
+    host.config.write_text(text)
+    done = host.agent("request", NAME, "--json")
+    assert done.code == 0, done.err
+    assert (done.json["key"], done.json["names"]) == (str(host.key), [NAME, "b.example.test"])
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "code", "sentence"),
+    [
+        ("not a key", 0o600, 1, "it is not a private key in PEM"),
+        ("not a key", 0o644, 2, "its mode is 0644"),
+    ],
+)
+def test_a_file_that_is_no_key(bare: Host, content: str, mode: int, code: int, sentence: str) -> None:
+    """What is in the key's place and is none is left alone."""
+    file = bare.folder / "k.pem"
+    file.write_text(content)
+    file.chmod(mode)
+    done = bare.agent("request", NAME, "--key", "k.pem")
+    assert (done.code, sentence in done.err) == (code, True), done.err
+    assert file.read_text() == content
+
+
+@pytest.mark.parametrize("command", [["-aes256", "2048"], ["1024"]])
+def test_an_encrypted_or_weak_key(bare: Host, command: list[str]) -> None:
+    """Neither is used: a service cannot start with the one, a CA refuses the other."""
+    file = bare.folder / "k.pem"
+    arguments = (
+        ["openssl", "genrsa", "-passout", "pass:x", *command] if "2048" in command else ["openssl", "genrsa", *command]
+    )
+    file.write_bytes(subprocess.run(arguments, capture_output=True, check=True).stdout)
+    file.chmod(0o600)
+    done = bare.agent("request", NAME, "--key", "k.pem")
+    assert done.code == 1
+    assert ("is encrypted" if "2048" in command else "RSA with 1024 bits") in done.err
+
+
+@pytest.mark.parametrize("name", ["www", "a..b", "a-.example.test", "192.0.2.1", "ü.example.test", "a_b.example.test"])
+def test_a_name_that_is_none(bare: Host, name: str) -> None:
+    """Wrong usage, a sentence, no file."""
+    done = bare.agent("request", name, "--key", "k.pem")
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert not (bare.folder / "k.pem").exists()
+
+
+def test_an_ordinary_user_is_told_to_be_root(bare: Host) -> None:
+    """A folder that may not be entered is a sentence, not a fault."""
+    closed = bare.folder / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (bare.folder, *bare.folder.parents):
+        if folder.stat().st_uid == 0 and folder != Path("/") and "pytest" in str(folder):
+            folder.chmod(0o755)
+    wrap = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    done = bare.agent("request", NAME, "--key", str(closed / "k.pem"), "--csr", "-", wrap=wrap)
+    assert (done.code, "usually root" in done.err) == (1, True), done.err
+
+
+def test_probe_tells_what_is_served(host: Host, nginx: Nginx) -> None:
+    """Names, issuer, serial, dates, fingerprint, whether the host is covered, days left."""
+    issued = host.authority.issue([NAME, "localhost"])
+    files = issued.write(host.folder / "other")
+    with Nginx(host.folder / "second", files.fullchain, files.key, name=NAME) as second:
+        target = f"https://{NAME}:1?connect=127.0.0.1:{second.port}"
+        done = host.agent("probe", target, "--json")
+        assert done.code == 0, done.err
+        (seen,) = done.json["targets"]
+        assert (seen["names"], seen["issuer"], seen["host_covered"]) == (["localhost", NAME], "Test Intermediate", True)
+        assert seen["serial"] == f"{issued.certificate.serial_number:X}".zfill(len(seen["serial"]))
+        assert seen["days_left"] in {88, 89}
+        assert host.agent("probe", f"tls://127.0.0.1:{second.port}").code == 0
+        wrong = host.agent("probe", f"https://elsewhere.example.test?connect=127.0.0.1:{second.port}")
+        assert (wrong.code, "it does not cover elsewhere.example.test" in wrong.out) == (1, True)
+
+
+def test_probe_of_what_is_expired_or_not_there(host: Host, tmp_path: Path) -> None:
+    """Expired, nobody there, no such name: not well, each with its own words."""
+    old = host.authority.issue([NAME], days=1, not_before=datetime.now(UTC) - timedelta(days=3))
+    files = old.write(tmp_path / "old")
+    with Nginx(tmp_path / "nginx", files.fullchain, files.key, name=NAME) as server:
+        done = host.agent("probe", f"https://{NAME}?connect=127.0.0.1:{server.port}")
+        assert (done.code, "it is expired" in done.out) == (1, True)
+        port = server.port
+    done = host.agent("probe", f"https://127.0.0.1:{port}", "https://nowhere.invalid", "--json")
+    assert done.code == 1
+    assert [seen["seen"] for seen in done.json["targets"]] == ["down", "unknown"]
+
+
+def test_probe_refuses_what_it_cannot_do(bare: Host) -> None:
+    """STARTTLS is said to be missing, never half done."""
+    done = bare.agent("probe", "smtp://mx.example.test:25")
+    assert (done.code, "not yet supported" in done.err) == (2, True)
+
+
+def test_presets(bare: Host) -> None:
+    """All of them, one of them, an unknown one."""
+    assert "nginx -s reload" in bare.agent("presets", "nginx").out
+    (apache, nginx) = bare.agent("presets", "--json").json
+    assert (apache["activate"], nginx["check"]) == ([["apachectl", "graceful"]], [["nginx", "-t"]])
+    done = bare.agent("presets", "nonsense")
+    assert (done.code, "there are: apache, nginx" in done.err) == (2, True)
+
+
+def test_status_before_and_after(host: Host, nginx: Nginx) -> None:
+    """Never run: not well. After a good run: well, with serial and end."""
+    done = host.agent("status", "--json")
+    assert (done.code, done.certificate["state"], done.json["last_run"]) == (1, "never-run", None)
+    issued = host.offer_new()
+    assert host.agent("run").code == 0
+    done = host.agent("status", "--json")
+    assert (done.code, done.certificate["state"], done.certificate["well"]) == (0, "installed", True)
+    assert int(done.certificate["serial"], 16) == issued.certificate.serial_number
+    assert done.json["last_run"] is not None
+    assert NAME in host.agent("status").out
+
+
+def test_status_shows_a_refusal(host: Host, nginx: Nginx) -> None:
+    """What was refused, and when it is tried again."""
+    other = Authority("Other").issue([NAME])
+    host.offer(other.cert_pem, other.chain_pem)
+    assert host.agent("run").code == 1
+    done = host.agent("status")
+    assert done.code == 1
+    assert "next attempt after" in done.out
+    assert host.agent("status", "--json").certificate["refused"]["attempts"] == 1
+
+
+def test_init_writes_what_run_accepts(bare: Host) -> None:
+    """A commented file that parses, a private state folder; a second time nothing is overwritten."""
+    source = f"sqlite:///{bare.database}"
+    arguments = ["init", NAME, "--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", source]
+    done = bare.agent(*arguments)
+    assert done.code == 0, done.err
+    assert "services found here: apache, nginx" in done.out
+    settings, (one,) = load_settings(bare.config)
+    assert (settings.state_dir, settings.source.url, one.name) == (bare.state_dir, source, NAME)
+    assert stat.S_IMODE(bare.state_dir.stat().st_mode) == 0o700
+    written = bare.config.read_bytes()
+    again = bare.agent(*arguments)
+    assert (again.code, "exists already" in again.err) == (1, True)
+    assert bare.config.read_bytes() == written
+
+
+def test_init_without_names_leaves_them_commented(bare: Host) -> None:
+    """The file parses; `run` then says that nothing is configured."""
+    assert bare.agent("init", "--config", str(bare.config), "--state-dir", str(bare.state_dir)).code == 0
+    _, certificates = load_settings(bare.config)
+    assert certificates == ()
+    done = bare.agent("run")
+    assert (done.code, "none is configured" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("state_dir = 1", "must be a text"), ("nonsense", "is not TOML"), ("[source]\nurl='x'\n[sourc]", "did you mean")],
+)
+def test_a_broken_configuration(bare: Host, text: str, sentence: str) -> None:
+    """Exit code 2 and where it is wrong, for every command that reads it."""
+    bare.config.write_text(text)
+    for command in ("run", "status"):
+        done = bare.agent(command)
+        assert (done.code, sentence in done.err) == (2, True), done.err
+
+
+def test_the_agent_needs_none_of_the_issuers_libraries(host: Host, nginx: Nginx) -> None:
+    """It runs where SQLAlchemy, acme, dnspython, Alembic, requests and rich cannot be imported."""
+    host.offer_new()
+    blocked = (
+        "import sys\nfor name in ('sqlalchemy', 'acme', 'dns', 'alembic', 'rich', 'requests', 'josepy', 'issuer'):\n"
+    )
+    done = host.run(program=f"{blocked}    sys.modules[name] = None\n{AGENT}")
+    assert done.code == 0, done.err
+
+
+def test_each_command_imports_only_what_it_needs(host: Host, nginx: Nginx) -> None:
+    """An unchanged run from SQLite loads no MySQL library; presets load no X.509."""
+    host.offer_new()
+    assert host.run().code == 0
+    show = "import json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    program = f"import sys; from agent.cli import main; code = main(); {show}; sys.exit(code)"
+    for command, absent in (("run", {"pymysql"}), ("presets", {"cryptography", "pymysql", "sqlite3"})):
+        environment = {**os.environ, "CERTFLEET_CONFIG": str(host.config)}
+        done = subprocess.run(
+            [sys.executable, "-c", program, command],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env=environment,
+        )
+        assert not absent & set(json.loads(done.stderr.splitlines()[-1]))

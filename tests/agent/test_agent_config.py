@@ -1,0 +1,169 @@
+"""agent.toml: every finding at once, each with its path; and what the presets fill in."""
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.config import AgentSettings, load_settings, resolve
+from agent.model import Certificate
+from common.config_file import parse
+from common.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "agent.example.toml"
+
+
+def certificates(text: str) -> tuple[Certificate, ...]:
+    document = tomllib.loads('[source]\nurl = "sqlite:////x.db"\n' + text)
+    return resolve(parse(AgentSettings, document, "agent.toml"), "agent.toml")
+
+
+def findings(text: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        certificates(text)
+    return {finding.path: finding.problem for finding in caught.value.findings}
+
+
+ENTRY = '[[certificate]]\nname = "www.example.com"\nkey = "/k.pem"\n'
+
+
+def test_the_example_is_valid_and_complete() -> None:
+    """It parses, and every field of every settings class stands in it."""
+    settings, found = load_settings(EXAMPLE)
+    assert [one.name for one in found] == ["www.example.com", "*.example.org"]
+    text = EXAMPLE.read_text(encoding="utf-8")
+    missing = [field for field in all_fields(AgentSettings) if not re.search(rf"^(# )?(\[+.*\b)?{field}\b", text, re.M)]
+    assert missing == []
+    assert settings.state_dir == AgentSettings.__dataclass_fields__["state_dir"].default
+    assert settings.command_timeout == AgentSettings.__dataclass_fields__["command_timeout"].default
+    assert settings.probe_timeout == AgentSettings.__dataclass_fields__["probe_timeout"].default
+
+
+def all_fields(cls: Any) -> set[str]:
+    names = set()
+    for field in dataclasses.fields(cls):
+        names.add(field.name)
+        nested = field.metadata.get("section") or field.metadata.get("sections")
+        names |= all_fields(nested) if nested else set()
+    return names
+
+
+def test_a_preset_fills_in_what_is_left_out() -> None:
+    """Files, check, activate and probe come from the preset."""
+    (one,) = certificates(ENTRY + 'service = "nginx"')
+    assert [str(file.path) for file in one.files] == ["/etc/ssl/certs/www.example.com.fullchain.crt"]
+    assert one.files[0].parts == ("certificate", "chain")
+    assert (one.check, one.activate) == ((("nginx", "-t"),), (("nginx", "-s", "reload"),))
+    assert [probe.text for probe in one.probes] == ["https://www.example.com"]
+    assert one.names == frozenset({"www.example.com"})
+
+
+def test_several_services_share_one_certificate() -> None:
+    """Both are checked and told; the file that both read is written once."""
+    (one,) = certificates(ENTRY + 'service = ["nginx", "apache"]')
+    assert one.check == (("nginx", "-t"), ("apachectl", "configtest"))
+    assert one.activate == (("nginx", "-s", "reload"), ("apachectl", "graceful"))
+    assert len(one.files) == 1
+    assert len(one.probes) == 1
+
+
+def test_what_the_user_says_replaces_the_preset() -> None:
+    """Own commands, own files, own probes."""
+    (one,) = certificates(
+        ENTRY
+        + 'service = "nginx"\ncheck = []\nactivate = [["a", "b"], ["c"]]\nprobe = []\n[certificate.files]\nchain = "/c"'
+    )
+    assert (one.check, one.activate, one.probes) == ((), (("a", "b"), ("c",)), ())
+    assert [(str(file.path), file.parts) for file in one.files] == [("/c", ("chain",))]
+
+
+def test_a_wildcard_gets_a_file_name_without_a_star() -> None:
+    """And asks for some host below it where a probe's host is an address."""
+    (one,) = certificates(
+        '[[certificate]]\nname = "*.example.com"\nkey = "/k"\nservice = "nginx"\nprobe = "https://127.0.0.1"'
+    )
+    assert str(one.files[0].path) == "/etc/ssl/certs/_wildcard.example.com.fullchain.crt"
+    assert one.server_name == "www.example.com"
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    """One look names every finding with its path in the file."""
+    found = findings(
+        ENTRY
+        + 'service = "ngix"\n[certificate.files]\nowner = "nobody-here"\nfullchain = "/f"\n'
+        + ENTRY
+        + 'probe = []\n[[certificate]]\nname = "*.example.org"\nkey = "/f2"\nservice = "nginx"\n'
+        + '[[certificate]]\nname = "a.example.org"\nkey = "/f2"\nservice = "nginx"\n'
+        + '[certificate.files]\nfullchain = "/f2"\n'
+    )
+    assert found["certificate[0].service"] == "there is no preset 'ngix'; there are: apache, nginx"
+    assert "nothing to write" in found["certificate[1].files"]
+    assert "stands in certificate[0] too" in found["certificate[1].name"]
+    assert found["certificate[2].probe"].startswith("must be given for a wildcard name")
+    assert "would be overwritten" in found["certificate[3].key"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "problem"),
+    [
+        ('name = "www.example.com"\nkey = "k.pem"', "certificate[0].key", "must be an absolute path"),
+        ('name = "www"\nkey = "/k"', "certificate[0].name", "not a fully qualified"),
+        ('name = "www.example.com"\nkey = "/k"\nkeys = "/k"', "certificate[0].keys", "did you mean 'key'?"),
+        ('name = "www.example.com"', "certificate[0].key", "is missing"),
+        ('name = "www.example.com"\nkey = "/k"\ncheck = "nginx -t"', "certificate[0].check", "must be a list"),
+        ('name = "www.example.com"\nkey = "/k"\nprobe = ["smtp://mx"]', "certificate[0].probe", "not yet supported"),
+        ('name = "www.example.com"\nkey = "/k"\nprobe = ["www"]', "certificate[0].probe", "is not a probe target"),
+        (
+            'name = "www.example.com"\nkey = "/k"\n[certificate.files]\nmode = "999"',
+            "certificate[0].files.mode",
+            "0640",
+        ),
+        (
+            'name = "www.example.com"\nkey = "/k"\n[[certificate.combined]]\npath = "/p"\nparts = ["cert"]',
+            "certificate[0].combined[0].parts",
+            "must list one or more",
+        ),
+    ],
+)
+def test_shape(text: str, path: str, problem: str) -> None:
+    """Each wrong shape is named with its path."""
+    assert problem in findings("[[certificate]]\n" + text)[path]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "problem"),
+    [
+        ('service = "nginx"\n[certificate.files]\ngroup = "no-such"', "certificate[0].files", "there is no group"),
+        (
+            'service = "nginx"\n[[certificate.combined]]\npath = "/p"\nparts = ["key"]\nmode = "0644"',
+            "certificate[0].combined[0].mode",
+            "would open the private key to everybody",
+        ),
+        (
+            'service = "nginx"\n[certificate.files]\nfullchain = "/p"\n'
+            '[[certificate.combined]]\npath = "/p"\nparts = ["key"]',
+            "certificate[0].files",
+            "/p is written twice",
+        ),
+        ('[certificate.files]\nfullchain = "/p"', "certificate[0].probe", "must be given when no service"),
+        (
+            'service = "nginx"\n[[certificate.combined]]\npath = "/p"\nparts = ["chain", "certificate"]',
+            "certificate[0].combined[0].parts",
+            "must stand before its chain",
+        ),
+    ],
+)
+def test_sense(text: str, path: str, problem: str) -> None:
+    """What is well formed and cannot be meant is named with its path."""
+    assert problem in findings(ENTRY + text)[path]
+
+
+def test_a_changed_setting_changes_the_digest() -> None:
+    """So that a refused certificate gets another try with other settings, and the same ones change nothing."""
+    first, same, other = (
+        certificates(ENTRY + f'service = "nginx"\nactivate = ["{word}"]')[0].digest for word in ("a", "a", "b")
+    )
+    assert first == same != other

@@ -1,0 +1,207 @@
+"""The pure rules: probe targets, proofs from looks, back-off, transitions, verification by table."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from agent.evidence import Proof, is_as_before, judge, was_down
+from agent.install_states import InstallState, Outcome, check_transition
+from agent.probe import Seen, Sight
+from agent.probe_targets import parse_target
+from agent.record import Record, Refusal, back_off, from_document, to_document
+from agent.source.port import Mark
+from agent.verify import Expectation, InstalledCertificate, verify
+from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
+from tests.servers.authority import Authority
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "server_name", "connect"),
+    [
+        ("https://www.example.com", "www.example.com", 443, "www.example.com", ("www.example.com", 443)),
+        ("https://www.example.com:8443/", "www.example.com", 8443, "www.example.com", ("www.example.com", 8443)),
+        ("imaps://mx.example.com", "mx.example.com", 993, "mx.example.com", ("mx.example.com", 993)),
+        ("ldaps://d.example.com", "d.example.com", 636, "d.example.com", ("d.example.com", 636)),
+        ("pop3s://d.example.com", "d.example.com", 995, "d.example.com", ("d.example.com", 995)),
+        ("smtps://d.example.com", "d.example.com", 465, "d.example.com", ("d.example.com", 465)),
+        ("tls://127.0.0.1:99", "127.0.0.1", 99, "", ("127.0.0.1", 99)),
+        ("https://localhost:99", "localhost", 99, "", ("localhost", 99)),
+        ("https://[::1]:99", "::1", 99, "", ("::1", 99)),
+        ("https://w.example.com?connect=127.0.0.1", "w.example.com", 443, "w.example.com", ("127.0.0.1", 443)),
+        ("https://w.example.com?connect=127.0.0.1:99", "w.example.com", 443, "w.example.com", ("127.0.0.1", 99)),
+        ("https://w.example.com:8?connect=::1", "w.example.com", 8, "w.example.com", ("::1", 8)),
+        ("https://w.example.com?connect=[::1]:99", "w.example.com", 443, "w.example.com", ("::1", 99)),
+    ],
+)
+def test_targets(text: str, host: str, port: int, server_name: str, connect: tuple[str, int]) -> None:
+    """Each form, with its default port and the name to ask for."""
+    target = parse_target(text)
+    assert (target.host, target.port, target.server_name) == (host, port, server_name)
+    assert (target.connect_host, target.connect_port) == connect
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("www.example.com", "is not a probe target"),
+        ("smtp://mx:25", "STARTTLS"),
+        ("ldap://d", "STARTTLS"),
+        ("postgres://d", "STARTTLS"),
+        ("tls://host", "needs a port"),
+        ("https://", "is not a probe target"),
+        ("https://host/path", "nothing behind it"),
+        ("https://user@host", "nothing behind it"),
+        ("https://host:0x", "is not a probe target"),
+        ("https://host?connect=", "connect= must be"),
+        ("https://host?to=1.2.3.4", "the only option"),
+        ("https://host?connect=1.2.3.4:port", "connect= must be"),
+    ],
+)
+def test_targets_that_cannot_be_meant(text: str, sentence: str) -> None:
+    """A sentence for each."""
+    with pytest.raises(ValueError, match=sentence):
+        parse_target(text)
+
+
+def sight(seen: str, sha256: str = "", address: str = "1", target: str = "t") -> Sight:
+    return Sight(target, address, Seen(seen), "why" if seen != "served" else "", sha256)
+
+
+NEW, OLD = sight("served", "new"), sight("served", "old")
+DOWN, UNKNOWN = sight("down"), sight("unknown")
+
+
+@pytest.mark.parametrize(
+    ("sights", "before", "proof"),
+    [
+        ([], [], Proof.NOTHING_TO_ASK),
+        ([NEW], [], Proof.PROVEN),
+        ([NEW], [OLD], Proof.PROVEN),
+        ([NEW, sight("served", "old", "2")], [], Proof.WRONG),
+        ([OLD], [], Proof.WRONG),
+        ([DOWN], [], Proof.DOWN),
+        ([DOWN], [DOWN], Proof.DOWN),
+        ([DOWN], [OLD], Proof.WRONG),
+        ([UNKNOWN], [], Proof.UNKNOWN),
+        ([UNKNOWN], [OLD], Proof.WRONG),
+        ([NEW, sight("down", address="2")], [], Proof.PROVEN),
+        ([NEW, sight("down", address="2")], [OLD, sight("served", "old", "2")], Proof.WRONG),
+        ([NEW, sight("down", target="u")], [], Proof.DOWN),
+        ([NEW, sight("unknown", target="u")], [], Proof.UNKNOWN),
+        ([sight("down", target="u"), sight("unknown", target="v"), OLD], [], Proof.WRONG),
+    ],
+)
+def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
+    """An address that never answered proves nothing and harms nothing; one that answers no more is wrong."""
+    assert judge(sights, "new", before).proof is proof
+
+
+@pytest.mark.parametrize(
+    ("sights", "before", "proof"),
+    [
+        ([OLD], [OLD], Proof.PROVEN),
+        ([NEW], [OLD], Proof.WRONG),
+        ([DOWN], [OLD], Proof.WRONG),
+        ([], [OLD], Proof.WRONG),
+        ([DOWN], [DOWN], Proof.PROVEN),
+        ([NEW], [DOWN], Proof.PROVEN),
+    ],
+)
+def test_what_is_as_before(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
+    """Only what served before can have been harmed."""
+    assert is_as_before(sights, before).proof is proof
+
+
+def test_was_down() -> None:
+    """Asked, and nothing answered; unknown is not down, and nothing asked is nothing known."""
+    assert was_down([DOWN])
+    assert not was_down([])
+    assert not was_down([UNKNOWN])
+    assert not was_down([DOWN, OLD])
+
+
+def test_the_back_off_grows_for_the_same_certificate_only() -> None:
+    """One hour, six hours, a day; a new certificate starts anew."""
+    refusal = None
+    waits = []
+    for _ in range(4):
+        attempts, until = back_off(refusal, "a", 1000)
+        refusal = Refusal(Outcome.FAILED, "", "a", Mark(1, 1), "", attempts, until)
+        waits.append(until - 1000)
+    assert waits == [3600, 21600, 86400, 86400]
+    assert back_off(refusal, "b", 1000) == (1, 4600)
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    """Through its document and back."""
+    refusal = Refusal(Outcome.BROKEN, "why", "a", Mark(1, 2), "c", 3, 4)
+    record = Record("www.example.com", Outcome.REFUSED, "detail", 5, None, refusal, unsent=True)
+    assert from_document(to_document(record)) == record
+
+
+@pytest.mark.parametrize("now", list(InstallState))
+def test_unlisted_transitions_are_faults_of_ours(now: InstallState) -> None:
+    """Nothing follows a commit, and nothing goes back to the beginning."""
+    with pytest.raises(RuntimeError):
+        check_transition(now, InstallState.BACKED_UP)
+    if now is InstallState.COMMITTED:
+        for then in InstallState:
+            with pytest.raises(RuntimeError):
+                check_transition(now, then)
+
+
+ROOT_CA = Authority("Root")
+CA = ROOT_CA.intermediate("Intermediate")
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "issued_later_minutes", "kinds"),
+    [
+        (0, 0, []),
+        (-59, 0, []),  # within an hour: equal
+        (-61, 0, ["age"]),
+        (-61, 59, ["age"]),
+        (-61, 61, []),  # ends earlier, but was issued later: a move to a shorter lifetime
+        (61, 0, []),
+    ],
+)
+def test_age(minutes: int, issued_later_minutes: int, kinds: list[str]) -> None:
+    """Not older than what is installed; an hour is no difference."""
+    installed = parse_bundle(CA.issue(["a.test"], days=30, not_before=NOW - timedelta(days=1)).cert_pem).leaf
+    start = NOW - timedelta(days=1) + timedelta(minutes=issued_later_minutes)
+    end = NOW + timedelta(days=29, minutes=minutes)
+    offered = CA.issue(["a.test"], days=(end - start) / timedelta(days=1), not_before=start)
+    bundle = parse_bundle(offered.cert_pem, offered.chain_pem)
+    held = InstalledCertificate(fingerprint(installed), not_before(installed), not_after(installed))
+    expected = Expectation(spki_sha256(bundle.leaf.public_key()), frozenset({"a.test"}), held)
+    assert [finding.path for finding in verify(bundle, expected, NOW.timestamp())] == kinds
+
+
+@pytest.mark.parametrize(
+    ("offered", "wanted", "fits"),
+    [
+        (["a.test"], {"a.test"}, True),
+        (["*.a.test"], {"www.a.test"}, True),
+        (["*.a.test"], {"a.test"}, False),
+        (["*.a.test", "a.test"], {"*.a.test", "a.test"}, True),
+        (["*.a.test"], {"x.y.a.test"}, False),
+        (["a.test", "b.test"], {"a.test"}, True),
+    ],
+)
+def test_names(offered: list[str], wanted: set[str], fits: bool) -> None:
+    """Each name wanted is covered; a wildcard stands for one label."""
+    issued = CA.issue(offered)
+    bundle = parse_bundle(issued.cert_pem, issued.chain_pem)
+    expected = Expectation(spki_sha256(bundle.leaf.public_key()), frozenset(wanted))
+    assert (verify(bundle, expected, NOW.timestamp()) == []) is fits
+
+
+def test_the_moment_decides() -> None:
+    """Not yet valid and expired are findings, at the given moment and not at the clock's."""
+    issued = CA.issue(["a.test"])
+    bundle = parse_bundle(issued.cert_pem, issued.chain_pem)
+    expected = Expectation(spki_sha256(bundle.leaf.public_key()), frozenset({"a.test"}))
+    assert verify(bundle, expected, not_after(bundle.leaf) - 1) == []
+    assert "expired on" in str(verify(bundle, expected, not_after(bundle.leaf))[0])
+    assert "is not valid before" in str(verify(bundle, expected, not_before(bundle.leaf) - 1)[0])

@@ -1,0 +1,335 @@
+"""Where certificates come from, real ones: an SQLite file, and MariaDB with the agent's rights only."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from agent.config import SourceSettings
+from agent.errors import SourceError
+from agent.source.mysql import MysqlAddress, MysqlSource
+from agent.source.open import open_source
+from agent.source.port import Mark, Report, Source
+from agent.source.sqlite import SqliteSource
+from common.errors import ConfigError
+from tests.agent.host import NAME, TABLES, Host
+from tests.servers.authority import Authority
+from tests.servers.database import Database, SqliteDatabase
+from tests.servers.mariadb import MariaDB
+from tests.servers.nginx import Nginx
+
+VIEW = """CREATE SQL SECURITY DEFINER VIEW own_installations AS
+  SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations
+  WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION"""
+
+
+class Agents:
+    """Accounts for agents on one database, with the rights that `db grants` prints and no others."""
+
+    def __init__(self, server: MariaDB, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.database = server.create_database()
+        for statement in [*TABLES.split(";"), VIEW]:
+            if statement.strip():
+                self.database.execute(statement)
+
+    def settings(self, *, tls_ca: Path | None = None, host: str = "localhost") -> SourceSettings:
+        """A new account, and how its agent.toml names the database."""
+        user, password = f"agent_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
+        for statement in (
+            f"CREATE USER `{user}`@`%` IDENTIFIED BY '{password}' REQUIRE SSL",
+            f"GRANT SELECT ON `{self.database.name}`.`certs` TO `{user}`@`%`",
+            f"GRANT SELECT, INSERT, UPDATE ON `{self.database.name}`.`own_installations` TO `{user}`@`%`",
+        ):
+            self.server.sql(statement)
+        file = self.folder / f"{user}.password"
+        file.touch(mode=0o600)
+        file.write_text(password + "\n")
+        url = f"mysql://{user}@{host}:{self.server.port}/{self.database.name}"
+        return SourceSettings(url, file, tls_ca or self.server.ca_file)
+
+    def enrol(self, name: str, leaf: bytes, chain: bytes, updated: int) -> None:
+        self.database.execute(
+            "REPLACE INTO certs (name, crt, ca, ts_last_update, ts_expire)"  # noqa: S608 - our own words
+            f" VALUES ('{name}', x'{leaf.hex()}', x'{chain.hex()}', {updated}, 77)"
+        )
+
+
+@pytest.fixture
+def agents(mariadb: MariaDB, tmp_path: Path) -> Agents:
+    return Agents(mariadb, tmp_path)
+
+
+@pytest.fixture
+def source(database: Database, agents: Agents, tmp_path: Path) -> Iterator[tuple[Source, Database]]:
+    """A source of each kind with one certificate in it, and the database behind it."""
+    behind: Database = agents.database
+    opened: Source
+    if isinstance(database, SqliteDatabase):
+        behind = database
+        for statement in TABLES.split(";"):
+            database.execute(statement)
+        opened = SqliteSource(database.path)
+    else:
+        opened = open_source(agents.settings(), tmp_path / "agent.toml")
+    behind.execute(
+        "INSERT INTO certs (name, crt, ca, ts_last_update, ts_expire) VALUES ('a.b', 'leaf', 'chain', 99, 77)"
+    )
+    behind.execute("INSERT INTO certs (name, ts_last_update) VALUES ('new.b', 1)")
+    yield opened, behind
+    opened.close()
+
+
+def report(state: str = "installed", name: str = "a.b") -> Report:
+    return Report(name, "host1", "f" * 64, 123, state, "a detail", 456)
+
+
+def test_a_source_answers(source: tuple[Source, Database]) -> None:
+    """The cheap question, the certificate, an enrolled name without one, an unknown name."""
+    opened, _ = source
+    mark = opened.mark("a.b")
+    assert mark == Mark(99, 77)
+    assert not mark.is_waiting
+    offer = opened.fetch("a.b")
+    assert offer is not None
+    assert (offer.leaf_pem, offer.chain_pem) == (b"leaf", b"chain")
+    new = opened.mark("new.b")
+    assert new is not None
+    assert new.is_waiting
+    empty = opened.fetch("new.b")
+    assert empty is not None
+    assert empty.leaf_pem == b""
+    assert opened.mark("unknown.b") is None
+    assert opened.fetch("unknown.b") is None
+
+
+def test_a_report_replaces_the_one_before(source: tuple[Source, Database]) -> None:
+    """One row for a name and a host, the newest."""
+    opened, behind = source
+    opened.report(report("failed"))
+    opened.report(report())
+    opened.report(report())
+    rows = behind.query("SELECT name, host, sha256, not_after, state, detail, ts_report FROM installations")
+    assert [tuple(row) for row in rows] == [("a.b", "host1", "f" * 64, 123, "installed", "a detail", 456)]
+
+
+def test_an_account_cannot_touch_the_row_of_another(agents: Agents) -> None:
+    """Neither by its own statement nor by ours: the row of another account stays, and the refusal has a hint."""
+    first, second = (open_source(agents.settings(), Path("x")) for _ in range(2))
+    first.report(report())
+    with pytest.raises(SourceError) as caught:
+        second.report(report("failed"))
+    assert "another account" in caught.value.hint
+    (row,) = agents.database.query("SELECT state FROM installations")
+    assert row[0] == "installed"
+    first.close()
+    second.close()
+
+
+def test_an_account_can_do_nothing_else(agents: Agents) -> None:
+    """The rights the tests run with are the agent's: no write to certs, no sight of the table of reports."""
+    settings = agents.settings()
+    source = open_source(settings, Path("x"))
+    assert isinstance(source, MysqlSource)
+    source.mark("a.b")
+    with source._cursor() as cursor, pytest.raises(pymysql.err.OperationalError, match="denied"):
+        cursor.execute("UPDATE certs SET crt = ''")
+    with source._cursor() as cursor, pytest.raises(pymysql.err.OperationalError, match="denied"):
+        cursor.execute("SELECT * FROM installations")
+    source.close()
+
+
+def test_a_database_of_another_authority_is_refused(agents: Agents, tmp_path: Path) -> None:
+    """TLS is verified: a certificate of an unknown authority ends it, with the reason."""
+    wrong = Authority("Wrong").write(tmp_path / "wrong")
+    source = open_source(agents.settings(tls_ca=wrong), Path("x"))
+    with pytest.raises(SourceError, match="certificate verify failed") as caught:
+        source.mark("a.b")
+    assert "tls_ca" in caught.value.hint
+
+
+def test_the_system_trusts_no_private_authority(agents: Agents) -> None:
+    """Without tls_ca the system's trust store decides; never nobody."""
+    settings = agents.settings()
+    source = open_source(SourceSettings(settings.url, settings.password_file, None), Path("x"))
+    with pytest.raises(SourceError, match="certificate verify failed"):
+        source.mark("a.b")
+
+
+def test_a_database_under_another_name_is_refused(agents: Agents) -> None:
+    """The host name counts: the certificate is for localhost and 127.0.0.1, not for 127.0.0.2."""
+    settings = agents.settings()
+    source = open_source(settings, Path("x"))
+    assert isinstance(source, MysqlSource)
+    with pytest.raises(SourceError, match=r"certificate verify failed.*IP address mismatch"):
+        _under_another_name(source._address).mark("a.b")
+
+
+def _under_another_name(address: MysqlAddress) -> MysqlSource:
+    return MysqlSource(
+        MysqlAddress("0.0.0.0", address.port, address.user, address.database, "", address.password, address.tls_ca)  # noqa: S104
+    )
+
+
+def test_a_unix_socket_needs_no_tls(agents: Agents, mariadb: MariaDB) -> None:
+    """Plain text passes where no network is."""
+    settings = agents.settings()
+    user = settings.url.split("//")[1].split("@")[0]
+    mariadb.sql(f"ALTER USER `{user}`@`%` REQUIRE NONE")
+    url = f"mysql://{user}@localhost/{agents.database.name}?unix_socket={mariadb.socket}"
+    source = open_source(SourceSettings(url, settings.password_file, None), Path("x"))
+    assert source.mark("a.b") is None
+    source.close()
+
+
+def test_a_wrong_password(agents: Agents, tmp_path: Path) -> None:
+    """Access denied, with a hint; the password itself is nowhere."""
+    settings = agents.settings()
+    wrong = tmp_path / "wrong.password"
+    wrong.touch(mode=0o600)
+    wrong.write_text("secret-word")
+    source = open_source(SourceSettings(settings.url, wrong, settings.tls_ca), Path("x"))
+    with pytest.raises(SourceError, match="Access denied") as caught:
+        source.mark("a.b")
+    assert "password_file" in caught.value.hint
+    assert "secret-word" not in repr(source) + str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("https://certs.example.com/certfleet/", "a later feature"),
+        ("ftp://x", "must start with"),
+        ("sqlite:///relative.db", "four slashes"),
+        ("mysql://user@host/db?ssl_ca=/x", "takes no ssl options"),
+        ("mysql://user@host/db?ssl_verify_cert=false", "takes no ssl options"),
+        ("mysql://user@host/db?foo=1", "'foo' is not known"),
+        ("mysql://user:secret-word@host/db", "must not carry a password"),
+        ("mysql://host/db", "must name user"),
+        ("mysql://user@host", "must name user"),
+        ("mysql://user@host:99999/db", "out of range"),
+    ],
+)
+def test_urls_that_cannot_be_meant(url: str, sentence: str) -> None:
+    """Each is a configuration error with its path, and never prints a password."""
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        open_source(SourceSettings(url), Path("agent.toml"))
+    assert caught.value.findings[0].path == "source.url"
+    assert "secret-word" not in str(caught.value)
+
+
+def test_a_password_file_open_to_all(tmp_path: Path) -> None:
+    """A secret that everybody can read is refused."""
+    file = tmp_path / "password"
+    file.write_text("x")
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match="its mode is 0644"):
+        open_source(SourceSettings("mysql://u@h/d", file), Path("agent.toml"))
+
+
+def source_lines(settings: SourceSettings) -> str:
+    return f'url = "{settings.url}"\npassword_file = "{settings.password_file}"\ntls_ca = "{settings.tls_ca}"'
+
+
+def test_the_journey_over_mariadb(agents: Agents, host: Host, nginx: Nginx) -> None:
+    """The whole run with the real account: installed, proven, reported; again: nothing is written."""
+    settings = agents.settings()
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=source_lines(settings))
+    issued = host.sign()
+    agents.enrol(NAME, issued.cert_pem, issued.chain_pem, 1000)
+    done = host.run()
+    assert done.code == 0, done.err
+    assert nginx.served() == issued.certificate
+    (row,) = agents.database.query("SELECT name, account, state FROM installations")
+    assert row == (NAME, settings.url.split("//")[1].split("@")[0], "installed")
+    agents.database.execute("UPDATE installations SET detail = 'untouched'")
+    assert host.run().code == 0
+    assert agents.database.query("SELECT detail FROM installations") == [("untouched",)]
+
+
+def test_a_report_that_is_refused_is_kept_and_sent_later(agents: Agents, host: Host, nginx: Nginx) -> None:
+    """No right to report: installed all the same, a warning, and the next run tells."""
+    settings = agents.settings()
+    user = settings.url.split("//")[1].split("@")[0]
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=source_lines(settings))
+    issued = host.sign()
+    agents.enrol(NAME, issued.cert_pem, issued.chain_pem, 1000)
+    view = f"`{agents.database.name}`.`own_installations`"
+    agents.server.sql(f"REVOKE INSERT, UPDATE ON {view} FROM `{user}`@`%`")
+    done = host.run()
+    assert done.code == 0
+    assert "report.unsent" in done.err
+    assert nginx.served() == issued.certificate
+    assert host.agent("status", "--json").certificate["report_unsent"] is True
+    agents.server.sql(f"GRANT INSERT, UPDATE ON {view} TO `{user}`@`%`")
+    done = host.run()
+    assert (done.code, done.err) == (0, "")
+    assert agents.database.query("SELECT state FROM installations") == [("installed",)]
+    assert host.agent("status", "--json").certificate["report_unsent"] is False
+
+
+def test_a_database_that_is_down(host: Host, nginx: Nginx) -> None:
+    """What is installed stays; exit code 1 with a sentence; told once it is back."""
+    issued = host.offer_new()
+    assert host.run().code == 0
+    away = host.database.with_suffix(".away")
+    host.database.rename(away)
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "unreachable")
+    assert "there is no database" in done.err
+    assert nginx.served() == issued.certificate
+    assert host.agent("status").code == 1
+    away.rename(host.database)
+    assert host.run().code == 0
+    assert host.agent("status").code == 0
+
+
+def test_a_mariadb_that_is_down(host: Host, nginx: Nginx, agents: Agents) -> None:
+    """Nobody listens: a sentence that names host and port."""
+    settings = agents.settings()
+    lines = source_lines(settings).replace(f":{agents.server.port}/", ":1/")
+    host.configure(check=nginx.check, activate=nginx.activate, probe=[], source=lines)
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "unreachable")
+    assert "the database on localhost:1 cannot be used" in done.err
+
+
+def test_a_database_that_is_read_only(agents: Agents, host: Host, nginx: Nginx) -> None:
+    """SQLite in a read-only folder: installed, and the report waits."""
+    host.offer_new()
+    script = f'mount --bind {host.database} {host.database} && mount -o remount,bind,ro {host.database} && "$@"'
+    done = host.run(wrap=["unshare", "--mount", "sh", "-c", script, "sh"])
+    assert done.code == 0, done.err
+    assert "report.unsent" in done.err
+    assert host.run().err == ""
+    assert host.reported()["state"] == "installed"
+
+
+def test_enrolled_and_waiting(host: Host, nginx: Nginx) -> None:
+    """After populate: calm, not well, nothing touched. Not enrolled: the way to it is named."""
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "not-enrolled")
+    assert f"certfleet-issuer populate {NAME}" in done.err
+    host.offer(b"", b"", updated=1)
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "waiting")
+    assert "waiting for its first certificate" in done.err
+    host.offer_new()
+    assert host.run().code == 0
+
+
+def test_a_database_without_tables(tmp_path: Path) -> None:
+    """A file that is no certfleet database is a sentence with a hint."""
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    with pytest.raises(SourceError, match="no such table") as caught:
+        SqliteSource(empty).mark("a.b")
+    assert "db upgrade" in caught.value.hint
+    (tmp_path / "text.db").write_text("this is not a database at all, whatever its name" * 50)
+    with pytest.raises(SourceError, match="not a database"):
+        SqliteSource(tmp_path / "text.db").mark("a.b")

@@ -1,0 +1,130 @@
+"""kill -9 at every step of an install, on a real nginx: the next run settles it, and the service is never without."""
+
+import signal
+import subprocess
+
+import pytest
+
+from tests.agent.host import Host
+from tests.servers.nginx import Nginx
+
+# Runs the real command with one function replaced: the process kills itself before or after calling it.
+KILLED = """
+import importlib, os, signal, sys
+from agent.cli import main
+module, function, when = {module!r}, {function!r}, {when!r}
+place = importlib.import_module(module)
+real = getattr(place, function)
+calls = 0
+def killed(*arguments, **options):
+    global calls
+    calls += 1
+    if when == "before" and calls == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = real(*arguments, **options)
+    if when == "after" and calls == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+setattr(place, function, killed)
+sys.exit(main())
+"""
+
+Step = tuple[str, str, int]
+STEPS: list[Step] = [
+    ("agent.install", "stage", 1),
+    ("agent.install", "check_before", 1),
+    ("agent.install", "back_up", 1),
+    ("agent.install", "swap", 1),
+    ("agent.install", "check_after", 1),
+    ("agent.install", "activate", 1),
+    ("agent.install", "prove", 1),
+    ("agent.install", "commit", 1),
+    ("agent.install", "enter", 1),
+    ("agent.install", "enter", 2),
+    ("agent.install", "enter", 3),
+    ("os", "rename", 6),  # the first live file; five went before in the state folder
+    ("os", "rename", 7),  # the second one
+    ("agent.state_folder", "_write", 6),  # the record, after five states of the journal
+    ("agent.state_folder", "_write", 7),  # the record again: the report has been sent
+]
+STEPS_BACK: list[Step] = [
+    ("agent.install", "roll_back", 1),
+    ("agent.roll_back", "_note_roll_back", 1),
+    ("agent.live_files", "restore", 1),
+    ("agent.roll_back", "_tell_again", 1),
+    ("agent.roll_back", "_look_until_as_before", 1),
+]
+
+
+def die(host: Host, step: Step, when: str) -> None:
+    module, function, call = step
+    done = host.run(program=KILLED.format(module=module, function=function, when=when, call=call))
+    assert done.code == -signal.SIGKILL, (done.code, done.err)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_killed_then_settled(host: Host, nginx: Nginx, step: Step, when: str) -> None:
+    """Whatever instruction it dies at: the service serves on, and the next run ends with the new one proven."""
+    key = host.live / "combined.pem"
+    host.configure(
+        check=nginx.check,
+        activate=nginx.activate,
+        probe=[f"https://127.0.0.1:{nginx.port}"],
+        more=f'[[certificate.combined]]\npath = "{key}"\nparts = ["key", "certificate", "chain"]',
+    )
+    host.first = host.offer_new()
+    assert host.run().code == 0
+    renewed = host.offer_new()
+    die(host, step, when)
+    assert nginx.served() in {host.first.certificate, renewed.certificate}
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
+    assert nginx.served() == renewed.certificate
+    assert host.fullchain.read_bytes() == renewed.fullchain_pem
+    assert key.read_bytes() == host.key.read_bytes() + renewed.fullchain_pem
+    assert host.leftovers() == []
+    assert host.reported()["state"] == "installed"
+    assert subprocess.run(nginx.check, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS_BACK, ids=str)
+def test_killed_while_rolling_back(host: Host, nginx: Nginx, step: Step, when: str) -> None:
+    """A roll back that was interrupted is ended by the next run, and the old certificate is served."""
+    host.first = host.offer_new()
+    assert host.run().code == 0
+    host.configure(check=nginx.check, activate=["true"], probe=[f"https://127.0.0.1:{nginx.port}"], probe_timeout="1s")
+    host.offer_new()
+    die(host, step, when)
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert nginx.served() == host.first.certificate
+    assert host.fullchain.read_bytes() == host.first.fullchain_pem
+    assert host.leftovers() == []
+
+
+def test_an_interrupted_install_that_is_proven_stands(host: Host, nginx: Nginx) -> None:
+    """Killed after the service had taken the new one: nothing goes back, the workers stay."""
+    host.first = host.offer_new()
+    assert host.run().code == 0
+    renewed = host.offer_new()
+    die(host, ("agent.install", "prove", 1), "after")
+    inode = host.fullchain.stat().st_ino
+    done = host.run()
+    assert (done.code, done.certificate["changed"]) == (0, False), done.err
+    assert host.fullchain.stat().st_ino == inode
+    assert nginx.served() == renewed.certificate
+
+
+def test_an_interrupted_install_of_what_is_configured_no_more(host: Host, nginx: Nginx) -> None:
+    """The files go back even when the certificate's entry is gone from agent.toml."""
+    host.first = host.offer_new()
+    assert host.run().code == 0
+    host.offer_new()
+    die(host, ("agent.install", "swap", 1), "after")
+    host.config.write_text(host.config.read_text().replace(host.name, "other.example.test"))
+    done = host.run()
+    assert done.code == 1
+    assert host.fullchain.read_bytes() == host.first.fullchain_pem
+    assert host.leftovers() == []

@@ -1,0 +1,216 @@
+"""Installs that fail after the swap, and what is then on disk and on the socket; on real servers."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.agent.host import Host, sha256
+from tests.servers.apache import Apache
+from tests.servers.nginx import Nginx
+from tests.servers.process import wait_until
+from tests.servers.tls import completes_handshake
+
+
+@pytest.fixture
+def served(host: Host, nginx: Nginx) -> Nginx:
+    """nginx with a first good certificate, installed by the agent."""
+    host.first = host.offer_new()
+    done = host.run()
+    assert done.code == 0, done.err
+    return nginx
+
+
+def assert_as_before(host: Host, server: Nginx | Apache) -> None:
+    assert host.fullchain.read_bytes() == host.first.fullchain_pem
+    assert server.served() == host.first.certificate
+    assert host.leftovers() == []
+
+
+def test_the_service_keeps_the_old_certificate(host: Host, served: Nginx) -> None:
+    """An activate command that succeeds and does nothing: the socket tells, and the files go back."""
+    host.configure(
+        check=served.check, activate=["true"], probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s"
+    )
+    host.offer_new()
+    done = host.run()
+    assert done.code == 1
+    assert done.certificate["state"] == "failed"
+    assert "the service does not serve the new certificate" in done.err
+    assert "rolled back, all is as it was" in done.err
+    assert_as_before(host, served)
+    assert host.reported()["state"] == "failed"
+    assert host.reported()["sha256"] == sha256(host.first.certificate)
+
+
+def test_a_failed_certificate_is_not_tried_again_before_its_time(host: Host, served: Nginx, tmp_path: Path) -> None:
+    """The second run leaves service and files alone, and is still not well."""
+    told = tmp_path / "told"
+    activate = ["sh", "-c", f"echo >> {told}"]
+    host.configure(
+        check=served.check, activate=activate, probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s"
+    )
+    host.offer_new()
+    assert host.run().code == 1
+    times = told.read_text().count("\n")
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed")
+    assert told.read_text().count("\n") == times
+
+
+def test_mending_the_settings_is_worth_another_try(host: Host, served: Nginx) -> None:
+    """A refusal is for these settings: with others, the same certificate is tried at once."""
+    probe = [f"https://127.0.0.1:{served.port}"]
+    host.configure(check=served.check, activate=["true"], probe=probe, probe_timeout="1s")
+    issued = host.offer_new()
+    assert host.run().code == 1
+    host.configure(check=served.check, activate=served.activate, probe=probe)
+    assert host.run().code == 0
+    assert served.served() == issued.certificate
+
+
+def test_the_check_refuses_the_new_files(host: Host, served: Nginx) -> None:
+    """A config test that fails on the new files: rolled back without the service having been told."""
+    check = ["sh", "-c", f"echo checked; cmp -s {host.fullchain} {host.folder}/first"]
+    (host.folder / "first").write_bytes(host.first.fullchain_pem)
+    host.configure(check=check, activate=served.activate, probe=[f"https://127.0.0.1:{served.port}"])
+    host.offer_new()
+    done = host.run()
+    assert done.code == 1
+    assert "exit code 1; it said: checked" in done.err
+    assert_as_before(host, served)
+
+
+def test_a_configuration_that_was_broken_before_is_left_alone(host: Host, served: Nginx) -> None:
+    """Someone else broke nginx.conf: no file is touched, and who broke it is not us."""
+    (served.folder / "nginx.conf").write_text("nonsense")
+    before = host.fullchain.stat()
+    host.offer_new()
+    done = host.run()
+    assert done.code == 1
+    assert "the service's configuration was broken before" in done.err
+    assert "unexpected end of file" in done.err
+    assert "no live file was touched" in done.err
+    assert host.fullchain.stat() == before
+    assert_as_before(host, served)
+
+
+def test_nginx_refuses_the_content(host: Host, served: Nginx) -> None:
+    """Parts in an order nginx cannot read: its own check says so, on the new files, and the old ones come back."""
+    host.configure(
+        check=served.check,
+        activate=served.activate,
+        probe=[f"https://127.0.0.1:{served.port}"],
+        files=f'[[certificate.combined]]\npath = "{host.fullchain}"\nparts = ["chain"]',
+    )
+    host.offer_new()
+    done = host.run()
+    assert done.code == 1, done.out
+    assert "key values mismatch" in done.err
+    assert_as_before(host, served)
+
+
+def test_a_service_that_dies_comes_back_with_the_old_certificate(host: Host, apache: Apache) -> None:
+    """Apache dies of the files it is given (the chain's certificate in the leaf's place passes its config test):
+    the roll back starts it again, and the socket proves it."""
+    host.first = host.offer_new()
+    assert host.run().code == 0
+    apache.stop()  # as a daemon, so that init reaps it: a dead child of ours would still count as running
+    subprocess.run(apache.activate, check=True)
+    wait_until(lambda: completes_handshake(apache.port, host.name), "Apache answers")
+    host.configure(
+        check=apache.check,
+        activate=apache.activate,
+        probe=[f"https://127.0.0.1:{apache.port}"],
+        files=f'[[certificate.combined]]\npath = "{host.fullchain}"\nparts = ["chain"]',
+    )
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert "answers no more" in done.err
+    wait_until(apache.alive, "Apache is back")
+    assert_as_before(host, apache)
+
+
+def test_a_roll_back_that_cannot_be_proven_is_broken(host: Host, apache: Apache) -> None:
+    """The service dies and does not come back: a loud state of its own, never hidden, told to the central side."""
+    host.first = host.offer_new()
+    assert host.run().code == 0
+    pid = (apache.folder / "pid").read_text().strip()
+    host.configure(
+        activate=[sys.executable, "-c", f"import os; os.killpg({pid}, 9)"],
+        probe=[f"https://127.0.0.1:{apache.port}"],
+        probe_timeout="1s",
+    )
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "broken"), done.err
+    assert "ROLLED BACK, but the service is not as before" in done.err
+    assert host.fullchain.read_bytes() == host.first.fullchain_pem
+    assert host.reported()["state"] == "broken"
+    status = host.agent("status")
+    assert (status.code, "broken" in status.out) == (1, True)
+
+
+def test_a_command_that_does_not_end_is_ended_with_its_children(host: Host, served: Nginx, tmp_path: Path) -> None:
+    """The time limit ends the whole process group."""
+    pids = tmp_path / "pids"
+    activate = ["sh", "-c", f"sleep 600 & echo $! > {pids}; wait"]
+    host.configure(
+        check=served.check, activate=activate, probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s"
+    )
+    host.config.write_text(host.config.read_text().replace('command_timeout = "20s"', 'command_timeout = "1s"'))
+    host.offer_new()
+    done = host.run()
+    assert done.code == 1
+    assert "it had not ended after 1 s" in done.err
+    wait_until(lambda: not Path(f"/proc/{pids.read_text().strip()}").exists(), "the child has ended")
+    assert_as_before(host, served)
+
+
+def test_a_program_that_is_not_there(host: Host, served: Nginx) -> None:
+    """A wrong word in the settings is a sentence."""
+    host.configure(activate=["nginxx", "-s", "reload"], probe=[f"https://127.0.0.1:{served.port}"])
+    host.offer_new()
+    done = host.run()
+    assert done.code == 1
+    assert "cannot run `nginxx -s reload`" in done.err
+    assert_as_before(host, served)
+
+
+def test_mode_and_owner_come_back_exactly(host: Host, served: Nginx) -> None:
+    """The files put back are the files that were there, with another mode asked for in between."""
+    os.chown(host.fullchain, 33, 33)
+    host.fullchain.chmod(0o640)
+    host.configure(
+        check=served.check,
+        activate=["true"],
+        probe=[f"https://127.0.0.1:{served.port}"],
+        probe_timeout="1s",
+        files=f'[certificate.files]\nfullchain = "{host.fullchain}"\nowner = "root"\nmode = "0600"',
+    )
+    host.offer_new()
+    assert host.run().code == 1
+    status = host.fullchain.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o640, 33, 33)
+    assert_as_before(host, served)
+
+
+def test_a_file_that_did_not_exist_is_removed(host: Host, served: Nginx) -> None:
+    """What the failed install created is gone again."""
+    extra = host.live / "leaf.pem"
+    host.configure(
+        check=served.check,
+        activate=["true"],
+        probe=[f"https://127.0.0.1:{served.port}"],
+        probe_timeout="1s",
+        files=f'[certificate.files]\nfullchain = "{host.fullchain}"\ncertificate = "{extra}"',
+    )
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert not extra.exists()
+    assert_as_before(host, served)

@@ -1,0 +1,45 @@
+"""The real servers as fixtures. A missing program fails the test by naming its Debian package; nothing is skipped."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# The package `tests` lies beside the product's, and the `pytest` command does not look there by itself.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.servers.bind import Bind
+from tests.servers.database import Database, SqliteDatabase
+from tests.servers.lab import Lab
+from tests.servers.mariadb import MariaDB
+
+
+@pytest.fixture
+def bind(tmp_path: Path) -> Iterator[Bind]:
+    """A fresh BIND, running, without zones: describe some, then `reconfigure`."""
+    with Bind(tmp_path / "bind") as server:
+        yield server
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A fresh BIND and a Pebble that asks it, both running."""
+    with Lab(tmp_path) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """One MariaDB for all tests of this worker: ask it for a database of your own, and leave it running."""
+    with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """An empty database, once of each engine."""
+    if request.param == "sqlite":
+        return SqliteDatabase(tmp_path)
+    server: MariaDB = request.getfixturevalue("mariadb")
+    return server.create_database()

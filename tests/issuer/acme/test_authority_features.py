@@ -1,0 +1,133 @@
+"""Profiles, external account binding, preferred chains, abandoned authorizations, an account that the CA forgot."""
+
+import base64
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
+from tests.servers.bind import Bind
+from tests.servers.ca_proxy import CaProxy, Reply, in_directory, problem, times
+from tests.servers.database import SqliteDatabase
+from tests.servers.lab import Lab
+from tests.servers.pebble import Pebble
+
+NAME = "www.lab.test"
+
+
+def test_advertised_profile_is_asked_for(proxied: Box, proxy: CaProxy) -> None:
+    """The order carries the profile that the CA advertises."""
+    proxy.after.append(in_directory(meta={"profiles": {"tlsserver": "45 days"}}))
+    proxied.write(acme={"profile": "tlsserver"})
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    assert [(request.payload or {}).get("profile") for request in proxy.paths("order-plz")] == ["tlsserver"]
+
+
+def test_profile_that_is_not_offered_is_left_out_unless_required(proxied: Box, proxy: CaProxy) -> None:
+    """A soft profile falls back to the CA's default; a required one refuses, and no order is opened."""
+    proxy.after.append(in_directory(meta={"profiles": {"classic": "90 days"}}))
+    proxied.write(acme={"profile": "tlsserver", "profile_required": True})
+    proxied.enrol(NAME)
+    proxied.fails("run", says=["does not offer the profile 'tlsserver'", "classic"])
+    assert proxy.paths("order-plz") == []
+    proxied.write(acme={"profile_required": False})
+    proxied.ok("issue", NAME)
+    assert "profile" not in (proxy.paths("order-plz")[0].payload or {})
+
+
+def test_external_account_binding(bind: Bind, tmp_path: Path) -> None:
+    """A CA that wants a binding gets one at account creation; without it the sentence says what to configure."""
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+    with Pebble(tmp_path / "pebble", bind.endpoint, eab={"kid-7": key}) as pebble:
+        box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind, pebble=pebble)
+        box.set_up()
+        box.enrol(NAME)
+        box.fails("run", says=["eab_kid and eab_hmac_file"])
+        secret = tmp_path / "eab.key"
+        secret.write_text(key + "\n")
+        secret.chmod(0o600)
+        box.write(acme={"eab_kid": "kid-7", "eab_hmac_file": str(secret)})
+        box.ok("issue", NAME)
+        box.ok("reissue", NAME)  # the account exists now: the binding is not used a second time
+
+
+def test_preferred_chain_is_chosen_among_the_alternates(bind: Bind, tmp_path: Path) -> None:
+    """The chain whose top is issued by the wanted root is stored; an unknown wish falls back to the default."""
+    with Pebble(tmp_path / "pebble", bind.endpoint, alternate_roots=2, chain_length=2) as pebble:
+        box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind, pebble=pebble)
+        box.set_up()
+        box.enrol(NAME)
+        for number in (2, 0, 1):
+            root = x509.load_pem_x509_certificate(pebble.root(number))
+            wanted = str(root.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+            box.write(acme={"preferred_chain": wanted})
+            box.ok("issue", NAME)
+            top = x509.load_pem_x509_certificates(bytes(box.row(NAME, "ca")[0]))[-1]
+            assert top.issuer == root.subject
+        box.write(acme={"preferred_chain": "No Such Root"})
+        box.ok("issue", NAME)
+
+
+def test_abandoned_authorizations_are_deactivated(proxied: Box, proxy: CaProxy) -> None:
+    """When one name of an order fails, what still waits at the CA is given back; nothing stays in the zones."""
+    proxied.add_zone("a.lab.test", "b.lab.test")
+    assert proxied.bind is not None
+    proxied.bind.reconfigure()
+    proxied.write(dns={"propagation_timeout": "1s", "nameservers": ["127.0.0.1:9"]})  # nobody answers there
+    proxied.populate("a.lab.test", "b.lab.test")
+    proxied.fails("run", says=["127.0.0.1:9"])
+    given_back = [request for request in proxy.seen if request.payload == {"status": "deactivated"}]
+    assert len(given_back) == 2
+    assert proxied.txt("a.lab.test") == proxied.txt("b.lab.test") == set()
+
+
+def test_forgotten_account_is_said_loudly(lab: Lab, box: Box) -> None:
+    """A CA that does not know our key any more gives a new account, and that is an error in the log."""
+    box.enrol(NAME)
+    box.ok("run")
+    lab.pebble.stop()
+    lab.pebble.start()  # Pebble forgets everything
+    outcome = box.ok("reissue", NAME)
+    assert "account.changed" in outcome.err
+
+
+def test_must_agree_to_new_terms_names_the_address(proxied: Box, proxy: CaProxy) -> None:
+    """userActionRequired stops the certificate for the day and says where to go."""
+    reply = problem("userActionRequired", "agree at https://ca.example/terms", 403)
+    proxy.before.append(times(9, "order-plz", reply))
+    proxied.enrol(NAME)
+    proxied.fails("run", says=["https://ca.example/terms", "open the address"])
+
+
+@pytest.mark.parametrize("what", ["other key", "other names", "expired", "broken chain", "no certificate"])
+def test_certificate_that_is_not_ours_is_never_stored(proxied: Box, proxy: CaProxy, what: str) -> None:
+    """A leaf for another key or other names, expired, without its chain, or no certificate at all: refused, said so."""
+    proxied.enrol(NAME)
+    forged = _forged(what)
+    proxy.before.append(times(9, "/certZ/", Reply(200, forged, _PEM_TYPE)))
+    proxied.fails("run", says=["must not be stored"])
+    assert proxied.row(NAME, "crt", "count_fail_update") == (None, 1)
+    assert proxied.txt(NAME) == set()
+
+
+_PEM_TYPE = {"Content-Type": "application/pem-certificate-chain"}
+
+
+def _forged(what: str) -> bytes:
+    """Each is wrong in one thing only: the rest is what the CSR asks for."""
+    signer = Authority("Root").intermediate("Intermediate")
+    if what == "other key":
+        return signer.issue([NAME]).fullchain_pem
+    if what == "other names":
+        return signer.sign(csr(["other.lab.test"])).fullchain_pem
+    if what == "expired":
+        return signer.sign(csr([NAME]), days=1, not_before=datetime.now(UTC) - timedelta(days=3)).fullchain_pem
+    if what == "broken chain":
+        return signer.sign(csr([NAME])).cert_pem + Authority("Root").intermediate("Intermediate").chain_pem
+    return b"<html>hello</html>"

@@ -1,0 +1,147 @@
+"""What a CA may do to a client: refuse nonces, limit, be busy, take its time, talk nonsense. It costs no fleet."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from issuer.ca.problems import meaning
+from tests.issuer.box import Box
+from tests.servers.bind import Bind
+from tests.servers.ca_proxy import CaProxy, Reply, Request, json_reply, problem, times
+from tests.servers.database import SqliteDatabase
+from tests.servers.pebble import Pebble
+
+NAME = "www.lab.test"
+
+
+def test_ninety_percent_of_nonces_refused_costs_no_try(bind: Bind, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """badNonce is answered with the nonce that came with the refusal, ten times over if need be; at half refused,
+    nothing is ever counted as a failure."""
+    folder = tmp_path_factory.mktemp("nonces")
+    with Pebble(folder / "pebble", bind.endpoint, nonce_reject=50) as pebble:
+        box = Box(folder / "box", SqliteDatabase(folder), bind=bind, pebble=pebble)
+        box.set_up()
+        for number in range(3):
+            box.enrol(f"n{number}.lab.test")
+        box.ok("run")
+        assert [row[0] for row in box.database.query("SELECT count_fail_update FROM certs")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_limited_is_held_until_the_named_moment_and_not_counted(proxied: Box, proxy: CaProxy, form: str) -> None:
+    """429 with Retry-After in either form: held, not failed; the next run before that moment does not even ask."""
+    moment = time.time() + 1000
+    text = datetime.fromtimestamp(moment, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    reply = problem("rateLimited", "too many new orders", 429, Retry_After="1000" if form == "seconds" else text)
+    proxy.before.append(times(99, "order-plz", reply))
+    proxied.enrol(NAME)
+    proxied.fails("run", says=["held by a limit", "too many new orders"])
+    failures, due_at = proxied.row(NAME, "count_fail_update", "due_at")
+    assert failures == 0
+    assert abs(due_at - moment) < 5
+    other = proxied.enrol("other.lab.test")
+    proxied.fails("run", says=[f"{other}: held"])
+    assert len(proxy.paths("order-plz")) == 1
+    assert [state for state, _ in proxied.orders()] == []
+
+
+def test_limit_on_one_name_set_does_not_hold_the_fleet(proxied: Box, proxy: CaProxy) -> None:
+    """A limit for a day on exactly these names leaves other certificates alone."""
+    detail = "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s"
+    reply = problem("rateLimited", detail, 429, Retry_After="86400")
+
+    def refuse(request: Request) -> Reply | None:
+        named = (request.payload or {}).get("identifiers") or [{}]
+        return reply if named[0].get("value") == NAME else None
+
+    proxy.before.append(refuse)
+    proxied.enrol(NAME)
+    proxied.enrol("other.lab.test")
+    proxied.fails("run", says=[f"{NAME}: held", "other.lab.test: stored"])
+
+
+def test_busy_ca_names_a_moment_and_the_same_run_goes_on_then(proxied: Box, proxy: CaProxy) -> None:
+    """503 with Retry-After in the middle of an order: held, then the same order is finished within the run."""
+    proxied.write(renewal={"max_run": "1m"})
+    proxy.before.append(times(1, "/authZ/", problem("serverInternal", "busy", 503, Retry_After="2")))
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    assert [state for state, _ in proxied.orders()] == ["STORED"]
+    assert proxied.row(NAME, "count_fail_update") == (0,)
+
+
+def test_server_errors_for_a_moment_cost_no_try(proxied: Box, proxy: CaProxy) -> None:
+    """Two 500s, in HTML as a balancer sends them, are waited out at every kind of request."""
+    html = Reply(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"})
+    for path in ("order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/my-order/", "/certZ/", "sign-me-up"):
+        proxy.before.append(times(1, path, html))
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    assert [state for state, _ in proxied.orders()] == ["STORED"]
+    assert proxied.row(NAME, "count_fail_update") == (0,)
+    assert len(proxy.paths("order-plz")) <= 2
+
+
+def test_processing_for_long_survives_restarts(proxied: Box, proxy: CaProxy) -> None:
+    """While the CA processes, the order stays; stopped in between, the next run collects the same order."""
+    slow = [True]
+
+    def processing(request: Request, reply: Reply) -> Reply:
+        if slow[0] and "/my-order/" in request.path and b'"valid"' in reply.body.replace(b" ", b""):
+            body = reply.body.replace(b'"valid"', b'"processing"')
+            return Reply(reply.status, body, {**reply.headers, "Retry-After": "1"})
+        if slow[0] and "/finalize-order/" in request.path:
+            return Reply(reply.status, reply.body.replace(b'"valid"', b'"processing"'), reply.headers)
+        return reply
+
+    proxy.after.append(processing)
+    proxied.enrol(NAME)
+    child = proxied.start("run")
+    deadline = time.monotonic() + 30
+    while [state for state, _ in proxied.orders()] != ["FINALIZING"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.terminate()
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 1
+    assert "stopped" in out + err
+    slow[0] = False
+    proxied.ok("run")
+    [(state, _)] = proxied.orders()
+    assert state == "STORED"
+    assert len(proxy.paths("order-plz")) == 1
+
+
+HOSTILE = {
+    "huge": Reply(200, b"[" + b"1," * 2_000_000, {"Content-Type": "application/json"}),
+    "html": Reply(200, b"<html>It works!</html>", {"Content-Type": "text/html"}),
+    "list": json_reply([1, 2, 3]),
+    "null": json_reply(None),
+    "wrong types": json_reply({"status": 7, "authorizations": "all", "finalize": None, "identifiers": 3}),
+    "elsewhere": Reply(302, b"", {"Location": "https://evil.example/"}),
+    "forbidden html": Reply(403, b"<html>no</html>", {"Content-Type": "text/html"}),
+    "problem of wrong types": json_reply({"type": 3, "detail": ["x"], "subproblems": 9}, 400),
+    "terminal tricks": problem("malformed", "\x1b[2Jhello\nERROR: fake line", 400),
+}
+
+
+@pytest.mark.parametrize("path", ["/dir", "order-plz", "/authZ/", "/finalize-order/", "/certZ/"])
+@pytest.mark.parametrize("what", HOSTILE)
+def test_nonsense_is_one_clear_failure(proxied: Box, proxy: CaProxy, path: str, what: str) -> None:
+    """Whatever comes back, there is one sentence, no traceback, nothing stored, nothing left in the zone."""
+    proxied.enrol(NAME)
+    proxy.before.append(times(99, path, HOSTILE[what]))
+    outcome = proxied.run("run")
+    assert outcome.code == 1
+    assert f"{NAME}: failed" in outcome.out
+    assert "\x1b" not in outcome.out + outcome.err
+    assert "\nERROR: fake line" not in outcome.out
+    assert proxied.row(NAME, "crt", "count_fail_update") == (None, 1)
+    assert proxied.txt(NAME) == set()
+    assert all("evil.example" not in request.path for request in proxy.seen)
+
+
+def test_unknown_problem_type_is_tried_again_later() -> None:
+    """CAs may add types; an unknown one is neither fatal nor repeated at once."""
+    assert meaning("somethingNew")[0].value == "later"

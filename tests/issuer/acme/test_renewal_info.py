@@ -1,0 +1,168 @@
+"""RFC 9773 end to end: the window is asked for, one moment drawn and kept, `replaces` sent; failures never hurt."""
+
+import base64
+import time
+from datetime import UTC, datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.issuer.box import Box
+from tests.servers.ca_proxy import CaProxy, Reply, Request, in_directory, json_reply, problem, times
+
+NAME = "ari.lab.test"
+HOUR = 3600
+
+
+class Information:
+    """A CA's renewal information that tests may change; *asked* keeps the identifiers that were asked for."""
+
+    def __init__(self, proxy: CaProxy):
+        self.start = time.time() + 20 * 24 * HOUR
+        self.end = self.start + 24 * HOUR
+        self.retry_after = "21600"
+        self.explanation = ""
+        self.asked: list[str] = []
+        proxy.after.append(in_directory(renewalInfo=f"https://localhost:{proxy.port}/renewal-info"))
+        proxy.before.append(self._answer)
+
+    def _answer(self, request: Request) -> Reply | None:
+        if not request.path.startswith("/renewal-info/"):
+            return None
+        self.asked.append(request.path.rpartition("/")[2])
+        window = {"start": _rfc3339(self.start), "end": _rfc3339(self.end)}
+        document = {"suggestedWindow": window, **({"explanationURL": self.explanation} if self.explanation else {})}
+        return json_reply(document, Retry_After=self.retry_after)
+
+
+@pytest.fixture
+def information(proxy: CaProxy) -> Information:
+    return Information(proxy)
+
+
+def test_window_is_asked_for_with_the_certificate_identifier_and_one_moment_kept(
+    proxied: Box, information: Information
+) -> None:
+    """The identifier is base64url(AKI).base64url(serial); the moment lies in the window and stays through runs."""
+    _issued(proxied)
+    _come_to_ask(proxied)
+    proxied.ok("run")
+    leaf = x509.load_pem_x509_certificate(_bytes(proxied.row(NAME, "crt")[0]))
+    assert information.asked == [_identifier(leaf)]
+    drawn, window, ask_at, due_at = proxied.row(NAME, "ari_at", "ari_window", "ari_ask_at", "due_at")
+    assert int(information.start) <= drawn <= int(information.end)
+    assert abs(ask_at - time.time() - 6 * HOUR) < 60
+    assert due_at == min(drawn, ask_at)
+    _come_to_ask(proxied)
+    proxied.ok("run")
+    assert proxied.row(NAME, "ari_at", "ari_window") == (drawn, window)
+    assert len(information.asked) == 2
+
+
+def test_nothing_is_asked_before_the_ca_wants_it(proxied: Box, information: Information) -> None:
+    """Retry-After is honoured: runs before that moment ask nothing."""
+    _issued(proxied)
+    _come_to_ask(proxied)
+    proxied.ok("run")
+    proxied.ok("run")
+    assert len(information.asked) == 1
+
+
+def test_retry_after_as_a_date_is_understood(proxied: Box, information: Information) -> None:
+    """The HTTP-date form of Retry-After sets the same kind of moment."""
+    moment = datetime.fromtimestamp(time.time() + 2 * HOUR, UTC)
+    information.retry_after = moment.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    _issued(proxied)
+    _come_to_ask(proxied)
+    proxied.ok("run")
+    assert abs(proxied.row(NAME, "ari_ask_at")[0] - moment.timestamp()) < 2
+
+
+def test_window_that_is_open_renews_and_says_what_it_replaces(
+    proxied: Box, proxy: CaProxy, information: Information
+) -> None:
+    """When the drawn moment has come the certificate is renewed, and the new order names the old certificate."""
+    _issued(proxied)
+    old = x509.load_pem_x509_certificate(_bytes(proxied.row(NAME, "crt")[0]))
+    information.start, information.end = time.time() - 2 * HOUR, time.time() - HOUR
+    _come_to_ask(proxied)
+    proxied.ok("run")
+    payloads = [request.payload for request in proxy.paths("order-plz")]
+    assert "replaces" not in (payloads[0] or {})
+    assert (payloads[1] or {}).get("replaces") == _identifier(old)
+    assert _bytes(proxied.row(NAME, "old_crt")[0]).strip() == old.public_bytes(Encoding.PEM).strip()
+    assert proxied.row(NAME, "ari_at", "ari_window") == (None, None)
+
+
+@pytest.mark.parametrize(("kind", "status"), [("alreadyReplaced", 409), ("malformed", 400)])
+def test_refused_replaces_is_left_out_once(
+    proxied: Box, proxy: CaProxy, information: Information, kind: str, status: int
+) -> None:
+    """A CA that says the certificate was replaced already, or knows no such field, is asked again without it."""
+    _issued(proxied)
+    information.start, information.end = time.time() - 2 * HOUR, time.time() - HOUR
+    proxy.before.append(times(1, "order-plz", problem(kind, "no", status)))
+    _come_to_ask(proxied)
+    proxied.ok("run")
+    assert ["replaces" in (request.payload or {}) for request in proxy.paths("order-plz")] == [False, True, False]
+    assert proxied.row(NAME, "count_fail_update") == (0,)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        problem("serverInternal", "sorry", 500),
+        Reply(200, b"<html>", {"Content-Type": "text/html"}),
+        json_reply({"suggestedWindow": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}),
+        json_reply({"suggestedWindow": {"start": "yesterday", "end": 7}}),
+        json_reply({"suggestedWindow": {"start": "2026-02-01T00:00:00", "end": "2026-03-01T00:00:00"}}),
+        json_reply([]),
+        Reply(200, b"x" * 3_000_000, {"Content-Type": "application/json"}),
+    ],
+    ids=["server error", "html", "end before start", "no times", "no zone", "no object", "huge"],
+)
+def test_broken_information_never_hurts(proxied: Box, proxy: CaProxy, information: Information, reply: Reply) -> None:
+    """Whatever the CA answers there, the run is well and our own rule decides."""
+    _issued(proxied)
+    before = proxied.row(NAME, "crt")
+    proxy.before.insert(0, times(99, "/renewal-info/", reply))
+    _come_to_ask(proxied)
+    proxied.ok("run")
+    assert proxied.row(NAME, "crt", "count_fail_update", "ari_at") == (*before, 0, None)
+
+
+def test_ca_without_information_is_never_asked(proxied: Box, proxy: CaProxy) -> None:
+    """A directory without renewalInfo means no such request and no `replaces`."""
+    _issued(proxied)
+    proxied.ok("reissue", NAME)
+    assert proxy.paths("renewal-info") == []
+    assert all("replaces" not in (request.payload or {}) for request in proxy.paths("order-plz"))
+
+
+def _issued(box: Box) -> None:
+    box.enrol(NAME)
+    box.ok("run")
+
+
+def _come_to_ask(box: Box) -> None:
+    """As if the moment had come at which the CA wants to be asked again."""
+    box.database.execute(f"UPDATE certs SET due_at = 1, ari_ask_at = 1 WHERE name = '{NAME}'")  # noqa: S608
+
+
+def _identifier(certificate: x509.Certificate) -> str:
+    """RFC 9773 §4.1 from the DER itself: the serial's INTEGER octets stand right in it."""
+    key_id = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    assert key_id is not None
+    hexadecimal = f"{certificate.serial_number:x}"
+    octets = bytes.fromhex("0" * (len(hexadecimal) % 2) + hexadecimal)
+    octets = (b"\0" if octets[0] > 127 else b"") + octets
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (key_id, octets))
+
+
+def _rfc3339(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

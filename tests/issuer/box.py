@@ -1,0 +1,210 @@
+"""One central box as a test drives it: its configuration file, and the real command line in this process or another."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from issuer import cli
+from tests.issuer.signing_requests import csr
+from tests.servers.bind import Bind
+from tests.servers.database import Database, Row
+from tests.servers.pebble import Pebble
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("certs", "orders", "challenges", "versions", "events", "installations")
+_CODE = "import sys; from issuer.cli import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a person sees of one command."""
+
+    code: int
+    out: str
+    err: str
+
+    def report(self) -> Any:
+        """The --json document."""
+        return json.loads(self.out)
+
+
+class Box:
+    """A configured issuer. `document` is issuer.toml as a dictionary; `write` after a change."""
+
+    def __init__(
+        self, folder: Path, database: Database, *, bind: Bind | None = None, pebble: Pebble | None = None
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.database = database
+        self.bind = bind
+        self.config = folder / "issuer.toml"
+        self.state_dir = folder / "state"
+        self.csr_dir = folder / "csr"
+        self.document: dict[str, Any] = {
+            "state_dir": str(self.state_dir),
+            "csr_dir": str(self.csr_dir),
+            "database": {
+                "url": database.url,
+                "password_file": str(database.password_file or ""),
+                "tls_ca": str(database.tls_ca or ""),
+            },
+            "acme": {},
+            "dns": {},
+            "renewal": {"retry": ["1h"], "max_run": "0s"},
+        }
+        if bind is not None:
+            key = bind.tsig_key("acme")
+            self.document["dns"] = {
+                "server": bind.address,
+                "port": bind.port,
+                "tsig_key_file": str(key),
+                "nameservers": [bind.endpoint],
+            }
+        if pebble is not None:
+            self.trust(pebble)
+        self.write()
+
+    def trust(self, pebble: Pebble) -> None:
+        """Use this CA."""
+        self.document["acme"] |= {"directory": pebble.directory, "ca_bundle": str(pebble.ca_file)}
+
+    def write(self, **changes: dict[str, Any]) -> None:
+        """Write issuer.toml, after merging *changes* into its tables."""
+        for section, values in changes.items():
+            self.document[section] |= values
+        self.config.write_text(_toml(self.document), encoding="utf-8")
+
+    def set_up(self) -> None:
+        """What a sysadmin does once."""
+        self.ok("init")
+        self.ok("db", "upgrade")
+
+    def run(self, *words: str, stdin: bytes = b"") -> Outcome:
+        """One command in this process. No traceback ever reaches a user, whatever the command was."""
+        out, err = io.StringIO(), io.StringIO()
+        given = io.TextIOWrapper(io.BytesIO(stdin))
+        with _signals_kept(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            with patch.object(sys, "stdin", given):
+                code = cli.build().run(["--config", str(self.config), *words])
+        outcome = Outcome(code, out.getvalue(), err.getvalue())
+        assert "Traceback" not in outcome.out + outcome.err, outcome.err
+        assert "a fault in certfleet itself" not in outcome.out + outcome.err, outcome.err
+        return outcome
+
+    def ok(self, *words: str, stdin: bytes = b"") -> Outcome:
+        """A command that has to succeed."""
+        outcome = self.run(*words, stdin=stdin)
+        assert outcome.code == 0, f"{' '.join(words)}: exit code {outcome.code}\n{outcome.out}\n{outcome.err}"
+        return outcome
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """One command in a process of its own, for signals; it never outlives this one."""
+        setpriv = ["setpriv", "--pdeathsig", "KILL", "--"]
+        return subprocess.Popen(
+            [*setpriv, sys.executable, "-c", _CODE, "--config", str(self.config), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+
+    def add_zone(self, *names: str, key: str = "acme") -> None:
+        """A dynamic sub-zone for each name, described on the name server but not yet served."""
+        assert self.bind is not None
+        for name in names:
+            self.bind.dynamic_zone(f"_acme-challenge.{name.removeprefix('*.')}", key)
+
+    def put_csr(self, name: str, content: bytes) -> Path:
+        """The CSR where `populate NAME` looks for it."""
+        self.csr_dir.mkdir(exist_ok=True)
+        file = self.csr_dir / f"{name}.csr"
+        file.write_bytes(content)
+        return file
+
+    def enrol(self, *names: str, kind: str = "ecdsa-p256", key: str = "acme") -> str:
+        """Sub-zones for *names* served, and one certificate for all of them populated and enabled; its name."""
+        assert self.bind is not None
+        self.add_zone(*names, key=key)
+        self.bind.reconfigure()
+        return self.populate(*names, kind=kind)
+
+    def populate(self, *names: str, kind: str = "ecdsa-p256") -> str:
+        """One certificate for *names* populated and enabled; its name."""
+        name = names[0]
+        self.ok("populate", name, "--csr", "-", stdin=csr(names, kind))
+        self.ok("enable", name)
+        return name
+
+    def row(self, name: str, *columns: str) -> Row:
+        """Columns of one row of certs."""
+        [row] = self.database.query(f"SELECT {', '.join(columns)} FROM certs WHERE name = '{name}'")  # noqa: S608
+        return row
+
+    def orders(self, name: str = "") -> list[Row]:
+        """(state, url) of every order, oldest first."""
+        where = f"WHERE name = '{name}'" if name else ""
+        return self.database.query(f"SELECT state, url FROM orders {where} ORDER BY id")  # noqa: S608
+
+    def contents(self) -> dict[str, list[Row]]:
+        """Every row of every table, to see that nothing has changed."""
+        return {table: self.database.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}  # noqa: S608
+
+    def txt(self, name: str) -> set[str]:
+        """What the zone shows for a name now."""
+        assert self.bind is not None
+        return self.bind.txt(f"_acme-challenge.{name.removeprefix('*.')}")
+
+    def refused(self, *words: str, code: int, says: Sequence[str], stdin: bytes = b"") -> Outcome:
+        """A command that has to refuse: one error on stderr with every phrase of *says* and what to do about it."""
+        outcome = self.run(*words, stdin=stdin)
+        assert outcome.code == code, f"exit code {outcome.code}\n{outcome.out}\n{outcome.err}"
+        assert outcome.err.startswith("error: "), outcome.err
+        assert "what to do: " in outcome.err, outcome.err
+        for phrase in says:
+            assert phrase in outcome.err, f"{phrase!r} is not in: {outcome.err}"
+        return outcome
+
+    def fails(self, *words: str, says: Sequence[str]) -> Outcome:
+        """A run that ends with exit code 1 and names every phrase of *says* in the line of the certificate."""
+        outcome = self.run(*words)
+        assert outcome.code == 1, f"exit code {outcome.code}\n{outcome.out}\n{outcome.err}"
+        for phrase in says:
+            assert phrase in outcome.out + outcome.err, f"{phrase!r} is not in: {outcome.out}{outcome.err}"
+        return outcome
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """The commands install handlers for a process of their own; the test's are put back."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _toml(document: dict[str, Any], prefix: str = "") -> str:
+    """Plain values first, then tables; JSON's spelling of texts, numbers, booleans and lists is TOML's too."""
+    lines = []
+    tables = []
+    for key, value in document.items():
+        if isinstance(value, dict):
+            tables.append(f"[{prefix}{key}]\n{_toml(value, f'{prefix}{key}.')}")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            tables += [f"[[{prefix}{key}]]\n{_toml(item, f'{prefix}{key}.')}" for item in value]
+        else:
+            lines.append(f"{key} = {json.dumps(value)}")
+    return "\n".join([*lines, *tables, ""])

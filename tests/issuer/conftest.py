@@ -1,0 +1,33 @@
+"""Central boxes in the makes the tests want: with servers or without, over SQLite or over both databases."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.servers.database import Database, SqliteDatabase
+from tests.servers.lab import Lab
+
+
+@pytest.fixture
+def box(lab: Lab, tmp_path: Path) -> Box:
+    """A box over SQLite that is set up, with its BIND and its Pebble running."""
+    made = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=lab.bind, pebble=lab.pebble)
+    made.set_up()
+    return made
+
+
+@pytest.fixture
+def either_box(lab: Lab, database: Database, tmp_path: Path) -> Box:
+    """The same, once over SQLite and once over MariaDB."""
+    made = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
+    made.set_up()
+    return made
+
+
+@pytest.fixture
+def lone_box(tmp_path: Path) -> Box:
+    """A box over SQLite that is set up and has no servers at all: what it does must need none."""
+    made = Box(tmp_path / "box", SqliteDatabase(tmp_path))
+    made.set_up()
+    return made

@@ -1,0 +1,63 @@
+"""Keys and signing requests as hosts make them. Keys are made once a process: generating RSA is what costs."""
+
+from collections.abc import Sequence
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+KEY_TYPES = ("rsa2048", "rsa4096", "ecdsa-p256", "ecdsa-p384")
+
+
+@cache
+def private_key(kind: str = "ecdsa-p256", number: int = 0) -> Key:
+    """The *number*-th key of a kind; the same one for the whole test run."""
+    if kind.startswith("rsa"):
+        return rsa.generate_private_key(65537, int(kind.removeprefix("rsa")))
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    curves: dict[str, ec.EllipticCurve] = {
+        "ecdsa-p256": ec.SECP256R1(),
+        "ecdsa-p384": ec.SECP384R1(),
+        "ecdsa-p521": ec.SECP521R1(),
+    }
+    return ec.generate_private_key(curves[kind])
+
+
+def private_pem(kind: str = "ecdsa-p256") -> bytes:
+    """A private key as it stands in a host's file."""
+    return private_key(kind).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def csr(
+    names: Sequence[str],
+    kind: str = "ecdsa-p256",
+    *,
+    number: int = 0,
+    common_name: str | None = None,
+    other_names: Sequence[x509.GeneralName] = (),
+    extensions: Sequence[x509.ExtensionType] = (),
+) -> bytes:
+    """A PEM request for *names* as alternative names, the first one as CN unless *common_name* says otherwise."""
+    common = names[0] if common_name is None and names else common_name
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, common)] if common else []
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
+    alternative = [*(x509.DNSName(name) for name in names), *other_names]
+    if alternative:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    key = private_key(kind, number)
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(key, algorithm).public_bytes(Encoding.PEM)
+
+
+def with_broken_signature(pem: bytes) -> bytes:
+    """The same request with one bit of its signature turned over."""
+    der = bytearray(x509.load_pem_x509_csr(pem).public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    return x509.load_der_x509_csr(bytes(der)).public_bytes(Encoding.PEM)

@@ -1,0 +1,195 @@
+"""From a CSR to a stored certificate, by the real commands against a real name server and a real ACME server."""
+
+import hashlib
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from common.certificate import chain_faults, parse_bundle
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import KEY_TYPES, csr, private_key
+from tests.servers.lab import Lab
+
+
+def certificate(box: Box, name: str) -> x509.Certificate:
+    """The leaf in the table, whose chain has to verify."""
+    crt, ca = box.row(name, "crt", "ca")
+    bundle = parse_bundle(crt, ca)
+    assert not chain_faults(bundle)
+    return bundle.leaf
+
+
+def names_of(leaf: x509.Certificate) -> set[str]:
+    alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(alternative.get_values_for_type(x509.DNSName))
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_every_key_type_gets_a_certificate_for_its_own_key(box: Box, kind: str) -> None:
+    """RSA 2048 and 4096, ECDSA P-256 and P-384: the certificate carries the CSR's key and its names."""
+    name = box.enrol("www.example.test", kind=kind)
+    outcome = box.ok("run")
+    assert f"{name}: stored" in outcome.out
+    leaf = certificate(box, name)
+    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert leaf.public_key().public_bytes(*spki) == private_key(kind).public_key().public_bytes(*spki)
+    assert names_of(leaf) == {name}
+    assert box.txt(name) == set()
+    assert box.database.query("SELECT * FROM challenges") == []
+
+
+def test_the_columns_of_a_new_certificate(either_box: Box, lab: Lab) -> None:
+    """After the first certificate every column of the row says what the old scripts expect of it."""
+    name = either_box.enrol("www.example.test")
+    assert either_box.row(name, "enable", "certbot", "ts_expire", "ts_last_update", "count_fail_update") == (
+        *("Y", "N", 1, 1),
+        0,
+    )
+    before = int(time.time())
+    either_box.ok("run")
+    crt, ca, md5_ca, ts_expire, ts_last_update = either_box.row(
+        name, "crt", "ca", "md5_ca", "ts_expire", "ts_last_update"
+    )
+    leaf = x509.load_pem_x509_certificate(crt)
+    assert crt.count(b"BEGIN CERTIFICATE") == 1
+    assert md5_ca == hashlib.md5(ca).hexdigest()  # noqa: S324 - what the column is
+    assert x509.load_pem_x509_certificates(ca)[-1].issuer == x509.load_pem_x509_certificate(lab.pebble.root()).subject
+    assert ts_expire == leaf.not_valid_after_utc.timestamp()
+    assert before <= ts_last_update <= time.time()
+    assert either_box.row(name, "count_fail_update", "last_error", "reissue_reason", "old_crt", "old_ca") == (
+        *(0, None, None),
+        *(None, None),
+    )
+    [(due_at,)] = either_box.database.query("SELECT due_at FROM certs")
+    assert time.time() + 50 * 86400 < due_at < ts_expire
+    [(state, active, lease)] = either_box.database.query("SELECT state, active_name, lease_owner FROM orders")
+    assert (state, active, lease) == ("STORED", None, None)
+
+
+def test_a_wildcard_and_its_apex_in_one_csr(either_box: Box) -> None:
+    """Both names want a TXT value at the same owner; both are published together, and taken back."""
+    name = either_box.enrol("shop.example.test")
+    either_box.ok("remove", name, "--yes")
+    either_box.populate("shop.example.test", "*.shop.example.test")
+    either_box.ok("run")
+    assert names_of(certificate(either_box, name)) == {"shop.example.test", "*.shop.example.test"}
+    assert either_box.txt(name) == set()
+
+
+def test_a_wildcard_may_be_the_name(box: Box) -> None:
+    """A certificate for a wildcard alone is enrolled under its own name."""
+    name = box.enrol("*.shop.example.test")
+    box.ok("run", name)
+    assert names_of(certificate(box, name)) == {"*.shop.example.test"}
+
+
+def test_several_names_in_several_sub_zones_with_a_key_each(box: Box, lab: Lab) -> None:
+    """Each challenge of one CSR goes to its own sub-zone, signed with that zone's own TSIG key, SHA-512 included."""
+    names = ["a.example.test", "b.example.test", "deep.c.example.org"]
+    zones = []
+    for name, algorithm in zip(names, ("hmac-sha256", "hmac-sha512", "hmac-sha384"), strict=True):
+        key = lab.bind.tsig_key(f"key-{name}", algorithm)
+        lab.bind.dynamic_zone(f"_acme-challenge.{name}", f"key-{name}")
+        zones.append({"name": name, "tsig_key_file": str(key)})
+    lab.bind.reconfigure()
+    box.write(dns={"zone": zones, "tsig_key_file": ""})
+    box.populate(*names)
+    box.ok("run")
+    assert names_of(certificate(box, names[0])) == set(names)
+    assert [box.txt(name) for name in names] == [set(), set(), set()]
+    assert [lab.bind.serial(f"_acme-challenge.{name}") for name in names] == [3, 3, 3]  # one update in, one out
+
+
+def test_a_challenge_name_inside_a_larger_dynamic_zone(box: Box, lab: Lab) -> None:
+    """The zone may be the domain's own instead of a sub-zone: only the granted challenge name is written."""
+    lab.bind.dynamic_zone("example.test", "acme", ["_acme-challenge.www.example.test"], records=["www A 127.0.0.1"])
+    lab.bind.reconfigure()
+    name = box.populate("www.example.test")
+    box.ok("run")
+    assert names_of(certificate(box, name)) == {name}
+    assert box.txt(name) == set()
+
+
+def test_values_of_others_at_the_same_name_are_left_alone(box: Box, lab: Lab) -> None:
+    """Publishing and withdrawing are exact: a TXT value that another client put there is still there afterwards."""
+    lab.bind.dynamic_zone("_acme-challenge.www.example.test", "acme", records=['@ TXT "of-somebody-else"'])
+    lab.bind.reconfigure()
+    name = box.populate("www.example.test")
+    box.ok("run")
+    assert box.txt(name) == {"of-somebody-else"}
+
+
+def test_reissue_keeps_the_old_pair(either_box: Box) -> None:
+    """The pair before moves to old_crt and old_ca, and both certificates stand in versions."""
+    name = either_box.enrol("www.example.test")
+    either_box.ok("run")
+    first = either_box.row(name, "crt", "ca")
+    assert "is due" in either_box.ok("run").out
+    assert either_box.row(name, "crt", "ca") == first
+    either_box.ok("reissue", name)
+    second = either_box.row(name, "crt", "ca")
+    assert second[0] != first[0]
+    assert either_box.row(name, "old_crt", "old_ca") == first
+    assert either_box.database.query("SELECT crt, ca FROM versions ORDER BY id") == [first, second]
+    [reissue] = either_box.database.query("SELECT reissue_reason FROM certs")
+    assert reissue == (None,)
+    assert "is due" in either_box.ok("run").out
+
+
+def test_status_and_events_tell_the_story(either_box: Box) -> None:
+    """`status` and the audit table say what happened, as text and as JSON."""
+    name = either_box.enrol("www.example.test")
+    waiting = either_box.ok("status", "--json").report()["certificates"][0]
+    assert (waiting["state"], waiting["well"]) == ("waiting for its first certificate", True)
+    either_box.ok("run", "--json")
+    fact = either_box.ok("status", name, "--json").report()["certificates"][0]
+    leaf = certificate(either_box, name)
+    assert (fact["state"], fact["names"], int(fact["serial"], 16)) == ("valid", [name], leaf.serial_number)
+    assert "VALID FOR" in either_box.ok("status").out
+    events = [event for (event,) in either_box.database.query("SELECT event FROM events ORDER BY id")]
+    assert events == ["enrolled", "enabled", "stored"]
+
+
+def test_a_disabled_certificate_is_left_alone_until_it_is_enabled(box: Box, lab: Lab) -> None:
+    """`populate` leaves it disabled; `run` ignores it, `issue` does it once, `enable` makes it due."""
+    box.add_zone("www.example.test")
+    lab.bind.reconfigure()
+    box.put_csr("www.example.test", csr(["www.example.test"]))
+    assert "disabled" in box.ok("populate", "www.example.test").out
+    assert "nothing is due" in box.ok("run").out
+    assert box.orders() == []
+    box.ok("issue", "www.example.test")
+    assert box.row("www.example.test", "enable") == ("N",)
+    box.ok("enable", "www.example.test")
+    box.ok("disable", "www.example.test")
+    assert box.row("www.example.test", "enable") == ("N",)
+    assert len(box.orders()) == 1
+
+
+def test_what_is_due_by_its_dates_is_renewed(box: Box) -> None:
+    """A stored moment that has come, with a certificate near its end by the policy, leads to a new one in `run`."""
+    name = box.enrol("www.example.test")
+    box.ok("run")
+    serial = certificate(box, name).serial_number
+    box.write(renewal={"days_left": 89})
+    box.database.execute("UPDATE certs SET due_at = NULL")
+    assert "is due" in box.ok("run").out  # a tenth of its life has to pass first, whatever the policy
+    box.write(renewal={"fraction_left": 0.333, "days_left": 0})
+    old = box.row(name, "crt")
+    box.database.execute("UPDATE certs SET crt = CAST('damaged' AS BLOB), due_at = NULL")
+    box.ok("run")
+    assert certificate(box, name).serial_number != serial
+    assert box.row(name, "crt") != old
+
+
+def test_no_private_key_but_the_account_key_is_on_the_box(box: Box, lab: Lab) -> None:
+    """After issuing, no file of the box and no byte of its database holds a private key, save the account's own."""
+    box.enrol("www.example.test")
+    box.ok("run")
+    files = [file for file in box.folder.rglob("*") if file.is_file()]
+    with_key = [file for file in files if b"PRIVATE KEY" in file.read_bytes()]
+    assert with_key == [box.state_dir / "account.pem"]
+    assert lab.bind.running
+    assert all(b"PRIVATE KEY" not in bytes(column or b"") for column in box.row("www.example.test", "csr", "crt", "ca"))

@@ -1,0 +1,196 @@
+"""A throw-away certificate authority in memory, for servers that need TLS and for tests that need certificates.
+
+ECDSA P-256 throughout, with the extensions a strict verifier asks for (RFC 5280 section 4.2). The chain it hands
+out is what an ACME server would deliver: intermediates, nearest first, without the root.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPrivateKeyTypes,
+    CertificateIssuerPublicKeyTypes,
+)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CLOCK_SKEW = timedelta(hours=1)
+CA_LIFETIME = timedelta(days=3650)
+COMMON_NAME_LIMIT = 64
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the parts of one certificate were written."""
+
+    cert: Path
+    chain: Path
+    fullchain: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate, the intermediates above it (nothing when the root signed it), and its key."""
+
+    cert_pem: bytes
+    chain_pem: bytes
+    key_pem: bytes
+
+    @property
+    def fullchain_pem(self) -> bytes:
+        """What a server presents: the certificate, then the chain."""
+        return self.cert_pem + self.chain_pem
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate, parsed."""
+        return x509.load_pem_x509_certificate(self.cert_pem)
+
+    def write(self, folder: Path) -> Files:
+        """Write cert.pem, chain.pem, fullchain.pem and privkey.pem (0600 from the start)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        files = Files(*(folder / f"{part}.pem" for part in ("cert", "chain", "fullchain", "privkey")))
+        files.cert.write_bytes(self.cert_pem)
+        files.chain.write_bytes(self.chain_pem)
+        files.fullchain.write_bytes(self.fullchain_pem)
+        files.key.unlink(missing_ok=True)
+        with open(files.key, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as key:
+            key.write(self.key_pem)
+        return files
+
+
+class Authority:
+    """A root, or with `parent` an intermediate, that signs whatever a test asks for."""
+
+    def __init__(self, cn: str, *, parent: "Authority | None" = None) -> None:
+        self.parent = parent
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._subject = _common_name(cn)
+        start = datetime.now(UTC) - CLOCK_SKEW
+        builder = (
+            _builder(self._subject, self._key.public_key(), start, start + CA_LIFETIME)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_usage("digital_signature", "key_cert_sign", "crl_sign"), critical=True)
+        )
+        signer = self if parent is None else parent
+        self.certificate = signer._sign(builder)
+
+    @property
+    def pem(self) -> bytes:
+        """This authority's own certificate."""
+        return self.certificate.public_bytes(Encoding.PEM)
+
+    @property
+    def chain_pem(self) -> bytes:
+        """This certificate and those above it, without the root: nothing when this is the root."""
+        return b"" if self.parent is None else self.pem + self.parent.chain_pem
+
+    def intermediate(self, cn: str) -> "Authority":
+        """An authority below this one: what it issues comes with a chain."""
+        return Authority(cn, parent=self)
+
+    def issue(
+        self,
+        names: list[str],
+        key: CertificateIssuerPrivateKeyTypes | None = None,
+        days: float = 90,
+        not_before: datetime | None = None,
+    ) -> Issued:
+        """A server certificate for DNS names or IP addresses, valid for `days` from `not_before` (an hour ago)."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self._issue(names, key.public_key(), key_pem, days, not_before)
+
+    def sign(self, csr_pem: bytes, days: float = 90, not_before: datetime | None = None) -> Issued:
+        """A certificate for a signing request: its key, its alternative names. The key stays where it is."""
+        csr = x509.load_pem_x509_csr(csr_pem)
+        alternative = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        public_key = csr.public_key()
+        if not isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
+            raise TypeError(f"this authority signs no keys of type {type(public_key).__name__}")
+        return self._issue([str(name.value) for name in alternative], public_key, b"", days, not_before)
+
+    def write(self, folder: Path) -> Path:
+        """Write this authority's certificate as ca.pem; its key never leaves memory."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "ca.pem"
+        path.write_bytes(self.pem)
+        return path
+
+    def _issue(
+        self,
+        names: list[str],
+        public_key: CertificateIssuerPublicKeyTypes,
+        key_pem: bytes,
+        days: float,
+        not_before: datetime | None,
+    ) -> Issued:
+        start = not_before or datetime.now(UTC) - CLOCK_SKEW
+        subject = _common_name(names[0])
+        alternative = x509.SubjectAlternativeName([_general_name(name) for name in names])
+        usages = ["digital_signature"]
+        if not isinstance(public_key, ec.EllipticCurvePublicKey):
+            usages.append("key_encipherment")
+        certificate = self._sign(
+            _builder(subject, public_key, start, start + timedelta(days=days))
+            .add_extension(alternative, critical=not list(subject))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(*usages), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        )
+        return Issued(certificate.public_bytes(Encoding.PEM), self.chain_pem, key_pem)
+
+    def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.issuer_name(self._subject).add_extension(identifier, critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+
+def _builder(
+    subject: x509.Name, public_key: CertificateIssuerPublicKeyTypes, start: datetime, end: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _common_name(name: str) -> x509.Name:
+    """The name as CN; longer ones do not fit there and stand in the alternative names only."""
+    if len(name) > COMMON_NAME_LIMIT:
+        return x509.Name([])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _usage(*usages: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{usage: usage in usages for usage in _USAGES})

@@ -1,0 +1,194 @@
+"""BIND on loopback: hand-written zones, zones that take signed updates, and secondaries that may lag.
+
+A root zone is always there, so that the server answers for every name with authority instead of refusing.
+"""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from tests.servers import questions
+from tests.servers.notify import NotifyRelay
+from tests.servers.ports import free_port, release_port
+from tests.servers.process import Process, program
+from tests.servers.zone_folder import PACKAGE, ZoneFolder
+from tests.servers.zones import LOOPBACK, Settings, secondary_statement
+
+
+class Bind:
+    """One named. Zones may be described before `start`, or later, followed by `reconfigure`.
+
+    With `secondary_of` it copies every zone of that server. With `lag_seconds` it learns of each change that much
+    later; with `math.inf` only when told by `refresh`. (A secondary always catches up when it is started.)
+
+    `notify_delay` is BIND's own pause between two messages about one zone: 5 seconds as shipped, none here.
+
+    An `address` other than 127.0.0.1 must be one that an interface really has: named does not bind the others.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        address: str = LOOPBACK,
+        port: int | None = None,
+        secondary_of: "Bind | None" = None,
+        lag_seconds: float = 0.0,
+        notify_delay: int = 0,
+    ) -> None:
+        self.folder = folder
+        self.address = address
+        self.port = port or free_port()
+        self.primary = secondary_of
+        self.lag_seconds = lag_seconds
+        self._notify_delay = notify_delay
+        self._contents = ZoneFolder(folder, address)
+        self._process: Process | None = None
+        self._secondaries: list[Bind] = []
+        self._relay: NotifyRelay | None = None
+        if secondary_of is not None:
+            secondary_of._secondaries.append(self)
+            if lag_seconds:
+                self._relay = NotifyRelay(free_port(), (address, self.port), lag_seconds)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers, as "address:port"."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.alive()
+
+    def tsig_key(self, name: str, algorithm: str = "hmac-sha256") -> Path:
+        """A new key as tsig-keygen writes it, in a file of mode 0600."""
+        return self._contents.add_key(name, algorithm)
+
+    def static_zone(self, name: str, records: Sequence[str] = ()) -> None:
+        """A hand-written zone: lines of a zone file without SOA, and without NS if any will do. May be called again."""
+        self._contents.describe_static(name, records)
+
+    def dynamic_zone(
+        self, name: str, key_name: str, policy: Sequence[str] | None = None, *, records: Sequence[str] = ()
+    ) -> None:
+        """A zone in which this key may change the TXT records of the names in `policy`, and nothing else.
+
+        By default that is the zone's `_acme-challenge` name, or the zone's own when that is what it is for.
+        """
+        self._contents.describe_dynamic(name, key_name, policy, records)
+
+    def start(self) -> None:
+        """Write the configuration, start, and return once every zone answers."""
+        if self.primary is not None and self.primary.running:
+            self.primary.reconfigure()  # it has to know whom to notify
+        self._write()
+        command = [program("named", PACKAGE), "-g", "-4", "-c", str(self._contents.conf)]
+        self._process = Process(command, self.folder / "named.log")
+        self._process.start()
+        self._wait_loaded(self._process)
+
+    def stop(self) -> None:
+        """Stop the server; its zones and port are kept for another start."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop and start: nothing is lost, journals are read again."""
+        self.stop()
+        self.start()
+
+    def reconfigure(self) -> None:
+        """Let a running server, and its running secondaries, take what has been described since the start."""
+        self._write()
+        if self._process is not None:
+            self._process.send(signal.SIGHUP)
+            self._wait_loaded(self._process)
+        for secondary in self._secondaries:
+            if secondary.running:
+                secondary.reconfigure()
+
+    def close(self) -> None:
+        """Stop for good and give the ports back."""
+        self.stop()
+        if self.primary is not None and self in self.primary._secondaries:
+            self.primary._secondaries.remove(self)
+        if self._relay is not None:
+            self._relay.close()
+            release_port(self._relay.port)
+            self._relay = None
+        release_port(self.port)
+
+    def txt(self, owner: str) -> set[str]:
+        """The TXT values this server itself has for a name now; nothing when the name does not exist."""
+        return questions.txt_values(self.address, self.port, owner)
+
+    def serial(self, zone: str) -> int:
+        """The zone's serial number on this server."""
+        serial = self._serial(zone)
+        if serial is None:
+            raise RuntimeError(f"{self.endpoint} does not answer for the zone {zone}")
+        return serial
+
+    def refresh(self) -> None:
+        """Tell a secondary now that its zones may have changed, and wait until it has what its primary has."""
+        if self.primary is None or self._process is None:
+            raise ValueError("only a running secondary can be refreshed")
+        names = list(self.primary._contents.zones)
+        for name in names:
+            questions.send_notify(self.address, self.port, name)
+        self._wait_for_zones(self._process, names, level=True)
+
+    def _settings(self) -> Settings:
+        # A secondary that lags is told through its relay.
+        notify = tuple(
+            (LOOPBACK, secondary._relay.port) if secondary._relay else (secondary.address, secondary.port)
+            for secondary in self._secondaries
+        )
+        keys = tuple(self._contents.keys.values())
+        return Settings(self.folder, self.address, self.port, notify, self._notify_delay, keys)
+
+    def _write(self) -> None:
+        copied = []
+        if self.primary is not None:
+            source = self.primary._settings()
+            copied = [secondary_statement(zone, source) for zone in self.primary._contents.zones.values()]
+        self._contents.write(self._settings(), copied)
+
+    def _serial(self, zone: str) -> int | None:
+        return questions.soa_serial(self.address, self.port, zone)
+
+    def _wait_loaded(self, process: Process) -> None:
+        process.wait_tcp(self.address, self.port)
+        generation = self._contents.generation
+        process.wait_until(lambda: self._serial("") == generation, "named has taken its configuration")
+        if self.primary is None:
+            self._wait_for_zones(process, list(self._contents.zones), level=False)
+        elif self.primary.running:
+            self._wait_for_zones(process, list(self.primary._contents.zones), level=not self.lag_seconds)
+
+    def _wait_for_zones(self, process: Process, waiting: list[str], *, level: bool) -> None:
+        """Wait until each zone answers; with `level`, as new as on the primary."""
+
+        def all_there() -> bool:
+            while waiting and self._has(waiting[-1], level=level):
+                waiting.pop()
+            return not waiting
+
+        process.wait_until(all_there, f"the zones on {self.endpoint} are loaded")
+
+    def _has(self, name: str, *, level: bool) -> bool:
+        serial = self._serial(name)
+        if level and self.primary is not None:
+            return serial is not None and serial == self.primary._serial(name)
+        zone = self._contents.zones.get(name)
+        return serial is not None and (zone is None or zone.dynamic or serial == zone.serial)

@@ -1,0 +1,51 @@
+"""What a test may do with a database, whichever engine it is, and the engine that needs no server."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+
+
+class Database(Protocol):
+    """An empty database: how the product reaches it, and a way around the product for the test itself."""
+
+    @property
+    def url(self) -> str:
+        """As it stands in issuer.toml, without a password."""
+
+    @property
+    def password_file(self) -> Path | None:
+        """The password's file (0600); nothing when the engine has none."""
+
+    @property
+    def tls_ca(self) -> Path | None:
+        """The authority of the server's certificate; nothing when there is no network in between."""
+
+    def query(self, sql: str) -> list[Row]:
+        """Read with every right, past the product."""
+
+    def execute(self, sql: str) -> None:
+        """Write with every right, past the product, and commit."""
+
+
+class SqliteDatabase:
+    """A SQLite file, made at the first connection."""
+
+    password_file: Path | None = None
+    tls_ca: Path | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "certfleet.db"
+        self.url = f"sqlite:///{self.path}"
+
+    def query(self, sql: str) -> list[Row]:
+        """The rows of one statement."""
+        with closing(sqlite3.connect(self.path, timeout=10)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Run one statement and commit it."""
+        with closing(sqlite3.connect(self.path, timeout=10)) as connection, connection:
+            connection.execute(sql)

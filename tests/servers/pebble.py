@@ -1,0 +1,144 @@
+"""Pebble, the small ACME server of Let's Encrypt's own tests, on loopback with TLS from a throw-away authority.
+
+It forgets everything when it stops: accounts, orders, and its root, which is new at each start.
+"""
+
+import json
+import os
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from tests.servers.authority import Authority
+from tests.servers.ports import free_port, release_port
+from tests.servers.process import Process, program
+
+PACKAGE = "pebble"
+LOOPBACK = "127.0.0.1"
+READ_SECONDS = 10
+DAYS_90 = 7_776_000
+
+
+class Pebble:
+    """One pebble that resolves names at `dns` only ("address:port").
+
+    None for `nosleep`, `nonce_reject` or `authz_reuse` means what Pebble does by itself: it sleeps up to 5 seconds
+    before each validation, refuses 5 % of the nonces, and reuses valid authorizations for half of the new orders.
+    Even `authz_reuse=0` reuses about one in a hundred.
+
+    `eab` maps key identifiers to base64url MAC keys and makes an external account binding compulsory. `http_port`
+    is where http-01 validation connects to. `extra_env` is for the rest of Pebble's PEBBLE_... variables.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        dns: str,
+        *,
+        nosleep: bool | None = True,
+        nonce_reject: int | None = 0,
+        authz_reuse: int | None = 0,
+        validity_seconds: int = DAYS_90,
+        eab: Mapping[str, str] | None = None,
+        chain_length: int | None = None,
+        alternate_roots: int | None = None,
+        http_port: int | None = None,
+        extra_env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.dns = dns
+        self.port = free_port()
+        self.management_port = free_port()
+        self._own_http_port = free_port() if http_port is None else None
+        self.http_port = http_port if http_port is not None else self._own_http_port
+        self._validity_seconds = validity_seconds
+        self._eab = dict(eab or {})
+        self._env = _environment(
+            {
+                "PEBBLE_VA_NOSLEEP": None if nosleep is None else int(nosleep),
+                "PEBBLE_WFE_NONCEREJECT": nonce_reject,
+                "PEBBLE_AUTHZREUSE": authz_reuse,
+                "PEBBLE_CHAIN_LENGTH": chain_length,
+                "PEBBLE_ALTERNATE_ROOTS": alternate_roots,
+            },
+            extra_env or {},
+        )
+        self._process: Process | None = None
+        authority = Authority("Pebble API CA")
+        self.ca_file = authority.write(folder)
+        self._tls = authority.issue(["localhost", LOOPBACK]).write(folder)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    @property
+    def directory(self) -> str:
+        """The ACME directory's URL."""
+        return f"https://localhost:{self.port}/dir"
+
+    def start(self) -> None:
+        """Start and return once both of its ports answer."""
+        config = self.folder / "pebble.json"
+        config.write_text(json.dumps({"pebble": self._config()}, indent=2), encoding="utf-8")
+        command = [program("pebble", PACKAGE), "-config", str(config), "-dnsserver", self.dns]
+        self._process = Process(command, self.folder / "pebble.log", env=self._env)
+        self._process.start()
+        for port in (self.management_port, self.port):
+            self._process.wait_tcp(LOOPBACK, port)
+
+    def stop(self) -> None:
+        """Stop: it keeps its ports and its own TLS certificate, and forgets the rest."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def close(self) -> None:
+        """Stop for good and give the ports back."""
+        self.stop()
+        for port in (self.port, self.management_port, self._own_http_port):
+            if port is not None:
+                release_port(port)
+
+    def root(self, number: int = 0) -> bytes:
+        """The root the issued certificates lead to, as PEM; others with `alternate_roots`."""
+        return self._management(f"roots/{number}")
+
+    def intermediate(self, number: int = 0) -> bytes:
+        """The intermediate that signs, as PEM."""
+        return self._management(f"intermediates/{number}")
+
+    def _config(self) -> dict[str, object]:
+        return {
+            "listenAddress": f"{LOOPBACK}:{self.port}",
+            "managementListenAddress": f"{LOOPBACK}:{self.management_port}",
+            "certificate": str(self._tls.fullchain),
+            "privateKey": str(self._tls.key),
+            "httpPort": self.http_port,
+            "tlsPort": self.http_port,
+            "ocspResponderURL": "",
+            "certificateValidityPeriod": self._validity_seconds,
+            "externalAccountBindingRequired": bool(self._eab),
+            "externalAccountMACKeys": self._eab,
+        }
+
+    def _management(self, path: str) -> bytes:
+        trust = ssl.create_default_context(cafile=str(self.ca_file))
+        opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=trust),
+            urllib.request.ProxyHandler({}),  # loopback, whatever proxy the machine has
+        )
+        with opener.open(f"https://localhost:{self.management_port}/{path}", timeout=READ_SECONDS) as answer:
+            content: bytes = answer.read()
+        return content
+
+
+def _environment(settings: Mapping[str, int | None], extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment without any PEBBLE_... of the machine's own, with those that were asked for."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PEBBLE_")}
+    return inherited | {name: str(value) for name, value in settings.items() if value is not None} | dict(extra)
