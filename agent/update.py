@@ -7,7 +7,7 @@ the settings or the served certificate are not what they should be, is the certi
 from dataclasses import dataclass, replace
 
 from agent import live_files
-from agent.errors import VerificationError
+from agent.errors import SourceError, VerificationError
 from agent.evidence import Evidence, Proof, judge
 from agent.install import install
 from agent.install_states import Outcome
@@ -103,7 +103,10 @@ def _take(task: Update, mark: Mark, offer: Offer, circumstances: str) -> Verdict
         key, key_bytes = load_key(task.certificate.key)
         spki = key_spki_sha256(key)
         live = _live_leaf(task.certificate, spki)
-        _refuse_if(verify(bundle, Expectation(spki, task.certificate.names, live), task.now), task.certificate)
+        findings = verify(bundle, Expectation(spki, task.certificate.names, live), task.now)
+        if any(finding.path == "age" for finding in findings) and _is_meant(task, sha256):
+            findings = [finding for finding in findings if finding.path != "age"]
+        _refuse_if(findings, task.certificate)
     except CertfleetError as error:
         ending = Ending(Outcome.REFUSED, f"{error}; no live file was touched", error.hint, at_fault=True)
         return _failed(task, ending, sha256, mark, circumstances)
@@ -134,8 +137,16 @@ def _refuse_if(findings: list[Finding], certificate: Certificate) -> None:
     if any(finding.path == "key" for finding in findings):
         hint = f"enrol the CSR that `certfleet-agent request {certificate.name}` makes here, then reissue it"
     elif any(finding.path == "age" for finding in findings):
-        hint = f"if the older one is meant, move {certificate.files[0].path} away first"
+        hint = f"if the older one is meant, say so with `certfleet-issuer rollback {certificate.name}`"
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)
+
+
+def _is_meant(task: Update, sha256: str) -> bool:
+    """Is just this older certificate what the issuer was told to go back to?"""
+    try:
+        return task.source.older_on_purpose(task.certificate.name) == sha256
+    except SourceError:  # an issuer's database from before that column
+        return False
 
 
 def _in_place_already(task: Update, bundle: Bundle, key: bytes) -> Evidence | None:

@@ -45,7 +45,9 @@ def _set_up(line: CommandLine) -> None:
         "zone", _later("zone", "zone"), "print the dynamic sub-zone of a name, ready to paste", reports=True
     )
     zone.add_argument("name", metavar="NAME", nargs="+")
-    zone.add_argument("--server", choices=["bind"], default="bind", help="the name server's make (default: bind)")
+    zone.add_argument(
+        "--server", choices=["bind", "knot", "powerdns"], default="bind", help="the name server's make (default: bind)"
+    )
     zone.add_argument(
         "--ns", action="append", default=[], metavar="HOST", help="a name server of the sub-zone; repeatable"
     )
@@ -77,6 +79,7 @@ def _enrolment(line: CommandLine) -> None:
 def _issuing(line: CommandLine) -> None:
     run = line.command("run", _later("issuing", "run"), "issue all that is due, retry failures, end", reports=True)
     run.add_argument("name", metavar="NAME", nargs="*")
+    line.command("daemon", _later("daemon", "daemon"), "the same for ever, each certificate at its own moment")
     for word, help_text in (
         ("issue", "issue now, whether due or not"),
         ("reissue", "replace an existing certificate now, whether due or not"),

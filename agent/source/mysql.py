@@ -49,6 +49,10 @@ class MysqlSource:
         row = self._one("SELECT crt, ca FROM certs WHERE name = %s", (name,))
         return Offer(_as_bytes(row[0]), _as_bytes(row[1])) if row else None
 
+    def older_on_purpose(self, name: str) -> str:
+        row = self._one("SELECT rolled_back FROM certs WHERE name = %s", (name,))
+        return str(row[0] or "") if row else ""
+
     def report(self, report: Report) -> None:
         """Change our row through the view, which shows no other account's; add it when there is none yet.
 

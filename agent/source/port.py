@@ -47,6 +47,9 @@ class Source(Protocol):
     def fetch(self, name: str) -> Offer | None:
         """Leaf and chain; None if the name is not enrolled."""
 
+    def older_on_purpose(self, name: str) -> str:
+        """SHA-256 of the certificate that `certfleet-issuer rollback` went back to; "" when it did not."""
+
     def report(self, report: Report) -> None:
         """Write this host's own row, replacing the one before."""
 

@@ -29,6 +29,10 @@ class SqliteSource:
         row = self._one("SELECT crt, ca FROM certs WHERE name = ?", name)
         return Offer(_as_bytes(row[0]), _as_bytes(row[1])) if row else None
 
+    def older_on_purpose(self, name: str) -> str:
+        row = self._one("SELECT rolled_back FROM certs WHERE name = ?", name)
+        return str(row[0] or "") if row else ""
+
     def report(self, report: Report) -> None:
         columns = "name, host, account, sha256, not_after, state, detail, ts_report"
         account = _account()

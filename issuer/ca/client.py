@@ -20,6 +20,7 @@ from issuer.model import CaAuthorization, CaOrder, RenewalInfo
 
 log = structlog.get_logger()
 _ORDERS_LOOKED_AT = 20
+_PAGES_TURNED = 200
 
 
 class AcmeCa:
@@ -59,17 +60,9 @@ class AcmeCa:
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
         """An order for exactly *names* that still waits, from the account's list (RFC 8555 §7.1.2.1); None if there is
         none or this CA keeps no list. Spares a second order when the answer to newOrder was lost."""
-        self._ensure_account()
-        listing = self._transport.post(self._transport.kid, None).json().get("orders")
-        if not isinstance(listing, str):
-            return None
-        try:
-            urls = self._transport.post(listing, None).json().get("orders")
-        except AcmeProblem:  # some name a list that they do not serve
-            return None
-        for url in reversed(urls[-_ORDERS_LOOKED_AT:] if isinstance(urls, list) else []):
-            answer = self._post(str(url), None)
-            order = order_of(str(url), answer)
+        for url in self._latest_orders():
+            answer = self._post(url, None)
+            order = order_of(url, answer)
             if order.status in ("pending", "ready") and names_of(answer) == set(names):
                 return order
         return None
@@ -138,6 +131,23 @@ class AcmeCa:
 
     def close(self) -> None:
         self._transport.close()
+
+    def _latest_orders(self) -> list[str]:
+        """URLs of the account's orders, the latest first, as many as are worth a look."""
+        self._ensure_account()
+        page = self._transport.post(self._transport.kid, None).json().get("orders")
+        urls: list[str] = []
+        for _ in range(_PAGES_TURNED):
+            if not isinstance(page, str):
+                break
+            try:
+                answer = self._transport.post(page, None)
+            except AcmeProblem:  # some name a list that they do not serve
+                break
+            found = answer.json().get("orders")
+            urls += map(str, found if isinstance(found, list) else ())
+            page = dict(answer.links).get("next")
+        return urls[::-1][:_ORDERS_LOOKED_AT]
 
     def _new_order(self, payload: dict[str, Any]) -> CaOrder:
         answer = self._transport.post(self._transport.endpoint("newOrder"), payload)

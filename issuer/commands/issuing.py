@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
 from common.command_line import report, say
-from common.errors import RefusedError, UsageError
+from common.errors import LockedError, RefusedError, UsageError
 from common.files import locked
-from issuer.commands.wiring import build_desk, build_tools, lock_file
+from issuer.commands.wiring import build_desk, build_tools, held_by_daemon, lock_file
 from issuer.config import Settings, load
 from issuer.endings import Ended, Ending
 from issuer.model import Enrolment
@@ -63,19 +63,45 @@ def _concerned(row: Enrolment, issued_by: str | None) -> bool:
 
 def _now(arguments: argparse.Namespace, reason: str, *, must_exist: bool, stay: int = 0) -> int:
     settings = load(arguments.config)
-    with locked(lock_file(settings), doing="certfleet-issuer issue"):
-        database = Database(settings.database)
-        certificates = Certificates(database)
-        names = list(dict.fromkeys(arguments.name))
-        empty = [row.name for row in certificates.get(names) if must_exist and not row.crt]
-        if empty:
-            hint = "use `issue` for the first one"
-            raise RefusedError(f"there is no certificate to replace yet: {', '.join(empty)}", hint=hint)
-        outside = [row.name for row in certificates.get(names) if row.imported]
-        if outside:
-            raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint="`populate` it for ACME")
-        certificates.request_reissue(names, reason)
-        return _work(arguments, settings, database, certificates.get(names), stay)
+    database = Database(settings.database)
+    certificates = Certificates(database)
+    names = _issuable(certificates, arguments.name, must_exist=must_exist)
+    try:
+        with locked(lock_file(settings), doing="certfleet-issuer issue"):
+            certificates.request_reissue(names, reason)
+            return _work(arguments, settings, database, certificates.get(names), stay)
+    except LockedError:
+        if not held_by_daemon(settings):
+            raise
+    return _hand_over(arguments, certificates, names, reason)
+
+
+def _issuable(certificates: Certificates, wanted: Sequence[str], *, must_exist: bool) -> list[str]:
+    rows = certificates.get(list(dict.fromkeys(wanted)))
+    empty = [row.name for row in rows if must_exist and not row.crt]
+    if empty:
+        hint = "use `issue` for the first one"
+        raise RefusedError(f"there is no certificate to replace yet: {', '.join(empty)}", hint=hint)
+    outside = [row.name for row in rows if row.imported]
+    if outside:
+        raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint="`populate` it for ACME")
+    return [row.name for row in rows]
+
+
+def _hand_over(arguments: argparse.Namespace, certificates: Certificates, names: list[str], reason: str) -> int:
+    """The daemon looks at the database every few seconds, so that is where a wish is left for it."""
+    disabled = [row.name for row in certificates.get(names) if not row.enabled]
+    if disabled:
+        hint = "`enable` them first, or stop the daemon for as long as this takes"
+        raise LockedError(f"the daemon runs, and it leaves disabled ones alone: {', '.join(disabled)}", hint=hint)
+    certificates.request_reissue(names, reason)
+    if arguments.json:
+        endings = [{"name": name, "ending": "handed to the daemon", "detail": "", "next": None} for name in names]
+        report({"certificates": endings, "stopped": False})
+    elif not getattr(arguments, "quiet", False):
+        for name in names:
+            say(f"{name}: handed to the daemon that runs; `certfleet-issuer status {name}` shows how it goes")
+    return 0
 
 
 def _work(

@@ -24,6 +24,8 @@ from issuer.store.notices import Notices
 from issuer.store.orders import Orders
 from issuer.webroot.webroots import Webroots
 
+DAEMON = "certfleet-issuer daemon"  # what its lock file says
+
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
     """Everything a journey needs. Raises ConfigError for a key or file that is not as it must be."""
@@ -34,7 +36,7 @@ def build_tools(settings: Settings, database: Database, tell: Callable[[Event], 
         authorities=authorities,
         solvers={"dns-01": Zones(settings.dns), "http-01": Webroots(settings)},
         certificates=Certificates(database),
-        orders=Orders(database, _owner(settings)),
+        orders=Orders(database, owner(settings)),
         journal=Journal(database),
         holds=holds,
         budgets={ca.directory: Budget(ca.directory, ca.limits, holds) for ca in settings.authorities},
@@ -68,7 +70,12 @@ def lock_file(settings: Settings) -> Path:
     return settings.state_dir / "issuer.lock"
 
 
-def _owner(settings: Settings) -> str:
+def held_by_daemon(settings: Settings) -> bool:
+    """Is it a daemon that holds the lock? Only worth asking when somebody does."""
+    return DAEMON in lock_file(settings).read_text(encoding="utf-8", errors="replace")
+
+
+def owner(settings: Settings) -> str:
     """Who we are in the lease column: the same after a crash, so that our own orders go on at once.
 
     The lock on the state folder makes sure that there is one of us at a time.

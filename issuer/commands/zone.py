@@ -9,24 +9,26 @@ from common.names import parse_dns_name
 from issuer.config import Settings, load
 from issuer.dns.routes import Route, route_for, routes
 from issuer.dns.tsig import load_tsig_key
-from issuer.dns.zonefile import Recipe, bind_recipe, sub_zone
+from issuer.dns.zonefile import RECIPES, Recipe, sub_zone
 from issuer.dns.zones import nameserver_names
 
 
 def zone(arguments: argparse.Namespace) -> None:
     """Print stanza, zone file and parent lines of every NAME."""
     settings = load(arguments.config)
-    recipes = [_recipe(text, arguments.ns, settings) for text in arguments.name]
+    recipes = [_recipe(text, arguments.server, arguments.ns, settings) for text in arguments.name]
     if arguments.json:
         report([asdict(recipe) for recipe in recipes])
         return
+    for piece in dict.fromkeys(piece for recipe in recipes for piece in recipe.once):
+        say(f"--- once on the primary, in {piece.place} ---\n{piece.text}")
     for recipe in recipes:
-        say(f"--- in {recipe.stanza_place} of the primary ---\n{recipe.stanza}")
-        say(f"--- as {recipe.zone_place} ---\n{recipe.zone_file}")
+        say(f"--- on the primary, as {recipe.zone_place} ---\n{recipe.zone_file}")
+        say(f"--- on the primary, in {recipe.stanza_place} ---\n{recipe.stanza}")
         say(f"--- in the zone file of the parent ---\n{recipe.parent}")
 
 
-def _recipe(text: str, nameservers: list[str], settings: Settings) -> Recipe:
+def _recipe(text: str, make: str, nameservers: list[str], settings: Settings) -> Recipe:
     try:
         name = parse_dns_name(text)
         hosts = [parse_dns_name(host) for host in nameservers]
@@ -37,7 +39,7 @@ def _recipe(text: str, nameservers: list[str], settings: Settings) -> Recipe:
     if not hosts:
         hint = "name them with --ns ns1.example.com --ns ns2.example.com"
         raise UsageError(f"the name servers of {name} cannot be found", hint=hint)
-    return bind_recipe(name, _key_name(route), str(route.tsig_key_file or "/etc/certfleet/acme.key"), hosts)
+    return RECIPES[make](name, _key_name(route), str(route.tsig_key_file or "/etc/certfleet/acme.key"), hosts)
 
 
 def _key_name(route: Route) -> str:

@@ -21,7 +21,13 @@ from issuer.dns.servers import Server
 ASK_SECONDS = 2.0
 _SEND_AGAIN = 0.8  # seconds
 _AT_ONCE = 128  # sockets; eight threads stay below the usual limit of 1024 files
-_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_NO_ROUTE = (
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.EADDRNOTAVAIL,
+    errno.EAFNOSUPPORT,
+    errno.EINVAL,
+)  # the last: a link-local address
 
 Asked = tuple[Server, dns.message.QueryMessage]
 

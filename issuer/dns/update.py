@@ -19,7 +19,7 @@ import dns.update
 from issuer.dns import refusals
 from issuer.dns.servers import Server
 
-_TTL = 60  # seconds
+_TTL = 0  # several orders may share one owner: a resolver that kept the set would not show the CA the next value
 _UPDATE_SECONDS = 10.0
 _TRIES = 3
 _PAUSES = (0.0, 0.4, 0.1)  # seconds, by the tries that are left, and up to twice that by chance

@@ -1,6 +1,8 @@
 """Does everybody show the values? All authoritative servers at once, and only when they agree the recursive resolvers.
 
-A resolver that is asked too early remembers for minutes that there is nothing (RFC 2308), and so would the CA's.
+A resolver that is asked too early remembers for minutes that there is nothing (RFC 2308), and so would the CA's. One
+that has just validated another challenge at the same owner remembers that set without ours, even with a TTL of 0 until
+the second is over (measured with BIND): where an owner is shared, the CA is sent there that much later.
 """
 
 import threading
@@ -10,12 +12,12 @@ from dataclasses import dataclass
 
 import dns.message
 import dns.rcode
-import dns.rdatatype
-import dns.rdtypes.ANY.TXT
 import structlog
 
 from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
-from issuer.dns.servers import Server, is_authoritative, question, rcode_text
+from issuer.dns.crowd import Crowd
+from issuer.dns.servers import Server, question
+from issuer.dns.txt import missing_txt
 
 log = structlog.get_logger()
 _QUIET_SECONDS = (5.0, 60.0)  # a server that was silent is not asked again for this long, doubling up to that
@@ -40,6 +42,7 @@ class Visibility:
     def __init__(self, resolvers: Sequence[Server]):
         self.propagation: dict[str, float] = {}
         self._resolvers = tuple(resolvers)
+        self._crowd = Crowd()
         self._published: dict[tuple[str, str], float] = {}
         self._shown: dict[tuple[str, str], set[Server]] = {}
         self._silence: dict[Server, tuple[float, float, NoAnswer]] = {}  # until, for how long, its verdict
@@ -50,10 +53,12 @@ class Visibility:
         """These (owner, value) are in the zone now: the time until each server shows them counts from here."""
         now = time.monotonic()
         with self._lock:
+            self._crowd.joined(values, now)
             self._published |= dict.fromkeys(values, now)
 
     def withdrawn(self, values: Collection[tuple[str, str]]) -> None:
         with self._lock:
+            self._crowd.left(values, time.monotonic())
             for value in values:
                 self._published.pop(value, None)
                 self._shown.pop(value, None)
@@ -63,10 +68,19 @@ class Visibility:
         answers = self._asked([(server, item.owner) for item in sought for server in item.servers], recursive=False)
         verdicts: list[str] = []
         for item in sought:
-            verdicts += self._of_servers(item, answers)
+            verdicts += self._of_servers(item, answers) or self._still_crowded(item, answers)
         if verdicts or not self._resolvers:
             return verdicts
         return self._of_resolvers(sought)
+
+    def _still_crowded(self, item: Sought, answers: "_Answers") -> list[str]:
+        """All servers show the values: may a resolver that looked a moment ago still have another set?"""
+        heard = [answer for server in item.servers if not isinstance(answer := answers[server, item.owner], NoAnswer)]
+        with self._lock:
+            seconds = self._crowd.hold(item.owner, item.values, heard, time.monotonic())
+        return (
+            [f"{item.owner} is shared with other challenges: resolvers may remember {seconds:.1f} s"] if seconds else []
+        )
 
     def _of_servers(self, item: Sought, answers: "_Answers") -> list[str]:
         showing, missing, silent = [], [], []
@@ -161,24 +175,3 @@ def _excused(server: Server, showing: Sequence[Server], silence: object) -> bool
         return True
     same_host = [other for other in showing if server.name and other.name == server.name]
     return bool(same_host) and all(other.ipv6 != server.ipv6 for other in showing)
-
-
-def missing_txt(answer: dns.message.Message, values: Collection[str], *, authoritative: bool = True) -> str:
-    """ "" when the answer shows every value, and with authority if asked for; else its verdict as a phrase. Pure."""
-    if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        return f"answers {rcode_text(answer)}"
-    if authoritative and not is_authoritative(answer):
-        return "is not authoritative for it (lame delegation)"
-    absent = len(set(values) - shown_txt(answer))
-    return f"does not show {absent} of {len(set(values))} values yet" if absent else ""
-
-
-def shown_txt(answer: dns.message.Message) -> set[str]:
-    """Every TXT value of the answer, whatever aliases lead to it."""
-    return {
-        b"".join(record.strings).decode("ascii", "replace")
-        for rrset in answer.answer
-        if rrset.rdtype == dns.rdatatype.TXT
-        for record in rrset
-        if isinstance(record, dns.rdtypes.ANY.TXT.TXT)
-    }

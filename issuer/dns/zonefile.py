@@ -2,17 +2,59 @@
 
 The sub-zone is ``_acme-challenge.NAME`` itself, so that it can hold nothing but challenges, and the key may write
 nothing but TXT at its top. SOA minimum and TTL are short: a resolver that asked too early forgets soon (RFC 2308 §5).
+No text holds the key's secret: it is copied from the key file on the name server.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+_BIND_FOLDER = "/var/lib/bind"
+_KNOT_FOLDER = "/var/lib/knot"
+_POWERDNS_FOLDER = "/etc/powerdns"
+
+_KNOT_KEY = r"""umask 077; sed -n 's/^key "\(.*\)" {/key:\n  - id: "\1"/p
+s/^[[:space:]]*algorithm \(.*\);/    algorithm: \1/p
+s/^[[:space:]]*secret \(".*"\);/    secret: \1/p' KEY_FILE > /etc/knot/KEY.conf; chown knot: /etc/knot/KEY.conf
+"""
+_KNOT_ACL = """include: "/etc/knot/KEY.conf"
+acl:
+  - id: certfleet
+    key: "KEY"
+    action: update
+    update-type: TXT
+    update-owner: zone
+    update-owner-match: equal
+"""
+_POWERDNS_OPTIONS = """dnsupdate=yes
+# address and key must both be right: narrow this to the issuer's address
+allow-dnsupdate-from=0.0.0.0/0,::/0
+# the zone's metadata can say which key, but not which names and types: that takes this policy
+lua-dnsupdate-policy-script=/etc/powerdns/certfleet.lua
+"""
+_POWERDNS_POLICY = """-- Only TXT, only at the top of a zone named _acme-challenge, only with this key. What is not
+-- allowed is dropped and logged, but PowerDNS has no way to refuse it: it answers NOERROR all the same.
+function updatepolicy(input)
+  local zone = input:getZoneName()
+  return input:getTsigName():equal("KEY") and zone:toString():lower():sub(1, 16) == "_acme-challenge."
+    and input:getQName() == zone and input:getQType() == pdns.TXT
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A text and where it goes, for people."""
+
+    place: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to paste where. *stanza_place* and *zone_place* say where, for people."""
+    """What to paste where. *once*: needed by the first sub-zone of a server only."""
 
     zone: str
+    once: tuple[Piece, ...]
     stanza_place: str
     stanza: str
     zone_place: str
@@ -23,27 +65,86 @@ class Recipe:
 def bind_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
     """For BIND 9.11 or newer. *nameservers*: host names; the first one is the primary."""
     zone = sub_zone(name)
-    file = f"/var/lib/bind/db.{zone}"
+    file = f"{_BIND_FOLDER}/db.{zone}"
     stanza = (
-        f'// once: include "{key_file}";\n'
         f'zone "{zone}" {{\n'
         "    type primary;\n"
         f'    file "{file}";\n'
-        f"    update-policy {{ grant {key_name} name {zone}. TXT; }};\n"
+        f'    update-policy {{ grant "{key_name}" name {zone}. TXT; }};\n'
         "};\n"
     )
     return Recipe(
         zone,
+        (Piece("named.conf", f'include "{key_file}";\n'),),
         "named.conf",
         stanza,
         f"{file} (its folder writable for named)",
         _zone_file(zone, nameservers),
-        _parent(zone, nameservers),
+        _parent(zone, nameservers, f"dig @{nameservers[0]} {zone} CDS"),
     )
+
+
+def knot_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
+    """For Knot DNS 3.0 or newer."""
+    zone = sub_zone(name)
+    file = f"{_KNOT_FOLDER}/{zone}.zone"
+    return Recipe(
+        zone,
+        (
+            Piece("a root shell of the primary", _filled(_KNOT_KEY, key_name, key_file)),
+            Piece("knot.conf", _filled(_KNOT_ACL, key_name, key_file)),
+        ),
+        "knot.conf",
+        f'zone:\n  - domain: "{zone}"\n    file: "{file}"\n    acl: certfleet\n',
+        f"{file} (its folder writable for knot)",
+        _zone_file(zone, nameservers),
+        _parent(zone, nameservers, f"keymgr {zone} ds"),
+    )
+
+
+def powerdns_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
+    """For PowerDNS 4.3 or newer with a database behind it."""
+    zone = sub_zone(name)
+    file = f"{_POWERDNS_FOLDER}/{zone}.zone"
+    key = (
+        f"pdnsutil import-tsig-key {key_name} $(sed -n 's/^[[:space:]]*algorithm \\(.*\\);/\\1/p' {key_file}) "
+        f'"$(sed -n \'s/^[[:space:]]*secret "\\(.*\\)";/\\1/p\' {key_file})"\n'
+    )
+    stanza = (
+        f"pdnsutil load-zone {zone} {file}\n"
+        f"pdnsutil set-kind {zone} primary\n"
+        f"pdnsutil set-meta {zone} TSIG-ALLOW-DNSUPDATE {key_name}\n"
+        f"pdnsutil set-meta {zone} NOTIFY-DNSUPDATE 1\n"
+        f"pdnsutil set-meta {zone} SOA-EDIT-DNSUPDATE INCREASE\n"
+    )
+    return Recipe(
+        zone,
+        (
+            Piece("a root shell of the primary", key),
+            Piece("pdns.conf", _POWERDNS_OPTIONS),
+            Piece("/etc/powerdns/certfleet.lua", _filled(_POWERDNS_POLICY, key_name, key_file)),
+        ),
+        "a root shell of the primary, after the zone file; served within zone-cache-refresh-interval (5 minutes)",
+        stanza,
+        file,
+        _zone_file(zone, nameservers),
+        _parent(zone, nameservers, f"pdnsutil export-zone-ds {zone}"),
+    )
+
+
+RECIPES: dict[str, Callable[[str, str, str, Sequence[str]], Recipe]] = {
+    "bind": bind_recipe,
+    "knot": knot_recipe,
+    "powerdns": powerdns_recipe,
+}
 
 
 def sub_zone(name: str) -> str:
     return f"_acme-challenge.{name.removeprefix('*.')}"
+
+
+def _filled(text: str, key_name: str, key_file: str) -> str:
+    return text.replace("KEY_FILE", key_file).replace("KEY", key_name)
 
 
 def _zone_file(zone: str, nameservers: Sequence[str]) -> str:
@@ -57,7 +158,7 @@ def _zone_file(zone: str, nameservers: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parent(zone: str, nameservers: Sequence[str]) -> str:
+def _parent(zone: str, nameservers: Sequence[str], prints_ds: str) -> str:
     lines = [f"{zone}. IN NS {host}." for host in nameservers]
-    lines.append(f"; only if {zone} is signed: add its DS records here too (dnssec-dsfromkey prints them)")
+    lines.append(f"; only if {zone} is signed: its DS records too, as `{prints_ds}` prints them")
     return "\n".join(lines) + "\n"

@@ -93,6 +93,14 @@ class Desk:
                 self._syslog.send(_LEVELS.get(event.kind, logging.ERROR), letter.line(event))
         return True
 
+    def take_over(self, other: "Desk") -> None:
+        """Go on where *other* stops, after the configuration was read again."""
+        with other._lock:
+            told, other._told = other._told, []
+        with self._lock:
+            self._told = (told if self.wanted else []) + self._told
+        self._mailed_at = other._mailed_at
+
     def close_run(self, endings: Iterable[Ended], *, mail: bool) -> None:
         """All that a run is to say, at its end: what failed and was mended within it is not worth a word."""
         for ended in endings:

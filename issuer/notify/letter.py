@@ -29,7 +29,7 @@ def subject(events: Sequence[Event], host: str) -> str:
     """certfleet: 3 certificates failed, 1 recovered on issuer1."""
     if len(events) == 1:
         return f"certfleet: {_clean(events[0].name)[:100]} {_WORDS[events[0].kind][0]} on {host}"
-    parts = []
+    parts: list[str] = []
     for kind, group in _by_kind(events):
         count = len({event.name for event in group})
         noun = "" if parts else " certificates" if count > 1 else " certificate"

@@ -23,7 +23,8 @@ from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
 T = TypeVar("T")
 _TRIES = 8
 _AGAIN = frozenset({1213, 1205})  # deadlock (on Galera also the loser at COMMIT), lock wait timeout
-_AGAIN_ELSEWHERE = frozenset({1047, 2006, 2013})  # a Galera node without quorum; a connection that broke
+_NOT_READY = 1047  # a Galera node without quorum
+_AGAIN_ELSEWHERE = frozenset({_NOT_READY, 2006, 2013})  # that, or a connection that broke
 _HINTS = {
     1044: "grant this account its rights on the database",
     1045: "check user, password_file and the host that the account is allowed from",
@@ -56,6 +57,7 @@ class Database:
             self.place = ", ".join(f"{host}:{port}" for host, port in self._address.hosts) or self._address.socket
             self._password = read_secret(settings.password_file).decode().strip() if settings.password_file else ""
             self._tls = _verified_tls(settings)
+            self._first = 0  # where in the list of hosts a connection begins; moves on when a node is of no use
             creator = self._connect_mysql
             self._engine = sa.create_engine("mysql+pymysql://", creator=creator, pool_size=32, pool_pre_ping=True)
 
@@ -87,9 +89,14 @@ class Database:
                 if attempt == _TRIES - 1 or code not in _AGAIN | _AGAIN_ELSEWHERE:
                     raise self._store_error(error) from error
                 if code in _AGAIN_ELSEWHERE:
-                    self._engine.dispose()  # every pooled connection leads to the same node
+                    self._leave_node()
                 time.sleep(0.02 * 2**attempt)
         raise RuntimeError("not reached")
+
+    def _leave_node(self) -> None:
+        """Begin at the next host from now on, and drop the pooled connections, which lead to this one."""
+        self._first += 1
+        self._engine.dispose()
 
     def _store_error(self, error: Exception) -> StoreError:
         cause: BaseException = getattr(error, "orig", None) or error
@@ -123,7 +130,8 @@ class Database:
         if self._address.socket:
             return pymysql.connect(unix_socket=self._address.socket, **options)
         last: Exception | None = None
-        for host, port in self._address.hosts:
+        hosts = self._address.hosts
+        for host, port in hosts[self._first % len(hosts) :] + hosts[: self._first % len(hosts)]:
             try:
                 return _fit_for_use(pymysql.connect(host=host, port=port, ssl=self._tls, **options))
             except pymysql.MySQLError as error:
@@ -139,9 +147,10 @@ def _fit_for_use(connection: Any) -> Any:
             cursor.execute("SHOW VARIABLES LIKE 'wsrep_on'")
             found = cursor.fetchone()
             if found and found[1] == "ON":
+                cursor.execute("SHOW STATUS LIKE 'wsrep_ready'")
+                if cursor.fetchone()[1] != "ON":  # it accepts connections, and will refuse every table
+                    raise pymysql.OperationalError(_NOT_READY, "this cluster node has no quorum")
                 cursor.execute("SET SESSION wsrep_sync_wait = 1")
-            cursor.execute("SELECT 1")  # a node without quorum accepts connections and refuses this, with error 1047
-            cursor.fetchall()
     except pymysql.MySQLError:
         connection.close()
         raise

@@ -35,6 +35,9 @@ class Folder(Protocol):
     @property
     def path(self) -> str: ...
     def close(self) -> None: ...
+    def writable(self) -> bool:
+        """False when it is known beforehand that nothing can be created in it."""
+
     def kind(self, name: str) -> Kind: ...
     def make(self, name: str) -> bool:
         """Create a folder, 0755; False when there is one already."""
@@ -61,8 +64,11 @@ class Ledger(Protocol):
 
 def check(root: Folder) -> None:
     """Raise WebrootError when no challenge could be put below *root*. Changes nothing."""
-    with _entered(root, WELL_KNOWN):
-        pass
+    with _entered(root, WELL_KNOWN) as folders:
+        if not folders[-1].writable():
+            what = f"certfleet may not write in {folders[-1].path}"
+            hint = "run as a user that may write there, usually root"
+            raise WebrootError(what, why="Permission denied", hint=hint)
 
 
 def put(root: Folder, token: str, content: str, ledger: Ledger) -> None:

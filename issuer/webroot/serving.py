@@ -13,6 +13,8 @@ from issuer.webroot.fetch import NoAnswer, Url, look, reachable
 log = structlog.get_logger()
 _MOST_REDIRECTS = 10
 _MOST_LOOKS = 50  # a name with many addresses whose redirects fan out must not keep a worker for ever
+_MOST_VISITS = 500  # of places, most of them looked at already
+_LONGEST_LOCATION = 2000
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -38,23 +40,25 @@ def not_serving(name: str, token: str, content: str, net: Net) -> list[str]:
     verdicts: list[str] = []
     start = Url("http", name, net.http_port, f"/.well-known/acme-challenge/{token}")
     queue = deque(_visits(start, name, 0, net, verdicts))
-    seen = {(visit.url, visit.address) for visit in queue}
-    looks = 0
+    outcomes: dict[tuple[Url, str], Url | str] = {}
+    visits = 0
     while queue:
         visit = queue.popleft()
-        looks += 1
-        if looks > _MOST_LOOKS:
-            return [*verdicts, f"{name}: more than {_MOST_LOOKS} looks because of its redirects"]
-        outcome = _look(visit, content, net)
-        if isinstance(outcome, Url):
-            label = f"{visit.label}, redirected to {outcome.scheme}://{outcome.authority}"
-            for following in _visits(outcome, label, visit.redirects + 1, net, verdicts):
-                if (following.url, following.address) not in seen:
-                    seen.add((following.url, following.address))
-                    queue.append(following)
-        elif outcome:
-            verdicts.append(f"{visit.label}: {outcome}")
-    return verdicts
+        visits += 1
+        if visits > _MOST_VISITS or len(outcomes) > _MOST_LOOKS:
+            return [*verdicts, f"{name}: its redirects lead to more places than can be looked at"]
+        seen = (visit.url, visit.address)
+        if seen not in outcomes:
+            outcomes[seen] = _look(visit, content, net)
+        outcome = outcomes[seen]
+        if isinstance(outcome, str):
+            verdicts += [f"{visit.label}: {outcome}"] if outcome else []
+        elif visit.redirects >= _MOST_REDIRECTS:
+            verdicts.append(f"{name}: more than {_MOST_REDIRECTS} redirects, the last one to {outcome}")
+        else:
+            label = f"{visit.label.partition(', redirected')[0]}, redirected to {outcome.scheme}://{outcome.authority}"
+            queue += _visits(outcome, label, visit.redirects + 1, net, verdicts)
+    return list(dict.fromkeys(verdicts))
 
 
 def _visits(url: Url, label: str, redirects: int, net: Net, verdicts: list[str]) -> list[_Visit]:
@@ -67,13 +71,13 @@ def _visits(url: Url, label: str, redirects: int, net: Net, verdicts: list[str])
     if not addresses:
         verdicts.append(f"{label}: it has no address")
         return []
-    reachable = [address for address in addresses if reachable(address, url.port)]
-    if len(reachable) < len(addresses):
+    in_reach = [address for address in addresses if reachable(address, url.port)]
+    if len(in_reach) < len(addresses):
         # an address family that this machine lacks cannot be checked from here; the others decide
-        log.warning("webserver.no_route", name=url.host, addresses=sorted(set(addresses) - set(reachable)))
-    if not reachable:
+        log.warning("webserver.no_route", name=url.host, addresses=sorted(set(addresses) - set(in_reach)))
+    if not in_reach:
         verdicts.append(f"{label}: this machine has no route to any of its addresses")
-    return [_Visit(url, address, f"{label} at {address}", redirects) for address in reachable]
+    return [_Visit(url, address, f"{label} at {address}", redirects) for address in in_reach]
 
 
 def _look(visit: _Visit, content: str, net: Net) -> Url | str:
@@ -83,8 +87,6 @@ def _look(visit: _Visit, content: str, net: Net) -> Url | str:
     except NoAnswer as error:
         return str(error)
     if answer.status in _REDIRECTS:
-        if visit.redirects >= _MOST_REDIRECTS:
-            return f"more than {_MOST_REDIRECTS} redirects"
         try:
             return _followed(visit.url, answer.location, net)
         except ValueError as error:
@@ -98,7 +100,7 @@ def _look(visit: _Visit, content: str, net: Net) -> Url | str:
 
 def _followed(url: Url, location: str, net: Net) -> Url:
     """The URL of a Location header; ValueError when a CA would not go there."""
-    if not location or not location.isascii() or not location.isprintable():
+    if not 0 < len(location) <= _LONGEST_LOCATION or not location.isascii() or not location.isprintable():
         raise ValueError("the Location header is missing or malformed")
     parts = urllib.parse.urlsplit(urllib.parse.urljoin(str(url), location))
     if parts.scheme not in ("http", "https"):

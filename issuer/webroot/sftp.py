@@ -33,6 +33,10 @@ class RemoteFolder:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def writable(self) -> bool:
+        """SFTP cannot ask that without trying."""
+        return True
+
     def kind(self, name: str) -> Kind:
         try:
             mode = self._client.lstat(self._at(name)).st_mode or 0

@@ -6,6 +6,7 @@ With sftp.py the only importer of paramiko, which takes 0.2 s: import this modul
 import io
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -114,7 +115,7 @@ class SshHost:
         try:
             with self._time_limit(HANDSHAKE_SECONDS + 2 * ANSWER_SECONDS):
                 return self._session(self._connection, pinned, key)
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except (paramiko.SSHException, EOFError, OSError, ValueError, struct.error) as error:  # garbage from the host
             raise self._lost("gives no SFTP", error) from error
 
     def _session(self, connection: socket.socket, pinned: list[HostKey], key: paramiko.PKey) -> paramiko.SFTPClient:
@@ -165,11 +166,9 @@ class SshHost:
             raise ConfigError("configuration", [Finding("webroot.ssh_host_keys", problem)])
         return load_pinned_keys(file).of(self._host, self._port)
 
-    def _lost(self, how: str, error: Exception | None) -> WebrootError:
+    def _lost(self, how: str, error: Exception) -> WebrootError:
         what = f"{host_name(self._host, self._port)} {how}"
-        why = str(error) or type(error).__name__ if error else ""
-        if isinstance(error, OSError) and error.strerror:
-            why = error.strerror
+        why = getattr(error, "strerror", "") or str(error) or "it closed the connection"
         hint = "check that the host runs and that its sshd offers SFTP"
         return WebrootError(what, why=why, hint=hint, reference="webroot-host", retry=Retry.SOON)
 

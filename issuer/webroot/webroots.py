@@ -5,12 +5,13 @@ with the token: all that is needed to take the file back after a crash.
 """
 
 import importlib
+import math
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from issuer.model import Challenge, Enrolment
 from issuer.webroot.fetch import NoAnswer
 from issuer.webroot.layout import Folder, Ledger, check, put, take
 from issuer.webroot.ledger import MadeFolders
-from issuer.webroot.local import LocalFolder, open_local
+from issuer.webroot.local import open_local
 from issuer.webroot.location import Location, parse_location, refuse_wildcard
 from issuer.webroot.serving import Net, not_serving
 
@@ -42,6 +43,7 @@ class Webroots:
         self._ledger = MadeFolders(settings.state_dir / "webroot-folders.json")
         self._addresses = Addresses(settings.dns.resolvers)
         self._hosts: dict[tuple[str, str, int], SshHost] = {}
+        self._turns: dict[Location, threading.Lock] = {}
         self._checked: dict[str, float] = {}
         self._first_looks: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -56,8 +58,8 @@ class Webroots:
             hint = f"validate wildcards by dns-01, and set webroot_path to a folder like {_FORM}"
             what = f"{name} cannot be validated through a webroot"
             raise WebrootError(what, why=str(error), hint=hint, reference="webroot-path", retry=Retry.NEVER) from error
-        if self._checked.get(text, 0.0) < time.monotonic() - _CHECKED_SECONDS:
-            self._work_in(location, lambda root: _check(root, location))
+        if time.monotonic() - self._checked.get(text, -math.inf) > _CHECKED_SECONDS:
+            self._work_in(location, check)
             self._checked[text] = time.monotonic()
         return name, text
 
@@ -110,15 +112,17 @@ class Webroots:
         """Let *act* work in the open webroot; its trouble with files becomes a WebrootError."""
         with _file_trouble(location, may_be_gone=may_be_gone):
             if not location.host:
-                root = open_local(location.folder)
-                try:
+                with self._turn(location), closing(open_local(location.folder)) as root:
                     act(root)
-                finally:
-                    root.close()
                 return
             # not before a row needs it: paramiko takes 0.2 s and 10 MB
             open_remote = importlib.import_module("issuer.webroot.sftp").open_remote
             self._host(location).run(lambda client: act(open_remote(client, location.folder)))
+
+    def _turn(self, location: Location) -> threading.Lock:
+        """One at a time in a webroot of ours, or one would remove the folder that another has just made."""
+        with self._lock:
+            return self._turns.setdefault(location, threading.Lock())
 
     def _host(self, location: Location) -> "SshHost":
         key = (location.user, location.host, location.port)
@@ -126,13 +130,6 @@ class Webroots:
             if key not in self._hosts:
                 self._hosts[key] = importlib.import_module("issuer.webroot.ssh").SshHost(location, self._settings)
             return self._hosts[key]
-
-
-def _check(root: Folder, location: Location) -> None:
-    check(root)
-    if isinstance(root, LocalFolder) and not root.writable():
-        hint = "run as a user that may write there, usually root"
-        raise WebrootError(f"cannot write below {location}", why="Permission denied", hint=hint)
 
 
 def _each(

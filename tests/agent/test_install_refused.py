@@ -102,6 +102,17 @@ def test_an_older_certificate(host: Host, served: Apache) -> None:
     assert_refused(host, served, host.run(), "before the installed one")
 
 
+def test_an_older_certificate_that_the_issuer_went_back_to(host: Host, served: Apache) -> None:
+    """`certfleet-issuer rollback` marks what it went back to; just that one is installed although it is older."""
+    older = host.sign(30)
+    host.sql("ALTER TABLE certs ADD COLUMN rolled_back CHAR(64)")
+    host.offer(older.cert_pem, older.chain_pem)
+    assert_refused(host, served, host.run(), "before the installed one")
+    host.sql("UPDATE certs SET rolled_back = ?, ts_last_update = ts_last_update + 1", [sha256(older.certificate)])
+    assert host.run("--retry").code == 0
+    assert served.served() == older.certificate
+
+
 @pytest.mark.parametrize("garbage", [b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_garbage(host: Host, served: Apache, garbage: bytes) -> None:
     """What cannot be parsed is refused with a sentence."""

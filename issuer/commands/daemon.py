@@ -1,0 +1,111 @@
+"""daemon: wires the real adapters to the loop, holds the lock, minds the signals, opens the ear for /metrics."""
+
+import argparse
+import os
+import signal
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from common import log
+from common.errors import ConfigError, Finding
+from common.files import locked
+from issuer.ca.client import AcmeCa
+from issuer.commands.wiring import DAEMON, build_desk, build_tools, lock_file, owner
+from issuer.config import Settings, load
+from issuer.daemon import Daemon, World
+from issuer.health import Health
+from issuer.listen import Listener
+from issuer.metrics import MOST_CERTIFICATES, Metrics
+from issuer.notify.events import Event
+from issuer.ports import Tools
+from issuer.store.database import Database
+from issuer.store.lookout import Lookout
+from issuer.systemd import Systemd
+
+
+def daemon(arguments: argparse.Namespace) -> int:
+    """`run` for ever. Ends with 0 on SIGTERM or SIGINT."""
+    settings = load(arguments.config)
+    with locked(lock_file(settings), doing=DAEMON):
+        house = _House(arguments, settings)
+        try:
+            loop = Daemon(
+                house.build,
+                systemd=Systemd(os.environ),
+                health=house.health,
+                numbers=house.metrics,
+                most=MOST_CERTIFICATES,
+            )
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: loop.stop())
+            signal.signal(signal.SIGHUP, lambda *_: loop.reload())
+            loop.run()
+        finally:
+            house.close()
+    return 0
+
+
+class _House:
+    """What stays while worlds come and go with the configuration: health, numbers, the ear, who hears of events."""
+
+    def __init__(self, arguments: argparse.Namespace, settings: Settings):
+        self._config: Path = arguments.config
+        self._state_dir = settings.state_dir
+        # a service is read in its journal: what happens is said without being asked for
+        self._verbosity = -1 if getattr(arguments, "quiet", False) else max(1, getattr(arguments, "verbose", 0))
+        self._listener: Listener | None = None
+        self._world: World | None = None
+        self.health = Health(time.monotonic)
+        self.metrics = Metrics(version("certfleet"), self.health, time.time)
+
+    def build(self) -> World:
+        """Read the configuration and make everything it names. Raises ConfigError, and then nothing has changed."""
+        settings = load(self._config)
+        if settings.state_dir != self._state_dir:
+            problem = "cannot change while the daemon runs: the lock stands there; restart it"
+            raise ConfigError(str(self._config), [Finding("state_dir", problem)])
+        database = Database(settings.database)
+        tools = build_tools(settings, database, self._tell)
+        lookout = Lookout(database, owner(settings))
+        world = World(settings, tools, build_desk(settings, database), lookout, lambda: _close(database, tools))
+        self._listen(settings.daemon.listen)
+        syslog = log.Syslog("certfleet-issuer") if settings.log.syslog else None
+        log.configure(self._verbosity, syslog=syslog)
+        self.metrics.propagation = lambda: getattr(tools.solvers["dns-01"], "propagation", {})
+        self._world = world
+        return world
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        if self._world is not None:
+            self._world.close()
+
+    def _tell(self, event: Event) -> None:
+        """An order that was begun before the last reload is told about by the mail server of today."""
+        if self._world is not None:
+            self._world.desk.tell(event)
+
+    def _listen(self, address: str) -> None:
+        old = self._listener
+        if address == (old.address if old is not None else ""):
+            return
+        self._listener = Listener(address, {"/healthz": self._healthz, "/metrics": self._metrics}) if address else None
+        if old is not None:
+            old.close()
+
+    def _healthz(self, _accept: str) -> tuple[int, str, bytes]:
+        faults = self.health.faults()
+        text = "\n".join(faults or ["ok"]) + "\n"
+        return 503 if faults else 200, "text/plain; charset=utf-8", text.encode()
+
+    def _metrics(self, accept: str) -> tuple[int, str, bytes]:
+        return 200, *self.metrics.render(accept)
+
+
+def _close(database: Database, tools: Tools) -> None:
+    database.close()
+    for authority in tools.authorities.values():
+        if isinstance(authority, AcmeCa):
+            authority.close()

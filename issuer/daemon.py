@@ -1,0 +1,287 @@
+"""`run` for ever: each certificate at its own moment, whatever database, CA and mail server do meanwhile.
+
+The loop only hands out work and takes results; everything that could wait happens on other threads (crew.py for orders,
+errand.py for the rest). So it is alive exactly as long as certfleet itself is, and only then the watchdog is fed.
+
+Decides nothing about certificates: what is due says the database and plan.py, what an error means attempt.py.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from common.clock import utc_text
+from common.errors import CertfleetError, ConfigError, Finding
+from issuer.attempt import Attempt
+from issuer.config import Settings
+from issuer.crew import Crew, Returned
+from issuer.endings import Ended, Ending
+from issuer.errand import Errand
+from issuer.errors import StoreError
+from issuer.health import Health
+from issuer.issue import sweep
+from issuer.model import Enrolment
+from issuer.notify.desk import Desk
+from issuer.notify.events import of_ending
+from issuer.patience import Patience
+from issuer.plan import NotDue, plan
+from issuer.ports import Tools
+from issuer.survey import Mark, Survey
+from issuer.systemd import Systemd
+
+log = structlog.get_logger()
+_TICK = 1.0  # seconds: the longest sleep of the loop
+_LOOK, _SWEEP, _POST = 3.0, 600.0, 5.0  # seconds between two errands of a kind
+_SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey may cost the database half a percent of its time
+_SURVEY_SHARE = 200
+_MOST_IN_HAND = 1000  # certificates; the rest stays in the database until there is room
+_NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE)
+_ELSEWHERE, _JUST_DONE = 60, 10  # seconds that a certificate is left alone, whatever the database says
+_LAST_WORDS = 8.0  # seconds for giving back leases and writing down events at the end
+
+
+class Lookout(Protocol):
+    def due(self, now: int, most: int) -> list[Mark]: ...
+    def left_over(self, now: int) -> list[Mark]: ...
+    def survey(self, now: int, *, stuck_after: int, most: int) -> Survey: ...
+
+
+class Numbers(Protocol):
+    survey: Survey | None
+
+    def ended(self, returned: Returned) -> None: ...
+    def in_hand(self, attempts: int, running: int) -> None: ...
+    def reloaded(self, *, taken: bool) -> None: ...
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that one reading of the configuration makes."""
+
+    settings: Settings
+    tools: Tools
+    desk: Desk
+    lookout: Lookout
+    close: Callable[[], None]
+    in_hand: int = 0  # attempts that were begun with it
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows to begin, each with the mark by which its changes are noticed, and the world that they were read in."""
+
+    world: World
+    rows: Sequence[tuple[Enrolment, Mark]]
+
+
+class Daemon:
+    """:meth:`stop` and :meth:`reload` may be called from signal handlers."""
+
+    def __init__(self, build: Callable[[], World], *, systemd: Systemd, health: Health, numbers: Numbers, most: int):
+        self._build = build
+        self._systemd = systemd
+        self._health = health
+        self._numbers = numbers
+        self._most_shown = most
+        self._world = build()
+        self._worlds: dict[str, World] = {}  # by certificate in hand
+        self._marks: dict[str, Mark] = {}
+        self._retired: list[World] = []
+        self._crew = Crew(self._world.tools.clock)
+        self._patience = Patience()
+        self._stopping = self._reload_wanted = False
+        wake = self._crew.wake
+        self._look = Errand("look", self._look_around, every=_LOOK, wake=wake)
+        self._survey = Errand("survey", self._take_survey, every=_SURVEY[0], wake=wake)
+        self._sweep = Errand("sweep", lambda: sweep(self._world.tools), every=_SWEEP, wake=wake, longest_pause=600)
+        self._post = Errand("post", self._post_events, every=_POST, wake=wake)
+        self._fed_at = float("-inf")
+
+    def stop(self) -> None:
+        """End soon: steps under way are finished, nothing new is begun."""
+        self._stopping = True
+        self._crew.wake()
+
+    def reload(self) -> None:
+        """Read the configuration again at the next tick."""
+        self._reload_wanted = True
+        self._crew.wake()
+
+    def run(self) -> None:
+        """Until :meth:`stop`."""
+        self._systemd.ready()
+        log.info("daemon.started")
+        while not self._stopping:
+            try:
+                self._tick()
+            except Exception:
+                log.exception("daemon.fault")
+                time.sleep(_TICK / 2)
+        self._end()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self._reload_wanted:
+            self._reload_wanted = False
+            self._reload()
+        self._run_errands(now)
+        # while the database is away no step could be saved: what waits goes on waiting
+        workers = 0 if self._look.failures else self._world.settings.acme.workers
+        self._crew.start(workers)
+        self._numbers.in_hand(len(self._crew.names), self._crew.running)
+        self._systemd.status(self._status())
+        self._feed_watchdog(now)
+        returned = self._crew.collect(workers, min(_TICK, self._systemd.ping_seconds or _TICK))
+        if returned is not None:
+            self._ended(returned)
+        self._health.ticked()
+
+    def _feed_watchdog(self, now: float) -> None:
+        """Here and nowhere else: a loop that only fails does not come this far often enough."""
+        interval = self._systemd.ping_seconds
+        if interval is not None and now - self._fed_at >= interval * 0.9:
+            self._fed_at = now
+            self._systemd.alive()
+
+    # --- errands: what they do on their threads, and what the loop makes of it ---
+
+    def _run_errands(self, now: float) -> None:
+        self._take(now)
+        for errand in (self._survey, self._sweep, self._post):
+            try:
+                errand.back(now)
+            except CertfleetError as error:  # the look says it when it is the database
+                log.info("errand.failed", errand=errand.name, error=str(error))
+            if not self._look.failures:
+                errand.go(now)
+        self._look.go(now)
+
+    def _take(self, now: float) -> None:
+        away = self._look.failures
+        try:
+            found = self._look.back(now)
+        except CertfleetError as error:
+            self._health.database_failed(str(error))
+            log.warning("database.away", error=str(error), hint=error.hint, again_in=self._look.pause)
+            return
+        if found is None:
+            return
+        self._health.database_answered()
+        if away:
+            log.warning("database.back", failures=away)
+        for row, mark in found.rows:
+            if row.name not in self._crew.names:
+                self._begin(found.world, row, mark)
+
+    def _begin(self, world: World, row: Enrolment, mark: Mark) -> None:
+        world.in_hand += 1
+        self._worlds[row.name], self._marks[row.name] = world, mark
+        self._crew.add(Attempt(row, world.tools, stopping=lambda: self._stopping), world.tools.clock())
+
+    def _look_around(self) -> Found:
+        """Which certificates are to be begun now."""
+        world, in_hand = self._world, set(self._crew.names)
+        now = int(world.tools.clock())
+        room = max(0, _MOST_IN_HAND - len(in_hand))
+        left_over = {mark.name: mark for mark in world.lookout.left_over(now)}
+        due = world.lookout.due(now, len(in_hand) + len(self._patience) + room)
+        marks = left_over | {mark.name: mark for mark in due}
+        wanted = [mark for mark in self._patience.wanted(marks.values(), now) if mark.name not in in_hand][:room]
+        rows = world.tools.certificates.get([mark.name for mark in wanted]) if wanted else []
+        found = [(row, mark) for row, mark in zip(rows, wanted, strict=True)]
+        return Found(world, [pair for pair in found if self._is_due(*pair, world, resumes=pair[0].name in left_over)])
+
+    def _is_due(self, row: Enrolment, mark: Mark, world: World, *, resumes: bool) -> bool:
+        now = int(world.tools.clock())
+        decision = plan(row, now, world.settings.renewal)
+        if not isinstance(decision, NotDue) or (resumes and decision.until is None):  # disabled, but its order is out
+            return True
+        self._patience.leave(mark, now + _ELSEWHERE)
+        if decision.until is not None and decision.until != row.due_at:
+            world.tools.certificates.postpone(row.name, decision.until)
+        return False
+
+    def _take_survey(self) -> None:
+        world = self._world
+        stuck_after = world.settings.renewal.give_up_alarm
+        now, began = int(world.tools.clock()), time.monotonic()
+        self._numbers.survey = world.lookout.survey(now, stuck_after=stuck_after, most=self._most_shown)
+        soonest, latest = _SURVEY
+        self._survey.every = min(max(soonest, (time.monotonic() - began) * _SURVEY_SHARE), latest)
+
+    def _post_events(self) -> None:
+        desk = self._world.desk
+        if desk.settle() and desk.mail_due():
+            desk.deliver()
+
+    # --- endings ---
+
+    def _ended(self, returned: Returned) -> None:
+        ended = returned.ended
+        self._numbers.ended(returned)
+        self._forget(ended)
+        if ended.ending is Ending.FAILED:
+            log.warning("certificate.failed", certificate=ended.name, error=ended.detail, next=utc_text(ended.retry_at))
+        elif ended.ending in (Ending.STORED, Ending.HELD):
+            word = "certificate.stored" if ended.ending is Ending.STORED else "certificate.held"
+            log.info(word, certificate=ended.name, detail=ended.detail, seconds=round(returned.seconds, 1))
+        event = of_ending(ended)
+        if event is not None and ended.reference != StoreError.reference:  # our database is not the certificate's fault
+            self._world.desk.tell(event)
+
+    def _forget(self, ended: Ended) -> None:
+        until = self._world.tools.clock() + (_ELSEWHERE if ended.ending in _NOT_OURS else _JUST_DONE)
+        if ended.ending in (Ending.FAILED, Ending.HELD) and ended.reference != StoreError.reference:
+            until = max(until, ended.retry_at)
+        self._patience.leave(self._marks.pop(ended.name), until)
+        self._worlds.pop(ended.name).in_hand -= 1
+        for world in [world for world in self._retired if not world.in_hand]:
+            self._retired.remove(world)
+            world.close()
+
+    def _reload(self) -> None:
+        """Take a new configuration, or keep the old one and say everything that is wrong with the new one."""
+        self._systemd.reloading()
+        try:
+            new = self._build()
+        except CertfleetError as error:
+            findings = error.findings if isinstance(error, ConfigError) else (Finding("", str(error)),)
+            for finding in findings:
+                log.error("configuration.finding", source=error.what, finding=str(finding))
+            log.error("configuration.kept", findings=len(findings), hint=error.hint)
+            self._numbers.reloaded(taken=False)
+        else:
+            old, self._world = self._world, new
+            new.desk.take_over(old.desk)
+            self._retired.append(old)  # orders under way finish with it
+            log.info("configuration.taken")
+            self._numbers.reloaded(taken=True)
+        self._look.soon()
+        self._systemd.ready()
+
+    def _status(self) -> str:
+        if self._look.failures:
+            return "the database does not answer"
+        waiting = len(self._crew.names) - self._crew.running
+        return f"{self._crew.running} at work, {waiting} waiting"
+
+    def _end(self) -> None:
+        self._systemd.stopping()
+        log.info("daemon.ending", in_hand=len(self._crew.names), running=self._crew.running)
+        away = bool(self._look.failures)
+        for returned in self._crew.disband(patience=1.0 if away else _LAST_WORDS):
+            self._ended(returned)
+        if not away:
+            self._last_words()
+        log.info("daemon.ended")
+
+    def _last_words(self) -> None:
+        """What people are to hear is written down; the next start sends it."""
+        errand = Errand("last words", self._world.desk.settle, every=0, wake=self._crew.wake)
+        errand.go(0)
+        deadline = time.monotonic() + _LAST_WORDS
+        while errand.back(0) is None and time.monotonic() < deadline:
+            self._crew.collect(0, 0.1)

@@ -1,0 +1,40 @@
+"""Is the daemon well? The answer of /healthz. Written by the loop and its errands, read by the web server's threads."""
+
+from collections.abc import Callable
+
+from common.clock import duration_text
+
+LONGEST_TICK = 30.0  # seconds without a tick of the loop, or
+LONGEST_SILENCE = 60.0  # without an answer of the database, after which something is wrong
+
+
+class Health:
+    """*clock* is monotonic: a corrected wall clock is not an outage. Each field is written by one thread only."""
+
+    def __init__(self, clock: Callable[[], float]):
+        self._clock = clock
+        self._ticked_at = self._answered_at = clock()
+        self._trouble = "it has not been asked yet"
+
+    def ticked(self) -> None:
+        """The loop has come round."""
+        self._ticked_at = self._clock()
+
+    def database_answered(self) -> None:
+        self._trouble = ""
+        self._answered_at = self._clock()
+
+    def database_failed(self, why: str) -> None:
+        self._trouble = why
+
+    def faults(self) -> list[str]:
+        """What is wrong, in sentences; [] when all is well."""
+        now = self._clock()
+        found = []
+        if now - self._ticked_at > LONGEST_TICK:
+            found.append(f"the loop has not come round for {duration_text(now - self._ticked_at)}")
+        if self._trouble:
+            found.append(f"the database does not answer: {self._trouble}")
+        elif now - self._answered_at > LONGEST_SILENCE:
+            found.append(f"the database has not answered for {duration_text(now - self._answered_at)}")
+        return found

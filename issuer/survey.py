@@ -1,0 +1,42 @@
+"""What the daemon learns from the database between orders, as values. Pure; times in epoch seconds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DAY = 86400
+EXPIRY_DAYS = (1, 3, 7, 14, 30, 60, 90)  # the bounds of the count by time left
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """As much of a row as tells whether it changed since we last looked."""
+
+    name: str
+    due_at: int | None
+    failures: int
+    reissue_reason: str
+
+    @property
+    def asked_for(self) -> bool:
+        """Did somebody just ask for it by hand?"""
+        return self.due_at is None and bool(self.reissue_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Counts for people and for Prometheus. Only enabled certificates count.
+
+    *soonest* are the certificates that expire first, (name, moment); *expiring* counts those that expire within so many
+    days, 0 for those that have expired; *holds* are what a CA's limits hold up, (scope, until).
+    """
+
+    at: int
+    enabled: int
+    issued: int
+    due: int
+    failing: int
+    stuck: int
+    soonest: tuple[tuple[str, int], ...]
+    expiring: Mapping[int, int] = field(default_factory=dict)
+    orders: Mapping[str, int] = field(default_factory=dict)  # under way, by state
+    holds: tuple[tuple[str, int], ...] = ()

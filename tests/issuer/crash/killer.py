@@ -1,0 +1,41 @@
+"""Runs certfleet-issuer in this process and kills it with SIGKILL right before or right after one call.
+
+Usage: python -m tests.issuer.crash.killer MODULE:CLASS.METHOD before|after NTH COMMAND...
+The product knows nothing of this: the method is wrapped from outside.
+"""
+
+import functools
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from issuer.cli import build
+
+
+def arm(place: str, when: str, nth: int) -> None:
+    """Wrap the method so that its *nth* call is this process's last."""
+    module, _, path = place.partition(":")
+    class_name, _, method = path.partition(".")
+    owner = getattr(importlib.import_module(module), class_name)
+    original: Callable[..., Any] = getattr(owner, method)
+    calls = [0]
+
+    @functools.wraps(original)
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == nth and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*arguments, **named)
+        if calls[0] == nth and when == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, method, wrapped)
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    sys.exit(build().run(sys.argv[4:]))

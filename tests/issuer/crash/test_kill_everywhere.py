@@ -1,0 +1,100 @@
+"""kill -9 at every state and inside every step: the next run finishes the same order, and nothing is lost or left."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import ROOT, Box
+from tests.servers.ca_proxy import CaProxy
+from tests.servers.database import Database, SqliteDatabase
+from tests.servers.lab import Lab
+from tests.servers.mariadb import MariaDB
+
+# Every call that touches the world or the database, in the order of the journey; and which one of its calls
+STEPS = [
+    ("issuer.store.orders:Orders.open", 1),
+    ("issuer.ca.client:AcmeCa.open_order", 1),
+    ("issuer.store.orders:Orders.save", 1),  # → ORDERED
+    ("issuer.store.journal:Journal.replace", 1),
+    ("issuer.dns.zones:Zones.publish", 1),
+    ("issuer.store.orders:Orders.save", 2),  # → PUBLISHED
+    ("issuer.dns.zones:Zones.unseen", 1),
+    ("issuer.store.orders:Orders.save", 3),  # → VISIBLE
+    ("issuer.ca.client:AcmeCa.answer", 1),
+    ("issuer.ca.client:AcmeCa.order", 1),
+    ("issuer.store.orders:Orders.save", 4),  # → VALIDATED
+    ("issuer.ca.client:AcmeCa.finalize", 1),
+    ("issuer.store.orders:Orders.save", 5),  # → FINALIZING
+    ("issuer.ca.client:AcmeCa.certificate", 1),
+    ("issuer.store.certificates:Certificates.store", 1),
+    ("issuer.dns.zones:Zones.withdraw", 1),
+    ("issuer.store.journal:Journal.forget", 1),
+]
+_numbers = itertools.count()
+
+
+@dataclass
+class Scene:
+    box: Box
+    proxy: CaProxy
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Servers for all cases of one database: each case has a name of its own."""
+    folder = tmp_path_factory.mktemp("crash")
+    database: Database = SqliteDatabase(folder)
+    if request.param == "mariadb":
+        server: MariaDB = request.getfixturevalue("mariadb")
+        database = server.create_database()
+    with Lab(folder) as lab, CaProxy(_made(folder / "proxy"), lab.pebble) as proxy:
+        box = Box(folder / "box", database, bind=lab.bind, pebble=lab.pebble)
+        box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
+        box.set_up()
+        yield Scene(box, proxy)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("place", "nth"), STEPS, ids=[f"{place.rpartition('.')[2]}-{nth}" for place, nth in STEPS])
+def test_killed_run_is_finished_by_the_next(scene: Scene, place: str, nth: int, when: str) -> None:
+    """One order at the CA, one finalization, one certificate stored, no TXT value and no journal row left."""
+    box = scene.box
+    name = box.enrol(f"k{next(_numbers)}.lab.test")
+    scene.proxy.seen.clear()
+    killed = _run_and_kill(box, place, when, nth)
+    assert killed == -signal.SIGKILL, f"{place} was never called {nth} times"
+    box.ok("run")
+    [(state, url)] = box.orders(name)
+    assert state == "STORED"
+    assert url
+    assert len(scene.proxy.paths("order-plz")) == 1
+    assert len(scene.proxy.paths("/finalize-order/")) == 1
+    assert box.row(name, "count_fail_update") == (0,)
+    assert box.database.query(f"SELECT COUNT(*) FROM versions WHERE name = '{name}'") == [(1,)]  # noqa: S608
+    assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
+    assert box.txt(name) == set()
+
+
+def _run_and_kill(box: Box, place: str, when: str, nth: int) -> int:
+    command = [sys.executable, "-m", "tests.issuer.crash.killer", place, when, str(nth)]
+    done = subprocess.run(
+        [*command, "--config", str(box.config), "run"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

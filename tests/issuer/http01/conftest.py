@@ -1,0 +1,118 @@
+"""Webroots of this machine and of a real sshd, and a web site that a real CA validates through a real nginx."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.config_file import parse
+from issuer.config import Settings
+from issuer.model import Challenge, Enrolment
+from issuer.webroot.webroots import Webroots
+from tests.servers.sshd import Sshd
+
+TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr_oA"
+NAME = "www.example.test"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """An sshd, and how an issuer is told to use it."""
+
+    sshd: Sshd
+    host_keys: Path
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"ssh_key_file": str(self.sshd.key), "ssh_host_keys": str(self.host_keys)}
+
+    def pin(self, *lines: str) -> None:
+        self.host_keys.write_text("\n".join([*lines, ""]), encoding="ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One webroot and the solver for it. *folder* is where it really lies; *again* is another process's solver."""
+
+    path: str
+    folder: Path
+    again: Callable[[], Webroots]
+    webroots: Webroots
+    sshd: Sshd | None
+
+    @property
+    def challenges(self) -> Path:
+        return self.folder / ".well-known" / "acme-challenge"
+
+    def row(self, path: str = "") -> Enrolment:
+        return row(path or self.path)
+
+    def entry(self, token: str = TOKEN, *, path: str = "") -> Challenge:
+        return entry(path or self.path, token)
+
+
+def row(path: str, name: str = NAME) -> Enrolment:
+    """A row of certs with certbot = 'Y'."""
+    return Enrolment(
+        name=name,
+        enabled=True,
+        http01=True,
+        csr=b"",
+        crt=b"",
+        ca=b"",
+        ts_expire=1,
+        ts_last_update=1,
+        failures=0,
+        due_at=None,
+        reissue_reason="",
+        last_error="",
+        webroot_path=path,
+    )
+
+
+def entry(path: str, token: str = TOKEN, name: str = NAME) -> Challenge:
+    """A line of the journal."""
+    value = f"{token}.thumbprint"
+    return Challenge("http-01", name, "https://ca.test/authz", "https://ca.test/chall", name, path, value)
+
+
+def settings(state_dir: Path, **webroot: Any) -> Settings:
+    """An issuer's settings, as they come out of a file."""
+    return parse(Settings, {"state_dir": str(state_dir), "webroot": webroot}, "issuer.toml")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A web site's root, world readable as such folders are."""
+    made = tmp_path / "html"
+    made.mkdir(mode=0o755)
+    return made
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """An sshd for the user who runs the tests; the umask of anybody but root is a strict one."""
+    with Sshd(tmp_path / "sshd", umask="022" if os.geteuid() == 0 else "077") as server:
+        yield server
+
+
+@pytest.fixture
+def remote(sshd: Sshd, tmp_path: Path) -> Remote:
+    """The sshd, with its host key pinned."""
+    found = Remote(sshd, tmp_path / "ssh_host_keys")
+    found.pin(sshd.host_key_line())
+    return found
+
+
+@pytest.fixture(params=["local", "sftp"])
+def place(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Place:
+    """A webroot, once here and once over SFTP: what is promised holds for both."""
+    if request.param == "local":
+        known = settings(tmp_path / "state")
+        return Place(str(folder), folder, lambda: Webroots(known), Webroots(known), None)
+    there: Remote = request.getfixturevalue("remote")
+    known = settings(tmp_path / "state", **there.settings)
+    return Place(there.sshd.url(folder), folder, lambda: Webroots(known), Webroots(known), there.sshd)
