@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import structlog
 
 from common.certificate import not_after, not_before, serial_text
-from common.clock import duration_text, utc_text
+from common.clock import utc_text
 from common.errors import CertfleetError, Retry
 from issuer.acceptance import accept
 from issuer.challenges import answers, failure, pending
 from issuer.csr import CsrFacts
-from issuer.errors import AcmeProblem, DnsError
+from issuer.errors import AcmeProblem
 from issuer.model import CaOrder, Challenge, Enrolment
 from issuer.notify.events import ca_changed
 from issuer.order_states import OrderRecord, OrderState
@@ -98,20 +98,18 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         lambda name: solver.place(name, row),
     )
     solver.publish(tools.journal.replace(work.record.id, entries, int(tools.clock())))
-    _move(work, tools, OrderState.PUBLISHED, within=tools.settings.dns.propagation_timeout)
+    _move(work, tools, OrderState.PUBLISHED, within=solver.patience)
 
 
 def await_visibility(work: Work, tools: Tools) -> float | None:
-    """PUBLISHED → VISIBLE: every address of every authoritative server shows every value."""
-    verdicts = tools.solvers[work.kind].unseen(tools.journal.of(work.record.id))
+    """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
+    solver = tools.solvers[work.kind]
+    verdicts = solver.unseen(tools.journal.of(work.record.id))
     if not verdicts:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
         return None
     if _late(work, tools):
-        waited = duration_text(tools.settings.dns.propagation_timeout)
-        hint = "look at NOTIFY and zone transfer to those servers, or at nameservers in [dns]"
-        what = f"the challenge was not visible everywhere within {waited}"
-        raise DnsError(what, why="; ".join(verdicts), hint=hint, reference="dns-not-visible")
+        raise solver.too_late(verdicts)
     return _look_again(work, tools, first=0.05, longest=5.0)
 
 
@@ -125,7 +123,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         _move(work, tools, OrderState.VALIDATED)
         return None
     if order.status == "invalid" or _late(work, tools):
-        raise _validation_failed(order, authority(work.record, tools))
+        raise _validation_failed(order, authority(work.record, tools), tools.solvers[work.kind].from_outside)
     return _look_again(work, tools, first=0.03, longest=1.0)
 
 
@@ -258,9 +256,8 @@ def _answer(work: Work, tools: Tools) -> None:
         ca.answer(entry.url)
 
 
-def _validation_failed(order: CaOrder, ca: CertificateAuthority) -> AcmeProblem:
+def _validation_failed(order: CaOrder, ca: CertificateAuthority, hint: str) -> AcmeProblem:
     authorizations = [ca.authorization(url) for url in order.authorizations]
     failed = [failure(item) for item in authorizations if item.status not in ("valid", "pending")]
     why = "; ".join(failed) or order.error or f"the order is still {order.status}"
-    hint = "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
     return AcmeProblem("the CA could not validate", why=why, hint=hint, kind="unauthorized", retry=Retry.LATER)

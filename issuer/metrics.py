@@ -72,9 +72,16 @@ class Metrics:
             self._issued.inc()
             self._duration.observe(returned.seconds)
         elif ending is Ending.FAILED:
-            self._failed.labels(self._reference(returned.ended.reference)).inc()
+            self.failed(returned.ended.reference)
         elif ending is Ending.HELD:
             self._held.inc()
+
+    def failed(self, reference: str) -> None:
+        """Count a failure by its kind, and by "other" when there are too many kinds."""
+        if reference not in self._references and len(self._references) >= _MOST_REFERENCES:
+            reference = "other"
+        self._references.add(reference)
+        self._failed.labels(reference or "other").inc()
 
     def in_hand(self, attempts: int, running: int) -> None:
         self._mounted.set(attempts)
@@ -87,12 +94,6 @@ class Metrics:
         """(content type, body) in the form that the scraper asks for."""
         encode, content_type = choose_encoder(accept)
         return content_type, encode(self._registry)
-
-    def _reference(self, reference: str) -> str:
-        if reference not in self._references and len(self._references) >= _MOST_REFERENCES:
-            return "other"
-        self._references.add(reference)
-        return reference or "other"
 
 
 class _Surveyed(Collector):

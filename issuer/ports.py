@@ -6,6 +6,7 @@ from typing import Protocol
 
 from common.certificate import Bundle
 from common.clock import Clock
+from common.errors import CertfleetError
 from issuer.config import Settings
 from issuer.model import CaAuthorization, CaOrder, Challenge, Enrolment, RenewalInfo
 from issuer.notify.events import Event
@@ -34,8 +35,15 @@ class Solver(Protocol):
     """One way to prove control of a name: dns-01 through dynamic zones, http-01 through webroots.
 
     *place* says where the answer for a name goes, as (owner, zone) of a Challenge, and raises if it cannot; *content*
-    makes the answer from a key authorization; *unseen* gives a verdict for everybody who does not show it yet.
+    makes the answer from a key authorization; *unseen* gives a verdict for everybody who does not show it yet, and
+    *too_late* is the error when that has been so for *patience* seconds. *from_outside* tells people how to look.
     """
+
+    @property
+    def patience(self) -> int: ...
+    @property
+    def from_outside(self) -> str: ...
+    def too_late(self, verdicts: Sequence[str]) -> CertfleetError: ...
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]: ...
     def content(self, key_authorization: str) -> str: ...

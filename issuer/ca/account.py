@@ -71,7 +71,7 @@ class Registrar:
         if self._ca.contact:
             payload["contact"] = [address if ":" in address else f"mailto:{address}" for address in self._ca.contact]
         if self._ca.eab_hmac_file is not None:
-            existing = self._existing(transport, endpoint)
+            existing = self.existing(transport)
             if existing:
                 return existing
             payload["externalAccountBinding"] = self._binding(endpoint)
@@ -81,10 +81,10 @@ class Registrar:
         self._remember(url)
         return url
 
-    def _existing(self, transport: Transport, endpoint: str) -> str:
-        """The account if the CA knows our key already: a binding key may be used only once."""
+    def existing(self, transport: Transport) -> str:
+        """The account if the CA knows our key already, else "": a binding key may be used only once."""
         try:
-            return transport.post(endpoint, {"onlyReturnExisting": True}).location
+            return transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True}).location
         except AcmeProblem as problem:
             if problem.kind != "accountDoesNotExist":
                 raise

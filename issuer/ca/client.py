@@ -125,6 +125,14 @@ class AcmeCa:
         self._ensure_account()
         return self._transport.kid
 
+    def find_account(self) -> str:
+        """The URL of our key's account, "" when the CA knows none; registers nothing (RFC 8555 §7.3.1)."""
+        return self._registrar.existing(self._transport)
+
+    def clock(self) -> float | None:
+        """The CA's clock in epoch seconds, by the Date of an answer; None when it sends none."""
+        return self._transport.get(self.directory).sent_at
+
     def key_authorization(self, token: str) -> str:
         """RFC 8555 §8.1."""
         return f"{token}.{self._thumbprint}"

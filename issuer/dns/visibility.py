@@ -44,7 +44,7 @@ class Visibility:
         self._resolvers = tuple(resolvers)
         self._crowd = Crowd()
         self._published: dict[tuple[str, str], float] = {}
-        self._shown: dict[tuple[str, str], set[Server]] = {}
+        self._shown: dict[tuple[str, str], dict[Server, float]] = {}
         self._silence: dict[Server, tuple[float, float, NoAnswer]] = {}  # until, for how long, its verdict
         self._warned: set[Server] = set()
         self._lock = threading.Lock()
@@ -62,6 +62,11 @@ class Visibility:
             for value in values:
                 self._published.pop(value, None)
                 self._shown.pop(value, None)
+
+    def shown_by(self, owner: str, value: str) -> dict[Server, float]:
+        """Who has shown a value that is published now, and how many seconds after the UPDATE."""
+        with self._lock:
+            return dict(self._shown.get((owner, value), {}))
 
     def unseen(self, sought: Sequence[Sought]) -> list[str]:
         """A verdict for everybody who does not show the values yet; [] when all do."""
@@ -151,11 +156,10 @@ class Visibility:
                 since = self._published.get((item.owner, value))
                 if since is None:  # published by a process before this one
                     continue
-                shown = self._shown.setdefault((item.owner, value), set())
+                shown = self._shown.setdefault((item.owner, value), {})
                 for server in showing:
                     if server not in shown:
-                        shown.add(server)
-                        self.propagation[str(server)] = now - since
+                        self.propagation[str(server)] = shown[server] = now - since
 
     def _warn(self, zone: str, servers: Sequence[Server]) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import dns.tsig
 
+from common.clock import duration_text
 from common.errors import ConfigError, Finding
 from issuer.config import DnsSettings
 from issuer.dns.asking import NoAnswer, ask
@@ -31,18 +32,33 @@ class Zones:
     """
 
     def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT):
+        self._patience = settings.propagation_timeout
         self._routes = routes(settings)
         self._keys: dict[str, dns.tsig.Key] = {}
         self._lock = threading.Lock()
         self.resolvers = Resolvers(settings.resolvers)
         self.delegations = Delegations(self.resolvers, port)
-        self._visibility = Visibility(self.resolvers.configured)
+        self.visibility = Visibility(self.resolvers.configured)
         self._places: Kept[Place] = Kept()
+
+    @property
+    def patience(self) -> int:
+        """Seconds that the name servers may take to show a value."""
+        return self._patience
+
+    @property
+    def from_outside(self) -> str:
+        return "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
+
+    def too_late(self, verdicts: Sequence[str]) -> DnsError:
+        what = f"the challenge was not visible everywhere within {duration_text(self._patience)}"
+        hint = "look at NOTIFY and zone transfer to those servers, or at nameservers in [dns]"
+        return DnsError(what, why="; ".join(verdicts), hint=hint, reference="dns-not-visible")
 
     @property
     def propagation(self) -> dict[str, float]:
         """By name server, how many seconds after the last update it showed the values."""
-        return dict(self._visibility.propagation)
+        return dict(self.visibility.propagation)
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """(owner of the TXT record, zone to update) for the challenge of *name*. Raises DnsError, ConfigError."""
@@ -78,17 +94,17 @@ class Zones:
             Sought(owner, zone, frozenset(values), tuple(self.servers(owner, zone)))
             for (owner, zone), values in wanted.items()
         ]
-        return self._visibility.unseen(sought)
+        return self.visibility.unseen(sought)
 
     def add(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
         """Add exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
         clock = change_txt(self.primary(route), zone, self._key(route), add=values)
-        self._visibility.published(values)
+        self.visibility.published(values)
         return clock
 
     def remove(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
         """Delete exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
-        self._visibility.withdrawn(values)
+        self.visibility.withdrawn(values)
         return change_txt(self.primary(route), zone, self._key(route), delete=values)
 
     def servers(self, owner: str, zone: str) -> Sequence[Server]:

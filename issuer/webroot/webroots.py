@@ -45,7 +45,6 @@ class Webroots:
         self._hosts: dict[tuple[str, str, int], SshHost] = {}
         self._turns: dict[Location, threading.Lock] = {}
         self._checked: dict[str, float] = {}
-        self._first_looks: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
@@ -74,29 +73,30 @@ class Webroots:
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
         """Remove exactly our files, whether they are there or not. Raises WebrootError, ConfigError."""
-        for entry in entries:
-            self._first_looks.pop(entry.value, None)
         for location, mine in _by_webroot(entries).items():
             act = partial(_each, take, mine, self._ledger.of(_machine(location)))
             self._work_in(location, act, may_be_gone=True)
 
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
-        """A verdict for every address of every name that does not serve its file yet; [] when all do.
-
-        Raises WebrootError once that has been so for longer than a web server needs.
-        """
+        """A verdict for every address of every name that does not serve its file yet; [] when all do."""
         if not self._settings.fetch or not entries:
             return []
         with ThreadPoolExecutor(min(len(entries), _LOOKS_AT_ONCE), thread_name_prefix="look") as pool:
-            verdicts = [verdict for found in pool.map(self._unseen, entries) for verdict in found]
-        started = self._first_looks.setdefault(entries[0].value, time.monotonic())
-        if not verdicts:
-            return []
-        if time.monotonic() - started >= self._settings.propagation_timeout:
-            hint = "check that webroot_path is the folder which that web server serves for plain http on this name"
-            what = "the web server does not serve the challenge; the CA was not asked to look"
-            raise WebrootError(what, why="; ".join(verdicts), hint=hint, reference="webroot-not-served")
-        return verdicts
+            return [verdict for found in pool.map(self._unseen, entries) for verdict in found]
+
+    @property
+    def patience(self) -> int:
+        """Seconds that a web server may take to serve a new file."""
+        return self._settings.propagation_timeout
+
+    @property
+    def from_outside(self) -> str:
+        return "check the web site from outside: the CA fetches http://NAME/.well-known/acme-challenge/ on port 80"
+
+    def too_late(self, verdicts: Sequence[str]) -> WebrootError:
+        hint = "check that webroot_path is the folder which that web server serves for plain http on this name"
+        what = "the web server does not serve the challenge; the CA was not asked to look"
+        return WebrootError(what, why="; ".join(verdicts), hint=hint, reference="webroot-not-served")
 
     def _unseen(self, entry: Challenge) -> list[str]:
         def addresses(name: str) -> Sequence[str]:

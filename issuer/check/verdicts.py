@@ -1,0 +1,97 @@
+"""What each observation means: one line a finding, with what to do. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from common.clock import duration_text
+from issuer.caa import CaaVerdict
+
+_NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
+_CA_CLOCK = (60, 3600)  # seconds: a certificate's first hour is backdated by most CAs
+_TSIG_CLOCK = (30, 300)  # seconds: RFC 8945 §10 lets clocks differ by 300
+
+
+class Level(Enum):
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One finding. *hint*: what to do, "" when nothing is."""
+
+    level: Level
+    subject: str
+    sentence: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level.value:4} {self.subject}: {self.sentence}" + (f"; {self.hint}" if self.hint else "")
+
+
+def ok(subject: str, sentence: str) -> Line:
+    return Line(Level.OK, subject, sentence)
+
+
+def warn(subject: str, sentence: str, hint: str) -> Line:
+    return Line(Level.WARN, subject, sentence, hint)
+
+
+def bad(subject: str, sentence: str, hint: str) -> Line:
+    return Line(Level.BAD, subject, sentence, hint)
+
+
+def clock_line(subject: str, apart: float, *, signed: bool) -> Line:
+    """*apart*: seconds between our clock and theirs; *signed*: is theirs the one that TSIG signatures depend on?"""
+    tolerable, fatal = _TSIG_CLOCK if signed else _CA_CLOCK
+    sentence = f"its clock and ours are {duration_text(apart)} apart"
+    if apart <= tolerable:
+        return ok(subject, sentence)
+    return Line(Level.BAD if apart > fatal else Level.WARN, subject, sentence, "set both clocks by NTP")
+
+
+def soa_line(zone: str, minimum: int, ttl: int) -> Line:
+    """RFC 2308 §5: "there is nothing" is remembered for the smaller of the SOA's minimum and its own TTL."""
+    seconds = min(minimum, ttl)
+    sentence = f"resolvers remember for {duration_text(seconds)} that there is no record"
+    if seconds <= _NEGATIVE_SECONDS:
+        return ok(f"zone {zone}", sentence)
+    hint = f"set the SOA's minimum or TTL to {_NEGATIVE_SECONDS} s or less; 60 is good"
+    return warn(f"zone {zone}", sentence, hint)
+
+
+def server_lines(zone: str, shown: Sequence[tuple[str, float]], verdicts: Sequence[str], waited: float) -> list[Line]:
+    """Who showed the throw-away record after how many seconds, and who did not while we waited."""
+    lines = [ok(f"zone {zone}", f"{server} shows a new record after {seconds:.2f} s") for server, seconds in shown]
+    hint = "look at NOTIFY and zone transfer to it, or at nameservers in [dns]"
+    return [*lines, *(bad(f"zone {zone}", f"after {waited:.0f} s {verdict}", hint) for verdict in verdicts)]
+
+
+def delegation_lines(zone: str, parent: str, named: Sequence[str], listed: Sequence[str], *, seen: bool) -> list[Line]:
+    """The parent's list of name servers beside the zone's own."""
+    subject = f"zone {zone}"
+    if not parent:
+        return [warn(subject, "no resolver answers, so its delegation was not looked at", "set resolvers in [dns]")]
+    lines = []
+    if not seen:
+        hint = "check that this machine may ask them on port 53"
+        lines.append(warn(subject, f"no server of {parent} answers, so the delegation there was not seen", hint))
+    only_parent, only_zone = sorted({*named} - {*listed}), sorted({*listed} - {*named})
+    if listed and (only_parent or only_zone):
+        parts = [f"only {parent} names {', '.join(only_parent)}"] if only_parent else []
+        parts += [f"only the zone itself names {', '.join(only_zone)}"] if only_zone else []
+        lines.append(warn(subject, " and ".join(parts), "make both NS lists the same"))
+    return lines or [ok(subject, f"{parent} delegates it to {', '.join(named)}")]
+
+
+def caa_line(name: str, owner: str, verdict: CaaVerdict, ca: str, *, first: bool) -> Line:
+    """*first*: is it the CA that is asked first? One that only stands in may be shut out."""
+    where = f"CAA at {owner}" if owner else "CAA"
+    if verdict.allowed:
+        return ok(name, f"{where}, {ca}: {verdict.reason}")
+    if verdict.allowed is None:
+        return warn(name, f"{where}, {ca}: {verdict.reason}", "ask the CA for its CAA identity")
+    hint = f"change the CAA record at {owner}, or use another CA"
+    return Line(Level.BAD if first else Level.WARN, name, f"{where} forbids {ca}: {verdict.reason}", hint)

@@ -1,0 +1,27 @@
+"""The CAA record set that counts for a name: its own, or that of the nearest ancestor that has one (RFC 8659 §3)."""
+
+import dns.rdtypes.ANY.CAA
+
+from issuer.caa import CaaRecord
+from issuer.dns.resolvers import Resolvers
+from issuer.dns.servers import rrset_in
+
+
+def relevant_caa(resolvers: Resolvers, name: str) -> tuple[str, list[CaaRecord]]:
+    """(the name that has it, its records), or ("", []). Aliases are followed at every step, as the resolver does it.
+
+    Raises NoAnswer: a CA refuses too when it cannot look (RFC 8659 §3 leaves no other way).
+    """
+    labels = name.removeprefix("*.").split(".")
+    for first in range(len(labels)):
+        candidate = ".".join(labels[first:])
+        answer = resolvers.ask(candidate, "CAA")
+        records = [
+            CaaRecord(record.flags, record.tag.decode("ascii", "replace"), record.value.decode("utf-8", "replace"))
+            for rrset in rrset_in(answer.answer, "CAA")
+            for record in rrset
+            if isinstance(record, dns.rdtypes.ANY.CAA.CAA)
+        ]
+        if records:
+            return candidate, records
+    return "", []
