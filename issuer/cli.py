@@ -29,6 +29,7 @@ def build() -> CommandLine:
     _set_up(line)
     _enrolment(line)
     _issuing(line)
+    _staged(line)
     _versions(line)
     return line
 
@@ -50,6 +51,16 @@ def _set_up(line: CommandLine) -> None:
     )
     zone.add_argument(
         "--ns", action="append", default=[], metavar="HOST", help="a name server of the sub-zone; repeatable"
+    )
+    check = line.command(
+        "check",
+        _later("check", "check"),
+        "look at everything that issuing depends on, each sub-zone by a test record",
+        reports=True,
+    )
+    check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
+    check.add_argument(
+        "--wait", default="1m", metavar="TIME", help="how long every name server may take to show the record (1m)"
     )
 
 
@@ -91,6 +102,18 @@ def _issuing(line: CommandLine) -> None:
             command.add_argument("--issued-by", metavar="CA", help="those whose issuer's name contains CA")
     status = line.command("status", _later("status", "status"), "show what is enrolled and how it is", reports=True)
     status.add_argument("name", metavar="NAME", nargs="*")
+
+
+def _staged(line: CommandLine) -> None:
+    challenges = line.command(
+        "challenges", _later("staged", "challenges"), "by hand, 1: show what to publish", reports=True
+    )
+    challenges.add_argument("name", metavar="NAME")
+    solve = line.command("solve", _later("staged", "solve"), "by hand, 2: look, and let the CA validate")
+    solve.add_argument("name", metavar="NAME")
+    solve.add_argument("--force", action="store_true", help="ask the CA although it cannot be seen from here")
+    request = line.command("request", _later("staged", "request"), "by hand, 3: hand in the CSR, store the certificate")
+    request.add_argument("name", metavar="NAME")
 
 
 def _versions(line: CommandLine) -> None:

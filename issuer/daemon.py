@@ -7,8 +7,7 @@ Decides nothing about certificates: what is due says the database and plan.py, w
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -16,37 +15,27 @@ import structlog
 from common.clock import utc_text
 from common.errors import CertfleetError, ConfigError, Finding
 from issuer.attempt import Attempt
-from issuer.config import Settings
 from issuer.crew import Crew, Returned
 from issuer.endings import Ended, Ending
 from issuer.errand import Errand
 from issuer.errors import StoreError
 from issuer.health import Health
+from issuer.intake import NOT_OURS_SECONDS, Found, World, look_around
 from issuer.issue import sweep
 from issuer.model import Enrolment
-from issuer.notify.desk import Desk
 from issuer.notify.events import of_ending
 from issuer.patience import Patience
-from issuer.plan import NotDue, plan
-from issuer.ports import Tools
 from issuer.survey import Mark, Survey
 from issuer.systemd import Systemd
 
 log = structlog.get_logger()
 _TICK = 1.0  # seconds: the longest sleep of the loop
 _LOOK, _SWEEP, _POST = 3.0, 600.0, 5.0  # seconds between two errands of a kind
-_SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey may cost the database half a percent of its time
-_SURVEY_SHARE = 200
-_MOST_IN_HAND = 1000  # certificates; the rest stays in the database until there is room
+_SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey costs the database one percent of its time
+_SURVEY_SHARE = 100
 _NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE)
-_ELSEWHERE, _JUST_DONE = 60, 10  # seconds that a certificate is left alone, whatever the database says
+_JUST_DONE = 10  # seconds that a certificate is left alone, whatever the database says
 _LAST_WORDS = 8.0  # seconds for giving back leases and writing down events at the end
-
-
-class Lookout(Protocol):
-    def due(self, now: int, most: int) -> list[Mark]: ...
-    def left_over(self, now: int) -> list[Mark]: ...
-    def survey(self, now: int, *, stuck_after: int, most: int) -> Survey: ...
 
 
 class Numbers(Protocol):
@@ -55,26 +44,6 @@ class Numbers(Protocol):
     def ended(self, returned: Returned) -> None: ...
     def in_hand(self, attempts: int, running: int) -> None: ...
     def reloaded(self, *, taken: bool) -> None: ...
-
-
-@dataclass(slots=True)
-class World:
-    """Everything that one reading of the configuration makes."""
-
-    settings: Settings
-    tools: Tools
-    desk: Desk
-    lookout: Lookout
-    close: Callable[[], None]
-    in_hand: int = 0  # attempts that were begun with it
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Rows to begin, each with the mark by which its changes are noticed, and the world that they were read in."""
-
-    world: World
-    rows: Sequence[tuple[Enrolment, Mark]]
 
 
 class Daemon:
@@ -182,27 +151,7 @@ class Daemon:
         self._crew.add(Attempt(row, world.tools, stopping=lambda: self._stopping), world.tools.clock())
 
     def _look_around(self) -> Found:
-        """Which certificates are to be begun now."""
-        world, in_hand = self._world, set(self._crew.names)
-        now = int(world.tools.clock())
-        room = max(0, _MOST_IN_HAND - len(in_hand))
-        left_over = {mark.name: mark for mark in world.lookout.left_over(now)}
-        due = world.lookout.due(now, len(in_hand) + len(self._patience) + room)
-        marks = left_over | {mark.name: mark for mark in due}
-        wanted = [mark for mark in self._patience.wanted(marks.values(), now) if mark.name not in in_hand][:room]
-        rows = world.tools.certificates.get([mark.name for mark in wanted]) if wanted else []
-        found = [(row, mark) for row, mark in zip(rows, wanted, strict=True)]
-        return Found(world, [pair for pair in found if self._is_due(*pair, world, resumes=pair[0].name in left_over)])
-
-    def _is_due(self, row: Enrolment, mark: Mark, world: World, *, resumes: bool) -> bool:
-        now = int(world.tools.clock())
-        decision = plan(row, now, world.settings.renewal)
-        if not isinstance(decision, NotDue) or (resumes and decision.until is None):  # disabled, but its order is out
-            return True
-        self._patience.leave(mark, now + _ELSEWHERE)
-        if decision.until is not None and decision.until != row.due_at:
-            world.tools.certificates.postpone(row.name, decision.until)
-        return False
+        return look_around(self._world, set(self._crew.names), self._patience)
 
     def _take_survey(self) -> None:
         world = self._world
@@ -233,7 +182,7 @@ class Daemon:
             self._world.desk.tell(event)
 
     def _forget(self, ended: Ended) -> None:
-        until = self._world.tools.clock() + (_ELSEWHERE if ended.ending in _NOT_OURS else _JUST_DONE)
+        until = self._world.tools.clock() + (NOT_OURS_SECONDS if ended.ending in _NOT_OURS else _JUST_DONE)
         if ended.ending in (Ending.FAILED, Ending.HELD) and ended.reference != StoreError.reference:
             until = max(until, ended.retry_at)
         self._patience.leave(self._marks.pop(ended.name), until)

@@ -34,6 +34,8 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.FAILED: frozenset(),
 }
 
+BY_HAND = "by hand"  # the reason of an order that a person works on, until its deadline
+
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
 
@@ -52,6 +54,10 @@ class OrderRecord:
     reason: str = ""
     replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
     deadline: int | None = None
+
+    def in_hand(self, now: int) -> bool:
+        """Does a person work on it, so that `run` leaves it alone?"""
+        return self.reason == BY_HAND and self.deadline is not None and now < self.deadline
 
     @property
     def ended(self) -> bool:

@@ -13,7 +13,7 @@ from common.clock import Clock
 from common.errors import Retry
 from issuer.ca.account import Registrar, account_id
 from issuer.ca.answers import authorization_of, names_of, order_of, renewal_info_of
-from issuer.ca.transport import Answer, Transport
+from issuer.ca.transport import Answer, Transport, http_date
 from issuer.config import CaSettings, Settings
 from issuer.errors import AcmeProblem
 from issuer.model import CaAuthorization, CaOrder, RenewalInfo
@@ -131,7 +131,7 @@ class AcmeCa:
 
     def clock(self) -> float | None:
         """The CA's clock in epoch seconds, by the Date of an answer; None when it sends none."""
-        return self._transport.get(self.directory).sent_at
+        return http_date(self._transport.get(self.directory).date)
 
     def key_authorization(self, token: str) -> str:
         """RFC 8555 §8.1."""

@@ -36,14 +36,14 @@ _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer. *ask_again_at* is its Retry-After as a moment in epoch seconds, *sent_at* its Date."""
+    """A successful answer. *ask_again_at* is its Retry-After as a moment in epoch seconds; *date* its header."""
 
     url: str
     location: str
     links: tuple[tuple[str, str], ...]  # (relation, URL)
     body: bytes
     ask_again_at: float | None
-    sent_at: float | None = None
+    date: str = ""
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; AcmeProblem when it is none."""
@@ -152,8 +152,8 @@ class Transport:
             )
         if not 200 <= response.status < 300:
             raise _problem(url, response.status, response.headers.get("Content-Type", ""), content, ask_again_at)
-        sent_at = _moment(response.headers.get("Date", ""))
-        return Answer(url, response.headers.get("Location", ""), _links(response.headers), content, ask_again_at, sent_at)
+        location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
+        return Answer(url, location, _links(response.headers), content, ask_again_at, date)
 
     def _keep_nonce(self, nonce: str) -> None:
         if re.fullmatch(r"[A-Za-z0-9_-]+", nonce):  # RFC 8555 §6.5.1: anything else must be ignored
@@ -164,10 +164,10 @@ def retry_after(value: str, now: float) -> float | None:
     """The moment of a Retry-After header in either form (RFC 9110 §10.2.3), in epoch seconds; None if absent or bad."""
     if value.strip().isdigit():
         return now + min(int(value), 10**9)
-    return _moment(value)
+    return http_date(value)
 
 
-def _moment(value: str) -> float | None:
+def http_date(value: str) -> float | None:
     """An HTTP date (RFC 9110 §5.6.7) in epoch seconds; None if absent or bad."""
     try:
         return email.utils.parsedate_to_datetime(value).timestamp()

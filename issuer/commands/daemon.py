@@ -7,11 +7,10 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from common import log
 from common.errors import ConfigError, Finding
 from common.files import locked
 from issuer.ca.client import AcmeCa
-from issuer.commands.wiring import DAEMON, build_desk, build_tools, lock_file, owner
+from issuer.commands.wiring import DAEMON, build_desk, build_tools, configure_log, lock_file, owner
 from issuer.config import Settings, load
 from issuer.daemon import Daemon, World
 from issuer.health import Health
@@ -52,8 +51,7 @@ class _House:
     def __init__(self, arguments: argparse.Namespace, settings: Settings):
         self._config: Path = arguments.config
         self._state_dir = settings.state_dir
-        # a service is read in its journal: what happens is said without being asked for
-        self._verbosity = -1 if getattr(arguments, "quiet", False) else max(1, getattr(arguments, "verbose", 0))
+        self._arguments = arguments
         self._listener: Listener | None = None
         self._world: World | None = None
         self.health = Health(time.monotonic)
@@ -70,8 +68,7 @@ class _House:
         lookout = Lookout(database, owner(settings))
         world = World(settings, tools, build_desk(settings, database), lookout, lambda: _close(database, tools))
         self._listen(settings.daemon.listen)
-        syslog = log.Syslog("certfleet-issuer") if settings.log.syslog else None
-        log.configure(self._verbosity, syslog=syslog)
+        configure_log(settings, self._arguments, least=1)  # a service is read in its journal: it says what happens
         self.metrics.propagation = lambda: getattr(tools.solvers["dns-01"], "propagation", {})
         self._world = world
         return world

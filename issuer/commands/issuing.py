@@ -10,7 +10,7 @@ from common.clock import utc_text
 from common.command_line import report, say
 from common.errors import LockedError, RefusedError, UsageError
 from common.files import locked
-from issuer.commands.wiring import build_desk, build_tools, held_by_daemon, lock_file
+from issuer.commands.wiring import build_desk, build_tools, configure_log, held_by_daemon, lock_file
 from issuer.config import Settings, load
 from issuer.endings import Ended, Ending
 from issuer.model import Enrolment
@@ -107,6 +107,7 @@ def _hand_over(arguments: argparse.Namespace, certificates: Certificates, names:
 def _work(
     arguments: argparse.Namespace, settings: Settings, database: Database, rows: Sequence[Enrolment], stay: int
 ) -> int:
+    configure_log(settings, arguments)
     desk = build_desk(settings, database)
     tools = build_tools(settings, database, desk.tell)
     quiet = arguments.json or getattr(arguments, "quiet", False)

@@ -1,5 +1,7 @@
 """The real adapters, put together: what `run`, `issue` and the daemon hand to the journeys."""
 
+import argparse
+import functools
 import secrets
 import socket
 import time
@@ -7,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.files import create_new, make_private_folder
-from common.log import Syslog
+from common.log import Syslog, configure
 from issuer.budget import Budget
 from issuer.ca.client import AcmeCa
 from issuer.config import Settings
@@ -51,7 +53,7 @@ def build_desk(settings: Settings, database: Database) -> Desk:
     return Desk(
         Notices(database),
         MailServer(notify, host) if notify.email_to else None,
-        Syslog("certfleet-issuer") if notify.syslog else None,
+        _syslog() if notify.syslog else None,
         host=host,
         stuck_after=settings.renewal.give_up_alarm,
         clock=time.time,
@@ -62,6 +64,18 @@ def build_authority(settings: Settings, directory: str) -> AcmeCa:
     """The CA with that directory URL, the first one if it is "" or not configured any more."""
     known = {ca.directory: ca for ca in settings.authorities}
     return AcmeCa(settings, known.get(directory, settings.acme), time.time)
+
+
+def configure_log(settings: Settings, arguments: argparse.Namespace, *, least: int = 0) -> None:
+    """Send the log where the configuration wants it; *least* is the verbosity that -v adds to."""
+    verbosity = -1 if getattr(arguments, "quiet", False) else max(least, getattr(arguments, "verbose", 0))
+    configure(verbosity, syslog=_syslog() if settings.log.syslog else None)
+
+
+@functools.cache
+def _syslog() -> Syslog:
+    """One socket for the life of the process, whoever writes to it."""
+    return Syslog("certfleet-issuer")
 
 
 def lock_file(settings: Settings) -> Path:

@@ -129,6 +129,8 @@ class Zones:
     def _by_zone(self, entries: Sequence[Challenge]) -> dict[tuple[str, Route], list[TxtValue]]:
         zones: dict[tuple[str, Route], list[TxtValue]] = defaultdict(list)
         for entry in entries:
+            if not entry.zone:
+                continue  # published by hand
             zones[entry.zone, route_for(entry.owner, self._routes)].append((entry.owner, entry.value))
         return zones
 

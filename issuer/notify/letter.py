@@ -75,13 +75,14 @@ def _paragraph(events: list[Event], now: int) -> list[str]:
     more = len(lines) - _MOST_NAMES
     if more > 0:
         lines = [*lines[:_MOST_NAMES], f"  and {more} more; `certfleet-issuer status` lists all"]
-    for label, text in (("what", what), ("do", hint), ("see", url)):
+    what, _, why = what.partition(": ")  # as CertfleetError joins them
+    for label, text in (("what", what), ("why", why), ("what to do", hint), ("see", url)):
         if text:
             lines += textwrap.wrap(
                 _clean(text),
                 _WIDTH,
-                initial_indent=f"    {label + ':':6}",
-                subsequent_indent=" " * 10,
+                initial_indent=f"    {label + ':':12}",
+                subsequent_indent=" " * 16,
                 break_long_words=False,
                 break_on_hyphens=False,
             )

@@ -71,7 +71,8 @@ class Orders:
         """Save a step and extend the lease; LeaseLost if another process took the order over meanwhile."""
         if new.state is not old.state:
             check_move(old.state, new.state)
-        values = {"state": new.state.value, "url": new.url, "deadline": new.deadline, "updated_at": now}
+        values: dict[str, object] = {"state": new.state.value, "url": new.url, "reason": new.reason}
+        values |= {"deadline": new.deadline, "updated_at": now}
         self._change(new, lease_until=now + LEASE_SECONDS, **values)
         return new
 

@@ -142,6 +142,8 @@ def _each(
 def _by_webroot(entries: Sequence[Challenge]) -> dict[Location, list[Challenge]]:
     webroots: dict[Location, list[Challenge]] = defaultdict(list)
     for entry in entries:
+        if not entry.zone:
+            continue  # published by hand
         try:
             webroots[parse_location(entry.zone)].append(entry)
         except ValueError as error:  # place() let it through: only a changed journal can hold it

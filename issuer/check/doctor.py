@@ -1,0 +1,116 @@
+"""Every check of one run, side by side; hands out its findings in a steady order, a group at a time."""
+
+import stat
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from common.clock import Clock
+from common.errors import CertfleetError
+from issuer.check.installation import AcmeServer, account_key_line, authority_lines, identity
+from issuer.check.names import CaIdentity, caa_lines, csr_lines, places
+from issuer.check.verdicts import Line, bad, ok
+from issuer.check.zone_probe import ZoneProbe
+from issuer.config import CaSettings, Settings
+from issuer.dns.locate import Place
+from issuer.dns.zones import Zones
+from issuer.model import Enrolment
+from issuer.ports import Solver
+
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is looked at under one name: a row, or, without a database, a bare DNS name."""
+
+    name: str
+    row: Enrolment | None = None
+    md5_modulus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is known of one subject before its zones are put to the test."""
+
+    lines: list[Line] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+
+class Doctor:
+    """*authorities*: by directory, without those whose account key could not be loaded."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        zones: Zones,
+        webroots: Solver,
+        authorities: Mapping[str, AcmeServer],
+        *,
+        clock: Clock,
+        patience: float,
+        stopping: threading.Event,
+    ):
+        self._settings = settings
+        self._zones = zones
+        self._webroots = webroots
+        self._authorities = authorities
+        self._clock = clock
+        self._stopping = stopping
+        self._probe = ZoneProbe(zones, clock, patience, stopping)
+
+    def installation(self) -> list[Line]:
+        """Account keys and CAs."""
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
+            return [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
+
+    def examine(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
+        """The findings of each subject, then those of each zone that they share."""
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
+            identities = [known for known in pool.map(identity, self._authorities.values()) if known is not None]
+            shared: dict[Place, None] = {}
+            for found in pool.map(lambda subject: self._subject(subject, identities), subjects):
+                shared |= dict.fromkeys(found.places)
+                yield found.lines
+            yield from pool.map(self._zone, shared)
+
+    def _authority(self, ca: CaSettings) -> list[Line]:
+        file = self._settings.account_key(ca)
+        first = ca is self._settings.authorities[0]
+        if ca.directory not in self._authorities:
+            return []
+        lines = [account_key_line(file, stat.S_IMODE(file.stat().st_mode))] if first or ca.account_key else []
+        return lines + authority_lines(self._authorities[ca.directory], ca, self._clock, first=first)
+
+    def _subject(self, subject: Subject, identities: Sequence[CaIdentity]) -> Findings:
+        if self._stopping.is_set():
+            return Findings()
+        row = subject.row
+        names: Sequence[str] = [subject.name]
+        lines: list[Line] = []
+        if row is not None:
+            if row.imported:
+                return Findings([ok(row.name, "imported, so there is nothing to validate")])
+            file = self._settings.csr_dir / f"{row.name}.csr"
+            facts, lines = csr_lines(row.name, row.csr, subject.md5_modulus, file)
+            if facts is None:
+                return Findings(lines)
+            names = facts.names
+        method = "http-01" if row is not None and row.http01 else "dns-01"
+        lines += caa_lines(self._zones.resolvers, names, method, identities)
+        if row is not None and row.http01:
+            return Findings(lines + self._webroot(row, names))
+        found, unplaced = places(self._zones, names)
+        return Findings(lines + unplaced, found)
+
+    def _webroot(self, row: Enrolment, names: Sequence[str]) -> list[Line]:
+        try:
+            for name in names:
+                self._webroots.place(name, row)
+        except CertfleetError as error:
+            return [bad(row.name, str(error), error.hint)]
+        return [ok(row.name, f"challenge files can be put into {row.webroot_path}")]
+
+    def _zone(self, place: Place) -> list[Line]:
+        return [] if self._stopping.is_set() else self._probe.lines(place)

@@ -1,0 +1,90 @@
+"""The installation itself: database, account key, and each CA with what it offers, our account there and its clock."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from common.clock import Clock
+from common.errors import CertfleetError
+from issuer.check.names import CaIdentity, identity_of
+from issuer.check.verdicts import Line, bad, clock_line, ok, warn
+from issuer.config import CaSettings
+
+
+class AcmeServer(Protocol):
+    """What a CA is asked; nothing of it registers or orders."""
+
+    directory: str
+
+    @property
+    def offers_renewal_info(self) -> bool: ...
+    def meta(self) -> dict[str, Any]: ...
+    def find_account(self) -> str: ...
+    def clock(self) -> float | None: ...
+
+
+def database_line(place: str, present: str, newest: str) -> Line:
+    """Reachable, and at the revision that this version needs."""
+    if present == newest:
+        return ok("database", f"{place} is at revision {present}")
+    return bad(
+        "database", f"{place} is at revision {present or 'none'}, not {newest}", "run `certfleet-issuer db upgrade`"
+    )
+
+
+def account_key_line(file: Path, mode: int) -> Line:
+    """*mode*: its permission bits. Whether it can be used at all was seen when it was loaded."""
+    if mode & 0o077:
+        return warn("account key", f"{file} has mode {mode:04o}, so that others read it too", f"chmod 0600 {file}")
+    return ok("account key", f"{file} is usable, and readable by its owner only")
+
+
+def authority_lines(ca: AcmeServer, settings: CaSettings, clock: Clock, *, first: bool) -> list[Line]:
+    """Every finding about one CA; the first one is needed, the others stand in."""
+    subject = f"CA {ca.directory}"
+    try:
+        lines = [ok(subject, f"reachable; {_offers(ca)}")]
+        lines += _binding(subject, ca.meta(), settings) + _profile(subject, ca.meta(), settings)
+        theirs = ca.clock()
+        if theirs is not None:
+            lines.append(clock_line(subject, abs(theirs - clock()), signed=False))
+        account = ca.find_account()
+    except CertfleetError as error:
+        problem = bad(subject, str(error), error.hint)
+        return [problem if first else warn(subject, problem.sentence, problem.hint)]
+    if account:
+        return [*lines, ok(subject, f"our account is {account}")]
+    return [*lines, warn(subject, "it knows no account of our key yet", "nothing to do: the first order registers it")]
+
+
+def identity(ca: AcmeServer) -> CaIdentity | None:
+    """The CA's name in CAA records and our account there; None when it cannot be reached, which is said elsewhere."""
+    try:
+        return identity_of(ca)
+    except CertfleetError:
+        return None
+
+
+def _offers(ca: AcmeServer) -> str:
+    profiles = ca.meta().get("profiles")
+    parts = [
+        "renewal information (ARI)" if ca.offers_renewal_info else "no renewal information",
+        f"profiles {', '.join(sorted(map(str, profiles)))}"
+        if isinstance(profiles, dict) and profiles
+        else "no profiles",
+    ]
+    return "it offers " + ", ".join(parts)
+
+
+def _binding(subject: str, meta: dict[str, Any], settings: CaSettings) -> list[Line]:
+    if meta.get("externalAccountRequired") is True and not settings.eab_kid:
+        hint = "get a key from the CA and set eab_kid and eab_hmac_file"
+        return [bad(subject, "it wants new accounts bound to one of its own (EAB)", hint)]
+    return []
+
+
+def _profile(subject: str, meta: dict[str, Any], settings: CaSettings) -> list[Line]:
+    profiles = meta.get("profiles")
+    if not settings.profile or (isinstance(profiles, dict) and settings.profile in profiles):
+        return []
+    sentence, hint = f"it does not offer the profile {settings.profile!r}", "change profile in [acme]"
+    return [(bad if settings.profile_required else warn)(subject, sentence, hint)]

@@ -1,0 +1,106 @@
+"""One enrolled certificate: its CSR, where its challenges go, and whether CAA lets the CAs issue for its names."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from common.errors import CertfleetError
+from issuer.caa import caa_allows
+from issuer.check.verdicts import Line, bad, caa_line, ok, warn
+from issuer.csr import CsrFacts, CsrRefused, read_csr
+from issuer.dns.asking import NoAnswer
+from issuer.dns.caa import relevant_caa
+from issuer.dns.locate import Place
+from issuer.dns.resolvers import Resolvers
+from issuer.dns.zones import Zones
+
+
+class Authority(Protocol):
+    """What CAA has to be asked for."""
+
+    directory: str
+
+    def meta(self) -> dict[str, Any]: ...
+    def find_account(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CaIdentity:
+    """One CA as CAA records may name it; *account* is "" while we have none there."""
+
+    directory: str
+    identities: tuple[str, ...]
+    account: str
+
+
+def identity_of(ca: Authority) -> CaIdentity:
+    """Raises AcmeProblem."""
+    names = ca.meta().get("caaIdentities")
+    identities = tuple(map(str, names)) if isinstance(names, list) else ()
+    return CaIdentity(ca.directory, identities, ca.find_account())
+
+
+def csr_lines(name: str, csr: bytes, md5_modulus: str, file: Path) -> tuple[CsrFacts | None, list[Line]]:
+    """The CSR of the row, what the legacy column says of it, and the file that it came from if there still is one."""
+    try:
+        facts = read_csr(csr)
+    except CsrRefused as error:
+        hint = "make a new CSR on the host, `remove` and `populate` again"
+        return None, [bad(name, f"the stored CSR is not usable: {error}", hint)]
+    lines = [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}")]
+    if md5_modulus and md5_modulus != facts.md5_modulus:
+        sentence = "md5_modulus in the table is not what openssl prints for the CSR's key"
+        lines.append(warn(name, sentence, "certfleet does not use it; old scripts may"))
+    return facts, lines + _file_lines(name, file, facts)
+
+
+def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        return [warn(name, f"{file} cannot be read ({error.strerror})", "mend its mode or owner")]
+    try:
+        there = read_csr(content)
+    except CsrRefused as error:
+        return [bad(name, f"{file} is not usable: {error}", "make a new CSR on the host")]
+    if hashlib.sha256(there.der).digest() != hashlib.sha256(facts.der).digest():
+        hint = "`remove` and `populate` again if the file is the newer one"
+        return [warn(name, f"{file} holds another CSR than the database", hint)]
+    return []
+
+
+def places(zones: Zones, names: Sequence[str]) -> tuple[list[Place], list[Line]]:
+    """Where the dns-01 challenges of *names* go; a finding for each that goes nowhere."""
+    found: dict[Place, None] = {}
+    lines = []
+    for name in dict.fromkeys(name.removeprefix("*.") for name in names):
+        try:
+            found[zones.locate(name)] = None
+        except CertfleetError as error:
+            lines.append(bad(name, str(error), error.hint))
+    return list(found), lines
+
+
+def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authorities: Sequence[CaIdentity]) -> list[Line]:
+    """CAA of every name against every CA; the first CA's are the ones that matter today."""
+    lines = []
+    for name in names:
+        try:
+            owner, records = relevant_caa(resolvers, name)
+        except NoAnswer as error:
+            hint = "a CA refuses too when it cannot look CAA up; set resolvers in [dns] if only this machine cannot"
+            lines.append(warn(name, f"CAA cannot be looked up: {error}", hint))
+            continue
+        for number, ca in enumerate(authorities):
+            verdict = caa_allows(records, ca.identities, ca.account, method, wildcard=name.startswith("*."))
+            lines.append(caa_line(name, owner, verdict, ca.directory, first=number == 0))
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,18 @@
+"""Names of the throw-away TXT values: ours to recognise later, and old enough to be nobody's at work. Pure."""
+
+import re
+import secrets
+from collections.abc import Iterable
+
+_FORM = re.compile(r"certfleet-check-(\d{1,12})-[0-9a-f]{16}")
+_STALE_SECONDS = 900  # a check that began longer ago was killed: none waits that long
+
+
+def new_value(now: float) -> str:
+    return f"certfleet-check-{int(now)}-{secrets.token_hex(8)}"
+
+
+def stale(values: Iterable[str], now: float) -> list[str]:
+    """Those of *values* that a dead check left."""
+    found = [(value, _FORM.fullmatch(value)) for value in values]
+    return sorted(value for value, form in found if form and not -60 < now - int(form[1]) < _STALE_SECONDS)

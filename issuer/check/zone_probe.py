@@ -1,0 +1,158 @@
+"""One sub-zone put to the test: a throw-away TXT record added, timed on every server, and taken away again.
+
+The value is journalled nowhere: a check may run beside an issuer and without a database. It is always removed, after an
+error and after Ctrl-C too; a kill leaves one, which the next check recognises and removes.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dns.rdtypes.ANY.SOA
+
+from common.clock import Clock
+from common.errors import CertfleetError
+from issuer.check.throwaway import new_value, stale
+from issuer.check.verdicts import Line, bad, clock_line, delegation_lines, ok, server_lines, soa_line, warn
+from issuer.dns.asking import NoAnswer, ask, ask_all
+from issuer.dns.delegation import Delegation
+from issuer.dns.locate import Place
+from issuer.dns.routes import below
+from issuer.dns.servers import Server, is_authoritative, question, rcode_text, rrset_in
+from issuer.dns.txt import shown_txt
+from issuer.dns.visibility import Sought
+from issuer.dns.zones import Zones
+
+_FIRST_LOOK, _LONGEST_LOOK = 0.05, 2.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneProbe:
+    """*patience*: how many seconds every server is given. *stopping* ends the wait, not the tidying up."""
+
+    zones: Zones
+    clock: Clock
+    patience: float
+    stopping: threading.Event
+
+    def lines(self, place: Place) -> list[Line]:
+        """Every finding about the sub-zone of *place*. Never raises CertfleetError."""
+        subject = f"zone {place.zone}"
+        lines: list[Line] = []
+        if place.aliases:
+            lines.append(ok(subject, f"{' → '.join([*place.aliases, place.owner])} is followed"))
+        try:
+            servers, found = self._delegation(place)
+            lines += found
+            lines += self._primary(place)
+            lines += self._round_trip(place, servers)
+        except CertfleetError as error:
+            lines.append(bad(subject, str(error), error.hint))
+        return lines
+
+    def _delegation(self, place: Place) -> tuple[Sequence[Server], list[Line]]:
+        """Who is to show the record, and what is to be said about how the world finds them."""
+        primary = self.zones.primary(place.route)
+        try:
+            delegation = self.zones.delegations.of(place.zone, primary)
+        except CertfleetError as error:
+            if not place.route.nameservers:
+                raise
+            # the configured servers stand in for a delegation that this machine may have no view of
+            return self.zones.servers(place.owner, place.zone), [warn(f"zone {place.zone}", str(error), error.hint)]
+        lines = delegation_lines(
+            place.zone, delegation.parent, delegation.named, delegation.listed, seen=delegation.seen
+        )
+        if delegation.parent:
+            lines += self._glue(delegation)
+            lines += self._lame(delegation)
+        return self.zones.servers(place.owner, place.zone), lines
+
+    def _glue(self, delegation: Delegation) -> list[Line]:
+        """A name server inside the zone is found by the parent's glue alone; elsewhere glue must not be out of date."""
+        lines = []
+        for host in delegation.named:
+            handed_out = {server.address for server in delegation.glue if server.name == host}
+            known = {server.address for server in self.zones.delegations.addresses(host)}
+            if below(host, delegation.zone) and not handed_out:
+                hint = "add address records for it beside the NS records"
+                lines.append(bad(f"zone {delegation.zone}", f"{delegation.parent} has no glue for {host}", hint))
+            elif handed_out - known and known:
+                sentence = f"the glue of {host} says {_some(handed_out)}, its address records say {_some(known)}"
+                lines.append(warn(f"zone {delegation.zone}", sentence, f"mend the glue in {delegation.parent}"))
+        return lines
+
+    def _lame(self, delegation: Delegation) -> list[Line]:
+        """Servers that the delegation names and that do not serve the zone."""
+        query = question(delegation.zone, "SOA")
+        lines = []
+        for server, answer in zip(
+            delegation.servers, ask_all([(server, query) for server in delegation.servers]), strict=True
+        ):
+            if isinstance(answer, NoAnswer) or (is_authoritative(answer) and answer.answer):
+                continue  # who is silent is told of by the record that it does not show
+            sentence = f"{server} does not serve it (lame): {rcode_text(answer)} without authority"
+            lines.append(bad(f"zone {delegation.zone}", sentence, "load the zone there, or take it out of the NS list"))
+        return lines
+
+    def _primary(self, place: Place) -> list[Line]:
+        """SOA times, and records that an earlier check left."""
+        primary = self.zones.primary(place.route)
+        try:
+            soa = rrset_in(ask(primary, question(place.zone, "SOA")).answer, "SOA", place.zone)
+            left = stale(shown_txt(ask(primary, question(place.owner, "TXT"))), self.clock())
+        except NoAnswer as error:
+            return [bad(f"zone {place.zone}", f"{primary} cannot be asked: {error}", "check that it runs")]
+        lines = [
+            soa_line(place.zone, record.minimum, rrset.ttl)
+            for rrset in soa
+            for record in rrset
+            if isinstance(record, dns.rdtypes.ANY.SOA.SOA)
+        ]
+        if left:
+            self.zones.remove(place.zone, place.route, [(place.owner, value) for value in left])
+            lines.append(ok(f"zone {place.zone}", f"{len(left)} left by an interrupted check removed"))
+        return lines
+
+    def _round_trip(self, place: Place, servers: Sequence[Server]) -> list[Line]:
+        value = new_value(self.clock())
+        subject = f"zone {place.zone}"
+        lines: list[Line] = []
+        try:
+            theirs = self.zones.add(place.zone, place.route, [(place.owner, value)])
+            lines.append(ok(subject, f"{self.zones.primary(place.route)} takes updates with our key"))
+            lines.append(clock_line(subject, abs(theirs - self.clock()), signed=True))
+            lines += self._watch(place, value, servers)
+        except CertfleetError as error:
+            lines.append(bad(subject, str(error), error.hint))
+        finally:
+            lines += self._remove(place, value, tried=len(lines) > 1)
+        return lines
+
+    def _watch(self, place: Place, value: str, servers: Sequence[Server]) -> list[Line]:
+        sought = [Sought(place.owner, place.zone, frozenset([value]), tuple(servers))]
+        began = time.monotonic()
+        pause = _FIRST_LOOK
+        while verdicts := self.zones.visibility.unseen(sought):
+            if time.monotonic() - began > self.patience or self.stopping.wait(pause):
+                break
+            pause = min(pause * 1.6, _LONGEST_LOOK)
+        shown = self.zones.visibility.shown_by(place.owner, value)
+        texts = sorted((str(server), seconds) for server, seconds in shown.items())
+        return server_lines(place.zone, texts, verdicts, time.monotonic() - began)
+
+    def _remove(self, place: Place, value: str, *, tried: bool) -> list[Line]:
+        """After a refused update there is nothing to remove; after silence there may be."""
+        try:
+            self.zones.remove(place.zone, place.route, [(place.owner, value)])
+        except CertfleetError as error:
+            if not tried:
+                return []
+            hint = f"delete the TXT value {value} at {place.owner}; the next check tries it too"
+            return [bad(f"zone {place.zone}", f"the throw-away record is still there: {error}", hint)]
+        return []
+
+
+def _some(addresses: set[str]) -> str:
+    return ", ".join(sorted(addresses))

@@ -1,0 +1,123 @@
+"""check: the doctor. One line a finding; exit code 1 if any is bad."""
+
+import argparse
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from common.clock import parse_duration
+from common.command_line import report, say
+from common.errors import CertfleetError, UsageError
+from issuer.ca.client import AcmeCa
+from issuer.check.doctor import Doctor, Subject
+from issuer.check.installation import database_line
+from issuer.check.verdicts import Level, Line, bad, ok
+from issuer.config import Settings, load
+from issuer.dns.zones import Zones
+from issuer.errors import StoreError
+from issuer.store import migrate
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.legacy import md5_moduli
+from issuer.webroot.webroots import Webroots
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Look at everything that issuing NAMEs (by default all that is enrolled) depends on; changes nothing that stays."""
+    try:
+        patience = parse_duration(arguments.wait)
+    except ValueError as error:
+        raise UsageError(f"--wait: {error}", hint="like --wait 2m") from error
+    settings = load(arguments.config)
+    tell = _Report(silent=arguments.json or getattr(arguments, "quiet", False))
+    stopping = threading.Event()
+    with _ended_by_signals(stopping):
+        tell([ok("configuration", f"{arguments.config} is well formed")])
+        subjects = _subjects(settings, arguments.name, tell)
+        authorities = _authorities(settings, tell)
+        zones, webroots = Zones(settings.dns), Webroots(settings)
+        doctor = Doctor(settings, zones, webroots, authorities, clock=time.time, patience=patience, stopping=stopping)
+        tell(doctor.installation())
+        for lines in doctor.examine(subjects):
+            tell(lines)
+    for authority in authorities.values():
+        authority.close()
+    if stopping.is_set():
+        raise KeyboardInterrupt
+    if arguments.json:
+        report({"well": tell.well, "findings": [_document(line) for line in tell.lines]})
+    return 0 if tell.well else 1
+
+
+class _Report:
+    """Prints findings as they come, and keeps them. *silent*: what is bad only, or nothing before the JSON document."""
+
+    def __init__(self, *, silent: bool):
+        self.lines: list[Line] = []
+        self._silent = silent
+
+    def __call__(self, lines: Sequence[Line]) -> None:
+        self.lines += lines
+        if not self._silent:
+            for line in lines:
+                say(str(line))
+
+    @property
+    def well(self) -> bool:
+        return all(line.level is not Level.BAD for line in self.lines)
+
+
+def _document(line: Line) -> dict[str, str | None]:
+    return {
+        "level": line.level.value,
+        "subject": line.subject,
+        "finding": line.sentence,
+        "what_to_do": line.hint or None,
+    }
+
+
+def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> list[Subject]:
+    """The rows to look at; without a usable database the names themselves, as DNS names."""
+    database = Database(settings.database)
+    try:
+        line = database_line(database.place, migrate.present_revision(database), migrate.newest_revision())
+        tell([line])
+        if line.level is Level.BAD:
+            return [Subject(name) for name in names]
+        certificates = Certificates(database)
+        rows = certificates.get(names) if names else certificates.all()
+        legacy = md5_moduli(database, [row.name for row in rows])
+        return [Subject(row.name, row, legacy.get(row.name, "")) for row in rows]
+    except StoreError as error:
+        tell([bad("database", str(error), error.hint)])
+        return [Subject(name) for name in names]
+    finally:
+        database.close()
+
+
+def _authorities(settings: Settings, tell: _Report) -> dict[str, AcmeCa]:
+    found = {}
+    for ca in settings.authorities:
+        try:
+            found[ca.directory] = AcmeCa(settings, ca, time.time)
+        except CertfleetError as error:
+            tell([bad(f"CA {ca.directory}", str(error), error.hint)])
+    return found
+
+
+@contextlib.contextmanager
+def _ended_by_signals(stopping: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM end the waiting; what was published is removed before the process ends."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

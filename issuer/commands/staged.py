@@ -1,0 +1,89 @@
+"""challenges, solve, request: one certificate step by step, a person publishing the challenges."""
+
+import argparse
+from collections.abc import Callable
+
+from common.command_line import report, say
+from common.errors import UsageError
+from common.files import locked
+from issuer.commands.wiring import build_tools, lock_file
+from issuer.config import load
+from issuer.model import Challenge, Enrolment
+from issuer.ports import Tools
+from issuer.staged import by_hand, open_by_hand, request_by_hand, solve_by_hand
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+
+
+def challenges(arguments: argparse.Namespace) -> int:
+    """Open an order and print what to publish."""
+
+    def work(row: Enrolment, tools: Tools) -> int:
+        entries = open_by_hand(row, by_hand(tools))
+        if arguments.json:
+            report([_facts(entry) for entry in entries])
+            return 0
+        for entry in entries:
+            say(_instruction(entry))
+        if not entries:
+            say("nothing is to be published: the CA holds every name valid already")
+        say(f"then: certfleet-issuer solve {row.name}")
+        return 0
+
+    return _with_row(arguments, work, begins=True)
+
+
+def solve(arguments: argparse.Namespace) -> int:
+    """Look whether the answers are there, tell the CA, wait until it has validated them."""
+
+    def work(row: Enrolment, tools: Tools) -> int:
+        verdicts = solve_by_hand(row, by_hand(tools), real=tools, unseen_is_fine=arguments.force)
+        for verdict in verdicts:
+            say(f"not there yet: {verdict}")
+        say(
+            "the CA was not asked; solve again later"
+            if verdicts
+            else f"validated; then: certfleet-issuer request {row.name}"
+        )
+        return 1 if verdicts else 0
+
+    return _with_row(arguments, work)
+
+
+def request(arguments: argparse.Namespace) -> int:
+    """Hand in the CSR and store the certificate."""
+
+    def work(row: Enrolment, tools: Tools) -> int:
+        say(f"{row.name}: stored ({request_by_hand(row, by_hand(tools))})")
+        say("what you published by hand may be removed")
+        return 0
+
+    return _with_row(arguments, work)
+
+
+def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], int], *, begins: bool = False) -> int:
+    settings = load(arguments.config)
+    with locked(lock_file(settings), doing="certfleet-issuer, staged by hand"):
+        database = Database(settings.database)
+        certificates = Certificates(database)
+        row = certificates.get([arguments.name])[0]
+        if row.imported:
+            raise UsageError(f"{row.name} is imported, so not ours to issue", hint="`populate` it for ACME")
+        if begins and not row.reissue_reason:
+            certificates.request_reissue([row.name], "staged by hand")
+            row = certificates.get([row.name])[0]
+        try:
+            return work(row, build_tools(settings, database))
+        finally:
+            database.close()
+
+
+def _instruction(entry: Challenge) -> str:
+    if entry.type == "http-01":
+        token = entry.value.partition(".")[0]
+        return f"http://{entry.owner}/.well-known/acme-challenge/{token}\n    {entry.value}"
+    return f'{entry.owner}. 60 IN TXT "{entry.value}"'
+
+
+def _facts(entry: Challenge) -> dict[str, str]:
+    return {"type": entry.type, "identifier": entry.identifier, "owner": entry.owner, "value": entry.value}

@@ -1,0 +1,69 @@
+"""What the daemon takes in hand next: certificates that are due, and orders that a stop or a crash left under way."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from issuer.config import Settings
+from issuer.model import Enrolment
+from issuer.notify.desk import Desk
+from issuer.patience import Patience
+from issuer.plan import NotDue, plan
+from issuer.ports import Tools
+from issuer.survey import Mark, Survey
+
+MOST_IN_HAND = 1000  # certificates; the rest stays in the database until there is room
+NOT_OURS_SECONDS = 60  # for which a certificate is left alone that is not due after all, or in other hands
+
+
+class Lookout(Protocol):
+    def due(self, now: int, most: int) -> list[Mark]: ...
+    def left_over(self, now: int) -> list[Mark]: ...
+    def survey(self, now: int, *, stuck_after: int, most: int) -> Survey: ...
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that one reading of the configuration makes."""
+
+    settings: Settings
+    tools: Tools
+    desk: Desk
+    lookout: Lookout
+    close: Callable[[], None]
+    in_hand: int = 0  # attempts that were begun with it
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows to begin, each with the mark by which its changes are noticed, and the world that they were read in."""
+
+    world: World
+    rows: Sequence[tuple[Enrolment, Mark]]
+
+
+def look_around(world: World, in_hand: set[str], patience: Patience) -> Found:
+    """Which certificates are to be begun now. Raises CertfleetError."""
+    now = int(world.tools.clock())
+    room = max(0, MOST_IN_HAND - len(in_hand))
+    left_over = {mark.name: mark for mark in world.lookout.left_over(now)}
+    due = world.lookout.due(now, len(in_hand) + len(patience) + room)
+    marks = left_over | {mark.name: mark for mark in due}
+    wanted = [mark for mark in patience.wanted(marks.values(), now) if mark.name not in in_hand][:room]
+    rows = world.tools.certificates.get([mark.name for mark in wanted]) if wanted else []
+    found = []
+    for row, mark in zip(rows, wanted, strict=True):
+        if _is_due(row, world, now, resumes=row.name in left_over):
+            found.append((row, mark))
+        else:
+            patience.leave(mark, now + NOT_OURS_SECONDS)
+    return Found(world, found)
+
+
+def _is_due(row: Enrolment, world: World, now: int, *, resumes: bool) -> bool:
+    decision = plan(row, now, world.settings.renewal)
+    if not isinstance(decision, NotDue) or (resumes and decision.until is None):  # disabled, but its order is out
+        return True
+    if decision.until is not None and decision.until != row.due_at:
+        world.tools.certificates.postpone(row.name, decision.until)
+    return False

@@ -1,0 +1,154 @@
+"""The staged way, for hands-on DNS or HTTP: challenges → solve → request, a person publishing in between.
+
+The order is an ordinary one whose record says that it is in somebody's hands until its deadline; after that, `run` goes
+on with it like with any other. Answers published by hand are journalled without a zone: they are not ours to take back.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+from common.errors import CertfleetError, RefusedError
+from issuer.challenges import answers
+from issuer.endings import Ended
+from issuer.issue import Work, advance, authority, withdraw
+from issuer.model import Challenge, Enrolment
+from issuer.opening import begin
+from issuer.order_states import BY_HAND, OrderState
+from issuer.ports import Solver, Tools
+
+_HELD_SECONDS = 86400
+_BEFORE = {
+    OrderState.PLANNED: "run `challenges` first",
+    OrderState.ORDERED: "publish the challenges and run `solve` first",
+    OrderState.PUBLISHED: "run `solve` first",
+    OrderState.VISIBLE: "run `solve` again, the CA has not finished looking",
+}
+
+
+class ByHand:
+    """A Solver that leaves publishing to a person, and looks with the real one where that can look."""
+
+    def __init__(self, real: Solver):
+        self._real = real
+
+    @property
+    def patience(self) -> int:
+        return _HELD_SECONDS
+
+    @property
+    def from_outside(self) -> str:
+        return self._real.from_outside
+
+    def too_late(self, verdicts: Sequence[str]) -> CertfleetError:
+        return self._real.too_late(verdicts)
+
+    def place(self, name: str, row: Enrolment) -> tuple[str, str]:
+        bare = name.removeprefix("*.")
+        return (bare if row.http01 else f"_acme-challenge.{bare}"), ""
+
+    def content(self, key_authorization: str) -> str:
+        return self._real.content(key_authorization)
+
+    def publish(self, entries: Sequence[Challenge]) -> None:
+        """A person does."""
+
+    def withdraw(self, entries: Sequence[Challenge]) -> None:
+        """A person does."""
+
+    def unseen(self, entries: Sequence[Challenge]) -> list[str]:
+        """Verdicts of the real one; none where it cannot find out who to ask."""
+        return self._real.unseen([entry for entry in entries if entry.zone])
+
+
+def by_hand(tools: Tools) -> Tools:
+    """The same world, with a person in the place of the solvers."""
+    return dataclasses.replace(tools, solvers={kind: ByHand(solver) for kind, solver in tools.solvers.items()})
+
+
+def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
+    """An order in ORDERED, in a person's hands, and what that person has to publish. Raises CertfleetError."""
+    work = _work(row, tools)
+    if work.record.state is OrderState.PLANNED:
+        advance(work, tools)
+    if work.record.state is not OrderState.ORDERED:
+        tools.orders.release(work.record)
+        raise RefusedError(f"the order for {row.name} is {work.record.state.value} already", hint="run `request`")
+    now = int(tools.clock())
+    held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + _HELD_SECONDS)
+    work.record = tools.orders.save(work.record, held, now)
+    entries = _entries(work, tools)
+    tools.orders.release(work.record)
+    return entries
+
+
+def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[str]:
+    """Look, answer, and wait for the CA's validation; returns the verdicts of who does not show the answer yet, with
+    which nothing was told to the CA. Raises CertfleetError."""
+    work = _work(row, tools)
+    try:
+        if work.record.state is OrderState.PLANNED:
+            tools.orders.drop(work.record)
+            raise RefusedError(f"there is no order for {row.name} yet", hint=_BEFORE[work.record.state])
+        if work.record.state is OrderState.ORDERED:
+            verdicts = _unseen(_entries(work, tools), row, real)
+            if verdicts and not unseen_is_fine:
+                return verdicts
+        _go_on(work, tools, until=OrderState.VALIDATED)
+        return []
+    finally:
+        tools.orders.release(work.record)
+
+
+def request_by_hand(row: Enrolment, tools: Tools) -> str:
+    """Finalize and store; one line about the new certificate. Raises CertfleetError."""
+    work = _work(row, tools)
+    if work.record.state in _BEFORE:
+        put_away = tools.orders.drop if work.record.state is OrderState.PLANNED else tools.orders.release
+        put_away(work.record)
+        raise RefusedError(f"the order for {row.name} is not validated", hint=_BEFORE[work.record.state])
+    try:
+        _go_on(work, tools, until=OrderState.STORED)
+    except CertfleetError:
+        tools.orders.release(work.record)
+        raise
+    withdraw(work.record, tools)
+    return work.stored
+
+
+def _work(row: Enrolment, tools: Tools) -> Work:
+    begun = begin(row, tools, by_hand=True)
+    if isinstance(begun, Ended):
+        raise RefusedError(str(begun), hint="`status` shows how it stands")
+    return begun
+
+
+def _entries(work: Work, tools: Tools) -> list[Challenge]:
+    ca, solver = authority(work.record, tools), tools.solvers[work.kind]
+    order = ca.order(work.record.url)
+    return answers(
+        [ca.authorization(url) for url in order.authorizations],
+        work.kind,
+        lambda token: solver.content(ca.key_authorization(token)),
+        lambda name: solver.place(name, work.row),
+    )
+
+
+def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[str]:
+    """What the real solver sees, where the configuration tells it where to look."""
+    solver = real.solvers["http-01" if row.http01 else "dns-01"]
+    placed = []
+    for entry in entries:
+        try:
+            owner, zone = solver.place(entry.identifier, row)
+        except CertfleetError:
+            continue
+        placed.append(dataclasses.replace(entry, owner=owner, zone=zone))
+    return solver.unseen(placed) if placed else []
+
+
+def _go_on(work: Work, tools: Tools, *, until: OrderState, sleep: Callable[[float], None] = time.sleep) -> None:
+    while work.record.state is not until and not work.record.ended:
+        again_at = advance(work, tools)
+        if again_at is not None:
+            sleep(max(0.0, again_at - tools.clock()))
