@@ -187,6 +187,10 @@ class Daemon:
             until = max(until, ended.retry_at)
         self._patience.leave(self._marks.pop(ended.name), until)
         self._worlds.pop(ended.name).in_hand -= 1
+        self._close_retired()
+
+    def _close_retired(self) -> None:
+        """Of the configurations read before, those that no order needs any more."""
         for world in [world for world in self._retired if not world.in_hand]:
             self._retired.remove(world)
             world.close()
@@ -206,6 +210,7 @@ class Daemon:
             old, self._world = self._world, new
             new.desk.take_over(old.desk)
             self._retired.append(old)  # orders under way finish with it
+            self._close_retired()
             log.info("configuration.taken")
             self._numbers.reloaded(taken=True)
         self._look.soon()

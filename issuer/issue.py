@@ -47,11 +47,6 @@ class Work:
         """After an interruption: what was heard before may no longer hold, so ask again."""
         self.ca_order, self.resumed, self.answered = None, True, False
 
-    @property
-    def kind(self) -> str:
-        """The type of challenge that this certificate's names are validated by."""
-        return "http-01" if self.row.http01 else "dns-01"
-
 
 Step = Callable[[Work, Tools], float | None]
 """Returns None when the order moved on, else the moment to look again."""
@@ -72,7 +67,7 @@ def advance(work: Work, tools: Tools) -> float | None:
 def open_order(work: Work, tools: Tools) -> None:
     """PLANNED → ORDERED: newOrder, and its URL saved before anything else. The zones are found first, so that a dead
     name server never costs an order."""
-    solver = tools.solvers[work.kind]
+    solver = tools.solvers[work.row.challenge_type]
     for name in work.csr.names:
         solver.place(name, work.row)
     ca = authority(work.record, tools)
@@ -90,10 +85,10 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         work.ca_order = order if order.status == "ready" else None
         _move(work, tools, OrderState.VALIDATED)
         return
-    solver, row = tools.solvers[work.kind], work.row
+    solver, row = tools.solvers[work.row.challenge_type], work.row
     entries = answers(
         authorizations,
-        work.kind,
+        work.row.challenge_type,
         lambda token: solver.content(ca.key_authorization(token)),
         lambda name: solver.place(name, row),
     )
@@ -103,7 +98,7 @@ def publish_challenges(work: Work, tools: Tools) -> None:
 
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
-    solver = tools.solvers[work.kind]
+    solver = tools.solvers[work.row.challenge_type]
     verdicts = solver.unseen(tools.journal.of(work.record.id))
     if not verdicts:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
@@ -123,7 +118,9 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         _move(work, tools, OrderState.VALIDATED)
         return None
     if order.status == "invalid" or _late(work, tools):
-        raise _validation_failed(order, authority(work.record, tools), tools.solvers[work.kind].from_outside)
+        raise _validation_failed(
+            order, authority(work.record, tools), tools.solvers[work.row.challenge_type].from_outside
+        )
     return _look_again(work, tools, first=0.03, longest=1.0)
 
 

@@ -28,6 +28,11 @@ class Enrolment:
     ari_window: str = ""
     ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
 
+    @property
+    def challenge_type(self) -> str:
+        """How its names are validated: RFC 8555 §8.3 or §8.4."""
+        return "http-01" if self.http01 else "dns-01"
+
     def asked_again(self, at: int) -> "Enrolment":
         """The same row, whose CA is to be asked for renewal information at *at*."""
         return dataclasses.replace(self, ari_ask_at=at)

@@ -8,6 +8,7 @@ import structlog
 from common.certificate import parse_bundle
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError
+from issuer.caa import caa_allows
 from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.endings import Ended, Ending
 from issuer.issue import Work
@@ -36,7 +37,7 @@ def begin(row: Enrolment, tools: Tools, *, by_hand: bool = False) -> Work | Ende
     row, decision = decide(row, tools)
     if not isinstance(decision, Due):
         return _not_due(row, decision, tools)
-    ca = _choose(row, tools)
+    ca = _choose(row, csr, tools)
     replaces = _replaces(row, ca)
     held = tools.holds.until(ca.account_id, row.name, now)
     if held is not None:
@@ -94,12 +95,34 @@ def _consult(row: Enrolment, tools: Tools, now: int) -> Enrolment:
     return row
 
 
-def _choose(row: Enrolment, tools: Tools) -> CertificateAuthority:
+def _choose(row: Enrolment, csr: CsrFacts, tools: Tools) -> CertificateAuthority:
+    """The first CA, or in need another one that CAA does not forbid."""
     authorities = list(tools.authorities.values())
-    index = authority_index(row, len(authorities), remaining(row, int(tools.clock())))
-    if index:
-        log.warning("authority.fallback", certificate=row.name, directory=authorities[index].directory)
-    return authorities[index]
+    ca = authorities[authority_index(row, len(authorities), remaining(row, int(tools.clock())))]
+    if ca is authorities[0]:
+        return ca
+    refusal = _caa_refusal(row, csr, ca, tools)
+    if refusal:
+        log.warning("authority.forbidden", certificate=row.name, directory=ca.directory, why=refusal)
+        return authorities[0]
+    log.warning("authority.fallback", certificate=row.name, directory=ca.directory)
+    return ca
+
+
+def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools: Tools) -> str:
+    """Why CAA keeps *ca* from issuing for one of the names; "" if it does not. What cannot be asked forbids
+    (RFC 8659 §3: a lookup that fails is no permission)."""
+    try:
+        for name in csr.names:
+            records = tools.caa(name.removeprefix("*."))
+            account = ca.account_url() if records else ""
+            wildcard = name.startswith("*.")
+            verdict = caa_allows(records, ca.caa_identities, account, row.challenge_type, wildcard=wildcard)
+            if verdict.allowed is False:
+                return f"{name}: {verdict.reason}"
+    except CertfleetError as error:
+        return str(error)
+    return ""
 
 
 def _replaces(row: Enrolment, ca: CertificateAuthority) -> str:

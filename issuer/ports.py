@@ -7,6 +7,7 @@ from typing import Protocol
 from common.certificate import Bundle
 from common.clock import Clock
 from common.errors import CertfleetError
+from issuer.caa import CaaRecord
 from issuer.config import Settings
 from issuer.model import CaAuthorization, CaOrder, Challenge, Enrolment, RenewalInfo
 from issuer.notify.events import Event
@@ -26,6 +27,9 @@ class CertificateAuthority(Protocol):
     def finalize(self, order: CaOrder, csr_der: bytes) -> CaOrder: ...
     def certificate(self, url: str) -> bytes: ...
     def key_authorization(self, token: str) -> str: ...
+    def account_url(self) -> str: ...
+    @property
+    def caa_identities(self) -> tuple[str, ...]: ...
     @property
     def offers_renewal_info(self) -> bool: ...
     def renewal_info(self, certificate_id: str) -> RenewalInfo | None: ...
@@ -105,5 +109,6 @@ class Tools:
     journal: ChallengeJournal
     holds: HoldStore
     budgets: Mapping[str, OrderBudget]  # by directory URL
+    caa: Callable[[str], Sequence[CaaRecord]]  # the record set that counts for a name
     clock: Clock
     tell: Callable[[Event], None] = _nobody  # what people may want to know; costs nothing and never raises

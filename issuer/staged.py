@@ -124,11 +124,11 @@ def _work(row: Enrolment, tools: Tools) -> Work:
 
 
 def _entries(work: Work, tools: Tools) -> list[Challenge]:
-    ca, solver = authority(work.record, tools), tools.solvers[work.kind]
+    ca, solver = authority(work.record, tools), tools.solvers[work.row.challenge_type]
     order = ca.order(work.record.url)
     return answers(
         [ca.authorization(url) for url in order.authorizations],
-        work.kind,
+        work.row.challenge_type,
         lambda token: solver.content(ca.key_authorization(token)),
         lambda name: solver.place(name, work.row),
     )
@@ -136,7 +136,7 @@ def _entries(work: Work, tools: Tools) -> list[Challenge]:
 
 def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[str]:
     """What the real solver sees, where the configuration tells it where to look."""
-    solver = real.solvers["http-01" if row.http01 else "dns-01"]
+    solver = real.solvers[row.challenge_type]
     placed = []
     for entry in entries:
         try:

@@ -120,6 +120,12 @@ class AcmeCa:
         meta = self._transport.directory().get("meta")
         return meta if isinstance(meta, dict) else {}
 
+    @property
+    def caa_identities(self) -> tuple[str, ...]:
+        """The names by which CAA records call this CA (RFC 8555 §9.7.6)."""
+        names = self.meta().get("caaIdentities")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
+
     def account_url(self) -> str:
         """The account's URL, registered if need be; CAA's accounturi names it (RFC 8657)."""
         self._ensure_account()

@@ -26,7 +26,7 @@ from issuer.webroot.webroots import Webroots
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Look at everything that issuing NAMEs (by default all that is enrolled) depends on; changes nothing that stays."""
+    """Look at everything that issuing NAMEs (by default all) depends on; changes nothing that stays."""
     try:
         patience = parse_duration(arguments.wait)
     except ValueError as error:

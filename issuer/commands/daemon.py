@@ -12,8 +12,9 @@ from common.files import locked
 from issuer.ca.client import AcmeCa
 from issuer.commands.wiring import DAEMON, build_desk, build_tools, configure_log, lock_file, owner
 from issuer.config import Settings, load
-from issuer.daemon import Daemon, World
+from issuer.daemon import Daemon
 from issuer.health import Health
+from issuer.intake import World
 from issuer.listen import Listener
 from issuer.metrics import MOST_CERTIFICATES, Metrics
 from issuer.notify.events import Event

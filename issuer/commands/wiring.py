@@ -13,6 +13,7 @@ from common.log import Syslog, configure
 from issuer.budget import Budget
 from issuer.ca.client import AcmeCa
 from issuer.config import Settings
+from issuer.dns.caa import caa_of
 from issuer.dns.zones import Zones
 from issuer.notify.desk import Desk
 from issuer.notify.events import Event
@@ -32,15 +33,17 @@ DAEMON = "certfleet-issuer daemon"  # what its lock file says
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
     """Everything a journey needs. Raises ConfigError for a key or file that is not as it must be."""
     holds = Holds(database)
+    zones = Zones(settings.dns)
     authorities = {ca.directory: AcmeCa(settings, ca, time.time) for ca in settings.authorities}
     return Tools(
         settings=settings,
         authorities=authorities,
-        solvers={"dns-01": Zones(settings.dns), "http-01": Webroots(settings)},
+        solvers={"dns-01": zones, "http-01": Webroots(settings)},
         certificates=Certificates(database),
         orders=Orders(database, owner(settings)),
         journal=Journal(database),
         holds=holds,
+        caa=functools.partial(caa_of, zones.resolvers),
         budgets={ca.directory: Budget(ca.directory, ca.limits, holds) for ca in settings.authorities},
         clock=time.time,
         tell=tell,

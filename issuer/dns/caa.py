@@ -3,8 +3,10 @@
 import dns.rdtypes.ANY.CAA
 
 from issuer.caa import CaaRecord
+from issuer.dns.asking import NoAnswer
 from issuer.dns.resolvers import Resolvers
 from issuer.dns.servers import rrset_in
+from issuer.errors import DnsError
 
 
 def relevant_caa(resolvers: Resolvers, name: str) -> tuple[str, list[CaaRecord]]:
@@ -25,3 +27,12 @@ def relevant_caa(resolvers: Resolvers, name: str) -> tuple[str, list[CaaRecord]]
         if records:
             return candidate, records
     return "", []
+
+
+def caa_of(resolvers: Resolvers, name: str) -> list[CaaRecord]:
+    """The records that count for *name*. Raises DnsError where they cannot be asked for."""
+    try:
+        return relevant_caa(resolvers, name)[1]
+    except NoAnswer as error:
+        hint = "check the resolvers in [dns], or this machine's own"
+        raise DnsError(f"the CAA records of {name} cannot be asked for", why=str(error), hint=hint) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from issuer.order_states import BY_HAND
 from issuer.store.database import Database
 from issuer.store.tables import certs, holds, orders
 from issuer.survey import DAY, EXPIRY_DAYS, Mark, Survey
@@ -35,10 +36,14 @@ class Lookout:
         return self._database.read(work)
 
     def left_over(self, now: int) -> list[Mark]:
-        """Certificates whose order is under way and in nobody's hands, unless they wait for their next attempt."""
+        """Certificates whose order is under way and in nobody's hands, unless they wait for their next attempt.
+
+        Nobody's: of no living issuer, and of no person who issues by hand.
+        """
         mine = orders.c.lease_owner == self._owner
         free = sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until < now, mine)
-        under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", free)
+        ours = sa.or_(orders.c.reason.is_(None), orders.c.reason != BY_HAND, orders.c.deadline <= now)
+        under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", free, ours)
         waits = sa.and_(certs.c.enable == "Y", certs.c.due_at.is_not(None), certs.c.due_at > now)
 
         def work(connection: sa.Connection) -> list[Mark]:
