@@ -61,11 +61,10 @@ class ZoneProbe:
                 raise
             # the configured servers stand in for a delegation that this machine may have no view of
             return self.zones.servers(place.owner, place.zone), [warn(f"zone {place.zone}", str(error), error.hint)]
-        lines = delegation_lines(
-            place.zone, delegation.parent, delegation.named, delegation.listed, seen=delegation.seen
-        )
-        if delegation.parent:
+        lines = delegation_lines(delegation)
+        if delegation.seen:
             lines += self._glue(delegation)
+        if delegation.parent:
             lines += self._lame(delegation)
         return self.zones.servers(place.owner, place.zone), lines
 

@@ -167,7 +167,9 @@ def _read_bundle(crt: str, chain: str) -> Bundle:
     try:
         leaf_pem, chain_pem = Path(crt).read_bytes(), Path(chain).read_bytes() if chain else b""
     except OSError as error:
-        raise RefusedError(f"{error.filename} cannot be read", why=error.strerror or "") from error
+        raise RefusedError(
+            f"{error.filename} cannot be read", why=error.strerror or "", hint="name the PEM file"
+        ) from error
     if b"PRIVATE KEY-----" in leaf_pem + chain_pem:
         raise RefusedError(f"{crt} holds a private key", hint="keys stay on their host: give the certificates alone")
     try:

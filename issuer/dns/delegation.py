@@ -37,7 +37,7 @@ class Delegation:
     """How a zone is found from above. *parent* is "" when no resolver answers: then only the zone's own list is known.
 
     *named*: by the parent's servers. *listed*: by the zone itself. *glue*: addresses that the parent hands out with it.
-    *seen*: whether a server of the parent answered at all.
+    *seen*: whether a server of the parent answered at all. *inner*: those know nothing, only this machine's resolvers.
     """
 
     zone: str
@@ -47,6 +47,7 @@ class Delegation:
     glue: tuple[Server, ...]
     servers: tuple[Server, ...]
     seen: bool = False
+    inner: bool = False
 
 
 class Delegations:
@@ -76,10 +77,12 @@ class Delegations:
             log.warning("delegation.unverified", zone=zone, asked=str(primary), why=str(error))
             return Delegation(zone, "", (), tuple(listed), (), tuple(self._listed_by(primary, listed)))
         named, glue, seen = self._referral(zone, parent)
-        if not named:
+        inner = not named
+        if inner:
             # an inner view may know what the outer parent does not; the resolvers of this machine decide
             named = self._names(zone)
-            log.warning("delegation.not_in_parent", zone=zone, parent=parent, resolvers_say=named)
+            event = "delegation.not_in_parent" if seen else "delegation.parent_silent"
+            log.warning(event, zone=zone, parent=parent, resolvers_say=named)
         if not named:
             why = f"neither the servers of {parent} nor the resolvers know a name server for it"
             hint = "add the delegation to the parent zone (`zone` prints the lines), or set nameservers in [dns]"
@@ -89,7 +92,7 @@ class Delegations:
         if not servers:
             why = f"none of its name servers {', '.join(names)} has an address"
             raise DnsError(f"the delegation of {zone} is broken", why=why, hint="add address records for them")
-        return Delegation(zone, parent, tuple(named), tuple(listed), tuple(glue), tuple(servers), seen)
+        return Delegation(zone, parent, tuple(named), tuple(listed), tuple(glue), tuple(servers), seen, inner)
 
     def _zone_above(self, zone: str) -> str:
         """The zone that delegates *zone*, by the SOA that the resolvers see above it. Raises NoAnswer."""

@@ -76,37 +76,37 @@ class Notices:
         self._database.write(lambda connection: connection.execute(free))
 
 
-def _settle(
-    connection: sa.Connection, events: Sequence[Event], stuck_after: int, by_mail: bool, now: int
-) -> list[Event]:
+def _settle(connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int) -> list[Event]:
     standing = _standing(connection)
-    events = [*events, *_recovered_elsewhere(connection, standing, {event.name for event in events})]
-    names = {event.name for event in events}
-    unsaid = _unsaid(connection, names)
-    facts = _facts(connection, names)
-    changed = []
-    for event in events:
-        expires, failures, url = facts.get(event.name, (0, 0, ""))
-        event = dataclasses.replace(  # noqa: PLW2901 - the same event, completed
-            event, at=now, expires=expires, failures=event.failures or failures
-        )
-        if event.kind is Kind.INCIDENT and not event.url:
-            event = dataclasses.replace(event, url=url)  # noqa: PLW2901
-        event = graded(event, stuck_after)  # noqa: PLW2901
-        before = frozenset(standing.get(event.name, {}))
-        verdict = judge(event, before, unsaid.get(event.name, frozenset()))
-        _keep_alarms(connection, event.name, before, verdict.alarms, now)
-        standing[event.name] = dict.fromkeys(verdict.alarms, now)
+    told = [*told, *_recovered_elsewhere(connection, standing, {event.name for event in told})]
+    names = {event.name for event in told}
+    unsaid, facts = _unsaid(connection, names), _facts(connection, names)
+    after = {name: frozenset(standing.get(name, ())) for name in names}
+    retracted: set[tuple[str, Kind]] = set()
+    letters: list[Event] = []
+    changed: list[Event] = []
+    for bare in told:
+        event = graded(_completed(bare, facts.get(bare.name), now), stuck_after)
+        verdict = judge(event, after[event.name], unsaid.get(event.name, frozenset()))
+        after[event.name] = verdict.alarms
         if verdict.retract:
-            old = sa.and_(outbox.c.name == event.name, outbox.c.kind.in_([kind.value for kind in verdict.retract]))
-            connection.execute(outbox.delete().where(old, outbox.c.taken_by.is_(None)))
+            letters = [letter for letter in letters if letter.name != event.name or letter.kind not in verdict.retract]
+            retracted |= {(event.name, kind) for kind in verdict.retract}
         if verdict.mail and by_mail:
-            row = {"at": now, "name": event.name, "kind": event.kind.value, "content": json.dumps(to_json(event))}
-            connection.execute(outbox.insert().values(**row))
+            letters.append(event)
             unsaid[event.name] = unsaid.get(event.name, frozenset()) | {event.kind}
         if verdict.changed:
             changed.append(event)
+    _keep_alarms(connection, standing, after, now)
+    _keep_outbox(connection, retracted, letters, now)
     return changed
+
+
+def _completed(event: Event, facts: tuple[int, int, str] | None, now: int) -> Event:
+    """With what the database knows of the certificate."""
+    expires, failures, url = facts or (0, 0, "")
+    url = event.url or (url if event.kind is Kind.INCIDENT else "")
+    return dataclasses.replace(event, at=now, expires=expires, failures=event.failures or failures, url=url)
 
 
 def _standing(connection: sa.Connection) -> dict[str, dict[Kind, int]]:
@@ -153,13 +153,31 @@ def _facts(connection: sa.Connection, names: Iterable[str]) -> dict[str, tuple[i
 
 
 def _keep_alarms(
-    connection: sa.Connection, name: str, before: frozenset[Kind], after: frozenset[Kind], now: int
+    connection: sa.Connection, standing: dict[str, dict[Kind, int]], after: dict[str, frozenset[Kind]], now: int
 ) -> None:
-    ended = [kind.value for kind in before - after]
-    if ended:
-        connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(ended)))
-    for kind in after - before:
-        connection.execute(alarms.insert().values(name=name, kind=kind.value, since=now))
+    fresh = []
+    for name, kinds in after.items():
+        before = frozenset(standing.get(name, ()))
+        ended = [kind.value for kind in before - kinds]
+        if ended:
+            connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(ended)))
+        fresh += [{"name": name, "kind": kind.value, "since": now} for kind in kinds - before]
+    if fresh:
+        connection.execute(alarms.insert(), fresh)
+
+
+def _keep_outbox(
+    connection: sa.Connection, retracted: Iterable[tuple[str, Kind]], letters: Iterable[Event], now: int
+) -> None:
+    for name, kind in retracted:
+        old = sa.and_(outbox.c.name == name, outbox.c.kind == kind.value, outbox.c.taken_by.is_(None))
+        connection.execute(outbox.delete().where(old))
+    rows = [
+        {"at": now, "name": event.name, "kind": event.kind.value, "content": json.dumps(to_json(event))}
+        for event in letters
+    ]
+    if rows:
+        connection.execute(outbox.insert(), rows)
 
 
 def _free(now: int) -> sa.ColumnElement[bool]:

@@ -13,9 +13,13 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 KEY_TYPES = ("rsa2048", "rsa4096", "ecdsa-p256", "ecdsa-p384")
 
 
-@cache
 def private_key(kind: str = "ecdsa-p256", number: int = 0) -> Key:
     """The *number*-th key of a kind; the same one for the whole test run."""
+    return _made(kind, number)
+
+
+@cache
+def _made(kind: str, _number: int) -> Key:
     if kind.startswith("rsa"):
         return rsa.generate_private_key(65537, int(kind.removeprefix("rsa")))
     if kind == "ed25519":

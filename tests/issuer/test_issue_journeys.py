@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -10,7 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from common.certificate import chain_faults, parse_bundle
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import KEY_TYPES, csr, private_key
+from tests.servers.bind import Bind
+from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
+from tests.servers.pebble import Pebble
+from tests.servers.process import wait_until
 
 
 def certificate(box: Box, name: str) -> x509.Certificate:
@@ -70,9 +75,7 @@ def test_the_columns_of_a_new_certificate(either_box: Box, lab: Lab) -> None:
 
 def test_a_wildcard_and_its_apex_in_one_csr(either_box: Box) -> None:
     """Both names want a TXT value at the same owner; both are published together, and taken back."""
-    name = either_box.enrol("shop.example.test")
-    either_box.ok("remove", name, "--yes")
-    either_box.populate("shop.example.test", "*.shop.example.test")
+    name = either_box.enrol("shop.example.test", "*.shop.example.test")
     either_box.ok("run")
     assert names_of(certificate(either_box, name)) == {"shop.example.test", "*.shop.example.test"}
     assert either_box.txt(name) == set()
@@ -126,7 +129,7 @@ def test_reissue_keeps_the_old_pair(either_box: Box) -> None:
     name = either_box.enrol("www.example.test")
     either_box.ok("run")
     first = either_box.row(name, "crt", "ca")
-    assert "is due" in either_box.ok("run").out
+    assert "stored" not in either_box.ok("run").out
     assert either_box.row(name, "crt", "ca") == first
     either_box.ok("reissue", name)
     second = either_box.row(name, "crt", "ca")
@@ -135,7 +138,7 @@ def test_reissue_keeps_the_old_pair(either_box: Box) -> None:
     assert either_box.database.query("SELECT crt, ca FROM versions ORDER BY id") == [first, second]
     [reissue] = either_box.database.query("SELECT reissue_reason FROM certs")
     assert reissue == (None,)
-    assert "is due" in either_box.ok("run").out
+    assert "stored" not in either_box.ok("run").out
 
 
 def test_status_and_events_tell_the_story(either_box: Box) -> None:
@@ -168,20 +171,28 @@ def test_a_disabled_certificate_is_left_alone_until_it_is_enabled(box: Box, lab:
     assert len(box.orders()) == 1
 
 
-def test_what_is_due_by_its_dates_is_renewed(box: Box) -> None:
-    """A stored moment that has come, with a certificate near its end by the policy, leads to a new one in `run`."""
+def test_what_is_due_by_its_dates_is_renewed(tmp_path: Path) -> None:
+    """A certificate that comes near its end is renewed by `run`, and not before."""
+    with Bind(tmp_path / "bind") as bind, Pebble(tmp_path / "pebble", bind.endpoint, validity_seconds=8) as pebble:
+        box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind, pebble=pebble)
+        box.set_up()
+        name = box.enrol("www.example.test")
+        box.ok("run")
+        first = certificate(box, name)
+        assert "stored" not in box.ok("run").out
+        wait_until(lambda: time.time() > first.not_valid_before_utc.timestamp() + 4.1, "half of its life has passed")
+        assert f"{name}: stored" in box.ok("run").out
+        assert certificate(box, name).serial_number != first.serial_number
+
+
+def test_a_stored_certificate_that_is_damaged_is_replaced(box: Box) -> None:
+    """What cannot be parsed in the table is no certificate, and is due."""
     name = box.enrol("www.example.test")
     box.ok("run")
-    serial = certificate(box, name).serial_number
-    box.write(renewal={"days_left": 89})
-    box.database.execute("UPDATE certs SET due_at = NULL")
-    assert "is due" in box.ok("run").out  # a tenth of its life has to pass first, whatever the policy
-    box.write(renewal={"fraction_left": 0.333, "days_left": 0})
-    old = box.row(name, "crt")
     box.database.execute("UPDATE certs SET crt = CAST('damaged' AS BLOB), due_at = NULL")
     box.ok("run")
-    assert certificate(box, name).serial_number != serial
-    assert box.row(name, "crt") != old
+    assert names_of(certificate(box, name)) == {name}
+    assert box.row(name, "old_crt") == (b"damaged",)
 
 
 def test_no_private_key_but_the_account_key_is_on_the_box(box: Box, lab: Lab) -> None:

@@ -4,21 +4,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from tests.servers import questions
+import dns.message
+import dns.query
+from dns.rdtypes.ANY.TXT import TXT
+
 from tests.servers.ports import free_port, release_port
 from tests.servers.process import Process, program
 
 PACKAGE = "bind9"
 LOOPBACK = "127.0.0.1"
+SECONDS = 5.0
 
 
 class Resolver:
-    """Asks `everything` ("address:port") for all names, except those below the zones that `but` maps to others."""
+    """Asks `everything` ("address:port") for all names, except those below the zones that `but` maps to others.
+
+    `forwards` may be changed before the start.
+    """
 
     def __init__(self, folder: Path, everything: str, but: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.port = free_port()
-        self._forwards = {".": everything, **(but or {})}
+        self.forwards = {".": everything, **(but or {})}
         self._process: Process | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -51,7 +58,10 @@ class Resolver:
 
     def txt(self, owner: str) -> set[str]:
         """What it says of a name, from memory if it has been asked before."""
-        return questions.txt_values(LOOPBACK, self.port, owner)
+        query = dns.message.make_query(f"{owner}.", "TXT")
+        answer = dns.query.udp(query, LOOPBACK, port=self.port, timeout=SECONDS)
+        records = [record for rrset in answer.answer for record in rrset if isinstance(record, TXT)]
+        return {b"".join(record.strings).decode() for record in records}
 
     def _conf(self) -> str:
         options = [
@@ -61,7 +71,7 @@ class Resolver:
             "dnssec-validation no; empty-zones-enable no; qname-minimization off; min-ncache-ttl 90;",
         ]
         zones = []
-        for zone, server in self._forwards.items():
+        for zone, server in self.forwards.items():
             address, _, port = server.rpartition(":")
             forward = f"type forward; forward only; forwarders {{ {address} port {port}; }};"
             zones.append(f'zone "{zone}" {{ {forward} }};')

@@ -122,4 +122,6 @@ class Smtp:
 
 def _authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
     right = LoginPassword(USER.encode(), PASSWORD.encode())
-    return AuthResult(success=data == right, auth_data=data)
+    return AuthResult(
+        success=data == right, handled=False, auth_data=data
+    )  # not handled: it answers a wrong one itself

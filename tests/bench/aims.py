@@ -1,0 +1,64 @@
+"""What issue and design promise about speed, beside what this run has found."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from tests.bench.far import Trip
+from tests.bench.measure import seconds, spread, times
+from tests.bench.nothing_due import Idle
+from tests.bench.race import Heat
+from tests.bench.tables import Aim
+
+LATE = 1.5  # times the slowest validation: "little more"
+SLACK = 1.3  # times the bound of the workers, start-up included
+FLAT = 1.2  # times the smallest table
+
+
+def of_heats(heats: Mapping[int, Heat]) -> list[Aim]:
+    """Ratios against the peers, with the fast Pebble."""
+    many = "100 sub-zones"
+    return [
+        _ratio(heats.get(100), "uacme", f"{many}, wall: uacme ÷ certfleet", 15),
+        _ratio(heats.get(100), "certbot", f"{many}, wall: certbot ÷ certfleet", 60),
+        _ratio(heats.get(100), "certbot", f"{many}, CPU: certbot ÷ certfleet", 8, cpu=True),
+        _ratio(heats.get(1), "certbot", "one certificate, wall: certbot ÷ certfleet", 3),
+        _ratio(heats.get(1), "uacme", "one certificate, wall: uacme ÷ certfleet", 1),
+    ]
+
+
+def of_shipped(heat: Heat | None, slowest: float) -> Aim:
+    """Pebble as shipped: the waits overlap."""
+    what, wanted = "100 certificates, Pebble as shipped, wall", f"≤ {LATE}x the slowest validation"
+    if heat is None:
+        return Aim(what, wanted, "not measured", None)
+    walls = [turn.issuing.wall for turn in heat.ours]
+    got = f"{spread(walls, seconds)} s, slowest {slowest:.0f} s"
+    return Aim(what, wanted, got, statistics.median(walls) <= LATE * slowest)
+
+
+def of_trips(trips: Sequence[Trip]) -> list[Aim]:
+    """100 ms late: bound by the workers."""
+    aims = []
+    for workers in sorted({trip.workers for trip in trips}):
+        trip = max((one for one in trips if one.workers == workers), key=lambda one: one.orders)
+        what = f"{trip.orders} orders, CA 100 ms away, {workers} workers, wall ÷ what they can do"
+        got = f"{times(trip.over)} (one after another: {times(trip.alone / trip.sample.wall)} as long)"
+        aims.append(Aim(what, f"≤ {SLACK}x", got, trip.over <= SLACK))
+    return aims
+
+
+def of_idle(idle: Idle) -> list[Aim]:
+    """The pass with nothing due does not grow with the table."""
+    rows = max(idle.samples)
+    ratios = idle.ratios(rows, cpu=True)
+    what = f"nothing due, {idle.engine}, CPU: {rows:,} rows ÷ {min(idle.samples)}"
+    flat = Aim(what, f"≤ {FLAT}x", spread(ratios, times), statistics.median(ratios) <= FLAT)
+    scans = f"{len(idle.scans)} of {len(idle.plans)} queries read all" if idle.scans else "by index"
+    return [flat, Aim(f"nothing due, {idle.engine}: EXPLAIN", "by index", scans, not idle.scans)]
+
+
+def _ratio(heat: Heat | None, peer: str, what: str, wanted: float, *, cpu: bool = False) -> Aim:
+    ratios = [] if heat is None else heat.cpu_ratios(peer) if cpu else heat.wall_ratios(peer)
+    if not ratios:
+        return Aim(what, f"≥ {wanted:g}x", "not measured", None)
+    return Aim(what, f"≥ {wanted:g}x", spread(ratios, times), statistics.median(ratios) >= wanted)

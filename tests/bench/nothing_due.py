@@ -1,0 +1,134 @@
+"""The daily run when nothing is due, on tables of 1 to 100,000 rows, and how the database finds that out."""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from tests.bench.contender import Certfleet, issuer_command
+from tests.bench.measure import Sample, Stopwatch, spread, times
+from tests.bench.scene import World, spare_authority
+from tests.bench.tables import sample_cells, table
+from tests.issuer.signing_requests import csr
+from tests.servers.database import Database, SqliteDatabase
+
+DAY = 86400
+GROWING = re.compile(r"\b(certs|orders|versions|events|installations)\b")
+HEAD = ("rows", "wall ratio", "CPU ratio", "wall s", "CPU s", "peak MB")
+
+
+@dataclass(slots=True)
+class Idle:
+    """The runs on one engine, by number of rows, and the plans of its queries on the largest table."""
+
+    engine: str
+    samples: dict[int, list[Sample]] = field(default_factory=dict)
+    plans: list[str] = field(default_factory=list)
+    scans: list[str] = field(default_factory=list)
+
+    def ratios(self, rows: int, *, cpu: bool = False) -> list[float]:
+        """Against the smallest table, round by round."""
+        runs, smallest = self.samples[rows], self.samples[min(self.samples)]
+        return [
+            (one.cpu / other.cpu) if cpu else (one.wall / other.wall) for one, other in zip(runs, smallest, strict=True)
+        ]
+
+    def text(self) -> str:
+        lines = [
+            [f"{rows:,}", spread(self.ratios(rows), times), spread(self.ratios(rows, cpu=True), times), *cells]
+            for rows, cells in ((rows, sample_cells(samples)) for rows, samples in self.samples.items())
+        ]
+        verdict = [f"  READS THE WHOLE TABLE: {scan}" for scan in self.scans] or ["  no query reads a whole table"]
+        plans = [f"  plan: {plan}" for plan in self.plans]
+        return "\n".join([f"Nothing due, {self.engine}", table(HEAD, lines), *plans, *verdict, ""])
+
+
+def measure(
+    engine: str, databases: dict[int, Database], folder: Path, world: World, *, stopwatch: Stopwatch, rounds: int
+) -> Idle:
+    """Fill each database, then let the daily runs take turns over the sizes."""
+    idle = Idle(engine, {rows: [] for rows in databases})
+    issuers = {}
+    for rows, database in databases.items():
+        issuers[rows] = Certfleet(folder / f"{engine}-{rows}", world, [], database)
+        fill(database, rows)
+    for number in range(rounds + 1):
+        for rows, issuer in issuers.items():
+            sample = stopwatch.time([issuer_command(issuer.config, "run")], issuer.environment)
+            if sample.codes != (0,):
+                raise RuntimeError(f"the run over {rows} rows with nothing due ended with {sample.codes}")
+            if number:  # the first round only warms everything up
+                idle.samples[rows].append(sample)
+    with plans_told() as told:
+        issuers[max(issuers)].run_here()
+    idle.plans = list(dict.fromkeys(f"{plan}  ←  {query}" for query, plan in told))
+    idle.scans = [plan for plan in idle.plans if _reads_all(plan)]
+    return idle
+
+
+def fill(database: Database, rows: int) -> None:
+    """*rows* certificates with weeks to live, each with the order that brought it, long ended."""
+    issued = spare_authority().issue(["filler.bench.test"])
+    request = csr(["filler.bench.test"])
+    now = int(time.time())
+    if isinstance(database, SqliteDatabase):
+        count = f"WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < {rows}) "  # noqa: S608 - a number of our own
+        name, source = "printf('host%06d.bench.test', seq)", "n"
+    else:
+        count, name, source = "", "CONCAT('host', LPAD(seq, 6, '0'), '.bench.test')", f"seq_1_to_{rows}"
+    blobs = ", ".join(f"X'{content.hex()}'" for content in (request, issued.cert_pem, issued.chain_pem))
+    certs = "name, enable, certbot, csr, crt, ca, ts_expire, ts_last_update, count_fail_update, directory, due_at"
+    dates = f"{now + 90 * DAY}, {now - 3600}, 0, 'https://ca.bench.test/dir', {now + 40 * DAY} + seq"
+    orders = "name, state, directory, created_at, updated_at"
+    order = f"{name}, 'STORED', 'https://ca.bench.test/dir', {now - 3600} - seq, {now - 3600} - seq"
+    for into, values in ((f"certs ({certs})", f"{name}, 'Y', 'N', {blobs}, {dates}"), (f"orders ({orders})", order)):
+        select = f"SELECT {values} FROM {source}"  # noqa: S608 - numbers and names of our own
+        database.execute(f"{count}INSERT INTO {into} {select}" if count else f"INSERT INTO {into} {select}")
+
+
+@contextmanager
+def plans_told() -> Iterator[list[tuple[str, str]]]:
+    """While this is open, every SELECT of this process is explained first, by its own connection."""
+    told: list[tuple[str, str]] = []
+
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        if not statement.lstrip().upper().startswith("SELECT"):
+            return
+        sqlite = connection.dialect.name == "sqlite"
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{statement}", parameters)
+            found = cursor.fetchall()
+        finally:
+            cursor.close()
+        query = " ".join(statement.partition("FROM")[2].split())
+        told.append((query, "; ".join(_sqlite_step(row) if sqlite else _maria_step(row) for row in found)))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", explain)
+    try:
+        yield told
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", explain)
+
+
+def _sqlite_step(row: Sequence[Any]) -> str:
+    return str(row[3])
+
+
+def _maria_step(row: Sequence[Any]) -> str:
+    """id, select_type, table, type, possible_keys, key, key_len, ref, rows, Extra."""
+    if row[2] is None:
+        return f"no table ({row[9]})"
+    way = "SCAN" if row[3] in ("ALL", "index") else "SEARCH"
+    return f"{way} {row[2]} ({row[3]}) USING INDEX {row[5]}, about {row[8]} rows"
+
+
+def _reads_all(plan: str) -> bool:
+    """A whole table that grows with the fleet is read. The journal of open challenges may be: it is what is open."""
+    steps = plan.partition("  ←  ")[0].split("; ")
+    return any(step.startswith("SCAN") and GROWING.search(step) for step in steps)

@@ -1,0 +1,92 @@
+"""What a run measures, from BENCH_... in the environment: the short one by default, everything with BENCH_FULL=1."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from tests.bench.contender import Entry
+
+PARTS = ("fast", "shipped", "far", "due", "agent", "crowd")
+FEW = ("certbot", "uacme")  # those that the aims speak of: what the short run takes for more than one certificate
+USAGE = """make bench                      short: 1 and 20 certificates, about three minutes
+make bench BENCH_FULL=1         everything: 1, 20, 100 certificates, every peer; up to 40 minutes
+BENCH_SIZES=1,100               other numbers of certificates
+BENCH_PEERS=uacme,lego          only these peers, at every size
+BENCH_PARTS=fast,due            only these parts of: fast, shipped, far, due, agent, crowd
+BENCH_ROUNDS=3                  as many pairs at every size
+BENCH_CERTBOT=FILE              a newer certbot's program, measured beside Debian's"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One benchmark."""
+
+    full: bool
+    sizes: tuple[int, ...]
+    peers: frozenset[str]
+    parts: frozenset[str]
+    rounds_wanted: int
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Raises ValueError with a sentence."""
+        full = environment.get("BENCH_FULL", "") not in ("", "0")
+        sizes = _words(environment, "BENCH_SIZES") or (["1", "20", "100"] if full else ["1", "20"])
+        parts = _words(environment, "BENCH_PARTS") or list(PARTS)
+        unknown = set(parts) - set(PARTS)
+        if unknown:
+            raise ValueError(f"BENCH_PARTS knows no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        if not all(size.isdigit() and 0 < int(size) <= 999 for size in sizes):
+            raise ValueError("BENCH_SIZES must be numbers from 1 to 999, separated by commas")
+        rounds = environment.get("BENCH_ROUNDS", "0")
+        if not rounds.isdigit():
+            raise ValueError("BENCH_ROUNDS must be a number")
+        peers = frozenset(_words(environment, "BENCH_PEERS"))
+        return cls(full, tuple(sorted({int(size) for size in sizes})), peers, frozenset(parts), int(rounds))
+
+    def rounds(self, size: int) -> int:
+        """How many pairs: many where a run is short."""
+        return self.rounds_wanted or ((5 if self.full else 3) if size == 1 else 2 if self.full and size <= 20 else 1)
+
+    def entries(self, everybody: Sequence[Entry], size: int, *, shipped: bool = False) -> list[Entry]:
+        """Who runs; who is left out is named with the reason, so that the table says so."""
+        chosen = [entry for entry in everybody if not self.peers or entry.name in self.peers]
+        return [_left_out(entry, self._too_long(entry, size, shipped=shipped)) for entry in chosen]
+
+    def _too_long(self, entry: Entry, size: int, *, shipped: bool) -> str:
+        if self.peers or size == 1 or entry.name.startswith("certfleet"):
+            return ""
+        if shipped and (size > 20 or not self.full):
+            return "left out: one after another, each takes what one alone takes"
+        if entry.name not in FEW and (shipped or not self.full):
+            return (
+                "left out to save time; name it in BENCH_PEERS" if self.full else "left out; BENCH_FULL=1 measures it"
+            )
+        return ""
+
+    @property
+    def zones(self) -> int:
+        """How many sub-zones are wanted: one spare, and those that single certificates move through."""
+        return max(*self.sizes, 20, 1 + self.rounds(1)) + 2
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        return (1, 1000, 100_000)
+
+    @property
+    def far_orders(self) -> tuple[int, ...]:
+        """Numbers of orders for the CA that is far away."""
+        return (50, 100) if self.full and max(self.sizes) >= 100 else (20,)
+
+
+def from_environment() -> Plan:
+    return Plan.of(os.environ)
+
+
+def _words(environment: Mapping[str, str], name: str) -> list[str]:
+    return [word.strip() for word in environment.get(name, "").split(",") if word.strip()]
+
+
+def _left_out(entry: Entry, why: str) -> Entry:
+    return Entry(entry.name, entry.settings, entry.make, entry.missing or why)

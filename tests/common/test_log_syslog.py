@@ -1,0 +1,55 @@
+"""The log on its way to the local syslog: one line an event, whatever stands in it, and no harm when nobody listens."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from common import log
+
+
+@pytest.fixture(autouse=True)
+def configuration() -> Iterator[None]:
+    """Logging as it was before."""
+    yield
+    structlog.reset_defaults()
+
+
+def test_each_event_goes_to_stderr_and_to_syslog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An event is JSON on stderr and one logfmt line at its level on syslog, even one with a traceback."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "log"))
+        listener.settimeout(5)
+        syslog = log.Syslog("certfleet-issuer", str(tmp_path / "log"))
+        log.configure(1, form="json", syslog=syslog)
+        logger = structlog.get_logger()
+        logger.debug("too.fine")
+        logger.warning("order.late", certificate="www.example.test", why="two words")
+        try:
+            raise ValueError("a fault")
+        except ValueError:
+            logger.exception("order.fault")
+        late, fault = (listener.recv(8192).decode() for _ in range(2))
+        syslog.close()
+    assert late.startswith("<28>certfleet-issuer[")
+    assert late.endswith('level=warning event=order.late certificate=www.example.test why="two words"')
+    assert fault.startswith("<27>")
+    assert "ValueError: a fault" in fault
+    assert "\n" not in fault
+    shown = capsys.readouterr().err
+    assert '"event": "order.late"' in shown
+    assert "too.fine" not in shown
+
+
+def test_a_syslog_that_is_not_there_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The events still reach stderr, with one warning beside them."""
+    syslog = log.Syslog("certfleet-issuer", str(tmp_path / "log"))
+    log.configure(1, form="json", syslog=syslog)
+    for number in range(3):
+        structlog.get_logger().info("order.moved", number=number)
+    syslog.close()
+    shown = capsys.readouterr().err
+    assert shown.count("syslog.absent") == 1
+    assert shown.count("order.moved") == 3

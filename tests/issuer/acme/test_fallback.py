@@ -1,0 +1,82 @@
+"""Another CA when the first cannot deliver and little life is left: two real Pebbles, one of which fails."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.servers.ca_proxy import CaProxy, Reply, in_directory, times
+from tests.servers.lab import Lab
+from tests.servers.pebble import Pebble
+
+NAME = "www.lab.test"
+BROKEN = Reply(500, b"<html>out of order</html>", {"Content-Type": "text/html"})
+
+
+@pytest.fixture
+def second(lab: Lab, tmp_path: Path) -> Iterator[CaProxy]:
+    """A second CA, with a life of 90 days as the first."""
+    (tmp_path / "second").mkdir()
+    with (
+        Pebble(tmp_path / "second", lab.bind.endpoint) as pebble,
+        CaProxy(tmp_path / "second" / "proxy", pebble) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def two(proxied: Box, second: CaProxy) -> Box:
+    """A box with the proxy as first CA and *second* as fallback."""
+    fallback = {"directory": second.directory, "ca_bundle": str(second.ca_file)}
+    proxied.write(acme={"fallback": [fallback]}, renewal={"retry": ["1s"], "max_run": "40s"})
+    return proxied
+
+
+def test_first_certificate_comes_from_the_fallback_when_the_first_ca_is_broken(
+    two: Box, proxy: CaProxy, second: CaProxy
+) -> None:
+    """After two failures the next CA is asked, within the same run; the database says who issued."""
+    two.enrol(NAME)
+    proxy.before.append(times(99, "order-plz", BROKEN))
+    two.ok("run")
+    assert two.row(NAME, "directory", "count_fail_update") == (second.directory, 0)
+    assert len(second.paths("order-plz")) == 1
+
+
+def test_with_life_left_the_first_ca_is_waited_for(two: Box, proxy: CaProxy, second: CaProxy) -> None:
+    """A certificate that is good for weeks does not change its CA because the first one has a bad day."""
+    two.enrol(NAME)
+    two.ok("run")
+    proxy.before.append(times(99, "order-plz", BROKEN))
+    two.write(renewal={"retry": ["1s"], "max_run": "8s"})
+    two.database.execute("UPDATE certs SET reissue_reason = 'test', due_at = NULL")
+    two.fails("run", says=["HTTP 500"])
+    assert two.row(NAME, "count_fail_update")[0] >= 2
+    assert second.paths("order-plz") == []
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_caa_is_asked_before_the_fallback(two: Box, proxy: CaProxy, second: CaProxy, lab: Lab, allowed: bool) -> None:
+    """A fallback that CAA forbids is never asked for an order; one that it allows is."""
+    issuers = "second.example" if allowed else "first.example"
+    second.after.append(in_directory(meta={"caaIdentities": ["second.example"]}))
+    lab.bind.static_zone("lab.test", [f'@ CAA 0 issue "{issuers}"'])
+    two.write(dns={"resolvers": [lab.bind.endpoint]}, renewal={"retry": ["1s"], "max_run": "12s"})
+    two.enrol(NAME)
+    proxy.before.append(times(99, "order-plz", BROKEN))
+    outcome = two.run("run")
+    assert (outcome.code == 0) is allowed
+    assert bool(second.paths("order-plz")) is allowed
+
+
+def test_our_own_dns_trouble_changes_no_ca(two: Box, proxy: CaProxy, second: CaProxy, lab: Lab) -> None:
+    """When our name server is down, another CA would meet the same."""
+    two.enrol(NAME)
+    lab.bind.stop()
+    two.write(renewal={"retry": ["1s"], "max_run": "15s"})
+    started = time.monotonic()
+    two.fails("run", says=["name server"])
+    assert time.monotonic() - started < 60
+    assert second.seen == []

@@ -1,0 +1,177 @@
+"""history, rollback, import, revoke, reissue of many: going back, taking in, calling back, starting over."""
+
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
+from tests.servers.ca_proxy import CaProxy
+
+NAME = "www.lab.test"
+
+
+def serial(box: Box, column: str = "crt") -> int:
+    return x509.load_pem_x509_certificate(bytes(box.row(NAME, column)[0])).serial_number
+
+
+def test_rollback_brings_the_version_before_back(box: Box) -> None:
+    """The earlier certificate is the present one again, newer than before for agents, and marked as meant."""
+    box.enrol(NAME)
+    box.ok("run")
+    first = serial(box)
+    box.ok("reissue", NAME)
+    assert serial(box) != first
+    box.database.execute("UPDATE certs SET ts_last_update = 5")
+    box.ok("rollback", NAME)
+    assert serial(box) == first
+    updated, marked = box.row(NAME, "ts_last_update", "rolled_back")
+    assert updated > 5
+    leaf = x509.load_pem_x509_certificate(bytes(box.row(NAME, "crt")[0]))
+    assert marked == leaf.fingerprint(hashes.SHA256()).hex()
+    versions = box.ok("history", NAME, "--json").report()["versions"]
+    assert len(versions) == 2
+    box.ok("reissue", NAME)
+    assert box.row(NAME, "rolled_back") == (None,)
+
+
+def test_rollback_refuses_what_cannot_be_used(box: Box) -> None:
+    """No earlier version, an unknown serial, one of another key: each refused, nothing changed."""
+    box.enrol(NAME)
+    box.refused("rollback", NAME, code=1, says=["no earlier certificate"])
+    box.ok("run")
+    before = box.contents()
+    box.refused("rollback", NAME, code=1, says=["no earlier certificate"])
+    box.refused("rollback", NAME, "--serial", "ABCDEF", code=1, says=["no certificate ABCDEF"])
+    assert box.contents() == before
+
+
+def test_import_is_handed_out_watched_and_never_renewed(lone_box: Box, tmp_path: Path) -> None:
+    """A certificate from elsewhere fills the row like an issued one; `run` leaves it alone; `status` watches it."""
+    issued = Authority("Company CA").intermediate("Company Issuing").issue(["intranet.lab.test"], days=9)
+    file = tmp_path / "bought.pem"
+    file.write_bytes(issued.fullchain_pem)
+    lone_box.ok("import", "intranet.lab.test", "--crt", str(file))
+    crt, ca, updated, imported = lone_box.row("intranet.lab.test", "crt", "ca", "ts_last_update", "imported")
+    assert bytes(crt).strip() == issued.cert_pem.strip()
+    assert bytes(ca).strip() == issued.chain_pem.strip()
+    assert abs(updated - time.time()) < 60
+    assert imported == "Y"
+    lone_box.ok("run")
+    lone_box.refused("reissue", "intranet.lab.test", code=1, says=["imported"])
+    lone_box.ok("status")
+    lone_box.database.execute("UPDATE certs SET ts_expire = 5")
+    outcome = lone_box.run("status")
+    assert (outcome.code, "expired" in outcome.out) == (1, True)
+
+
+@pytest.mark.parametrize("what", ["key inside", "other name", "no chain", "not PEM", "missing", "expired"])
+def test_import_refuses(lone_box: Box, tmp_path: Path, what: str) -> None:
+    """Each wrong file is refused with its reason and nothing is stored."""
+    signer = Authority("Company CA").intermediate("Company Issuing")
+    begin = datetime.now(UTC) - timedelta(days=20 if what == "expired" else 1)
+    issued = signer.issue(["intranet.lab.test"], days=9, not_before=begin)
+    contents = {
+        "key inside": issued.fullchain_pem + issued.key_pem,
+        "other name": signer.issue(["other.lab.test"]).fullchain_pem,
+        "no chain": issued.cert_pem,
+        "not PEM": b"hello",
+        "expired": issued.fullchain_pem,
+    }
+    file = tmp_path / "bought.pem"
+    if what in contents:
+        file.write_bytes(contents[what])
+    before = lone_box.contents()
+    lone_box.refused("import", "intranet.lab.test", "--crt", str(file), code=1, says=["bought.pem"])
+    assert lone_box.contents() == before
+
+
+def test_import_keeps_to_the_key_and_leaves_live_ones_alone(box: Box, tmp_path: Path) -> None:
+    """An enabled ACME certificate is not overwritten, and the CSR's key must be the certificate's."""
+    box.enrol(NAME)
+    file = tmp_path / "bought.pem"
+    file.write_bytes(Authority("CA").intermediate("I").issue([NAME]).fullchain_pem)
+    box.refused("import", NAME, "--crt", str(file), code=1, says=["renewed by ACME", "disable"])
+    box.ok("disable", NAME)
+    box.refused("import", NAME, "--crt", str(file), code=1, says=["not the key of the CSR"])
+    file.write_bytes(Authority("CA").intermediate("I").sign(csr([NAME])).fullchain_pem)
+    box.ok("import", NAME, "--crt", str(file))
+
+
+def test_revoke_asks_and_tells_the_ca(proxied: Box, proxy: CaProxy) -> None:
+    """The CA gets certificate and reason; a key compromise disables the row, because its key must not come back."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    proxied.refused("revoke", NAME, code=2, says=["confirmation"])
+    assert proxy.paths("/revoke-cert") == []
+    proxied.ok("revoke", NAME, "--reason", "1", "--yes")
+    [request] = proxy.paths("/revoke-cert")
+    assert (request.payload or {})["reason"] == 1
+    assert proxied.row(NAME, "enable") == ("N",)
+    proxied.refused("revoke", NAME, "--yes", code=1, says=["already been revoked"])
+
+
+def test_reissue_of_many_is_paced_and_resumed(proxied: Box, proxy: CaProxy) -> None:
+    """Inside a limit of two orders a minute five certificates are not rushed; what is left stays wanted."""
+    names = [f"m{number}.lab.test" for number in range(5)]
+    for name in names:
+        proxied.enrol(name)
+    proxied.ok("run")
+    old = {name: bytes(proxied.row(name, "crt")[0]) for name in names}
+    ordered = len(proxy.paths("order-plz"))
+    proxied.write(acme={"limit_new_orders": f"{ordered + 2}/1h"}, renewal={"max_run": "0s"})
+    outcome = proxied.run("reissue", "--all")
+    assert outcome.code == 1
+    assert "held by a limit of the CA" in outcome.out
+    assert len(proxy.paths("order-plz")) == ordered + 2
+    assert sum(bytes(proxied.row(name, "crt")[0]) != old[name] for name in names) == 2
+    proxied.write(acme={"limit_new_orders": ""})
+    proxied.database.execute("UPDATE certs SET due_at = 1 WHERE reissue_reason IS NOT NULL")
+    proxied.ok("run")
+    assert all(bytes(proxied.row(name, "crt")[0]) != old[name] for name in names)
+    assert len(proxy.paths("order-plz")) == ordered + 5
+
+
+def test_reissue_by_issuer(box: Box) -> None:
+    """Only what that CA issued is replaced; a name that fits nothing is a usage error."""
+    box.enrol(NAME)
+    box.ok("run")
+    first = serial(box)
+    box.refused("reissue", "--issued-by", "Nobody", code=2, says=["no enabled certificate fits"])
+    box.refused("reissue", code=2, says=["reissue what?"])
+    assert serial(box) == first
+    box.ok("reissue", "--issued-by", "pebble")
+    assert serial(box) != first
+
+
+def test_md5_modulus_of_an_import_is_openssls(lone_box: Box, tmp_path: Path) -> None:
+    """The legacy column of an imported RSA certificate is what openssl prints."""
+    key, crt = tmp_path / "k.pem", tmp_path / "c.pem"
+    subject = ["-subj", "/CN=intranet.lab.test", "-addext", "subjectAltName=DNS:intranet.lab.test"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "9",
+        "-keyout",
+        str(key),
+        "-out",
+        str(crt),
+    ]
+    subprocess.run([*command, *subject], check=True, capture_output=True)
+    lone_box.ok("import", "intranet.lab.test", "--crt", str(crt))
+    modulus = subprocess.run(
+        ["openssl", "x509", "-noout", "-modulus", "-in", str(crt)], check=True, capture_output=True
+    )
+    digest = subprocess.run(["openssl", "md5"], input=modulus.stdout, check=True, capture_output=True).stdout.decode()
+    assert lone_box.row("intranet.lab.test", "md5_modulus")[0] == digest.split()[-1]

@@ -1,0 +1,232 @@
+"""`check` on real servers: what is well is said, what is not is named with what to do, and nothing is left behind."""
+
+import math
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from issuer.check.throwaway import new_value, stale
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.bind import Bind
+from tests.servers.database import SqliteDatabase
+from tests.servers.lab import Lab
+from tests.servers.process import wait_until
+
+NAME = "www.example.test"
+
+
+@pytest.fixture
+def box(lab: Lab, tmp_path: Path) -> Box:
+    """A box that is set up, and whose resolver is the test's own."""
+    made = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=lab.bind, pebble=lab.pebble)
+    made.write(dns={"resolvers": [lab.bind.endpoint]})
+    made.set_up()
+    return made
+
+
+def findings(box: Box, *words: str) -> list[dict[str, Any]]:
+    """The findings of `check --json`, whose exit code has to fit them."""
+    outcome = box.run("check", "--json", *words)
+    document = outcome.report()
+    found: list[dict[str, Any]] = document["findings"]
+    assert document["well"] is (outcome.code == 0) is not any(item["level"] == "bad" for item in found)
+    return found
+
+
+def told(found: list[dict[str, Any]], level: str, phrase: str) -> dict[str, Any]:
+    """The one finding of that level that says that."""
+    fitting = [item for item in found if item["level"] == level and phrase in f"{item['subject']}: {item['finding']}"]
+    assert len(fitting) == 1, found
+    return fitting[0]
+
+
+def bad_ones(found: list[dict[str, Any]]) -> list[str]:
+    return [item["finding"] for item in found if item["level"] == "bad"]
+
+
+def test_all_is_well(box: Box, lab: Lab) -> None:
+    """Every part is named with its finding, a record was added and removed, and exit code and journal are clean."""
+    box.enrol(NAME)
+    outcome = box.ok("check", NAME)
+    for phrase in (
+        "ok   configuration: ",
+        "ok   database: ",
+        "ok   account key: ",
+        "ok   CA https://localhost",
+        f"ok   {NAME}: CSR for {NAME}, ecdsa-p256",
+        "takes updates with our key",
+        f"{lab.bind.endpoint} shows a new record after 0.",
+        "its clock and ours are 0s apart",
+        "resolvers remember for 1s",
+    ):
+        assert phrase in outcome.out
+    assert lab.bind.serial(f"_acme-challenge.{NAME}") == 3
+    assert box.txt(NAME) == set()
+    assert box.contents()["challenges"] == []
+    assert all(line[:5] in ("ok   ", "warn ") for line in outcome.out.splitlines())
+
+
+def test_everything_enrolled_is_looked_at_by_default(box: Box) -> None:
+    """Without names all rows are checked, and a zone that two of them share only once."""
+    box.enrol("a.example.test")
+    box.enrol("b.example.test", "a.example.test")
+    found = findings(box)
+    assert len([item for item in found if "takes updates" in item["finding"]]) == 2
+    assert len([item for item in found if "CSR for" in item["finding"]]) == 2
+
+
+def test_a_database_that_was_not_migrated(box: Box) -> None:
+    """The revision is said, and the sub-zone is checked all the same."""
+    box.enrol(NAME)
+    box.database.execute("DELETE FROM alembic_version")
+    found = findings(box, NAME)
+    assert "db upgrade" in told(found, "bad", "database: ")["what_to_do"]
+    told(found, "ok", "takes updates with our key")
+
+
+def test_a_database_that_cannot_be_opened(box: Box) -> None:
+    """It is one bad line among the others."""
+    box.enrol(NAME)
+    box.write(database={"url": f"sqlite:///{box.folder}/no/such/folder/db"})
+    found = findings(box, NAME)
+    told(found, "bad", "database: ")
+    told(found, "ok", "takes updates with our key")
+
+
+def test_a_ca_that_is_away(box: Box, lab: Lab) -> None:
+    """The directory cannot be reached: bad, and the DNS side is checked all the same."""
+    box.enrol(NAME)
+    lab.pebble.stop()
+    found = findings(box, NAME)
+    told(found, "bad", "cannot be reached")
+    told(found, "ok", "takes updates with our key")
+
+
+def test_the_account_is_found_but_never_made(box: Box) -> None:
+    """Before the first order the CA knows no account, and `check` does not register one; afterwards it is named."""
+    box.enrol(NAME)
+    for _ in range(2):
+        told(findings(box, NAME), "warn", "it knows no account of our key yet")
+    box.ok("run")
+    told(findings(box, NAME), "ok", "our account is https://localhost")
+
+
+def test_an_account_key_that_others_may_read(box: Box) -> None:
+    """Group-readable is a warning; readable by everybody keeps the CA from being asked at all."""
+    box.enrol(NAME)
+    key = box.state_dir / "account.pem"
+    key.chmod(0o640)
+    assert "chmod 0600" in told(findings(box, NAME), "warn", "mode 0640")["what_to_do"]
+    key.chmod(0o644)
+    told(findings(box, NAME), "bad", "its mode is 0644")
+
+
+def test_a_csr_that_cannot_be_used(box: Box) -> None:
+    """A damaged row is bad; a file that differs from the row, and a legacy modulus that differs, are warnings."""
+    box.enrol(NAME)
+    box.put_csr(NAME, csr([NAME], number=1, kind="ecdsa-p384"))
+    box.database.execute("UPDATE certs SET md5_modulus = 'd41d8cd98f00b204e9800998ecf8427e'")
+    found = findings(box, NAME)
+    told(found, "warn", "holds another CSR than the database")
+    told(found, "warn", "md5_modulus")
+    box.put_csr(NAME, b"not a CSR")
+    told(findings(box, NAME), "bad", "is not usable: it is not a PEM certificate signing request")
+    box.database.execute("UPDATE certs SET csr = 'damaged'")
+    told(findings(box, NAME), "bad", "the stored CSR is not usable")
+
+
+def test_a_key_with_another_secret(box: Box, lab: Lab) -> None:
+    """The name server's own word and what to do about it are in the finding."""
+    box.enrol(NAME)
+    key = Path(box.document["dns"]["tsig_key_file"])
+    lines = key.read_text(encoding="ascii").splitlines()
+    key.write_text("\n".join('  secret "AAAA";' if "secret" in line else line for line in lines), encoding="ascii")
+    assert "copy the key acme" in told(findings(box, NAME), "bad", "BADSIG")["what_to_do"]
+    assert lab.bind.serial(f"_acme-challenge.{NAME}") == 1
+
+
+def test_a_server_that_does_not_follow(box: Box, lab: Lab, tmp_path: Path) -> None:
+    """The server that does not show the record in time is bad, the other is timed, and the record is removed."""
+    box.enrol(NAME)
+    with Bind(tmp_path / "late", secondary_of=lab.bind, lag_seconds=math.inf) as late:
+        lab.bind.reconfigure()
+        box.write(dns={"nameservers": [lab.bind.endpoint, late.endpoint]})
+        found = findings(box, NAME, "--wait", "1s")
+    assert late.endpoint in told(found, "bad", "does not show 1 of 1 values yet")["finding"]
+    told(found, "ok", f"{lab.bind.endpoint} shows a new record")
+    assert box.txt(NAME) == set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_check_tidies_up(box: Box, lab: Lab, tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM in the middle of the wait: the record is removed before the process ends, with code 130."""
+    box.enrol(NAME)
+    with Bind(tmp_path / "late", secondary_of=lab.bind, lag_seconds=math.inf) as late:
+        lab.bind.reconfigure()
+        box.write(dns={"nameservers": [lab.bind.endpoint, late.endpoint]})
+        running = box.start("check", NAME)
+        wait_until(lambda: bool(box.txt(NAME)), "the record is there")
+        running.send_signal(number)
+        _, err = running.communicate(timeout=15)
+    assert running.returncode == 130
+    assert err.endswith("interrupted\n")
+    assert box.txt(NAME) == set()
+
+
+def test_what_a_killed_check_left_is_removed(box: Box, lab: Lab, tmp_path: Path) -> None:
+    """A value of ours that is older than any check may last goes; a younger one, and those of others, stay."""
+    fresh, old = new_value(time.time() - 60), new_value(time.time() - 3600)
+    others = [f'@ TXT "{value}"' for value in (fresh, old, "of-somebody-else", f"{old}-similar")]
+    lab.bind.dynamic_zone(f"_acme-challenge.{NAME}", "acme", records=others)
+    lab.bind.reconfigure()
+    box.populate(NAME)
+    told(findings(box, NAME), "ok", "1 left by an interrupted check removed")
+    assert box.txt(NAME) == {fresh, "of-somebody-else", f"{old}-similar"}
+
+
+def test_a_sub_zone_that_is_missing(box: Box) -> None:
+    """A name whose challenges have nowhere to go is bad, with what to do; the others are looked at all the same."""
+    box.enrol("a.example.test")
+    box.populate(NAME)
+    found = findings(box)
+    assert "create the sub-zone" in told(found, "bad", "serves no zone that _acme-challenge.www")["what_to_do"]
+    told(found, "ok", "takes updates with our key")
+
+
+def test_a_soa_that_makes_resolvers_remember(box: Box, lab: Lab) -> None:
+    """A negative answer that is kept for long is a warning."""
+    box.enrol(NAME)
+    soa = f"_acme-challenge.{NAME}. 3600 SOA ns.example.test. noc.example.test. 9 3600 600 604800 3600"
+    lab.bind.stop()
+    (lab.bind.folder / f"_acme-challenge.{NAME}.db").write_text(
+        f"$TTL 1\n{soa}\n_acme-challenge.{NAME}. NS ns.example.test.\n", encoding="ascii"
+    )
+    lab.bind.start()
+    assert "300 s or less" in told(findings(box, NAME), "warn", "resolvers remember for 60m")["what_to_do"]
+
+
+def test_an_http01_row_is_checked_by_its_webroot(box: Box, tmp_path: Path) -> None:
+    """No sub-zone is wanted for it; its webroot has to be there."""
+    (tmp_path / "web").mkdir()
+    box.ok("populate", NAME, "--csr", "-", "--webroot", str(tmp_path / "web"), stdin=csr([NAME]))
+    told(findings(box, NAME), "ok", "challenge files can be put into")
+    (tmp_path / "web").rmdir()
+    assert bad_ones(findings(box, NAME))
+
+
+def test_wrong_words_are_usage_errors(box: Box) -> None:
+    """A name that is not enrolled and a malformed time end with exit code 2 and change nothing."""
+    box.refused("check", "nowhere.example.test", code=2, says=["not enrolled: nowhere.example.test"])
+    box.refused("check", "--wait", "soon", code=2, says=["--wait: 'soon' is not a duration"])
+
+
+def test_only_old_values_of_ours_are_stale() -> None:
+    """The rule behind it: our form exactly, and older than a check may last; clocks may be a little apart."""
+    now = 1_800_000_000.0
+    values = {age: new_value(now - age) for age in (0, 800, 1000, 10**6, -30, -3600)}
+    assert set(stale(values.values(), now)) == {values[1000], values[10**6], values[-3600]}
+    assert stale(["certfleet-check-1-xyz", f" {values[1000]}", "x"], now) == []

@@ -1,0 +1,154 @@
+"""What is wrong between a sub-zone and its parent, seen by a check on servers with addresses of their own."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from issuer.check.installation import authority_lines
+from issuer.check.verdicts import Level, Line, clock_line, delegation_lines, server_lines, soa_line
+from issuer.check.zone_probe import ZoneProbe
+from issuer.config import CaSettings, DnsSettings
+from issuer.dns.delegation import Delegation
+from issuer.dns.zones import Zones
+from tests.issuer.dns.test_dns_delegation import HOSTS, ZONE, World
+from tests.issuer.dns.test_zone_recipes import make_key
+
+NAME = "www.example.test"
+
+
+class Checked(World):
+    """The same world, whose children take updates."""
+
+    def check(self, folder: Path, parent: Sequence[str], child: Sequence[str], *, serving: bool = True) -> list[Line]:
+        """The findings about the sub-zone."""
+        key = make_key(folder)
+        words = key.read_text(encoding="ascii").split('"')
+        self.parent.static_zone("example.test", [*HOSTS, *parent])
+        self.children.paste(f'key:\n  - id: acme\n    algorithm: hmac-sha256\n    secret: "{words[3]}"\n')
+        self.children.paste("acl:\n  - id: certfleet\n    key: acme\n    action: update\n")
+        soa = "@ SOA ns1.example.test. noc.example.test. 1 3600 600 86400 60\n"
+        file = self.children.zone_file(ZONE, f"$ORIGIN {ZONE}.\n$TTL 60\n{soa}" + "\n".join([*child, ""]))
+        self.children.paste(f'zone:\n  - domain: "{ZONE}"\n    file: "{file}"\n    acl: certfleet\n')
+        for server in (self.parent, self.children, self.resolver):
+            server.start()
+        zones = Zones(DnsSettings("127.0.0.3", self.port, key, resolvers=(self.resolver.endpoint,)), port=self.port)
+        probe = ZoneProbe(zones, time.time, 1.0, threading.Event())
+        return probe.lines(zones.locate(NAME))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Checked]:
+    made = Checked(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def said(lines: list[Line], level: Level) -> str:
+    return "\n".join(line.sentence for line in lines if line.level is level)
+
+
+def test_a_sound_delegation_is_said_and_every_server_timed(world: Checked, tmp_path: Path) -> None:
+    """Both name servers show the record, the lists agree, and nothing is warned of."""
+    names = ["_acme-challenge.www NS ns2", "_acme-challenge.www NS ns3"]
+    world.resolver.forwards[ZONE] = f"127.0.0.4:{world.port}"
+    lines = world.check(tmp_path, names, ["@ NS ns2.example.test.", "@ NS ns3.example.test."])
+    assert {line.level for line in lines} == {Level.OK}, "\n".join(map(str, lines))
+    well = said(lines, Level.OK)
+    assert "example.test delegates it to ns2.example.test, ns3.example.test" in well
+    for address in ("127.0.0.4", "127.0.0.5"):
+        assert f"({address}:{world.port}) shows a new record after" in well
+    assert world.children.txt(ZONE) == set()
+
+
+def test_two_lists_that_differ_are_a_warning(world: Checked, tmp_path: Path) -> None:
+    """The parent and the zone name different servers: each difference is said."""
+    lines = world.check(tmp_path, ["_acme-challenge.www NS ns2"], ["@ NS ns3.example.test."])
+    warned = said(lines, Level.WARN)
+    assert "only example.test names ns2.example.test and only the zone itself names ns3.example.test" in warned
+
+
+def test_a_lame_server_is_bad(world: Checked, tmp_path: Path) -> None:
+    """The delegation names a server that does not serve the zone."""
+    lines = world.check(
+        tmp_path, ["_acme-challenge.www NS ns2", "_acme-challenge.www NS ns0"], ["@ NS ns2.example.test."]
+    )
+    wrong = said(lines, Level.BAD)
+    assert f"ns0.example.test (127.0.0.2:{world.port}) does not serve it (lame)" in wrong
+    assert "is not authoritative for it (lame delegation)" in wrong
+
+
+def test_a_server_inside_the_zone_needs_glue(world: Checked, tmp_path: Path) -> None:
+    """Without glue nobody can find it: bad; other glue than its own address record: a warning."""
+    own = f"ns.{ZONE}."
+    lines = world.check(
+        tmp_path, [f"_acme-challenge.www NS {own}", "_acme-challenge.www NS ns2"], ["@ NS ns2.example.test."]
+    )
+    assert f"example.test has no glue for ns.{ZONE}" in said(lines, Level.BAD)
+
+
+def test_no_delegation_is_bad(world: Checked, tmp_path: Path) -> None:
+    """The zone takes updates, but the parent does not know it."""
+    lines = world.check(tmp_path, [], ["@ NS ns2.example.test."])
+    [line] = [line for line in lines if line.level is Level.BAD]
+    assert "is not delegated" in line.sentence
+    assert "add the delegation" in line.hint
+
+
+def test_a_zone_that_only_our_resolvers_know_is_a_warning(world: Checked, tmp_path: Path) -> None:
+    """An inner view finds the zone, the parent does not delegate it: fine for a CA inside, and said."""
+    world.resolver.forwards[ZONE] = f"127.0.0.4:{world.port}"
+    lines = world.check(tmp_path, [], ["@ NS ns2.example.test."])
+    assert said(lines, Level.BAD) == ""
+    assert "example.test does not delegate it" in said(lines, Level.WARN)
+
+
+class Ca:
+    """A CA that says what a test wants."""
+
+    directory = "https://ca.test/dir"
+    offers_renewal_info = True
+
+    def __init__(self, now: float, **meta: object) -> None:
+        self._now, self._meta = now, meta
+
+    def meta(self) -> dict[str, object]:
+        return self._meta
+
+    def find_account(self) -> str:
+        return "https://ca.test/acct/1"
+
+    def clock(self) -> float:
+        return self._now
+
+
+def test_what_a_ca_offers_and_wants(tmp_path: Path) -> None:
+    """ARI and profiles are said; a binding it wants, a profile it lacks and a clock far off are not well."""
+    settings = CaSettings(profile="shortlived", profile_required=True)
+    lines = authority_lines(
+        Ca(1_000_000, profiles={"classic": "x"}, externalAccountRequired=True), settings, lambda: 1_010_000, first=True
+    )
+    assert "renewal information (ARI), profiles classic" in said(lines, Level.OK)
+    assert said(lines, Level.BAD).splitlines() == [
+        "it wants new accounts bound to one of its own (EAB)",
+        "it does not offer the profile 'shortlived'",
+        "its clock and ours are 2h 46m apart",
+    ]
+
+
+def test_the_rules_about_numbers() -> None:
+    """Where ok ends and warn or bad begins."""
+    levels = [clock_line("x", apart, signed=True).level.value for apart in (0, 30, 31, 300, 301)]
+    assert levels == ["ok", "ok", "warn", "warn", "bad"]
+    assert [soa_line("z", *times).level.value for times in ((300, 9), (9, 301), (301, 301))] == ["ok", "ok", "warn"]
+    shown = server_lines("z", [("ns1", 0.5)], ["ns2: no answer within 2 s"], 10.2)
+    assert [str(line).split(";")[0] for line in shown] == [
+        "ok   zone z: ns1 shows a new record after 0.50 s",
+        "bad  zone z: after 10 s ns2: no answer within 2 s",
+    ]
+    [unseen] = delegation_lines(Delegation("z", "", (), (), (), ()))
+    assert (unseen.level, unseen.hint) == (Level.WARN, "set resolvers in [dns]")

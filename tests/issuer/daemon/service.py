@@ -1,0 +1,142 @@
+"""The daemon as systemd would run it: a process of its own, its log in a file, a socket that hears what it says."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+from tests.issuer.box import ROOT, Box
+from tests.servers.ports import free_port, release_port
+from tests.servers.process import wait_until
+
+_CODE = "import sys; from issuer.cli import main; main()"
+END_SECONDS = 10.0
+
+
+class Service:
+    """`certfleet-issuer daemon` with a Box's configuration. *prelude* is Python that runs before it."""
+
+    def __init__(
+        self,
+        box: Box,
+        *,
+        watchdog_seconds: float = 0,
+        abstract: bool = False,
+        prelude: str = "",
+        listen: str | None = None,
+    ) -> None:
+        self.box = box
+        self.port = free_port()
+        box.document["daemon"] = {"listen": f"127.0.0.1:{self.port}" if listen is None else listen}
+        box.write()
+        self.log_file = box.folder / f"daemon-{self.port}.log"
+        self._prelude = prelude
+        self._watchdog = watchdog_seconds
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        name = f"certfleet-test-{os.getpid()}-{self.port}"
+        address = f"\0{name}" if abstract else str(box.folder / "notify")
+        if not abstract:
+            Path(address).unlink(missing_ok=True)
+        self._notify.bind(address)
+        self._address = f"@{name}" if abstract else address
+        self.heard: list[tuple[float, str]] = []  # (moment, message) from the notification socket
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._notify.close()
+        release_port(self.port)
+
+    def start(self) -> None:
+        """Start and return when it says that it is ready."""
+        self.launch()
+        self.wait_heard("READY=1")
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "NOTIFY_SOCKET": self._address}
+        if self._watchdog:
+            environment["WATCHDOG_USEC"] = str(int(self._watchdog * 1e6))
+        command = [sys.executable, "-W", "error", "-c", f"{self._prelude}\n{_CODE}", "--config", str(self.box.config)]
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *command, "daemon"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=environment,
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the daemon."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Ask it to end; the seconds that took. It has to end with exit code 0."""
+        assert self.process is not None
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(END_SECONDS)
+        assert code == 0, self.log_file.read_text(encoding="utf-8")
+        return time.monotonic() - began
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Its log lines of one kind. Every line has to be JSON: a journal reads them."""
+        lines = self.log_file.read_text(encoding="utf-8").splitlines()
+        return [entry for entry in map(json.loads, lines) if entry["event"] == event]
+
+    def wait_logged(self, event: str, count: int = 1, seconds: float = 30) -> list[dict[str, Any]]:
+        """Wait until it has logged this so many times."""
+        wait_until(lambda: len(self.logged(event)) >= count, f"the daemon logs {event} {count} times", seconds)
+        return self.logged(event)
+
+    def listen(self, seconds: float = 0.0) -> list[str]:
+        """What it has told systemd so far, after waiting that long."""
+        deadline = time.monotonic() + seconds
+        while select.select([self._notify], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            self.heard.append((time.monotonic(), self._notify.recv(4096).decode()))
+        return [message for _, message in self.heard]
+
+    def wait_heard(self, message: str, count: int = 1, seconds: float = 20) -> None:
+        """Wait until it has told systemd this."""
+
+        def all_there() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None or self.listen(), self.log_file.read_text(encoding="utf-8")
+            return sum(message in heard for heard in self.listen()) >= count
+
+        wait_until(all_there, f"the daemon says {message} {count} times", seconds)
+
+    def get(self, page: str) -> tuple[int, str]:
+        """(status, body) of one of its pages."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"http://127.0.0.1:{self.port}{page}", timeout=5) as answer:
+                return int(answer.status), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def stored(self, name: str) -> bool:
+        """Is there a certificate now?"""
+        return bool(self.box.row(name, "crt")[0])
+
+    def wait_stored(self, *names: str, seconds: float = 30) -> None:
+        """Wait until each of these has a certificate."""
+        wait_until(lambda: all(map(self.stored, names)), f"{', '.join(names)} issued", seconds)

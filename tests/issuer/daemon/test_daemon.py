@@ -1,0 +1,189 @@
+"""The daemon against a real name server, a real ACME server and real databases, as a process of its own."""
+
+import itertools
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.daemon.service import END_SECONDS, Service
+from tests.servers.bind import Bind
+from tests.servers.lab import Lab
+from tests.servers.process import wait_until
+
+LAG_SECONDS = 12.0
+
+
+@pytest.fixture
+def slow(box: Box, lab: Lab, tmp_path: Path) -> Iterator[Bind]:
+    """A secondary that learns of each change late; names at and below slow.test are to be seen there too."""
+    with Bind(tmp_path / "slow", secondary_of=lab.bind, lag_seconds=LAG_SECONDS) as secondary:
+        servers = [lab.bind.endpoint, secondary.endpoint]
+        box.document["dns"]["zone"] = [{"name": "slow.test", "nameservers": servers}]
+        yield secondary
+
+
+def orders(box: Box) -> list[str]:
+    """The states of all orders, oldest first."""
+    return [state for state, _ in box.orders()]
+
+
+def test_it_issues_what_is_due_and_takes_in_what_is_enabled_later(either_box: Box) -> None:
+    """What is due at the start is issued at once; a certificate enabled by another command follows within seconds."""
+    first = either_box.enrol("www.example.test")
+    with Service(either_box) as service:
+        service.wait_stored(first)
+        second = either_box.enrol("mail.example.test")
+        service.wait_stored(second, seconds=15)
+        assert service.end() < 5
+    assert orders(either_box) == ["STORED", "STORED"]
+    assert either_box.txt(first) == either_box.txt(second) == set()
+
+
+def test_each_certificate_has_its_own_moment(box: Box) -> None:
+    """A certificate whose moment is in the future is left alone until then, and issued within seconds of it."""
+    name = box.enrol("www.example.test")
+    moment = int(time.time()) + 8
+    box.database.execute(f"UPDATE certs SET due_at = {moment}")  # noqa: S608
+    with Service(box) as service:
+        service.wait_stored(name)
+        [(stored_at,)] = box.database.query("SELECT ts_last_update FROM certs")
+        assert moment <= stored_at <= moment + 6
+
+
+def test_a_slow_zone_keeps_no_other_certificate_waiting(box: Box, slow: Bind) -> None:
+    """With one worker, while an order waits for a lagging name server, a certificate enabled later is issued."""
+    late = box.enrol("www.slow.test")
+    box.document["acme"]["workers"] = 1
+    with Service(box) as service:
+        wait_until(lambda: "PUBLISHED" in orders(box), "the first order waits for its zone")
+        prompt = box.enrol("www.example.test")
+        service.wait_stored(prompt, seconds=LAG_SECONDS - 2)
+        assert not service.stored(late)
+        service.wait_stored(late)
+    assert orders(box) == ["STORED", "STORED"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_in_the_middle_of_an_order_is_quick_and_the_next_start_goes_on(
+    box: Box, slow: Bind, number: signal.Signals
+) -> None:
+    """Asked to end while a zone lags, it ends within seconds, gives its lease back, and resumes the same order."""
+    name = box.enrol("www.slow.test")
+    with Service(box) as service:
+        wait_until(lambda: "PUBLISHED" in orders(box), "the order waits for its zone")
+        assert service.end(number) < END_SECONDS / 2
+        assert any("STOPPING=1" in message for message in service.listen())
+        [(state, owner)] = box.database.query("SELECT state, lease_owner FROM orders")
+        assert (state, owner) == ("PUBLISHED", None)
+        service.start()
+        service.wait_stored(name)
+    [(state, url)] = box.orders()
+    assert (state, bool(url)) == ("STORED", True)
+    wait_until(lambda: box.txt(name) == set(), "the challenge is withdrawn")
+
+
+def test_a_broken_configuration_is_refused_whole_and_the_old_one_kept(box: Box) -> None:
+    """At SIGHUP every finding of a bad file is logged, and certificates go on being issued by the old one."""
+    box.enrol("www.example.test")
+    with Service(box) as service:
+        good = box.config.read_text(encoding="utf-8")
+        broken = good.replace("max_run", "max_rum") + '\n[notify]\nsmtp_port = "many"\n'
+        box.config.write_text(broken, encoding="utf-8")
+        service.send(signal.SIGHUP)
+        [kept] = service.wait_logged("configuration.kept")
+        findings = [entry["finding"] for entry in service.logged("configuration.finding")]
+        assert kept["findings"] == len(findings) == 2
+        assert any("max_rum" in finding for finding in findings)
+        assert any("notify.smtp_port" in finding for finding in findings)
+        service.wait_heard("RELOADING=1")
+        service.wait_heard("READY=1", 2)
+        box.config.write_text(good, encoding="utf-8")
+        service.wait_stored(box.enrol("mail.example.test"))
+        service.send(signal.SIGHUP)
+        service.wait_logged("configuration.taken")
+        service.wait_stored(box.enrol("ftp.example.test"))
+        assert service.end() < 5
+
+
+def test_orders_under_way_finish_under_the_configuration_they_began_with(box: Box, slow: Bind) -> None:
+    """A reload while an order waits changes what comes next, not that order."""
+    name = box.enrol("www.slow.test")
+    with Service(box) as service:
+        wait_until(lambda: "PUBLISHED" in orders(box), "the order waits for its zone")
+        box.write(dns={"zone": [], "nameservers": ["127.0.0.1:9"]}, acme={"directory": "https://127.0.0.1:9/dir"})
+        service.send(signal.SIGHUP)
+        service.wait_logged("configuration.taken")
+        service.wait_stored(name)
+        other = box.enrol("www.example.test")
+        wait_until(lambda: bool(box.row(other, "last_error")[0]), "the new order meets the new configuration")
+    assert orders(box)[0] == "STORED"
+
+
+def test_the_state_folder_stays_where_the_lock_is(box: Box) -> None:
+    """A reload that would move the state folder is refused with the reason."""
+    with Service(box) as service:
+        box.document["state_dir"] = str(box.folder / "elsewhere")
+        box.write()
+        service.send(signal.SIGHUP)
+        service.wait_logged("configuration.kept")
+        [finding] = service.logged("configuration.finding")
+        assert finding["finding"].startswith("state_dir: ")
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_hears_the_whole_life(box: Box, *, abstract: bool) -> None:
+    """READY, then WATCHDOG about twice an interval, STATUS, and STOPPING at the end, on either kind of socket."""
+    with Service(box, watchdog_seconds=1, abstract=abstract) as service:
+        service.wait_heard("WATCHDOG=1", 6)
+        moments = [moment for moment, message in service.heard if "WATCHDOG=1" in message]
+        assert max(later - earlier for earlier, later in itertools.pairwise(moments)) < 1
+        assert any(message.startswith("STATUS=") for message in service.listen())
+        service.end()
+        heard = service.listen()
+        assert heard[0] == "READY=1"
+        assert "STOPPING=1" in heard
+
+
+def test_one_issuer_at_a_time_on_a_state_folder(box: Box) -> None:
+    """Beside a daemon neither `run` nor a second daemon starts: exit code 3, and who holds the lock."""
+    with Service(box):
+        box.refused("run", code=3, says=["certfleet-issuer daemon"])
+        box.refused("daemon", code=3, says=["certfleet-issuer daemon"])
+
+
+def test_issue_and_reissue_are_handed_to_the_daemon(box: Box) -> None:
+    """Beside a daemon `reissue` and `issue` leave their wish in the database, and it is done within seconds."""
+    name = box.enrol("www.example.test")
+    with Service(box) as service:
+        service.wait_stored(name)
+        before = box.row(name, "crt")
+        assert "handed to the daemon" in box.ok("reissue", name).out
+        wait_until(lambda: box.row(name, "crt") != before, "it is replaced", 20)
+        [handed] = box.ok("issue", name, "--json").report()["certificates"]
+        assert handed == {"name": name, "ending": "handed to the daemon", "detail": "", "next": None}
+        wait_until(lambda: orders(box) == ["STORED"] * 3, "it is replaced once more", 20)
+        box.ok("disable", name)
+        box.refused("reissue", name, code=3, says=["leaves disabled ones alone"])
+
+
+def test_a_port_in_use_is_a_clear_error_at_the_start(box: Box) -> None:
+    """If somebody listens on the daemon's address already, it says so and starts nothing."""
+    with Service(box) as service:
+        other = Box(box.folder / "other", box.database)
+        other.document["daemon"] = {"listen": f"127.0.0.1:{service.port}"}
+        other.write()
+        other.ok("init")
+        other.refused("daemon", code=2, says=["daemon.listen", f"127.0.0.1:{service.port}", "in use"])
+
+
+def test_without_an_address_it_listens_nowhere(box: Box) -> None:
+    """`listen = ""` switches the pages off."""
+    name = box.enrol("www.example.test")
+    with Service(box, listen="") as service:
+        service.wait_stored(name)
+        with pytest.raises(OSError):
+            service.get("/healthz")

@@ -1,0 +1,117 @@
+"""Who has to show a challenge: every address of every server that the parent delegates to, or that the zone lists."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from common.errors import CertfleetError
+from issuer.dns.delegation import Delegations
+from issuer.dns.resolvers import Resolvers
+from issuer.dns.servers import Server
+from tests.servers.knot import Knot
+from tests.servers.ports import free_port, release_port
+from tests.servers.resolver import Resolver
+
+PARENT, CHILDREN = "127.0.0.2", ("127.0.0.3", "127.0.0.4", "127.0.0.5")
+ZONE = "_acme-challenge.www.example.test"
+HOSTS = ["@ NS ns0", f"ns0 A {PARENT}", "ns1 A 127.0.0.3", "ns1 AAAA ::1", "ns2 A 127.0.0.4", "ns3 A 127.0.0.5"]
+
+
+class World:
+    """A parent zone and its sub-zones on servers with addresses of their own, all on one port, and a resolver."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.parent = Knot(folder / "parent", addresses=[PARENT], port=self.port)
+        self.children = Knot(folder / "children", addresses=CHILDREN, port=self.port)
+        self.resolver = Resolver(folder / "resolver", f"{PARENT}:{self.port}")
+        self.primary = Server("127.0.0.3", self.port)
+
+    def start(self, parent: Sequence[str], child: Sequence[str] = ()) -> Delegations:
+        """Serve these records, and look through the resolver."""
+        self.parent.static_zone("example.test", [*HOSTS, *parent])
+        if child:
+            self.children.static_zone(ZONE, child)
+        for server in (self.parent, self.children, self.resolver):
+            server.start()
+        return Delegations(Resolvers([self.resolver.endpoint]), self.port)
+
+    def close(self) -> None:
+        for server in (self.resolver, self.children, self.parent):
+            server.close()
+        release_port(self.port)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_every_address_of_the_parents_and_the_zones_own_list(world: World) -> None:
+    """The parent names ns1 and ns2, the zone itself ns1 and ns3; ns1 has an address of each family: four servers."""
+    names = ["_acme-challenge.www NS ns1", "_acme-challenge.www NS ns2"]
+    delegations = world.start(names, ["@ NS ns1.example.test.", "@ NS ns3.example.test."])
+    found = delegations.of(ZONE, world.primary)
+    assert found.parent == "example.test"
+    assert (set(found.named), set(found.listed)) == (
+        {"ns1.example.test", "ns2.example.test"},
+        {"ns1.example.test", "ns3.example.test"},
+    )
+    assert set(found.servers) == {
+        Server(address, world.port, f"{name}.example.test")
+        for name, address in (("ns1", "127.0.0.3"), ("ns1", "::1"), ("ns2", "127.0.0.4"), ("ns3", "127.0.0.5"))
+    }
+    assert found.seen
+
+
+def test_glue_is_enough(world: World) -> None:
+    """A name server inside the sub-zone that no resolver can resolve is found by the address that the parent gives."""
+    glued = ["_acme-challenge.www NS ns._acme-challenge.www", "ns._acme-challenge.www A 127.0.0.5"]
+    delegations = world.start(glued)
+    found = delegations.of(ZONE, world.primary)
+    assert list(found.servers) == [Server("127.0.0.5", world.port, f"ns.{ZONE}")]
+    assert found.servers == found.glue
+
+
+def test_a_zone_without_delegation_is_refused(world: World) -> None:
+    """The zone exists on its server, but nobody in the world would find it: said before the CA is asked."""
+    delegations = world.start([], ["@ NS ns1.example.test."])
+    with pytest.raises(CertfleetError, match="is not delegated") as caught:
+        delegations.servers(ZONE, world.primary)
+    assert "add the delegation to the parent zone" in caught.value.hint
+
+
+def test_a_delegation_to_names_without_address_is_broken(world: World) -> None:
+    """Name servers that do not exist are named."""
+    delegations = world.start(["_acme-challenge.www NS nowhere.example.test."])
+    with pytest.raises(CertfleetError, match=r"none of its name servers nowhere\.example\.test has an address"):
+        delegations.servers(ZONE, world.primary)
+
+
+def test_without_any_resolver_the_primarys_own_list_counts(world: World) -> None:
+    """A network without a resolver is no reason to fail: what the primary lists is asked, with a warning."""
+    world.start(["_acme-challenge.www NS ns2"], ["@ NS ns._own", "ns._own A 127.0.0.3", "ns._own A 127.0.0.4"])
+    closed = free_port()
+    try:
+        with capture_logs() as logs:
+            found = Delegations(Resolvers([f"127.0.0.1:{closed}"]), world.port).of(ZONE, world.primary)
+    finally:
+        release_port(closed)
+    assert {server.address for server in found.servers} == {"127.0.0.3", "127.0.0.4"}
+    assert not found.seen
+    assert "delegation.unverified" in [entry["event"] for entry in logs]
+
+
+def test_a_zone_is_looked_up_once(world: World) -> None:
+    """What is known is not asked again: the second look needs no server at all."""
+    delegations = world.start(["_acme-challenge.www NS ns1"], ["@ NS ns1.example.test."])
+    first = delegations.servers(ZONE, world.primary)
+    for server in (world.parent, world.children):
+        server.stop()
+    assert delegations.servers(ZONE, world.primary) is first

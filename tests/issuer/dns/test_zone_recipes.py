@@ -1,0 +1,141 @@
+"""What `zone` prints is loaded into the real server word for word, and a certificate is issued through it."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.servers.bind import Bind
+from tests.servers.database import SqliteDatabase
+from tests.servers.knot import Knot
+from tests.servers.pebble import Pebble
+from tests.servers.ports import free_port, release_port
+from tests.servers.powerdns import PowerDns
+from tests.servers.process import Process, program
+from tests.servers.questions import soa_serial, txt_values
+
+NAME = "www.example.test"
+ZONE = f"_acme-challenge.{NAME}"
+
+
+def make_key(folder: Path) -> Path:
+    """A TSIG key as tsig-keygen writes it."""
+    made = subprocess.run([program("tsig-keygen", "bind9"), "acme"], check=True, capture_output=True, timeout=10)
+    file = folder / "acme.key"
+    file.touch(mode=0o600)
+    file.write_bytes(made.stdout)
+    return file
+
+
+def recipe(box: Box, make: str) -> Any:
+    """The JSON form of `zone --server`."""
+    [printed] = box.ok("zone", NAME, "--server", make, "--ns", "ns1.example.test", "--json").report()
+    return printed
+
+
+def a_box(folder: Path, port: int) -> Box:
+    """A box whose name server, of whatever make, is on that port."""
+    key = make_key(folder)
+    box = Box(folder / "box", SqliteDatabase(folder))
+    here = {"server": "127.0.0.1", "port": port, "tsig_key_file": str(key), "nameservers": [f"127.0.0.1:{port}"]}
+    box.write(dns=here)
+    box.set_up()
+    return box
+
+
+def issues_through(box: Box, port: int, folder: Path) -> None:
+    """A certificate for the name is issued, validated by a CA that asks that very server, and nothing is left there."""
+    with Pebble(folder / "pebble", f"127.0.0.1:{port}") as pebble:
+        box.trust(pebble)
+        box.write()
+        box.populate(NAME)
+        box.ok("run")
+    assert box.row(NAME, "crt") != (None,)
+    assert txt_values("127.0.0.1", port, ZONE) == set()
+
+
+def refuses_the_rest(box: Box, port: int) -> None:
+    """With the same key neither another name nor another type can be written."""
+    key = str(box.document["dns"]["tsig_key_file"])
+    asked = ["dig", "+short", "+norec", "@127.0.0.1", "-p", str(port)]
+    for owner, kind, value in ((f"x.{ZONE}", "TXT", "evil"), (ZONE, "PTR", "evil.example.test.")):
+        script = f"server 127.0.0.1 {port}\nzone {ZONE}\nupdate add {owner} 60 {kind} {value}\nsend\n"
+        command = [program("nsupdate", "bind9-dnsutils"), "-k", key]
+        subprocess.run(command, input=script, text=True, check=False, capture_output=True, timeout=10)
+        done = subprocess.run([*asked, owner, kind], check=True, capture_output=True, text=True, timeout=10)
+        assert done.stdout == ""
+
+
+def test_bind_takes_the_recipe(tmp_path: Path) -> None:
+    """named loads stanza and zone file as printed, takes the challenge alone."""
+    port = free_port()
+    box = a_box(tmp_path, port)
+    printed = recipe(box, "bind")
+    folder = tmp_path / "named"
+    folder.mkdir()
+    zone_file = printed["zone_place"].partition(" ")[0]
+    (folder / "zone").write_text(printed["zone_file"], encoding="utf-8")
+    options = (
+        f'options {{ directory "{folder}"; pid-file none; session-keyfile none; lock-file none; recursion no; '
+        f"listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; dnssec-validation no; }}; controls {{ }};\n"
+    )
+    once = "".join(piece["text"] for piece in printed["once"])
+    stanza = printed["stanza"].replace(zone_file, str(folder / "zone"))
+    (folder / "named.conf").write_text(options + once + stanza, encoding="utf-8")
+    named = Process([program("named", "bind9"), "-g", "-4", "-c", str(folder / "named.conf")], folder / "named.log")
+    try:
+        named.start()
+        named.wait_until(lambda: soa_serial("127.0.0.1", port, ZONE) is not None, "the zone is loaded")
+        refuses_the_rest(box, port)
+        issues_through(box, port, tmp_path)
+    finally:
+        named.stop()
+        release_port(port)
+
+
+def test_knot_takes_the_recipe(tmp_path: Path) -> None:
+    """knotd loads key, ACL, stanza and zone file as printed, takes the challenge alone."""
+    server = Knot(tmp_path / "knot")
+    box = a_box(tmp_path, server.port)
+    printed = recipe(box, "knot")
+    shell, acl = printed["once"]
+    key_conf = str(server.folder / "acme.conf")
+    commands = shell["text"].replace("/etc/knot/acme.conf", key_conf).partition("; chown")[0]
+    subprocess.run(["/bin/sh", "-ec", commands], check=True, timeout=10)
+    file = server.zone_file(ZONE, printed["zone_file"])
+    server.paste(acl["text"].replace("/etc/knot/acme.conf", key_conf))
+    server.paste(printed["stanza"].replace(printed["zone_place"].partition(" ")[0], str(file)))
+    with server:
+        refuses_the_rest(box, server.port)
+        issues_through(box, server.port, tmp_path)
+
+
+def test_powerdns_takes_the_recipe(tmp_path: Path) -> None:
+    """pdns_server with options, policy, pdnsutil lines and zone file as printed takes the challenge alone."""
+    server = PowerDns(tmp_path / "pdns")
+    box = a_box(tmp_path, server.port)
+    printed = recipe(box, "powerdns")
+    key, options, policy = printed["once"]
+    zone_file, policy_file = server.folder / "zone", server.folder / "certfleet.lua"
+    zone_file.write_text(printed["zone_file"], encoding="utf-8")
+    policy_file.write_text(policy["text"], encoding="utf-8")
+    server.paste(options["text"].replace(policy["place"], str(policy_file)))
+    server.run(key["text"] + printed["stanza"].replace(printed["zone_place"], str(zone_file)))
+    with server:
+        server.wait_for(ZONE)
+        refuses_the_rest(box, server.port)
+        issues_through(box, server.port, tmp_path)
+
+
+@pytest.mark.parametrize("make", ["bind", "knot", "powerdns"])
+def test_the_texts_name_everything_and_no_secret(bind: Bind, tmp_path: Path, make: str) -> None:
+    """What is printed for people holds the zone, its name servers, the parent's lines and the DS hint, not the key."""
+    box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind)
+    printed = box.ok("zone", NAME, "--server", make, "--ns", "ns1.example.test", "--ns", "ns2.example.test").out
+    secret = Path(box.document["dns"]["tsig_key_file"]).read_text(encoding="ascii").split('"')[3]
+    assert secret not in printed
+    assert f"{ZONE}. IN NS ns1.example.test.\n{ZONE}. IN NS ns2.example.test.\n" in printed
+    assert "DS records" in printed
+    assert "SOA ns1.example.test." in printed

@@ -1,0 +1,49 @@
+"""A box without an ACME server that fails each run at once, and a mail server that hears of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.database import Database
+from tests.servers.smtp import Smtp
+
+NOBODY = "127.0.0.1:9"
+
+
+@pytest.fixture
+def smtp(tmp_path: Path) -> Iterator[Smtp]:
+    """A plain mail server, running."""
+    with Smtp(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def troubled(database: Database, smtp: Smtp, tmp_path: Path) -> Box:
+    """A box whose CA cannot be reached, with three certificates enrolled, over either database."""
+    box = Box(tmp_path / "box", database)
+    box.document["acme"] = {"directory": f"https://{NOBODY}/dir"}
+    box.document["dns"] = {"server": "127.0.0.1", "port": 9, "nameservers": [NOBODY], "resolvers": [NOBODY]}
+    box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
+    box.write()
+    box.set_up()
+    for name in ("a.example.test", "b.example.test", "c.example.test"):
+        box.ok("populate", name, "--csr", "-", stdin=csr([name]))
+        box.ok("enable", name)
+    return box
+
+
+def try_again(box: Box) -> None:
+    """Let every certificate be due."""
+    box.database.execute("UPDATE certs SET due_at = NULL")
+
+
+def mend(box: Box, *names: str) -> None:
+    """What another issuer on the database does when it stores a certificate."""
+    for name in names:
+        box.database.execute(
+            "UPDATE certs SET count_fail_update = 0, last_error = NULL, ts_last_update = 9999999999,"  # noqa: S608
+            f" ts_expire = 9999999999, due_at = 9999999999 WHERE name = '{name}'"
+        )

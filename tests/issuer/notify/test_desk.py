@@ -1,0 +1,221 @@
+"""The desk over real databases: every kind of event, what is said when, and what an outage does to it."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from common.log import Syslog
+from issuer.config import DatabaseSettings
+from issuer.csr import read_csr
+from issuer.endings import Ended, Ending
+from issuer.errors import MailError
+from issuer.notify import events
+from issuer.notify.desk import Desk
+from issuer.notify.events import Event, Kind
+from issuer.store import migrate
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.notices import Notices
+from tests.issuer.signing_requests import csr
+from tests.servers import database as servers
+
+NAME = "www.example.test"
+
+
+class Pigeons:
+    """A post office that keeps what it is given, or takes nothing."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.down = False
+
+    def send(self, subject: str, text: str) -> None:
+        if self.down:
+            raise MailError("no pigeon came back")
+        self.sent.append((subject, text))
+
+
+class World:
+    """A desk over one database, and a clock that the test moves."""
+
+    def __init__(self, database: servers.Database) -> None:
+        settings = DatabaseSettings(database.url, database.password_file, database.tls_ca)
+        self.database = Database(settings)
+        migrate.upgrade(self.database)
+        Certificates(self.database).enrol(NAME, read_csr(csr([NAME])), comment="", now=1)
+        self.now = 1_700_000_000.0
+        self.post = Pigeons()
+        self.notices = Notices(self.database)
+        self.desk = self.another_desk()
+
+    def another_desk(self, syslog: Syslog | None = None) -> Desk:
+        """A desk of another process on the same database."""
+        return Desk(self.notices, self.post, syslog, host="box", stuck_after=10, clock=lambda: self.now)
+
+    def hear(self, *told: Event) -> list[str]:
+        """Subjects of the mails after a run in which this was told."""
+        before = len(self.post.sent)
+        for event in told:
+            self.desk.tell(event)
+        assert self.desk.settle()
+        self.desk.deliver()
+        self.now += 3600
+        return [subject for subject, _ in self.post.sent[before:]]
+
+
+@pytest.fixture
+def world(database: servers.Database) -> Iterator[World]:
+    made = World(database)
+    yield made
+    made.database.close()
+
+
+def test_each_kind_has_its_words(world: World) -> None:
+    """Failure, stuck, user action, incident, another CA and recovery each have their own subject, said once."""
+    failure = events.failed(NAME, "it failed", hint="mend it")
+    stuck = events.of_ending(Ended(NAME, Ending.FAILED, "it failed", 5, "dns", 10))
+    action = events.user_action_required(NAME, "agree first", "https://ca.example/agree")
+    assert stuck is not None
+    for event, words in (
+        (failure, "failed"),
+        (stuck, "is stuck"),
+        (action, "waits for you at the CA"),
+        (events.incident(NAME, "https://ca.example/why"), "is replaced early"),
+    ):
+        assert world.hear(event) == [f"certfleet: {NAME} {words} on box"]
+        assert world.hear(event) == []
+    assert world.hear(failure, stuck) == []  # both are milder than what was said
+    assert "https://ca.example/agree" in world.post.sent[2][1]
+    assert "https://ca.example/why" in world.post.sent[3][1]
+    assert world.hear(events.recovered(NAME)) == [f"certfleet: {NAME} recovered on box"]
+    assert world.hear(events.recovered(NAME)) == []
+    assert world.hear(events.ca_changed(NAME, "https://a/dir", "https://b/dir")) == [
+        f"certfleet: {NAME} came from another CA on box"
+    ]
+    assert world.hear(failure) == [f"certfleet: {NAME} failed on box"]
+
+
+def test_the_address_of_a_user_action_is_found_in_the_words_of_the_ca() -> None:
+    """A failure of the type userActionRequired becomes its own kind of event, with the address to open."""
+    words = "the CA refused: terms changed, see https://ca.example/terms/v2."
+    event = events.of_ending(Ended(NAME, Ending.FAILED, words, 5, "acme-userActionRequired", 1))
+    assert event is not None
+    assert (event.kind, event.url) == (Kind.USER_ACTION, "https://ca.example/terms/v2")
+
+
+def test_endings_that_concern_nobody(world: World) -> None:
+    """Held, stopped, not due, elsewhere: none of these is an event."""
+    quiet = [Ending.HELD, Ending.STOPPED, Ending.NOT_DUE, Ending.ELSEWHERE]
+    assert [events.of_ending(Ended(NAME, ending)) for ending in quiet] == [None] * 4
+
+
+def test_two_issuers_send_one_mail(world: World) -> None:
+    """What one process has taken to deliver, another one leaves alone; what it could not deliver it gives back."""
+    other = world.another_desk()
+    world.post.down = True
+    assert world.hear(events.failed(NAME, "it failed")) == []
+    world.post.down = False
+    taken = world.notices.take("a process that died", int(world.now))
+    assert [event.name for event in taken] == [NAME]
+    other.deliver()
+    assert world.post.sent == []
+    world.now += 601
+    other.deliver()
+    assert len(world.post.sent) == 1
+    world.desk.deliver()
+    assert len(world.post.sent) == 1
+
+
+def test_a_database_that_is_away_loses_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events that cannot be written down stay in memory and are written down the next time, in their order."""
+    settled = world.notices.settle
+    monkeypatch.setattr(world.notices, "settle", lambda *_, **__: (_ for _ in ()).throw(MailError("away")))
+    world.desk.tell(events.failed(NAME, "it failed"))
+    assert not world.desk.settle()
+    monkeypatch.setattr(world.notices, "settle", settled)
+    assert world.hear() == [f"certfleet: {NAME} failed on box"]
+
+
+def test_a_desk_takes_over_what_another_was_told(world: World) -> None:
+    """After a reload the new desk says what the old one had heard."""
+    old = world.another_desk()
+    old.tell(events.failed(NAME, "it failed"))
+    world.desk.take_over(old)
+    assert world.hear() == [f"certfleet: {NAME} failed on box"]
+
+
+def test_a_mail_waits_for_quiet_and_for_the_mail_before(world: World) -> None:
+    """The daemon mails a minute after the last event, and not sooner than ten minutes after its last mail."""
+
+    def due_after(seconds: float) -> bool:
+        start, world.now = world.now, world.now + seconds
+        try:
+            return world.desk.mail_due()
+        finally:
+            world.now = start
+
+    world.desk.tell(events.failed(NAME, "it failed"))
+    assert world.desk.settle()
+    assert (due_after(55), due_after(61)) == (False, True)
+    world.now += 61
+    world.desk.deliver()
+    world.now += 5
+    world.desk.tell(events.recovered(NAME))
+    assert world.desk.settle()
+    assert (due_after(100), due_after(590), due_after(600)) == (False, False, True)
+
+
+def test_syslog_gets_a_line_an_event(world: World, tmp_path: Path) -> None:
+    """With syslog each new event is one line on the local socket, at once and at its level."""
+    address = str(tmp_path / "log")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(address)
+        listener.settimeout(5)
+        syslog = Syslog("certfleet-issuer", address)
+        world.desk = world.another_desk(syslog)
+        world.hear(events.failed(NAME, "it\nfailed", hint="mend it"))
+        world.hear(events.failed(NAME, "it failed"))
+        world.hear(events.recovered(NAME))
+        failed, recovered = (listener.recv(4096).decode() for _ in range(2))
+        syslog.close()
+    assert failed.startswith("<27>certfleet-issuer[")  # facility daemon, level error
+    assert f"{NAME} failed: it failed; what to do: mend it" in failed
+    assert "\n" not in failed
+    assert recovered.startswith("<30>")
+
+
+def test_an_absent_syslog_is_said_once(world: World, tmp_path: Path) -> None:
+    """Nobody at the socket: one warning, no error, and the mail goes out; once somebody listens, lines arrive."""
+    address = tmp_path / "log"
+    syslog = Syslog("certfleet-issuer", str(address))
+    world.desk = world.another_desk(syslog)
+    with structlog.testing.capture_logs() as logs:
+        assert world.hear(events.failed(NAME, "it failed"))
+        assert world.hear(events.recovered(NAME))
+    assert [entry["event"] for entry in logs].count("syslog.absent") == 1
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(address))
+        world.hear(events.failed(NAME, "it failed"))
+        assert b"it failed" in listener.recv(4096)
+    syslog.close()
+
+
+def test_a_thousand_failures_are_one_mail_of_bounded_length(world: World) -> None:
+    """The names of one explanation are listed up to a bound, and the explanation is given once."""
+    certificates = Certificates(world.database)
+    names = [f"host{number:04}.example.test" for number in range(1000)]
+    began = time.monotonic()
+    for name in names[:60]:
+        certificates.enrol(name, read_csr(csr([name])), comment="", now=1)
+    assert world.hear(*(events.failed(name, "the CA is away") for name in names)) == [
+        "certfleet: 1000 certificates failed on box"
+    ]
+    [(_, text)] = world.post.sent
+    assert text.count("the CA is away") == 1
+    assert "and 950 more" in text
+    assert len(text.splitlines()) < 80
+    assert time.monotonic() - began < 30

@@ -1,0 +1,225 @@
+"""What people hear, through a real mail server: one mail a run, and only when something changes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.notify.conftest import mend, try_again
+from tests.servers.lab import Lab
+from tests.servers.smtp import PASSWORD, USER, Smtp
+
+
+def test_a_run_that_fails_three_certificates_sends_one_mail(troubled: Box, smtp: Smtp) -> None:
+    """One mail for the whole run: how many in the subject; name, reason, remedy and next attempt in the body."""
+    troubled.fails("run", says=["failed"])
+    [letter] = smtp.letters
+    assert re.fullmatch(r"certfleet: 3 certificates failed on \S+", letter.subject)
+    assert letter.recipients == ("noc@example.com",)
+    assert letter.sender.startswith("certfleet@")
+    assert letter.message["Auto-Submitted"] == "auto-generated"
+    assert letter.message.get_content_type() == "text/plain"
+    for name in ("a.example.test", "b.example.test", "c.example.test"):
+        [line] = [line for line in letter.text.splitlines() if f"{name}:" in line]
+        assert "no certificate yet" in line
+        assert re.search(r"next attempt at 20\d\d-", line)
+    for label in ("    what: ", "    why: ", "    what to do: "):
+        assert label in letter.text
+    assert "Traceback" not in letter.text
+
+
+def test_a_trouble_that_lasts_is_said_once(troubled: Box, smtp: Smtp) -> None:
+    """The same failures at the next runs send nothing; a certificate that fails newly is said alone."""
+    troubled.ok("disable", "c.example.test")
+    for _ in range(3):
+        try_again(troubled)
+        troubled.fails("run", says=["failed"])
+    assert len(smtp.letters) == 1
+    troubled.ok("enable", "c.example.test")
+    try_again(troubled)
+    troubled.fails("run", says=["failed"])
+    assert [letter.subject.partition(" on ")[0] for letter in smtp.letters[1:]] == ["certfleet: c.example.test failed"]
+
+
+def test_a_stuck_certificate_is_said_once_more(troubled: Box, smtp: Smtp) -> None:
+    """After `give_up_alarm` failures in a row the certificate is reported as stuck, and then never again."""
+    troubled.write(renewal={"give_up_alarm": 3})
+    troubled.ok("disable", "b.example.test", "c.example.test")
+    for _ in range(5):
+        try_again(troubled)
+        troubled.fails("run", says=["failed"])
+    said = [letter.subject.partition(" on ")[0] for letter in smtp.letters]
+    assert said == ["certfleet: a.example.test failed", "certfleet: a.example.test is stuck"]
+    assert "failed 3 times in a row" in smtp.letters[1].text
+
+
+def test_a_recovery_is_said_once_whoever_brought_it(troubled: Box, smtp: Smtp) -> None:
+    """A certificate that another issuer or a command got well is said to have recovered, once."""
+    troubled.fails("run", says=["failed"])
+    mend(troubled, "a.example.test", "b.example.test")
+    for _ in range(2):
+        troubled.ok("run")
+    assert len(smtp.letters) == 2
+    assert smtp.letters[1].subject.startswith("certfleet: 2 certificates recovered on ")
+    try_again(troubled)
+    troubled.database.execute("UPDATE certs SET ts_last_update = 5")
+    troubled.fails("run", says=["failed"])
+    assert smtp.letters[2].subject.startswith("certfleet: 2 certificates failed on ")  # the third never recovered
+
+
+def test_a_removed_certificate_is_said_no_more(troubled: Box, smtp: Smtp) -> None:
+    """What was in trouble and then removed leaves no alarm and sends no mail."""
+    troubled.fails("run", says=["failed"])
+    troubled.database.execute("DELETE FROM orders")
+    for name in ("a.example.test", "b.example.test", "c.example.test"):
+        troubled.ok("remove", name, "--yes")
+    troubled.ok("run")
+    assert len(smtp.letters) == 1
+    assert troubled.database.query("SELECT * FROM alarms") == []
+
+
+def test_a_mail_server_that_is_down_fails_no_run_and_loses_no_event(troubled: Box, smtp: Smtp) -> None:
+    """The run ends as without mail, with a warning; what was not delivered is delivered by a later run, once."""
+    smtp.stop()
+    outcome = troubled.fails("run", says=["failed"])
+    assert "notification.unsent" in outcome.err
+    assert "smtp_host" in outcome.err
+    smtp.start()
+    troubled.ok("run")
+    [letter] = smtp.letters
+    assert letter.subject.startswith("certfleet: 3 certificates failed on ")
+    troubled.ok("run")
+    assert len(smtp.letters) == 1
+    assert troubled.database.query("SELECT * FROM outbox") == []
+
+
+def test_a_mail_that_the_server_refuses_is_kept(troubled: Box, smtp: Smtp) -> None:
+    """A temporary refusal keeps the events; a refusal of one recipient of two is only a warning."""
+    smtp.refuse("451 come back later")
+    assert "451 come back later" in troubled.fails("run", says=["failed"]).err
+    smtp.refuse("")
+    smtp.refused.add("gone@example.com")
+    troubled.write(notify={"email_to": ["gone@example.com", "noc@example.com"]})
+    outcome = troubled.ok("run")
+    assert "mail.recipient_refused" in outcome.err
+    [letter] = smtp.letters
+    assert letter.recipients == ("noc@example.com",)
+
+
+def test_what_failed_and_recovered_unsaid_is_not_worth_a_mail(troubled: Box, smtp: Smtp) -> None:
+    """While the mail server was down a certificate failed and recovered: neither is said afterwards."""
+    smtp.stop()
+    troubled.fails("run", says=["failed"])
+    mend(troubled, "a.example.test", "b.example.test", "c.example.test")
+    smtp.start()
+    troubled.ok("run")
+    assert smtp.letters == []
+    assert troubled.database.query("SELECT * FROM alarms") == troubled.database.query("SELECT * FROM outbox") == []
+
+
+def secured(box: Box, server: Smtp, folder: Path, **changes: object) -> None:
+    """Let *box* send through a server with TLS and a password."""
+    password_file = folder / "smtp.password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(PASSWORD + "\n", encoding="utf-8")
+    box.write(
+        notify={
+            "smtp_host": "localhost",
+            "smtp_port": server.port,
+            "smtp_starttls": True,
+            "smtp_ca_bundle": str(server.ca_file),
+            "smtp_user": USER,
+            "smtp_password_file": str(password_file),
+            "email_from": "issuer@example.com",
+        }
+        | changes
+    )
+
+
+def test_starttls_and_a_password(troubled: Box, tmp_path: Path) -> None:
+    """With STARTTLS the certificate is verified and the password sent only then."""
+    with Smtp(tmp_path, password=True) as server:
+        secured(troubled, server, tmp_path)
+        troubled.fails("run", says=["failed"])
+        [letter] = server.letters
+        assert (letter.encrypted, letter.user, letter.sender) == (True, USER, "issuer@example.com")
+
+
+def test_a_mail_server_with_a_wrong_certificate_gets_neither_password_nor_mail(
+    troubled: Box, smtp: Smtp, tmp_path: Path
+) -> None:
+    """Another name in its certificate, or another authority: a warning that says so, and the events are kept."""
+    with Smtp(tmp_path / "wrong", password=True, certificate_for="mail.elsewhere.test") as server:
+        secured(troubled, server, tmp_path)
+        assert "CERTIFICATE_VERIFY_FAILED" in troubled.fails("run", says=["failed"]).err
+        secured(troubled, server, tmp_path, smtp_ca_bundle=str(smtp.ca_file))
+        assert "smtp_ca_bundle" in troubled.ok("run").err
+        assert server.letters == []
+
+
+def test_a_server_without_starttls_gets_nothing(troubled: Box, smtp: Smtp, tmp_path: Path) -> None:
+    """If encryption is asked for and not offered, no mail and no password leave in clear."""
+    secured(troubled, smtp, tmp_path)
+    assert "STARTTLS extension not supported" in troubled.fails("run", says=["failed"]).err
+    assert smtp.letters == []
+
+
+def test_a_wrong_password_is_said(troubled: Box, tmp_path: Path) -> None:
+    """The warning names the keys to look at, and never the password."""
+    with Smtp(tmp_path, password=True) as server:
+        secured(troubled, server, tmp_path)
+        (tmp_path / "smtp.password").write_text("not the right one\n", encoding="utf-8")
+        outcome = troubled.fails("run", says=["failed"])
+        assert "smtp_password_file" in outcome.err
+        assert "not the right one" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("notify", "says"),
+    [
+        ({"smtp_user": "me", "smtp_password_file": "/nowhere"}, "no password over a clear connection"),
+        ({"smtp_user": "me", "smtp_starttls": True}, "belong together"),
+        ({"email_to": ["Nobody <noc@example.com>"]}, "must be a bare address"),
+        ({"email_to": ["noc@example.com\nBcc: all@example.com"]}, "must be a bare address"),
+        ({"email_from": "issuer"}, "must be a bare address"),
+    ],
+)
+def test_a_wrong_section_is_refused_before_anything_happens(
+    lone_box: Box, notify: dict[str, object], says: str
+) -> None:
+    """What cannot be meant, or would leak a password, is a finding of the configuration: exit code 2."""
+    lone_box.document["notify"] = notify
+    lone_box.write()
+    lone_box.refused("run", code=2, says=["notify", says])
+
+
+def test_a_password_file_open_to_all_is_refused(troubled: Box, tmp_path: Path) -> None:
+    """The mode of the secret is checked before the first order."""
+    with Smtp(tmp_path, password=True) as server:
+        secured(troubled, server, tmp_path)
+        (tmp_path / "smtp.password").chmod(0o644)
+        troubled.refused("run", code=2, says=["smtp.password", "0644"])
+
+
+def test_nobody_to_tell_costs_nothing(troubled: Box, smtp: Smtp) -> None:
+    """Without recipients nothing is sent and nothing is remembered."""
+    troubled.write(notify={"email_to": []})
+    troubled.fails("run", says=["failed"])
+    assert smtp.letters == []
+    assert troubled.database.query("SELECT * FROM alarms") == troubled.database.query("SELECT * FROM outbox") == []
+
+
+def test_a_real_failure_and_a_real_recovery(box: Box, lab: Lab, smtp: Smtp) -> None:
+    """A CA that is away and comes back: one mail for the failure, one for the recovery with the new certificate."""
+    box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
+    box.write()
+    name = box.enrol("www.example.test")
+    lab.pebble.stop()
+    box.fails("run", says=[name])
+    lab.pebble.start()
+    box.ok("issue", name)
+    failed, recovered = smtp.letters
+    assert failed.subject.startswith(f"certfleet: {name} failed on ")
+    assert recovered.subject.startswith(f"certfleet: {name} recovered on ")
+    assert "serial " in recovered.text
