@@ -32,7 +32,10 @@ def _directory_url(value: object) -> str:
 
 
 def _zone_name(value: object) -> str:
-    return parse_dns_name(nonempty(value))
+    """A suffix of DNS names, which unlike host names may hold underscores: "_acme-challenge.www.example.com"."""
+    name = nonempty(value).strip().lower().removesuffix(".")
+    parse_dns_name(re.sub(r"(^|\.)_", r"\1", name))
+    return name
 
 
 def _retry_schedule(value: object) -> tuple[int, ...]:

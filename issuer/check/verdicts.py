@@ -6,7 +6,6 @@ from enum import Enum
 
 from common.clock import duration_text
 from issuer.caa import CaaVerdict
-from issuer.dns.delegation import Delegation
 
 _NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
 _CA_CLOCK = (60, 3600)  # seconds: a certificate's first hour is backdated by most CAs
@@ -70,17 +69,19 @@ def server_lines(zone: str, shown: Sequence[tuple[str, float]], verdicts: Sequen
     return [*lines, *(bad(f"zone {zone}", f"after {waited:.0f} s {verdict}", hint) for verdict in verdicts)]
 
 
-def delegation_lines(delegation: Delegation) -> list[Line]:
-    """The parent's list of name servers beside the zone's own."""
-    subject, parent = f"zone {delegation.zone}", delegation.parent
-    named, listed = delegation.named, delegation.listed
+def delegation_lines(
+    zone: str, *, parent: str, named: Sequence[str], listed: Sequence[str], seen: bool, inner: bool
+) -> list[Line]:
+    """The parent's list of name servers beside the zone's own. *seen*: did a server of the parent answer? *inner*: it
+    knows nothing of the zone, only this machine's resolvers do."""
+    subject = f"zone {zone}"
     if not parent:
         return [warn(subject, "no resolver answers, so its delegation was not looked at", "set resolvers in [dns]")]
     lines = []
-    if not delegation.seen:
+    if not seen:
         hint = "check that this machine may ask them on port 53"
         lines.append(warn(subject, f"no server of {parent} answers, so the delegation there was not seen", hint))
-    elif delegation.inner:
+    elif inner:
         hint = "add the delegation there, unless the CA asks these resolvers too"
         lines.append(warn(subject, f"{parent} does not delegate it; only this machine's resolvers know it", hint))
     only_parent, only_zone = sorted({*named} - {*listed}), sorted({*listed} - {*named})

@@ -61,7 +61,14 @@ class ZoneProbe:
                 raise
             # the configured servers stand in for a delegation that this machine may have no view of
             return self.zones.servers(place.owner, place.zone), [warn(f"zone {place.zone}", str(error), error.hint)]
-        lines = delegation_lines(delegation)
+        lines = delegation_lines(
+            delegation.zone,
+            parent=delegation.parent,
+            named=delegation.named,
+            listed=delegation.listed,
+            seen=delegation.seen,
+            inner=delegation.inner,
+        )
         if delegation.seen:
             lines += self._glue(delegation)
         if delegation.parent:

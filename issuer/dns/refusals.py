@@ -34,7 +34,7 @@ class Clocks:
 
     @property
     def apart(self) -> float:
-        return abs(self.own - self.server) if self.server else 0.0
+        return abs(int(self.own) - self.server) if self.server else 0.0
 
     def __str__(self) -> str:
         own = f"this machine's clock says {utc_text(self.own)}, the name server's"
@@ -48,7 +48,10 @@ def not_verified(error: Exception, server: Server, zone: str, key: dns.tsig.Key,
     what = _failed(server, zone)
     named = f"{key.name.to_text(omit_final_dot=True)} ({key.algorithm.to_text(omit_final_dot=True)})"
     if isinstance(error, dns.tsig.PeerBadKey | dns.tsig.BadKey | dns.tsig.BadAlgorithm):
-        hint = f"add the key {named} to the name server and reload it, or name the right tsig_key_file"
+        hint = (
+            f"add the key {named} to the name server and reload it, or name the right tsig_key_file; "
+            "Knot says so too when its ACL does not allow the change"
+        )
         why = "BADKEY: the name server does not know this key, or not with this algorithm"
         return DnsError(what, why=why, hint=hint, reference="dns-badkey", retry=Retry.NEVER)
     if isinstance(error, dns.tsig.PeerBadSignature | dns.tsig.BadSignature):
@@ -67,7 +70,8 @@ def refused(rcode: dns.rcode.Rcode, server: Server, zone: str, key: dns.tsig.Key
     name = key.name.to_text(omit_final_dot=True)
     word = dns.rcode.to_text(rcode)
     hints = {
-        "REFUSED": f"allow the key there; for BIND: update-policy {{ grant {name} name {owners[0]}. TXT; }};",
+        "REFUSED": f"allow the key there; for BIND: update-policy {{ grant {name} name {owners[0]}. TXT; }}; "
+        "PowerDNS says no more than this for an unknown key, a wrong secret or clocks apart too",
         "NOTAUTH": "that server is not authoritative for the zone: create it there, or mend server in [dns]",
         "NOTZONE": f"{owners[0]} lies outside that zone: mend the [[dns.zone]] entry",
         "NOTIMP": "that server takes no updates at all: turn them on (`zone` prints how), or mend server in [dns]",

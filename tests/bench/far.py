@@ -38,11 +38,6 @@ class Trip:
         return self.requests * DELAY / self.workers
 
     @property
-    def alone(self) -> float:
-        """Seconds that they would take one after another."""
-        return self.requests * DELAY
-
-    @property
     def over(self) -> float:
         """How far the run is from that bound; 1 is on it."""
         return self.sample.wall / self.bound

@@ -22,14 +22,33 @@ GROWING = re.compile(r"\b(certs|orders|versions|events|installations)\b")
 HEAD = ("rows", "wall ratio", "CPU ratio", "wall s", "CPU s", "peak MB")
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One query, from its FROM on, and how the database would answer it."""
+
+    query: str
+    steps: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{'; '.join(self.steps)}  ←  {self.query}"
+
+    @property
+    def reads_everything(self) -> bool:
+        """Is a whole table read that grows with the fleet? The journal of challenges may be: it is what is open."""
+        return any(step.startswith("SCAN") and GROWING.search(step) for step in self.steps)
+
+
 @dataclass(slots=True)
 class Idle:
     """The runs on one engine, by number of rows, and the plans of its queries on the largest table."""
 
     engine: str
     samples: dict[int, list[Sample]] = field(default_factory=dict)
-    plans: list[str] = field(default_factory=list)
-    scans: list[str] = field(default_factory=list)
+    plans: list[Explained] = field(default_factory=list)
+
+    @property
+    def scans(self) -> list[Explained]:
+        return [plan for plan in self.plans if plan.reads_everything]
 
     def ratios(self, rows: int, *, cpu: bool = False) -> list[float]:
         """Against the smallest table, round by round."""
@@ -66,8 +85,7 @@ def measure(
                 idle.samples[rows].append(sample)
     with plans_told() as told:
         issuers[max(issuers)].run_here()
-    idle.plans = list(dict.fromkeys(f"{plan}  ←  {query}" for query, plan in told))
-    idle.scans = [plan for plan in idle.plans if _reads_all(plan)]
+    idle.plans = list(dict.fromkeys(told))
     return idle
 
 
@@ -92,9 +110,9 @@ def fill(database: Database, rows: int) -> None:
 
 
 @contextmanager
-def plans_told() -> Iterator[list[tuple[str, str]]]:
+def plans_told() -> Iterator[list[Explained]]:
     """While this is open, every SELECT of this process is explained first, by its own connection."""
-    told: list[tuple[str, str]] = []
+    told: list[Explained] = []
 
     def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
         if not statement.lstrip().upper().startswith("SELECT"):
@@ -107,7 +125,7 @@ def plans_told() -> Iterator[list[tuple[str, str]]]:
         finally:
             cursor.close()
         query = " ".join(statement.partition("FROM")[2].split())
-        told.append((query, "; ".join(_sqlite_step(row) if sqlite else _maria_step(row) for row in found)))
+        told.append(Explained(query, tuple(str(row[3]) if sqlite else _maria_step(row) for row in found)))
 
     sa.event.listen(sa.Engine, "before_cursor_execute", explain)
     try:
@@ -116,19 +134,9 @@ def plans_told() -> Iterator[list[tuple[str, str]]]:
         sa.event.remove(sa.Engine, "before_cursor_execute", explain)
 
 
-def _sqlite_step(row: Sequence[Any]) -> str:
-    return str(row[3])
-
-
 def _maria_step(row: Sequence[Any]) -> str:
     """id, select_type, table, type, possible_keys, key, key_len, ref, rows, Extra."""
     if row[2] is None:
         return f"no table ({row[9]})"
     way = "SCAN" if row[3] in ("ALL", "index") else "SEARCH"
     return f"{way} {row[2]} ({row[3]}) USING INDEX {row[5]}, about {row[8]} rows"
-
-
-def _reads_all(plan: str) -> bool:
-    """A whole table that grows with the fleet is read. The journal of open challenges may be: it is what is open."""
-    steps = plan.partition("  ←  ")[0].split("; ")
-    return any(step.startswith("SCAN") and GROWING.search(step) for step in steps)

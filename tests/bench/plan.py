@@ -76,8 +76,8 @@ class Plan:
 
     @property
     def far_orders(self) -> tuple[int, ...]:
-        """Numbers of orders for the CA that is far away."""
-        return (50, 100) if self.full and max(self.sizes) >= 100 else (20,)
+        """Two numbers of orders for the CA that is far away: their difference tells what one more costs."""
+        return (50, 100) if self.full and max(self.sizes) >= 100 else (10, 30)
 
 
 def from_environment() -> Plan:

@@ -176,7 +176,7 @@ def _handler(proxy: CaProxy) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             request = Request(self.command, self.path, _payload(body), body)
-            reply = proxy.answer(request, self.headers)
+            reply = proxy.answer(request, dict(self.headers))
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)

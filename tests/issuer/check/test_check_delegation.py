@@ -11,7 +11,6 @@ from issuer.check.installation import authority_lines
 from issuer.check.verdicts import Level, Line, clock_line, delegation_lines, server_lines, soa_line
 from issuer.check.zone_probe import ZoneProbe
 from issuer.config import CaSettings, DnsSettings
-from issuer.dns.delegation import Delegation
 from issuer.dns.zones import Zones
 from tests.issuer.dns.test_dns_delegation import HOSTS, ZONE, World
 from tests.issuer.dns.test_zone_recipes import make_key
@@ -150,5 +149,5 @@ def test_the_rules_about_numbers() -> None:
         "ok   zone z: ns1 shows a new record after 0.50 s",
         "bad  zone z: after 10 s ns2: no answer within 2 s",
     ]
-    [unseen] = delegation_lines(Delegation("z", "", (), (), (), ()))
+    [unseen] = delegation_lines("z", parent="", named=[], listed=[], seen=False, inner=False)
     assert (unseen.level, unseen.hint) == (Level.WARN, "set resolvers in [dns]")

@@ -187,3 +187,18 @@ def test_without_an_address_it_listens_nowhere(box: Box) -> None:
         service.wait_stored(name)
         with pytest.raises(OSError):
             service.get("/healthz")
+
+
+def test_a_killed_daemon_leaves_an_order_that_the_next_one_finishes(box: Box, slow: Bind) -> None:
+    """Killed in the middle of an order, the next start finishes that very order, even if the row was disabled since."""
+    name = box.enrol("www.slow.test")
+    with Service(box) as service:
+        wait_until(lambda: "PUBLISHED" in orders(box), "the order waits for its zone")
+        assert service.process is not None
+        service.process.kill()
+        service.process.wait()
+        box.ok("disable", name)
+        service.start()
+        service.wait_stored(name)
+        wait_until(lambda: box.txt(name) == set(), "the challenge is withdrawn")
+    assert orders(box) == ["STORED"]

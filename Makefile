@@ -1,0 +1,35 @@
+# Two commands matter: `make demo` and `make test`. Both start from nothing on a fresh Debian 12.
+# Another interpreter: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+JOBS   ?= auto
+export PYTHON JOBS
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+
+help:
+	@echo 'make demo    from a CSR to a renewed certificate on a real nginx, with proofs; a few minutes'
+	@echo 'make test    formatting, rules, types and every test, against the real servers'
+	@echo 'make lint    formatting, rules and types only'
+	@echo 'make clean   remove what these commands made in this folder'
+
+demo:
+	@.ci/packages demo
+	@.ci/venv
+	@.venv/bin/python -m deploy.demo
+
+test:
+	@.ci/packages test
+	@.ci/venv
+	@.ci/lint
+	@.ci/pytest
+
+lint:
+	@.ci/packages lint
+	@.ci/venv
+	@.ci/lint
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

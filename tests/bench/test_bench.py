@@ -1,0 +1,124 @@
+"""The benchmark's own instruments: what they measure has to be true before a ratio means anything."""
+
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.bench.delay import DelayedRelay
+from tests.bench.measure import Stopwatch, spread, times
+from tests.bench.nothing_due import fill, plans_told
+from tests.bench.peers import entries
+from tests.bench.plan import Plan
+from tests.bench.tables import table
+from tests.issuer.box import Box
+from tests.servers.database import Database
+
+BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+LARGE = 150 * 1024 * 1024
+
+
+def test_children_of_a_command_count_and_its_parent_does_not(tmp_path: Path) -> None:
+    """CPU time of a grandchild is counted; memory is the command's own, however large the one who asks is."""
+    shell = shutil.which("sh") or "/bin/sh"
+    ballast = bytearray(os.urandom(1)) * LARGE
+    with Stopwatch(tmp_path / "log") as stopwatch:
+        busy = stopwatch.time([[shell, "-c", f"'{sys.executable}' -c '{BURN}'; exit 3"]])
+        small = stopwatch.time([[shell, "-c", "exit 0"], [shell, "-c", "exit 1"]])
+    assert len(ballast) == LARGE
+    assert busy.codes == (3,)
+    assert busy.cpu >= 0.3
+    assert small.codes == (0, 1)
+    assert small.megabytes < 40
+
+
+def test_the_relay_is_late_side_by_side_and_changes_nothing() -> None:
+    """Every answer comes 0.2 s late, byte for byte; ten connections wait at once and not in turn."""
+    content = os.urandom(300_000)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        threading.Thread(target=_echo, args=(listening, 10, len(content)), daemon=True).start()
+        took: list[float] = []
+        with DelayedRelay(("127.0.0.1", listening.getsockname()[1]), 0.2) as relay:
+            began = time.monotonic()
+            clients = [threading.Thread(target=_ask, args=(relay.port, content, took)) for _ in range(10)]
+            for client in clients:
+                client.start()
+            for client in clients:
+                client.join()
+            assert time.monotonic() - began < 1.9
+    assert len(took) == 10
+    assert min(took) >= 0.2
+
+
+def _echo(listening: socket.socket, connections: int, size: int) -> None:
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            connection.sendall(_read(connection, size))
+
+    for _ in range(connections):
+        threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+
+
+def _ask(port: int, content: bytes, took: list[float]) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        began = time.monotonic()
+        connection.sendall(content)
+        assert _read(connection, len(content)) == content
+        took.append(time.monotonic() - began)
+
+
+def _read(connection: socket.socket, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        chunk = connection.recv(65536)
+        assert chunk
+        received += chunk
+    return bytes(received)
+
+
+def test_no_query_of_the_daily_run_reads_the_whole_table(database: Database, tmp_path: Path) -> None:
+    """EXPLAIN of every SELECT that `run` sends when nothing is due, on each engine."""
+    box = Box(tmp_path / "box", database)
+    box.write(acme={"directory": "https://ca.bench.test/dir"})
+    box.set_up()
+    fill(database, 3000)
+    with plans_told() as told:
+        assert box.ok("run").out.strip() == "nothing is due"
+    assert told
+    assert [plan for plan in told if plan.reads_everything] == []
+
+
+def test_a_query_that_reads_the_whole_table_is_found(database: Database, tmp_path: Path) -> None:
+    """`status` shows every row, so it has to read them."""
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    fill(database, 300)
+    with plans_told() as told:
+        box.run("status")
+    assert any(plan.reads_everything for plan in told)
+
+
+def test_who_does_not_run_is_named_with_the_reason() -> None:
+    """The short plan takes two peers for many certificates, the full one all; a name overrules both."""
+    short, full = Plan.of({}), Plan.of({"BENCH_FULL": "1"})
+    asked = {entry.name: entry.missing for entry in short.entries(entries(), 20)}
+    assert "BENCH_FULL=1" in asked["dehydrated"] or "not installed" in asked["dehydrated"]
+    assert full.sizes == (1, 20, 100)
+    assert not any("left out" in entry.missing for entry in full.entries(entries(), 100))
+    assert [entry.name for entry in Plan.of({"BENCH_PEERS": "lego"}).entries(entries(), 100)] == ["lego"]
+    with pytest.raises(ValueError, match="BENCH_PARTS knows no nap"):
+        Plan.of({"BENCH_PARTS": "fast,nap"})
+
+
+def test_tables_align_and_ratios_keep_their_spread() -> None:
+    """The lowest and the highest stand beside the median; who is absent takes the rest of the line."""
+    assert spread([3.0, 1.0, 2.0], times) == "2.00x (1.00x-3.00x)"
+    lines = table(["client", "wall"], [["certfleet", "1"], ["lego", "not installed"], ["uacme"]]).splitlines()
+    assert lines[2].endswith("            1")
+    assert len({len(line) for line in lines[:4]}) == 1

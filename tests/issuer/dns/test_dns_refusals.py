@@ -1,0 +1,253 @@
+"""Each way in which a name server refuses an update is told apart, and comes with what to do about it."""
+
+import base64
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.tsig
+import pytest
+
+from common.clock import utc_text
+from common.errors import Retry
+from issuer.dns import update
+from issuer.dns.servers import Server
+from issuer.dns.tsig import load_tsig_key
+from issuer.dns.update import change_txt
+from issuer.errors import DnsError
+from tests.servers.bind import Bind
+from tests.servers.ports import free_port, release_port
+
+ZONE = "_acme-challenge.www.example.test"
+VALUES = [(ZONE, "one")]
+
+
+class Primary:
+    """A BIND with one zone and its key."""
+
+    def __init__(self, bind: Bind) -> None:
+        self.bind = bind
+        self.key = load_tsig_key(bind.tsig_key("acme"))
+        self.other = load_tsig_key(bind.tsig_key("other"))
+        bind.dynamic_zone(ZONE, "acme")
+        bind.reconfigure()
+        self.server = Server(bind.address, bind.port)
+
+    def refusal(self, key: dns.tsig.Key, zone: str = ZONE, owner: str = ZONE) -> DnsError:
+        """The error of an update that has to fail, and fails at once."""
+        started = time.monotonic()
+        with pytest.raises(DnsError) as caught:
+            change_txt(self.server, zone, key, add=[(owner, "one")])
+        assert time.monotonic() - started < 1
+        assert self.bind.txt(ZONE) == set()
+        assert caught.value.hint
+        return caught.value
+
+
+@pytest.fixture
+def primary(bind: Bind) -> Primary:
+    return Primary(bind)
+
+
+def test_badkey(primary: Primary) -> None:
+    """A key that the server does not know: which one, and to add it there."""
+    unknown = dns.tsig.Key(dns.name.from_text("nobody"), primary.key.secret, primary.key.algorithm)
+    error = primary.refusal(unknown)
+    assert (error.reference, error.retry) == ("dns-badkey", Retry.NEVER)
+    assert "BADKEY" in error.why
+    assert "add the key nobody (hmac-sha256)" in error.hint
+
+
+def test_badkey_by_algorithm(primary: Primary) -> None:
+    """The right name and secret with another algorithm are another key."""
+    other = dns.tsig.Key(primary.key.name, primary.key.secret, dns.tsig.HMAC_SHA512)
+    error = primary.refusal(other)
+    assert error.reference == "dns-badkey"
+    assert "hmac-sha512" in error.hint
+
+
+def test_badsig(primary: Primary) -> None:
+    """The right name with another secret: to copy the key again."""
+    wrong = dns.tsig.Key(primary.key.name, base64.b64encode(b"x" * 32), primary.key.algorithm)
+    error = primary.refusal(wrong)
+    assert (error.reference, error.retry) == ("dns-badsig", Retry.NEVER)
+    assert "copy the key acme" in error.hint
+
+
+@pytest.mark.parametrize("shift", [3600, -3600])
+def test_badtime(primary: Primary, monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
+    """Clocks that differ by more than TSIG allows: both are shown, the server's as it says itself."""
+    real = time.time
+    now = int(real())
+    monkeypatch.setattr(time, "time", lambda: real() + shift)
+    error = primary.refusal(primary.key)
+    assert error.reference == "dns-badtime"
+    ours = [utc_text(now + shift + second) for second in range(3)]
+    theirs = [utc_text(now + second) for second in range(3)]
+    assert any(f"this machine's clock says {text}" in error.why for text in ours)
+    assert any(f"the name server's {text}" in error.why for text in theirs)
+    assert "60m apart" in error.why
+    assert "NTP" in error.hint
+
+
+def test_notauth(primary: Primary) -> None:
+    """A zone that the server does not hold."""
+    error = primary.refusal(primary.key, "nowhere.test", "x.nowhere.test")
+    assert (error.reference, error.why) == ("dns-notauth", "NOTAUTH")
+    assert "create it there" in error.hint
+
+
+def test_refused(primary: Primary) -> None:
+    """A key that may not write there: the line that allows it."""
+    error = primary.refusal(primary.other)
+    assert (error.reference, error.why) == ("dns-refused", "REFUSED")
+    assert f"grant other name {ZONE}. TXT;" in error.hint
+
+
+def test_notzone(primary: Primary) -> None:
+    """A name outside the zone that is updated."""
+    error = primary.refusal(primary.key, ZONE, "www.example.org")
+    assert (error.reference, error.why) == ("dns-notzone", "NOTZONE")
+    assert "[[dns.zone]]" in error.hint
+
+
+def test_nobody_listens(primary: Primary) -> None:
+    """No server at that port is said at once, and worth another try soon."""
+    primary.server = Server("127.0.0.1", free_port())
+    error = primary.refusal(primary.key)
+    release_port(primary.server.port)
+    assert (error.reference, error.retry, error.why) == ("dns-unreachable", Retry.SOON, "Connection refused")
+
+
+def test_success_tells_the_servers_clock(primary: Primary) -> None:
+    """What the signature of the answer says of the time is handed on; adding and deleting twice does no harm."""
+    for _ in range(2):
+        assert abs(change_txt(primary.server, ZONE, primary.key, add=VALUES) - time.time()) <= 2
+    assert primary.bind.txt(ZONE) == {"one"}
+    for _ in range(2):
+        change_txt(primary.server, ZONE, primary.key, delete=VALUES)
+    assert primary.bind.txt(ZONE) == set()
+
+
+Answer = Callable[[int, bytes], bytes | None]
+"""From the number of the request and its message to an answer; None for none at all."""
+
+
+@contextmanager
+def between(answer: Answer) -> Iterator[Server]:
+    """A server over TCP that answers as told: for what a real one does only under a load that no test can rely on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        held = []
+
+        def serve() -> None:
+            for number in range(100):
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                held.append(connection)
+                size = struct.unpack("!H", connection.recv(2))[0]
+                wire = answer(number, connection.recv(size))
+                if wire is not None:
+                    connection.sendall(struct.pack("!H", len(wire)) + wire)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield Server("127.0.0.1", listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in held:
+            connection.close()
+
+
+def unsigned(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
+    answer = dns.message.make_response(dns.message.from_wire(wire, keyring=False))
+    answer.set_rcode(rcode)
+    answer.keyring = None
+    answer.tsig = None
+    return answer.to_wire()
+
+
+def passed_on(primary: Primary, wire: bytes) -> bytes:
+    """The real server's answer."""
+    with socket.create_connection((primary.server.address, primary.server.port)) as connection:
+        connection.sendall(struct.pack("!H", len(wire)) + wire)
+        size = struct.unpack("!H", connection.recv(2))[0]
+        return connection.recv(size)
+
+
+def test_a_burst_of_servfail_is_outlasted(primary: Primary) -> None:
+    """A server under load answers SERVFAIL twice: the third try succeeds, within the same step."""
+    seen: list[int] = []
+
+    def answer(number: int, wire: bytes) -> bytes | None:
+        seen.append(number)
+        return unsigned(wire, dns.rcode.SERVFAIL) if number < 2 else passed_on(primary, wire)
+
+    with between(answer) as server:
+        change_txt(server, ZONE, primary.key, add=VALUES)
+    assert seen == [0, 1, 2]
+    assert primary.bind.txt(ZONE) == {"one"}
+
+
+def test_servfail_for_ever_is_an_error(primary: Primary) -> None:
+    """Three tries, then the error with where to look."""
+    seen: list[int] = []
+
+    def answer(number: int, wire: bytes) -> bytes | None:
+        seen.append(number)
+        return unsigned(wire, dns.rcode.SERVFAIL)
+
+    with between(answer) as server, pytest.raises(DnsError) as caught:
+        change_txt(server, ZONE, primary.key, add=VALUES)
+    assert (seen, caught.value.why) == ([0, 1, 2], "SERVFAIL")
+    assert "name server's log" in caught.value.hint
+
+
+def test_one_lost_answer_costs_a_share_of_the_time(primary: Primary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first connection is never answered: the second one succeeds before the time is over."""
+    monkeypatch.setattr(update, "_UPDATE_SECONDS", 3.0)
+
+    def answer(number: int, wire: bytes) -> bytes | None:
+        return None if number == 0 else passed_on(primary, wire)
+
+    started = time.monotonic()
+    with between(answer) as server:
+        change_txt(server, ZONE, primary.key, add=VALUES)
+    assert 0.9 < time.monotonic() - started < 3
+
+
+def test_silence_ends_in_time(primary: Primary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes the connection and says nothing is given up after the time that all tries share."""
+    monkeypatch.setattr(update, "_UPDATE_SECONDS", 1.5)
+    started = time.monotonic()
+    with between(lambda *_: None) as server, pytest.raises(DnsError) as caught:
+        change_txt(server, ZONE, primary.key, add=VALUES)
+    assert time.monotonic() - started < 3
+    assert (caught.value.reference, caught.value.retry) == ("dns-unreachable", Retry.SOON)
+
+
+def test_an_unsigned_yes_is_not_believed(primary: Primary) -> None:
+    """Success without a signature may come from anybody; an unsigned no is as good as a signed one."""
+    with between(lambda _, wire: unsigned(wire, dns.rcode.NOERROR)) as server, pytest.raises(DnsError) as caught:
+        change_txt(server, ZONE, primary.key, add=VALUES)
+    assert caught.value.reference == "dns-unsigned"
+    with between(lambda _, wire: unsigned(wire, dns.rcode.REFUSED)) as server, pytest.raises(DnsError) as caught:
+        change_txt(server, ZONE, primary.key, add=VALUES)
+    assert caught.value.reference == "dns-refused"
+
+
+def test_no_error_shows_the_secret(primary: Primary) -> None:
+    """Not even the one about the secret."""
+    wrong = dns.tsig.Key(primary.key.name, base64.b64encode(b"x" * 32), primary.key.algorithm)
+    error = primary.refusal(wrong)
+    secret = Path(primary.bind.folder / "acme.key").read_text(encoding="ascii").split('"')[3]
+    assert secret not in f"{error} {error.hint}"
