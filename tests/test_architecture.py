@@ -20,9 +20,11 @@ GROUND, PURE = 0, 1
 FLOORS = [
     (5, r"(issuer|agent)\.(cli|commands\.\w+)"),
     (5, r"agent\.show"),
-    (4, r"issuer\.(run|crew|daemon|intake|metrics)|agent\.run"),
-    (3, r"issuer\.(issue|opening|attempt)|agent\.(install|roll_back|update|journey|request|status|look)"),
-    (2, r"issuer\.(ca|dns|webroot|store)\.\w+|issuer\.notify\.(desk|mail)|issuer\.(listen|systemd)|migrations\..+"),
+    (4, r"issuer\.(run|crew)|issuer\.daemon\.(loop|intake|metrics)|agent\.run"),
+    (3, r"issuer\.(issue|opening|staged|attempt|check\.(doctor|names|installation|zone_probe))"),
+    (3, r"agent\.(install|roll_back|update|journey|request|status|look)"),
+    (2, r"issuer\.(ca|dns|webroot|store)\.\w+|issuer\.notify\.(desk|mail)|issuer\.daemon\.(listen|systemd)"),
+    (2, r"migrations\..+"),
     (2, r"agent\.(source\.(mysql|sqlite|open)|live_files|state_folder|journal|probe|evidence|commands)"),
     (GROUND, r"common\..+"),
 ]
@@ -37,7 +39,7 @@ IMPORTERS = {
     "alembic": ["issuer.store", "migrations"],
     "pymysql": ["issuer.store", "agent.source"],
     "paramiko": ["issuer.webroot", "agent.target"],
-    "prometheus_client": ["issuer.metrics"],
+    "prometheus_client": ["issuer.daemon.metrics"],
     "argparse": ["common.command_line", "issuer.cli", "issuer.commands", "agent.cli"],
 }
 JOURNEYS = ["issuer.issue", "issuer.attempt", "issuer.run", "agent.install"]

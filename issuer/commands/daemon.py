@@ -12,16 +12,16 @@ from common.files import locked
 from issuer.ca.client import AcmeCa
 from issuer.commands.wiring import DAEMON, build_desk, build_tools, configure_log, lock_file, owner
 from issuer.config import Settings, load
-from issuer.daemon import Daemon
-from issuer.health import Health
-from issuer.intake import World
-from issuer.listen import Listener
-from issuer.metrics import MOST_CERTIFICATES, Metrics
+from issuer.daemon.health import Health
+from issuer.daemon.intake import World
+from issuer.daemon.listen import Listener
+from issuer.daemon.loop import Daemon
+from issuer.daemon.metrics import MOST_CERTIFICATES, Metrics
+from issuer.daemon.systemd import Systemd
 from issuer.notify.events import Event
 from issuer.ports import Tools
 from issuer.store.database import Database
 from issuer.store.lookout import Lookout
-from issuer.systemd import Systemd
 
 
 def daemon(arguments: argparse.Namespace) -> int:

@@ -61,8 +61,12 @@ class Zones:
         return dict(self.visibility.propagation)
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """(owner of the TXT record, zone to update) for the challenge of *name*. Raises DnsError, ConfigError."""
+        """(owner of the TXT record, zone to update) for the challenge of *name*. Raises DnsError, ConfigError.
+
+        Who has to show the record is looked up too: a broken delegation is better found before an order is opened.
+        """
         place = self.locate(name)
+        self.servers(place.owner, place.zone)
         return place.owner, place.zone
 
     def locate(self, name: str) -> Place:

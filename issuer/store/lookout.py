@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from issuer.daemon.survey import DAY, EXPIRY_DAYS, Mark, Survey
 from issuer.order_states import BY_HAND
 from issuer.store.database import Database
 from issuer.store.tables import certs, holds, orders
-from issuer.survey import DAY, EXPIRY_DAYS, Mark, Survey
 
 _NEVER_ISSUED = 1  # what ts_expire holds after populate
 _CHUNK = 500  # names in one question

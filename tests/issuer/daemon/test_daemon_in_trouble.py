@@ -14,7 +14,8 @@ from tests.servers.smtp import Smtp
 
 def test_a_loop_that_only_fails_feeds_no_watchdog(box: Box) -> None:
     """A fault of our own in every tick is logged with its traceback, and systemd is left to restart the service."""
-    prelude = "import issuer.daemon as d\ndef fault(*_): raise ZeroDivisionError('a fault')\nd.Daemon._take = fault"
+    fault_code = "def fault(*_): raise ZeroDivisionError('a fault')"
+    prelude = f"import issuer.daemon.loop as d\n{fault_code}\nd.Daemon._take = fault"
     with Service(box, watchdog_seconds=0.5, prelude=prelude) as service:
         [fault, *_] = service.wait_logged("daemon.fault", 3)
         assert "Traceback" in fault["exception"]
@@ -25,7 +26,7 @@ def test_a_loop_that_only_fails_feeds_no_watchdog(box: Box) -> None:
 def test_a_fault_in_one_tick_is_survived(box: Box) -> None:
     """One fault of our own is logged, and certificates are issued as if nothing had happened."""
     prelude = (
-        "import issuer.daemon as d\nfaults = [ZeroDivisionError('a fault')]\nkept = d.Daemon._take\n"
+        "import issuer.daemon.loop as d\nfaults = [ZeroDivisionError('a fault')]\nkept = d.Daemon._take\n"
         "def once(*words):\n    if faults: raise faults.pop()\n    return kept(*words)\nd.Daemon._take = once"
     )
     name = box.enrol("www.example.test")

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from common.errors import CertfleetError
-from issuer.errand import Errand
-from issuer.patience import Patience
-from issuer.survey import Mark
+from issuer.daemon.errand import Errand
+from issuer.daemon.patience import Patience
+from issuer.daemon.survey import Mark
 from tests.servers.process import wait_until
 
 

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import ConfigError
 from issuer.config import DatabaseSettings
-from issuer.health import LONGEST_SILENCE, LONGEST_TICK, Health
-from issuer.listen import Listener
-from issuer.metrics import MOST_CERTIFICATES, Metrics
+from issuer.daemon.health import LONGEST_SILENCE, LONGEST_TICK, Health
+from issuer.daemon.listen import Listener
+from issuer.daemon.metrics import MOST_CERTIFICATES, Metrics
 from issuer.store import migrate
 from issuer.store.database import Database
 from issuer.store.lookout import Lookout

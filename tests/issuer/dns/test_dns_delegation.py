@@ -7,9 +7,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.errors import CertfleetError
+from issuer.config import DnsSettings
 from issuer.dns.delegation import Delegations
 from issuer.dns.resolvers import Resolvers
 from issuer.dns.servers import Server
+from issuer.dns.zones import Zones
+from issuer.model import Enrolment
+from tests.servers.bind import Bind
 from tests.servers.knot import Knot
 from tests.servers.ports import free_port, release_port
 from tests.servers.resolver import Resolver
@@ -85,6 +89,17 @@ def test_a_zone_without_delegation_is_refused(world: World) -> None:
     with pytest.raises(CertfleetError, match="is not delegated") as caught:
         delegations.servers(ZONE, world.primary)
     assert "add the delegation to the parent zone" in caught.value.hint
+
+
+def test_a_missing_delegation_costs_no_order(world: World, bind: Bind) -> None:
+    """The journey asks for the place before it opens an order: already there a zone without delegation is refused."""
+    world.start([], ["@ NS ns1.example.test."])
+    key = bind.tsig_key("acme")
+    settings = DnsSettings("127.0.0.3", world.port, key, resolvers=(world.resolver.endpoint,))
+    zones = Zones(settings, port=world.port)
+    assert zones.locate("www.example.test").zone == ZONE
+    with pytest.raises(CertfleetError, match="is not delegated"):
+        zones.place("www.example.test", Enrolment.__new__(Enrolment))
 
 
 def test_a_delegation_to_names_without_address_is_broken(world: World) -> None:

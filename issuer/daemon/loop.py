@@ -16,17 +16,17 @@ from common.clock import utc_text
 from common.errors import CertfleetError, ConfigError, Finding
 from issuer.attempt import Attempt
 from issuer.crew import Crew, Returned
+from issuer.daemon.errand import Errand
+from issuer.daemon.health import Health
+from issuer.daemon.intake import NOT_OURS_SECONDS, Found, World, look_around
+from issuer.daemon.patience import Patience
+from issuer.daemon.survey import Mark, Survey
+from issuer.daemon.systemd import Systemd
 from issuer.endings import Ended, Ending
-from issuer.errand import Errand
 from issuer.errors import StoreError
-from issuer.health import Health
-from issuer.intake import NOT_OURS_SECONDS, Found, World, look_around
 from issuer.issue import sweep
 from issuer.model import Enrolment
 from issuer.notify.events import of_ending
-from issuer.patience import Patience
-from issuer.survey import Mark, Survey
-from issuer.systemd import Systemd
 
 log = structlog.get_logger()
 _TICK = 1.0  # seconds: the longest sleep of the loop

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from issuer.config import Settings
+from issuer.daemon.patience import Patience
+from issuer.daemon.survey import Mark, Survey
 from issuer.model import Enrolment
 from issuer.notify.desk import Desk
-from issuer.patience import Patience
 from issuer.plan import NotDue, plan
 from issuer.ports import Tools
-from issuer.survey import Mark, Survey
 
 MOST_IN_HAND = 1000  # certificates; the rest stays in the database until there is room
 NOT_OURS_SECONDS = 60  # for which a certificate is left alone that is not due after all, or in other hands

@@ -8,7 +8,7 @@ it the daemon would ask the CA again every few seconds.
 import threading
 from collections.abc import Iterable
 
-from issuer.survey import Mark
+from issuer.daemon.survey import Mark
 
 
 class Patience:

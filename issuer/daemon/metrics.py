@@ -23,9 +23,9 @@ from prometheus_client.registry import Collector
 
 from common.clock import Clock
 from issuer.crew import Returned
+from issuer.daemon.health import Health
+from issuer.daemon.survey import DAY, Survey
 from issuer.endings import Ending
-from issuer.health import Health
-from issuer.survey import DAY, Survey
 
 MOST_CERTIFICATES = 1000
 _MOST_REFERENCES = 60  # kinds of failure with a series of their own: a CA could name ever new ones

@@ -1,0 +1,169 @@
+"""A wrong configuration and secrets that are missing, unreadable or open: told at once, and nothing is begun."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.mariadb import MariaDB
+
+NAME = "www.example.test"
+EVERY_COMMAND = (
+    *(["db", "status"], ["db", "upgrade"], ["populate", NAME], ["enable", NAME], ["status"], ["run"]),
+    *(["issue", NAME], ["zone", NAME], ["remove", NAME]),
+)
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
+def test_every_command_names_every_finding(lone_box: Box, words: list[str]) -> None:
+    """Unknown keys with a suggestion, wrong types and bad values: one list, each with its path, exit code 2."""
+    lone_box.document["dns"] |= {"sever": "192.0.2.1", "port": 0, "zone": [{"server": "192.0.2.2"}]}
+    lone_box.document["acme"] |= {"workers": "8", "directory": "http://acme.example.test"}
+    lone_box.document["renewal"] |= {"retry": ["soon"], "fraction_left": 2}
+    lone_box.document["notfy"] = {"email_to": []}
+    lone_box.write()
+    says = [
+        "findings",
+        "dns.sever: is not a known key; did you mean 'server'?",
+        "dns.port: must be between 1 and 65535",
+    ]
+    says += ["dns.zone[0].name: is missing", "acme.workers: must be a whole number", "acme.directory: must be an https"]
+    says += ["renewal.retry: 'soon' is not a duration", "renewal.fraction_left", "notfy", "did you mean 'notify'?"]
+    outcome = lone_box.refused(*words, code=2, says=says)
+    assert outcome.out == ""
+
+
+def test_a_configuration_that_cannot_be_read(lone_box: Box) -> None:
+    """No such file, a folder, no TOML, no UTF-8: each says so and what to do."""
+    lone_box.config.unlink()
+    lone_box.refused("status", code=2, says=["issuer.toml", "no such file", "init"])
+    lone_box.config.mkdir()
+    lone_box.refused("status", code=2, says=["cannot be read", "Is a directory"])
+    lone_box.config.rmdir()
+    lone_box.config.write_text("state_dir = unquoted\n", encoding="utf-8")
+    lone_box.refused("status", code=2, says=["is not TOML", "line 1"])
+    lone_box.config.write_bytes(b'state_dir = "\xff"\n')
+    lone_box.refused("status", code=2, says=["is not TOML"])
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    {
+        "mysql+pymysql://u:secret@localhost/certfleet": "must not hold a password",
+        "mysql+pymysql://u@localhost/certfleet?ssl_ca=/etc/ca.pem": "must not carry ssl options",
+        "mysql+pymysql://u@localhost/certfleet?ssl_verify_cert=false": "must not carry ssl options",
+        "mysql+pymysql://localhost/certfleet": "must name user and database",
+        "postgresql://u@localhost/certfleet": "unknown scheme",
+        "sqlite://certfleet.db": "absolute path",
+        "certfleet.db": "must look like",
+    }.items(),
+)
+def test_a_database_url_that_is_not_taken(lone_box: Box, url: str, says: str) -> None:
+    """What could switch off verification or leak a password is refused, and the password is not repeated."""
+    lone_box.write(database={"url": url})
+    outcome = lone_box.refused("status", code=2, says=["database.url", says])
+    assert "secret" not in outcome.err
+
+
+def broken_key(file: Path) -> None:
+    file.write_text("-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n", encoding="ascii")
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda file: file.unlink(), "there is no account key"),
+        (lambda file: file.chmod(0o644), "its mode is 0644"),
+        (lambda file: file.chmod(0o620), "its mode is 0620"),
+        (broken_key, "not an unencrypted PEM private key"),
+    ],
+    ids=["missing", "world-readable", "group-writable", "garbage"],
+)
+def test_an_account_key_that_cannot_be_used(lone_box: Box, harm: Callable[[Path], object], says: str) -> None:
+    """Nothing is ordered, no new key is made in its place, exit code 2."""
+    lone_box.populate(NAME)
+    before = lone_box.contents()
+    key = lone_box.state_dir / "account.pem"
+    harm(key)
+    present = key.exists() and key.read_bytes()
+    outcome = lone_box.refused("run", code=2, says=[str(key), says])
+    assert "nonsense" not in outcome.err
+    assert (key.exists() and key.read_bytes()) == present
+    assert lone_box.contents() == before
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "says"),
+    [
+        (0o644, 'key "acme" { algorithm hmac-sha256; secret "c2VjcmV0"; };', "its mode is 0644"),
+        (0o600, "", "holds 0 TSIG keys"),
+        (0o600, 'key "acme" { algorithm hmac-md5; secret "c2VjcmV0"; };', "the algorithm hmac-md5"),
+        (0o600, 'key "acme" { algorithm hmac-sha256; secret "c2VjcmV0!"; };', "malformed key name or secret"),
+        (None, "", "cannot be read (No such file or directory)"),
+    ],
+    ids=["world-readable", "empty", "weak", "not base64", "missing"],
+)
+def test_a_tsig_key_that_cannot_be_used(box: Box, mode: int | None, text: str, says: str) -> None:
+    """The certificate fails with the file and the reason, no order is opened at the CA, and no secret is shown."""
+    box.enrol(NAME)
+    file = box.folder / "other.key"
+    if mode is not None:
+        file.write_text(text, encoding="ascii")
+        file.chmod(mode)
+    box.write(dns={"tsig_key_file": str(file)})
+    outcome = box.fails("run", says=[str(file), says])
+    assert "c2VjcmV0" not in outcome.out + outcome.err
+    assert [url for _, url in box.orders() if url] == []
+    assert box.row(NAME, "crt") == (None,)
+
+
+def test_a_missing_server_or_key_is_named(box: Box) -> None:
+    """Without [dns] server or tsig_key_file the failure names the key of the configuration."""
+    box.enrol(NAME)
+    box.write(dns={"tsig_key_file": ""})
+    box.fails("issue", NAME, says=["dns.tsig_key_file: is missing"])
+    box.write(dns={"server": ""})
+    box.fails("issue", NAME, says=["dns.server"])
+
+
+def test_a_database_password_that_is_open_or_missing(lone_box: Box, mariadb: MariaDB) -> None:
+    """The mode of password_file is checked, its content never shown, and nothing is asked of the server."""
+    database = mariadb.create_database()
+    secret = lone_box.folder / "db.password"
+    settings = {"url": database.url, "tls_ca": str(database.tls_ca), "password_file": str(secret)}
+    lone_box.write(database=settings)
+    lone_box.refused("db", "upgrade", code=2, says=[str(secret), "cannot be read (No such file"])
+    secret.write_text(database.password, encoding="ascii")
+    secret.chmod(0o604)
+    outcome = lone_box.refused("db", "upgrade", code=2, says=[str(secret), "its mode is 0604", "chmod 0600"])
+    assert database.password not in outcome.err
+    secret.chmod(0o600)
+    lone_box.ok("db", "upgrade")
+
+
+def test_init_never_overwrites(lone_box: Box) -> None:
+    """A second `init` keeps configuration and account key; on an empty machine it writes both, closed to others."""
+    key = lone_box.state_dir / "account.pem"
+    before = (key.read_bytes(), lone_box.config.read_bytes())
+    assert "kept" in lone_box.ok("init").out
+    assert (key.read_bytes(), lone_box.config.read_bytes()) == before
+    assert (key.stat().st_mode & 0o777, lone_box.state_dir.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_zone_needs_no_database(box: Box) -> None:
+    """`zone` prints stanza, zone file and delegation for a name that is not even enrolled."""
+    box.document["database"]["url"] = "sqlite:////nowhere/at/all.db"
+    box.write()
+    out = box.ok("zone", NAME, "--ns", "ns1.example.test").out
+    assert "grant acme name _acme-challenge.www.example.test. TXT;" in out
+    assert "_acme-challenge.www.example.test. IN NS ns1.example.test." in out
+    box.refused("zone", "not a name", code=2, says=["'not a name'"])
+
+
+def test_populate_reads_csr_dir(lone_box: Box) -> None:
+    """Without --csr the request lies in csr_dir under its name."""
+    lone_box.put_csr(NAME, csr([NAME]))
+    assert "enrolled, ecdsa-p256, 1 name(s)" in lone_box.ok("populate", NAME, "--comment", "Zürich").out
+    assert lone_box.row(NAME, "comment", "enable") == ("Zürich", "N")
