@@ -71,7 +71,7 @@ class ConfigError(CertfleetError):
     exit_code = 2
 
     def __init__(self, source: str, findings: Sequence[Finding], *, hint: str = ""):
-        super().__init__(source, why="; ".join(map(str, findings)), hint=hint)
+        super().__init__(source, why="; ".join(map(str, findings)), hint=hint or "mend it in the configuration file")
         self.findings = tuple(findings)
 
 

@@ -46,6 +46,14 @@ class Budget:
                 self._count(now, domains, digest)
             return free
 
+    def left(self, now: int) -> int | None:
+        """How many new orders fit in now; None without a limit, and before the first order was counted."""
+        limit = self._limits.new_orders
+        if not limit.count or not self._loaded:
+            return None
+        with self._lock:
+            return max(0, limit.count - sum(moment > now - limit.seconds for moment in self._orders))
+
     def _load(self, now: int) -> None:
         if self._loaded:
             return
@@ -58,7 +66,8 @@ class Budget:
         self._loaded = True
 
     def _count(self, now: int, domains: set[str], digest: str) -> None:
-        self._orders.append(now)
+        recent = now - self._limits.new_orders.seconds
+        self._orders = [*(moment for moment in self._orders if moment > recent), now]
         for domain in domains:
             self._by_domain[domain].append(now)
         self._by_set[digest].append(now)

@@ -91,6 +91,7 @@ class HoldStore(Protocol):
 
 class OrderBudget(Protocol):
     def take(self, names: Sequence[str], now: int, *, exempt: bool) -> int: ...
+    def left(self, now: int) -> int | None: ...
 
 
 def _nobody(_: Event) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 # The package `tests` lies beside the product's, and the `pytest` command does not look there by itself.
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -13,6 +14,12 @@ from tests.servers.bind import Bind
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> None:
+    """A command run in this process sets logging up for itself; the next test finds it as it was."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -249,10 +249,10 @@ def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> CertfleetErro
         return AcmeProblem(f"the TLS certificate of {host} is not trusted", why=text, hint=hint)
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         why, hint = "its name cannot be resolved", "check [acme] directory and this machine's resolver"
+    elif isinstance(error, urllib3.exceptions.NewConnectionError):  # a kind of ConnectTimeoutError to urllib3
+        why, hint = text.rpartition(": ")[2], "check that the CA is up and [acme] directory is right"
     elif isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError):
         why, hint = "no answer in time", "check the network and any firewall between here and the CA"
-    elif isinstance(error, urllib3.exceptions.NewConnectionError):
-        why, hint = text.rpartition(": ")[2], "check that the CA is up and [acme] directory is right"
     else:
         why, hint = text, "it is tried again"
     return AcmeProblem(f"the CA at {host} cannot be reached", why=why, hint=hint, retry=Retry.SOON)

@@ -71,6 +71,7 @@ class _House:
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # a service is read in its journal: it says what happens
         self.metrics.propagation = lambda: getattr(tools.solvers["dns-01"], "propagation", {})
+        self.metrics.orders_left = lambda: _orders_left(tools)
         self._world = world
         return world
 
@@ -100,6 +101,11 @@ class _House:
 
     def _metrics(self, accept: str) -> tuple[int, str, bytes]:
         return 200, *self.metrics.render(accept)
+
+
+def _orders_left(tools: Tools) -> dict[str, int]:
+    found = {url: budget.left(int(tools.clock())) for url, budget in tools.budgets.items()}
+    return {url: count for url, count in found.items() if count is not None}
 
 
 def _close(database: Database, tools: Tools) -> None:

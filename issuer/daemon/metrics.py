@@ -64,6 +64,7 @@ class Metrics:
         self._registry.register(_Surveyed(self, health, clock))
         self.survey: Survey | None = None
         self.propagation: Callable[[], Mapping[str, float]] = dict
+        self.orders_left: Callable[[], Mapping[str, int]] = dict
 
     def ended(self, returned: Returned) -> None:
         """Count how an attempt ended."""
@@ -116,6 +117,10 @@ class _Surveyed(Collector):
         for server, seconds in self._metrics.propagation().items():
             servers.add_metric([server], seconds)
         yield servers
+        left = _labelled("certfleet_orders_left", "New orders that a CA's published limit leaves now.", "directory")
+        for directory, count in self._metrics.orders_left().items():
+            left.add_metric([directory], count)
+        yield left
         survey = self._metrics.survey
         if survey is not None:
             yield from _counts(survey)

@@ -25,6 +25,7 @@ _TRIES = 8
 _AGAIN = frozenset({1213, 1205})  # deadlock (on Galera also the loser at COMMIT), lock wait timeout
 _NOT_READY = 1047  # a Galera node without quorum
 _AGAIN_ELSEWHERE = frozenset({_NOT_READY, 2006, 2013})  # that, or a connection that broke
+_TLS = 2026
 _HINTS = {
     1044: "grant this account its rights on the database",
     1045: "check user, password_file and the host that the account is allowed from",
@@ -35,7 +36,7 @@ _HINTS = {
     1290: "the server is read-only: point the url at the primary, or end its read-only mode",
     1836: "the server is read-only: point the url at the primary, or end its read-only mode",
     2003: "check that the server runs and that host and port in [database] url are right",
-    2026: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
+    _TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
 }
 
 
@@ -102,6 +103,8 @@ class Database:
         cause: BaseException = getattr(error, "orig", None) or error
         code = _code(error)
         why = str(cause.args[1]) if len(cause.args) > 1 else str(cause)
+        if "CERTIFICATE_VERIFY_FAILED" in why:  # which PyMySQL reports as a server that cannot be reached
+            code = _TLS
         hint = _HINTS.get(code, "look at the database server's log")
         if self.embedded:
             hint = _sqlite_hint(why)
@@ -181,6 +184,6 @@ def _sqlite_hint(why: str) -> str:
         return "run as the user that owns the file and its folder, and check that the folder exists"
     if "no such table" in why or "no such column" in why:
         return "run `certfleet-issuer db upgrade`"
-    if "full" in why:
-        return "free space on that file system"
+    if "full" in why or "I/O error" in why:  # a full disk is the one or the other, by what SQLite was writing
+        return "free space on that file system; if there is some, look at the kernel's log for a failing disk"
     return "check that the file is a SQLite database and that the disk is sound"

@@ -93,9 +93,9 @@ class Box:
         """One command in this process. No traceback ever reaches a user, whatever the command was."""
         out, err = io.StringIO(), io.StringIO()
         given = io.TextIOWrapper(io.BytesIO(stdin))
-        with _signals_kept(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            with patch.object(sys, "stdin", given):
-                code = cli.build().run(["--config", str(self.config), *words])
+        printed = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+        with _signals_kept(), printed[0], printed[1], patch.object(sys, "stdin", given):
+            code = cli.build().run(["--config", str(self.config), *words])
         outcome = Outcome(code, out.getvalue(), err.getvalue())
         assert "Traceback" not in outcome.out + outcome.err, outcome.err
         assert "a fault in certfleet itself" not in outcome.out + outcome.err, outcome.err

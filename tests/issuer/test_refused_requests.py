@@ -104,7 +104,7 @@ def test_remove_wants_to_be_sure(lone_box: Box) -> None:
     assert [event for (event,) in lone_box.database.query("SELECT event FROM events ORDER BY id")][-1] == "removed"
 
 
-@pytest.mark.parametrize("name", ["localhost", "a..test", "192.0.2.1", "münchen.test", "-a.test", "a" * 64 + ".test"])
+@pytest.mark.parametrize("name", ["localhost", "a..test", "192.0.2.1", "münchen.test", "a-.test", "a" * 64 + ".test"])
 def test_a_name_that_cannot_be(lone_box: Box, name: str) -> None:
     """A malformed NAME is wrong usage, before the request is even read."""
     lone_box.refused("populate", name, "--csr", "-", code=2, says=[repr(name)])

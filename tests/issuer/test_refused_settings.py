@@ -157,7 +157,7 @@ def test_zone_needs_no_database(box: Box) -> None:
     box.document["database"]["url"] = "sqlite:////nowhere/at/all.db"
     box.write()
     out = box.ok("zone", NAME, "--ns", "ns1.example.test").out
-    assert "grant acme name _acme-challenge.www.example.test. TXT;" in out
+    assert 'grant "acme" name _acme-challenge.www.example.test. TXT;' in out
     assert "_acme-challenge.www.example.test. IN NS ns1.example.test." in out
     box.refused("zone", "not a name", code=2, says=["'not a name'"])
 

@@ -1,0 +1,127 @@
+"""What an agent's database account may do with exactly the output of `db grants`, asked of the real server."""
+
+import secrets
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.issuer.box import Box
+from tests.servers.database import SqliteDatabase
+from tests.servers.mariadb import MariaDatabase, MariaDB
+
+NAME = "www.example.test"
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def central(mariadb: MariaDB, tmp_path: Path) -> Box:
+    """A migrated database with one certificate."""
+    box = Box(tmp_path / "box", mariadb.create_database())
+    box.set_up()
+    box.populate(NAME)
+    return box
+
+
+@pytest.fixture
+def accounts(central: Box) -> Iterator[list[Ask]]:
+    """Two agents, each as a function that runs one statement over verified TLS and commits."""
+    database = central.database
+    assert isinstance(database, MariaDatabase)
+    connections = []
+    for number in range(2):
+        account, password = f"agent{number}_{secrets.token_hex(3)}", secrets.token_hex(8)
+        database.server.sql(f"CREATE USER `{account}`@`%` IDENTIFIED BY '{password}' REQUIRE SSL")
+        for grant in central.ok("db", "grants", account).out.splitlines():
+            database.server.sql(grant.removesuffix(";"))
+        trust = ssl.create_default_context(cafile=str(database.tls_ca))
+        connections.append(
+            pymysql.connect(
+                host="localhost",
+                port=database.server.port,
+                user=account,
+                password=password,
+                database=database.name,
+                ssl=trust,
+                autocommit=True,
+            )
+        )
+    yield [asker(connection) for connection in connections]
+    for connection in connections:
+        connection.close()
+
+
+def asker(connection: "pymysql.Connection[pymysql.cursors.Cursor]") -> Ask:
+    def ask(statement: str) -> list[tuple[Any, ...]]:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    return ask
+
+
+def report(host: str, state: str, account: str = "SUBSTRING_INDEX(USER(), '@', 1)") -> str:
+    """An agent's upsert of its own row."""
+    values = f"'{NAME}', '{host}', {account}, '{state}', 1"
+    return (
+        f"INSERT INTO own_installations (name, host, account, state, ts_report) VALUES ({values})"  # noqa: S608
+        " ON DUPLICATE KEY UPDATE state = VALUES(state)"
+    )
+
+
+def test_an_agent_reads_certificates_and_writes_its_own_row(central: Box, accounts: list[Ask]) -> None:
+    """SELECT of certs, and an upsert that is there for the issuer afterwards."""
+    agent, _ = accounts
+    assert agent("SELECT name, enable FROM certs") == [(NAME, "Y")]
+    agent(report("web1", "installed"))
+    agent(report("web1", "served"))
+    assert agent("SELECT host, state FROM own_installations") == [("web1", "served")]
+    assert central.database.query("SELECT name, host, state FROM installations") == [(NAME, "web1", "served")]
+
+
+def test_an_agent_cannot_touch_the_row_of_another(central: Box, accounts: list[Ask]) -> None:
+    """Neither see nor change nor take over nor forge: the row of the other account stays as it was."""
+    first, second = accounts
+    first(report("web1", "served"))
+    before = central.database.query("SELECT * FROM installations")
+    assert second("SELECT * FROM own_installations") == []
+    second("UPDATE own_installations SET state = 'broken' WHERE host = 'web1'")
+    for attempt in (
+        report("web1", "broken"),
+        report("web9", "forged", account=f"'{before[0][2]}'"),
+        "UPDATE installations SET state = 'broken'",
+        "SELECT * FROM installations",
+        "DELETE FROM own_installations",
+    ):
+        with pytest.raises(pymysql.err.MySQLError):
+            second(attempt)
+    second(report("web2", "served"))
+    with pytest.raises(pymysql.err.MySQLError):
+        second(f"UPDATE own_installations SET account = '{before[0][2]}' WHERE host = 'web2'")  # noqa: S608
+    assert central.database.query("SELECT * FROM installations WHERE host = 'web1'") == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *("UPDATE certs SET crt = NULL", "INSERT INTO certs (name) VALUES ('x')", "DELETE FROM certs"),
+        *("SELECT * FROM orders", "SELECT * FROM challenges", "SELECT * FROM versions", "SELECT * FROM events"),
+        *("SELECT * FROM holds", "SELECT * FROM outbox", "CREATE TABLE t (a INT)", "DROP VIEW own_installations"),
+    ],
+)
+def test_everything_else_is_closed_to_an_agent(accounts: list[Ask], statement: str) -> None:
+    """No change of certs, no look at any other table, no DDL."""
+    with pytest.raises(pymysql.err.MySQLError, match="denied"):
+        accounts[0](statement)
+
+
+def test_grants_are_for_names_that_can_be_accounts(central: Box, tmp_path: Path) -> None:
+    """What could break out of the statement is refused; SQLite knows no accounts."""
+    assert "'web1'@'10.0.0.%'" in central.ok("db", "grants", "web1", "--host", "10.0.0.%").out
+    central.refused("db", "grants", "a'b", code=2, says=["cannot be part of an account name"])
+    embedded = Box(tmp_path / "embedded", SqliteDatabase(tmp_path))
+    embedded.refused("db", "grants", "web1", code=2, says=["SQLite knows no accounts"])

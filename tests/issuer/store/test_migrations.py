@@ -1,0 +1,176 @@
+"""`db upgrade`: from nothing, over a legacy table, twice, and after it was cut off in the middle."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.issuer.box import Box
+from tests.issuer.store import legacy_table
+from tests.servers.database import Database, SqliteDatabase
+from tests.servers.lab import Lab
+from tests.servers.mariadb import MariaDB
+from tests.servers.process import wait_until
+
+NAME = "www.example.test"
+OURS = ("orders", "challenges", "versions", "events", "installations")
+
+
+@pytest.fixture(params=["sqlite", "InnoDB", "MyISAM"])
+def legacy(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Database, str]:
+    """A database without tables, and the engine that the legacy table is to have."""
+    if request.param == "sqlite":
+        return SqliteDatabase(tmp_path), "sqlite"
+    server: MariaDB = request.getfixturevalue("mariadb")
+    return server.create_database(), request.param
+
+
+def tables(database: Database) -> set[str]:
+    kind = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    if not isinstance(database, SqliteDatabase):
+        kind = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+    return {name for (name,) in database.query(kind)}
+
+
+def indexes(database: Database) -> set[str]:
+    kind = "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'ix_%'"
+    if not isinstance(database, SqliteDatabase):
+        kind = (
+            "SELECT DISTINCT index_name FROM information_schema.statistics"
+            " WHERE table_schema = DATABASE() AND index_name LIKE 'ix_%'"
+        )
+    return {name for (name,) in database.query(kind)}
+
+
+def test_from_nothing_and_twice(database: Database, tmp_path: Path) -> None:
+    """An empty database gets every table; a second upgrade changes nothing; `db status` says where it stands."""
+    box = Box(tmp_path / "box", database)
+    assert box.run("db", "status").code == 1
+    assert box.run("db", "status", "--json").report()["current"] is False
+    assert "was at none" in box.ok("db", "upgrade").out
+    made = tables(database)
+    assert made >= {"certs", *OURS, "alembic_version"}
+    revision = box.ok("db", "status", "--json").report()
+    assert (revision["current"], revision["revision"]) == (True, revision["newest"])
+    box.populate(NAME)
+    before = box.contents()
+    assert "was at" not in box.ok("db", "upgrade").out
+    assert (tables(database), box.contents()) == (made, before)
+
+
+def test_a_legacy_table_is_adopted_without_changing_a_value(legacy: tuple[Database, str], tmp_path: Path) -> None:
+    """Every column of every row is what it was, NULL and non-ASCII included, and the new columns are empty."""
+    database, engine = legacy
+    database.execute(legacy_table.ddl(engine))
+    for insert in legacy_table.rows(NAME):
+        database.execute(insert)
+    before = database.query(legacy_table.read())
+    assert len(before) == 3
+    box = Box(tmp_path / "box", database)
+    box.ok("db", "upgrade")
+    assert database.query(legacy_table.read()) == before
+    assert "Büro Zürich" in str(before)
+    ours = "due_at, reissue_reason, last_error"
+    assert database.query(legacy_table.read(ours)) == [(None, None, None)] * 3
+    assert tables(database) >= set(OURS)
+    box.ok("db", "upgrade")
+    assert database.query(legacy_table.read()) == before
+    # the old scripts still write their own way, knowing nothing of our columns
+    database.execute("INSERT INTO certs (name, enable, certbot) VALUES ('new.example.test', 'N', 'N')")
+    assert "new.example.test" in box.run("status").out
+
+
+def test_an_adopted_certificate_is_renewed(lab: Lab, legacy: tuple[Database, str], tmp_path: Path) -> None:
+    """A row of the old system that has expired is issued by the first `run`; its old pair is kept, its legacy modulus
+    stays as it was, and the other rows are not touched."""
+    database, engine = legacy
+    database.execute(legacy_table.ddl(engine))
+    for insert in legacy_table.rows(NAME):
+        database.execute(insert)
+    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
+    box.set_up()
+    box.add_zone(NAME)
+    lab.bind.reconfigure()
+    old = box.row(NAME, "crt", "ca")
+    others = database.query(legacy_table.read())[:2]
+    box.ok("run")
+    crt, ts_expire = box.row(NAME, "crt", "ts_expire")
+    leaf = x509.load_pem_x509_certificate(crt)
+    assert leaf.not_valid_after_utc.timestamp() == ts_expire
+    assert box.row(NAME, "old_crt", "old_ca") == old
+    kept = ("md5_modulus", "comment", "webroot_path", "enable", "count_fail_update")
+    assert box.row(NAME, *kept)[0] == "computed-another-way"
+    assert "Büro Zürich" in box.row(NAME, *kept)[1]
+    assert box.row(NAME, *kept)[2:] == ("/var/www/html", "Y", 0)
+    assert database.query(legacy_table.read())[:2] == others
+
+
+@pytest.mark.parametrize("column", ["comment", "old_crt", "md5_ca"])
+def test_a_table_that_is_another_one_is_refused(legacy: tuple[Database, str], tmp_path: Path, column: str) -> None:
+    """A `certs` table that lacks a column is not ours: refused with its name, nothing added, nothing created."""
+    database, engine = legacy
+    database.execute(legacy_table.ddl(engine, without=column))
+    database.execute("INSERT INTO certs (name) VALUES ('kept.example.test')")
+    before = database.query("SELECT * FROM certs")
+    box = Box(tmp_path / "box", database)
+    says = ["the database was not upgraded", f"lacks the columns {column}", "nothing was changed"]
+    box.refused("db", "upgrade", code=1, says=says)
+    assert database.query("SELECT * FROM certs") == before
+    assert tables(database) - {"alembic_version"} == {"certs"}
+
+
+DAMAGE = {
+    "a table is missing": ["DROP TABLE events"],
+    "two tables and a column are missing": [
+        *("DROP TABLE orders", "DROP TABLE versions"),
+        "ALTER TABLE certs DROP COLUMN last_error",
+    ],
+    "the indexes are missing": ["DROP INDEX ix_events_name ON events", "DROP INDEX ix_challenges_order ON challenges"],
+    "the view is missing": ["DROP VIEW own_installations"],
+    "only the revision is missing": [],
+}
+
+
+@pytest.mark.parametrize("statements", DAMAGE.values(), ids=DAMAGE)
+def test_an_upgrade_that_was_cut_off_is_finished(mariadb: MariaDB, tmp_path: Path, statements: list[str]) -> None:
+    """MariaDB commits each step at once: what a killed upgrade has not done is done by the next, the rest is kept."""
+    database = mariadb.create_database()
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    box.populate(NAME)
+    complete = (tables(database), indexes(database), database.query("SHOW CREATE TABLE certs"))
+    row = database.query("SELECT name, csr, md5_modulus FROM certs")
+    for statement in [*statements, "DELETE FROM alembic_version"]:
+        database.execute(statement)
+    box.ok("db", "upgrade")
+    assert (tables(database), indexes(database)) == complete[:2]
+    assert database.query("SELECT name, csr, md5_modulus FROM certs") == row
+    box.ok("db", "status")
+
+
+def test_an_upgrade_that_is_killed_is_finished(mariadb: MariaDB, tmp_path: Path) -> None:
+    """kill -9 while MariaDB makes it wait for a table in use: run again, it waits for the rest of the first, and
+    comes to the end."""
+    database = mariadb.create_database()
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    complete = (tables(database), indexes(database))
+    damage = ["DROP VIEW own_installations", "DROP TABLE events", "ALTER TABLE orders DROP COLUMN replaces"]
+    for statement in [*damage, "DROP TABLE holds", "DELETE FROM alembic_version"]:
+        database.execute(statement)
+    user = threading.Thread(target=database.query, args=["SELECT SLEEP(3) FROM (SELECT COUNT(*) FROM orders) x"])
+    user.start()
+    process = box.start("db", "upgrade")
+    waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata%'"
+    try:
+        wait_until(lambda: database.query(waiting) == [(1,)], "the upgrade waits for the table")
+    finally:
+        process.kill()
+        process.communicate()
+    assert "events" in tables(database)
+    assert "holds" not in tables(database)
+    box.ok("db", "upgrade")
+    user.join()
+    assert (tables(database), indexes(database)) == complete
+    box.ok("db", "status")

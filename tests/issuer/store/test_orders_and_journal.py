@@ -1,0 +1,173 @@
+"""Orders, their leases and the challenge journal: the same promises on SQLite and on MariaDB."""
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from issuer.config import DatabaseSettings
+from issuer.csr import read_csr
+from issuer.errors import LeaseLost
+from issuer.model import Challenge
+from issuer.order_states import OrderState
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.journal import Journal
+from issuer.store.orders import LEASE_SECONDS, Orders
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers import database as servers
+from tests.servers.mariadb import MariaDB
+
+NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
+
+
+def opened(database: servers.Database) -> Database:
+    return Database(DatabaseSettings(database.url, database.password_file, database.tls_ca))
+
+
+@pytest.fixture
+def store(database: servers.Database, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database with one certificate enrolled."""
+    Box(tmp_path / "box", database).set_up()
+    made = opened(database)
+    Certificates(made).enrol(NAME, read_csr(csr([NAME])), comment="", webroot="", now=NOW)
+    yield made
+    made.close()
+
+
+def side_by_side(*works: Callable[[], Any]) -> list[Any]:
+    """What several threads return that begin at the same moment."""
+    barrier, results = threading.Barrier(len(works)), [None] * len(works)
+
+    def work(number: int) -> None:
+        barrier.wait()
+        results[number] = works[number]()
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_one_order_for_a_certificate(store: Database) -> None:
+    """Of eight issuers that open an order for one name at the same moment exactly one gets it."""
+    issuers = [Orders(store, f"issuer{number}") for number in range(8)]
+    records = side_by_side(*(lambda each=each: each.open(NAME, CA, "due", NOW) for each in issuers))
+    won = [record for record in records if record is not None]
+    assert len(won) == 1
+    assert won[0].state is OrderState.PLANNED
+    rows = store.read(lambda connection: connection.execute(sa.text("SELECT active_name FROM orders")).all())
+    assert rows == [(NAME,)]
+
+
+def test_a_lease_of_another_is_respected_until_it_ends(store: Database) -> None:
+    """Nobody takes an order over before the lease's end; afterwards one of many does, and the holder loses it."""
+    mine, other = Orders(store, "mine"), Orders(store, "other")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    assert other.claim(NAME, NOW) is None
+    assert other.under_way(NOW) == []
+    assert mine.claim(NAME, NOW) == record  # our own after a crash
+    end = NOW + LEASE_SECONDS
+    assert other.claim(NAME, end) is None
+    assert [each.name for each in other.under_way(end + 1)] == [NAME]
+    issuers = [Orders(store, f"issuer{number}") for number in range(4)]
+    taken = side_by_side(*(lambda each=each: each.claim(NAME, end + 1) for each in issuers))
+    assert sum(each is not None for each in taken) == 1
+    with pytest.raises(LeaseLost):
+        mine.save(record, dataclasses.replace(record, state=OrderState.ORDERED, url="u"), end + 1)
+    with pytest.raises(LeaseLost):
+        mine.fail(record, "reason", end + 1)
+    mine.release(record)
+    mine.drop(record)
+    assert sum(each.claim(NAME, end + 2) is not None for each in issuers) == 1
+
+
+def test_a_step_is_saved_with_its_url_and_extends_the_lease(store: Database) -> None:
+    """What is saved is what the next process reads, and the lease runs from the last step."""
+    mine, other = Orders(store, "mine"), Orders(store, "other")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    ordered = dataclasses.replace(record, state=OrderState.ORDERED, url="https://ca.example.test/o/1", deadline=NOW + 5)
+    assert mine.save(record, ordered, NOW + 500) == ordered
+    assert other.claim(NAME, NOW + LEASE_SECONDS + 1) is None
+    mine.release(ordered)
+    assert other.claim(NAME, NOW + 501) == ordered
+
+
+def test_a_move_that_the_table_does_not_list_is_not_saved(store: Database) -> None:
+    """Skipping a state is a fault of ours and leaves the row as it is."""
+    mine = Orders(store, "mine")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    with pytest.raises(RuntimeError, match="from PLANNED to VALIDATED"):
+        mine.save(record, dataclasses.replace(record, state=OrderState.VALIDATED), NOW)
+    assert mine.claim(NAME, NOW) == record
+
+
+def test_a_failed_order_frees_its_certificate(store: Database) -> None:
+    """After FAILED the same name may have a new order; the old row keeps its reason."""
+    mine = Orders(store, "mine")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    assert mine.fail(record, "the reason", NOW).ended
+    second = mine.open(NAME, CA, "retry", NOW + 1)
+    assert second is not None
+    assert second.id != record.id
+    rows = store.read(lambda connection: connection.execute(sa.text("SELECT state, error FROM orders ORDER BY id")))
+    assert [tuple(row) for row in rows] == [("FAILED", "the reason"), ("PLANNED", None)]
+
+
+def entry(value: str, url: str = "https://ca.example.test/c/1") -> Challenge:
+    return Challenge("dns-01", NAME, "https://ca.example.test/a/1", url, f"_acme-challenge.{NAME}", NAME, value)
+
+
+def test_the_journal_keeps_what_may_be_out(store: Database) -> None:
+    """The same entries twice are one row each, new ones stand beside the old, and only what is forgotten goes."""
+    mine, journal = Orders(store, "mine"), Journal(store)
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    first = journal.replace(record.id, [entry("one")], NOW)
+    assert journal.replace(record.id, [entry("one")], NOW) == first
+    both = journal.replace(record.id, [entry("two")], NOW)
+    assert [each.value for each in both] == ["one", "two"]
+    assert journal.orphans() == []
+    journal.forget(both[:1])
+    assert [each.value for each in journal.of(record.id)] == ["two"]
+    mine.fail(record, "", NOW)
+    assert [each.value for each in journal.orphans()] == ["two"]
+    journal.forget(journal.orphans())
+    assert journal.orphans() == []
+
+
+def test_a_deadlock_is_tried_again(mariadb: MariaDB, tmp_path: Path) -> None:
+    """Two transactions that lock two rows in opposite order both end well: the loser is run again from the start."""
+    database = mariadb.create_database()
+    Box(tmp_path / "box", database).set_up()
+    store = opened(database)
+    for name in ("a", "b"):
+        Certificates(store).enrol(name, read_csr(csr([NAME])), comment="", webroot="", now=NOW)
+    turn, runs = threading.Barrier(2), []
+
+    def change(first: str, second: str) -> None:
+        def work(connection: sa.Connection) -> None:
+            runs.append(first)
+            add = "UPDATE certs SET count_fail_update = count_fail_update + 1 WHERE name = :name"
+            connection.execute(sa.text(add), {"name": first})
+            if len(runs) <= 2:
+                turn.wait(timeout=10)  # both hold one row and want the other
+            connection.execute(sa.text(add), {"name": second})
+
+        store.write(work)
+
+    side_by_side(lambda: change("a", "b"), lambda: change("b", "a"))
+    store.close()
+    assert len(runs) == 3
+    assert database.query("SELECT count_fail_update FROM certs") == [(2,), (2,)]

@@ -1,0 +1,212 @@
+"""A database that is down, read-only, full or not migrated: a sentence, an exit code, and nothing lost."""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import ROOT, Box
+from tests.issuer.signing_requests import csr
+from tests.servers.bind import Bind
+from tests.servers.database import SqliteDatabase
+from tests.servers.lab import Lab
+from tests.servers.mariadb import MariaDatabase, MariaDB
+from tests.servers.process import wait_until
+
+NAME = "www.example.test"
+READS = (["status"], ["run"], ["db", "status"])
+WRITES = (
+    ["populate", "other.example.test", "--csr", "-"],
+    *(["enable", NAME], ["disable", NAME], ["remove", NAME, "--yes"], ["issue", NAME]),
+)
+
+
+@pytest.fixture(scope="module")
+def own_mariadb() -> Iterator[MariaDB]:
+    """A server that may be stopped without disturbing other tests."""
+    with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_box(lab: Lab, own_mariadb: MariaDB, tmp_path: Path) -> Box:
+    """A box over a server of its own, with one certificate enrolled."""
+    box = Box(tmp_path / "box", own_mariadb.create_database(), bind=lab.bind, pebble=lab.pebble)
+    box.set_up()
+    box.enrol(NAME)
+    return box
+
+
+def database_of(box: Box) -> MariaDatabase:
+    assert isinstance(box.database, MariaDatabase)
+    return box.database
+
+
+def test_a_database_server_that_is_down(mariadb_box: Box) -> None:
+    """Every command says where the database should be and what to check, exit code 1; nothing is ordered."""
+    server = database_of(mariadb_box).server
+    before = mariadb_box.contents()
+    server.stop()
+    try:
+        for words in (*READS, *WRITES):
+            says = [f"the database at localhost:{server.port} did not do its work", "Connection refused"]
+            says += ["check that the server runs"]
+            mariadb_box.refused(*words, code=1, says=says, stdin=csr(["other.example.test"]))
+    finally:
+        server.start()
+    assert mariadb_box.contents() == before
+    mariadb_box.ok("run")
+
+
+def test_a_database_that_goes_away_in_the_middle(mariadb_box: Box, lab: Lab, tmp_path: Path) -> None:
+    """Stopped while an order waits for DNS: the run ends with the reason, and the next one finishes the same order."""
+    server = database_of(mariadb_box).server
+    with Bind(tmp_path / "secondary", secondary_of=lab.bind, lag_seconds=math.inf) as secondary:
+        mariadb_box.write(dns={"nameservers": [secondary.endpoint]})
+        process = mariadb_box.start("run")
+        wait_until(lambda: [state for state, _ in mariadb_box.orders()] == ["PUBLISHED"], "it is published")
+        server.stop()
+        secondary.refresh()
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            server.start()
+        assert process.returncode == 1
+        assert "Traceback" not in out + err
+        assert f"{NAME}: failed: the database at localhost:{server.port} did not do its work" in out
+        [(state, url)] = mariadb_box.orders()
+        assert state == "PUBLISHED"
+        mariadb_box.ok("run")
+    assert mariadb_box.orders() == [("STORED", url)]
+    assert mariadb_box.txt(NAME) == set()
+    assert mariadb_box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
+
+
+def test_a_read_only_server(mariadb_box: Box) -> None:
+    """With read_only on, looking works and every change is refused with the hint at the primary; nothing is ordered."""
+    server = database_of(mariadb_box).server
+    before = mariadb_box.contents()
+    server.read_only(True)
+    try:
+        mariadb_box.ok("status")
+        for words in WRITES:
+            says = ["read-only", "point the url at the primary"]
+            mariadb_box.refused(*words, code=1, says=says, stdin=csr(["other.example.test"]))
+        mariadb_box.fails("run", says=["read-only"])
+    finally:
+        server.read_only(False)
+    assert mariadb_box.contents() == before
+    mariadb_box.ok("run")
+
+
+def test_a_password_that_is_wrong(mariadb_box: Box) -> None:
+    """The server's own word and where to look; the password is not repeated."""
+    secret = mariadb_box.folder / "password"
+    secret.touch(mode=0o600)
+    secret.write_text("not-this-one\n", encoding="ascii")
+    mariadb_box.write(database={"password_file": str(secret)})
+    outcome = mariadb_box.refused("status", code=1, says=["Access denied", "check user, password_file"])
+    assert "not-this-one" not in outcome.err
+
+
+@pytest.mark.parametrize("words", [*READS, *WRITES], ids=" ".join)
+def test_a_database_that_was_not_migrated(tmp_path: Path, words: list[str]) -> None:
+    """Before the first `db upgrade` every command says that it is needed."""
+    box = Box(tmp_path / "box", SqliteDatabase(tmp_path))
+    box.ok("init")
+    outcome = box.run(*words, stdin=csr(["other.example.test"]))
+    assert outcome.code == 1
+    assert "run `certfleet-issuer db upgrade`" in outcome.out + outcome.err
+
+
+def test_a_file_that_is_no_database(lone_box: Box, tmp_path: Path) -> None:
+    """A SQLite file that is something else is told so, and left as it is."""
+    file = tmp_path / "other.db"
+    lone_box.write(database={"url": f"sqlite:///{file}"})
+    file.write_bytes(b"this is not a database, by any means" * 100)
+    before = file.read_bytes()
+    for words in (["status"], ["db", "upgrade"], ["run"]):
+        lone_box.refused(*words, code=1, says=[str(file), "file is not a database"])
+    assert file.read_bytes() == before
+
+
+def test_a_folder_that_is_not_there(lone_box: Box) -> None:
+    """A SQLite file in a folder that does not exist is not made by a command that only looks."""
+    lone_box.write(database={"url": f"sqlite:///{lone_box.folder}/absent/certfleet.db"})
+    lone_box.refused("status", code=1, says=["unable to open database file", "check that the folder exists"])
+    assert not (lone_box.folder / "absent").exists()
+
+
+def in_a_mount_namespace(box: Box, script: str, *, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
+    """A shell script in which `issuer` is the command, free to mount: root, in a namespace that ends with it."""
+    issuer = f'issuer() {{ "{sys.executable}" -c "from issuer.cli import main; main()" --config "{box.config}" "$@"; }}'
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", f"set -e\n{issuer}\n{script}"],
+        input=stdin,
+        capture_output=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=120,
+        check=False,
+    )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in out + err, err
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def test_a_sqlite_file_on_a_read_only_file_system(lone_box: Box, tmp_path: Path) -> None:
+    """Every change is refused with what to do, although root looks past file modes; the file stays as it is."""
+    lone_box.populate(NAME)
+    place = tmp_path / "place"
+    place.mkdir()
+    shutil.copy(tmp_path / "certfleet.db", place / "certfleet.db")
+    lone_box.write(database={"url": f"sqlite:///{place}/certfleet.db"})
+    before = (place / "certfleet.db").read_bytes()
+    mount = f'mount --bind "{place}" "{place}" && mount -o remount,ro,bind "{place}"'
+    for words in ("disable www.example.test", "issue www.example.test", "remove www.example.test --yes"):
+        done = in_a_mount_namespace(lone_box, f"{mount}\nissuer {words}")
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.startswith("error: the database at"), done.stderr
+        assert "what to do: run as the user that owns the file and its folder" in done.stderr
+    assert (place / "certfleet.db").read_bytes() == before
+
+
+def test_a_disk_that_is_full(lone_box: Box, tmp_path: Path) -> None:
+    """On a full file system the command says so, and what was stored before is still there."""
+    place = tmp_path / "place"
+    place.mkdir()
+    lone_box.write(database={"url": f"sqlite:///{place}/certfleet.db"})
+    done = in_a_mount_namespace(
+        lone_box,
+        f"""mount -t tmpfs -o size=1200k tmpfs "{place}"
+issuer db upgrade
+issuer populate {NAME} --csr -
+dd if=/dev/zero of="{place}/filler" bs=4k 2>/dev/null || true
+for number in 1 2 3 4 5 6 7 8 9 10 11 12; do issuer enable {NAME} || break; done
+rm "{place}/filler"
+issuer status
+""",
+        stdin=csr([NAME]),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "disk is full" in done.stderr or "disk I/O error" in done.stderr
+    assert "what to do: free space on that file system" in done.stderr
+    assert "waiting for its first certificate" in done.stdout or "disabled" in done.stdout
+
+
+def test_a_state_folder_that_cannot_be_written(lone_box: Box) -> None:
+    """`run` needs its lock file; without it nothing is begun."""
+    lone_box.populate(NAME)
+    place = lone_box.state_dir
+    done = in_a_mount_namespace(
+        lone_box, f'mount --bind "{place}" "{place}" && mount -o remount,ro,bind "{place}"\nissuer run'
+    )
+    assert done.returncode == 1
+    assert "error: cannot open the lock file" in done.stderr
+    assert "Read-only file system" in done.stderr
+    assert lone_box.orders() == []

@@ -1,0 +1,219 @@
+"""Whatever a person, a file or a CA hands in: a parser answers with a value or with its own error, never another."""
+
+import contextlib
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.config import AgentSettings
+from agent.probe_targets import parse_target
+from common import config_file
+from common.certificate import parse_bundle
+from common.clock import duration_text, parse_duration
+from common.errors import CertfleetError, ConfigError
+from common.names import covers, parse_dns_name
+from issuer.ca.answers import authorization_of, order_of, renewal_info_of
+from issuer.ca.transport import Answer, problem_words, retry_after
+from issuer.config import RenewalSettings, Settings
+from issuer.csr import CsrRefused, read_csr
+from issuer.dns.servers import parse_server
+from issuer.dns.tsig import load_tsig_key
+from issuer.errors import AcmeProblem
+from issuer.limits import Limit, parse_limit
+from issuer.order_states import TRANSITIONS, OrderState, check_move
+from issuer.plan import renewal_moment, retry_moment
+from issuer.store.address import parse_address
+from tests.issuer.signing_requests import csr
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+ORDER_KEYS = ("status", "authorizations", "finalize", "certificate", "error", "identifiers", "challenges", "identifier")
+ACME_OBJECT = st.dictionaries(st.sampled_from([*ORDER_KEYS, "suggestedWindow", "explanationURL"]), JSON)
+LABEL = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20)
+DAY = 86400
+
+
+@given(st.text(max_size=80))
+def test_names(text: str) -> None:
+    """A name is in canonical form afterwards, and parsing it again changes nothing."""
+    with contextlib.suppress(ValueError):
+        name = parse_dns_name(text)
+        assert parse_dns_name(name) == name
+        assert name == name.lower()
+
+
+@given(LABEL, LABEL)
+def test_wildcards_cover_exactly_one_label(first: str, second: str) -> None:
+    """*.example.com covers a.example.com and neither example.com nor a.b.example.com."""
+    assert covers("*.example.com", f"{first}.example.com")
+    assert not covers("*.example.com", f"{first}.{second}.example.com")
+    assert not covers("*.example.com", "example.com")
+
+
+@given(st.text(max_size=20))
+def test_durations(text: str) -> None:
+    """Seconds or ValueError; what people are shown is never empty."""
+    with contextlib.suppress(ValueError):
+        assert duration_text(parse_duration(text))
+
+
+@given(
+    st.dictionaries(st.text(max_size=20) | st.sampled_from(["dns", "acme", "database", "renewal", "state_dir"]), JSON)
+)
+def test_issuer_configuration(document: dict[str, Any]) -> None:
+    """A document is settings or a ConfigError that names at least one finding."""
+    try:
+        config_file.parse(Settings, document, "issuer.toml")
+    except ConfigError as error:
+        assert error.findings
+
+
+@given(st.dictionaries(st.text(max_size=20) | st.sampled_from(["source", "certificate", "state_dir"]), JSON))
+def test_agent_configuration(document: dict[str, Any]) -> None:
+    """The same for the agent's."""
+    try:
+        config_file.parse(AgentSettings, document, "agent.toml")
+    except ConfigError as error:
+        assert error.findings
+
+
+@given(st.binary(max_size=300))
+def test_garbage_as_csr_and_certificate(content: bytes) -> None:
+    """Garbage is refused with findings."""
+    with pytest.raises(CsrRefused):
+        read_csr(content)
+    with pytest.raises(ValueError, match="certificate"):
+        parse_bundle(content)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2000), st.integers(0, 255))
+def test_damaged_csr(position: int, value: int) -> None:
+    """One octet of a good CSR changed: facts or a refusal, nothing else."""
+    good = bytearray(csr(["www.example.com"]))
+    good[position % len(good)] = value
+    with contextlib.suppress(CsrRefused):
+        read_csr(bytes(good))
+
+
+@given(st.text(max_size=60), st.floats(0, 4e9))
+def test_retry_after(value: str, now: float) -> None:
+    """A moment or None, for any header."""
+    moment = retry_after(value, now)
+    assert moment is None or isinstance(moment, float | int)
+
+
+@given(ACME_OBJECT)
+def test_answers_of_a_ca(document: dict[str, Any]) -> None:
+    """Any JSON object is an order and an authorization of some kind; a window is one or an AcmeProblem."""
+    answer = Answer("https://ca.example/1", "", (), json.dumps(document).encode(), None)
+    assert isinstance(order_of(answer.url, answer).status, str)
+    assert isinstance(authorization_of(answer.url, document).identifier, str)
+    with contextlib.suppress(AcmeProblem):
+        info = renewal_info_of(answer)
+        assert info.start <= info.end
+
+
+@given(st.dictionaries(st.sampled_from(["type", "detail", "title", "subproblems"]), JSON))
+def test_problem_documents(document: dict[str, Any]) -> None:
+    """What is shown to people is one printable line of bounded length."""
+    kind, words = problem_words(document)
+    assert words.isprintable()
+    assert len(words) <= 1000
+    assert kind == "" or kind.isalpha()
+
+
+@given(st.text(max_size=60) | st.text(max_size=40).map(lambda rest: f"mysql+pymysql://{rest}"))
+def test_database_addresses(url: str) -> None:
+    """An address or ValueError; a password is never accepted, and never repeated."""
+    with contextlib.suppress(ValueError):
+        parse_address(url)
+    try:
+        parse_address(f"mysql://user:topsecret@{url}/db")
+    except ValueError as error:
+        assert "topsecret" not in str(error)
+    else:
+        pytest.fail("a password in the url was accepted")
+
+
+@given(st.text("0123456789.:[]abcdef", max_size=30))
+def test_server_addresses(text: str) -> None:
+    """Only what is an address is one; nothing is asked of a resolver for what has no letters beyond hex."""
+    with contextlib.suppress(ValueError):
+        for server in parse_server(text):
+            assert 0 < server.port < 65536
+
+
+@given(st.text(max_size=60) | st.text(max_size=40).map(lambda rest: f"https://{rest}"))
+def test_probe_targets(text: str) -> None:
+    """A target or ValueError."""
+    with contextlib.suppress(ValueError):
+        parse_target(text)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=120))
+def test_tsig_key_files(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    """A key or ConfigError, whose sentence never holds the secret."""
+    file: Path = tmp_path_factory.getbasetemp() / "tsig.key"
+    file.write_text(f'key "k" {{ algorithm hmac-sha256; secret "{text}"; }};', encoding="utf-8", errors="replace")
+    file.chmod(0o600)
+    try:
+        load_tsig_key(file)
+    except CertfleetError as error:
+        assert len(text) < 8 or text not in str(error)
+
+
+@given(st.text(max_size=20))
+def test_limits(text: str) -> None:
+    """A limit or ValueError."""
+    with contextlib.suppress(ValueError):
+        assert parse_limit(text).seconds >= 0
+
+
+@given(st.lists(st.integers(0, 10_000)), st.integers(1, 5), st.integers(1, 1000), st.integers(0, 10_000))
+def test_pacing_never_breaks_the_limit(moments: list[int], count: int, seconds: int, now: int) -> None:
+    """At the moment that is named, fewer than *count* orders lie within the span before it."""
+    past = [moment for moment in moments if moment <= now]
+    free = Limit(count, seconds).free_at(past, now)
+    assert free >= now
+    assert sum(free - seconds < moment <= free for moment in past) < count
+
+
+@given(st.text(max_size=30), st.integers(1, 400 * DAY), st.floats(0.01, 0.99), st.integers(0, 400))
+def test_renewal_moment_lies_in_the_life(name: str, life: int, fraction: float, days_left: int) -> None:
+    """Never before a tenth of the life has passed, never after its end, the same at each look, half of it below ten
+    days at the latest."""
+    policy = RenewalSettings(fraction_left=fraction, days_left=days_left)
+    moment = renewal_moment(name, 1000, 1000 + life, policy)
+    assert 1000 + life // 10 <= moment <= 1000 + life
+    assert moment == renewal_moment(name, 1000, 1000 + life, policy)
+    if life < 10 * DAY:
+        assert moment <= 1000 + life - life // 2 + 1
+
+
+@given(st.integers(1, 50), st.lists(st.integers(1, 90_000), min_size=1, max_size=6))
+def test_retries_go_on_for_ever(failures: int, schedule: list[int]) -> None:
+    """Every failure has a next attempt in the future."""
+    assert retry_moment(failures, 5, tuple(schedule), None) > 5
+
+
+@given(st.lists(st.sampled_from(list(OrderState)), max_size=12))
+def test_no_sequence_leaves_the_table_of_states(wanted: list[OrderState]) -> None:
+    """Whatever is asked for, an order is in a state that the table allows, and an ended one moves no more."""
+    state = OrderState.PLANNED
+    for following in wanted:
+        if following in TRANSITIONS[state]:
+            check_move(state, following)
+            state = following
+        else:
+            with pytest.raises(RuntimeError):
+                check_move(state, following)
