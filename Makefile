@@ -2,16 +2,17 @@
 # Another interpreter: make PYTHON=python3.12 test
 
 PYTHON ?= python3
-JOBS   ?= auto
+JOBS   ?=
 export PYTHON JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint soak clean
 
 help:
 	@echo 'make demo    from a CSR to a renewed certificate on a real nginx, with proofs; a few minutes'
 	@echo 'make test    formatting, rules, types and every test, against the real servers'
 	@echo 'make lint    formatting, rules and types only'
+	@echo 'make soak    a long bad night: killed at random for minutes; run it before a release'
 	@echo 'make clean   remove what these commands made in this folder'
 
 demo:
@@ -29,6 +30,11 @@ lint:
 	@.ci/packages lint
 	@.ci/venv
 	@.ci/lint
+
+soak:
+	@.ci/packages test
+	@.ci/venv
+	@.ci/pytest -m soak -s
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

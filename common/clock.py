@@ -17,7 +17,7 @@ def utc_text(epoch: float) -> str:
 
 def parse_duration(text: str) -> int:
     """Seconds of "90s", "10m", "1h" or "3d"; ValueError otherwise."""
-    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     if match is None:
         raise ValueError(f'{text!r} is not a duration: write a whole number and s, m, h or d, like "90s" or "1h"')
     return int(match[1]) * _UNITS[match[2]]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
@@ -14,6 +15,10 @@ from tests.servers.bind import Bind
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
+
+# A machine that is busy with other servers is slow now and then; that is no finding
+hypothesis.settings.register_profile("certfleet", deadline=None)
+hypothesis.settings.load_profile("certfleet")
 
 
 @pytest.fixture(autouse=True)

@@ -162,7 +162,7 @@ class Transport:
 
 def retry_after(value: str, now: float) -> float | None:
     """The moment of a Retry-After header in either form (RFC 9110 §10.2.3), in epoch seconds; None if absent or bad."""
-    if value.strip().isdigit():
+    if value.isascii() and value.strip().isdigit():
         return now + min(int(value), 10**9)
     return http_date(value)
 

@@ -12,7 +12,7 @@ from common.errors import ConfigError, Finding
 from common.files import read_secret
 
 _ALGORITHMS = ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
-_COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
+_QUOTED_OR_COMMENT = re.compile(r'"[^"\n]*"|//[^\n]*|#[^\n]*|/\*.*?\*/', re.DOTALL)
 _KEY = re.compile(r'key\s+"?([^"\s{]+)"?\s*\{(.*?)\}\s*;', re.DOTALL)
 
 
@@ -36,9 +36,8 @@ def load_tsig_key(file: Path) -> dns.tsig.Key:
 
 
 def _strip_comments(text: str) -> str:
-    # base64 may hold "//": only what stands outside quotes is a comment
-    parts = re.split(r'("[^"\n]*")', text)
-    return "".join(part if part.startswith('"') else _COMMENT.sub("", part) for part in parts)
+    # what comes first counts: base64 may hold "//", and a comment a key that was taken out of use
+    return _QUOTED_OR_COMMENT.sub(lambda match: match[0] if match[0].startswith('"') else "", text)
 
 
 def _field(body: str, name: str) -> str:

@@ -1,0 +1,69 @@
+"""Only a certificate for the CSR's key and names, with a chain that verifies and not yet expired, may be stored."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from issuer.acceptance import accept
+from issuer.csr import read_csr
+from issuer.errors import AcmeProblem
+from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
+
+NAMES = ["www.example.test", "*.example.test"]
+ROOT = Authority("Root")
+BELOW = ROOT.intermediate("Intermediate")
+REQUEST = csr(NAMES)
+
+
+def refusal(pem: bytes) -> str:
+    """Why it must not be stored."""
+    with pytest.raises(AcmeProblem) as caught:
+        accept(pem, read_csr(REQUEST), time.time())
+    assert "nothing was stored" in caught.value.hint
+    return caught.value.why
+
+
+def test_what_was_asked_for_is_accepted() -> None:
+    """Leaf and chain come back apart."""
+    bundle = accept(BELOW.sign(REQUEST).fullchain_pem, read_csr(REQUEST), time.time())
+    assert bundle.chain_pem == BELOW.pem
+
+
+def test_a_late_clock_is_no_fault_of_the_ca() -> None:
+    """A notBefore in our future is stored all the same."""
+    issued = BELOW.sign(REQUEST, not_before=datetime.now(UTC) + timedelta(hours=2))
+    assert accept(issued.fullchain_pem, read_csr(REQUEST), time.time()).chain
+
+
+def test_each_fault_is_named() -> None:
+    """Other key, other names, more or fewer names, expired, no chain, a chain in the wrong order or of strangers."""
+    good = BELOW.sign(REQUEST)
+    other = ROOT.intermediate("Intermediate")  # the same name, another key
+    deep = BELOW.intermediate("Deep")
+    deep_leaf = deep.sign(REQUEST).cert_pem
+    old = BELOW.sign(REQUEST, days=1, not_before=datetime.now(UTC) - timedelta(days=3))
+    cases = {
+        "its key is not the key of the CSR": BELOW.sign(csr(NAMES, number=1)).fullchain_pem,
+        "its names are www.example.test, the CSR asks for": BELOW.sign(csr(NAMES[:1])).fullchain_pem,
+        "its names are *.example.test, mail.example.test, www": BELOW.sign(
+            csr([*NAMES, "mail.example.test"])
+        ).fullchain_pem,
+        "it has expired already": old.fullchain_pem,
+        "the chain is empty": good.cert_pem,
+        "did not sign the one before it": good.cert_pem + other.pem,
+        "is not the issuer of the one before it": deep_leaf + BELOW.pem + deep.pem,
+        "is not a CA certificate": good.cert_pem + good.cert_pem,
+        "there is no certificate in it": b"<html>",
+        "cannot be parsed": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    }
+    for says, pem in cases.items():
+        assert says in refusal(pem)
+
+
+def test_every_fault_at_once() -> None:
+    """A certificate with several faults is refused with all of them."""
+    bad = BELOW.sign(csr(["x.test"], number=1), days=1, not_before=datetime.now(UTC) - timedelta(days=3)).cert_pem
+    why = refusal(bad)
+    assert all(says in why for says in ("the chain is empty", "its key", "its names", "it has expired"))

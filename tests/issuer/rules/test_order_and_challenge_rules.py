@@ -1,0 +1,87 @@
+"""The table of order states, and what is published for an authorization."""
+
+import itertools
+
+import pytest
+
+from common.errors import Retry
+from issuer.challenges import answers, failure, pending
+from issuer.errors import AcmeProblem
+from issuer.model import CaAuthorization, CaChallenge
+from issuer.order_states import ENDED, TRANSITIONS, OrderState, check_move
+
+TOKEN = "T" * 43
+LISTED = {(old, new) for old, following in TRANSITIONS.items() for new in following}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), list(itertools.product(OrderState, OrderState)), ids=lambda state: state.value.lower()
+)
+def test_every_move(old: OrderState, new: OrderState) -> None:
+    """A listed move is allowed; every other one is a RuntimeError that names both states."""
+    if (old, new) in LISTED:
+        check_move(old, new)
+        return
+    with pytest.raises(RuntimeError, match=f"from {old.value} to {new.value}"):
+        check_move(old, new)
+
+
+def test_the_table_is_the_design() -> None:
+    """The path of the design is listed, every state under way may fail, and the ended ones are STORED and FAILED."""
+    path = ["PLANNED", "ORDERED", "PUBLISHED", "VISIBLE", "VALIDATED", "FINALIZING", "STORED"]
+    assert {(OrderState(old), OrderState(new)) for old, new in itertools.pairwise(path)} < LISTED
+    assert {OrderState.STORED, OrderState.FAILED} == ENDED
+    assert all((state, OrderState.FAILED) in LISTED for state in set(OrderState) - ENDED)
+    assert set(TRANSITIONS) == set(OrderState)
+
+
+def challenge(kind: str = "dns-01", token: str = TOKEN, error: str = "") -> CaChallenge:
+    return CaChallenge(kind, f"https://ca.test/{kind}", token, "pending", error)
+
+
+def authorization(status: str = "pending", *challenges: CaChallenge, name: str = "www.example.test") -> CaAuthorization:
+    return CaAuthorization("https://ca.test/authz/1", name, status, challenges or (challenge("http-01"), challenge()))
+
+
+def place(name: str) -> tuple[str, str]:
+    return f"_acme-challenge.{name}", name
+
+
+def test_an_answer_is_what_the_journal_needs() -> None:
+    """Type, URLs, owner, zone and value of the challenge of the wanted type."""
+    [entry] = answers([authorization()], "dns-01", lambda token: token.lower(), place)
+    assert (entry.type, entry.url, entry.owner) == (
+        "dns-01",
+        "https://ca.test/dns-01",
+        "_acme-challenge.www.example.test",
+    )
+    assert (entry.zone, entry.value, entry.id) == ("www.example.test", TOKEN.lower(), 0)
+
+
+def test_what_is_valid_already_wants_no_answer() -> None:
+    """Authorizations that the CA reuses are left out; of wildcard and apex each gets its own value."""
+    some = [authorization("valid"), authorization(), authorization("pending", challenge(token="U" * 43))]
+    assert len(pending(some)) == 2
+    assert [entry.value for entry in answers(some, "dns-01", str, place)] == [TOKEN, "U" * 43]
+
+
+@pytest.mark.parametrize("status", ["invalid", "expired", "revoked", "deactivated", "", "new-in-2030"])
+def test_a_dead_authorization_ends_the_order(status: str) -> None:
+    """Neither pending nor valid: the CA's own words, or the status."""
+    with pytest.raises(AcmeProblem, match="the CA has ended the authorization"):
+        pending([authorization(), authorization(status)])
+    assert failure(authorization(status, challenge(error="no TXT found"))) == "www.example.test: no TXT found"
+
+
+@pytest.mark.parametrize("token", ["", "short", "../../etc/passwd" + "x" * 30, "a b" * 20, "x" * 513, TOKEN + "\n"])
+def test_a_token_that_is_not_base64url(token: str) -> None:
+    """A malformed token is never published, nor made part of a file name."""
+    with pytest.raises(AcmeProblem, match=r"token for www.example.test is malformed"):
+        answers([authorization("pending", challenge(token=token))], "dns-01", str, place)
+
+
+def test_a_challenge_that_is_not_offered() -> None:
+    """The refusal names what is offered, and trying again is hopeless."""
+    with pytest.raises(AcmeProblem, match=r"does not offer dns-01 for www.example.test: it offers http-01") as caught:
+        answers([authorization("pending", challenge("http-01"))], "dns-01", str, place)
+    assert caught.value.retry is Retry.NEVER

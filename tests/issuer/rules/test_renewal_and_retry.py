@@ -1,0 +1,128 @@
+"""When a certificate is renewed and when a failed attempt is made again: tables of cases."""
+
+import dataclasses
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from issuer.config import RenewalSettings
+from issuer.model import Enrolment
+from issuer.plan import Due, NotDue, Remaining, health, plan, renewal_moment, retry_moment
+from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
+
+DAY = 86400
+START = 1_800_000_000
+POLICY = RenewalSettings()
+NAME = "www.example.test"
+AUTHORITY = Authority("Root").intermediate("CA")
+
+
+@pytest.mark.parametrize(
+    ("days", "fraction", "floor", "expected"),
+    [
+        (90, 0.333, 0, 90 * (1 - 0.333)),
+        (45, 0.333, 0, 45 * (1 - 0.333)),
+        (398, 0.25, 0, 398 * 0.75),
+        (10, 0.333, 0, 10 * (1 - 0.333)),
+        (9.9, 0.333, 0, 9.9 * 0.5),
+        (6, 0.333, 0, 3),
+        (6, 0.7, 0, 6 * 0.3),
+        (90, 0.333, 40, 50),
+        (90, 0.333, 20, 90 * (1 - 0.333)),  # the floor only moves it earlier
+        (6, 0.333, 30, 0.6),  # a tenth of the life always passes first
+        (90, 0.99, 0, 9),
+    ],
+)
+def test_moments(days: float, fraction: float, floor: int, expected: float) -> None:
+    """A fraction of the life is left, half of it below ten days; jitter moves it earlier by 2 % at the most."""
+    policy = RenewalSettings(fraction_left=fraction, days_left=floor)
+    moment = (renewal_moment(NAME, START, START + int(days * DAY), policy) - START) / DAY
+    assert max(expected - 0.02 * days, 0.1 * days) - 0.001 <= moment <= max(expected, 0.1 * days) + 0.001
+
+
+def test_jitter_spreads_a_fleet_and_is_the_same_at_each_look() -> None:
+    """A thousand certificates of one day are spread over most of the 2 %, each with a moment of its own for good."""
+    names = [f"n{number}.example.test" for number in range(1000)]
+    moments = [renewal_moment(name, START, START + 90 * DAY, POLICY) for name in names]
+    assert moments == [renewal_moment(name, START, START + 90 * DAY, POLICY) for name in names]
+    assert max(moments) - min(moments) > 0.019 * 90 * DAY
+    latest = START + int(90 * DAY * (1 - POLICY.fraction_left))
+    assert all(latest - 0.02 * 90 * DAY - 1 <= moment <= latest for moment in moments)
+
+
+@pytest.mark.parametrize(
+    ("failures", "expected"), [(1, 60), (2, 600), (3, 3600), (4, 86400), (5, 86400), (1000, 86400)]
+)
+def test_the_retry_schedule(failures: int, expected: int) -> None:
+    """The waiting times of the schedule in their order; the last one for ever."""
+    assert retry_moment(failures, START, POLICY.retry, None) == START + expected
+    assert retry_moment(failures, START, POLICY.retry, Remaining(40 * DAY, 0.44)) == START + expected
+
+
+@pytest.mark.parametrize(
+    ("left", "fraction", "expected"),
+    [(8 * 3600, 0.01, 3600), (480, 0.001, 60), (-5, -0.1, 60), (80 * 3600, 0.1, 36000)],
+)
+def test_little_life_left_is_a_reason_to_hurry(left: int, fraction: float, expected: int) -> None:
+    """An eighth of what is left at the most, but never more often than the schedule begins."""
+    assert retry_moment(9, START, POLICY.retry, Remaining(left, fraction)) == START + expected
+
+
+def enrolment(**changes: object) -> Enrolment:
+    """A row as it is after `populate` and `enable`, with these values instead."""
+    empty: dict[str, object] = {}
+    for field in dataclasses.fields(Enrolment):
+        kind = getattr(field.type, "__name__", "")
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            plain: dict[str, object] = {"str": "", "bytes": b"", "int": 0, "bool": False}
+            empty[field.name] = plain.get(kind)
+    return Enrolment(**(empty | {"name": NAME, "enabled": True, "csr": csr([NAME])} | changes))  # type: ignore[arg-type]
+
+
+def pem(days: float, age: float) -> bytes:
+    """A certificate of that lifetime that began *age* days ago."""
+    return AUTHORITY.issue([NAME], days=days, not_before=datetime.now(UTC) - timedelta(days=age)).cert_pem
+
+
+@pytest.mark.parametrize(
+    ("changes", "decision", "reason"),
+    [
+        ({}, Due, "first certificate"),
+        ({"enabled": False}, NotDue, "disabled"),
+        ({"enabled": False, "reissue_reason": "by hand"}, Due, "by hand"),
+        ({"reissue_reason": "by hand", "due_at": 2**40}, NotDue, "valid"),
+        ({"due_at": 2**40, "failures": 1}, NotDue, "waiting to try again"),
+        ({"due_at": 1, "failures": 1}, Due, "first certificate"),
+        ({"crt": b"damaged"}, Due, "the stored certificate cannot be parsed"),
+        ({"crt": pem(90, 1)}, NotDue, "valid"),
+        ({"crt": pem(90, 65)}, Due, "renewal"),
+        ({"crt": pem(90, 91)}, Due, "expired"),
+        ({"crt": pem(6, 2)}, NotDue, "valid"),
+        ({"crt": pem(6, 3.5)}, Due, "renewal"),
+        ({"crt": pem(90, 65), "due_at": 2**40}, NotDue, "valid"),
+    ],
+)
+def test_what_is_due(changes: dict[str, object], decision: type, reason: str) -> None:
+    """Each row is due or not, with the reason that people are shown."""
+    found = plan(enrolment(**changes), int(time.time()), POLICY, consulted=True)
+    assert isinstance(found, decision)
+    assert getattr(found, "reason", "") == reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("waiting for its first certificate", True)),
+        ({"failures": 1}, ("failing", False)),
+        ({"failures": 10}, ("stuck", False)),
+        ({"crt": b"x", "ts_expire": START + 1}, ("valid", True)),
+        ({"crt": b"x", "ts_expire": START}, ("expired", False)),
+        ({"crt": b"x", "ts_expire": START, "enabled": False}, ("disabled, expired", True)),
+        ({"failures": 3, "enabled": False}, ("disabled", True)),
+    ],
+)
+def test_health(changes: dict[str, object], expected: tuple[str, bool]) -> None:
+    """What `status` says of a row, and whether that is well."""
+    assert health(enrolment(**changes), START, 10) == expected
