@@ -13,27 +13,8 @@ import sqlalchemy as sa
 from issuer.notify.events import Event, Kind, from_json, recovered, to_json
 from issuer.notify.rules import graded, judge
 from issuer.store.database import Database
-from issuer.store.tables import certs, metadata
+from issuer.store.tables import alarms, certs, outbox
 
-alarms = sa.Table(
-    "alarms",
-    metadata,
-    sa.Column("name", sa.CHAR(250), primary_key=True),
-    sa.Column("kind", sa.CHAR(24), primary_key=True),
-    sa.Column("since", sa.BigInteger),
-)
-
-outbox = sa.Table(
-    "outbox",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("at", sa.BigInteger),
-    sa.Column("name", sa.CHAR(250)),
-    sa.Column("kind", sa.CHAR(24)),
-    sa.Column("content", sa.Text),  # the event as JSON
-    sa.Column("taken_by", sa.CHAR(40)),  # the delivery that sends it just now, so that two issuers do not send it twice
-    sa.Column("taken_until", sa.BigInteger),
-)
 _TAKEN_SECONDS = 600
 _CHUNK = 500  # names in one question
 

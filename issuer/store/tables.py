@@ -124,3 +124,23 @@ installations = sa.Table(
     sa.Column("detail", sa.Text),
     sa.Column("ts_report", sa.BigInteger),
 )
+
+alarms = sa.Table(
+    "alarms",
+    metadata,
+    sa.Column("name", sa.CHAR(250), primary_key=True),
+    sa.Column("kind", sa.CHAR(24), primary_key=True),
+    sa.Column("since", sa.BigInteger),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.BigInteger),
+    sa.Column("name", sa.CHAR(250)),
+    sa.Column("kind", sa.CHAR(24)),
+    sa.Column("content", sa.Text),  # the event as JSON
+    sa.Column("taken_by", sa.CHAR(40)),  # the delivery that sends it just now, so that two issuers do not send it twice
+    sa.Column("taken_until", sa.BigInteger),
+)
