@@ -145,16 +145,18 @@ def test_a_lock_is_exclusive_and_ends_with_its_process(tmp_path: Path) -> None:
         "with locked(Path(sys.argv[1]), doing='the test'):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(file)], cwd=ROOT, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(LockedError, match=f"process {holder.pid}: the test"), locked(file, doing="second"):
-            pass
-        holder.kill()
-        holder.wait()
-        with locked(file, doing="third"):
-            assert file.read_text(encoding="utf-8") == f"process {os.getpid()}: third\n"
-            with pytest.raises(LockedError), locked(file, doing="fourth"):
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            with pytest.raises(LockedError, match=f"process {holder.pid}: the test"), locked(file, doing="second"):
                 pass
+        finally:
+            holder.kill()
+        holder.wait()
+    with locked(file, doing="third"):
+        assert file.read_text(encoding="utf-8") == f"process {os.getpid()}: third\n"
+        with pytest.raises(LockedError), locked(file, doing="fourth"):
+            pass
     assert mode(file) == 0o600
 
 

@@ -147,7 +147,7 @@ def test_a_second_run_beside_the_first_is_refused(box: Box, lab: Lab, tmp_path: 
     """While one run waits, another ends at once with exit code 3 and says who holds the lock."""
     with Bind(tmp_path / "secondary", secondary_of=lab.bind, lag_seconds=math.inf) as secondary:
         box.enrol(NAME)
-        box.write(dns={"nameservers": [secondary.endpoint]})
+        box.write(dns={"nameservers": [secondary.endpoint], "propagation_timeout": "30s"})
         process = box.start("run")
         wait_until(lambda: state_of(box) == "PUBLISHED", "the challenge is published")
         for word in (["run"], ["issue", NAME]):

@@ -5,12 +5,13 @@ here. Debian's Pebble knows no ARI and no profiles; a rule adds them to its dire
 """
 
 import base64
+import contextlib
 import http.client
 import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -61,7 +62,8 @@ After = Callable[[Request, Reply], Reply]
 
 
 class CaProxy:
-    """Context manager. *before* and *after* are asked in order for each request; *seen* keeps every request."""
+    """Context manager. *before* and *after* are asked in order for each request; *seen* keeps every request, and
+    *most_at_once* how many were under way together."""
 
     def __init__(self, folder: Path, pebble: Pebble, *, delay: float = 0.0):
         self.pebble = pebble
@@ -70,6 +72,9 @@ class CaProxy:
         self.after: list[After] = []
         self.seen: list[Request] = []
         self.delay = delay
+        self.most_at_once = 0
+        self._under_way = 0
+        self._lock = threading.Lock()
         authority = Authority("Proxy API CA")
         self.ca_file = authority.write(folder)
         self._tls = authority.issue(["localhost", LOOPBACK]).write(folder)
@@ -102,16 +107,28 @@ class CaProxy:
 
     def answer(self, request: Request, headers: Mapping[str, str]) -> Reply:
         """What the client gets."""
-        self.seen.append(request)
-        time.sleep(self.delay)
-        for rule in self.before:
-            reply = rule(request)
-            if reply is not None:
-                return reply
-        reply = self._ask_pebble(request, headers)
-        for change in self.after:
-            reply = change(request, reply)
-        return reply
+        with self._counting():
+            self.seen.append(request)
+            time.sleep(self.delay)
+            for rule in self.before:
+                reply = rule(request)
+                if reply is not None:
+                    return reply
+            reply = self._ask_pebble(request, headers)
+            for change in self.after:
+                reply = change(request, reply)
+            return reply
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[None]:
+        with self._lock:
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
 
     def _ask_pebble(self, request: Request, headers: Mapping[str, str]) -> Reply:
         connection = http.client.HTTPSConnection(LOOPBACK, self.pebble.port, timeout=_SECONDS, context=self._trust)

@@ -113,6 +113,25 @@ def test_processing_for_long_survives_restarts(proxied: Box, proxy: CaProxy) -> 
     assert len(proxy.paths("order-plz")) == 1
 
 
+def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxied: Box, proxy: CaProxy) -> None:
+    """With 100 ms added to every answer: never more than `workers` requests at once, always about that many, so that
+    the time is that of the requests divided by the workers and not that of one order after another."""
+    proxied.write(acme={"workers": 4})
+    names = [f"w{number}.lab.test" for number in range(12)]
+    proxied.add_zone(*names)
+    assert proxied.bind is not None
+    proxied.bind.reconfigure()
+    for name in names:
+        proxied.populate(name)
+    proxy.delay = 0.1
+    started = time.monotonic()
+    proxied.ok("run")
+    seconds = time.monotonic() - started
+    assert proxy.most_at_once == 4
+    alone = len(proxy.seen) * proxy.delay
+    assert seconds < alone / 4 * 1.6 + 2, (seconds, alone)
+
+
 HOSTILE = {
     "huge": Reply(200, b"[" + b"1," * 2_000_000, {"Content-Type": "application/json"}),
     "html": Reply(200, b"<html>It works!</html>", {"Content-Type": "text/html"}),
