@@ -24,10 +24,11 @@ class Budget:
         self._by_domain: dict[str, list[int]] = defaultdict(list)
         self._by_set: dict[str, list[int]] = defaultdict(list)
 
-    def take(self, names: Sequence[str], now: int, *, exempt: bool) -> int:
+    def take(self, names: Sequence[str], now: int, *, exempt: bool, renewal: bool) -> int:
         """*now* if an order for *names* may be opened, which counts it; else the moment at which it may.
 
-        *exempt*: the order replaces a certificate by ARI, which no limit applies to.
+        *exempt*: the order replaces a certificate by ARI, which no limit applies to. *renewal*: the same CA issued
+        for just these names before.
         """
         limits = self._limits
         if exempt or not (limits.new_orders.count or limits.per_domain.count or limits.per_name_set.count):
@@ -35,10 +36,9 @@ class Budget:
         with self._lock:
             self._load(now)
             digest = names_digest(names)
-            renewal = limits.renewals_exempt and bool(self._by_set.get(digest))
             moments = [limits.per_name_set.free_at(self._by_set[digest], now)]
             domains = {_registered_domain(name) for name in names}
-            if not renewal:
+            if not (renewal and limits.renewals_exempt):
                 moments.append(limits.new_orders.free_at(self._orders, now))
                 moments += [limits.per_domain.free_at(self._by_domain[domain], now) for domain in domains]
             free = max(moments)

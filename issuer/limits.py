@@ -1,6 +1,6 @@
 """How much a CA lets us ask for, and what a refusal for having asked too much holds up. Pure.
 
-Counts are kept in the database; here are the limits by CA (published figures, see README) and the arithmetic.
+Counts are kept in the database; here are the limits that CAs publish (docs/many-certificates.md) and the arithmetic.
 """
 
 import hashlib

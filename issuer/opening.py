@@ -5,7 +5,7 @@ What can be known without the CA is found out first; the lease is taken last, an
 
 import structlog
 
-from common.certificate import parse_bundle
+from common.certificate import dns_names, parse_bundle
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError
 from issuer.caa import caa_allows
@@ -42,7 +42,8 @@ def begin(row: Enrolment, tools: Tools, *, by_hand: bool = False) -> Work | Ende
     held = tools.holds.until(ca.account_id, row.name, now)
     if held is not None:
         return _held(row, *held, tools)
-    free_at = tools.budgets[ca.directory].take(csr.names, now, exempt=bool(replaces))
+    renewal = _renews(row, csr, ca)
+    free_at = tools.budgets[ca.directory].take(csr.names, now, exempt=bool(replaces), renewal=renewal)
     if free_at > now:
         return _held(row, free_at, "paced inside the CA's published limits", tools)
     record = tools.orders.open(row.name, ca.directory, decision.reason, now, replaces)
@@ -133,6 +134,14 @@ def _replaces(row: Enrolment, ca: CertificateAuthority) -> str:
         return certificate_id(parse_bundle(row.crt).leaf)
     except ValueError:
         return ""
+
+
+def _renews(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority) -> bool:
+    """Did the same CA issue the present certificate for just these names?"""
+    try:
+        return row.directory == ca.directory and dns_names(parse_bundle(row.crt).leaf) == set(csr.names)
+    except ValueError:
+        return False
 
 
 def _csr(row: Enrolment) -> CsrFacts:

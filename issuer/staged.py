@@ -4,14 +4,17 @@ The order is an ordinary one whose record says that it is in somebody's hands un
 on with it like with any other. Answers published by hand are journalled without a zone: they are not ours to take back.
 """
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from common.errors import CertfleetError, RefusedError
+from issuer.attempt import interrupts
 from issuer.challenges import answers
 from issuer.endings import Ended
-from issuer.issue import Work, advance, authority, withdraw
+from issuer.errors import AcmeProblem
+from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.model import Challenge, Enrolment
 from issuer.opening import begin
 from issuer.order_states import BY_HAND, OrderState
@@ -86,7 +89,7 @@ def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: 
     """Look, answer, and wait for the CA's validation; returns the verdicts of who does not show the answer yet, with
     which nothing was told to the CA. Raises CertfleetError."""
     work = _work(row, tools)
-    try:
+    with _ending_dead_orders(work, tools):
         if work.record.state is OrderState.PLANNED:
             tools.orders.drop(work.record)
             raise RefusedError(f"there is no order for {row.name} yet", hint=_BEFORE[work.record.state])
@@ -96,8 +99,6 @@ def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: 
                 return verdicts
         _go_on(work, tools, until=OrderState.VALIDATED)
         return []
-    finally:
-        tools.orders.release(work.record)
 
 
 def request_by_hand(row: Enrolment, tools: Tools) -> str:
@@ -107,13 +108,26 @@ def request_by_hand(row: Enrolment, tools: Tools) -> str:
         put_away = tools.orders.drop if work.record.state is OrderState.PLANNED else tools.orders.release
         put_away(work.record)
         raise RefusedError(f"the order for {row.name} is not validated", hint=_BEFORE[work.record.state])
-    try:
+    with _ending_dead_orders(work, tools):
         _go_on(work, tools, until=OrderState.STORED)
-    except CertfleetError:
-        tools.orders.release(work.record)
-        raise
     withdraw(work.record, tools)
     return work.stored
+
+
+@contextlib.contextmanager
+def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
+    """Whatever happens, let the lease go; and an order that the CA said no to is over: `challenges` opens a new one."""
+    try:
+        yield
+    except CertfleetError as error:
+        if isinstance(error, AcmeProblem) and not interrupts(error):
+            work.record = tools.orders.fail(work.record, str(error), int(tools.clock()))
+            abandon(work.record, tools)
+            withdraw(work.record, tools)
+        raise
+    finally:
+        if not work.record.ended:
+            tools.orders.release(work.record)
 
 
 def _work(row: Enrolment, tools: Tools) -> Work:

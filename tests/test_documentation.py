@@ -16,12 +16,14 @@ import agent.cli
 import issuer.cli
 from agent.config import AgentSettings, load_settings
 from common.command_line import CommandLine
+from issuer.ca import problems
 from issuer.config import Settings, load
 from tests.servers.process import program
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *PAGES]
 EXAMPLES = {Settings: DEPLOY / "issuer.example.toml", AgentSettings: DEPLOY / "agent.example.toml"}
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 CRON = sorted((DEPLOY / "cron").iterdir())
@@ -77,12 +79,44 @@ def test_commands_are_found_where_people_read_them() -> None:
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
 def test_links_lead_to_files(file: Path) -> None:
-    """Relative links name something that exists; so do the paths in CONTRIBUTING's table."""
+    """Relative links name something that exists, and a heading in it; so do the paths in CONTRIBUTING's table."""
     text = file.read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    paths = re.findall(r"`((?:issuer|agent|common|tests|migrations|deploy)/[\w./*-]*)`", text)
-    for link in [*links, *paths]:
-        assert list(ROOT.glob(link.rstrip("/"))), f"{file.name} names {link}, which does not exist"
+    for link, anchor in re.findall(r"\]\(([^):#]+)(?:#([^)]+))?\)", text):
+        target = file.parent / link
+        assert target.exists(), f"{file.name} links to {link}, which does not exist"
+        assert not anchor or anchor in headings(target), f"{file.name} links to {link}#{anchor}, which does not exist"
+    for path in re.findall(r"`((?:issuer|agent|common|tests|migrations|deploy|docs)/[\w./*-]*)`", text):
+        assert list(ROOT.glob(path.rstrip("/"))), f"{file.name} names {path}, which does not exist"
+
+
+def headings(file: Path) -> set[str]:
+    """The anchors that a page's headings get."""
+    found = re.findall(r"^#+ +(.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in found}
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """A page that nobody is led to is not read."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if f"(docs/{page.name})" not in text] == []
+
+
+def test_every_kind_of_failure_is_explained() -> None:
+    """Whatever may stand in last_reference stands in docs/trouble.md with what to do."""
+    sources = [file for side in ("issuer", "agent", "common") for file in (ROOT / side).rglob("*.py")]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in sources)
+    kinds = set(re.findall(r"\breference ?= ?\"([a-z-]+)\"", code)) - {"other"}
+    kinds |= {f"acme-{kind}" for kind in problems._TABLE}
+    explained = (ROOT / "docs" / "trouble.md").read_text(encoding="utf-8")
+    assert sorted(kind for kind in kinds if f"`{kind}`" not in explained) == []
+
+
+def test_every_metric_is_explained() -> None:
+    """By the name that Prometheus shows: counters end in _total, information in _info."""
+    code = (ROOT / "issuer" / "daemon" / "metrics.py").read_text(encoding="utf-8")
+    explained = (ROOT / "docs" / "daemon.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"\"(certfleet_\w+)\"", code))
+    assert sorted(name for name in names if not re.search(rf"`{name}(_total|_info)?[`{{]", explained)) == []
 
 
 def keys(settings: type, prefix: str = "") -> Iterator[tuple[str, str]]:

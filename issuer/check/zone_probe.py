@@ -9,8 +9,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import dns.rdtypes.ANY.SOA
-
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.check.throwaway import new_value, stale
@@ -19,7 +17,7 @@ from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.delegation import Delegation
 from issuer.dns.locate import Place
 from issuer.dns.routes import below
-from issuer.dns.servers import Server, is_authoritative, question, rcode_text, rrset_in
+from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in
 from issuer.dns.txt import shown_txt
 from issuer.dns.visibility import Sought
 from issuer.dns.zones import Zones
@@ -110,12 +108,7 @@ class ZoneProbe:
             left = stale(shown_txt(ask(primary, question(place.owner, "TXT"))), self.clock())
         except NoAnswer as error:
             return [bad(f"zone {place.zone}", f"{primary} cannot be asked: {error}", "check that it runs")]
-        lines = [
-            soa_line(place.zone, record.minimum, rrset.ttl)
-            for rrset in soa
-            for record in rrset
-            if isinstance(record, dns.rdtypes.ANY.SOA.SOA)
-        ]
+        lines = [soa_line(place.zone, minimum, ttl) for minimum, ttl in negative_times(soa)]
         if left:
             self.zones.remove(place.zone, place.route, [(place.owner, value) for value in left])
             lines.append(ok(f"zone {place.zone}", f"{len(left)} left by an interrupted check removed"))

@@ -84,7 +84,9 @@ def _issuable(certificates: Certificates, wanted: Sequence[str], *, must_exist: 
         raise RefusedError(f"there is no certificate to replace yet: {', '.join(empty)}", hint=hint)
     outside = [row.name for row in rows if row.imported]
     if outside:
-        raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint="`populate` it for ACME")
+        raise RefusedError(
+            f"imported, so not ours to issue: {', '.join(outside)}", hint="`remove` and `populate` it for ACME"
+        )
     return [row.name for row in rows]
 
 

@@ -68,7 +68,9 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
         certificates = Certificates(database)
         row = certificates.get([arguments.name])[0]
         if row.imported:
-            raise UsageError(f"{row.name} is imported, so not ours to issue", hint="`populate` it for ACME")
+            raise UsageError(
+                f"{row.name} is imported, so not ours to issue", hint="`remove` and `populate` it for ACME"
+            )
         if begins and not row.reissue_reason:
             certificates.request_reissue([row.name], "staged by hand")
             row = certificates.get([row.name])[0]

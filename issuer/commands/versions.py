@@ -71,7 +71,7 @@ def rollback(arguments: argparse.Namespace) -> None:
         hint = "nothing was changed; `history` shows the others"
         raise RefusedError(f"the certificate {version.serial} cannot be used again", why="; ".join(faults), hint=hint)
     due_at = renewal_moment(row.name, version.not_before, version.not_after, settings.renewal)
-    store.go_back(row.name, version.bundle, due_at, now)
+    store.go_back(row.name, version, due_at, now)
     say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
     if row.enabled and due_at <= now:
         say(f"it is due for renewal already: `disable {row.name}` if it is to stay")
@@ -102,11 +102,11 @@ def revoke(arguments: argparse.Namespace) -> None:
     database = Database(settings.database)
     certificates, store = Certificates(database), History(database)
     row = certificates.get([arguments.name])[0]
-    bundle = _to_revoke(row, store, arguments.serial)
+    bundle, directory = _to_revoke(row, store, arguments.serial)
     if not confirmed(arguments, f"type the name again to revoke serial {serial_text(bundle.leaf)} of {row.name}: "):
         raise RefusedError("the names differ", hint="nothing was revoked")
     now = int(time.time())
-    build_authority(settings, row.directory).revoke(bundle, arguments.reason)
+    build_authority(settings, directory).revoke(bundle, arguments.reason)
     store.record(row.name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {_REASONS[arguments.reason]}", now)
     say(f"{row.name}: serial {serial_text(bundle.leaf)} is revoked ({_REASONS[arguments.reason]})")
     if arguments.reason == 1:
@@ -133,15 +133,16 @@ def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
     raise RefusedError(what, hint=f"`history {row.name}` shows what there is")
 
 
-def _to_revoke(row: Enrolment, store: History, serial: str) -> Bundle:
+def _to_revoke(row: Enrolment, store: History, serial: str) -> tuple[Bundle, str]:
+    """What to revoke, and the directory of the CA that issued it."""
     for version in store.versions(row.name) if serial else ():
         if version.serial == serial.upper():
-            return version.bundle
+            return version.bundle, version.directory
     if serial or not row.crt:
         raise RefusedError(
             f"no such certificate of {row.name} is stored", hint=f"`history {row.name}` shows what there is"
         )
-    return parse_bundle(row.crt, row.ca)
+    return parse_bundle(row.crt, row.ca), row.directory
 
 
 def _check_key(name: str, bundle: Bundle, certificates: Certificates) -> None:

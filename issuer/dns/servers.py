@@ -10,6 +10,7 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
+import dns.rdtypes.ANY.SOA
 import dns.rrset
 
 from common.errors import ConfigError, Finding
@@ -109,3 +110,9 @@ def rrset_in(section: Sequence[dns.rrset.RRset], kind: str, name: str = "") -> l
 def targets(rrsets: Sequence[dns.rrset.RRset]) -> list[str]:
     """The names or addresses that NS, A and AAAA records hold."""
     return [record.to_text().removesuffix(".").lower() for rrset in rrsets for record in rrset]
+
+
+def negative_times(rrsets: Sequence[dns.rrset.RRset]) -> list[tuple[int, int]]:
+    """(minimum, TTL) of each SOA record, in seconds: what decides how long "there is nothing" is remembered."""
+    soa = [(record, rrset.ttl) for rrset in rrsets for record in rrset]
+    return [(record.minimum, ttl) for record, ttl in soa if isinstance(record, dns.rdtypes.ANY.SOA.SOA)]

@@ -82,7 +82,7 @@ class Certificates:
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(orders.c.id).where(orders.c.active_name == name)) is not None:
-                hint = "let `run` finish it, or wait until its lease ends"
+                hint = "let `certfleet-issuer run` finish it first"
                 raise RefusedError(f"an order for {name} is under way", hint=hint, reference="order-under-way")
             connection.execute(certs.delete().where(certs.c.name == name))
             add_event(connection, now, name, "removed", "")

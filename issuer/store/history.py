@@ -10,6 +10,8 @@ from issuer.store.certificates import add_event, new_pair, version_of
 from issuer.store.database import Database
 from issuer.store.tables import certs, events, versions
 
+_FROM_OUTSIDE: dict[str, str | None] = {"imported": "Y", "directory": None, "rolled_back": None}
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -21,6 +23,7 @@ class Version:
     not_before: int
     not_after: int
     stored_at: int
+    directory: str  # the CA's; "" for one from outside
     bundle: Bundle
 
 
@@ -50,9 +53,10 @@ class History:
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [Event(row.at, row.event, row.detail or "") for row in rows]
 
-    def go_back(self, name: str, bundle: Bundle, due_at: int, now: int) -> None:
+    def go_back(self, name: str, version: Version, due_at: int, now: int) -> None:
         """Make an earlier certificate the present one; the present pair moves aside, as with a new one."""
-        self._replace(name, bundle, "rolled back", now, due_at=due_at, rolled_back=fingerprint(bundle.leaf))
+        origin = {"directory": version.directory or None, "rolled_back": version.sha256}
+        self._replace(name, version.bundle, "rolled back", now, due_at=due_at, **origin)
 
     def take_in(self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int) -> None:
         """Store a certificate from outside; the row is made if there is none, and never renewed by ACME."""
@@ -63,7 +67,7 @@ class History:
                 connection.execute(certs.insert().values(count_fail_update=0, ts_expire=1, ts_last_update=1, **row))
 
         self._database.write(ensure)
-        self._replace(name, bundle, "imported", now, due_at=not_after(bundle.leaf), rolled_back=None, imported="Y")
+        self._replace(name, bundle, "imported", now, due_at=not_after(bundle.leaf), **_FROM_OUTSIDE)
         record = {"directory": None, "stored_at": now, **version_of(bundle)}
         self._database.write(lambda connection: connection.execute(versions.insert().values(name=name, **record)))
 
@@ -92,5 +96,6 @@ def _version(row: sa.RowMapping) -> Version:
         not_before=row["not_before"],
         not_after=row["not_after"],
         stored_at=row["stored_at"],
+        directory=row["directory"] or "",
         bundle=parse_bundle(bytes(row["crt"]), bytes(row["ca"])),
     )

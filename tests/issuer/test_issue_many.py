@@ -45,6 +45,22 @@ def test_fifty_certificates_in_one_run_at_the_first_try(tmp_path: Path) -> None:
         assert len(box.orders()) == 2 * COUNT
 
 
+def test_an_authorization_that_is_valid_already_is_not_answered(tmp_path: Path) -> None:
+    """Where the CA reuses one name's authorization only the other name gets a challenge."""
+    with Bind(tmp_path / "bind") as bind, Pebble(tmp_path / "pebble", bind.endpoint, authz_reuse=100) as pebble:
+        box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind, pebble=pebble)
+        box.set_up()
+        first, second = "a.example.test", "b.example.test"
+        box.enrol(first)
+        box.ok("run")
+        before = bind.serial(f"_acme-challenge.{first}")
+        box.enrol(second, first)
+        box.ok("run")
+        assert box.row(second, "count_fail_update", "last_error") == (0, None)
+        assert bind.serial(f"_acme-challenge.{first}") == before
+        assert bind.serial(f"_acme-challenge.{second}") == 3  # one update in, one out
+
+
 def test_named_certificates_only(box: Box) -> None:
     """`run NAME` does what is due among the named ones and leaves the others alone."""
     names = enrolled(box, ["a.example.test", "b.example.test", "c.example.test"])

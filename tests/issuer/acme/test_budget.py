@@ -34,21 +34,21 @@ def test_new_orders_of_three_hours() -> None:
     limits = CaLimits(new_orders=Limit(3, 3 * HOUR))
     budget = Budget("https://ca.example/dir", limits, Past([NOW - 2 * HOUR, NOW - HOUR, NOW - 4 * HOUR]))
     assert budget.left(NOW) is None
-    assert budget.take(["a.example.com"], NOW, exempt=False) == NOW
+    assert budget.take(["a.example.com"], NOW, exempt=False, renewal=False) == NOW
     assert budget.left(NOW) == 0
-    assert budget.take(["b.example.com"], NOW, exempt=False) == NOW + HOUR
-    assert budget.take(["b.example.com"], NOW, exempt=True) == NOW
-    assert budget.take(["b.example.com"], NOW + HOUR, exempt=False) == NOW + HOUR
+    assert budget.take(["b.example.com"], NOW, exempt=False, renewal=False) == NOW + HOUR
+    assert budget.take(["b.example.com"], NOW, exempt=True, renewal=False) == NOW
+    assert budget.take(["b.example.com"], NOW + HOUR, exempt=False, renewal=False) == NOW + HOUR
 
 
 def test_registered_domain_by_the_public_suffix_list() -> None:
     """Names below one registered domain count together; those of another do not, also below a two-part suffix."""
     limits = CaLimits(per_domain=Limit(2, HOUR))
     budget = Budget("https://ca.example/dir", limits, Past())
-    assert budget.take(["a.example.co.uk"], NOW, exempt=False) == NOW
-    assert budget.take(["*.b.example.co.uk"], NOW, exempt=False) == NOW
-    assert budget.take(["c.example.co.uk"], NOW, exempt=False) == NOW + HOUR
-    assert budget.take(["c.other.co.uk"], NOW, exempt=False) == NOW
+    assert budget.take(["a.example.co.uk"], NOW, exempt=False, renewal=False) == NOW
+    assert budget.take(["*.b.example.co.uk"], NOW, exempt=False, renewal=False) == NOW
+    assert budget.take(["c.example.co.uk"], NOW, exempt=False, renewal=False) == NOW + HOUR
+    assert budget.take(["c.other.co.uk"], NOW, exempt=False, renewal=False) == NOW
 
 
 def test_renewals_of_a_name_set_count_for_that_set_only() -> None:
@@ -57,10 +57,10 @@ def test_renewals_of_a_name_set_count_for_that_set_only() -> None:
     past = Past([NOW - 5], [(NOW - 5, ("a.example.com", "b.example.com"))])
     budget = Budget("https://ca.example/dir", limits, past)
     names = ["b.example.com", "a.example.com"]
-    assert budget.take(names, NOW, exempt=False) == NOW
-    assert budget.take(names, NOW, exempt=False) == NOW
-    assert budget.take(names, NOW, exempt=False) > NOW
-    assert budget.take(["c.example.com"], NOW, exempt=False) > NOW
+    assert budget.take(names, NOW, exempt=False, renewal=True) == NOW
+    assert budget.take(names, NOW, exempt=False, renewal=True) == NOW
+    assert budget.take(names, NOW, exempt=False, renewal=True) > NOW
+    assert budget.take(["c.example.com"], NOW, exempt=False, renewal=False) > NOW
 
 
 def test_lets_encrypts_published_limits() -> None:
