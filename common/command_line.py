@@ -95,6 +95,11 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
+def complain(text: str) -> None:
+    """What is not well, on standard error, where cron and people look for it."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
 def report(document: Any) -> None:
     """A --json report."""
     say(json.dumps(document, indent=2, sort_keys=True, default=str))

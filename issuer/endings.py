@@ -29,13 +29,22 @@ class Ended:
     hint: str = ""
 
     def __str__(self) -> str:
-        """The one line that a person sees about an attempt."""
-        detail = f" ({self.detail})" if self.detail else ""
+        """The one line that a person sees about an attempt; why it is not well says :attr:`complaint`."""
         if self.ending is Ending.FAILED:
-            return f"{self.name}: failed: {self.detail}; next attempt at {utc_text(self.retry_at)}"
+            return f"{self.name}: failed; next attempt at {utc_text(self.retry_at)}"
         if self.ending is Ending.HELD:
-            return f"{self.name}: held by a limit of the CA until {utc_text(self.retry_at)}{detail}"
-        return f"{self.name}: {self.ending.value}{detail}"
+            return f"{self.name}: held by a limit of the CA until {utc_text(self.retry_at)}"
+        return f"{self.name}: {self.ending.value}" + (f" ({self.detail})" if self.detail else "")
+
+    @property
+    def complaint(self) -> str:
+        """What went wrong, why, and what to do, for standard error; "" when nothing did."""
+        if self.ending not in (Ending.FAILED, Ending.HELD):
+            return ""
+        what = self.detail.removesuffix(f" ({self.hint})") if self.hint else self.detail
+        lines = [f"error: {self.name}: {self.ending.value}: {what}"]
+        hint = self.hint or ("nothing; it is tried again then" if self.ending is Ending.HELD else "")
+        return "\n".join([*lines, *([f"  what to do: {hint}"] if hint else [])])
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,10 @@ class Summary:
 class Pass:
     """One run over many certificates. :meth:`stop` may be called from a signal handler."""
 
-    def __init__(self, tools: Tools, say: Say):
+    def __init__(self, tools: Tools, say: Say, complain: Say):
         self._tools = tools
         self._say = say
+        self._complain = complain
         self._crew = Crew(tools.clock)
         self._stopping = False
         self._summary = Summary()
@@ -108,6 +109,8 @@ class Pass:
     def _end(self, returned: Returned) -> None:
         self._summary.endings[returned.ended.name] = returned.ended
         self._say(str(returned.ended))
+        if returned.ended.complaint:
+            self._complain(returned.ended.complaint)
 
     def _tell_wait(self) -> None:
         """Nothing is under way: say what the run stays for, if it is more than a moment; the same thing only once."""

@@ -133,7 +133,7 @@ def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
 def _work(row: Enrolment, tools: Tools) -> Work:
     begun = begin(row, tools, by_hand=True)
     if isinstance(begun, Ended):
-        raise RefusedError(str(begun), hint="`status` shows how it stands")
+        raise RefusedError(f"{begun}", why=begun.detail, hint=begun.hint or "`status` shows how it stands")
     return begun
 
 

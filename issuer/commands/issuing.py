@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
-from common.command_line import report, say
+from common.command_line import complain, report, say
 from common.errors import LockedError, RefusedError, UsageError
 from common.files import locked
 from issuer.commands.wiring import build_desk, build_tools, configure_log, held_by_daemon, lock_file
@@ -113,7 +113,7 @@ def _work(
     desk = build_desk(settings, database)
     tools = build_tools(settings, database, desk.tell)
     quiet = arguments.json or getattr(arguments, "quiet", False)
-    one_pass = Pass(tools, (lambda _: None) if quiet else say)
+    one_pass = Pass(tools, (lambda _: None) if quiet else say, complain)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: one_pass.stop())
     try:

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tests.bench.measure import Sample, Stopwatch
 from tests.bench.scene import World
 
 OURS = "certfleet"
+SETUP_TRIES = 4
 _numbers = itertools.count()
 
 
@@ -103,14 +103,15 @@ class Course:
         return Turn(issuing, idle)
 
     def enter(self, entry: Entry, names: Sequence[str]) -> Contender:
-        """A contender with a fresh state."""
-        folder = self._folder / f"{next(_numbers):03d}-{entry.name.replace(' ', '-')}"
-        try:
-            return entry.make(folder, self._world, names)
-        except (RuntimeError, OSError) as error:
-            with suppress(OSError):
-                (folder / "why").write_text(str(error), encoding="utf-8")
-            raise SetupFailed(" ".join(str(error).split())[-160:]) from error
+        """A contender with a fresh state. Tried again: registering is not measured, and a nonce may be refused."""
+        for tries_left in reversed(range(SETUP_TRIES)):
+            folder = self._folder / f"{next(_numbers):03d}-{entry.name.replace(' ', '-')}"
+            try:
+                return entry.make(folder, self._world, names)
+            except (RuntimeError, OSError) as error:
+                if not tries_left:
+                    raise SetupFailed(" ".join(str(error).split())[-160:]) from error
+        raise RuntimeError("not reached")
 
     def time(self, contender: Contender, names: Sequence[str]) -> Sample:
         """Issue *names*, then count what is really there."""

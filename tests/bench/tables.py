@@ -26,7 +26,10 @@ class Aim:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; the first to the left, the rest to the right."""
-    widths = [max(len(row[column]) for row in [head, *rows] if column < len(row)) for column in range(len(head))]
+    widths = [
+        max(len(row[column]) for row in [head, *rows] if not column or len(row) == len(head))
+        for column in range(len(head))
+    ]
 
     def line(row: Sequence[str]) -> str:
         if len(row) < len(head):  # who is absent, and why

@@ -57,8 +57,10 @@ def test_one_wrong_key_fails_one_certificate_and_no_other(either_box: Box, lab: 
     before = time.time()
     outcome = box.run("run")
     assert outcome.code == 1
-    assert f"{NAME}: failed:" in outcome.out
-    assert "BADSIG" in outcome.out
+    assert f"{NAME}: failed;" in outcome.out
+    assert f"error: {NAME}: failed:" in outcome.err
+    assert "BADSIG" in outcome.err
+    assert "what to do: " in outcome.err
     assert all(f"{name}: stored" in outcome.out for name in others)
     count, error, due_at = box.row(NAME, "count_fail_update", "last_error", "due_at")
     assert count == 1
@@ -101,7 +103,7 @@ def test_a_run_stays_until_what_failed_is_well(box: Box, lab: Lab) -> None:
     lab.bind.start()
     code, out, _ = finish(process, 30)
     assert code == 0, out
-    assert f"{NAME}: failed:" in out
+    assert f"{NAME}: failed;" in out
     assert "Connection refused" in out
     assert f"{NAME}: stored" in out
     assert box.row(NAME, "count_fail_update", "last_error") == (0, None)

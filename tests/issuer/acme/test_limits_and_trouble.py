@@ -153,9 +153,9 @@ def test_nonsense_is_one_clear_failure(proxied: Box, proxy: CaProxy, path: str, 
     proxy.before.append(times(99, path, HOSTILE[what]))
     outcome = proxied.run("run")
     assert outcome.code == 1
-    assert f"{NAME}: failed" in outcome.out
+    assert f"error: {NAME}: failed: " in outcome.err
     assert "\x1b" not in outcome.out + outcome.err
-    assert "\nERROR: fake line" not in outcome.out
+    assert "\nERROR: fake line" not in outcome.out + outcome.err
     assert proxied.row(NAME, "crt", "count_fail_update") == (None, 1)
     assert proxied.txt(NAME) == set()
     assert all("evil.example" not in request.path for request in proxy.seen)
