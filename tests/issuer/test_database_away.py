@@ -80,7 +80,7 @@ def test_a_database_that_goes_away_in_the_middle(mariadb_box: Box, lab: Lab, tmp
             server.start()
         assert process.returncode == 1
         assert "Traceback" not in out + err
-        assert f"{NAME}: failed: the database at localhost:{server.port} did not do its work" in out
+        assert f"{NAME}: failed: the database at localhost:{server.port} did not do its work" in err
         [(state, url)] = mariadb_box.orders()
         assert state == "PUBLISHED"
         mariadb_box.ok("run")

@@ -101,10 +101,10 @@ def test_a_run_stays_until_what_failed_is_well(box: Box, lab: Lab) -> None:
     wait_until(lambda: box.row(NAME, "count_fail_update")[0] > 0, "the first failure is recorded")
     assert process.poll() is None
     lab.bind.start()
-    code, out, _ = finish(process, 30)
-    assert code == 0, out
+    code, out, err = finish(process, 30)
+    assert code == 0, out + err
     assert f"{NAME}: failed;" in out
-    assert "Connection refused" in out
+    assert "Connection refused" in err
     assert f"{NAME}: stored" in out
     assert box.row(NAME, "count_fail_update", "last_error") == (0, None)
 

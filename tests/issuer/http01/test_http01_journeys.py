@@ -253,9 +253,9 @@ def test_a_host_that_is_away_when_files_should_go(site: Site, remote: Remote) ->
     process = site.box.start("run")
     wait_until(lambda: bool(site.files()), "the file is out")
     remote.sshd.stop()
-    out, _ = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "connection refused" in out
+    assert "connection refused" in err
     assert site.files()
     remote.sshd.start()
     site.box.ok("run")
