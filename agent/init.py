@@ -48,8 +48,10 @@ def init(config_file: Path, state_dir: Path, url: str, names: Sequence[str], ser
     for preset in presets:
         text += f"\n# found on this host: {preset.name}. {preset.note}\n"
     first = presets[0] if presets else None
+    others = ", ".join(f'"{preset.name}"' for preset in presets[1:])
     for name in names:
-        text += _block(name, first)
+        block = _block(name, first)
+        text += block.replace('"\n# probe', f'"   # also found here: {others}\n# probe', 1) if others else block
     if not names:
         blocks = "".join(_block("www.example.com", preset) for preset in presets) or _block("www.example.com", None)
         text += "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())

@@ -23,10 +23,16 @@ class Enrolment:
     webroot_path: str
     directory: str = ""  # the CA that issued the present certificate; "" is not known
     imported: bool = False  # comes from outside: watched, never renewed
+    revoked: bool = False  # the present certificate, by us
     last_reference: str = ""  # the kind of the last failure
     ari_at: int | None = None  # the moment drawn in the CA's suggested window
     ari_window: str = ""
     ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
+
+    @property
+    def failing(self) -> bool:
+        """Did our last attempt fail? (A count without a reason is what old scripts left, and says nothing of today.)"""
+        return self.failures > 0 and self.last_error != ""
 
     @property
     def challenge_type(self) -> str:

@@ -27,7 +27,7 @@ def begin(row: Enrolment, tools: Tools, *, by_hand: bool = False) -> Work | Ende
     *by_hand*: the caller acts for a person; else an order in a person's hands is left alone.
     """
     now = int(tools.clock())
-    csr = _csr(row)
+    csr = stored_csr(row)
     record = tools.orders.claim(row.name, now)
     if record is not None and record.in_hand(now) and not by_hand:
         tools.orders.release(record)
@@ -144,7 +144,8 @@ def _renews(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority) -> bool:
         return False
 
 
-def _csr(row: Enrolment) -> CsrFacts:
+def stored_csr(row: Enrolment) -> CsrFacts:
+    """The facts of the CSR in the row. Raises RefusedError."""
     try:
         return read_csr(row.csr)
     except CsrRefused as error:

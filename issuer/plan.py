@@ -160,10 +160,10 @@ def health(row: Enrolment, now: int, stuck_after: int) -> tuple[str, bool]:
     """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh."""
     if row.crt and row.ts_expire <= now:
         state = "expired"
-    elif row.failures >= stuck_after:
-        state = "stuck"
-    elif row.failures:
-        state = "failing"
+    elif row.revoked:
+        state = "revoked"
+    elif row.failing:
+        state = "stuck" if row.failures >= stuck_after else "failing"
     elif not row.crt:
         state = "waiting for its first certificate"
     else:

@@ -13,7 +13,7 @@ import structlog
 from common.clock import utc_text
 from common.errors import CertfleetError
 from issuer.attempt import Attempt
-from issuer.crew import Crew, Returned, waits
+from issuer.crew import Crew, waits
 from issuer.endings import Ended, Ending
 from issuer.issue import sweep
 from issuer.model import Enrolment
@@ -64,20 +64,30 @@ class Pass:
         under_way = {record.name for record in self._tools.orders.under_way(int(self._tools.clock()))}
         # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
         for row in sorted(rows, key=lambda row: (row.ts_expire, random.random())):
-            self._plan(row, resumes=row.name in under_way)
+            self._plan(row, until, resumes=row.name in under_way)
         self._drive(until, linger_until=max(until, self._tools.clock() + _ONE_ROUND))
         self._summary.stopped = self._stopping
         return self._summary
 
-    def _plan(self, row: Enrolment, *, resumes: bool) -> None:
+    def _plan(self, row: Enrolment, until: float, *, resumes: bool) -> None:
         now = int(self._tools.clock())
         decision = plan(row, now, self._tools.settings.renewal)
         if not isinstance(decision, NotDue) or (resumes and decision.until is None):  # disabled, but its order is out
             self._add(row, now)
             return
+        if row.failing and decision.until is not None:
+            self._wait_for(row, decision.until, until)
+            return
         self._summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.until is not None and decision.until != row.due_at:
             self._tools.certificates.postpone(row.name, decision.until)
+
+    def _wait_for(self, row: Enrolment, next_at: int, until: float) -> None:
+        """A certificate that failed before this run: stay for its next attempt, or say that it is still not well."""
+        if next_at <= until:
+            self._add(row, next_at)
+            return
+        self._end(Ended(row.name, Ending.FAILED, row.last_error, next_at, row.last_reference, row.failures))
 
     def _add(self, row: Enrolment, at: float) -> None:
         self._crew.add(Attempt(row, self._tools, stopping=lambda: self._stopping), at)
@@ -92,11 +102,11 @@ class Pass:
                 self._tell_wait()
             returned = crew.collect(workers, None)
             if returned is not None:
-                self._end(returned)
+                self._end(returned.ended)
                 if returned.ended.ending in (Ending.FAILED, Ending.HELD) and returned.ended.retry_at <= until:
                     self._try_again(returned.ended)
         for returned in crew.disband():
-            self._end(returned)
+            self._end(returned.ended)
 
     def _try_again(self, outcome: Ended) -> None:
         try:
@@ -106,11 +116,11 @@ class Pass:
             return
         self._add(row, outcome.retry_at)
 
-    def _end(self, returned: Returned) -> None:
-        self._summary.endings[returned.ended.name] = returned.ended
-        self._say(str(returned.ended))
-        if returned.ended.complaint:
-            self._complain(returned.ended.complaint)
+    def _end(self, ended: Ended) -> None:
+        self._summary.endings[ended.name] = ended
+        self._say(str(ended))
+        if ended.complaint:
+            self._complain(ended.complaint)
 
     def _tell_wait(self) -> None:
         """Nothing is under way: say what the run stays for, if it is more than a moment; the same thing only once."""

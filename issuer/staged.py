@@ -16,13 +16,12 @@ from issuer.endings import Ended
 from issuer.errors import AcmeProblem
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.model import Challenge, Enrolment
-from issuer.opening import begin
+from issuer.opening import begin, stored_csr
 from issuer.order_states import BY_HAND, OrderState
 from issuer.ports import Solver, Tools
 
 _HELD_SECONDS = 86400
 _BEFORE = {
-    OrderState.PLANNED: "run `challenges` first",
     OrderState.ORDERED: "publish the challenges and run `solve` first",
     OrderState.PUBLISHED: "run `solve` first",
     OrderState.VISIBLE: "run `solve` again, the CA has not finished looking",
@@ -88,11 +87,8 @@ def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
 def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[str]:
     """Look, answer, and wait for the CA's validation; returns the verdicts of who does not show the answer yet, with
     which nothing was told to the CA. Raises CertfleetError."""
-    work = _work(row, tools)
+    work = _claimed(row, tools)
     with _ending_dead_orders(work, tools):
-        if work.record.state is OrderState.PLANNED:
-            tools.orders.drop(work.record)
-            raise RefusedError(f"there is no order for {row.name} yet", hint=_BEFORE[work.record.state])
         if work.record.state is OrderState.ORDERED:
             verdicts = _unseen(_entries(work, tools), row, real)
             if verdicts and not unseen_is_fine:
@@ -103,10 +99,9 @@ def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: 
 
 def request_by_hand(row: Enrolment, tools: Tools) -> str:
     """Finalize and store; one line about the new certificate. Raises CertfleetError."""
-    work = _work(row, tools)
+    work = _claimed(row, tools)
     if work.record.state in _BEFORE:
-        put_away = tools.orders.drop if work.record.state is OrderState.PLANNED else tools.orders.release
-        put_away(work.record)
+        tools.orders.release(work.record)
         raise RefusedError(f"the order for {row.name} is not validated", hint=_BEFORE[work.record.state])
     with _ending_dead_orders(work, tools):
         _go_on(work, tools, until=OrderState.STORED)
@@ -128,6 +123,14 @@ def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
     finally:
         if not work.record.ended:
             tools.orders.release(work.record)
+
+
+def _claimed(row: Enrolment, tools: Tools) -> Work:
+    """The order that `challenges` opened. Raises RefusedError if there is none."""
+    record = tools.orders.claim(row.name, int(tools.clock()))
+    if record is None or record.state is OrderState.PLANNED:
+        raise RefusedError(f"there is no order for {row.name} in hand", hint=f"run `challenges {row.name}` first")
+    return Work(record, row, stored_csr(row), resumed=True)
 
 
 def _work(row: Enrolment, tools: Tools) -> Work:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.check.installation import AcmeServer, account_key_line, authority_lines, identity
-from issuer.check.names import CaIdentity, caa_lines, csr_lines, places
+from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, places
 from issuer.check.verdicts import Line, bad, ok
 from issuer.check.zone_probe import ZoneProbe
 from issuer.config import CaSettings, Settings
@@ -97,7 +97,8 @@ class Doctor:
             if facts is None:
                 return Findings(lines)
             names = facts.names
-        method = "http-01" if row is not None and row.http01 else "dns-01"
+            lines += certificate_lines(row.name, row.crt, row.ca, facts)
+        method = "dns-01" if row is None else row.challenge_type
         lines += caa_lines(self._zones.resolvers, names, method, identities)
         if row is not None and row.http01:
             return Findings(lines + self._webroot(row, names))

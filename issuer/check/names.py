@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from common.certificate import chain_faults, parse_bundle, serial_text, spki_sha256
 from common.errors import CertfleetError
 from issuer.caa import caa_allows
 from issuer.check.verdicts import Line, bad, caa_line, ok, warn
@@ -54,6 +55,23 @@ def csr_lines(name: str, csr: bytes, md5_modulus: str, file: Path) -> tuple[CsrF
         sentence = "md5_modulus in the table is not what openssl prints for the CSR's key"
         lines.append(warn(name, sentence, "certfleet does not use it; old scripts may"))
     return facts, lines + _file_lines(name, file, facts)
+
+
+def certificate_lines(name: str, crt: bytes, ca: bytes, facts: CsrFacts) -> list[Line]:
+    """Does the stored certificate belong to the CSR's key, and is its chain whole?"""
+    if not crt:
+        return []
+    hint = f"`certfleet-issuer reissue {name}` makes a new one"
+    try:
+        bundle = parse_bundle(crt, ca)
+    except ValueError as error:
+        return [bad(name, f"the stored certificate cannot be read: {error}", hint)]
+    faults = chain_faults(bundle)
+    if spki_sha256(bundle.leaf.public_key()) != facts.spki_sha256:
+        faults.append("it belongs to another key than the CSR, so no host can use it")
+    if faults:
+        return [bad(name, f"the stored certificate is not fit for use: {'; '.join(faults)}", hint)]
+    return [ok(name, f"certificate {serial_text(bundle.leaf)} belongs to the CSR's key")]
 
 
 def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:

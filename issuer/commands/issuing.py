@@ -139,9 +139,9 @@ def _ending(ended: Ended) -> dict[str, str | None]:
 
 
 def _due(database: Database, certificates: Certificates) -> list[Enrolment]:
-    """Rows whose moment has come, and those whose order a stop or a crash left under way."""
+    """Rows whose moment has come, those that failed and wait for it, and those whose order was left under way."""
     now = int(time.time())
-    rows = {row.name: row for row in certificates.due(now)}
+    rows = {row.name: row for row in (*certificates.due(now), *certificates.failing(now))}
     left = [record.name for record in Orders(database, "").under_way(now) if record.name not in rows]
     return [*rows.values(), *certificates.get(left)]
 

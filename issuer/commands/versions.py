@@ -107,7 +107,7 @@ def revoke(arguments: argparse.Namespace) -> None:
         raise RefusedError("the names differ", hint="nothing was revoked")
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
-    store.record(row.name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {_REASONS[arguments.reason]}", now)
+    store.mark_revoked(row.name, bundle, _REASONS[arguments.reason], now)
     say(f"{row.name}: serial {serial_text(bundle.leaf)} is revoked ({_REASONS[arguments.reason]})")
     if arguments.reason == 1:
         certificates.set_enabled([row.name], enabled=False, now=now)

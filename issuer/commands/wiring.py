@@ -34,6 +34,7 @@ def build_tools(settings: Settings, database: Database, tell: Callable[[Event], 
     """Everything a journey needs. Raises ConfigError for a key or file that is not as it must be."""
     holds = Holds(database)
     zones = Zones(settings.dns)
+    zones.load_keys()
     authorities = {ca.directory: AcmeCa(settings, ca, time.time) for ca in settings.authorities}
     return Tools(
         settings=settings,

@@ -17,6 +17,7 @@ def zone(arguments: argparse.Namespace) -> None:
     """Print stanza, zone file and parent lines of every NAME."""
     settings = load(arguments.config)
     recipes = [_recipe(text, arguments.server, arguments.ns, settings) for text in arguments.name]
+    recipes = list({recipe.zone: recipe for recipe in recipes}.values())  # a wildcard and its apex share one
     if arguments.json:
         report([asdict(recipe) for recipe in recipes])
         return

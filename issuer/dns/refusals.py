@@ -66,11 +66,20 @@ def not_verified(error: Exception, server: Server, zone: str, key: dns.tsig.Key,
     return DnsError(what, why=why, hint=hint, reference="dns-unsigned", retry=Retry.LATER)
 
 
+def _no_zone_of_its_own(zone: str, owner: str) -> str:
+    """The commonest cause, where the update would have gone into a zone above: the sub-zone is not there yet."""
+    if zone == owner:
+        return ""
+    name = owner.removeprefix("_acme-challenge.")
+    return f"create the sub-zone {owner} first (`certfleet-issuer zone {name}` prints it), or if {zone} is meant, "
+
+
 def refused(rcode: dns.rcode.Rcode, server: Server, zone: str, key: dns.tsig.Key, owners: Sequence[str]) -> DnsError:
     name = key.name.to_text(omit_final_dot=True)
     word = dns.rcode.to_text(rcode)
     hints = {
-        "REFUSED": f"allow the key there; for BIND: update-policy {{ grant {name} name {owners[0]}. TXT; }}; "
+        "REFUSED": f"{_no_zone_of_its_own(zone, owners[0])}allow the key there; "
+        f'for BIND: update-policy {{ grant "{name}" name {owners[0]}. TXT; }}; '
         "PowerDNS says no more than this for an unknown key, a wrong secret or clocks apart too",
         "NOTAUTH": "that server is not authoritative for the zone: create it there, or mend server in [dns]",
         "NOTZONE": f"{owners[0]} lies outside that zone: mend the [[dns.zone]] entry",

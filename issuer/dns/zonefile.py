@@ -8,6 +8,7 @@ No text holds the key's secret: it is copied from the key file on the name serve
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+_BIND_KEY_PLACE = " (name the copy of the key that named may read: on Debian below /etc/bind)"
 _BIND_FOLDER = "/var/lib/bind"
 _KNOT_FOLDER = "/var/lib/knot"
 _POWERDNS_FOLDER = "/etc/powerdns"
@@ -75,7 +76,7 @@ def bind_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[s
     )
     return Recipe(
         zone,
-        (Piece("named.conf", f'include "{key_file}";\n'),),
+        (Piece(f"named.conf{_BIND_KEY_PLACE}", f'include "{key_file}";\n'),),
         "named.conf",
         stanza,
         f"{file} (its folder writable for named)",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import dns.tsig
 
 from common.clock import duration_text
-from common.errors import ConfigError, Finding
+from common.errors import ConfigError, Finding, Retry
 from issuer.config import DnsSettings
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.delegation import Delegations
@@ -17,8 +17,9 @@ from issuer.dns.kept import Kept
 from issuer.dns.locate import Place, locate, zone_at
 from issuer.dns.resolvers import Resolvers
 from issuer.dns.routes import Route, route_for, routes
-from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rrset_in, targets
+from issuer.dns.servers import DNS_PORT, Server, configured_servers, is_authoritative, question, rrset_in, targets
 from issuer.dns.tsig import load_tsig_key
+from issuer.dns.txt import shown_txt
 from issuer.dns.update import TxtValue, change_txt
 from issuer.dns.visibility import Sought, Visibility
 from issuer.errors import DnsError
@@ -40,6 +41,13 @@ class Zones:
         self.delegations = Delegations(self.resolvers, port)
         self.visibility = Visibility(self.resolvers.configured)
         self._places: Kept[Place] = Kept()
+
+    def load_keys(self) -> None:
+        """Read every configured TSIG key now, so that a wrong one is a finding about the configuration and not the
+        failure of a certificate. Raises ConfigError."""
+        for route in self._routes:
+            if route.tsig_key_file is not None:
+                self._key(route)
 
     @property
     def patience(self) -> int:
@@ -87,7 +95,12 @@ class Zones:
     def withdraw(self, entries: Sequence[Challenge]) -> None:
         """Delete exactly these values, whether they are there or not. Raises DnsError."""
         for (zone, route), values in self._by_zone(entries).items():
-            self.remove(zone, route, values)
+            try:
+                self.remove(zone, route, values)
+            except DnsError as error:
+                # a server that refuses our updates never took the value either: then there is nothing to take back
+                if error.retry is Retry.SOON or not self._absent(route, values):
+                    raise
 
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
         """A verdict for every authoritative server that does not show its values yet; [] when all do."""
@@ -124,6 +137,14 @@ class Zones:
             problem = "is missing: the address of the name server that takes the updates"
             raise ConfigError("configuration", [Finding("dns.server", problem)])
         return configured_servers("server", [route.server], route.port)[0]
+
+    def _absent(self, route: Route, values: Sequence[TxtValue]) -> bool:
+        """Does the primary say with authority that none of the values is there?"""
+        try:
+            answers = [(ask(self.primary(route), question(owner, "TXT")), value) for owner, value in values]
+        except NoAnswer:
+            return False
+        return all(is_authoritative(answer) and value not in shown_txt(answer) for answer, value in answers)
 
     def _locate(self, challenge: str) -> Place:
         place = locate(challenge, self._routes, self.primary, self.resolvers)

@@ -65,6 +65,11 @@ class Certificates:
 
         return self._database.read(work)
 
+    def failing(self, now: int) -> list[Enrolment]:
+        """Enabled rows that failed and whose next attempt is still to come; found through an index."""
+        failed = (certs.c.enable == "Y", certs.c.count_fail_update > 0, certs.c.due_at > now)
+        return [row for row in self._database.read(lambda connection: _select(connection, *failed)) if row.failing]
+
     def set_enabled(self, names: Sequence[str], enabled: bool, now: int) -> None:
         self.get(names)
         flag, word = ("Y", "enabled") if enabled else ("N", "disabled")
@@ -150,6 +155,7 @@ class Certificates:
                     directory=order.directory,
                     imported=None,
                     rolled_back=None,
+                    revoked=None,
                     ari_at=None,
                     ari_window=None,
                     ari_ask_at=ask_at,
@@ -191,6 +197,7 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         webroot_path=row["webroot_path"] or "",
         directory=row["directory"] or "",
         imported=row["imported"] == "Y",
+        revoked=row["revoked"] == "Y",
         last_reference=row["last_reference"] or "",
         ari_at=row["ari_at"],
         ari_window=row["ari_window"] or "",

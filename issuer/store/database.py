@@ -29,6 +29,7 @@ _TLS = 2026
 _HINTS = {
     1044: "grant this account its rights on the database",
     1045: "check user, password_file and the host that the account is allowed from",
+    1698: "check the user in [database] url, and that the account exists and may come in this way",
     1049: "create the database first",
     1142: "grant this account its rights; the issuer needs all of them on its own database",
     1146: "run `certfleet-issuer db upgrade`",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, fingerprint, not_after, parse_bundle
+from common.certificate import Bundle, not_after, parse_bundle, serial_text
 from common.errors import RefusedError
 from issuer.store.certificates import add_event, new_pair, version_of
 from issuer.store.database import Database
@@ -71,8 +71,16 @@ class History:
         record = {"directory": None, "stored_at": now, **version_of(bundle)}
         self._database.write(lambda connection: connection.execute(versions.insert().values(name=name, **record)))
 
-    def record(self, name: str, event: str, detail: str, now: int) -> None:
-        self._database.write(lambda connection: add_event(connection, now, name, event, detail))
+    def mark_revoked(self, name: str, bundle: Bundle, reason: str, now: int) -> None:
+        """Write down a revocation; the row is marked if it is the present certificate."""
+
+        def work(connection: sa.Connection) -> None:
+            crt = connection.scalar(sa.select(certs.c.crt).where(certs.c.name == name))
+            if crt is not None and bytes(crt) == bundle.leaf_pem:
+                connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
+            add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {reason}")
+
+        self._database.write(work)
 
     def _replace(self, name: str, bundle: Bundle, event: str, now: int, **more: object) -> None:
         def work(connection: sa.Connection) -> None:
@@ -80,10 +88,18 @@ class History:
             if old is None:
                 raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
             values = {**new_pair(bundle), "old_crt": old.crt, "old_ca": old.ca, "ts_expire": not_after(bundle.leaf)}
-            fresh = {"ari_at": None, "ari_window": None, "ari_ask_at": None, "last_error": None, "count_fail_update": 0}
+            fresh: dict[str, object] = {
+                "revoked": None,
+                "last_reference": None,
+                "ari_at": None,
+                "ari_window": None,
+                "ari_ask_at": None,
+                "last_error": None,
+                "count_fail_update": 0,
+            }
             change = certs.update().where(certs.c.name == name)
             connection.execute(change.values(ts_last_update=now, **values, **fresh, **more))
-            add_event(connection, now, name, event, fingerprint(bundle.leaf))
+            add_event(connection, now, name, event, f"serial {serial_text(bundle.leaf)}")
 
         self._database.write(work)
 

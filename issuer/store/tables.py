@@ -32,6 +32,7 @@ certs = sa.Table(
     sa.Column("last_error", sa.Text),  # why the last attempt failed; NULL after a success
     sa.Column("last_reference", sa.CHAR(60)),  # the kind of that failure
     sa.Column("directory", sa.Text),  # the CA that issued the present certificate
+    sa.Column("revoked", sa.CHAR(1)),  # Y: the present certificate, by us
     sa.Column("imported", sa.CHAR(1)),  # Y: from outside, watched but never renewed
     sa.Column("rolled_back", sa.CHAR(64)),  # SHA-256 of the certificate, when it was made older on purpose
     sa.Column("ari_at", sa.BigInteger),  # renewal information, RFC 9773: the moment drawn,

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("directory", sa.Text),  # the CA that issued the present certificate; NULL: not known, or imported
         sa.Column("last_reference", sa.CHAR(60)),  # what kind of failure last_error is
         sa.Column("rolled_back", sa.CHAR(64)),  # SHA-256 of the present certificate, when it is older on purpose
+        sa.Column("revoked", sa.CHAR(1)),  # Y: the present certificate was revoked
         sa.Column("imported", sa.CHAR(1)),  # Y: comes from outside, watched but never renewed
     )
     _add("orders", sa.Column("replaces", sa.Text), sa.Column("names_sha256", sa.CHAR(64)))
