@@ -124,7 +124,7 @@ def run_command(options: argparse.Namespace) -> int:
     from agent.probe import Prober  # noqa: PLC0415
     from agent.run import Run  # noqa: PLC0415
     from agent.show import result_document, show_result  # noqa: PLC0415
-    from agent.source.open import open_source  # noqa: PLC0415
+    from agent.source.open import open_source, own_files  # noqa: PLC0415
     from common.files import locked  # noqa: PLC0415
 
     settings, certificates = load_settings(options.config)
@@ -132,7 +132,9 @@ def run_command(options: argparse.Namespace) -> int:
     source = open_source(settings.source, options.config)
     state = StateFolder(settings.state_dir)
     state.create()
-    tools = Tools(state, Commands(settings.command_timeout), Prober(settings.probe_timeout))
+    keys = {one.key for one in certificates}
+    protected = (settings.state_dir, options.config, *keys, *own_files(settings.source))
+    tools = Tools(state, Commands(settings.command_timeout), Prober(settings.probe_timeout), protected)
     results = []
     with locked(state.lock_file, doing="run"), deferred() as stop_asked:
         try:

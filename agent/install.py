@@ -35,7 +35,7 @@ def install(certificate: Certificate, bundle: Bundle, key: bytes, sound: bool, t
     The journal is still open at the end: the caller closes it when the ending is on record (``StateFolder.finish``).
     """
     try:
-        planned = live_files.plan(certificate, bundle, key)
+        planned = live_files.plan(certificate, bundle, key, tools.protected)
         stage(certificate, bundle, tools)
         before = tools.prober.look(certificate.probes, certificate.server_name)
         broken_before = check_before(certificate, sound, tools)

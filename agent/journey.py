@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.commands import Commands
 from agent.evidence import Evidence, Proof
@@ -21,6 +22,7 @@ class Tools:
     state: StateFolder
     commands: Commands
     prober: Prober
+    protected: tuple[Path, ...] = ()  # files and folders that are never a target of an install
 
 
 @dataclass(frozen=True, slots=True)

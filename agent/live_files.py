@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,11 +72,20 @@ def render(file: TargetFile, bundle: Bundle, key: bytes) -> bytes:
     return b"".join(parts[part] for part in file.parts)
 
 
-def plan(certificate: Certificate, bundle: Bundle, key: bytes) -> dict[Path, NewContent]:
-    """What each live file is to become, by its real path: a link stays and its target changes. Nothing is written."""
+def plan(
+    certificate: Certificate, bundle: Bundle, key: bytes, protected: Iterable[Path] = ()
+) -> dict[Path, NewContent]:
+    """What each live file is to become, by its real path: a link stays and its target changes. Nothing is written.
+
+    InstallError if one leads to the key, or to a file or into a folder that is *protected*, by whatever detour.
+    """
+    untouchable = [Path(os.path.realpath(one)) for one in (certificate.key, *protected)]
     planned: dict[Path, NewContent] = {}
     for file in certificate.files:
         real = Path(os.path.realpath(file.path))
+        if any(real.is_relative_to(one) for one in untouchable):
+            hint = "name a file of its own in agent.toml: keys, settings, database and state folder are never targets"
+            raise InstallError("stage", f"{file.path} leads to {real}, which must not be overwritten", hint=hint)
         if real in planned:
             raise InstallError("stage", f"{file.path} leads to {real}, which another file leads to as well")
         if not os.path.isdir(real.parent):

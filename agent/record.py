@@ -25,7 +25,10 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A certificate that is not tried again before *until*, unless its row, the key or the settings change."""
+    """A certificate that is not tried again before *until*, unless its row, the key or the settings change.
+
+    *sha256* is that of leaf and chain as they were offered.
+    """
 
     outcome: Outcome
     reason: str

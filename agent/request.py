@@ -76,7 +76,7 @@ def _existing_csr(wanted: Request, spki: str) -> bytes:
         return b""
     hint = "move it away, or name another file with --csr"
     try:
-        content = wanted.csr_file.read_bytes()
+        content = files.read_regular(wanted.csr_file)
         found_spki, found_names = keys.csr_facts(content)
     except OSError as error:
         raise FileError(f"cannot read {wanted.csr_file}", why=error.strerror or str(error), hint=hint) from error

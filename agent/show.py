@@ -1,10 +1,9 @@
 """How results leave the process: lines for people, documents for programs."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from common.clock import utc_text
-from common.command_line import say
+from common.command_line import complain, say
 
 if TYPE_CHECKING:
     from agent.run import Result
@@ -17,9 +16,9 @@ def show_result(result: "Result", as_json: bool) -> None:
         what = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
         say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {what}")
     if not result.outcome.is_well:
-        sys.stderr.write(f"{result.name}: {result.outcome.value}: {result.detail}\n")
+        complain(f"{result.name}: {result.outcome.value}: {result.detail}")
         if result.hint:
-            sys.stderr.write(f"  what to do: {result.hint}\n")
+            complain(f"  what to do: {result.hint}")
 
 
 def result_document(result: "Result") -> dict[str, Any]:

@@ -94,11 +94,11 @@ def update(task: Update) -> Verdict:
 
 def _take(task: Update, mark: Mark, offer: Offer, circumstances: str) -> Verdict:
     """Judge what is offered and install it."""
-    sha256 = live_files.digest(offer.leaf_pem)  # its name until it could be parsed
+    offered = live_files.digest(offer.leaf_pem + offer.chain_pem)  # with its chain: a mended one is another offer
     try:
         bundle = _parse(offer)
         sha256 = fingerprint(bundle.leaf)
-        if task.refusal is not None and task.refusal.sha256 == sha256 and _holds(task, task.refusal, circumstances):
+        if task.refusal is not None and task.refusal.sha256 == offered and _holds(task, task.refusal, circumstances):
             return _held(task, replace(task.refusal, mark=mark))
         key, key_bytes = load_key(task.certificate.key)
         spki = key_spki_sha256(key)
@@ -109,14 +109,14 @@ def _take(task: Update, mark: Mark, offer: Offer, circumstances: str) -> Verdict
         _refuse_if(findings, task.certificate)
     except CertfleetError as error:
         ending = Ending(Outcome.REFUSED, f"{error}; no live file was touched", error.hint, at_fault=True)
-        return _failed(task, ending, sha256, mark, circumstances)
+        return _failed(task, ending, offered, mark, circumstances)
     evidence = _in_place_already(task, bundle, key_bytes)
     if evidence is not None:
         now_installed = _installed(task, bundle, mark, circumstances)
         return Verdict(outcome_of(evidence), placed(evidence), _unproven_hint(evidence), now_installed, None)
     ending = install(task.certificate, bundle, key_bytes, _is_sound(task, live), task.tools)
     if ending.outcome in {Outcome.FAILED, Outcome.BROKEN}:
-        return _failed(task, ending, sha256, mark, circumstances)
+        return _failed(task, ending, offered, mark, circumstances)
     now_installed = _installed(task, bundle, mark, circumstances)
     return Verdict(ending.outcome, ending.detail, ending.hint, now_installed, None, changed=True)
 
@@ -152,7 +152,8 @@ def _is_meant(task: Update, sha256: str) -> bool:
 def _in_place_already(task: Update, bundle: Bundle, key: bytes) -> Evidence | None:
     """Do files and sockets show just this one, so that there is nothing to install? Then the evidence."""
     try:
-        if not live_files.is_as_planned(live_files.plan(task.certificate, bundle, key)):
+        planned = live_files.plan(task.certificate, bundle, key, task.tools.protected)
+        if not live_files.is_as_planned(planned):
             return None
     except CertfleetError:
         return None  # the install meets the same, and says so

@@ -5,15 +5,22 @@ names chained, issuers allowed to sign (RFC 5280 §6.1, §4.2.1.9). Roots are no
 """
 
 import hashlib
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-_PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\s.+?-----END CERTIFICATE-----", re.DOTALL)
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+_MOST_BYTES, _MOST_CERTIFICATES = 256_000, 32
+
+PARSE_ERRORS = (
+    *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What the library may raise for bytes that are no sound certificate or request, at once or at the first look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +50,44 @@ def parse_bundle(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle:
 
 
 def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
-    """Every certificate of a PEM text, in order; ValueError if one cannot be parsed."""
-    try:
-        return [x509.load_pem_x509_certificate(block) for block in _PEM_BLOCK.findall(pem_text)]
-    except ValueError as error:
-        raise ValueError("a certificate in it cannot be parsed") from error
+    """Every certificate of a PEM text, in order; ValueError if one cannot be parsed, or if it is too much to be true.
+
+    The library parses late: every part is looked at here once, so that nothing can fail later.
+    """
+    if len(pem_text) > _MOST_BYTES:
+        raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
+    found: list[x509.Certificate] = []
+    for block in _blocks(pem_text):
+        if len(found) == _MOST_CERTIFICATES:
+            raise ValueError(f"it holds more than {_MOST_CERTIFICATES} certificates")
+        try:
+            certificate = x509.load_pem_x509_certificate(block)
+            _look_through(certificate)
+        except PARSE_ERRORS as error:
+            raise ValueError("a certificate in it cannot be parsed") from error
+        found.append(certificate)
+    return found
+
+
+def _blocks(pem_text: bytes) -> Iterator[bytes]:
+    position = 0
+    while (start := pem_text.find(_BEGIN, position)) >= 0:
+        end = pem_text.find(_END, start)
+        if end < 0 or _BEGIN in pem_text[start + len(_BEGIN) : end]:
+            raise ValueError("a certificate in it is cut off")
+        position = end + len(_END)
+        yield pem_text[start:position]
+
+
+def _look_through(certificate: x509.Certificate) -> None:
+    spki_sha256(certificate.public_key())
+    list(certificate.extensions)
+    dns_names(certificate)
+    for name in (certificate.subject, certificate.issuer):
+        name.rfc4514_string()
+    not_before(certificate)
+    not_after(certificate)
+    serial_text(certificate)
 
 
 def pem(certificate: x509.Certificate) -> bytes:
@@ -136,7 +176,7 @@ def chain_faults(bundle: Bundle) -> list[str]:
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, *PARSE_ERRORS):
         return False
     return True
 

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 Clock = Callable[[], float]
 """Returns the current time in seconds since the epoch. A parameter everywhere, so that rules never read the clock."""
 
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def utc_text(epoch: float) -> str:
     """2026-11-21T03:14:15Z for a moment in epoch seconds."""
-    return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sane = min(max(int(epoch), 0), _LAST_SECOND)  # what a database or a CA says is shown, however absurd
+    return datetime.fromtimestamp(sane, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_duration(text: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common import log
-from common.errors import CertfleetError, render
+from common.errors import CertfleetError, UsageError, printable, render
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -50,8 +50,14 @@ class CommandLine:
     def run(self, arguments: Sequence[str] | None = None) -> int:
         """Parse, run the command, and turn every error into a sentence and an exit code. Never shows a traceback,
         except with -v for a fault of our own."""
+        words = sys.argv[1:] if arguments is None else arguments
         try:
-            parsed = self._parser.parse_args(arguments)
+            "".join(words).encode()
+        except UnicodeEncodeError:
+            complain(render(UsageError("an argument is not UTF-8", hint="write names and paths in UTF-8")))
+            return UsageError.exit_code
+        try:
+            parsed = self._parser.parse_args(words)
         except SystemExit as stop:  # argparse has printed its own message
             return int(stop.code or 0)
         parsed.config = Path(
@@ -63,7 +69,7 @@ class CommandLine:
             code = int(parsed.handler(parsed))
             sys.stdout.flush()
         except CertfleetError as error:
-            print(render(error), file=sys.stderr)  # noqa: T201
+            complain(render(error))
             return error.exit_code
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)  # noqa: T201
@@ -72,7 +78,7 @@ class CommandLine:
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
             return 1
         except Exception as error:  # the border: a fault of ours must not throw a traceback at a sysadmin
-            print(f"error: a fault in certfleet itself: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+            complain(f"error: a fault in certfleet itself: {type(error).__name__}: {error}")
             print("  what to do: run again with -v and report what it prints", file=sys.stderr)  # noqa: T201
             if verbosity > 0:
                 raise
@@ -92,12 +98,12 @@ class CommandGroup:
 
 def say(line: str) -> None:
     """One line of output for the person or program that runs the command."""
-    print(line, flush=True)  # noqa: T201
+    print(printable(line), flush=True)  # noqa: T201
 
 
 def complain(text: str) -> None:
     """What is not well, on standard error, where cron and people look for it."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def report(document: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from common.clock import parse_duration
 from common.errors import ConfigError, Finding
+from common.files import read_regular
 
 T = TypeVar("T")
 Parser = Callable[[Any], Any]
@@ -121,7 +122,7 @@ def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
 def load(cls: type[T], file: Path) -> T:
     """Read *file* and parse it; an absent, unreadable or malformed file is a ConfigError too."""
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_regular(file).decode("utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             str(file), [Finding("", "no such file")], hint="write one with `init`, or name it with --config"

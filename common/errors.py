@@ -52,6 +52,11 @@ class UsageError(CertfleetError):
     exit_code = 2
 
 
+def printable(text: str) -> str:
+    """*text* with everything escaped that could steer a terminal; line ends stay."""
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong, and where: a path in a configuration file, a name, a check."""
@@ -60,7 +65,7 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.problem}" if self.path else self.problem
+        return printable(f"{self.path}: {self.problem}" if self.path else self.problem)
 
 
 class ConfigError(CertfleetError):
@@ -105,4 +110,4 @@ def render(error: CertfleetError) -> str:
         lines = [f"error: {error}"]
     if error.hint:
         lines.append(f"  what to do: {error.hint}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))

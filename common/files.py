@@ -1,6 +1,7 @@
 """Files that must never be half written, too open, or written by two processes at once."""
 
 import contextlib
+import errno
 import fcntl
 import grp
 import os
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import ConfigError, FileError, Finding, LockedError
+
+_LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
 
 
 def owner_ids(owner: str, group: str) -> tuple[int, int]:
@@ -122,12 +125,11 @@ def _file_errors(file: Path) -> Iterator[None]:
 def create_new(file: Path, content: bytes, *, mode: int) -> None:
     """Write *file* only if it does not exist yet, never through a link; FileError otherwise."""
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(descriptor, mode)
-            stream.write(content)
-            stream.flush()
-            os.fsync(descriptor)
+        temporary = _write_temporary(file, NewContent(content, mode))
+        try:
+            os.link(temporary, file)  # whole or not at all; unlike a rename it never replaces
+        finally:
+            _unlink_all([temporary])
         sync_folder(file.parent)
     except FileExistsError as error:
         hint = "nothing was overwritten; move it away first if it is really no longer needed"
@@ -155,28 +157,42 @@ def make_private_folder(folder: Path) -> None:
         ) from error
 
 
+def read_regular(file: Path, limit: int = _LARGEST_READ) -> bytes:
+    """Content of a regular file of at most *limit* bytes; OSError otherwise. A pipe or device never makes it wait."""
+    return _read_with_status(file, limit)[0]
+
+
+def _read_with_status(file: Path, limit: int) -> tuple[bytes, os.stat_result]:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(file))
+    return content, status
+
+
 def read_secret(file: Path) -> bytes:
     """Content of a file that holds a secret; ConfigError if it is absent, unreadable or open to everybody.
 
     Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian.
     """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise ConfigError(
-                    str(file), [Finding("", "is not a regular file")], hint="name the file that holds the secret"
-                )
-            if status.st_mode & 0o027:
-                problem = f"holds a secret but its mode is {stat.S_IMODE(status.st_mode):04o}"
-                raise ConfigError(str(file), [Finding("", problem)], hint=f"chmod 0600 {file} (0640 at most)")
-            return stream.read()
+        content, status = _read_with_status(file, _LARGEST_READ)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         raise ConfigError(
             str(file), [Finding("", problem)], hint="create it, or run as the user that may read it"
         ) from error
+    if status.st_mode & 0o027:
+        problem = f"holds a secret but its mode is {stat.S_IMODE(status.st_mode):04o}"
+        raise ConfigError(str(file), [Finding("", problem)], hint=f"chmod 0600 {file} (0640 at most)")
+    return content
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from issuer.limits import hold_scope
 from issuer.model import Enrolment
 from issuer.opening import begin
 from issuer.order_states import OrderState
-from issuer.plan import remaining, retry_moment
+from issuer.plan import Remaining, remaining, retry_moment
 from issuer.ports import Tools
 
 log = structlog.get_logger()
@@ -55,7 +55,8 @@ class Attempt:
         except CertfleetError as error:
             return self._trouble(error)
         except Exception as fault:
-            log.exception("attempt.fault", certificate=self.name)
+            log.error("attempt.fault", certificate=self.name, error=f"{type(fault).__name__}: {fault}")
+            log.info("attempt.fault_traced", certificate=self.name, exc_info=True)
             return self._failed(CertfleetError("a fault in certfleet itself", why=f"{type(fault).__name__}: {fault}"))
 
     @property
@@ -105,7 +106,7 @@ class Attempt:
     def _held(self, error: AcmeProblem) -> Ended:
         """The CA named a moment: keep to it, for the account or this certificate, and count no failure."""
         now = int(self._tools.clock())
-        until = max(int(error.retry_after or 0), now + 1)
+        until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(remaining(self._row, now)))
         assert self._work is not None  # noqa: S101 - only an order's request can be refused so
         scope = hold_scope(error, self.name, now)
         try:
@@ -148,6 +149,11 @@ class Attempt:
         else:
             self._tools.orders.release(work.record)
         self._work = None
+
+
+def _longest_hold(left: Remaining | None) -> int:
+    """A day at most, whatever the CA says, and an eighth of what is left when little is: a hold stops renewals too."""
+    return max(60, left.seconds // 8) if left is not None and left.little else 86400
 
 
 def interrupts(error: CertfleetError) -> bool:

@@ -151,6 +151,12 @@ class DnsSettings:
     resolvers: tuple[str, ...] = setting(list_of(_server), ())
     zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
 
+    def __post_init__(self) -> None:
+        names = [zone.name for zone in self.zone]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"[[dns.zone]] stands twice for {', '.join(twice)}")
+
 
 @dataclass(frozen=True, slots=True)
 class WebrootSettings:

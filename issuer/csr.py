@@ -8,13 +8,12 @@ import hashlib
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from common.certificate import spki_sha256
+from common.certificate import PARSE_ERRORS, spki_sha256
 from common.names import parse_dns_name
 
 _RSA_BITS = (2048, 3072, 4096)
@@ -81,23 +80,27 @@ def _parse(content: bytes) -> x509.CertificateSigningRequest:
         raise CsrRefused(["it holds a private key; keys stay on their host, give the CSR alone"])
     if not content.strip():
         raise CsrRefused(["it is empty"])
+    if content.count(b"-----BEGIN") > 1:
+        raise CsrRefused(["it holds more than one PEM block; give one CSR alone"])
     try:
-        return x509.load_pem_x509_csr(content)
-    except (ValueError, TypeError) as error:
+        csr = x509.load_pem_x509_csr(content)
+        csr.subject.rfc4514_string()
+        return csr
+    except PARSE_ERRORS as error:
         raise CsrRefused(["it is not a PEM certificate signing request, or a damaged one"]) from error
 
 
 def _signature_holds(csr: x509.CertificateSigningRequest) -> bool:
     try:
         return csr.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except PARSE_ERRORS:
         return False
 
 
 def _key_type(csr: x509.CertificateSigningRequest, findings: list[str]) -> str:
     try:
         key = csr.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except PARSE_ERRORS:
         findings.append("its key is of a type that no public CA accepts")
         return ""
     if isinstance(key, rsa.RSAPublicKey):
@@ -116,7 +119,7 @@ def _key_type(csr: x509.CertificateSigningRequest, findings: list[str]) -> str:
 def _extensions(csr: x509.CertificateSigningRequest, findings: list[str]) -> x509.Extensions:
     try:
         return csr.extensions
-    except ValueError:
+    except PARSE_ERRORS:
         findings.append("its extensions are malformed")
         return x509.Extensions([])
 

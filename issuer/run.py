@@ -15,6 +15,7 @@ from common.errors import CertfleetError
 from issuer.attempt import Attempt
 from issuer.crew import Crew, waits
 from issuer.endings import Ended, Ending
+from issuer.errors import StoreError
 from issuer.issue import sweep
 from issuer.model import Enrolment
 from issuer.plan import NotDue, plan
@@ -52,6 +53,7 @@ class Pass:
         self._stopping = False
         self._summary = Summary()
         self._told = ""
+        self._rows: dict[str, Enrolment] = {}
 
     def stop(self) -> None:
         """End soon: steps under way are finished, nothing new is begun."""
@@ -66,6 +68,8 @@ class Pass:
         for row in sorted(rows, key=lambda row: (row.ts_expire, random.random())):
             self._plan(row, until, resumes=row.name in under_way)
         self._drive(until, linger_until=max(until, self._tools.clock() + _ONE_ROUND))
+        if not self._stopping:
+            sweep(self._tools)  # what could not be taken back while a name server was away
         self._summary.stopped = self._stopping
         return self._summary
 
@@ -90,6 +94,7 @@ class Pass:
         self._end(Ended(row.name, Ending.FAILED, row.last_error, next_at, row.last_reference, row.failures))
 
     def _add(self, row: Enrolment, at: float) -> None:
+        self._rows[row.name] = row
         self._crew.add(Attempt(row, self._tools, stopping=lambda: self._stopping), at)
 
     def _drive(self, until: float, *, linger_until: float) -> None:
@@ -111,7 +116,9 @@ class Pass:
     def _try_again(self, outcome: Ended) -> None:
         try:
             row = self._tools.certificates.get([outcome.name])[0]
-        except CertfleetError as error:  # removed meanwhile, or the database is away: the next run sees to it
+        except StoreError:  # away for a while: what we knew before will do
+            row = self._rows[outcome.name]
+        except CertfleetError as error:  # removed meanwhile
             log.warning("retry.dropped", certificate=outcome.name, error=str(error))
             return
         self._add(row, outcome.retry_at)

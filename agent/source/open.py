@@ -30,6 +30,13 @@ def open_source(settings: SourceSettings, config_file: Path) -> Source:
         raise ConfigError(str(config_file), [finding], hint=hint) from error
 
 
+def own_files(settings: SourceSettings) -> tuple[Path, ...]:
+    """The files of this host that the source that *settings* name reads."""
+    url = urlsplit(settings.url)
+    database = _sqlite_file(url) if url.scheme == "sqlite" else None
+    return tuple(file for file in (database, settings.password_file, settings.tls_ca) if file is not None)
+
+
 def _sqlite_file(url: SplitResult) -> Path:
     file = Path(unquote(url.path.removeprefix("/")))
     if url.netloc or url.query or not file.is_absolute():

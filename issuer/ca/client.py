@@ -101,8 +101,7 @@ class AcmeCa:
     def revoke(self, bundle: Bundle, reason: int) -> None:
         """Revoke with the account's right (RFC 8555 §7.6); *reason* by RFC 5280 §5.3.1."""
         payload = {"certificate": encode_b64jose(bundle.leaf.public_bytes(Encoding.DER)), "reason": reason}
-        self._ensure_account()
-        self._transport.post(self._transport.endpoint("revokeCert"), payload)
+        self._post(self._transport.endpoint("revokeCert"), payload)
 
     @property
     def offers_renewal_info(self) -> bool:
@@ -164,7 +163,7 @@ class AcmeCa:
         return urls[::-1][:_ORDERS_LOOKED_AT]
 
     def _new_order(self, payload: dict[str, Any]) -> CaOrder:
-        answer = self._transport.post(self._transport.endpoint("newOrder"), payload)
+        answer = self._post(self._transport.endpoint("newOrder"), payload)
         if not answer.location:
             raise AcmeProblem("the CA opened an order but does not say where", why="no Location header")
         return order_of(answer.location, answer)
@@ -184,6 +183,17 @@ class AcmeCa:
         return ""
 
     def _post(self, url: str, payload: dict[str, Any] | None) -> Answer:
+        """A POST in our account's name; once more after registering again if the CA has forgotten the account."""
+        self._ensure_account()
+        kid = self._transport.kid
+        try:
+            return self._transport.post(url, payload)
+        except AcmeProblem as problem:
+            if problem.kind != "accountDoesNotExist":
+                raise
+        with self._account_lock:
+            if self._transport.kid == kid:
+                self._transport.kid = ""
         self._ensure_account()
         return self._transport.post(url, payload)
 

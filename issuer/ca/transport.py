@@ -30,6 +30,7 @@ from issuer.errors import AcmeProblem
 _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at any time (RFC 8555 §6.5)
 _NONCE_SECONDS = 300  # an older one was probably forgotten by the server
 _MOST_BYTES = 1_000_000
+_BODY_SECONDS = 60.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
 _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 
@@ -49,7 +50,7 @@ class Answer:
         """The body as a JSON object; AcmeProblem when it is none."""
         try:
             document = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise AcmeProblem(f"the CA's answer from {self.url} is not a JSON object", hint="check [acme] directory")
@@ -136,9 +137,7 @@ class Transport:
                 preload_content=False,
             )
             try:
-                content = response.read(_MOST_BYTES + 1, decode_content=True)
-                if len(content) <= _MOST_BYTES:
-                    response.drain_conn()
+                content = _read(response)
             finally:
                 response.release_conn()
         except urllib3.exceptions.HTTPError as error:
@@ -146,24 +145,41 @@ class Transport:
         self._keep_nonce(response.headers.get("Replay-Nonce", ""))
         ask_again_at = retry_after(response.headers.get("Retry-After", ""), self._clock())
         if len(content) > _MOST_BYTES:
-            response.close()
-            raise AcmeProblem(
-                f"the CA's answer from {url} is larger than {_MOST_BYTES} bytes", hint="check [acme] directory"
-            )
+            what = f"the CA's answer from {url} is larger than {_MOST_BYTES} bytes"
+            raise AcmeProblem(what, hint="check [acme] directory")
         if not 200 <= response.status < 300:
             raise _problem(url, response.status, response.headers.get("Content-Type", ""), content, ask_again_at)
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
         return Answer(url, location, _links(response.headers), content, ask_again_at, date)
 
     def _keep_nonce(self, nonce: str) -> None:
-        if re.fullmatch(r"[A-Za-z0-9_-]+", nonce):  # RFC 8555 §6.5.1: anything else must be ignored
+        # RFC 8555 §6.5.1: what is not base64url must be ignored
+        if re.fullmatch(r"[A-Za-z0-9_-]{1,1000}", nonce) and len(nonce) % 4 != 1:
             self._nonces.append((nonce, time.monotonic()))
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The body as it comes in: bounded in size, and in time as a whole, because a server may send a byte a second."""
+    until = time.monotonic() + _BODY_SECONDS
+    content = b""
+    while len(content) <= _MOST_BYTES:
+        chunk = response.read1(65536, decode_content=True)
+        if not chunk:
+            return content
+        content += chunk
+        if time.monotonic() > until:
+            break
+    response.close()
+    if len(content) <= _MOST_BYTES:
+        raise urllib3.exceptions.ProtocolError(f"the answer took longer than {_BODY_SECONDS:g} s")
+    return content
 
 
 def retry_after(value: str, now: float) -> float | None:
     """The moment of a Retry-After header in either form (RFC 9110 §10.2.3), in epoch seconds; None if absent or bad."""
-    if value.isascii() and value.strip().isdigit():
-        return now + min(int(value), 10**9)
+    seconds = re.fullmatch(r"\s*([0-9]+)\s*", value, re.ASCII)
+    if seconds:
+        return now + (int(seconds[1]) if len(seconds[1]) < 10 else 10**9)
     return http_date(value)
 
 
@@ -205,7 +221,7 @@ def _problem(url: str, status: int, content_type: str, content: bytes, ask_again
     if "json" in content_type:
         try:
             document = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
     if not isinstance(document, dict):
         why = f"HTTP {status} and no problem document" + (
@@ -241,8 +257,15 @@ def problem_words(document: dict[str, Any]) -> tuple[str, str]:
     return kind, "".join(character if character.isprintable() else "?" for character in line)[:1000]
 
 
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # a URL that the CA made up
+        return url[:100]
+
+
 def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> CertfleetError:
-    host = urlsplit(url).netloc
+    host = _host(url)
     text = str(error)
     if isinstance(error, urllib3.exceptions.SSLError):
         hint = "for a private CA name the file that its server's TLS is trusted by in [acme] ca_bundle"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.command_line import say
 from common.errors import RefusedError, UsageError
+from common.files import read_regular
 from common.names import parse_dns_name
 from issuer.config import Settings, load
 from issuer.csr import CsrFacts, CsrRefused, read_csr
@@ -107,8 +108,7 @@ def _csr(option: str, name: str, settings: Settings) -> tuple[bytes, str]:
         return sys.stdin.buffer.read(_LARGEST_CSR + 1)[:_LARGEST_CSR], "standard input"
     file = Path(option) if option else settings.csr_dir / f"{name}.csr"
     try:
-        with file.open("rb") as stream:
-            return stream.read(_LARGEST_CSR), str(file)
+        return read_regular(file, _LARGEST_CSR), str(file)
     except OSError as error:
         hint = "copy the CSR from the host there, or name it with --csr FILE (- is standard input)"
         raise RefusedError(

@@ -19,6 +19,7 @@ from common.certificate import (
 from common.clock import utc_text
 from common.command_line import report, say, table
 from common.errors import RefusedError, UsageError
+from common.files import read_regular
 from common.names import uncovered
 from issuer.commands.enrolment import confirmed, enrolment_name
 from issuer.commands.wiring import build_authority
@@ -166,7 +167,7 @@ def _csr_key(row: Enrolment) -> str:
 
 def _read_bundle(crt: str, chain: str) -> Bundle:
     try:
-        leaf_pem, chain_pem = Path(crt).read_bytes(), Path(chain).read_bytes() if chain else b""
+        leaf_pem, chain_pem = read_regular(Path(crt)), read_regular(Path(chain)) if chain else b""
     except OSError as error:
         raise RefusedError(
             f"{error.filename} cannot be read", why=error.strerror or "", hint="name the PEM file"

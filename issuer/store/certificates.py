@@ -86,9 +86,7 @@ class Certificates:
         self.get([name])
 
         def work(connection: sa.Connection) -> None:
-            if connection.scalar(sa.select(orders.c.id).where(orders.c.active_name == name)) is not None:
-                hint = "let `certfleet-issuer run` finish it first"
-                raise RefusedError(f"an order for {name} is under way", hint=hint, reference="order-under-way")
+            refuse_under_way(connection, name)
             connection.execute(certs.delete().where(certs.c.name == name))
             add_event(connection, now, name, "removed", "")
 
@@ -176,6 +174,13 @@ def _select(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> l
     return [_enrolment(row) for row in rows.mappings()]
 
 
+def refuse_under_way(connection: sa.Connection, name: str) -> None:
+    """RefusedError while an order is under way: it would write over what is about to be changed."""
+    if connection.scalar(sa.select(orders.c.id).where(orders.c.active_name == name)) is not None:
+        hint = "let `certfleet-issuer run` finish it first"
+        raise RefusedError(f"an order for {name} is under way", hint=hint, reference="order-under-way")
+
+
 def _is_stored(connection: sa.Connection, order: OrderRecord) -> bool:
     return connection.scalar(sa.select(orders.c.state).where(orders.c.id == order.id)) == OrderState.STORED.value
 
@@ -188,10 +193,10 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         csr=_bytes(row["csr"]),
         crt=_bytes(row["crt"]),
         ca=_bytes(row["ca"]),
-        ts_expire=row["ts_expire"] or 0,
-        ts_last_update=row["ts_last_update"] or 0,
-        failures=row["count_fail_update"] or 0,
-        due_at=row["due_at"],
+        ts_expire=_number(row["ts_expire"]) or 0,
+        ts_last_update=_number(row["ts_last_update"]) or 0,
+        failures=_number(row["count_fail_update"]) or 0,
+        due_at=_number(row["due_at"]),
         reissue_reason=row["reissue_reason"] or "",
         last_error=row["last_error"] or "",
         webroot_path=row["webroot_path"] or "",
@@ -203,6 +208,14 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         ari_window=row["ari_window"] or "",
         ari_ask_at=row["ari_ask_at"],
     )
+
+
+def _number(value: Any) -> int | None:
+    """SQLite keeps whatever an old script wrote; what is no number is as good as NULL."""
+    try:
+        return None if value is None else int(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _bytes(value: Any) -> bytes:

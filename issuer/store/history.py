@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from common.certificate import Bundle, not_after, parse_bundle, serial_text
 from common.errors import RefusedError
-from issuer.store.certificates import add_event, new_pair, version_of
+from issuer.store.certificates import add_event, new_pair, refuse_under_way, version_of
 from issuer.store.database import Database
 from issuer.store.tables import certs, events, versions
 
@@ -55,7 +55,8 @@ class History:
 
     def go_back(self, name: str, version: Version, due_at: int, now: int) -> None:
         """Make an earlier certificate the present one; the present pair moves aside, as with a new one."""
-        origin = {"directory": version.directory or None, "rolled_back": version.sha256}
+        outside = None if version.directory else "Y"
+        origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
         self._replace(name, version.bundle, "rolled back", now, due_at=due_at, **origin)
 
     def take_in(self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int) -> None:
@@ -84,6 +85,7 @@ class History:
 
     def _replace(self, name: str, bundle: Bundle, event: str, now: int, **more: object) -> None:
         def work(connection: sa.Connection) -> None:
+            refuse_under_way(connection, name)
             old = connection.execute(sa.select(certs.c.crt, certs.c.ca).where(certs.c.name == name)).one_or_none()
             if old is None:
                 raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
@@ -94,6 +96,8 @@ class History:
                 "ari_at": None,
                 "ari_window": None,
                 "ari_ask_at": None,
+                "ari_url": None,
+                "reissue_reason": None,
                 "last_error": None,
                 "count_fail_update": 0,
             }

@@ -68,7 +68,7 @@ def test_no_request_at_all(lone_box: Box) -> None:
     """Neither in csr_dir nor under the name that --csr gives."""
     says = [f"{NAME}.csr cannot be read", "No such file", "--csr FILE"]
     lone_box.refused("populate", NAME, code=1, says=says)
-    lone_box.refused("populate", NAME, "--csr", str(lone_box.folder), code=1, says=["Is a directory"])
+    lone_box.refused("populate", NAME, "--csr", str(lone_box.folder), code=1, says=["it is not a regular file"])
     assert lone_box.database.query("SELECT * FROM certs") == []
 
 

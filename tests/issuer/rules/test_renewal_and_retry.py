@@ -115,8 +115,10 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str) ->
     ("changes", "expected"),
     [
         ({}, ("waiting for its first certificate", True)),
-        ({"failures": 1}, ("failing", False)),
-        ({"failures": 10}, ("stuck", False)),
+        ({"failures": 1, "last_error": "x"}, ("failing", False)),
+        ({"failures": 10, "last_error": "x"}, ("stuck", False)),
+        ({"failures": 3, "crt": b"x", "ts_expire": START + 1}, ("valid", True)),  # counted by an old script
+        ({"revoked": True, "crt": b"x", "ts_expire": START + 1}, ("revoked", False)),
         ({"crt": b"x", "ts_expire": START + 1}, ("valid", True)),
         ({"crt": b"x", "ts_expire": START}, ("expired", False)),
         ({"crt": b"x", "ts_expire": START, "enabled": False}, ("disabled, expired", True)),
