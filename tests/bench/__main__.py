@@ -72,7 +72,7 @@ class Bench:
         for size in self._plan.sizes:
             title = f"{_certificates(size)}, Pebble as shipped (sleeps up to 5 s, refuses 5 % of the nonces)"
             peers = self._plan.entries(entries(), size, shipped=True)
-            heats[size] = course.run(title, size, peers, min(3, self._plan.rounds(size)))
+            heats[size] = course.run(title, size, peers, self._plan.rounds(size) if self._plan.full else 1)
             say(heat_table(heats[size]))
         self._aims.append(aims.of_shipped(heats.get(100), self._slowest_validation()))
 
@@ -87,7 +87,7 @@ class Bench:
 
     def _due(self) -> None:
         world, rows = self._scene.world(self._scene.fast), self._plan.rows
-        rounds = 7 if self._plan.full else 4
+        rounds = 7 if self._plan.full else 3
         folders = {count: self._folder / f"rows-{count}" for count in rows}
         for folder in folders.values():
             folder.mkdir()

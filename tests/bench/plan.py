@@ -55,9 +55,9 @@ class Plan:
         return [_left_out(entry, self._too_long(entry, size, shipped=shipped)) for entry in chosen]
 
     def _too_long(self, entry: Entry, size: int, *, shipped: bool) -> str:
-        if self.peers or size == 1 or entry.name.startswith("certfleet"):
+        if self.peers or entry.name.startswith("certfleet") or (size == 1 and (self.full or not shipped)):
             return ""
-        if shipped and (size > 20 or not self.full):
+        if shipped and size > (20 if self.full else 1):
             return "left out: one after another, each takes what one alone takes"
         if entry.name not in FEW and (shipped or not self.full):
             return (
