@@ -6,13 +6,14 @@ JOBS   ?=
 export PYTHON JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint soak clean
+.PHONY: help demo test lint soak bench clean
 
 help:
 	@echo 'make demo    from a CSR to a renewed certificate on a real nginx, with proofs; a few minutes'
 	@echo 'make test    formatting, rules, types and every test, against the real servers'
 	@echo 'make lint    formatting, rules and types only'
 	@echo 'make soak    a long bad night: killed at random for minutes; run it before a release'
+	@echo 'make bench   certfleet beside certbot, lego, dehydrated and uacme on the same servers: ratios'
 	@echo 'make clean   remove what these commands made in this folder'
 
 demo:
@@ -35,6 +36,11 @@ soak:
 	@.ci/packages test
 	@.ci/venv
 	@.ci/pytest -m soak -s
+
+bench:
+	@.ci/packages test
+	@.ci/venv
+	@.venv/bin/python -m tests.bench
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
