@@ -47,7 +47,7 @@ class Plan:
 
     def rounds(self, size: int) -> int:
         """How many pairs: many where a run is short."""
-        return self.rounds_wanted or (1 if size > 1 else 5 if self.full else 3)
+        return self.rounds_wanted or (1 if size > 1 else 5 if self.full else 2)
 
     def entries(self, everybody: Sequence[Entry], size: int, *, shipped: bool = False) -> list[Entry]:
         """Who runs; who is left out is named with the reason, so that the table says so."""

@@ -54,7 +54,7 @@ def test_a_key_that_may_not_write_here(box: Box, lab: Lab) -> None:
     lab.bind.dynamic_zone(f"_acme-challenge.{NAME}", "other")
     lab.bind.reconfigure()
     box.populate(NAME)
-    fails_once(box, "REFUSED", f"grant acme name _acme-challenge.{NAME}. TXT;")
+    fails_once(box, "REFUSED", f'grant "acme" name _acme-challenge.{NAME}. TXT;')
     assert box.txt(NAME) == set()
 
 

@@ -109,7 +109,7 @@ def test_refused(primary: Primary) -> None:
     """A key that may not write there: the line that allows it."""
     error = primary.refusal(primary.other)
     assert (error.reference, error.why) == ("dns-refused", "REFUSED")
-    assert f"grant other name {ZONE}. TXT;" in error.hint
+    assert f'grant "other" name {ZONE}. TXT;' in error.hint
 
 
 def test_notzone(primary: Primary) -> None:

@@ -59,7 +59,7 @@ def test_a_recovery_is_said_once_whoever_brought_it(troubled: Box, smtp: Smtp) -
     troubled.fails("run", says=["failed"])
     mend(troubled, "a.example.test", "b.example.test")
     for _ in range(2):
-        troubled.ok("run")
+        troubled.fails("run", says=["failed"])
     assert len(smtp.letters) == 2
     assert smtp.letters[1].subject.startswith("certfleet: 2 certificates recovered on ")
     try_again(troubled)
@@ -86,10 +86,10 @@ def test_a_mail_server_that_is_down_fails_no_run_and_loses_no_event(troubled: Bo
     assert "notification.unsent" in outcome.err
     assert "smtp_host" in outcome.err
     smtp.start()
-    troubled.ok("run")
+    troubled.fails("run", says=["failed"])
     [letter] = smtp.letters
     assert letter.subject.startswith("certfleet: 3 certificates failed on ")
-    troubled.ok("run")
+    troubled.fails("run", says=["failed"])
     assert len(smtp.letters) == 1
     assert troubled.database.query("SELECT * FROM outbox") == []
 
@@ -101,7 +101,7 @@ def test_a_mail_that_the_server_refuses_is_kept(troubled: Box, smtp: Smtp) -> No
     smtp.refuse("")
     smtp.refused.add("gone@example.com")
     troubled.write(notify={"email_to": ["gone@example.com", "noc@example.com"]})
-    outcome = troubled.ok("run")
+    outcome = troubled.fails("run", says=["failed"])
     assert "mail.recipient_refused" in outcome.err
     [letter] = smtp.letters
     assert letter.recipients == ("noc@example.com",)
@@ -154,7 +154,7 @@ def test_a_mail_server_with_a_wrong_certificate_gets_neither_password_nor_mail(
         secured(troubled, server, tmp_path)
         assert "CERTIFICATE_VERIFY_FAILED" in troubled.fails("run", says=["failed"]).err
         secured(troubled, server, tmp_path, smtp_ca_bundle=str(smtp.ca_file))
-        assert "smtp_ca_bundle" in troubled.ok("run").err
+        assert "smtp_ca_bundle" in troubled.fails("run", says=["failed"]).err
         assert server.letters == []
 
 
