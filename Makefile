@@ -38,7 +38,7 @@ soak:
 	@.ci/pytest -m soak -s
 
 bench:
-	@.ci/packages test
+	@.ci/packages bench
 	@.ci/venv
 	@.venv/bin/python -m tests.bench
 
