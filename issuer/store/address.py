@@ -43,17 +43,18 @@ def parse_address(url: str) -> SqliteAddress | MysqlAddress:
 
 
 def _parse_mysql(rest: str) -> MysqlAddress:
-    parts = urlsplit("//" + rest)
-    options = dict(parse_qsl(parts.query))
+    # not urlsplit: some releases of it refuse brackets in the middle of a list of hosts
+    authority, _, tail = rest.partition("?")[0].partition("/")
+    options = dict(parse_qsl(rest.partition("?")[2]))
     if any(option.startswith("ssl") for option in options):
         raise ValueError("must not carry ssl options; name the CA file in tls_ca, it is always verified")
     unknown = set(options) - {"unix_socket", "charset"}
     if unknown:
         raise ValueError(f"carries the unknown options {', '.join(sorted(unknown))}")
-    user, _, hosts = parts.netloc.rpartition("@")
+    user, _, hosts = authority.rpartition("@")
     if ":" in user:
         raise ValueError("must not hold a password; write it to a file (mode 0600) and name that in password_file")
-    database = unquote(parts.path.removeprefix("/"))
+    database = unquote(tail)
     if not user or not database or "/" in database:
         raise ValueError("must name user and database, like mysql+pymysql://issuer@db.example.com/certfleet")
     socket = options.get("unix_socket", "")
