@@ -5,11 +5,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from common import log
+from common import VERSION, log
 from common.errors import CertfleetError, UsageError, printable, render
 
 Handler = Callable[[argparse.Namespace], int]
@@ -21,7 +20,7 @@ class CommandLine:
     def __init__(self, program: str, description: str, default_config: str):
         self._default_config = Path(default_config)
         self._parser = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
-        self._parser.add_argument("--version", action="version", version=f"{program} {version('certfleet')}")
+        self._parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
         _common_options(self._parser)
         self._commands = self._parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

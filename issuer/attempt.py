@@ -88,7 +88,7 @@ class Attempt:
             self._blinks = 0
             if again_at is not None:
                 return Waiting(self.name, again_at)
-        withdraw(work.record, self._tools)
+        withdraw(work, self._tools)
         return Ended(self.name, Ending.STORED, work.stored)
 
     def _trouble(self, error: CertfleetError) -> Ended | Waiting:
@@ -138,9 +138,9 @@ class Attempt:
         if interrupts(error):
             self._put_aside(work)
             return
-        record = self._tools.orders.fail(work.record, reason, now)
-        abandon(record, self._tools)
-        withdraw(record, self._tools)
+        work.record = self._tools.orders.fail(work.record, reason, now)
+        abandon(work, self._tools)
+        withdraw(work, self._tools)
 
     def _put_aside(self, work: Work) -> None:
         """An order that the CA knows waits for the next attempt; one that never reached it is forgotten."""

@@ -39,13 +39,14 @@ class Work:
     csr: CsrFacts
     resumed: bool = False
     ca_order: CaOrder | None = None
+    journalled: list[Challenge] | None = None  # what is or may be published
     looks: int = 0
     answered: bool = False
     stored: str = ""  # one line about the new certificate
 
     def forget(self) -> None:
         """After an interruption: what was heard before may no longer hold, so ask again."""
-        self.ca_order, self.resumed, self.answered = None, True, False
+        self.ca_order, self.journalled, self.resumed, self.answered = None, None, True, False
 
 
 Step = Callable[[Work, Tools], float | None]
@@ -92,14 +93,15 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         lambda token: solver.content(ca.key_authorization(token)),
         lambda name: solver.place(name, row),
     )
-    solver.publish(tools.journal.replace(work.record.id, entries, int(tools.clock())))
+    work.journalled = tools.journal.add(work.record.id, entries, int(tools.clock()))
+    solver.publish(work.journalled)
     _move(work, tools, OrderState.PUBLISHED, within=solver.patience)
 
 
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
     solver = tools.solvers[work.row.challenge_type]
-    verdicts = solver.unseen(tools.journal.of(work.record.id))
+    verdicts = solver.unseen(_journalled(work, tools))
     if not verdicts:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
         return None
@@ -166,24 +168,24 @@ STEPS: dict[OrderState, Step] = {
 }
 
 
-def withdraw(record: OrderRecord, tools: Tools) -> None:
+def withdraw(work: Work, tools: Tools) -> None:
     """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
     taken back now stays in the journal, and the next run takes it back."""
     try:
-        _take_back(tools.journal.of(record.id), tools)
+        _take_back(_journalled(work, tools), tools)
     except CertfleetError as error:
-        log.warning("challenge.left", certificate=record.name, error=str(error))
+        log.warning("challenge.left", certificate=work.record.name, error=str(error))
 
 
-def abandon(record: OrderRecord, tools: Tools) -> None:
+def abandon(work: Work, tools: Tools) -> None:
     """Give back the authorizations of a dead order that still wait: CAs limit how many may. Never raises."""
     try:
-        ca = authority(record, tools)
-        for entry in tools.journal.of(record.id):
+        ca = authority(work.record, tools)
+        for entry in _journalled(work, tools):
             if ca.authorization(entry.authorization_url).status == "pending":
                 ca.deactivate(entry.authorization_url)
     except CertfleetError as error:
-        log.info("authorization.left", certificate=record.name, error=str(error))
+        log.info("authorization.left", certificate=work.record.name, error=str(error))
 
 
 def sweep(tools: Tools) -> None:
@@ -234,6 +236,13 @@ def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
     return order
 
 
+def _journalled(work: Work, tools: Tools) -> list[Challenge]:
+    """The order's entries: as this process wrote them, else read from the journal."""
+    if work.journalled is None:
+        work.journalled = tools.journal.of(work.record.id)
+    return work.journalled
+
+
 def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
     """The CA that an order is with; AcmeProblem if it was taken out of the configuration meanwhile."""
     ca = tools.authorities.get(record.directory)
@@ -245,7 +254,7 @@ def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
 
 def _answer(work: Work, tools: Tools) -> None:
     ca = authority(work.record, tools)
-    for entry in tools.journal.of(work.record.id):
+    for entry in _journalled(work, tools):
         if work.resumed:  # a process before us may have answered; a second answer would be refused
             authorization = ca.authorization(entry.authorization_url)
             if not any(item.url == entry.url and item.status == "pending" for item in authorization.challenges):

@@ -105,7 +105,7 @@ def request_by_hand(row: Enrolment, tools: Tools) -> str:
         raise RefusedError(f"the order for {row.name} is not validated", hint=_BEFORE[work.record.state])
     with _ending_dead_orders(work, tools):
         _go_on(work, tools, until=OrderState.STORED)
-    withdraw(work.record, tools)
+    withdraw(work, tools)
     return work.stored
 
 
@@ -117,8 +117,8 @@ def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
     except CertfleetError as error:
         if isinstance(error, AcmeProblem) and not interrupts(error):
             work.record = tools.orders.fail(work.record, str(error), int(tools.clock()))
-            abandon(work.record, tools)
-            withdraw(work.record, tools)
+            abandon(work, tools)
+            withdraw(work, tools)
         raise
     finally:
         if not work.record.ended:

@@ -4,9 +4,9 @@ import argparse
 import os
 import signal
 import time
-from importlib.metadata import version
 from pathlib import Path
 
+from common import VERSION
 from common.errors import ConfigError, Finding
 from common.files import locked
 from issuer.ca.client import AcmeCa
@@ -56,7 +56,7 @@ class _House:
         self._listener: Listener | None = None
         self._world: World | None = None
         self.health = Health(time.monotonic)
-        self.metrics = Metrics(version("certfleet"), self.health, time.time)
+        self.metrics = Metrics(VERSION, self.health, time.time)
 
     def build(self) -> World:
         """Read the configuration and make everything it names. Raises ConfigError, and then nothing has changed."""

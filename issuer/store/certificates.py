@@ -1,22 +1,23 @@
 """The ``certs`` table and what hangs on it: versions and events. One method, one transaction."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, dns_names, fingerprint, issuer_text, not_after, not_before, serial_text
+from common.certificate import Bundle, serial_text
 from common.errors import RefusedError, UsageError
 from issuer.csr import CsrFacts
-from issuer.limits import names_digest
 from issuer.model import Enrolment
 from issuer.order_states import OrderRecord, OrderState
 from issuer.store.database import Database
-from issuer.store.tables import certs, events, orders, versions
+from issuer.store.present import add_event, add_version, replace_present
+from issuer.store.tables import certs, orders
 
 _JUST_POPULATED = 1  # what the legacy table holds in ts_expire and ts_last_update before the first certificate
 _ERROR_LENGTH = 2000
+_NAMED = sa.select(certs).where(certs.c.name.in_(sa.bindparam("names", expanding=True))).order_by(certs.c.name)
+_END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state != OrderState.STORED.value)
 
 
 class Certificates:
@@ -43,8 +44,7 @@ class Certificates:
     def get(self, names: Iterable[str]) -> list[Enrolment]:
         """The rows of *names*, in that order; UsageError that lists every name that is not enrolled."""
         wanted = list(dict.fromkeys(names))
-        found = self._database.read(lambda connection: _select(connection, certs.c.name.in_(wanted)))
-        rows = {row.name: row for row in found}
+        rows = {row.name: row for row in self._database.read(lambda connection: _named(connection, wanted))}
         unknown = [name for name in wanted if name not in rows]
         if unknown:
             hint = "`status` lists what is enrolled; enrol with `populate NAME`"
@@ -126,47 +126,24 @@ class Certificates:
 
         *ask_at*: when to ask for renewal information; None if that CA offers none.
         """
-        name = order.name
+        present = {"due_at": due_at, "directory": order.directory, "ari_ask_at": ask_at}
+        ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
 
         def work(connection: sa.Connection) -> None:
-            if _is_stored(connection, order):
+            if not connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount:
                 return  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
-            old = connection.execute(sa.select(certs.c.crt, certs.c.ca).where(certs.c.name == name)).one_or_none()
-            if old is None:
-                raise RefusedError(
-                    f"{name} was removed while its certificate was being issued", reference="not-enrolled"
-                )
-            connection.execute(
-                certs.update()
-                .where(certs.c.name == name)
-                .values(
-                    **new_pair(bundle),
-                    old_crt=old.crt,
-                    old_ca=old.ca,
-                    ts_expire=not_after(bundle.leaf),
-                    ts_last_update=now,
-                    count_fail_update=0,
-                    due_at=due_at,
-                    reissue_reason=None,
-                    last_error=None,
-                    last_reference=None,
-                    directory=order.directory,
-                    imported=None,
-                    rolled_back=None,
-                    revoked=None,
-                    ari_at=None,
-                    ari_window=None,
-                    ari_ask_at=ask_at,
-                    ari_url=None,
-                )
-            )
-            origin = {"directory": order.directory, "stored_at": now}
-            connection.execute(versions.insert().values(name=name, **origin, **version_of(bundle)))
-            ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "updated_at": now}
-            connection.execute(orders.update().where(orders.c.id == order.id).values(lease_owner=None, **ended))
-            add_event(connection, now, name, "stored", f"serial {serial_text(bundle.leaf)}")
+            if not replace_present(connection, order.name, bundle, now, **present):
+                what = f"{order.name} was removed while its certificate was being issued"
+                raise RefusedError(what, reference="not-enrolled")
+            add_version(connection, order.name, bundle, order.directory, now)
+            add_event(connection, now, order.name, "stored", f"serial {serial_text(bundle.leaf)}")
 
         self._database.write(work)
+
+
+def _named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
+    rows = connection.execute(_NAMED, {"names": names})
+    return [_enrolment(row) for row in rows.mappings()]
 
 
 def _select(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Enrolment]:
@@ -179,10 +156,6 @@ def refuse_under_way(connection: sa.Connection, name: str) -> None:
     if connection.scalar(sa.select(orders.c.id).where(orders.c.active_name == name)) is not None:
         hint = "let `certfleet-issuer run` finish it first"
         raise RefusedError(f"an order for {name} is under way", hint=hint, reference="order-under-way")
-
-
-def _is_stored(connection: sa.Connection, order: OrderRecord) -> bool:
-    return connection.scalar(sa.select(orders.c.state).where(orders.c.id == order.id)) == OrderState.STORED.value
 
 
 def _enrolment(row: sa.RowMapping) -> Enrolment:
@@ -221,30 +194,3 @@ def _number(value: Any) -> int | None:
 def _bytes(value: Any) -> bytes:
     """A legacy table may hold text where a blob is meant."""
     return value.encode() if isinstance(value, str) else bytes(value or b"")
-
-
-def new_pair(bundle: Bundle) -> dict[str, Any]:
-    """The columns of ``certs`` that hold a certificate."""
-    chain = bundle.chain_pem
-    return {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
-
-
-def version_of(bundle: Bundle) -> dict[str, Any]:
-    """The columns of ``versions`` that a certificate itself gives."""
-    names = dns_names(bundle.leaf)
-    return {
-        "sha256": fingerprint(bundle.leaf),
-        "serial": serial_text(bundle.leaf),
-        "issuer": issuer_text(bundle.leaf),
-        "not_before": not_before(bundle.leaf),
-        "not_after": not_after(bundle.leaf),
-        "crt": bundle.leaf_pem,
-        "ca": bundle.chain_pem,
-        "names": " ".join(sorted(names)),
-        "names_sha256": names_digest(names),
-    }
-
-
-def add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
-    """One line of the audit trail, in the transaction of what it tells about."""
-    connection.execute(events.insert().values(at=now, name=name, event=event, detail=detail))

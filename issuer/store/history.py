@@ -6,11 +6,10 @@ import sqlalchemy as sa
 
 from common.certificate import Bundle, not_after, parse_bundle, serial_text
 from common.errors import RefusedError
-from issuer.store.certificates import add_event, new_pair, refuse_under_way, version_of
+from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
+from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import certs, events, versions
-
-_FROM_OUTSIDE: dict[str, str | None] = {"imported": "Y", "directory": None, "rolled_back": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,8 @@ class History:
                 connection.execute(certs.insert().values(count_fail_update=0, ts_expire=1, ts_last_update=1, **row))
 
         self._database.write(ensure)
-        self._replace(name, bundle, "imported", now, due_at=not_after(bundle.leaf), **_FROM_OUTSIDE)
-        record = {"directory": None, "stored_at": now, **version_of(bundle)}
-        self._database.write(lambda connection: connection.execute(versions.insert().values(name=name, **record)))
+        self._replace(name, bundle, "imported", now, due_at=not_after(bundle.leaf), imported="Y")
+        self._database.write(lambda connection: add_version(connection, name, bundle, None, now))
 
     def mark_revoked(self, name: str, bundle: Bundle, reason: str, now: int) -> None:
         """Write down a revocation; the row is marked if it is the present certificate."""
@@ -86,23 +84,8 @@ class History:
     def _replace(self, name: str, bundle: Bundle, event: str, now: int, **more: object) -> None:
         def work(connection: sa.Connection) -> None:
             refuse_under_way(connection, name)
-            old = connection.execute(sa.select(certs.c.crt, certs.c.ca).where(certs.c.name == name)).one_or_none()
-            if old is None:
+            if not replace_present(connection, name, bundle, now, **more):
                 raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
-            values = {**new_pair(bundle), "old_crt": old.crt, "old_ca": old.ca, "ts_expire": not_after(bundle.leaf)}
-            fresh: dict[str, object] = {
-                "revoked": None,
-                "last_reference": None,
-                "ari_at": None,
-                "ari_window": None,
-                "ari_ask_at": None,
-                "ari_url": None,
-                "reissue_reason": None,
-                "last_error": None,
-                "count_fail_update": 0,
-            }
-            change = certs.update().where(certs.c.name == name)
-            connection.execute(change.values(ts_last_update=now, **values, **fresh, **more))
             add_event(connection, now, name, event, f"serial {serial_text(bundle.leaf)}")
 
         self._database.write(work)

@@ -6,6 +6,16 @@ from issuer.limits import ACCOUNT
 from issuer.store.database import Database
 from issuer.store.tables import holds, orders, versions
 
+_HELD = (
+    sa.select(holds.c.until, holds.c.reason)
+    .where(
+        holds.c.account == sa.bindparam("the_account"),
+        holds.c.scope.in_(sa.bindparam("scopes", expanding=True)),
+        holds.c.until > sa.bindparam("now"),
+    )
+    .order_by(holds.c.until.desc())
+)
+
 
 class Holds:
     """Holds are kept by account (SHA-256 of directory and key) and scope: a certificate, or ``*`` for all of them."""
@@ -15,11 +25,8 @@ class Holds:
 
     def until(self, account: str, name: str, now: int) -> tuple[int, str] | None:
         """(moment, reason) of the longest hold on *name* that has not passed; None without one."""
-        concerns = holds.c.scope.in_([ACCOUNT, name[:190]])
-        query = sa.select(holds.c.until, holds.c.reason).where(
-            holds.c.account == account, concerns, holds.c.until > now
-        )
-        row = self._database.read(lambda connection: connection.execute(query.order_by(holds.c.until.desc())).first())
+        asked = {"the_account": account, "scopes": [ACCOUNT, name[:190]], "now": now}
+        row = self._database.read(lambda connection: connection.execute(_HELD, asked).first())
         return (row.until, row.reason or "") if row is not None else None
 
     def add(self, account: str, scope: str, until: int, reason: str, now: int) -> None:

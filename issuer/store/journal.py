@@ -4,6 +4,7 @@ Written before a TXT value is published, deleted after it was taken back; so a c
 and the next run takes back what it names.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -12,25 +13,27 @@ from issuer.model import Challenge
 from issuer.store.database import Database
 from issuer.store.tables import challenges, orders
 
+_OF_ORDER = sa.select(challenges).where(challenges.c.order_id == sa.bindparam("number")).order_by(challenges.c.id)
+_GONE = challenges.delete().where(challenges.c.id.in_(sa.bindparam("numbers", expanding=True)))
+
 
 class Journal:
     def __init__(self, database: Database):
         self._database = database
 
-    def replace(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
-        """Journal what is about to be published for an order; returns the entries with their row numbers.
+    def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
+        """Journal what is about to be published for an order; returns everything that may be, with its row numbers.
 
         Entries that an earlier try left are kept beside the new ones: their values may be out.
         """
 
-        def work(connection: sa.Connection) -> None:
-            known = {(entry.url, entry.value) for entry in _of(connection, order_id)}
-            fresh = [entry for entry in entries if (entry.url, entry.value) not in known]
-            if fresh:
-                connection.execute(challenges.insert(), [_row(order_id, entry, now) for entry in fresh])
+        def work(connection: sa.Connection) -> list[Challenge]:
+            known = _of(connection, order_id)
+            there = {(entry.url, entry.value) for entry in known}
+            fresh = [entry for entry in entries if (entry.url, entry.value) not in there]
+            return known + [_insert(connection, order_id, entry, now) for entry in fresh]
 
-        self._database.write(work)
-        return self.of(order_id)
+        return self._database.write(work)
 
     def of(self, order_id: int) -> list[Challenge]:
         """What is or may be published for an order."""
@@ -46,13 +49,18 @@ class Journal:
         """Delete entries whose values are gone from the world."""
         numbers = [entry.id for entry in entries]
         if numbers:
-            gone = challenges.delete().where(challenges.c.id.in_(numbers))
-            self._database.write(lambda connection: connection.execute(gone))
+            # not for good if the power fails: then they are taken back once more, which does no harm
+            self._database.write(lambda connection: connection.execute(_GONE, {"numbers": numbers}), durable=False)
 
 
 def _of(connection: sa.Connection, order_id: int) -> list[Challenge]:
-    query = sa.select(challenges).where(challenges.c.order_id == order_id).order_by(challenges.c.id)
-    return [_entry(row) for row in connection.execute(query).mappings()]
+    return [_entry(row) for row in connection.execute(_OF_ORDER, {"number": order_id}).mappings()]
+
+
+def _insert(connection: sa.Connection, order_id: int, entry: Challenge, now: int) -> Challenge:
+    key = connection.execute(challenges.insert(), _row(order_id, entry, now)).inserted_primary_key
+    assert key is not None  # noqa: S101 - the table counts up by itself
+    return dataclasses.replace(entry, id=int(key[0]))
 
 
 def _row(order_id: int, entry: Challenge, now: int) -> dict[str, object]:

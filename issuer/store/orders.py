@@ -5,6 +5,7 @@ conditional UPDATE and the unique ``active_name`` keeps a second order for the s
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 
@@ -14,6 +15,11 @@ from issuer.store.database import Database
 from issuer.store.tables import orders
 
 LEASE_SECONDS = 600
+_UNDER_WAY = sa.select(orders).where(orders.c.active_name == sa.bindparam("the_name"))
+_FREE = sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until < sa.bindparam("now"))
+_FREE_OR_OURS = sa.or_(_FREE, orders.c.lease_owner == sa.bindparam("us"))
+_TAKE = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), _FREE_OR_OURS)
+_CHANGE = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.lease_owner == sa.bindparam("us"))
 
 
 class Orders:
@@ -35,12 +41,13 @@ class Orders:
             "directory": directory,
             "reason": reason,
             "replaces": replaces or None,
+            "lease_owner": self._owner,
+            "lease_until": now + LEASE_SECONDS,
             "created_at": now,
             "updated_at": now,
         }
-        insert = orders.insert().values(lease_owner=self._owner, lease_until=now + LEASE_SECONDS, **row)
         try:
-            number = self._database.write(lambda connection: _insert(connection, insert))
+            number = self._database.write(lambda connection: _insert(connection, row))
         except StoreError as error:
             if isinstance(error.__cause__, sa.exc.IntegrityError):
                 return self.claim(name, now)
@@ -51,29 +58,32 @@ class Orders:
 
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders that have not ended and that no living process holds: what a crash or a stop left behind."""
-        free = sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until < now)
-        query = sa.select(orders).where(orders.c.active_name > "", free).order_by(orders.c.active_name)
-        return self._database.read(lambda connection: [_record(row) for row in connection.execute(query).mappings()])
+        query = sa.select(orders).where(orders.c.active_name > "", _FREE).order_by(orders.c.active_name)
+        rows = self._database.read(lambda connection: connection.execute(query, {"now": now}).mappings().all())
+        return [_record(row) for row in rows]
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
         """Take over the order under way for *name*; None if there is none or another process holds it."""
-        mine = sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until < now, orders.c.lease_owner == self._owner)
-        take = orders.update().where(orders.c.active_name == name, mine)
-        taken = take.values(lease_owner=self._owner, lease_until=now + LEASE_SECONDS)
-        if not self._database.write(lambda connection: connection.execute(taken).rowcount):
+        if self._under_way(name) is None:
+            return None
+        lease = {"lease_owner": self._owner, "lease_until": now + LEASE_SECONDS}
+        taking = {"the_name": name, "now": now, "us": self._owner, **lease}
+        if not self._database.write(lambda connection: connection.execute(_TAKE, taking).rowcount):
             return None
         # read again after the commit: on a cluster the loser of two claims learns it there
-        held = sa.select(orders).where(orders.c.active_name == name, orders.c.lease_owner == self._owner)
-        row = self._database.read(lambda connection: connection.execute(held).mappings().one_or_none())
-        return _record(row) if row is not None else None
+        row = self._under_way(name)
+        return _record(row) if row is not None and row["lease_owner"] == self._owner else None
 
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
-        """Save a step and extend the lease; LeaseLost if another process took the order over meanwhile."""
+        """Save a step and extend the lease; LeaseLost if another process took the order over meanwhile.
+
+        The order's URL survives a power cut, for nobody can tell it again; the CA knows the steps after it.
+        """
         if new.state is not old.state:
             check_move(old.state, new.state)
         values: dict[str, object] = {"state": new.state.value, "url": new.url, "reason": new.reason}
-        values |= {"deadline": new.deadline, "updated_at": now}
-        self._change(new, lease_until=now + LEASE_SECONDS, **values)
+        values |= {"deadline": new.deadline, "updated_at": now, "lease_until": now + LEASE_SECONDS}
+        self._change(new, values, durable=new.url != old.url)
         return new
 
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
@@ -81,7 +91,7 @@ class Orders:
         failed = dataclasses.replace(record, state=OrderState.FAILED, deadline=None)
         check_move(record.state, failed.state)
         values = {"state": failed.state.value, "error": reason, "deadline": None, "updated_at": now}
-        self._change(failed, active_name=None, lease_owner=None, **values)
+        self._change(failed, {"active_name": None, "lease_owner": None, **values})
         return failed
 
     def drop(self, record: OrderRecord) -> None:
@@ -94,14 +104,18 @@ class Orders:
         free = orders.update().where(orders.c.id == record.id, orders.c.lease_owner == self._owner)
         self._database.write(lambda connection: connection.execute(free.values(lease_owner=None, lease_until=None)))
 
-    def _change(self, record: OrderRecord, **values: object) -> None:
-        change = orders.update().where(orders.c.id == record.id, orders.c.lease_owner == self._owner)
-        if not self._database.write(lambda connection: connection.execute(change.values(**values)).rowcount):
+    def _under_way(self, name: str) -> sa.RowMapping | None:
+        look = {"the_name": name}
+        return self._database.read(lambda connection: connection.execute(_UNDER_WAY, look).mappings().one_or_none())
+
+    def _change(self, record: OrderRecord, values: dict[str, object], *, durable: bool = True) -> None:
+        change = {"number": record.id, "us": self._owner, **values}
+        if not self._database.write(lambda connection: connection.execute(_CHANGE, change).rowcount, durable=durable):
             raise LeaseLost(f"another issuer took over the order for {record.name}", hint="nothing; it goes on there")
 
 
-def _insert(connection: sa.Connection, insert: sa.Insert) -> int:
-    key = connection.execute(insert).inserted_primary_key
+def _insert(connection: sa.Connection, row: Mapping[str, object]) -> int:
+    key = connection.execute(orders.insert(), row).inserted_primary_key
     assert key is not None  # noqa: S101 - the table counts up by itself
     return int(key[0])
 

@@ -22,7 +22,7 @@ STEPS = [
     ("issuer.store.orders:Orders.open", 1),
     ("issuer.ca.client:AcmeCa.open_order", 1),
     ("issuer.store.orders:Orders.save", 1),  # → ORDERED
-    ("issuer.store.journal:Journal.replace", 1),
+    ("issuer.store.journal:Journal.add", 1),
     ("issuer.dns.zones:Zones.publish", 1),
     ("issuer.store.orders:Orders.save", 2),  # → PUBLISHED
     ("issuer.dns.zones:Zones.unseen", 1),

@@ -134,9 +134,9 @@ def test_the_journal_keeps_what_may_be_out(store: Database) -> None:
     mine, journal = Orders(store, "mine"), Journal(store)
     record = mine.open(NAME, CA, "due", NOW)
     assert record is not None
-    first = journal.replace(record.id, [entry("one")], NOW)
-    assert journal.replace(record.id, [entry("one")], NOW) == first
-    both = journal.replace(record.id, [entry("two")], NOW)
+    first = journal.add(record.id, [entry("one")], NOW)
+    assert journal.add(record.id, [entry("one")], NOW) == first
+    both = journal.add(record.id, [entry("two")], NOW)
     assert [each.value for each in both] == ["one", "two"]
     assert journal.orphans() == []
     journal.forget(both[:1])
@@ -171,3 +171,33 @@ def test_a_deadlock_is_tried_again(mariadb: MariaDB, tmp_path: Path) -> None:
     store.close()
     assert len(runs) == 3
     assert database.query("SELECT count_fail_update FROM certs") == [(2,), (2,)]
+
+
+def test_sqlite_waits_for_the_disk_where_a_power_cut_would_hurt(tmp_path: Path) -> None:
+    """What is not *durable* leaves that to the next write that is; the same connection serves both."""
+
+    def waits(connection: sa.Connection) -> bool:
+        return bool(connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2)
+
+    store = Database(DatabaseSettings(f"sqlite:///{tmp_path}/certfleet.db"))
+    seen = [store.write(waits), store.write(waits, durable=False), store.write(waits)]
+    store.close()
+    assert seen == [True, False, True]
+
+
+def test_url_of_an_order_is_durable_and_later_steps_are_not(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CA can tell how far an order is, but not which one was ours."""
+    seen = []
+    write = Database.write
+
+    def watched(database: Database, work: Callable[[sa.Connection], Any], *, durable: bool = True) -> Any:
+        seen.append(durable)
+        return write(database, work, durable=durable)
+
+    mine = Orders(store, "mine")
+    planned = mine.open(NAME, CA, "due", NOW)
+    assert planned is not None
+    monkeypatch.setattr(Database, "write", watched)
+    ordered = mine.save(planned, dataclasses.replace(planned, state=OrderState.ORDERED, url="u"), NOW)
+    mine.save(ordered, dataclasses.replace(ordered, state=OrderState.PUBLISHED), NOW)
+    assert seen == [True, False]

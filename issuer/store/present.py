@@ -1,0 +1,76 @@
+"""How a certificate becomes the present one of its row, wherever it comes from; the pair before it moves aside."""
+
+import hashlib
+from typing import Any
+
+import sqlalchemy as sa
+
+from common.certificate import Bundle, dns_names, fingerprint, issuer_text, not_after, not_before, serial_text
+from issuer.limits import names_digest
+from issuer.store.tables import certs, events, versions
+
+# All columns that speak of the present certificate, with what they hold unless the caller knows better
+_FRESH: dict[str, Any] = {
+    "crt": b"",
+    "ca": b"",
+    "md5_ca": "",
+    "ts_expire": 0,
+    "ts_last_update": 0,
+    "due_at": None,
+    "directory": None,
+    "count_fail_update": 0,
+    "last_error": None,
+    "last_reference": None,
+    "reissue_reason": None,
+    "imported": None,
+    "rolled_back": None,
+    "revoked": None,
+    "ari_at": None,
+    "ari_window": None,
+    "ari_ask_at": None,
+    "ari_url": None,
+}
+_REPLACE = (
+    certs.update()
+    .where(certs.c.name == sa.bindparam("the_name"))
+    # in this order: MySQL assigns from left to right, and the old pair is read before the new one is written
+    .ordered_values(
+        (certs.c.old_crt, certs.c.crt),
+        (certs.c.old_ca, certs.c.ca),
+        *((certs.c[column], sa.bindparam(f"new_{column}")) for column in _FRESH),
+    )
+)
+
+
+def replace_present(connection: sa.Connection, name: str, bundle: Bundle, now: int, **more: object) -> bool:
+    """Make *bundle* the present certificate of *name*; False if there is no such row. *more*: columns of ``certs``."""
+    chain = bundle.chain_pem
+    pair = {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
+    values = {**_FRESH, **pair, "ts_expire": not_after(bundle.leaf), "ts_last_update": now, **more}
+    change = {f"new_{column}": value for column, value in values.items()}
+    return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
+
+
+def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int) -> None:
+    """Remember a certificate for ever; *directory* is its CA's, None for one from outside."""
+    names = dns_names(bundle.leaf)
+    row = {
+        "name": name,
+        "sha256": fingerprint(bundle.leaf),
+        "serial": serial_text(bundle.leaf),
+        "issuer": issuer_text(bundle.leaf),
+        "not_before": not_before(bundle.leaf),
+        "not_after": not_after(bundle.leaf),
+        "crt": bundle.leaf_pem,
+        "ca": bundle.chain_pem,
+        "names": " ".join(sorted(names)),
+        "names_sha256": names_digest(names),
+        "directory": directory,
+        "stored_at": now,
+    }
+    connection.execute(versions.insert(), row)
+
+
+def add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
+    """One line of the audit trail, in the transaction of what it tells about."""
+    connection.execute(events.insert(), {"at": now, "name": name, "event": event, "detail": detail})
