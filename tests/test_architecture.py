@@ -23,7 +23,7 @@ FLOORS = [
     (4, r"issuer\.(run|crew)|issuer\.daemon\.(loop|intake|metrics)|agent\.run"),
     (3, r"issuer\.(issue|opening|staged|attempt|check\.(doctor|names|installation|zone_probe))"),
     (3, r"agent\.(install|roll_back|update|journey|request|status|look)"),
-    (2, r"issuer\.(ca|dns|webroot|store)\.\w+|issuer\.notify\.(desk|mail)|issuer\.daemon\.(listen|systemd)"),
+    (2, r"issuer\.(trust|(ca|dns|webroot|store)\.\w+)|issuer\.notify\.(desk|mail)|issuer\.daemon\.(listen|systemd)"),
     (2, r"migrations\..+"),
     (2, r"agent\.(source\.(mysql|sqlite|open)|live_files|state_folder|journal|probe|evidence|commands)"),
     (GROUND, r"common\..+"),

@@ -5,6 +5,7 @@ hostile: bounded in size, never followed elsewhere, parsed with suspicion. Nothi
 """
 
 import email.utils
+import functools
 import json
 import re
 import threading
@@ -26,6 +27,7 @@ from common.clock import Clock
 from common.errors import CertfleetError, ConfigError, Finding, Retry
 from issuer.ca.problems import meaning
 from issuer.errors import AcmeProblem
+from issuer.trust import verified_tls
 
 _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at any time (RFC 8555 §6.5)
 _NONCE_SECONDS = 300  # an older one was probably forgotten by the server
@@ -65,11 +67,23 @@ class Transport:
         self.key = key
         self.kid = ""
         self._algorithm = _algorithm(key)
-        self._pool = _pool(directory_url, ca_bundle, connections)
+        self._ca_bundle = _existing(ca_bundle)
+        self._connections = connections
         self._clock = clock
         self._nonces: deque[tuple[str, float]] = deque(maxlen=256)
         self._directory: dict[str, Any] | None = None
         self._lock = threading.Lock()
+
+    @functools.cached_property
+    def _pool(self) -> urllib3.PoolManager:
+        """Made when the first request is: most runs find nothing due, and the bundle takes a while to read."""
+        trust = verified_tls(self._ca_bundle, "acme.ca_bundle")  # one for all connections: each would read it again
+        options: dict[str, Any] = {"maxsize": self._connections, "block": True, "ssl_context": trust}
+        host = urlsplit(self.directory_url).hostname or ""
+        proxy = urllib.request.getproxies().get("https", "")
+        if proxy and not urllib.request.proxy_bypass(host):
+            return urllib3.ProxyManager(proxy, **options)
+        return urllib3.PoolManager(**options)
 
     def directory(self) -> dict[str, Any]:
         """The CA's directory (RFC 8555 §7.1.1), asked once."""
@@ -197,17 +211,10 @@ def _algorithm(key: JWK) -> JWASignature:
     return {256: ES256, 384: ES384}[key.key.key_size]
 
 
-def _pool(url: str, ca_bundle: Path | None, connections: int) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"maxsize": connections, "block": True, "cert_reqs": "CERT_REQUIRED"}
-    if ca_bundle is not None:
-        if not ca_bundle.is_file():
-            raise ConfigError("configuration", [Finding("acme.ca_bundle", f"{ca_bundle} is not a file")])
-        options["ca_certs"] = str(ca_bundle)
-    host = urlsplit(url).hostname or ""
-    proxy = urllib.request.getproxies().get("https", "")
-    if proxy and not urllib.request.proxy_bypass(host):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
+def _existing(ca_bundle: Path | None) -> Path | None:
+    if ca_bundle is not None and not ca_bundle.is_file():
+        raise ConfigError("configuration", [Finding("acme.ca_bundle", f"{ca_bundle} is not a file")])
+    return ca_bundle
 
 
 def _links(headers: urllib3.HTTPHeaderDict) -> tuple[tuple[str, str], ...]:

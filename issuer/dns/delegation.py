@@ -4,6 +4,7 @@ The parent's own servers are asked for the referral (RFC 1034 §4.3.2), because 
 glue comes with it. The names at the top of the zone itself are added: resolvers may use either (RFC 2181 §5.4.1).
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from issuer.dns.locate import soa_owner
 from issuer.dns.resolvers import Resolvers
 from issuer.dns.servers import (
     DNS_PORT,
+    ROOT,
     Server,
     denies,
     is_authoritative,
@@ -57,6 +59,7 @@ class Delegations:
         self._resolvers = resolvers
         self._port = port
         self._delegations: Kept[Delegation] = Kept()
+        self._zones: Kept[str] = Kept()  # that a name is in
         self._parents: Kept[list[Server]] = Kept()
         self._hosts: Kept[list[Server]] = Kept()
 
@@ -99,10 +102,14 @@ class Delegations:
         above = dns.name.from_text(zone)
         while above != dns.name.root:
             above = above.parent()
-            found = soa_owner(self._resolvers.ask(plain(above), "SOA"), plain(above))
+            name = plain(above)
+            found = self._zones.get(name, functools.partial(self._zone_by_soa, name))
             if found:
                 return found
-        return plain(dns.name.root)
+        return ROOT
+
+    def _zone_by_soa(self, name: str) -> str:
+        return soa_owner(self._resolvers.ask(name, "SOA"), name)
 
     def _referral(self, zone: str, parent: str) -> tuple[list[str], list[Server], bool]:
         """Name servers and glue as every server of the parent gives them, and whether any of those answered."""

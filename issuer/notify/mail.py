@@ -9,10 +9,10 @@ from email.message import EmailMessage
 
 import structlog
 
-from common.errors import ConfigError, Finding
 from common.files import read_secret
 from issuer.config import NotifySettings
 from issuer.errors import MailError
+from issuer.trust import verified_tls
 
 log = structlog.get_logger()
 _SECONDS = 20.0  # for the connection, and for each answer of the server
@@ -27,7 +27,7 @@ class MailServer:
         self._sender = settings.email_from or f"certfleet@{host}"
         file = settings.smtp_password_file
         self._password = read_secret(file).decode(errors="replace").strip() if file else ""
-        self._trust = _trust(settings)
+        self._trust = verified_tls(settings.smtp_ca_bundle, "notify.smtp_ca_bundle")
 
     def send(self, subject: str, text: str) -> None:
         """Hand one mail to the server; MailError when it did not take it for anybody."""
@@ -76,15 +76,6 @@ class MailServer:
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday answers
         message.set_content(text)
         return message
-
-
-def _trust(settings: NotifySettings) -> ssl.SSLContext:
-    file = settings.smtp_ca_bundle
-    try:
-        return ssl.create_default_context(cafile=str(file) if file else None)
-    except (OSError, ssl.SSLError) as error:
-        problem = f"{file} is not a readable file of PEM certificates"
-        raise ConfigError("configuration", [Finding("notify.smtp_ca_bundle", problem)]) from error
 
 
 def _words(error: Exception) -> str:

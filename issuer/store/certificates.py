@@ -44,6 +44,8 @@ class Certificates:
     def get(self, names: Iterable[str]) -> list[Enrolment]:
         """The rows of *names*, in that order; UsageError that lists every name that is not enrolled."""
         wanted = list(dict.fromkeys(names))
+        if not wanted:
+            return []
         rows = {row.name: row for row in self._database.read(lambda connection: _named(connection, wanted))}
         unknown = [name for name in wanted if name not in rows]
         if unknown:

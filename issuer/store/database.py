@@ -5,7 +5,6 @@ several hosts can be tried in turn.
 """
 
 import sqlite3
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from common.files import read_secret
 from issuer.config import DatabaseSettings
 from issuer.errors import StoreError
 from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
+from issuer.trust import verified_tls
 
 T = TypeVar("T")
 _TRIES = 8
@@ -61,7 +61,7 @@ class Database:
         else:
             self.place = ", ".join(f"{host}:{port}" for host, port in self._address.hosts) or self._address.socket
             self._password = read_secret(settings.password_file).decode().strip() if settings.password_file else ""
-            self._tls = _verified_tls(settings)
+            self._tls = verified_tls(settings.tls_ca, "database.tls_ca")
             self._first = 0  # where in the list of hosts a connection begins; moves on when a node is of no use
             creator = self._connect_mysql
             self._engine = sa.create_engine("mysql+pymysql://", creator=creator, pool_size=32, pool_pre_ping=True)
@@ -164,15 +164,6 @@ def _fit_for_use(connection: Any) -> Any:
         connection.close()
         raise
     return connection
-
-
-def _verified_tls(settings: DatabaseSettings) -> ssl.SSLContext:
-    """TLS that checks chain and host name, always; without ``tls_ca`` against the system's trust store."""
-    try:
-        return ssl.create_default_context(cafile=str(settings.tls_ca) if settings.tls_ca else None)
-    except (OSError, ssl.SSLError) as error:
-        problem = f"{settings.tls_ca} is not a readable file of PEM certificates"
-        raise ConfigError("configuration", [Finding("database.tls_ca", problem)]) from error
 
 
 def _begin_sqlite(connection: sa.Connection, begin: tuple[str, ...]) -> None:
