@@ -11,7 +11,7 @@ from agent.errors import InstallError
 from agent.model import Certificate, TargetFile
 from common.certificate import Bundle
 from common.errors import FileError
-from common.files import NewContent, leftover_temporaries, owner_ids, sync_folder, write_all_atomic
+from common.files import LARGEST_READ, NewContent, leftover_temporaries, owner_ids, sync_folder, write_all_atomic
 
 _KEPT_ATTRIBUTES = {"system.posix_acl_access", "security.selinux"}
 _EVERYBODY = 0o007
@@ -45,7 +45,11 @@ def snapshot(file: Path) -> Snapshot | None:
             if not stat.S_ISREG(status.st_mode):
                 raise FileError(f"{file} is not a regular file", hint="name another path in agent.toml")
             mode = stat.S_IMODE(status.st_mode)
-            return Snapshot(stream.read(), mode, status.st_uid, status.st_gid, _attributes(descriptor))
+            content = stream.read(LARGEST_READ + 1)
+            if len(content) > LARGEST_READ:
+                hint = "no certificate is that long: name another path in agent.toml, or move that file away"
+                raise FileError(f"{file} is larger than {LARGEST_READ} bytes", hint=hint)
+            return Snapshot(content, mode, status.st_uid, status.st_gid, _attributes(descriptor))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -129,13 +133,21 @@ def restore(old: Mapping[Path, Snapshot | None]) -> None:
     for file in old:
         for temporary in leftover_temporaries(file):
             remove(temporary)
-    kept = {file: was for file, was in old.items() if was is not None and snapshot(file) != was}
+    kept = {file: was for file, was in old.items() if was is not None and not _is(file, was)}
     write_all_atomic(
         {file: NewContent(was.content, was.mode, was.uid, was.gid, was.attributes) for file, was in kept.items()}
     )
     for file, was in old.items():
         if was is None:
             remove(file)
+
+
+def _is(file: Path, was: Snapshot) -> bool:
+    """What cannot be read is not as it was, and must not keep the old content from coming back."""
+    try:
+        return snapshot(file) == was
+    except FileError:
+        return False
 
 
 def remove(file: Path) -> None:

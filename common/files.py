@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common.errors import ConfigError, FileError, Finding, LockedError
 
-_LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
+LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
 
 
 def owner_ids(owner: str, group: str) -> tuple[int, int]:
@@ -157,12 +157,13 @@ def make_private_folder(folder: Path) -> None:
         ) from error
 
 
-def read_regular(file: Path, limit: int = _LARGEST_READ) -> bytes:
+def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:
     """Content of a regular file of at most *limit* bytes; OSError otherwise. A pipe or device never makes it wait."""
-    return _read_with_status(file, limit)[0]
+    return read_with_status(file, limit)[0]
 
 
-def _read_with_status(file: Path, limit: int) -> tuple[bytes, os.stat_result]:
+def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.stat_result]:
+    """The same, and the mode and owner of what was read."""
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
@@ -183,7 +184,7 @@ def read_secret(file: Path) -> bytes:
     Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian.
     """
     try:
-        content, status = _read_with_status(file, _LARGEST_READ)
+        content, status = read_with_status(file)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         raise ConfigError(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from common.certificate import chain_faults, parse_bundle, serial_text, spki_sha256
 from common.errors import CertfleetError
+from common.files import read_regular
 from issuer.caa import caa_allows
 from issuer.check.verdicts import Line, bad, caa_line, ok, warn
 from issuer.csr import CsrFacts, CsrRefused, read_csr
@@ -76,11 +77,12 @@ def certificate_lines(name: str, crt: bytes, ca: bytes, facts: CsrFacts) -> list
 
 def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
     try:
-        content = file.read_bytes()
+        content = read_regular(file)
     except FileNotFoundError:
         return []
     except OSError as error:
-        return [warn(name, f"{file} cannot be read ({error.strerror})", "mend its mode or owner")]
+        hint = "put the CSR there, readable for this user, or take it away"
+        return [warn(name, f"{file} cannot be read ({error.strerror})", hint)]
     try:
         there = read_csr(content)
     except CsrRefused as error:

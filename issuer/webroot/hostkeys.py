@@ -8,15 +8,16 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import ConfigError, Finding
+from common.files import read_with_status
 
 _KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+_LARGEST = 200_000_000  # bytes: three keys for each of 100,000 hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,12 @@ def host_name(host: str, port: int) -> str:
 def load_pinned_keys(file: Path) -> PinnedKeys:
     """ConfigError when *file* cannot be read, may be changed by others, or has a line that is not understood."""
     try:
-        with file.open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            content = stream.read()
+        content, status = read_with_status(file, _LARGEST)
     except OSError as error:
         hint = "write it with `ssh-keyscan HOST`, and compare what it printed with the host itself"
         raise ConfigError(str(file), [Finding("", f"cannot be read ({error.strerror})")], hint=hint) from error
-    if mode & 0o022:
-        problem = f"decides whom we trust but its mode is {stat.S_IMODE(mode):04o}"
+    if status.st_mode & 0o022:
+        problem = f"decides whom we trust but its mode is {stat.S_IMODE(status.st_mode):04o}"
         raise ConfigError(str(file), [Finding("", problem)], hint=f"chmod go-w {file}")
     return parse_pinned_keys(content.decode("utf-8", "replace"), str(file))
 

@@ -1,6 +1,7 @@
 """Targets that lead where nothing may be written, servers without an end, chains that are mended."""
 
 import contextlib
+import os
 import socket
 import threading
 
@@ -33,6 +34,20 @@ def test_a_target_that_leads_to_what_must_stay(host: Host, place: str, detour: s
     if place != "certfleet.db":  # which has taken the report
         assert (victim.read_bytes() if victim.exists() else None) == before
     assert host.reported()["state"] == "failed"
+
+
+def test_a_live_file_without_measure(host: Host) -> None:
+    """A log, or an image of a disk: not read to its end, not replaced, and the sentence names it."""
+    host.configure()
+    host.offer_new()
+    os.truncate(host.fullchain, 1_000_001)
+    inode = host.fullchain.stat().st_ino
+    done = host.run()
+    assert done.code == 1
+    assert f"{host.fullchain} is larger than 1000000 bytes" in done.err
+    assert "what to do: no certificate is that long" in done.err
+    assert (host.fullchain.stat().st_ino, host.fullchain.stat().st_size) == (inode, 1_000_001)
+    assert host.leftovers() == []
 
 
 def test_a_chain_mended_under_the_same_leaf_is_taken(host: Host) -> None:

@@ -46,6 +46,17 @@ def test_the_service_keeps_the_old_certificate(host: Host, served: Nginx) -> Non
     assert host.reported()["sha256"] == sha256(host.first.certificate)
 
 
+def test_live_files_spoilt_meanwhile(host: Host, served: Nginx, tmp_path: Path) -> None:
+    """What an activate command has made of a live file, however large, does not keep the old content away."""
+    once = tmp_path / "once"
+    spoil = ["sh", "-c", f"test -e {once} || {{ touch {once}; truncate -s 2M {host.fullchain}; exit 1; }}"]
+    host.configure(check=served.check, activate=spoil, probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s")
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed")
+    assert_as_before(host, served)
+
+
 def test_a_failed_certificate_is_not_tried_again_before_its_time(host: Host, served: Nginx, tmp_path: Path) -> None:
     """The second run leaves service and files alone, and is still not well."""
     told = tmp_path / "told"

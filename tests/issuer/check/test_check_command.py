@@ -1,6 +1,7 @@
 """`check` on real servers: what is well is said, what is not is named with what to do, and nothing is left behind."""
 
 import math
+import os
 import signal
 import time
 from pathlib import Path
@@ -135,6 +136,11 @@ def test_a_csr_that_cannot_be_used(box: Box) -> None:
     told(found, "warn", "md5_modulus")
     box.put_csr(NAME, b"not a CSR")
     told(findings(box, NAME), "bad", "is not usable: it is not a PEM certificate signing request")
+    os.truncate(box.csr_dir / f"{NAME}.csr", 1_000_001)
+    told(findings(box, NAME), "warn", f"{NAME}.csr cannot be read (it is larger than 1000000 bytes)")
+    (box.csr_dir / f"{NAME}.csr").unlink()
+    os.mkfifo(box.csr_dir / f"{NAME}.csr")
+    told(findings(box, NAME), "warn", "it is not a regular file")
     box.database.execute("UPDATE certs SET csr = 'damaged'")
     told(findings(box, NAME), "bad", "the stored CSR is not usable")
 

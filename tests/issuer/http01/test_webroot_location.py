@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import os
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,10 @@ def test_who_may_write_the_pins(tmp_path: Path) -> None:
         load_pinned_keys(file)
     file.chmod(0o644)
     assert load_pinned_keys(file).of("a", 22)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        load_pinned_keys(pipe)
 
 
 def test_host_names_as_known_hosts_writes_them() -> None:
