@@ -1,7 +1,7 @@
 """What each observation means: one line a finding, with what to do. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 from common.clock import duration_text
@@ -10,6 +10,7 @@ from issuer.caa import CaaVerdict
 _NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
 _CA_CLOCK = (60, 3600)  # seconds: a certificate's first hour is backdated by most CAs
 _TSIG_CLOCK = (30, 300)  # seconds: RFC 8945 §10 lets clocks differ by 300
+_FOLLOW = "look at NOTIFY and zone transfer to it, or at nameservers in [dns]"
 
 
 class Level(Enum):
@@ -62,11 +63,47 @@ def soa_line(zone: str, minimum: int, ttl: int) -> Line:
     return warn(f"zone {zone}", sentence, hint)
 
 
-def server_lines(zone: str, shown: Sequence[tuple[str, float]], verdicts: Sequence[str], waited: float) -> list[Line]:
-    """Who showed the throw-away record after how many seconds, and who did not while we waited."""
-    lines = [ok(f"zone {zone}", f"{server} shows a new record after {seconds:.2f} s") for server, seconds in shown]
-    hint = "look at NOTIFY and zone transfer to it, or at nameservers in [dns]"
-    return [*lines, *(bad(f"zone {zone}", f"after {waited:.0f} s {verdict}", hint) for verdict in verdicts)]
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What became of the throw-away record in *waited* seconds.
+
+    *shown*: who shows it, and after how many seconds. *verdicts*: what each of those says that have to and do not, as
+    "SERVER: words". *unasked*: who does not have to, and why. *serials*: the zone's at those of *verdicts* that tell,
+    *newest*: where updates go.
+    """
+
+    shown: Sequence[tuple[str, float]]
+    verdicts: Sequence[str]
+    waited: float
+    unasked: Sequence[tuple[str, str]] = ()
+    serials: Mapping[str, int | None] = field(default_factory=dict)
+    newest: int | None = None
+
+
+def server_lines(zone: str, watch: Watch) -> list[Line]:
+    """Every server of a zone, each with what it made of the throw-away record."""
+    subject = f"zone {zone}"
+    lines = [ok(subject, f"{server} shows a new record after {seconds:.2f} s") for server, seconds in watch.shown]
+    hint = "a CA may reach it: see from another machine that it shows new records, or mend the route"
+    lines += [warn(subject, f"{server} cannot be looked at from here: {why}", hint) for server, why in watch.unasked]
+    for verdict in watch.verdicts:
+        told, hint = _serial_words(watch.serials.get(verdict.partition(": ")[0]), watch.newest)
+        lines.append(bad(subject, f"after {watch.waited:.0f} s {verdict}{told}", hint))
+    return lines
+
+
+def _serial_words(serial: int | None, newest: int | None) -> tuple[str, str]:
+    """Why a server does not show what the primary has, by their serials, and what to do about it."""
+    if serial is None or newest is None:
+        return "", _FOLLOW
+    if serial == newest:
+        hint = "it holds another zone of that name, or another view of it: let it transfer from where updates go"
+        return f"; its serial is {serial}, the same as where updates go", hint
+    told = f"; its serial is {serial}, {newest} where updates go"
+    if (newest - serial) % 2**32 < 2**31:
+        return told, _FOLLOW
+    hint = f"to it the zone is older than what it has: raise the serial above {serial}, or make it transfer anew"
+    return told, hint
 
 
 def delegation_lines(

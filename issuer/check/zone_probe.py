@@ -6,18 +6,18 @@ error and after Ctrl-C too; a kill leaves one, which the next check recognises a
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.check.throwaway import new_value, stale
-from issuer.check.verdicts import Line, bad, clock_line, delegation_lines, ok, server_lines, soa_line, warn
+from issuer.check.verdicts import Line, Watch, bad, clock_line, delegation_lines, ok, server_lines, soa_line, warn
 from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.delegation import Delegation
 from issuer.dns.locate import Place
 from issuer.dns.routes import below
-from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in
+from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in, serial_in
 from issuer.dns.txt import shown_txt
 from issuer.dns.visibility import Sought
 from issuer.dns.zones import Zones
@@ -138,8 +138,34 @@ class ZoneProbe:
                 break
             pause = min(pause * 1.6, _LONGEST_LOOK)
         shown = self.zones.visibility.shown_by(place.owner, value)
-        texts = sorted((str(server), seconds) for server, seconds in shown.items())
-        return server_lines(place.zone, texts, verdicts, time.monotonic() - began)
+        watch = self._watched(place, servers, shown, verdicts, time.monotonic() - began)
+        return server_lines(place.zone, watch)
+
+    def _watched(
+        self,
+        place: Place,
+        servers: Sequence[Server],
+        shown: Mapping[Server, float],
+        verdicts: Sequence[str],
+        waited: float,
+    ) -> Watch:
+        """Those who do not show the record are asked for the zone's serial: it tells why they do not."""
+        primary = self.zones.primary(place.route)
+        others = [server for server in servers if server not in shown]
+        asked = [primary, *others] if others else []
+        answers = dict(zip(asked, ask_all([(server, question(place.zone, "SOA")) for server in asked]), strict=True))
+        heard = {str(server): answer for server, answer in answers.items() if not isinstance(answer, NoAnswer)}
+        serials = {server: serial_in(answer, place.zone) for server, answer in heard.items()}
+        late = {verdict.partition(": ")[0] for verdict in verdicts}
+        unasked = [(str(server), answers[server]) for server in others if str(server) not in late]
+        return Watch(
+            shown=sorted((str(server), seconds) for server, seconds in shown.items()),
+            verdicts=verdicts,
+            waited=waited,
+            unasked=[(server, str(why) if isinstance(why, NoAnswer) else "it was silent") for server, why in unasked],
+            serials=serials,
+            newest=serials.get(str(primary)),
+        )
 
     def _remove(self, place: Place, value: str, *, tried: bool) -> list[Line]:
         """After a refused update there is nothing to remove; after silence there may be."""

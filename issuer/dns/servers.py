@@ -114,5 +114,14 @@ def targets(rrsets: Sequence[dns.rrset.RRset]) -> list[str]:
 
 def negative_times(rrsets: Sequence[dns.rrset.RRset]) -> list[tuple[int, int]]:
     """(minimum, TTL) of each SOA record, in seconds: what decides how long "there is nothing" is remembered."""
-    soa = [(record, rrset.ttl) for rrset in rrsets for record in rrset]
-    return [(record.minimum, ttl) for record, ttl in soa if isinstance(record, dns.rdtypes.ANY.SOA.SOA)]
+    return [(record.minimum, rrset.ttl) for rrset in rrsets for record in _soa_in(rrset)]
+
+
+def serial_in(answer: dns.message.Message, zone: str) -> int | None:
+    """The serial of *zone*, if the answer gives it with authority."""
+    serials = [record.serial for rrset in rrset_in(answer.answer, "SOA", zone) for record in _soa_in(rrset)]
+    return serials[0] if serials and is_authoritative(answer) else None
+
+
+def _soa_in(rrset: dns.rrset.RRset) -> list[dns.rdtypes.ANY.SOA.SOA]:
+    return [record for record in rrset if isinstance(record, dns.rdtypes.ANY.SOA.SOA)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from issuer.check.installation import authority_lines
-from issuer.check.verdicts import Level, Line, clock_line, delegation_lines, server_lines, soa_line
+from issuer.check.verdicts import Level, Line, Watch, clock_line, delegation_lines, server_lines, soa_line
 from issuer.check.zone_probe import ZoneProbe
 from issuer.config import CaSettings, DnsSettings
 from issuer.dns.zones import Zones
@@ -144,10 +144,26 @@ def test_the_rules_about_numbers() -> None:
     levels = [clock_line("x", apart, signed=True).level.value for apart in (0, 30, 31, 300, 301)]
     assert levels == ["ok", "ok", "warn", "warn", "bad"]
     assert [soa_line("z", *times).level.value for times in ((300, 9), (9, 301), (301, 301))] == ["ok", "ok", "warn"]
-    shown = server_lines("z", [("ns1", 0.5)], ["ns2: no answer within 2 s"], 10.2)
-    assert [str(line).split(";")[0] for line in shown] == [
-        "ok   zone z: ns1 shows a new record after 0.50 s",
-        "bad  zone z: after 10 s ns2: no answer within 2 s",
-    ]
     [unseen] = delegation_lines("z", parent="", named=[], listed=[], seen=False, inner=False)
     assert (unseen.level, unseen.hint) == (Level.WARN, "set resolvers in [dns]")
+
+
+@pytest.mark.parametrize(
+    ("serial", "newest", "says", "do"),
+    [
+        (4, 5, "; its serial is 4, 5 where updates go", "look at NOTIFY and zone transfer"),
+        (5, 5, "; its serial is 5, the same as where updates go", "another zone of that name"),
+        (7, 5, "; its serial is 7, 5 where updates go", "raise the serial above 7"),
+        (2**32 - 1, 0, "; its serial is 4294967295, 0 where updates go", "look at NOTIFY and zone transfer"),
+        (None, 5, "", "look at NOTIFY and zone transfer"),
+        (5, None, "", "look at NOTIFY and zone transfer"),
+    ],
+)
+def test_what_serials_tell(serial: int | None, newest: int | None, says: str, do: str) -> None:
+    """Behind, another zone, or ahead, by the arithmetic of serials (RFC 1982): each has its own remedy."""
+    watch = Watch([("ns1", 0.5)], ["ns2: no answer within 2 s"], 10.2, [("ns3", "no route")], {"ns2": serial}, newest)
+    shown, unasked, late = server_lines("z", watch)
+    assert str(shown) == "ok   zone z: ns1 shows a new record after 0.50 s"
+    assert (unasked.level, unasked.sentence) == (Level.WARN, "ns3 cannot be looked at from here: no route")
+    assert (late.level, late.sentence) == (Level.BAD, f"after 10 s ns2: no answer within 2 s{says}")
+    assert do in late.hint
