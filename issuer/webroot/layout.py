@@ -36,7 +36,7 @@ class Folder(Protocol):
     def path(self) -> str: ...
     def close(self) -> None: ...
     def writable(self) -> bool:
-        """False when it is known beforehand that nothing can be created in it."""
+        """Can anything be created in it? Found out without leaving a trace."""
 
     def kind(self, name: str) -> Kind: ...
     def make(self, name: str) -> bool:
@@ -63,11 +63,11 @@ class Ledger(Protocol):
 
 
 def check(root: Folder) -> None:
-    """Raise WebrootError when no challenge could be put below *root*. Changes nothing."""
+    """Raise WebrootError when no challenge could be put below *root*. Changes nothing that stays."""
     with _entered(root, WELL_KNOWN) as folders:
         if not folders[-1].writable():
             what = f"certfleet may not write in {folders[-1].path}"
-            hint = "run as a user that may write there, usually root"
+            hint = "run as a user that may write there, usually root; over SFTP log in as the owner of the web site"
             raise WebrootError(what, why="Permission denied", hint=hint)
 
 

@@ -5,6 +5,7 @@ it holds open: the file, never a folder by its path. Log in as the owner of the 
 """
 
 import posixpath
+import socket
 import stat
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from issuer.errors import WebrootError
 from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
 
 READ_LIMIT = 4096
+_TRIAL = f".certfleet-check-{socket.gethostname()}"  # always the same one; two issuers do not meet in it
 
 
 def open_remote(client: paramiko.SFTPClient, path: str) -> "RemoteFolder":
@@ -34,7 +36,16 @@ class RemoteFolder:
         """Nothing is held open."""
 
     def writable(self) -> bool:
-        """SFTP cannot ask that without trying."""
+        """SFTP cannot ask that without trying: a file comes and goes."""
+        try:
+            self.delete(_TRIAL)  # left by a killed process
+            with self._client.open(self._at(_TRIAL), "wx") as file:
+                file.write(b"made by certfleet to see whether it may\n")
+        except PermissionError:
+            return False
+        finally:
+            with suppress(OSError):
+                self.delete(_TRIAL)
         return True
 
     def kind(self, name: str) -> Kind:

@@ -21,18 +21,25 @@ _PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled in, and wanted only when s
 
 
 class Sshd:
-    """One sshd. `key` is the private key that may log in as `user`; `umask` is what its SFTP server works with.
+    """One sshd. `key` is the private key that may log in as `user`; `umask` is what its SFTP server works with,
+    which with `read_only` lets nobody write.
 
     Root may have it run as another `user`, if that one can reach the folder.
     """
 
     def __init__(
-        self, folder: Path, *, host_keys: Sequence[str] = ("ed25519",), umask: str = "022", user: str | None = None
+        self,
+        folder: Path,
+        *,
+        host_keys: Sequence[str] = ("ed25519",),
+        umask: str = "022",
+        user: str | None = None,
+        read_only: bool = False,
     ) -> None:
         self.folder = folder
         self.port = free_port()
         self.user = user or getpass.getuser()
-        self._umask = umask
+        self._sftp = f"internal-sftp -u {umask}" + (" -R" if read_only else "")
         self._other_user = user
         self._kinds = tuple(host_keys)
         self._process: Process | None = None
@@ -130,7 +137,7 @@ class Sshd:
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
             "PermitRootLogin prohibit-password",
-            f"Subsystem sftp internal-sftp -u {self._umask}",
+            f"Subsystem sftp {self._sftp}",
         ]
         return "\n".join([*lines, ""])
 
