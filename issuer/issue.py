@@ -254,7 +254,8 @@ def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
 
 def _answer(work: Work, tools: Tools) -> None:
     ca = authority(work.record, tools)
-    for entry in _journalled(work, tools):
+    entries = {entry.url: entry for entry in _journalled(work, tools)}  # one may lie in two places
+    for entry in entries.values():
         if work.resumed:  # a process before us may have answered; a second answer would be refused
             authorization = ca.authorization(entry.authorization_url)
             if not any(item.url == entry.url and item.status == "pending" for item in authorization.challenges):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ def check(arguments: argparse.Namespace) -> int:
         tell([ok("configuration", f"{arguments.config} is well formed")])
         subjects = _subjects(settings, arguments.name, tell)
         authorities = _authorities(settings, tell)
-        zones, webroots = Zones(settings.dns), Webroots(settings)
+        zones, webroots = Zones(settings.dns), Webroots(settings, socket.gethostname())
         doctor = Doctor(settings, zones, webroots, authorities, clock=time.time, patience=patience, stopping=stopping)
         tell(doctor.installation())
         for lines in doctor.examine(subjects):

@@ -39,7 +39,7 @@ def build_tools(settings: Settings, database: Database, tell: Callable[[Event], 
     return Tools(
         settings=settings,
         authorities=authorities,
-        solvers={"dns-01": zones, "http-01": Webroots(settings)},
+        solvers={"dns-01": zones, "http-01": Webroots(settings, socket.gethostname())},
         certificates=Certificates(database),
         orders=Orders(database, owner(settings)),
         journal=Journal(database),

@@ -29,8 +29,8 @@ class Journal:
 
         def work(connection: sa.Connection) -> list[Challenge]:
             known = _of(connection, order_id)
-            there = {(entry.url, entry.value) for entry in known}
-            fresh = [entry for entry in entries if (entry.url, entry.value) not in there]
+            there = {(entry.url, entry.zone, entry.value) for entry in known}
+            fresh = [entry for entry in entries if (entry.url, entry.zone, entry.value) not in there]
             return known + [_insert(connection, order_id, entry, now) for entry in fresh]
 
         return self._database.write(work)

@@ -1,4 +1,7 @@
-"""What ``webroot_path`` says: a folder of this machine, or ``sftp://user@host[:port]/folder``. Pure."""
+"""What ``webroot_path`` says: a folder of this machine, or ``sftp://user@host[:port]/folder``. Pure.
+
+Which machine "this" is, the journal has to say beside a folder, as ``machine:/folder``: another issuer may read it.
+"""
 
 import posixpath
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from common.names import parse_dns_name
 
-LONGEST = 253  # what the journal's column holds
+LONGEST = 188  # the journal's column holds 253, and a machine's name and a colon may stand before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,19 @@ def parse_location(text: str) -> Location:
     if port == 0:
         raise ValueError(f"webroot_path {text!r} has a malformed port")
     return Location(_folder(unquote(parts.path), text), parts.hostname, port or 22, unquote(parts.username))
+
+
+def to_journal(text: str, machine: str) -> str:
+    """The *text* of a webroot_path as the journal of an issuer on *machine* holds it."""
+    return f"{machine}:/{text.lstrip('/')}" if text.startswith("/") else text
+
+
+def from_journal(text: str) -> tuple[str, str]:
+    """(machine, webroot_path); the machine is "" where any issuer can reach the webroot, or where none was noted."""
+    machine, _, folder = text.partition(":/")
+    if not folder or "/" in machine or folder.startswith("/"):
+        return "", text
+    return machine, f"/{folder}"
 
 
 def refuse_wildcard(name: str) -> None:

@@ -1,7 +1,8 @@
 """http-01 as the journeys see it: locate, publish, see, withdraw (RFC 8555 §8.3).
 
-Of a challenge *owner* is the web site's name, *zone* the webroot_path and *value* the key authorization, which starts
-with the token: all that is needed to take the file back after a crash.
+Of a challenge *owner* is the web site's name, *zone* the webroot_path (after the name of the machine, if it is a folder
+there) and *value* the key authorization, which starts with the token: all that is needed to take the file back after a
+crash. A folder of another machine is that issuer's to write and to tidy, unless both share it.
 """
 
 import importlib
@@ -21,10 +22,10 @@ from issuer.dns.addresses import Addresses, Unresolved
 from issuer.errors import WebrootError
 from issuer.model import Challenge, Enrolment
 from issuer.webroot.fetch import NoAnswer
-from issuer.webroot.layout import Folder, Ledger, check, put, take
+from issuer.webroot.layout import Folder, Ledger, check, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
 from issuer.webroot.local import open_local
-from issuer.webroot.location import Location, parse_location, refuse_wildcard
+from issuer.webroot.location import Location, from_journal, parse_location, refuse_wildcard, to_journal
 from issuer.webroot.serving import Net, not_serving
 
 if TYPE_CHECKING:
@@ -32,14 +33,19 @@ if TYPE_CHECKING:
 
 _CHECKED_SECONDS = 60.0  # many names of one certificate lie in one webroot
 _LOOKS_AT_ONCE = 16
+_ByWebroot = dict[Location, list[Challenge]]
 _FORM = "/var/www/html or sftp://user@host/var/www/html"
 
 
 class Webroots:
-    """Thread-safe. One SSH connection a host, made when it is first needed, gone when it is idle."""
+    """Thread-safe. One SSH connection a host, made when it is first needed, gone when it is idle.
 
-    def __init__(self, settings: Settings):
+    *machine*: the name of this one, where webroots without a host lie.
+    """
+
+    def __init__(self, settings: Settings, machine: str):
         self._settings = settings.webroot
+        self._machine = machine
         self._ledger = MadeFolders(settings.state_dir / "webroot-folders.json")
         self._addresses = Addresses(settings.dns.resolvers)
         self._hosts: dict[tuple[str, str, int], SshHost] = {}
@@ -48,7 +54,7 @@ class Webroots:
         self._lock = threading.Lock()
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """(name, webroot_path) if a challenge file could be put there. Raises WebrootError, ConfigError."""
+        """(name, webroot) if a challenge file could be put there. Raises WebrootError, ConfigError."""
         text = row.webroot_path.strip()
         try:
             refuse_wildcard(name)
@@ -60,22 +66,30 @@ class Webroots:
         if time.monotonic() - self._checked.get(text, -math.inf) > _CHECKED_SECONDS:
             self._work_in(location, check)
             self._checked[text] = time.monotonic()
-        return name, text
+        return name, to_journal(text, self._machine)
 
     def content(self, key_authorization: str) -> str:
         """RFC 8555 §8.3: the file holds the key authorization itself."""
         return key_authorization
 
     def publish(self, entries: Sequence[Challenge]) -> None:
-        """Make every challenge file. Raises WebrootError, ConfigError."""
-        for location, mine in _by_webroot(entries).items():
-            self._work_in(location, partial(_each, put, mine, self._ledger.of(_machine(location))))
+        """Make every challenge file that is ours to make. Raises WebrootError, ConfigError."""
+        mine, _ = self._shares(entries)
+        for location, some in mine.items():
+            self._work_in(location, partial(_each, put, some, self._ledger.of(_machine(location))))
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """Remove exactly our files, whether they are there or not. Raises WebrootError, ConfigError."""
-        for location, mine in _by_webroot(entries).items():
-            act = partial(_each, take, mine, self._ledger.of(_machine(location)))
+        """Remove exactly our files, whether they are there or not. Those of another machine only count as removed
+        if they are seen here, in a folder that both share. Raises WebrootError, ConfigError."""
+        mine, others = self._shares(entries)
+        for location, some in mine.items():
+            act = partial(_each, take, some, self._ledger.of(_machine(location)))
             self._work_in(location, act, may_be_gone=True)
+        for location, some in others.items():
+            try:
+                self._work_in(location, partial(_each, take_seen, some, self._ledger.of("")))
+            except WebrootError as error:
+                raise _elsewhere(some, error) from error
 
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
         """A verdict for every address of every name that does not serve its file yet; [] when all do."""
@@ -119,6 +133,20 @@ class Webroots:
             open_remote = importlib.import_module("issuer.webroot.sftp").open_remote
             self._host(location).run(lambda client: act(open_remote(client, location.folder)))
 
+    def _shares(self, entries: Sequence[Challenge]) -> tuple[_ByWebroot, _ByWebroot]:
+        """What this machine can work on, and what lies in folders of others."""
+        mine: _ByWebroot = defaultdict(list)
+        others: _ByWebroot = defaultdict(list)
+        for entry in entries:
+            if not entry.zone:
+                continue  # published by hand
+            machine, text = from_journal(entry.zone)
+            try:
+                (mine if machine in ("", self._machine) else others)[parse_location(text)].append(entry)
+            except ValueError as error:  # place() let it through: only a changed journal can hold it
+                raise WebrootError("the journal names no webroot", why=str(error), retry=Retry.NEVER) from error
+        return mine, others
+
     def _turn(self, location: Location) -> threading.Lock:
         """One at a time in a webroot of ours, or one would remove the folder that another has just made."""
         with self._lock:
@@ -139,16 +167,11 @@ def _each(
         action(root, _token(entry), entry.value, ledger)
 
 
-def _by_webroot(entries: Sequence[Challenge]) -> dict[Location, list[Challenge]]:
-    webroots: dict[Location, list[Challenge]] = defaultdict(list)
-    for entry in entries:
-        if not entry.zone:
-            continue  # published by hand
-        try:
-            webroots[parse_location(entry.zone)].append(entry)
-        except ValueError as error:  # place() let it through: only a changed journal can hold it
-            raise WebrootError("the journal names no webroot", why=str(error), retry=Retry.NEVER) from error
-    return webroots
+def _elsewhere(entries: Sequence[Challenge], error: WebrootError) -> WebrootError:
+    machines = ", ".join(sorted({from_journal(entry.zone)[0] for entry in entries}))
+    what = f"a challenge file was written on {machines}, and only there it can be removed"
+    hint = "the issuer there does so in its next run; with two issuers use sftp:// for every webroot"
+    return WebrootError(what, why=str(error), hint=hint)
 
 
 def _machine(location: Location) -> str:

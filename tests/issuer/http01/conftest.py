@@ -11,11 +11,13 @@ import pytest
 from common.config_file import parse
 from issuer.config import Settings
 from issuer.model import Challenge, Enrolment
+from issuer.webroot.location import to_journal
 from issuer.webroot.webroots import Webroots
 from tests.servers.sshd import Sshd
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr_oA"
 NAME = "www.example.test"
+MACHINE = "issuer1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,23 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One webroot and the solver for it. *folder* is where it really lies; *again* is another process's solver."""
+    """One webroot and the solver for it. *folder* is where it really lies; *again* is another process's solver,
+    on the same machine if it is not given another."""
 
     path: str
     folder: Path
-    again: Callable[[], Webroots]
+    again: Callable[..., Webroots]
     webroots: Webroots
     sshd: Sshd | None
 
     @property
     def challenges(self) -> Path:
         return self.folder / ".well-known" / "acme-challenge"
+
+    @property
+    def noted(self) -> str:
+        """The webroot as the journal holds it."""
+        return to_journal(self.path, MACHINE)
 
     def row(self, path: str = "") -> Enrolment:
         return row(path or self.path)
@@ -74,9 +82,10 @@ def row(path: str, name: str = NAME) -> Enrolment:
 
 
 def entry(path: str, token: str = TOKEN, name: str = NAME) -> Challenge:
-    """A line of the journal."""
+    """A line of the journal, as an issuer on MACHINE writes it."""
     value = f"{token}.thumbprint"
-    return Challenge("http-01", name, "https://ca.test/authz", "https://ca.test/chall", name, path, value)
+    zone = to_journal(path, MACHINE)
+    return Challenge("http-01", name, "https://ca.test/authz", "https://ca.test/chall", name, zone, value)
 
 
 def settings(state_dir: Path, **webroot: Any) -> Settings:
@@ -110,9 +119,14 @@ def remote(sshd: Sshd, tmp_path: Path) -> Remote:
 @pytest.fixture(params=["local", "sftp"])
 def place(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Place:
     """A webroot, once here and once over SFTP: what is promised holds for both."""
-    if request.param == "local":
-        known = settings(tmp_path / "state")
-        return Place(str(folder), folder, lambda: Webroots(known), Webroots(known), None)
-    there: Remote = request.getfixturevalue("remote")
-    known = settings(tmp_path / "state", **there.settings)
-    return Place(there.sshd.url(folder), folder, lambda: Webroots(known), Webroots(known), there.sshd)
+    sshd = None
+    path, known = str(folder), settings(tmp_path / "state")
+    if request.param == "sftp":
+        there: Remote = request.getfixturevalue("remote")
+        sshd = there.sshd
+        path, known = sshd.url(folder), settings(tmp_path / "state", **there.settings)
+
+    def on(machine: str = MACHINE) -> Webroots:
+        return Webroots(known, machine)
+
+    return Place(path, folder, on, on(), sshd)

@@ -9,7 +9,7 @@ import pytest
 
 from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box
-from tests.issuer.http01.conftest import NAME, Remote, row, settings
+from tests.issuer.http01.conftest import MACHINE, NAME, Remote, row, settings
 from tests.issuer.signing_requests import csr
 from tests.servers.sshd import Sshd, new_key
 
@@ -91,6 +91,6 @@ def test_what_a_killed_check_left(remote: Remote, folder: Path, tmp_path: Path, 
         (folder / TRIAL).touch()
     else:
         (folder / TRIAL).symlink_to(victim)
-    Webroots(settings(tmp_path / "state", **remote.settings)).place(NAME, row(remote.sshd.url(folder)))
+    Webroots(settings(tmp_path / "state", **remote.settings), MACHINE).place(NAME, row(remote.sshd.url(folder)))
     assert os.listdir(folder) == []
     assert victim.read_text(encoding="ascii") == "precious"

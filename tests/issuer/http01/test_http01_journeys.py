@@ -45,7 +45,8 @@ class Site:
         return not list(self.root.rglob("*")) and not self.box.database.query("SELECT * FROM challenges")
 
     def files(self) -> list[Path]:
-        return sorted(path for path in self.root.rglob("*") if path.is_file())
+        """The challenges that are out."""
+        return sorted(self.root.glob(".well-known/acme-challenge/[!.]*"))
 
     def ca_log(self) -> str:
         return (self.lab.pebble.folder / "pebble.log").read_text(encoding="utf-8", errors="replace")
@@ -243,6 +244,36 @@ def test_a_killed_run_that_fails_later_leaves_nothing(site: Site) -> None:
     assert site.files()
     site.box.database.execute("UPDATE orders SET deadline = 1")  # as if the ten minutes had passed
     site.box.fails("run", says=["HTTP 404"])
+    assert site.clean()
+
+
+def test_another_machine_finishes_and_the_first_one_tidies_up(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 with the file out in a folder of this machine: the issuer of another one, where that folder is empty,
+    goes on with the order, and leaves to the first one what only that can remove."""
+    site.box.write(webroot={"propagation_timeout": "10m"})
+    site.populate(NAME)
+    process = site.box.start("run")
+    wait_until(lambda: [state for state, _ in site.box.orders()] == ["PUBLISHED"], "the file is out")
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=20)
+    site.box.database.execute("UPDATE orders SET lease_until = 1")  # as if ten minutes had passed
+    there = site.root.rename(tmp_path / "html-of-the-first")
+    site.root.mkdir()
+    second = Box(tmp_path / "second", site.box.database, bind=site.lab.bind, pebble=site.lab.pebble)
+    second.document |= {part: site.box.document[part] for part in ("webroot", "dns")}
+    second.write(acme={"account_key": str(site.box.state_dir / "account.pem")})
+    second.ok("init")
+    with web_server(site, there), monkeypatch.context() as elsewhere:
+        elsewhere.setattr(socket, "gethostname", lambda: "issuer2")
+        outcome = second.ok("run")
+    assert f"was written on {socket.gethostname()}, and only there it can be removed" in outcome.err
+    assert [state for state, _ in site.box.orders()] == ["STORED"]
+    site.root.rmdir()
+    there.rename(site.root)
+    assert len(site.files()) == 1
+    site.box.ok("run")
     assert site.clean()
 
 

@@ -3,14 +3,16 @@
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from common.errors import Retry
 from issuer.errors import WebrootError
+from issuer.webroot.location import to_journal
 from issuer.webroot.webroots import Webroots
-from tests.issuer.http01.conftest import NAME, TOKEN, Place, row, settings
+from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, Place, entry, row, settings
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -26,7 +28,7 @@ def left(folder: Path) -> list[str]:
 
 def test_a_challenge_comes_and_goes(place: Place) -> None:
     """The file holds the key authorization, all may read it, and afterwards the webroot is as it was."""
-    assert place.webroots.place(NAME, place.row()) == (NAME, place.path)
+    assert place.webroots.place(NAME, place.row()) == (NAME, place.noted)
     assert place.webroots.content("t.print") == "t.print"
     place.webroots.publish([place.entry()])
     file = place.challenges / TOKEN
@@ -102,6 +104,36 @@ def test_another_process_takes_it_back(place: Place) -> None:
     (place.challenges / f".{TOKEN}.tmp").write_text(TOKEN[:10], encoding="ascii")
     place.again().withdraw([place.entry()])
     assert left(place.folder) == []
+
+
+def test_another_machine_takes_back_what_it_sees(place: Place) -> None:
+    """Over SFTP, and in a folder that two machines share, any issuer tidies up."""
+    place.webroots.publish([place.entry()])
+    place.again("issuer2").withdraw([place.entry()])
+    assert not (place.challenges / TOKEN).exists()
+
+
+def test_another_machine_leaves_what_it_does_not_see(folder: Path, tmp_path: Path) -> None:
+    """A folder of the same path on another machine: not there, or empty, proves nothing. Nothing is written either."""
+    theirs = [replace(entry(str(folder)), zone=f"issuer2:{folder}")]
+    ours = Webroots(settings(tmp_path / "state"), MACHINE)
+    ours.publish(theirs)
+    assert left(folder) == []
+    for _ in range(2):
+        with pytest.raises(WebrootError, match="was written on issuer2, and only there it can be removed") as caught:
+            ours.withdraw(theirs)
+        assert "sftp://" in caught.value.hint
+        folder.rmdir() if folder.exists() else None
+
+
+def test_a_journal_that_names_no_machine(folder: Path, tmp_path: Path) -> None:
+    """Lines from before machines were noted are this one's."""
+    old = [replace(entry(str(folder)), zone=str(folder))]
+    ours = Webroots(settings(tmp_path / "state"), MACHINE)
+    ours.publish(old)
+    assert left(folder)
+    ours.withdraw(old)
+    assert left(folder) == []
 
 
 def test_twice_is_once(place: Place) -> None:
@@ -186,7 +218,7 @@ def test_the_webroot_itself_may_be_a_link(place: Place, tmp_path: Path) -> None:
     link = tmp_path / "linked"
     link.symlink_to(place.folder)
     path = place.path.replace(str(place.folder), str(link))
-    assert place.webroots.place(NAME, place.row(path)) == (NAME, path)
+    assert place.webroots.place(NAME, place.row(path)) == (NAME, to_journal(path, MACHINE))
     place.webroots.publish([place.entry(path=path)])
     assert (place.challenges / TOKEN).exists()
     place.webroots.withdraw([place.entry(path=path)])
@@ -264,5 +296,5 @@ def test_a_webroot_that_may_not_be_written(folder: Path, tmp_path: Path, monkeyp
     (folder / ".well-known").mkdir()
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(WebrootError, match=r"may not write in .*/\.well-known: Permission denied") as caught:
-        Webroots(settings(tmp_path / "state")).place(NAME, row(str(folder)))
+        Webroots(settings(tmp_path / "state"), MACHINE).place(NAME, row(str(folder)))
     assert "usually root" in caught.value.hint

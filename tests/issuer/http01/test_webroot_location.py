@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from common.errors import ConfigError
 from issuer.webroot.hostkeys import HostKey, host_name, load_pinned_keys, parse_pinned_keys
-from issuer.webroot.location import Location, parse_location
+from issuer.webroot.location import Location, from_journal, parse_location, to_journal
 
 KIND = "ssh-ed25519"
 BLOB = b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(32)
@@ -45,7 +45,7 @@ def test_locations(text: str, location: Location) -> None:
         ("html", "absolute"),
         ("/", "root of the file system"),
         ("/var/../etc", "must not contain .."),
-        ("/var/%2e%2e" + "x" * 300, "at most 253"),
+        ("/var/%2e%2e" + "x" * 300, "at most 188"),
         ("/var/www\nhtml", "printable"),
         ("sftp://web1/var/www", "user and host"),
         ("sftp://www@/var/www", "user and host"),
@@ -64,6 +64,22 @@ def test_no_locations(text: str, says: str) -> None:
     """What cannot be meant is refused with a sentence."""
     with pytest.raises(ValueError, match=says):
         parse_location(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "noted", "machine"),
+    [
+        ("/var/www", "issuer1:/var/www", "issuer1"),
+        ("//var:/x", "issuer1:/var:/x", "issuer1"),
+        ("sftp://www@web1:22/var", "sftp://www@web1:22/var", ""),
+    ],
+)
+def test_what_the_journal_holds(text: str, noted: str, machine: str) -> None:
+    """A folder with its machine, and what any issuer can reach as it is; lines without a machine are read too."""
+    assert to_journal(text, "issuer1") == noted
+    found, webroot = from_journal(noted)
+    assert (found, parse_location(webroot)) == (machine, parse_location(text))
+    assert from_journal(text) == ("", text)
 
 
 def test_a_password_is_not_repeated() -> None:

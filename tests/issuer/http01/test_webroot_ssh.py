@@ -17,7 +17,7 @@ from common.errors import CertfleetError, ConfigError, Retry
 from issuer.errors import WebrootError
 from issuer.webroot import ssh
 from issuer.webroot.webroots import Webroots
-from tests.issuer.http01.conftest import NAME, TOKEN, Remote, entry, row, settings
+from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, Remote, entry, row, settings
 from tests.servers.sshd import Sshd, new_key
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +29,7 @@ def path(remote: Remote, folder: Path) -> str:
 
 
 def webroots(tmp_path: Path, remote: Remote, **changes: Any) -> Webroots:
-    return Webroots(settings(tmp_path / "state", **(remote.settings | changes)))
+    return Webroots(settings(tmp_path / "state", **(remote.settings | changes)), MACHINE)
 
 
 def refusal(solver: Webroots, path: str, folder: Path) -> CertfleetError:
@@ -240,7 +240,7 @@ def test_paramiko_is_imported_only_when_needed(tmp_path: Path, folder: Path) -> 
     """A local webroot costs nothing of SSH."""
     code = (
         "import sys; from tests.issuer.http01.conftest import *; from pathlib import Path;"
-        f"solver = Webroots(settings(Path({str(tmp_path)!r})));"
+        f"solver = Webroots(settings(Path({str(tmp_path)!r})), MACHINE);"
         f"solver.place(NAME, row({str(folder)!r})); solver.publish([entry({str(folder)!r})]);"
         "sys.exit('paramiko' in sys.modules)"
     )
