@@ -32,6 +32,7 @@ from tests.servers.bind import Bind
 from tests.servers.database import Database
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDatabase, MariaDB
+from tests.servers.network import Network
 from tests.servers.nginx import Nginx
 from tests.servers.pebble import Pebble
 from tests.servers.ports import free_port, release_port
@@ -49,6 +50,22 @@ def update(bind: Bind, key: Path, zone: str, owner: str, value: str, *, rdtype: 
     message = dns.update.UpdateMessage(zone, keyring=dns.tsigkeyring.from_text({name: (algorithm, secret)}))
     message.replace(f"{owner}.", 1, rdtype, value)
     return dns.rcode.to_text(dns.query.tcp(message, bind.address, port=bind.port, timeout=5).rcode())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network")
+def test_a_network_of_ones_own() -> None:
+    """Inside, every port is free on the addresses asked for and nothing leads out; afterwards all is as before."""
+    link = Path("/proc/thread-self/ns/net")
+    before = os.readlink(link)
+    with Network(["127.0.1.1", "fd00:53::1"]):
+        assert os.readlink(link) != before
+        for family, address in ((socket.AF_INET, "127.0.1.1"), (socket.AF_INET6, "fd00:53::1")):
+            with socket.create_server((address, 53), family=family) as server:
+                assert server.getsockname()[1] == 53
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, pytest.raises(OSError, match="unreachable"):
+            probe.connect(("192.0.2.1", 53))
+        assert subprocess.run(["readlink", link], capture_output=True, check=True).stdout.decode().strip() != before
+    assert os.readlink(link) == before
 
 
 def test_a_port_is_never_given_out_twice() -> None:

@@ -24,7 +24,8 @@ class Bind:
 
     `notify_delay` is BIND's own pause between two messages about one zone: 5 seconds as shipped, none here.
 
-    An `address` other than 127.0.0.1 must be one that an interface really has: named does not bind the others.
+    An `address` other than 127.0.0.1 must be one that an interface really has: named does not bind the others. With
+    `address6` it answers there too.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Bind:
         folder: Path,
         *,
         address: str = LOOPBACK,
+        address6: str = "",
         port: int | None = None,
         secondary_of: "Bind | None" = None,
         lag_seconds: float = 0.0,
@@ -39,6 +41,7 @@ class Bind:
     ) -> None:
         self.folder = folder
         self.address = address
+        self.address6 = address6
         self.port = port or free_port()
         self.primary = secondary_of
         self.lag_seconds = lag_seconds
@@ -91,7 +94,8 @@ class Bind:
         if self.primary is not None and self.primary.running:
             self.primary.reconfigure()  # it has to know whom to notify
         self._write()
-        command = [program("named", PACKAGE), "-g", "-4", "-c", str(self._contents.conf)]
+        family = [] if self.address6 else ["-4"]
+        command = [program("named", PACKAGE), "-g", *family, "-c", str(self._contents.conf)]
         self._process = Process(command, self.folder / "named.log")
         self._process.start()
         self._wait_loaded(self._process)
@@ -155,7 +159,7 @@ class Bind:
             for secondary in self._secondaries
         )
         keys = tuple(self._contents.keys.values())
-        return Settings(self.folder, self.address, self.port, notify, self._notify_delay, keys)
+        return Settings(self.folder, self.address, self.port, notify, self._notify_delay, keys, self.address6)
 
     def _write(self) -> None:
         copied = []

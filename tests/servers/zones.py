@@ -39,6 +39,7 @@ class Settings:
     notify: tuple[tuple[str, int], ...] = ()
     notify_delay: int = 0
     keys: tuple[Path, ...] = field(default=())
+    address6: str = ""
 
 
 def normal(name: str) -> str:
@@ -97,7 +98,8 @@ def named_conf(settings: Settings, statements: Sequence[str]) -> str:
             "controls { };",
             "options {",
             f'  directory "{settings.folder}"; pid-file none; session-keyfile none; lock-file none;',
-            f"  listen-on port {settings.port} {{ {settings.address}; }}; listen-on-v6 {{ none; }};",
+            f"  listen-on port {settings.port} {{ {settings.address}; }};",
+            f"  listen-on-v6 port {settings.port} {{ {settings.address6 or 'none'}; }};",
             f"  query-source address {settings.address}; notify-source {settings.address};",
             f"  transfer-source {settings.address}; tcp-clients 500;",
             "  recursion no; dnssec-validation no; empty-zones-enable no; minimal-responses no;",
