@@ -4,13 +4,13 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from tests.servers import questions
-from tests.servers.ports import free_port, release_port
-from tests.servers.process import Process, program
+from tests.servers.ports import LOOPBACK
+from tests.servers.process import program
+from tests.servers.server import DnsServer
 from tests.servers.zone_folder import PACKAGE
-from tests.servers.zones import LOOPBACK, Settings, Zone, named_conf, primary_statement, zone_text
+from tests.servers.zones import Settings, Zone, named_conf, primary_statement, zone_text
 
 DOMAIN = "demo.example"
 PRIMARY = f"ns.{DOMAIN}"
@@ -26,38 +26,13 @@ class Seen:
     values: set[str]
 
 
-class NameServer:
+class NameServer(DnsServer):
     """A BIND with a hand-written parent zone, and an empty file for what `certfleet-issuer zone` prints."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
+        super().__init__(folder)
         self.parent_file = folder / f"{DOMAIN}.db"
-        self._process = Process(
-            [program("named", PACKAGE), "-g", "-4", "-c", str(folder / "named.conf")], folder / "log"
-        )
-        folder.mkdir()
-
-    def __enter__(self) -> Self:
-        self._write_parent([], serial=1)
-        (self.folder / STANZAS).touch()
-        root = Zone("", zone_text("", LOOPBACK, (), 1), 1)
-        parent = Zone(DOMAIN, "", 1)
-        (self.folder / root.file).write_text(root.text, encoding="utf-8")
-        statements = [primary_statement(root), primary_statement(parent), f'include "{self.folder / STANZAS}";']
-        settings = Settings(self.folder, LOOPBACK, self.port)
-        (self.folder / "named.conf").write_text(named_conf(settings, statements), encoding="utf-8")
-        self._process.start()
-        self._wait_for(DOMAIN, 1)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._process.stop()
-        release_port(self.port)
-
-    @property
-    def endpoint(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
+        self._conf = folder / "named.conf"
 
     def take(self, recipes: Sequence[dict[str, Any]]) -> None:
         """Do what an administrator does with the recipes: paste, raise the parent's serial, reload.
@@ -70,14 +45,30 @@ class NameServer:
         for recipe in recipes:
             (self.folder / f"db.{recipe['zone']}").write_text(str(recipe["zone_file"]), encoding="utf-8")
         self._write_parent([line for recipe in recipes for line in str(recipe["parent"]).splitlines()], serial=2)
-        self._process.send(signal.SIGHUP)
+        self._send(signal.SIGHUP)
         self._wait_for(DOMAIN, 2)
         for recipe in recipes:
             self._wait_for(str(recipe["zone"]), 1)
 
     def look(self, zone: str) -> Seen:
         """Serial and TXT values of a sub-zone, from the server itself."""
-        return Seen(questions.soa_serial(LOOPBACK, self.port, zone), questions.txt_values(LOOPBACK, self.port, zone))
+        return Seen(self._serial(zone), self.txt(zone))
+
+    def _configure(self) -> None:
+        self._write_parent([], serial=1)
+        (self.folder / STANZAS).touch()
+        root = Zone("", zone_text("", LOOPBACK, (), 1), 1)
+        parent = Zone(DOMAIN, "", 1)
+        (self.folder / root.file).write_text(root.text, encoding="utf-8")
+        statements = [primary_statement(root), primary_statement(parent), f'include "{self.folder / STANZAS}";']
+        settings = Settings(self.folder, LOOPBACK, self.port)
+        self._conf.write_text(named_conf(settings, statements), encoding="utf-8")
+
+    def _command(self) -> list[str]:
+        return [program("named", PACKAGE), "-g", "-4", "-c", str(self._conf)]
+
+    def _ready(self) -> bool:
+        return super()._ready() and self._serial(DOMAIN) == 1
 
     def _write_parent(self, delegations: Sequence[str], serial: int) -> None:
         records = [f"@ NS {PRIMARY}.", f"{PRIMARY}. A {LOOPBACK}", f"www A {LOOPBACK}", f"shop A {LOOPBACK}"]
@@ -85,6 +76,4 @@ class NameServer:
         self.parent_file.write_text(text, encoding="utf-8")
 
     def _wait_for(self, zone: str, serial: int) -> None:
-        self._process.wait_until(
-            lambda: questions.soa_serial(LOOPBACK, self.port, zone) == serial, f"{zone} with serial {serial} is loaded"
-        )
+        self.wait_until(lambda: self._serial(zone) == serial, f"{zone} with serial {serial} is loaded")

@@ -11,7 +11,7 @@ from deploy.demo.proofs import MARK, Proofs, column, fields, holders, key_traces
 from deploy.demo.stage import DOMAIN, PRIMARY, NameServer
 from tests.servers.nginx import Nginx
 from tests.servers.pebble import Pebble
-from tests.servers.zones import LOOPBACK
+from tests.servers.ports import LOOPBACK
 
 NAME = f"www.{DOMAIN}"
 ALSO = f"shop.{DOMAIN}"

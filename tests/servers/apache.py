@@ -7,13 +7,10 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
-from cryptography import x509
-
-from tests.servers.ports import free_port, release_port
+from tests.servers.ports import LOOPBACK
 from tests.servers.process import Process, ServerFailed, accepts_tcp, program, wait_until
-from tests.servers.tls import LOOPBACK, completes_handshake, served_certificate
+from tests.servers.tls import WebServer
 
 PACKAGE = "apache2"
 WRITE_SECONDS = 0.5
@@ -34,7 +31,7 @@ sleep infinity & wait
 """
 
 
-class Apache:
+class Apache(WebServer):
     """One apache2. `check` and `activate` are the commands an agent would run after it has changed the files.
 
     When the server is down, `activate` starts it again, in the background and no child of ours: `stop` finds that
@@ -42,42 +39,27 @@ class Apache:
     """
 
     def __init__(self, folder: Path, fullchain: Path, key: Path, *, name: str = "localhost") -> None:
-        self.folder = folder
-        self.name = name
-        self.port = free_port()
-        self._process: Process | None = None
+        super().__init__(folder, name)
         self._guard: Process | None = None
         self._pid_file = folder / "pid"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._log = folder / "apache2.log"
         self._conf = folder / "apache2.conf"
         self._conf.write_text(self._configuration(fullchain, key), encoding="utf-8")
-        self._command = [program("apache2", PACKAGE), "-f", str(self._conf)]
-        self.check = [*self._command, "-t"]
-        self.activate = [*self._command, "-k", "graceful"]
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
+        self._apache = [program("apache2", PACKAGE), "-f", str(self._conf)]
+        self.check = [*self._apache, "-t"]
+        self.activate = [*self._apache, "-k", "graceful"]
 
     def start(self) -> None:
-        """Start in the foreground and return once it answers with TLS."""
+        """Start in the foreground, with its guard beside it, and return once it answers with TLS."""
         if self._guard is None:
-            self._guard = Process(["/bin/sh", "-c", GUARD, "guard", str(self._pid_file), str(self._conf)], self._log)
+            guard = ["/bin/sh", "-c", GUARD, "guard", str(self._pid_file), str(self._conf)]
+            self._guard = Process(guard, self.folder / "guard.log")
             self._guard.start()
-        self._process = Process([*self._command, "-DFOREGROUND"], self._log)
-        self._process.start()
-        self._process.wait_until(lambda: completes_handshake(self.port, self.name), "apache2 answers with TLS")
+        super().start()
 
     def stop(self) -> None:
         """End the server we started, or the one that `activate` has started since."""
-        process, self._process = self._process, None
-        ended_by_itself = process is not None and not process.alive()
-        if process is not None:
-            process.stop()
+        ended_by_itself = self._process is not None and not self._process.alive()
+        super().stop()
         if ended_by_itself:
             with suppress(ServerFailed):
                 wait_until(lambda: self._daemon() is not None, "another one writes its pid file", WRITE_SECONDS)
@@ -89,20 +71,18 @@ class Apache:
             wait_until(lambda: self._daemon() is None and not accepts_tcp(LOOPBACK, self.port), "apache2 has ended")
 
     def close(self) -> None:
-        """Stop for good and give the port back."""
-        self.stop()
+        """Stop for good, the guard last, and give the port back."""
+        super().close()
         if self._guard is not None:
             self._guard.stop(signal.SIGKILL)
             self._guard = None
-        release_port(self.port)
 
     def alive(self) -> bool:
         """Whether the process runs, ours or one that `activate` has started. Its port may still be shut."""
-        return (self._process is not None and self._process.alive()) or self._daemon() is not None
+        return super().alive() or self._daemon() is not None
 
-    def served(self, name: str | None = None) -> x509.Certificate:
-        """The certificate it presents now."""
-        return served_certificate(self.port, name or self.name)
+    def _command(self) -> list[str]:
+        return [*self._apache, "-DFOREGROUND"]
 
     def _daemon(self) -> int | None:
         """The process named by the pid file, if it is an Apache with our configuration and not a stranger."""

@@ -6,17 +6,17 @@ A root zone is always there, so that the server answers for every name with auth
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 from tests.servers import questions
 from tests.servers.notify import NotifyRelay
-from tests.servers.ports import free_port, release_port
-from tests.servers.process import Process, program
+from tests.servers.ports import LOOPBACK
+from tests.servers.process import program
+from tests.servers.server import DnsServer
 from tests.servers.zone_folder import PACKAGE, ZoneFolder
-from tests.servers.zones import LOOPBACK, Settings, secondary_statement
+from tests.servers.zones import Settings, secondary_statement
 
 
-class Bind:
+class Bind(DnsServer):
     """One named. Zones may be described before `start`, or later, followed by `reconfigure`.
 
     With `secondary_of` it copies every zone of that server. With `lag_seconds` it learns of each change that much
@@ -39,38 +39,23 @@ class Bind:
         lag_seconds: float = 0.0,
         notify_delay: int = 0,
     ) -> None:
-        self.folder = folder
-        self.address = address
+        super().__init__(folder, address=address, port=port)
         self.address6 = address6
-        self.port = port or free_port()
         self.primary = secondary_of
         self.lag_seconds = lag_seconds
         self._notify_delay = notify_delay
         self._contents = ZoneFolder(folder, address)
-        self._process: Process | None = None
         self._secondaries: list[Bind] = []
         self._relay: NotifyRelay | None = None
         if secondary_of is not None:
             secondary_of._secondaries.append(self)
             if lag_seconds:
-                self._relay = NotifyRelay(free_port(), (address, self.port), lag_seconds)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    @property
-    def endpoint(self) -> str:
-        """Where it answers, as "address:port"."""
-        return f"{self.address}:{self.port}"
+                self._relay = NotifyRelay(self._own_port(), (address, self.port), lag_seconds)
 
     @property
     def running(self) -> bool:
         """Whether the process runs."""
-        return self._process is not None and self._process.alive()
+        return self.alive()
 
     def tsig_key(self, name: str, algorithm: str = "hmac-sha256") -> Path:
         """A new key as tsig-keygen writes it, in a file of mode 0600."""
@@ -93,18 +78,8 @@ class Bind:
         """Write the configuration, start, and return once every zone answers."""
         if self.primary is not None and self.primary.running:
             self.primary.reconfigure()  # it has to know whom to notify
-        self._write()
-        family = [] if self.address6 else ["-4"]
-        command = [program("named", PACKAGE), "-g", *family, "-c", str(self._contents.conf)]
-        self._process = Process(command, self.folder / "named.log")
-        self._process.start()
-        self._wait_loaded(self._process)
-
-    def stop(self) -> None:
-        """Stop the server; its zones and port are kept for another start."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        super().start()
+        self._wait_for_zones()
 
     def restart(self) -> None:
         """Stop and start: nothing is lost, journals are read again."""
@@ -113,28 +88,23 @@ class Bind:
 
     def reconfigure(self) -> None:
         """Let a running server, and its running secondaries, take what has been described since the start."""
-        self._write()
+        self._configure()
         if self._process is not None:
-            self._process.send(signal.SIGHUP)
-            self._wait_loaded(self._process)
+            self._send(signal.SIGHUP)
+            self.wait_until(self._ready, "named has taken its configuration")
+            self._wait_for_zones()
         for secondary in self._secondaries:
             if secondary.running:
                 secondary.reconfigure()
 
     def close(self) -> None:
         """Stop for good and give the ports back."""
-        self.stop()
         if self.primary is not None and self in self.primary._secondaries:
             self.primary._secondaries.remove(self)
         if self._relay is not None:
             self._relay.close()
-            release_port(self._relay.port)
             self._relay = None
-        release_port(self.port)
-
-    def txt(self, owner: str) -> set[str]:
-        """The TXT values this server itself has for a name now; nothing when the name does not exist."""
-        return questions.txt_values(self.address, self.port, owner)
+        super().close()
 
     def serial(self, zone: str) -> int:
         """The zone's serial number on this server."""
@@ -150,7 +120,7 @@ class Bind:
         names = list(self.primary._contents.zones)
         for name in names:
             questions.send_notify(self.address, self.port, name)
-        self._wait_for_zones(self._process, names, level=True)
+        self._wait_for(names, level=True)
 
     def _settings(self) -> Settings:
         # A secondary that lags is told through its relay.
@@ -161,26 +131,28 @@ class Bind:
         keys = tuple(self._contents.keys.values())
         return Settings(self.folder, self.address, self.port, notify, self._notify_delay, keys, self.address6)
 
-    def _write(self) -> None:
+    def _configure(self) -> None:
         copied = []
         if self.primary is not None:
             source = self.primary._settings()
             copied = [secondary_statement(zone, source) for zone in self.primary._contents.zones.values()]
         self._contents.write(self._settings(), copied)
 
-    def _serial(self, zone: str) -> int | None:
-        return questions.soa_serial(self.address, self.port, zone)
+    def _command(self) -> list[str]:
+        family = [] if self.address6 else ["-4"]
+        return [program("named", PACKAGE), "-g", *family, "-c", str(self._contents.conf)]
 
-    def _wait_loaded(self, process: Process) -> None:
-        process.wait_tcp(self.address, self.port)
-        generation = self._contents.generation
-        process.wait_until(lambda: self._serial("") == generation, "named has taken its configuration")
+    def _ready(self) -> bool:
+        """Whether it has taken its configuration; each zone is asked for afterwards."""
+        return super()._ready() and self._serial("") == self._contents.generation
+
+    def _wait_for_zones(self) -> None:
         if self.primary is None:
-            self._wait_for_zones(process, list(self._contents.zones), level=False)
+            self._wait_for(list(self._contents.zones), level=False)
         elif self.primary.running:
-            self._wait_for_zones(process, list(self.primary._contents.zones), level=not self.lag_seconds)
+            self._wait_for(list(self.primary._contents.zones), level=not self.lag_seconds)
 
-    def _wait_for_zones(self, process: Process, waiting: list[str], *, level: bool) -> None:
+    def _wait_for(self, waiting: list[str], *, level: bool) -> None:
         """Wait until each zone answers; with `level`, as new as on the primary."""
 
         def all_there() -> bool:
@@ -188,7 +160,7 @@ class Bind:
                 waiting.pop()
             return not waiting
 
-        process.wait_until(all_there, f"the zones on {self.endpoint} are loaded")
+        self.wait_until(all_there, f"the zones on {self.endpoint} are loaded")
 
     def _has(self, name: str, *, level: bool) -> bool:
         serial = self._serial(name)

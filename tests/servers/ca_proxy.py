@@ -20,9 +20,8 @@ from typing import Any, Self
 
 from tests.servers.authority import Authority
 from tests.servers.pebble import Pebble
-from tests.servers.ports import free_port, release_port
+from tests.servers.ports import LOOPBACK, free_port, release_port
 
-LOOPBACK = "127.0.0.1"
 _SECONDS = 30
 _KEPT = ("Content-Type", "Location", "Link", "Replay-Nonce", "Retry-After")
 

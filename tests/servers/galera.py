@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers.database import Row
-from tests.servers.mariadb import LOOPBACK, MariaDatabase, MariaDB
-from tests.servers.ports import free_port, release_port
+from tests.servers.mariadb import MariaDatabase, MariaDB
+from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.process import ServerFailed, program
 
 _PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
@@ -15,8 +15,8 @@ _PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
 class Node(MariaDB):
     """A member: up when it has the cluster's state, not when it merely accepts connections."""
 
-    def _answers(self) -> bool:
-        return super()._answers() and self.sql("SHOW STATUS LIKE 'wsrep_ready'") == [("wsrep_ready", "ON")]
+    def _ready(self) -> bool:
+        return super()._ready() and self.sql("SHOW STATUS LIKE 'wsrep_ready'") == [("wsrep_ready", "ON")]
 
 
 class Galera:
@@ -62,9 +62,7 @@ class Galera:
         return GaleraDatabase(self, made, bundle)
 
     def _wait_for_size(self, size: int) -> None:
-        process = self.nodes[0]._process
-        assert process is not None
-        process.wait_until(lambda: self._size() == size, f"the cluster has {size} nodes")
+        self.nodes[0].wait_until(lambda: self._size() == size, f"the cluster has {size} nodes")
 
     def _size(self) -> int:
         [(_, value)] = self.nodes[0].sql("SHOW STATUS LIKE 'wsrep_cluster_size'")

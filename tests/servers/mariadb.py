@@ -10,7 +10,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pymysql
 
@@ -18,14 +18,14 @@ from tests.servers import mariadb_folder
 from tests.servers.authority import Authority
 from tests.servers.database import Row
 from tests.servers.mariadb_folder import PACKAGE
-from tests.servers.ports import free_port, release_port
-from tests.servers.process import Process, program
+from tests.servers.ports import LOOPBACK
+from tests.servers.process import program
+from tests.servers.server import Server
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
     from pymysql.cursors import Cursor
 
-LOOPBACK = "127.0.0.1"
 QUERY_SECONDS = 60
 SMALL = (
     "--performance-schema=OFF",
@@ -73,7 +73,7 @@ class MariaDatabase:
         self.server.sql(sql, self.name)
 
 
-class MariaDB:
+class MariaDB(Server):
     """One mariadbd in a temporary folder of its own, removed by `close`.
 
     `options` come last on the command line, so that they override what stands there by default.
@@ -82,42 +82,23 @@ class MariaDB:
     host = "localhost"
 
     def __init__(self, *, options: Sequence[str] = ()) -> None:
-        self.options = tuple(options)
-        self._program = program("mariadbd", PACKAGE)
         template = mariadb_folder.template()
-        self.port = free_port()
-        self.folder = mariadb_folder.make_folder("server")
+        super().__init__(mariadb_folder.make_folder("server"), user=mariadb_folder.server_user())
+        self.options = tuple(options)
+        self.port = self._own_port()
         self.socket = self.folder / "socket"
-        self._process: Process | None = None
         authority = Authority("MariaDB CA")
         self.ca_file = authority.write(self.folder)
         self._tls = authority.issue([self.host, LOOPBACK]).write(self.folder)
         shutil.copytree(template, self.folder / "data")
         mariadb_folder.give_away(self.folder)
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()  # its folder lies where nobody else would tidy up
-            raise
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
     def start(self) -> None:
         """Start and return once the administrator can log in."""
-        self._process = Process(self._command(), self.folder / "log", user=mariadb_folder.server_user())
-        self._process.start()
-        self._process.wait_until(self._answers, "mariadbd answers on its socket")
+        super().start()
         # The installation lets root in by TCP as well, without a password: not on a machine others may use.
         self.sql("DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost'")
         self.sql("FLUSH PRIVILEGES")
-
-    def stop(self) -> None:
-        """Shut down in good order; the data are kept for another start."""
-        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """Let it crash; the next start recovers what was committed."""
@@ -125,9 +106,9 @@ class MariaDB:
 
     def close(self) -> None:
         """End it, remove its folder, and give its port back."""
-        self._end(signal.SIGKILL)
+        self.kill()
+        super().close()
         mariadb_folder.remove_folder(self.folder)
-        release_port(self.port)
 
     def create_database(self, name: str | None = None) -> MariaDatabase:
         """An empty database, and a new user with a new password who has all rights on it and on nothing else."""
@@ -165,7 +146,7 @@ class MariaDB:
 
     def _command(self) -> list[str]:
         return [
-            self._program,
+            program("mariadbd", PACKAGE),
             "--no-defaults",
             f"--datadir={self.folder / 'data'}",
             mariadb_folder.temporary_option(self.folder),
@@ -182,12 +163,7 @@ class MariaDB:
             *self.options,
         ]
 
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.stop(how)
-            self._process = None
-
-    def _answers(self) -> bool:
+    def _ready(self) -> bool:
         try:
             self.sql("SELECT 1")
         except (OSError, pymysql.err.OperationalError):

@@ -2,20 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import Self
 
-from cryptography import x509
-
-from tests.servers.ports import free_port, release_port
-from tests.servers.process import Process, program
-from tests.servers.tls import LOOPBACK, completes_handshake, served_certificate
+from tests.servers.ports import LOOPBACK
+from tests.servers.process import program
+from tests.servers.tls import WebServer
 
 PACKAGE = "nginx"
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-class Nginx:
-    """One nginx. `check` and `activate` are the commands an agent would run after it has changed the files."""
+class Nginx(WebServer):
+    """One nginx. `check` and `activate` are the commands an agent would run after it has changed the files.
+
+    It is stopped by signal: `-s stop` reads the configuration first, and fails when key and certificate differ.
+    """
 
     def __init__(
         self,
@@ -27,57 +27,19 @@ class Nginx:
         http_webroot: Path | None = None,
         http_port: int | None = None,
     ) -> None:
-        self.folder = folder
-        self.name = name
-        self.port = free_port()
-        self.http_port = http_port
-        self._own_http_port: int | None = None
-        if http_webroot is not None and http_port is None:
-            self.http_port = self._own_http_port = free_port()
-        self._process: Process | None = None
-        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, name)
+        self.http_port = self._own_port(http_port) if http_webroot is not None else http_port
         conf = folder / "nginx.conf"
         conf.write_text(self._configuration(fullchain, key, http_webroot), encoding="utf-8")
-        self._command = [
+        self._nginx = [
             *(program("nginx", PACKAGE), "-p", str(folder)),
             *("-e", str(folder / "error.log"), "-c", str(conf)),
         ]
-        self.check = [*self._command, "-t"]
-        self.activate = [*self._command, "-s", "reload"]
+        self.check = [*self._nginx, "-t"]
+        self.activate = [*self._nginx, "-s", "reload"]
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Start and return once it answers with TLS."""
-        self._process = Process(self._command, self.folder / "nginx.log")
-        self._process.start()
-        self._process.wait_until(lambda: completes_handshake(self.port, self.name), "nginx answers with TLS")
-
-    def stop(self) -> None:
-        """Stop by signal: `-s stop` reads the configuration first, and fails when key and certificate differ."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def close(self) -> None:
-        """Stop for good and give the ports back."""
-        self.stop()
-        for port in (self.port, self._own_http_port):
-            if port is not None:
-                release_port(port)
-
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.alive()
-
-    def served(self, name: str | None = None) -> x509.Certificate:
-        """The certificate it presents now."""
-        return served_certificate(self.port, name or self.name)
+    def _command(self) -> list[str]:
+        return self._nginx
 
     def _configuration(self, fullchain: Path, key: Path, webroot: Path | None) -> str:
         # Workers under the account of the tests: the folders pytest makes are closed to every other one.

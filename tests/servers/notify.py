@@ -12,6 +12,8 @@ import threading
 import time
 from typing import Self
 
+from tests.servers.ports import LOOPBACK
+
 QR_BIT = 0x80
 MESSAGE_LIMIT = 65535
 _FLAGS = 2
@@ -27,7 +29,7 @@ class NotifyRelay:
         self._held: list[tuple[float, bytes]] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._wake, self._woken = socket.socketpair()
-        self._socket.bind(("127.0.0.1", port))
+        self._socket.bind((LOOPBACK, port))
         self._thread = threading.Thread(target=self._run, name=f"notify-relay-{port}", daemon=True)
         self._thread.start()
 

@@ -9,19 +9,18 @@ import ssl
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
 from tests.servers.authority import Authority
-from tests.servers.ports import free_port, release_port
-from tests.servers.process import Process, program
+from tests.servers.ports import LOOPBACK
+from tests.servers.process import accepts_tcp, program
+from tests.servers.server import Server
 
 PACKAGE = "pebble"
-LOOPBACK = "127.0.0.1"
 READ_SECONDS = 10
 DAYS_90 = 7_776_000
 
 
-class Pebble:
+class Pebble(Server):
     """One pebble that resolves names at `dns` only ("address:port").
 
     None for `nosleep`, `nonce_reject` or `authz_reuse` means what Pebble does by itself: it sleeps up to 5 seconds
@@ -47,63 +46,29 @@ class Pebble:
         http_port: int | None = None,
         extra_env: Mapping[str, str] | None = None,
     ) -> None:
-        self.folder = folder
+        settings = {
+            "PEBBLE_VA_NOSLEEP": None if nosleep is None else int(nosleep),
+            "PEBBLE_WFE_NONCEREJECT": nonce_reject,
+            "PEBBLE_AUTHZREUSE": authz_reuse,
+            "PEBBLE_CHAIN_LENGTH": chain_length,
+            "PEBBLE_ALTERNATE_ROOTS": alternate_roots,
+        }
+        super().__init__(folder, env=_environment(settings, extra_env or {}))
         self.dns = dns
-        self.port = free_port()
-        self.management_port = free_port()
-        self._own_http_port = free_port() if http_port is None else None
-        self.http_port = http_port if http_port is not None else self._own_http_port
+        self.port = self._own_port()
+        self.management_port = self._own_port()
+        self.http_port = self._own_port(http_port)
         self._validity_seconds = validity_seconds
         self._eab = dict(eab or {})
-        self._env = _environment(
-            {
-                "PEBBLE_VA_NOSLEEP": None if nosleep is None else int(nosleep),
-                "PEBBLE_WFE_NONCEREJECT": nonce_reject,
-                "PEBBLE_AUTHZREUSE": authz_reuse,
-                "PEBBLE_CHAIN_LENGTH": chain_length,
-                "PEBBLE_ALTERNATE_ROOTS": alternate_roots,
-            },
-            extra_env or {},
-        )
-        self._process: Process | None = None
+        self._conf = folder / "pebble.json"
         authority = Authority("Pebble API CA")
         self.ca_file = authority.write(folder)
         self._tls = authority.issue(["localhost", LOOPBACK]).write(folder)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
 
     @property
     def directory(self) -> str:
         """The ACME directory's URL."""
         return f"https://localhost:{self.port}/dir"
-
-    def start(self) -> None:
-        """Start and return once both of its ports answer."""
-        config = self.folder / "pebble.json"
-        config.write_text(json.dumps({"pebble": self._config()}, indent=2), encoding="utf-8")
-        command = [program("pebble", PACKAGE), "-config", str(config), "-dnsserver", self.dns]
-        self._process = Process(command, self.folder / "pebble.log", env=self._env)
-        self._process.start()
-        for port in (self.management_port, self.port):
-            self._process.wait_tcp(LOOPBACK, port)
-
-    def stop(self) -> None:
-        """Stop: it keeps its ports and its own TLS certificate, and forgets the rest."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def close(self) -> None:
-        """Stop for good and give the ports back."""
-        self.stop()
-        for port in (self.port, self.management_port, self._own_http_port):
-            if port is not None:
-                release_port(port)
 
     def root(self, number: int = 0) -> bytes:
         """The root the issued certificates lead to, as PEM; others with `alternate_roots`."""
@@ -113,7 +78,16 @@ class Pebble:
         """The intermediate that signs, as PEM."""
         return self._management(f"intermediates/{number}")
 
-    def _config(self) -> dict[str, object]:
+    def _configure(self) -> None:
+        self._conf.write_text(json.dumps({"pebble": self._settings()}, indent=2), encoding="utf-8")
+
+    def _command(self) -> list[str]:
+        return [program("pebble", PACKAGE), "-config", str(self._conf), "-dnsserver", self.dns]
+
+    def _ready(self) -> bool:
+        return all(accepts_tcp(LOOPBACK, port) for port in (self.management_port, self.port))
+
+    def _settings(self) -> dict[str, object]:
         return {
             "listenAddress": f"{LOOPBACK}:{self.port}",
             "managementListenAddress": f"{LOOPBACK}:{self.management_port}",

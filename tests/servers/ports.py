@@ -9,6 +9,7 @@ import random
 import socket
 from contextlib import ExitStack
 
+LOOPBACK = "127.0.0.1"
 # Below the range from which the kernel takes the near ends of outgoing connections.
 LOWEST, HIGHEST = 20000, 32000
 ATTEMPTS = 500
@@ -49,7 +50,7 @@ def _unused(port: int) -> bool:
     with ExitStack() as sockets:
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                sockets.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
+                sockets.enter_context(socket.socket(socket.AF_INET, kind)).bind((LOOPBACK, port))
         except OSError:
             return False
     return True

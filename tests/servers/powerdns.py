@@ -1,32 +1,27 @@
 """PowerDNS on loopback over its SQLite backend, set up with pdnsutil as a sysadmin would."""
 
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
-from typing import Self
 
-from tests.servers import questions
-from tests.servers.ports import free_port, release_port
-from tests.servers.process import Process, program
+from tests.servers.process import MissingProgram, program
+from tests.servers.server import DnsServer
 
 PACKAGE = "pdns-server"
-LOOPBACK = "127.0.0.1"
-SCHEMA = Path("/usr/share/doc/pdns-backend-sqlite3/schema.sqlite3.sql")
+SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
 TOOL_SECONDS = 20
 
 
-class PowerDns:
+class PowerDns(DnsServer):
     """One pdns_server. Hand it pieces of pdns.conf with `paste`, run shell lines with `run`, then `start`.
 
     A zone made while it runs is seen within a second.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.address = LOOPBACK
-        self.port = free_port()
+        super().__init__(folder)
         self.conf = folder / "pdns.conf"
-        self._process: Process | None = None
-        folder.mkdir(parents=True, exist_ok=True)
         self._create_database()
         self.conf.write_text(
             "\n".join(
@@ -49,18 +44,6 @@ class PowerDns:
             encoding="utf-8",
         )
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    @property
-    def endpoint(self) -> str:
-        """Where it answers, as "address:port"."""
-        return f"{self.address}:{self.port}"
-
     def paste(self, piece: str) -> None:
         """More of pdns.conf, word for word."""
         with self.conf.open("a", encoding="utf-8") as conf:
@@ -76,41 +59,16 @@ class PowerDns:
             raise RuntimeError(f"pdnsutil failed: {done.stderr or done.stdout}")
         return done.stdout
 
-    def start(self) -> None:
-        """Start and return once it listens."""
-        self._process = Process(
-            [program("pdns_server", PACKAGE), f"--config-dir={self.folder}"], self.folder / "pdns.log"
-        )
-        self._process.start()
-        self._process.wait_tcp(self.address, self.port)
-
     def wait_for(self, zone: str) -> None:
         """Wait until the zone answers."""
-        if self._process is None:
-            raise ValueError("start the server first")
-        self._process.wait_until(
-            lambda: questions.soa_serial(self.address, self.port, zone) is not None, f"pdns_server serves {zone}"
-        )
+        self.wait_until(lambda: self._serial(zone) is not None, f"pdns_server serves {zone}")
 
-    def stop(self) -> None:
-        """Stop the server; its zones and port are kept for another start."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def close(self) -> None:
-        """Stop for good and give the port back."""
-        self.stop()
-        release_port(self.port)
-
-    def txt(self, owner: str) -> set[str]:
-        """The TXT values the server has for a name now."""
-        return questions.txt_values(self.address, self.port, owner)
+    def _command(self) -> list[str]:
+        return [program("pdns_server", PACKAGE), f"--config-dir={self.folder}"]
 
     def _create_database(self) -> None:
-        import sqlite3  # noqa: PLC0415
-
+        # Debian has the schema in /usr/share/doc as well, which machines made slim do not unpack.
         if not SCHEMA.exists():
-            raise RuntimeError(f"{SCHEMA} is missing: install the Debian package pdns-backend-sqlite3")
-        with sqlite3.connect(self.folder / "pdns.sqlite3") as database:
+            raise MissingProgram(f"{SCHEMA} is missing: install the Debian package pdns-backend-sqlite3")
+        with closing(sqlite3.connect(self.folder / "pdns.sqlite3")) as database:
             database.executescript(SCHEMA.read_text(encoding="utf-8"))

@@ -12,9 +12,9 @@ from dns.rdtypes.ANY.TXT import TXT
 SECONDS = 3.0
 
 
-def txt_values(address: str, port: int, owner: str) -> set[str]:
+def txt_values(address: str, port: int, owner: str, flags: int = 0) -> set[str]:
     """The TXT values the server has for a name; nothing when the name does not exist. Other refusals are errors."""
-    answer = _ask(address, port, owner, "TXT")
+    answer = _ask(address, port, owner, "TXT", flags)
     if answer.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
         raise RuntimeError(f"{address}:{port} answers {owner} TXT with {dns.rcode.to_text(answer.rcode())}")
     records = [record for rrset in answer.answer for record in rrset if isinstance(record, TXT)]
@@ -40,8 +40,8 @@ def send_notify(address: str, port: int, zone: str) -> None:
     dns.query.udp(message, address, port=port, timeout=SECONDS)
 
 
-def _ask(address: str, port: int, name: str, rdtype: str) -> dns.message.Message:
-    query = dns.message.make_query(_absolute(name), rdtype, flags=0)
+def _ask(address: str, port: int, name: str, rdtype: str, flags: int = 0) -> dns.message.Message:
+    query = dns.message.make_query(_absolute(name), rdtype, flags=flags)
     answer, _ = dns.query.udp_with_fallback(query, address, port=port, timeout=SECONDS)
     return answer
 

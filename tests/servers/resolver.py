@@ -2,21 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
-import dns.message
-import dns.query
-from dns.rdtypes.ANY.TXT import TXT
+import dns.flags
 
-from tests.servers.ports import free_port, release_port
-from tests.servers.process import Process, program
-
-PACKAGE = "bind9"
-LOOPBACK = "127.0.0.1"
-SECONDS = 5.0
+from tests.servers import questions
+from tests.servers.ports import LOOPBACK
+from tests.servers.process import program
+from tests.servers.server import DnsServer
+from tests.servers.zone_folder import PACKAGE
 
 
-class Resolver:
+class Resolver(DnsServer):
     """Asks `everything` ("address:port") for all names, except those below the zones that `but` maps to others.
 
     `forwards` may be changed before the start. Without `everything` it begins at the server of the root zone at `root`,
@@ -33,51 +29,23 @@ class Resolver:
         address: str = LOOPBACK,
         port: int | None = None,
     ) -> None:
-        self.folder = folder
-        self.address = address
-        self.port = port or free_port()
+        super().__init__(folder, address=address, port=port)
         self.root = root
         self.forwards = ({".": everything} if everything else {}) | dict(but or {})
-        self._process: Process | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    @property
-    def endpoint(self) -> str:
-        """Where it answers, as "address:port"."""
-        return f"{self.address}:{self.port}"
-
-    def start(self) -> None:
-        """Start and return once it answers."""
-        conf = self.folder / "named.conf"
-        conf.write_text(self._conf(), encoding="utf-8")
-        family = [] if self.root else ["-4"]
-        command = [program("named", PACKAGE), "-g", *family, "-c", str(conf)]
-        self._process = Process(command, self.folder / "named.log")
-        self._process.start()
-        self._process.wait_tcp(self.address, self.port)
-
-    def close(self) -> None:
-        """Stop for good and give the port back."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-        release_port(self.port)
+        self._conf = folder / "named.conf"
 
     def txt(self, owner: str) -> set[str]:
         """What it says of a name, from memory if it has been asked before."""
-        query = dns.message.make_query(f"{owner}.", "TXT")
-        answer = dns.query.udp(query, self.address, port=self.port, timeout=SECONDS)
-        records = [record for rrset in answer.answer for record in rrset if isinstance(record, TXT)]
-        return {b"".join(record.strings).decode() for record in records}
+        return questions.txt_values(self.address, self.port, owner, dns.flags.RD)
 
-    def _conf(self) -> str:
+    def _configure(self) -> None:
+        self._conf.write_text(self._configuration(), encoding="utf-8")
+
+    def _command(self) -> list[str]:
+        family = [] if self.root else ["-4"]
+        return [program("named", PACKAGE), "-g", *family, "-c", str(self._conf)]
+
+    def _configuration(self) -> str:
         options = [
             f'directory "{self.folder}"; pid-file none; session-keyfile none; lock-file none;',
             f"listen-on port {self.port} {{ {self.address}; }}; listen-on-v6 {{ none; }};",

@@ -12,9 +12,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.servers.authority import Authority
-from tests.servers.ports import free_port, release_port
+from tests.servers.ports import LOOPBACK, free_port, release_port
 
-LOOPBACK = "127.0.0.1"
 USER, PASSWORD = "certfleet", "a secret of the tests"
 
 

@@ -9,18 +9,17 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
-from tests.servers.ports import free_port, release_port
-from tests.servers.process import Process, accepts_tcp, program, wait_until
-from tests.servers.tls import LOOPBACK
+from tests.servers.ports import LOOPBACK
+from tests.servers.process import accepts_tcp, program, wait_until
+from tests.servers.server import Server
 
 PACKAGE = "openssh-server"
 CLIENT_PACKAGE = "openssh-client"
 _PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled in, and wanted only when sshd runs as root
 
 
-class Sshd:
+class Sshd(Server):
     """One sshd. `key` is the private key that may log in as `user`; `umask` is what its SFTP server works with,
     which with `read_only` lets nobody write.
 
@@ -36,55 +35,26 @@ class Sshd:
         user: str | None = None,
         read_only: bool = False,
     ) -> None:
-        self.folder = folder
-        self.port = free_port()
+        super().__init__(folder, user=user)
+        self.port = self._own_port()
         self.user = user or getpass.getuser()
         self._sftp = f"internal-sftp -u {umask}" + (" -R" if read_only else "")
-        self._other_user = user
         self._kinds = tuple(host_keys)
-        self._process: Process | None = None
-        folder.mkdir(parents=True, exist_ok=True)
+        self._conf = folder / "sshd_config"
         for kind in self._kinds:
             self.new_host_key(kind)
         self.key = new_key(folder / "client")
         self._authorized = folder / "authorized_keys"
         self._authorized.write_bytes(self.key.with_name("client.pub").read_bytes())
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Start and return once it accepts connections."""
-        if os.geteuid() == 0 and self._other_user is None:
-            _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
-        conf = self.folder / "sshd_config"
-        conf.write_text(self._configuration(), encoding="utf-8")
-        if self._other_user is not None:
-            for path in (self.folder, *self.folder.glob("host_*")):
-                shutil.chown(path, self._other_user)
-        command = [program("sshd", PACKAGE), "-D", "-e", "-f", str(conf)]
-        self._process = Process(command, self.folder / "sshd.log", user=self._other_user)
-        self._process.start()
-        self._process.wait_tcp(LOOPBACK, self.port)
-
     def stop(self) -> None:
         """Stop the server and every session."""
         if self._process is not None:
             sessions = self._sessions()
-            self._process.stop()
-            self._process = None
+            super().stop()
             _end(sessions)
             # a session that was just born holds the listening socket for a moment
             wait_until(lambda: not accepts_tcp(LOOPBACK, self.port), "sshd has let go of its port")
-
-    def close(self) -> None:
-        """Stop for good and give the port back."""
-        self.stop()
-        release_port(self.port)
 
     def end_sessions(self) -> None:
         """Cut every connection; new ones are accepted."""
@@ -124,6 +94,20 @@ class Sshd:
         except OSError:
             return []
         return [int(word) for word in children.split()]
+
+    def _configure(self) -> None:
+        if os.geteuid() == 0 and self._user is None:
+            _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
+        self._conf.write_text(self._configuration(), encoding="utf-8")
+        if self._user is not None:
+            for path in (self.folder, *self.folder.glob("host_*")):
+                shutil.chown(path, self._user)
+
+    def _command(self) -> list[str]:
+        return [program("sshd", PACKAGE), "-D", "-e", "-f", str(self._conf)]
+
+    def _ready(self) -> bool:
+        return accepts_tcp(LOOPBACK, self.port)
 
     def _configuration(self) -> str:
         lines = [

@@ -2,11 +2,30 @@
 
 import socket
 import ssl
+from pathlib import Path
 
 from cryptography import x509
 
-LOOPBACK = "127.0.0.1"
+from tests.servers.ports import LOOPBACK
+from tests.servers.server import Server
+
 SECONDS = 5
+
+
+class WebServer(Server):
+    """A server that is ready when it completes a handshake for its `name`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__(folder)
+        self.name = name
+        self.port = self._own_port()
+
+    def served(self, name: str | None = None) -> x509.Certificate:
+        """The certificate it presents now."""
+        return served_certificate(self.port, name or self.name)
+
+    def _ready(self) -> bool:
+        return completes_handshake(self.port, self.name)
 
 
 def completes_handshake(port: int, name: str) -> bool:

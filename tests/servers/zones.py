@@ -6,8 +6,6 @@ from pathlib import Path
 
 import dns.zone
 
-LOOPBACK = "127.0.0.1"
-
 
 @dataclass(frozen=True, slots=True)
 class Zone:
