@@ -1,0 +1,90 @@
+"""A database of a test is its own, behind verified TLS, and its server stops, starts and crashes on demand."""
+
+import ssl
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from tests.servers import mariadb_folder
+from tests.servers.authority import Authority
+from tests.servers.database import Database
+from tests.servers.mariadb import MariaDatabase, MariaDB
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_database_is_empty_and_reachable(database: Database) -> None:
+    """Both engines give a test its own database; what it writes is there for the next connection."""
+    database.execute("CREATE TABLE t (a INTEGER)")
+    database.execute("INSERT INTO t VALUES (7)")
+    assert list(database.query("SELECT a FROM t")) == [(7,)]
+    assert database.url.startswith("sqlite:////") or "@localhost:" in database.url
+
+
+def connect(database: MariaDatabase, context: ssl.SSLContext | None) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    """Log in as the database's own user, with this trust or without TLS."""
+    return pymysql.connect(
+        host=database.server.host,
+        port=database.server.port,
+        user=database.user,
+        password=database.password_file.read_text(encoding="utf-8").strip(),
+        database=database.name,
+        ssl=context,
+        ssl_disabled=context is None,
+    )
+
+
+def test_mariadb_wants_tls_and_can_be_verified(mariadb: MariaDB) -> None:
+    """A database's user gets in by verified TLS, not without TLS, and the wrong authority is noticed."""
+    database = mariadb.create_database()
+    with connect(database, ssl.create_default_context(cafile=str(database.tls_ca))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SHOW STATUS LIKE 'Ssl_version'")
+        assert cursor.fetchall() == (("Ssl_version", "TLSv1.3"),)
+    with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+        connect(database, None)
+    stranger = ssl.create_default_context(cadata=Authority("Stranger").pem.decode())
+    with pytest.raises(pymysql.err.OperationalError, match="CERTIFICATE_VERIFY_FAILED"):
+        connect(database, stranger)
+    assert stat.S_IMODE(database.password_file.stat().st_mode) == 0o600
+
+
+def test_a_second_mariadb_stops_starts_crashes_and_refuses_writes() -> None:
+    """Committed rows survive a stop and a crash; read_only binds the database's user."""
+    with MariaDB(options=["--max-connections=11"]) as server:
+        database = server.create_database("named_database")
+        database.execute("CREATE TABLE t (a INT)")
+        server.stop()
+        with pytest.raises(OSError):
+            database.query("SELECT 1")
+        server.start()
+        database.execute("INSERT INTO t VALUES (1)")
+        server.kill()
+        server.start()
+        assert database.query("SELECT a, @@max_connections FROM t") == [(1, 11)]
+        server.read_only(True)
+        trust = ssl.create_default_context(cafile=str(database.tls_ca))
+        with connect(database, trust) as connection, connection.cursor() as cursor:
+            with pytest.raises(pymysql.err.OperationalError, match="read-only"):
+                cursor.execute("INSERT INTO t VALUES (2)")
+            server.read_only(False)
+            cursor.execute("INSERT INTO t VALUES (3)")
+    assert not server.folder.exists()
+
+
+def test_what_a_killed_mariadb_left_is_removed_by_the_next(mariadb: MariaDB) -> None:
+    """A folder whose process was killed is removed, one in use is not."""
+    script = (
+        "import os, signal; from tests.servers.mariadb_folder import make_folder;"
+        "print(make_folder('test'), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, timeout=30)
+    abandoned = Path(done.stdout.decode().strip())
+    mariadb_folder.remove_folder(mariadb_folder.make_folder("test"))
+    assert abandoned.name.startswith(mariadb_folder.PREFIX)
+    assert not abandoned.exists()
+    assert mariadb.sql("SELECT 1") == [(1,)]

@@ -1,0 +1,74 @@
+"""A process is started, watched and ended, and its port is its own."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.ports import free_port, release_port
+from tests.servers.process import MissingProgram, Process, ServerFailed, accepts_tcp, program, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_port_is_never_given_out_twice() -> None:
+    """Another process is not offered a port this one holds, and may have it once it is released."""
+    port = free_port()
+    script = f"from tests.servers.ports import _promise; print(_promise({port}))"
+
+    def offered_elsewhere() -> str:
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert offered_elsewhere() == "False"
+    release_port(port)
+    assert offered_elsewhere() == "True"
+
+
+def test_a_missing_program_is_named_with_its_package() -> None:
+    """Who lacks a server is told what to install."""
+    with pytest.raises(MissingProgram, match="install the Debian package bind9-nowhere"):
+        program("named-nowhere", "bind9-nowhere")
+
+
+def test_a_server_that_ends_shows_its_log(tmp_path: Path) -> None:
+    """A server that dies while it is waited for fails at once, with what it said last."""
+    process = Process(["/bin/sh", "-c", "echo the reason why; exit 3"], tmp_path / "log")
+    process.start()
+    with pytest.raises(ServerFailed, match="the reason why"):
+        process.wait_tcp("127.0.0.1", 1)
+
+
+def test_a_server_that_ends_is_reaped_at_once(tmp_path: Path) -> None:
+    """Nobody has to look: a dead server takes no signals, and what it had started is gone."""
+    process = Process(["/bin/sh", "-c", "sleep 600 & echo $! && exec sleep 0.01"], tmp_path / "log")
+    process.start()
+    pid = process.pid
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the process is reaped")
+    worker = int((tmp_path / "log").read_text(encoding="ascii"))
+    wait_until(lambda: not command_line(worker), "its worker is ended")
+    process.stop()
+
+
+def command_line(pid: int) -> bytes:
+    """What a process runs; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def test_a_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Killing the tests leaves nothing running."""
+    port = free_port()
+    script = (
+        "import os, signal; from pathlib import Path; from tests.servers.bind import Bind;"
+        f"Bind(Path({str(tmp_path)!r}), port={port}).start();"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=30)
+    assert done.returncode == -signal.SIGKILL
+    wait_until(lambda: not accepts_tcp("127.0.0.1", port), "named has ended")
+    release_port(port)
