@@ -15,6 +15,8 @@ from tests.servers.bind import Bind
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import MAKES, MySQL
+from tests.servers.sql_server import SqlServer
 
 # A machine that is busy with other servers is slow now and then; that is no finding
 hypothesis.settings.register_profile("certfleet", deadline=None)
@@ -48,10 +50,24 @@ def mariadb() -> Iterator[MariaDB]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MySQL]:
+    """One MySQL in the same way."""
+    with MySQL() as server:
+        yield server
+
+
+@pytest.fixture(params=MAKES)
+def sql_server(request: pytest.FixtureRequest) -> SqlServer:
+    """The server that all tests of this worker share, once of each make that is here."""
+    server: SqlServer = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture(params=["sqlite", *MAKES])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """An empty database, once of each engine."""
     if request.param == "sqlite":
         return SqliteDatabase(tmp_path)
-    server: MariaDB = request.getfixturevalue("mariadb")
+    server: SqlServer = request.getfixturevalue(request.param)
     return server.create_database()

@@ -1,4 +1,4 @@
-"""Where certificates come from, real ones: an SQLite file, and MariaDB with the agent's rights only."""
+"""Where certificates come from, real ones: an SQLite file, and database servers with the agent's rights only."""
 
 import secrets
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from common.errors import ConfigError
 from tests.agent.host import NAME, TABLES, Host
 from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
-from tests.servers.mariadb import MariaDB
 from tests.servers.nginx import Nginx
+from tests.servers.sql_server import SqlDatabase, SqlServer
 
 VIEW = """CREATE SQL SECURITY DEFINER VIEW own_installations AS
   SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations
@@ -28,10 +28,10 @@ VIEW = """CREATE SQL SECURITY DEFINER VIEW own_installations AS
 class Agents:
     """Accounts for agents on one database, with the rights that `db grants` prints and no others."""
 
-    def __init__(self, server: MariaDB, folder: Path) -> None:
-        self.server = server
+    def __init__(self, database: SqlDatabase, folder: Path) -> None:
+        self.server = database.server
         self.folder = folder
-        self.database = server.create_database()
+        self.database = database
         for statement in [*TABLES.split(";"), VIEW]:
             if statement.strip():
                 self.database.execute(statement)
@@ -59,27 +59,26 @@ class Agents:
 
 
 @pytest.fixture
-def agents(mariadb: MariaDB, tmp_path: Path) -> Agents:
-    return Agents(mariadb, tmp_path)
+def agents(sql_server: SqlServer, tmp_path: Path) -> Agents:
+    return Agents(sql_server.create_database(), tmp_path)
 
 
 @pytest.fixture
-def source(database: Database, agents: Agents, tmp_path: Path) -> Iterator[tuple[Source, Database]]:
+def source(database: Database, tmp_path: Path) -> Iterator[tuple[Source, Database]]:
     """A source of each kind with one certificate in it, and the database behind it."""
-    behind: Database = agents.database
     opened: Source
     if isinstance(database, SqliteDatabase):
-        behind = database
         for statement in TABLES.split(";"):
             database.execute(statement)
         opened = SqliteSource(database.path)
     else:
-        opened = open_source(agents.settings(), tmp_path / "agent.toml")
-    behind.execute(
+        assert isinstance(database, SqlDatabase)
+        opened = open_source(Agents(database, tmp_path).settings(), tmp_path / "agent.toml")
+    database.execute(
         "INSERT INTO certs (name, crt, ca, ts_last_update, ts_expire) VALUES ('a.b', 'leaf', 'chain', 99, 77)"
     )
-    behind.execute("INSERT INTO certs (name, ts_last_update) VALUES ('new.b', 1)")
-    yield opened, behind
+    database.execute("INSERT INTO certs (name, ts_last_update) VALUES ('new.b', 1)")
+    yield opened, database
     opened.close()
 
 
@@ -174,12 +173,12 @@ def _under_another_name(address: MysqlAddress) -> MysqlSource:
     )
 
 
-def test_a_unix_socket_needs_no_tls(agents: Agents, mariadb: MariaDB) -> None:
+def test_a_unix_socket_needs_no_tls(agents: Agents) -> None:
     """Plain text passes where no network is."""
     settings = agents.settings()
     user = settings.url.split("//")[1].split("@")[0]
-    mariadb.sql(f"ALTER USER `{user}`@`%` REQUIRE NONE")
-    url = f"mysql://{user}@localhost/{agents.database.name}?unix_socket={mariadb.socket}"
+    agents.server.sql(f"ALTER USER `{user}`@`%` REQUIRE NONE")
+    url = f"mysql://{user}@localhost/{agents.database.name}?unix_socket={agents.server.socket}"
     source = open_source(SourceSettings(url, settings.password_file, None), Path("x"))
     assert source.mark("a.b") is None
     source.close()
@@ -234,7 +233,7 @@ def source_lines(settings: SourceSettings) -> str:
     return f'url = "{settings.url}"\npassword_file = "{settings.password_file}"\ntls_ca = "{settings.tls_ca}"'
 
 
-def test_the_journey_over_mariadb(agents: Agents, host: Host, nginx: Nginx) -> None:
+def test_the_journey_over_a_server(agents: Agents, host: Host, nginx: Nginx) -> None:
     """The whole run with the real account: installed, proven, reported; again: nothing is written."""
     settings = agents.settings()
     probe = [f"https://127.0.0.1:{nginx.port}"]
@@ -289,7 +288,7 @@ def test_a_database_that_is_down(host: Host, nginx: Nginx) -> None:
     assert host.agent("status").code == 0
 
 
-def test_a_mariadb_that_is_down(host: Host, nginx: Nginx, agents: Agents) -> None:
+def test_a_server_that_is_down(host: Host, nginx: Nginx, agents: Agents) -> None:
     """Nobody listens: a sentence that names host and port."""
     settings = agents.settings()
     lines = source_lines(settings).replace(f":{agents.server.port}/", ":1/")

@@ -12,7 +12,7 @@ from tests.agent.host import AGENT, ROOT, Host
 from tests.bench.measure import Sample, Stopwatch, seconds, spread
 from tests.bench.scene import World
 from tests.bench.tables import sample_cells, table
-from tests.servers.mariadb import MariaDatabase
+from tests.servers.sql_server import SqlDatabase
 
 HEAD = ("agent", "wall s", "CPU s", "peak MB")
 STACK = 256 * 1024  # bytes; a thousand threads of the usual size would be eight gigabytes
@@ -56,7 +56,7 @@ class Poll:
         )
 
 
-def poll_at_once(database: MariaDatabase, agents: int) -> Poll:
+def poll_at_once(database: SqlDatabase, agents: int) -> Poll:
     """*agents* threads, let go together. What this measures includes this process's own share of every handshake."""
     server = database.server
     address = MysqlAddress(

@@ -15,8 +15,9 @@ from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
-from tests.servers.mariadb import MariaDatabase, MariaDB
+from tests.servers.mysql import MAKES
 from tests.servers.process import wait_until
+from tests.servers.sql_server import SqlDatabase, SqlServer
 
 NAME = "www.example.test"
 # mounts that end with the process; an ordinary user needs a namespace in which he is root
@@ -28,50 +29,50 @@ WRITES = (
 )
 
 
-@pytest.fixture(scope="module")
-def own_mariadb() -> Iterator[MariaDB]:
+@pytest.fixture(scope="module", params=MAKES)
+def own_server(request: pytest.FixtureRequest) -> Iterator[SqlServer]:
     """A server that may be stopped without disturbing other tests."""
-    with MariaDB() as server:
+    with MAKES[request.param]() as server:
         yield server
 
 
 @pytest.fixture
-def mariadb_box(lab: Lab, own_mariadb: MariaDB, tmp_path: Path) -> Box:
+def server_box(lab: Lab, own_server: SqlServer, tmp_path: Path) -> Box:
     """A box over a server of its own, with one certificate enrolled."""
-    box = Box(tmp_path / "box", own_mariadb.create_database(), bind=lab.bind, pebble=lab.pebble)
+    box = Box(tmp_path / "box", own_server.create_database(), bind=lab.bind, pebble=lab.pebble)
     box.set_up()
     box.enrol(NAME)
     return box
 
 
-def database_of(box: Box) -> MariaDatabase:
-    assert isinstance(box.database, MariaDatabase)
+def database_of(box: Box) -> SqlDatabase:
+    assert isinstance(box.database, SqlDatabase)
     return box.database
 
 
-def test_a_database_server_that_is_down(mariadb_box: Box) -> None:
+def test_a_database_server_that_is_down(server_box: Box) -> None:
     """Every command says where the database should be and what to check, exit code 1; nothing is ordered."""
-    server = database_of(mariadb_box).server
-    before = mariadb_box.contents()
+    server = database_of(server_box).server
+    before = server_box.contents()
     server.stop()
     try:
         for words in (*READS, *WRITES):
             says = [f"the database at localhost:{server.port} did not do its work", "Connection refused"]
             says += ["check that the server runs"]
-            mariadb_box.refused(*words, code=1, says=says, stdin=csr(["other.example.test"]))
+            server_box.refused(*words, code=1, says=says, stdin=csr(["other.example.test"]))
     finally:
         server.start()
-    assert mariadb_box.contents() == before
-    mariadb_box.ok("run")
+    assert server_box.contents() == before
+    server_box.ok("run")
 
 
-def test_a_database_that_goes_away_in_the_middle(mariadb_box: Box, lab: Lab, tmp_path: Path) -> None:
+def test_a_database_that_goes_away_in_the_middle(server_box: Box, lab: Lab, tmp_path: Path) -> None:
     """Stopped while an order waits for DNS: the run ends with the reason, and the next one finishes the same order."""
-    server = database_of(mariadb_box).server
+    server = database_of(server_box).server
     with Bind(tmp_path / "secondary", secondary_of=lab.bind, lag_seconds=math.inf) as secondary:
-        mariadb_box.write(dns={"nameservers": [secondary.endpoint]})
-        process = mariadb_box.start("run")
-        wait_until(lambda: [state for state, _ in mariadb_box.orders()] == ["PUBLISHED"], "it is published")
+        server_box.write(dns={"nameservers": [secondary.endpoint]})
+        process = server_box.start("run")
+        wait_until(lambda: [state for state, _ in server_box.orders()] == ["PUBLISHED"], "it is published")
         server.stop()
         secondary.refresh()
         try:
@@ -81,38 +82,38 @@ def test_a_database_that_goes_away_in_the_middle(mariadb_box: Box, lab: Lab, tmp
         assert process.returncode == 1
         assert "Traceback" not in out + err
         assert f"{NAME}: failed: the database at localhost:{server.port} did not do its work" in err
-        [(state, url)] = mariadb_box.orders()
+        [(state, url)] = server_box.orders()
         assert state == "PUBLISHED"
-        mariadb_box.ok("run")
-    assert mariadb_box.orders() == [("STORED", url)]
-    assert mariadb_box.txt(NAME) == set()
-    assert mariadb_box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
+        server_box.ok("run")
+    assert server_box.orders() == [("STORED", url)]
+    assert server_box.txt(NAME) == set()
+    assert server_box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
 
 
-def test_a_read_only_server(mariadb_box: Box) -> None:
+def test_a_read_only_server(server_box: Box) -> None:
     """With read_only on, looking works and every change is refused with the hint at the primary; nothing is ordered."""
-    server = database_of(mariadb_box).server
-    before = mariadb_box.contents()
+    server = database_of(server_box).server
+    before = server_box.contents()
     server.read_only(True)
     try:
-        mariadb_box.ok("status")
+        server_box.ok("status")
         for words in WRITES:
             says = ["read-only", "point the url at the primary"]
-            mariadb_box.refused(*words, code=1, says=says, stdin=csr(["other.example.test"]))
-        mariadb_box.fails("run", says=["read-only"])
+            server_box.refused(*words, code=1, says=says, stdin=csr(["other.example.test"]))
+        server_box.fails("run", says=["read-only"])
     finally:
         server.read_only(False)
-    assert mariadb_box.contents() == before
-    mariadb_box.ok("run")
+    assert server_box.contents() == before
+    server_box.ok("run")
 
 
-def test_a_password_that_is_wrong(mariadb_box: Box) -> None:
+def test_a_password_that_is_wrong(server_box: Box) -> None:
     """The server's own word and where to look; the password is not repeated."""
-    secret = mariadb_box.folder / "password"
+    secret = server_box.folder / "password"
     secret.touch(mode=0o600)
     secret.write_text("not-this-one\n", encoding="ascii")
-    mariadb_box.write(database={"password_file": str(secret)})
-    outcome = mariadb_box.refused("status", code=1, says=["Access denied", "check user, password_file"])
+    server_box.write(database={"password_file": str(secret)})
+    outcome = server_box.refused("status", code=1, says=["Access denied", "check user, password_file"])
     assert "not-this-one" not in outcome.err
 
 

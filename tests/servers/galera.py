@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers.database import Row
-from tests.servers.mariadb import MariaDatabase, MariaDB
+from tests.servers.mariadb import MariaDB
 from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.process import ServerFailed, program
+from tests.servers.sql_server import SqlDatabase
 
 _PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
 
@@ -94,7 +95,7 @@ class Galera:
 class GaleraDatabase:
     """The Database protocol over a cluster; queries past the product go to the last node, which no test kills."""
 
-    def __init__(self, cluster: Galera, made: MariaDatabase, bundle: Path) -> None:
+    def __init__(self, cluster: Galera, made: SqlDatabase, bundle: Path) -> None:
         self._cluster = cluster
         self._made = made
         self.tls_ca: Path | None = bundle

@@ -9,10 +9,12 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from tests.servers import mariadb_folder
+from tests.servers import sql_folder
 from tests.servers.authority import Authority
 from tests.servers.database import Database
-from tests.servers.mariadb import MariaDatabase, MariaDB
+from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import MAKES
+from tests.servers.sql_server import SqlDatabase, SqlServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +27,7 @@ def test_a_database_is_empty_and_reachable(database: Database) -> None:
     assert database.url.startswith("sqlite:////") or "@localhost:" in database.url
 
 
-def connect(database: MariaDatabase, context: ssl.SSLContext | None) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+def connect(database: SqlDatabase, context: ssl.SSLContext | None) -> "pymysql.Connection[pymysql.cursors.Cursor]":
     """Log in as the database's own user, with this trust or without TLS."""
     return pymysql.connect(
         host=database.server.host,
@@ -38,9 +40,9 @@ def connect(database: MariaDatabase, context: ssl.SSLContext | None) -> "pymysql
     )
 
 
-def test_mariadb_wants_tls_and_can_be_verified(mariadb: MariaDB) -> None:
+def test_a_server_wants_tls_and_can_be_verified(sql_server: SqlServer) -> None:
     """A database's user gets in by verified TLS, not without TLS, and the wrong authority is noticed."""
-    database = mariadb.create_database()
+    database = sql_server.create_database()
     with connect(database, ssl.create_default_context(cafile=str(database.tls_ca))) as connection:
         cursor = connection.cursor()
         cursor.execute("SHOW STATUS LIKE 'Ssl_version'")
@@ -53,9 +55,10 @@ def test_mariadb_wants_tls_and_can_be_verified(mariadb: MariaDB) -> None:
     assert stat.S_IMODE(database.password_file.stat().st_mode) == 0o600
 
 
-def test_a_second_mariadb_stops_starts_crashes_and_refuses_writes() -> None:
+@pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
+def test_a_second_server_stops_starts_crashes_and_refuses_writes(make: type[SqlServer]) -> None:
     """Committed rows survive a stop and a crash; read_only binds the database's user."""
-    with MariaDB(options=["--max-connections=11"]) as server:
+    with make(options=["--max-connections=11"]) as server:
         database = server.create_database("named_database")
         database.execute("CREATE TABLE t (a INT)")
         server.stop()
@@ -79,12 +82,12 @@ def test_a_second_mariadb_stops_starts_crashes_and_refuses_writes() -> None:
 def test_what_a_killed_mariadb_left_is_removed_by_the_next(mariadb: MariaDB) -> None:
     """A folder whose process was killed is removed, one in use is not."""
     script = (
-        "import os, signal; from tests.servers.mariadb_folder import make_folder;"
+        "import os, signal; from tests.servers.sql_folder import make_folder;"
         "print(make_folder('test'), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, timeout=30)
     abandoned = Path(done.stdout.decode().strip())
-    mariadb_folder.remove_folder(mariadb_folder.make_folder("test"))
-    assert abandoned.name.startswith(mariadb_folder.PREFIX)
+    sql_folder.remove_folder(sql_folder.make_folder("test"))
+    assert abandoned.name.startswith(sql_folder.PREFIX)
     assert not abandoned.exists()
     assert mariadb.sql("SELECT 1") == [(1,)]

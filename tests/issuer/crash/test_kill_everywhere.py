@@ -15,7 +15,8 @@ from tests.issuer.box import ROOT, Box
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
-from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import MAKES
+from tests.servers.sql_server import SqlServer
 
 # Every call that touches the world or the database, in the order of the journey; and which one of its calls
 STEPS = [
@@ -46,13 +47,13 @@ class Scene:
     proxy: CaProxy
 
 
-@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+@pytest.fixture(scope="module", params=["sqlite", *MAKES])
 def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Servers for all cases of one database: each case has a name of its own."""
     folder = tmp_path_factory.mktemp("crash")
     database: Database = SqliteDatabase(folder)
-    if request.param == "mariadb":
-        server: MariaDB = request.getfixturevalue("mariadb")
+    if request.param != "sqlite":
+        server: SqlServer = request.getfixturevalue(request.param)
         database = server.create_database()
     with Lab(folder) as lab, CaProxy(_made(folder / "proxy"), lab.pebble) as proxy:
         box = Box(folder / "box", database, bind=lab.bind, pebble=lab.pebble)

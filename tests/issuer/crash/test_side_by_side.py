@@ -7,14 +7,14 @@ from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.galera import Galera
 from tests.servers.lab import Lab
-from tests.servers.mariadb import MariaDB
+from tests.servers.sql_server import SqlServer
 
 COUNT = 60
 
 
-def test_two_issuers_share_sixty_certificates(lab: Lab, mariadb: MariaDB, tmp_path: Path) -> None:
+def test_two_issuers_share_sixty_certificates(lab: Lab, sql_server: SqlServer, tmp_path: Path) -> None:
     """Both work, together they store everything, and the CA saw one order for each certificate."""
-    database = mariadb.create_database()
+    database = sql_server.create_database()
     (tmp_path / "proxy").mkdir()
     with CaProxy(tmp_path / "proxy", lab.pebble) as proxy:
         boxes = [Box(tmp_path / name, database, bind=lab.bind, pebble=lab.pebble) for name in ("one", "two")]

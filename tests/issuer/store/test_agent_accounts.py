@@ -12,16 +12,16 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.servers.database import SqliteDatabase
-from tests.servers.mariadb import MariaDatabase, MariaDB
+from tests.servers.sql_server import SqlDatabase, SqlServer
 
 NAME = "www.example.test"
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
 @pytest.fixture
-def central(mariadb: MariaDB, tmp_path: Path) -> Box:
+def central(sql_server: SqlServer, tmp_path: Path) -> Box:
     """A migrated database with one certificate."""
-    box = Box(tmp_path / "box", mariadb.create_database())
+    box = Box(tmp_path / "box", sql_server.create_database())
     box.set_up()
     box.populate(NAME)
     return box
@@ -31,7 +31,7 @@ def central(mariadb: MariaDB, tmp_path: Path) -> Box:
 def accounts(central: Box) -> Iterator[list[Ask]]:
     """Two agents, each as a function that runs one statement over verified TLS and commits."""
     database = central.database
-    assert isinstance(database, MariaDatabase)
+    assert isinstance(database, SqlDatabase)
     connections = []
     for number in range(2):
         account, password = f"agent{number}_{secrets.token_hex(3)}", secrets.token_hex(8)

@@ -10,20 +10,22 @@ from tests.issuer.box import Box
 from tests.issuer.store import legacy_table
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
-from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import MAKES
 from tests.servers.process import wait_until
+from tests.servers.sql_server import SqlServer
 
 NAME = "www.example.test"
 OURS = ("orders", "challenges", "versions", "events", "installations")
 
 
-@pytest.fixture(params=["sqlite", "InnoDB", "MyISAM"])
+@pytest.fixture(params=["sqlite", *(f"{make} {engine}" for make in MAKES for engine in ("InnoDB", "MyISAM"))])
 def legacy(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Database, str]:
     """A database without tables, and the engine that the legacy table is to have."""
     if request.param == "sqlite":
         return SqliteDatabase(tmp_path), "sqlite"
-    server: MariaDB = request.getfixturevalue("mariadb")
-    return server.create_database(), request.param
+    make, engine = request.param.split()
+    server: SqlServer = request.getfixturevalue(make)
+    return server.create_database(), engine
 
 
 def tables(database: Database) -> set[str]:
@@ -133,9 +135,9 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("statements", DAMAGE.values(), ids=DAMAGE)
-def test_an_upgrade_that_was_cut_off_is_finished(mariadb: MariaDB, tmp_path: Path, statements: list[str]) -> None:
-    """MariaDB commits each step at once: what a killed upgrade has not done is done by the next, the rest is kept."""
-    database = mariadb.create_database()
+def test_an_upgrade_that_was_cut_off_is_finished(sql_server: SqlServer, tmp_path: Path, statements: list[str]) -> None:
+    """A server commits each step at once: what a killed upgrade has not done is done by the next, the rest is kept."""
+    database = sql_server.create_database()
     box = Box(tmp_path / "box", database)
     box.set_up()
     box.populate(NAME)
@@ -149,10 +151,10 @@ def test_an_upgrade_that_was_cut_off_is_finished(mariadb: MariaDB, tmp_path: Pat
     box.ok("db", "status")
 
 
-def test_an_upgrade_that_is_killed_is_finished(mariadb: MariaDB, tmp_path: Path) -> None:
-    """kill -9 while MariaDB makes it wait for a table in use: run again, it waits for the rest of the first, and
+def test_an_upgrade_that_is_killed_is_finished(sql_server: SqlServer, tmp_path: Path) -> None:
+    """kill -9 while the server makes it wait for a table in use: run again, it waits for the rest of the first, and
     comes to the end."""
-    database = mariadb.create_database()
+    database = sql_server.create_database()
     box = Box(tmp_path / "box", database)
     box.set_up()
     complete = (tables(database), indexes(database))

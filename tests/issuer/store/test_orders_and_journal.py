@@ -1,4 +1,4 @@
-"""Orders, their leases and the challenge journal: the same promises on SQLite and on MariaDB."""
+"""Orders, their leases and the challenge journal: the same promises on SQLite and on database servers."""
 
 import dataclasses
 import threading
@@ -21,7 +21,7 @@ from issuer.store.orders import LEASE_SECONDS, Orders
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers import database as servers
-from tests.servers.mariadb import MariaDB
+from tests.servers.sql_server import SqlServer
 
 NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
 
@@ -147,9 +147,9 @@ def test_the_journal_keeps_what_may_be_out(store: Database) -> None:
     assert journal.orphans() == []
 
 
-def test_a_deadlock_is_tried_again(mariadb: MariaDB, tmp_path: Path) -> None:
+def test_a_deadlock_is_tried_again(sql_server: SqlServer, tmp_path: Path) -> None:
     """Two transactions that lock two rows in opposite order both end well: the loser is run again from the start."""
-    database = mariadb.create_database()
+    database = sql_server.create_database()
     Box(tmp_path / "box", database).set_up()
     store = opened(database)
     for name in ("a", "b"):

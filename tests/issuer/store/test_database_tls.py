@@ -1,4 +1,4 @@
-"""The connection to MariaDB is encrypted and verified, always; there is no setting that would end that."""
+"""The connection over a network is encrypted and verified, always; there is no setting that would end that."""
 
 from pathlib import Path
 
@@ -6,24 +6,33 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.servers.authority import Authority
-from tests.servers.mariadb import MariaDatabase, MariaDB
 from tests.servers.ports import free_port, release_port
+from tests.servers.sql_server import SqlDatabase, SqlServer
 
 
 @pytest.fixture
-def secured(mariadb: MariaDB, tmp_path: Path) -> tuple[Box, MariaDatabase]:
+def secured(sql_server: SqlServer, tmp_path: Path) -> tuple[Box, SqlDatabase]:
     """A box and its empty database."""
-    database = mariadb.create_database()
+    database = sql_server.create_database()
     return Box(tmp_path / "box", database), database
 
 
-def test_a_verified_connection_is_encrypted(secured: tuple[Box, MariaDatabase]) -> None:
+def test_a_verified_connection_is_encrypted(secured: tuple[Box, SqlDatabase]) -> None:
     """With the right CA file the issuer's own account, which may only come by TLS, gets in."""
     box, _ = secured
     box.ok("db", "upgrade")
 
 
-def test_a_server_of_another_authority(secured: tuple[Box, MariaDatabase], tmp_path: Path) -> None:
+def test_the_socket_of_this_machine_needs_no_tls(secured: tuple[Box, SqlDatabase]) -> None:
+    """Plain text passes where no network is, with the password of the account."""
+    box, database = secured
+    database.server.sql(f"ALTER USER `{database.user}`@`%` REQUIRE NONE")
+    url = f"mysql+pymysql://{database.user}@localhost/{database.name}?unix_socket={database.server.socket}"
+    box.write(database={"url": url, "tls_ca": ""})
+    box.ok("db", "upgrade")
+
+
+def test_a_server_of_another_authority(secured: tuple[Box, SqlDatabase], tmp_path: Path) -> None:
     """A certificate that tls_ca did not sign is refused before the password is sent."""
     box, database = secured
     box.write(database={"tls_ca": str(Authority("Stranger").write(tmp_path / "stranger"))})
@@ -32,7 +41,7 @@ def test_a_server_of_another_authority(secured: tuple[Box, MariaDatabase], tmp_p
     assert database.query("SHOW TABLES") == []
 
 
-def test_without_tls_ca_the_system_decides(secured: tuple[Box, MariaDatabase]) -> None:
+def test_without_tls_ca_the_system_decides(secured: tuple[Box, SqlDatabase]) -> None:
     """No tls_ca means the system's trust store, never no verification."""
     box, database = secured
     box.write(database={"tls_ca": ""})
@@ -40,7 +49,7 @@ def test_without_tls_ca_the_system_decides(secured: tuple[Box, MariaDatabase]) -
     assert database.query("SHOW TABLES") == []
 
 
-def test_a_host_name_that_is_not_in_the_certificate(secured: tuple[Box, MariaDatabase]) -> None:
+def test_a_host_name_that_is_not_in_the_certificate(secured: tuple[Box, SqlDatabase]) -> None:
     """The right CA is not enough: the server must prove the very name in the url."""
     box, database = secured
     host = f"127.1:{database.server.port}"  # another spelling of 127.0.0.1, for which the certificate is good
@@ -49,7 +58,7 @@ def test_a_host_name_that_is_not_in_the_certificate(secured: tuple[Box, MariaDat
     assert database.query("SHOW TABLES") == []
 
 
-def test_a_ca_file_that_is_none(secured: tuple[Box, MariaDatabase]) -> None:
+def test_a_ca_file_that_is_none(secured: tuple[Box, SqlDatabase]) -> None:
     """A missing or empty file is a finding of the configuration."""
     box, database = secured
     for file in ("/nowhere/ca.pem", str(database.password_file)):
@@ -57,7 +66,7 @@ def test_a_ca_file_that_is_none(secured: tuple[Box, MariaDatabase]) -> None:
         box.refused("db", "upgrade", code=2, says=["database.tls_ca", file])
 
 
-def test_several_hosts_are_tried_in_turn(secured: tuple[Box, MariaDatabase]) -> None:
+def test_several_hosts_are_tried_in_turn(secured: tuple[Box, SqlDatabase]) -> None:
     """The first host is down: the second one is used; when all are down the sentence names them all."""
     box, database = secured
     dead = free_port()

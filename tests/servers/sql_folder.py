@@ -1,4 +1,4 @@
-"""The folder of one mariadbd: where it may lie, whom it belongs to, and an empty installation copied into it."""
+"""The folder of one database server: where it may lie, whom it belongs to, and an empty installation copied into it."""
 
 import atexit
 import fcntl
@@ -6,22 +6,21 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from tests.servers.process import ServerFailed, program
+from tests.servers.process import ServerFailed
 
-PACKAGE = "mariadb-server"
 INSTALL_SECONDS = 120
-PREFIX = "certfleet-mariadb-"
-LOG_FILE_SIZE = "--innodb-log-file-size=8M"
+PREFIX = "certfleet-database-"
 
 # What tells a folder in use from one whose process was killed: the lock goes with the process.
 _locks: dict[Path, int] = {}
 
 
 def server_user() -> str | None:
-    """The account mariadbd runs under: it refuses to be root, and an ordinary user cannot be anybody else."""
+    """The account the server runs under: it refuses to be root, and an ordinary user cannot be anybody else."""
     return "mysql" if os.geteuid() == 0 else None
 
 
@@ -64,7 +63,7 @@ def _remove_abandoned() -> None:
 
 
 def temporary_option(folder: Path) -> str:
-    """A place of its own for temporary tables: a mariadbd that starts removes those of all others beside its own."""
+    """A place of its own for temporary tables: a server that starts removes those of all others beside its own."""
     return f"--tmpdir={folder}"
 
 
@@ -78,33 +77,15 @@ def give_away(folder: Path) -> None:
 
 
 @cache
-def template() -> Path:
+def template(installer: Callable[[Path], list[str]]) -> Path:
     """An empty installation for this process to copy, made at the first call and removed when the process ends.
 
-    Without fsync it takes a third of the time, and nobody misses it after a power failure.
+    *installer*: from the folder that is to hold the data to the command that makes them.
     """
     folder = make_folder("template")
     atexit.register(remove_folder, folder)
-    user = server_user()
-    become = [f"--user={user}"] if user else []
-    done = subprocess.run(
-        [
-            program("mariadb-install-db", PACKAGE),
-            "--no-defaults",
-            *become,
-            f"--datadir={folder / 'data'}",
-            temporary_option(folder),
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            "--innodb-flush-method=nosync",
-            LOG_FILE_SIZE,
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_SECONDS,
-        cwd="/",
-    )
+    command = [*installer(folder / "data"), temporary_option(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=INSTALL_SECONDS, cwd="/")
     if done.returncode:
-        raise ServerFailed(f"mariadb-install-db failed:\n{done.stdout}\n{done.stderr}")
+        raise ServerFailed(f"{Path(command[0]).name} failed:\n{done.stdout}\n{done.stderr}")
     return folder / "data"
