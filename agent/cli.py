@@ -135,10 +135,11 @@ def run_command(options: argparse.Namespace) -> int:
     keys = {one.key for one in certificates}
     protected = (settings.state_dir, options.config, *keys, *own_files(settings.source))
     tools = Tools(state, Commands(settings.command_timeout), Prober(settings.probe_timeout), protected)
+    run = Run(source, tools, os.uname().nodename, time.time(), options.retry)
     results = []
     with locked(state.lock_file, doing="run"), deferred() as stop_asked:
         try:
-            for result in Run(source, tools, time.time(), options.retry).over(certificates, selected):
+            for result in run.over(certificates, selected):
                 results.append(result)
                 show_result(result, options.json)
                 if stop_asked():

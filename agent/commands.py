@@ -30,7 +30,7 @@ class Commands:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, "PATH": _path()},
+                    env={**os.environ, "PATH": search_path()},
                     start_new_session=True,  # its own process group, to be ended as a whole
                 )
             except OSError as error:
@@ -49,7 +49,8 @@ class Commands:
                 raise InstallError(step, f"{_shown(command)} failed", why=_with_tail(_ending(code), output))
 
 
-def _path() -> str:
+def search_path() -> str:
+    """Where programs are looked for: PATH, and behind it the folders of administrators' programs."""
     folders = os.environ.get("PATH", "/usr/bin:/bin").split(":")
     return ":".join([*folders, *(folder for folder in _SBIN if folder not in folders)])
 

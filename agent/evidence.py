@@ -1,10 +1,32 @@
-"""What the looks at a service's sockets prove about a certificate. Pure."""
+"""What looks at a service's sockets saw, and what they prove about a certificate. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from agent.probe import Seen, Sight
+
+class Seen(Enum):
+    """How a look at one address ended."""
+
+    SERVED = "served"  # a certificate was shown
+    DOWN = "down"  # nothing listens there, or what listens speaks no TLS
+    UNKNOWN = "unknown"  # it could not be asked: no address, no route
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look at one address of one target."""
+
+    target: str
+    address: str
+    seen: Seen
+    problem: str = ""
+    sha256: str = ""
+    certificate: bytes = field(default=b"", repr=False)  # DER
+
+    @property
+    def where(self) -> tuple[str, str]:
+        return self.target, self.address
 
 
 class Proof(Enum):

@@ -1,16 +1,16 @@
 """A first agent.toml for this host: commented, with a block for each name given and each service found here."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent.commands import search_path
+from agent.model import file_stem
 from agent.preset import Preset, load_preset, preset_names
 from common.errors import FileError
 from common.files import create_new, make_private_folder
 
 _PROGRAMS = {"apache": ("apachectl", "apache2ctl"), "nginx": ("nginx",)}
-_SEARCHED = ":".join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 _HEAD = """\
 # agent.toml: which certificates this host takes, from where, and what is done with them.
@@ -37,8 +37,8 @@ service = "{service}"
 
 def services_found() -> list[str]:
     """The presets whose program is installed here."""
-    found = (name for name in preset_names() if any(shutil.which(p, path=_SEARCHED) for p in _PROGRAMS.get(name, ())))
-    return list(found)
+    path = search_path()
+    return [name for name in preset_names() if any(shutil.which(p, path=path) for p in _PROGRAMS.get(name, ()))]
 
 
 def init(config_file: Path, state_dir: Path, url: str, names: Sequence[str], services: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ def init(config_file: Path, state_dir: Path, url: str, names: Sequence[str], ser
 
 
 def _block(name: str, preset: Preset | None) -> str:
-    stem = name.replace("*", "_wildcard")
+    stem = file_stem(name)
     paths = preset.file_paths(stem) if preset else {}
     fullchain = paths.get("fullchain", f"/etc/ssl/certs/{stem}.fullchain.crt")
     return _BLOCK.format(name=name, stem=stem, service=preset.name if preset else "nginx", fullchain=fullchain)

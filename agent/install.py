@@ -14,12 +14,11 @@ import structlog
 
 from agent import live_files
 from agent.errors import InstallError
-from agent.evidence import Evidence, Proof, judge, was_down
+from agent.evidence import Evidence, Proof, Sight, judge, was_down
 from agent.install_states import InstallState, Outcome
 from agent.journal import JournalEntry, SavedFile
 from agent.journey import Ending, Tools, enter, outcome_of, placed, run_all, watch
 from agent.model import Certificate
-from agent.probe import Sight
 from agent.roll_back import roll_back
 from common.certificate import Bundle, fingerprint
 from common.errors import CertfleetError, FileError
@@ -36,10 +35,11 @@ def install(certificate: Certificate, bundle: Bundle, key: bytes, sound: bool, t
     """
     try:
         planned = live_files.plan(certificate, bundle, key, tools.protected)
-        stage(certificate, bundle, tools)
-        before = tools.prober.look(certificate.probes, certificate.server_name)
+        work = tools.state.work_folder(certificate.name)
+        stage(certificate, bundle, work)
+        before = tools.sockets.look(certificate.probes, certificate.server_name)
         broken_before = check_before(certificate, sound, tools)
-        entry = back_up(certificate, bundle, planned, before, tools)
+        entry = open_journal(certificate, bundle, back_up(planned, work), before, tools)
         entry = enter(InstallState.SWAPPING, entry, tools)
     except CertfleetError as failure:
         return Ending(Outcome.FAILED, f"{failure}; no live file was touched", failure.hint)
@@ -57,10 +57,9 @@ def install(certificate: Certificate, bundle: Bundle, key: bytes, sound: bool, t
         return roll_back(certificate, entry, failure, told, tools)
 
 
-def stage(certificate: Certificate, bundle: Bundle, tools: Tools) -> None:
-    """Write the public parts to the state folder and load them with the key as a TLS server would."""
-    folder = tools.state.work_folder(certificate.name)
-    staged = folder / "fullchain.pem"
+def stage(certificate: Certificate, bundle: Bundle, work: Path) -> None:
+    """Write the public parts to the folder *work* and load them with the key as a TLS server would."""
+    staged = work / "fullchain.pem"
     write_atomic(staged, bundle.leaf_pem + bundle.chain_pem, mode=0o600)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(staged, certificate.key)
@@ -85,28 +84,28 @@ def check_before(certificate: Certificate, sound: bool, tools: Tools) -> str:
     return ""
 
 
-def back_up(
-    certificate: Certificate,
-    bundle: Bundle,
-    planned: Mapping[Path, NewContent],
-    before: tuple[Sight, ...],
-    tools: Tools,
-) -> JournalEntry:
-    """Copy every live file to the state folder and open the journal."""
+def back_up(planned: Mapping[Path, NewContent], work: Path) -> tuple[SavedFile, ...]:
+    """Copy every live file to the folder *work*, and say what is where."""
     saved = []
-    folder = tools.state.folder / "work" / certificate.file_stem
     for number, (file, new) in enumerate(planned.items()):
         live = live_files.snapshot(file)
         digest = live_files.digest(new.content)
         if live is None:
             saved.append(SavedFile(file, digest))
             continue
-        backup = folder / f"backup-{number}"
+        backup = work / f"backup-{number}"
         write_atomic(backup, live.content, mode=0o600)
         saved.append(
             SavedFile(file, digest, str(backup), live.digest, live.mode, live.uid, live.gid, dict(live.attributes))
         )
-    entry = JournalEntry(certificate.name, fingerprint(bundle.leaf), InstallState.BACKED_UP, tuple(saved), before)
+    return tuple(saved)
+
+
+def open_journal(
+    certificate: Certificate, bundle: Bundle, saved: tuple[SavedFile, ...], before: tuple[Sight, ...], tools: Tools
+) -> JournalEntry:
+    """From here on the way back is on record."""
+    entry = JournalEntry(certificate.name, fingerprint(bundle.leaf), InstallState.BACKED_UP, saved, before)
     tools.state.save_journal(entry)
     return entry
 

@@ -35,6 +35,10 @@ class Outcome(Enum):
     def is_well(self) -> bool:
         return self in {Outcome.INSTALLED, Outcome.UNPROVABLE}
 
+    @property
+    def is_proven(self) -> bool:
+        return self is Outcome.INSTALLED
+
 
 _NEXT = {
     InstallState.BACKED_UP: {InstallState.SWAPPING},

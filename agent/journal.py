@@ -1,6 +1,7 @@
 """The journal of an install under way: what was there before, and what was to come. Written before a live file changes.
 
-It names digests, modes and the places of backups; never content, so no key stands in it.
+It names digests, modes and the places of backups; never content, so no key stands in it. Pure: what writes it is the
+state folder.
 """
 
 from collections.abc import Mapping
@@ -8,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agent.evidence import Seen, Sight
 from agent.install_states import InstallState, check_transition
-from agent.probe import Seen, Sight
 
 
 @dataclass(frozen=True, slots=True)

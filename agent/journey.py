@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.commands import Commands
-from agent.evidence import Evidence, Proof
+from agent.evidence import Evidence, Proof, Sight
 from agent.install_states import InstallState, Outcome
 from agent.journal import JournalEntry
 from agent.model import Certificate, Command
-from agent.probe import Prober, Sight
-from agent.state_folder import StateFolder
+from agent.ports import CommandRunner, Sockets, StateStore
 
 Judge = Callable[[tuple[Sight, ...]], Evidence]
 
@@ -19,9 +17,9 @@ Judge = Callable[[tuple[Sight, ...]], Evidence]
 class Tools:
     """What the journey works with."""
 
-    state: StateFolder
-    commands: Commands
-    prober: Prober
+    state: StateStore
+    commands: CommandRunner
+    sockets: Sockets
     protected: tuple[Path, ...] = ()  # files and folders that are never a target of an install
 
 
@@ -68,19 +66,19 @@ def watch(certificate: Certificate, judge: Judge, patient: bool, tools: Tools) -
     One look is not enough: nginx lets old and new workers accept connections side by side for a tenth of a second,
     and an Apache that is about to die still answers. Not *patient*: take what the first look shows, if it is bad.
     """
-    deadline = tools.prober.deadline() if patient else 0.0
+    deadline = tools.sockets.deadline() if patient else 0.0
     while True:
         evidence = _steady(certificate, judge, tools)
         if evidence.proof in {Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN}:
             return evidence
-        if not tools.prober.wait(deadline):
+        if not tools.sockets.wait(deadline):
             return evidence
 
 
 def _steady(certificate: Certificate, judge: Judge, tools: Tools) -> Evidence:
     """PROVEN only if each of several looks in a row proves it; otherwise what the first other one shows."""
-    end = tools.prober.steady_until()
+    end = tools.sockets.steady_until()
     while True:
-        evidence = judge(tools.prober.look(certificate.probes, certificate.server_name))
-        if evidence.proof is not Proof.PROVEN or not tools.prober.wait(end):
+        evidence = judge(tools.sockets.look(certificate.probes, certificate.server_name))
+        if evidence.proof is not Proof.PROVEN or not tools.sockets.wait(end):
             return evidence

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.probe import Seen, Sight
+from agent.evidence import Seen, Sight
 from common.certificate import dns_names, issuer_text, not_after, not_before, serial_text
 from common.clock import utc_text
 from common.names import covers

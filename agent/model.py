@@ -47,10 +47,6 @@ class Certificate:
         return plain[0]
 
     @property
-    def file_stem(self) -> str:
-        return file_stem(self.name)
-
-    @property
     def digest(self) -> str:
         """Changes with every setting of this certificate: a changed configuration is worth another try."""
         facts = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes)

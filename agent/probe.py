@@ -11,37 +11,13 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
+from agent.evidence import Seen, Sight
 from agent.probe_targets import ProbeTarget
 
 _ONE_LOOK = 5.0  # seconds for connection and handshake, each
 _LONGEST_HANDSHAKE = 1_000_000  # bytes
-
-
-class Seen(Enum):
-    """How a look at one address ended."""
-
-    SERVED = "served"  # a certificate was shown
-    DOWN = "down"  # nothing listens there, or what listens speaks no TLS
-    UNKNOWN = "unknown"  # it could not be asked: no address, no route
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """One look at one address of one target."""
-
-    target: str
-    address: str
-    seen: Seen
-    problem: str = ""
-    sha256: str = ""
-    certificate: bytes = field(default=b"", repr=False)  # DER
-
-    @property
-    def where(self) -> tuple[str, str]:
-        return self.target, self.address
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.install_states import Outcome
-from agent.source.port import Mark
+from agent.offer import Mark
 from common.clock import utc_text
 
 _BACK_OFF = (3600, 6 * 3600, 86400)  # seconds until the same one is tried again: once, twice, every further time
@@ -44,6 +44,16 @@ class Refusal:
     def document(self) -> dict[str, Any]:
         """As reports show it."""
         return {"sha256": self.sha256, "attempts": self.attempts, "next_attempt": utc_text(self.until)}
+
+
+def facts(installed: Installed | None, refusal: Refusal | None) -> dict[str, Any]:
+    """What reports show of the certificate that is in place, and of the one that is not taken."""
+    return {
+        "sha256": installed.sha256 if installed else None,
+        "serial": installed.serial if installed else None,
+        "not_after": utc_text(installed.not_after) if installed else None,
+        "refused": refusal.document() if refusal else None,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from agent import keys
 from common import files
 from common.errors import FileError, RefusedError
 
-_RFC8555_NAMES = 100  # the most names that CAs accept in one certificate
+_MOST_NAMES = 100  # what CAs accept in one certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Requested:
 
 def request(wanted: Request) -> Requested:
     """Make what is missing of key and CSR. Raises RefusedError, FileError, ConfigError (a key that is too open)."""
-    if len(wanted.names) > _RFC8555_NAMES:
-        raise RefusedError(f"{len(wanted.names)} names are more than CAs accept in one certificate ({_RFC8555_NAMES})")
+    if len(wanted.names) > _MOST_NAMES:
+        raise RefusedError(f"{len(wanted.names)} names are more than CAs accept in one certificate ({_MOST_NAMES})")
     if wanted.csr_file is not None and _is_there(wanted.csr_file) and not _is_there(wanted.key_file):
         why = f"its key is not {wanted.key_file}, which does not exist"
         raise FileError(f"{wanted.csr_file} exists already", why=why, hint="move it away, or name its key with --key")

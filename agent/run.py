@@ -3,7 +3,6 @@
 An unchanged run writes nothing but the lock: a record is saved and a report is sent only when something is different.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,9 +13,10 @@ from agent.install_states import Outcome
 from agent.journal import JournalEntry
 from agent.journey import Tools
 from agent.model import Certificate
+from agent.offer import Report
+from agent.ports import Source
 from agent.record import Installed, Record, Refusal
 from agent.roll_back import settle
-from agent.source.port import Report, Source
 from agent.update import Update, Verdict, update
 from common.errors import CertfleetError, FileError
 
@@ -39,10 +39,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One pass at one moment, *now*. *retry*: try refused certificates before their time."""
+    """One pass at one moment, *now*, on *host*. *retry*: try refused certificates before their time."""
 
     source: Source
     tools: Tools
+    host: str
     now: float
     retry: bool = False
 
@@ -119,7 +120,7 @@ class Run:
         installed = record.installed
         report = Report(
             name=record.name,
-            host=os.uname().nodename,
+            host=self.host,
             sha256=installed.sha256 if installed else "",
             not_after=installed.not_after if installed else 0,
             state=record.outcome.value,

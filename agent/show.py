@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from agent.record import facts
 from common.clock import utc_text
 from common.command_line import complain, say
 
@@ -23,19 +24,15 @@ def show_result(result: "Result", as_json: bool) -> None:
 
 def result_document(result: "Result") -> dict[str, Any]:
     """One certificate of ``run --json``."""
-    installed = result.installed
     return {
         "name": result.name,
         "state": result.outcome.value,
         "well": result.outcome.is_well,
-        "proven": result.outcome.value == "installed",
+        "proven": result.outcome.is_proven,
         "changed": result.changed,
         "detail": result.detail,
         "hint": result.hint,
-        "sha256": installed.sha256 if installed else None,
-        "serial": installed.serial if installed else None,
-        "not_after": utc_text(installed.not_after) if installed else None,
-        "refused": result.refusal.document() if result.refusal else None,
+        **facts(result.installed, result.refusal),
     }
 
 

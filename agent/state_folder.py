@@ -80,12 +80,12 @@ class StateFolder:
 
     def work_folder(self, name: str) -> Path:
         """A fresh private folder for staged material and backups of *name*."""
-        self.drop_work(name)
+        self._drop_work(name)
         folder = self._work / file_stem(name)
         make_private_folder(folder)
         return folder
 
-    def drop_work(self, name: str) -> None:
+    def _drop_work(self, name: str) -> None:
         """Remove staged material and backups; what cannot be removed is left for the next time."""
         shutil.rmtree(self._work / file_stem(name), ignore_errors=True)
 
@@ -98,7 +98,7 @@ class StateFolder:
                     one.unlink()
         except OSError as error:
             raise FileError(f"cannot remove {file}", why=error.strerror or str(error)) from error
-        self.drop_work(name)
+        self._drop_work(name)
 
 
 def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.install_states import Outcome
 from agent.model import Certificate
-from agent.record import Record
-from agent.state_folder import StateFolder
+from agent.ports import StateStore
+from agent.record import Record, facts
 from common.clock import duration_text, utc_text
 
 NEVER_RUN = "never-run"
@@ -47,13 +46,10 @@ class Status:
             "name": self.name,
             "state": self.state,
             "well": self.is_well,
-            "proven": self.record is not None and self.record.outcome is Outcome.INSTALLED,
+            "proven": self.record is not None and self.record.outcome.is_proven,
             "detail": self.record.detail if self.record else "",
             "since": utc_text(self.record.changed_at) if self.record else None,
-            "sha256": installed.sha256 if installed else None,
-            "serial": installed.serial if installed else None,
-            "not_after": utc_text(installed.not_after) if installed else None,
-            "refused": refusal.document() if refusal else None,
+            **facts(installed, refusal),
             "report_unsent": self.record.unsent if self.record else False,
         }
 
@@ -61,7 +57,7 @@ class Status:
 HEAD = ["NAME", "STATE", "SERIAL", "NOT AFTER", "SINCE"]
 
 
-def statuses(certificates: Sequence[Certificate], state: StateFolder, now: float) -> list[Status]:
+def statuses(certificates: Sequence[Certificate], state: StateStore, now: float) -> list[Status]:
     """One for each certificate configured. FileError if the state folder may not be read."""
     return [Status(certificate.name, state.record(certificate.name), now) for certificate in certificates]
 

@@ -14,18 +14,16 @@ from agent.install_states import Outcome
 from agent.journey import Ending, Tools, outcome_of, placed
 from agent.keys import key_spki_sha256, load_key
 from agent.model import Certificate
+from agent.offer import Mark, Offer
+from agent.ports import Source
 from agent.record import Installed, Record, Refusal, back_off
-from agent.source.port import Mark, Offer, Source
-from agent.verify import Expectation, InstalledCertificate, verify
+from agent.verify import Expectation, InstalledCertificate, installed_in, verify
 from common.certificate import (
     Bundle,
     fingerprint,
-    load_certificates,
     not_after,
-    not_before,
     parse_bundle,
     serial_text,
-    spki_sha256,
 )
 from common.clock import utc_text
 from common.errors import CertfleetError, Finding
@@ -102,7 +100,7 @@ def _take(task: Update, mark: Mark, offer: Offer, circumstances: str) -> Verdict
             return _held(task, replace(task.refusal, mark=mark))
         key, key_bytes = load_key(task.certificate.key)
         spki = key_spki_sha256(key)
-        live = _live_leaf(task.certificate, spki)
+        live = installed_in(_live_contents(task.certificate), spki)
         findings = verify(bundle, Expectation(spki, task.certificate.names, live), task.now)
         if any(finding.path == "age" for finding in findings) and _is_meant(task, sha256):
             findings = [finding for finding in findings if finding.path != "age"]
@@ -165,19 +163,10 @@ def _in_place_already(task: Update, bundle: Bundle, key: bytes) -> Evidence | No
     return None
 
 
-def _live_leaf(certificate: Certificate, key_spki: str) -> InstalledCertificate | None:
-    """The leaf in the live files if it is from a CA and for this key; a placeholder is nothing to compare with."""
-    for file in certificate.files:
-        live = live_files.snapshot(file.path) if "certificate" in file.parts else None
-        if live is None:
-            continue
-        try:
-            found = load_certificates(live.content)
-        except ValueError:
-            continue
-        if found and spki_sha256(found[0].public_key()) == key_spki and found[0].issuer != found[0].subject:
-            return InstalledCertificate(fingerprint(found[0]), not_before(found[0]), not_after(found[0]))
-    return None
+def _live_contents(certificate: Certificate) -> list[bytes]:
+    """What the live files hold that are to hold the certificate. FileError if one cannot be read."""
+    found = (live_files.snapshot(file.path) for file in certificate.files if "certificate" in file.parts)
+    return [live.content for live in found if live is not None]
 
 
 def _is_sound(task: Update, live: InstalledCertificate | None) -> bool:
@@ -214,7 +203,7 @@ def _held(task: Update, refusal: Refusal) -> Verdict:
 
 def _look(task: Update, sha256: str) -> Evidence:
     certificate = task.certificate
-    return judge(task.tools.prober.look(certificate.probes, certificate.server_name), sha256)
+    return judge(task.tools.sockets.look(certificate.probes, certificate.server_name), sha256)
 
 
 def _unproven_hint(evidence: Evidence) -> str:

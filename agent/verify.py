@@ -4,6 +4,7 @@ The service's own config test is no substitute: with a key that does not fit, Ap
 reload then takes the server down.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from common.certificate import (
@@ -11,6 +12,7 @@ from common.certificate import (
     chain_faults,
     dns_names,
     fingerprint,
+    load_certificates,
     not_after,
     not_before,
     spki_sha256,
@@ -30,6 +32,19 @@ class InstalledCertificate:
     sha256: str
     not_before: int
     not_after: int
+
+
+def installed_in(contents: Iterable[bytes], key_spki_sha256: str) -> InstalledCertificate | None:
+    """The leaf in *contents* of live files if it is from a CA and for this key; a placeholder is nothing to compare
+    with."""
+    for content in contents:
+        try:
+            found = load_certificates(content)
+        except ValueError:
+            continue
+        if found and spki_sha256(found[0].public_key()) == key_spki_sha256 and found[0].issuer != found[0].subject:
+            return InstalledCertificate(fingerprint(found[0]), not_before(found[0]), not_after(found[0]))
+    return None
 
 
 @dataclass(frozen=True, slots=True)

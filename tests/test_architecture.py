@@ -22,10 +22,10 @@ FLOORS = [
     (5, r"agent\.show"),
     (4, r"issuer\.(run|crew)|issuer\.daemon\.(loop|intake|metrics)|agent\.run"),
     (3, r"issuer\.(issue|opening|staged|attempt|check\.(doctor|names|installation|zone_probe))"),
-    (3, r"agent\.(install|roll_back|update|journey|request|status|look)"),
+    (3, r"agent\.(install|roll_back|update|journey|request|init|status)"),
     (2, r"issuer\.(trust|(ca|dns|webroot|store)\.\w+)|issuer\.notify\.(desk|mail)|issuer\.daemon\.(listen|systemd)"),
     (2, r"migrations\..+"),
-    (2, r"agent\.(source\.(mysql|sqlite|open)|live_files|state_folder|journal|probe|evidence|commands)"),
+    (2, r"agent\.(source\.(mysql|sqlite|open)|live_files|state_folder|probe|commands|keys|interrupts)"),
     (GROUND, r"common\..+"),
 ]
 
@@ -42,9 +42,18 @@ IMPORTERS = {
     "prometheus_client": ["issuer.daemon.metrics"],
     "argparse": ["common.command_line", "issuer.cli", "issuer.commands", "agent.cli"],
 }
-JOURNEYS = ["issuer.issue", "issuer.attempt", "issuer.run", "agent.install"]
+JOURNEYS = [
+    "issuer.issue",
+    "issuer.attempt",
+    "issuer.run",
+    "agent.install",
+    "agent.roll_back",
+    "agent.journey",
+    "agent.update",
+    "agent.run",
+]
 ADAPTERS = re.compile(
-    r"issuer\.(ca|dns|webroot|store|notify\.(desk|mail))(\..+)?|agent\.(source\.(mysql|sqlite|open))|sqlite3|subprocess"
+    r"issuer\.(ca|dns|webroot|store|notify\.(desk|mail))(\..+)?|agent\.(source\.(mysql|sqlite|open)|state_folder|probe|commands)|sqlite3|subprocess"
 )
 LAZY = re.compile(r"issuer\.cli|agent\.(cli|source\.mysql|look)")  # only here may an import wait for its command
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import SourceError
-from agent.source.port import Mark, Offer, Report
+from agent.offer import Mark, Offer, Report
 
 if TYPE_CHECKING:
     import pymysql

@@ -4,8 +4,8 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from agent.config import SourceSettings
+from agent.ports import Source
 from agent.source.mysql import MysqlAddress, MysqlSource
-from agent.source.port import Source
 from agent.source.sqlite import SqliteSource
 from common.errors import ConfigError, Finding
 from common.files import read_secret

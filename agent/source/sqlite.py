@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import SourceError
-from agent.source.port import Mark, Offer, Report
+from agent.offer import Mark, Offer, Report
 
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
 

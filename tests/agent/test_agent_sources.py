@@ -9,9 +9,10 @@ import pytest
 
 from agent.config import SourceSettings
 from agent.errors import SourceError
+from agent.offer import Mark, Report
+from agent.ports import Source
 from agent.source.mysql import MysqlAddress, MysqlSource
 from agent.source.open import open_source
-from agent.source.port import Mark, Report, Source
 from agent.source.sqlite import SqliteSource
 from common.errors import ConfigError
 from tests.agent.host import NAME, TABLES, Host

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from agent.probe import Seen, look_at
+from agent.evidence import Seen
+from agent.probe import look_at
 from agent.probe_targets import parse_target
 from tests.agent.host import Host
 

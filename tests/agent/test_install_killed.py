@@ -34,6 +34,7 @@ STEPS: list[Step] = [
     ("agent.install", "stage", 1),
     ("agent.install", "check_before", 1),
     ("agent.install", "back_up", 1),
+    ("agent.install", "open_journal", 1),
     ("agent.install", "swap", 1),
     ("agent.install", "check_after", 1),
     ("agent.install", "activate", 1),

@@ -1,7 +1,6 @@
-"""What the install journey needs of a source, whatever database it is."""
+"""What passes between this host and the source of its certificates, whatever database that is."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +35,3 @@ class Report:
     state: str
     detail: str
     reported_at: int
-
-
-class Source(Protocol):
-    """Every method raises SourceError when the source cannot be asked or refuses."""
-
-    def mark(self, name: str) -> Mark | None:
-        """The cheap question; None if the name is not enrolled."""
-
-    def fetch(self, name: str) -> Offer | None:
-        """Leaf and chain; None if the name is not enrolled."""
-
-    def older_on_purpose(self, name: str) -> str:
-        """SHA-256 of the certificate that `certfleet-issuer rollback` went back to; "" when it did not."""
-
-    def report(self, report: Report) -> None:
-        """Write this host's own row, replacing the one before."""
-
-    def close(self) -> None:
-        """Let the connection go; may be called twice."""
