@@ -13,12 +13,25 @@ from typing import Any
 from agent.model import Certificate, Command, TargetFile, file_stem
 from agent.preset import Preset, load_preset, preset_names
 from agent.probe_targets import ProbeTarget, parse_target
-from common.config_file import duration, list_of, load, nonempty, optional_path, path, section, sections, setting, text
+from common.config_file import (
+    duration,
+    list_of,
+    load,
+    nonempty,
+    optional_path,
+    path,
+    section,
+    sections,
+    setting,
+    shown,
+    text,
+)
 from common.errors import ConfigError, Finding
 from common.files import owner_ids
 from common.names import parse_dns_name
 
 DEFAULT_FILE = "/etc/certfleet/agent.toml"
+_LONGEST_ARGUMENT = 131_072  # bytes, MAX_ARG_STRLEN of Linux
 _PARTS_OF_FILE = {"certificate": ("certificate",), "chain": ("chain",), "fullchain": ("certificate", "chain")}
 _PARTS = ("certificate", "chain", "key")
 
@@ -31,10 +44,17 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(map(parse_dns_name, list_of(nonempty)(value)))
 
 
+def _argument(value: Any) -> str:
+    """Any text that a program can be given, several lines too."""
+    if not isinstance(value, str) or not value or "\0" in value or len(value.encode()) >= _LONGEST_ARGUMENT:
+        raise ValueError(f"must be texts in quotes that a program can be given, not {shown(value)}")
+    return value
+
+
 def _commands(value: Any) -> tuple[Command, ...]:
     """One argument list, or a list of them: ["nginx", "-t"] or [["nginx", "-t"], ["apachectl", "configtest"]]."""
     items = value if isinstance(value, list) and all(isinstance(item, list) for item in value) else [value]
-    commands = tuple(tuple(list_of(nonempty)(item)) for item in items)
+    commands = tuple(tuple(list_of(_argument)(item)) for item in items)
     if not all(commands):
         return ()  # [] means: no command
     return commands
@@ -48,7 +68,7 @@ def _mode(value: Any) -> int | None:
     if text(value) == "":
         return None
     if not re.fullmatch(r"0?[0-7]{3}", text(value)):
-        raise ValueError(f'must be a file mode in quotes like "0640", not {value!r}')
+        raise ValueError(f'must be a file mode in quotes like "0640", not {shown(value)}')
     return int(value, 8)
 
 
@@ -56,7 +76,7 @@ def _parts(value: Any) -> tuple[str, ...]:
     parts = _text_or_list(value)
     unknown = [part for part in parts if part not in _PARTS]
     if unknown or not parts:
-        raise ValueError(f"must list one or more of {', '.join(_PARTS)}, not {value!r}")
+        raise ValueError(f"must list one or more of {', '.join(_PARTS)}, not {shown(value)}")
     return parts
 
 
@@ -112,8 +132,8 @@ class AgentSettings:
     """agent.toml."""
 
     state_dir: Path = setting(path, Path("/var/lib/certfleet-agent"))
-    command_timeout: int = setting(duration, 60)
-    probe_timeout: int = setting(duration, 30)
+    command_timeout: int = setting(duration(1), 60)
+    probe_timeout: int = setting(duration(1), 30)
     source: SourceSettings = section(SourceSettings)
     certificate: tuple[CertificateSettings, ...] = sections(CertificateSettings)
 

@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from common import VERSION, log
-from common.errors import CertfleetError, UsageError, printable, render
+from common.errors import CertfleetError, UsageError, one_line, printable, render
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -19,7 +19,7 @@ class CommandLine:
 
     def __init__(self, program: str, description: str, default_config: str):
         self._default_config = Path(default_config)
-        self._parser = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
+        self._parser = _Parser(prog=program, description=description, allow_abbrev=False)
         self._parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
         _common_options(self._parser)
         self._commands = self._parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -59,9 +59,10 @@ class CommandLine:
             parsed = self._parser.parse_args(words)
         except SystemExit as stop:  # argparse has printed its own message
             return int(stop.code or 0)
-        parsed.config = Path(
-            getattr(parsed, "config", "") or os.environ.get("CERTFLEET_CONFIG", "") or self._default_config
-        )
+        if getattr(parsed, "config", None) == "":  # an unset variable of a script: not a wish for the default
+            complain(render(UsageError("--config names no file", hint="name one, or leave the option out")))
+            return UsageError.exit_code
+        parsed.config = Path(getattr(parsed, "config", os.environ.get("CERTFLEET_CONFIG")) or self._default_config)
         verbosity = -1 if getattr(parsed, "quiet", False) else getattr(parsed, "verbose", 0)
         log.configure(verbosity)
         try:
@@ -83,6 +84,13 @@ class CommandLine:
                 raise
             return 1
         return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse repeats what was typed; escaped here, so that a pasted name cannot steer the terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(message))
 
 
 class CommandGroup:
@@ -112,11 +120,11 @@ def report(document: Any) -> None:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A plain text table with columns as wide as their content."""
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
-    ]
-    return "\n".join(lines)
+    lines = [[one_line(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def _common_options(parser: argparse.ArgumentParser) -> None:

@@ -6,18 +6,25 @@ defaults stand there and nowhere else. :func:`parse` is pure; :func:`load` reads
 
 import dataclasses
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.clock import parse_duration
+from common.clock import duration_text, parse_duration
 from common.errors import ConfigError, Finding
 from common.files import read_regular
 
 T = TypeVar("T")
 Parser = Callable[[Any], Any]
 REQUIRED: Any = dataclasses.MISSING
+_LONGEST_TEXT = 4096  # characters, as of a path
+_LONGEST_SHOWN = 80  # characters of a value that is told to be wrong
+_LONGEST_TIME = 3650 * 86400  # seconds; more would not fit where the system counts them
+_DEEPEST_KEY = 1000  # dots
+_LIKE_A_KEY = re.compile(r"[\w\"'. \t-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def setting(parser: Parser, default: Any = REQUIRED) -> Any:
@@ -37,9 +44,28 @@ def sections(cls: type[T]) -> tuple[T, ...]:
     return field
 
 
+def shown(value: Any) -> str:
+    """*value* as the file has it, for a finding: short, whatever it is."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of more than 64 bits"
+    if isinstance(value, str):
+        return repr(value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…")
+    return str(value)
+
+
 def text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"must be a text in quotes, not {value!r}")
+        raise ValueError(f"must be a text in quotes, not {shown(value)}")
+    if len(value) > _LONGEST_TEXT:
+        raise ValueError(f"must not be longer than {_LONGEST_TEXT} characters")
+    if _CONTROL.search(value):
+        raise ValueError(f"must not hold control characters, as {shown(value)} does")
     return value
 
 
@@ -51,16 +77,16 @@ def nonempty(value: Any) -> str:
 
 def boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {value!r}")
+        raise ValueError(f"must be true or false, not {shown(value)}")
     return value
 
 
 def integer(minimum: int, maximum: int = 2**31) -> Parser:
     def parse_integer(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"must be a whole number, not {value!r}")
+            raise ValueError(f"must be a whole number, not {shown(value)}")
         if not minimum <= value <= maximum:
-            raise ValueError(f"must be between {minimum} and {maximum}, not {value}")
+            raise ValueError(f"must be between {minimum} and {maximum}, not {shown(value)}")
         return value
 
     return parse_integer
@@ -68,19 +94,27 @@ def integer(minimum: int, maximum: int = 2**31) -> Parser:
 
 def fraction(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
-        raise ValueError(f"must be a number between 0 and 1, not {value!r}")
+        raise ValueError(f"must be a number between 0 and 1, not {shown(value)}")
     return float(value)
 
 
-def duration(value: Any) -> int:
-    """Seconds, from "90s", "10m", "1h", "3d"."""
-    return parse_duration(text(value))
+def duration(minimum: int) -> Parser:
+    """Seconds, at least *minimum*, from "90s", "10m", "1h", "3d"."""
+
+    def parse_time(value: Any) -> int:
+        seconds = parse_duration(text(value))
+        if not minimum <= seconds <= _LONGEST_TIME:
+            bounds = f"between {duration_text(minimum)} and {duration_text(_LONGEST_TIME)}"
+            raise ValueError(f"must be {bounds}, not {shown(value)}")
+        return seconds
+
+    return parse_time
 
 
 def path(value: Any) -> Path:
     found = Path(nonempty(value))
     if not found.is_absolute():
-        raise ValueError(f"must be an absolute path, not {value!r}")
+        raise ValueError(f"must be an absolute path, not {shown(value)}")
     return found
 
 
@@ -92,19 +126,10 @@ def optional_path(value: Any) -> Path | None:
 def list_of(parser: Parser) -> Parser:
     def parse_list(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise ValueError(f"must be a list in [ ], not {value!r}")
+            raise ValueError(f"must be a list in [ ], not {shown(value)}")
         return tuple(parser(item) for item in value)
 
     return parse_list
-
-
-def one_of(*allowed: str) -> Parser:
-    def parse_choice(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}, not {value!r}")
-        return str(value)
-
-    return parse_choice
 
 
 def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
@@ -122,7 +147,7 @@ def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
 def load(cls: type[T], file: Path) -> T:
     """Read *file* and parse it; an absent, unreadable or malformed file is a ConfigError too."""
     try:
-        document = tomllib.loads(read_regular(file).decode("utf-8"))
+        document = _document(read_regular(file).decode("utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             str(file), [Finding("", "no such file")], hint="write one with `init`, or name it with --config"
@@ -131,9 +156,17 @@ def load(cls: type[T], file: Path) -> T:
         raise ConfigError(
             str(file), [Finding("", f"cannot be read ({error.strerror})")], hint="run as the user that owns it"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of the text, of UTF-8, or a number that Python does not take
         raise ConfigError(str(file), [Finding("", f"is not TOML: {error}")], hint="mend that line") from error
+    except RecursionError as error:
+        raise ConfigError(str(file), [Finding("", "is nested too deeply")], hint="mend the brackets in it") from error
     return parse(cls, document, str(file))
+
+
+def _document(content: str) -> dict[str, Any]:
+    if any(run.count(".") > _DEEPEST_KEY for run in _LIKE_A_KEY.findall(content)):
+        raise RecursionError  # as for brackets; here tomllib would rather take all memory than raise it
+    return tomllib.loads(content)
 
 
 def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> T | None:
@@ -141,7 +174,9 @@ def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: lis
     for key in document.keys() - fields.keys():
         close = difflib.get_close_matches(key, fields, n=1)
         findings.append(
-            Finding(prefix + key, "is not a known key" + (f"; did you mean {close[0]!r}?" if close else ""))
+            Finding(
+                prefix + key[:_LONGEST_SHOWN], "is not a known key" + (f"; did you mean {close[0]!r}?" if close else "")
+            )
         )
     before = len(findings)
     values = {name: _value(field, document, prefix, findings) for name, field in fields.items()}

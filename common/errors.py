@@ -57,6 +57,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
 
 
+def one_line(text: str) -> str:
+    """The same with line ends escaped too: what others wrote cannot look like a line of ours."""
+    return printable(text).replace("\n", "\\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong, and where: a path in a configuration file, a name, a check."""
@@ -65,7 +70,7 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        return printable(f"{self.path}: {self.problem}" if self.path else self.problem)
+        return one_line(f"{self.path}: {self.problem}" if self.path else self.problem)
 
 
 class ConfigError(CertfleetError):
@@ -104,10 +109,10 @@ class FileError(CertfleetError):
 def render(error: CertfleetError) -> str:
     """The one way an error is shown to a person: what and why, then what to do about it."""
     if isinstance(error, ConfigError) and len(error.findings) > 1:
-        lines = [f"error: {error.what}: {len(error.findings)} findings"]
+        lines = [f"error: {one_line(error.what)}: {len(error.findings)} findings"]
         lines += [f"  {finding}" for finding in error.findings]
     else:
-        lines = [f"error: {error}"]
+        lines = [f"error: {one_line(str(error))}"]
     if error.hint:
-        lines.append(f"  what to do: {error.hint}")
-    return printable("\n".join(lines))
+        lines.append(f"  what to do: {one_line(error.hint)}")
+    return "\n".join(lines)

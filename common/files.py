@@ -196,6 +196,23 @@ def read_secret(file: Path) -> bytes:
     return content
 
 
+def read_password(file: Path) -> str:
+    """The one line of a file that holds a password; ConfigError as :func:`read_secret`, or if there is no such line."""
+    try:
+        password = read_secret(file).decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise _no_password(file, "is not UTF-8") from error
+    if not password:
+        raise _no_password(file, "is empty, where a password should be")
+    if any(character < " " for character in password):
+        raise _no_password(file, "holds more than one line, or control characters")
+    return password
+
+
+def _no_password(file: Path, problem: str) -> ConfigError:  # never with the content
+    return ConfigError(str(file), [Finding("", problem)], hint="write the password into it, and nothing else")
+
+
 @contextlib.contextmanager
 def locked(file: Path, *, doing: str) -> Iterator[None]:
     """Hold an exclusive lock on *file* while the block runs; LockedError at once if another process holds it.

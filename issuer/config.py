@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from common import config_file
 from common.config_file import (
@@ -18,6 +19,7 @@ from common.config_file import (
     section,
     sections,
     setting,
+    shown,
     text,
 )
 from common.names import parse_dns_name
@@ -26,8 +28,13 @@ from issuer.limits import CaLimits, Limit, limits_of, parse_limit
 
 def _directory_url(value: object) -> str:
     url = nonempty(value)
-    if not url.startswith("https://"):
-        raise ValueError(f"must be an https:// URL (RFC 8555 §6.1), not {value!r}")
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"must be an https:// URL (RFC 8555 §6.1), not {shown(value)}")
     return url
 
 
@@ -39,9 +46,9 @@ def _zone_name(value: object) -> str:
 
 
 def _retry_schedule(value: object) -> tuple[int, ...]:
-    schedule: tuple[int, ...] = list_of(duration)(value)
-    if not schedule or min(schedule) < 1:
-        raise ValueError("must name at least one waiting time, none of them zero")
+    schedule: tuple[int, ...] = list_of(duration(1))(value)
+    if not schedule:
+        raise ValueError("must name at least one waiting time")
     return schedule
 
 
@@ -49,7 +56,7 @@ def _email(value: object) -> str:
     """One bare address: it becomes part of a mail's header and of an SMTP command."""
     address = nonempty(value)
     if not re.fullmatch(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[A-Za-z0-9.-]+", address) or not address.isascii():
-        raise ValueError(f'must be a bare address like "noc@example.com", not {value!r}')
+        raise ValueError(f'must be a bare address like "noc@example.com", not {shown(value)}')
     return address
 
 
@@ -61,14 +68,14 @@ def _listen(value: object) -> str:
     """An IP address and a port, or "" for none."""
     if text(value) == "":
         return ""
-    host, colon, port = text(value).rpartition(":")
+    host, _, port = text(value).rpartition(":")
     try:
         ip_address(host.removeprefix("[").removesuffix("]"))
-        fits = colon == ":" and 0 < int(port) < 65536
+        fits = re.fullmatch("[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f'must be an IP address and a port like "127.0.0.1:9402", or "" for none, not {value!r}')
+        raise ValueError(f'must be an IP address and a port like "127.0.0.1:9402", or "" for none, not {shown(value)}')
     return text(value)
 
 
@@ -129,6 +136,12 @@ class CaSettings:
 class AcmeSettings(CaSettings):
     fallback: tuple[CaSettings, ...] = sections(CaSettings)
 
+    def __post_init__(self) -> None:
+        CaSettings.__post_init__(self)
+        directories = [self.directory, *(ca.directory for ca in self.fallback)]
+        if len(set(directories)) < len(directories):
+            raise ValueError("each CA must have a directory of its own: one stands twice")
+
 
 @dataclass(frozen=True, slots=True)
 class ZoneSettings:
@@ -146,7 +159,7 @@ class DnsSettings:
     server: str = setting(text, "")
     port: int = setting(integer(1, 65535), 53)
     tsig_key_file: Path | None = setting(optional_path, None)
-    propagation_timeout: int = setting(duration, 600)  # seconds
+    propagation_timeout: int = setting(duration(1), 600)  # seconds
     nameservers: tuple[str, ...] = setting(list_of(_server), ())
     resolvers: tuple[str, ...] = setting(list_of(_server), ())
     zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
@@ -165,7 +178,7 @@ class WebrootSettings:
     ssh_key_file: Path | None = setting(optional_path, None)
     ssh_host_keys: Path | None = setting(optional_path, None)
     fetch: bool = setting(boolean, True)
-    propagation_timeout: int = setting(duration, 60)  # seconds
+    propagation_timeout: int = setting(duration(1), 60)  # seconds
     http_port: int = setting(integer(1, 65535), 80)  # other ports are for test CAs
     https_port: int = setting(integer(1, 65535), 443)
 
@@ -176,7 +189,7 @@ class RenewalSettings:
     days_left: int = setting(integer(0, 3650), 0)
     retry: tuple[int, ...] = setting(_retry_schedule, (60, 600, 3600, 86400))  # seconds
     give_up_alarm: int = setting(integer(1), 10)
-    max_run: int = setting(duration, 6 * 3600)  # seconds
+    max_run: int = setting(duration(0), 6 * 3600)  # seconds
 
 
 @dataclass(frozen=True, slots=True)

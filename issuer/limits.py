@@ -59,10 +59,10 @@ def parse_limit(text: str) -> Limit:
     """A limit as the configuration writes it, "300/3h" or "none"; ValueError otherwise."""
     if text == "none":
         return Limit(0, 1)
-    count, slash, span = text.partition("/")
-    if not slash or not count.isdigit() or int(count) < 1:
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/(0*[1-9][0-9]*[smhd])", text)
+    if match is None:
         raise ValueError(f'{text!r} is not a limit: write a number, a slash and a duration, like "300/3h", or "none"')
-    return Limit(int(count), parse_duration(span))
+    return Limit(int(match[1]), parse_duration(match[2]))
 
 
 def names_digest(names: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from agent.ports import Source
 from agent.source.mysql import MysqlAddress, MysqlSource
 from agent.source.sqlite import SqliteSource
 from common.errors import ConfigError, Finding
-from common.files import read_secret
+from common.files import read_password
 
 _MYSQL_SCHEMES = {"mysql", "mysql+pymysql", "mariadb", "mariadb+pymysql"}
 
@@ -56,15 +56,12 @@ def _mysql_address(url: SplitResult, settings: SourceSettings) -> MysqlAddress:
         raise ValueError("must not carry a password; put it into a file and name that with password_file")
     if not url.username or not database or "/" in database or not (url.hostname or unix_socket):
         raise ValueError("must name user, host and database: mysql://USER@HOST[:PORT]/DATABASE")
-    password = ""
-    if settings.password_file is not None:
-        password = read_secret(settings.password_file).decode("utf-8", "surrogateescape").rstrip("\r\n")
     return MysqlAddress(
         host=url.hostname or "",
         port=url.port or 3306,
         user=unquote(url.username),
         database=database,
         unix_socket=unix_socket,
-        password=password,
+        password=read_password(settings.password_file) if settings.password_file is not None else "",
         tls_ca=settings.tls_ca,
     )

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 
 import structlog
 
-from common.files import read_secret
+from common.files import read_password
 from issuer.config import NotifySettings
 from issuer.errors import MailError
 from issuer.trust import verified_tls
@@ -26,7 +26,7 @@ class MailServer:
         self._host = host
         self._sender = settings.email_from or f"certfleet@{host}"
         file = settings.smtp_password_file
-        self._password = read_secret(file).decode(errors="replace").strip() if file else ""
+        self._password = read_password(file) if file else ""
         self._trust = verified_tls(settings.smtp_ca_bundle, "notify.smtp_ca_bundle")
 
     def send(self, subject: str, text: str) -> None:

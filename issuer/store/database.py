@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pymysql.constants import CLIENT
 
 from common.errors import ConfigError, Finding
-from common.files import read_secret
+from common.files import read_password
 from issuer.config import DatabaseSettings
 from issuer.errors import StoreError
 from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
@@ -60,7 +60,7 @@ class Database:
             )
         else:
             self.place = ", ".join(f"{host}:{port}" for host, port in self._address.hosts) or self._address.socket
-            self._password = read_secret(settings.password_file).decode().strip() if settings.password_file else ""
+            self._password = read_password(settings.password_file) if settings.password_file else ""
             self._tls = verified_tls(settings.tls_ca, "database.tls_ca")
             self._first = 0  # where in the list of hosts a connection begins; moves on when a node is of no use
             creator = self._connect_mysql

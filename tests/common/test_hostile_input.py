@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from common.command_line import CommandLine, complain, say
+from common.command_line import CommandLine, complain, say, table
 from common.config_file import load
 from common.errors import ConfigError, FileError, Finding, RefusedError, render
-from common.files import create_new, read_regular, read_secret
+from common.files import create_new, read_password, read_regular, read_secret
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +43,28 @@ def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [(each.name, each.read_bytes(), each.stat().st_nlink) for each in tmp_path.iterdir()] == [("key", b"key", 1)]
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b" \r\n\n", "is empty"),
+        (b"one\ntwo\n", "more than one line"),
+        (b"a\0b", "control characters"),
+        (b"secret\xff", "is not UTF-8"),
+    ],
+)
+def test_a_file_without_a_password(tmp_path: Path, content: bytes, says: str) -> None:
+    """It is the configuration that is wrong; what stands in the file is never repeated."""
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    with pytest.raises(ConfigError, match=says) as caught:
+        read_password(file)
+    assert not any(word in render(caught.value) for word in ("one\\n", "two", "secret"))
+    file.write_bytes(b"  of two words\r\n")
+    assert read_password(file) == "of two words"
+
+
 READERS: list[tuple[Callable[[Path], object], type[Exception]]] = [
     (read_regular, OSError),
     (read_secret, ConfigError),
@@ -67,14 +89,16 @@ def test_what_is_no_regular_file_is_refused_at_once(
 
 
 def test_nothing_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Escapes of a certificate or a command are shown, not obeyed; our own line ends stay."""
+    """Escapes of a certificate or a command are shown, not obeyed; our own line ends stay, those of others do not."""
     evil = "a\x1b[2Jb\u202ec\udc80\nü"
     shown = "a\\x1b[2Jb\\u202ec\\udc80\nü"
     say(evil)
     complain(evil)
     assert tuple(capsys.readouterr()) == (shown + "\n", shown + "\n")
     assert str(Finding("\r", "\x07")) == "\\r: \\x07"
-    assert render(RefusedError(evil, hint=evil)) == f"error: {shown}\n  what to do: {shown}"
+    line = shown.replace("\n", "\\n")
+    assert render(RefusedError(evil, hint=evil)) == f"error: {line}\n  what to do: {line}"
+    assert table([evil], [[evil]]) == f"{line}\n{line}"
 
 
 def test_an_argument_that_is_not_text(capsys: pytest.CaptureFixture[str]) -> None:

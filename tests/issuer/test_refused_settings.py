@@ -142,6 +142,8 @@ def test_a_database_password_that_is_open_or_missing(lone_box: Box, mariadb: Mar
     assert database.password not in outcome.err
     secret.chmod(0o600)
     lone_box.ok("db", "upgrade")
+    secret.write_text("\n", encoding="ascii")
+    lone_box.refused("db", "upgrade", code=2, says=[str(secret), "is empty, where a password should be"])
 
 
 def test_init_never_overwrites(lone_box: Box) -> None:
