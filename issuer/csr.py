@@ -107,13 +107,19 @@ def _key_type(csr: x509.CertificateSigningRequest, findings: list[str]) -> str:
         if key.key_size not in _RSA_BITS:
             weak = " (weak)" if key.key_size < _RSA_BITS[0] else ""
             findings.append(f"its RSA key has {key.key_size} bits{weak}; CAs accept 2048, 3072 and 4096")
-        return f"rsa{key.key_size}"
-    if isinstance(key, ec.EllipticCurvePublicKey):
+    elif isinstance(key, ec.EllipticCurvePublicKey):
         if not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
             findings.append(f"its EC key is on {key.curve.name}; CAs accept P-256 and P-384")
-        return f"ecdsa-p{key.curve.key_size}"
-    findings.append("its key is neither RSA nor ECDSA; public CAs accept no other")
-    return ""
+    else:
+        findings.append("its key is neither RSA nor ECDSA; public CAs accept no other")
+    return key_type(key)
+
+
+def key_type(key: CertificatePublicKeyTypes) -> str:
+    """What a key is, in the words of `certfleet-agent request`; "" for what is neither RSA nor ECDSA."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"rsa{key.key_size}"
+    return f"ecdsa-p{key.curve.key_size}" if isinstance(key, ec.EllipticCurvePublicKey) else ""
 
 
 def _extensions(csr: x509.CertificateSigningRequest, findings: list[str]) -> x509.Extensions:

@@ -70,6 +70,17 @@ def names_digest(names: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a CA refused with a moment: until then (epoch seconds) nothing is asked for *scope*, a certificate's name
+    or ACCOUNT, on that account (:func:`issuer.ca.account.account_id`)."""
+
+    account: str
+    scope: str
+    until: int
+    reason: str
+
+
 def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
     """What a refusal with a moment holds up: the whole account, or only the certificate *name*.
 

@@ -27,6 +27,7 @@ class Enrolment:
     last_reference: str = ""  # the kind of the last failure
     ari_at: int | None = None  # the moment drawn in the CA's suggested window
     ari_window: str = ""
+    rolled_back: str = ""  # SHA-256 of the present certificate, when it was made older on purpose
     ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
 
     @property

@@ -67,20 +67,38 @@ def _to_be_consulted(row: Enrolment, now: int) -> bool:
 
 
 def _by_moment(row: Enrolment, starts: int, ends: int, now: int, policy: RenewalSettings) -> Due | NotDue:
-    ours = renewal_moment(row.name, starts, ends, policy)
-    moment = ours
-    if row.ari_at is not None:
-        # the CA's word counts, but not until the last hour: near the end we renew whatever it says
-        moment = min(row.ari_at, ends - (ends - starts) // 20)
-        if policy.days_left:
-            moment = min(moment, ours)
+    moment = renewal(row, starts, ends, policy).at
     if moment <= now:
         if ends <= now:
             return Due(row.name, "expired")
+        ours = renewal_moment(row.name, starts, ends, policy)
         early = row.ari_at is not None and now < ours and _window_end(row) <= now
         return Due(row.name, INCIDENT if early else "renewal")
     until = moment if row.ari_ask_at is None else min(moment, max(row.ari_ask_at, now + 1))
     return NotDue(row.name, until, "valid")
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """When a certificate is to be renewed (epoch seconds), and by which rule."""
+
+    at: int
+    why: str
+
+
+def renewal(row: Enrolment, starts: int, ends: int, policy: RenewalSettings) -> Renewal:
+    """The CA's window if it told one, else our own rule."""
+    life = max(1, ends - starts)
+    percent = 100 * _fraction(life, policy)
+    by_days = policy.days_left and ends - policy.days_left * _DAY < ends - int(life * percent / 100)
+    rule = f"days_left = {policy.days_left}" if by_days else f"{percent:.3g} % of its lifetime left (fraction_left)"
+    ours = Renewal(renewal_moment(row.name, starts, ends, policy), rule)
+    if row.ari_at is None:
+        return ours
+    # the CA's word counts, but not until the last hour: near the end we renew whatever it says
+    late = Renewal(ends - (ends - starts) // 20, "5 % of its lifetime left, whatever the CA says")
+    theirs = Renewal(row.ari_at, "the window that the CA suggests (ARI)")
+    return min([theirs, late, *([ours] if policy.days_left else [])], key=lambda renewal: renewal.at)
 
 
 def _window_end(row: Enrolment) -> int:
@@ -96,12 +114,15 @@ def renewal_moment(name: str, starts: int, ends: int, policy: RenewalSettings) -
     renewed at every run.
     """
     life = max(1, ends - starts)
-    fraction = max(policy.fraction_left, 0.5) if life < _SHORT_LIFE else policy.fraction_left
-    moment = ends - int(life * fraction)
+    moment = ends - int(life * _fraction(life, policy))
     if policy.days_left:
         moment = min(moment, ends - policy.days_left * _DAY)
     seed = int.from_bytes(hashlib.sha256(f"{name} {ends}".encode()).digest()[:4], "big") / 2**32
     return max(moment - int(life * _JITTER * seed), starts + life // 10)
+
+
+def _fraction(life: int, policy: RenewalSettings) -> float:
+    return max(policy.fraction_left, 0.5) if life < _SHORT_LIFE else policy.fraction_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +177,24 @@ def _waiting(row: Enrolment) -> NotDue:
     return NotDue(row.name, row.due_at, "waiting to try again" if row.failures else "valid")
 
 
-def health(row: Enrolment, now: int, stuck_after: int) -> tuple[str, bool]:
-    """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh."""
+def health(row: Enrolment, now: int, stuck_after: int, *, held: bool = False) -> tuple[str, bool]:
+    """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh.
+
+    *held*: its next attempt waits for a moment that the CA named.
+    """
     if row.crt and row.ts_expire <= now:
         state = "expired"
     elif row.revoked:
         state = "revoked"
     elif row.failing:
         state = "stuck" if row.failures >= stuck_after else "failing"
+    elif held:
+        state = "held"
     elif not row.crt:
         state = "waiting for its first certificate"
     else:
         state = "valid"
+    well = state in ("valid", "waiting for its first certificate") or not row.enabled
     if not row.enabled:
-        return ("disabled" if state != "expired" else "disabled, expired"), True
-    return state, state in ("valid", "waiting for its first certificate")
+        state = "disabled, expired" if state == "expired" else "disabled"
+    return (f"{state}, rolled back" if row.rolled_back else state), well

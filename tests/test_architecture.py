@@ -55,7 +55,9 @@ JOURNEYS = [
 ADAPTERS = re.compile(
     r"issuer\.(ca|dns|webroot|store|notify\.(desk|mail))(\..+)?|agent\.(source\.(mysql|sqlite|open)|state_folder|probe|commands)|sqlite3|subprocess"
 )
-LAZY = re.compile(r"issuer\.cli|agent\.(cli|source\.mysql|look)")  # only here may an import wait for its command
+LAZY = re.compile(
+    r"issuer\.(cli|commands\.held)|agent\.(cli|source\.mysql|look)"
+)  # only here may an import wait for its command
 
 
 @dataclass

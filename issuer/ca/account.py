@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def create_account_key(file: Path) -> None:
 
 def load_account_key(file: Path) -> JWK:
     """The account key; ConfigError if it is absent, readable by others or of a type that ACME servers do not take."""
-    if not file.exists():
+    if not os.path.lexists(file):
         hint = "restore it from the backup; only for a new installation make one with `certfleet-issuer init`"
         raise ConfigError(str(file), [Finding("", "there is no account key")], hint=hint)
     try:

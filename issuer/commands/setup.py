@@ -1,6 +1,7 @@
 """init: everything an empty machine needs before the first `populate`."""
 
 import argparse
+import os
 from importlib import resources
 
 from common.command_line import say
@@ -11,7 +12,7 @@ from issuer.config import load
 
 def init(arguments: argparse.Namespace) -> None:
     """Write the configuration if there is none, then create what it names and is missing. Never overwrites."""
-    if arguments.config.exists():
+    if os.path.lexists(arguments.config):
         say(f"kept     {arguments.config}")
     else:
         make_private_folder(arguments.config.parent)
@@ -20,11 +21,11 @@ def init(arguments: argparse.Namespace) -> None:
         say(f"wrote    {arguments.config}; look through it, then go on with `certfleet-issuer db upgrade`")
     settings = load(arguments.config)
     for folder in (settings.state_dir, settings.csr_dir):
-        made = not folder.exists()
+        made = not os.path.lexists(folder)
         make_private_folder(folder)
         say(f"{'made' if made else 'kept':8} {folder}")
     for file in dict.fromkeys(settings.account_key(ca) for ca in settings.authorities):
-        if file.exists():
+        if os.path.lexists(file):
             load_account_key(file)
             say(f"kept     {file}")
         else:

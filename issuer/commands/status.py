@@ -7,34 +7,53 @@ from typing import Any
 from common.certificate import dns_names, issuer_text, parse_bundle, serial_text
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, table
+from common.errors import one_line
+from issuer.commands.held import HeldUp
+from issuer.commands.particulars import Particulars, in_full
 from issuer.config import load
+from issuer.limits import ACCOUNT, Hold
 from issuer.model import Enrolment
 from issuer.plan import health
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.overview import Overview
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """One line a certificate; exit code 1 if any enabled one is not well."""
+    """One line a certificate, or with NAME everything about it; exit code 1 if any enabled one is not well."""
     settings = load(arguments.config)
-    certificates = Certificates(Database(settings.database))
+    database = Database(settings.database)
+    certificates = Certificates(database)
     rows = certificates.get(arguments.name) if arguments.name else certificates.all()
     now = int(time.time())
-    facts = [_facts(row, now, settings.renewal.give_up_alarm) for row in rows]
+    held_up = HeldUp(settings, Overview(database).holds(now), now)
+    holds = {row.name: held_up.by(row) for row in rows}
+    facts = [_facts(row, now, settings.renewal.give_up_alarm, holds[row.name]) for row in rows]
+    if arguments.name:
+        particulars = Particulars(settings, database, now)
+        facts = [fact | particulars.of(row) for row, fact in zip(rows, facts, strict=True)]
     if arguments.json:
         report({"certificates": facts})
     elif not rows:
         say("nothing is enrolled; begin with `certfleet-issuer populate NAME`")
+    elif arguments.name:
+        for number, fact in enumerate(facts):
+            hold = holds[fact["name"]]
+            say("\n" * bool(number) + in_full(fact, held_up.sentence(hold) if hold else ""))
     else:
         say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [_line(fact) for fact in facts]))
         for fact in facts:
             if fact["last_error"]:
-                say(f"{fact['name']}: last attempt failed: {fact['last_error']}")
+                say(f"{fact['name']}: last attempt failed: {one_line(fact['last_error'])}")
+        for hold in dict.fromkeys(hold for hold in holds.values() if hold is not None):
+            whose = "every new order" if hold.scope == ACCOUNT else hold.scope
+            say(f"{whose}: {held_up.sentence(hold)}")
     return 0 if all(fact["well"] for fact in facts) else 1
 
 
-def _facts(row: Enrolment, now: int, stuck_after: int) -> dict[str, Any]:
-    state, well = health(row, now, stuck_after)
+def _facts(row: Enrolment, now: int, stuck_after: int, hold: Hold | None) -> dict[str, Any]:
+    state, well = health(row, now, stuck_after, held=hold is not None)
+    coming = max(row.due_at or 0, hold.until if hold else 0)
     facts: dict[str, Any] = {
         "name": row.name,
         "enabled": row.enabled,
@@ -42,7 +61,10 @@ def _facts(row: Enrolment, now: int, stuck_after: int) -> dict[str, Any]:
         "well": well,
         "failures": row.failures,
         "last_error": row.last_error or None,
-        "next": utc_text(row.due_at) if row.due_at else None,
+        "next": utc_text(coming) if coming else None,
+        "held_until": utc_text(hold.until) if hold else None,
+        "held_because": hold.reason if hold else None,
+        "rolled_back": bool(row.rolled_back),
         "valid_for_seconds": row.ts_expire - now if row.crt else None,
         "valid_until": utc_text(row.ts_expire) if row.crt else None,
         "last_update": utc_text(row.ts_last_update) if row.ts_last_update > 1 else None,

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import os
 import secrets
 import socket
 import time
@@ -99,6 +100,6 @@ def owner(settings: Settings) -> str:
     The lock on the state folder makes sure that there is one of us at a time.
     """
     file = settings.state_dir / "issuer.id"
-    if not file.exists():
+    if not os.path.lexists(file):
         create_new(file, secrets.token_hex(8).encode(), mode=0o600)
     return f"{socket.gethostname()[:40]}/{file.read_text(encoding='ascii').strip()[:20]}"

@@ -1,5 +1,6 @@
 """The ``certs`` table and what hangs on it: versions and events. One method, one transaction."""
 
+import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from issuer.store.tables import certs, orders
 
 _JUST_POPULATED = 1  # what the legacy table holds in ts_expire and ts_last_update before the first certificate
 _ERROR_LENGTH = 2000
+_MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
 _NAMED = sa.select(certs).where(certs.c.name.in_(sa.bindparam("names", expanding=True))).order_by(certs.c.name)
 _END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state != OrderState.STORED.value)
 
@@ -49,9 +51,20 @@ class Certificates:
         rows = {row.name: row for row in self._database.read(lambda connection: _named(connection, wanted))}
         unknown = [name for name in wanted if name not in rows]
         if unknown:
-            hint = "`status` lists what is enrolled; enrol with `populate NAME`"
+            close = self._close_to(unknown)
+            hint = f"did you mean {', '.join(close)}? " if close else ""
+            hint += "`status` lists what is enrolled; enrol with `populate NAME`"
             raise UsageError(f"not enrolled: {', '.join(unknown)}", hint=hint, reference="not-enrolled")
         return [rows[name] for name in wanted]
+
+    def _close_to(self, unknown: Sequence[str]) -> list[str]:
+        """Enrolled names that are like the *unknown* ones; none where comparing would take long."""
+        query = sa.select(certs.c.name).limit(_MOST_COMPARED + 1)
+        names = self._database.read(lambda connection: list(connection.scalars(query)))
+        if len(names) > _MOST_COMPARED:
+            return []
+        close = [difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.85) for name in unknown[:_MOST_TYPED]]
+        return list(dict.fromkeys(match for matches in close for match in matches))
 
     def all(self) -> list[Enrolment]:
         """Every row, by name."""
@@ -181,6 +194,7 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         last_reference=row["last_reference"] or "",
         ari_at=row["ari_at"],
         ari_window=row["ari_window"] or "",
+        rolled_back=row["rolled_back"] or "",
         ari_ask_at=row["ari_ask_at"],
     )
 

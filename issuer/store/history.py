@@ -46,10 +46,10 @@ class History:
         )
         return self._database.read(lambda connection: [_version(row) for row in connection.execute(query).mappings()])
 
-    def events(self, name: str) -> list[Event]:
-        """What happened to *name*, the newest first."""
+    def events(self, name: str, most: int | None = None) -> list[Event]:
+        """What happened to *name*, the newest first, at most so many."""
         query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())
-        rows = self._database.read(lambda connection: connection.execute(query).all())
+        rows = self._database.read(lambda connection: connection.execute(query.limit(most)).all())
         return [Event(row.at, row.event, row.detail or "") for row in rows]
 
     def go_back(self, name: str, version: Version, due_at: int, now: int) -> None:

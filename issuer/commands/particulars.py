@@ -1,0 +1,161 @@
+"""status NAME: one certificate in full, from every table that knows of it. Changes nothing, asks nobody."""
+
+from typing import Any
+
+from common.certificate import fingerprint, parse_bundle, spki_sha256
+from common.clock import duration_text, utc_text
+from common.command_line import table
+from common.errors import one_line
+from issuer.config import Settings
+from issuer.csr import CsrRefused, key_type, read_csr
+from issuer.model import Enrolment
+from issuer.order_states import BY_HAND
+from issuer.outlook import next_step
+from issuer.store.database import Database
+from issuer.store.history import History
+from issuer.store.overview import Installation, OrderUnderWay, Overview
+
+_LATEST_EVENTS = 5
+
+
+class Particulars:
+    """What the list leaves out, as --json shows it; the moment is *now* (epoch seconds)."""
+
+    def __init__(self, settings: Settings, database: Database, now: int):
+        self._settings = settings
+        self._overview = Overview(database)
+        self._history = History(database)
+        self._now = now
+
+    def of(self, row: Enrolment) -> dict[str, Any]:
+        versions = self._history.versions(row.name)
+        order = self._overview.order(row.name)
+        present = _present(row)
+        serials = {version.sha256: version.serial for version in versions}
+        number = [version.sha256 for version in reversed(versions)].index(present) + 1 if present in serials else None
+        return {
+            "validated_by": row.challenge_type,
+            "webroot": row.webroot_path or None,
+            **_key(row),
+            "sha256": present or None,
+            "version": number,
+            "versions": len(versions),
+            "directory": row.directory or None,
+            "imported": row.imported,
+            "last_reference": row.last_reference or None,
+            "attempt": self._attempt(row, order),
+            "order": self._order(order) if order else None,
+            "installations": [_installed(each, present, serials) for each in self._overview.installations(row.name)],
+            "events": [
+                {"at": utc_text(event.at), "event": event.event, "detail": event.detail}
+                for event in self._history.events(row.name, _LATEST_EVENTS)
+            ],
+        }
+
+    def _attempt(self, row: Enrolment, order: OrderUnderWay | None) -> dict[str, Any]:
+        step = next_step(row, self._now, self._settings.renewal)
+        if order is not None and self._in_hand(order):
+            return {
+                "at": utc_text(order.deadline or 0),
+                "why": "a person issues it by hand; `run` goes on with it then",
+            }
+        return {"at": utc_text(step.at) if step.at is not None else None, "why": step.why}
+
+    def _in_hand(self, order: OrderUnderWay) -> bool:
+        return order.reason == BY_HAND and order.deadline is not None and self._now < order.deadline
+
+    def _order(self, order: OrderUnderWay) -> dict[str, Any]:
+        leased = bool(order.lease_owner) and order.lease_until >= self._now
+        return {
+            "state": order.state,
+            "since": utc_text(order.updated_at),
+            "opened": utc_text(order.created_at),
+            "directory": order.directory,
+            "url": order.url or None,
+            "by_hand": self._in_hand(order),
+            "leased_to": order.lease_owner if leased else None,
+            "leased_until": utc_text(order.lease_until) if leased else None,
+        }
+
+
+def in_full(fact: dict[str, Any], held: str) -> str:
+    """The same for people: a line for each thing there is to say. *held*: until when, by whom and why, or ""."""
+    lines = [f"{fact['name']}: {fact['state']}"]
+    lines += [f"  {word:<14}{one_line(text)}" for word, text in _lines(fact, held) if text]
+    if fact["installations"]:
+        rows = [[each["host"], each["state"], _which(each), each["reported"]] for each in fact["installations"]]
+        lines += ["", *_indented(table(["HOST", "STATE", "CERTIFICATE", "REPORTED"], rows))]
+        lines += [
+            f"  {one_line(each['host'])}: {one_line(each['detail'])}"
+            for each in fact["installations"]
+            if each["detail"]
+        ]
+    rows = [[event["at"], event["event"], event["detail"]] for event in fact["events"]]
+    return "\n".join([*lines, "", *_indented(table([f"LATEST {_LATEST_EVENTS} EVENTS", "", ""], rows))])
+
+
+def _lines(fact: dict[str, Any], held: str) -> list[tuple[str, str]]:
+    left, order, attempt = fact["valid_for_seconds"], fact["order"], fact["attempt"]
+    number = f", version {fact['version']} of {fact['versions']}" if fact["version"] else ""
+    valid = "" if left is None else f"{fact['valid_until']} ({duration_text(left)} left)"
+    lease = f", leased to {order['leased_to']} until {order['leased_until']}" if order and order["leased_to"] else ""
+    return [
+        ("names", ", ".join(fact["names"] or fact["csr_names"])),
+        ("validated by", fact["validated_by"] + (f" through {fact['webroot']}" if fact["webroot"] else "")),
+        ("key", f"{fact['key_type']}, SHA-256 {fact['key_sha256']}" if fact["key_type"] else ""),
+        ("serial", f"{fact['serial']}{number}" if fact["serial"] else ""),
+        ("issuer", fact["issuer"] or ""),
+        ("from", fact["directory"] or ""),
+        ("stored", fact["last_update"] or ""),
+        ("valid until", valid if left is None or left > 0 else f"{fact['valid_until']} (expired)"),
+        ("next attempt", f"{attempt['at'] or 'none'}: {attempt['why']}"),
+        ("held", held.removeprefix("held ")),
+        ("order", f"{order['state']} since {order['since']} at {order['directory']}{lease}" if order else ""),
+        ("failures", f"{fact['failures']} in a row" if fact["failures"] else ""),
+        ("last error", f"{fact['last_reference'] or 'unknown'}: {fact['last_error']}" if fact["last_error"] else ""),
+    ]
+
+
+def _which(installation: dict[str, Any]) -> str:
+    if installation["present"]:
+        return "the present one"
+    return f"serial {installation['serial']}" if installation["serial"] else "unknown here"
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]
+
+
+def _present(row: Enrolment) -> str:
+    """The SHA-256 of the present certificate, "" without one that can be read."""
+    try:
+        return fingerprint(parse_bundle(row.crt).leaf)
+    except ValueError:
+        return ""
+
+
+def _key(row: Enrolment) -> dict[str, Any]:
+    """The key of the CSR, or of the certificate where there is no CSR that can be read."""
+    try:
+        facts = read_csr(row.csr)
+        return {"key_type": facts.key_type, "key_sha256": facts.spki_sha256, "csr_names": list(facts.names)}
+    except CsrRefused:
+        pass
+    try:
+        key = parse_bundle(row.crt).leaf.public_key()
+    except ValueError:
+        return {"key_type": None, "key_sha256": None, "csr_names": []}
+    return {"key_type": key_type(key) or "unknown", "key_sha256": spki_sha256(key), "csr_names": []}
+
+
+def _installed(installation: Installation, present: str, serials: dict[str, str]) -> dict[str, Any]:
+    return {
+        "host": installation.host,
+        "account": installation.account or None,
+        "state": installation.state,
+        "sha256": installation.sha256 or None,
+        "serial": serials.get(installation.sha256),
+        "present": bool(present) and installation.sha256 == present,
+        "reported": utc_text(installation.reported_at),
+        "detail": installation.detail or None,
+    }

@@ -1,0 +1,59 @@
+"""What comes next for a certificate, when, and why then: for people who look, never for the run. Pure.
+
+The run decides with plan.py; this tells the same from the same rules, and what is in the way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.certificate import not_after, not_before, parse_bundle
+from common.clock import utc_text
+from issuer.config import RenewalSettings
+from issuer.limits import ACCOUNT, Hold
+from issuer.model import Enrolment
+from issuer.plan import FIRST, renewal
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next attempt: its moment (epoch seconds; None: none by itself) and the reason."""
+
+    at: int | None
+    why: str
+
+
+def next_step(row: Enrolment, now: int, policy: RenewalSettings) -> Step:
+    """When the next certificate will be asked for as things are now. A moment that has passed means the next run."""
+    if row.imported:
+        return Step(None, "imported, so never renewed by ACME: import the next one in time")
+    if row.reissue_reason:
+        return Step(row.due_at or now, row.reissue_reason)
+    if not row.enabled:
+        return Step(None, "disabled")
+    if row.failing:
+        return Step(row.due_at or now, f"tried again after {row.failures} failure(s)")
+    if not row.crt:
+        return Step(row.due_at or now, FIRST)
+    try:
+        leaf = parse_bundle(row.crt).leaf
+    except ValueError:
+        return Step(now, "the stored certificate cannot be parsed")
+    wanted = renewal(row, not_before(leaf), not_after(leaf), policy)
+    if row.due_at is not None and row.due_at > max(wanted.at, now):
+        return Step(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")
+    return Step(wanted.at, wanted.why)
+
+
+def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, policy: RenewalSettings) -> Hold | None:
+    """The hold that the next attempt of *row* meets, the longest one; None if it meets none.
+
+    *account* is the one that would be asked, "" if it cannot be told: then any may be meant.
+    """
+    at = next_step(row, now, policy).at
+    scopes = (ACCOUNT, row.name[:190])
+    found = [
+        hold
+        for hold in holds
+        if at is not None and at <= hold.until and hold.scope in scopes and account in ("", hold.account)
+    ]
+    return max(found, key=lambda hold: hold.until, default=None)

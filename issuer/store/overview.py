@@ -1,0 +1,83 @@
+"""What people are shown beside the certificates themselves: orders under way, holds, what hosts report. Only reads."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from issuer.limits import Hold
+from issuer.order_states import BY_HAND
+from issuer.store.database import Database
+from issuer.store.tables import holds, installations, orders
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUnderWay:
+    """One order that has not ended; times in epoch seconds. *lease_owner* is "" when no issuer holds it."""
+
+    state: str
+    directory: str
+    url: str
+    reason: str
+    deadline: int | None
+    lease_owner: str
+    lease_until: int
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the agent of one host reported last about one certificate: its own words, not to be trusted."""
+
+    host: str
+    account: str
+    sha256: str
+    state: str
+    detail: str
+    reported_at: int
+
+
+class Overview:
+    def __init__(self, database: Database):
+        self._database = database
+
+    def holds(self, now: int) -> list[Hold]:
+        """Everything that the CAs' moments hold up still."""
+        query = sa.select(holds).where(holds.c.until > now).order_by(holds.c.until.desc())
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [Hold(row.account, row.scope, row.until, row.reason or "") for row in rows]
+
+    def order(self, name: str) -> OrderUnderWay | None:
+        """The order under way for *name*."""
+        query = sa.select(orders).where(orders.c.active_name == name)
+        row = self._database.read(lambda connection: connection.execute(query).one_or_none())
+        if row is None:
+            return None
+        return OrderUnderWay(
+            state=row.state,
+            directory=row.directory or "",
+            url=row.url or "",
+            reason=row.reason or "",
+            deadline=row.deadline,
+            lease_owner=row.lease_owner or "",
+            lease_until=row.lease_until or 0,
+            created_at=row.created_at or 0,
+            updated_at=row.updated_at or 0,
+        )
+
+    def by_hand(self, names: Collection[str], now: int) -> dict[str, int]:
+        """Those of *names* that a person issues step by step, and until when `run` leaves them alone."""
+        in_hand = (orders.c.active_name > "", orders.c.reason == BY_HAND, orders.c.deadline > now)
+        query = sa.select(orders.c.name, orders.c.deadline).where(*in_hand)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {row[0]: int(row[1]) for row in rows if row[0] in names}
+
+    def installations(self, name: str) -> list[Installation]:
+        """What hosts report of *name*, by host."""
+        query = sa.select(installations).where(installations.c.name == name).order_by(installations.c.host)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [
+            Installation(row.host, row.account or "", row.sha256 or "", row.state, row.detail or "", row.ts_report)
+            for row in rows
+        ]

@@ -1,0 +1,218 @@
+"""status: the list, one certificate in full, what is held up, and names that are nearly right."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from common.certificate import fingerprint, parse_bundle, serial_text
+from common.clock import utc_text
+from issuer.ca.account import account_id, load_account_key
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
+
+NAME = "www.example.test"
+DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
+LIMIT = "too many new orders"
+
+
+@pytest.fixture
+def stored(lone_box: Box) -> Box:
+    """A box with one enabled certificate, 90 days of life of which 60 are left, which was imported over its CSR."""
+    lone_box.populate(NAME, "mail.example.test")
+    lone_box.ok("disable", NAME)
+    store(lone_box, age=30)
+    lone_box.database.execute(f"UPDATE certs SET imported = NULL, directory = '{DIRECTORY}', due_at = NULL")  # noqa: S608
+    lone_box.ok("enable", NAME)
+    return lone_box
+
+
+def store(box: Box, *, age: float) -> None:
+    issuing = Authority("Test CA").intermediate("Test Issuing")
+    begin = datetime.now(UTC) - timedelta(days=age)
+    issued = issuing.sign(csr([NAME, "mail.example.test"]), days=90, not_before=begin)
+    file = box.folder / "given.pem"
+    file.write_bytes(issued.fullchain_pem)
+    box.ok("import", NAME, "--crt", str(file))
+
+
+def hold(box: Box, scope: str, seconds: int, *, directory: str = DIRECTORY) -> int:
+    """The CA has named a moment, as `run` would keep it; that moment."""
+    until = int(time.time()) + seconds
+    account = account_id(directory, load_account_key(box.state_dir / "account.pem"))
+    box.database.execute(f"INSERT INTO holds VALUES ('{account}', '{scope}', {until}, '{LIMIT}')")  # noqa: S608
+    return until
+
+
+def in_full(box: Box) -> dict[str, Any]:
+    [fact] = box.run("status", NAME, "--json").report()["certificates"]
+    return dict(fact)
+
+
+def test_one_certificate_in_full(stored: Box) -> None:
+    """Names, key, version, end, the next attempt with its reason, what hosts report, and the latest events."""
+    first = parse_bundle(bytes(stored.row(NAME, "crt")[0])).leaf
+    stored.ok("disable", NAME)
+    store(stored, age=1)
+    stored.database.execute("UPDATE certs SET imported = NULL, due_at = NULL")
+    stored.ok("enable", NAME)
+    present = parse_bundle(bytes(stored.row(NAME, "crt")[0])).leaf
+    now = int(time.time())
+    for host, sha256, state, detail in (
+        ("web1", fingerprint(present), "installed", ""),
+        ("web2", fingerprint(first), "failed", "nginx -t says\n\x1b[2Jno"),
+        ("web3", "00" * 32, "installed", ""),
+    ):
+        values = f"('{NAME}', '{host}', 'agent-{host}', '{sha256}', 0, '{state}', '{detail}', {now})"
+        stored.database.execute(f"INSERT INTO installations VALUES {values}")  # noqa: S608
+    text = stored.ok("status", NAME).out
+    for words in (
+        f"{NAME}: valid\n",
+        f"names         mail.example.test, {NAME}\n",
+        "validated by  dns-01\n",
+        "key           ecdsa-p256, SHA-256 ",
+        f"serial        {serial_text(present)}, version 2 of 2\n",
+        "issuer        Test Issuing\n",
+        "(89d left)\n",
+        "33.3 % of its lifetime left (fraction_left)\n",
+        "web1  installed  the present one  ",
+        f"web2  failed     serial {serial_text(first)}",
+        "web3  installed  unknown here",
+        "web2: nginx -t says\\n\\x1b[2Jno\n",
+        "LATEST 5 EVENTS\n",
+        "  enabled\n",
+        f"  imported  serial {serial_text(present)}\n",
+    ):
+        assert words in text, f"{words!r} is not in\n{text}"
+    assert "order" not in text
+    assert "last error" not in text
+    fact = in_full(stored)
+    assert (fact["key_type"], fact["version"], fact["versions"], fact["order"]) == ("ecdsa-p256", 2, 2, None)
+    assert [(each["host"], each["present"]) for each in fact["installations"]] == [
+        ("web1", True),
+        ("web2", False),
+        ("web3", False),
+    ]
+    assert len(fact["events"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "renewal", "why"),
+    [
+        ("", "", "33.3 % of its lifetime left (fraction_left)"),
+        ("", "days_left", "days_left = 45"),
+        ("ari_at = {soon}, ari_window = '1-2'", "", "the window that the CA suggests (ARI)"),
+        ("ari_at = {late}, ari_window = '1-2'", "", "5 % of its lifetime left, whatever the CA says"),
+        ("ari_at = {late}, ari_window = '1-2'", "days_left", "days_left = 45"),
+        ("count_fail_update = 2, last_error = 'no', due_at = {soon}", "", "tried again after 2 failure(s)"),
+        ("reissue_reason = 'reissue asked for by hand'", "", "reissue asked for by hand"),
+        ("enable = 'N'", "", "none: disabled"),
+        ("imported = 'Y'", "", "none: imported, so never renewed by ACME"),
+        ("crt = 'damaged'", "", "the stored certificate cannot be parsed"),
+        ("crt = NULL", "", "first certificate"),
+        ("due_at = {late}", "days_left", "put off until then; wanted since"),
+    ],
+)
+def test_the_next_attempt_and_why_then(stored: Box, change: str, renewal: str, why: str) -> None:
+    """Each rule that may decide about the moment is named when it does."""
+    if renewal:
+        stored.write(renewal={"days_left": 45 if "late" not in change or "ari" in change else 65})
+    now = int(time.time())
+    if change:
+        given = change.format(soon=now + 3600, late=now + 59 * 86400)
+        stored.database.execute(f"UPDATE certs SET {given}")  # noqa: S608
+    outcome = stored.run("status", NAME)
+    [line] = [line for line in outcome.out.splitlines() if line.startswith("  next attempt")]
+    assert why in line
+
+
+def test_what_was_shown_is_what_a_run_saves(stored: Box) -> None:
+    """The moment in the full view is the one that `run` works out and keeps."""
+    shown = in_full(stored)["attempt"]["at"]
+    stored.database.execute("UPDATE certs SET ari_ask_at = NULL, directory = 'known'")
+    stored.ok("run")
+    assert utc_text(stored.row(NAME, "due_at")[0]) == shown
+
+
+def test_a_held_account_shows_on_what_waits_for_it(stored: Box) -> None:
+    """Due and held: said with moment, CA and reason, exit code 1. Not due before that moment: valid."""
+    until = hold(stored, "*", 3600)
+    assert stored.ok("status").out.splitlines()[1].split()[:2] == [NAME, "valid"]
+    stored.write(renewal={"days_left": 80})
+    outcome = stored.fails(
+        "status", says=["held", utc_text(until), f"every new order: held until {utc_text(until)} by"]
+    )
+    assert f"{DIRECTORY}: {LIMIT}" in outcome.out
+    fact = in_full(stored)
+    assert (fact["state"], fact["well"], fact["held_until"], fact["held_because"]) == (
+        "held",
+        False,
+        utc_text(until),
+        LIMIT,
+    )
+    stored.fails(
+        "status", NAME, says=[f"{NAME}: held", f"held          until {utc_text(until)} by {DIRECTORY}: {LIMIT}"]
+    )
+    stored.ok("disable", NAME)
+    assert "held" not in stored.ok("status").out
+
+
+@pytest.mark.parametrize(("scope", "directory", "held"), [(NAME, DIRECTORY, True), ("other.test", DIRECTORY, False)])
+def test_a_hold_concerns_its_certificate_and_account_only(stored: Box, scope: str, directory: str, held: bool) -> None:
+    """One on another name holds nothing here; nor does one of another CA, unless our account cannot be told."""
+    stored.write(renewal={"days_left": 80})
+    hold(stored, scope, 3600, directory=directory)
+    assert in_full(stored)["state"] == ("held" if held else "valid")
+    stored.database.execute("DELETE FROM holds")
+    hold(stored, "*", 3600, directory="https://other.example/directory")
+    assert in_full(stored)["state"] == "valid"
+    (stored.state_dir / "account.pem").unlink()
+    assert in_full(stored)["state"] == "held"
+
+
+def test_rolled_back_shows_as_such(stored: Box) -> None:
+    """Older on purpose is valid, and said."""
+    stored.database.execute("UPDATE certs SET rolled_back = 'ab'")
+    assert "valid, rolled back" in stored.ok("status").out
+    assert in_full(stored)["rolled_back"] is True
+
+
+def test_an_order_under_way_shows_with_state_and_lease(stored: Box) -> None:
+    """Since when, at which CA, who has it; and when it is in a person's hands."""
+    now = int(time.time())
+    values = (
+        f"('{NAME}', '{NAME}', 'PUBLISHED', '{DIRECTORY}', 'by hand', {now + 500}, 'host/1', {now + 600}, {now}, {now})"
+    )
+    columns = "name, active_name, state, directory, reason, deadline, lease_owner, lease_until, created_at, updated_at"
+    stored.database.execute(f"INSERT INTO orders ({columns}) VALUES {values}")  # noqa: S608
+    text = stored.ok("status", NAME).out
+    lease = f"leased to host/1 until {utc_text(now + 600)}"
+    assert f"order         PUBLISHED since {utc_text(now)} at {DIRECTORY}, {lease}\n" in text
+    assert f"next attempt  {utc_text(now + 500)}: a person issues it by hand" in text
+    stored.database.execute("UPDATE orders SET reason = 'renewal', lease_until = 1")
+    order = in_full(stored)["order"]
+    assert (order["by_hand"], order["leased_to"], order["state"]) == (False, None, "PUBLISHED")
+
+
+def test_several_names_each_in_full_and_an_error_with_its_kind(stored: Box) -> None:
+    """One block a name; the last error has its kind, by which docs/trouble.md can be searched."""
+    stored.populate("api.example.test")
+    error = "it was refused (mend it)\nerror: fake"
+    stored.database.execute(
+        f"UPDATE certs SET last_error = '{error}', last_reference = 'dns-refused', count_fail_update = 12"  # noqa: S608
+    )
+    outcome = stored.fails("status", NAME, "api.example.test", says=["\n\napi.example.test: stuck\n"])
+    assert "last error    dns-refused: it was refused (mend it)\\nerror: fake\n" in outcome.out
+    assert "failures      12 in a row\n" in outcome.out
+
+
+@pytest.mark.parametrize("words", [["status"], ["enable"], ["issue"], ["remove", "--yes"]], ids=" ".join)
+@pytest.mark.parametrize("typed", ["ww.example.test", "WWW.example.test", "www.exampel.test"])
+def test_a_name_that_is_nearly_right(lone_box: Box, words: list[str], typed: str) -> None:
+    """The enrolled name that was probably meant is suggested."""
+    lone_box.populate(NAME)
+    lone_box.refused(*words, typed, code=2, says=[f"not enrolled: {typed}", f"did you mean {NAME}?"])
+    outcome = lone_box.refused(*words, "something.else.test", code=2, says=["not enrolled", "populate NAME"])
+    assert "did you mean" not in outcome.err
