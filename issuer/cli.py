@@ -101,6 +101,12 @@ def _issuing(line: CommandLine) -> None:
     ):
         command = line.command(word, _later("issuing", word), help_text, reports=True)
         command.add_argument("name", metavar="NAME", nargs="+" if word == "issue" else "*")
+        if word == "issue":
+            command.add_argument(
+                "--lift-hold",
+                action="store_true",
+                help="forget the later moment that the CA named before: it has lifted its limit since",
+            )
         if word == "reissue":
             command.add_argument("--all", action="store_true", help="every enabled certificate that there is")
             command.add_argument("--issued-by", metavar="CA", help="those whose issuer's name contains CA")

@@ -13,6 +13,10 @@ class Ending(Enum):
     ELSEWHERE = "in the hands of another issuer"
     NOT_DUE = "not due"
     STOPPED = "stopped"
+    HANDED_OVER = "handed to the daemon"
+
+
+_WHEN_HELD = "nothing, it is tried again then; once the CA has lifted its limit, `issue NAME --lift-hold`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Ended:
             return ""
         what = self.detail.removesuffix(f" ({self.hint})") if self.hint else self.detail
         lines = [f"error: {self.name}: {self.ending.value}: {what}"]
-        hint = self.hint or ("nothing; it is tried again then" if self.ending is Ending.HELD else "")
+        hint = self.hint or (_WHEN_HELD if self.ending is Ending.HELD else "")
         return "\n".join([*lines, *([f"  what to do: {hint}"] if hint else [])])
 
 

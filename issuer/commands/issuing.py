@@ -3,13 +3,14 @@
 import argparse
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.errors import LockedError, RefusedError, UsageError
 from common.files import locked
+from issuer.commands.held import HeldUp
 from issuer.commands.wiring import build_desk, build_tools, configure_log, held_by_daemon, lock_file
 from issuer.config import Settings, load
 from issuer.endings import Ended, Ending
@@ -17,7 +18,9 @@ from issuer.model import Enrolment
 from issuer.run import Pass, Summary
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.holds import Holds
 from issuer.store.orders import Orders
+from issuer.store.overview import Overview
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def issue(arguments: argparse.Namespace) -> int:
     """Now, whether due or not; one try. What fails stays wanted, and the next `run` tries again."""
-    return _now(arguments, "asked for by hand", must_exist=False)
+    return _now(arguments, "asked for by hand", must_exist=False, lift_hold=arguments.lift_hold)
 
 
 def reissue(arguments: argparse.Namespace) -> int:
@@ -45,8 +48,12 @@ def reissue(arguments: argparse.Namespace) -> int:
     if arguments.name:
         raise UsageError("NAME goes with neither --all nor --issued-by", hint="give one of the three")
     settings = load(arguments.config)
-    rows = Certificates(Database(settings.database)).all()
-    arguments.name = [row.name for row in rows if _concerned(row, arguments.issued_by)]
+    database = Database(settings.database)
+    concerned = [row.name for row in Certificates(database).all() if _concerned(row, arguments.issued_by)]
+    by_hand = Overview(database).by_hand(concerned, int(time.time()))
+    for name in by_hand:
+        complain(f"{name}: left out, because a person issues it by hand")
+    arguments.name = [name for name in concerned if name not in by_hand]
     if not arguments.name:
         raise UsageError("no enabled certificate fits", hint="`status --json` shows who issued what")
     return _now(arguments, "reissue asked for by hand", must_exist=True, stay=settings.renewal.max_run)
@@ -61,19 +68,28 @@ def _concerned(row: Enrolment, issued_by: str | None) -> bool:
         return True  # what cannot even be read is better replaced
 
 
-def _now(arguments: argparse.Namespace, reason: str, *, must_exist: bool, stay: int = 0) -> int:
+def _now(
+    arguments: argparse.Namespace, reason: str, *, must_exist: bool, stay: int = 0, lift_hold: bool = False
+) -> int:
     settings = load(arguments.config)
     database = Database(settings.database)
     certificates = Certificates(database)
     names = _issuable(certificates, arguments.name, must_exist=must_exist)
+    _refuse_by_hand(Overview(database).by_hand(names, int(time.time())))
+
+    def wish() -> None:
+        if lift_hold:
+            Holds(database).lift(names, int(time.time()))
+        certificates.request_reissue(names, reason)
+
     try:
         with locked(lock_file(settings), doing="certfleet-issuer issue"):
-            certificates.request_reissue(names, reason)
+            wish()
             return _work(arguments, settings, database, certificates.get(names), stay)
     except LockedError:
         if not held_by_daemon(settings):
             raise
-    return _hand_over(arguments, certificates, names, reason)
+    return _hand_over(arguments, settings, database, names, wish)
 
 
 def _issuable(certificates: Certificates, wanted: Sequence[str], *, must_exist: bool) -> list[str]:
@@ -90,20 +106,46 @@ def _issuable(certificates: Certificates, wanted: Sequence[str], *, must_exist: 
     return [row.name for row in rows]
 
 
-def _hand_over(arguments: argparse.Namespace, certificates: Certificates, names: list[str], reason: str) -> int:
-    """The daemon looks at the database every few seconds, so that is where a wish is left for it."""
+def _refuse_by_hand(deadlines: dict[str, int]) -> None:
+    """Two cannot work on one order, and the person was first."""
+    if deadlines:
+        until = "; ".join(f"{name} until {utc_text(deadline)}" for name, deadline in deadlines.items())
+        hint = "go on with `solve` and `request`; after that moment `run` goes on with the order by itself"
+        raise RefusedError(f"being issued by hand: {until}", hint=hint)
+
+
+def _hand_over(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    database: Database,
+    names: list[str],
+    wish: Callable[[], None],
+) -> int:
+    """The daemon looks at the database every few seconds, so that is where a wish is left for it. Exit code 1 for one
+    that it will not begin now, because the CA has named a later moment."""
+    certificates, now = Certificates(database), int(time.time())
     disabled = [row.name for row in certificates.get(names) if not row.enabled]
     if disabled:
         hint = "`enable` them first, or stop the daemon for as long as this takes"
         raise LockedError(f"the daemon runs, and it leaves disabled ones alone: {', '.join(disabled)}", hint=hint)
-    certificates.request_reissue(names, reason)
+    wish()
+    held_up = HeldUp(settings, Overview(database).holds(now), now)
+    holds = {row.name: held_up.by(row) for row in certificates.get(names)}
+    endings = [
+        Ended(name, Ending.HELD, hold.reason, hold.until) if hold else Ended(name, Ending.HANDED_OVER)
+        for name, hold in holds.items()
+    ]
+    quiet = arguments.json or getattr(arguments, "quiet", False)
+    for ended in endings:
+        if not quiet:
+            say(str(ended))
+        if ended.complaint:
+            complain(ended.complaint)
     if arguments.json:
-        endings = [{"name": name, "ending": "handed to the daemon", "detail": "", "next": None} for name in names]
-        report({"certificates": endings, "stopped": False})
-    elif not getattr(arguments, "quiet", False):
-        for name in names:
-            say(f"{name}: handed to the daemon that runs; `certfleet-issuer status {name}` shows how it goes")
-    return 0
+        report({"certificates": [_ending(ended) for ended in endings], "stopped": False})
+    elif not quiet:
+        say(f"`certfleet-issuer status {names[0]}` shows how it goes")
+    return 1 if any(holds.values()) else 0
 
 
 def _work(

@@ -1,18 +1,22 @@
 """challenges, solve, request: one certificate step by step, a person publishing the challenges."""
 
 import argparse
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 
+from common.clock import utc_text
 from common.command_line import report, say
-from common.errors import UsageError
+from common.errors import LockedError, UsageError
 from common.files import locked
-from issuer.commands.wiring import build_tools, lock_file
-from issuer.config import load
+from issuer.commands.wiring import build_tools, held_by_daemon, lock_file, owner
+from issuer.config import Settings, load
 from issuer.model import Challenge, Enrolment
 from issuer.ports import Tools
 from issuer.staged import by_hand, open_by_hand, request_by_hand, solve_by_hand
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.overview import OrderUnderWay, Overview
 
 
 def challenges(arguments: argparse.Namespace) -> int:
@@ -63,7 +67,7 @@ def request(arguments: argparse.Namespace) -> int:
 
 def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], int], *, begins: bool = False) -> int:
     settings = load(arguments.config)
-    with locked(lock_file(settings), doing="certfleet-issuer, staged by hand"):
+    with _alone(settings):
         database = Database(settings.database)
         certificates = Certificates(database)
         row = certificates.get([arguments.name])[0]
@@ -71,6 +75,7 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
             raise UsageError(
                 f"{row.name} is imported, so not ours to issue", hint="`remove` and `populate` it for ACME"
             )
+        _refuse_leased(row.name, Overview(database).order(row.name), owner(settings))
         if begins and not row.reissue_reason:
             certificates.request_reissue([row.name], "staged by hand")
             row = certificates.get([row.name])[0]
@@ -78,6 +83,29 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
             return work(row, build_tools(settings, database))
         finally:
             database.close()
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Under the lock; LockedError says how to get it from a daemon, which does not give it up by itself."""
+    try:
+        with locked(lock_file(settings), doing="certfleet-issuer, staged by hand"):
+            yield
+    except LockedError as error:
+        if not held_by_daemon(settings):
+            raise
+        hint = "stop it for as long as this step takes: `systemctl stop certfleet-issuer-daemon`"
+        raise LockedError(f"{error}, and a step by hand needs it", hint=hint) from error
+
+
+def _refuse_leased(name: str, order: OrderUnderWay | None, me: str) -> None:
+    """LockedError while another issuer works on the order: the lock of this machine says nothing about it."""
+    if order is None or order.lease_owner in ("", me) or order.lease_until < time.time():
+        return
+    raise LockedError(
+        f"another issuer, {order.lease_owner}, works on the order for {name} until {utc_text(order.lease_until)}",
+        hint="let it finish; if it is dead, the order is free after that moment",
+    )
 
 
 def _instruction(entry: Challenge) -> str:

@@ -1,10 +1,13 @@
 """What a CA's limits hold up, and what was asked of it lately: shared by every issuer on the database."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from issuer.limits import ACCOUNT
+from issuer.store.certificates import add_event
 from issuer.store.database import Database
-from issuer.store.tables import holds, orders, versions
+from issuer.store.tables import certs, holds, orders, versions
 
 _HELD = (
     sa.select(holds.c.until, holds.c.reason)
@@ -39,6 +42,24 @@ class Holds:
             connection.execute(holds.insert().values(**key, until=until, reason=reason))
 
         self._database.write(work)
+
+    def lift(self, names: Sequence[str], now: int) -> int:
+        """Forget what holds *names* up, and the holds on whole accounts; what was put off until then is looked at
+        again. Returns how many there were."""
+        concerned = (holds.c.until > now, holds.c.scope.in_([ACCOUNT, *(name[:190] for name in names)]))
+
+        def work(connection: sa.Connection) -> int:
+            found = connection.execute(sa.select(holds).where(*concerned)).all()
+            for hold in found:
+                waits = [certs.c.due_at == hold.until]
+                if hold.scope != ACCOUNT:
+                    waits.append(certs.c.name == hold.scope)
+                connection.execute(certs.update().where(*waits).values(due_at=now))
+                add_event(connection, now, hold.scope, "hold lifted", hold.reason or "")
+            connection.execute(holds.delete().where(*concerned))
+            return len(found)
+
+        return self._database.write(work)
 
     def orders_since(self, directory: str, since: int) -> list[int]:
         """When orders that count for the CA's limit were opened."""

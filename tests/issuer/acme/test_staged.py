@@ -1,8 +1,13 @@
 """challenges → solve → request: a person publishes, certfleet does the rest, and nothing is done behind their back."""
 
 import subprocess
+import time
 
+import pytest
+
+from common.files import locked
 from tests.issuer.box import Box
+from tests.issuer.daemon.service import Service
 from tests.servers.ca_proxy import CaProxy
 
 NAME = "hand.lab.test"
@@ -45,6 +50,66 @@ def test_wrong_order_of_steps(proxied: Box, proxy: CaProxy) -> None:
     proxied.ok("challenges", NAME)
     proxied.refused("request", NAME, code=1, says=["not validated", "solve"])
     assert proxy.paths("/finalize-order/") == []
+
+
+@pytest.mark.parametrize("words", [["issue", NAME], ["reissue", NAME], ["issue", NAME, "--json"]], ids=" ".join)
+def test_issue_leaves_an_order_in_hand_to_its_person(proxied: Box, words: list[str]) -> None:
+    """Exit code 1 with what to do, and nothing has changed; not the success that it would look like otherwise."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    proxied.ok("challenges", NAME)
+    before = proxied.contents()
+    refused = proxied.refused(*words, code=1, says=[f"being issued by hand: {NAME} until 20", "`solve`"])
+    assert refused.out == ""
+    assert proxied.contents() == before
+    proxied.database.execute("UPDATE orders SET deadline = 1 WHERE active_name IS NOT NULL")
+    proxied.ok(*words)
+
+
+def test_reissue_of_many_leaves_it_out(proxied: Box) -> None:
+    """`reissue --all` replaces the others and says which one it left to its person."""
+    for name in (NAME, "other.lab.test"):
+        proxied.enrol(name)
+    proxied.ok("run")
+    proxied.ok("challenges", NAME)
+    outcome = proxied.ok("reissue", "--all")
+    assert f"{NAME}: left out, because a person issues it by hand" in outcome.err
+    assert "other.lab.test: stored" in outcome.out
+    assert f"{NAME}: stored" not in outcome.out
+
+
+STEPS = ("challenges", "solve", "request")
+
+
+def test_beside_a_daemon_each_step_says_how_to_get_the_lock(proxied: Box) -> None:
+    """Exit code 3, who holds the lock, and the command that stops it for a while."""
+    proxied.enrol(NAME)
+    proxied.ok("disable", NAME)
+    with Service(proxied):
+        before = proxied.contents()
+        for step in STEPS:
+            says = ["certfleet-issuer daemon", "a step by hand needs it", "`systemctl stop certfleet-issuer-daemon`"]
+            assert proxied.refused(step, NAME, code=3, says=says).out == ""
+        assert proxied.contents() == before
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_another_run_or_issuer_at_work(proxied: Box, step: str) -> None:
+    """The lock of another run, the lease of another issuer: exit code 3, who it is, and nothing has changed."""
+    proxied.enrol(NAME)
+    proxied.ok("challenges", NAME)
+    with locked(proxied.state_dir / "issuer.lock", doing="certfleet-issuer run"):
+        outcome = proxied.refused(
+            step, NAME, code=3, says=["another run holds", "certfleet-issuer run", "let it finish"]
+        )
+        assert "systemctl" not in outcome.err
+    until = int(time.time()) + 500
+    proxied.database.execute(f"UPDATE orders SET lease_owner = 'far/1', lease_until = {until}")  # noqa: S608
+    before = proxied.contents()
+    proxied.refused(step, NAME, code=3, says=["another issuer, far/1,", f"for {NAME} until", "let it finish"])
+    assert proxied.contents() == before
+    proxied.database.execute("UPDATE orders SET lease_until = 1")
+    assert proxied.run(step, NAME).code != 3
 
 
 def _nsupdate(box: Box, line: str) -> None:

@@ -1,0 +1,90 @@
+"""What a person can do about a moment that the CA named: see it, be told that it still counts, and lift it."""
+
+import time
+
+from common.files import locked
+from tests.issuer.box import Box
+from tests.issuer.daemon.service import Service
+from tests.servers.ca_proxy import CaProxy, problem, times
+
+NAME, OTHER = "www.lab.test", "other.lab.test"
+LIMITED = problem("rateLimited", "too many new orders", 429, Retry_After="3000")
+
+
+def held(box: Box, proxy: CaProxy, *, still: bool = False) -> None:
+    """Two certificates, both put off because the CA limits the account; it does so no more, or *still*."""
+    for name in (NAME, OTHER):
+        box.enrol(name)
+    proxy.before.append(times(99, "order-plz", LIMITED))
+    box.fails("run", says=["too many new orders", f"{NAME}: held", f"{OTHER}: held"])
+    if not still:
+        proxy.before.clear()
+
+
+def test_issue_of_a_held_account_says_so(proxied: Box, proxy: CaProxy) -> None:
+    """Exit code 1 with the reason and how the hold is lifted; the CA is not asked."""
+    held(proxied, proxy)
+    asked = len(proxy.paths("order-plz"))
+    proxied.fails("issue", NAME, says=[f"error: {NAME}: held: ", "too many new orders", "`issue NAME --lift-hold`"])
+    proxied.fails("status", says=["every new order: held until", proxied.document["acme"]["directory"]])
+    proxied.fails("status", NAME, "--json", says=['"state": "held"'])
+    assert len(proxy.paths("order-plz")) == asked
+
+
+def test_a_lifted_hold_frees_everything_that_waited_for_it(proxied: Box, proxy: CaProxy) -> None:
+    """One certificate tries at once; the others are due again; the history tells of it."""
+    held(proxied, proxy)
+    proxied.ok("issue", NAME, "--lift-hold")
+    assert proxied.row(OTHER, "due_at")[0] <= time.time()
+    proxied.ok("run")
+    assert [state for state, _ in proxied.orders()] == ["STORED", "STORED"]
+    assert proxied.database.query("SELECT name, event FROM events WHERE event = 'hold lifted'") == [
+        ("*", "hold lifted")
+    ]
+    proxied.ok("status")
+
+
+def test_a_hold_that_was_lifted_too_soon_costs_one_question(proxied: Box, proxy: CaProxy) -> None:
+    """The CA says no again, and everything is held again."""
+    held(proxied, proxy, still=True)
+    asked = len(proxy.paths("order-plz"))
+    proxied.fails("issue", NAME, "--lift-hold", says=[f"{NAME}: held"])
+    proxied.fails("run", says=[f"{OTHER}: held"])
+    assert len(proxy.paths("order-plz")) == asked + 1
+
+
+def test_a_hold_on_another_name_stays(proxied: Box, proxy: CaProxy) -> None:
+    """What concerns one set of names is lifted by that name only."""
+    detail = "too many certificates (5) already issued for this exact set of identifiers"
+    proxied.enrol(NAME)
+    proxied.enrol(OTHER)
+    proxy.before.append(times(1, "order-plz", problem("rateLimited", detail, 429, Retry_After="86400")))
+    proxied.fails("run", says=["held"])
+    [(scope, due_at)] = proxied.database.query("SELECT scope, due_at FROM holds JOIN certs ON scope = name")
+    stored = ({NAME, OTHER} - {scope}).pop()
+    proxied.ok("issue", stored, "--lift-hold")
+    assert proxied.row(scope, "due_at") == (due_at,)
+    proxied.ok("issue", scope, "--lift-hold")
+    assert proxied.database.query("SELECT * FROM holds") == []
+
+
+def test_beside_a_daemon_it_is_said_and_lifted_too(proxied: Box, proxy: CaProxy) -> None:
+    """The wish is left for the daemon; exit code 1 while the CA's moment counts; once lifted it goes on with all."""
+    held(proxied, proxy)
+    with Service(proxied) as service:
+        outcome = proxied.fails("issue", NAME, says=[f"{NAME}: held by a limit", "too many new orders", "--lift-hold"])
+        assert "handed to the daemon" not in outcome.out
+        [ending] = proxied.fails("issue", NAME, "--json", says=[]).report()["certificates"]
+        assert (ending["ending"], ending["next"] is None) == ("held", False)
+        assert "handed to the daemon" in proxied.ok("issue", NAME, "--lift-hold").out
+        service.wait_stored(NAME)
+        service.wait_stored(OTHER)
+
+
+def test_a_busy_issuer_keeps_the_hold(proxied: Box, proxy: CaProxy) -> None:
+    """Another run at work: exit code 3, and nothing has changed."""
+    held(proxied, proxy)
+    before = proxied.contents(), proxied.database.query("SELECT * FROM holds")
+    with locked(proxied.state_dir / "issuer.lock", doing="certfleet-issuer run"):
+        proxied.refused("issue", NAME, "--lift-hold", code=3, says=["another run holds", "certfleet-issuer run"])
+    assert (proxied.contents(), proxied.database.query("SELECT * FROM holds")) == before
