@@ -4,25 +4,28 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from agent.config import DEFAULT_FILE, load_settings
+from agent.config import DEFAULT_FILE, SourceSettings, load_settings
 from agent.model import Certificate, file_stem
 from agent.preset import Preset, load_preset, preset_names
 from agent.probe_targets import ProbeTarget, parse_target
 from agent.state_folder import StateFolder
 from common.command_line import CommandLine, report, say, table
+from common.config_file import nonempty, path
 from common.errors import ConfigError, Finding, UsageError
 from common.names import parse_dns_name
+
+T = TypeVar("T")
 
 # the words of agent.keys, which is imported only when a key is made
 _KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script."""
+def build() -> CommandLine:
+    """The whole command line."""
     line = CommandLine("certfleet-agent", "Keeps the certificates of this host fresh.", DEFAULT_FILE)
     _add_init(line)
     _add_request(line)
@@ -32,13 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     probe.add_argument("target", nargs="+", metavar="TARGET", help="https://host[:port][?connect=ADDRESS[:port]] …")
     presets = line.command("presets", presets_command, "show what is known about services", reports=True)
     presets.add_argument("name", nargs="?", metavar="NAME", help="one preset in full")
-    return line.run(arguments)
+    return line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script."""
+    return build().run(arguments)
 
 
 def _add_init(line: CommandLine) -> None:
     init = line.command("init", init_command, "write a commented agent.toml for the services found on this host")
     init.add_argument("name", nargs="*", metavar="NAME", help="certificates to write an entry for")
-    init.add_argument("--state-dir", type=Path, default=Path("/var/lib/certfleet-agent"), metavar="FOLDER")
+    init.add_argument("--state-dir", default="/var/lib/certfleet-agent", metavar="FOLDER")
     init.add_argument("--source", default="mysql://agent-NAME@db.example.com/certfleet", metavar="URL")
 
 
@@ -68,14 +76,16 @@ def _add_run(line: CommandLine) -> None:
 
 def init_command(options: argparse.Namespace) -> int:
     from agent.init import init, services_found  # noqa: PLC0415 - each command pays for its own imports only
+    from agent.source.open import open_source  # noqa: PLC0415
 
-    if not options.state_dir.is_absolute():
-        raise UsageError(f"--state-dir must be an absolute path, not {options.state_dir}")
+    state_dir = _option("--state-dir", path, options.state_dir)
+    source = SourceSettings(_option("--source", nonempty, options.source))
+    open_source(source, options.config).close()
     services = services_found()
     names = [_name(name) for name in options.name]
-    init(options.config, options.state_dir, options.source, names, services)
+    init(options.config, state_dir, source.url, names, services)
     say(f"wrote {options.config}; services found here: {', '.join(services) or 'none'}")
-    say(f"state folder {options.state_dir}")
+    say(f"state folder {state_dir}")
     say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
     return 0
 
@@ -225,8 +235,8 @@ def _preset_document(preset: Preset) -> dict[str, Any]:
 def _show_preset(preset: Preset) -> None:
     say(f"name      {preset.name}")
     say(f"note      {preset.note}")
-    for kind, path in preset.files:
-        say(f"file      {kind} = {path}")
+    for kind, file in preset.files:
+        say(f"file      {kind} = {file}")
     for label, commands in (("check", preset.check), ("activate", preset.activate)):
         for command in commands:
             say(f"{label:9} {' '.join(command)}")
@@ -238,6 +248,14 @@ def _name(text: str) -> str:
         return parse_dns_name(text)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _option(option: str, parser: Callable[[str], T], value: str) -> T:
+    """What the same value would be in agent.toml."""
+    try:
+        return parser(value)
+    except ValueError as error:
+        raise UsageError(f"{option} {error}") from error
 
 
 def _target(text: str) -> ProbeTarget:

@@ -1,5 +1,7 @@
 """A first agent.toml for this host: commented, with a block for each name given and each service found here."""
 
+import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +18,10 @@ _HEAD = """\
 # agent.toml: which certificates this host takes, from where, and what is done with them.
 # Every key and its default stand in agent.example.toml. Secrets stand in files of their own, never here.
 
-state_dir = "{state_dir}"
+state_dir = {state_dir}
 
 [source]
-url = "{url}"
+url = {url}
 # password_file = "/etc/certfleet/db.password"   # mode 0600
 # tls_ca = "/etc/certfleet/db-ca.pem"            # without it: the system's trust store; TLS is always verified
 """
@@ -43,7 +45,10 @@ def services_found() -> list[str]:
 
 def init(config_file: Path, state_dir: Path, url: str, names: Sequence[str], services: Sequence[str]) -> None:
     """Write *config_file*, which must not exist, and create *state_dir*. Raises FileError."""
-    text = _HEAD.format(state_dir=state_dir, url=url)
+    if os.path.lexists(config_file):
+        raise FileError(f"{config_file} exists already", hint="edit it, or move it away first")
+    make_private_folder(state_dir)
+    text = _HEAD.format(state_dir=_quoted(str(state_dir)), url=_quoted(url))
     presets = [preset for preset in map(load_preset, services) if preset is not None]
     for preset in presets:
         text += f"\n# found on this host: {preset.name}. {preset.note}\n"
@@ -62,7 +67,10 @@ def init(config_file: Path, state_dir: Path, url: str, names: Sequence[str], ser
         why = error.strerror or str(error)
         raise FileError(f"cannot create the folder {config_file.parent}", why=why, hint=hint) from error
     create_new(config_file, text.encode(), mode=0o644)
-    make_private_folder(state_dir)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)  # JSON's spelling of a text is TOML's too
 
 
 def _block(name: str, preset: Preset | None) -> str:

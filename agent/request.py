@@ -43,6 +43,9 @@ def request(wanted: Request) -> Requested:
     if wanted.csr_file is not None and _is_there(wanted.csr_file) and not _is_there(wanted.key_file):
         why = f"its key is not {wanted.key_file}, which does not exist"
         raise FileError(f"{wanted.csr_file} exists already", why=why, hint="move it away, or name its key with --key")
+    if wanted.csr_file is not None and not os.path.isdir(wanted.csr_file.parent):
+        hint = "name another file with --csr; - is standard output"
+        raise FileError(f"cannot write {wanted.csr_file}", why="there is no such folder", hint=hint)
     key, created = _key(wanted)
     spki = keys.key_spki_sha256(key)
     existing = _existing_csr(wanted, spki)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 from common import VERSION, log
 from common.errors import CertfleetError, UsageError, one_line, printable, render
 
+_LONGEST_WORD = 4096  # characters, as of a path
 Handler = Callable[[argparse.Namespace], int]
 
 
@@ -50,18 +52,14 @@ class CommandLine:
         """Parse, run the command, and turn every error into a sentence and an exit code. Never shows a traceback,
         except with -v for a fault of our own."""
         words = sys.argv[1:] if arguments is None else arguments
-        try:
-            "".join(words).encode()
-        except UnicodeEncodeError:
-            complain(render(UsageError("an argument is not UTF-8", hint="write names and paths in UTF-8")))
-            return UsageError.exit_code
+        fault = _fault(words)
+        if fault is not None:
+            complain(render(fault))
+            return fault.exit_code
         try:
             parsed = self._parser.parse_args(words)
         except SystemExit as stop:  # argparse has printed its own message
             return int(stop.code or 0)
-        if getattr(parsed, "config", None) == "":  # an unset variable of a script: not a wish for the default
-            complain(render(UsageError("--config names no file", hint="name one, or leave the option out")))
-            return UsageError.exit_code
         parsed.config = Path(getattr(parsed, "config", os.environ.get("CERTFLEET_CONFIG")) or self._default_config)
         verbosity = -1 if getattr(parsed, "quiet", False) else getattr(parsed, "verbose", 0)
         log.configure(verbosity)
@@ -84,6 +82,19 @@ class CommandLine:
                 raise
             return 1
         return code
+
+
+def _fault(words: Sequence[str]) -> UsageError | None:
+    """What makes *words* unfit to be looked at in earnest."""
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return UsageError("an argument is not UTF-8", hint="write names and paths in UTF-8")
+    if any(len(word) > _LONGEST_WORD for word in words):
+        return UsageError(f"an argument is longer than {_LONGEST_WORD} characters", hint="nothing of ours is so long")
+    if any(re.fullmatch("(--[a-z-]+=)?", word) for word in words):  # must not pass for an option that was left out
+        return UsageError("an argument is empty", hint="give a value, or leave the option out; is a variable unset?")
+    return None
 
 
 class _Parser(argparse.ArgumentParser):

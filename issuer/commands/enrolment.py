@@ -15,6 +15,7 @@ from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.webroot.location import parse_location, refuse_wildcard
 
+_LONGEST_COMMENT = 1000  # characters
 _LARGEST_CSR = 65_535  # what the blob column holds
 
 
@@ -32,8 +33,8 @@ def populate(arguments: argparse.Namespace) -> None:
         why = f"it is for {', '.join(facts.names)}"
         hint = "mend the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
-    webroot = _webroot(arguments.webroot, facts)
-    _certificates(settings).enrol(name, facts, comment=arguments.comment, webroot=webroot, now=int(time.time()))
+    webroot, comment = _webroot(arguments.webroot, facts), checked_comment(arguments.comment)
+    _certificates(settings).enrol(name, facts, comment=comment, webroot=webroot, now=int(time.time()))
     say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
     ready = "its web server serves that webroot" if webroot else "its sub-zone is in place"
     say(f"it is disabled; `certfleet-issuer enable {name}` when {ready}")
@@ -80,13 +81,22 @@ def _certificates(settings: Settings) -> Certificates:
 def enrolment_name(text: str, *, label: bool) -> str:
     """The name to enrol under: a DNS name, or any *label*. Raises UsageError."""
     if label:
-        if not 0 < len(text) <= 250 or not text.isprintable() or "/" in text or text != text.strip():
-            raise UsageError(f"{text!r} cannot be a label", hint="1 to 250 printable characters without /")
+        fits = 0 < len(text) <= 250 and text.isprintable() and "/" not in text and text == text.strip()
+        if not fits or text.startswith((".", "-")):  # it becomes part of file names
+            hint = "1 to 250 printable characters without /, the first one neither . nor -"
+            raise UsageError(f"{text[:250]!r} cannot be a label", hint=hint)
         return text
     try:
         return parse_dns_name(text)
     except ValueError as error:
         raise UsageError(str(error), hint="give the DNS name that the certificate is for") from error
+
+
+def checked_comment(text: str) -> str:
+    """One line for the database. Raises UsageError."""
+    if len(text) > _LONGEST_COMMENT or "\n" in text:
+        raise UsageError(f"--comment must be one line of at most {_LONGEST_COMMENT} characters", hint="shorten it")
+    return text
 
 
 def _webroot(option: str, facts: CsrFacts) -> str:

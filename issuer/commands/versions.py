@@ -21,7 +21,7 @@ from common.command_line import report, say, table
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import uncovered
-from issuer.commands.enrolment import confirmed, enrolment_name
+from issuer.commands.enrolment import checked_comment, confirmed, enrolment_name
 from issuer.commands.wiring import build_authority
 from issuer.config import load
 from issuer.csr import CsrRefused, md5_modulus, read_csr
@@ -91,9 +91,10 @@ def take_in(arguments: argparse.Namespace) -> None:
         raise RefusedError(
             f"the certificate in {arguments.crt} is refused", why="; ".join(faults), hint="nothing was stored"
         )
+    comment = checked_comment(arguments.comment)
     database = Database(settings.database)
     _check_key(name, bundle, Certificates(database))
-    History(database).take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), arguments.comment, now)
+    History(database).take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now)
     say(f"{name}: imported serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}")
 
 

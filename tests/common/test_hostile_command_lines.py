@@ -90,6 +90,9 @@ def test_a_file_that_is_no_configuration(
         ["--config", f"/{EVIL}", "status"],
         ["--config"],
         ["--config", "", "status"],
+        ["--config=", "status"],
+        ["revoke", "a.example.com", "--serial", "", "--yes"],
+        ["init", ""],
     ],
     ids=repr,
 )

@@ -1,0 +1,88 @@
+"""Every option of a command line, from its own parser: what a table of cases has to cover."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.command_line import CommandLine
+
+COMMON = {"--help", "--config", "--verbose", "--quiet", "--json", "--version"}
+HOSTILE_NAMES = {
+    "empty": "",
+    "blank": " ",
+    "dot": ".",
+    "dots": "..",
+    "relative path": "../../etc/passwd",
+    "absolute path": "/etc/passwd",
+    "path with a domain": "../www.example.test",
+    "option": "-x",
+    "star": "*",
+    "two stars": "*.*.test",
+    "star in the middle": "www.*.test",
+    "IDN": "münchen.test",
+    "look-alike": "www.exаmple.test",  # noqa: RUF001 - a Cyrillic letter is what this is about
+    "long label": "a" * 64 + ".test",
+    "long name": "a." * 130 + "test",
+    "endless": "x" * 100_000,
+    "line end": "www.example.test\nerror: fake",
+    "escape": "www\x1b[2J.example.test",
+    "right to left": "www\u202e.example.test",
+    "not UTF-8": "www\udce9.example.test",
+    "SQL": "' OR 1=1 --",
+    "SQL pattern": "%",
+    "address": "192.0.2.1",
+    "IPv6": "[2001:db8::1]",
+    "host name": "localhost",
+    "underscore": "_acme-challenge.www.example.test",
+    "URL": "https://www.example.test/",
+    "port": "www.example.test:443",
+    "list": "a.example.test,b.example.test",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option or, with *word* "", one positional argument of a command."""
+
+    command: tuple[str, ...]
+    word: str
+    dest: str
+    takes_value: bool
+
+    def __str__(self) -> str:
+        return " ".join([*self.command, self.word or self.dest.upper()])
+
+
+def options_of(line: CommandLine) -> list[Option]:
+    """Those of every command; what all commands share is left out."""
+    return list(_options(line._parser, ()))
+
+
+def commands_of(line: CommandLine) -> list[tuple[str, ...]]:
+    """Every command, by the words that call it."""
+    return [command for command, _ in _commands(line._parser, ())]
+
+
+def reports(line: CommandLine) -> set[tuple[str, ...]]:
+    """The commands that speak --json."""
+    commands = _commands(line._parser, ())
+    return {command for command, parser in commands if "--json" in parser._option_string_actions}
+
+
+def _options(parser: argparse.ArgumentParser, command: tuple[str, ...]) -> Iterator[Option]:
+    for name, inner in _commands(parser, command):
+        for action in inner._actions:
+            word = next((word for word in action.option_strings if word.startswith("--")), "")
+            if word not in COMMON:
+                yield Option(name, word, action.dest, action.nargs != 0)
+
+
+def _commands(
+    parser: argparse.ArgumentParser, command: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield command, parser
+    for group in groups:
+        for word, inner in group.choices.items():
+            yield from _commands(inner, (*command, word))

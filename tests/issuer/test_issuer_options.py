@@ -1,0 +1,182 @@
+"""Every option of certfleet-issuer with values that cannot be meant: a sentence, the exit code, nothing changed.
+
+The options are found in the parser itself: one without a case here fails the first test.
+"""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from issuer.cli import build
+from tests.common.options import HOSTILE_NAMES, Option, options_of, reports
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
+
+NAME = "www.example.test"
+GOOD = {  # words with which a command would work, or would if it had servers; {folder} is the box's
+    ("db", "grants"): ["agent-web1"],
+    ("zone",): [NAME, "--ns", "ns1.example.test"],
+    ("check",): [NAME],
+    ("populate",): ["new.example.test", "--csr", "{folder}/new.csr"],
+    ("enable",): [NAME],
+    ("disable",): [NAME],
+    ("remove",): [NAME, "--yes"],
+    ("run",): [NAME],
+    ("issue",): [NAME],
+    ("reissue",): [NAME],
+    ("status",): [NAME],
+    ("challenges",): [NAME],
+    ("solve",): [NAME],
+    ("request",): [NAME],
+    ("history",): [NAME],
+    ("rollback",): [NAME],
+    ("import",): ["new.example.test", "--crt", "{folder}/new.pem"],
+    ("revoke",): [NAME, "--yes"],
+}
+SERIALS = ["", "XYZ", "00", "-1", "' OR 1=1 --", "f" * 5000, "..", "0x01", "\x1b[2J"]
+FILES = [
+    "",
+    "/nonexistent",
+    "{folder}",
+    "/dev/zero",
+    "{folder}/pipe",
+    "{folder}/large",
+    "/etc/shadow/x",
+    "{folder}/key",
+]
+WEBROOTS = [
+    "",
+    "relative",
+    "/",
+    "/a/../b",
+    "/two\nlines",
+    "/" + "x" * 300,
+    "/not UTF-8 \udce9",
+    "ftp://h/x",
+    "https://h/x",
+]
+WEBROOTS += ["sftp://h/x", "sftp://u:p@h/x", "sftp://u@h:0/x", "sftp://u@h:99999/x", "sftp://u@[/x"]
+COMMENTS = ["", "x" * 1001, "two\nlines", "not UTF-8 \udce9", "x" * 100_000]
+WRONG: dict[str, list[str]] = {
+    "db grants ACCOUNT": ["", "a'b", "a`b", "a b", "a\nb", "x" * 81, "ü", "a@b", "\udce9"],
+    "db grants --host": ["", "a'b", "a b", "x" * 81, "%'; DROP TABLE certs; --", "\x1b"],
+    "zone --server": ["", "BIND", "unbound", "\x1b[2J"],
+    "zone --ns": [*HOSTILE_NAMES.values()],
+    "check --wait": ["", "1", "-1s", "1.5m", "soon", "1e9s", "9999999999s", "1m\n", "٣m"],
+    "populate --csr": FILES,
+    "populate --webroot": WEBROOTS,
+    "populate --comment": COMMENTS,
+    "reissue --issued-by": ["", "nobody", "%", "\x1b"],
+    "rollback --serial": SERIALS,
+    "import --crt": FILES,
+    "import --chain": [*FILES[:-1], "{folder}/key", "{folder}/new.csr"],
+    "import --comment": COMMENTS,
+    "revoke --reason": ["", "2", "6", "-1", "one", "1.0", "99999999999999999999", "nan", "\x1b"],
+    "revoke --serial": SERIALS,
+}
+OPTIONS = options_of(build())
+JSON = reports(build())
+
+
+def cases(option: Option) -> list[str]:
+    """Values for one option: a NAME is wrong in the same ways everywhere."""
+    return list(HOSTILE_NAMES.values()) if option.dest == "name" else WRONG[str(option)]
+
+
+@pytest.fixture
+def enrolled(lone_box: Box) -> Box:
+    """One certificate that is enrolled, enabled and there; and what a second one could be made of."""
+    lone_box.populate(NAME)
+    lone_box.ok("disable", NAME)
+    authority = Authority("CA").intermediate("Issuing")
+    begin = datetime.now(UTC) - timedelta(days=1)
+    (lone_box.folder / "old.pem").write_bytes(authority.sign(csr([NAME]), not_before=begin).fullchain_pem)
+    lone_box.ok("import", NAME, "--crt", str(lone_box.folder / "old.pem"))
+    lone_box.database.execute("UPDATE certs SET imported = NULL")
+    lone_box.ok("enable", NAME)
+    new = authority.issue(["new.example.test"])
+    (lone_box.folder / "new.pem").write_bytes(new.fullchain_pem)
+    (lone_box.folder / "new.csr").write_bytes(csr(["new.example.test"]))
+    (lone_box.folder / "key").write_bytes(new.key_pem)
+    os.mkfifo(lone_box.folder / "pipe")
+    (lone_box.folder / "large").touch()
+    os.truncate(lone_box.folder / "large", 100_000_000)
+    return lone_box
+
+
+def test_every_option_has_its_cases() -> None:
+    """An option that is added wants an entry, and one that goes takes its entry with it."""
+    wanted = {str(option) for option in OPTIONS if option.takes_value and option.dest != "name"}
+    assert wanted == set(WRONG)
+    assert {option.command for option in OPTIONS} == set(GOOD)
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.takes_value], ids=str)
+def test_a_wrong_value(enrolled: Box, option: Option) -> None:
+    """Exit code 1 or 2 and what to do; no row of any table differs; standard output holds JSON or nothing."""
+    if option.command == ("db", "grants"):
+        enrolled.write(database={"url": "mysql+pymysql://issuer@localhost/certfleet"})
+    for value in cases(option):
+        assert_refused(enrolled, option, value)
+
+
+def assert_refused(box: Box, option: Option, value: str) -> None:
+    before = box.contents()
+    good = [word.format(folder=box.folder) for word in GOOD[option.command]]
+    given = value.format(folder=box.folder) if "{folder}" in value else value
+    if not option.word:
+        words = [given, *good[1:]]
+    elif option.word == "--issued-by":
+        words = [option.word, given]
+    elif option.word in good:
+        at = good.index(option.word)
+        words = [*good[:at], option.word, given, *good[at + 2 :]]
+    else:
+        words = [*good, option.word, given]
+    for as_json in ([], ["--json"]) if option.command in JSON else ([],):
+        outcome = box.run(*option.command, *as_json, *words)
+        what = f"{option} {value[:60]!r}: exit code {outcome.code}\n{outcome.out[:2000]}\n{outcome.err[:2000]}"
+        assert outcome.code in (1, 2), what
+        assert "error: " in outcome.err, what
+        assert "what to do: " in outcome.err or outcome.err.startswith("usage: "), what
+        assert "\nerror: fake" not in outcome.err, what
+        assert all(line.isprintable() and len(line) < 9000 for line in (outcome.out + outcome.err).splitlines()), what
+        assert "PRIVATE KEY-----" not in outcome.err, what
+        if as_json and outcome.out:
+            json.loads(outcome.out)
+        elif option.command != ("check",):  # which tells what it has found so far
+            assert outcome.out == "", what
+    assert box.contents() == before, f"{option} {value[:60]!r}"
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if not option.takes_value], ids=str)
+def test_a_switch_takes_no_value(enrolled: Box, option: Option) -> None:
+    """--yes=no does not mean yes."""
+    before = enrolled.contents()
+    outcome = enrolled.run(*option.command, *GOOD[option.command], f"{option.word}=no")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert option.word in outcome.err
+    assert enrolled.contents() == before
+
+
+@pytest.mark.parametrize("label", ["..", ".hidden", "-x", "a/b", " a", "a\n", "x" * 251, "\x1b[2J", "a\u202eb"])
+@pytest.mark.parametrize("command", ["populate", "import"])
+def test_a_label_that_cannot_be(enrolled: Box, command: str, label: str) -> None:
+    """A label is free, but it is part of file names and of what terminals show."""
+    before = enrolled.contents()
+    rest = [word.format(folder=enrolled.folder) for word in GOOD[command,][1:]]
+    outcome = enrolled.run(command, *rest, "--label", "--", label)
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+    assert all(line.isprintable() for line in outcome.err.splitlines())
+    assert enrolled.contents() == before
+
+
+def test_words_that_do_not_go_together(enrolled: Box) -> None:
+    """Each is told, and nothing is begun."""
+    before = enrolled.contents()
+    for words in (["reissue"], ["reissue", NAME, "--all"], ["reissue", NAME, "--issued-by", "CA"]):
+        enrolled.refused(*words, code=2, says=["--all", "--issued-by"])
+    assert enrolled.contents() == before
