@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,13 @@ def create_account_key(file: Path) -> None:
 
 def load_account_key(file: Path) -> JWK:
     """The account key; ConfigError if it is absent, readable by others or of a type that ACME servers do not take."""
-    if not os.path.lexists(file):
-        hint = "restore it from the backup; only for a new installation make one with `certfleet-issuer init`"
-        raise ConfigError(str(file), [Finding("", "there is no account key")], hint=hint)
     try:
         key = load_pem_private_key(read_secret(file), None)
+    except ConfigError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        hint = "restore it from the backup; only for a new installation make one with `certfleet-issuer init`"
+        raise ConfigError(str(file), [Finding("", "there is no account key")], hint=hint) from error
     except (ValueError, TypeError) as error:
         raise ConfigError(
             str(file), [Finding("", "is not an unencrypted PEM private key")], hint="restore it"

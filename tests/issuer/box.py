@@ -107,9 +107,10 @@ class Box:
         assert outcome.code == 0, f"{' '.join(words)}: exit code {outcome.code}\n{outcome.out}\n{outcome.err}"
         return outcome
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        """One command in a process of its own, for signals; it never outlives this one."""
-        setpriv = ["setpriv", "--pdeathsig", "KILL", "--"]
+    def start(self, *words: str, user: int = 0) -> "subprocess.Popen[str]":
+        """One command in a process of its own, for signals; it never outlives this one. As *user* if given."""
+        other = [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+        setpriv = ["setpriv", *other, "--pdeathsig", "KILL", "--"]
         return subprocess.Popen(
             [*setpriv, sys.executable, "-c", _CODE, "--config", str(self.config), *words],
             stdin=subprocess.DEVNULL,

@@ -1,12 +1,14 @@
 """A wrong configuration and secrets that are missing, unreadable or open: told at once, and nothing is begun."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
+from tests.servers.database import SqliteDatabase
 from tests.servers.mariadb import MariaDB
 
 NAME = "www.example.test"
@@ -144,6 +146,44 @@ def test_a_database_password_that_is_open_or_missing(lone_box: Box, mariadb: Mar
     lone_box.ok("db", "upgrade")
     secret.write_text("\n", encoding="ascii")
     lone_box.refused("db", "upgrade", code=2, says=[str(secret), "is empty, where a password should be"])
+
+
+@pytest.fixture
+def public_box() -> Iterator[Box]:
+    """A box in a folder that others may enter: pytest keeps its own to itself."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        box = Box(Path(folder) / "box", SqliteDatabase(Path(folder)))
+        box.folder.chmod(0o755)
+        box.set_up()
+        box.config.chmod(0o644)
+        yield box
+
+
+def test_an_ordinary_user_is_told_so(public_box: Box) -> None:
+    """A folder that may not be entered is a sentence with what to do, not a fault, whatever lies in it."""
+    before = public_box.contents()
+    for words, code, says in (
+        (["init"], 1, "account.pem: Permission denied"),
+        (["run"], 1, "cannot open the lock file"),
+    ):
+        tell_a_stranger(public_box, words, code, says)
+    child = public_box.start("check", user=65534)
+    assert "account.pem: cannot be read (Permission denied)" in child.communicate(timeout=60)[0]
+    public_box.config.chmod(0o600)
+    tell_a_stranger(public_box, ["status"], 2, "issuer.toml: cannot be read (Permission denied)")
+    public_box.config.parent.chmod(0o700)
+    tell_a_stranger(public_box, ["status"], 2, "issuer.toml: cannot be read (Permission denied)")
+    tell_a_stranger(public_box, ["init"], 1, "issuer.toml: Permission denied")
+    assert public_box.contents() == before
+
+
+def tell_a_stranger(box: Box, words: list[str], code: int, says: str) -> None:
+    child = box.start(*words, user=65534)
+    out, err = child.communicate(timeout=30)
+    assert (child.returncode, err.startswith("error: ")) == (code, True), out + err
+    assert says in err
+    assert "what to do: " in err
 
 
 def test_init_never_overwrites(lone_box: Box) -> None:
