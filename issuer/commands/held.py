@@ -16,12 +16,12 @@ class HeldUp:
         self._settings = settings
         self._holds = holds
         self._now = now
-        self._accounts = (
-            _accounts(settings) if holds else dict.fromkeys((ca.directory for ca in settings.authorities), "")
-        )
+        self._accounts = _accounts(settings) if holds else {}
 
     def by(self, row: Enrolment) -> Hold | None:
         """The hold that the next attempt of *row* meets."""
+        if not self._holds:
+            return None
         authorities = self._settings.authorities
         ca = authorities[authority_index(row, len(authorities), remaining(row, self._now))]
         return hold_on(row, self._holds, self._accounts[ca.directory], self._now, self._settings.renewal)

@@ -192,10 +192,10 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
         last_reference=row["last_reference"] or "",
-        ari_at=row["ari_at"],
+        ari_at=_number(row["ari_at"]),
         ari_window=row["ari_window"] or "",
         rolled_back=row["rolled_back"] or "",
-        ari_ask_at=row["ari_ask_at"],
+        ari_ask_at=_number(row["ari_ask_at"]),
     )
 
 

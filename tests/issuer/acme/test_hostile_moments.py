@@ -18,7 +18,8 @@ def test_a_hold_lasts_a_day_at_most(proxied: Box, proxy: CaProxy) -> None:
         proxy.before.insert(0, times(1, "order-plz", problem("rateLimited", "busy", 503, Retry_After=value)))
         proxied.fails("run", says=[f"{name}: held"])
         assert proxied.row(name, "due_at")[0] <= time.time() + 86_400
-        proxied.ok("status")
+        proxied.fails("status", says=[name, "every new order: held until 20"])
+        proxied.fails("status", name, says=[f"{name}: held"])
 
 
 def test_absurd_numbers_in_a_row_stop_only_that_row(proxied: Box) -> None:
@@ -32,6 +33,8 @@ def test_absurd_numbers_in_a_row_stop_only_that_row(proxied: Box) -> None:
     proxied.database.execute(f"UPDATE certs SET reissue_reason = 'test', due_at = NULL WHERE name = '{good}'")  # noqa: S608
     assert f"{good}: stored" in proxied.run("run").out
     proxied.run("status")
+    proxied.database.execute(f"UPDATE certs SET due_at = 'soon', ari_at = 'x', ari_ask_at = 'y' WHERE name = '{bad}'")  # noqa: S608
+    proxied.run("status", bad)
     assert f"{bad}: stored" in proxied.run("issue", bad).out
 
 
