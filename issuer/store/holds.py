@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from issuer.limits import ACCOUNT
-from issuer.store.certificates import add_event
 from issuer.store.database import Database
+from issuer.store.present import add_event
 from issuer.store.tables import certs, holds, orders, versions
 
 _HELD = (
