@@ -47,7 +47,8 @@ class Orders:
             "updated_at": now,
         }
         try:
-            number = self._database.write(lambda connection: _insert(connection, row))
+            # a power cut may forget it, until the CA's order makes it worth remembering
+            number = self._database.write(lambda connection: _insert(connection, row), durable=False)
         except StoreError as error:
             if isinstance(error.__cause__, sa.exc.IntegrityError):
                 return self.claim(name, now)
