@@ -72,10 +72,12 @@ class Attempt:
         return self._work.record.state if self._work is not None else None
 
     def stop(self) -> Ended:
-        """Give the lease back; the order goes on at the next run."""
-        if self._work is not None:
+        """Give the lease back; the order goes on at the next run. From any thread, also while a step is at work: that
+        one saves nothing any more."""
+        work = self._work
+        if work is not None:
             try:
-                self._tools.orders.release(self._work.record)
+                self._tools.orders.release(work.record)
             except StoreError as error:
                 log.warning("lease.left", certificate=self.name, error=str(error))
         return Ended(self.name, Ending.STOPPED)
@@ -97,8 +99,10 @@ class Attempt:
                 self._work.forget()
             if holds_up(error):
                 return self._held(error)
+            if self._stopping():  # no failure of the certificate: the next run asks again
+                return self.stop()
             self._blinks += 1
-            if self._blinks <= _QUICK_TRIES and not self._stopping() and not isinstance(error, StoreError):
+            if self._blinks <= _QUICK_TRIES and not isinstance(error, StoreError):
                 log.info("attempt.blink", certificate=self.name, error=str(error))
                 return Waiting(self.name, self._tools.clock() + 0.25 * 2**self._blinks)
         return self._failed(error)

@@ -1,25 +1,29 @@
 """Attempts side by side on worker threads. Those that wait for DNS, the CA or their next moment occupy none.
 
-The one place that knows threads and the agenda; `run` and the daemon decide what is put on it and when to end. All
-methods but :meth:`Crew.wake` belong to the one thread that drives.
+The one place that knows the agenda; `run` and the daemon decide what is put on it and when to end. All methods but
+:meth:`Crew.wake` belong to the one thread that drives.
 """
 
 import heapq
 import itertools
 import queue
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 import structlog
 
 from common.clock import Clock
+from issuer.aside import aside, each_aside
 from issuer.attempt import Attempt
 from issuer.endings import Ended, Ending, Waiting
 
 log = structlog.get_logger()
-_MOST_WORKERS = 256  # what the configuration allows; threads are made only when they are needed
 _FAULT_PAUSE = 3600  # seconds
+_LAST_STEPS = 2.0  # seconds in which a step at work can finish at the end: an answer on its way still comes in
+_LAST_LEASES = 1.0  # seconds, from then on, for giving leases back
+_LEASES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,17 @@ class Crew:
 
     def __init__(self, clock: Clock):
         self._clock = clock
-        self._pool = ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="issue")
         self._results: queue.SimpleQueue[tuple[Attempt, Ended | Waiting] | None] = queue.SimpleQueue()
         self._agenda: list[tuple[float, int, Attempt]] = []
         self._counter = itertools.count()
         self._began: dict[str, float] = {}
+        self._at_work: dict[str, Attempt] = {}
         self.names: set[str] = set()  # of all attempts, at work or waiting
-        self.running = 0
+
+    @property
+    def running(self) -> int:
+        """How many attempts are at work, each on a thread."""
+        return len(self._at_work)
 
     @property
     def idle(self) -> bool:
@@ -69,8 +77,8 @@ class Crew:
         while self._agenda and self._agenda[0][0] <= self._clock() and self.running < workers:
             attempt = heapq.heappop(self._agenda)[2]
             self._began.setdefault(attempt.name, self._clock())
-            self._pool.submit(attempt.proceed).add_done_callback(self._deliver(attempt))
-            self.running += 1
+            self._at_work[attempt.name] = attempt
+            aside(attempt.proceed).add_done_callback(self._deliver(attempt))
 
     def collect(self, workers: int, longest: float | None) -> Returned | None:
         """Wait for one result, for the next moment of the agenda, for :meth:`wake` or for *longest* seconds."""
@@ -84,8 +92,8 @@ class Crew:
             return None
         if result is None:
             return None
-        self.running -= 1
         attempt, outcome = result
+        del self._at_work[attempt.name]
         if isinstance(outcome, Waiting):
             self.add(attempt, outcome.at)
             return None
@@ -95,23 +103,26 @@ class Crew:
         """End a wait of :meth:`collect` at once. For signal handlers and other threads."""
         self._results.put(None)
 
-    def disband(self, patience: float | None = None) -> Iterator[Returned]:
-        """End: steps at work finish by their own time limits, what waits gives its lease back. Nothing is begun.
+    def disband(self) -> Iterator[Returned]:
+        """End within seconds: nothing is begun, steps at work may finish, all leases are given back.
 
-        With *patience* leases that cannot be given back within so many seconds are left: they run out by themselves.
+        A step that sits with a silent server is left, as a kill would leave it: what it does was saved before, and the
+        next run goes on from there. A lease that cannot be given back in time runs out by itself.
         """
-        while self.running:
-            returned = self.collect(0, None)
+        until = time.monotonic() + _LAST_STEPS
+        while self.running and time.monotonic() < until:
+            returned = self.collect(0, max(0.0, until - time.monotonic()))
             if returned is not None:
                 yield returned
-        left = self.waiting
+        for attempt in self._at_work.values():
+            log.info("attempt.left", certificate=attempt.name)
+        left = [*self.waiting, *self._at_work.values()]
         self._agenda.clear()
-        stops = {self._pool.submit(attempt.stop): attempt for attempt in left}
-        wait(stops, patience)
-        for future, attempt in stops.items():
-            ended = future.result() if future.done() else Ended(attempt.name, Ending.STOPPED)
-            yield self._returned(attempt, ended)
-        self._pool.shutdown(wait=patience is None, cancel_futures=True)
+        self._at_work.clear()
+        stops = each_aside(Attempt.stop, left, _LEASES_AT_ONCE)
+        wait(stops, until + _LAST_LEASES - time.monotonic())
+        for attempt in left:
+            yield self._returned(attempt, Ended(attempt.name, Ending.STOPPED))
 
     def _returned(self, attempt: Attempt, ended: Ended) -> Returned:
         self.names.discard(attempt.name)

@@ -32,7 +32,7 @@ class Summary:
     """How a pass ended, by certificate."""
 
     endings: dict[str, Ended] = field(default_factory=dict)
-    stopped: bool = False
+    stopped: bool = True  # until the pass has come to its end
 
     def names(self, ending: Ending) -> list[str]:
         return sorted(name for name, ended in self.endings.items() if ended.ending is ending)
@@ -51,17 +51,18 @@ class Pass:
         self._complain = complain
         self._crew = Crew(tools.clock)
         self._stopping = False
-        self._summary = Summary()
+        self.summary = Summary()  # true at any moment: a pass may be left where it is
         self._told = ""
         self._rows: dict[str, Enrolment] = {}
 
     def stop(self) -> None:
-        """End soon: steps under way are finished, nothing new is begun."""
+        """End within seconds: nothing new is begun."""
         self._stopping = True
         self._crew.wake()
 
-    def run(self, rows: Sequence[Enrolment], *, until: float) -> Summary:
+    def run(self, rows: Sequence[Enrolment], *, until: float) -> None:
         """Issue what is due among *rows* and go on with orders under way; retry failures until *until*."""
+        self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
         sweep(self._tools)
         under_way = {record.name for record in self._tools.orders.under_way(int(self._tools.clock()))}
         # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
@@ -70,8 +71,7 @@ class Pass:
         self._drive(until, linger_until=max(until, self._tools.clock() + _ONE_ROUND))
         if not self._stopping:
             sweep(self._tools)  # what could not be taken back while a name server was away
-        self._summary.stopped = self._stopping
-        return self._summary
+        self.summary.stopped = self._stopping
 
     def _plan(self, row: Enrolment, until: float, *, resumes: bool) -> None:
         now = int(self._tools.clock())
@@ -82,7 +82,7 @@ class Pass:
         if row.failing and decision.until is not None:
             self._wait_for(row, decision.until, until)
             return
-        self._summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
+        self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.until is not None and decision.until != row.due_at:
             self._tools.certificates.postpone(row.name, decision.until)
 
@@ -124,7 +124,7 @@ class Pass:
         self._add(row, outcome.retry_at)
 
     def _end(self, ended: Ended) -> None:
-        self._summary.endings[ended.name] = ended
+        self.summary.endings[ended.name] = ended
         self._say(str(ended))
         if ended.complaint:
             self._complain(ended.complaint)

@@ -10,6 +10,7 @@ from common import VERSION
 from common.errors import ConfigError, Finding
 from common.files import locked
 from issuer.ca.client import AcmeCa
+from issuer.commands.stopping import on_request
 from issuer.commands.wiring import DAEMON, build_desk, build_tools, configure_log, lock_file, owner
 from issuer.config import Settings, load
 from issuer.daemon.health import Health
@@ -37,8 +38,7 @@ def daemon(arguments: argparse.Namespace) -> int:
                 numbers=house.metrics,
                 most=MOST_CERTIFICATES,
             )
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: loop.stop())
+            on_request(loop.stop)
             signal.signal(signal.SIGHUP, lambda *_: loop.reload())
             loop.run()
         finally:

@@ -1,7 +1,6 @@
 """run, issue, reissue: wires the real adapters, holds the lock, minds the signals."""
 
 import argparse
-import signal
 import time
 from collections.abc import Callable, Sequence
 
@@ -11,6 +10,7 @@ from common.command_line import complain, report, say
 from common.errors import LockedError, RefusedError, UsageError
 from common.files import locked
 from issuer.commands.held import HeldUp
+from issuer.commands.stopping import finish
 from issuer.commands.wiring import build_desk, build_tools, configure_log, held_by_daemon, lock_file
 from issuer.config import Settings, load
 from issuer.endings import Ended, Ending
@@ -156,11 +156,14 @@ def _work(
     tools = build_tools(settings, database, desk.tell)
     quiet = arguments.json or getattr(arguments, "quiet", False)
     one_pass = Pass(tools, (lambda _: None) if quiet else say, complain)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: one_pass.stop())
-    try:
-        summary = one_pass.run(rows, until=time.time() + stay if stay else 0)
+    summary = one_pass.summary
+
+    def work() -> None:
+        one_pass.run(rows, until=time.time() + stay if stay else 0)
         desk.close_run(summary.endings.values(), mail=not summary.stopped)
+
+    try:
+        finish(work, one_pass.stop)
     finally:
         database.close()
     _show(summary, as_json=arguments.json, quiet=quiet)

@@ -3,10 +3,11 @@
 The loop itself never waits for a database, a name server or a mail server, so that it is alive while they are not.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
+
+from issuer.aside import aside
 
 T = TypeVar("T")
 
@@ -36,8 +37,8 @@ class Errand(Generic[T]):
     def go(self, now: float) -> None:
         """Set out if it is time; *now* is monotonic. The thread dies with the process: nothing it does needs an end."""
         if self._out is None and now >= self._next_at:
-            self._out = Future()
-            threading.Thread(target=self._run, args=(self._out,), name=self.name, daemon=True).start()
+            self._out = aside(self._work)
+            self._out.add_done_callback(lambda _: self._wake())
 
     def soon(self) -> None:
         """Do not wait for the next moment."""
@@ -61,10 +62,3 @@ class Errand(Generic[T]):
         """Seconds from the last failure to the next try."""
         first, longest = self._pauses
         return min(first * 2.0 ** min(self.failures - 1, 30), longest)
-
-    def _run(self, out: "Future[T]") -> None:
-        try:
-            out.set_result(self._work())
-        except BaseException as error:  # noqa: BLE001 - handed to the loop, which says what it means
-            out.set_exception(error)
-        self._wake()

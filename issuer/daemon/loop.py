@@ -8,12 +8,14 @@ Decides nothing about certificates: what is due says the database and plan.py, w
 
 import time
 from collections.abc import Callable
+from concurrent.futures import wait
 from typing import Protocol
 
 import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError, ConfigError, Finding
+from issuer.aside import aside
 from issuer.attempt import Attempt
 from issuer.crew import Crew, Returned
 from issuer.daemon.errand import Errand
@@ -35,7 +37,7 @@ _SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey costs the da
 _SURVEY_SHARE = 100
 _NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE)
 _JUST_DONE = 10  # seconds that a certificate is left alone, whatever the database says
-_LAST_WORDS = 8.0  # seconds for giving back leases and writing down events at the end
+_LAST_WORDS = 1.0  # seconds for writing down events at the end
 
 
 class Numbers(Protocol):
@@ -70,7 +72,7 @@ class Daemon:
         self._fed_at = float("-inf")
 
     def stop(self) -> None:
-        """End soon: steps under way are finished, nothing new is begun."""
+        """End within seconds: nothing new is begun."""
         self._stopping = True
         self._crew.wake()
 
@@ -226,7 +228,7 @@ class Daemon:
         self._systemd.stopping()
         log.info("daemon.ending", in_hand=len(self._crew.names), running=self._crew.running)
         away = bool(self._look.failures)
-        for returned in self._crew.disband(patience=1.0 if away else _LAST_WORDS):
+        for returned in self._crew.disband():
             self._ended(returned)
         if not away:
             self._last_words()
@@ -234,8 +236,4 @@ class Daemon:
 
     def _last_words(self) -> None:
         """What people are to hear is written down; the next start sends it."""
-        errand = Errand("last words", self._world.desk.settle, every=0, wake=self._crew.wake)
-        errand.go(0)
-        deadline = time.monotonic() + _LAST_WORDS
-        while errand.back(0) is None and time.monotonic() < deadline:
-            self._crew.collect(0, 0.1)
+        wait([aside(self._world.desk.settle)], _LAST_WORDS)

@@ -11,12 +11,12 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from common.errors import Retry
+from issuer.aside import each_aside
 from issuer.config import Settings
 from issuer.dns.addresses import Addresses, Unresolved
 from issuer.errors import WebrootError
@@ -93,10 +93,10 @@ class Webroots:
 
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
         """A verdict for every address of every name that does not serve its file yet; [] when all do."""
-        if not self._settings.fetch or not entries:
+        if not self._settings.fetch:
             return []
-        with ThreadPoolExecutor(min(len(entries), _LOOKS_AT_ONCE), thread_name_prefix="look") as pool:
-            return [verdict for found in pool.map(self._unseen, entries) for verdict in found]
+        looks = each_aside(self._unseen, entries, _LOOKS_AT_ONCE)
+        return [verdict for look in looks for verdict in look.result()]
 
     @property
     def patience(self) -> int:

@@ -1,10 +1,13 @@
-"""Central boxes in the makes the tests want: with servers or without, over SQLite or over both databases."""
+"""Central boxes in the makes the tests want: with servers or without, over SQLite or over both databases, and with a CA
+that can be made to misbehave."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.issuer.box import Box
+from tests.servers.ca_proxy import CaProxy
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 
@@ -31,3 +34,19 @@ def lone_box(tmp_path: Path) -> Box:
     made = Box(tmp_path / "box", SqliteDatabase(tmp_path))
     made.set_up()
     return made
+
+
+@pytest.fixture
+def proxy(lab: Lab, tmp_path: Path) -> Iterator[CaProxy]:
+    """A proxy before Pebble, running; rules may be added at any time."""
+    folder = tmp_path / "proxy"
+    folder.mkdir()
+    with CaProxy(folder, lab.pebble) as running:
+        yield running
+
+
+@pytest.fixture
+def proxied(box: Box, proxy: CaProxy) -> Box:
+    """A box that uses the proxy as its CA."""
+    box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
+    return box

@@ -55,6 +55,14 @@ class Server(ABC):
         while self._ports:
             release_port(self._ports.pop())
 
+    def freeze(self) -> None:
+        """Make it silent: calls come through to it, and until `thaw` it answers none."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it answer again, also what came in meanwhile."""
+        self._send(signal.SIGCONT)
+
     def alive(self) -> bool:
         """Whether the process that was started still runs."""
         return self._process is not None and self._process.alive()

@@ -1,0 +1,50 @@
+"""Work on threads that die with the process: a server may take a call and stay silent for as long as it likes.
+
+The threads of concurrent.futures would hold up the end of the process until the slowest of those servers is given up.
+What is done here may be cut short at any instruction, as by a kill; what must outlive that is saved before.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+def aside(work: Callable[[], T]) -> "Future[T]":
+    """*work* begun on a thread of its own."""
+    out: Future[T] = Future()
+    threading.Thread(target=_fulfil, args=(out, work), daemon=True).start()
+    return out
+
+
+def each_aside(work: Callable[[Item], T], items: Iterable[Item], at_once: int) -> "list[Future[T]]":
+    """*work* begun for every item, at most *at_once* together; the results in the order of the items."""
+    outs: list[tuple[Item, Future[T]]] = [(item, Future()) for item in items]
+    waiting: SimpleQueue[tuple[Item, Future[T]] | None] = SimpleQueue()
+    workers = min(at_once, len(outs))
+    for each in [*outs, *[None] * workers]:
+        waiting.put(each)
+
+    def work_off() -> None:
+        while (each := waiting.get()) is not None:
+            item, out = each
+            _fulfil(out, partial(work, item))
+
+    for _ in range(workers):
+        threading.Thread(target=work_off, daemon=True).start()
+    return [out for _, out in outs]
+
+
+def _fulfil(out: "Future[T]", work: Callable[[], T]) -> None:
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
+        out.set_exception(error)
+        del out  # the error knows this frame, and what it held would stay open until a garbage collection
+    else:
+        out.set_result(result)

@@ -1,0 +1,55 @@
+"""An SFTP host or a web server that takes a call and never answers: a stop ends the run within seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.http01.conftest import NAME, Remote
+from tests.issuer.signing_requests import csr
+from tests.issuer.stopping import stopped
+from tests.servers.lab import Lab
+from tests.servers.silent import Silent
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    """The host."""
+    with Silent() as server:
+        yield server
+
+
+def enrol(box: Box, webroot: str) -> None:
+    box.ok("populate", NAME, "--csr", "-", "--webroot", webroot, stdin=csr([NAME]))
+    box.ok("enable", NAME)
+
+
+def ends_as_stopped(box: Box, silent: Silent, states: list[str]) -> None:
+    process = box.start("run")
+    assert silent.met.wait(20)
+    code, out, err = stopped(process)
+    assert (code, err) == (1, "")
+    assert f"{NAME}: stopped\n" in out
+    assert box.database.query("SELECT state, lease_owner FROM orders") == [(state, None) for state in states]
+    assert box.row(NAME, "count_fail_update") == (0,)
+
+
+def test_an_sftp_host(box: Box, silent: Silent, remote: Remote, folder: Path) -> None:
+    """It sits in the handshake, before the CA was asked for anything."""
+    box.document["webroot"] = remote.settings
+    box.write()
+    enrol(box, f"sftp://nobody@127.0.0.1:{silent.port}{folder}")
+    ends_as_stopped(box, silent, ["PLANNED"])
+
+
+def test_a_web_server(box: Box, lab: Lab, silent: Silent, folder: Path) -> None:
+    """It sits in its own look at the file; the file and the journal stay for the next run."""
+    lab.bind.static_zone("example.test", ["www A 127.0.0.1"])
+    lab.bind.reconfigure()
+    box.document["webroot"] = {"http_port": silent.port}
+    box.write(dns={"resolvers": [lab.bind.endpoint]})
+    enrol(box, str(folder))
+    ends_as_stopped(box, silent, ["PUBLISHED"])
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 1
+    assert box.database.query("SELECT COUNT(*) FROM challenges") == [(1,)]

@@ -1,0 +1,85 @@
+"""A CA that takes requests and never answers: a stop ends `run`, `issue` and the daemon within seconds all the same."""
+
+import signal
+import time
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.daemon.service import Service
+from tests.issuer.stopping import NAME, SilentCa, resumable, stopped
+from tests.servers.ca_proxy import CaProxy
+
+PATHS = ["/dir", "/nonce-plz", "/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/certZ/"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_run_is_stopped_at_any_request(proxied: Box, proxy: CaProxy, path: str) -> None:
+    """Whatever the CA is asked when it falls silent: exit code 1, not a word on standard error, nothing lost."""
+    proxied.enrol(NAME)
+    with SilentCa(proxy, path) as ca:
+        process = proxied.start("run")
+        ca.wait_silent()
+        code, out, err = stopped(process)
+    assert (code, err) == (1, "")
+    assert f"{NAME}: stopped\n1 stopped\n" in out
+    resumable(proxied)
+
+
+@pytest.mark.parametrize("path", ["/chalZ/", "/finalize-order/"])
+def test_a_stop_when_only_the_answer_is_lost(proxied: Box, proxy: CaProxy, path: str) -> None:
+    """The CA did what it was asked and does not say so: Ctrl-C ends `issue`, and nothing is ordered twice."""
+    proxied.enrol(NAME)
+    with SilentCa(proxy, path, done=True) as ca:
+        process = proxied.start("issue", NAME, "--json")
+        ca.wait_silent()
+        code, out, err = stopped(process, signal.SIGINT)
+    assert (code, err) == (1, "")
+    assert '"ending": "stopped"' in out
+    assert '"stopped": true' in out
+    resumable(proxied)
+    assert len(proxy.paths("/order-plz")) == 1
+
+
+def test_a_daemon_with_every_worker_at_a_silent_ca(proxied: Box, proxy: CaProxy) -> None:
+    """Four workers sit with the CA and more wait for one: SIGTERM ends all in seconds with 0, no lease kept."""
+    names = [NAME, *(f"w{number}.example.test" for number in range(7))]
+    proxied.write(acme={"workers": 4})
+    for name in names:
+        proxied.enrol(name)
+    with SilentCa(proxy, "/authZ/") as ca, Service(proxied) as service:
+        ca.wait_silent(sitting=4)
+        assert service.end() < 5
+        assert service.logged("daemon.ended")
+        assert len(service.logged("attempt.left")) == 4
+    assert all(entry["level"] == "info" for entry in service.logged("attempt.left"))
+    resumable(proxied)
+
+
+def test_a_step_that_is_about_to_end_ends(proxied: Box, proxy: CaProxy) -> None:
+    """An answer that comes a second after the stop is still taken: the order stands behind that step, not before it."""
+    proxied.enrol(NAME)
+    proxy.delay = 1.0
+    process = proxied.start("run")
+    while not proxy.paths("/order-plz"):
+        time.sleep(0.01)
+    stopped(process)
+    assert [state for state, _ in proxied.orders()] == ["ORDERED"]
+    proxy.delay = 0.0
+    resumable(proxied)
+
+
+def test_a_second_signal_ends_at_once(proxied: Box, proxy: CaProxy) -> None:
+    """Who cannot wait two seconds presses Ctrl-C again; one that comes with the first is the same request."""
+    proxied.enrol(NAME)
+    for pause, code in ((0.05, 1), (0.8, -signal.SIGINT)):
+        with SilentCa(proxy, "/authZ/") as ca:
+            process = proxied.start("run")
+            ca.wait_silent()
+            process.send_signal(signal.SIGINT)
+            time.sleep(pause)
+            began = time.monotonic()
+            assert stopped(process, signal.SIGINT)[::2] == (code, "")
+            assert (time.monotonic() - began < 0.5) == (code != 1)
+    proxied.ok("run")
+    assert [state for state, _ in proxied.orders()] == ["STORED"]
