@@ -4,7 +4,9 @@ The driver is opened by ``_connect_*`` here rather than through a SQLAlchemy URL
 several hosts can be tried in turn.
 """
 
+import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -53,6 +55,8 @@ class Database:
             self._address = parse_address(settings.url)
         except ValueError as error:
             raise ConfigError("configuration", [Finding("database.url", str(error))]) from error
+        # SQLite has one writer, and lets others ask again after pauses of up to 0.1 s: our own threads queue up instead
+        self._turn = threading.Lock() if self.embedded else contextlib.nullcontext()
         if isinstance(self._address, SqliteAddress):
             self.place = str(self._address.file)
             self._engine = sa.create_engine(
@@ -76,7 +80,8 @@ class Database:
         A COMMIT whose answer was lost may have happened, so *work* must bear being done twice. Without *durable* the
         change outlives this process, but SQLite may lose it with the power: for what can be found out again.
         """
-        return self._transact(work, _DURABLE if durable else _WRITING)
+        with self._turn:
+            return self._transact(work, _DURABLE if durable else _WRITING)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run *work* in a transaction that only reads, which takes no write lock in SQLite."""
