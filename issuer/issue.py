@@ -123,7 +123,8 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         raise _validation_failed(
             order, authority(work.record, tools), tools.solvers[work.row.challenge_type].from_outside
         )
-    return _look_again(work, tools, first=0.03, longest=1.0)
+    # for half a minute every half second, then it may take longer
+    return _look_again(work, tools, first=0.03, longest=0.5 if work.looks < 60 else 5.0)
 
 
 def begin_finalization(work: Work, tools: Tools) -> float | None:
