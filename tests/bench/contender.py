@@ -13,7 +13,7 @@ from tests.issuer.box import ROOT, Box
 from tests.issuer.signing_requests import csr
 from tests.servers.database import Database, SqliteDatabase
 
-ISSUER = "import sys; from issuer.cli import main; main()"
+ISSUER = "import sys; from issuer.__main__ import main; main()"
 
 
 class Contender(Protocol):

@@ -1,0 +1,38 @@
+"""The first thing that both console scripts import: from here on Ctrl-C means the end, while Python still imports.
+
+So it imports next to nothing itself.
+"""
+
+import os
+import signal
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+_EXIT_CODE = 130  # 128 and the number of SIGINT, as a shell has it
+
+
+def start(module: str) -> int | None:
+    """What `main` of *module* returns, which is imported here and minds Ctrl-C itself once a command has begun."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as under nohup
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        code: int | None = import_module(module).main()
+        return code
+    except KeyboardInterrupt:
+        _end()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """KeyboardInterrupt, but for one in the middle of an import: that may be swallowed, or printed by Python itself."""
+    each = frame
+    while each is not None:
+        if each.f_code.co_filename.startswith("<frozen importlib"):
+            _end()
+        each = each.f_back
+    signal.default_int_handler(number, frame)
+
+
+def _end() -> NoReturn:
+    os.write(2, b"interrupted\n")
+    os._exit(_EXIT_CODE)

@@ -1,0 +1,74 @@
+"""Ctrl-C and SIGTERM while Python still imports: the end with the usual code, and never a traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A console script as pip makes it, on a disk so slow that one module takes half a minute.
+SCRIPT = """
+import sys, time
+
+class Slow:
+    def find_spec(name, path=None, target=None):
+        if name == {slow!r}:
+            print("importing", flush=True)
+            time.sleep(30)
+
+sys.meta_path.insert(0, Slow)
+from {package}.__main__ import main
+sys.exit(main())
+"""
+PLACES = [
+    ("issuer", "issuer.cli"),
+    ("issuer", "common.log"),
+    ("issuer", "issuer.commands.issuing"),
+    ("issuer", "sqlalchemy"),
+    ("agent", "agent.cli"),
+    ("agent", "structlog"),
+    ("agent", "agent.run"),
+]
+
+
+@pytest.mark.parametrize(("package", "slow"), PLACES)
+@pytest.mark.parametrize(
+    ("number", "code", "says"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, -signal.SIGTERM, "")]
+)
+def test_an_early_signal(package: str, slow: str, number: signal.Signals, code: int, says: str) -> None:
+    """In the middle of any import it ends at once: 130 and one word for Ctrl-C, 143 to a shell for SIGTERM."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(package=package, slow=slow), "run"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (code, says)
+
+
+def test_ignored_stays_ignored() -> None:
+    """Under nohup or in the background of a script, where Ctrl-C is ignored, it is."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + SCRIPT.format(package="agent", slow="x")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code.replace("sys.exit(main())", "main(); print(signal.getsignal(2) is signal.SIG_IGN)"),
+            "presets",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.splitlines()[-1] == "True"
