@@ -12,15 +12,15 @@ from common.certificate import Bundle, common_names, load_certificates
 from common.clock import Clock
 from common.errors import Retry
 from issuer.ca.account import Registrar, account_id
-from issuer.ca.answers import authorization_of, names_of, order_of, renewal_info_of
+from issuer.ca.answers import authorization_of, order_of, renewal_info_of
+from issuer.ca.order_list import OrderList
 from issuer.ca.transport import Answer, Transport, http_date
 from issuer.config import CaSettings, Settings
 from issuer.errors import AcmeProblem
 from issuer.model import CaAuthorization, CaOrder, RenewalInfo
 
 log = structlog.get_logger()
-_ORDERS_LOOKED_AT = 20
-_PAGES_TURNED = 200
+_ORDERS_LOOKED_AT = 20  # and one for each worker, as each may have lost one
 
 
 class AcmeCa:
@@ -35,6 +35,7 @@ class AcmeCa:
         self._transport = Transport(
             ca.directory, self._registrar.key, ca_bundle=ca.ca_bundle, connections=ca.workers, clock=clock
         )
+        self._order_list = OrderList(self._transport, _ORDERS_LOOKED_AT + ca.workers)
         self._account_lock = threading.Lock()
 
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
@@ -58,14 +59,10 @@ class AcmeCa:
         return self._new_order(payload)
 
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
-        """An order for exactly *names* that still waits, from the account's list (RFC 8555 §7.1.2.1); None if there is
-        none or this CA keeps no list. Spares a second order when the answer to newOrder was lost."""
-        for url in self._latest_orders():
-            answer = self._post(url, None)
-            order = order_of(url, answer)
-            if order.status in ("pending", "ready") and names_of(answer) == set(names):
-                return order
-        return None
+        """An order for exactly *names* that still waits; None if there is none or this CA keeps no list of them. Spares
+        a second order when the answer to newOrder was lost."""
+        self._ensure_account()
+        return self._order_list.find(names)
 
     def order(self, url: str) -> CaOrder:
         return order_of(url, self._post(url, None))
@@ -144,23 +141,6 @@ class AcmeCa:
 
     def close(self) -> None:
         self._transport.close()
-
-    def _latest_orders(self) -> list[str]:
-        """URLs of the account's orders, the latest first, as many as are worth a look."""
-        self._ensure_account()
-        page = self._transport.post(self._transport.kid, None).json().get("orders")
-        urls: list[str] = []
-        for _ in range(_PAGES_TURNED):
-            if not isinstance(page, str):
-                break
-            try:
-                answer = self._transport.post(page, None)
-            except AcmeProblem:  # some name a list that they do not serve
-                break
-            found = answer.json().get("orders")
-            urls += map(str, found if isinstance(found, list) else ())
-            page = dict(answer.links).get("next")
-        return urls[::-1][:_ORDERS_LOOKED_AT]
 
     def _new_order(self, payload: dict[str, Any]) -> CaOrder:
         answer = self._post(self._transport.endpoint("newOrder"), payload)

@@ -1,0 +1,77 @@
+"""The account's list of orders (RFC 8555 §7.1.2.1), read for many at a time.
+
+A list may have hundreds of pages, and after a crash every order that had not heard from the CA yet wants to know it.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.errors import Retry
+from issuer.ca.answers import names_of, order_of
+from issuer.ca.transport import Answer, Transport
+from issuer.errors import AcmeProblem
+from issuer.model import CaOrder
+
+_PAGES_TURNED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    began_at: float  # monotonic seconds
+    waiting: list[tuple[set[str], CaOrder]]  # the latest first
+
+
+class OrderList:
+    """Thread-safe. Of each reading only the *longest* latest orders are looked at."""
+
+    def __init__(self, transport: Transport, longest: int):
+        self._transport = transport
+        self._longest = longest
+        self._lock = threading.Lock()
+        self._last = _Reading(float("-inf"), [])
+
+    def find(self, names: Sequence[str]) -> CaOrder | None:
+        """An order for exactly *names* that waits for us; None if there is none or the CA keeps no list.
+
+        Who asks while the list is being read gets what one further reading finds, together with all others who wait:
+        only a reading that began after the question is sure to show what was ordered before it. Raises AcmeProblem.
+        """
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._last.began_at < asked_at:
+                self._last = self._read()
+            waiting = self._last.waiting
+        return next((order for wanted, order in waiting if wanted == set(names)), None)
+
+    def _read(self) -> _Reading:
+        began_at = time.monotonic()
+        waiting = []
+        for url in self._urls():
+            answer = self._ask(url)
+            if answer is not None and (order := order_of(url, answer)).status in ("pending", "ready"):
+                waiting.append((names_of(answer), order))
+        return _Reading(began_at, waiting)
+
+    def _urls(self) -> list[str]:
+        """Of the account's orders the latest, these first."""
+        page = self._transport.post(self._transport.kid, None).json().get("orders")
+        urls: list[str] = []
+        for _ in range(_PAGES_TURNED):
+            answer = self._ask(page) if isinstance(page, str) else None
+            if answer is None:
+                break
+            found = answer.json().get("orders")
+            urls += map(str, found if isinstance(found, list) else ())
+            page = dict(answer.links).get("next")
+        return urls[::-1][: self._longest]
+
+    def _ask(self, url: str) -> Answer | None:
+        """None for what is not served: some CAs name a list that they do not keep, or an order that they forgot."""
+        try:
+            return self._transport.post(url, None)
+        except AcmeProblem as problem:
+            if problem.retry is Retry.SOON:
+                raise
+            return None
