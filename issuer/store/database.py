@@ -24,7 +24,8 @@ from issuer.trust import verified_tls
 
 T = TypeVar("T")
 _TRIES = 8
-_AGAIN = frozenset({1213, 1205})  # deadlock (on Galera also the loser at COMMIT), lock wait timeout
+# deadlock (on Galera also the loser at COMMIT), lock wait timeout, the loser at COMMIT in MySQL's group replication
+_AGAIN = frozenset({1213, 1205, 3101})
 _NOT_READY = 1047  # a Galera node without quorum
 _AGAIN_ELSEWHERE = frozenset({_NOT_READY, 2006, 2013})  # that, or a connection that broke
 _TLS = 2026
