@@ -98,7 +98,7 @@ def test_a_read_only_server(server_box: Box) -> None:
     try:
         server_box.ok("status")
         for words in WRITES:
-            says = ["read-only", "point the url at the primary"]
+            says = ["read-only", "start or name the primary"]
             server_box.refused(*words, code=1, says=says, stdin=csr(["other.example.test"]))
         server_box.fails("run", says=["read-only"])
     finally:

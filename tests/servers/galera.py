@@ -4,11 +4,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from tests.servers.database import Row
 from tests.servers.mariadb import MariaDB
 from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.process import ServerFailed, program
-from tests.servers.sql_server import SqlDatabase
+from tests.servers.several import SharedDatabase
 
 _PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
 
@@ -55,12 +54,9 @@ class Galera:
             for port in ports:
                 release_port(port)
 
-    def create_database(self) -> "GaleraDatabase":
-        """An empty database on all nodes, reached through all of them."""
-        made = self.nodes[0].create_database()
-        bundle = self._folder / "galera-ca.pem"
-        bundle.write_bytes(b"".join(node.ca_file.read_bytes() for node in self.nodes))
-        return GaleraDatabase(self, made, bundle)
+    def create_database(self) -> SharedDatabase:
+        """An empty database on all nodes, reached through all of them; no test kills the last one."""
+        return SharedDatabase(self._folder, self.nodes, self.nodes[0].create_database())
 
     def _wait_for_size(self, size: int) -> None:
         self.nodes[0].wait_until(lambda: self._size() == size, f"the cluster has {size} nodes")
@@ -90,21 +86,3 @@ class Galera:
             "--default-storage-engine=InnoDB",
             "--innodb-autoinc-lock-mode=2",
         )
-
-
-class GaleraDatabase:
-    """The Database protocol over a cluster; queries past the product go to the last node, which no test kills."""
-
-    def __init__(self, cluster: Galera, made: SqlDatabase, bundle: Path) -> None:
-        self._cluster = cluster
-        self._made = made
-        self.tls_ca: Path | None = bundle
-        self.password_file: Path | None = made.password_file
-        hosts = ",".join(f"localhost:{node.port}" for node in cluster.nodes)
-        self.url = f"mysql+pymysql://{made.user}@{hosts}/{made.name}"
-
-    def query(self, sql: str) -> list[Row]:
-        return self._cluster.nodes[-1].sql(sql, self._made.name)
-
-    def execute(self, sql: str) -> None:
-        self._cluster.nodes[-1].sql(sql, self._made.name)

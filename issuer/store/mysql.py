@@ -1,0 +1,122 @@
+"""The MySQL and MariaDB servers of one address: which of them a connection goes to, and what their errors ask for.
+
+All goes to a server that takes writes, looking too, as long as there is one: a replica may be behind, and a former
+primary stays behind for ever. One that is read-only is good for looking when there is no other.
+"""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import pymysql
+from pymysql.constants import CLIENT
+
+from issuer.store.address import MysqlAddress
+
+_NOT_READY = 1047  # a Galera node without quorum
+# InnoDB's own, --read-only and --super-read-only, a session whose transactions are, and what Aurora's readers say
+_READ_ONLY = frozenset({1036, 1290, 1792, 1836})
+_TLS = 2026
+# deadlock (on Galera also the loser at COMMIT), lock wait timeout, the loser at COMMIT in MySQL's group replication
+AGAIN = frozenset({1213, 1205, 3101})
+AGAIN_ELSEWHERE = _READ_ONLY | {_NOT_READY, 2006, 2013}  # the last two: a connection that broke
+_HINTS = {
+    1044: "grant this account its rights on the database",
+    1045: "check user, password_file and the host that the account is allowed from",
+    1698: "check the user in [database] url, and that the account exists and may come in this way",
+    1049: "create the database first",
+    1142: "grant this account its rights; the issuer needs all of them on its own database",
+    1146: "run `certfleet-issuer db upgrade`",
+    1054: "run `certfleet-issuer db upgrade`",
+    **dict.fromkeys(
+        _READ_ONLY, "no server in [database] url takes writes: start or name the primary, or end its read-only mode"
+    ),
+    2003: "check that the server runs and that host and port in [database] url are right",
+    _TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
+}
+_STATE = (  # the last one has an older name, which MariaDB 10 knows
+    "SHOW VARIABLES WHERE Variable_name IN"
+    " ('wsrep_on', 'read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only')"
+)
+
+
+def hint(code: int, why: str) -> str:
+    """What to do about an error of a server or of PyMySQL."""
+    if "CERTIFICATE_VERIFY_FAILED" in why:  # which PyMySQL reports as a server that cannot be reached
+        code = _TLS
+    return _HINTS.get(code, "look at the database server's log")
+
+
+def takes_writes(variables: Mapping[str, str]) -> bool:
+    """What a server says of itself in SHOW VARIABLES; an account that is exempt must not write to a replica either."""
+    return all(value == "OFF" for name, value in variables.items() if name.endswith("read_only"))
+
+
+class MysqlServers:
+    """The hosts of one address, tried in turn. Thread-safe."""
+
+    def __init__(self, address: MysqlAddress, password: str, tls: ssl.SSLContext):
+        self.place = ", ".join(f"{host}:{port}" for host, port in address.hosts) or address.socket
+        self._ways: list[dict[str, Any]] = [{"host": host, "port": port, "ssl": tls} for host, port in address.hosts]
+        if address.socket:
+            self._ways = [{"unix_socket": address.socket}]
+        self._first = 0  # where in them a connection begins
+        self._options: dict[str, Any] = {
+            "user": address.user,
+            "password": password,
+            "database": address.database,
+            "charset": "utf8mb4",
+            "connect_timeout": 10,
+            "read_timeout": 120,
+            "write_timeout": 120,
+            "client_flag": CLIENT.FOUND_ROWS,  # an UPDATE counts rows matched, on which the leases rely
+        }
+
+    def move_on(self) -> None:
+        """Begin at the next host from now on: this one has turned out to be of no use."""
+        self._first += 1
+
+    def connect(self) -> Any:
+        """To the first server that takes writes; if none does, to the first that answers.
+
+        Raises pymysql.MySQLError if none answers.
+        """
+        spare: Any = None  # leads to a server that is read-only
+        last: Exception | None = None
+        first = self._first % len(self._ways)
+        for way in self._ways[first:] + self._ways[:first]:
+            try:
+                connection = pymysql.connect(**way, **self._options)
+                writable = takes_writes(_make_ready(connection))
+            except pymysql.MySQLError as error:
+                last = error
+                continue
+            if writable:
+                if spare is not None:
+                    spare.close()
+                return connection
+            if spare is None:
+                spare = connection
+            else:
+                connection.close()
+        if spare is None:
+            assert last is not None  # noqa: S101 - parse_address gives at least one way
+            raise last
+        return spare
+
+
+def _make_ready(connection: Any) -> dict[str, str]:
+    """What the server says of itself. On Galera the node has quorum, and reads wait for what any node committed."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_STATE)
+            variables: dict[str, str] = dict(cursor.fetchall())
+            if variables.get("wsrep_on") == "ON":
+                cursor.execute("SHOW STATUS LIKE 'wsrep_ready'")
+                if cursor.fetchone()[1] != "ON":  # it accepts connections, and will refuse every table
+                    raise pymysql.OperationalError(_NOT_READY, "this cluster node has no quorum")
+                cursor.execute("SET SESSION wsrep_sync_wait = 1")  # 1 ms a read
+    except pymysql.MySQLError:
+        connection.close()
+        raise
+    return variables
