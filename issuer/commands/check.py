@@ -89,6 +89,7 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> list[S
         if line.level is Level.BAD:
             return [Subject(name) for name in names]
         certificates = Certificates(database)
+        tell(_refused_changes(certificates))
         rows = certificates.get(names) if names else certificates.all()
         legacy = md5_moduli(database, [row.name for row in rows])
         return [Subject(row.name, row, legacy.get(row.name, "")) for row in rows]
@@ -97,6 +98,15 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> list[S
         return [Subject(name) for name in names]
     finally:
         database.close()
+
+
+def _refused_changes(certificates: Certificates) -> list[Line]:
+    """A database that can be looked at only, which leaves the rest of the check possible."""
+    try:
+        certificates.change_nothing()
+    except StoreError as error:
+        return [bad("database", str(error), error.hint)]
+    return []
 
 
 def _authorities(settings: Settings, tell: _Report) -> dict[str, AcmeCa]:

@@ -80,6 +80,11 @@ class Certificates:
 
         return self._database.read(work)
 
+    def change_nothing(self) -> None:
+        """Change no row, as a question: StoreError if a change would be refused: read-only, no rights."""
+        change = certs.update().where(sa.false()).values(enable="N")
+        self._database.write(lambda connection: connection.execute(change))
+
     def failing(self, now: int) -> list[Enrolment]:
         """Enabled rows that failed and whose next attempt is still to come; found through an index."""
         failed = (certs.c.enable == "Y", certs.c.count_fail_update > 0, certs.c.due_at > now)

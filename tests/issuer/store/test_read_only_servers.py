@@ -105,6 +105,9 @@ def test_no_server_takes_writes(pair: Replicated, tmp_path: Path) -> None:
     box.populate(NAME)
     pair.primary.read_only(True)
     assert NAME in box.ok("status").out
+    findings = box.run("check", "--json").report()["findings"]
+    assert WHAT_TO_DO in [line["what_to_do"] for line in findings if line["subject"] == "database"]
+    assert NAME in [line["subject"] for line in findings]
     box.refused("disable", NAME, code=1, says=["read-only", WHAT_TO_DO, f"{pair.primary.port}, localhost:"])
     pair.primary.read_only(False)
     box.ok("disable", NAME)
