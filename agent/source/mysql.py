@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
+_READ_ONLY = {1036, 1290, 1792, 1836}  # InnoDB, --read-only, read-only transactions, and what Aurora's readers say
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ def _hint(code: int, text: str) -> str:
         return "print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"
     if code == 1062:
         return "this host's row was written by another account: let it be deleted from the table installations"
+    if code in _READ_ONLY:
+        return "the server is read-only: it serves certificates, and takes no report; name the primary in [source] url"
     if code == 1146:
         return "run `certfleet-issuer db upgrade` on the issuer"
     return "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"

@@ -54,6 +54,8 @@ def _mysql_address(url: SplitResult, settings: SourceSettings) -> MysqlAddress:
         raise ValueError(f"the option {sorted(options)[0]!r} is not known; only unix_socket is")
     if url.password is not None:
         raise ValueError("must not carry a password; put it into a file and name that with password_file")
+    if "," in url.netloc.rpartition("@")[2]:
+        raise ValueError("must name one host: an agent has one server to ask, and asks it again in its next run")
     if not url.username or not database or "/" in database or not (url.hostname or unix_socket):
         raise ValueError("must name user, host and database: mysql://USER@HOST[:PORT]/DATABASE")
     return MysqlAddress(

@@ -18,6 +18,7 @@ from common.errors import ConfigError
 from tests.agent.host import NAME, TABLES, Host
 from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
+from tests.servers.mariadb import MariaDB
 from tests.servers.nginx import Nginx
 from tests.servers.sql_server import SqlDatabase, SqlServer
 
@@ -211,6 +212,8 @@ def test_a_wrong_password(agents: Agents, tmp_path: Path) -> None:
         ("mysql://host/db", "must name user"),
         ("mysql://user@host", "must name user"),
         ("mysql://user@host:99999/db", "out of range"),
+        ("mysql://user@one,two/db", "must name one host"),
+        ("mysql://user@one:3306,two:3306/db", "must name one host"),
     ],
 )
 def test_urls_that_cannot_be_meant(url: str, sentence: str) -> None:
@@ -271,6 +274,34 @@ def test_a_report_that_is_refused_is_kept_and_sent_later(agents: Agents, host: H
     assert (done.code, done.err) == (0, "")
     assert agents.database.query("SELECT state FROM installations") == [("installed",)]
     assert host.agent("status", "--json").certificate["report_unsent"] is False
+
+
+@pytest.fixture
+def own_agents(tmp_path: Path) -> Iterator[Agents]:
+    """Agents of a server that may be made read-only without disturbing other tests."""
+    with MariaDB() as server:
+        yield Agents(server.create_database(), tmp_path)
+
+
+def test_a_server_that_is_read_only(own_agents: Agents, host: Host, nginx: Nginx) -> None:
+    """A replica: installed all the same, with a warning that says what to do, once a run; told when it takes writes."""
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    lines = source_lines(own_agents.settings())
+    host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=lines)
+    issued = host.sign()
+    own_agents.enrol(NAME, issued.cert_pem, issued.chain_pem, 1000)
+    own_agents.server.read_only(True)
+    for _ in range(2):
+        done = host.run()
+        assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
+        assert done.err.count("report.unsent") == 1
+        assert "the server is read-only: it serves certificates, and takes no report" in done.err
+        assert "name the primary in [source] url" in done.err
+        assert nginx.served() == issued.certificate
+    own_agents.server.read_only(False)
+    done = host.run()
+    assert (done.code, done.err) == (0, "")
+    assert own_agents.database.query("SELECT state FROM installations") == [("installed",)]
 
 
 def test_a_database_that_is_down(host: Host, nginx: Nginx) -> None:
