@@ -14,6 +14,7 @@ from tests.servers.authority import Authority
 from tests.servers.database import Database
 from tests.servers.mariadb import MariaDB
 from tests.servers.mysql import MAKES
+from tests.servers.replicated import Replicated
 from tests.servers.sql_server import SqlDatabase, SqlServer
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +78,20 @@ def test_a_second_server_stops_starts_crashes_and_refuses_writes(make: type[SqlS
             server.read_only(False)
             cursor.execute("INSERT INTO t VALUES (3)")
     assert not server.folder.exists()
+
+
+def test_a_replica_follows_and_becomes_the_primary(tmp_path: Path) -> None:
+    """What the primary has, the replica gets; a switch-over loses nothing, and leaves the former primary behind."""
+    with Replicated(tmp_path) as pair:
+        database = pair.create_database(replica_first=False)
+        name = database.url.rpartition("/")[2]
+        pair.primary.sql("CREATE TABLE t AS SELECT 1 AS a", name)
+        former = pair.primary
+        pair.switch_over()
+        assert pair.primary is not former
+        pair.primary.sql("INSERT INTO t VALUES (2)", name)
+        assert database.query("SELECT a FROM t") == [(1,), (2,)]
+        assert former.sql("SELECT a, @@read_only FROM t", name) == [(1, 1)]
 
 
 def test_what_a_killed_mariadb_left_is_removed_by_the_next(mariadb: MariaDB) -> None:
