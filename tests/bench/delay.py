@@ -6,6 +6,7 @@ a client stays on the relay by itself. Connections are relayed side by side, in 
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -15,16 +16,20 @@ CHUNK = 65536
 
 
 class DelayedRelay:
-    """Listens on `port`; what comes back from `target` is handed on `delay` seconds after it came."""
+    """Listens on `port`; what comes back from `target` is handed on `delay` seconds after it came.
+
+    At the end it closes every connection that is still open, whatever is on its way.
+    """
 
     def __init__(self, target: tuple[str, int], delay: float) -> None:
         self.port = free_port()
         self._target = target
         self._delay = delay
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._ready = threading.Event()
-        self._server: asyncio.Server | None = None
+        self._over = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -33,33 +38,40 @@ class DelayedRelay:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._runner.get_loop().call_soon_threadsafe(self._over.set)
         self._thread.join()
         release_port(self.port)
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port))
+        with self._runner as runner:  # which at its end cancels the connections and waits for them
+            runner.run(self._listen())
+
+    async def _listen(self) -> None:
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self._ready.set()
-        self._loop.run_forever()
-        self._server.close()
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self._loop.close()
+        await self._over.wait()
+        server.close()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """No coroutine: asyncio would make the task, and print a traceback when that is cancelled."""
+        connection = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends = [writer]
         try:
-            answers, target = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.close()
-            return
-        try:
-            await asyncio.gather(self._pass_on(reader, target, 0.0), self._pass_on(answers, writer, self._delay))
+            with suppress(OSError):  # the target is away
+                answers, target = await asyncio.open_connection(*self._target)
+                ends.append(target)
+                await asyncio.gather(self._pass_on(reader, target, 0.0), self._pass_on(answers, writer, self._delay))
+        except asyncio.CancelledError:
+            for end in ends:
+                end.transport.abort()  # close() would wait until the peer has read everything
+            raise
         finally:
-            target.close()
-            writer.close()
+            for end in ends:
+                end.close()
 
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay: float) -> None:
         """Every piece in its order, each *delay* after it came: late, but no slower than the source."""
@@ -68,7 +80,7 @@ class DelayedRelay:
         async def deliver() -> None:
             while True:
                 due, piece = await pieces.get()
-                await asyncio.sleep(max(0.0, due - self._loop.time()))
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
                 if not piece:
                     break
                 sink.write(piece)
@@ -82,6 +94,6 @@ class DelayedRelay:
             piece = b""
             with suppress(OSError):
                 piece = await source.read(CHUNK)
-            pieces.put_nowait((self._loop.time() + delay, piece))
+            pieces.put_nowait((time.monotonic() + delay, piece))
         with suppress(OSError):
             await delivering

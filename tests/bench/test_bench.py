@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,30 @@ def test_the_relay_is_late_side_by_side_and_changes_nothing() -> None:
             assert time.monotonic() - began < 1.9
     assert len(took) == 10
     assert min(took) >= 0.2
+
+
+def test_the_relay_closes_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    """Connections that are idle, wait for an answer, or have one on its way are cut; asyncio has nothing to log."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening, ExitStack() as opened:
+        with DelayedRelay(("127.0.0.1", listening.getsockname()[1]), 60.0) as relay:
+            clients = []
+            for _ in range(3):
+                client = opened.enter_context(socket.create_connection(("127.0.0.1", relay.port), timeout=10))
+                clients.append((client, opened.enter_context(listening.accept()[0])))
+            for client, server in clients[1:]:
+                client.sendall(b"?")
+                assert _read(server, 1) == b"?"
+            clients[2][1].sendall(b"!")
+            time.sleep(0.1)  # it lies with the relay
+        assert [_ended(end) for pair in clients for end in pair] == [True] * 6
+    assert caplog.messages == []
+
+
+def _ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 def _echo(listening: socket.socket, connections: int, size: int) -> None:
