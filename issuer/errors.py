@@ -9,6 +9,9 @@ CertfleetError
 └─ LeaseLost       another issuer took this order over; not a failure of the certificate
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from common.errors import CertfleetError, Retry
 
 
@@ -68,3 +71,12 @@ class WebrootError(CertfleetError):
     """A webroot could not be reached or written, or its web server does not serve what lies there (RFC 8555 §8.3)."""
 
     reference = "webroot"
+
+
+@contextmanager
+def noted(found: list[CertfleetError]) -> Iterator[None]:
+    """An error that ends the block is added to *found*: what comes after the block is looked at all the same."""
+    try:
+        yield
+    except CertfleetError as error:
+        found.append(error)

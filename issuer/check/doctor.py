@@ -7,16 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from common.clock import Clock
-from common.errors import CertfleetError
 from issuer.check.installation import AcmeServer, account_key_line, authority_lines, identity
 from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, places
-from issuer.check.verdicts import Line, bad, ok
+from issuer.check.verdicts import Line, bad_lines, ok
 from issuer.check.zone_probe import ZoneProbe
 from issuer.config import CaSettings, Settings
 from issuer.dns.locate import Place
 from issuer.dns.zones import Zones
 from issuer.model import Enrolment
-from issuer.ports import Solver
+from issuer.webroot.webroots import Webroots
 
 _AT_ONCE = 16
 
@@ -45,7 +44,7 @@ class Doctor:
         self,
         settings: Settings,
         zones: Zones,
-        webroots: Solver,
+        webroots: Webroots,
         authorities: Mapping[str, AcmeServer],
         *,
         clock: Clock,
@@ -106,12 +105,8 @@ class Doctor:
         return Findings(lines + unplaced, found)
 
     def _webroot(self, row: Enrolment, names: Sequence[str]) -> list[Line]:
-        try:
-            for name in names:
-                self._webroots.place(name, row)
-        except CertfleetError as error:
-            return [bad(row.name, str(error), error.hint)]
-        return [ok(row.name, f"challenge files can be put into {row.webroot_path}")]
+        lines = [line for error in self._webroots.obstacles(names, row) for line in bad_lines(row.name, error)]
+        return lines or [ok(row.name, f"challenge files can be put into {row.webroot_path}")]
 
     def _zone(self, place: Place) -> list[Line]:
         return [] if self._stopping.is_set() else self._probe.lines(place)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from common.clock import duration_text
+from common.errors import CertfleetError, ConfigError
 from issuer.caa import CaaVerdict
 
 _NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
@@ -42,6 +43,13 @@ def warn(subject: str, sentence: str, hint: str) -> Line:
 
 def bad(subject: str, sentence: str, hint: str) -> Line:
     return Line(Level.BAD, subject, sentence, hint)
+
+
+def bad_lines(subject: str, error: CertfleetError) -> list[Line]:
+    """One line for each thing that *error* says."""
+    if isinstance(error, ConfigError):
+        return [bad(subject, f"{error.what}: {finding}", error.hint) for finding in error.findings]
+    return [bad(subject, str(error), error.hint)]
 
 
 def clock_line(subject: str, apart: float, *, signed: bool) -> Line:

@@ -15,10 +15,10 @@ from typing import TypeVar
 
 import paramiko
 
-from common.errors import ConfigError, Finding, Retry
+from common.errors import CertfleetError, ConfigError, Finding, Retry
 from common.files import read_secret
 from issuer.config import WebrootSettings
-from issuer.errors import WebrootError
+from issuer.errors import WebrootError, noted
 from issuer.webroot.hostkeys import HostKey, host_name, load_pinned_keys
 from issuer.webroot.location import Location
 
@@ -63,6 +63,20 @@ class SshHost:
                 self._idle.daemon = True
                 self._idle.start()
 
+    def barriers(self) -> list[CertfleetError]:
+        """All that is wrong with our own files for a login, and with the host, as far as it tells that without one."""
+        found: list[CertfleetError] = []
+        pinned = None
+        with noted(found):
+            pinned = self._pinned()
+        with noted(found):
+            _private_key(self._settings)
+        with self._lock, noted(found):
+            self._disconnect()
+            self._tried(lambda: self._meet(pinned, lambda _: None))
+            self._disconnect()
+        return found
+
     def close(self) -> None:
         """End the connection; the next action makes a new one."""
         with self._lock:
@@ -91,10 +105,15 @@ class SshHost:
             raise
 
     def _connected(self) -> paramiko.SFTPClient:
+        self._client = self._tried(self._connect)
+        return self._client
+
+    def _tried(self, act: Callable[[], T]) -> T:
+        """*act* on a connection of its own, but not soon after trouble with the host."""
         if self._trouble is not None and time.monotonic() < self._trouble[0]:
             raise self._trouble[1]
         try:
-            self._client = self._connect()
+            result = act()
         except WebrootError as error:
             self._disconnect()
             self._trouble = (time.monotonic() + _PAUSE_SECONDS, error)
@@ -103,29 +122,36 @@ class SshHost:
             self._disconnect()
             raise
         self._trouble = None
-        return self._client
+        return result
 
     def _connect(self) -> paramiko.SFTPClient:
-        pinned = self._pinned()
-        key = _private_key(self._settings)
+        pinned, key = self._pinned(), _private_key(self._settings)
+        return self._meet(pinned, lambda transport: self._session(transport, key))
+
+    def _meet(self, pinned: list[HostKey] | None, act: Callable[[paramiko.Transport], T]) -> T:
+        """*act* with the host, once it has shown a *pinned* key; None when it is not known which ones are."""
         try:
             self._connection = socket.create_connection((self._host, self._port), timeout=CONNECT_SECONDS)
         except (OSError, UnicodeError) as error:
             raise self._lost("cannot be reached", error) from error
         try:
             with self._time_limit(HANDSHAKE_SECONDS + 2 * ANSWER_SECONDS):
-                return self._session(self._connection, pinned, key)
+                return act(self._shown(self._connection, pinned))
         except (paramiko.SSHException, EOFError, OSError, ValueError, struct.error) as error:  # garbage from the host
             raise self._lost("gives no SFTP", error) from error
 
-    def _session(self, connection: socket.socket, pinned: list[HostKey], key: paramiko.PKey) -> paramiko.SFTPClient:
+    def _shown(self, connection: socket.socket, pinned: list[HostKey] | None) -> paramiko.Transport:
         transport = self._transport = paramiko.Transport(connection, disabled_algorithms=_WEAK)
         transport.banner_timeout = transport.handshake_timeout = HANDSHAKE_SECONDS
         transport.auth_timeout = transport.channel_timeout = ANSWER_SECONDS
-        _prefer(transport, {item.kind for item in pinned})
+        _prefer(transport, {item.kind for item in pinned or ()})
         transport.start_client(timeout=HANDSHAKE_SECONDS)
         shown = transport.get_remote_server_key()  # raises if the handshake is not done
-        self._check(HostKey(shown.get_name(), shown.asbytes()), pinned)
+        if pinned is not None:
+            self._check(HostKey(shown.get_name(), shown.asbytes()), pinned)
+        return transport
+
+    def _session(self, transport: paramiko.Transport, key: paramiko.PKey) -> paramiko.SFTPClient:
         self._log_in(transport, key)
         channel = transport.open_session(timeout=ANSWER_SECONDS)
         channel.settimeout(ANSWER_SECONDS)

@@ -15,11 +15,11 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from common.errors import Retry
+from common.errors import CertfleetError, ConfigError, Retry
 from issuer.aside import each_aside
 from issuer.config import Settings
 from issuer.dns.addresses import Addresses, Unresolved
-from issuer.errors import WebrootError
+from issuer.errors import WebrootError, noted
 from issuer.model import Challenge, Enrolment
 from issuer.webroot.fetch import NoAnswer
 from issuer.webroot.layout import Folder, Ledger, check, put, take, take_seen
@@ -50,23 +50,28 @@ class Webroots:
         self._addresses = Addresses(settings.dns.resolvers)
         self._hosts: dict[tuple[str, str, int], SshHost] = {}
         self._turns: dict[Location, threading.Lock] = {}
-        self._checked: dict[str, float] = {}
+        self._checked: dict[Location, float] = {}
         self._lock = threading.Lock()
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """(name, webroot) if a challenge file could be put there. Raises WebrootError, ConfigError."""
-        text = row.webroot_path.strip()
-        try:
-            refuse_wildcard(name)
-            location = parse_location(text)
-        except ValueError as error:
-            hint = f"validate wildcards by dns-01, and set webroot_path to a folder like {_FORM}"
-            what = f"{name} cannot be validated through a webroot"
-            raise WebrootError(what, why=str(error), hint=hint, reference="webroot-path", retry=Retry.NEVER) from error
-        if time.monotonic() - self._checked.get(text, -math.inf) > _CHECKED_SECONDS:
-            self._work_in(location, check)
-            self._checked[text] = time.monotonic()
-        return name, to_journal(text, self._machine)
+        _provable(name)
+        self._check(_location(row))
+        return name, to_journal(row.webroot_path.strip(), self._machine)
+
+    def obstacles(self, names: Sequence[str], row: Enrolment) -> list[CertfleetError]:
+        """Everything that keeps challenge files of *names* from being put there, as far as one visit can tell."""
+        found: list[CertfleetError] = []
+        for name in names:
+            with noted(found):
+                _provable(name)
+        with noted(found):
+            location = _location(row)
+            try:
+                self._check(location)
+            except ConfigError:  # our files for SSH will not do, so nobody has been visited yet
+                found += self._host(location).barriers()
+        return found
 
     def content(self, key_authorization: str) -> str:
         """RFC 8555 §8.3: the file holds the key authorization itself."""
@@ -122,6 +127,11 @@ class Webroots:
         net = Net(addresses, self._settings.http_port, self._settings.https_port)
         return not_serving(entry.owner, _token(entry), entry.value, net)
 
+    def _check(self, location: Location) -> None:
+        if time.monotonic() - self._checked.get(location, -math.inf) > _CHECKED_SECONDS:
+            self._work_in(location, check)
+            self._checked[location] = time.monotonic()
+
     def _work_in(self, location: Location, act: Callable[[Folder], None], *, may_be_gone: bool = False) -> None:
         """Let *act* work in the open webroot; its trouble with files becomes a WebrootError."""
         with _file_trouble(location, may_be_gone=may_be_gone):
@@ -158,6 +168,27 @@ class Webroots:
             if key not in self._hosts:
                 self._hosts[key] = importlib.import_module("issuer.webroot.ssh").SshHost(location, self._settings)
             return self._hosts[key]
+
+
+def _provable(name: str) -> None:
+    """Raises WebrootError for a name that no file on a web server can prove."""
+    try:
+        refuse_wildcard(name)
+    except ValueError as error:
+        raise _unusable(name, error, "validate wildcards by dns-01") from error
+
+
+def _location(row: Enrolment) -> Location:
+    """Where the files of *row* go. Raises WebrootError."""
+    try:
+        return parse_location(row.webroot_path.strip())
+    except ValueError as error:
+        raise _unusable(row.name, error, f"set webroot_path to a folder like {_FORM}") from error
+
+
+def _unusable(name: str, error: ValueError, hint: str) -> WebrootError:
+    what = f"{name} cannot be validated through a webroot"
+    return WebrootError(what, why=str(error), hint=hint, reference="webroot-path", retry=Retry.NEVER)
 
 
 def _each(
