@@ -14,6 +14,7 @@ from issuer.endings import Ended, Ending
 from issuer.issue import Work
 from issuer.model import Enrolment
 from issuer.notify.events import incident
+from issuer.order_states import OrderRecord
 from issuer.plan import INCIDENT, Due, NotDue, authority_index, plan, remaining
 from issuer.ports import CertificateAuthority, Tools
 from issuer.renewal_info import ask_again_at, certificate_id, draw
@@ -33,6 +34,7 @@ def begin(row: Enrolment, tools: Tools, *, by_hand: bool = False) -> Work | Ende
         tools.orders.release(record)
         return Ended(row.name, Ending.NOT_DUE, "being issued by hand")
     if record is not None:
+        _tell_incident(record, tools)  # who opened it may have been killed before that was said
         return Work(record, row, csr, resumed=True)
     row, decision = decide(row, tools)
     if not isinstance(decision, Due):
@@ -55,9 +57,13 @@ def begin(row: Enrolment, tools: Tools, *, by_hand: bool = False) -> Work | Ende
     ):  # another issuer finished between our look and our lease
         tools.orders.drop(record)
         return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
-    if decision.reason == INCIDENT:
-        tools.tell(incident(row.name))
+    _tell_incident(record, tools)
     return Work(record, row, csr)
+
+
+def _tell_incident(record: OrderRecord, tools: Tools) -> None:
+    if record.reason == INCIDENT:
+        tools.tell(incident(record.name))
 
 
 def decide(row: Enrolment, tools: Tools) -> tuple[Enrolment, Due | NotDue]:

@@ -112,4 +112,4 @@ class Tools:
     budgets: Mapping[str, OrderBudget]  # by directory URL
     caa: Callable[[str], Sequence[CaaRecord]]  # the record set that counts for a name
     clock: Clock
-    tell: Callable[[Event], None] = _nobody  # what people may want to know; costs nothing and never raises
+    tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises

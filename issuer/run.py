@@ -4,6 +4,7 @@ Decides nothing about certificates or orders: it keeps the order of events. ``wo
 once; those that wait for DNS, the CA or their next try occupy none.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,9 +30,10 @@ _ONE_ROUND = 3600.0  # seconds that even a single round gives an order that the 
 
 @dataclass(slots=True)
 class Summary:
-    """How a pass ended, by certificate."""
+    """How a pass ended, by certificate. *failures*: the last one of each, in this run or in an earlier one."""
 
     endings: dict[str, Ended] = field(default_factory=dict)
+    failures: dict[str, Ended] = field(default_factory=dict)
     stopped: bool = True  # until the pass has come to its end
 
     def names(self, ending: Ending) -> list[str]:
@@ -40,6 +42,16 @@ class Summary:
     @property
     def well(self) -> bool:
         return not any(self.names(ending) for ending in (Ending.FAILED, Ending.HELD, Ending.STOPPED))
+
+    @property
+    def news(self) -> list[Ended]:
+        """The endings as people are to hear of them: what failed is not mended by what held or stopped it since."""
+        return [
+            dataclasses.replace(self.failures[ended.name], retry_at=ended.retry_at)
+            if ended.ending in (Ending.HELD, Ending.STOPPED) and ended.name in self.failures
+            else ended
+            for ended in self.endings.values()
+        ]
 
 
 class Pass:
@@ -63,6 +75,7 @@ class Pass:
     def run(self, rows: Sequence[Enrolment], *, until: float) -> None:
         """Issue what is due among *rows* and go on with orders under way; retry failures until *until*."""
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
+        self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
         sweep(self._tools)
         under_way = {record.name for record in self._tools.orders.under_way(int(self._tools.clock()))}
         # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
@@ -91,7 +104,7 @@ class Pass:
         if next_at <= until:
             self._add(row, next_at)
             return
-        self._end(Ended(row.name, Ending.FAILED, row.last_error, next_at, row.last_reference, row.failures))
+        self._end(_failure(row, next_at))
 
     def _add(self, row: Enrolment, at: float) -> None:
         self._rows[row.name] = row
@@ -125,6 +138,8 @@ class Pass:
 
     def _end(self, ended: Ended) -> None:
         self.summary.endings[ended.name] = ended
+        if ended.ending is Ending.FAILED:
+            self.summary.failures[ended.name] = ended
         self._say(str(ended))
         if ended.complaint:
             self._complain(ended.complaint)
@@ -138,3 +153,8 @@ class Pass:
         if told != self._told:
             self._told = told
             self._say(f"waiting for {told}; looks again at {utc_text(at)}")
+
+
+def _failure(row: Enrolment, next_at: int = 0) -> Ended:
+    """The failure that an earlier run left in *row*."""
+    return Ended(row.name, Ending.FAILED, row.last_error, next_at, row.last_reference, row.failures)

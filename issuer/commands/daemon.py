@@ -65,7 +65,7 @@ class _House:
             problem = "cannot change while the daemon runs: the lock stands there; restart it"
             raise ConfigError(str(self._config), [Finding("state_dir", problem)])
         database = Database(settings.database)
-        tools = build_tools(settings, database, self._tell)
+        tools = build_tools(settings, database, self._note)
         lookout = Lookout(database, owner(settings))
         world = World(settings, tools, build_desk(settings, database), lookout, lambda: _close(database, tools))
         self._listen(settings.daemon.listen)
@@ -81,10 +81,10 @@ class _House:
         if self._world is not None:
             self._world.close()
 
-    def _tell(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
         """An order that was begun before the last reload is told about by the mail server of today."""
         if self._world is not None:
-            self._world.desk.tell(event)
+            self._world.desk.note(event)
 
     def _listen(self, address: str) -> None:
         old = self._listener

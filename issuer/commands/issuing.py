@@ -153,14 +153,14 @@ def _work(
 ) -> int:
     configure_log(settings, arguments)
     desk = build_desk(settings, database)
-    tools = build_tools(settings, database, desk.tell)
+    tools = build_tools(settings, database, desk.note)
     quiet = arguments.json or getattr(arguments, "quiet", False)
     one_pass = Pass(tools, (lambda _: None) if quiet else say, complain)
     summary = one_pass.summary
 
     def work() -> None:
         one_pass.run(rows, until=time.time() + stay if stay else 0)
-        desk.close_run(summary.endings.values(), mail=not summary.stopped)
+        desk.close_run(summary.news)
 
     try:
         finish(work, one_pass.stop)

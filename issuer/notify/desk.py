@@ -26,7 +26,9 @@ _LEVELS = {Kind.RECOVERED: logging.INFO, Kind.CA_CHANGED: logging.WARNING, Kind.
 
 
 class NoticeStore(Protocol):
-    def settle(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]: ...
+    def settle(
+        self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
+    ) -> list[Event]: ...
     def unsent(self, now: int) -> tuple[int, int] | None: ...
     def take(self, delivery: str, now: int) -> list[Event]: ...
     def sent(self, delivery: str) -> None: ...
@@ -38,7 +40,7 @@ class Post(Protocol):
 
 
 class Desk:
-    """:meth:`tell` from any thread; :meth:`settle` and :meth:`deliver` from one at a time."""
+    """:meth:`tell` and :meth:`note` from any thread; :meth:`settle` and :meth:`deliver` from one at a time."""
 
     def __init__(
         self,
@@ -72,15 +74,27 @@ class Desk:
                 self._told.append(event)
                 del self._told[:-_MOST_KEPT]
 
+    def note(self, event: Event) -> None:
+        """Tell what the database does not show to a later run, and so write it down at once. Never raises."""
+        self.tell(event)
+        self._write_down(others=False)
+
     def settle(self) -> bool:
         """Write down what was told and say on syslog what is new; False when the database did not take it."""
+        return self._write_down(others=True)
+
+    def _write_down(self, *, others: bool) -> bool:
         if not self.wanted:
             return True
         with self._lock:
             told, self._told = self._told, []
         try:
             changed = self._notices.settle(
-                told, stuck_after=self._stuck_after, by_mail=self._post is not None, now=int(self._clock())
+                told,
+                stuck_after=self._stuck_after,
+                by_mail=self._post is not None,
+                now=int(self._clock()),
+                others=others,
             )
         except CertfleetError as error:
             log.warning("notification.unsettled", events=len(told), error=str(error))
@@ -101,15 +115,17 @@ class Desk:
             self._told = (told if self.wanted else []) + self._told
         self._mailed_at = other._mailed_at
 
-    def close_run(self, endings: Iterable[Ended], *, mail: bool) -> None:
-        """All that a run is to say, at its end: what failed and was mended within it is not worth a word."""
+    def close_run(self, endings: Iterable[Ended]) -> None:
+        """All that a run is to say, at its end: what failed and was mended within it is not worth a word.
+
+        What a kill keeps it from saying, the next run finds in the database.
+        """
         for ended in endings:
             event = of_ending(ended)
             if event is not None:
                 self.tell(event)
         self.settle()
-        if mail:
-            self.deliver()
+        self.deliver()
 
     def mail_due(self) -> bool:
         """Is it time for a mail? Only one that runs for ever asks; a run mails at its end. Raises CertfleetError."""

@@ -25,12 +25,16 @@ class Notices:
     def __init__(self, database: Database):
         self._database = database
 
-    def settle(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
+    def settle(
+        self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
+    ) -> list[Event]:
         """Weigh *events* against what was told before; what is to be mailed goes to the outbox. Returns what changed.
 
-        Certificates that got well behind our back (another issuer, a command by hand) are noticed here.
+        With *others* certificates that got well behind our back (another issuer, a command by hand) are noticed too.
         """
-        return self._database.write(lambda connection: _settle(connection, events, stuck_after, by_mail, now))
+        return self._database.write(
+            lambda connection: _settle(connection, events, stuck_after, by_mail, now, others=others)
+        )
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """(first, last) moment of what nobody delivers just now; None when that is nothing."""
@@ -57,10 +61,14 @@ class Notices:
         self._database.write(lambda connection: connection.execute(free))
 
 
-def _settle(connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int) -> list[Event]:
-    standing = _standing(connection)
-    told = [*told, *_recovered_elsewhere(connection, standing, {event.name for event in told})]
+def _settle(
+    connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int, *, others: bool
+) -> list[Event]:
     names = {event.name for event in told}
+    standing = _standing(connection, None if others else names)
+    if others:
+        told = [*told, *_recovered_elsewhere(connection, standing, names)]
+        names = {event.name for event in told}
     unsaid, facts = _unsaid(connection, names), _facts(connection, names)
     after = {name: frozenset(standing.get(name, ())) for name in names}
     retracted: set[tuple[str, Kind]] = set()
@@ -90,11 +98,14 @@ def _completed(event: Event, facts: tuple[int, int, str] | None, now: int) -> Ev
     return dataclasses.replace(event, at=now, expires=expires, failures=event.failures or failures, url=url)
 
 
-def _standing(connection: sa.Connection) -> dict[str, dict[Kind, int]]:
-    """Every alarm: name → kind → since. Few rows: only what is in trouble has any."""
+def _standing(connection: sa.Connection, names: Iterable[str] | None) -> dict[str, dict[Kind, int]]:
+    """The alarms of *names*, or all: name → kind → since. Few rows: only what is in trouble has any."""
+    query = sa.select(alarms.c.name, alarms.c.kind, alarms.c.since)
+    queries = [query] if names is None else [query.where(alarms.c.name.in_(some)) for some in _chunks(names)]
     found: dict[str, dict[Kind, int]] = {}
-    for name, kind, since in connection.execute(sa.select(alarms.c.name, alarms.c.kind, alarms.c.since)):
-        found.setdefault(name, {})[Kind(kind)] = since
+    for each in queries:
+        for name, kind, since in connection.execute(each):
+            found.setdefault(name, {})[Kind(kind)] = since
     return found
 
 

@@ -8,11 +8,27 @@ import functools
 import importlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from issuer.cli import build
+from tests.issuer.box import ROOT, Box
+
+
+def killed_run(box: Box, place: str, when: str, nth: int) -> int:
+    """The exit code of a `run` in a process of its own, armed so."""
+    command = [sys.executable, "-m", "tests.issuer.crash.killer", place, when, str(nth)]
+    done = subprocess.run(
+        [*command, "--config", str(box.config), "run"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode
 
 
 def arm(place: str, when: str, nth: int) -> None:

@@ -1,17 +1,15 @@
 """kill -9 at every state and inside every step: the next run finishes the same order, and nothing is lost or left."""
 
 import itertools
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.issuer.box import ROOT, Box
+from tests.issuer.box import Box
+from tests.issuer.crash.killer import killed_run
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
@@ -69,7 +67,7 @@ def test_killed_run_is_finished_by_the_next(scene: Scene, place: str, nth: int, 
     box = scene.box
     name = box.enrol(f"k{next(_numbers)}.lab.test")
     scene.proxy.seen.clear()
-    killed = _run_and_kill(box, place, when, nth)
+    killed = killed_run(box, place, when, nth)
     assert killed == -signal.SIGKILL, f"{place} was never called {nth} times"
     box.ok("run")
     [(state, url)] = box.orders(name)
@@ -81,19 +79,6 @@ def test_killed_run_is_finished_by_the_next(scene: Scene, place: str, nth: int, 
     assert box.database.query(f"SELECT COUNT(*) FROM versions WHERE name = '{name}'") == [(1,)]  # noqa: S608
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
     assert box.txt(name) == set()
-
-
-def _run_and_kill(box: Box, place: str, when: str, nth: int) -> int:
-    command = [sys.executable, "-m", "tests.issuer.crash.killer", place, when, str(nth)]
-    done = subprocess.run(
-        [*command, "--config", str(box.config), "run"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode
 
 
 def _made(folder: Path) -> Path:
