@@ -2,13 +2,14 @@
 
 In a network of their own stand a root server, a server of the parents ``example.test`` and ``example.net``, a primary
 and a secondary for the sub-zones, each with an address of either family, and a resolver that follows delegations.
+Every journey is made over each database; those that are servers stand in that network too.
 """
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,14 @@ import pytest
 
 from tests.issuer.box import ROOT, Box, Outcome
 from tests.servers.bind import Bind
-from tests.servers.database import SqliteDatabase
+from tests.servers.database import Database, SqliteDatabase
 from tests.servers.knot import Knot
+from tests.servers.mysql import MAKES
 from tests.servers.network import Network
 from tests.servers.pebble import Pebble
 from tests.servers.process import wait_until
 from tests.servers.resolver import Resolver
+from tests.servers.sql_server import SqlServer
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network"),
@@ -48,17 +51,18 @@ def delegation(zone: str, *hosts: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The servers that take part in a validation."""
+    """The servers that take part in a validation, and those of databases."""
 
     primary: Bind
     secondary: Bind
     pebble: Pebble
     resolv_conf: Path
     key: Path
+    sql_servers: Mapping[str, SqlServer]
 
-    def box(self, folder: Path, dns: dict[str, Any]) -> Box:
+    def box(self, folder: Path, database: Database, dns: dict[str, Any]) -> Box:
         """A central box with this [dns], set up."""
-        made = Box(folder / "box", SqliteDatabase(folder), pebble=self.pebble)
+        made = Box(folder / "box", database, pebble=self.pebble)
         made.document["dns"] = dns
         made.write()
         made.set_up()
@@ -115,7 +119,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         pebble = running.enter_context(Pebble(folder / "pebble", resolver.endpoint))
         resolv_conf = folder / "resolv.conf"
         resolv_conf.write_text(f"nameserver {RESOLVER}\n", encoding="ascii")
-        yield World(primary, secondary, pebble, resolv_conf, key)
+        sql_servers = {make: running.enter_context(server()) for make, server in MAKES.items()}
+        yield World(primary, secondary, pebble, resolv_conf, key, sql_servers)
+
+
+@pytest.fixture(params=["sqlite", *MAKES])
+def database(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Database:
+    """An empty database that can be reached from that network, once of each engine."""
+    return SqliteDatabase(tmp_path) if request.param == "sqlite" else world.sql_servers[request.param].create_database()
 
 
 def _root(folder: Path) -> Knot:
@@ -155,10 +166,10 @@ NS1 = (("ns1", PRIMARY), ("ns1", f"[{PRIMARY6}]"))
 NS2 = (("ns2", SECONDARY), ("ns2", f"[{SECONDARY6}]"))
 
 
-def test_one_suffix_with_its_server_and_key(world: World, tmp_path: Path) -> None:
+def test_one_suffix_with_its_server_and_key(world: World, database: Database, tmp_path: Path) -> None:
     """A [[dns.zone]] of two lines: both name servers are found at both addresses, and left clean."""
     zone = {"name": "example.test", "server": PRIMARY, "tsig_key_file": str(world.key)}
-    box = world.box(tmp_path, {"zone": [zone]})
+    box = world.box(tmp_path, database, {"zone": [zone]})
     checked, _ = world.journey(box, "www.example.test")
     assert "example.test delegates it to ns1.example.test, ns2.example.test" in checked.out
     for sentence in shown(*NS1, *NS2):
@@ -167,19 +178,19 @@ def test_one_suffix_with_its_server_and_key(world: World, tmp_path: Path) -> Non
     world.gone("_acme-challenge.www.example.test")
 
 
-def test_nothing_but_a_server_and_a_key(world: World, tmp_path: Path) -> None:
+def test_nothing_but_a_server_and_a_key(world: World, database: Database, tmp_path: Path) -> None:
     """Without any [[dns.zone]] SOA and delegation tell the zone; the server may be given by its IPv6 address."""
-    box = world.box(tmp_path, {"server": PRIMARY6, "tsig_key_file": str(world.key)})
+    box = world.box(tmp_path, database, {"server": PRIMARY6, "tsig_key_file": str(world.key)})
     checked, _ = world.journey(box, "mail.example.test")
     for sentence in shown(*NS1, *NS2):
         assert sentence in checked.out
     world.gone("_acme-challenge.mail.example.test")
 
 
-def test_an_alias_into_another_domain(world: World, tmp_path: Path) -> None:
+def test_an_alias_into_another_domain(world: World, database: Database, tmp_path: Path) -> None:
     """_acme-challenge is a CNAME in the hand-written zone: the resolver shows it, the record goes where it leads."""
     zone = {"name": "acme.example.net", "server": PRIMARY, "tsig_key_file": str(world.key)}
-    box = world.box(tmp_path, {"zone": [zone]})
+    box = world.box(tmp_path, database, {"zone": [zone]})
     checked, _ = world.journey(box, "shop.example.test")
     assert "_acme-challenge.shop.example.test → shop.acme.example.net is followed" in checked.out
     for sentence in shown(*NS1, *NS2):
@@ -187,9 +198,9 @@ def test_an_alias_into_another_domain(world: World, tmp_path: Path) -> None:
     world.gone("shop.acme.example.net")
 
 
-def test_an_address_without_a_route(world: World, tmp_path: Path) -> None:
+def test_an_address_without_a_route(world: World, database: Database, tmp_path: Path) -> None:
     """One address of one name server cannot be reached from here: `check` and `run` warn of it, and neither waits."""
-    box = world.box(tmp_path, {"server": PRIMARY, "tsig_key_file": str(world.key)})
+    box = world.box(tmp_path, database, {"server": PRIMARY, "tsig_key_file": str(world.key)})
     began = time.monotonic()
     checked, ran = world.journey(box, "far.example.test")
     assert time.monotonic() - began < 10
