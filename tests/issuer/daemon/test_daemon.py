@@ -81,9 +81,9 @@ def test_a_stop_in_the_middle_of_an_order_is_quick_and_the_next_start_goes_on(
         assert (state, owner) == ("PUBLISHED", None)
         service.start()
         service.wait_stored(name)
+        wait_until(lambda: box.txt(name) == set(), "the challenge is withdrawn")
     [(state, url)] = box.orders()
     assert (state, bool(url)) == ("STORED", True)
-    wait_until(lambda: box.txt(name) == set(), "the challenge is withdrawn")
 
 
 def test_a_broken_configuration_is_refused_whole_and_the_old_one_kept(box: Box) -> None:
