@@ -14,6 +14,8 @@ from pathlib import Path
 
 from common.errors import ConfigError, FileError, Finding, LockedError
 
+# In a service's sandbox the owner of a folder may be kept from writing there, and sees nothing wrong from a shell.
+IN_A_UNIT = "under systemd, name that folder in ReadWritePaths= of the unit"
 LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
 
 
@@ -246,4 +248,6 @@ def _write_hint(error: OSError) -> str:
         return "run as the user that may write there, usually root"
     if isinstance(error, FileNotFoundError):
         return "create the folder first"
+    if error.errno == errno.EROFS:
+        return f"mount that file system for writing; {IN_A_UNIT}"
     return "look at free space, mount options and permissions of that folder"

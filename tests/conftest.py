@@ -1,4 +1,4 @@
-"""The real servers as fixtures. A missing program fails the test by naming its Debian package; nothing is skipped."""
+"""The real servers as fixtures. A missing program fails the test by naming its Debian package; it skips none."""
 
 import sys
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ import pymysql
 import sqlalchemy as sa
 
 from common.errors import ConfigError, Finding
-from common.files import read_password
+from common.files import IN_A_UNIT, read_password
 from issuer.config import DatabaseSettings
 from issuer.errors import StoreError
 from issuer.store import mysql
@@ -129,7 +129,7 @@ def _code(error: BaseException) -> int:
 
 def _sqlite_hint(why: str) -> str:
     if "readonly" in why or "unable to open" in why:
-        return "run as the user that owns the file and its folder, and check that the folder exists"
+        return f"run as the user that owns the file and its folder, and check that the folder exists; {IN_A_UNIT}"
     if "no such table" in why or "no such column" in why:
         return "run `certfleet-issuer db upgrade`"
     if "full" in why or "I/O error" in why:  # a full disk is the one or the other, by what SQLite was writing

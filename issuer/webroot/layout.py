@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from common.files import IN_A_UNIT
 from issuer.errors import WebrootError
 
 log = structlog.get_logger()
@@ -67,8 +68,8 @@ def check(root: Folder) -> None:
     with _entered(root, WELL_KNOWN) as folders:
         if not folders[-1].writable():
             what = f"certfleet may not write in {folders[-1].path}"
-            hint = "run as a user that may write there, usually root; over SFTP log in as the owner of the web site"
-            raise WebrootError(what, why="Permission denied", hint=hint)
+            hint = "run as a user that may write there, usually root, over SFTP as the owner of the web site"
+            raise WebrootError(what, why="Permission denied", hint=f"{hint}; {IN_A_UNIT}")
 
 
 def put(root: Folder, token: str, content: str, ledger: Ledger) -> None:

@@ -1,0 +1,90 @@
+"""The agent's daily run under a real systemd, by unit and timer as they are shipped, with Debian's own nginx."""
+
+import pytest
+from cryptography import x509
+
+from tests.deploy.machine import STATE, Central, Machine
+from tests.issuer.signing_requests import csr, private_pem
+from tests.servers.authority import Authority
+from tests.servers.process import wait_until
+from tests.servers.tls import served_certificate
+
+AGENT = "certfleet-agent"
+NAME = "www.example.test"
+HTTPS = 443
+CERTIFICATE = f"""
+[source]
+url = "sqlite:///{STATE}/certfleet.db"
+[[certificate]]
+name = "{NAME}"
+key = "/etc/ssl/private/{NAME}.key"
+service = "nginx"
+probe = ["https://{NAME}?connect=127.0.0.1:{HTTPS}"]
+"""
+
+
+class WebServer:
+    """nginx as Debian runs it, with a certificate of its own, and an agent that knows it by its preset."""
+
+    def __init__(self, machine: Machine, folder: str = "/etc/ssl/certs", more: str = "") -> None:
+        self.machine = machine
+        self.file = f"{folder}/{NAME}.fullchain.crt"
+        self._key = f"/etc/ssl/private/{NAME}.key"
+        machine.write(self._key, private_pem().decode(), mode=0o600)
+        before = Authority("Before").sign(csr([NAME]), days=10)
+        self._first = before.certificate.serial_number
+        machine.write(self.file, before.fullchain_pem.decode())
+        files = f"ssl_certificate {self.file}; ssl_certificate_key {self._key};"
+        site = f"server {{ listen 127.0.0.1:{HTTPS} ssl; server_name {NAME}; {files} }}"
+        machine.write("/etc/nginx/conf.d/site.conf", site)
+        machine.write("/etc/certfleet/agent.toml", CERTIFICATE + more)
+
+    def up_to_date(self) -> bool:
+        """Does it serve what lies in its file, and is that no longer what it began with?"""
+        leaf = x509.load_pem_x509_certificate(self.machine.path(self.file).read_bytes())
+        return leaf == served_certificate(HTTPS, NAME) and leaf.serial_number != self._first
+
+
+@pytest.fixture
+def issued(central: Central) -> Machine:
+    """A machine whose issuer has a new certificate for it."""
+    central.configure('[renewal]\nmax_run = "0s"\n')
+    central.enrol(NAME)
+    central.command("run")
+    return central.machine
+
+
+def test_the_timer_makes_up_for_a_run_that_was_missed(issued: Machine) -> None:
+    """After a night with the machine off the timer runs the agent at once: it installs, reloads and proves."""
+    web = WebServer(issued)
+    issued.run("systemctl", "start", "nginx")
+    issued.missed(f"{AGENT}.timer")
+    issued.edit(f"{AGENT}.timer", "RandomizedDelaySec=0", section="Timer")
+    issued.run("systemctl", "enable", "--now", f"{AGENT}.timer")
+    wait_until(web.up_to_date, "the new certificate is served", 30)
+    wait_until(lambda: issued.show(AGENT, "ActiveState") == ("inactive",), "the run has ended")
+    assert issued.show(AGENT, "Result", "ExecMainStatus") == ("success", "0")
+    assert issued.show("nginx", "ActiveState", "NRestarts") == ("active", "0")
+
+
+def test_a_service_that_systemd_starts_is_not_the_agents(issued: Machine) -> None:
+    """With `systemctl reload-or-restart` a web server that was down comes up as its own unit, and stays."""
+    web = WebServer(issued, more='activate = ["systemctl", "reload-or-restart", "nginx"]\n')
+    issued.run("systemctl", "start", AGENT)
+    assert web.up_to_date()
+    assert issued.show("nginx", "ActiveState") == ("active",)
+
+
+def test_a_folder_outside_the_sandbox_is_said_and_can_be_let_in(issued: Machine) -> None:
+    """A file in a folder that the unit does not name is left as it is, with what to do; the drop-in mends it."""
+    files = f"[certificate.files]\nfullchain = '/etc/web/tls/{NAME}.fullchain.crt'\n"
+    web = WebServer(issued, "/etc/web/tls", more=files)
+    issued.run("systemctl", "start", "nginx")
+    before = issued.path(web.file).read_bytes()
+    issued.run("systemctl", "start", AGENT, code=1)
+    said = "\n".join(str(entry["MESSAGE"]) for entry in issued.journal(AGENT))
+    assert "under systemd, name that folder in ReadWritePaths= of the unit" in said
+    assert issued.path(web.file).read_bytes() == before
+    issued.edit(f"{AGENT}.service", "ReadWritePaths=/etc/web/tls")
+    issued.run("systemctl", "start", AGENT)
+    assert web.up_to_date()
