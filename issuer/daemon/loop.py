@@ -63,7 +63,7 @@ class Daemon:
         self._retired: list[World] = []
         self._crew = Crew(self._world.tools.clock)
         self._patience = Patience()
-        self._stopping = self._reload_wanted = False
+        self._stopping = self._reload_wanted = self._refused = False
         wake = self._crew.wake
         self._look = Errand("look", self._look_around, every=_LOOK, wake=wake)
         self._survey = Errand("survey", self._take_survey, every=_SURVEY[0], wake=wake)
@@ -208,6 +208,7 @@ class Daemon:
                 log.error("configuration.finding", source=error.what, finding=str(finding))
             log.error("configuration.kept", findings=len(findings), hint=error.hint)
             self._numbers.reloaded(taken=False)
+            self._refused = True
         else:
             old, self._world = self._world, new
             new.desk.take_over(old.desk)
@@ -215,14 +216,17 @@ class Daemon:
             self._close_retired()
             log.info("configuration.taken")
             self._numbers.reloaded(taken=True)
+            self._refused = False
         self._look.soon()
         self._systemd.ready()
 
     def _status(self) -> str:
-        if self._look.failures:
-            return "the database does not answer"
         waiting = len(self._crew.names) - self._crew.running
-        return f"{self._crew.running} at work, {waiting} waiting"
+        work = f"{self._crew.running} at work, {waiting} waiting"
+        parts = ["the database does not answer" if self._look.failures else work]
+        if self._refused:
+            parts.append("the changed configuration is refused, the old one is in use")
+        return "; ".join(parts)
 
     def _end(self) -> None:
         self._systemd.stopping()

@@ -40,17 +40,20 @@ def test_it_starts_issues_and_stops(central: Central) -> None:
 
 
 def test_a_reload_with_a_good_and_a_broken_configuration(central: Central) -> None:
-    """`reload` takes a good one, and keeps the old one instead of a bad one."""
+    """`reload` takes a good one; instead of a bad one it keeps the old one, and `systemctl status` says so."""
     central.machine.run("systemctl", "start", DAEMON)
     central.configure("[renewal]\ndays_left = 'many'\n")
     central.machine.run("systemctl", "reload", DAEMON)
     wait_until(lambda: bool(said(central, "configuration.kept")), "the broken one is refused")
     assert "days_left" in str(said(central, "configuration.finding")[0]["finding"])
     wait_until(lambda: state(central) == ("active", "running", "0", "success"), "it is no longer reloading")
+    refused = ("0 at work, 0 waiting; the changed configuration is refused, the old one is in use",)
+    wait_until(lambda: central.machine.show(DAEMON, "StatusText") == refused, "`systemctl status` says so")
     central.configure("[renewal]\ndays_left = 3\n")
     central.machine.run("systemctl", "reload", DAEMON)
     wait_until(lambda: bool(said(central, "configuration.taken")), "the good one is taken")
     wait_until(lambda: state(central) == ("active", "running", "0", "success"), "it is no longer reloading")
+    wait_until(lambda: central.machine.show(DAEMON, "StatusText") == ("0 at work, 0 waiting",), "all is well again")
     name = central.enrol("www.example.test")
     wait_until(lambda: central.stored(name), "it is issued", 30)
 
