@@ -16,7 +16,7 @@ from issuer.errors import AcmeProblem, LeaseLost, StoreError
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.limits import hold_scope
 from issuer.model import Enrolment
-from issuer.opening import begin
+from issuer.opening import begin, stored_csr
 from issuer.order_states import OrderState
 from issuer.plan import Remaining, remaining, retry_moment
 from issuer.ports import Tools
@@ -27,6 +27,7 @@ _WAITS_FOR = {
     OrderState.VISIBLE: "the CA's validation",
     OrderState.FINALIZING: "the CA's signature",
 }
+_ANOTHERS_TURN = 0.5  # seconds between two looks whether it is over
 _QUICK_TRIES = 3  # a blink of the network costs seconds, not a failed attempt
 
 
@@ -43,9 +44,18 @@ class Attempt:
 
     def proceed(self) -> Ended | Waiting:
         """Go as far as possible now. Never raises."""
+        outcome = self._proceed()
+        if isinstance(outcome, Ended):
+            self._tools.turns.leave(self.name)
+        return outcome
+
+    def _proceed(self) -> Ended | Waiting:
         try:
             if self._work is None:
-                begun = begin(self._row, self._tools)
+                csr = stored_csr(self._row)
+                if not self._tools.turns.take(csr.names, self.name):
+                    return Waiting(self.name, self._tools.clock() + _ANOTHERS_TURN)
+                begun = begin(self._row, csr, self._tools)
                 if isinstance(begun, Ended):
                     return begun
                 self._work = begun

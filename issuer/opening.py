@@ -22,13 +22,12 @@ from issuer.renewal_info import ask_again_at, certificate_id, draw
 log = structlog.get_logger()
 
 
-def begin(row: Enrolment, tools: Tools, *, by_hand: bool = False) -> Work | Ended:
+def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False) -> Work | Ended:
     """The order under way for *row*, or a new one if it is wanted and allowed. Raises CertfleetError.
 
     *by_hand*: the caller acts for a person; else an order in a person's hands is left alone.
     """
     now = int(tools.clock())
-    csr = stored_csr(row)
     record = tools.orders.claim(row.name, now)
     if record is not None and record.in_hand(now) and not by_hand:
         tools.orders.release(record)

@@ -1,7 +1,7 @@
 """What the journeys need from the world: every Protocol on one page. The command line wires the real ones."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from common.certificate import Bundle
@@ -12,6 +12,7 @@ from issuer.config import Settings
 from issuer.model import CaAuthorization, CaOrder, Challenge, Enrolment, RenewalInfo
 from issuer.notify.events import Event
 from issuer.order_states import OrderRecord
+from issuer.turns import Turns
 
 
 class CertificateAuthority(Protocol):
@@ -112,4 +113,5 @@ class Tools:
     budgets: Mapping[str, OrderBudget]  # by directory URL
     caa: Callable[[str], Sequence[CaaRecord]]  # the record set that counts for a name
     clock: Clock
+    turns: Turns = field(default_factory=Turns)
     tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises

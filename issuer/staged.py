@@ -134,7 +134,7 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
 
 
 def _work(row: Enrolment, tools: Tools) -> Work:
-    begun = begin(row, tools, by_hand=True)
+    begun = begin(row, stored_csr(row), tools, by_hand=True)
     if isinstance(begun, Ended):
         raise RefusedError(f"{begun}", why=begun.detail, hint=begun.hint or "`status` shows how it stands")
     return begun
