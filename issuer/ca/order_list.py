@@ -14,7 +14,7 @@ from issuer.ca.transport import Answer, Transport
 from issuer.errors import AcmeProblem
 from issuer.model import CaOrder
 
-_PAGES_TURNED = 200
+_PAGES_TURNED = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,11 @@ def _handler(proxy: CaProxy) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_POST = do_GET  # noqa: N815 - http.server's names
 
         def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            length = int(self.headers.get("Content-Length", "0"))
+            body = self.rfile.read(length)
+            if len(body) < length:  # the client was killed before it had said all
+                self.close_connection = True
+                return
             request = Request(self.command, self.path, _payload(body), body)
             reply = proxy.answer(request, dict(self.headers))
             self.send_response(reply.status)

@@ -1,5 +1,6 @@
 """BIND and a Pebble that asks it: all that issuing a certificate needs, in one folder."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -11,10 +12,10 @@ from tests.servers.pebble import Pebble
 class Lab:
     """Both servers, running. Describe zones on `bind`, then `bind.reconfigure()`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pebble_env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.bind = Bind(folder / "bind")
-        self.pebble = Pebble(folder / "pebble", self.bind.endpoint)
+        self.pebble = Pebble(folder / "pebble", self.bind.endpoint, extra_env=pebble_env)
         self._running = ExitStack()
 
     def __enter__(self) -> Self:

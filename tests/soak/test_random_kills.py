@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ COUNT = 20
 SECONDS = float(os.environ.get("CERTFLEET_SOAK_SECONDS", "90"))
 
 pytestmark = pytest.mark.soak
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """With a CA whose list of orders has pages like those of a real one; Pebble's own have three."""
+    with Lab(tmp_path, {"PEBBLE_WFE_ORDERS_PER_PAGE": "100"}) as servers:
+        yield servers
 
 
 def test_random_kills_lose_and_double_nothing(lab: Lab, database: Database, tmp_path: Path) -> None:
