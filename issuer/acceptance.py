@@ -7,14 +7,16 @@ from issuer.errors import AcmeProblem
 
 
 def accept(pem: bytes, csr: CsrFacts, now: float) -> Bundle:
-    """The certificate and chain in *pem*, if key and names are the CSR's and the chain verifies. Raises AcmeProblem.
+    """The certificate and chain in *pem*, if key and names are the CSR's and the chain verifies. Raises AcmeProblem:
+    Retry.LATER for a wrong certificate, SOON for what is none.
 
     A notBefore in the future is no fault: it means that this machine's clock runs late, not that the CA erred.
     """
     try:
         bundle = parse_bundle(pem)
     except ValueError as error:
-        raise _refused(f"it cannot be read: {error}") from error
+        hint = "it is asked for again; if it stays, report it to the CA"
+        raise AcmeProblem("the CA's answer is no certificate", why=str(error), hint=hint) from error
     faults = chain_faults(bundle)
     if spki_sha256(bundle.leaf.public_key()) != csr.spki_sha256:
         faults.append("its key is not the key of the CSR")
@@ -24,10 +26,6 @@ def accept(pem: bytes, csr: CsrFacts, now: float) -> Bundle:
     if not_after(bundle.leaf) <= now:
         faults.append("it has expired already")
     if faults:
-        raise _refused("; ".join(faults))
+        what, hint = "the CA returned a certificate that must not be stored", "nothing was stored; report it to the CA"
+        raise AcmeProblem(what, why="; ".join(faults), hint=hint, retry=Retry.LATER)
     return bundle
-
-
-def _refused(why: str) -> AcmeProblem:
-    hint = "nothing was stored; report it to the CA"
-    return AcmeProblem("the CA returned a certificate that must not be stored", why=why, hint=hint, retry=Retry.LATER)

@@ -1,7 +1,8 @@
 """One attempt at one certificate: open, advance, and what an error means for the order. One thread each.
 
-An error is either the end of the order (FAILED, challenges withdrawn, a new order next time) or an interruption of it
-(the CA or the network away): then the order stays as it is, and the next attempt goes on where this one stopped.
+An error is either the end of the order (FAILED, challenges withdrawn, a new order next time) or an interruption of it:
+then the order stays as it is, and the next attempt goes on where this one stopped. Of what comes from the CA only its
+own word is an end: a problem document, an order or authorization that it calls invalid, a wrong certificate.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TypeGuard
 
 import structlog
 
-from common.errors import CertfleetError, Retry
+from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import Ended, Ending, Waiting
 from issuer.errors import AcmeProblem, LeaseLost, StoreError
 from issuer.issue import Work, abandon, advance, authority, withdraw
@@ -27,6 +28,7 @@ _WAITS_FOR = {
     OrderState.VISIBLE: "the CA's validation",
     OrderState.FINALIZING: "the CA's signature",
 }
+_ANSWERED = (OrderState.VALIDATED, OrderState.FINALIZING)  # nobody looks at the challenges any more
 _ANOTHERS_TURN = 0.5  # seconds between two looks whether it is over
 _QUICK_TRIES = 3  # a blink of the network costs seconds, not a failed attempt
 
@@ -112,7 +114,7 @@ class Attempt:
             if self._stopping():  # no failure of the certificate: the next run asks again
                 return self.stop()
             self._blinks += 1
-            if self._blinks <= _QUICK_TRIES and not isinstance(error, StoreError):
+            if self._blinks <= _QUICK_TRIES and _may_blink(error):
                 log.info("attempt.blink", certificate=self.name, error=str(error))
                 return Waiting(self.name, self._tools.clock() + 0.25 * 2**self._blinks)
         return self._failed(error)
@@ -161,6 +163,8 @@ class Attempt:
         if work.record.state is OrderState.PLANNED:
             self._tools.orders.drop(work.record)
         else:
+            if work.record.state in _ANSWERED:
+                withdraw(work, self._tools)
             self._tools.orders.release(work.record)
         self._work = None
 
@@ -171,8 +175,15 @@ def _longest_hold(left: Remaining | None) -> int:
 
 
 def interrupts(error: CertfleetError) -> bool:
-    """Does the order live on? True when nobody said no: no answer, a server's own trouble, a limit, our database."""
-    return error.retry is Retry.SOON or holds_up(error)
+    """Does the order live on? True when nobody said no: no answer or an odd one, a server's own trouble, a limit, our
+    database, files and configuration."""
+    return error.retry is Retry.SOON or isinstance(error, ConfigError | FileError) or holds_up(error)
+
+
+def _may_blink(error: CertfleetError) -> bool:
+    """Is it worth a few more tries at once? Not where a limit or a file is in the way; the store has tried already."""
+    limited = isinstance(error, AcmeProblem) and (error.kind == "rateLimited" or error.status == TOO_MANY_REQUESTS)
+    return error.retry is Retry.SOON and not limited and not isinstance(error, StoreError)
 
 
 def holds_up(error: CertfleetError) -> TypeGuard[AcmeProblem]:

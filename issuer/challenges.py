@@ -7,15 +7,22 @@ from common.errors import Retry
 from issuer.errors import AcmeProblem
 from issuer.model import CaAuthorization, CaChallenge, Challenge
 
+_DEAD = ("invalid", "deactivated", "expired", "revoked")  # RFC 8555 §7.1.6
+
 Place = Callable[[str], tuple[str, str]]
 """(owner, zone) of the answer for an identifier."""
 
 
 def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
-    """Those that want an answer. Authorizations already valid are used as they are; a dead one raises AcmeProblem."""
-    dead = [authorization for authorization in authorizations if authorization.status not in ("pending", "valid")]
+    """Those that want an answer. Authorizations already valid are used as they are; a dead one raises AcmeProblem with
+    Retry.LATER, and one without a status that we know SOON: something else than the CA may have answered."""
+    odd = [authorization for authorization in authorizations if authorization.status not in ("pending", "valid")]
+    dead = [authorization for authorization in odd if authorization.status in _DEAD]
     if dead:
-        raise AcmeProblem("the CA has ended the authorization", why="; ".join(map(failure, dead)))
+        why = "; ".join(map(failure, dead))
+        raise AcmeProblem("the CA has ended the authorization", why=why, retry=Retry.LATER)
+    if odd:
+        raise AcmeProblem("the CA's answer is no authorization", why=f"its status is {odd[0].status or 'missing'}")
     return [authorization for authorization in authorizations if authorization.status == "pending"]
 
 

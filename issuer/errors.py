@@ -18,10 +18,12 @@ from common.errors import CertfleetError, Retry
 class AcmeProblem(CertfleetError):
     """A problem document of the CA, or silence. *kind* is the last part of its type URN, "" when there is none.
 
+    Retry.SOON unless it says otherwise: only what the CA itself says ends an order, never what came in its place.
     *retry_after* is the moment, in epoch seconds, before which the CA does not want to be asked again.
     """
 
     reference = "acme-problem"
+    retry = Retry.SOON
 
     def __init__(
         self,

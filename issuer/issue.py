@@ -229,11 +229,14 @@ def _late(work: Work, tools: Tools) -> bool:
 
 
 def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
-    """The order as last heard of in this process, else asked for; AcmeProblem when it is not as *expected*."""
+    """The order as last heard of in this process, else asked for; AcmeProblem when it is not as *expected*, with
+    Retry.LATER only if the CA itself calls it invalid."""
     order = work.ca_order = work.ca_order or authority(work.record, tools).order(work.record.url)
     if order.status not in expected:
         why = order.error or f"its status is {order.status or 'missing'}"
-        raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, retry=Retry.LATER)
+        if order.status == "invalid":
+            raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, retry=Retry.LATER)
+        raise AcmeProblem(f"the CA's answer does not fit the order for {work.record.name}", why=why)
     return order
 
 

@@ -83,7 +83,17 @@ class AcmeCa:
         return order_of(order.url, self._post(order.finalize_url, {"csr": encode_b64jose(csr_der)}))
 
     def certificate(self, url: str) -> bytes:
-        """The issued certificate, PEM, with the preferred chain if the CA offers it (RFC 8555 §7.4.2)."""
+        """The issued certificate, PEM, with the preferred chain if the CA offers it (RFC 8555 §7.4.2).
+
+        Whatever AcmeProblem is in the way is Retry.SOON: the CA has issued it, and a new order would cost another one.
+        """
+        try:
+            return self._certificate(url)
+        except AcmeProblem as problem:
+            problem.retry = Retry.SOON
+            raise
+
+    def _certificate(self, url: str) -> bytes:
         answer = self._post(url, None)
         if not self._ca.preferred_chain or _has_top(answer.body, self._ca.preferred_chain):
             return answer.body

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import TOO_MANY_REQUESTS
 
-from common.errors import Retry
 from issuer.ca.answers import names_of, order_of
 from issuer.ca.transport import Answer, Transport
 from issuer.errors import AcmeProblem
@@ -72,6 +72,6 @@ class OrderList:
         try:
             return self._transport.post(url, None)
         except AcmeProblem as problem:
-            if problem.retry is Retry.SOON:
-                raise
-            return None
+            if problem.status // 100 == 4 and problem.status != TOO_MANY_REQUESTS:
+                return None
+            raise

@@ -1,6 +1,7 @@
 """What an ACME problem type means for us: one table. Pure.
 
-An unknown type is Retry.LATER: CAs add types (RFC 8555 §6.7 allows it), and trying again tomorrow hurts nobody.
+Retry.SOON leaves an order alive, the others end it. An unknown type is Retry.LATER: CAs add types (RFC 8555 §6.7 allows
+it), and trying again tomorrow hurts nobody.
 """
 
 from common.errors import Retry
@@ -22,7 +23,7 @@ _TABLE: dict[str, tuple[Retry, str]] = {
     "invalidProfile": (Retry.NEVER, "this CA does not offer that profile; change [acme] profile"),
     "malformed": (Retry.LATER, ""),
     "orderNotReady": (Retry.SOON, ""),
-    "rateLimited": (Retry.LATER, "wait until the moment that the CA names"),
+    "rateLimited": (Retry.SOON, "wait until the moment that the CA names"),
     "rejectedIdentifier": (Retry.NEVER, "the CA does not issue for this name"),
     "serverInternal": (Retry.SOON, "the CA has trouble of its own; it is tried again"),
     "unauthorized": (Retry.LATER, "the CA did not find our answer; check the zone from outside with dig TXT"),

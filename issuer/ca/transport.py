@@ -24,7 +24,7 @@ from josepy.jwa import ES256, ES384, RS256, JWASignature
 from josepy.jwk import JWK, JWKRSA
 
 from common.clock import Clock
-from common.errors import CertfleetError, ConfigError, Finding, Retry
+from common.errors import ConfigError, Finding
 from issuer.ca.problems import meaning
 from issuer.errors import AcmeProblem
 from issuer.trust import verified_tls
@@ -34,6 +34,7 @@ _NONCE_SECONDS = 300  # an older one was probably forgotten by the server
 _MOST_BYTES = 1_000_000
 _BODY_SECONDS = 60.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
+_ACME_ERROR = "urn:ietf:params:acme:error:"
 _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 
 
@@ -223,26 +224,22 @@ def _links(headers: urllib3.HTTPHeaderDict) -> tuple[tuple[str, str], ...]:
 
 
 def _problem(url: str, status: int, content_type: str, content: bytes, ask_again_at: float | None) -> AcmeProblem:
-    """An error answer as our error, whether it is a problem document (RFC 7807), HTML from a balancer or a redirect."""
+    """An error answer as our error: a problem document of ACME (RFC 7807, RFC 8555 §6.7), or what a balancer, a portal
+    or a redirect put in its place."""
     document: Any = None
     if "json" in content_type:
         try:
             document = json.loads(content)
         except (ValueError, RecursionError):
             document = None
-    if not isinstance(document, dict):
-        why = f"HTTP {status} and no problem document" + (
+    if not isinstance(document, dict) or not str(document.get("type")).startswith(_ACME_ERROR):
+        why = f"HTTP {status} and no problem document of ACME" + (
             " but a redirect, which is not followed" if status // 100 == 3 else ""
         )
-        hint = (
-            "the CA or something before it has trouble; it is tried again"
-            if status >= 500
-            else "check [acme] directory"
-        )
-        retry = Retry.SOON if status >= 500 else Retry.LATER
-        return AcmeProblem(
-            f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at, retry=retry
-        )
+        hint = "the CA or something before it has trouble; it is tried again"
+        if status < 500:
+            hint += "; if it stays, check [acme] directory"
+        return AcmeProblem(f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at)
     kind, detail = problem_words(document)
     retry, hint = meaning(kind)
     return AcmeProblem(
@@ -271,7 +268,7 @@ def _host(url: str) -> str:
         return url[:100]
 
 
-def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> CertfleetError:
+def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> AcmeProblem:
     host = _host(url)
     text = str(error)
     if isinstance(error, urllib3.exceptions.SSLError):
@@ -285,4 +282,4 @@ def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> CertfleetErro
         why, hint = "no answer in time", "check the network and any firewall between here and the CA"
     else:
         why, hint = text, "it is tried again"
-    return AcmeProblem(f"the CA at {host} cannot be reached", why=why, hint=hint, retry=Retry.SOON)
+    return AcmeProblem(f"the CA at {host} cannot be reached", why=why, hint=hint)

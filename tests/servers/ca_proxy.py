@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.servers.authority import Authority
+from tests.servers.authority import Authority, Files
 from tests.servers.pebble import Pebble
 from tests.servers.ports import LOOPBACK, free_port, release_port
 
@@ -79,9 +79,11 @@ class CaProxy:
         self._tls = authority.issue(["localhost", LOOPBACK]).write(folder)
         self._trust = ssl.create_default_context(cafile=str(pebble.ca_file))
         self._server = _Server((LOOPBACK, self.port), _handler(self))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._tls.fullchain, self._tls.key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.show()
+        self._server.socket = self._context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
@@ -99,6 +101,11 @@ class CaProxy:
         self._server.server_close()
         self._thread.join()
         release_port(self.port)
+
+    def show(self, files: Files | None = None) -> None:
+        """The certificate that connections get from now on: the proxy's own, or another one."""
+        files = files or self._tls
+        self._context.load_cert_chain(files.fullchain, files.key)
 
     def paths(self, part: str) -> list[Request]:
         """The requests whose path contains *part*."""

@@ -1,18 +1,33 @@
 """What a CA may do to a client: refuse nonces, limit, be busy, take its time, talk nonsense. It costs no fleet."""
 
+import threading
 import time
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import pytest
 
+from issuer import attempt
 from issuer.ca.problems import meaning
 from tests.issuer.box import Box
+from tests.servers.authority import Authority
 from tests.servers.bind import Bind
 from tests.servers.ca_proxy import CaProxy, Reply, Request, json_reply, problem, times
 from tests.servers.database import SqliteDatabase
 from tests.servers.pebble import Pebble
 
 NAME = "www.lab.test"
+HOSTILE = {
+    "huge": Reply(200, b"[" + b"1," * 2_000_000, {"Content-Type": "application/json"}),
+    "html": Reply(200, b"<html>It works!</html>", {"Content-Type": "text/html"}),
+    "list": json_reply([1, 2, 3]),
+    "null": json_reply(None),
+    "wrong types": json_reply({"status": 7, "authorizations": "all", "finalize": None, "identifiers": 3}),
+    "elsewhere": Reply(302, b"", {"Location": "https://evil.example/"}),
+    "forbidden html": Reply(403, b"<html>no</html>", {"Content-Type": "text/html"}),
+    "problem of wrong types": json_reply({"type": 3, "detail": ["x"], "subproblems": 9}, 400),
+    "terminal tricks": problem("malformed", "\x1b[2Jhello\nERROR: fake line", 400),
+}
 
 
 def test_ninety_percent_of_nonces_refused_costs_no_try(bind: Bind, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -83,6 +98,47 @@ def test_server_errors_for_a_moment_cost_no_try(proxied: Box, proxy: CaProxy) ->
     assert len(proxy.paths("order-plz")) <= 2
 
 
+def test_one_odd_answer_costs_neither_order_nor_try(proxied: Box, proxy: CaProxy) -> None:
+    """A firewall's page, a portal's, a redirect, a certificate that is not replicated yet, another one for TLS than the
+    CA's: each once, anywhere in an order, and the same order is finished in the same run."""
+    proxy.before += [
+        times(1, "/authZ/", HOSTILE["forbidden html"]),
+        times(1, "/chalZ/", HOSTILE["elsewhere"]),
+        times(1, "/my-order/", HOSTILE["html"]),
+        times(1, "/finalize-order/", json_reply({"message": "Forbidden"}, 403)),
+        times(1, "/certZ/", problem("malformed", "no such certificate", 404)),
+    ]
+    portal = Authority("Portal").issue(["localhost"]).write(proxied.folder)
+
+    def somebody_else(request: Request, reply: Reply) -> Reply:
+        if "/finalize-order/" not in request.path:
+            return reply
+        proxy.show(portal)
+        threading.Timer(0.3, proxy.show).start()
+        return Reply(reply.status, reply.body, {**reply.headers, "Connection": "close"})
+
+    proxy.after.append(somebody_else)
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    assert [state for state, _ in proxied.orders()] == ["STORED"]
+    assert proxied.row(NAME, "count_fail_update") == (0,)
+    assert len(proxy.paths("order-plz")) == 1
+
+
+def test_a_limit_without_a_moment_keeps_the_order(proxied: Box, proxy: CaProxy) -> None:
+    """429 without Retry-After in the middle of an order is a failure, asked only once; the next run finishes the same
+    order, whose certificate the CA has issued already."""
+    proxy.before.append(times(1, "/certZ/", problem("rateLimited", "slow down", 429)))
+    proxied.enrol(NAME)
+    proxied.fails("run", says=["slow down"])
+    assert len(proxy.paths("/certZ/")) == 1
+    assert proxied.row(NAME, "count_fail_update") == (1,)
+    assert proxied.txt(NAME) == set()
+    proxied.database.execute("UPDATE certs SET due_at = NULL")
+    proxied.ok("run")
+    assert [state for state, _ in proxied.orders()] == ["STORED"]
+
+
 def test_processing_for_long_survives_restarts(proxied: Box, proxy: CaProxy) -> None:
     """While the CA processes, the order stays; stopped in between, the next run collects the same order."""
     slow = [True]
@@ -132,26 +188,17 @@ def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxi
     assert seconds < alone / 4 * 1.6 + 2, (seconds, alone)
 
 
-HOSTILE = {
-    "huge": Reply(200, b"[" + b"1," * 2_000_000, {"Content-Type": "application/json"}),
-    "html": Reply(200, b"<html>It works!</html>", {"Content-Type": "text/html"}),
-    "list": json_reply([1, 2, 3]),
-    "null": json_reply(None),
-    "wrong types": json_reply({"status": 7, "authorizations": "all", "finalize": None, "identifiers": 3}),
-    "elsewhere": Reply(302, b"", {"Location": "https://evil.example/"}),
-    "forbidden html": Reply(403, b"<html>no</html>", {"Content-Type": "text/html"}),
-    "problem of wrong types": json_reply({"type": 3, "detail": ["x"], "subproblems": 9}, 400),
-    "terminal tricks": problem("malformed", "\x1b[2Jhello\nERROR: fake line", 400),
-}
-
-
 @pytest.mark.parametrize("path", ["/dir", "order-plz", "/authZ/", "/finalize-order/", "/certZ/"])
 @pytest.mark.parametrize("what", HOSTILE)
 def test_nonsense_is_one_clear_failure(proxied: Box, proxy: CaProxy, path: str, what: str) -> None:
-    """Whatever comes back, there is one sentence, no traceback, nothing stored, nothing left in the zone."""
+    """Whatever comes back, there is one sentence, no traceback, nothing stored, nothing left in the zone; and an order
+    is over only if the CA said so itself, and had not issued before."""
     proxied.enrol(NAME)
     proxy.before.append(times(99, path, HOSTILE[what]))
-    outcome = proxied.run("run")
+    with patch.object(attempt, "_QUICK_TRIES", 0):
+        outcome = proxied.run("run")
+    over = what == "terminal tricks" and path != "/certZ/"
+    assert ("FAILED" in [state for state, _ in proxied.orders()]) is over
     assert outcome.code == 1
     assert f"error: {NAME}: failed: " in outcome.err
     assert "\x1b" not in outcome.out + outcome.err

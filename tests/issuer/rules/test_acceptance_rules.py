@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from common.errors import Retry
 from issuer.acceptance import accept
 from issuer.csr import read_csr
 from issuer.errors import AcmeProblem
@@ -18,10 +19,11 @@ REQUEST = csr(NAMES)
 
 
 def refusal(pem: bytes) -> str:
-    """Why it must not be stored."""
+    """Why it must not be stored; its order is over."""
     with pytest.raises(AcmeProblem) as caught:
         accept(pem, read_csr(REQUEST), time.time())
     assert "nothing was stored" in caught.value.hint
+    assert caught.value.retry is Retry.LATER
     return caught.value.why
 
 
@@ -55,8 +57,6 @@ def test_each_fault_is_named() -> None:
         "did not sign the one before it": good.cert_pem + other.pem,
         "is not the issuer of the one before it": deep_leaf + BELOW.pem + deep.pem,
         "is not a CA certificate": good.cert_pem + good.cert_pem,
-        "there is no certificate in it": b"<html>",
-        "cannot be parsed": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     }
     for says, pem in cases.items():
         assert says in refusal(pem)
@@ -67,3 +67,11 @@ def test_every_fault_at_once() -> None:
     bad = BELOW.sign(csr(["x.test"], number=1), days=1, not_before=datetime.now(UTC) - timedelta(days=3)).cert_pem
     why = refusal(bad)
     assert all(says in why for says in ("the chain is empty", "its key", "its names", "it has expired"))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_what_is_no_certificate_is_asked_for_again(body: bytes) -> None:
+    """A page that came in the certificate's place says nothing about the certificate."""
+    with pytest.raises(AcmeProblem, match="no certificate") as caught:
+        accept(body, read_csr(REQUEST), time.time())
+    assert caught.value.retry is Retry.SOON

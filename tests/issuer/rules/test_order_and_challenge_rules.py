@@ -65,12 +65,21 @@ def test_what_is_valid_already_wants_no_answer() -> None:
     assert [entry.value for entry in answers(some, "dns-01", str, place)] == [TOKEN, "U" * 43]
 
 
-@pytest.mark.parametrize("status", ["invalid", "expired", "revoked", "deactivated", "", "new-in-2030"])
+@pytest.mark.parametrize("status", ["invalid", "expired", "revoked", "deactivated"])
 def test_a_dead_authorization_ends_the_order(status: str) -> None:
-    """Neither pending nor valid: the CA's own words, or the status."""
-    with pytest.raises(AcmeProblem, match="the CA has ended the authorization"):
+    """The CA's own words, or the status."""
+    with pytest.raises(AcmeProblem, match="the CA has ended the authorization") as caught:
         pending([authorization(), authorization(status)])
+    assert caught.value.retry is Retry.LATER
     assert failure(authorization(status, challenge(error="no TXT found"))) == "www.example.test: no TXT found"
+
+
+@pytest.mark.parametrize("status", ["", "new-in-2030"])
+def test_what_is_no_authorization_ends_nothing(status: str) -> None:
+    """JSON of somebody else, or a status that no RFC names: the CA has not said no."""
+    with pytest.raises(AcmeProblem, match="no authorization: its status is") as caught:
+        pending([authorization(), authorization(status)])
+    assert caught.value.retry is Retry.SOON
 
 
 @pytest.mark.parametrize("token", ["", "short", "../../etc/passwd" + "x" * 30, "a b" * 20, "x" * 513, TOKEN + "\n"])
