@@ -14,7 +14,7 @@ from josepy.json_util import decode_b64jose
 from josepy.jwa import HS256
 from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 
-from common.errors import ConfigError, Finding
+from common.errors import ConfigError, FileError, Finding
 from common.files import create_new, read_secret, write_atomic
 from issuer.ca.transport import Transport
 from issuer.config import CaSettings, Settings
@@ -119,4 +119,7 @@ class Registrar:
             return
         if before:
             log.error("account.changed", directory=self._ca.directory, before=before, now=url)
-        write_atomic(self._memory, json.dumps({**known, self._ca.directory: url}, indent=2).encode(), mode=0o600)
+        try:
+            write_atomic(self._memory, json.dumps({**known, self._ca.directory: url}, indent=2).encode(), mode=0o600)
+        except FileError as error:  # only a memory: the CA tells it again
+            log.warning("account.not_remembered", error=str(error))

@@ -97,6 +97,13 @@ def test_forgotten_account_is_said_loudly(lab: Lab, box: Box) -> None:
     assert "account.changed" in outcome.err
 
 
+def test_an_account_that_cannot_be_written_down_stops_nothing(box: Box) -> None:
+    """accounts.json is only a memory: when it cannot be replaced, that is said and the certificate is stored."""
+    box.enrol(NAME)
+    (box.state_dir / "accounts.json").mkdir()
+    assert "account.not_remembered" in box.ok("run").err
+
+
 def test_must_agree_to_new_terms_names_the_address(proxied: Box, proxy: CaProxy) -> None:
     """userActionRequired stops the certificate for the day and says where to go."""
     reply = problem("userActionRequired", "agree at https://ca.example/terms", 403)
