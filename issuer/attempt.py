@@ -13,7 +13,7 @@ import structlog
 
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import Ended, Ending, Waiting
-from issuer.errors import AcmeProblem, LeaseLost, StoreError
+from issuer.errors import AcmeProblem, LeaseLost, StoreError, noted
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.limits import hold_scope
 from issuer.model import Enrolment
@@ -135,19 +135,21 @@ class Attempt:
         return Ended(self.name, Ending.HELD, str(error), until)
 
     def _failed(self, error: CertfleetError) -> Ended:
-        """Count it and save reason and next moment; end the order unless it can go on."""
+        """Count it and save reason and next moment; end the order unless it can go on. Neither waits for the other."""
         now = int(self._tools.clock())
         schedule = self._tools.settings.renewal.retry
         failures = self._row.failures + 1
         tries = len(schedule) if error.retry is Retry.NEVER else failures  # hopeless now: once a day, as it may change
         retry_at = retry_moment(tries, now, schedule, remaining(self._row, now))
         reason = f"{error}" + (f" ({error.hint})" if error.hint else "")
-        try:
+        refusals: list[CertfleetError] = []
+        with noted(refusals):
             self._tools.certificates.record_failure(self.name, reason, error.reference, retry_at, now)
-            if self._work is not None and not self._work.record.ended:
+        if self._work is not None and not self._work.record.ended:
+            with noted(refusals):
                 self._end_order(self._work, error, reason, now)
-        except CertfleetError as second:  # the database itself is the trouble: memory keeps the retry of this run
-            log.error("failure.unrecorded", certificate=self.name, error=str(second))
+        for refusal in refusals:  # the database itself is the trouble: memory keeps the retry of this run
+            log.error("failure.unrecorded", certificate=self.name, error=str(refusal))
         return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, error.hint)
 
     def _end_order(self, work: Work, error: CertfleetError, reason: str, now: int) -> None:

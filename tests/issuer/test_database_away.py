@@ -13,6 +13,7 @@ import pytest
 from tests.issuer.box import ROOT, Box
 from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
+from tests.servers.ca_proxy import CaProxy, problem, times
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mysql import MAKES
@@ -200,6 +201,19 @@ issuer status
     assert "disk is full" in done.stderr or "disk I/O error" in done.stderr
     assert "what to do: free space on that file system" in done.stderr
     assert "waiting for its first certificate" in done.stdout or "disabled" in done.stdout
+
+
+def test_a_failure_that_the_database_refuses_to_hold(proxied: Box, proxy: CaProxy) -> None:
+    """Words of the CA that a column does not take: the order is over all the same, and nothing is left in the zone."""
+    proxied.enrol(NAME)
+    proxied.database.execute(
+        "CREATE TRIGGER picky BEFORE UPDATE OF last_error ON certs BEGIN SELECT RAISE(ABORT, 'not in latin1'); END"
+    )
+    proxy.before.append(times(9, "/finalize-order/", problem("unauthorized", "нет", 403)))
+    outcome = proxied.fails("run", says=["нет", "failure.unrecorded", "not in latin1"])
+    assert outcome.err.count("failure.unrecorded") == 1
+    assert [state for state, _ in proxied.orders()] == ["FAILED"]
+    assert proxied.txt(NAME) == set()
 
 
 def test_a_state_folder_that_cannot_be_written(lone_box: Box) -> None:
