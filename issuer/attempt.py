@@ -13,7 +13,7 @@ import structlog
 
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import Ended, Ending, Waiting
-from issuer.errors import AcmeProblem, LeaseLost, StoreError, noted
+from issuer.errors import AcmeProblem, LeaseLost, Overtaken, StoreError, noted
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.limits import hold_scope
 from issuer.model import Enrolment
@@ -64,6 +64,10 @@ class Attempt:
             return self._advance(self._work)
         except LeaseLost:
             return Ended(self.name, Ending.ELSEWHERE)
+        except Overtaken as error:
+            if self._work is not None:
+                withdraw(self._work, self._tools)
+            return Ended(self.name, Ending.NOT_DUE, str(error))
         except CertfleetError as error:
             return self._trouble(error)
         except Exception as fault:

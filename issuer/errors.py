@@ -6,7 +6,8 @@ CertfleetError
 ├─ WebrootError    a webroot: not there, not ours, not served
 ├─ StoreError      the database: unavailable, read-only, not migrated
 ├─ MailError       the mail server did not take a notification
-└─ LeaseLost       another issuer took this order over; not a failure of the certificate
+├─ LeaseLost       another issuer took this order over; not a failure of the certificate
+└─ Overtaken       the row was removed or got another CSR meanwhile; not a failure of the certificate either
 """
 
 from collections.abc import Iterator
@@ -67,6 +68,17 @@ class LeaseLost(CertfleetError):
 
     reference = "lease-lost"
     retry = Retry.SOON
+
+
+class Overtaken(CertfleetError):
+    """The row that an order is for was removed, or got another CSR, after we had read it."""
+
+    reference = "overtaken"
+
+    def __init__(self, name: str):
+        super().__init__(
+            f"{name} was removed or got another CSR meanwhile", hint="nothing; what is enrolled now is issued next time"
+        )
 
 
 class WebrootError(CertfleetError):

@@ -151,7 +151,8 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
-    tools.certificates.store(work.record, bundle, due_at if ask_at is None else min(due_at, ask_at), ask_at, now)
+    first_look = due_at if ask_at is None else min(due_at, ask_at)
+    tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at)
     if work.row.directory and work.row.directory != work.record.directory:
         tools.tell(ca_changed(work.record.name, work.row.directory, work.record.directory))
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)

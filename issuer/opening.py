@@ -3,6 +3,9 @@
 What can be known without the CA is found out first; the lease is taken last, and the row read again under it.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 import structlog
 
 from common.certificate import dns_names, parse_bundle
@@ -11,6 +14,7 @@ from common.errors import CertfleetError, RefusedError
 from issuer.caa import caa_allows
 from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.endings import Ended, Ending
+from issuer.errors import Overtaken
 from issuer.issue import Work
 from issuer.model import Enrolment
 from issuer.notify.events import incident
@@ -33,6 +37,8 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         tools.orders.release(record)
         return Ended(row.name, Ending.NOT_DUE, "being issued by hand")
     if record is not None:
+        with _or(tools.orders.release, record):
+            row = _unchanged(row, tools)
         _tell_incident(record, tools)  # who opened it may have been killed before that was said
         return Work(record, row, csr, resumed=True)
     row, decision = decide(row, tools)
@@ -50,7 +56,8 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     record = tools.orders.open(row.name, ca.directory, decision.reason, now, replaces)
     if record is None:
         return Ended(row.name, Ending.ELSEWHERE)
-    row = tools.certificates.get([row.name])[0]
+    with _or(tools.orders.drop, record):
+        row = _unchanged(row, tools)
     if not isinstance(
         plan(row, now, tools.settings.renewal, consulted=True), Due
     ):  # another issuer finished between our look and our lease
@@ -58,6 +65,24 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
     _tell_incident(record, tools)
     return Work(record, row, csr)
+
+
+@contextlib.contextmanager
+def _or(let_go: Callable[[OrderRecord], None], record: OrderRecord) -> Iterator[None]:
+    """An error before anything was done for an order leaves none in our hands."""
+    try:
+        yield
+    except CertfleetError:
+        let_go(record)
+        raise
+
+
+def _unchanged(row: Enrolment, tools: Tools) -> Enrolment:
+    """*row* as it is now, under the order's lease: from here on `remove` is refused. Raises Overtaken."""
+    found = tools.certificates.enrolled([row.name])
+    if not found or found[0].csr != row.csr:
+        raise Overtaken(row.name)
+    return found[0]
 
 
 def _tell_incident(record: OrderRecord, tools: Tools) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from common.certificate import Bundle, serial_text
 from common.errors import RefusedError, UsageError
 from issuer.csr import CsrFacts
+from issuer.errors import Overtaken
 from issuer.model import Enrolment
 from issuer.order_states import OrderRecord, OrderState
 from issuer.store.database import Database
@@ -46,9 +47,7 @@ class Certificates:
     def get(self, names: Iterable[str]) -> list[Enrolment]:
         """The rows of *names*, in that order; UsageError that lists every name that is not enrolled."""
         wanted = list(dict.fromkeys(names))
-        if not wanted:
-            return []
-        rows = {row.name: row for row in self._database.read(lambda connection: _named(connection, wanted))}
+        rows = {row.name: row for row in self.enrolled(wanted)}
         unknown = [name for name in wanted if name not in rows]
         if unknown:
             close = self._close_to(unknown)
@@ -56,6 +55,10 @@ class Certificates:
             hint += "`status` lists what is enrolled; enrol with `populate NAME`"
             raise UsageError(f"not enrolled: {', '.join(unknown)}", hint=hint, reference="not-enrolled")
         return [rows[name] for name in wanted]
+
+    def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
+        """The rows of those *names* that are enrolled; the others may have been removed."""
+        return self._database.read(lambda connection: _named(connection, names)) if names else []
 
     def _close_to(self, unknown: Sequence[str]) -> list[str]:
         """Enrolled names that are like the *unknown* ones; none where comparing would take long."""
@@ -141,24 +144,31 @@ class Certificates:
 
         self._database.write(work)
 
-    def store(self, order: OrderRecord, bundle: Bundle, due_at: int, ask_at: int | None, now: int) -> None:
+    def store(
+        self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+    ) -> None:
         """Put a checked certificate in place, the old pair aside, and end its order: one transaction.
 
-        *ask_at*: when to ask for renewal information; None if that CA offers none.
+        Overtaken if the row is gone or its CSR is not *csr* any more: then only `history` has the certificate, from
+        where it can be revoked. *ask_at*: when to ask for renewal information; None if that CA offers none.
         """
         present = {"due_at": due_at, "directory": order.directory, "ari_ask_at": ask_at}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
 
-        def work(connection: sa.Connection) -> None:
+        def work(connection: sa.Connection) -> bool:
             if not connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount:
-                return  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
-            if not replace_present(connection, order.name, bundle, now, **present):
-                what = f"{order.name} was removed while its certificate was being issued"
-                raise RefusedError(what, reference="not-enrolled")
+                return True  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
+            placed = replace_present(connection, order.name, bundle, now, csr=csr, **present)
             add_version(connection, order.name, bundle, order.directory, now)
-            add_event(connection, now, order.name, "stored", f"serial {serial_text(bundle.leaf)}")
+            serial = f"serial {serial_text(bundle.leaf)}"
+            if placed:
+                add_event(connection, now, order.name, "stored", serial)
+            else:
+                add_event(connection, now, order.name, "set aside", f"{serial}, not for the CSR that is enrolled now")
+            return placed
 
-        self._database.write(work)
+        if not self._database.write(work):
+            raise Overtaken(order.name)
 
 
 def _named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:

@@ -1,6 +1,7 @@
 """Every certificate ever stored and every event: looking back, and going back. One method, one transaction."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -81,7 +82,7 @@ class History:
 
         self._database.write(work)
 
-    def _replace(self, name: str, bundle: Bundle, event: str, now: int, **more: object) -> None:
+    def _replace(self, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:
         def work(connection: sa.Connection) -> None:
             refuse_under_way(connection, name)
             if not replace_present(connection, name, bundle, now, **more):

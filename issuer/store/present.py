@@ -40,15 +40,25 @@ _REPLACE = (
         *((certs.c[column], sa.bindparam(f"new_{column}")) for column in _FRESH),
     )
 )
+_REPLACE_OF_CSR = _REPLACE.where(  # cast, because an old script may have left text
+    sa.cast(certs.c.csr, sa.LargeBinary) == sa.bindparam("the_csr")
+)
 
 
-def replace_present(connection: sa.Connection, name: str, bundle: Bundle, now: int, **more: object) -> bool:
-    """Make *bundle* the present certificate of *name*; False if there is no such row. *more*: columns of ``certs``."""
+def replace_present(
+    connection: sa.Connection, name: str, bundle: Bundle, now: int, *, csr: bytes | None = None, **more: Any
+) -> bool:
+    """Make *bundle* the present certificate of *name*; False if there is no such row, or none with that *csr*.
+
+    *more*: columns of ``certs``.
+    """
     chain = bundle.chain_pem
     pair = {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
     values = {**_FRESH, **pair, "ts_expire": not_after(bundle.leaf), "ts_last_update": now, **more}
     change = {f"new_{column}": value for column, value in values.items()}
-    return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
+    if csr is None:
+        return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
+    return connection.execute(_REPLACE_OF_CSR, {"the_name": name, "the_csr": csr, **change}).rowcount > 0
 
 
 def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int) -> None:

@@ -1,5 +1,6 @@
 """Orders, their leases and the challenge journal: the same promises on SQLite and on database servers."""
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from common.certificate import parse_bundle
 from issuer.config import DatabaseSettings
 from issuer.csr import read_csr
-from issuer.errors import LeaseLost
+from issuer.errors import LeaseLost, Overtaken
 from issuer.model import Challenge
 from issuer.order_states import OrderState
 from issuer.store.certificates import Certificates
@@ -21,6 +23,7 @@ from issuer.store.orders import LEASE_SECONDS, Orders
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers import database as servers
+from tests.servers.authority import Authority
 from tests.servers.sql_server import SqlServer
 
 NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
@@ -123,6 +126,25 @@ def test_a_failed_order_frees_its_certificate(store: Database) -> None:
     assert second.id != record.id
     rows = store.read(lambda connection: connection.execute(sa.text("SELECT state, error FROM orders ORDER BY id")))
     assert [tuple(row) for row in rows] == [("FAILED", "the reason"), ("PLANNED", None)]
+
+
+def test_only_the_csr_that_is_enrolled_gets_a_certificate(store: Database) -> None:
+    """A certificate for another CSR is kept with the versions and leaves the row alone; one for this CSR is placed,
+    also where an old script has left text in the column."""
+    mine, certificates, (row,) = Orders(store, "mine"), Certificates(store), Certificates(store).all()
+    issued = Authority("Root").intermediate("CA").issue([NAME])
+    bundle = parse_bundle(issued.fullchain_pem)
+    for given in (csr([NAME]), row.csr):
+        record = mine.open(NAME, CA, "due", NOW)
+        assert record is not None
+        expected = contextlib.nullcontext() if given == row.csr else pytest.raises(Overtaken)
+        with expected:
+            certificates.store(record, given, bundle, NOW, due_at=NOW, ask_at=None)
+        assert [bool(each.crt) for each in certificates.all()] == [given == row.csr]
+        store.write(lambda connection: connection.execute(sa.text("UPDATE certs SET csr = CAST(csr AS CHAR)")))
+    rows = store.read(lambda connection: connection.execute(sa.text("SELECT event FROM events ORDER BY id")).all())
+    assert [event for (event,) in rows] == ["enrolled", "set aside", "stored"]
+    assert store.read(lambda connection: connection.scalar(sa.text("SELECT COUNT(*) FROM versions"))) == 2
 
 
 def entry(value: str, url: str = "https://ca.example.test/c/1") -> Challenge:

@@ -1,0 +1,83 @@
+"""Rows that are removed or get another CSR while an issuer has them in hand: what counts is what is enrolled now."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from common.certificate import parse_bundle, spki_sha256
+from issuer.csr import read_csr
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.ca_proxy import CaProxy, Reply, Request
+
+NAME, FIRST = "www.lab.test", "first.lab.test"
+NEW = csr([NAME], "ecdsa-p384")
+
+
+@contextlib.contextmanager
+def run_held_at(box: Box, proxy: CaProxy, path: str) -> Iterator[None]:
+    """A run that waits for the CA's answer to its first request for *path* until the block ends, and then ends well."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def wait(request: Request) -> Reply | None:
+        if path in request.path and not asked.is_set():
+            asked.set()
+            answer.wait(30)
+        return None
+
+    proxy.before.append(wait)
+    process = box.start("run")
+    assert asked.wait(30)
+    yield
+    answer.set()
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, out + err
+
+
+def queued_behind_another(box: Box) -> None:
+    """Two certificates that are due, of which a run has read both rows and works at one at a time, NAME last."""
+    box.write(acme={"workers": 1})
+    for name in (FIRST, NAME):
+        box.enrol(name)
+    box.database.execute(f"UPDATE certs SET ts_expire = 0 WHERE name = '{FIRST}'")  # noqa: S608
+
+
+def key_of_the_certificate(box: Box) -> str:
+    return spki_sha256(parse_bundle(bytes(box.row(NAME, "crt")[0])).leaf.public_key())
+
+
+def test_a_new_key_before_its_turn(proxied: Box, proxy: CaProxy) -> None:
+    """Enrolled anew while a run has the old row: nothing is ordered for the old key, and the next run issues."""
+    queued_behind_another(proxied)
+    with run_held_at(proxied, proxy, "order-plz"):
+        proxied.ok("remove", NAME, "--yes")
+        proxied.ok("populate", NAME, "--csr", "-", stdin=NEW)
+        proxied.ok("enable", NAME)
+    assert proxied.row(NAME, "crt", "count_fail_update") == (None, 0)
+    assert proxied.orders(NAME) == []
+    proxied.ok("run")
+    assert key_of_the_certificate(proxied) == read_csr(NEW).spki_sha256
+
+
+def test_a_new_key_while_the_ca_signs_for_the_old_one(proxied: Box, proxy: CaProxy) -> None:
+    """The certificate is kept with the versions, where it can be revoked, and never handed out; the next run issues."""
+    proxied.enrol(NAME)
+    with run_held_at(proxied, proxy, "/finalize-order/"):
+        proxied.database.execute(f"UPDATE certs SET csr = X'{NEW.hex()}'")  # noqa: S608
+    assert proxied.row(NAME, "crt", "count_fail_update") == (None, 0)
+    assert proxied.database.query("SELECT COUNT(*) FROM events WHERE event = 'set aside'") == [(1,)]
+    assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
+    proxied.ok("run")
+    assert key_of_the_certificate(proxied) == read_csr(NEW).spki_sha256
+    [old] = proxied.database.query("SELECT serial FROM versions ORDER BY id LIMIT 1")
+    proxied.ok("revoke", NAME, "--serial", str(old[0]), "--yes")
+
+
+def test_removed_before_its_turn(proxied: Box, proxy: CaProxy) -> None:
+    """Nothing is ordered for it, nothing is left of it, and it is nobody's failure."""
+    queued_behind_another(proxied)
+    with run_held_at(proxied, proxy, "order-plz"):
+        proxied.ok("remove", NAME, "--yes")
+    assert proxied.orders(NAME) == []
