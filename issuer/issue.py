@@ -192,12 +192,24 @@ def abandon(work: Work, tools: Tools) -> None:
 
 def sweep(tools: Tools) -> None:
     """Take back what dead processes left. One zone that cannot be reached does not keep the others."""
+    _end_orders_of_nothing(tools)
     for entry in tools.journal.orphans():
         try:
             _take_back([entry], tools)
             log.info("challenge.swept", owner=entry.owner)
         except CertfleetError as error:
             log.warning("challenge.left", owner=entry.owner, error=str(error))
+
+
+def _end_orders_of_nothing(tools: Tools) -> None:
+    """Orders whose row was deleted by something that knows no orders: nobody wants them any more."""
+    now = int(tools.clock())
+    left = [record.name for record in tools.orders.under_way(now)]
+    for name in set(left).difference(row.name for row in tools.certificates.enrolled(left)):
+        record = tools.orders.claim(name, now)
+        if record is not None:
+            tools.orders.fail(record, "its row was deleted", now)
+            log.warning("order.of_nothing", certificate=name)
 
 
 def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:

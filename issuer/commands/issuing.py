@@ -188,7 +188,7 @@ def _due(database: Database, certificates: Certificates) -> list[Enrolment]:
     now = int(time.time())
     rows = {row.name: row for row in (*certificates.due(now), *certificates.failing(now))}
     left = [record.name for record in Orders(database, "").under_way(now) if record.name not in rows]
-    return [*rows.values(), *certificates.get(left)]
+    return [*rows.values(), *certificates.enrolled(left)]
 
 
 def _named(certificates: Certificates, names: Sequence[str]) -> list[Enrolment]:

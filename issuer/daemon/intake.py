@@ -50,9 +50,12 @@ def look_around(world: World, in_hand: set[str], patience: Patience) -> Found:
     due = world.lookout.due(now, len(in_hand) + len(patience) + room)
     marks = left_over | {mark.name: mark for mark in due}
     wanted = [mark for mark in patience.wanted(marks.values(), now) if mark.name not in in_hand][:room]
-    rows = world.tools.certificates.get([mark.name for mark in wanted]) if wanted else []
+    rows = {row.name: row for row in world.tools.certificates.enrolled([mark.name for mark in wanted])}
     found = []
-    for row, mark in zip(rows, wanted, strict=True):
+    for mark in wanted:
+        row = rows.get(mark.name)
+        if row is None:  # removed since
+            continue
         if _is_due(row, world, now, resumes=row.name in left_over):
             found.append((row, mark))
         else:

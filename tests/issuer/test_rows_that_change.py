@@ -4,13 +4,11 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-import pytest
-
 from common.certificate import parse_bundle, spki_sha256
 from issuer.csr import read_csr
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
-from tests.servers.ca_proxy import CaProxy, Reply, Request
+from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 
 NAME, FIRST = "www.lab.test", "first.lab.test"
 NEW = csr([NAME], "ecdsa-p384")
@@ -81,3 +79,23 @@ def test_removed_before_its_turn(proxied: Box, proxy: CaProxy) -> None:
     with run_held_at(proxied, proxy, "order-plz"):
         proxied.ok("remove", NAME, "--yes")
     assert proxied.orders(NAME) == []
+
+
+def left_in_the_middle(box: Box, proxy: CaProxy) -> None:
+    """A run ended because the CA was in trouble: the order goes on at the next one, its TXT value is out."""
+    box.enrol(NAME)
+    proxy.before.append(times(99, "/chalZ/", problem("serverInternal", "later", 500)))
+    box.fails("run", says=[f"{NAME}: failed"])
+    proxy.before.clear()
+    assert [state for state, _ in box.orders()] == ["VISIBLE"]
+    assert len(box.txt(NAME)) == 1
+
+
+def test_deleted_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
+    """By an old script: the others are issued, the order is given up and what it had published taken back."""
+    left_in_the_middle(proxied, proxy)
+    proxied.database.execute("DELETE FROM certs")
+    proxied.enrol(FIRST)
+    assert f"{FIRST}: stored" in proxied.ok("run").out
+    assert [state for state, _ in proxied.orders(NAME)] == ["FAILED"]
+    assert proxied.txt(NAME) == set()
