@@ -13,6 +13,7 @@ from issuer.errors import Overtaken
 from issuer.model import Enrolment
 from issuer.order_states import OrderRecord, OrderState
 from issuer.store.database import Database
+from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import certs, orders
 
@@ -105,10 +106,12 @@ class Certificates:
         self._database.write(work)
 
     def remove(self, name: str, now: int) -> None:
-        """Delete the row. Versions and events stay: they are history."""
+        """Delete the row, and give up an order under way that no issuer works on just now; the sweep takes back what it
+        had published. Versions and events stay: they are history."""
         self.get([name])
 
         def work(connection: sa.Connection) -> None:
+            give_up(connection, name, "the certificate was removed", now)
             refuse_under_way(connection, name)
             connection.execute(certs.delete().where(certs.c.name == name))
             add_event(connection, now, name, "removed", "")
@@ -184,7 +187,7 @@ def _select(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> l
 def refuse_under_way(connection: sa.Connection, name: str) -> None:
     """RefusedError while an order is under way: it would write over what is about to be changed."""
     if connection.scalar(sa.select(orders.c.id).where(orders.c.active_name == name)) is not None:
-        hint = "let `certfleet-issuer run` finish it first"
+        hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
         raise RefusedError(f"an order for {name} is under way", hint=hint, reference="order-under-way")
 
 

@@ -115,6 +115,13 @@ class Orders:
             raise LeaseLost(f"another issuer took over the order for {record.name}", hint="nothing; it goes on there")
 
 
+def give_up(connection: sa.Connection, name: str, reason: str, now: int) -> None:
+    """End the order under way for *name* as FAILED, unless an issuer holds its lease."""
+    change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None, "lease_owner": None}
+    ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), _FREE)
+    connection.execute(ended.values(**change, deadline=None, updated_at=now), {"the_name": name, "now": now})
+
+
 def _insert(connection: sa.Connection, row: Mapping[str, object]) -> int:
     key = connection.execute(orders.insert(), row).inserted_primary_key
     assert key is not None  # noqa: S101 - the table counts up by itself

@@ -99,3 +99,32 @@ def test_deleted_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
     assert f"{FIRST}: stored" in proxied.ok("run").out
     assert [state for state, _ in proxied.orders(NAME)] == ["FAILED"]
     assert proxied.txt(NAME) == set()
+
+
+def test_a_damaged_csr_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
+    """`remove` and `populate`, as the error says; the next run takes back what the old order had published."""
+    left_in_the_middle(proxied, proxy)
+    proxied.database.execute("UPDATE certs SET csr = 'x', due_at = NULL")
+    proxied.fails("run", says=["`remove` and `populate` again"])
+    proxied.ok("remove", NAME, "--yes")
+    assert [state for state, _ in proxied.orders()] == ["FAILED"]
+    proxied.populate(NAME)
+    assert f"{NAME}: stored" in proxied.ok("run").out
+    assert proxied.txt(NAME) == set()
+
+
+def test_removed_while_a_person_issues_it(box: Box) -> None:
+    """Who removes it needs not wait for the day that a person has; the steps by hand say that there is no order."""
+    box.enrol(NAME)
+    box.ok("challenges", NAME)
+    box.ok("remove", NAME, "--yes")
+    box.populate(NAME)
+    box.refused("solve", NAME, code=1, says=["no order", f"`challenges {NAME}`"])
+
+
+def test_remove_while_an_issuer_works_on_it(proxied: Box, proxy: CaProxy) -> None:
+    """It is refused, and the run ends as it would have."""
+    proxied.enrol(NAME)
+    with run_held_at(proxied, proxy, "/finalize-order/"):
+        proxied.refused("remove", NAME, "--yes", code=1, says=["under way", "let `certfleet-issuer run` finish"])
+    assert [state for state, _ in proxied.orders()] == ["STORED"]
