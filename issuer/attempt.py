@@ -15,7 +15,7 @@ from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import Ended, Ending, Waiting
 from issuer.errors import AcmeProblem, LeaseLost, Overtaken, StoreError, noted
 from issuer.issue import Work, abandon, advance, authority, withdraw
-from issuer.limits import hold_scope
+from issuer.limits import LONGEST_HOLD, hold_scope
 from issuer.model import Enrolment
 from issuer.opening import begin, stored_csr
 from issuer.order_states import OrderState
@@ -176,8 +176,8 @@ class Attempt:
 
 
 def _longest_hold(left: Remaining | None) -> int:
-    """A day at most, whatever the CA says, and an eighth of what is left when little is: a hold stops renewals too."""
-    return max(60, left.seconds // 8) if left is not None and left.little else 86400
+    """A day at most, and an eighth of what is left when little is."""
+    return max(60, left.seconds // 8) if left is not None and left.little else LONGEST_HOLD
 
 
 def interrupts(error: CertfleetError) -> bool:

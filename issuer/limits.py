@@ -13,6 +13,10 @@ from common.clock import parse_duration
 from issuer.errors import AcmeProblem
 
 _HOUR, _WEEK = 3600, 7 * 86400
+LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold stops renewals too
+CLOCKS_APART = (
+    600  # seconds that another issuer's clock, or ours before, may have been ahead; what is later is an error
+)
 ACCOUNT = "*"  # a hold on everything that the account asks for
 
 
@@ -27,7 +31,7 @@ class Limit:
         """The moment (epoch seconds) at which one more fits, given when the others happened; *now* if it fits now."""
         if not self.count:
             return now
-        recent = sorted(moment for moment in moments if moment > now - self.seconds)
+        recent = sorted(moment for moment in moments if now - self.seconds < moment <= now + CLOCKS_APART)
         return now if len(recent) < self.count else recent[len(recent) - self.count] + self.seconds
 
 

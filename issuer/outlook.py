@@ -11,7 +11,7 @@ from common.clock import utc_text
 from issuer.config import RenewalSettings
 from issuer.limits import ACCOUNT, Hold
 from issuer.model import Enrolment
-from issuer.plan import FIRST, renewal
+from issuer.plan import FIRST, put_off, renewal
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,15 @@ def next_step(row: Enrolment, now: int, policy: RenewalSettings) -> Step:
     """When the next certificate will be asked for as things are now. A moment that has passed means the next run."""
     if row.imported:
         return Step(None, "imported, so never renewed by ACME: import the next one in time")
+    coming = row.due_at if row.due_at is not None and put_off(row, now, policy) else now
     if row.reissue_reason:
-        return Step(row.due_at or now, row.reissue_reason)
+        return Step(coming, row.reissue_reason)
     if not row.enabled:
         return Step(None, "disabled")
     if row.failing:
-        return Step(row.due_at or now, f"tried again after {row.failures} failure(s)")
+        return Step(coming, f"tried again after {row.failures} failure(s)")
     if not row.crt:
-        return Step(row.due_at or now, FIRST)
+        return Step(coming, FIRST)
     try:
         leaf = parse_bundle(row.crt).leaf
     except ValueError:

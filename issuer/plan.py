@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from common.certificate import not_after, not_before, parse_bundle
 from issuer.config import RenewalSettings
+from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
+from issuer.renewal_info import LATEST
 
 _DAY = 86400
 _SHORT_LIFE = 10 * _DAY
+FIRST_MAY_WAIT = 7 * _DAY  # the span of the longest limit that CAs publish: first certificates of a large fleet queue
 _JITTER = 0.02  # of the lifetime
 FIRST = "first certificate"
 INCIDENT = "the CA wants it replaced now"  # its window has passed long before our own moment: a revocation, an incident
@@ -39,14 +42,15 @@ class Consult:
 
 
 def plan(row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool = False) -> Due | NotDue | Consult:
-    """Decide for one row. A moment saved in the row (a retry, a renewal) is kept; without one it is worked out."""
+    """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it can be meant; else, and without
+    one, it is worked out."""
     if row.imported:
         return NotDue(row.name, None, "imported")
     if row.reissue_reason:
-        return Due(row.name, row.reissue_reason) if row.due_at is None or row.due_at <= now else _waiting(row)
+        return _waiting(row) if put_off(row, now, policy) else Due(row.name, row.reissue_reason)
     if not row.enabled:
         return NotDue(row.name, None, "disabled")
-    if row.due_at is not None and row.due_at > now:
+    if put_off(row, now, policy):
         return _waiting(row)
     if not row.crt:
         return Due(row.name, FIRST)
@@ -60,9 +64,27 @@ def plan(row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool =
     return _by_moment(row, starts, ends, now, policy)
 
 
+def put_off(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Is the row's moment still to come, and can it be meant? A clock that was years ahead once, here or at another
+    issuer, left moments that would stop renewals for years."""
+    if row.due_at is None or row.due_at <= now:
+        return False
+    if row.due_at <= now + max(LONGEST_HOLD, *policy.retry):
+        return True
+    if row.failing or row.reissue_reason:
+        return False
+    if not row.crt:
+        return row.due_at <= now + FIRST_MAY_WAIT
+    try:
+        leaf = parse_bundle(row.crt).leaf
+    except ValueError:
+        return False
+    return row.due_at <= renewal(row, not_before(leaf), not_after(leaf), policy).at
+
+
 def _to_be_consulted(row: Enrolment, now: int) -> bool:
     if row.ari_ask_at is not None:
-        return row.ari_ask_at <= now
+        return not now < row.ari_ask_at <= now + LATEST
     return not row.directory  # an adopted certificate: nobody has asked yet whether its CA has information
 
 

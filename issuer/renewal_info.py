@@ -9,7 +9,7 @@ from cryptography import x509
 from issuer.model import Enrolment, RenewalInfo
 
 _ASK_AGAIN = 6 * 3600  # seconds, where the CA names none
-_SOONEST, _LATEST = 60, 86400
+_SOONEST, LATEST = 60, 86400  # seconds between two questions
 
 
 def certificate_id(certificate: x509.Certificate) -> str:
@@ -35,7 +35,7 @@ def draw(row: Enrolment, info: RenewalInfo, now: int) -> Enrolment:
 
 def ask_again_at(wanted: float | None, now: int) -> int:
     """When to ask again: the CA's Retry-After within sane bounds, else in six hours."""
-    return now + _ASK_AGAIN if wanted is None else min(max(int(wanted), now + _SOONEST), now + _LATEST)
+    return now + _ASK_AGAIN if wanted is None else min(max(int(wanted), now + _SOONEST), now + LATEST)
 
 
 def _base64url(octets: bytes) -> str:

@@ -65,7 +65,7 @@ class Particulars:
         return order.reason == BY_HAND and order.deadline is not None and self._now < order.deadline
 
     def _order(self, order: OrderUnderWay) -> dict[str, Any]:
-        leased = bool(order.lease_owner) and order.lease_until >= self._now
+        leased = order.leased(self._now)
         return {
             "state": order.state,
             "since": utc_text(order.updated_at),

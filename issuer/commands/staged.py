@@ -100,7 +100,7 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 def _refuse_leased(name: str, order: OrderUnderWay | None, me: str) -> None:
     """LockedError while another issuer works on the order: the lock of this machine says nothing about it."""
-    if order is None or order.lease_owner in ("", me) or order.lease_until < time.time():
+    if order is None or order.lease_owner == me or not order.leased(time.time()):
         return
     raise LockedError(
         f"another issuer, {order.lease_owner}, works on the order for {name} until {utc_text(order.lease_until)}",

@@ -1,20 +1,27 @@
 """What a CA's limits hold up, and what was asked of it lately: shared by every issuer on the database."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.limits import ACCOUNT
+from issuer.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds, orders, versions
+
+
+def in_force(now: Any) -> sa.ColumnElement[bool]:
+    """Does a hold count at *now*? One that ends too far ahead was written by a clock that was wrong."""
+    return sa.and_(holds.c.until > now, holds.c.until <= now + LONGEST_HOLD + CLOCKS_APART)
+
 
 _HELD = (
     sa.select(holds.c.until, holds.c.reason)
     .where(
         holds.c.account == sa.bindparam("the_account"),
         holds.c.scope.in_(sa.bindparam("scopes", expanding=True)),
-        holds.c.until > sa.bindparam("now"),
+        in_force(sa.bindparam("now", type_=sa.BigInteger)),
     )
     .order_by(holds.c.until.desc())
 )

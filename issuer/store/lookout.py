@@ -8,8 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.daemon.survey import DAY, EXPIRY_DAYS, Mark, Survey
+from issuer.limits import LONGEST_HOLD
 from issuer.order_states import BY_HAND
+from issuer.store.certificates import put_off
 from issuer.store.database import Database
+from issuer.store.holds import in_force
+from issuer.store.orders import free
 from issuer.store.tables import certs, holds, orders
 
 _NEVER_ISSUED = 1  # what ts_expire holds after populate
@@ -25,13 +29,17 @@ class Lookout:
         self._owner = owner
 
     def due(self, now: int, most: int) -> list[Mark]:
-        """Enabled certificates whose moment has come, or is not known yet; those that wait longest first."""
+        """Enabled certificates whose moment has come, is not known yet or can hardly be meant; those that wait longest
+        first."""
         ours = (certs.c.enable == "Y", certs.c.imported.is_(None))
         unknown = sa.select(*_MARK).where(*ours, certs.c.due_at.is_(None)).limit(most)
         come = sa.select(*_MARK).where(*ours, certs.c.due_at <= now).order_by(certs.c.due_at).limit(most)
+        failed = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
+        failing = (*failed, certs.c.due_at + 0 > now + LONGEST_HOLD)  # + 0 for the reason that put_off tells
+        absurd = [sa.select(*_MARK).where(*these).limit(most) for these in (put_off(now), (*ours, *failing))]
 
         def work(connection: sa.Connection) -> list[Mark]:
-            return [*_marks(connection, unknown), *_marks(connection, come)]
+            return [mark for question in (unknown, come, *absurd) for mark in _marks(connection, question)]
 
         return self._database.read(work)
 
@@ -40,10 +48,9 @@ class Lookout:
 
         Nobody's: of no living issuer, and of no person who issues by hand.
         """
-        mine = orders.c.lease_owner == self._owner
-        free = sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until < now, mine)
-        ours = sa.or_(orders.c.reason.is_(None), orders.c.reason != BY_HAND, orders.c.deadline <= now)
-        under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", free, ours)
+        ours_to_take = sa.or_(free(now), orders.c.lease_owner == self._owner)
+        in_no_hand = sa.or_(orders.c.reason.is_(None), orders.c.reason != BY_HAND, orders.c.deadline <= now)
+        under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", ours_to_take, in_no_hand)
         waits = sa.and_(certs.c.enable == "Y", certs.c.due_at.is_not(None), certs.c.due_at > now)
 
         def work(connection: sa.Connection) -> list[Mark]:
@@ -70,7 +77,7 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
     soonest = sa.select(certs.c.name, certs.c.ts_expire).where(certs.c.enable == "Y", issued)
     soonest = soonest.order_by(certs.c.ts_expire).limit(most)
     by_state = sa.select(orders.c.state, sa.func.count()).where(orders.c.active_name > "").group_by(orders.c.state)
-    held = sa.select(holds.c.scope, sa.func.max(holds.c.until)).where(holds.c.until > now).group_by(holds.c.scope)
+    held = sa.select(holds.c.scope, sa.func.max(holds.c.until)).where(in_force(now)).group_by(holds.c.scope)
     enabled, with_certificate, expiring = _by_expiry(connection, now)
     return Survey(
         at=now,

@@ -6,6 +6,7 @@ conditional UPDATE and the unique ``active_name`` keeps a second order for the s
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,8 +16,17 @@ from issuer.store.database import Database
 from issuer.store.tables import orders
 
 LEASE_SECONDS = 600
+LONGEST_LEASE = 2 * LEASE_SECONDS  # from now; the other issuer's clock may be ahead a little, but not by years
 _UNDER_WAY = sa.select(orders).where(orders.c.active_name == sa.bindparam("the_name"))
-_FREE = sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until < sa.bindparam("now"))
+
+
+def free(now: Any) -> sa.ColumnElement[bool]:
+    """Is an order in nobody's hands at *now*? A lease that ends too far ahead was written by a clock that was wrong."""
+    until = orders.c.lease_until
+    return sa.or_(orders.c.lease_owner.is_(None), until < now, until > now + LONGEST_LEASE)
+
+
+_FREE = free(sa.bindparam("now", type_=sa.BigInteger))
 _FREE_OR_OURS = sa.or_(_FREE, orders.c.lease_owner == sa.bindparam("us"))
 _TAKE = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), _FREE_OR_OURS)
 _CHANGE = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.lease_owner == sa.bindparam("us"))

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from issuer.limits import Hold
 from issuer.order_states import BY_HAND
 from issuer.store.database import Database
+from issuer.store.holds import in_force
+from issuer.store.orders import LONGEST_LEASE
 from issuer.store.tables import holds, installations, orders
 
 
@@ -24,6 +26,10 @@ class OrderUnderWay:
     lease_until: int
     created_at: int
     updated_at: int
+
+    def leased(self, now: float) -> bool:
+        """Does an issuer hold it?"""
+        return self.lease_owner != "" and now <= self.lease_until <= now + LONGEST_LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Overview:
 
     def holds(self, now: int) -> list[Hold]:
         """Everything that the CAs' moments hold up still."""
-        query = sa.select(holds).where(holds.c.until > now).order_by(holds.c.until.desc())
+        query = sa.select(holds).where(in_force(now)).order_by(holds.c.until.desc())
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [Hold(row.account, row.scope, row.until, row.reason or "") for row in rows]
 

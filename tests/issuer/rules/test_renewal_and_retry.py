@@ -15,6 +15,7 @@ from tests.servers.authority import Authority
 DAY = 86400
 START = 1_800_000_000
 POLICY = RenewalSettings()
+SOON = int(time.time()) + DAY - 60
 NAME = "www.example.test"
 AUTHORITY = Authority("Root").intermediate("CA")
 
@@ -92,8 +93,8 @@ def pem(days: float, age: float) -> bytes:
         ({}, Due, "first certificate"),
         ({"enabled": False}, NotDue, "disabled"),
         ({"enabled": False, "reissue_reason": "by hand"}, Due, "by hand"),
-        ({"reissue_reason": "by hand", "due_at": 2**40}, NotDue, "valid"),
-        ({"due_at": 2**40, "failures": 1}, NotDue, "waiting to try again"),
+        ({"reissue_reason": "by hand", "due_at": SOON}, NotDue, "valid"),
+        ({"due_at": SOON, "failures": 1}, NotDue, "waiting to try again"),
         ({"due_at": 1, "failures": 1}, Due, "first certificate"),
         ({"crt": b"damaged"}, Due, "the stored certificate cannot be parsed"),
         ({"crt": pem(90, 1)}, NotDue, "valid"),
@@ -101,7 +102,15 @@ def pem(days: float, age: float) -> bytes:
         ({"crt": pem(90, 91)}, Due, "expired"),
         ({"crt": pem(6, 2)}, NotDue, "valid"),
         ({"crt": pem(6, 3.5)}, Due, "renewal"),
-        ({"crt": pem(90, 65), "due_at": 2**40}, NotDue, "valid"),
+        ({"crt": pem(90, 65), "due_at": SOON}, NotDue, "valid"),
+        # what a clock left that was wrong
+        ({"reissue_reason": "by hand", "due_at": SOON + DAY}, Due, "by hand"),
+        ({"due_at": SOON + DAY, "failures": 1, "last_error": "x"}, Due, "first certificate"),
+        ({"due_at": SOON + DAY}, NotDue, "valid"),  # one of many first certificates that a CA's limit holds up
+        ({"due_at": SOON + 7 * DAY}, Due, "first certificate"),
+        ({"crt": pem(90, 65), "due_at": SOON + DAY}, Due, "renewal"),
+        ({"crt": pem(90, 1), "due_at": SOON + 30 * DAY}, NotDue, "valid"),
+        ({"crt": b"damaged", "due_at": SOON + DAY}, Due, "the stored certificate cannot be parsed"),
     ],
 )
 def test_what_is_due(changes: dict[str, object], decision: type, reason: str) -> None:

@@ -14,12 +14,16 @@ from common.certificate import parse_bundle
 from issuer.config import DatabaseSettings
 from issuer.csr import read_csr
 from issuer.errors import LeaseLost, Overtaken
+from issuer.limits import Limit
 from issuer.model import Challenge
 from issuer.order_states import OrderState
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.holds import Holds
 from issuer.store.journal import Journal
+from issuer.store.lookout import Lookout
 from issuer.store.orders import LEASE_SECONDS, Orders
+from issuer.store.overview import Overview
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers import database as servers
@@ -91,6 +95,45 @@ def test_a_lease_of_another_is_respected_until_it_ends(store: Database) -> None:
     mine.release(record)
     mine.drop(record)
     assert sum(each.claim(NAME, end + 2) is not None for each in issuers) == 1
+
+
+def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
+    """Its holder is dead, or has the right time by now; one that is minutes ahead is respected."""
+    mine, other = Orders(store, "mine"), Orders(store, "other")
+    record = other.open(NAME, CA, "due", NOW + LEASE_SECONDS)
+    assert record is not None
+    assert mine.claim(NAME, NOW) is None
+    assert other.save(record, record, NOW + 4 * 365 * 86400) == record
+    assert [each.name for each in mine.under_way(NOW)] == [NAME]
+    assert [mark.name for mark in Lookout(store, "mine").left_over(NOW)] == [NAME]
+    assert mine.claim(NAME, NOW) == record
+
+
+def test_a_hold_of_a_clock_that_was_years_ahead(store: Database) -> None:
+    """No CA's word holds anything up for longer than a day, so it counts no more; neither does an order of then."""
+    holds = Holds(store)
+    holds.add("account", "*", NOW + 4 * 365 * 86400, "limited", NOW)
+    assert holds.until("account", NAME, NOW) is None
+    assert Overview(store).holds(NOW) == []
+    holds.add("account", NAME, NOW + 86400, "limited", NOW)
+    assert holds.until("account", NAME, NOW) == (NOW + 86400, "limited")
+    assert Limit(1, 3600).free_at([NOW + 4 * 365 * 86400], NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "ts_expire = 1, due_at = 1930000000",
+        "ts_expire = 1800086400, due_at = 1930000000",
+        "ts_expire = 1810000000, due_at = 1930000000, count_fail_update = 1, last_error = 'BADTIME'",
+    ],
+)
+def test_moments_of_a_clock_that_was_years_ahead(store: Database, changes: str) -> None:
+    """A row that is put off for years is looked at by `run` and by the daemon all the same."""
+    store.write(lambda connection: connection.execute(sa.text(f"UPDATE certs SET enable = 'Y', {changes}")))  # noqa: S608
+    certificates = Certificates(store)
+    assert [row.name for row in certificates.due(NOW) + certificates.failing(NOW)] == [NAME]
+    assert [mark.name for mark in Lookout(store, "mine").due(NOW, 10)] == [NAME]
 
 
 def test_a_step_is_saved_with_its_url_and_extends_the_lease(store: Database) -> None:
