@@ -21,6 +21,7 @@ from issuer.endings import Ended, Ending, Waiting
 
 log = structlog.get_logger()
 _FAULT_PAUSE = 3600  # seconds
+_PUT_BACK = 1.0  # seconds; clocks are corrected by less all the time
 _LAST_STEPS = 2.0  # seconds in which a step at work can finish at the end: an answer on its way still comes in
 _LAST_LEASES = 1.0  # seconds, from then on, for giving leases back
 _LEASES_AT_ONCE = 32
@@ -41,7 +42,8 @@ class Crew:
     def __init__(self, clock: Clock):
         self._clock = clock
         self._results: queue.SimpleQueue[tuple[Attempt, Ended | Waiting] | None] = queue.SimpleQueue()
-        self._agenda: list[tuple[float, int, Attempt]] = []
+        self._agenda: list[tuple[float, int, Attempt, bool]] = []  # True: it has begun, and waits for an answer
+        self._ahead = self._clock_ahead()
         self._counter = itertools.count()
         self._began: dict[str, float] = {}
         self._at_work: dict[str, Attempt] = {}
@@ -65,15 +67,16 @@ class Crew:
     @property
     def waiting(self) -> list[Attempt]:
         """The attempts that occupy no worker now."""
-        return [attempt for _, _, attempt in self._agenda]
+        return [attempt for _, _, attempt, _ in self._agenda]
 
     def add(self, attempt: Attempt, at: float) -> None:
         """Let *attempt* act at a moment (epoch seconds), or as soon after it as a worker is free."""
         self.names.add(attempt.name)
-        heapq.heappush(self._agenda, (at, next(self._counter), attempt))
+        self._put(attempt, at, begun=False)
 
     def start(self, workers: int) -> None:
         """Let those act whose moment has come, at most *workers* at once."""
+        self._follow_clock()
         while self._agenda and self._agenda[0][0] <= self._clock() and self.running < workers:
             attempt = heapq.heappop(self._agenda)[2]
             self._began.setdefault(attempt.name, self._clock())
@@ -95,7 +98,7 @@ class Crew:
         attempt, outcome = result
         del self._at_work[attempt.name]
         if isinstance(outcome, Waiting):
-            self.add(attempt, outcome.at)
+            self._put(attempt, outcome.at, begun=True)
             return None
         return self._returned(attempt, outcome)
 
@@ -123,6 +126,20 @@ class Crew:
         wait(stops, until + _LAST_LEASES - time.monotonic())
         for attempt in left:
             yield self._returned(attempt, Ended(attempt.name, Ending.STOPPED))
+
+    def _put(self, attempt: Attempt, at: float, *, begun: bool) -> None:
+        heapq.heappush(self._agenda, (at, next(self._counter), attempt, begun))
+
+    def _clock_ahead(self) -> float:
+        return self._clock() - time.monotonic()
+
+    def _follow_clock(self) -> None:
+        """A clock that was put back prolongs no wait for an answer. The others wait for a moment that was saved."""
+        before, self._ahead = self._ahead, self._clock_ahead()
+        back = before - self._ahead
+        if back >= _PUT_BACK:
+            self._agenda = [(at - back * begun, number, attempt, begun) for at, number, attempt, begun in self._agenda]
+            heapq.heapify(self._agenda)
 
     def _returned(self, attempt: Attempt, ended: Ended) -> Returned:
         self.names.discard(attempt.name)

@@ -1,0 +1,49 @@
+"""The agenda of those that work side by side."""
+
+import time
+from dataclasses import dataclass, field
+from typing import cast
+
+from issuer.attempt import Attempt
+from issuer.crew import Crew
+from issuer.endings import Ended, Ending, Waiting
+
+
+@dataclass
+class Clock:
+    """Tells a time that can be put right."""
+
+    ahead: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@dataclass
+class OneWait:
+    """An attempt that waits once, for a moment."""
+
+    clock: Clock
+    name: str = "www.example.test"
+    outcomes: list[str] = field(default_factory=list)
+
+    def proceed(self) -> Ended | Waiting:
+        self.outcomes.append("acted")
+        return Waiting(self.name, self.clock() + 0.3) if len(self.outcomes) == 1 else Ended(self.name, Ending.STORED)
+
+
+def test_a_clock_that_is_put_back() -> None:
+    """Who waits for less than a second goes on within that, whatever the clock says then."""
+    clock = Clock(ahead=3600)
+    crew = Crew(clock)
+    crew.add(cast("Attempt", OneWait(clock)), clock())
+    crew.start(1)
+    assert crew.collect(1, 5.0) is None
+    assert len(crew.waiting) == 1
+    clock.ahead = 0.0
+    until, returned = time.monotonic() + 5, None
+    while returned is None and time.monotonic() < until:
+        crew.start(1)
+        returned = crew.collect(1, 0.1)
+    assert returned is not None
+    assert returned.ended.ending is Ending.STORED
