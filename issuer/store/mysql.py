@@ -28,6 +28,10 @@ _HINTS = {
     1142: "grant this account its rights; the issuer needs all of them on its own database",
     1146: "run `certfleet-issuer db upgrade`",
     1054: "run `certfleet-issuer db upgrade`",
+    **dict.fromkeys(  # in a comparison, and in a value
+        (1267, 1366),
+        "a column of the classic scripts takes only what its character set knows, often latin1: write it otherwise",
+    ),
     **dict.fromkeys(
         _READ_ONLY, "no server in [database] url takes writes: start or name the primary, or end its read-only mode"
     ),

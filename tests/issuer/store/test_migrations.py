@@ -7,9 +7,11 @@ import pytest
 from cryptography import x509
 
 from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
+from tests.servers.mariadb import MariaDB
 from tests.servers.mysql import MAKES
 from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlServer
@@ -81,6 +83,41 @@ def test_a_legacy_table_is_adopted_without_changing_a_value(legacy: tuple[Databa
     # the old scripts still write their own way, knowing nothing of our columns
     database.execute("INSERT INTO certs (name, enable, certbot) VALUES ('new.example.test', 'N', 'N')")
     assert "new.example.test" in box.run("status").out
+
+
+def test_any_script_fits_our_columns_of_a_legacy_table(legacy: tuple[Database, str], tmp_path: Path) -> None:
+    """What a CA says can be Chinese though the table is latin1: in one adopted now, and in one adopted long ago."""
+    database, engine = legacy
+    database.execute(legacy_table.ddl(engine))
+    for insert in legacy_table.rows(NAME):
+        database.execute(insert)
+    before = database.query(legacy_table.read())
+    box = Box(tmp_path / "box", database)
+    box.ok("db", "upgrade")
+    ours = ("last_error", "reissue_reason", "directory", "ari_url")
+    for said in ("отказано", "不允许"):
+        database.execute("UPDATE certs SET " + ", ".join(f"{column} = '{said}'" for column in ours))  # noqa: S608
+        assert database.query(legacy_table.read(", ".join(ours))) == [(said,) * len(ours)] * len(before)
+        if engine == "sqlite":  # which knows no character sets
+            continue
+        database.execute("UPDATE certs SET last_error = 'ü', reissue_reason = NULL, directory = '', ari_url = ''")
+        narrow = ", ".join(f"MODIFY {column} TEXT CHARACTER SET latin1" for column in ours)
+        database.execute(f"ALTER TABLE certs {narrow}")
+        database.execute("UPDATE alembic_version SET version_num = '0003'")
+        box.ok("db", "upgrade")
+        assert set(database.query("SELECT last_error FROM certs")) == {("ü",)}
+    assert database.query(legacy_table.read()) == before
+
+
+def test_a_label_that_a_legacy_table_cannot_hold_is_refused(mariadb: MariaDB, tmp_path: Path) -> None:
+    """Legacy columns keep their character set; who types what it does not know is told so."""
+    database = mariadb.create_database()
+    database.execute(legacy_table.ddl("InnoDB"))
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    words = ["populate", "сервер", "--label", "--csr", "-"]
+    box.refused(*words, code=1, stdin=csr([NAME], "ecdsa-p256"), says=["takes only what its character set knows"])
+    assert database.query("SELECT name FROM certs") == []
 
 
 def test_an_adopted_certificate_is_renewed(lab: Lab, legacy: tuple[Database, str], tmp_path: Path) -> None:
