@@ -29,7 +29,8 @@ CREATE TABLE certs (
 
 
 def ddl(engine: str, *, without: str = "") -> str:
-    """CREATE TABLE for "sqlite", "InnoDB" or "MyISAM"; one column may be left out."""
+    """CREATE TABLE for "sqlite", or for a server's engine, with or without a row format ("InnoDB ROW_FORMAT=COMPACT");
+    one column may be left out."""
     text = SQLITE if engine == "sqlite" else MYSQL.replace("ENGINE_NAME", engine)
     if without:
         start = text.index(f" {without} ")

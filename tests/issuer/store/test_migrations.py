@@ -109,6 +109,18 @@ def test_any_script_fits_our_columns_of_a_legacy_table(legacy: tuple[Database, s
     assert database.query(legacy_table.read()) == before
 
 
+@pytest.mark.parametrize("form", ["COMPACT", "REDUNDANT"])
+def test_a_legacy_table_in_a_row_format_of_old_is_adopted(sql_server: SqlServer, tmp_path: Path, form: str) -> None:
+    """A table that MySQL 5 has made has no room for our columns as it is; no value changes when it gets some."""
+    database = sql_server.create_database()
+    database.execute(legacy_table.ddl(f"InnoDB ROW_FORMAT={form}"))
+    for insert in legacy_table.rows(NAME):
+        database.execute(insert)
+    before = database.query(legacy_table.read())
+    Box(tmp_path / "box", database).ok("db", "upgrade")
+    assert database.query(legacy_table.read()) == before
+
+
 def test_a_label_that_a_legacy_table_cannot_hold_is_refused(mariadb: MariaDB, tmp_path: Path) -> None:
     """Legacy columns keep their character set; who types what it does not know is told so."""
     database = mariadb.create_database()
