@@ -106,9 +106,14 @@ class AcmeCa:
         return answer.body
 
     def revoke(self, bundle: Bundle, reason: int) -> None:
-        """Revoke with the account's right (RFC 8555 §7.6); *reason* by RFC 5280 §5.3.1."""
+        """Revoke with the account's right (RFC 8555 §7.6); *reason* by RFC 5280 §5.3.1. Safe to repeat: one that is
+        revoked already is what was asked for, and the CA's first yes may have been lost."""
         payload = {"certificate": encode_b64jose(bundle.leaf.public_bytes(Encoding.DER)), "reason": reason}
-        self._post(self._transport.endpoint("revokeCert"), payload)
+        try:
+            self._post(self._transport.endpoint("revokeCert"), payload)
+        except AcmeProblem as problem:
+            if problem.kind != "alreadyRevoked":
+                raise
 
     @property
     def offers_renewal_info(self) -> bool:

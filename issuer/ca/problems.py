@@ -9,7 +9,6 @@ from common.errors import Retry
 _TABLE: dict[str, tuple[Retry, str]] = {
     "accountDoesNotExist": (Retry.LATER, "the CA forgot this account; check [acme] directory and account_key"),
     "alreadyReplaced": (Retry.SOON, ""),
-    "alreadyRevoked": (Retry.NEVER, "nothing is left to do"),
     "badRevocationReason": (Retry.NEVER, "choose another --reason"),
     "badCSR": (Retry.NEVER, "make a new CSR that the CA accepts, then populate it"),
     "badNonce": (Retry.SOON, ""),

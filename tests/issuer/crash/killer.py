@@ -10,18 +10,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from issuer.cli import build
 from tests.issuer.box import ROOT, Box
 
 
-def killed_run(box: Box, place: str, when: str, nth: int) -> int:
-    """The exit code of a `run` in a process of its own, armed so."""
+def killed_run(box: Box, place: str, when: str, nth: int, words: Sequence[str] = ("run",)) -> int:
+    """The exit code of a `run`, or of another command, in a process of its own, armed so."""
     command = [sys.executable, "-m", "tests.issuer.crash.killer", place, when, str(nth)]
     done = subprocess.run(
-        [*command, "--config", str(box.config), "run"],
+        [*command, "--config", str(box.config), *words],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
