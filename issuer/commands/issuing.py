@@ -29,8 +29,11 @@ def run(arguments: argparse.Namespace) -> int:
     with locked(lock_file(settings), doing="certfleet-issuer run"):
         database = Database(settings.database)
         certificates = Certificates(database)
-        rows = _named(certificates, arguments.name) if arguments.name else _due(database, certificates)
-        return _work(arguments, settings, database, rows, settings.renewal.max_run)
+
+        def choose() -> list[Enrolment]:
+            return _named(certificates, arguments.name) if arguments.name else _due(database, certificates)
+
+        return _work(arguments, settings, database, choose, settings.renewal.max_run)
 
 
 def issue(arguments: argparse.Namespace) -> int:
@@ -77,15 +80,15 @@ def _now(
     names = _issuable(certificates, arguments.name, must_exist=must_exist)
     _refuse_by_hand(Overview(database).by_hand(names, int(time.time())))
 
-    def wish() -> None:
+    def wish() -> list[Enrolment]:
         if lift_hold:
             Holds(database).lift(names, int(time.time()))
         certificates.request_reissue(names, reason)
+        return certificates.get(names)
 
     try:
         with locked(lock_file(settings), doing="certfleet-issuer issue"):
-            wish()
-            return _work(arguments, settings, database, certificates.get(names), stay)
+            return _work(arguments, settings, database, wish, stay)
     except LockedError:
         if not held_by_daemon(settings):
             raise
@@ -119,7 +122,7 @@ def _hand_over(
     settings: Settings,
     database: Database,
     names: list[str],
-    wish: Callable[[], None],
+    wish: Callable[[], list[Enrolment]],
 ) -> int:
     """The daemon looks at the database every few seconds, so that is where a wish is left for it. Exit code 1 for one
     that it will not begin now, because the CA has named a later moment."""
@@ -128,9 +131,9 @@ def _hand_over(
     if disabled:
         hint = "`enable` them first, or stop the daemon for as long as this takes"
         raise LockedError(f"the daemon runs, and it leaves disabled ones alone: {', '.join(disabled)}", hint=hint)
-    wish()
+    rows = wish()
     held_up = HeldUp(settings, Overview(database).holds(now), now)
-    holds = {row.name: held_up.by(row) for row in certificates.get(names)}
+    holds = {row.name: held_up.by(row) for row in rows}
     endings = [
         Ended(name, Ending.HELD, hold.reason, hold.until) if hold else Ended(name, Ending.HANDED_OVER)
         for name, hold in holds.items()
@@ -149,11 +152,17 @@ def _hand_over(
 
 
 def _work(
-    arguments: argparse.Namespace, settings: Settings, database: Database, rows: Sequence[Enrolment], stay: int
+    arguments: argparse.Namespace,
+    settings: Settings,
+    database: Database,
+    choose: Callable[[], Sequence[Enrolment]],
+    stay: int,
 ) -> int:
+    """*choose* says on what, and may write; it is called once nothing in the configuration is in the way any more."""
     configure_log(settings, arguments)
     desk = build_desk(settings, database)
     tools = build_tools(settings, database, desk.note)
+    rows = choose()
     quiet = arguments.json or getattr(arguments, "quiet", False)
     one_pass = Pass(tools, (lambda _: None) if quiet else say, complain)
     summary = one_pass.summary

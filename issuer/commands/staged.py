@@ -76,11 +76,12 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
                 f"{row.name} is imported, so not ours to issue", hint="`remove` and `populate` it for ACME"
             )
         _refuse_leased(row.name, Overview(database).order(row.name), owner(settings))
+        tools = build_tools(settings, database)  # first, so that a wrong key file leaves the row as it was
         if begins and not row.reissue_reason:
             certificates.request_reissue([row.name], "staged by hand")
             row = certificates.get([row.name])[0]
         try:
-            return work(row, build_tools(settings, database))
+            return work(row, tools)
         finally:
             database.close()
 

@@ -122,6 +122,18 @@ def test_a_tsig_key_that_cannot_be_used(box: Box, mode: int | None, text: str, s
     assert box.row(NAME, "crt", "count_fail_update") == (None, 0)
 
 
+@pytest.mark.parametrize("words", [["issue", "--lift-hold"], ["reissue"], ["challenges"]], ids=" ".join)
+def test_a_command_that_cannot_begin_changes_nothing(box: Box, words: list[str]) -> None:
+    """With a key file that is open to others no wish is left behind, which the next `run` would have granted."""
+    name = box.enrol("www.lab.test")
+    box.database.execute("UPDATE certs SET crt = 'some', due_at = 99")
+    box.database.execute("INSERT INTO holds (account, scope, until) VALUES ('a', 'www.lab.test', 9999999999)")
+    before = box.contents()
+    Path(box.document["dns"]["tsig_key_file"]).chmod(0o644)
+    box.refused(*words, name, code=2, says=["its mode is 0644"])
+    assert box.contents() == before
+
+
 def test_a_missing_server_or_key_is_named(box: Box) -> None:
     """Without [dns] server or tsig_key_file the failure names the key of the configuration."""
     box.enrol(NAME)
