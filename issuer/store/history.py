@@ -57,19 +57,23 @@ class History:
         """Make an earlier certificate the present one; the present pair moves aside, as with a new one."""
         outside = None if version.directory else "Y"
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
-        self._replace(name, version.bundle, "rolled back", now, due_at=due_at, **origin)
+
+        def work(connection: sa.Connection) -> None:
+            _replace(connection, name, version.bundle, "rolled back", now, due_at=due_at, **origin)
+
+        self._database.write(work)
 
     def take_in(self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int) -> None:
         """Store a certificate from outside; the row is made if there is none, and never renewed by ACME."""
 
-        def ensure(connection: sa.Connection) -> None:
+        def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
                 row = {"name": name, "enable": "Y", "certbot": "N", "md5_modulus": md5_modulus, "comment": comment}
                 connection.execute(certs.insert().values(count_fail_update=0, ts_expire=1, ts_last_update=1, **row))
+            _replace(connection, name, bundle, "imported", now, due_at=not_after(bundle.leaf), imported="Y")
+            add_version(connection, name, bundle, None, now)
 
-        self._database.write(ensure)
-        self._replace(name, bundle, "imported", now, due_at=not_after(bundle.leaf), imported="Y")
-        self._database.write(lambda connection: add_version(connection, name, bundle, None, now))
+        self._database.write(work)
 
     def mark_revoked(self, name: str, bundle: Bundle, reason: str, now: int) -> None:
         """Write down a revocation; the row is marked if it is the present certificate."""
@@ -82,14 +86,12 @@ class History:
 
         self._database.write(work)
 
-    def _replace(self, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:
-        def work(connection: sa.Connection) -> None:
-            refuse_under_way(connection, name)
-            if not replace_present(connection, name, bundle, now, **more):
-                raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
-            add_event(connection, now, name, event, f"serial {serial_text(bundle.leaf)}")
 
-        self._database.write(work)
+def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:
+    refuse_under_way(connection, name)
+    if not replace_present(connection, name, bundle, now, **more):
+        raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
+    add_event(connection, now, name, event, f"serial {serial_text(bundle.leaf)}")
 
 
 def _version(row: sa.RowMapping) -> Version:

@@ -1,6 +1,6 @@
 """Runs certfleet-issuer in this process and kills it with SIGKILL right before or right after one call.
 
-Usage: python -m tests.issuer.crash.killer MODULE:CLASS.METHOD before|after NTH COMMAND...
+Usage: python -m tests.issuer.crash.killer MODULE:[CLASS.]METHOD before|after NTH COMMAND...
 The product knows nothing of this: the method is wrapped from outside.
 """
 
@@ -34,8 +34,8 @@ def killed_run(box: Box, place: str, when: str, nth: int, words: Sequence[str] =
 def arm(place: str, when: str, nth: int) -> None:
     """Wrap the method so that its *nth* call is this process's last."""
     module, _, path = place.partition(":")
-    class_name, _, method = path.partition(".")
-    owner = getattr(importlib.import_module(module), class_name)
+    *class_name, method = path.split(".")
+    owner = functools.reduce(getattr, class_name, importlib.import_module(module))
     original: Callable[..., Any] = getattr(owner, method)
     calls = [0]
 

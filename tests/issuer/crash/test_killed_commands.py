@@ -1,11 +1,13 @@
 """A command that a person has typed is killed in the middle: the same command, typed again, gets to its end."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
+from tests.servers.authority import Authority
 
 NAME = "www.lab.test"
 
@@ -21,3 +23,14 @@ def test_a_revocation_is_finished(box: Box, place: str) -> None:
     assert killed_run(box, place, "after", 1, revoke) == -signal.SIGKILL
     box.ok(*revoke)
     assert box.row(NAME, "revoked", "enable") == ("Y", "N")
+
+
+@pytest.mark.parametrize("step", ["refuse_under_way", "replace_present", "add_event", "add_version"])
+def test_an_import_is_all_or_nothing(lone_box: Box, tmp_path: Path, step: str) -> None:
+    """Killed at any step it leaves no row without a certificate, which would pass for one that ACME renews."""
+    file = tmp_path / "bought.pem"
+    file.write_bytes(Authority("CA").intermediate("I").issue([NAME]).fullchain_pem)
+    take_in = ("import", NAME, "--crt", str(file))
+    assert killed_run(lone_box, f"issuer.store.history:{step}", "before", 1, take_in) == -signal.SIGKILL
+    assert lone_box.database.query("SELECT name FROM certs") == []
+    lone_box.ok(*take_in)
