@@ -211,6 +211,8 @@ class NotifySettings:
             raise ValueError("smtp_user and smtp_password_file belong together: give both or none")
         if self.smtp_user and not self.encrypted:
             raise ValueError("smtp_user needs smtp_starttls = true (or port 465): no password over a clear connection")
+        if not self.smtp_user.isascii():
+            raise ValueError("smtp_user holds a character that is not ASCII, which cannot be sent")
 
     @property
     def encrypted(self) -> bool:

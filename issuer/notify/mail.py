@@ -3,12 +3,16 @@
 import contextlib
 import email.utils
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
+from typing import Any
 
 import structlog
 
+from common.errors import ConfigError, Finding
 from common.files import read_password
 from issuer.config import NotifySettings
 from issuer.errors import MailError
@@ -16,6 +20,7 @@ from issuer.trust import verified_tls
 
 log = structlog.get_logger()
 _SECONDS = 20.0  # for the connection, and for each answer of the server
+_SESSION_SECONDS = 45.0  # for all of it: a server may also talk for ever
 
 
 class MailServer:
@@ -27,15 +32,21 @@ class MailServer:
         self._sender = settings.email_from or f"certfleet@{host}"
         file = settings.smtp_password_file
         self._password = read_password(file) if file else ""
+        if not self._password.isascii():  # smtplib sends no other
+            raise ConfigError(
+                str(file),
+                [Finding("", "holds a character that is not ASCII, which cannot be sent here")],
+                hint="give the account at the mail server a password of ASCII characters",
+            )
         self._trust = verified_tls(settings.smtp_ca_bundle, "notify.smtp_ca_bundle")
 
     def send(self, subject: str, text: str) -> None:
         """Hand one mail to the server; MailError when it did not take it for anybody."""
-        message = self._message(subject, text)
         try:
+            message = self._message(subject, text)
             with self._session() as session:
                 refused = session.send_message(message, self._sender, list(self._settings.email_to))
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, ValueError) as error:  # smtplib's own errors are OSErrors
             place = f"{self._settings.smtp_host}:{self._settings.smtp_port}"
             what = f"the mail server {place} did not take the mail"
             raise MailError(what, why=_words(error), hint=_hint(error)) from error
@@ -48,11 +59,11 @@ class MailServer:
         host, port = settings.smtp_host, settings.smtp_port
         # local_hostname: smtplib would ask DNS for it, which may be what has failed
         if port == 465:
-            session: smtplib.SMTP = smtplib.SMTP_SSL(
+            session: _Session = _TlsSession(
                 host, port, local_hostname=self._host, timeout=_SECONDS, context=self._trust
             )
         else:
-            session = smtplib.SMTP(host, port, local_hostname=self._host, timeout=_SECONDS)
+            session = _Session(host, port, local_hostname=self._host, timeout=_SECONDS)
         try:
             if settings.smtp_starttls and settings.smtp_port != 465:
                 session.starttls(context=self._trust)
@@ -61,7 +72,7 @@ class MailServer:
                     raise RuntimeError("a password was about to be sent in clear")
                 session.login(settings.smtp_user, self._password)
             yield session
-            with contextlib.suppress(OSError, smtplib.SMTPException):  # it has the mail: how it parts changes nothing
+            with contextlib.suppress(OSError):  # it has the mail: how it parts changes nothing
                 session.quit()
         finally:
             session.close()
@@ -78,7 +89,40 @@ class MailServer:
         return message
 
 
+class _Session(smtplib.SMTP):
+    """Its connection is shut when all of it takes too long; smtplib itself waits for each line anew."""
+
+    def connect(self, host: str = "localhost", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+        try:
+            return super().connect(host, port, source_address)
+        except BaseException:
+            self._ended.set()
+            raise
+
+    def close(self) -> None:
+        self._ended.set()
+        super().close()
+
+    def _watch(self) -> None:
+        wait = _SESSION_SECONDS
+        while not self._ended.wait(wait):
+            log.warning("mail.took_too_long", seconds=_SESSION_SECONDS)
+            wait = 5.0  # and again: it may be about to put a TLS socket in the place of this one
+            if self.sock is not None:
+                with contextlib.suppress(OSError):
+                    # past the TLS layer, which would forget itself and let the next words out in clear
+                    socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+class _TlsSession(_Session, smtplib.SMTP_SSL):
+    """The same with TLS from the first byte."""
+
+
 def _words(error: Exception) -> str:
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # whose text may hold what was to be sent
+        return f"its name or what it says is malformed ({type(error).__name__})"
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return "; ".join(f"{address}: {_decoded(answer[1])}" for address, answer in error.recipients.items())
     if isinstance(error, smtplib.SMTPResponseException):

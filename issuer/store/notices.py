@@ -9,12 +9,14 @@ import json
 from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
+import structlog
 
 from issuer.notify.events import Event, Kind, from_json, recovered, to_json
 from issuer.notify.rules import graded, judge
 from issuer.store.database import Database
 from issuer.store.tables import alarms, certs, outbox
 
+log = structlog.get_logger()
 _TAKEN_SECONDS = 600
 _CHUNK = 500  # names in one question
 
@@ -48,7 +50,7 @@ class Notices:
         self._database.write(lambda connection: connection.execute(taken))
         query = sa.select(outbox.c.content).where(outbox.c.taken_by == delivery).order_by(outbox.c.id)
         rows = self._database.read(lambda connection: list(connection.scalars(query)))
-        return [from_json(json.loads(content)) for content in rows]
+        return [event for event in map(_read, rows) if event is not None]
 
     def sent(self, delivery: str) -> None:
         """A mail server has taken what was taken."""
@@ -59,6 +61,15 @@ class Notices:
         """It could not be delivered now."""
         free = outbox.update().where(outbox.c.taken_by == delivery).values(taken_by=None, taken_until=None)
         self._database.write(lambda connection: connection.execute(free))
+
+
+def _read(content: str) -> Event | None:
+    """None, with a warning, for what cannot be understood: it goes with the next mail, rather than being in its way."""
+    try:
+        return from_json(json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("notification.unreadable", error=type(error).__name__)
+        return None
 
 
 def _settle(

@@ -65,18 +65,33 @@ class _Handler:
         return "250 taken"
 
 
+class _Stammerer(_Handler):
+    """Offers CRAM-MD5, which clients prefer, and then poses a challenge that is no base64."""
+
+    async def auth_CRAM__MD5(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 - the library's name
+        await server.push("334 A")
+        return AuthResult(success=False, handled=False)
+
+
 class Smtp:
-    """`letters` are what it has taken. With `starttls` it offers encryption, with `password` it insists on both.
+    """`letters` are what it has taken. With `starttls` it offers encryption, with `password` it insists on both,
+    and with `stammers` its login goes wrong.
 
     `certificate_for` is the name in its certificate; a client that verifies connects to exactly that.
     """
 
     def __init__(
-        self, folder: Path, *, starttls: bool = False, password: bool = False, certificate_for: str = "localhost"
+        self,
+        folder: Path,
+        *,
+        starttls: bool = False,
+        password: bool = False,
+        stammers: bool = False,
+        certificate_for: str = "localhost",
     ) -> None:
         self.port = free_port()
         self.refused: set[str] = set()
-        self._handler = _Handler(self.refused)
+        self._handler = (_Stammerer if stammers else _Handler)(self.refused)
         authority = Authority("SMTP CA")
         self.ca_file = authority.write(folder / "smtp")
         options: dict[str, Any] = {}

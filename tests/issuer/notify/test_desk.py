@@ -20,6 +20,7 @@ from issuer.store import migrate
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.notices import Notices
+from issuer.store.tables import outbox
 from tests.issuer.signing_requests import csr
 from tests.servers import database as servers
 
@@ -128,6 +129,22 @@ def test_two_issuers_send_one_mail(world: World) -> None:
     assert len(world.post.sent) == 1
     world.desk.deliver()
     assert len(world.post.sent) == 1
+
+
+def test_what_cannot_be_read_is_not_in_the_way(world: World) -> None:
+    """A row of the outbox that is damaged, or of a kind that only a newer version knows, holds up no other."""
+    world.database.write(
+        lambda connection: connection.execute(
+            outbox.insert(),
+            [{"at": 1, "name": NAME, "kind": "x", "content": text} for text in ("{", '{"kind": "of tomorrow"}', "3")],
+        )
+    )
+    assert world.hear(events.failed("other.example.test", "it failed")) == [
+        "certfleet: other.example.test failed on box"
+    ]
+    assert world.hear(events.failed("third.example.test", "it failed")) == [
+        "certfleet: third.example.test failed on box"
+    ]
 
 
 def test_a_database_that_is_away_loses_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

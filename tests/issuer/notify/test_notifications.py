@@ -1,13 +1,22 @@
 """What people hear, through a real mail server: one mail a run, and only when something changes."""
 
+import contextlib
 import re
+import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from issuer.config import NotifySettings
+from issuer.errors import MailError
+from issuer.notify import mail
+from issuer.notify.mail import MailServer
 from tests.issuer.box import Box
 from tests.issuer.notify.conftest import mend, try_again
 from tests.servers.lab import Lab
+from tests.servers.ports import LOOPBACK
 from tests.servers.smtp import PASSWORD, USER, Smtp
 
 
@@ -175,6 +184,36 @@ def test_a_wrong_password_is_said(troubled: Box, tmp_path: Path) -> None:
         assert "not the right one" not in outcome.err
 
 
+def test_a_login_that_goes_wrong_fails_no_run(troubled: Box, tmp_path: Path) -> None:
+    """A challenge that is no base64 is a warning without the password, and what was to be said is kept."""
+    with Smtp(tmp_path, password=True, stammers=True) as server:
+        secured(troubled, server, tmp_path)
+        outcome = troubled.fails("run", says=["failed", "notification.unsent", "malformed"])
+        assert PASSWORD not in outcome.err
+        assert server.letters == []
+    assert len(troubled.database.query("SELECT * FROM outbox WHERE taken_by IS NULL")) == 3
+
+
+def test_a_mail_server_that_talks_for_ever_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its lines comes in time, and the greeting never ends: the whole session has its limit too."""
+    monkeypatch.setattr(mail, "_SESSION_SECONDS", 0.5)
+
+    def talk(ear: socket.socket) -> None:
+        caller, _ = ear.accept()
+        with caller, contextlib.suppress(OSError):
+            while True:
+                caller.sendall(b"220-welcome\r\n")
+                time.sleep(0.1)
+
+    with socket.create_server((LOOPBACK, 0)) as ear:
+        talker = threading.Thread(target=talk, args=(ear,))
+        talker.start()
+        settings = NotifySettings(email_to=("noc@example.com",), smtp_host=LOOPBACK, smtp_port=ear.getsockname()[1])
+        with pytest.raises(MailError, match="did not take the mail"):
+            MailServer(settings, "box").send("subject", "text")
+        talker.join()
+
+
 @pytest.mark.parametrize(
     ("notify", "says"),
     [
@@ -183,6 +222,7 @@ def test_a_wrong_password_is_said(troubled: Box, tmp_path: Path) -> None:
         ({"email_to": ["Nobody <noc@example.com>"]}, "must be a bare address"),
         ({"email_to": ["noc@example.com\nBcc: all@example.com"]}, "must not hold control characters"),
         ({"email_from": "issuer"}, "must be a bare address"),
+        ({"smtp_user": "büro", "smtp_password_file": "/x", "smtp_starttls": True}, "smtp_user holds a character"),
     ],
 )
 def test_a_wrong_section_is_refused_before_anything_happens(
@@ -200,6 +240,14 @@ def test_a_password_file_open_to_all_is_refused(troubled: Box, tmp_path: Path) -
         secured(troubled, server, tmp_path)
         (tmp_path / "smtp.password").chmod(0o644)
         troubled.refused("run", code=2, says=["smtp.password", "0644"])
+
+
+def test_a_password_that_smtp_cannot_carry_is_refused(troubled: Box, smtp: Smtp, tmp_path: Path) -> None:
+    """Told before the first order, and not at the end of a run; the password itself is never shown."""
+    secured(troubled, smtp, tmp_path)
+    (tmp_path / "smtp.password").write_text("schlüssel", encoding="utf-8")
+    outcome = troubled.refused("run", code=2, says=["smtp.password", "not ASCII"])
+    assert "schl" not in outcome.err
 
 
 def test_nobody_to_tell_costs_nothing(troubled: Box, smtp: Smtp) -> None:
