@@ -10,7 +10,6 @@ from common.certificate import (
     dns_names,
     issuer_text,
     not_after,
-    not_before,
     parse_bundle,
     serial_text,
     spki_sha256,
@@ -51,7 +50,10 @@ def history(arguments: argparse.Namespace) -> None:
             }
         )
         return
-    rows = [[utc_text(item.stored_at), item.serial, utc_text(item.not_after), item.issuer] for item in versions]
+    rows = [
+        [utc_text(item.stored_at), item.serial, utc_text(item.not_after), item.issuer if item.bundle else "damaged"]
+        for item in versions
+    ]
     say(table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER"], rows))
     for event in events:
         say(f"{utc_text(event.at)}  {event.event}  {event.detail}".rstrip())
@@ -64,15 +66,15 @@ def rollback(arguments: argparse.Namespace) -> None:
     row = Certificates(database).get([arguments.name])[0]
     store = History(database)
     version = _earlier(row, store.versions(row.name), arguments.serial)
-    now = int(time.time())
-    faults = validity_faults(version.bundle, now)
-    if row.csr and spki_sha256(version.bundle.leaf.public_key()) != _csr_key(row):
+    bundle, now = _undamaged(version, row.name), int(time.time())
+    faults = validity_faults(bundle, now)
+    if row.csr and spki_sha256(bundle.leaf.public_key()) != _csr_key(row):
         faults.append("its key is not the key of the present CSR")
     if faults:
         hint = "nothing was changed; `history` shows the others"
         raise RefusedError(f"the certificate {version.serial} cannot be used again", why="; ".join(faults), hint=hint)
     due_at = renewal_moment(row.name, version.not_before, version.not_after, settings.renewal)
-    store.go_back(row.name, version, due_at, now)
+    store.go_back(row.name, version, bundle, due_at, now)
     say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
     if row.enabled and due_at <= now:
         say(f"it is due for renewal already: `disable {row.name}` if it is to stay")
@@ -139,12 +141,25 @@ def _to_revoke(row: Enrolment, store: History, serial: str) -> tuple[Bundle, str
     """What to revoke, and the directory of the CA that issued it."""
     for version in store.versions(row.name) if serial else ():
         if version.serial == serial.upper():
-            return version.bundle, version.directory
+            return _undamaged(version, row.name), version.directory
     if serial or not row.crt:
         raise RefusedError(
             f"no such certificate of {row.name} is stored", hint=f"`history {row.name}` shows what there is"
         )
-    return parse_bundle(row.crt, row.ca), row.directory
+    try:
+        return parse_bundle(row.crt, row.ca), row.directory
+    except ValueError as error:
+        hint = f"name it with --serial, as `history {row.name}` shows it; `reissue {row.name}` replaces what is damaged"
+        raise RefusedError(
+            f"the present certificate of {row.name} is damaged in the database", why=str(error), hint=hint
+        ) from error
+
+
+def _undamaged(version: Version, name: str) -> Bundle:
+    if version.bundle is None:
+        hint = f"restore that row of `versions` from a backup, or name another; `history {name}` shows them"
+        raise RefusedError(f"the certificate {version.serial} of {name} is damaged in the database", hint=hint)
+    return version.bundle
 
 
 def _check_key(name: str, bundle: Bundle, certificates: Certificates) -> None:
@@ -186,10 +201,11 @@ def _version_facts(version: Version) -> dict[str, object]:
         "serial": version.serial,
         "sha256": version.sha256,
         "issuer": version.issuer,
-        "names": sorted(dns_names(version.bundle.leaf)),
+        "names": sorted(dns_names(version.bundle.leaf)) if version.bundle else [],
         "not_before": utc_text(version.not_before),
         "not_after": utc_text(version.not_after),
         "stored_at": utc_text(version.stored_at),
-        "chain": [issuer_text(item) for item in version.bundle.chain],
-        "lifetime_seconds": not_after(version.bundle.leaf) - not_before(version.bundle.leaf),
+        "chain": [issuer_text(item) for item in version.bundle.chain] if version.bundle else [],
+        "lifetime_seconds": version.not_after - version.not_before,
+        "damaged": version.bundle is None,
     }

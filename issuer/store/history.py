@@ -24,7 +24,7 @@ class Version:
     not_after: int
     stored_at: int
     directory: str  # the CA's; "" for one from outside
-    bundle: Bundle
+    bundle: Bundle | None  # None: what is stored is damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class History:
         rows = self._database.read(lambda connection: connection.execute(query.limit(most)).all())
         return [Event(row.at, row.event, row.detail or "") for row in rows]
 
-    def go_back(self, name: str, version: Version, due_at: int, now: int) -> None:
+    def go_back(self, name: str, version: Version, bundle: Bundle, due_at: int, now: int) -> None:
         """Make an earlier certificate the present one; the present pair moves aside, as with a new one."""
         outside = None if version.directory else "Y"
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
 
         def work(connection: sa.Connection) -> None:
-            _replace(connection, name, version.bundle, "rolled back", now, due_at=due_at, **origin)
+            _replace(connection, name, bundle, "rolled back", now, due_at=due_at, **origin)
 
         self._database.write(work)
 
@@ -103,5 +103,12 @@ def _version(row: sa.RowMapping) -> Version:
         not_after=row["not_after"],
         stored_at=row["stored_at"],
         directory=row["directory"] or "",
-        bundle=parse_bundle(bytes(row["crt"]), bytes(row["ca"])),
+        bundle=_bundle(row),
     )
+
+
+def _bundle(row: sa.RowMapping) -> Bundle | None:
+    try:
+        return parse_bundle(bytes(row["crt"]), bytes(row["ca"]))
+    except ValueError:
+        return None

@@ -116,6 +116,26 @@ def test_revoke_asks_and_tells_the_ca(proxied: Box, proxy: CaProxy) -> None:
     assert proxied.row(NAME, "enable") == ("N",)
 
 
+def test_a_damaged_certificate_is_told_and_is_not_in_the_way(box: Box) -> None:
+    """One whose row holds no PEM any more is named with what to do, and the undamaged ones stay in reach."""
+    box.enrol(NAME)
+    box.ok("run")
+    box.ok("reissue", NAME)
+    newest = serial(box)
+    box.database.execute("UPDATE certs SET crt = X'2d2d2d'")
+    box.refused("revoke", NAME, "--yes", code=1, says=["is damaged", "--serial"])
+    box.database.execute("UPDATE versions SET crt = X'2d2d2d' WHERE id = 1")
+    assert "damaged" in box.ok("history", NAME).out
+    stored = box.ok("history", NAME, "--json").report()["versions"]
+    assert [(version["damaged"], len(version["names"])) for version in stored] == [(False, 1), (True, 0)]
+    for command in ("revoke", "rollback"):
+        words = [command, NAME, "--serial", stored[1]["serial"], *(["--yes"] if command == "revoke" else [])]
+        box.refused(*words, code=1, says=["is damaged", "backup"])
+    box.ok("rollback", NAME)
+    box.ok("status", NAME)
+    assert serial(box) == newest
+
+
 def test_reissue_of_many_is_paced_and_resumed(proxied: Box, proxy: CaProxy) -> None:
     """Inside a limit of two orders a minute five certificates are not rushed; what is left stays wanted."""
     names = [f"m{number}.lab.test" for number in range(5)]
