@@ -27,11 +27,22 @@ def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
 
 
 def answers(
-    authorizations: Sequence[CaAuthorization], kind: str, content: Callable[[str], str], place: Place
+    authorizations: Sequence[CaAuthorization],
+    names: Sequence[str],
+    kind: str,
+    content: Callable[[str], str],
+    place: Place,
 ) -> list[Challenge]:
-    """What to publish for each pending authorization; *content* makes the answer from a token."""
+    """What to publish for each pending authorization; *content* makes the answer from a token.
+
+    Only for *names*, which are the order's: nothing is published for a name that the CA made up.
+    """
+    ours = {name.removeprefix("*.") for name in names}
     entries = []
     for authorization in pending(authorizations):
+        if authorization.identifier not in ours:
+            why = f"it asks about {authorization.identifier or 'no name'}"
+            raise AcmeProblem("the CA wants proof for a name that was not ordered", why=why, retry=Retry.LATER)
         challenge = _offered(authorization, kind)
         owner, zone = place(authorization.identifier)
         entries.append(

@@ -89,6 +89,7 @@ def publish_challenges(work: Work, tools: Tools) -> None:
     solver, row = tools.solvers[work.row.challenge_type], work.row
     entries = answers(
         authorizations,
+        work.csr.names,
         work.row.challenge_type,
         lambda token: solver.content(ca.key_authorization(token)),
         lambda name: solver.place(name, row),
@@ -119,7 +120,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
     if order.status in ("ready", "processing", "valid"):
         _move(work, tools, OrderState.VALIDATED)
         return None
-    if order.status == "invalid" or _late(work, tools):
+    if order.status != "pending" or _late(work, tools):
         raise _validation_failed(
             order, authority(work.record, tools), tools.solvers[work.row.challenge_type].from_outside
         )
@@ -283,5 +284,5 @@ def _answer(work: Work, tools: Tools) -> None:
 def _validation_failed(order: CaOrder, ca: CertificateAuthority, hint: str) -> AcmeProblem:
     authorizations = [ca.authorization(url) for url in order.authorizations]
     failed = [failure(item) for item in authorizations if item.status not in ("valid", "pending")]
-    why = "; ".join(failed) or order.error or f"the order is still {order.status}"
+    why = "; ".join(failed) or order.error or f"the order is {order.status or 'without a status'}"
     return AcmeProblem("the CA could not validate", why=why, hint=hint, kind="unauthorized", retry=Retry.LATER)

@@ -145,6 +145,7 @@ def _entries(work: Work, tools: Tools) -> list[Challenge]:
     order = ca.order(work.record.url)
     return answers(
         [ca.authorization(url) for url in order.authorizations],
+        work.csr.names,
         work.row.challenge_type,
         lambda token: solver.content(ca.key_authorization(token)),
         lambda name: solver.place(name, work.row),

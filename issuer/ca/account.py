@@ -16,6 +16,7 @@ from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 
 from common.errors import ConfigError, FileError, Finding
 from common.files import create_new, read_secret, write_atomic
+from issuer.ca import words
 from issuer.ca.transport import Transport
 from issuer.config import CaSettings, Settings
 from issuer.errors import AcmeProblem
@@ -77,7 +78,7 @@ class Registrar:
             if existing:
                 return existing
             payload["externalAccountBinding"] = self._binding(endpoint)
-        url = transport.post(endpoint, payload).location
+        url = words.url(transport.post(endpoint, payload).location)
         if not url:
             raise AcmeProblem("the CA does not name our account", why="no Location header")
         self._remember(url)
@@ -86,7 +87,7 @@ class Registrar:
     def existing(self, transport: Transport) -> str:
         """The account if the CA knows our key already, else "": a binding key may be used only once."""
         try:
-            return transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True}).location
+            return words.url(transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True}).location)
         except AcmeProblem as problem:
             if problem.kind != "accountDoesNotExist":
                 raise

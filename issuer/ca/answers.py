@@ -1,8 +1,11 @@
-"""The CA's JSON as our nouns. Pure, and suspicious: a field of another type than expected is as good as missing."""
+"""The CA's JSON as our nouns. Pure, and suspicious: a field of another type than expected is as good as missing, text
+is made fit to be shown and stored, and an address that is none raises AcmeProblem.
+"""
 
 from datetime import datetime
 from typing import Any
 
+from issuer.ca import words
 from issuer.ca.transport import Answer, problem_words
 from issuer.errors import AcmeProblem
 from issuer.model import CaAuthorization, CaChallenge, CaOrder, RenewalInfo
@@ -11,13 +14,12 @@ from issuer.model import CaAuthorization, CaChallenge, CaOrder, RenewalInfo
 def order_of(url: str, answer: Answer) -> CaOrder:
     """RFC 8555 §7.1.3."""
     document = answer.json()
-    authorizations = document.get("authorizations")
     return CaOrder(
         url=url,
-        status=_text(document, "status"),
-        authorizations=tuple(map(str, authorizations)) if isinstance(authorizations, list) else (),
-        finalize_url=_text(document, "finalize"),
-        certificate_url=_text(document, "certificate"),
+        status=words.text(document.get("status")),
+        authorizations=words.urls(document.get("authorizations")),
+        finalize_url=words.url(document.get("finalize")),
+        certificate_url=words.url(document.get("certificate")),
         error=_error(document),
         ask_again_at=answer.ask_again_at,
     )
@@ -27,7 +29,7 @@ def names_of(answer: Answer) -> set[str]:
     """The DNS names of an order (RFC 8555 §7.1.3)."""
     identifiers = answer.json().get("identifiers")
     found = identifiers if isinstance(identifiers, list) else []
-    return {_text(item, "value").lower() for item in found if isinstance(item, dict)}
+    return {words.text(item.get("value")).lower() for item in found if isinstance(item, dict)}
 
 
 def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
@@ -36,8 +38,8 @@ def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
     challenges = document.get("challenges")
     return CaAuthorization(
         url=url,
-        identifier=_text(identifier, "value").lower() if isinstance(identifier, dict) else "",
-        status=_text(document, "status"),
+        identifier=words.text(identifier.get("value")).lower() if isinstance(identifier, dict) else "",
+        status=words.text(document.get("status")),
         challenges=tuple(
             _challenge(item) for item in (challenges if isinstance(challenges, list) else ()) if isinstance(item, dict)
         ),
@@ -51,12 +53,12 @@ def renewal_info_of(answer: Answer) -> RenewalInfo:
     try:
         if not isinstance(window, dict):
             raise ValueError("no suggestedWindow")
-        start, end = _moment(_text(window, "start")), _moment(_text(window, "end"))
+        start, end = _moment(words.text(window.get("start"))), _moment(words.text(window.get("end")))
         if end < start:
             raise ValueError("the window ends before it starts")
     except ValueError as error:
         raise AcmeProblem("the CA's renewal information is malformed", why=str(error)) from error
-    return RenewalInfo(start, end, _text(document, "explanationURL"), answer.ask_again_at)
+    return RenewalInfo(start, end, words.text(document.get("explanationURL")), answer.ask_again_at)
 
 
 def _moment(text: str) -> int:
@@ -71,10 +73,10 @@ def _moment(text: str) -> int:
 
 def _challenge(document: dict[str, Any]) -> CaChallenge:
     return CaChallenge(
-        type=_text(document, "type"),
-        url=_text(document, "url"),
-        token=_text(document, "token"),
-        status=_text(document, "status"),
+        type=words.text(document.get("type")),
+        url=words.url(document.get("url")),
+        token=words.text(document.get("token")),
+        status=words.text(document.get("status")),
         error=_error(document),
     )
 
@@ -82,8 +84,3 @@ def _challenge(document: dict[str, Any]) -> CaChallenge:
 def _error(document: dict[str, Any]) -> str:
     problem = document.get("error")
     return problem_words(problem)[1] if isinstance(problem, dict) else ""
-
-
-def _text(document: dict[str, Any], key: str) -> str:
-    value = document.get(key)
-    return value if isinstance(value, str) else ""

@@ -11,6 +11,7 @@ from josepy.json_util import encode_b64jose
 from common.certificate import Bundle, common_names, load_certificates
 from common.clock import Clock
 from common.errors import Retry
+from issuer.ca import words
 from issuer.ca.account import Registrar, account_id
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.order_list import OrderList
@@ -135,7 +136,7 @@ class AcmeCa:
     def caa_identities(self) -> tuple[str, ...]:
         """The names by which CAA records call this CA (RFC 8555 §9.7.6)."""
         names = self.meta().get("caaIdentities")
-        return tuple(map(str, names)) if isinstance(names, list) else ()
+        return tuple(map(words.text, names)) if isinstance(names, list) else ()
 
     def account_url(self) -> str:
         """The account's URL, registered if need be; CAA's accounturi names it (RFC 8657)."""
@@ -161,7 +162,7 @@ class AcmeCa:
         answer = self._post(self._transport.endpoint("newOrder"), payload)
         if not answer.location:
             raise AcmeProblem("the CA opened an order but does not say where", why="no Location header")
-        return order_of(answer.location, answer)
+        return order_of(words.url(answer.location), answer)
 
     def _profile(self) -> str:
         """The profile to ask for: ours if the CA advertises it (draft-ietf-acme-profiles)."""
@@ -169,7 +170,7 @@ class AcmeCa:
         offered = self.meta().get("profiles")
         if not wanted or (isinstance(offered, dict) and wanted in offered):
             return wanted
-        names = ", ".join(sorted(map(str, offered))) if isinstance(offered, dict) else "none"
+        names = words.text(", ".join(sorted(offered))) if isinstance(offered, dict) else "none"
         if self._ca.profile_required:
             what = f"the CA does not offer the profile {wanted!r}"
             hint = "change [acme] profile, or set profile_required = false"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import TOO_MANY_REQUESTS
 
+from issuer.ca import words
 from issuer.ca.answers import names_of, order_of
 from issuer.ca.transport import Answer, Transport
 from issuer.errors import AcmeProblem
@@ -56,15 +57,14 @@ class OrderList:
 
     def _urls(self) -> list[str]:
         """Of the account's orders the latest, these first."""
-        page = self._transport.post(self._transport.kid, None).json().get("orders")
+        page = words.url(self._transport.post(self._transport.kid, None).json().get("orders"))
         urls: list[str] = []
         for _ in range(_PAGES_TURNED):
-            answer = self._ask(page) if isinstance(page, str) else None
+            answer = self._ask(page) if page else None
             if answer is None:
                 break
-            found = answer.json().get("orders")
-            urls += map(str, found if isinstance(found, list) else ())
-            page = dict(answer.links).get("next")
+            urls += words.urls(answer.json().get("orders"))
+            page = dict(answer.links).get("next", "")
         return urls[::-1][: self._longest]
 
     def _ask(self, url: str) -> Answer | None:

@@ -25,9 +25,9 @@ from josepy.jwk import JWK, JWKRSA
 
 from common.clock import Clock
 from common.errors import ConfigError, Finding
+from issuer.ca import words
 from issuer.ca.connection import pool_manager
 from issuer.ca.problems import meaning
-from issuer.ca.words import links
 from issuer.errors import AcmeProblem
 from issuer.trust import verified_tls
 
@@ -93,8 +93,8 @@ class Transport:
             return self._directory
 
     def endpoint(self, name: str) -> str:
-        url = self.directory().get(name)
-        if not isinstance(url, str):
+        url = words.url(self.directory().get(name))
+        if not url:
             why = f"its directory has no {name!r}"
             raise AcmeProblem(f"{self.directory_url} is not an ACME server", why=why, hint="check [acme] directory")
         return url
@@ -164,7 +164,7 @@ class Transport:
         if not 200 <= response.status < 300:
             raise _problem(url, response.status, response.headers.get("Content-Type", ""), content, ask_again_at)
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
-        return Answer(url, location, links(response.headers.getlist("Link")), content, ask_again_at, date)
+        return Answer(url, location, words.links(response.headers.getlist("Link")), content, ask_again_at, date)
 
     def _keep_nonce(self, nonce: str) -> None:
         # RFC 8555 §6.5.1: what is not base64url must be ignored

@@ -22,13 +22,18 @@ def text(value: object) -> str:
 
 
 def url(value: object) -> str:
-    """An absolute https:// URL (RFC 8555 §6.1), "" for no text. Raises AcmeProblem for text that is no such URL."""
-    if not isinstance(value, str) or not value:
+    """An absolute https:// URL (RFC 8555 §6.1); "" when it is missing. Raises AcmeProblem for anything else."""
+    if value is None or value == "":
         return ""
-    if not _usable(value):
+    if not isinstance(value, str) or not _usable(value):
         what = "the CA gives an address that is not an https:// URL"
-        raise AcmeProblem(what, why=one_line(value[:100]), hint="check [acme] directory")
+        raise AcmeProblem(what, why=one_line(str(value)[:100]), hint="check [acme] directory")
     return value
+
+
+def urls(value: object) -> tuple[str, ...]:
+    """Those of a list; none for what is no list. Raises AcmeProblem."""
+    return tuple(found for item in value if (found := url(item))) if isinstance(value, list) else ()
 
 
 def links(headers: Iterable[str]) -> tuple[tuple[str, str], ...]:

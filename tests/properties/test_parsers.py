@@ -30,8 +30,9 @@ from issuer.plan import renewal_moment, retry_moment
 from issuer.store.address import parse_address
 from tests.issuer.signing_requests import csr
 
+WORDS = st.text(max_size=30) | st.sampled_from(["\ud800", "https://ca.example/", "https://ca.example/\x1b", "x" * 9999])
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
@@ -113,10 +114,17 @@ def test_retry_after(value: str, now: float) -> None:
 
 @given(ACME_OBJECT)
 def test_answers_of_a_ca(document: dict[str, Any]) -> None:
-    """Any JSON object is an order and an authorization of some kind; a window is one or an AcmeProblem."""
+    """Any JSON object is an order, an authorization and a window, or an AcmeProblem; text can be shown and stored, and
+    URLs can be asked."""
     answer = Answer("https://ca.example/1", "", (), json.dumps(document).encode(), None)
-    assert isinstance(order_of(answer.url, answer).status, str)
-    assert isinstance(authorization_of(answer.url, document).identifier, str)
+    with contextlib.suppress(AcmeProblem):
+        order = order_of(answer.url, answer)
+        assert order.status.isprintable()
+        assert all(url.startswith("https://") for url in (*order.authorizations, order.finalize_url) if url)
+    with contextlib.suppress(AcmeProblem):
+        authorization = authorization_of(answer.url, document)
+        assert authorization.identifier.isprintable()
+        assert all(item.type.isprintable() for item in authorization.challenges)
     with contextlib.suppress(AcmeProblem):
         info = renewal_info_of(answer)
         assert info.start <= info.end
