@@ -25,6 +25,7 @@ from issuer.trust import verified_tls
 T = TypeVar("T")
 _TRIES = 8
 _LOOK_AGAIN_SECONDS = 60  # the age at which a connection to a server is made anew, which tells if it takes writes still
+_LOCKED_SECONDS = 30.0  # how long another program may keep a SQLite file to itself
 # How a transaction begins on SQLite. With FULL a commit waits for the disk: an order URL must survive a power cut.
 _DURABLE = ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE")
 _WRITING = ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE")
@@ -109,7 +110,9 @@ class Database:
     def _connect_sqlite(self) -> sqlite3.Connection:
         assert isinstance(self._address, SqliteAddress)  # noqa: S101
         # isolation_level None: transactions begin in _begin_sqlite, so that DDL rolls back too
-        connection = sqlite3.connect(self._address.file, timeout=30, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self._address.file, timeout=_LOCKED_SECONDS, isolation_level=None, check_same_thread=False
+        )
         connection.execute("PRAGMA journal_mode=WAL")
         return connection
 
@@ -132,6 +135,8 @@ def _sqlite_hint(why: str) -> str:
         return f"run as the user that owns the file and its folder, and check that the folder exists; {IN_A_UNIT}"
     if "no such table" in why or "no such column" in why:
         return "run `certfleet-issuer db upgrade`"
+    if "locked" in why:
+        return "another program keeps the file locked: see which with `fuser`, and end it or what it does"
     if "full" in why or "I/O error" in why:  # a full disk is the one or the other, by what SQLite was writing
         return "free space on that file system; if there is some, look at the kernel's log for a failing disk"
     return "check that the file is a SQLite database and that the disk is sound"

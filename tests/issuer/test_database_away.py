@@ -3,13 +3,16 @@
 import math
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from issuer.store import database
 from tests.issuer.box import ROOT, Box
 from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
@@ -89,6 +92,38 @@ def test_a_database_that_goes_away_in_the_middle(server_box: Box, lab: Lab, tmp_
     assert server_box.orders() == [("STORED", url)]
     assert server_box.txt(NAME) == set()
     assert server_box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
+
+
+def test_a_server_that_restarts_in_the_middle(server_box: Box, lab: Lab, tmp_path: Path) -> None:
+    """The run stays for the next attempt, as after any failure, and finishes the same order."""
+    server = database_of(server_box).server
+    with Bind(tmp_path / "secondary", secondary_of=lab.bind, lag_seconds=math.inf) as secondary:
+        server_box.write(dns={"nameservers": [secondary.endpoint]}, renewal={"retry": ["2s"], "max_run": "60s"})
+        process = server_box.start("run")
+        wait_until(lambda: [state for state, _ in server_box.orders()] == ["PUBLISHED"], "it is published")
+        [(_, url)] = server_box.orders()
+        server.stop()
+        secondary.refresh()
+        assert process.stdout is not None
+        assert "failed; next attempt" in process.stdout.readline()
+        server.start()
+        out, err = process.communicate(timeout=60)
+    assert f"{NAME}: stored" in out, err
+    assert process.returncode == 0
+    assert server_box.orders() == [("STORED", url)]
+    assert server_box.txt(NAME) == set()
+
+
+def test_a_file_that_another_program_keeps_locked(lone_box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking goes on beside it; what writes gives up after a while, and says how to find the other program."""
+    monkeypatch.setattr(database, "_LOCKED_SECONDS", 0.2)
+    lone_box.populate(NAME)
+    assert isinstance(lone_box.database, SqliteDatabase)
+    with closing(sqlite3.connect(lone_box.database.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        lone_box.ok("status")
+        lone_box.refused("enable", NAME, code=1, says=["database is locked", "fuser"])
+    lone_box.ok("enable", NAME)
 
 
 def test_a_read_only_server(server_box: Box) -> None:
