@@ -1,6 +1,7 @@
 """The daemon against a real name server, a real ACME server and real databases, as a process of its own."""
 
 import itertools
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from tests.issuer.box import Box
 from tests.issuer.daemon.service import END_SECONDS, Service
 from tests.servers.bind import Bind
 from tests.servers.lab import Lab
+from tests.servers.mariadb import MariaDB
 from tests.servers.process import wait_until
 
 LAG_SECONDS = 12.0
@@ -121,6 +123,25 @@ def test_orders_under_way_finish_under_the_configuration_they_began_with(box: Bo
         other = box.enrol("www.example.test")
         wait_until(lambda: bool(box.row(other, "last_error")[0]), "the new order meets the new configuration")
     assert orders(box)[0] == "STORED"
+
+
+def test_an_upgrade_beside_a_daemon_at_work(mariadb: MariaDB, lab: Lab, tmp_path: Path) -> None:
+    """`db upgrade` waits for no order and harms none: one under way is finished, and new ones follow."""
+    box = Box(tmp_path / "box", mariadb.create_database(), bind=lab.bind, pebble=lab.pebble)
+    box.set_up()
+    name = box.enrol("www.slow.test")
+    with Bind(tmp_path / "lagging", secondary_of=lab.bind, lag_seconds=math.inf) as lagging:
+        box.document["dns"]["zone"] = [{"name": "slow.test", "nameservers": [lagging.endpoint]}]
+        with Service(box) as service:
+            wait_until(lambda: orders(box) == ["PUBLISHED"], "the order waits for its zone")
+            box.database.execute("ALTER TABLE certs MODIFY last_error TEXT CHARACTER SET latin1")
+            box.database.execute("UPDATE alembic_version SET version_num = '0001'")
+            assert "was at 0001" in box.ok("db", "upgrade").out
+            lagging.refresh()
+            service.wait_stored(name)
+            service.wait_stored(box.enrol("www.example.test"))
+            assert service.end() < END_SECONDS
+            assert "fault" not in service.log_file.read_text(encoding="utf-8")
 
 
 def test_the_state_folder_stays_where_the_lock_is(box: Box) -> None:
