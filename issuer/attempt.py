@@ -1,8 +1,9 @@
 """One attempt at one certificate: open, advance, and what an error means for the order. One thread each.
 
 An error is either the end of the order (FAILED, challenges withdrawn, a new order next time) or an interruption of it:
-then the order stays as it is, and the next attempt goes on where this one stopped. Of what comes from the CA only its
-own word is an end: a problem document, an order or authorization that it calls invalid, a wrong certificate.
+then the order stays as it is, and the next attempt goes on where this one stopped, until it is too old. Of what comes
+from the CA only its own word is an end: a problem document, an order or authorization that it calls invalid, a wrong
+certificate.
 """
 
 from collections.abc import Callable
@@ -133,7 +134,7 @@ class Attempt:
             account = authority(self._work.record, self._tools).account_id
             self._tools.holds.add(account, scope, until, str(error), now)
             self._tools.certificates.postpone(self.name, until)
-            self._put_aside(self._work)
+            self._end_order(self._work, error, str(error), now)
         except CertfleetError as second:
             log.error("hold.unrecorded", certificate=self.name, error=str(second))
         return Ended(self.name, Ending.HELD, str(error), until)
@@ -157,9 +158,11 @@ class Attempt:
         return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, error.hint)
 
     def _end_order(self, work: Work, error: CertfleetError, reason: str, now: int) -> None:
-        if interrupts(error):
+        left = remaining(self._row, now)
+        if interrupts(error) and now < work.record.kept_until(hurry=left is not None and left.little):
             self._put_aside(work)
             return
+        log.info("order.over", certificate=self.name, state=work.record.state.value, opened=work.record.created_at)
         work.record = self._tools.orders.fail(work.record, reason, now)
         abandon(work, self._tools)
         withdraw(work, self._tools)

@@ -27,6 +27,7 @@ from issuer.renewal_info import ask_again_at
 
 log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
+_CA_SECONDS = 1800  # a CA may take longer over what is its turn to do, but people hear of it
 _LONGEST_LOOK = 300.0  # well below the lease, which each look extends
 
 
@@ -84,7 +85,7 @@ def publish_challenges(work: Work, tools: Tools) -> None:
     authorizations = [ca.authorization(url) for url in order.authorizations]
     if order.status != "pending" or not pending(authorizations):
         work.ca_order = order if order.status == "ready" else None
-        _move(work, tools, OrderState.VALIDATED)
+        _move(work, tools, OrderState.VALIDATED, within=_CA_SECONDS)
         return
     solver, row = tools.solvers[work.row.challenge_type], work.row
     entries = answers(
@@ -118,7 +119,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         work.answered = True
     order = work.ca_order = authority(work.record, tools).order(work.record.url)
     if order.status in ("ready", "processing", "valid"):
-        _move(work, tools, OrderState.VALIDATED)
+        _move(work, tools, OrderState.VALIDATED, within=_CA_SECONDS)
         return None
     if order.status != "pending" or _late(work, tools):
         raise _validation_failed(
@@ -136,7 +137,7 @@ def begin_finalization(work: Work, tools: Tools) -> float | None:
         return _look_again(work, tools, first=0.1, longest=5.0)
     if order.status == "ready":
         work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
-    _move(work, tools, OrderState.FINALIZING)
+    _move(work, tools, OrderState.FINALIZING, within=_CA_SECONDS)
     return None
 
 
@@ -228,7 +229,12 @@ def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within:
 
 
 def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked: float | None = None) -> float:
-    """The moment of the next look: exponential, or what the CA asked for, and the lease extended for that long."""
+    """The moment of the next look: exponential, or what the CA asked for, and the lease extended for that long.
+    AcmeProblem with Retry.SOON past the state's deadline: the order lives, but nobody is to wait for it in silence."""
+    if _late(work, tools):
+        what = f"the CA does not get on with the order for {work.record.name}"
+        why = f"it has been {work.record.state.value} for more than {_CA_SECONDS // 60} minutes"
+        raise AcmeProblem(what, why=why, hint="nothing, the same order is looked at again; if it stays, ask the CA")
     now = tools.clock()
     wait = min(first * 1.6 ** min(work.looks, 30), longest)
     if asked is not None:
@@ -239,7 +245,8 @@ def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked
 
 
 def _late(work: Work, tools: Tools) -> bool:
-    return work.record.deadline is not None and tools.clock() >= work.record.deadline
+    """Is the state's deadline over? One without a deadline was left by an older version."""
+    return tools.clock() >= (work.record.deadline or 0)
 
 
 def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:

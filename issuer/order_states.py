@@ -34,6 +34,9 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.FAILED: frozenset(),
 }
 
+_DAY = 86400
+_KEPT_DAYS = 7  # CAs keep an order about that long (RFC 8555 §7.1.3, "expires")
+
 BY_HAND = "by hand"  # the reason of an order that a person works on, until its deadline
 
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
@@ -43,13 +46,14 @@ ENDED = frozenset(state for state, following in TRANSITIONS.items() if not follo
 class OrderRecord:
     """One row of ``orders``: one attempt at one certificate, under the lease of one issuer process.
 
-    Times are epoch seconds. *deadline* belongs to the present state.
+    Times are epoch seconds. *deadline* belongs to the present state, *created_at* to the order as a whole.
     """
 
     id: int
     name: str
     state: OrderState
     directory: str
+    created_at: int
     url: str = ""
     reason: str = ""
     replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
@@ -58,6 +62,12 @@ class OrderRecord:
     def in_hand(self, now: int) -> bool:
         """Does a person work on it, so that `run` leaves it alone?"""
         return self.reason == BY_HAND and self.deadline is not None and now < self.deadline
+
+    def kept_until(self, *, hurry: bool) -> int:
+        """Until when an order that is interrupted again and again is gone on with. What the CA may have issued by now
+        is worth days, unless there is a *hurry*; before that, a new order costs no more than the old one."""
+        patient = self.state is OrderState.FINALIZING and not hurry
+        return self.created_at + (_KEPT_DAYS if patient else 1) * _DAY
 
     @property
     def ended(self) -> bool:

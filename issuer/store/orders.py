@@ -64,7 +64,13 @@ class Orders:
                 return self.claim(name, now)
             raise
         return OrderRecord(
-            id=number, name=name, state=OrderState.PLANNED, directory=directory, reason=reason, replaces=replaces
+            id=number,
+            name=name,
+            state=OrderState.PLANNED,
+            directory=directory,
+            created_at=now,
+            reason=reason,
+            replaces=replaces,
         )
 
     def under_way(self, now: int) -> list[OrderRecord]:
@@ -144,6 +150,7 @@ def _record(row: sa.RowMapping) -> OrderRecord:
         name=row["name"],
         state=OrderState(row["state"]),
         directory=row["directory"],
+        created_at=row["created_at"] or 0,
         url=row["url"] or "",
         reason=row["reason"] or "",
         replaces=row["replaces"] or "",

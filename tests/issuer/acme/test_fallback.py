@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from issuer import attempt
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, in_directory, times
 from tests.servers.lab import Lab
@@ -43,6 +45,23 @@ def test_first_certificate_comes_from_the_fallback_when_the_first_ca_is_broken(
     two.ok("run")
     assert two.row(NAME, "directory", "count_fail_update") == (second.directory, 0)
     assert len(second.paths("order-plz")) == 1
+
+
+def test_an_unfinished_order_of_the_first_ca_gives_way_to_the_fallback(
+    two: Box, proxy: CaProxy, second: CaProxy
+) -> None:
+    """A CA that breaks down in the middle of an order keeps the certificate for a day, not for ever."""
+    two.write(renewal={"retry": ["1h"], "max_run": "0s"})
+    two.enrol(NAME)
+    proxy.before.append(times(99, "/finalize-order/", BROKEN))
+    with patch.object(attempt, "_QUICK_TRIES", 0):
+        for _ in range(2):
+            two.fails("run", says=["HTTP 500"])
+            two.database.execute("UPDATE orders SET created_at = created_at - 86400")
+            two.database.execute("UPDATE certs SET due_at = NULL")
+    two.ok("run")
+    assert two.row(NAME, "directory") == (second.directory,)
+    assert [state for state, _ in two.orders()] == ["FAILED", "STORED"]
 
 
 def test_with_life_left_the_first_ca_is_waited_for(two: Box, proxy: CaProxy, second: CaProxy) -> None:

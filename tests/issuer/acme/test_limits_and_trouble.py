@@ -139,36 +139,6 @@ def test_a_limit_without_a_moment_keeps_the_order(proxied: Box, proxy: CaProxy) 
     assert [state for state, _ in proxied.orders()] == ["STORED"]
 
 
-def test_processing_for_long_survives_restarts(proxied: Box, proxy: CaProxy) -> None:
-    """While the CA processes, the order stays; stopped in between, the next run collects the same order."""
-    slow = [True]
-
-    def processing(request: Request, reply: Reply) -> Reply:
-        if slow[0] and "/my-order/" in request.path and b'"valid"' in reply.body.replace(b" ", b""):
-            body = reply.body.replace(b'"valid"', b'"processing"')
-            return Reply(reply.status, body, {**reply.headers, "Retry-After": "1"})
-        if slow[0] and "/finalize-order/" in request.path:
-            return Reply(reply.status, reply.body.replace(b'"valid"', b'"processing"'), reply.headers)
-        return reply
-
-    proxy.after.append(processing)
-    proxied.enrol(NAME)
-    child = proxied.start("run")
-    deadline = time.monotonic() + 30
-    while [state for state, _ in proxied.orders()] != ["FINALIZING"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    child.terminate()
-    out, err = child.communicate(timeout=20)
-    assert child.returncode == 1
-    assert "stopped" in out + err
-    slow[0] = False
-    proxied.ok("run")
-    [(state, _)] = proxied.orders()
-    assert state == "STORED"
-    assert len(proxy.paths("order-plz")) == 1
-
-
 def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxied: Box, proxy: CaProxy) -> None:
     """With 100 ms added to every answer: never more than `workers` requests at once, always about that many, so that
     the time is that of the requests divided by the workers and not that of one order after another."""

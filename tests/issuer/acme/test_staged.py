@@ -2,13 +2,15 @@
 
 import subprocess
 import time
+from unittest.mock import patch
 
 import pytest
 
 from common.files import locked
+from issuer import issue
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
-from tests.servers.ca_proxy import CaProxy
+from tests.servers.ca_proxy import CaProxy, Reply, Request
 
 NAME = "hand.lab.test"
 
@@ -30,6 +32,25 @@ def test_three_steps_by_hand(proxied: Box, proxy: CaProxy) -> None:
     assert proxied.orders(NAME)[0][0] == "STORED"
     assert proxied.txt(NAME) == {challenge["value"]}, "what a person published is that person's"
     assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
+
+
+def test_request_does_not_wait_without_end(proxied: Box, proxy: CaProxy) -> None:
+    """When the CA takes its time, that is said, and lock and lease are given back; asked again later, it stores."""
+    proxied.enrol(NAME)
+    [challenge] = proxied.ok("challenges", NAME, "--json").report()
+    _nsupdate(proxied, f'update add {challenge["owner"]}. 1 TXT "{challenge["value"]}"')
+    proxied.ok("solve", NAME)
+
+    def processing(request: Request, reply: Reply) -> Reply:
+        issued = "/finalize-order/" in request.path
+        return Reply(200, reply.body.replace(b"valid", b"processing"), reply.headers) if issued else reply
+
+    proxy.after.append(processing)
+    with patch.object(issue, "_CA_SECONDS", 0):
+        proxied.refused("request", NAME, code=1, says=["does not get on with the order", "looked at again"])
+    assert proxied.database.query("SELECT state, lease_owner FROM orders") == [("FINALIZING", None)]
+    assert "stored" in proxied.ok("request", NAME).out
+    assert len(proxy.paths("order-plz")) == 1
 
 
 def test_run_leaves_an_order_in_hand_alone(proxied: Box) -> None:
