@@ -28,6 +28,7 @@ from issuer.renewal_info import ask_again_at
 log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
 _CA_SECONDS = 1800  # a CA may take longer over what is its turn to do, but people hear of it
+_LEASE_HOLDS_SECONDS = 60  # a tenth of it: it may be taken for granted for so long
 _LONGEST_LOOK = 300.0  # well below the lease, which each look extends
 
 
@@ -68,12 +69,15 @@ def advance(work: Work, tools: Tools) -> float | None:
 
 def open_order(work: Work, tools: Tools) -> None:
     """PLANNED → ORDERED: newOrder, and its URL saved before anything else. The zones are found first, so that a dead
-    name server never costs an order."""
+    name server never costs an order; when that took long, the lease is made sure of before the CA hears of it."""
+    began = tools.clock()
     solver = tools.solvers[work.row.challenge_type]
     for name in work.csr.names:
         solver.place(name, work.row)
     ca = authority(work.record, tools)
     known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
+    if tools.clock() - began > _LEASE_HOLDS_SECONDS:
+        work.record = tools.orders.save(work.record, work.record, int(tools.clock()))
     work.ca_order = known or ca.open_order(work.csr.names, work.record.replaces)
     _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
 

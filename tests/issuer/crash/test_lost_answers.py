@@ -2,7 +2,9 @@
 
 import threading
 from math import ceil
+from unittest.mock import patch
 
+from issuer import issue
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 
@@ -49,3 +51,22 @@ def test_a_list_that_cannot_be_read_now_is_asked_again(proxied: Box, proxy: CaPr
     proxy.before.append(times(2, "list-orderz", problem("serverInternal", "try again", 500)))
     proxied.ok("run")
     assert len(proxy.paths("order-plz")) == COUNT
+
+
+def test_who_was_too_slow_to_order_leaves_it_to_who_took_over(proxied: Box, proxy: CaProxy) -> None:
+    """Name servers or a list that took longer than the lease: another issuer has the order by then, and orders."""
+    name = proxied.enrol("slow.lab.test")
+    columns = "name, active_name, state, directory, created_at, updated_at"
+    proxied.database.execute(
+        f"INSERT INTO orders ({columns}) VALUES ('{name}', '{name}', 'PLANNED', '{proxy.directory}', 1, 1)"  # noqa: S608
+    )
+
+    def take_over(request: Request) -> None:
+        if "list-orderz" in request.path:
+            proxied.database.execute("UPDATE orders SET lease_owner = 'another', lease_until = 9999999999")
+
+    proxy.before.append(take_over)
+    with patch.object(issue, "_LEASE_HOLDS_SECONDS", 0):
+        assert "in the hands of another issuer" in proxied.run("run").out
+    assert proxy.paths("list-orderz")
+    assert proxy.paths("order-plz") == []
