@@ -4,25 +4,50 @@ import functools
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from publicsuffixlist import PublicSuffixList
 
 from issuer.limits import CaLimits, names_digest
 from issuer.ports import HoldStore
 
+_TRUSTED_SHARE = 4  # a count is trusted for a quarter of what it left: other issuers take from the same
+_TRUSTED_SECONDS = 10
+_CERTIFICATES_TRUSTED_SECONDS = 600  # the longer list: a week's certificates
+_NO_LIMIT = 2**31
+_BEING_WRITTEN = 5  # seconds after which an order stands in the database, if it came to be
+_BEING_ISSUED = 3600  # the same of a certificate
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A set of names for which an order is wanted at a moment."""
+
+    at: int
+    domains: frozenset[str]
+    name_set: str
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """All that the certificate will count for."""
+        return self.domains | {self.name_set}
+
 
 class Budget:
-    """Counts what the database knows once, and adds what this process asks for."""
+    """Counts what the database knows of every issuer, and adds what this process asked for since it looked there."""
 
     def __init__(self, directory: str, limits: CaLimits, holds: HoldStore):
         self._directory = directory
         self._limits = limits
         self._holds = holds
         self._lock = threading.Lock()
-        self._loaded = False
+        self._began: int | None = None
+        self._looked_at = self._certificates_looked_at = 0
+        self._trusted = 0  # orders until we look again
+        self._since_look = 0  # orders since we looked
+        self._taken: list[_Wish] = []
         self._orders: list[int] = []
-        self._by_domain: dict[str, list[int]] = defaultdict(list)
-        self._by_set: dict[str, list[int]] = defaultdict(list)
+        self._certificates: dict[str, list[int]] = defaultdict(list)  # by registered domain, and by set of names
 
     def take(self, names: Sequence[str], now: int, *, exempt: bool, renewal: bool) -> int:
         """*now* if an order for *names* may be opened, which counts it; else the moment at which it may.
@@ -33,44 +58,81 @@ class Budget:
         limits = self._limits
         if exempt or not (limits.new_orders.count or limits.per_domain.count or limits.per_name_set.count):
             return now
+        wish = _Wish(now, _domains(names), names_digest(names))
+        general = not (renewal and limits.renewals_exempt)
         with self._lock:
-            self._load(now)
-            digest = names_digest(names)
-            moments = [limits.per_name_set.free_at(self._by_set[digest], now)]
-            domains = {_registered_domain(name) for name in names}
-            if not (renewal and limits.renewals_exempt):
-                moments.append(limits.new_orders.free_at(self._orders, now))
-                moments += [limits.per_domain.free_at(self._by_domain[domain], now) for domain in domains]
-            free = max(moments)
+            self._look_if_old(now, general=general)
+            free = self._free_at(wish, general=general)
+            if free > now and self._since_look:  # some of what was taken may have come to nothing
+                self._look(now)
+                self._look_at_certificates(now)
+                free = self._free_at(wish, general=general)
             if free <= now:
-                self._count(now, domains, digest)
+                self._count(wish)
             return free
 
     def left(self, now: int) -> int | None:
         """How many new orders fit in now; None without a limit, and before the first order was counted."""
         limit = self._limits.new_orders
-        if not limit.count or not self._loaded:
+        if not limit.count or self._began is None:
             return None
         with self._lock:
             return max(0, limit.count - sum(moment > now - limit.seconds for moment in self._orders))
 
-    def _load(self, now: int) -> None:
-        if self._loaded:
-            return
-        self._orders = self._holds.orders_since(self._directory, now - self._limits.new_orders.seconds)
-        span = max(self._limits.per_domain.seconds, self._limits.per_name_set.seconds)
-        for moment, names, digest in self._holds.certificates_since(self._directory, now - span):
-            for domain in {_registered_domain(name) for name in names}:
-                self._by_domain[domain].append(moment)
-            self._by_set[digest].append(moment)
-        self._loaded = True
+    def _free_at(self, wish: _Wish, *, general: bool) -> int:
+        limits, now = self._limits, wish.at
+        moments = [limits.per_name_set.free_at(self._certificates[wish.name_set], now)]
+        if general:
+            moments.append(limits.new_orders.free_at(self._orders, now))
+            moments += [limits.per_domain.free_at(self._certificates[domain], now) for domain in wish.domains]
+        return max(moments)
 
-    def _count(self, now: int, domains: set[str], digest: str) -> None:
-        recent = now - self._limits.new_orders.seconds
-        self._orders = [*(moment for moment in self._orders if moment > recent), now]
-        for domain in domains:
-            self._by_domain[domain].append(now)
-        self._by_set[digest].append(now)
+    def _count(self, wish: _Wish) -> None:
+        self._since_look += 1
+        self._taken.append(wish)
+        self._orders.append(wish.at)
+        for key in wish.keys:
+            self._certificates[key].append(wish.at)
+
+    def _look_if_old(self, now: int, *, general: bool) -> None:
+        if self._began is None:
+            self._began = now
+        elif not general or (self._since_look < self._trusted and now - self._looked_at < _TRUSTED_SECONDS):
+            return
+        self._look(now)
+        if now - self._certificates_looked_at >= _CERTIFICATES_TRUSTED_SECONDS:
+            self._look_at_certificates(now)
+
+    def _look(self, now: int) -> None:
+        """Count the orders of all issuers."""
+        limit = self._limits.new_orders
+        self._taken = [wish for wish in self._taken if wish.at > now - _BEING_ISSUED]
+        known = self._holds.orders_since(self._directory, now - limit.seconds)
+        self._orders = self._with_ours(known, [wish.at for wish in self._taken], now - _BEING_WRITTEN)
+        left = max(0, limit.count - len(self._orders)) if limit.count else _NO_LIMIT
+        self._trusted, self._since_look, self._looked_at = left // _TRUSTED_SHARE, 0, now
+
+    def _look_at_certificates(self, now: int) -> None:
+        """Count the certificates of all issuers."""
+        span = max(self._limits.per_domain.seconds, self._limits.per_name_set.seconds)
+        known: dict[str, list[int]] = defaultdict(list)
+        ours: dict[str, list[int]] = defaultdict(list)
+        for moment, names, digest in self._holds.certificates_since(self._directory, now - span):
+            for key in {*_domains(names), digest}:
+                known[key].append(moment)
+        for wish in self._taken:
+            for key in wish.keys:
+                ours[key].append(wish.at)
+        for key, moments in ours.items():
+            known[key] = self._with_ours(known[key], moments, now - _BEING_ISSUED)
+        self._certificates, self._certificates_looked_at = known, now
+
+    def _with_ours(self, known: list[int], ours: list[int], since: int) -> list[int]:
+        """The moments that the database knows. What is younger than *since* may not stand there yet: of that ours, if
+        it is more; but nothing that is older than this process."""
+        since = max(since, (self._began or 0) - 1)
+        recent = ([moment for moment in each if moment > since] for each in (known, ours))
+        return [moment for moment in known if moment <= since] + max(recent, key=len)
 
 
 @functools.cache
@@ -79,6 +141,7 @@ def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
-def _registered_domain(name: str) -> str:
-    base = name.removeprefix("*.")
-    return _suffixes().privatesuffix(base) or base
+def _domains(names: Sequence[str]) -> frozenset[str]:
+    """The registered domains of *names*."""
+    bases = {name.removeprefix("*.") for name in names}
+    return frozenset(_suffixes().privatesuffix(base) or base for base in bases)

@@ -67,13 +67,18 @@ def advance(work: Work, tools: Tools) -> float | None:
     return again_at
 
 
+def find_places(row: Enrolment, csr: CsrFacts, tools: Tools) -> None:
+    """Where every answer would go, so that a dead name server never costs an order. Raises CertfleetError."""
+    for name in csr.names:
+        tools.solvers[row.challenge_type].place(name, row)
+
+
 def open_order(work: Work, tools: Tools) -> None:
-    """PLANNED → ORDERED: newOrder, and its URL saved before anything else. The zones are found first, so that a dead
-    name server never costs an order; when that took long, the lease is made sure of before the CA hears of it."""
+    """PLANNED → ORDERED: newOrder, and its URL saved before anything else. When it took long to get there, the lease is
+    made sure of before the CA hears of it."""
     began = tools.clock()
-    solver = tools.solvers[work.row.challenge_type]
-    for name in work.csr.names:
-        solver.place(name, work.row)
+    if work.resumed:  # else that was looked at before the order was planned
+        find_places(work.row, work.csr, tools)
     ca = authority(work.record, tools)
     known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
     if tools.clock() - began > _LEASE_HOLDS_SECONDS:

@@ -15,7 +15,7 @@ from issuer.caa import caa_allows
 from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.endings import Ended, Ending
 from issuer.errors import Overtaken
-from issuer.issue import Work
+from issuer.issue import Work, find_places
 from issuer.model import Enrolment
 from issuer.notify.events import incident
 from issuer.order_states import OrderRecord
@@ -49,6 +49,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     held = tools.holds.until(ca.account_id, row.name, now)
     if held is not None:
         return _held(row, *held, tools)
+    find_places(row, csr, tools)
     renewal = _renews(row, csr, ca)
     free_at = tools.budgets[ca.directory].take(csr.names, now, exempt=bool(replaces), renewal=renewal)
     if free_at > now:

@@ -69,9 +69,9 @@ class Holds:
         return self._database.write(work)
 
     def orders_since(self, directory: str, since: int) -> list[int]:
-        """When orders that count for the CA's limit were opened."""
-        counted = (orders.c.created_at > since, orders.c.directory == directory, orders.c.replaces.is_(None))
-        query = sa.select(orders.c.created_at).where(*counted)
+        """When orders that count for the CA's limit were opened: those that it knows of, or is about to."""
+        recent = (orders.c.created_at > since, orders.c.directory == directory, orders.c.replaces.is_(None))
+        query = sa.select(orders.c.created_at).where(*recent, sa.or_(orders.c.url > "", orders.c.active_name > ""))
         return self._database.read(lambda connection: [int(row[0]) for row in connection.execute(query)])
 
     def certificates_since(self, directory: str, since: int) -> list[tuple[int, tuple[str, ...], str]]:
