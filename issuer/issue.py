@@ -202,14 +202,28 @@ def abandon(work: Work, tools: Tools) -> None:
 
 
 def sweep(tools: Tools) -> None:
-    """Take back what dead processes left. One zone that cannot be reached does not keep the others."""
+    """Take back what dead processes left, zone by zone. What cannot be taken back does not keep the others."""
     _end_orders_of_nothing(tools)
+    zones: dict[tuple[str, str], list[Challenge]] = {}
     for entry in tools.journal.orphans():
-        try:
-            _take_back([entry], tools)
-            log.info("challenge.swept", owner=entry.owner)
-        except CertfleetError as error:
-            log.warning("challenge.left", owner=entry.owner, error=str(error))
+        zones.setdefault((entry.type, entry.zone), []).append(entry)
+    for entries in zones.values():
+        _sweep(entries, tools)
+
+
+def _sweep(entries: Sequence[Challenge], tools: Tools) -> None:
+    owners = [entry.owner for entry in entries]
+    try:
+        _take_back(entries, tools)
+        log.info("challenge.swept", owners=owners)
+    except CertfleetError as error:
+        if len(entries) > 1 and error.retry is Retry.NEVER:  # it may be the fault of one of them
+            for entry in entries:
+                _sweep([entry], tools)
+            return
+        log.warning("challenge.left", owners=owners, error=str(error))
+    except Exception:  # a row that nobody thought of stops neither the others nor the run
+        log.exception("challenge.fault", owners=owners)
 
 
 def _end_orders_of_nothing(tools: Tools) -> None:

@@ -7,12 +7,15 @@ once; those that wait for DNS, the CA or their next try occupy none.
 import dataclasses
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError
+from issuer.aside import aside
 from issuer.attempt import Attempt
 from issuer.crew import Crew, waits
 from issuer.endings import Ended, Ending
@@ -25,6 +28,7 @@ from issuer.ports import Tools
 Say = Callable[[str], None]
 log = structlog.get_logger()
 _MOMENT = 2.0  # seconds
+_HEAD_START = 2.0  # seconds that taking back comes before issuing; a silent name server may hold it up for longer
 _ONE_ROUND = 3600.0  # seconds that even a single round gives an order that the CA takes its time for
 
 
@@ -76,13 +80,15 @@ class Pass:
         """Issue what is due among *rows* and go on with orders under way; retry failures until *until*."""
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
         self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
-        sweep(self._tools)
+        left_overs = aside(partial(sweep, self._tools))
+        wait([left_overs], _HEAD_START)
         under_way = {record.name for record in self._tools.orders.under_way(int(self._tools.clock()))}
         # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
         for row in sorted(rows, key=lambda row: (row.ts_expire, random.random())):
             self._plan(row, until, resumes=row.name in under_way)
         self._drive(until, linger_until=max(until, self._tools.clock() + _ONE_ROUND))
         if not self._stopping:
+            left_overs.result()
             sweep(self._tools)  # what could not be taken back while a name server was away
         self.summary.stopped = self._stopping
 

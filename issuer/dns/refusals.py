@@ -25,6 +25,12 @@ def unreachable(error: OSError, server: Server, zone: str) -> DnsError:
     return DnsError(_failed(server, zone), why=why, hint=hint, reference="dns-unreachable", retry=Retry.SOON)
 
 
+def impossible(error: Exception, zone: str) -> DnsError:
+    hint = "look at the rows of the table challenges: certfleet writes no such names and values itself"
+    what = f"the update of {zone[:300]!r} cannot be put into words of DNS"
+    return DnsError(what, why=str(error), hint=hint, retry=Retry.NEVER)
+
+
 @dataclass(frozen=True, slots=True)
 class Clocks:
     """This machine's and the name server's, in epoch seconds; *server* is 0 when it is not known."""

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import dns.exception
 import dns.flags
 import dns.inet
 import dns.message
@@ -13,7 +14,8 @@ import dns.rdatatype
 import dns.rdtypes.ANY.SOA
 import dns.rrset
 
-from common.errors import ConfigError, Finding
+from common.errors import ConfigError, Finding, Retry
+from issuer.errors import DnsError
 
 DNS_PORT = 53
 ROOT = "."
@@ -76,8 +78,12 @@ def _split(text: str, default_port: int) -> tuple[str, int]:
 
 
 def question(name: str, kind: str, *, recursive: bool = False) -> dns.message.QueryMessage:
-    """A query for *name*; RD off unless *recursive*, so that a server answers from what it is authoritative for."""
-    query = dns.message.make_query(dns.name.from_text(name), kind, use_edns=0, payload=1232)
+    """A query for *name*; RD off unless *recursive*, so that a server answers from what it is authoritative for.
+    Raises DnsError for what is no name."""
+    try:
+        query = dns.message.make_query(dns.name.from_text(name), kind, use_edns=0, payload=1232)
+    except dns.exception.DNSException as error:
+        raise DnsError(f"DNS can hold no name like {name[:300]!r}", why=str(error), retry=Retry.NEVER) from error
     if not recursive:
         query.flags &= ~dns.flags.RD
     return query

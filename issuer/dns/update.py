@@ -47,6 +47,8 @@ def change_txt(
         except TimeoutError as error:
             if last:
                 raise refusals.silent(server, zone, _UPDATE_SECONDS) from error
+        except dns.exception.DNSException as error:  # names, values or a size that only a changed journal can bring
+            raise refusals.impossible(error, zone) from error
         else:
             if answer.rcode() == dns.rcode.NOERROR:
                 return _clock(answer)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -25,6 +26,8 @@ from issuer.dns.visibility import Sought, Visibility
 from issuer.errors import DnsError
 from issuer.model import Challenge, Enrolment
 
+_QUIET_SECONDS = 30.0  # a server that was silent is asked to take nothing back for so long: there may be much of it
+
 
 class Zones:
     """Thread-safe. Keys are read once, places and delegations are looked up once in some minutes.
@@ -41,6 +44,7 @@ class Zones:
         self.delegations = Delegations(self.resolvers, port)
         self.visibility = Visibility(self.resolvers.configured)
         self._places: Kept[Place] = Kept()
+        self._silence: dict[Server, tuple[float, DnsError]] = {}  # until when, and what it was
 
     def load_keys(self) -> None:
         """Read every configured TSIG key now, so that a wrong one is a finding about the configuration and not the
@@ -96,7 +100,7 @@ class Zones:
         """Delete exactly these values, whether they are there or not. Raises DnsError."""
         for (zone, route), values in self._by_zone(entries).items():
             try:
-                self.remove(zone, route, values)
+                self._take_back(zone, route, values)
             except DnsError as error:
                 # a server that refuses our updates never took the value either: then there is nothing to take back
                 if error.retry is Retry.SOON or not self._absent(route, values):
@@ -137,6 +141,19 @@ class Zones:
             problem = "is missing: the address of the name server that takes the updates"
             raise ConfigError("configuration", [Finding("dns.server", problem)])
         return configured_servers("server", [route.server], route.port)[0]
+
+    def _take_back(self, zone: str, route: Route, values: Sequence[TxtValue]) -> None:
+        """Remove them, but not soon after silence: a dead server costs its time limit once, not once a zone."""
+        server = self.primary(route)
+        until, error = self._silence.get(server, (0.0, None))
+        if error is not None and time.monotonic() < until:
+            raise error
+        try:
+            self.remove(zone, route, values)
+        except DnsError as failed:
+            if isinstance(failed.__cause__, TimeoutError):
+                self._silence[server] = (time.monotonic() + _QUIET_SECONDS, failed)
+            raise
 
     def _absent(self, route: Route, values: Sequence[TxtValue]) -> bool:
         """Does the primary say with authority that none of the values is there?"""

@@ -69,7 +69,8 @@ def test_a_name_server_silent_at_the_end(proxied: Box, proxy: CaProxy, lab: Lab)
         process = proxied.start("run")
         time.sleep(2)  # it begins with what was left
         code, _, err = stopped(process)
-        assert (code, err) == (0, LEFT)
+        assert code == 0
+        assert err in ("", LEFT)  # nothing when what is due was looked at beside it, and it had to wait for no more
         assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(1,)]
     resumable(proxied)
 

@@ -1,0 +1,69 @@
+"""What dead processes left in the journal is taken back, and holds up nobody where that is impossible."""
+
+import time
+
+import pytest
+
+from issuer.dns import update
+from tests.issuer.box import Box
+from tests.servers.silent import Silent
+
+NAME = "www.lab.test"
+COLUMNS = "order_id, type, identifier, authorization_url, url, created_at, owner, zone, value"
+
+
+def leave(box: Box, owner: str, zone: str, value: str, kind: str = "dns-01") -> None:
+    """A row of an order that has ended."""
+    values = ", ".join(f"'{item}'" for item in (kind, "x", "u", "u", "1", owner, zone, value))
+    box.database.execute(f"INSERT INTO challenges ({COLUMNS}) VALUES (999, {values})")  # noqa: S608
+
+
+STRANGE = {
+    "an empty label": ("a..b", "www.lab.test", "v"),
+    "an empty label in the zone": ("x.lab.test", "a..b", "v"),
+    "a quote": ("x.lab.test", "lab.test", '"quoted'),
+    "a long label": ("a" * 70 + ".x", "lab.test", "v"),
+    "a long value": ("x.lab.test", "lab.test", "v" * 70_000),
+    "no route": ("", "lab.test", "v"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_strange_row_stops_no_run(box: Box, what: str) -> None:
+    """What cannot be taken back is told and stays; what stands beside it is taken back, and what is due is issued."""
+    name = box.enrol(NAME)
+    owner, zone, value = STRANGE[what]
+    leave(box, owner, zone, value)
+    zone_of_ours = f"_acme-challenge.{NAME}"
+    leave(box, zone_of_ours, zone_of_ours, "v")
+    leave(box, "a..b", zone_of_ours, "v")
+    outcome = box.ok("run")
+    assert f"{name}: stored" in outcome.out
+    assert "challenge.left" in outcome.err
+    assert "challenge.fault" not in outcome.err
+    left = box.database.query("SELECT owner, zone FROM challenges")
+    assert [one for one, where in left if where == zone_of_ours] == ["a..b"]
+
+
+def test_a_row_of_an_unknown_kind_stops_no_run(box: Box) -> None:
+    """What another version left is left alone."""
+    name = box.enrol(NAME)
+    leave(box, "a..b", "", "v", kind="tls-alpn-01")
+    assert f"{name}: stored" in box.ok("run").out
+
+
+def test_a_silent_name_server_is_met_once_a_run(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many zones it has; and what is due elsewhere does not wait for it."""
+    monkeypatch.setattr(update, "_UPDATE_SECONDS", 3.0)
+    name = box.enrol(NAME)
+    with Silent() as silent:
+        dead = {"name": "dead.test", "server": "127.0.0.1", "port": silent.port}
+        box.document["dns"]["zone"] = [{**dead, "tsig_key_file": box.document["dns"]["tsig_key_file"]}]
+        box.write()
+        for number in range(5):
+            leave(box, f"_acme-challenge.n{number}.dead.test", f"_acme-challenge.n{number}.dead.test", "v")
+        began = time.monotonic()
+        outcome = box.ok("run")
+        assert time.monotonic() - began < 10
+    assert f"{name}: stored" in outcome.out
+    assert box.database.query("SELECT COUNT(*) FROM challenges") == [(5,)]
