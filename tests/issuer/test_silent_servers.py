@@ -67,7 +67,7 @@ def test_a_name_server_silent_at_the_end(proxied: Box, proxy: CaProxy, lab: Lab)
         code, _, err = stopped(process)
         assert (code, err) == (1, "")
         process = proxied.start("run")
-        time.sleep(2)  # it begins with what was left
+        time.sleep(3)  # it begins with what was left
         code, _, err = stopped(process)
         assert code == 0
         assert err in ("", LEFT)  # nothing when what is due was looked at beside it, and it had to wait for no more
