@@ -236,8 +236,9 @@ def locked(file: Path, *, doing: str) -> Iterator[None]:
                 f"another run holds {file}" + (f" ({holder})" if holder else ""),
                 hint="let it finish, or look at what it waits for",
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}: {doing}\n".encode(), 0)
+        with _file_errors(file):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}: {doing}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

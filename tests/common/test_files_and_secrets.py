@@ -1,6 +1,7 @@
 """Files that are never half written, too open, or written by two processes at once."""
 
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -158,6 +159,19 @@ def test_a_lock_is_exclusive_and_ends_with_its_process(tmp_path: Path) -> None:
         with pytest.raises(LockedError), locked(file, doing="fourth"):
             pass
     assert mode(file) == 0o600
+
+
+def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
+    """A disk that takes nothing more is told as such, and the lock is free again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(FileError, match="cannot write"), locked(tmp_path / "lock", doing="first"):
+            pytest.fail("it was not written")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with locked(tmp_path / "lock", doing="second"):
+        pass
 
 
 def test_private_folders(tmp_path: Path) -> None:
