@@ -11,6 +11,8 @@ import sys
 
 import structlog
 
+from common.errors import one_line, printable
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LONGEST_LINE = 2000  # characters; a syslog datagram has an end
 
@@ -61,7 +63,9 @@ class Syslog:
         """A structlog processor: hands on what it is given and sends it as logfmt."""
         if event.get("event") != "syslog.absent":
             shown = structlog.processors.format_exc_info(logger, method, dict(event))
-            line = structlog.processors.LogfmtRenderer(key_order=["level", "event"])(logger, method, shown)
+            line = structlog.processors.LogfmtRenderer(key_order=["level", "event"])(
+                logger, method, _escaped(logger, method, shown)
+            )
             self.send(_LEVELS.get(str(event.get("level")), logging.ERROR), str(line))
         return event
 
@@ -79,10 +83,19 @@ class _Handler(logging.handlers.SysLogHandler):
         self.lost = True
 
 
+def _escaped(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """A structlog processor: what others wrote cannot steer a terminal, nor look like a line of ours. Only texts are
+    shown as they are, and of these only a traceback has lines."""
+    escape = {"exception": printable}
+    return {key: escape.get(key, one_line)(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
 def _renderers(form: str) -> list[structlog.typing.Processor]:
     plain = structlog.processors.format_exc_info
     if form == "console":
-        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        return [plain, _escaped, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     if form == "logfmt":
-        return [plain, structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])]
-    return [plain, structlog.processors.JSONRenderer()]
+        return [plain, _escaped, structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])]
+    return [plain, structlog.processors.JSONRenderer()]  # escapes by itself

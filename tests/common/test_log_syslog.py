@@ -53,3 +53,37 @@ def test_a_syslog_that_is_not_there_is_said_once(tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr().err
     assert shown.count("syslog.absent") == 1
     assert shown.count("order.moved") == 3
+
+
+@pytest.mark.parametrize("form", ["console", "logfmt", "json"])
+def test_what_others_wrote_steers_no_terminal(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Escape sequences and line ends in any field, in a list and in an exception's words are shown and not obeyed."""
+    hostile = "\x1b]0;pwned\x07\x1b[2J\nERROR: fake line\ud800"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "log"))
+        listener.settimeout(5)
+        syslog = log.Syslog("certfleet-issuer", str(tmp_path / "log"))
+        log.configure(1, form=form, syslog=syslog)
+        logger = structlog.get_logger()
+        logger.warning("account.changed", now=hostile, offered=[hostile], spaced=f"a b {hostile}")
+        try:
+            raise ValueError(hostile.replace("\n", ""))
+        except ValueError:
+            logger.exception("order.fault")
+        sent = [listener.recv(8192).decode() for _ in range(2)]
+        syslog.close()
+    shown = capsys.readouterr().err
+    assert "pwned" in shown
+    assert "Traceback" in shown
+    for text in (shown, *sent):
+        assert "\x1b]" not in text
+        assert "\x1b[2J" not in text
+        assert "\x07" not in text
+        assert "\nERROR" not in text
+
+
+def test_a_plain_event_is_shown_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """Words in any script, and what is no text, are left alone."""
+    log.configure(1, form="logfmt")
+    structlog.get_logger().warning("order.late", why="отказано: 不允许", count=3)
+    assert 'event=order.late why="отказано: 不允许" count=3' in capsys.readouterr().err
