@@ -33,6 +33,10 @@ _WEAK = {
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
     "ciphers": ["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"],
 }
+_BROKEN = (  # what a host that goes away, or answers garbage, looks like from here
+    *(paramiko.SSHException, paramiko.SFTPError, EOFError),
+    *(ConnectionError, TimeoutError, UnicodeDecodeError, struct.error),
+)
 # its loggers repeat, with tracebacks on stderr, what we raise
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
@@ -86,11 +90,11 @@ class SshHost:
         if self._client is not None:
             try:
                 return self._used(action, self._client)
-            except (paramiko.SSHException, EOFError, ConnectionError, TimeoutError):
+            except _BROKEN:
                 self._disconnect()
         try:
             return self._used(action, self._connected())
-        except (paramiko.SSHException, EOFError, ConnectionError, TimeoutError) as error:
+        except _BROKEN as error:
             self._disconnect()
             raise self._lost("broke the connection", error) from error
 
@@ -137,7 +141,7 @@ class SshHost:
         try:
             with self._time_limit(HANDSHAKE_SECONDS + 2 * ANSWER_SECONDS):
                 return act(self._shown(self._connection, pinned))
-        except (paramiko.SSHException, EOFError, OSError, ValueError, struct.error) as error:  # garbage from the host
+        except (*_BROKEN, OSError, ValueError) as error:
             raise self._lost("gives no SFTP", error) from error
 
     def _shown(self, connection: socket.socket, pinned: list[HostKey] | None) -> paramiko.Transport:

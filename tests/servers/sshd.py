@@ -21,7 +21,7 @@ _PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled in, and wanted only when s
 
 class Sshd(Server):
     """One sshd. `key` is the private key that may log in as `user`; `umask` is what its SFTP server works with,
-    which with `read_only` lets nobody write.
+    which with `read_only` lets nobody write; `sftp` is another program in that one's place.
 
     Root may have it run as another `user`, if that one can reach the folder.
     """
@@ -34,11 +34,12 @@ class Sshd(Server):
         umask: str = "022",
         user: str | None = None,
         read_only: bool = False,
+        sftp: str = "",
     ) -> None:
         super().__init__(folder, user=user)
         self.port = self._own_port()
         self.user = user or getpass.getuser()
-        self._sftp = f"internal-sftp -u {umask}" + (" -R" if read_only else "")
+        self._sftp = sftp or f"internal-sftp -u {umask}" + (" -R" if read_only else "")
         self._kinds = tuple(host_keys)
         self._conf = folder / "sshd_config"
         for kind in self._kinds:

@@ -168,6 +168,39 @@ def test_a_host_that_says_nothing(
     assert error.retry is Retry.SOON
 
 
+GARBAGE = """
+import struct, sys
+def take(): return sys.stdin.buffer.read(struct.unpack(">I", sys.stdin.buffer.read(4))[0])
+def give(packet): sys.stdout.buffer.write(struct.pack(">I", len(packet)) + packet); sys.stdout.buffer.flush()
+{version}
+while True:
+    request = take()
+    give({answer})
+"""
+ANSWERS = {
+    "another kind of answer": "bytes([104]) + request[1:5] + struct.pack('>I', 0)",
+    "an unknown kind": "bytes([250]) + request[1:5]",
+    "words that are no text": "bytes([101]) + request[1:5] + struct.pack('>II', 4, 2) + bytes([255, 254])",
+}
+
+
+@pytest.mark.parametrize("what", ["another version", *ANSWERS])
+def test_a_host_that_answers_garbage(folder: Path, tmp_path: Path, what: str) -> None:
+    """What speaks no SFTP behind a right login is trouble of the host that may pass, in whichever step."""
+    script = tmp_path / "garbage.py"
+    version = "take(); give(bytes([2]) + struct.pack('>I', 3))" if what in ANSWERS else "take(); give(bytes([77]))"
+    answer = ANSWERS.get(what, "b''")
+    script.write_text(GARBAGE.format(version=version, answer=answer), encoding="ascii")
+    with Sshd(tmp_path / "sshd", sftp=f"{sys.executable} {script}") as sshd:
+        remote = Remote(sshd, tmp_path / "ssh_host_keys")
+        remote.pin(sshd.host_key_line())
+        solver = webroots(tmp_path, remote)
+        for step in (solver.publish, solver.withdraw):
+            with pytest.raises(WebrootError) as caught:
+                step([entry(sshd.url(folder))])
+            assert caught.value.hint
+
+
 def test_one_login_for_many(remote: Remote, path: str, folder: Path, tmp_path: Path) -> None:
     """A connection is used again; when it was cut meanwhile, a new one is made and nobody notices."""
     solver = webroots(tmp_path, remote)
