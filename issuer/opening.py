@@ -35,7 +35,8 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     record = tools.orders.claim(row.name, now)
     if record is not None and record.in_hand(now) and not by_hand:
         tools.orders.release(record)
-        return Ended(row.name, Ending.NOT_DUE, "being issued by hand")
+        until = utc_text(record.deadline or 0)
+        return Ended(row.name, Ending.NOT_DUE, f"being issued by hand until {until}; `issue` takes it over")
     if record is not None:
         with _or(tools.orders.release, record):
             row = _unchanged(row, tools)
@@ -59,9 +60,8 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         return Ended(row.name, Ending.ELSEWHERE)
     with _or(tools.orders.drop, record):
         row = _unchanged(row, tools)
-    if not isinstance(
-        plan(row, now, tools.settings.renewal, consulted=True), Due
-    ):  # another issuer finished between our look and our lease
+    wanted = by_hand or isinstance(plan(row, now, tools.settings.renewal, consulted=True), Due)
+    if not wanted:  # another issuer finished between our look and our lease
         tools.orders.drop(record)
         return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
     _tell_incident(record, tools)

@@ -18,14 +18,17 @@ from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.model import Challenge, Enrolment
 from issuer.opening import begin, stored_csr
 from issuer.order_states import BY_HAND, OrderState
+from issuer.plan import NotDue, plan, remaining, retry_moment
 from issuer.ports import Solver, Tools
 
 _HELD_SECONDS = 86400
+_WISH = "staged by hand"
 _BEFORE = {
     OrderState.ORDERED: "publish the challenges and run `solve` first",
     OrderState.PUBLISHED: "run `solve` first",
     OrderState.VISIBLE: "run `solve` again, the CA has not finished looking",
 }
+_AFTER = "go on with `solve` and `request`"
 
 
 class ByHand:
@@ -71,17 +74,17 @@ def by_hand(tools: Tools) -> Tools:
 def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
     """An order in ORDERED, in a person's hands, and what that person has to publish. Raises CertfleetError."""
     work = _work(row, tools)
-    if work.record.state is OrderState.PLANNED:
-        advance(work, tools)
-    if work.record.state is not OrderState.ORDERED:
-        tools.orders.release(work.record)
-        raise RefusedError(f"the order for {row.name} is {work.record.state.value} already", hint="run `request`")
-    now = int(tools.clock())
-    held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + _HELD_SECONDS)
-    work.record = tools.orders.save(work.record, held, now)
-    entries = _entries(work, tools)
-    tools.orders.release(work.record)
-    return entries
+    with _ending_dead_orders(work, tools):
+        if work.record.state is OrderState.PLANNED:
+            advance(work, tools)
+        if work.record.state is not OrderState.ORDERED:
+            raise RefusedError(f"the order for {row.name} is {work.record.state.value} already", hint=_AFTER)
+        now = int(tools.clock())
+        if not row.reissue_reason:  # so that `run` goes on with the order when nobody does
+            tools.certificates.request_reissue([row.name], _WISH)
+        held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + _HELD_SECONDS)
+        work.record = tools.orders.save(work.record, held, now)
+        return _entries(work, tools)
 
 
 def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[str]:
@@ -111,18 +114,33 @@ def request_by_hand(row: Enrolment, tools: Tools) -> str:
 
 @contextlib.contextmanager
 def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
-    """Whatever happens, let the lease go; and an order that the CA said no to is over: `challenges` opens a new one."""
+    """Whatever happens, let the lease go; and an order that the CA said no to is over: `challenges` opens a new one.
+    One that the CA never heard of is forgotten."""
     try:
         yield
     except CertfleetError as error:
         if isinstance(error, AcmeProblem) and not interrupts(error):
-            work.record = tools.orders.fail(work.record, str(error), int(tools.clock()))
-            abandon(work, tools)
-            withdraw(work, tools)
+            _give_up(work, error, tools)
         raise
     finally:
-        if not work.record.ended:
+        if work.record.state is OrderState.PLANNED:
+            tools.orders.drop(work.record)
+        elif not work.record.ended:
             tools.orders.release(work.record)
+
+
+def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
+    """The wish for a certificate by hand ends with its order; the moment that held without it holds again."""
+    now, policy, row = int(tools.clock()), tools.settings.renewal, work.row
+    wish = "" if row.reissue_reason == _WISH else row.reissue_reason
+    decision = plan(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
+    retry_at = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
+    due_at = decision.until if isinstance(decision, NotDue) else retry_at
+    reason = f"{error}" + (f" ({error.hint})" if error.hint else "")
+    work.record = tools.orders.fail(work.record, reason, now)
+    tools.certificates.give_up_by_hand(row.name, wish, reason, error.reference, due_at=due_at, now=now)
+    abandon(work, tools)
+    withdraw(work, tools)
 
 
 def _claimed(row: Enrolment, tools: Tools) -> Work:
@@ -134,7 +152,8 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
 
 
 def _work(row: Enrolment, tools: Tools) -> Work:
-    begun = begin(row, stored_csr(row), tools, by_hand=True)
+    wanted = dataclasses.replace(row, reissue_reason=row.reissue_reason or _WISH, due_at=None)
+    begun = begin(wanted, stored_csr(row), tools, by_hand=True)
     if isinstance(begun, Ended):
         raise RefusedError(f"{begun}", why=begun.detail, hint=begun.hint or "`status` shows how it stands")
     return begun

@@ -10,8 +10,9 @@ from common.command_line import complain, report, say
 from common.errors import LockedError, RefusedError, UsageError
 from common.files import locked
 from issuer.commands.held import HeldUp
+from issuer.commands.staged import refuse_leased
 from issuer.commands.stopping import finish
-from issuer.commands.wiring import build_desk, build_tools, configure_log, held_by_daemon, lock_file
+from issuer.commands.wiring import build_desk, build_tools, configure_log, held_by_daemon, lock_file, owner
 from issuer.config import Settings, load
 from issuer.endings import Ended, Ending
 from issuer.model import Enrolment
@@ -78,9 +79,15 @@ def _now(
     database = Database(settings.database)
     certificates = Certificates(database)
     names = _issuable(certificates, arguments.name, must_exist=must_exist)
-    _refuse_by_hand(Overview(database).by_hand(names, int(time.time())))
+    by_hand = Overview(database).by_hand(names, int(time.time()))
+    for name, order in by_hand.items():
+        refuse_leased(name, order, owner(settings))
 
     def wish() -> list[Enrolment]:
+        if by_hand:
+            Orders(database, owner(settings)).take_from_hand(by_hand, reason, int(time.time()))
+            for name in by_hand:
+                complain(f"{name}: taken over from the steps by hand; what was published for them may be removed")
         if lift_hold:
             Holds(database).lift(names, int(time.time()))
         certificates.request_reissue(names, reason)
@@ -107,14 +114,6 @@ def _issuable(certificates: Certificates, wanted: Sequence[str], *, must_exist: 
             f"imported, so not ours to issue: {', '.join(outside)}", hint="`remove` and `populate` it for ACME"
         )
     return [row.name for row in rows]
-
-
-def _refuse_by_hand(deadlines: dict[str, int]) -> None:
-    """Two cannot work on one order, and the person was first."""
-    if deadlines:
-        until = "; ".join(f"{name} until {utc_text(deadline)}" for name, deadline in deadlines.items())
-        hint = "go on with `solve` and `request`; after that moment `run` goes on with the order by itself"
-        raise RefusedError(f"being issued by hand: {until}", hint=hint)
 
 
 def _hand_over(

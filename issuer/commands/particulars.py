@@ -57,7 +57,7 @@ class Particulars:
         if order is not None and self._in_hand(order):
             return {
                 "at": utc_text(order.deadline or 0),
-                "why": "a person issues it by hand; `run` goes on with it then",
+                "why": "a person issues it by hand; `run` goes on with it then, `issue` at once",
             }
         return {"at": utc_text(step.at) if step.at is not None else None, "why": step.why}
 

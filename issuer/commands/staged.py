@@ -34,7 +34,7 @@ def challenges(arguments: argparse.Namespace) -> int:
         say(f"then: certfleet-issuer solve {row.name}")
         return 0
 
-    return _with_row(arguments, work, begins=True)
+    return _with_row(arguments, work)
 
 
 def solve(arguments: argparse.Namespace) -> int:
@@ -65,23 +65,18 @@ def request(arguments: argparse.Namespace) -> int:
     return _with_row(arguments, work)
 
 
-def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], int], *, begins: bool = False) -> int:
+def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], int]) -> int:
     settings = load(arguments.config)
     with _alone(settings):
         database = Database(settings.database)
-        certificates = Certificates(database)
-        row = certificates.get([arguments.name])[0]
+        row = Certificates(database).get([arguments.name])[0]
         if row.imported:
             raise UsageError(
                 f"{row.name} is imported, so not ours to issue", hint="`remove` and `populate` it for ACME"
             )
-        _refuse_leased(row.name, Overview(database).order(row.name), owner(settings))
-        tools = build_tools(settings, database)  # first, so that a wrong key file leaves the row as it was
-        if begins and not row.reissue_reason:
-            certificates.request_reissue([row.name], "staged by hand")
-            row = certificates.get([row.name])[0]
+        refuse_leased(row.name, Overview(database).order(row.name), owner(settings))
         try:
-            return work(row, tools)
+            return work(row, build_tools(settings, database))
         finally:
             database.close()
 
@@ -99,7 +94,7 @@ def _alone(settings: Settings) -> Iterator[None]:
         raise LockedError(f"{error}, and a step by hand needs it", hint=hint) from error
 
 
-def _refuse_leased(name: str, order: OrderUnderWay | None, me: str) -> None:
+def refuse_leased(name: str, order: OrderUnderWay | None, me: str) -> None:
     """LockedError while another issuer works on the order: the lock of this machine says nothing about it."""
     if order is None or order.lease_owner == me or not order.leased(time.time()):
         return

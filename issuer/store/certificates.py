@@ -7,12 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from common.certificate import Bundle, serial_text
+from common.clock import utc_text
 from common.errors import RefusedError, UsageError
 from issuer.csr import CsrFacts
 from issuer.errors import Overtaken
 from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
-from issuer.order_states import OrderRecord, OrderState
+from issuer.order_states import BY_HAND, OrderRecord, OrderState
 from issuer.plan import FIRST_MAY_WAIT
 from issuer.store.database import Database
 from issuer.store.orders import give_up
@@ -116,7 +117,7 @@ class Certificates:
 
         def work(connection: sa.Connection) -> None:
             give_up(connection, name, "the certificate was removed", now)
-            refuse_under_way(connection, name)
+            refuse_under_way(connection, name, now)
             connection.execute(certs.delete().where(certs.c.name == name))
             add_event(connection, now, name, "removed", "")
 
@@ -131,6 +132,22 @@ class Certificates:
         """Save the next moment at which *name* is to be looked at."""
         change = certs.update().where(certs.c.name == name).values(due_at=due_at)
         self._database.write(lambda connection: connection.execute(change))
+
+    def give_up_by_hand(
+        self, name: str, wish: str, reason: str, reference: str, *, due_at: int | None, now: int
+    ) -> None:
+        """A step by hand has failed: say why, and leave *wish* and the next moment as they would be without it.
+
+        It is no failure in a row: nobody but the person tried.
+        """
+        reason = reason[:_ERROR_LENGTH]
+        values = {"last_error": reason, "last_reference": reference, "reissue_reason": wish or None, "due_at": due_at}
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(certs.update().where(certs.c.name == name).values(**values))
+            add_event(connection, now, name, "failed by hand", reason)
+
+        self._database.write(work)
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         """Save what was drawn from the CA's window, so that the draw is made once."""
@@ -197,11 +214,18 @@ def _select(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> l
     return [_enrolment(row) for row in rows.mappings()]
 
 
-def refuse_under_way(connection: sa.Connection, name: str) -> None:
+def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
     """RefusedError while an order is under way: it would write over what is about to be changed."""
-    if connection.scalar(sa.select(orders.c.id).where(orders.c.active_name == name)) is not None:
-        hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
-        raise RefusedError(f"an order for {name} is under way", hint=hint, reference="order-under-way")
+    query = sa.select(orders.c.reason, orders.c.deadline).where(orders.c.active_name == name)
+    order = connection.execute(query).first()
+    if order is None:
+        return
+    what = f"an order for {name} is under way"
+    hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
+    if order.reason == BY_HAND and (order.deadline or 0) > now:
+        what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
+        hint = f"finish it with `solve` and `request`, or let `issue {name}` take it over"
+    raise RefusedError(what, hint=hint, reference="order-under-way")
 
 
 def _enrolment(row: sa.RowMapping) -> Enrolment:

@@ -88,7 +88,7 @@ class History:
 
 
 def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:
-    refuse_under_way(connection, name)
+    refuse_under_way(connection, name, now)
     if not replace_present(connection, name, bundle, now, **more):
         raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
     add_event(connection, now, name, event, f"serial {serial_text(bundle.leaf)}")

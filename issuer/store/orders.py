@@ -5,13 +5,13 @@ conditional UPDATE and the unique ``active_name`` keeps a second order for the s
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from issuer.errors import LeaseLost, StoreError
-from issuer.order_states import OrderRecord, OrderState, check_move
+from issuer.order_states import BY_HAND, OrderRecord, OrderState, check_move
 from issuer.store.database import Database
 from issuer.store.tables import orders
 
@@ -90,6 +90,13 @@ class Orders:
         # read again after the commit: on a cluster the loser of two claims learns it there
         row = self._under_way(name)
         return _record(row) if row is not None and row["lease_owner"] == self._owner else None
+
+    def take_from_hand(self, names: Collection[str], reason: str, now: int) -> None:
+        """Make orders that are in a person's hands ordinary ones, those aside that another process works on now."""
+        theirs = (orders.c.active_name.in_(names), orders.c.reason == BY_HAND, _FREE_OR_OURS)
+        change = orders.update().where(*theirs).values(reason=reason)
+        asked = {"now": now, "us": self._owner}
+        self._database.write(lambda connection: connection.execute(change, asked))
 
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
         """Save a step and extend the lease; LeaseLost if another process took the order over meanwhile.

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -58,26 +59,14 @@ class Overview:
         """The order under way for *name*."""
         query = sa.select(orders).where(orders.c.active_name == name)
         row = self._database.read(lambda connection: connection.execute(query).one_or_none())
-        if row is None:
-            return None
-        return OrderUnderWay(
-            state=row.state,
-            directory=row.directory or "",
-            url=row.url or "",
-            reason=row.reason or "",
-            deadline=row.deadline,
-            lease_owner=row.lease_owner or "",
-            lease_until=row.lease_until or 0,
-            created_at=row.created_at or 0,
-            updated_at=row.updated_at or 0,
-        )
+        return None if row is None else _under_way(row)
 
-    def by_hand(self, names: Collection[str], now: int) -> dict[str, int]:
-        """Those of *names* that a person issues step by step, and until when `run` leaves them alone."""
+    def by_hand(self, names: Collection[str], now: int) -> dict[str, OrderUnderWay]:
+        """The orders of those of *names* that a person issues step by step, which `run` leaves alone."""
         in_hand = (orders.c.active_name > "", orders.c.reason == BY_HAND, orders.c.deadline > now)
-        query = sa.select(orders.c.name, orders.c.deadline).where(*in_hand)
+        query = sa.select(orders).where(*in_hand).order_by(orders.c.active_name)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return {row[0]: int(row[1]) for row in rows if row[0] in names}
+        return {row.name: _under_way(row) for row in rows if row.name in names}
 
     def installations(self, name: str) -> list[Installation]:
         """What hosts report of *name*, by host."""
@@ -87,3 +76,17 @@ class Overview:
             Installation(row.host, row.account or "", row.sha256 or "", row.state, row.detail or "", row.ts_report)
             for row in rows
         ]
+
+
+def _under_way(row: sa.Row[Any]) -> OrderUnderWay:
+    return OrderUnderWay(
+        state=row.state,
+        directory=row.directory or "",
+        url=row.url or "",
+        reason=row.reason or "",
+        deadline=row.deadline,
+        lease_owner=row.lease_owner or "",
+        lease_until=row.lease_until or 0,
+        created_at=row.created_at or 0,
+        updated_at=row.updated_at or 0,
+    )

@@ -10,7 +10,7 @@ from common.files import locked
 from issuer import issue
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
-from tests.servers.ca_proxy import CaProxy, Reply, Request
+from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 
 NAME = "hand.lab.test"
 
@@ -74,17 +74,64 @@ def test_wrong_order_of_steps(proxied: Box, proxy: CaProxy) -> None:
 
 
 @pytest.mark.parametrize("words", [["issue", NAME], ["reissue", NAME], ["issue", NAME, "--json"]], ids=" ".join)
-def test_issue_leaves_an_order_in_hand_to_its_person(proxied: Box, words: list[str]) -> None:
-    """Exit code 1 with what to do, and nothing has changed; not the success that it would look like otherwise."""
+def test_issue_takes_an_order_over_that_is_in_hand(proxied: Box, proxy: CaProxy, words: list[str]) -> None:
+    """The same order is gone on with as with any other, and a line says so; a step at work elsewhere is let finish."""
     proxied.enrol(NAME)
     proxied.ok("run")
     proxied.ok("challenges", NAME)
+    until = int(time.time()) + 500
+    proxied.database.execute(f"UPDATE orders SET lease_owner = 'far/1', lease_until = {until} WHERE active_name > ''")  # noqa: S608
     before = proxied.contents()
-    refused = proxied.refused(*words, code=1, says=[f"being issued by hand: {NAME} until 20", "`solve`"])
-    assert refused.out == ""
+    proxied.refused(*words, code=3, says=["another issuer, far/1, works on the order", "let it finish"])
     assert proxied.contents() == before
-    proxied.database.execute("UPDATE orders SET deadline = 1 WHERE active_name IS NOT NULL")
-    proxied.ok(*words)
+    proxied.database.execute("UPDATE orders SET lease_until = 1")
+    assert f"{NAME}: taken over from the steps by hand" in proxied.ok(*words).err
+    assert [state for state, _ in proxied.orders(NAME)] == ["STORED", "STORED"]
+    assert len(proxy.paths("order-plz")) == 2
+    assert proxied.txt(NAME) == set()
+    proxied.refused("solve", NAME, code=1, says=["no order"])
+
+
+def test_refusals_tell_an_order_in_hand_from_one_under_way(proxied: Box) -> None:
+    """Until when it is in a person's hands and what ends that; of any other one, that `run` finishes it."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    proxied.ok("reissue", NAME)
+    proxied.ok("challenges", NAME)
+    proxied.refused("rollback", NAME, code=1, says=["in a person's hands until 20", f"`issue {NAME}` take it over"])
+    assert "until 20" in proxied.ok("run", NAME).out
+    proxied.database.execute("UPDATE orders SET reason = 'renewal'")
+    proxied.refused("rollback", NAME, code=1, says=["under way", "`certfleet-issuer run`"])
+
+
+def test_a_failed_step_leaves_its_reason_and_nothing_wanted(proxied: Box, proxy: CaProxy) -> None:
+    """The failure stands in `status`; the moment of the renewal is the old one, and `run` orders nothing."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    before = proxied.row(NAME, "due_at", "reissue_reason", "count_fail_update")
+    proxied.ok("challenges", NAME)
+    proxied.refused("solve", NAME, "--force", code=1, says=["could not validate"])
+    assert proxied.row(NAME, "due_at", "reissue_reason", "count_fail_update") == before
+    [shown] = proxied.ok("status", NAME, "--json").report()["certificates"]
+    assert "could not validate" in shown["last_error"]
+    assert shown["events"][0]["event"] == "failed by hand"
+    assert "nothing is due" in proxied.ok("run").out
+    assert len(proxy.paths("order-plz")) == 2
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["refused", "held"])
+def test_challenges_that_open_nothing_leave_nothing_wanted(proxied: Box, proxy: CaProxy, held: bool) -> None:
+    """Refused by the CA, or held by its limit: the next `run` does not issue what nobody asked it for."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    if held:
+        proxied.write(acme={"limit_new_orders": "1/1h"})
+    else:
+        proxy.before.append(times(1, "order-plz", problem("rejectedIdentifier", "not this name", 400)))
+    proxied.refused("challenges", NAME, code=1, says=[NAME] if held else ["not this name"])
+    proxied.write(acme={"limit_new_orders": ""})
+    assert "stored" not in proxied.ok("run").out
+    assert proxied.row(NAME, "reissue_reason") == (None,)
 
 
 def test_reissue_of_many_leaves_it_out(proxied: Box) -> None:
