@@ -14,7 +14,7 @@ import structlog
 
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import Ended, Ending, Waiting
-from issuer.errors import AcmeProblem, LeaseLost, Overtaken, StoreError, noted
+from issuer.errors import AcmeProblem, LeaseLost, OtherAccount, Overtaken, StoreError, noted
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.limits import LONGEST_HOLD, hold_scope
 from issuer.model import Enrolment
@@ -159,13 +159,18 @@ class Attempt:
 
     def _end_order(self, work: Work, error: CertfleetError, reason: str, now: int) -> None:
         left = remaining(self._row, now)
-        if interrupts(error) and now < work.record.kept_until(hurry=left is not None and left.little):
+        lives = interrupts(error) and now < work.record.kept_until(hurry=left is not None and left.little)
+        if lives or self._belongs_elsewhere(error):
             self._put_aside(work)
             return
         log.info("order.over", certificate=self.name, state=work.record.state.value, opened=work.record.created_at)
         work.record = self._tools.orders.fail(work.record, reason, now)
         abandon(work, self._tools)
         withdraw(work, self._tools)
+
+    def _belongs_elsewhere(self, error: CertfleetError) -> bool:
+        """Left to the issuer that has the key, but not for ever: when tries come once a day, nobody will."""
+        return isinstance(error, OtherAccount) and self._row.failures < len(self._tools.settings.renewal.retry)
 
     def _put_aside(self, work: Work) -> None:
         """An order that the CA knows waits for the next attempt; one that never reached it is forgotten."""

@@ -2,6 +2,7 @@
 
 CertfleetError
 ├─ AcmeProblem     the CA said no, or could not be reached (RFC 8555 §6.7)
+│  └─ OtherAccount the order is not ours to ask for: another account key opened it
 ├─ DnsError        the zone: not ours, update refused, not visible in time
 ├─ WebrootError    a webroot: not there, not ours, not served
 ├─ StoreError      the database: unavailable, read-only, not migrated
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from common.errors import CertfleetError, Retry
+
+SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
 
 
 class AcmeProblem(CertfleetError):
@@ -41,6 +44,17 @@ class AcmeProblem(CertfleetError):
         self.kind = kind
         self.status = status
         self.retry_after = retry_after
+
+
+class OtherAccount(AcmeProblem):
+    """The order is another account's: it can go on only with the key that opened it."""
+
+    reference = "other-account"
+
+    def __init__(self, why: str):
+        hint = f"copy the account key of the issuer that opened it ({SHARED_KEY})"
+        what = "the CA does not give us this order, because another account key opened it"
+        super().__init__(what, why=why, hint=hint, retry=Retry.LATER)
 
 
 class DnsError(CertfleetError):

@@ -13,7 +13,7 @@ from common.errors import CertfleetError, RefusedError
 from issuer.attempt import interrupts
 from issuer.challenges import answers
 from issuer.endings import Ended
-from issuer.errors import AcmeProblem
+from issuer.errors import AcmeProblem, OtherAccount
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.model import Challenge, Enrolment
 from issuer.opening import begin, stored_csr
@@ -119,7 +119,7 @@ def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
     try:
         yield
     except CertfleetError as error:
-        if isinstance(error, AcmeProblem) and not interrupts(error):
+        if isinstance(error, AcmeProblem) and not (interrupts(error) or isinstance(error, OtherAccount)):
             _give_up(work, error, tools)
         raise
     finally:

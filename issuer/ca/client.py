@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from http.client import NOT_FOUND
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.order_list import OrderList
 from issuer.ca.transport import Answer, Transport, http_date
 from issuer.config import CaSettings, Settings
-from issuer.errors import AcmeProblem
+from issuer.errors import AcmeProblem, OtherAccount
 from issuer.model import CaAuthorization, CaOrder, RenewalInfo
 
 log = structlog.get_logger()
@@ -66,10 +67,10 @@ class AcmeCa:
         return self._order_list.find(names)
 
     def order(self, url: str) -> CaOrder:
-        return order_of(url, self._post(url, None))
+        return order_of(url, self._fetch(url))
 
     def authorization(self, url: str) -> CaAuthorization:
-        return authorization_of(url, self._post(url, None).json())
+        return authorization_of(url, self._fetch(url).json())
 
     def deactivate(self, authorization_url: str) -> None:
         """Give an authorization back that is no longer wanted (RFC 8555 §7.5.2); CAs limit how many may be pending."""
@@ -145,7 +146,21 @@ class AcmeCa:
 
     def find_account(self) -> str:
         """The URL of our key's account, "" when the CA knows none; registers nothing (RFC 8555 §7.3.1)."""
-        return self._registrar.existing(self._transport)
+        with self._account_lock:
+            if not self._transport.kid:
+                self._transport.kid = self._registrar.existing(self._transport)
+            return self._transport.kid
+
+    def disowns(self, order_url: str) -> bool:
+        """Is the order another account's than ours, which :meth:`find_account` has found? Raises AcmeProblem."""
+        try:
+            self.order(order_url)
+        except OtherAccount:
+            return True
+        except AcmeProblem as problem:
+            if problem.retry is Retry.SOON:
+                raise
+        return False  # one that the CA has forgotten says nothing of the account
 
     def clock(self) -> float | None:
         """The CA's clock in epoch seconds, by the Date of an answer; None when it sends none."""
@@ -177,6 +192,16 @@ class AcmeCa:
             raise AcmeProblem(what, why=f"it offers {names}", hint=hint, kind="invalidProfile", retry=Retry.NEVER)
         log.warning("profile.not_offered", wanted=wanted, offered=names)
         return ""
+
+    def _fetch(self, url: str) -> Answer:
+        """An order or authorization of the database. Raises OtherAccount where the account is what the CA minds;
+        Let's Encrypt says so with a status and words of its own."""
+        try:
+            return self._post(url, None)
+        except AcmeProblem as problem:
+            if problem.kind == "unauthorized" or (problem.status == NOT_FOUND and "for account" in problem.why):
+                raise OtherAccount(problem.why) from problem
+            raise
 
     def _post(self, url: str, payload: dict[str, Any] | None) -> Answer:
         """A POST in our account's name; once more after registering again if the CA has forgotten the account."""

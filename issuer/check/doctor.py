@@ -38,7 +38,8 @@ class Findings:
 
 
 class Doctor:
-    """*authorities*: by directory, without those whose account key could not be loaded."""
+    """*authorities*: by directory, without those whose account key could not be loaded; *orders*: the URLs of the
+    newest ones of the database, by directory too."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Doctor:
         webroots: Webroots,
         authorities: Mapping[str, AcmeServer],
         *,
+        orders: Mapping[str, Sequence[str]],
         clock: Clock,
         patience: float,
         stopping: threading.Event,
@@ -55,6 +57,7 @@ class Doctor:
         self._zones = zones
         self._webroots = webroots
         self._authorities = authorities
+        self._orders = orders
         self._clock = clock
         self._stopping = stopping
         self._probe = ZoneProbe(zones, clock, patience, stopping)
@@ -80,7 +83,8 @@ class Doctor:
         if ca.directory not in self._authorities:
             return []
         lines = [account_key_line(file, stat.S_IMODE(file.stat().st_mode))] if first or ca.account_key else []
-        return lines + authority_lines(self._authorities[ca.directory], ca, self._clock, first=first)
+        orders = self._orders.get(ca.directory, ())
+        return lines + authority_lines(self._authorities[ca.directory], ca, self._clock, orders, first=first)
 
     def _subject(self, subject: Subject, identities: Sequence[CaIdentity]) -> Findings:
         if self._stopping.is_set():

@@ -1,5 +1,6 @@
 """The installation itself: database, account key, and each CA with what it offers, our account there and its clock."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,6 +9,7 @@ from common.errors import CertfleetError
 from issuer.check.names import CaIdentity, identity_of
 from issuer.check.verdicts import Line, bad, clock_line, ok, warn
 from issuer.config import CaSettings
+from issuer.errors import SHARED_KEY
 
 
 class AcmeServer(Protocol):
@@ -19,6 +21,7 @@ class AcmeServer(Protocol):
     def offers_renewal_info(self) -> bool: ...
     def meta(self) -> dict[str, Any]: ...
     def find_account(self) -> str: ...
+    def disowns(self, order_url: str) -> bool: ...
     def clock(self) -> float | None: ...
 
 
@@ -38,8 +41,10 @@ def account_key_line(file: Path, mode: int) -> Line:
     return ok("account key", f"{file} is usable, and readable by its owner only")
 
 
-def authority_lines(ca: AcmeServer, settings: CaSettings, clock: Clock, *, first: bool) -> list[Line]:
-    """Every finding about one CA; the first one is needed, the others stand in."""
+def authority_lines(
+    ca: AcmeServer, settings: CaSettings, clock: Clock, orders: Sequence[str], *, first: bool
+) -> list[Line]:
+    """Every finding about one CA; the first one is needed, the others stand in. *orders*: our newest ones."""
     subject = f"CA {ca.directory}"
     try:
         lines = [ok(subject, f"reachable; {_offers(ca)}")]
@@ -47,13 +52,10 @@ def authority_lines(ca: AcmeServer, settings: CaSettings, clock: Clock, *, first
         theirs = ca.clock()
         if theirs is not None:
             lines.append(clock_line(subject, abs(theirs - clock()), signed=False))
-        account = ca.find_account()
+        return lines + _account(subject, ca, orders)
     except CertfleetError as error:
         problem = bad(subject, str(error), error.hint)
         return [problem if first else warn(subject, problem.sentence, problem.hint)]
-    if account:
-        return [*lines, ok(subject, f"our account is {account}")]
-    return [*lines, warn(subject, "it knows no account of our key yet", "nothing to do: the first order registers it")]
 
 
 def identity(ca: AcmeServer) -> CaIdentity | None:
@@ -62,6 +64,23 @@ def identity(ca: AcmeServer) -> CaIdentity | None:
         return identity_of(ca)
     except CertfleetError:
         return None
+
+
+def _account(subject: str, ca: AcmeServer, orders: Sequence[str]) -> list[Line]:
+    """Our account, and whether what the database knows of came by it: another account cannot go on with an order."""
+    account = ca.find_account()
+    hint = f"copy the account key of the issuer that opened them ({SHARED_KEY})"
+    if not account and orders:
+        sentence = "it knows no account of our key, but the database holds orders that were opened there"
+        return [warn(subject, sentence, f"{hint}; if it is lost, the next order registers ours")]
+    if not account:
+        hint = "nothing to do: the first order registers it"
+        return [warn(subject, "it knows no account of our key yet", hint)]
+    lines = [ok(subject, f"our account is {account}")]
+    if any(ca.disowns(url) for url in orders):
+        hint += "; nothing, if the key was changed on purpose"
+        lines.append(warn(subject, "orders of the database were opened with another account key", hint))
+    return lines
 
 
 def _offers(ca: AcmeServer) -> str:

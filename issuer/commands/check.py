@@ -23,7 +23,10 @@ from issuer.store import migrate
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.legacy import md5_moduli
+from issuer.store.overview import Overview
 from issuer.webroot.webroots import Webroots
+
+_ORDERS_LOOKED_AT = 5  # at each CA
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -37,10 +40,19 @@ def check(arguments: argparse.Namespace) -> int:
     stopping = threading.Event()
     with _ended_by_signals(stopping):
         tell([ok("configuration", f"{arguments.config} is well formed")])
-        subjects = _subjects(settings, arguments.name, tell)
+        subjects, orders = _subjects(settings, arguments.name, tell)
         authorities = _authorities(settings, tell)
         zones, webroots = Zones(settings.dns), Webroots(settings, socket.gethostname())
-        doctor = Doctor(settings, zones, webroots, authorities, clock=time.time, patience=patience, stopping=stopping)
+        doctor = Doctor(
+            settings,
+            zones,
+            webroots,
+            authorities,
+            orders=orders,
+            clock=time.time,
+            patience=patience,
+            stopping=stopping,
+        )
         tell(doctor.installation())
         for lines in doctor.examine(subjects):
             tell(lines)
@@ -80,22 +92,24 @@ def _document(line: Line) -> dict[str, str | None]:
     }
 
 
-def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> list[Subject]:
-    """The rows to look at; without a usable database the names themselves, as DNS names."""
+def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[list[Subject], dict[str, list[str]]]:
+    """The rows to look at, and the newest orders by CA; without a usable database the bare names."""
     database = Database(settings.database)
     try:
         line = database_line(database.place, migrate.present_revision(database), migrate.newest_revision())
         tell([line])
         if line.level is Level.BAD:
-            return [Subject(name) for name in names]
+            return [Subject(name) for name in names], {}
         certificates = Certificates(database)
         tell(_refused_changes(certificates))
         rows = certificates.get(names) if names else certificates.all()
         legacy = md5_moduli(database, [row.name for row in rows])
-        return [Subject(row.name, row, legacy.get(row.name, "")) for row in rows]
+        overview, directories = Overview(database), [ca.directory for ca in settings.authorities]
+        orders = {directory: overview.newest_orders(directory, _ORDERS_LOOKED_AT) for directory in directories}
+        return [Subject(row.name, row, legacy.get(row.name, "")) for row in rows], orders
     except StoreError as error:
         tell([bad("database", str(error), error.hint)])
-        return [Subject(name) for name in names]
+        return [Subject(name) for name in names], {}
     finally:
         database.close()
 

@@ -61,6 +61,12 @@ class Overview:
         row = self._database.read(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else _under_way(row)
 
+    def newest_orders(self, directory: str, most: int) -> list[str]:
+        """URLs of the orders that were opened last at a CA."""
+        at_the_ca = (orders.c.directory == directory, orders.c.url > "")
+        query = sa.select(orders.c.url).where(*at_the_ca).order_by(orders.c.id.desc()).limit(most)
+        return self._database.read(lambda connection: list(connection.scalars(query)))
+
     def by_hand(self, names: Collection[str], now: int) -> dict[str, OrderUnderWay]:
         """The orders of those of *names* that a person issues step by step, which `run` leaves alone."""
         in_hand = (orders.c.active_name > "", orders.c.reason == BY_HAND, orders.c.deadline > now)

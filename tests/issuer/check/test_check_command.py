@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from issuer.ca.account import create_account_key
 from issuer.check.throwaway import new_value, stale
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
@@ -114,6 +115,18 @@ def test_the_account_is_found_but_never_made(box: Box) -> None:
         told(findings(box, NAME), "warn", "it knows no account of our key yet")
     box.ok("run")
     told(findings(box, NAME), "ok", "our account is https://localhost")
+
+
+def test_orders_of_another_account_key_are_told(box: Box, tmp_path: Path) -> None:
+    """A second issuer with a key of its own: before it has an account, and when it has one."""
+    box.enrol(NAME)
+    box.ok("run")
+    create_account_key(tmp_path / "other.pem")
+    box.write(acme={"account_key": str(tmp_path / "other.pem")})
+    unknown = told(findings(box, NAME), "warn", "the database holds orders that were opened there")
+    assert "copy the account key" in unknown["what_to_do"]
+    box.ok("reissue", NAME)
+    told(findings(box, NAME), "warn", "opened with another account key")
 
 
 def test_an_account_key_that_others_may_read(box: Box) -> None:

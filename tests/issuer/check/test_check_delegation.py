@@ -121,6 +121,9 @@ class Ca:
     def find_account(self) -> str:
         return "https://ca.test/acct/1"
 
+    def disowns(self, order_url: str) -> bool:
+        return "theirs" in order_url
+
     def clock(self) -> float:
         return self._now
 
@@ -128,9 +131,9 @@ class Ca:
 def test_what_a_ca_offers_and_wants(tmp_path: Path) -> None:
     """ARI and profiles are said; a binding it wants, a profile it lacks and a clock far off are not well."""
     settings = CaSettings(profile="shortlived", profile_required=True)
-    lines = authority_lines(
-        Ca(1_000_000, profiles={"classic": "x"}, externalAccountRequired=True), settings, lambda: 1_010_000, first=True
-    )
+    ca = Ca(1_000_000, profiles={"classic": "x"}, externalAccountRequired=True)
+    lines = authority_lines(ca, settings, lambda: 1_010_000, ["https://ca.test/order/ours"], first=True)
+    assert said(lines, Level.WARN) == ""
     assert "renewal information (ARI), profiles classic" in said(lines, Level.OK)
     assert said(lines, Level.BAD).splitlines() == [
         "it wants new accounts bound to one of its own (EAB)",
