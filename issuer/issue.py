@@ -164,8 +164,9 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
     first_look = due_at if ask_at is None else min(due_at, ask_at)
     tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at)
-    if work.row.directory and work.row.directory != work.record.directory:
-        tools.tell(ca_changed(work.record.name, work.row.directory, work.record.directory))
+    changed = ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities))
+    if changed is not None:
+        tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
     return None

@@ -5,6 +5,7 @@ An event is made where something happens and says nothing about whether anybody 
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -59,9 +60,18 @@ def incident(name: str, url: str = "") -> Event:
     return Event(Kind.INCIDENT, name, "the CA wants this certificate replaced now", hint, url)
 
 
-def ca_changed(name: str, old: str, new: str) -> Event:
-    """*old* and *new* are directory URLs."""
-    hint = "look why the first CA did not deliver; its name stands in CAA records and in trust stores"
+def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Event | None:
+    """What to tell of a certificate from *new*, after one from *old* ("" if unknown, or the first one ever); None where
+    that is nothing new. All are directory URLs, *configured* in the order in which they are tried."""
+    first = configured[0]
+    if new == old or (not old and new == first):
+        return None
+    if new != first:
+        hint = "look why the first CA did not deliver; its name stands in CAA records and in trust stores"
+        return Event(Kind.CA_CHANGED, name, f"issued by the fallback {new} instead of {old or first}", hint)
+    if old in configured:
+        return Event(Kind.CA_CHANGED, name, f"back at the first CA {first} after the fallback {old}", "nothing")
+    hint = "nothing if you changed [acme] directory; its name stands in CAA records and in trust stores"
     return Event(Kind.CA_CHANGED, name, f"issued by {new} instead of {old}", hint)
 
 

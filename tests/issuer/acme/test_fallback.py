@@ -12,6 +12,7 @@ from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, in_directory, times
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
+from tests.servers.smtp import Smtp
 
 NAME = "www.lab.test"
 BROKEN = Reply(500, b"<html>out of order</html>", {"Content-Type": "text/html"})
@@ -62,6 +63,22 @@ def test_an_unfinished_order_of_the_first_ca_gives_way_to_the_fallback(
     two.ok("run")
     assert two.row(NAME, "directory") == (second.directory,)
     assert [state for state, _ in two.orders()] == ["FAILED", "STORED"]
+
+
+def test_the_way_to_the_fallback_and_back_is_told(two: Box, lab: Lab, second: CaProxy, tmp_path: Path) -> None:
+    """The mail names the fallback when it issued, also the first certificate, and says when the first CA is back."""
+    with Smtp(tmp_path) as smtp:
+        two.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
+        two.write()
+        two.enrol(NAME)
+        lab.pebble.stop()
+        two.ok("run")
+        assert f"issued by the fallback {second.directory}" in smtp.letters[-1].text
+        lab.pebble.start()
+        two.ok("reissue", NAME)
+        assert "back at the first CA" in smtp.letters[-1].text
+        two.ok("reissue", NAME)
+        assert len(smtp.letters) == 2
 
 
 def test_with_life_left_the_first_ca_is_waited_for(two: Box, proxy: CaProxy, second: CaProxy) -> None:

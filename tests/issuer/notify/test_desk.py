@@ -94,10 +94,27 @@ def test_each_kind_has_its_words(world: World) -> None:
     assert "https://ca.example/why" in world.post.sent[3][1]
     assert world.hear(events.recovered(NAME)) == [f"certfleet: {NAME} recovered on box"]
     assert world.hear(events.recovered(NAME)) == []
-    assert world.hear(events.ca_changed(NAME, "https://a/dir", "https://b/dir")) == [
-        f"certfleet: {NAME} came from another CA on box"
-    ]
+    moved = events.ca_changed(NAME, "https://a/dir", "https://b/dir", ["https://a/dir", "https://b/dir"])
+    assert moved is not None
+    assert world.hear(moved) == [f"certfleet: {NAME} came from another CA on box"]
     assert world.hear(failure) == [f"certfleet: {NAME} failed on box"]
+
+
+def test_what_a_change_of_the_ca_is_called() -> None:
+    """From the first to a fallback, from one to the next, back, and to one that the configuration names newly."""
+    told = {
+        ("", "first"): None,
+        ("", "second"): "issued by the fallback second instead of first",
+        ("first", "first"): None,
+        ("first", "second"): "issued by the fallback second instead of first",
+        ("second", "second"): None,
+        ("second", "third"): "issued by the fallback third instead of second",
+        ("second", "first"): "back at the first CA first after the fallback second",
+        ("gone", "first"): "issued by first instead of gone",
+    }
+    for (old, new), words in told.items():
+        event = events.ca_changed(NAME, old, new, ["first", "second", "third"])
+        assert (event.what if event else None) == words
 
 
 def test_the_address_of_a_user_action_is_found_in_the_words_of_the_ca() -> None:
