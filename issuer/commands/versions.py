@@ -95,9 +95,20 @@ def take_in(arguments: argparse.Namespace) -> None:
         )
     comment = checked_comment(arguments.comment)
     database = Database(settings.database)
-    _check_key(name, bundle, Certificates(database))
+    certificates = Certificates(database)
+    row = _row(name, certificates)
+    what = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}"
+    if row is not None:
+        if row.imported and (row.crt, row.ca) == (bundle.leaf_pem, bundle.chain_pem):
+            say(f"{name}: {what}, is there already; nothing was changed")
+            return
+        _check_key(row, bundle)
     History(database).take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now)
-    say(f"{name}: imported serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}")
+    say(f"{name}: imported {what}")
+    if certificates.get([name])[0].enabled:
+        say("it is enabled: agents take it at their next run, `status` watches it, nothing renews it")
+    else:
+        say(f"it is disabled: agents take it at their next run; `enable {name}` lets `status` watch it")
 
 
 def revoke(arguments: argparse.Namespace) -> None:
@@ -116,36 +127,46 @@ def revoke(arguments: argparse.Namespace) -> None:
     if arguments.reason == 1:
         certificates.set_enabled([row.name], enabled=False, now=now)
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
+    elif bundle.leaf_pem != row.crt:
+        say(f"it is not the present one of {row.name}, which stays as it is")
     else:
         say(f"servers go on serving it until they have another: `reissue {row.name}` makes one")
 
 
 def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
-    """The version with *serial*, else the newest one that is not the present one."""
+    """The version with *serial*, else the one stored before the present one: who goes back twice never comes forward
+    to what was left. Raises RefusedError."""
+    hint = f"`history {row.name}` shows what there is; `--serial` takes any of them"
+    if serial:
+        for version in versions:
+            if version.serial == serial.upper():
+                return version
+        raise RefusedError(f"no certificate {serial} of {row.name} is stored", hint=hint)
     try:
         present = serial_text(parse_bundle(row.crt).leaf)
     except ValueError:
         present = ""
-    for version in versions:
-        if version.serial == serial.upper() if serial else version.serial != present:
+    serials = [version.serial for version in versions]
+    earlier = versions[serials.index(present) :] if present in serials else versions
+    for version in earlier:
+        if version.serial != present:
             return version
-    what = (
-        f"no certificate {serial} of {row.name} is stored"
-        if serial
-        else f"there is no earlier certificate of {row.name}"
-    )
-    raise RefusedError(what, hint=f"`history {row.name}` shows what there is")
+    raise RefusedError(f"there is no earlier certificate of {row.name}", hint=hint)
 
 
 def _to_revoke(row: Enrolment, store: History, serial: str) -> tuple[Bundle, str]:
-    """What to revoke, and the directory of the CA that issued it."""
+    """What to revoke, and the directory of the CA that issued it. Raises RefusedError for one from outside."""
     for version in store.versions(row.name) if serial else ():
         if version.serial == serial.upper():
+            if not version.directory:
+                raise _from_outside(row.name)
             return _undamaged(version, row.name), version.directory
     if serial or not row.crt:
         raise RefusedError(
             f"no such certificate of {row.name} is stored", hint=f"`history {row.name}` shows what there is"
         )
+    if row.imported:
+        raise _from_outside(row.name)
     try:
         return parse_bundle(row.crt, row.ca), row.directory
     except ValueError as error:
@@ -162,16 +183,25 @@ def _undamaged(version: Version, name: str) -> Bundle:
     return version.bundle
 
 
-def _check_key(name: str, bundle: Bundle, certificates: Certificates) -> None:
-    """An enrolled name keeps its key, or the host could not use what it pulls."""
+def _from_outside(name: str) -> RefusedError:
+    hint = "revoke it where it was bought; then `import` its successor"
+    return RefusedError(f"this certificate of {name} was imported, so our CA does not know it", hint=hint)
+
+
+def _row(name: str, certificates: Certificates) -> Enrolment | None:
     try:
-        row = certificates.get([name])[0]
+        return certificates.get([name])[0]
     except UsageError:
-        return
+        return None
+
+
+def _check_key(row: Enrolment, bundle: Bundle) -> None:
+    """An enrolled name keeps its key, or the host could not use what it pulls."""
     if row.enabled and not row.imported:
-        raise RefusedError(f"{name} is renewed by ACME", hint=f"`disable {name}` first; the import would be replaced")
+        hint = f"`disable {row.name}` first; the import would be replaced"
+        raise RefusedError(f"{row.name} is renewed by ACME", hint=hint)
     if row.csr and _csr_key(row) != spki_sha256(bundle.leaf.public_key()):
-        raise RefusedError(f"the certificate's key is not the key of the CSR of {name}", hint="nothing was stored")
+        raise RefusedError(f"the certificate's key is not the key of the CSR of {row.name}", hint="nothing was stored")
 
 
 def _csr_key(row: Enrolment) -> str:

@@ -186,7 +186,7 @@ class Certificates:
             add_version(connection, order.name, bundle, order.directory, now)
             serial = f"serial {serial_text(bundle.leaf)}"
             if placed:
-                add_event(connection, now, order.name, "stored", serial)
+                add_event(connection, now, order.name, "stored", f"{serial} from {order.directory}")
             else:
                 add_event(connection, now, order.name, "set aside", f"{serial}, not for the CSR that is enrolled now")
             return placed

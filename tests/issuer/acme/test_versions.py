@@ -41,6 +41,19 @@ def test_rollback_brings_the_version_before_back(box: Box) -> None:
     assert box.row(NAME, "rolled_back") == (None,)
 
 
+def test_who_goes_back_twice_never_comes_forward(box: Box) -> None:
+    """The second rollback takes the one before the first's, then there is none; a serial goes anywhere."""
+    box.enrol(NAME)
+    box.ok("run")
+    for _ in range(2):
+        box.ok("reissue", NAME)
+    third, second, first = (item["serial"] for item in box.ok("history", NAME, "--json").report()["versions"])
+    for earlier in (second, first):
+        assert f"back at serial {earlier}" in box.ok("rollback", NAME).out
+    box.refused("rollback", NAME, code=1, says=["no earlier certificate", "`--serial`"])
+    assert f"back at serial {third}" in box.ok("rollback", NAME, "--serial", third).out
+
+
 def test_rollback_refuses_what_cannot_be_used(box: Box) -> None:
     """No earlier version, an unknown serial, one of another key: each refused, nothing changed."""
     box.enrol(NAME)
@@ -69,6 +82,22 @@ def test_import_is_handed_out_watched_and_never_renewed(lone_box: Box, tmp_path:
     lone_box.database.execute("UPDATE certs SET ts_expire = 5")
     outcome = lone_box.run("status")
     assert (outcome.code, "expired" in outcome.out) == (1, True)
+
+
+def test_the_same_import_twice_changes_nothing(lone_box: Box, tmp_path: Path) -> None:
+    """The first one says what becomes of it, the second that it is there; the CA that never issued it is not asked."""
+    file = tmp_path / "bought.pem"
+    file.write_bytes(Authority("CA").intermediate("I").issue([NAME]).fullchain_pem)
+    assert "enabled: agents take it" in lone_box.ok("import", NAME, "--crt", str(file)).out
+    present = lone_box.ok("history", NAME, "--json").report()["versions"][0]["serial"]
+    before = lone_box.contents()
+    assert "is there already" in lone_box.ok("import", NAME, "--crt", str(file)).out
+    for which in ([], ["--serial", present]):
+        lone_box.refused("revoke", NAME, *which, "--yes", code=1, says=["imported", "where it was bought"])
+    assert lone_box.contents() == before
+    lone_box.ok("disable", NAME)
+    file.write_bytes(Authority("CA").intermediate("I").issue([NAME]).fullchain_pem)
+    assert f"`enable {NAME}`" in lone_box.ok("import", NAME, "--crt", str(file)).out
 
 
 @pytest.mark.parametrize("what", ["key inside", "other name", "no chain", "not PEM", "missing", "expired"])
@@ -134,6 +163,21 @@ def test_a_damaged_certificate_is_told_and_is_not_in_the_way(box: Box) -> None:
     box.ok("rollback", NAME)
     box.ok("status", NAME)
     assert serial(box) == newest
+
+
+def test_an_earlier_version_is_revoked_and_the_present_one_stays(box: Box) -> None:
+    """Nothing is said of servers that go on serving it; `history` names the CA that issued each."""
+    box.enrol(NAME)
+    box.ok("run")
+    box.ok("reissue", NAME)
+    history = box.ok("history", NAME, "--json").report()
+    old = history["versions"][1]["serial"]
+    outcome = box.ok("revoke", NAME, "--serial", old, "--reason", "4", "--yes").out
+    assert "is not the present one" in outcome
+    assert "go on serving" not in outcome
+    assert box.row(NAME, "revoked") == (None,)
+    directory = box.document["acme"]["directory"]
+    assert history["events"][0]["detail"].endswith(f" from {directory}")
 
 
 def test_reissue_of_many_is_paced_and_resumed(proxied: Box, proxy: CaProxy) -> None:
