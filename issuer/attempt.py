@@ -25,7 +25,7 @@ from issuer.ports import Tools
 
 log = structlog.get_logger()
 _WAITS_FOR = {
-    OrderState.PUBLISHED: "the name servers",
+    OrderState.PUBLISHED: "every server to show the challenge",
     OrderState.VISIBLE: "the CA's validation",
     OrderState.FINALIZING: "the CA's signature",
 }
@@ -82,6 +82,11 @@ class Attempt:
         if self._work is None:
             return "the next attempt"
         return _WAITS_FOR.get(self._work.record.state, "the next step")
+
+    @property
+    def laggards(self) -> list[str]:
+        """Who keeps it waiting, and how, as "SERVER: words"; [] where that is nobody of ours."""
+        return self._work.unseen if self._work is not None else []
 
     @property
     def state(self) -> OrderState | None:

@@ -160,11 +160,16 @@ class Crew:
 
 
 def waits(attempts: list[Attempt]) -> str:
-    """What attempts wait for, for people: each reason with some of its names."""
-    reasons: dict[str, list[str]] = {}
+    """What attempts wait for, for people: each reason with some of its names, and of who lags behind."""
+    names: dict[str, list[str]] = {}
+    laggards: dict[str, list[str]] = {}
     for attempt in sorted(attempts, key=lambda each: each.name):
-        reasons.setdefault(attempt.waits_for, []).append(attempt.name)
-    return "; ".join(f"{reason} ({_some(names)})" for reason, names in sorted(reasons.items()))
+        names.setdefault(attempt.waits_for, []).append(attempt.name)
+        laggards.setdefault(attempt.waits_for, []).extend(attempt.laggards)
+    return "; ".join(
+        f"{reason} ({_some(names[reason])})" + (f": {_some(late)}" if late else "")
+        for reason, late in ((reason, list(dict.fromkeys(laggards[reason]))) for reason in sorted(names))
+    )
 
 
 def _some(names: list[str]) -> str:

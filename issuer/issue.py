@@ -43,6 +43,7 @@ class Work:
     ca_order: CaOrder | None = None
     journalled: list[Challenge] | None = None  # what is or may be published
     looks: int = 0
+    unseen: list[str] = dataclasses.field(default_factory=list)  # who did not show the challenge at the last look
     answered: bool = False
     stored: str = ""  # one line about the new certificate
 
@@ -112,7 +113,7 @@ def publish_challenges(work: Work, tools: Tools) -> None:
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
     solver = tools.solvers[work.row.challenge_type]
-    verdicts = solver.unseen(_journalled(work, tools))
+    verdicts = work.unseen = solver.unseen(_journalled(work, tools))
     if not verdicts:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
         return None
