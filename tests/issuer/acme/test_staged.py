@@ -92,6 +92,17 @@ def test_issue_takes_an_order_over_that_is_in_hand(proxied: Box, proxy: CaProxy,
     proxied.refused("solve", NAME, code=1, says=["no order"])
 
 
+def test_beside_a_daemon_issue_takes_the_order_over_too(proxied: Box, proxy: CaProxy) -> None:
+    """The wish is handed to the daemon, and the order with it."""
+    proxied.enrol(NAME)
+    proxied.ok("challenges", NAME)
+    with Service(proxied) as service:
+        outcome = proxied.ok("issue", NAME)
+        assert f"{NAME}: taken over from the steps by hand" in outcome.err
+        service.wait_stored(NAME)
+    assert len(proxy.paths("order-plz")) == 1
+
+
 def test_refusals_tell_an_order_in_hand_from_one_under_way(proxied: Box) -> None:
     """Until when it is in a person's hands and what ends that; of any other one, that `run` finishes it."""
     proxied.enrol(NAME)
