@@ -89,7 +89,7 @@ def test_a_circle_of_aliases_is_refused(box: Box, lab: Lab) -> None:
     lab.bind.reconfigure()
     name = box.populate("www.example.test")
     box.fails("run", says=["leads in a circle", "a.example.test → b.example.test → a.example.test"])
-    assert [url for _, url in box.orders(name)] in ([None], [""])
+    assert box.orders(name) == []
 
 
 def test_an_endless_chain_is_refused(box: Box, lab: Lab) -> None:

@@ -40,7 +40,7 @@ def test_an_sftp_host(box: Box, silent: Silent, remote: Remote, folder: Path) ->
     box.document["webroot"] = remote.settings
     box.write()
     enrol(box, f"sftp://nobody@127.0.0.1:{silent.port}{folder}")
-    ends_as_stopped(box, silent, ["PLANNED"])
+    ends_as_stopped(box, silent, [])
 
 
 def test_a_web_server(box: Box, lab: Lab, silent: Silent, folder: Path) -> None:
