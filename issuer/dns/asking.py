@@ -21,6 +21,7 @@ from issuer.dns.servers import Server
 ASK_SECONDS = 2.0
 _SEND_AGAIN = 0.8  # seconds
 _AT_ONCE = 128  # sockets; eight threads stay below the usual limit of 1024 files
+_LONGEST = 2 + 65535  # bytes of a message over TCP, with its length (RFC 1035 §4.2.2)
 _NO_ROUTE = (
     errno.ENETUNREACH,
     errno.EHOSTUNREACH,
@@ -174,8 +175,8 @@ class _Exchange:
             self._socket.sendall(struct.pack("!H", len(self._wire)) + self._wire)
             self._sent = True
             return False
-        chunk = self._socket.recv(65535)
-        if not chunk:
+        chunk = self._socket.recv(_LONGEST - len(self._received))
+        if not chunk:  # also when it has sent all that one message can hold
             raise ConnectionError(errno.ECONNRESET, "it closed the connection without an answer")
         self._received += chunk
         size = struct.unpack("!H", self._received[:2])[0] if len(self._received) >= 2 else 65535

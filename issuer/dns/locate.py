@@ -19,6 +19,7 @@ from issuer.dns.routes import Route, route_for
 from issuer.dns.servers import ROOT, Server, is_authoritative, plain, question, rcode_text, rrset_in, targets
 from issuer.errors import DnsError
 
+_LONGEST_NAME = 253
 _MOST_ALIASES = 8  # as many as BIND and Unbound follow without complaint
 
 
@@ -54,6 +55,9 @@ def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server]
             raise DnsError(
                 f"the alias of {name} leads in a circle", why=" → ".join(seen), hint="mend these CNAME records"
             )
+        if len(target) > _LONGEST_NAME:  # with an escape for every byte: the journal could not hold it
+            hint = "let the CNAME point at a host name of ordinary characters"
+            raise DnsError(f"the alias of {name} leads to no ordinary name", why=target[:100], hint=hint)
         if len(seen) > _MOST_ALIASES + 1:
             hint = "let the first CNAME point at the last name directly"
             raise DnsError(

@@ -1,0 +1,104 @@
+"""A name server that lies about what was asked, or never comes to an end: a question ends in time all the same."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+
+import dns.flags
+import dns.message
+import pytest
+
+from issuer.dns.asking import NoAnswer, ask
+from issuer.dns.servers import Server, question
+from tests.servers.ports import LOOPBACK
+
+SECONDS = 1.0
+FOREIGN = b"\0\x0c" + b"\xff" * 12  # a message of another number than ours
+
+Pieces = Callable[[], Iterator[bytes]]
+
+
+def _for_ever(piece: bytes, pause: float) -> Pieces:
+    def pieces() -> Iterator[bytes]:
+        while True:
+            yield piece
+            time.sleep(pause)
+
+    return pieces
+
+
+class Truncating:
+    """Context manager: over UDP every answer is truncated and comes after one with a wrong number; over TCP come
+    *pieces*."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._open = ExitStack()
+
+    def __enter__(self) -> Server:
+        self._tcp = self._open.enter_context(socket.create_server((LOOPBACK, 0)))
+        self._udp = self._open.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        address = self._tcp.getsockname()
+        self._udp.bind(address)
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._truncate, self._talk)]
+        for thread in self._threads:
+            thread.start()
+        return Server(*address)
+
+    def __exit__(self, *_exception: object) -> None:
+        for ear in (self._tcp, self._udp):
+            with suppress(OSError):
+                ear.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._open.close()
+
+    def _truncate(self) -> None:
+        while True:
+            wire, client = self._udp.recvfrom(65535)
+            if not wire:
+                return
+            answer = dns.message.make_response(dns.message.from_wire(wire))
+            answer.flags |= dns.flags.TC
+            self._udp.sendto(FOREIGN[2:], client)
+            self._udp.sendto(answer.to_wire(), client)
+
+    def _talk(self) -> None:
+        while True:
+            try:
+                connection, _ = self._tcp.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                connection.recv(65535)
+                for piece in self._pieces():
+                    connection.sendall(piece)
+
+
+TALK = {
+    "drop by drop": _for_ever(b"\xff", 0.05),
+    "others' answers": _for_ever(FOREIGN, 0.05),
+    "others' answers as a flood": _for_ever(FOREIGN * 1000, 0.0),
+    "no message at all": _for_ever(b"\0\0", 0.05),
+}
+
+
+@pytest.mark.parametrize("what", TALK)
+def test_a_connection_without_end(what: str) -> None:
+    """Neither what comes drop by drop nor a flood of what was not asked keeps us longer than we wanted to wait."""
+    with Truncating(TALK[what]) as server:
+        began = time.monotonic()
+        with pytest.raises(NoAnswer):
+            ask(server, question("www.example.test", "TXT"), SECONDS)
+        assert time.monotonic() - began < SECONDS + 0.5
+
+
+def test_a_flood_is_given_up_early() -> None:
+    """Nothing is kept beyond what one message can hold."""
+    with Truncating(_for_ever(FOREIGN * 1000, 0.0)) as server:
+        began = time.monotonic()
+        with pytest.raises(NoAnswer, match="without an answer"):
+            ask(server, question("www.example.test", "TXT"), 20)
+        assert time.monotonic() - began < 5
