@@ -17,11 +17,12 @@ from issuer.endings import Ended, Ending
 from issuer.errors import Overtaken
 from issuer.issue import Work, find_places
 from issuer.model import Enrolment
-from issuer.notify.events import incident
+from issuer.notify.events import Event, incident
 from issuer.order_states import OrderRecord
 from issuer.plan import INCIDENT, Due, NotDue, authority_index, plan, remaining
 from issuer.ports import CertificateAuthority, Tools
 from issuer.renewal_info import ask_again_at, certificate_id, draw
+from issuer.watch import news
 
 log = structlog.get_logger()
 
@@ -184,9 +185,19 @@ def stored_csr(row: Enrolment) -> CsrFacts:
         raise RefusedError(f"the stored CSR of {row.name} is not usable", why=str(error), hint=hint) from error
 
 
+def put_off(row: Enrolment, decision: NotDue, tools: Tools) -> Event | None:
+    """Save when *row* is to be looked at next; the word that is due about an imported one is told first."""
+    if decision.until is None or decision.until == row.due_at:
+        return None
+    event = news(row, int(tools.clock()), tools.settings.renewal)
+    if event is not None:
+        tools.tell(event)
+    tools.certificates.postpone(row.name, decision.until)
+    return event
+
+
 def _not_due(row: Enrolment, decision: NotDue, tools: Tools) -> Ended:
-    if decision.until is not None and decision.until != row.due_at:
-        tools.certificates.postpone(row.name, decision.until)
+    put_off(row, decision, tools)
     until = f", until {utc_text(decision.until)}" if decision.until else ""
     return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
 

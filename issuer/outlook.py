@@ -12,6 +12,7 @@ from issuer.config import RenewalSettings
 from issuer.limits import ACCOUNT, Hold
 from issuer.model import Enrolment
 from issuer.plan import FIRST, put_off, renewal
+from issuer.watch import how_to_renew
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Step:
 def next_step(row: Enrolment, now: int, policy: RenewalSettings) -> Step:
     """When the next certificate will be asked for as things are now. A moment that has passed means the next run."""
     if row.imported:
-        return Step(None, "imported, so never renewed by ACME: import the next one in time")
+        return Step(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
     coming = row.due_at if row.due_at is not None and put_off(row, now, policy) else now
     if row.reissue_reason:
         return Step(coming, row.reissue_reason)

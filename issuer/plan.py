@@ -8,6 +8,7 @@ from issuer.config import RenewalSettings
 from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
 from issuer.renewal_info import LATEST
+from issuer.watch import next_look, runs_out
 
 _DAY = 86400
 _SHORT_LIFE = 10 * _DAY
@@ -45,7 +46,7 @@ def plan(row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool =
     """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it can be meant; else, and without
     one, it is worked out."""
     if row.imported:
-        return NotDue(row.name, None, "imported")
+        return _watched(row, now, policy)
     if row.reissue_reason:
         return _waiting(row) if put_off(row, now, policy) else Due(row.name, row.reissue_reason)
     if not row.enabled:
@@ -195,11 +196,19 @@ def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
     return (row.failures - 1) % count
 
 
+def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:
+    """An imported certificate is only looked at, at the moments at which there is something to tell."""
+    if not row.enabled:
+        return NotDue(row.name, None, "disabled")
+    saved = row.due_at is not None and row.due_at > now
+    return NotDue(row.name, row.due_at if saved else next_look(row, now, policy), "imported")
+
+
 def _waiting(row: Enrolment) -> NotDue:
     return NotDue(row.name, row.due_at, "waiting to try again" if row.failures else "valid")
 
 
-def health(row: Enrolment, now: int, stuck_after: int, *, held: bool = False) -> tuple[str, bool]:
+def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False) -> tuple[str, bool]:
     """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh.
 
     *held*: its next attempt waits for a moment that the CA named.
@@ -209,7 +218,9 @@ def health(row: Enrolment, now: int, stuck_after: int, *, held: bool = False) ->
     elif row.revoked:
         state = "revoked"
     elif row.failing:
-        state = "stuck" if row.failures >= stuck_after else "failing"
+        state = "stuck" if row.failures >= policy.give_up_alarm else "failing"
+    elif runs_out(row, now, policy):
+        state = "ends soon"
     elif held:
         state = "held"
     elif not row.crt:

@@ -22,8 +22,10 @@ from issuer.endings import Ended, Ending
 from issuer.errors import StoreError
 from issuer.issue import sweep
 from issuer.model import Enrolment
+from issuer.opening import put_off
 from issuer.plan import NotDue, plan
 from issuer.ports import Tools
+from issuer.watch import sentence
 
 Say = Callable[[str], None]
 log = structlog.get_logger()
@@ -102,8 +104,8 @@ class Pass:
             self._wait_for(row, decision.until, until)
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
-        if decision.until is not None and decision.until != row.due_at:
-            self._tools.certificates.postpone(row.name, decision.until)
+        if put_off(row, decision, self._tools) is not None:
+            self._complain(f"warning: {row.name}: {sentence(row)}")
 
     def _wait_for(self, row: Enrolment, next_at: int, until: float) -> None:
         """A certificate that failed before this run: stay for its next attempt, or say that it is still not well."""

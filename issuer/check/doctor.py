@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from common.clock import Clock
 from issuer.check.installation import AcmeServer, account_key_line, authority_lines, identity
-from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, places
+from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, imported_line, places
 from issuer.check.verdicts import Line, bad_lines, ok
 from issuer.check.zone_probe import ZoneProbe
 from issuer.config import CaSettings, Settings
@@ -94,7 +94,7 @@ class Doctor:
         lines: list[Line] = []
         if row is not None:
             if row.imported:
-                return Findings([ok(row.name, "imported, so there is nothing to validate")])
+                return Findings([imported_line(row, int(self._clock()), self._settings.renewal)])
             file = self._settings.csr_dir / f"{row.name}.csr"
             facts, lines = csr_lines(row.name, row.csr, subject.md5_modulus, file)
             if facts is None:

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.certificate import chain_faults, parse_bundle, serial_text, spki_sha256
+from common.clock import duration_text
 from common.errors import CertfleetError
 from common.files import read_regular
 from issuer.caa import caa_allows
-from issuer.check.verdicts import Line, bad, caa_line, ok, warn
+from issuer.check.verdicts import Level, Line, bad, caa_line, ok, warn
+from issuer.config import RenewalSettings
 from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.dns.asking import NoAnswer
 from issuer.dns.caa import relevant_caa
 from issuer.dns.locate import Place
 from issuer.dns.resolvers import Resolvers
 from issuer.dns.zones import Zones
+from issuer.model import Enrolment
+from issuer.watch import how_to_renew, runs_out
 
 
 class Authority(Protocol):
@@ -73,6 +77,15 @@ def certificate_lines(name: str, crt: bytes, ca: bytes, facts: CsrFacts) -> list
     if faults:
         return [bad(name, f"the stored certificate is not fit for use: {'; '.join(faults)}", hint)]
     return [ok(name, f"certificate {serial_text(bundle.leaf)} belongs to the CSR's key")]
+
+
+def imported_line(row: Enrolment, now: int, policy: RenewalSettings) -> Line:
+    """There is nothing to validate; is it time to get the next one?"""
+    if not runs_out(row, now, policy):
+        return ok(row.name, "imported, so there is nothing to validate")
+    left = row.ts_expire - now
+    found = f"imported, and {f'it ends in {duration_text(left)}' if left > 0 else 'it has expired'}"
+    return Line(Level.WARN if left > 0 else Level.BAD, row.name, found, how_to_renew(row))
 
 
 def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:

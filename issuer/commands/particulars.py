@@ -41,7 +41,6 @@ class Particulars:
             "version": number,
             "versions": len(versions),
             "directory": row.directory or None,
-            "imported": row.imported,
             "last_reference": row.last_reference or None,
             "attempt": self._attempt(row, order),
             "order": self._order(order) if order else None,

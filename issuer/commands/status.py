@@ -10,13 +10,14 @@ from common.command_line import report, say, table
 from common.errors import one_line
 from issuer.commands.held import HeldUp
 from issuer.commands.particulars import Particulars, in_full
-from issuer.config import load
+from issuer.config import RenewalSettings, load
 from issuer.limits import ACCOUNT, Hold
 from issuer.model import Enrolment
 from issuer.plan import health
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.overview import Overview
+from issuer.watch import runs_out, sentence
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -28,7 +29,7 @@ def status(arguments: argparse.Namespace) -> int:
     now = int(time.time())
     held_up = HeldUp(settings, Overview(database).holds(now), now)
     holds = {row.name: held_up.by(row) for row in rows}
-    facts = [_facts(row, now, settings.renewal.give_up_alarm, holds[row.name]) for row in rows]
+    facts = [_facts(row, now, settings.renewal, holds[row.name]) for row in rows]
     if arguments.name:
         particulars = Particulars(settings, database, now)
         facts = [fact | particulars.of(row) for row, fact in zip(rows, facts, strict=True)]
@@ -45,15 +46,18 @@ def status(arguments: argparse.Namespace) -> int:
         for fact in facts:
             if fact["last_error"]:
                 say(f"{fact['name']}: last attempt failed: {one_line(fact['last_error'])}")
+        for row in rows:
+            if row.enabled and runs_out(row, now, settings.renewal):
+                say(f"{row.name}: {sentence(row)}")
         for hold in dict.fromkeys(hold for hold in holds.values() if hold is not None):
             whose = "every new order" if hold.scope == ACCOUNT else hold.scope
             say(f"{whose}: {held_up.sentence(hold)}")
     return 0 if all(fact["well"] for fact in facts) else 1
 
 
-def _facts(row: Enrolment, now: int, stuck_after: int, hold: Hold | None) -> dict[str, Any]:
-    state, well = health(row, now, stuck_after, held=hold is not None)
-    coming = max(row.due_at or 0, hold.until if hold else 0)
+def _facts(row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None) -> dict[str, Any]:
+    state, well = health(row, now, policy, held=hold is not None)
+    coming = 0 if row.imported else max(row.due_at or 0, hold.until if hold else 0)
     facts: dict[str, Any] = {
         "name": row.name,
         "enabled": row.enabled,
@@ -64,6 +68,7 @@ def _facts(row: Enrolment, now: int, stuck_after: int, hold: Hold | None) -> dic
         "next": utc_text(coming) if coming else None,
         "held_until": utc_text(hold.until) if hold else None,
         "held_because": hold.reason if hold else None,
+        "imported": row.imported,
         "rolled_back": bool(row.rolled_back),
         "valid_for_seconds": row.ts_expire - now if row.crt else None,
         "valid_until": utc_text(row.ts_expire) if row.crt else None,
@@ -79,5 +84,5 @@ def _facts(row: Enrolment, now: int, stuck_after: int, hold: Hold | None) -> dic
 def _line(fact: dict[str, Any]) -> list[str]:
     left = fact["valid_for_seconds"]
     valid = "-" if left is None else duration_text(left) if left > 0 else "expired"
-    coming = (fact["next"] or "at the next run") if fact["enabled"] else "-"
+    coming = (fact["next"] or "at the next run") if fact["enabled"] and not fact["imported"] else "-"
     return [fact["name"], fact["state"], valid, coming, str(fact["failures"])]

@@ -9,6 +9,7 @@ from issuer.daemon.patience import Patience
 from issuer.daemon.survey import Mark, Survey
 from issuer.model import Enrolment
 from issuer.notify.desk import Desk
+from issuer.opening import put_off
 from issuer.plan import NotDue, plan
 from issuer.ports import Tools
 
@@ -67,6 +68,5 @@ def _is_due(row: Enrolment, world: World, now: int, *, resumes: bool) -> bool:
     decision = plan(row, now, world.settings.renewal)
     if not isinstance(decision, NotDue) or (resumes and decision.until is None):  # disabled, but its order is out
         return True
-    if decision.until is not None and decision.until != row.due_at:
-        world.tools.certificates.postpone(row.name, decision.until)
+    put_off(row, decision, world.tools)
     return False

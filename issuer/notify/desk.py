@@ -22,7 +22,12 @@ from issuer.notify.rules import mail_moment
 
 log = structlog.get_logger()
 _MOST_KEPT = 100_000  # events in memory while the database is away
-_LEVELS = {Kind.RECOVERED: logging.INFO, Kind.CA_CHANGED: logging.WARNING, Kind.INCIDENT: logging.WARNING}
+_LEVELS = {
+    Kind.RECOVERED: logging.INFO,
+    Kind.CA_CHANGED: logging.WARNING,
+    Kind.INCIDENT: logging.WARNING,
+    Kind.ENDS_SOON: logging.WARNING,
+}
 
 
 class NoticeStore(Protocol):

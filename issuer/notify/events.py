@@ -22,6 +22,9 @@ class Kind(Enum):
     USER_ACTION = "user-action-required"  # the CA waits for a person; nothing is issued until then
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     FAILED = "failed"
+    ENDS_TODAY = "ends-today"  # these three: an imported one, that only a person can renew
+    ENDS_THIS_WEEK = "ends-this-week"
+    ENDS_SOON = "ends-soon"
     INCIDENT = "incident"  # the CA wants it replaced before its time
     CA_CHANGED = "ca-changed"
     RECOVERED = "recovered"
@@ -58,6 +61,12 @@ def incident(name: str, url: str = "") -> Event:
     """The CA asks for early replacement; *url* is its explanation."""
     hint = "nothing if it is issued soon: then let the agents run, so that the new one is served"
     return Event(Kind.INCIDENT, name, "the CA wants this certificate replaced now", hint, url)
+
+
+def ends(kind: Kind, name: str) -> Event:
+    """An imported certificate runs out; *kind* says how soon."""
+    hint = "renew it where it was bought, then `certfleet-issuer import` it"
+    return Event(kind, name, "imported, so it is not renewed by ACME", hint)
 
 
 def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Event | None:

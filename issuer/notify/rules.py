@@ -10,11 +10,16 @@ from dataclasses import dataclass
 
 from issuer.notify.events import Event, Kind
 
-TROUBLE = frozenset({Kind.USER_ACTION, Kind.STUCK, Kind.FAILED})
+_FAILURES = frozenset({Kind.USER_ACTION, Kind.STUCK, Kind.FAILED})
+_RUNS_OUT = frozenset({Kind.ENDS_TODAY, Kind.ENDS_THIS_WEEK, Kind.ENDS_SOON})
+TROUBLE = _FAILURES | _RUNS_OUT
 _COVERED_BY = {  # an alarm of one of these says it already
-    Kind.FAILED: TROUBLE,
+    Kind.FAILED: _FAILURES,
     Kind.STUCK: frozenset({Kind.STUCK, Kind.USER_ACTION}),
     Kind.USER_ACTION: frozenset({Kind.USER_ACTION}),
+    Kind.ENDS_SOON: _RUNS_OUT,
+    Kind.ENDS_THIS_WEEK: frozenset({Kind.ENDS_THIS_WEEK, Kind.ENDS_TODAY}),
+    Kind.ENDS_TODAY: frozenset({Kind.ENDS_TODAY}),
     Kind.INCIDENT: frozenset({Kind.INCIDENT}),
 }
 QUIET_SECONDS = 60  # a mail goes out this long after the last event,

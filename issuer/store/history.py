@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, not_after, parse_bundle, serial_text
+from common.certificate import Bundle, parse_bundle, serial_text
 from common.errors import RefusedError
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
@@ -70,7 +70,7 @@ class History:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
                 row = {"name": name, "enable": "Y", "certbot": "N", "md5_modulus": md5_modulus, "comment": comment}
                 connection.execute(certs.insert().values(count_fail_update=0, ts_expire=1, ts_last_update=1, **row))
-            _replace(connection, name, bundle, "imported", now, due_at=not_after(bundle.leaf), imported="Y")
+            _replace(connection, name, bundle, "imported", now, imported="Y")
             add_version(connection, name, bundle, None, now)
 
         self._database.write(work)

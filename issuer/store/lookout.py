@@ -31,12 +31,12 @@ class Lookout:
     def due(self, now: int, most: int) -> list[Mark]:
         """Enabled certificates whose moment has come, is not known yet or can hardly be meant; those that wait longest
         first."""
-        ours = (certs.c.enable == "Y", certs.c.imported.is_(None))
-        unknown = sa.select(*_MARK).where(*ours, certs.c.due_at.is_(None)).limit(most)
-        come = sa.select(*_MARK).where(*ours, certs.c.due_at <= now).order_by(certs.c.due_at).limit(most)
+        enabled = certs.c.enable == "Y"
+        unknown = sa.select(*_MARK).where(enabled, certs.c.due_at.is_(None)).limit(most)
+        come = sa.select(*_MARK).where(enabled, certs.c.due_at <= now).order_by(certs.c.due_at).limit(most)
         failed = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
-        failing = (*failed, certs.c.due_at + 0 > now + LONGEST_HOLD)  # + 0 for the reason that put_off tells
-        absurd = [sa.select(*_MARK).where(*these).limit(most) for these in (put_off(now), (*ours, *failing))]
+        failing = (enabled, *failed, certs.c.due_at + 0 > now + LONGEST_HOLD)  # + 0 for the reason that put_off tells
+        absurd = [sa.select(*_MARK).where(*these).limit(most) for these in (put_off(now), failing)]
 
         def work(connection: sa.Connection) -> list[Mark]:
             return [mark for question in (unknown, come, *absurd) for mark in _marks(connection, question)]

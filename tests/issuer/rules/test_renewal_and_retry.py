@@ -136,4 +136,4 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str) ->
 )
 def test_health(changes: dict[str, object], expected: tuple[str, bool]) -> None:
     """What `status` says of a row, and whether that is well."""
-    assert health(enrolment(**changes), START, 10) == expected
+    assert health(enrolment(**changes), START, POLICY) == expected
