@@ -7,6 +7,7 @@ from common.command_line import report, say
 from common.errors import ConfigError, UsageError
 from common.names import parse_dns_name
 from issuer.config import Settings, load
+from issuer.dns.resolvers import Resolvers
 from issuer.dns.routes import Route, route_for, routes
 from issuer.dns.tsig import load_tsig_key
 from issuer.dns.zonefile import RECIPES, Recipe, sub_zone
@@ -36,7 +37,7 @@ def _recipe(text: str, make: str, nameservers: list[str], settings: Settings) ->
     except ValueError as error:
         raise UsageError(str(error), hint="give a DNS name like www.example.com") from error
     route = route_for(sub_zone(name), routes(settings.dns))
-    hosts = hosts or nameserver_names(route, name)
+    hosts = hosts or nameserver_names(route, name, Resolvers(settings.dns.resolvers))
     if not hosts:
         hint = "name them with --ns ns1.example.com --ns ns2.example.com"
         raise UsageError(f"the name servers of {name} cannot be found", hint=hint)

@@ -129,5 +129,10 @@ def serial_in(answer: dns.message.Message, zone: str) -> int | None:
     return serials[0] if serials and is_authoritative(answer) else None
 
 
+def primary_in(answer: dns.message.Message, zone: str) -> str:
+    """The host that the SOA of *zone* names as primary (MNAME), "" without one."""
+    return next((plain(soa.mname) for rrset in rrset_in(answer.answer, "SOA", zone) for soa in _soa_in(rrset)), "")
+
+
 def _soa_in(rrset: dns.rrset.RRset) -> list[dns.rdtypes.ANY.SOA.SOA]:
     return [record for record in rrset if isinstance(record, dns.rdtypes.ANY.SOA.SOA)]

@@ -2,6 +2,7 @@
 
 The sub-zone is ``_acme-challenge.NAME`` itself, so that it can hold nothing but challenges, and the key may write
 nothing but TXT at its top. SOA minimum and TTL are short: a resolver that asked too early forgets soon (RFC 2308 §5).
+So is refresh: a secondary that missed a NOTIFY catches up within the time that a challenge may take to be seen.
 No text holds the key's secret: it is copied from the key file on the name server.
 """
 
@@ -153,7 +154,7 @@ def _zone_file(zone: str, nameservers: Sequence[str]) -> str:
     lines = [
         f"$ORIGIN {zone}.",
         "$TTL 60",
-        f"@ IN SOA {nameservers[0]}. hostmaster.{domain}. ( 1 3600 600 604800 60 )",
+        f"@ IN SOA {nameservers[0]}. hostmaster.{domain}. ( 1 300 60 604800 60 )",
         *(f"@ IN NS {host}." for host in nameservers),
     ]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,16 @@ from issuer.dns.kept import Kept
 from issuer.dns.locate import Place, locate, zone_at
 from issuer.dns.resolvers import Resolvers
 from issuer.dns.routes import Route, route_for, routes
-from issuer.dns.servers import DNS_PORT, Server, configured_servers, is_authoritative, question, rrset_in, targets
+from issuer.dns.servers import (
+    DNS_PORT,
+    Server,
+    configured_servers,
+    is_authoritative,
+    primary_in,
+    question,
+    rrset_in,
+    targets,
+)
 from issuer.dns.tsig import load_tsig_key
 from issuer.dns.txt import shown_txt
 from issuer.dns.update import TxtValue, change_txt
@@ -187,13 +196,30 @@ class Zones:
             return self._keys[name]
 
 
-def nameserver_names(route: Route, name: str) -> list[str]:
-    """Host names of the servers of the zone that *name* is in today, as the update server lists them; [] if unknown."""
+def nameserver_names(route: Route, name: str, resolvers: Resolvers) -> list[str]:
+    """Host names of the servers of the zone that *name* is in today, as the update server lists them; [] if unknown.
+
+    The first is the primary: the host that updates go to, else what the zone's SOA says. The others are sorted, so that
+    the same text is printed each time.
+    """
     if not route.server:
         return []
     primary = configured_servers("server", [route.server], route.port)[0]
     try:
         zone = zone_at(primary, name.removeprefix("*."))
-        return targets(rrset_in(ask(primary, question(zone, "NS")).answer, "NS", zone))
+        hosts = sorted(targets(rrset_in(ask(primary, question(zone, "NS")).answer, "NS", zone)))
+        told = primary_in(ask(primary, question(zone, "SOA")), zone)
     except (DnsError, NoAnswer):
+        return []
+    here = [host for host in hosts if primary.address in _addresses(host, primary, resolvers)]
+    return list(dict.fromkeys([*here[:1], *([told] if not here and told in hosts else []), *hosts]))
+
+
+def _addresses(host: str, primary: Server, resolvers: Resolvers) -> list[str]:
+    """What the primary says with authority, else the resolvers; only its own address family matters."""
+    kind = "AAAA" if primary.ipv6 else "A"
+    try:
+        answer = ask(primary, question(host, kind))
+        return targets(rrset_in((answer if is_authoritative(answer) else resolvers.ask(host, kind)).answer, kind))
+    except NoAnswer:
         return []

@@ -139,3 +139,25 @@ def test_the_texts_name_everything_and_no_secret(bind: Bind, tmp_path: Path, mak
     assert f"{ZONE}. IN NS ns1.example.test.\n{ZONE}. IN NS ns2.example.test.\n" in printed
     assert "DS records" in printed
     assert "SOA ns1.example.test." in printed
+
+
+@pytest.mark.parametrize(
+    ("here", "others", "printed"),
+    [
+        ("z.example.test.", ["a", "b", "ns"], ["z", "a", "b", "ns"]),  # where updates go, whatever the SOA says
+        ("hidden.example.test.", ["z", "ns", "a", "b"], ["ns", "a", "b", "z"]),  # else who the SOA says
+        ("hidden.example.test.", ["d", "c", "b", "a"], ["a", "b", "c", "d"]),
+    ],
+)
+def test_the_primary_comes_first(bind: Bind, tmp_path: Path, here: str, others: list[str], printed: list[str]) -> None:
+    """Without --ns: BIND sends no NOTIFY to who stands in the SOA, so that it must be no secondary."""
+    names = [f"{name}.example.test." for name in others] + [here] * here.startswith("z")
+    addresses = [f"{name} A {'127.0.0.1' if name == here else '192.0.2.1'}" for name in {*names, here}]
+    bind.static_zone("example.test", [*(f"@ NS {name}" for name in names), *addresses])
+    bind.reconfigure()
+    box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind)
+    box.write(dns={"resolvers": [bind.endpoint]})
+    [recipe] = box.ok("zone", NAME, "--json").report()
+    listed = [line.split()[-1] for line in recipe["zone_file"].splitlines() if " IN NS " in line]
+    assert listed == [f"{name}.example.test." for name in printed]
+    assert f"SOA {printed[0]}.example.test. " in recipe["zone_file"]
