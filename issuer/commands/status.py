@@ -27,9 +27,11 @@ def status(arguments: argparse.Namespace) -> int:
     certificates = Certificates(database)
     rows = certificates.get(arguments.name) if arguments.name else certificates.all()
     now = int(time.time())
-    held_up = HeldUp(settings, Overview(database).holds(now), now)
+    overview = Overview(database)
+    held_up = HeldUp(settings, overview.holds(now), now)
+    by_hand = overview.by_hand({row.name for row in rows}, now)
     holds = {row.name: held_up.by(row) for row in rows}
-    facts = [_facts(row, now, settings.renewal, holds[row.name]) for row in rows]
+    facts = [_facts(row, now, settings.renewal, holds[row.name], by_hand.get(row.name)) for row in rows]
     if arguments.name:
         particulars = Particulars(settings, database, now)
         facts = [fact | particulars.of(row) for row, fact in zip(rows, facts, strict=True)]
@@ -55,9 +57,12 @@ def status(arguments: argparse.Namespace) -> int:
     return 0 if all(fact["well"] for fact in facts) else 1
 
 
-def _facts(row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None) -> dict[str, Any]:
+def _facts(
+    row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None
+) -> dict[str, Any]:
+    """*by_hand*: until when a person has its order; None: nobody has."""
     state, well = health(row, now, policy, held=hold is not None)
-    coming = 0 if row.imported else max(row.due_at or 0, hold.until if hold else 0)
+    coming = by_hand or (0 if row.imported else max(row.due_at or 0, hold.until if hold else 0))
     facts: dict[str, Any] = {
         "name": row.name,
         "enabled": row.enabled,
@@ -68,6 +73,7 @@ def _facts(row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None)
         "next": utc_text(coming) if coming else None,
         "held_until": utc_text(hold.until) if hold else None,
         "held_because": hold.reason if hold else None,
+        "by_hand": by_hand is not None,
         "imported": row.imported,
         "rolled_back": bool(row.rolled_back),
         "valid_for_seconds": row.ts_expire - now if row.crt else None,
@@ -85,4 +91,5 @@ def _line(fact: dict[str, Any]) -> list[str]:
     left = fact["valid_for_seconds"]
     valid = "-" if left is None else duration_text(left) if left > 0 else "expired"
     coming = (fact["next"] or "at the next run") if fact["enabled"] and not fact["imported"] else "-"
+    coming = f"by hand until {fact['next']}" if fact["by_hand"] else coming
     return [fact["name"], fact["state"], valid, coming, str(fact["failures"])]

@@ -3,6 +3,7 @@
 An OR over a column that may be NULL would make a server scan the table, so there is one question for each case.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,9 +57,8 @@ class Lookout:
         def work(connection: sa.Connection) -> list[Mark]:
             names = list(connection.scalars(under_way))  # a join would tempt SQLite to scan certs instead
             found: list[Mark] = []
-            for start in range(0, len(names), _CHUNK):
-                some = certs.c.name.in_(names[start : start + _CHUNK])
-                found += _marks(connection, sa.select(*_MARK).where(some, sa.not_(waits)))
+            for some in _some(names):
+                found += _marks(connection, sa.select(*_MARK).where(certs.c.name.in_(some), sa.not_(waits)))
             return found
 
         return self._database.read(work)
@@ -83,13 +83,24 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
         at=now,
         enabled=enabled,
         issued=with_certificate,
-        due=count(certs.c.due_at.is_(None)) + count(certs.c.due_at <= now),
+        due=count(certs.c.due_at.is_(None)) + count(certs.c.due_at <= now) - _due_by_hand(connection, now),
         failing=count(certs.c.count_fail_update > 0),
         stuck=count(certs.c.count_fail_update >= stuck_after),
         soonest=tuple((row[0], int(row[1])) for row in connection.execute(soonest)),
         expiring=expiring,
         orders={row[0]: int(row[1]) for row in connection.execute(by_state)},
         holds=tuple((row[0], int(row[1])) for row in connection.execute(held)),
+    )
+
+
+def _due_by_hand(connection: sa.Connection, now: int) -> int:
+    """How many look due and are in a person's hands."""
+    in_hand = (orders.c.active_name > "", orders.c.reason == BY_HAND, orders.c.deadline > now)
+    names = list(connection.scalars(sa.select(orders.c.active_name).where(*in_hand)))
+    come = (certs.c.enable == "Y", sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now))
+    return sum(
+        int(connection.scalar(sa.select(sa.func.count()).where(certs.c.name.in_(some), *come)) or 0)
+        for some in _some(names)
     )
 
 
@@ -103,6 +114,10 @@ def _by_expiry(connection: sa.Connection, now: int) -> tuple[int, int, dict[int,
     row = connection.execute(sa.select(sa.func.count(), *sums).select_from(certs).where(certs.c.enable == "Y")).one()
     issued, *within = (int(value or 0) for value in row[1:])
     return int(row[0]), issued, dict(zip(bounds, within, strict=True))
+
+
+def _some(names: list[str]) -> Iterator[list[str]]:
+    return (names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK))
 
 
 def _marks(connection: sa.Connection, query: sa.Select[Any]) -> list[Mark]:

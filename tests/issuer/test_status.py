@@ -191,6 +191,8 @@ def test_an_order_under_way_shows_with_state_and_lease(stored: Box) -> None:
     lease = f"leased to host/1 until {utc_text(now + 600)}"
     assert f"order         PUBLISHED since {utc_text(now)} at {DIRECTORY}, {lease}\n" in text
     assert f"next attempt  {utc_text(now + 500)}: a person issues it by hand" in text
+    stored.database.execute("UPDATE certs SET due_at = 1")
+    assert f"  by hand until {utc_text(now + 500)}  0" in stored.ok("status").out
     stored.database.execute("UPDATE orders SET reason = 'renewal', lease_until = 1")
     order = in_full(stored)["order"]
     assert (order["by_hand"], order["leased_to"], order["state"]) == (False, None, "PUBLISHED")

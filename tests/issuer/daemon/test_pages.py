@@ -16,6 +16,7 @@ from issuer.config import DatabaseSettings
 from issuer.daemon.health import LONGEST_SILENCE, LONGEST_TICK, Health
 from issuer.daemon.listen import Listener
 from issuer.daemon.metrics import MOST_CERTIFICATES, Metrics
+from issuer.order_states import BY_HAND
 from issuer.store import migrate
 from issuer.store.database import Database
 from issuer.store.lookout import Lookout
@@ -75,7 +76,7 @@ def test_the_numbers_of_a_daemon_at_work(box: Box) -> None:
 
 @pytest.fixture
 def fleet(database: servers.Database) -> Iterator[Database]:
-    """20,000 enabled certificates that expire hour after hour, ten of them due, a few failing, two orders under way."""
+    """20,000 enabled certificates that expire hour after hour, ten of them due, a few failing, two orders under way, two by hand."""
     made = Database(DatabaseSettings(database.url, database.password_file, database.tls_ca))
     migrate.upgrade(made)
     now = int(time.time())
@@ -101,6 +102,9 @@ def _fill(connection: sa.Connection, now: int) -> None:
     order = {"state": "PUBLISHED", "directory": "https://ca/dir", "created_at": 1, "updated_at": 1}
     names = ["host00003.example.test", "host00700.example.test"]
     connection.execute(orders.insert(), [order | {"name": name, "active_name": name} for name in names])
+    names = ["host00009.example.test", "host00999.example.test"]  # the one is due, the other is not
+    by_hand = order | {"reason": BY_HAND, "deadline": now + DAY}
+    connection.execute(orders.insert(), [by_hand | {"name": name, "active_name": name} for name in names])
 
 
 def _plan(connection: sa.Connection, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
@@ -112,8 +116,8 @@ def test_a_large_table_is_counted_and_shown_within_bounds(fleet: Database) -> No
     """Only the first thousand to expire have a series of their own; all of them are in the counts."""
     now = int(time.time())
     survey = Lookout(fleet, "me").survey(now, stuck_after=10, most=MOST_CERTIFICATES)
-    assert (survey.enabled, survey.issued, survey.due, survey.failing, survey.stuck) == (20_000, 20_000, 10, 5, 2)
-    assert survey.orders == {"PUBLISHED": 2}
+    assert (survey.enabled, survey.issued, survey.due, survey.failing, survey.stuck) == (20_000, 20_000, 9, 5, 2)
+    assert survey.orders == {"PUBLISHED": 4}
     assert len(survey.soonest) == MOST_CERTIFICATES
     assert survey.soonest[0][0] == "host00000.example.test"
     assert (survey.expiring[0], survey.expiring[1], survey.expiring[7]) == (1, 25, 169)
