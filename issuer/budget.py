@@ -55,11 +55,9 @@ class Budget:
         *exempt*: the order replaces a certificate by ARI, which no limit applies to. *renewal*: the same CA issued
         for just these names before.
         """
-        limits = self._limits
-        if exempt or not (limits.new_orders.count or limits.per_domain.count or limits.per_name_set.count):
+        if exempt or not self._limited:
             return now
-        wish = _Wish(now, _domains(names), names_digest(names))
-        general = not (renewal and limits.renewals_exempt)
+        wish, general = self._wish(names, now, renewal=renewal)
         with self._lock:
             self._look_if_old(now, general=general)
             free = self._free_at(wish, general=general)
@@ -70,6 +68,24 @@ class Budget:
             if free <= now:
                 self._count(wish)
             return free
+
+    def free_at(self, names: Sequence[str], now: int, *, renewal: bool) -> int:
+        """The same as an answer to who only looks: nothing is counted."""
+        if not self._limited:
+            return now
+        wish, general = self._wish(names, now, renewal=renewal)
+        with self._lock:
+            self._look_if_old(now, general=general)
+            return self._free_at(wish, general=general)
+
+    @property
+    def _limited(self) -> bool:
+        limits = self._limits
+        return bool(limits.new_orders.count or limits.per_domain.count or limits.per_name_set.count)
+
+    def _wish(self, names: Sequence[str], now: int, *, renewal: bool) -> tuple[_Wish, bool]:
+        """And do the limits count for it that renewals may be exempt from?"""
+        return _Wish(now, _domains(names), names_digest(names)), not (renewal and self._limits.renewals_exempt)
 
     def left(self, now: int) -> int | None:
         """How many new orders fit in now; None without a limit, and before the first order was counted."""

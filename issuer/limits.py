@@ -14,9 +14,9 @@ from issuer.errors import AcmeProblem
 
 _HOUR, _WEEK = 3600, 7 * 86400
 LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold stops renewals too
-CLOCKS_APART = (
-    600  # seconds that another issuer's clock, or ours before, may have been ahead; what is later is an error
-)
+CLOCKS_APART = 600  # seconds that another issuer's clock, or ours before, may have been ahead; later is an error
+PACED = "paced inside the CA's published limits"
+RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
 ACCOUNT = "*"  # a hold on everything that the account asks for
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from common.certificate import dns_names, parse_bundle
+from common.certificate import parse_bundle
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError
 from issuer.caa import caa_allows
@@ -16,10 +16,11 @@ from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.endings import Ended, Ending
 from issuer.errors import Overtaken
 from issuer.issue import Work, find_places
+from issuer.limits import PACED, RAISE
 from issuer.model import Enrolment
 from issuer.notify.events import Event, incident
 from issuer.order_states import OrderRecord
-from issuer.plan import INCIDENT, Due, NotDue, authority_index, plan, remaining
+from issuer.plan import INCIDENT, Due, NotDue, authority_index, plan, remaining, renews
 from issuer.ports import CertificateAuthority, Tools
 from issuer.renewal_info import ask_again_at, certificate_id, draw
 from issuer.watch import news
@@ -52,10 +53,10 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     if held is not None:
         return _held(row, *held, tools)
     find_places(row, csr, tools)
-    renewal = _renews(row, csr, ca)
+    renewal = renews(row, csr.names, ca.directory)
     free_at = tools.budgets[ca.directory].take(csr.names, now, exempt=bool(replaces), renewal=renewal)
     if free_at > now:
-        return _held(row, free_at, "paced inside the CA's published limits", tools)
+        return _held(row, free_at, PACED, tools, RAISE)
     record = tools.orders.open(row.name, ca.directory, decision.reason, now, replaces)
     if record is None:
         return Ended(row.name, Ending.ELSEWHERE)
@@ -168,14 +169,6 @@ def _replaces(row: Enrolment, ca: CertificateAuthority) -> str:
         return ""
 
 
-def _renews(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority) -> bool:
-    """Did the same CA issue the present certificate for just these names?"""
-    try:
-        return row.directory == ca.directory and dns_names(parse_bundle(row.crt).leaf) == set(csr.names)
-    except ValueError:
-        return False
-
-
 def stored_csr(row: Enrolment) -> CsrFacts:
     """The facts of the CSR in the row. Raises RefusedError."""
     try:
@@ -202,6 +195,6 @@ def _not_due(row: Enrolment, decision: NotDue, tools: Tools) -> Ended:
     return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
 
 
-def _held(row: Enrolment, until: int, reason: str, tools: Tools) -> Ended:
+def _held(row: Enrolment, until: int, reason: str, tools: Tools, hint: str = "") -> Ended:
     tools.certificates.postpone(row.name, until)
-    return Ended(row.name, Ending.HELD, reason, until)
+    return Ended(row.name, Ending.HELD, reason, until, hint=hint)

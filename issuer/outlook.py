@@ -41,9 +41,22 @@ def next_step(row: Enrolment, now: int, policy: RenewalSettings) -> Step:
     except ValueError:
         return Step(now, "the stored certificate cannot be parsed")
     wanted = renewal(row, not_before(leaf), not_after(leaf), policy)
-    if row.due_at is not None and row.due_at > max(wanted.at, now):
+    if row.due_at is not None and put_off(row, now, policy):
         return Step(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")
     return Step(wanted.at, wanted.why)
+
+
+def put_off(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Does it wait beyond the moment at which it was wanted, and for no failure of its own?"""
+    if row.imported or row.failing or row.due_at is None or row.due_at <= now:
+        return False
+    if row.reissue_reason or not row.enabled:
+        return bool(row.reissue_reason)
+    try:
+        leaf = parse_bundle(row.crt).leaf
+    except ValueError:
+        return True
+    return row.due_at > renewal(row, not_before(leaf), not_after(leaf), policy).at
 
 
 def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, policy: RenewalSettings) -> Hold | None:

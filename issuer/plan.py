@@ -1,9 +1,10 @@
 """When is a certificate to be renewed, and is that moment here? Pure: row and moment in, decision and reason out."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.certificate import not_after, not_before, parse_bundle
+from common.certificate import dns_names, not_after, not_before, parse_bundle
 from issuer.config import RenewalSettings
 from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
@@ -194,6 +195,14 @@ def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
     if left is not None and not left.little:
         return 0
     return (row.failures - 1) % count
+
+
+def renews(row: Enrolment, names: Sequence[str], directory: str) -> bool:
+    """Did the CA with that directory issue the present certificate, for just these names?"""
+    try:
+        return row.directory == directory and dns_names(parse_bundle(row.crt).leaf) == set(names)
+    except ValueError:
+        return False
 
 
 def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:

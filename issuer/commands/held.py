@@ -1,35 +1,59 @@
-"""Which certificates wait for a moment that a CA named, told for `status` and `issue`."""
+"""Which certificates wait for a moment that a CA named, or for room in its limits, told for `status` and `issue`."""
 
 from common.clock import utc_text
 from common.errors import ConfigError
-from issuer.config import Settings
-from issuer.limits import Hold
+from issuer.budget import Budget
+from issuer.config import CaSettings, Settings
+from issuer.csr import CsrRefused, read_csr
+from issuer.limits import PACED, RAISE, Hold
 from issuer.model import Enrolment
-from issuer.outlook import hold_on
-from issuer.plan import authority_index, remaining
+from issuer.outlook import hold_on, put_off
+from issuer.plan import authority_index, remaining, renews
+from issuer.store.database import Database
+from issuer.store.holds import Holds
+from issuer.store.overview import Overview
 
 
 class HeldUp:
-    """*holds* are those that have not passed at *now*."""
+    """What is held up at *now* (epoch seconds)."""
 
-    def __init__(self, settings: Settings, holds: list[Hold], now: int):
+    def __init__(self, settings: Settings, database: Database, now: int):
         self._settings = settings
-        self._holds = holds
+        self._database = database
+        self._holds = Overview(database).holds(now)
         self._now = now
-        self._accounts = _accounts(settings) if holds else {}
+        self._accounts = _accounts(settings) if self._holds else {}
+        self._budgets: dict[str, Budget] = {}  # loaded where something waits, and not by every look at the list
 
     def by(self, row: Enrolment) -> Hold | None:
-        """The hold that the next attempt of *row* meets."""
-        if not self._holds:
+        """The hold that the next attempt of *row* meets; one of our own pacing belongs to no account."""
+        waits = put_off(row, self._now, self._settings.renewal)
+        if not self._holds and not waits:
             return None
         authorities = self._settings.authorities
         ca = authorities[authority_index(row, len(authorities), remaining(row, self._now))]
-        return hold_on(row, self._holds, self._accounts[ca.directory], self._now, self._settings.renewal)
+        account = self._accounts.get(ca.directory, "")
+        hold = hold_on(row, self._holds, account, self._now, self._settings.renewal)
+        return self._paced(row, ca) if hold is None and waits else hold
 
     def sentence(self, hold: Hold) -> str:
         """Until when, by whom and why."""
+        if not hold.account:
+            return f"held until {utc_text(hold.until)} by certfleet itself: {hold.reason}; {RAISE}"
         known = [directory for directory, account in self._accounts.items() if account == hold.account]
         return f"held until {utc_text(hold.until)} by {known[0] if known else 'the CA'}: {hold.reason}"
+
+    def _paced(self, row: Enrolment, ca: CaSettings) -> Hold | None:
+        """That it was put off is in its row, but not why: it was for want of room if there is none."""
+        try:
+            names = read_csr(row.csr).names
+        except CsrRefused:
+            return None
+        if ca.directory not in self._budgets:
+            self._budgets[ca.directory] = Budget(ca.directory, ca.limits, Holds(self._database))
+        budget = self._budgets[ca.directory]
+        free_at = budget.free_at(names, self._now, renewal=renews(row, names, ca.directory))
+        return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None
 
 
 def _accounts(settings: Settings) -> dict[str, str]:

@@ -131,7 +131,7 @@ def _hand_over(
         hint = "`enable` them first, or stop the daemon for as long as this takes"
         raise LockedError(f"the daemon runs, and it leaves disabled ones alone: {', '.join(disabled)}", hint=hint)
     rows = wish()
-    held_up = HeldUp(settings, Overview(database).holds(now), now)
+    held_up = HeldUp(settings, database, now)
     holds = {row.name: held_up.by(row) for row in rows}
     endings = [
         Ended(name, Ending.HELD, hold.reason, hold.until) if hold else Ended(name, Ending.HANDED_OVER)

@@ -11,7 +11,7 @@ from common.errors import one_line
 from issuer.commands.held import HeldUp
 from issuer.commands.particulars import Particulars, in_full
 from issuer.config import RenewalSettings, load
-from issuer.limits import ACCOUNT, Hold
+from issuer.limits import ACCOUNT, PACED, RAISE, Hold
 from issuer.model import Enrolment
 from issuer.plan import health
 from issuer.store.certificates import Certificates
@@ -27,9 +27,8 @@ def status(arguments: argparse.Namespace) -> int:
     certificates = Certificates(database)
     rows = certificates.get(arguments.name) if arguments.name else certificates.all()
     now = int(time.time())
-    overview = Overview(database)
-    held_up = HeldUp(settings, overview.holds(now), now)
-    by_hand = overview.by_hand({row.name for row in rows}, now)
+    held_up = HeldUp(settings, database, now)
+    by_hand = Overview(database).by_hand({row.name for row in rows}, now)
     holds = {row.name: held_up.by(row) for row in rows}
     facts = [_facts(row, now, settings.renewal, holds[row.name], by_hand.get(row.name)) for row in rows]
     if arguments.name:
@@ -51,15 +50,16 @@ def status(arguments: argparse.Namespace) -> int:
         for row in rows:
             if row.enabled and runs_out(row, now, settings.renewal):
                 say(f"{row.name}: {sentence(row)}")
-        for hold in dict.fromkeys(hold for hold in holds.values() if hold is not None):
+        paced = [hold for hold in holds.values() if hold is not None and not hold.account]
+        if paced:
+            say(f"{len(paced)} wait: {PACED}; {RAISE}")
+        for hold in dict.fromkeys(hold for hold in holds.values() if hold is not None and hold.account):
             whose = "every new order" if hold.scope == ACCOUNT else hold.scope
             say(f"{whose}: {held_up.sentence(hold)}")
     return 0 if all(fact["well"] for fact in facts) else 1
 
 
-def _facts(
-    row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None
-) -> dict[str, Any]:
+def _facts(row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None) -> dict[str, Any]:
     """*by_hand*: until when a person has its order; None: nobody has."""
     state, well = health(row, now, policy, held=hold is not None)
     coming = by_hand or (0 if row.imported else max(row.due_at or 0, hold.until if hold else 0))

@@ -192,9 +192,16 @@ def test_reissue_of_many_is_paced_and_resumed(proxied: Box, proxy: CaProxy) -> N
     outcome = proxied.run("reissue", "--all")
     assert outcome.code == 1
     assert "held by a limit of the CA" in outcome.out
+    assert outcome.err.count("what to do: raise limit_new_orders") == 3
+    assert "--lift-hold" not in outcome.err
+    listed = proxied.fails("status", says=["3 wait: paced inside the CA's published limits; raise limit_new_orders"])
+    waiting = [line.split()[0] for line in listed.out.splitlines() if " held " in line]
+    assert len(waiting) == 3
+    proxied.fails("status", waiting[0], says=[f"{waiting[0]}: held\n", " by certfleet itself: paced "])
     assert len(proxy.paths("order-plz")) == ordered + 2
     assert sum(bytes(proxied.row(name, "crt")[0]) != old[name] for name in names) == 2
     proxied.write(acme={"limit_new_orders": ""})
+    proxied.ok("status")
     proxied.database.execute("UPDATE certs SET due_at = 1 WHERE reissue_reason IS NOT NULL")
     proxied.ok("run")
     assert all(bytes(proxied.row(name, "crt")[0]) != old[name] for name in names)
