@@ -12,6 +12,7 @@ from typing import TypeGuard
 
 import structlog
 
+from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import Ended, Ending, Waiting
 from issuer.errors import AcmeProblem, LeaseLost, OtherAccount, Overtaken, StoreError, noted
@@ -151,7 +152,8 @@ class Attempt:
         failures = self._row.failures + 1
         tries = len(schedule) if error.retry is Retry.NEVER else failures  # hopeless now: once a day, as it may change
         retry_at = retry_moment(tries, now, schedule, remaining(self._row, now))
-        reason = f"{error}" + (f" ({error.hint})" if error.hint else "")
+        hint = _remedy(error, schedule)
+        reason = f"{error}" + (f" ({hint})" if hint else "")
         refusals: list[CertfleetError] = []
         with noted(refusals):
             self._tools.certificates.record_failure(self.name, reason, error.reference, retry_at, now)
@@ -160,7 +162,7 @@ class Attempt:
                 self._end_order(self._work, error, reason, now)
         for refusal in refusals:  # the database itself is the trouble: memory keeps the retry of this run
             log.error("failure.unrecorded", certificate=self.name, error=str(refusal))
-        return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, error.hint)
+        return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, hint)
 
     def _end_order(self, work: Work, error: CertfleetError, reason: str, now: int) -> None:
         left = remaining(self._row, now)
@@ -186,6 +188,12 @@ class Attempt:
                 withdraw(work, self._tools)
             self._tools.orders.release(work.record)
         self._work = None
+
+
+def _remedy(error: CertfleetError, schedule: tuple[int, ...]) -> str:
+    """What to do, and for what only a person can mend that it is not tried soon by itself."""
+    rarely = f"tried every {duration_text(schedule[-1])} only; `issue NAME` once it is mended"
+    return "; ".join(filter(None, [error.hint, rarely if error.retry is Retry.NEVER else ""]))
 
 
 def _longest_hold(left: Remaining | None) -> int:

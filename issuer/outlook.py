@@ -28,12 +28,12 @@ def next_step(row: Enrolment, now: int, policy: RenewalSettings) -> Step:
     if row.imported:
         return Step(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
     coming = row.due_at if row.due_at is not None and put_off(row, now, policy) else now
+    if not row.enabled and not row.reissue_reason:
+        return Step(None, "disabled")
+    if row.failing and row.due_at is not None:
+        return Step(coming, f"retry after failure {row.failures}")
     if row.reissue_reason:
         return Step(coming, row.reissue_reason)
-    if not row.enabled:
-        return Step(None, "disabled")
-    if row.failing:
-        return Step(coming, f"tried again after {row.failures} failure(s)")
     if not row.crt:
         return Step(coming, FIRST)
     try:
@@ -41,12 +41,12 @@ def next_step(row: Enrolment, now: int, policy: RenewalSettings) -> Step:
     except ValueError:
         return Step(now, "the stored certificate cannot be parsed")
     wanted = renewal(row, not_before(leaf), not_after(leaf), policy)
-    if row.due_at is not None and put_off(row, now, policy):
+    if row.due_at is not None and waits_longer(row, now, policy):
         return Step(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")
     return Step(wanted.at, wanted.why)
 
 
-def put_off(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     """Does it wait beyond the moment at which it was wanted, and for no failure of its own?"""
     if row.imported or row.failing or row.due_at is None or row.due_at <= now:
         return False

@@ -7,7 +7,7 @@ from issuer.config import CaSettings, Settings
 from issuer.csr import CsrRefused, read_csr
 from issuer.limits import PACED, RAISE, Hold
 from issuer.model import Enrolment
-from issuer.outlook import hold_on, put_off
+from issuer.outlook import hold_on, waits_longer
 from issuer.plan import authority_index, remaining, renews
 from issuer.store.database import Database
 from issuer.store.holds import Holds
@@ -27,7 +27,7 @@ class HeldUp:
 
     def by(self, row: Enrolment) -> Hold | None:
         """The hold that the next attempt of *row* meets; one of our own pacing belongs to no account."""
-        waits = put_off(row, self._now, self._settings.renewal)
+        waits = waits_longer(row, self._now, self._settings.renewal)
         if not self._holds and not waits:
             return None
         authorities = self._settings.authorities

@@ -30,7 +30,8 @@ def status(arguments: argparse.Namespace) -> int:
     held_up = HeldUp(settings, database, now)
     by_hand = Overview(database).by_hand({row.name for row in rows}, now)
     holds = {row.name: held_up.by(row) for row in rows}
-    facts = [_facts(row, now, settings.renewal, holds[row.name], by_hand.get(row.name)) for row in rows]
+    until = {name: order.deadline for name, order in by_hand.items()}
+    facts = [_facts(row, now, settings.renewal, holds[row.name], until.get(row.name)) for row in rows]
     if arguments.name:
         particulars = Particulars(settings, database, now)
         facts = [fact | particulars.of(row) for row, fact in zip(rows, facts, strict=True)]

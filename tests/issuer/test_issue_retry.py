@@ -58,6 +58,7 @@ def test_one_wrong_key_fails_one_certificate_and_no_other(either_box: Box, lab: 
     outcome = box.run("run")
     assert outcome.code == 1
     assert f"{NAME}: failed;" in outcome.out
+    assert "; tried every 2s only; `issue NAME` once it is mended" in outcome.err
     assert f"error: {NAME}: failed:" in outcome.err
     assert "BADSIG" in outcome.err
     assert "what to do: " in outcome.err
