@@ -109,7 +109,7 @@ def _issuing(line: CommandLine) -> None:
             )
         if word == "reissue":
             command.add_argument("--all", action="store_true", help="every enabled certificate that there is")
-            command.add_argument("--issued-by", metavar="CA", help="those whose issuer's name contains CA")
+            command.add_argument("--issued-by", metavar="CA", help="every enabled one whose issuer's name contains CA")
     status = line.command("status", _later("status", "status"), "show what is enrolled and how it is", reports=True)
     status.add_argument("name", metavar="NAME", nargs="*")
 

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from shlex import quote
 
 from common.errors import CertfleetError, RefusedError
 from issuer.attempt import interrupts
@@ -147,7 +148,9 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
     """The order that `challenges` opened. Raises RefusedError if there is none."""
     record = tools.orders.claim(row.name, int(tools.clock()))
     if record is None or record.state is OrderState.PLANNED:
-        raise RefusedError(f"there is no order for {row.name} in hand", hint=f"run `challenges {row.name}` first")
+        raise RefusedError(
+            f"there is no order for {row.name} in hand", hint=f"run `challenges {quote(row.name)}` first"
+        )
     return Work(record, row, stored_csr(row), resumed=True)
 
 

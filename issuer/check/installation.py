@@ -48,7 +48,7 @@ def authority_lines(
     subject = f"CA {ca.directory}"
     try:
         lines = [ok(subject, f"reachable; {_offers(ca)}")]
-        lines += _binding(subject, ca.meta(), settings) + _profile(subject, ca.meta(), settings)
+        lines += _binding(subject, ca.meta(), settings) + _profile(subject, ca.meta(), settings, first=first)
         theirs = ca.clock()
         if theirs is not None:
             lines.append(clock_line(subject, abs(theirs - clock()), signed=False))
@@ -101,9 +101,10 @@ def _binding(subject: str, meta: dict[str, Any], settings: CaSettings) -> list[L
     return []
 
 
-def _profile(subject: str, meta: dict[str, Any], settings: CaSettings) -> list[Line]:
+def _profile(subject: str, meta: dict[str, Any], settings: CaSettings, *, first: bool) -> list[Line]:
     profiles = meta.get("profiles")
     if not settings.profile or (isinstance(profiles, dict) and settings.profile in profiles):
         return []
-    sentence, hint = f"it does not offer the profile {settings.profile!r}", "change profile in [acme]"
+    sentence = f"it does not offer the profile {settings.profile!r}"
+    hint = f"change profile in {'[acme]' if first else 'its [[acme.fallback]]'}"
     return [(bad if settings.profile_required else warn)(subject, sentence, hint)]

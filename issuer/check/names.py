@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 from common.certificate import chain_faults, parse_bundle, serial_text, spki_sha256
@@ -66,7 +67,7 @@ def certificate_lines(name: str, crt: bytes, ca: bytes, facts: CsrFacts) -> list
     """Does the stored certificate belong to the CSR's key, and is its chain whole?"""
     if not crt:
         return []
-    hint = f"`certfleet-issuer reissue {name}` makes a new one"
+    hint = f"`certfleet-issuer reissue {quote(name)}` makes a new one"
     try:
         bundle = parse_bundle(crt, ca)
     except ValueError as error:

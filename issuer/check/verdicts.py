@@ -1,6 +1,6 @@
 """What each observation means: one line a finding, with what to do. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -11,6 +11,7 @@ from issuer.caa import CaaVerdict
 _NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
 _CA_CLOCK = (60, 3600)  # seconds: a certificate's first hour is backdated by most CAs
 _TSIG_CLOCK = (30, 300)  # seconds: RFC 8945 §10 lets clocks differ by 300
+_AWAY = "it is down, or a firewall keeps us from it: start it, or open port 53 (TCP and UDP)"
 _FOLLOW = "look at NOTIFY and zone transfer to it, or at nameservers in [dns]"
 
 
@@ -76,8 +77,8 @@ class Watch:
     """What became of the throw-away record in *waited* seconds.
 
     *shown*: who shows it, and after how many seconds. *verdicts*: what each of those says that have to and do not, as
-    "SERVER: words". *unasked*: who does not have to, and why. *serials*: the zone's at those of *verdicts* that tell,
-    *newest*: where updates go.
+    "SERVER: words". *unasked*: who does not have to, and why. *away*: who does not answer at all. *serials*: the zone's
+    at those of *verdicts* that tell, *newest*: where updates go.
     """
 
     shown: Sequence[tuple[str, float]]
@@ -86,6 +87,7 @@ class Watch:
     unasked: Sequence[tuple[str, str]] = ()
     serials: Mapping[str, int | None] = field(default_factory=dict)
     newest: int | None = None
+    away: Collection[str] = ()
 
 
 def server_lines(zone: str, watch: Watch) -> list[Line]:
@@ -95,7 +97,8 @@ def server_lines(zone: str, watch: Watch) -> list[Line]:
     hint = "a CA may reach it: see from another machine that it shows new records, or mend the route"
     lines += [warn(subject, f"{server} cannot be looked at from here: {why}", hint) for server, why in watch.unasked]
     for verdict in watch.verdicts:
-        told, hint = _serial_words(watch.serials.get(verdict.partition(": ")[0]), watch.newest)
+        server = verdict.partition(": ")[0]
+        told, hint = ("", _AWAY) if server in watch.away else _serial_words(watch.serials.get(server), watch.newest)
         lines.append(bad(subject, f"after {watch.waited:.0f} s {verdict}{told}", hint))
     return lines
 

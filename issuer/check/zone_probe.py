@@ -164,6 +164,7 @@ class ZoneProbe:
             waited=waited,
             unasked=[(server, str(why) if isinstance(why, NoAnswer) else "it was silent") for server, why in unasked],
             serials=serials,
+            away=[str(server) for server, answer in answers.items() if isinstance(answer, NoAnswer)],
             newest=serials.get(str(primary)),
         )
 

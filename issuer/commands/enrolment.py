@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 from common.command_line import say
 from common.errors import RefusedError, UsageError
@@ -37,7 +38,7 @@ def populate(arguments: argparse.Namespace) -> None:
     _certificates(settings).enrol(name, facts, comment=comment, webroot=webroot, now=int(time.time()))
     say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
     ready = "its web server serves that webroot" if webroot else "its sub-zone is in place"
-    say(f"it is disabled; `certfleet-issuer enable {name}` when {ready}")
+    say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {ready}")
 
 
 def enable(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from shlex import quote
 
 from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
@@ -27,14 +28,19 @@ from issuer.store.overview import Overview
 def run(arguments: argparse.Namespace) -> int:
     """The daily cron: what is due, or the named ones if they are due."""
     settings = load(arguments.config)
-    with locked(lock_file(settings), doing="certfleet-issuer run"):
-        database = Database(settings.database)
-        certificates = Certificates(database)
+    try:
+        with locked(lock_file(settings), doing="certfleet-issuer run"):
+            database = Database(settings.database)
+            certificates = Certificates(database)
 
-        def choose() -> list[Enrolment]:
-            return _named(certificates, arguments.name) if arguments.name else _due(database, certificates)
+            def choose() -> list[Enrolment]:
+                return _named(certificates, arguments.name) if arguments.name else _due(database, certificates)
 
-        return _work(arguments, settings, database, choose, settings.renewal.max_run)
+            return _work(arguments, settings, database, choose, settings.renewal.max_run)
+    except LockedError as error:
+        if held_by_daemon(settings):
+            error.hint = "nothing: the daemon does what `run` does; `issue NAME` lets it take one at once"
+        raise
 
 
 def issue(arguments: argparse.Namespace) -> int:
@@ -146,7 +152,7 @@ def _hand_over(
     if arguments.json:
         report({"certificates": [_ending(ended) for ended in endings], "stopped": False})
     elif not quiet:
-        say(f"`certfleet-issuer status {names[0]}` shows how it goes")
+        say(f"`certfleet-issuer status{f' {quote(names[0])}' if len(names) == 1 else ''}` shows how it goes")
     return 1 if any(holds.values()) else 0
 
 

@@ -34,7 +34,7 @@ class Particulars:
         serials = {version.sha256: version.serial for version in versions}
         number = [version.sha256 for version in reversed(versions)].index(present) + 1 if present in serials else None
         return {
-            "validated_by": row.challenge_type,
+            "validated_by": None if row.imported else row.challenge_type,
             "webroot": row.webroot_path or None,
             **_key(row),
             "sha256": present or None,
@@ -100,7 +100,7 @@ def _lines(fact: dict[str, Any], held: str) -> list[tuple[str, str]]:
     lease = f", leased to {order['leased_to']} until {order['leased_until']}" if order and order["leased_to"] else ""
     return [
         ("names", ", ".join(fact["names"] or fact["csr_names"])),
-        ("validated by", fact["validated_by"] + (f" through {fact['webroot']}" if fact["webroot"] else "")),
+        ("validated by", _method(fact)),
         ("key", f"{fact['key_type']}, SHA-256 {fact['key_sha256']}" if fact["key_type"] else ""),
         ("serial", f"{fact['serial']}{number}" if fact["serial"] else ""),
         ("issuer", fact["issuer"] or ""),
@@ -113,6 +113,12 @@ def _lines(fact: dict[str, Any], held: str) -> list[tuple[str, str]]:
         ("failures", f"{fact['failures']} in a row" if fact["failures"] else ""),
         ("last error", f"{fact['last_reference'] or 'unknown'}: {fact['last_error']}" if fact["last_error"] else ""),
     ]
+
+
+def _method(fact: dict[str, Any]) -> str:
+    if not fact["validated_by"]:
+        return "nobody: imported"
+    return f"{fact['validated_by']} through {fact['webroot']}" if fact["webroot"] else str(fact["validated_by"])
 
 
 def _which(installation: dict[str, Any]) -> str:

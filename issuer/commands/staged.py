@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from shlex import quote
 
 from common.clock import utc_text
 from common.command_line import report, say
@@ -31,7 +32,7 @@ def challenges(arguments: argparse.Namespace) -> int:
             say(_instruction(entry))
         if not entries:
             say("nothing is to be published: the CA holds every name valid already")
-        say(f"then: certfleet-issuer solve {row.name}")
+        say(f"then: certfleet-issuer solve {quote(row.name)}")
         return 0
 
     return _with_row(arguments, work)
@@ -47,7 +48,7 @@ def solve(arguments: argparse.Namespace) -> int:
         say(
             "the CA was not asked; solve again later"
             if verdicts
-            else f"validated; then: certfleet-issuer request {row.name}"
+            else f"validated; then: certfleet-issuer request {quote(row.name)}"
         )
         return 1 if verdicts else 0
 

@@ -3,6 +3,7 @@
 import argparse
 import time
 from pathlib import Path
+from shlex import quote
 
 from common.certificate import (
     Bundle,
@@ -77,7 +78,7 @@ def rollback(arguments: argparse.Namespace) -> None:
     store.go_back(row.name, version, bundle, due_at, now)
     say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
     if row.enabled and due_at <= now:
-        say(f"it is due for renewal already: `disable {row.name}` if it is to stay")
+        say(f"it is due for renewal already: `disable {quote(row.name)}` if it is to stay")
 
 
 def take_in(arguments: argparse.Namespace) -> None:
@@ -130,13 +131,13 @@ def revoke(arguments: argparse.Namespace) -> None:
     elif bundle.leaf_pem != row.crt:
         say(f"it is not the present one of {row.name}, which stays as it is")
     else:
-        say(f"servers go on serving it until they have another: `reissue {row.name}` makes one")
+        say(f"servers go on serving it until they have another: `reissue {quote(row.name)}` makes one")
 
 
 def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
     """The version with *serial*, else the one stored before the present one: who goes back twice never comes forward
     to what was left. Raises RefusedError."""
-    hint = f"`history {row.name}` shows what there is; `--serial` takes any of them"
+    hint = f"`history {quote(row.name)}` shows what there is; `--serial` takes any of them"
     if serial:
         for version in versions:
             if version.serial == serial.upper():
@@ -163,14 +164,14 @@ def _to_revoke(row: Enrolment, store: History, serial: str) -> tuple[Bundle, str
             return _undamaged(version, row.name), version.directory
     if serial or not row.crt:
         raise RefusedError(
-            f"no such certificate of {row.name} is stored", hint=f"`history {row.name}` shows what there is"
+            f"no such certificate of {row.name} is stored", hint=f"`history {quote(row.name)}` shows what there is"
         )
     if row.imported:
         raise _from_outside(row.name)
     try:
         return parse_bundle(row.crt, row.ca), row.directory
     except ValueError as error:
-        hint = f"name it with --serial, as `history {row.name}` shows it; `reissue {row.name}` replaces what is damaged"
+        hint = f"name it with --serial, as `history {quote(row.name)}` shows it; `reissue {quote(row.name)}` replaces what is damaged"
         raise RefusedError(
             f"the present certificate of {row.name} is damaged in the database", why=str(error), hint=hint
         ) from error
@@ -178,7 +179,7 @@ def _to_revoke(row: Enrolment, store: History, serial: str) -> tuple[Bundle, str
 
 def _undamaged(version: Version, name: str) -> Bundle:
     if version.bundle is None:
-        hint = f"restore that row of `versions` from a backup, or name another; `history {name}` shows them"
+        hint = f"restore that row of `versions` from a backup, or name another; `history {quote(name)}` shows them"
         raise RefusedError(f"the certificate {version.serial} of {name} is damaged in the database", hint=hint)
     return version.bundle
 
@@ -198,7 +199,7 @@ def _row(name: str, certificates: Certificates) -> Enrolment | None:
 def _check_key(row: Enrolment, bundle: Bundle) -> None:
     """An enrolled name keeps its key, or the host could not use what it pulls."""
     if row.enabled and not row.imported:
-        hint = f"`disable {row.name}` first; the import would be replaced"
+        hint = f"`disable {quote(row.name)}` first; the import would be replaced"
         raise RefusedError(f"{row.name} is renewed by ACME", hint=hint)
     if row.csr and _csr_key(row) != spki_sha256(bundle.leaf.public_key()):
         raise RefusedError(f"the certificate's key is not the key of the CSR of {row.name}", hint="nothing was stored")

@@ -73,7 +73,8 @@ class Zones:
 
     def too_late(self, verdicts: Sequence[str]) -> DnsError:
         what = f"the challenge was not visible everywhere within {duration_text(self._patience)}"
-        hint = "look at NOTIFY and zone transfer to those servers, or at nameservers in [dns]"
+        hint = "start those that do not answer or open port 53 to them; else look at NOTIFY and zone transfer to them, "
+        hint += "or at nameservers in [dns]"
         return DnsError(what, why="; ".join(verdicts), hint=hint, reference="dns-not-visible")
 
     @property

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from shlex import quote
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,7 +40,7 @@ class Certificates:
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is not None:
-                hint = f"look at it with `status {name}`; `remove {name}` first if it is to start afresh"
+                hint = f"look at it with `status {quote(name)}`; `remove {quote(name)}` first if it is to start afresh"
                 raise RefusedError(f"{name} is enrolled already", hint=hint, reference="already-enrolled")
             row = {"name": name, "enable": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
             kind = {"certbot": "Y" if webroot else "N", "webroot_path": webroot or None}

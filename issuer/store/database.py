@@ -5,6 +5,7 @@ always verified and several hosts can be tried in turn.
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -77,6 +78,20 @@ class Database:
         """Run *work* in a transaction that only reads, which takes no write lock in SQLite."""
         return self._transact(work, _READING)
 
+    @property
+    def absent(self) -> bool:
+        """Is it a SQLite file that is not there, in a folder that can be looked into?"""
+        file = self._address.file if isinstance(self._address, SqliteAddress) else None
+        return file is not None and os.access(file.parent, os.X_OK) and not os.path.lexists(file)
+
+    def create(self) -> None:
+        """Make the file of a new SQLite database, which nobody else may read; a server's is made by hand."""
+        if isinstance(self._address, SqliteAddress) and self.absent:
+            try:
+                os.close(os.open(self._address.file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            except OSError as error:
+                raise self._store_error(error) from error
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -104,14 +119,20 @@ class Database:
     def _store_error(self, error: Exception) -> StoreError:
         cause: BaseException = getattr(error, "orig", None) or error
         why = str(cause.args[1]) if len(cause.args) > 1 else str(cause)
-        hint = _sqlite_hint(why) if self.embedded else mysql.hint(_code(error), why)
+        hint = self._sqlite_hint(why) if self.embedded else mysql.hint(_code(error), why)
         return StoreError(f"the database at {self.place} did not do its work", why=why.strip(), hint=hint)
+
+    def _sqlite_hint(self, why: str) -> str:
+        if self.absent:
+            return "there is none yet: run `certfleet-issuer db upgrade`, or mend database.url"
+        return _sqlite_hint(why)
 
     def _connect_sqlite(self) -> sqlite3.Connection:
         assert isinstance(self._address, SqliteAddress)  # noqa: S101
         # isolation_level None: transactions begin in _begin_sqlite, so that DDL rolls back too
+        file = f"{self._address.file.absolute().as_uri()}?mode=rw"  # who only looks must not make an empty database
         connection = sqlite3.connect(
-            self._address.file, timeout=_LOCKED_SECONDS, isolation_level=None, check_same_thread=False
+            file, uri=True, timeout=_LOCKED_SECONDS, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA journal_mode=WAL")
         return connection

@@ -18,12 +18,15 @@ def newest_revision() -> str:
 
 
 def present_revision(database: Database) -> str:
-    """The revision the database is at; "" for one that was never migrated."""
+    """The revision the database is at; "" for one that was never migrated, or is not there yet."""
+    if database.absent:
+        return ""
     return database.read(lambda connection: MigrationContext.configure(connection).get_current_revision() or "")
 
 
 def upgrade(database: Database) -> tuple[str, str]:
     """Migrate; returns the revisions before and after. Two upgrades at once wait for one another. Raises StoreError."""
+    database.create()
     before = present_revision(database)
     database.write(_upgrade)
     return before, present_revision(database)

@@ -4,10 +4,13 @@ No symbolic link below the webroot is ever followed: whoever may write to a web 
 may be root, write or delete elsewhere. What we take away is what we put there, recognised by its content.
 """
 
+import os
+import pwd
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from shlex import quote
 from typing import Protocol
 
 import structlog
@@ -68,8 +71,17 @@ def check(root: Folder) -> None:
     with _entered(root, WELL_KNOWN) as folders:
         if not folders[-1].writable():
             what = f"certfleet may not write in {folders[-1].path}"
-            hint = "run as a user that may write there, usually root, over SFTP as the owner of the web site"
+            folder = quote("/".join([root.path.rstrip("/"), *WELL_KNOWN]))
+            hint = f"`install -d -o {_us()} {folder}` there as root, or over SFTP log in as the owner of the web site"
             raise WebrootError(what, why="Permission denied", hint=f"{hint}; {IN_A_UNIT}")
+
+
+def _us() -> str:
+    """The user that we are, by name if it has one."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def put(root: Folder, token: str, content: str, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from common.names import parse_dns_name
 from issuer.webroot.fetch import NoAnswer, Url, look, reachable
 
 log = structlog.get_logger()
+NO_ADDRESS = "it has no address"
 _MOST_REDIRECTS = 10
 _MOST_LOOKS = 50  # a name with many addresses whose redirects fan out must not keep a worker for ever
 _MOST_VISITS = 500  # of places, most of them looked at already
@@ -69,7 +70,7 @@ def _visits(url: Url, label: str, redirects: int, net: Net, verdicts: list[str])
         verdicts.append(f"{label}: {error}")
         return []
     if not addresses:
-        verdicts.append(f"{label}: it has no address")
+        verdicts.append(f"{label}: {NO_ADDRESS}")
         return []
     in_reach = [address for address in addresses if reachable(address, url.port)]
     if len(in_reach) < len(addresses):

@@ -26,7 +26,7 @@ from issuer.webroot.layout import Folder, Ledger, check, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
 from issuer.webroot.local import open_local
 from issuer.webroot.location import Location, from_journal, parse_location, refuse_wildcard, to_journal
-from issuer.webroot.serving import Net, not_serving
+from issuer.webroot.serving import NO_ADDRESS, Net, not_serving
 
 if TYPE_CHECKING:
     from issuer.webroot.ssh import SshHost
@@ -114,6 +114,8 @@ class Webroots:
 
     def too_late(self, verdicts: Sequence[str]) -> WebrootError:
         hint = "check that webroot_path is the folder which that web server serves for plain http on this name"
+        if all(verdict.endswith(NO_ADDRESS) for verdict in verdicts):
+            hint = "add A or AAAA records for it, which the CA can see; or validate it by dns-01, without a webroot"
         what = "the web server does not serve the challenge; the CA was not asked to look"
         return WebrootError(what, why="; ".join(verdicts), hint=hint, reference="webroot-not-served")
 

@@ -181,6 +181,18 @@ def test_a_folder_that_is_not_there(lone_box: Box) -> None:
     assert not (lone_box.folder / "absent").exists()
 
 
+def test_a_file_that_is_not_there(lone_box: Box) -> None:
+    """Only `db upgrade` makes a SQLite file, and nobody else may read it; who looks is told so and makes none."""
+    file = lone_box.folder / "new.db"
+    lone_box.write(database={"url": f"sqlite:///{file}"})
+    for words in READS[:2]:
+        lone_box.refused(*words, code=1, says=["unable to open", "there is none yet: run `certfleet-issuer db upgrade`"])
+    lone_box.fails("db", "status", says=["revision none, needs"])
+    assert not file.exists()
+    lone_box.ok("db", "upgrade")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def in_a_mount_namespace(box: Box, script: str, *, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
     """A shell script in which `issuer` is the command, free to mount: root, in a namespace that ends with it."""
     issuer = f'issuer() {{ "{sys.executable}" -c "from issuer.cli import main; main()" --config "{box.config}" "$@"; }}'

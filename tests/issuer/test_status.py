@@ -107,7 +107,11 @@ def test_one_certificate_in_full(stored: Box) -> None:
         ("ari_at = {late}, ari_window = '1-2'", "", "5 % of its lifetime left, whatever the CA says"),
         ("ari_at = {late}, ari_window = '1-2'", "days_left", "days_left = 45"),
         ("count_fail_update = 2, last_error = 'no', due_at = {soon}", "", "retry after failure 2"),
-        ("count_fail_update = 2, last_error = 'no', due_at = {soon}, reissue_reason = 'by hand'", "", "retry after failure 2"),
+        (
+            "count_fail_update = 3, last_error = 'no', due_at = {soon}, reissue_reason = 'x'",
+            "",
+            "retry after failure 3",
+        ),
         ("reissue_reason = 'reissue asked for by hand'", "", "reissue asked for by hand"),
         ("enable = 'N'", "", "none: disabled"),
         ("imported = 'Y'", "", "none: imported, so never renewed by ACME"),
@@ -209,6 +213,12 @@ def test_several_names_each_in_full_and_an_error_with_its_kind(stored: Box) -> N
     outcome = stored.fails("status", NAME, "api.example.test", says=["\n\napi.example.test: stuck\n"])
     assert "last error    dns-refused: it was refused (mend it)\\nerror: fake\n" in outcome.out
     assert "failures      12 in a row\n" in outcome.out
+
+
+def test_printed_commands_can_be_pasted(lone_box: Box) -> None:
+    """A shell would take the star of a wildcard for files."""
+    printed = lone_box.ok("populate", "*.example.test", "--csr", "-", stdin=csr(["*.example.test"])).out
+    assert "`certfleet-issuer enable '*.example.test'`" in printed
 
 
 @pytest.mark.parametrize("words", [["status"], ["enable"], ["issue"], ["remove", "--yes"]], ids=" ".join)

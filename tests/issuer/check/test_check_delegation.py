@@ -142,6 +142,13 @@ def test_what_a_ca_offers_and_wants(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("first", "place"), [(True, "in [acme]"), (False, "in its [[acme.fallback]]")])
+def test_a_missing_profile_names_its_table(place: str, *, first: bool) -> None:
+    """Each CA has its own profile."""
+    lines = authority_lines(Ca(1_000_000), CaSettings(profile="shortlived"), lambda: 1_000_000, first=first)
+    assert f"change profile {place}" in [line.hint for line in lines]
+
+
 def test_the_rules_about_numbers() -> None:
     """Where ok ends and warn or bad begins."""
     levels = [clock_line("x", apart, signed=True).level.value for apart in (0, 30, 31, 300, 301)]
@@ -170,3 +177,9 @@ def test_what_serials_tell(serial: int | None, newest: int | None, says: str, do
     assert (unasked.level, unasked.sentence) == (Level.WARN, "ns3 cannot be looked at from here: no route")
     assert (late.level, late.sentence) == (Level.BAD, f"after 10 s ns2: no answer within 2 s{says}")
     assert do in late.hint
+
+
+def test_who_does_not_answer_needs_no_notify() -> None:
+    """A server that is down or behind a firewall is called so."""
+    [line] = server_lines("z", Watch([], ["ns2: Connection refused"], 10.2, newest=5, away=["ns2"]))
+    assert line.hint == "it is down, or a firewall keeps us from it: start it, or open port 53 (TCP and UDP)"

@@ -172,7 +172,7 @@ def test_systemd_hears_the_whole_life(box: Box, *, abstract: bool) -> None:
 def test_one_issuer_at_a_time_on_a_state_folder(box: Box) -> None:
     """Beside a daemon neither `run` nor a second daemon starts: exit code 3, and who holds the lock."""
     with Service(box):
-        box.refused("run", code=3, says=["certfleet-issuer daemon"])
+        box.refused("run", code=3, says=["certfleet-issuer daemon", "the daemon does what `run` does"])
         box.refused("daemon", code=3, says=["certfleet-issuer daemon"])
 
 
@@ -182,7 +182,7 @@ def test_issue_and_reissue_are_handed_to_the_daemon(box: Box) -> None:
     with Service(box) as service:
         service.wait_stored(name)
         before = box.row(name, "crt")
-        assert "handed to the daemon" in box.ok("reissue", name).out
+        assert f"`certfleet-issuer status {name}` shows" in box.ok("reissue", name).out
         wait_until(lambda: box.row(name, "crt") != before, "it is replaced", 20)
         [handed] = box.ok("issue", name, "--json").report()["certificates"]
         assert handed == {"name": name, "ending": "handed to the daemon", "detail": "", "next": None}

@@ -76,7 +76,7 @@ def test_the_numbers_of_a_daemon_at_work(box: Box) -> None:
 
 @pytest.fixture
 def fleet(database: servers.Database) -> Iterator[Database]:
-    """20,000 enabled certificates that expire hour after hour, ten of them due, a few failing, four orders under way."""
+    """20,000 enabled certificates that expire hour after hour, ten of them due, a few failing; four orders."""
     made = Database(DatabaseSettings(database.url, database.password_file, database.tls_ca))
     migrate.upgrade(made)
     now = int(time.time())

@@ -13,7 +13,8 @@ import pytest
 from issuer.webroot import fetch
 from issuer.webroot.fetch import NoAnswer
 from issuer.webroot.serving import Net, not_serving
-from tests.issuer.http01.conftest import NAME, TOKEN
+from issuer.webroot.webroots import Webroots
+from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, settings
 from tests.servers.authority import Authority
 from tests.servers.ports import free_port, release_port
 
@@ -161,6 +162,13 @@ def test_no_address_and_no_answer(web: Web) -> None:
     """A name without addresses, and one that cannot be resolved, are verdicts like any other."""
     assert not_serving(NAME, TOKEN, CONTENT, net(web, www=[])) == [f"{NAME}: it has no address"]
     assert not_serving(NAME, TOKEN, CONTENT, net(web)) == [f"{NAME}: it cannot be looked up"]
+
+
+def test_a_name_without_an_address_is_no_fault_of_the_webroot(tmp_path: Path) -> None:
+    """What to do speaks of DNS then, and of webroot_path where a web server does not serve the file."""
+    webroots = Webroots(settings(tmp_path), MACHINE)
+    assert "add A or AAAA records" in webroots.too_late([f"{NAME}: it has no address"]).hint
+    assert "webroot_path" in webroots.too_late([f"{NAME}: it has no address", f"{NAME} at ::1: HTTP 404"]).hint
 
 
 def test_redirects_are_followed(web: Web, https: Web) -> None:

@@ -297,4 +297,5 @@ def test_a_webroot_that_may_not_be_written(folder: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(WebrootError, match=r"may not write in .*/\.well-known: Permission denied") as caught:
         Webroots(settings(tmp_path / "state"), MACHINE).place(NAME, row(str(folder)))
-    assert "usually root" in caught.value.hint
+    command = f"`install -d -o root {folder}/.well-known/acme-challenge` there as root"
+    assert command in caught.value.hint

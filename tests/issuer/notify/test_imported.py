@@ -49,7 +49,7 @@ def test_each_step_towards_the_end_is_said_once_and_the_next_import_ends_it(watc
     watched.ok("run")
     ends, due = watched.row(NAME, "ts_expire", "due_at")
     assert (ends - due, said(smtp)) == (pytest.approx(30 * DAY, abs=DAY), [])
-    steps = {29: "ends soon", 25: "", 6: "ends within a week", 0.9: "has a day left or none", -3: ""}
+    steps = {29.5: "ends soon", 25: "", 6: "ends within a week", 0.9: "has a day left or none", -3: ""}
     expected: list[str] = []
     for days_left, words in steps.items():
         let_pass_until(watched, days_left)
@@ -57,7 +57,7 @@ def test_each_step_towards_the_end_is_said_once_and_the_next_import_ends_it(watc
         for _ in range(2):
             watched.ok("run", "-q")
             assert said(smtp) == expected
-    assert f"{NAME}: 28 days left" in smtp.letters[0].text
+    assert f"{NAME}: 29 days left" in smtp.letters[0].text
     assert "renew it where it was bought" in " ".join(smtp.letters[0].text.split())
     watched.database.execute("UPDATE alarms SET since = since - 5")
     import_one(watched, days=90)
@@ -85,6 +85,7 @@ def test_status_and_check_show_it(watched: Box) -> None:
     listed = watched.fails("status", says=[f"{NAME}: imported, valid until ", remedy])
     assert listed.out.splitlines()[1].startswith(f"{NAME}  ends soon  ")
     watched.fails("status", NAME, says=[f"{NAME}: ends soon\n", f"none: imported, so never renewed by ACME; {remedy}"])
+    assert "  validated by  nobody: imported\n" in watched.run("status", NAME).out
     assert f"warn {NAME}: imported, and it ends in 2d; {remedy}\n" in watched.run("check", NAME).out
     let_pass_until(watched, -1)
     assert f"bad  {NAME}: imported, and it has expired; {remedy}\n" in watched.run("check", NAME).out
