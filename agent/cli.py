@@ -151,7 +151,7 @@ def run_command(options: argparse.Namespace) -> int:
         try:
             for result in run.over(certificates, selected):
                 results.append(result)
-                show_result(result, options.json)
+                show_result(result, silent=options.json or getattr(options, "quiet", False))
                 if stop_asked():
                     break
         finally:

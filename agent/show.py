@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from agent.run import Result
 
 
-def show_result(result: "Result", as_json: bool) -> None:
-    """One line for each certificate; for one that is not well, what and why and what to do, on stderr."""
-    if not as_json:
+def show_result(result: "Result", *, silent: bool) -> None:
+    """One line for each certificate unless *silent*; what is not well, why and what to do, on stderr."""
+    if not silent:
         installed = result.installed
         what = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
         say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {what}")

@@ -145,4 +145,6 @@ def _common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="count", default=absent, help="log what happens; twice for everything"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", default=absent, help="log errors only")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", default=absent, help="log errors only; a run says only what is not well"
+    )

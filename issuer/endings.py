@@ -42,13 +42,17 @@ class Ended:
 
     @property
     def complaint(self) -> str:
-        """What went wrong, why, and what to do, for standard error; "" when nothing did."""
+        """What went wrong, why, what to do, and when it is tried again, for standard error; "" when nothing did."""
         if self.ending not in (Ending.FAILED, Ending.HELD):
             return ""
         what = self.detail.removesuffix(f" ({self.hint})") if self.hint else self.detail
-        lines = [f"error: {self.name}: {self.ending.value}: {what}"]
         hint = self.hint or (_WHEN_HELD if self.ending is Ending.HELD else "")
-        return "\n".join([*lines, *([f"  what to do: {hint}"] if hint else [])])
+        lines = [
+            f"error: {self.name}: {self.ending.value}: {what}",
+            f"  what to do: {hint}" if hint else "",
+            f"  next attempt: {utc_text(self.retry_at)}" if self.retry_at else "",
+        ]
+        return "\n".join(filter(None, lines))
 
 
 @dataclass(frozen=True, slots=True)

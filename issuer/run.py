@@ -63,10 +63,12 @@ class Summary:
 class Pass:
     """One run over many certificates. :meth:`stop` may be called from a signal handler."""
 
-    def __init__(self, tools: Tools, say: Say, complain: Say):
+    def __init__(self, tools: Tools, say: Say, complain: Say, *, at_end: bool = False):
+        """*at_end*: complain once, of what is not well at the end, and not of what is mended until then."""
         self._tools = tools
         self._say = say
         self._complain = complain
+        self._complains_at_end = at_end
         self._crew = Crew(tools.clock)
         self._stopping = False
         self.summary = Summary()  # true at any moment: a pass may be left where it is
@@ -93,6 +95,9 @@ class Pass:
             left_overs.result()
             sweep(self._tools)  # what could not be taken back while a name server was away
         self.summary.stopped = self._stopping
+        if self._complains_at_end:
+            for ended in self.summary.news:
+                self._complain_of(ended)
 
     def _plan(self, row: Enrolment, until: float, *, resumes: bool) -> None:
         now = int(self._tools.clock())
@@ -149,6 +154,10 @@ class Pass:
         if ended.ending is Ending.FAILED:
             self.summary.failures[ended.name] = ended
         self._say(str(ended))
+        if not self._complains_at_end:
+            self._complain_of(ended)
+
+    def _complain_of(self, ended: Ended) -> None:
         if ended.complaint:
             self._complain(ended.complaint)
 

@@ -119,7 +119,10 @@ class Registrar:
         if before == url:
             return
         if before:
-            log.error("account.changed", directory=self._ca.directory, before=before, now=url)
+            hint = (
+                "if you did not change account_key, look who did; CAA records with accounturi must name the new account"
+            )
+            log.error("account.changed", directory=self._ca.directory, before=before, now=url, hint=hint)
         try:
             write_atomic(self._memory, json.dumps({**known, self._ca.directory: url}, indent=2).encode(), mode=0o600)
         except FileError as error:  # only a memory: the CA tells it again

@@ -48,7 +48,7 @@ class AcmeCa:
         """
         self._ensure_account()
         payload: dict[str, Any] = {"identifiers": [{"type": "dns", "value": name} for name in names]}
-        profile = self._profile()
+        profile = self._profile(names)
         if profile:
             payload["profile"] = profile
         if replaces and self.offers_renewal_info:
@@ -179,18 +179,20 @@ class AcmeCa:
             raise AcmeProblem("the CA opened an order but does not say where", why="no Location header")
         return order_of(words.url(answer.location), answer)
 
-    def _profile(self) -> str:
+    def _profile(self, names: Sequence[str]) -> str:
         """The profile to ask for: ours if the CA advertises it (draft-ietf-acme-profiles)."""
         wanted = self._ca.profile
         offered = self.meta().get("profiles")
         if not wanted or (isinstance(offered, dict) and wanted in offered):
             return wanted
-        names = words.text(", ".join(sorted(offered))) if isinstance(offered, dict) else "none"
+        known = words.text(", ".join(sorted(offered))) if isinstance(offered, dict) else "none"
         if self._ca.profile_required:
             what = f"the CA does not offer the profile {wanted!r}"
-            hint = "change [acme] profile, or set profile_required = false"
-            raise AcmeProblem(what, why=f"it offers {names}", hint=hint, kind="invalidProfile", retry=Retry.NEVER)
-        log.warning("profile.not_offered", wanted=wanted, offered=names)
+            hint = f"change profile of {self.directory}, or set profile_required = false"
+            raise AcmeProblem(what, why=f"it offers {known}", hint=hint, kind="invalidProfile", retry=Retry.NEVER)
+        hint = "the certificate is of the CA's default profile; change profile"
+        of_order = {"certificate": names[0], "directory": self.directory}
+        log.warning("profile.not_offered", **of_order, wanted=wanted, offered=known, hint=hint)
         return ""
 
     def _fetch(self, url: str) -> Answer:

@@ -168,8 +168,9 @@ def _work(
     desk = build_desk(settings, database)
     tools = build_tools(settings, database, desk.note)
     rows = choose()
-    quiet = arguments.json or getattr(arguments, "quiet", False)
-    one_pass = Pass(tools, (lambda _: None) if quiet else say, complain)
+    silent = getattr(arguments, "quiet", False)
+    quiet = arguments.json or silent
+    one_pass = Pass(tools, (lambda _: None) if quiet else say, complain, at_end=silent)
     summary = one_pass.summary
 
     def work() -> None:

@@ -109,7 +109,7 @@ def take_in(arguments: argparse.Namespace) -> None:
     if certificates.get([name])[0].enabled:
         say("it is enabled: agents take it at their next run, `status` watches it, nothing renews it")
     else:
-        say(f"it is disabled: agents take it at their next run; `enable {name}` lets `status` watch it")
+        say(f"it is disabled: agents take it at their next run; `enable {quote(name)}` lets `status` watch it")
 
 
 def revoke(arguments: argparse.Namespace) -> None:
@@ -171,7 +171,8 @@ def _to_revoke(row: Enrolment, store: History, serial: str) -> tuple[Bundle, str
     try:
         return parse_bundle(row.crt, row.ca), row.directory
     except ValueError as error:
-        hint = f"name it with --serial, as `history {quote(row.name)}` shows it; `reissue {quote(row.name)}` replaces what is damaged"
+        name = quote(row.name)
+        hint = f"name it with --serial, as `history {name}` shows it; `reissue {name}` replaces what is damaged"
         raise RefusedError(
             f"the present certificate of {row.name} is damaged in the database", why=str(error), hint=hint
         ) from error

@@ -225,7 +225,7 @@ def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
     hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
     if order.reason == BY_HAND and (order.deadline or 0) > now:
         what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
-        hint = f"finish it with `solve` and `request`, or let `issue {name}` take it over"
+        hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
     raise RefusedError(what, hint=hint, reference="order-under-way")
 
 

@@ -225,6 +225,8 @@ def test_status_before_and_after(host: Host, nginx: Nginx) -> None:
     assert (done.code, done.certificate["state"], done.json["last_run"]) == (1, "never-run", None)
     issued = host.offer_new()
     assert host.agent("run").code == 0
+    silent = host.agent("run", "-q")
+    assert (silent.code, silent.out, silent.err) == (0, "", "")
     done = host.agent("status", "--json")
     assert (done.code, done.certificate["state"], done.certificate["well"]) == (0, "installed", True)
     assert int(done.certificate["serial"], 16) == issued.certificate.serial_number

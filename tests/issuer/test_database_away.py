@@ -185,8 +185,9 @@ def test_a_file_that_is_not_there(lone_box: Box) -> None:
     """Only `db upgrade` makes a SQLite file, and nobody else may read it; who looks is told so and makes none."""
     file = lone_box.folder / "new.db"
     lone_box.write(database={"url": f"sqlite:///{file}"})
+    says = ["unable to open", "there is none yet: run `certfleet-issuer db upgrade`"]
     for words in READS[:2]:
-        lone_box.refused(*words, code=1, says=["unable to open", "there is none yet: run `certfleet-issuer db upgrade`"])
+        lone_box.refused(*words, code=1, says=says)
     lone_box.fails("db", "status", says=["revision none, needs"])
     assert not file.exists()
     lone_box.ok("db", "upgrade")

@@ -55,7 +55,7 @@ def test_one_certificate_in_full(stored: Box) -> None:
     """Names, key, version, end, the next attempt with its reason, what hosts report, and the latest events."""
     first = parse_bundle(bytes(stored.row(NAME, "crt")[0])).leaf
     stored.ok("disable", NAME)
-    store(stored, age=1)
+    store(stored, age=0.9)
     stored.database.execute("UPDATE certs SET imported = NULL, due_at = NULL")
     stored.ok("enable", NAME)
     present = parse_bundle(bytes(stored.row(NAME, "crt")[0])).leaf

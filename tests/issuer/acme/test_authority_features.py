@@ -37,7 +37,8 @@ def test_profile_that_is_not_offered_is_left_out_unless_required(proxied: Box, p
     proxied.fails("run", says=["does not offer the profile 'tlsserver'", "classic"])
     assert proxy.paths("order-plz") == []
     proxied.write(acme={"profile_required": False})
-    proxied.ok("issue", NAME)
+    [said] = [line for line in proxied.ok("issue", NAME).err.splitlines() if "profile.not_offered" in line]
+    assert (NAME in said, proxy.directory in said) == (True, True)
     assert "profile" not in (proxy.paths("order-plz")[0].payload or {})
 
 
@@ -95,6 +96,7 @@ def test_forgotten_account_is_said_loudly(lab: Lab, box: Box) -> None:
     lab.pebble.start()  # Pebble forgets everything
     outcome = box.ok("reissue", NAME)
     assert "account.changed" in outcome.err
+    assert "CAA records with accounturi must name the new account" in outcome.err
 
 
 def test_an_account_that_cannot_be_written_down_stops_nothing(box: Box) -> None:

@@ -38,6 +38,18 @@ def test_a_run_that_fails_three_certificates_sends_one_mail(troubled: Box, smtp:
     assert "Traceback" not in letter.text
 
 
+def test_what_cron_mails(troubled: Box) -> None:
+    """run -q: each failure once, at the end, with what to do and the next attempt; nothing at all when all is well."""
+    troubled.write(renewal={"retry": ["1s", "1h"], "max_run": "20s"})
+    outcome = troubled.fails("run", "-q", says=["error: a.example.test: failed: "])
+    assert outcome.out == ""
+    assert outcome.err.count("error: ") == outcome.err.count("  what to do: ") == 3
+    assert outcome.err.count("  next attempt: 20") == 3
+    mend(troubled, "a.example.test", "b.example.test", "c.example.test")
+    quiet = troubled.ok("run", "-q")
+    assert quiet.out + quiet.err == ""
+
+
 def test_a_trouble_that_lasts_is_said_once(troubled: Box, smtp: Smtp) -> None:
     """The same failures at the next runs send nothing; a certificate that fails newly is said alone."""
     troubled.ok("disable", "c.example.test")
