@@ -187,7 +187,7 @@ def withdraw(work: Work, tools: Tools) -> None:
     """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
     taken back now stays in the journal, and the next run takes it back."""
     try:
-        _take_back(_journalled(work, tools), tools)
+        take_back(_journalled(work, tools), tools)
     except CertfleetError as error:
         log.warning("challenge.left", certificate=work.record.name, error=str(error))
 
@@ -203,43 +203,8 @@ def abandon(work: Work, tools: Tools) -> None:
         log.info("authorization.left", certificate=work.record.name, error=str(error))
 
 
-def sweep(tools: Tools) -> None:
-    """Take back what dead processes left, zone by zone. What cannot be taken back does not keep the others."""
-    _end_orders_of_nothing(tools)
-    zones: dict[tuple[str, str], list[Challenge]] = {}
-    for entry in tools.journal.orphans():
-        zones.setdefault((entry.type, entry.zone), []).append(entry)
-    for entries in zones.values():
-        _sweep(entries, tools)
-
-
-def _sweep(entries: Sequence[Challenge], tools: Tools) -> None:
-    owners = [entry.owner for entry in entries]
-    try:
-        _take_back(entries, tools)
-        log.info("challenge.swept", owners=owners)
-    except CertfleetError as error:
-        if len(entries) > 1 and error.retry is Retry.NEVER:  # it may be the fault of one of them
-            for entry in entries:
-                _sweep([entry], tools)
-            return
-        log.warning("challenge.left", owners=owners, error=str(error))
-    except Exception:  # a row that nobody thought of stops neither the others nor the run
-        log.exception("challenge.fault", owners=owners)
-
-
-def _end_orders_of_nothing(tools: Tools) -> None:
-    """Orders whose row was deleted by something that knows no orders: nobody wants them any more."""
-    now = int(tools.clock())
-    left = [record.name for record in tools.orders.under_way(now)]
-    for name in set(left).difference(row.name for row in tools.certificates.enrolled(left)):
-        record = tools.orders.claim(name, now)
-        if record is not None:
-            tools.orders.fail(record, "its row was deleted", now)
-            log.warning("order.of_nothing", certificate=name)
-
-
-def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
+def take_back(entries: Sequence[Challenge], tools: Tools) -> None:
+    """Out of the world, then out of the journal. Raises CertfleetError."""
     for kind, solver in tools.solvers.items():
         mine = [entry for entry in entries if entry.type == kind]
         solver.withdraw(mine)

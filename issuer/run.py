@@ -20,11 +20,11 @@ from issuer.attempt import Attempt
 from issuer.crew import Crew, waits
 from issuer.endings import Ended, Ending
 from issuer.errors import StoreError
-from issuer.issue import sweep
 from issuer.model import Enrolment
 from issuer.opening import put_off
 from issuer.plan import NotDue, plan
 from issuer.ports import Tools
+from issuer.sweep import sweep
 from issuer.watch import sentence
 
 Say = Callable[[str], None]

@@ -26,9 +26,9 @@ from issuer.daemon.survey import Mark, Survey
 from issuer.daemon.systemd import Systemd
 from issuer.endings import Ended, Ending
 from issuer.errors import StoreError
-from issuer.issue import sweep
 from issuer.model import Enrolment
 from issuer.notify.events import of_ending
+from issuer.sweep import sweep
 
 log = structlog.get_logger()
 _TICK = 1.0  # seconds: the longest sleep of the loop

@@ -145,7 +145,7 @@ def test_what_a_ca_offers_and_wants(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("first", "place"), [(True, "in [acme]"), (False, "in its [[acme.fallback]]")])
 def test_a_missing_profile_names_its_table(place: str, *, first: bool) -> None:
     """Each CA has its own profile."""
-    lines = authority_lines(Ca(1_000_000), CaSettings(profile="shortlived"), lambda: 1_000_000, first=first)
+    lines = authority_lines(Ca(1_000_000), CaSettings(profile="shortlived"), lambda: 1_000_000, [], first=first)
     assert f"change profile {place}" in [line.hint for line in lines]
 
 
