@@ -238,5 +238,5 @@ def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = Fa
         state = "valid"
     well = state in ("valid", "waiting for its first certificate") or not row.enabled
     if not row.enabled:
-        state = "disabled, expired" if state == "expired" else "disabled"
+        state = f"disabled, {state}" if state in ("expired", "revoked") else "disabled"
     return (f"{state}, rolled back" if row.rolled_back else state), well

@@ -10,10 +10,12 @@ from common.command_line import say
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import parse_dns_name
+from issuer.commands.compromised import refuse_compromised
 from issuer.config import Settings, load
 from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.history import History
 from issuer.webroot.location import parse_location, refuse_wildcard
 
 _LONGEST_COMMENT = 1000  # characters
@@ -35,23 +37,29 @@ def populate(arguments: argparse.Namespace) -> None:
         hint = "mend the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
     webroot, comment = _webroot(arguments.webroot, facts), checked_comment(arguments.comment)
-    _certificates(settings).enrol(name, facts, comment=comment, webroot=webroot, now=int(time.time()))
+    database = Database(settings.database)
+    refuse_compromised(History(database), [(name, content)])
+    Certificates(database).enrol(name, facts, comment=comment, webroot=webroot, now=int(time.time()))
     say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
     ready = "its web server serves that webroot" if webroot else "its sub-zone is in place"
     say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {ready}")
 
 
 def enable(arguments: argparse.Namespace) -> None:
-    _switch(arguments, enabled=True)
+    """Not with a key that is known to others."""
+    database = Database(load(arguments.config).database)
+    rows = Certificates(database).get(list(dict.fromkeys(arguments.name)))
+    refuse_compromised(History(database), [(row.name, row.csr) for row in rows])
+    _switch(arguments, database, enabled=True)
 
 
 def disable(arguments: argparse.Namespace) -> None:
-    _switch(arguments, enabled=False)
+    _switch(arguments, Database(load(arguments.config).database), enabled=False)
 
 
 def remove(arguments: argparse.Namespace) -> None:
     """Delete the row after the person has typed the name once more."""
-    certificates = _certificates(load(arguments.config))
+    certificates = Certificates(Database(load(arguments.config).database))
     certificates.get([arguments.name])
     if not confirmed(arguments, f"type the name again to remove {arguments.name}: "):
         raise RefusedError("the names differ", hint="nothing was removed")
@@ -68,15 +76,11 @@ def confirmed(arguments: argparse.Namespace, prompt: str) -> bool:
     return input(prompt).strip() == str(arguments.name)
 
 
-def _switch(arguments: argparse.Namespace, *, enabled: bool) -> None:
+def _switch(arguments: argparse.Namespace, database: Database, *, enabled: bool) -> None:
     names = list(dict.fromkeys(arguments.name))
-    _certificates(load(arguments.config)).set_enabled(names, enabled, int(time.time()))
+    Certificates(database).set_enabled(names, enabled, int(time.time()))
     for name in names:
         say(f"{name}: {'enabled' if enabled else 'disabled'}")
-
-
-def _certificates(settings: Settings) -> Certificates:
-    return Certificates(Database(settings.database))
 
 
 def enrolment_name(text: str, *, label: bool) -> str:

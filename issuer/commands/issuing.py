@@ -10,6 +10,7 @@ from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.errors import LockedError, RefusedError, UsageError
 from common.files import locked
+from issuer.commands.compromised import refuse_compromised
 from issuer.commands.held import HeldUp
 from issuer.commands.staged import refuse_leased
 from issuer.commands.stopping import finish
@@ -20,6 +21,7 @@ from issuer.model import Enrolment
 from issuer.run import Pass, Summary
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.history import History
 from issuer.store.holds import Holds
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
@@ -84,7 +86,9 @@ def _now(
     settings = load(arguments.config)
     database = Database(settings.database)
     certificates = Certificates(database)
-    names = _issuable(certificates, arguments.name, must_exist=must_exist)
+    rows = _issuable(certificates, arguments.name, must_exist=must_exist)
+    refuse_compromised(History(database), [(row.name, row.csr) for row in rows])
+    names = [row.name for row in rows]
     by_hand = Overview(database).by_hand(names, int(time.time()))
     for name, order in by_hand.items():
         refuse_leased(name, order, owner(settings))
@@ -108,7 +112,7 @@ def _now(
     return _hand_over(arguments, settings, database, names, wish)
 
 
-def _issuable(certificates: Certificates, wanted: Sequence[str], *, must_exist: bool) -> list[str]:
+def _issuable(certificates: Certificates, wanted: Sequence[str], *, must_exist: bool) -> list[Enrolment]:
     rows = certificates.get(list(dict.fromkeys(wanted)))
     empty = [row.name for row in rows if must_exist and not row.crt]
     if empty:
@@ -119,7 +123,7 @@ def _issuable(certificates: Certificates, wanted: Sequence[str], *, must_exist: 
         raise RefusedError(
             f"imported, so not ours to issue: {', '.join(outside)}", hint="`remove` and `populate` it for ACME"
         )
-    return [row.name for row in rows]
+    return rows
 
 
 def _hand_over(

@@ -29,9 +29,7 @@ from issuer.model import Enrolment
 from issuer.plan import renewal_moment
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.history import History, Version
-
-_REASONS = {0: "unspecified", 1: "key compromise", 4: "superseded", 5: "cessation of operation"}
+from issuer.store.history import KEY_COMPROMISE, REASONS, History, Version
 
 
 def history(arguments: argparse.Namespace) -> None:
@@ -52,7 +50,12 @@ def history(arguments: argparse.Namespace) -> None:
         )
         return
     rows = [
-        [utc_text(item.stored_at), item.serial, utc_text(item.not_after), item.issuer if item.bundle else "damaged"]
+        [
+            utc_text(item.stored_at),
+            item.serial,
+            "revoked" if item.revoked else utc_text(item.not_after),
+            item.issuer if item.bundle else "damaged",
+        ]
         for item in versions
     ]
     say(table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER"], rows))
@@ -71,6 +74,8 @@ def rollback(arguments: argparse.Namespace) -> None:
     faults = validity_faults(bundle, now)
     if row.csr and spki_sha256(bundle.leaf.public_key()) != _csr_key(row):
         faults.append("its key is not the key of the present CSR")
+    if version.revoked:
+        faults.append("it was revoked")
     if faults:
         hint = "nothing was changed; `history` shows the others"
         raise RefusedError(f"the certificate {version.serial} cannot be used again", why="; ".join(faults), hint=hint)
@@ -123,9 +128,9 @@ def revoke(arguments: argparse.Namespace) -> None:
         raise RefusedError("the names differ", hint="nothing was revoked")
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
-    store.mark_revoked(row.name, bundle, _REASONS[arguments.reason], now)
-    say(f"{row.name}: serial {serial_text(bundle.leaf)} is revoked ({_REASONS[arguments.reason]})")
-    if arguments.reason == 1:
+    store.mark_revoked(row.name, bundle, directory, arguments.reason, now)
+    say(f"{row.name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
+    if arguments.reason == KEY_COMPROMISE:
         certificates.set_enabled([row.name], enabled=False, now=now)
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
     elif bundle.leaf_pem != row.crt:
@@ -240,4 +245,5 @@ def _version_facts(version: Version) -> dict[str, object]:
         "chain": [issuer_text(item) for item in version.bundle.chain] if version.bundle else [],
         "lifetime_seconds": version.not_after - version.not_before,
         "damaged": version.bundle is None,
+        "revoked": version.revoked,
     }

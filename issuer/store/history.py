@@ -5,12 +5,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, parse_bundle, serial_text
+from common.certificate import Bundle, fingerprint, load_certificates, parse_bundle, serial_text, spki_sha256
 from common.errors import RefusedError
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import certs, events, versions
+
+KEY_COMPROMISE = 1
+REASONS = {0: "unspecified", KEY_COMPROMISE: "key compromise", 4: "superseded", 5: "cessation of operation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Version:
     not_after: int
     stored_at: int
     directory: str  # the CA's; "" for one from outside
+    revoked: bool
     bundle: Bundle | None  # None: what is stored is damaged
 
 
@@ -75,16 +79,27 @@ class History:
 
         self._database.write(work)
 
-    def mark_revoked(self, name: str, bundle: Bundle, reason: str, now: int) -> None:
-        """Write down a revocation; the row is marked if it is the present certificate."""
+    def mark_revoked(self, name: str, bundle: Bundle, directory: str, reason: int, now: int) -> None:
+        """Write down a revocation; the row is marked if it is the present certificate. *reason*: one of REASONS
+        (RFC 5280 §5.3.1)."""
+        same = (versions.c.name == name, versions.c.sha256 == fingerprint(bundle.leaf))
 
         def work(connection: sa.Connection) -> None:
+            if connection.scalar(sa.select(versions.c.id).where(*same)) is None:  # of before we kept versions
+                add_version(connection, name, bundle, directory or None, now)
+            connection.execute(versions.update().where(*same).values(revoked=reason))
             crt = connection.scalar(sa.select(certs.c.crt).where(certs.c.name == name))
             if crt is not None and bytes(crt) == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
-            add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {reason}")
+            add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {REASONS[reason]}")
 
         self._database.write(work)
+
+    def compromised(self) -> set[tuple[str, str]]:
+        """(name, SHA-256 of the public key) of what was revoked because its private key is known to others."""
+        query = sa.select(versions.c.name, versions.c.crt).where(versions.c.revoked == KEY_COMPROMISE)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {(row.name, _key(bytes(row.crt))) for row in rows}
 
 
 def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:
@@ -103,8 +118,16 @@ def _version(row: sa.RowMapping) -> Version:
         not_after=row["not_after"],
         stored_at=row["stored_at"],
         directory=row["directory"] or "",
+        revoked=row["revoked"] is not None,
         bundle=_bundle(row),
     )
+
+
+def _key(pem: bytes) -> str:
+    try:
+        return spki_sha256(load_certificates(pem)[0].public_key())
+    except ValueError:  # damaged: which key it was cannot be told any more
+        return ""
 
 
 def _bundle(row: sa.RowMapping) -> Bundle | None:

@@ -92,6 +92,7 @@ versions = sa.Table(
     sa.Column("names", sa.Text),  # DNS names, separated by blanks
     sa.Column("names_sha256", sa.CHAR(64)),
     sa.Column("directory", sa.Text),
+    sa.Column("revoked", sa.SmallInteger),  # the reason (RFC 5280 §5.3.1); NULL while it is not
 )
 
 holds = sa.Table(

@@ -145,6 +145,37 @@ def test_revoke_asks_and_tells_the_ca(proxied: Box, proxy: CaProxy) -> None:
     assert proxied.row(NAME, "enable") == ("N",)
 
 
+def test_a_compromised_key_is_certified_no_more(box: Box) -> None:
+    """Nobody gets it certified again by a habit: not by enable, issue, reissue or challenges, nor enrolled anew."""
+    box.enrol(NAME)
+    box.ok("run")
+    request = bytes(box.row(NAME, "csr")[0])
+    box.ok("revoke", NAME, "--reason", "1", "--yes")
+    assert "disabled, revoked" in box.ok("status", NAME).out
+    before = box.contents()
+    for command in ("enable", "issue", "reissue", "challenges"):
+        box.refused(command, NAME, code=1, says=[f"the key of {NAME} was revoked as compromised", "new key"])
+    assert box.contents() == before
+    box.ok("remove", NAME, "--yes")
+    box.refused("populate", NAME, "--csr", "-", code=1, says=["compromised"], stdin=request)
+    box.populate(NAME, kind="rsa2048")
+    box.ok("run")
+
+
+def test_a_revoked_certificate_does_not_come_back(box: Box) -> None:
+    """rollback refuses it, and history shows which one it is."""
+    box.enrol(NAME)
+    box.ok("run")
+    box.ok("revoke", NAME, "--reason", "4", "--yes")
+    box.ok("reissue", NAME)
+    present = serial(box)
+    box.refused("rollback", NAME, code=1, says=["it was revoked"])
+    assert serial(box) == present
+    stored = box.ok("history", NAME, "--json").report()["versions"]
+    assert [version["revoked"] for version in stored] == [False, True]
+    assert "revoked" in box.ok("history", NAME).out.splitlines()[2]
+
+
 def test_a_damaged_certificate_is_told_and_is_not_in_the_way(box: Box) -> None:
     """One whose row holds no PEM any more is named with what to do, and the undamaged ones stay in reach."""
     box.enrol(NAME)

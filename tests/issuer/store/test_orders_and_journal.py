@@ -265,6 +265,7 @@ def test_sqlite_waits_for_the_disk_where_a_power_cut_would_hurt(tmp_path: Path) 
         return bool(connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2)
 
     store = Database(DatabaseSettings(f"sqlite:///{tmp_path}/certfleet.db"))
+    store.create()
     seen = [store.write(waits), store.write(waits, durable=False), store.write(waits)]
     store.close()
     assert seen == [True, False, True]
