@@ -35,6 +35,7 @@ _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at an
 _NONCE_SECONDS = 300  # an older one was probably forgotten by the server
 _MOST_BYTES = 1_000_000
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
+_LONGEST_KIND = 50  # twice the longest that there is; it has to fit into a column
 _ACME_ERROR = "urn:ietf:params:acme:error:"
 _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 
@@ -238,7 +239,7 @@ def _problem(url: str, status: int, content_type: str, content: bytes, ask_again
 
 def problem_words(document: dict[str, Any]) -> tuple[str, str]:
     """Type (last part of its URN) and text of a problem document, subproblems included, as one printable line."""
-    kind = re.sub(r"[^A-Za-z]", "", str(document.get("type", "")).rpartition(":")[2])
+    kind = re.sub(r"[^A-Za-z]", "", str(document.get("type", "")).rpartition(":")[2])[:_LONGEST_KIND]
     parts = [str(document.get("detail") or document.get("title") or kind or "no detail given")]
     subproblems = document.get("subproblems")
     for item in subproblems if isinstance(subproblems, list) else []:
@@ -247,7 +248,7 @@ def problem_words(document: dict[str, Any]) -> tuple[str, str]:
             name = identifier.get("value", "") if isinstance(identifier, dict) else ""
             parts.append(f"{name}: {item.get('detail', '')}")
     line = " ".join("; ".join(parts).split())
-    return kind, "".join(character if character.isprintable() else "?" for character in line)[:1000]
+    return kind, words.text(line)
 
 
 def _host(url: str) -> str:

@@ -49,6 +49,7 @@ def test_problem_documents_become_one_line() -> None:
     assert problem_words(document) == ("malformed", "two lines?[31m; a.test: no; :")
     assert problem_words({}) == ("", "no detail given")
     assert problem_words({"type": 5, "detail": "x" * 5000})[1] == "x" * 1000
+    assert len(problem_words({"type": f"urn:{'y' * 5000}"})[0]) == 50
 
 
 @pytest.mark.parametrize(
