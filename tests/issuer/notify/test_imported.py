@@ -77,7 +77,7 @@ def test_the_run_that_notices_says_so_on_standard_error(watched: Box) -> None:
 
 def test_status_and_check_show_it(watched: Box) -> None:
     """Well while there is time; then not, with what to do, in the list, in full and in `check`."""
-    let_pass_until(watched, 40)
+    let_pass_until(watched, 40.5)
     assert watched.ok("status").out.splitlines()[1].split() == [NAME, "valid", "40d", "-", "0"]
     assert f"ok   {NAME}: imported" in watched.run("check", NAME).out
     let_pass_until(watched, 2.9)
