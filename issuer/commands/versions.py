@@ -121,8 +121,8 @@ def revoke(arguments: argparse.Namespace) -> None:
     """Ask the CA that issued it to revoke a certificate, after the person has typed the name once more."""
     settings = load(arguments.config)
     database = Database(settings.database)
-    certificates, store = Certificates(database), History(database)
-    row = certificates.get([arguments.name])[0]
+    store = History(database)
+    row = Certificates(database).get([arguments.name])[0]
     bundle, directory = _to_revoke(row, store, arguments.serial)
     if not confirmed(arguments, f"type the name again to revoke serial {serial_text(bundle.leaf)} of {row.name}: "):
         raise RefusedError("the names differ", hint="nothing was revoked")
@@ -131,7 +131,6 @@ def revoke(arguments: argparse.Namespace) -> None:
     store.mark_revoked(row.name, bundle, directory, arguments.reason, now)
     say(f"{row.name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
     if arguments.reason == KEY_COMPROMISE:
-        certificates.set_enabled([row.name], enabled=False, now=now)
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
     elif bundle.leaf_pem != row.crt:
         say(f"it is not the present one of {row.name}, which stays as it is")

@@ -26,7 +26,9 @@ _NEAR_END = 3 * 86400  # seconds before which everything is renewed, unless it i
 _ERROR_LENGTH = 2000
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
 _NAMED = sa.select(certs).where(certs.c.name.in_(sa.bindparam("names", expanding=True))).order_by(certs.c.name)
-_END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state != OrderState.STORED.value)
+_ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
+_END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state.not_in(_ENDED))
+_STATE = sa.select(orders.c.state).where(orders.c.id == sa.bindparam("number"))
 
 
 class Certificates:
@@ -174,22 +176,24 @@ class Certificates:
     ) -> None:
         """Put a checked certificate in place, the old pair aside, and end its order: one transaction.
 
-        Overtaken if the row is gone or its CSR is not *csr* any more: then only `history` has the certificate, from
-        where it can be revoked. *ask_at*: when to ask for renewal information; None if that CA offers none.
+        Overtaken if the row is gone, its CSR is not *csr* any more or the order was given up: then only `history` has
+        the certificate, from where it can be revoked. *ask_at*: when to ask for renewal information; None if that CA
+        offers none.
         """
         present = {"due_at": due_at, "directory": order.directory, "ari_ask_at": ask_at}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
 
         def work(connection: sa.Connection) -> bool:
-            if not connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount:
+            live = connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount > 0
+            if not live and connection.scalar(_STATE, {"number": order.id}) == OrderState.STORED.value:
                 return True  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
-            placed = replace_present(connection, order.name, bundle, now, csr=csr, **present)
+            placed = live and replace_present(connection, order.name, bundle, now, csr=csr, **present)
             add_version(connection, order.name, bundle, order.directory, now)
             serial = f"serial {serial_text(bundle.leaf)}"
             if placed:
                 add_event(connection, now, order.name, "stored", f"{serial} from {order.directory}")
             else:
-                add_event(connection, now, order.name, "set aside", f"{serial}, not for the CSR that is enrolled now")
+                add_event(connection, now, order.name, "set aside", f"{serial}, not for what is enrolled now")
             return placed
 
         if not self._database.write(work):

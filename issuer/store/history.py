@@ -9,6 +9,7 @@ from common.certificate import Bundle, fingerprint, load_certificates, parse_bun
 from common.errors import RefusedError
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
+from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import certs, events, versions
 
@@ -81,7 +82,7 @@ class History:
 
     def mark_revoked(self, name: str, bundle: Bundle, directory: str, reason: int, now: int) -> None:
         """Write down a revocation; the row is marked if it is the present certificate. *reason*: one of REASONS
-        (RFC 5280 §5.3.1)."""
+        (RFC 5280 §5.3.1). A key that is known to others is certified no more: the row is disabled, its order ended."""
         same = (versions.c.name == name, versions.c.sha256 == fingerprint(bundle.leaf))
 
         def work(connection: sa.Connection) -> None:
@@ -92,6 +93,11 @@ class History:
             if crt is not None and bytes(crt) == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
             add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {REASONS[reason]}")
+            if reason == KEY_COMPROMISE:
+                give_up(connection, name, "its key was revoked as compromised", now, leased=True)
+                disabled = certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None)
+                connection.execute(disabled)
+                add_event(connection, now, name, "disabled", "its key must not be used again")
 
         self._database.write(work)
 

@@ -61,7 +61,9 @@ class Orders:
             number = self._database.write(lambda connection: _insert(connection, row), durable=False)
         except StoreError as error:
             if isinstance(error.__cause__, sa.exc.IntegrityError):
-                return self.claim(name, now)
+                found = self._under_way(name)
+                ours = found is not None and (found["lease_owner"], found["state"]) == (self._owner, row["state"])
+                return _record(found) if found is not None and ours else None
             raise
         return OrderRecord(
             id=number,
@@ -138,10 +140,11 @@ class Orders:
             raise LeaseLost(f"another issuer took over the order for {record.name}", hint="nothing; it goes on there")
 
 
-def give_up(connection: sa.Connection, name: str, reason: str, now: int) -> None:
-    """End the order under way for *name* as FAILED, unless an issuer holds its lease."""
+def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leased: bool = False) -> None:
+    """End the order under way for *name* as FAILED; one that an issuer works on only if *leased*, and that one finds
+    its lease lost."""
     change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None, "lease_owner": None}
-    ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), _FREE)
+    ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else _FREE)
     connection.execute(ended.values(**change, deadline=None, updated_at=now), {"the_name": name, "now": now})
 
 

@@ -19,6 +19,7 @@ from issuer.model import Challenge
 from issuer.order_states import OrderState
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.history import KEY_COMPROMISE, History
 from issuer.store.holds import Holds
 from issuer.store.journal import Journal
 from issuer.store.lookout import Lookout
@@ -188,6 +189,31 @@ def test_only_the_csr_that_is_enrolled_gets_a_certificate(store: Database) -> No
     rows = store.read(lambda connection: connection.execute(sa.text("SELECT event FROM events ORDER BY id")).all())
     assert [event for (event,) in rows] == ["enrolled", "set aside", "stored"]
     assert store.read(lambda connection: connection.scalar(sa.text("SELECT COUNT(*) FROM versions"))) == 2
+
+
+def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Database) -> None:
+    """The revocation disables the row, drops what was wished for, and ends the order, whoever works on it."""
+    mine, certificates = Orders(store, "mine"), Certificates(store)
+    certificates.set_enabled([NAME], True, NOW)
+    certificates.request_reissue([NAME], "by hand")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
+    History(store).mark_revoked(NAME, bundle, CA, KEY_COMPROMISE, NOW)
+    with pytest.raises(Overtaken):
+        certificates.store(record, certificates.all()[0].csr, bundle, NOW, due_at=NOW, ask_at=None)
+    (row,) = certificates.all()
+    assert (row.enabled, row.reissue_reason, row.crt) == (False, "", b"")
+    assert mine.claim(NAME, NOW) is None
+
+
+def test_an_order_of_another_is_not_taken_by_opening_one(store: Database) -> None:
+    """Who finds an order under way when he wants to open one leaves it alone, even if nobody holds it just now."""
+    mine, theirs = Orders(store, "mine"), Orders(store, "theirs")
+    record = theirs.open(NAME, CA, "due", NOW)
+    assert record is not None
+    theirs.release(record)
+    assert mine.open(NAME, CA, "due", NOW) is None
 
 
 def entry(value: str, url: str = "https://ca.example.test/c/1") -> Challenge:
