@@ -48,10 +48,13 @@ class Attempt:
 
     def proceed(self) -> Ended | Waiting:
         """Go as far as possible now. Never raises."""
-        outcome = self._proceed()
-        if isinstance(outcome, Ended):
-            self._tools.turns.leave(self.name)
-        return outcome
+        outcome: Ended | Waiting | None = None
+        try:
+            outcome = self._proceed()
+            return outcome
+        finally:
+            if not isinstance(outcome, Waiting):
+                self._tools.turns.leave(self.name)
 
     def _proceed(self) -> Ended | Waiting:
         try:

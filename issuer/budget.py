@@ -67,6 +67,8 @@ class Budget:
                 free = self._free_at(wish, general=general)
             if free <= now:
                 self._count(wish)
+            elif self._taken:  # what came to nothing is forgotten by then
+                free = max(now + 1, min(free, self._taken[0].at + _BEING_ISSUED + 1))
             return free
 
     def free_at(self, names: Sequence[str], now: int, *, renewal: bool) -> int:

@@ -92,7 +92,7 @@ class Pass:
             self._plan(row, until, resumes=row.name in under_way)
         self._drive(until, linger_until=max(until, self._tools.clock() + _ONE_ROUND))
         if not self._stopping:
-            left_overs.result()
+            wait([left_overs])
             sweep(self._tools)  # what could not be taken back while a name server was away
         self.summary.stopped = self._stopping
         if self._complains_at_end:

@@ -60,7 +60,8 @@ class ByHand:
         """A person does."""
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """A person does."""
+        """A person does, but for what `run` had published before the order came into a person's hands."""
+        self._real.withdraw([entry for entry in entries if entry.zone])
 
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
         """Verdicts of the real one; none where it cannot find out who to ask."""

@@ -195,3 +195,17 @@ def _nsupdate(box: Box, line: str) -> None:
     dns = box.document["dns"]
     script = f"server {dns['server']} {dns['port']}\n{line}\nsend\n"
     subprocess.run(["nsupdate", "-k", dns["tsig_key_file"]], input=script, text=True, check=True, timeout=20)
+
+
+def test_what_run_had_published_is_taken_back_after_steps_by_hand(proxied: Box, proxy: CaProxy) -> None:
+    """An order that a run left published is finished by hand: its value does not stay in the zone."""
+    proxied.enrol(NAME)
+    trouble = times(99, "/chalZ/", problem("serverInternal", "busy", 500))
+    proxy.before.append(trouble)
+    proxied.run("run")
+    assert proxied.txt(NAME) != set()
+    proxy.before.remove(trouble)
+    proxied.ok("solve", NAME)
+    proxied.ok("request", NAME)
+    assert proxied.txt(NAME) == set()
+    assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
