@@ -80,13 +80,7 @@ def assert_refused(host: Host, option: Option, value: str, capsys: pytest.Captur
     config = host.folder / "made" / "agent.toml" if option.command == ("init",) else host.config
     good = [word.format(folder=host.folder) for word in GOOD[option.command]]
     given = value.format(folder=host.folder) if "{folder}" in value else value
-    if not option.word:
-        words = [given, *good[1:]]
-    elif option.word in good:
-        at = good.index(option.word)
-        words = [*good[:at], option.word, given, *good[at + 2 :]]
-    else:
-        words = [*good, option.word, given]
+    words = option.typed(good, given)
     for as_json in ([], ["--json"]) if option.command in JSON else ([],):
         code = build().run(["--config", str(config), *option.command, *as_json, *words])
         out, err = capsys.readouterr()

@@ -52,6 +52,15 @@ class Option:
     def __str__(self) -> str:
         return " ".join([*self.command, self.word or self.dest.upper()])
 
+    def typed(self, good: list[str], given: str) -> list[str]:
+        """The words after the command that are *good* together, with *given* in the place of this one's value."""
+        if not self.word:
+            return [given, *good[1:]]
+        if self.word not in good:
+            return [*good, self.word, given]
+        at = good.index(self.word)
+        return [*good[:at], self.word, given, *good[at + 2 :]]
+
 
 def options_of(line: CommandLine) -> list[Option]:
     """Those of every command; what all commands share is left out."""

@@ -127,15 +127,7 @@ def assert_refused(box: Box, option: Option, value: str) -> None:
     before = box.contents()
     good = [word.format(folder=box.folder) for word in GOOD[option.command]]
     given = value.format(folder=box.folder) if "{folder}" in value else value
-    if not option.word:
-        words = [given, *good[1:]]
-    elif option.word == "--issued-by":
-        words = [option.word, given]
-    elif option.word in good:
-        at = good.index(option.word)
-        words = [*good[:at], option.word, given, *good[at + 2 :]]
-    else:
-        words = [*good, option.word, given]
+    words = [option.word, given] if option.word == "--issued-by" else option.typed(good, given)
     for as_json in ([], ["--json"]) if option.command in JSON else ([],):
         outcome = box.run(*option.command, *as_json, *words)
         what = f"{option} {value[:60]!r}: exit code {outcome.code}\n{outcome.out[:2000]}\n{outcome.err[:2000]}"

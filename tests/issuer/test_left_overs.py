@@ -1,10 +1,14 @@
 """What dead processes left in the journal is taken back, and holds up nobody where that is impossible."""
 
 import time
+from unittest.mock import patch
 
 import pytest
 
+from issuer import run
 from issuer.dns import update
+from issuer.errors import StoreError
+from issuer.ports import Tools
 from tests.issuer.box import Box
 from tests.servers.silent import Silent
 
@@ -16,6 +20,21 @@ def leave(box: Box, owner: str, zone: str, value: str, kind: str = "dns-01") -> 
     """A row of an order that has ended."""
     values = ", ".join(f"'{item}'" for item in (kind, "x", "u", "u", "1", owner, zone, value))
     box.database.execute(f"INSERT INTO challenges ({COLUMNS}) VALUES (999, {values})")  # noqa: S608
+
+
+def test_trouble_while_looking_for_them_spoils_no_run(box: Box) -> None:
+    """The first look may fail, as when the database is away for a moment; what is due is issued, all is well."""
+    looks = []
+
+    def fails_once(tools: Tools) -> None:
+        looks.append(tools)
+        if len(looks) == 1:
+            raise StoreError("away")
+
+    name = box.enrol(NAME)
+    with patch.object(run, "sweep", fails_once):
+        assert f"{name}: stored" in box.ok("run").out
+    assert len(looks) == 2
 
 
 STRANGE = {

@@ -52,6 +52,17 @@ def test_new_orders_of_three_hours() -> None:
     assert budget.take(["b.example.com"], NOW + HOUR, exempt=False, renewal=False) == NOW + HOUR
 
 
+def test_what_came_to_nothing_holds_up_for_an_hour_at_most() -> None:
+    """Wishes whose orders failed are no certificates: nobody waits a week for those."""
+    limits = CaLimits(per_domain=Limit(2, 168 * HOUR))
+    budget = Budget(CA, limits, Past())
+    for name in ("a.example.com", "b.example.com"):
+        assert budget.take([name], NOW, exempt=False, renewal=False) == NOW
+    free_at = budget.take(["c.example.com"], NOW + 60, exempt=False, renewal=False)
+    assert NOW + 60 < free_at <= NOW + HOUR + 1
+    assert budget.take(["c.example.com"], free_at, exempt=False, renewal=False) == free_at
+
+
 def test_registered_domain_by_the_public_suffix_list() -> None:
     """Names below one registered domain count together; those of another do not, also below a two-part suffix."""
     limits = CaLimits(per_domain=Limit(2, HOUR))
