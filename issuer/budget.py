@@ -21,8 +21,9 @@ _BEING_ISSUED = 3600  # the same of a certificate
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """A set of names for which an order is wanted at a moment."""
+    """A set of names for which certificate *name* wants an order at a moment."""
 
+    name: str
     at: int
     domains: frozenset[str]
     name_set: str
@@ -41,23 +42,23 @@ class Budget:
         self._limits = limits
         self._holds = holds
         self._lock = threading.Lock()
-        self._began: int | None = None
-        self._looked_at = self._certificates_looked_at = 0
+        self._looked_at: int | None = None
+        self._certificates_looked_at = 0
         self._trusted = 0  # orders until we look again
         self._since_look = 0  # orders since we looked
         self._taken: list[_Wish] = []
         self._orders: list[int] = []
         self._certificates: dict[str, list[int]] = defaultdict(list)  # by registered domain, and by set of names
 
-    def take(self, names: Sequence[str], now: int, *, exempt: bool, renewal: bool) -> int:
-        """*now* if an order for *names* may be opened, which counts it; else the moment at which it may.
+    def take(self, name: str, names: Sequence[str], now: int, *, exempt: bool, renewal: bool) -> int:
+        """*now* if certificate *name* may have an order for *names*, which counts it; else the moment at which it may.
 
         *exempt*: the order replaces a certificate by ARI, which no limit applies to. *renewal*: the same CA issued
         for just these names before.
         """
         if exempt or not self._limited:
             return now
-        wish, general = self._wish(names, now, renewal=renewal)
+        wish, general = self._wish(name, names, now, renewal=renewal)
         with self._lock:
             self._look_if_old(now, general=general)
             free = self._free_at(wish, general=general)
@@ -75,7 +76,7 @@ class Budget:
         """The same as an answer to who only looks: nothing is counted."""
         if not self._limited:
             return now
-        wish, general = self._wish(names, now, renewal=renewal)
+        wish, general = self._wish("", names, now, renewal=renewal)
         with self._lock:
             self._look_if_old(now, general=general)
             return self._free_at(wish, general=general)
@@ -85,14 +86,14 @@ class Budget:
         limits = self._limits
         return bool(limits.new_orders.count or limits.per_domain.count or limits.per_name_set.count)
 
-    def _wish(self, names: Sequence[str], now: int, *, renewal: bool) -> tuple[_Wish, bool]:
+    def _wish(self, name: str, names: Sequence[str], now: int, *, renewal: bool) -> tuple[_Wish, bool]:
         """And do the limits count for it that renewals may be exempt from?"""
-        return _Wish(now, _domains(names), names_digest(names)), not (renewal and self._limits.renewals_exempt)
+        return _Wish(name, now, _domains(names), names_digest(names)), not (renewal and self._limits.renewals_exempt)
 
     def left(self, now: int) -> int | None:
         """How many new orders fit in now; None without a limit, and before the first order was counted."""
         limit = self._limits.new_orders
-        if not limit.count or self._began is None:
+        if not limit.count or self._looked_at is None:
             return None
         with self._lock:
             return max(0, limit.count - sum(moment > now - limit.seconds for moment in self._orders))
@@ -113,44 +114,40 @@ class Budget:
             self._certificates[key].append(wish.at)
 
     def _look_if_old(self, now: int, *, general: bool) -> None:
-        if self._began is None:
-            self._began = now
-        elif not general or (self._since_look < self._trusted and now - self._looked_at < _TRUSTED_SECONDS):
+        if self._looked_at is not None and (
+            not general or (self._since_look < self._trusted and now - self._looked_at < _TRUSTED_SECONDS)
+        ):
             return
         self._look(now)
         if now - self._certificates_looked_at >= _CERTIFICATES_TRUSTED_SECONDS:
             self._look_at_certificates(now)
 
     def _look(self, now: int) -> None:
-        """Count the orders of all issuers."""
+        """Count the orders of all issuers, and ours that may not stand in the database yet."""
         limit = self._limits.new_orders
         self._taken = [wish for wish in self._taken if wish.at > now - _BEING_ISSUED]
         known = self._holds.orders_since(self._directory, now - limit.seconds)
-        self._orders = self._with_ours(known, [wish.at for wish in self._taken], now - _BEING_WRITTEN)
+        written = set(known)
+        recent = [wish for wish in self._taken if wish.at > now - _BEING_WRITTEN]
+        self._orders = [moment for _, moment in known]
+        self._orders += [wish.at for wish in recent if (wish.name, wish.at) not in written]
         left = max(0, limit.count - len(self._orders)) if limit.count else _NO_LIMIT
         self._trusted, self._since_look, self._looked_at = left // _TRUSTED_SHARE, 0, now
 
     def _look_at_certificates(self, now: int) -> None:
-        """Count the certificates of all issuers."""
+        """Count the certificates of all issuers, and ours that may still come."""
         span = max(self._limits.per_domain.seconds, self._limits.per_name_set.seconds)
-        known: dict[str, list[int]] = defaultdict(list)
-        ours: dict[str, list[int]] = defaultdict(list)
-        for moment, names, digest in self._holds.certificates_since(self._directory, now - span):
-            for key in {*_domains(names), digest}:
-                known[key].append(moment)
+        counted: dict[str, list[int]] = defaultdict(list)
+        newest: dict[str, int] = {}
+        for issued in self._holds.certificates_since(self._directory, now - span):
+            newest[issued.name] = max(issued.at, newest.get(issued.name, 0))
+            for key in {*_domains(issued.names), issued.name_set}:
+                counted[key].append(issued.at)
         for wish in self._taken:
-            for key in wish.keys:
-                ours[key].append(wish.at)
-        for key, moments in ours.items():
-            known[key] = self._with_ours(known[key], moments, now - _BEING_ISSUED)
-        self._certificates, self._certificates_looked_at = known, now
-
-    def _with_ours(self, known: list[int], ours: list[int], since: int) -> list[int]:
-        """The moments that the database knows. What is younger than *since* may not stand there yet: of that ours, if
-        it is more; but nothing that is older than this process."""
-        since = max(since, (self._began or 0) - 1)
-        recent = ([moment for moment in each if moment > since] for each in (known, ours))
-        return [moment for moment in known if moment <= since] + max(recent, key=len)
+            if wish.at > now - _BEING_ISSUED and newest.get(wish.name, 0) < wish.at:
+                for key in wish.keys:
+                    counted[key].append(wish.at)
+        self._certificates, self._certificates_looked_at = counted, now
 
 
 @functools.cache

@@ -75,6 +75,16 @@ def names_digest(names: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Issued:
+    """What a CA issued *at* a moment for certificate *name*; *name_set* is the digest of *names*."""
+
+    name: str
+    at: int
+    names: tuple[str, ...]
+    name_set: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """What a CA refused with a moment: until then (epoch seconds) nothing is asked for *scope*, a certificate's name
     or ACCOUNT, on that account (:func:`issuer.ca.account.account_id`)."""

@@ -54,7 +54,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         return _held(row, *held, tools)
     find_places(row, csr, tools)
     renewal = renews(row, csr.names, ca.directory)
-    free_at = tools.budgets[ca.directory].take(csr.names, now, exempt=bool(replaces), renewal=renewal)
+    free_at = tools.budgets[ca.directory].take(row.name, csr.names, now, exempt=bool(replaces), renewal=renewal)
     if free_at > now:
         return _held(row, free_at, PACED, tools, RAISE)
     record = tools.orders.open(row.name, ca.directory, decision.reason, now, replaces)

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD
+from issuer.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds, orders, versions
@@ -68,15 +68,18 @@ class Holds:
 
         return self._database.write(work)
 
-    def orders_since(self, directory: str, since: int) -> list[int]:
-        """When orders that count for the CA's limit were opened: those that it knows of, or is about to."""
+    def orders_since(self, directory: str, since: int) -> list[tuple[str, int]]:
+        """(certificate, moment) of the orders that count for the CA's limit: it knows of them, or is about to."""
         recent = (orders.c.created_at > since, orders.c.directory == directory, orders.c.replaces.is_(None))
-        query = sa.select(orders.c.created_at).where(*recent, sa.or_(orders.c.url > "", orders.c.active_name > ""))
-        return self._database.read(lambda connection: [int(row[0]) for row in connection.execute(query)])
+        query = sa.select(orders.c.name, orders.c.created_at).where(
+            *recent, sa.or_(orders.c.url > "", orders.c.active_name > "")
+        )
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [(row.name, int(row.created_at)) for row in rows]
 
-    def certificates_since(self, directory: str, since: int) -> list[tuple[int, tuple[str, ...], str]]:
-        """(moment, names, digest of the name set) of what the CA issued since then."""
-        columns = (versions.c.stored_at, versions.c.names, versions.c.names_sha256)
+    def certificates_since(self, directory: str, since: int) -> list[Issued]:
+        """What the CA issued since then."""
+        columns = (versions.c.name, versions.c.stored_at, versions.c.names, versions.c.names_sha256)
         query = sa.select(*columns).where(versions.c.stored_at > since, versions.c.directory == directory)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [(int(row[0]), tuple((row[1] or "").split()), row[2] or "") for row in rows]
+        return [Issued(row[0], int(row[1]), tuple((row[2] or "").split()), row[3] or "") for row in rows]

@@ -7,7 +7,7 @@ import pytest
 
 from issuer.budget import Budget
 from issuer.config import DatabaseSettings
-from issuer.limits import CaLimits, Limit, limits_of, names_digest
+from issuer.limits import CaLimits, Issued, Limit, limits_of, names_digest
 from issuer.order_states import OrderState
 from issuer.store.database import Database
 from issuer.store.holds import Holds
@@ -27,11 +27,11 @@ class Past:
         self._orders = orders
         self._certificates = certificates
 
-    def orders_since(self, directory: str, since: int) -> list[int]:
-        return [moment for moment in self._orders if moment > since]
+    def orders_since(self, directory: str, since: int) -> list[tuple[str, int]]:
+        return [(f"n{moment}", moment) for moment in self._orders if moment > since]
 
-    def certificates_since(self, directory: str, since: int) -> list[tuple[int, tuple[str, ...], str]]:
-        return [(at, names, names_digest(names)) for at, names in self._certificates if at > since]
+    def certificates_since(self, directory: str, since: int) -> list[Issued]:
+        return [Issued(f"n{at}", at, names, names_digest(names)) for at, names in self._certificates if at > since]
 
     def until(self, account: str, name: str, now: int) -> tuple[int, str] | None:
         return None
@@ -45,11 +45,11 @@ def test_new_orders_of_three_hours() -> None:
     limits = CaLimits(new_orders=Limit(3, 3 * HOUR))
     budget = Budget(CA, limits, Past([NOW - 2 * HOUR, NOW - HOUR, NOW - 4 * HOUR]))
     assert budget.left(NOW) is None
-    assert budget.take(["a.example.com"], NOW, exempt=False, renewal=False) == NOW
+    assert budget.take("a.example.com", ["a.example.com"], NOW, exempt=False, renewal=False) == NOW
     assert budget.left(NOW) == 0
-    assert budget.take(["b.example.com"], NOW, exempt=False, renewal=False) == NOW + HOUR
-    assert budget.take(["b.example.com"], NOW, exempt=True, renewal=False) == NOW
-    assert budget.take(["b.example.com"], NOW + HOUR, exempt=False, renewal=False) == NOW + HOUR
+    assert budget.take("b.example.com", ["b.example.com"], NOW, exempt=False, renewal=False) == NOW + HOUR
+    assert budget.take("b.example.com", ["b.example.com"], NOW, exempt=True, renewal=False) == NOW
+    assert budget.take("b.example.com", ["b.example.com"], NOW + HOUR, exempt=False, renewal=False) == NOW + HOUR
 
 
 def test_what_came_to_nothing_holds_up_for_an_hour_at_most() -> None:
@@ -57,20 +57,20 @@ def test_what_came_to_nothing_holds_up_for_an_hour_at_most() -> None:
     limits = CaLimits(per_domain=Limit(2, 168 * HOUR))
     budget = Budget(CA, limits, Past())
     for name in ("a.example.com", "b.example.com"):
-        assert budget.take([name], NOW, exempt=False, renewal=False) == NOW
-    free_at = budget.take(["c.example.com"], NOW + 60, exempt=False, renewal=False)
+        assert budget.take(name, [name], NOW, exempt=False, renewal=False) == NOW
+    free_at = budget.take("c.example.com", ["c.example.com"], NOW + 60, exempt=False, renewal=False)
     assert NOW + 60 < free_at <= NOW + HOUR + 1
-    assert budget.take(["c.example.com"], free_at, exempt=False, renewal=False) == free_at
+    assert budget.take("c.example.com", ["c.example.com"], free_at, exempt=False, renewal=False) == free_at
 
 
 def test_registered_domain_by_the_public_suffix_list() -> None:
     """Names below one registered domain count together; those of another do not, also below a two-part suffix."""
     limits = CaLimits(per_domain=Limit(2, HOUR))
     budget = Budget(CA, limits, Past())
-    assert budget.take(["a.example.co.uk"], NOW, exempt=False, renewal=False) == NOW
-    assert budget.take(["*.b.example.co.uk"], NOW, exempt=False, renewal=False) == NOW
-    assert budget.take(["c.example.co.uk"], NOW, exempt=False, renewal=False) == NOW + HOUR
-    assert budget.take(["c.other.co.uk"], NOW, exempt=False, renewal=False) == NOW
+    assert budget.take("a.example.co.uk", ["a.example.co.uk"], NOW, exempt=False, renewal=False) == NOW
+    assert budget.take("*.b.example.co.uk", ["*.b.example.co.uk"], NOW, exempt=False, renewal=False) == NOW
+    assert budget.take("c.example.co.uk", ["c.example.co.uk"], NOW, exempt=False, renewal=False) == NOW + HOUR
+    assert budget.take("c.other.co.uk", ["c.other.co.uk"], NOW, exempt=False, renewal=False) == NOW
 
 
 def test_renewals_of_a_name_set_count_for_that_set_only() -> None:
@@ -79,10 +79,10 @@ def test_renewals_of_a_name_set_count_for_that_set_only() -> None:
     past = Past([NOW - 5], [(NOW - 5, ("a.example.com", "b.example.com"))])
     budget = Budget(CA, limits, past)
     names = ["b.example.com", "a.example.com"]
-    assert budget.take(names, NOW, exempt=False, renewal=True) == NOW
-    assert budget.take(names, NOW, exempt=False, renewal=True) == NOW
-    assert budget.take(names, NOW, exempt=False, renewal=True) > NOW
-    assert budget.take(["c.example.com"], NOW, exempt=False, renewal=False) > NOW
+    assert budget.take("a", names, NOW, exempt=False, renewal=True) == NOW
+    assert budget.take("a", names, NOW, exempt=False, renewal=True) == NOW
+    assert budget.take("a", names, NOW, exempt=False, renewal=True) > NOW
+    assert budget.take("c.example.com", ["c.example.com"], NOW, exempt=False, renewal=False) > NOW
 
 
 def test_lets_encrypts_published_limits() -> None:
@@ -99,7 +99,7 @@ class Counted(Holds):
 
     asked = 0
 
-    def orders_since(self, directory: str, since: int) -> list[int]:
+    def orders_since(self, directory: str, since: int) -> list[tuple[str, int]]:
         self.asked += 1
         return super().orders_since(directory, since)
 
@@ -113,7 +113,7 @@ def store(lone_box: Box) -> Iterator[Database]:
 
 def opened(budget: Budget, orders: Orders, name: str, now: int = NOW) -> bool:
     """Ask the budget for an order, and open it if it may be; the CA knows it then."""
-    if budget.take([name], now, exempt=False, renewal=False) > now:
+    if budget.take(name, [name], now, exempt=False, renewal=False) > now:
         return False
     planned = orders.open(name, CA, "due", now)
     assert planned is not None
@@ -130,11 +130,22 @@ def test_two_issuers_share_a_limit(store: Database) -> None:
         assert sum(opened(*issuers[turn], f"{directory}/{n}", start) for n, turn in enumerate(turns)) == 20
 
 
+def test_what_another_process_asked_for_in_the_same_second_counts_too() -> None:
+    """Orders and certificates of others are never taken for those that this process is about to write."""
+    limits = CaLimits(new_orders=Limit(7, HOUR))
+    budget = Budget(CA, limits, Past([NOW] * 5))
+    wanted = [budget.take(f"m{number}.test", [f"m{number}.test"], NOW, exempt=False, renewal=False) for number in "abc"]
+    assert wanted == [NOW, NOW, NOW + HOUR]
+    budget = Budget(CA, CaLimits(per_domain=Limit(2, HOUR)), Past([], [(NOW, ("www.example.com",))]))
+    wanted = [budget.take(name, [f"{name}.example.com"], NOW, exempt=False, renewal=False) for name in "ab"]
+    assert wanted == [NOW, NOW + HOUR]
+
+
 def test_orders_that_came_to_nothing(store: Database) -> None:
     """What never reached the CA uses up nothing of what it allows."""
     orders, budget = Orders(store, "me"), Budget(CA, CaLimits(Limit(3, HOUR)), Holds(store))
     for number in range(3):
-        assert budget.take([f"n{number}.test"], NOW, exempt=False, renewal=False) == NOW
+        assert budget.take(f"n{number}.test", [f"n{number}.test"], NOW, exempt=False, renewal=False) == NOW
         planned = orders.open(f"n{number}.test", CA, "due", NOW)
         assert planned is not None
         orders.fail(planned, "the CA is away", NOW)
