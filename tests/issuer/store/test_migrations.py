@@ -1,11 +1,16 @@
 """`db upgrade`: from nothing, over a legacy table, twice, and after it was cut off in the middle."""
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cryptography import x509
 
+from issuer.config import DatabaseSettings
+from issuer.errors import StoreError
+from issuer.store import database as store
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
@@ -83,6 +88,25 @@ def test_a_legacy_table_is_adopted_without_changing_a_value(legacy: tuple[Databa
     # the old scripts still write their own way, knowing nothing of our columns
     database.execute("INSERT INTO certs (name, enable, certbot) VALUES ('new.example.test', 'N', 'N')")
     assert "new.example.test" in box.run("status").out
+
+
+def test_an_adopted_table_keeps_nothing_of_a_change_that_was_undone(
+    legacy: tuple[Database, str], tmp_path: Path
+) -> None:
+    """A table in an engine without transactions gets one with them: half a certificate is none."""
+    database, engine = legacy
+    database.execute(legacy_table.ddl(engine))
+    database.execute("INSERT INTO certs (name) VALUES ('www.example.test')")
+    Box(tmp_path / "box", database).ok("db", "upgrade")
+    settings = DatabaseSettings(database.url, database.password_file, database.tls_ca)
+    with closing(store.Database(settings)) as opened, pytest.raises(StoreError):
+        opened.write(
+            lambda connection: [
+                connection.execute(sa.text("UPDATE certs SET comment = 'half'")),
+                connection.execute(sa.text("UPDATE nothing SET a = 1")),
+            ]
+        )
+    assert database.query("SELECT comment FROM certs") == [(None,)]
 
 
 def test_any_script_fits_our_columns_of_a_legacy_table(legacy: tuple[Database, str], tmp_path: Path) -> None:
