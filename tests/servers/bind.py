@@ -91,7 +91,7 @@ class Bind(DnsServer):
         self._configure()
         if self._process is not None:
             self._send(signal.SIGHUP)
-            self.wait_until(self._ready, "named has taken its configuration")
+            self._wait_ready("named has taken its configuration")
             self._wait_for_zones()
         for secondary in self._secondaries:
             if secondary.running:

@@ -69,8 +69,7 @@ class Galera:
         group, incremental, state = self._ports[number]
         provider = (
             f"gmcast.listen_addr=tcp://{LOOPBACK}:{group};ist.recv_addr={LOOPBACK}:{incremental};"
-            "gcache.size=16M;pc.recovery=false;"
-            "evs.keepalive_period=PT0.5S;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S"
+            "gcache.size=16M;pc.recovery=false"
         )
         return (
             "--wsrep-on=ON",

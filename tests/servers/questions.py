@@ -9,7 +9,7 @@ import dns.rcode
 from dns.rdtypes.ANY.SOA import SOA
 from dns.rdtypes.ANY.TXT import TXT
 
-SECONDS = 3.0
+SECONDS = 10.0
 
 
 def txt_values(address: str, port: int, owner: str, flags: int = 0) -> set[str]:

@@ -43,7 +43,7 @@ class Server(ABC):
         log = self.folder / f"{Path(command[0]).name}.log"
         self._process = Process(command, log, env=self._env, user=self._user)
         self._process.start()
-        self.wait_until(self._ready, "it is ready")
+        self._wait_ready("it is ready")
 
     def stop(self) -> None:
         """Stop it; what it keeps on disk, and its ports, are there for another start."""
@@ -73,6 +73,25 @@ class Server(ABC):
             raise ServerFailed(f"{type(self).__name__} has not been started")
         self._process.wait_until(ready, what)
 
+    def _wait_ready(self, what: str) -> None:
+        """Wait until it answers as it should. Whatever goes wrong with a question to a server that starts means "not
+        yet": whether its process is alive is looked at beside it."""
+        trouble: list[Exception] = []
+
+        def ready() -> bool:
+            try:
+                return self._ready()
+            except Exception as error:  # noqa: BLE001 - it may close, refuse or garble whatever it likes
+                trouble[:] = [error]
+                return False
+
+        try:
+            self.wait_until(ready, what)
+        except ServerFailed as failure:
+            for error in trouble:
+                failure.add_note(f"what it answered last: {error!r}")
+            raise
+
     def _own_port(self, given: int | None = None) -> int:
         """The port *given*, which stays its giver's; or else a free one, which `close` gives back."""
         if given is not None:
@@ -99,7 +118,7 @@ class Server(ABC):
 
     @abstractmethod
     def _ready(self) -> bool:
-        """Whether it answers now; asked again and again while it starts."""
+        """Whether it answers now; asked again and again while it starts, and an error is a no."""
 
 
 class DnsServer(Server):

@@ -169,8 +169,4 @@ class SqlServer(Server):
         ]
 
     def _ready(self) -> bool:
-        try:
-            self.sql("SELECT 1")
-        except (OSError, pymysql.err.OperationalError):
-            return False
-        return True
+        return self.sql("SELECT 1") == [(1,)]

@@ -95,11 +95,8 @@ class Systemd(Server):
         return [*become, *unshare, *boot, *mounts]
 
     def _ready(self) -> bool:
-        try:
-            command = [*self._enter(), "systemctl", "is-system-running"]
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS)
-        except ServerFailed:
-            return False
+        command = [*self._enter(), "systemctl", "is-system-running"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS)
         return done.stdout.strip() == "running"
 
     def _first(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.servers.ports import free_port, release_port
 from tests.servers.process import MissingProgram, Process, ServerFailed, accepts_tcp, program, wait_until
+from tests.servers.server import Server
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +40,32 @@ def test_a_server_that_ends_shows_its_log(tmp_path: Path) -> None:
     process.start()
     with pytest.raises(ServerFailed, match="the reason why"):
         process.wait_tcp("127.0.0.1", 1)
+
+
+class Moody(Server):
+    """Ends after a while, and answers the first questions with errors of its own kind."""
+
+    def __init__(self, folder: Path, errors: int) -> None:
+        super().__init__(folder)
+        self.errors = errors
+
+    def _command(self) -> list[str]:
+        return ["/bin/sleep", "600" if self.errors < 5 else "0.2"]
+
+    def _ready(self) -> bool:
+        self.errors -= 1
+        if self.errors >= 0:
+            raise LookupError("lost connection during query")
+        return True
+
+
+def test_a_server_that_starts_may_answer_with_errors(tmp_path: Path) -> None:
+    """An error means that it is not ready yet; what went wrong last is told when it never is."""
+    with Moody(tmp_path / "first", 3) as server:
+        assert server.alive()
+    with pytest.raises(ServerFailed, match="ended by itself") as caught, Moody(tmp_path / "second", sys.maxsize):
+        pass
+    assert "lost connection during query" in caught.value.__notes__[0]
 
 
 def test_a_server_that_ends_is_reaped_at_once(tmp_path: Path) -> None:
