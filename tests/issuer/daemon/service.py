@@ -15,10 +15,11 @@ from typing import Any, Self
 
 from tests.issuer.box import ROOT, Box
 from tests.servers.ports import free_port, release_port
-from tests.servers.process import wait_until
+from tests.servers.process import START_SECONDS, wait_until
 
 _CODE = "import sys; from issuer.cli import main; main()"
 END_SECONDS = 10.0
+QUICK_SECONDS = 8.0  # less than any server is waited for; it allows itself half of that, the rest is for a busy machine
 
 
 class Service:
@@ -101,7 +102,7 @@ class Service:
         lines = self.log_file.read_text(encoding="utf-8").splitlines()
         return [entry for entry in map(json.loads, lines) if entry["event"] == event]
 
-    def wait_logged(self, event: str, count: int = 1, seconds: float = 30) -> list[dict[str, Any]]:
+    def wait_logged(self, event: str, count: int = 1, seconds: float = START_SECONDS) -> list[dict[str, Any]]:
         """Wait until it has logged this so many times."""
         wait_until(lambda: len(self.logged(event)) >= count, f"the daemon logs {event} {count} times", seconds)
         return self.logged(event)
@@ -113,7 +114,7 @@ class Service:
             self.heard.append((time.monotonic(), self._notify.recv(4096).decode()))
         return [message for _, message in self.heard]
 
-    def wait_heard(self, message: str, count: int = 1, seconds: float = 20) -> None:
+    def wait_heard(self, message: str, count: int = 1, seconds: float = START_SECONDS) -> None:
         """Wait until it has told systemd this."""
 
         def all_there() -> bool:
@@ -127,7 +128,7 @@ class Service:
         """(status, body) of one of its pages."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://127.0.0.1:{self.port}{page}", timeout=5) as answer:
+            with opener.open(f"http://127.0.0.1:{self.port}{page}", timeout=30) as answer:
                 return int(answer.status), answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -137,6 +138,6 @@ class Service:
         """Is there a certificate now?"""
         return bool(self.box.row(name, "crt")[0])
 
-    def wait_stored(self, *names: str, seconds: float = 30) -> None:
+    def wait_stored(self, *names: str) -> None:
         """Wait until each of these has a certificate."""
-        wait_until(lambda: all(map(self.stored, names)), f"{', '.join(names)} issued", seconds)
+        wait_until(lambda: all(map(self.stored, names)), f"{', '.join(names)} issued")

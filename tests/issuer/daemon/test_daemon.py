@@ -10,19 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.box import Box
-from tests.issuer.daemon.service import END_SECONDS, Service
+from tests.issuer.daemon.service import END_SECONDS, QUICK_SECONDS, Service
 from tests.servers.bind import Bind
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
 from tests.servers.process import wait_until
 
-LAG_SECONDS = 12.0
-
 
 @pytest.fixture
 def slow(box: Box, lab: Lab, tmp_path: Path) -> Iterator[Bind]:
-    """A secondary that learns of each change late; names at and below slow.test are to be seen there too."""
-    with Bind(tmp_path / "slow", secondary_of=lab.bind, lag_seconds=LAG_SECONDS) as secondary:
+    """A secondary that learns of a change when it is told; names at and below slow.test are to be seen there too."""
+    with Bind(tmp_path / "slow", secondary_of=lab.bind, lag_seconds=math.inf) as secondary:
         servers = [lab.bind.endpoint, secondary.endpoint]
         box.document["dns"]["zone"] = [{"name": "slow.test", "nameservers": servers}]
         yield secondary
@@ -39,8 +37,8 @@ def test_it_issues_what_is_due_and_takes_in_what_is_enabled_later(either_box: Bo
     with Service(either_box) as service:
         service.wait_stored(first)
         second = either_box.enrol("mail.example.test")
-        service.wait_stored(second, seconds=15)
-        assert service.end() < 5
+        service.wait_stored(second)
+        assert service.end() < QUICK_SECONDS
     assert orders(either_box) == ["STORED", "STORED"]
     assert either_box.txt(first) == either_box.txt(second) == set()
 
@@ -53,7 +51,7 @@ def test_each_certificate_has_its_own_moment(box: Box) -> None:
     with Service(box) as service:
         service.wait_stored(name)
         [(stored_at,)] = box.database.query("SELECT ts_last_update FROM certs")
-        assert moment <= stored_at <= moment + 6
+        assert moment <= stored_at <= moment + 20
 
 
 def test_a_slow_zone_keeps_no_other_certificate_waiting(box: Box, slow: Bind) -> None:
@@ -63,8 +61,9 @@ def test_a_slow_zone_keeps_no_other_certificate_waiting(box: Box, slow: Bind) ->
     with Service(box) as service:
         wait_until(lambda: "PUBLISHED" in orders(box), "the first order waits for its zone")
         prompt = box.enrol("www.example.test")
-        service.wait_stored(prompt, seconds=LAG_SECONDS - 2)
+        service.wait_stored(prompt)
         assert not service.stored(late)
+        slow.refresh()
         service.wait_stored(late)
     assert orders(box) == ["STORED", "STORED"]
 
@@ -77,10 +76,11 @@ def test_a_stop_in_the_middle_of_an_order_is_quick_and_the_next_start_goes_on(
     name = box.enrol("www.slow.test")
     with Service(box) as service:
         wait_until(lambda: "PUBLISHED" in orders(box), "the order waits for its zone")
-        assert service.end(number) < END_SECONDS / 2
+        assert service.end(number) < QUICK_SECONDS
         assert any("STOPPING=1" in message for message in service.listen())
         [(state, owner)] = box.database.query("SELECT state, lease_owner FROM orders")
         assert (state, owner) == ("PUBLISHED", None)
+        slow.refresh()
         service.start()
         service.wait_stored(name)
         wait_until(lambda: box.txt(name) == set(), "the challenge is withdrawn")
@@ -108,7 +108,7 @@ def test_a_broken_configuration_is_refused_whole_and_the_old_one_kept(box: Box) 
         service.send(signal.SIGHUP)
         service.wait_logged("configuration.taken")
         service.wait_stored(box.enrol("ftp.example.test"))
-        assert service.end() < 5
+        assert service.end() < QUICK_SECONDS
 
 
 def test_orders_under_way_finish_under_the_configuration_they_began_with(box: Box, slow: Bind) -> None:
@@ -119,6 +119,7 @@ def test_orders_under_way_finish_under_the_configuration_they_began_with(box: Bo
         box.write(dns={"zone": [], "nameservers": ["127.0.0.1:9"]}, acme={"directory": "https://127.0.0.1:9/dir"})
         service.send(signal.SIGHUP)
         service.wait_logged("configuration.taken")
+        slow.refresh()
         service.wait_stored(name)
         other = box.enrol("www.example.test")
         wait_until(lambda: bool(box.row(other, "last_error")[0]), "the new order meets the new configuration")
@@ -158,10 +159,11 @@ def test_the_state_folder_stays_where_the_lock_is(box: Box) -> None:
 @pytest.mark.parametrize("abstract", [False, True])
 def test_systemd_hears_the_whole_life(box: Box, *, abstract: bool) -> None:
     """READY, then WATCHDOG about twice an interval, STATUS, and STOPPING at the end, on either kind of socket."""
-    with Service(box, watchdog_seconds=1, abstract=abstract) as service:
-        service.wait_heard("WATCHDOG=1", 6)
+    interval = 4.0
+    with Service(box, watchdog_seconds=interval, abstract=abstract) as service:
+        service.wait_heard("WATCHDOG=1", 4)
         moments = [moment for moment, message in service.heard if "WATCHDOG=1" in message]
-        assert max(later - earlier for earlier, later in itertools.pairwise(moments)) < 1
+        assert max(later - earlier for earlier, later in itertools.pairwise(moments)) < interval
         assert any(message.startswith("STATUS=") for message in service.listen())
         service.end()
         heard = service.listen()
@@ -183,10 +185,10 @@ def test_issue_and_reissue_are_handed_to_the_daemon(box: Box) -> None:
         service.wait_stored(name)
         before = box.row(name, "crt")
         assert f"`certfleet-issuer status {name}` shows" in box.ok("reissue", name).out
-        wait_until(lambda: box.row(name, "crt") != before, "it is replaced", 20)
+        wait_until(lambda: box.row(name, "crt") != before, "it is replaced")
         [handed] = box.ok("issue", name, "--json").report()["certificates"]
         assert handed == {"name": name, "ending": "handed to the daemon", "detail": "", "next": None}
-        wait_until(lambda: orders(box) == ["STORED"] * 3, "it is replaced once more", 20)
+        wait_until(lambda: orders(box) == ["STORED"] * 3, "it is replaced once more")
         box.ok("disable", name)
         box.refused("reissue", name, code=3, says=["leaves disabled ones alone"])
 
@@ -219,6 +221,7 @@ def test_a_killed_daemon_leaves_an_order_that_the_next_one_finishes(box: Box, sl
         service.process.kill()
         service.process.wait()
         box.ok("disable", name)
+        slow.refresh()
         service.start()
         service.wait_stored(name)
         wait_until(lambda: box.txt(name) == set(), "the challenge is withdrawn")
