@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.box import Box
+from tests.issuer.stopping import SECONDS
 from tests.servers.bind import Bind
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
@@ -24,7 +25,7 @@ def state_of(box: Box, name: str = NAME) -> str:
     return str(orders[-1][0]) if orders else ""
 
 
-def finish(process: "subprocess.Popen[str]", seconds: float) -> tuple[int, str, str]:
+def finish(process: "subprocess.Popen[str]", seconds: float = 60) -> tuple[int, str, str]:
     """Exit code and output of a command that has to end within *seconds*."""
     try:
         out, err = process.communicate(timeout=seconds)
@@ -102,7 +103,7 @@ def test_a_run_stays_until_what_failed_is_well(box: Box, lab: Lab) -> None:
     wait_until(lambda: box.row(NAME, "count_fail_update")[0] > 0, "the first failure is recorded")
     assert process.poll() is None
     lab.bind.start()
-    code, out, err = finish(process, 30)
+    code, out, err = finish(process)
     assert code == 0, out + err
     assert f"{NAME}: failed;" in out
     assert "Connection refused" in err
@@ -120,7 +121,7 @@ def test_a_run_says_what_it_waits_for_and_ends_on_sigterm(box: Box, lab: Lab, tm
     lines = [process.stdout.readline() for _ in range(2)]
     assert "waiting for the next attempt (www.example.test); looks again at 20" in lines[1], lines
     process.send_signal(signal.SIGTERM)
-    code, _, _ = finish(process, 5)
+    code, _, _ = finish(process, SECONDS)
     assert code == 1
     assert box.row(NAME, "count_fail_update") == (1,)
 
@@ -134,7 +135,7 @@ def test_a_stop_while_dns_is_waited_for(box: Box, lab: Lab, tmp_path: Path, numb
         process = box.start("run")
         wait_until(lambda: state_of(box) == "PUBLISHED", "the challenge is published")
         process.send_signal(number)
-        code, out, _ = finish(process, 5)
+        code, out, _ = finish(process, SECONDS)
         assert code == 1
         assert f"{NAME}: stopped" in out
         assert box.database.query("SELECT state, lease_owner FROM orders") == [("PUBLISHED", None)]
@@ -150,13 +151,13 @@ def test_a_second_run_beside_the_first_is_refused(box: Box, lab: Lab, tmp_path: 
     """While one run waits, another ends at once with exit code 3 and says who holds the lock."""
     with Bind(tmp_path / "secondary", secondary_of=lab.bind, lag_seconds=math.inf) as secondary:
         box.enrol(NAME)
-        box.write(dns={"nameservers": [secondary.endpoint], "propagation_timeout": "30s"})
+        box.write(dns={"nameservers": [secondary.endpoint], "propagation_timeout": "2m"})
         process = box.start("run")
         wait_until(lambda: state_of(box) == "PUBLISHED", "the challenge is published")
         for word in (["run"], ["issue", NAME]):
             box.refused(*word, code=3, says=[f"process {process.pid}", "certfleet-issuer run"])
         secondary.refresh()
-        assert finish(process, 20)[0] == 0
+        assert finish(process)[0] == 0
     assert len(box.orders()) == 1
 
 
@@ -181,7 +182,7 @@ def test_a_failed_validation_ends_the_order_and_leaves_nothing(tmp_path: Path) -
         process = box.start("run")
         wait_until(lambda: state_of(box) == "PUBLISHED", "the challenge is published")
         view.refresh()
-        code, out, _ = finish(process, 20)
+        code, out, _ = finish(process)
         assert code == 0, out
         assert [state for state, _ in box.orders()] == ["FAILED", "STORED"]
 
@@ -200,7 +201,7 @@ def test_a_name_server_away_at_the_end_leaves_work_for_the_next_run(box: Box, la
             secondary.refresh()
             lab.bind.stop()
             process.send_signal(signal.SIGCONT)
-            code, out, err = finish(process, 30)
+            code, out, err = finish(process)
         assert code == 0, out + err
         assert "challenge.left" in err
         assert box.database.query("SELECT COUNT(*) FROM challenges") == [(1,)]

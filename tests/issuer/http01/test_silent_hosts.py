@@ -27,7 +27,7 @@ def enrol(box: Box, webroot: str) -> None:
 
 def ends_as_stopped(box: Box, silent: Silent, states: list[str]) -> None:
     process = box.start("run")
-    assert silent.met.wait(20)
+    assert silent.met.wait(60)
     code, out, err = stopped(process)
     assert (code, err) == (1, "")
     assert f"{NAME}: stopped\n" in out
