@@ -1,7 +1,8 @@
 """`db upgrade`: from nothing, over a legacy table, twice, and after it was cut off in the middle."""
 
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from cryptography import x509
 
 from issuer.config import DatabaseSettings
 from issuer.errors import StoreError
-from issuer.store import database as store
+from issuer.store.database import Database as Store
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
@@ -19,7 +20,7 @@ from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
 from tests.servers.mysql import MAKES
 from tests.servers.process import wait_until
-from tests.servers.sql_server import SqlServer
+from tests.servers.sql_server import SqlDatabase, SqlServer
 
 NAME = "www.example.test"
 OURS = ("orders", "challenges", "versions", "events", "installations")
@@ -99,7 +100,7 @@ def test_an_adopted_table_keeps_nothing_of_a_change_that_was_undone(
     database.execute("INSERT INTO certs (name) VALUES ('www.example.test')")
     Box(tmp_path / "box", database).ok("db", "upgrade")
     settings = DatabaseSettings(database.url, database.password_file, database.tls_ca)
-    with closing(store.Database(settings)) as opened, pytest.raises(StoreError):
+    with closing(Store(settings)) as opened, pytest.raises(StoreError):
         opened.write(
             lambda connection: [
                 connection.execute(sa.text("UPDATE certs SET comment = 'half'")),
@@ -224,6 +225,28 @@ def test_an_upgrade_that_was_cut_off_is_finished(sql_server: SqlServer, tmp_path
     box.ok("db", "status")
 
 
+@contextmanager
+def in_use(database: SqlDatabase, table: str) -> Iterator[None]:
+    """Somebody has read the table in a transaction that is not over."""
+    store = Store(DatabaseSettings(database.url, database.password_file, database.tls_ca))
+    reading, over = threading.Event(), threading.Event()
+
+    def read(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"SELECT COUNT(*) FROM {table}")  # noqa: S608
+        reading.set()
+        over.wait()
+
+    reader = threading.Thread(target=store.write, args=[read])
+    reader.start()
+    try:
+        assert reading.wait(60)
+        yield
+    finally:
+        over.set()
+        reader.join()
+        store.close()
+
+
 def test_an_upgrade_that_is_killed_is_finished(sql_server: SqlServer, tmp_path: Path) -> None:
     """kill -9 while the server makes it wait for a table in use: run again, it waits for the rest of the first, and
     comes to the end."""
@@ -234,18 +257,23 @@ def test_an_upgrade_that_is_killed_is_finished(sql_server: SqlServer, tmp_path: 
     damage = ["DROP VIEW own_installations", "DROP TABLE events", "ALTER TABLE orders DROP COLUMN replaces"]
     for statement in [*damage, "DROP TABLE holds", "DELETE FROM alembic_version"]:
         database.execute(statement)
-    user = threading.Thread(target=database.query, args=["SELECT SLEEP(3) FROM (SELECT COUNT(*) FROM orders) x"])
-    user.start()
-    process = box.start("db", "upgrade")
-    waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata%'"
-    try:
-        wait_until(lambda: database.query(waiting) == [(1,)], "the upgrade waits for the table")
-    finally:
-        process.kill()
-        process.communicate()
-    assert "events" in tables(database)
-    assert "holds" not in tables(database)
-    box.ok("db", "upgrade")
-    user.join()
+
+    def waits(state: str) -> bool:
+        here = f"db = '{database.name}' AND state LIKE '{state}'"
+        return database.query(f"SELECT COUNT(*) FROM information_schema.processlist WHERE {here}") == [(1,)]  # noqa: S608
+
+    with in_use(database, "orders"):
+        first = box.start("db", "upgrade")
+        try:
+            wait_until(lambda: waits("Waiting for table metadata%"), "the upgrade waits for the table")
+        finally:
+            first.kill()
+            first.communicate()
+        assert "events" in tables(database)
+        assert "holds" not in tables(database)
+        second = box.start("db", "upgrade")
+        wait_until(lambda: waits("User lock"), "the second upgrade waits for what is left of the first")
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 0, out + err
     assert (tables(database), indexes(database)) == complete
     box.ok("db", "status")
