@@ -2,12 +2,14 @@
 
 import subprocess
 import time
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from common.files import locked
 from issuer import issue
+from issuer.ca.account import create_account_key
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
@@ -115,10 +117,12 @@ def test_refusals_tell_an_order_in_hand_from_one_under_way(proxied: Box) -> None
     proxied.refused("rollback", NAME, code=1, says=["under way", "`certfleet-issuer run`"])
 
 
-def test_a_failed_step_leaves_its_reason_and_nothing_wanted(proxied: Box, proxy: CaProxy) -> None:
+def test_a_failed_step_leaves_its_reason_and_nothing_wanted(proxied: Box, proxy: CaProxy, tmp_path: Path) -> None:
     """The failure stands in `status`; the moment of the renewal is the old one, and `run` orders nothing."""
     proxied.enrol(NAME)
     proxied.ok("run")
+    create_account_key(tmp_path / "fresh.pem")  # Pebble may reuse the valid authorization of the account before
+    proxied.write(acme={"account_key": str(tmp_path / "fresh.pem")})
     before = proxied.row(NAME, "due_at", "reissue_reason", "count_fail_update")
     proxied.ok("challenges", NAME)
     proxied.refused("solve", NAME, "--force", code=1, says=["could not validate"])
