@@ -1,10 +1,13 @@
 """Killed while every worker waited to hear which order the CA opened: each is found again, by few questions."""
 
 import threading
+from collections.abc import Sequence
 from math import ceil
 from unittest.mock import patch
 
 from issuer import issue
+from issuer.ca.order_list import OrderList
+from issuer.model import CaOrder
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 
@@ -21,13 +24,13 @@ def _lose_all_answers(box: Box, proxy: CaProxy) -> list[str]:
     def keep_back(request: Request, reply: Reply) -> Reply:
         if "order-plz" in request.path:
             opened.release()
-            killed.wait(30)
+            killed.wait(120)
         return reply
 
     proxy.after.append(keep_back)
     process = box.start("run")
     for _ in names:
-        assert opened.acquire(timeout=30)
+        assert opened.acquire(timeout=60)
     process.kill()
     process.communicate()
     killed.set()
@@ -38,7 +41,14 @@ def _lose_all_answers(box: Box, proxy: CaProxy) -> list[str]:
 def test_all_find_their_orders_in_two_readings_of_the_list(proxied: Box, proxy: CaProxy) -> None:
     """No order is opened twice, and the list is not read once more for each of them."""
     names = _lose_all_answers(proxied, proxy)
-    proxied.ok("run")
+    together, find = threading.Barrier(COUNT), OrderList.find
+
+    def find_together(orders: OrderList, wanted: Sequence[str]) -> CaOrder | None:
+        together.wait(60)
+        return find(orders, wanted)
+
+    with patch.object(OrderList, "find", find_together):
+        proxied.ok("run")
     assert len(proxy.paths("order-plz")) == COUNT
     assert proxied.database.query("SELECT COUNT(*) FROM versions") == [(len(names),)]
     pages = ceil(COUNT / PAGE) + 1  # the last may be empty
