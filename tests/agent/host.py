@@ -130,7 +130,7 @@ class Host:
         probe: Sequence[str] = (),
         source: str = "",
         files: str = "",
-        probe_timeout: str = "3s",
+        probe_timeout: str = "10s",
         more: str = "",
     ) -> None:
         """Write agent.toml."""

@@ -39,21 +39,21 @@ def test_children_of_a_command_count_and_its_parent_does_not(tmp_path: Path) -> 
 
 
 def test_the_relay_is_late_side_by_side_and_changes_nothing() -> None:
-    """Every answer comes 0.2 s late, byte for byte; ten connections wait at once and not in turn."""
+    """Every answer comes a second late, byte for byte; ten connections wait at once and not in turn."""
     content = os.urandom(300_000)
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         threading.Thread(target=_echo, args=(listening, 10, len(content)), daemon=True).start()
         took: list[float] = []
-        with DelayedRelay(("127.0.0.1", listening.getsockname()[1]), 0.2) as relay:
+        with DelayedRelay(("127.0.0.1", listening.getsockname()[1]), 1.0) as relay:
             began = time.monotonic()
             clients = [threading.Thread(target=_ask, args=(relay.port, content, took)) for _ in range(10)]
             for client in clients:
                 client.start()
             for client in clients:
                 client.join()
-            assert time.monotonic() - began < 1.9
+            assert time.monotonic() - began < 9
     assert len(took) == 10
-    assert min(took) >= 0.2
+    assert min(took) >= 1.0
 
 
 def test_the_relay_closes_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
@@ -90,7 +90,7 @@ def _echo(listening: socket.socket, connections: int, size: int) -> None:
 
 
 def _ask(port: int, content: bytes, took: list[float]) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         began = time.monotonic()
         connection.sendall(content)
         assert _read(connection, len(content)) == content

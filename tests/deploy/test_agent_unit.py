@@ -61,7 +61,7 @@ def test_the_timer_makes_up_for_a_run_that_was_missed(issued: Machine) -> None:
     issued.missed(f"{AGENT}.timer")
     issued.edit(f"{AGENT}.timer", "RandomizedDelaySec=0", section="Timer")
     issued.run("systemctl", "enable", "--now", f"{AGENT}.timer")
-    wait_until(web.up_to_date, "the new certificate is served", 30)
+    wait_until(web.up_to_date, "the new certificate is served")
     wait_until(lambda: issued.show(AGENT, "ActiveState") == ("inactive",), "the run has ended")
     assert issued.show(AGENT, "Result", "ExecMainStatus") == ("success", "0")
     assert issued.show("nginx", "ActiveState", "NRestarts") == ("active", "0")

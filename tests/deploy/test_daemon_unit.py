@@ -27,12 +27,12 @@ def test_it_starts_issues_and_stops(central: Central) -> None:
     name = central.enrol("www.example.test")
     central.machine.run("systemctl", "enable", "--now", DAEMON)
     assert state(central) == ("active", "running", "0", "success")
-    wait_until(lambda: central.stored(name), "it is issued", 30)
+    wait_until(lambda: central.stored(name), "it is issued")
     wait_until(lambda: central.machine.show(DAEMON, "StatusText") == ("0 at work, 0 waiting",), "it says how it is")
     assert said(central, "certificate.stored")[0]["certificate"] == name
     began = time.monotonic()
     central.machine.run("systemctl", "stop", DAEMON)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 8
     assert state(central) == ("inactive", "dead", "0", "success")
     assert said(central, "daemon.ended")
     by_syslog = [entry for entry in central.machine.journal(DAEMON) if entry["_TRANSPORT"] == "syslog"]
@@ -55,7 +55,7 @@ def test_a_reload_with_a_good_and_a_broken_configuration(central: Central) -> No
     wait_until(lambda: state(central) == ("active", "running", "0", "success"), "it is no longer reloading")
     wait_until(lambda: central.machine.show(DAEMON, "StatusText") == ("0 at work, 0 waiting",), "all is well again")
     name = central.enrol("www.example.test")
-    wait_until(lambda: central.stored(name), "it is issued", 30)
+    wait_until(lambda: central.stored(name), "it is issued")
 
 
 def test_a_configuration_that_is_wrong_at_the_start_is_for_a_person(central: Central) -> None:
@@ -70,7 +70,7 @@ def test_a_configuration_that_is_wrong_at_the_start_is_for_a_person(central: Cen
 
 def test_the_watchdog_leaves_a_good_one_alone_and_replaces_a_frozen_one(central: Central, tmp_path: Path) -> None:
     """Fed over many intervals it stays; frozen in the middle of an order it is started again and finishes it."""
-    central.machine.edit(f"{DAEMON}.service", "WatchdogSec=1s", "RestartSec=100ms")
+    central.machine.edit(f"{DAEMON}.service", "WatchdogSec=4s", "RestartSec=100ms")
     with Bind(tmp_path / "slow", secondary_of=central.lab.bind, lag_seconds=math.inf) as slow:
         both = f'nameservers = ["{central.lab.bind.endpoint}", "{slow.endpoint}"]'
         central.text = central.text.replace(f'nameservers = ["{central.lab.bind.endpoint}"]', both)
@@ -81,12 +81,12 @@ def test_the_watchdog_leaves_a_good_one_alone_and_replaces_a_frozen_one(central:
         orders = "SELECT state, url FROM orders"
         wait_until(lambda: [s for s, _ in central.query(orders)] == ["PUBLISHED"], "it waits for DNS")
         [(_, url)] = central.query(orders)
-        time.sleep(4)
+        time.sleep(12)
         assert state(central) == ("active", "running", "0", "success")
         central.machine.run("systemctl", "kill", "--kill-who=main", f"--signal={signal.SIGSTOP.value}", DAEMON)
         wait_until(lambda: state(central)[2] == "1", "systemd starts it again")
         assert any("Watchdog timeout" in entry["MESSAGE"] for entry in central.machine.journal(DAEMON))
         slow.refresh()
-        wait_until(lambda: central.stored(name), "it is issued", 30)
+        wait_until(lambda: central.stored(name), "it is issued")
         assert central.query(orders) == [["STORED", url]]
     assert state(central)[:3] == ("active", "running", "1")

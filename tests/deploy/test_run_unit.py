@@ -79,7 +79,7 @@ def test_the_timer_makes_up_for_a_run_that_was_missed(central: Central) -> None:
     central.machine.missed(f"{RUN}.timer")
     central.machine.edit(f"{RUN}.timer", "RandomizedDelaySec=0", section="Timer")
     central.machine.run("systemctl", "enable", "--now", f"{RUN}.timer")
-    wait_until(lambda: central.stored(name), "the timer has started a run", 30)
+    wait_until(lambda: central.stored(name), "the timer has started a run")
     wait_until(lambda: central.machine.show(RUN, "ActiveState") == ("inactive",), "the run has ended")
     central.machine.run("systemctl", "start", DAEMON)
     assert central.machine.show(f"{RUN}.timer", "ActiveState") == ("inactive",)
