@@ -19,7 +19,8 @@ from tests.servers.mysql import MAKES, MySQL
 from tests.servers.sql_server import SqlServer
 
 # A machine that is busy with other servers is slow now and then; that is no finding
-hypothesis.settings.register_profile("certfleet", deadline=None)
+too_slow = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("certfleet", deadline=None, suppress_health_check=too_slow)
 hypothesis.settings.load_profile("certfleet")
 
 

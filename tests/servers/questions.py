@@ -10,6 +10,7 @@ from dns.rdtypes.ANY.SOA import SOA
 from dns.rdtypes.ANY.TXT import TXT
 
 SECONDS = 10.0
+SOON_AGAIN_SECONDS = 3.0  # a server that is just starting never hears what was sent before
 
 
 def txt_values(address: str, port: int, owner: str, flags: int = 0) -> set[str]:
@@ -24,7 +25,7 @@ def txt_values(address: str, port: int, owner: str, flags: int = 0) -> set[str]:
 def soa_serial(address: str, port: int, zone: str) -> int | None:
     """The zone's serial number as the server has it; None when it does not answer for that zone (yet)."""
     try:
-        answer = _ask(address, port, zone, "SOA")
+        answer = _ask(address, port, zone, "SOA", seconds=SOON_AGAIN_SECONDS)
     except dns.exception.Timeout:
         return None
     if not answer.flags & dns.flags.AA:
@@ -40,9 +41,11 @@ def send_notify(address: str, port: int, zone: str) -> None:
     dns.query.udp(message, address, port=port, timeout=SECONDS)
 
 
-def _ask(address: str, port: int, name: str, rdtype: str, flags: int = 0) -> dns.message.Message:
+def _ask(
+    address: str, port: int, name: str, rdtype: str, flags: int = 0, *, seconds: float = SECONDS
+) -> dns.message.Message:
     query = dns.message.make_query(_absolute(name), rdtype, flags=flags)
-    answer, _ = dns.query.udp_with_fallback(query, address, port=port, timeout=SECONDS)
+    answer, _ = dns.query.udp_with_fallback(query, address, port=port, timeout=seconds)
     return answer
 
 

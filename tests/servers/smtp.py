@@ -13,6 +13,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.servers.authority import Authority
 from tests.servers.ports import LOOPBACK, free_port, release_port
+from tests.servers.process import START_SECONDS
 
 USER, PASSWORD = "certfleet", "a secret of the tests"
 
@@ -124,7 +125,9 @@ class Smtp:
 
     def start(self) -> None:
         """Listen."""
-        self._controller = Controller(self._handler, hostname=LOOPBACK, port=self.port, **self._options)
+        self._controller = Controller(
+            self._handler, hostname=LOOPBACK, port=self.port, ready_timeout=START_SECONDS, **self._options
+        )
         self._controller.start()
 
     def stop(self) -> None:
