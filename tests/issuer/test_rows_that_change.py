@@ -22,15 +22,15 @@ def run_held_at(box: Box, proxy: CaProxy, path: str) -> Iterator[None]:
     def wait(request: Request) -> Reply | None:
         if path in request.path and not asked.is_set():
             asked.set()
-            answer.wait(30)
+            answer.wait(120)
         return None
 
     proxy.before.append(wait)
     process = box.start("run")
-    assert asked.wait(30)
+    assert asked.wait(60)
     yield
     answer.set()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
 
 

@@ -46,7 +46,8 @@ def test_ninety_percent_of_nonces_refused_costs_no_try(bind: Bind, tmp_path_fact
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_limited_is_held_until_the_named_moment_and_not_counted(proxied: Box, proxy: CaProxy, form: str) -> None:
     """429 with Retry-After in either form: held, not failed; the next run before that moment does not even ask."""
-    moment = time.time() + 1000
+    before = time.time()
+    moment = before + 1000
     text = datetime.fromtimestamp(moment, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
     reply = problem("rateLimited", "too many new orders", 429, Retry_After="1000" if form == "seconds" else text)
     proxy.before.append(times(99, "order-plz", reply))
@@ -54,7 +55,7 @@ def test_limited_is_held_until_the_named_moment_and_not_counted(proxied: Box, pr
     proxied.fails("run", says=["held by a limit", "too many new orders"])
     failures, due_at = proxied.row(NAME, "count_fail_update", "due_at")
     assert failures == 0
-    assert abs(due_at - moment) < 5
+    assert int(moment) <= due_at <= (time.time() + 1000 if form == "seconds" else moment)
     other = proxied.enrol("other.lab.test")
     proxied.fails("run", says=[f"{other}: held"])
     assert len(proxy.paths("order-plz")) == 1
@@ -140,7 +141,7 @@ def test_a_limit_without_a_moment_keeps_the_order(proxied: Box, proxy: CaProxy) 
 
 
 def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxied: Box, proxy: CaProxy) -> None:
-    """With 100 ms added to every answer: never more than `workers` requests at once, always about that many, so that
+    """With 300 ms added to every answer: never more than `workers` requests at once, always about that many, so that
     the time is that of the requests divided by the workers and not that of one order after another."""
     proxied.write(acme={"workers": 4})
     names = [f"w{number}.lab.test" for number in range(12)]
@@ -149,7 +150,7 @@ def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxi
     proxied.bind.reconfigure()
     for name in names:
         proxied.populate(name)
-    proxy.delay = 0.1
+    proxy.delay = 0.3
     started = time.monotonic()
     proxied.ok("run")
     seconds = time.monotonic() - started

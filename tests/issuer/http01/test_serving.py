@@ -224,7 +224,7 @@ def test_drop_by_drop(web: Web, monkeypatch: pytest.MonkeyPatch, head: bytes) ->
 
     def drip(connection: socket.socket) -> None:
         connection.sendall(head)
-        for _ in range(200):
+        for _ in range(400):
             connection.sendall(b"x")
             time.sleep(0.05)
 
@@ -232,7 +232,7 @@ def test_drop_by_drop(web: Web, monkeypatch: pytest.MonkeyPatch, head: bytes) ->
     web.serve("127.0.0.1", drip)
     begin = time.monotonic()
     assert verdicts(web) == [f"{NAME} at 127.0.0.1: no answer within 0.5 s"]
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 8
 
 
 def test_tls_that_fails(web: Web, https: Web) -> None:

@@ -86,7 +86,7 @@ def test_a_run_that_is_stopped_in_the_middle_of_the_second_attempt(patient: Box,
         endpoint = f"127.0.0.1:{silent.port}"
         patient.write(dns={"port": silent.port, "nameservers": [endpoint], "resolvers": [endpoint]})
         process = patient.start("run")
-        assert silent.met.wait(20)
+        assert silent.met.wait(60)
         code, out, _ = stopped(process)
     assert code == 1
     assert "3 stopped" in out
@@ -95,7 +95,7 @@ def test_a_run_that_is_stopped_in_the_middle_of_the_second_attempt(patient: Box,
 
 def test_a_run_at_the_end_of_its_time_mails_what_failed(troubled: Box, smtp: Smtp) -> None:
     """After two attempts within max_run the third lies beyond: one mail, with both counted."""
-    troubled.write(renewal={"retry": ["1s", "1h"], "max_run": "20s"})
+    troubled.write(renewal={"retry": ["1s", "1h"], "max_run": "2m"})
     troubled.fails("run", says=["failed"])
     assert said(smtp) == [THREE_FAILED]
     assert "failed 2 times in a row; next attempt at 20" in smtp.letters[0].text

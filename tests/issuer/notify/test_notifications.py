@@ -40,7 +40,7 @@ def test_a_run_that_fails_three_certificates_sends_one_mail(troubled: Box, smtp:
 
 def test_what_cron_mails(troubled: Box) -> None:
     """run -q: each failure once, at the end, with what to do and the next attempt; nothing at all when all is well."""
-    troubled.write(renewal={"retry": ["1s", "1h"], "max_run": "20s"})
+    troubled.write(renewal={"retry": ["1s", "1h"], "max_run": "2m"})
     outcome = troubled.fails("run", "-q", says=["error: a.example.test: failed: "])
     assert outcome.out == ""
     assert outcome.err.count("error: ") == outcome.err.count("  what to do: ") == 3
