@@ -9,11 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.servers.ports import LOOPBACK
-from tests.servers.process import Process, ServerFailed, accepts_tcp, program, wait_until
+from tests.servers.process import Process, accepts_tcp, program, wait_until
 from tests.servers.tls import WebServer
 
 PACKAGE = "apache2"
-WRITE_SECONDS = 0.5
 MODULES = Path("/usr/lib/apache2/modules")
 
 # Ends an Apache in the background when its parent ends; it may be only about to write its pid file.
@@ -58,11 +57,8 @@ class Apache(WebServer):
 
     def stop(self) -> None:
         """End the server we started, or the one that `activate` has started since."""
-        ended_by_itself = self._process is not None and not self._process.alive()
         super().stop()
-        if ended_by_itself:
-            with suppress(ServerFailed):
-                wait_until(lambda: self._daemon() is not None, "another one writes its pid file", WRITE_SECONDS)
+        wait_until(lambda: self._daemon() is not None or not self._starting(), "another one writes its pid file")
         pid = self._daemon()
         if pid is not None:
             with suppress(ProcessLookupError):
@@ -88,10 +84,20 @@ class Apache(WebServer):
         """The process named by the pid file, if it is an Apache with our configuration and not a stranger."""
         try:
             pid = int(self._pid_file.read_text(encoding="ascii"))
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
-        return pid if os.fsencode(self._conf) in command.split(b"\0") else None
+        return pid if self._is_ours(Path(f"/proc/{pid}/cmdline")) else None
+
+    def _starting(self) -> bool:
+        """Whether there is an Apache with our configuration, be it one that has not written its pid file yet."""
+        return any(map(self._is_ours, Path("/proc").glob("[0-9]*/cmdline")))
+
+    def _is_ours(self, command: Path) -> bool:
+        try:
+            words = command.read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return words[0] == os.fsencode(self._apache[0]) and os.fsencode(self._conf) in words
 
     def _configuration(self, fullchain: Path, key: Path) -> str:
         # Mutexes in memory: workers cannot open files in the folders pytest makes, which are closed to www-data.

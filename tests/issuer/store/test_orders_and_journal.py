@@ -253,7 +253,7 @@ def test_a_deadlock_is_tried_again(sql_server: SqlServer, tmp_path: Path) -> Non
             add = "UPDATE certs SET count_fail_update = count_fail_update + 1 WHERE name = :name"
             connection.execute(sa.text(add), {"name": first})
             if len(runs) <= 2:
-                turn.wait(timeout=10)  # both hold one row and want the other
+                turn.wait(timeout=60)  # both hold one row and want the other
             connection.execute(sa.text(add), {"name": second})
 
         store.write(work)
