@@ -7,6 +7,7 @@ CertfleetError
 ├─ WebrootError    a webroot: not there, not ours, not served
 ├─ StoreError      the database: unavailable, read-only, not migrated
 ├─ MailError       the mail server did not take a notification
+├─ BeingTakenBack  what is to be published is just being taken back for an order that has ended
 ├─ LeaseLost       another issuer took this order over; not a failure of the certificate
 └─ Overtaken       the row was removed or got another CSR meanwhile; not a failure of the certificate either
 """
@@ -82,6 +83,17 @@ class LeaseLost(CertfleetError):
 
     reference = "lease-lost"
     retry = Retry.SOON
+
+
+class BeingTakenBack(CertfleetError):
+    """The CA gave an order the same challenge as one before, and what that one had published is just being removed."""
+
+    reference = "being-taken-back"
+    retry = Retry.SOON
+
+    def __init__(self, identifier: str):
+        what = f"the same answer for {identifier} is just being taken back for an order that has ended"
+        super().__init__(what, hint="nothing, it is published again afterwards")
 
 
 class Overtaken(CertfleetError):

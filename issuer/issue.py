@@ -187,7 +187,11 @@ def withdraw(work: Work, tools: Tools) -> None:
     """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
     taken back now stays in the journal, and the next run takes it back."""
     try:
-        take_back(_journalled(work, tools), tools)
+        entries = _journalled(work, tools)
+        if work.record.state is OrderState.FAILED:  # its authorizations may wait still, and be given to a new order
+            take_back_left(entries, tools)
+        else:
+            _take_back(entries, tools)
     except CertfleetError as error:
         log.warning("challenge.left", certificate=work.record.name, error=str(error))
 
@@ -203,7 +207,15 @@ def abandon(work: Work, tools: Tools) -> None:
         log.info("authorization.left", certificate=work.record.name, error=str(error))
 
 
-def take_back(entries: Sequence[Challenge], tools: Tools) -> None:
+def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge]:
+    """What ended orders left, but for what another order is publishing or somebody else is taking back; returns what it
+    was. Raises CertfleetError."""
+    with tools.journal.held(entries, int(tools.clock())) as ours:
+        _take_back(ours, tools)
+    return ours
+
+
+def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
     """Out of the world, then out of the journal. Raises CertfleetError."""
     for kind, solver in tools.solvers.items():
         mine = [entry for entry in entries if entry.type == kind]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from common.errors import CertfleetError, Retry
-from issuer.issue import take_back
+from issuer.issue import take_back_left
 from issuer.model import Challenge
 from issuer.ports import Tools
 
@@ -25,8 +25,8 @@ def sweep(tools: Tools) -> None:
 def _sweep(entries: Sequence[Challenge], tools: Tools) -> None:
     owners = [entry.owner for entry in entries]
     try:
-        take_back(entries, tools)
-        log.info("challenge.swept", owners=owners)
+        swept = take_back_left(entries, tools)
+        log.info("challenge.swept", owners=[entry.owner for entry in swept])
     except CertfleetError as error:
         if len(entries) > 1 and error.retry is Retry.NEVER:  # it may be the fault of one of them
             for entry in entries:

@@ -2,19 +2,54 @@
 
 Written before a TXT value is published, deleted after it was taken back; so a crash at any instruction leaves the row,
 and the next run takes back what it names.
+
+A CA may give two orders the same challenge (Boulder hands out an order that waits already), and so the same value. Who
+takes back what an ended order left holds that order's lease meanwhile; who is about to publish the same takes its rows
+over, or waits for that lease.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 
+from issuer.errors import BeingTakenBack
 from issuer.model import Challenge
 from issuer.store.database import Database
+from issuer.store.orders import FREE, LEASE_SECONDS
 from issuer.store.tables import challenges, orders
 
 _OF_ORDER = sa.select(challenges).where(challenges.c.order_id == sa.bindparam("number")).order_by(challenges.c.id)
-_GONE = challenges.delete().where(challenges.c.id.in_(sa.bindparam("numbers", expanding=True)))
+_THESE = challenges.c.id.in_(sa.bindparam("numbers", expanding=True))
+_GONE = challenges.delete().where(_THESE)
+_ITS_ORDER = orders.c.id == challenges.c.order_id
+_SAME_VALUE = challenges.c.value.in_(sa.bindparam("values", expanding=True))
+_OF_ORDER_OR_ALIKE = (
+    sa.select(challenges, orders.c.active_name, orders.c.id.label("of"))
+    .outerjoin(orders, _ITS_ORDER)
+    .where(sa.or_(challenges.c.order_id == sa.bindparam("number"), _SAME_VALUE))
+    .order_by(challenges.c.id)
+)
+_ORDERS = sa.select(challenges.c.order_id).where(_THESE)
+_ENDED_AND_FREE = orders.update().where(
+    orders.c.id.in_(sa.bindparam("orders", expanding=True)), orders.c.active_name.is_(None), FREE
+)
+_another, _its = challenges.alias(), orders.alias()
+_WANTED = sa.exists().where(
+    *(_another.c[name] == challenges.c[name] for name in ("type", "owner", "zone", "value")),
+    _its.c.id == _another.c.order_id,
+    _its.c.active_name.is_not(None),
+)
+_LEASED = (
+    sa.select(challenges, _WANTED.label("wanted"))
+    .outerjoin(orders, _ITS_ORDER)
+    .where(_THESE, sa.or_(orders.c.id.is_(None), orders.c.lease_owner == sa.bindparam("lease")))
+)
+_LET_GO = orders.update().where(
+    orders.c.id.in_(sa.bindparam("orders", expanding=True)), orders.c.lease_owner == sa.bindparam("lease")
+)
 
 
 class Journal:
@@ -24,11 +59,17 @@ class Journal:
     def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
         """Journal what is about to be published for an order; returns everything that may be, with its row numbers.
 
-        Entries that an earlier try left are kept beside the new ones: their values may be out.
+        Entries that an earlier try left are kept beside the new ones: their values may be out. Those of an ended order
+        that name just what is to be published are taken over; BeingTakenBack while that is done.
         """
+        places = {_place(entry) for entry in entries}
+        asked = {"number": order_id, "values": [entry.value for entry in entries]}
 
         def work(connection: sa.Connection) -> list[Challenge]:
-            known = _of(connection, order_id)
+            rows = connection.execute(_OF_ORDER_OR_ALIKE, asked).mappings().all()
+            known = [_entry(row) for row in rows if row["order_id"] == order_id]
+            left = [row for row in rows if row["order_id"] != order_id and row["active_name"] is None]
+            _take_over(connection, [row for row in left if _place(_entry(row)) in places], now)
             there = {(entry.url, entry.zone, entry.value) for entry in known}
             fresh = [entry for entry in entries if (entry.url, entry.zone, entry.value) not in there]
             return known + [_insert(connection, order_id, entry, now) for entry in fresh]
@@ -37,13 +78,38 @@ class Journal:
 
     def of(self, order_id: int) -> list[Challenge]:
         """What is or may be published for an order."""
-        return self._database.read(lambda connection: _of(connection, order_id))
+        found = {"number": order_id}
+        return self._database.read(
+            lambda connection: [_entry(row) for row in connection.execute(_OF_ORDER, found).mappings()]
+        )
 
     def orphans(self) -> list[Challenge]:
         """Entries whose order has ended: left by a process that died before it could take them back."""
-        ended = ~sa.exists().where(orders.c.id == challenges.c.order_id, orders.c.active_name.is_not(None))
+        ended = ~sa.exists().where(_ITS_ORDER, orders.c.active_name.is_not(None))
         query = sa.select(challenges).where(ended).order_by(challenges.c.id)
         return self._database.read(lambda connection: [_entry(row) for row in connection.execute(query).mappings()])
+
+    @contextmanager
+    def held(self, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
+        """Those of *entries* that are to be taken back now, and by nobody else until the block ends: of orders that
+        have ended, and that nobody else is at. What an order under way wants to stay is only forgotten."""
+        lease, numbers = secrets.token_hex(16), [entry.id for entry in entries]
+        ours = {"lease_owner": lease, "lease_until": now + LEASE_SECONDS}
+
+        def take(connection: sa.Connection) -> list[int]:
+            found = list(set(connection.scalars(_ORDERS, {"numbers": numbers})))
+            connection.execute(_ENDED_AND_FREE.values(**ours), {"orders": found, "now": now})
+            return found
+
+        taken = self._database.write(take, durable=False)
+        try:
+            asked = {"numbers": numbers, "lease": lease}
+            rows = self._database.read(lambda connection: connection.execute(_LEASED, asked).mappings().all())
+            self.forget([_entry(row) for row in rows if row["wanted"]])
+            yield [_entry(row) for row in rows if not row["wanted"]]
+        finally:
+            free, them = _LET_GO.values(lease_owner=None, lease_until=None), {"orders": taken, "lease": lease}
+            self._database.write(lambda connection: connection.execute(free, them), durable=False)
 
     def forget(self, entries: Sequence[Challenge]) -> None:
         """Delete entries whose values are gone from the world."""
@@ -53,8 +119,20 @@ class Journal:
             self._database.write(lambda connection: connection.execute(_GONE, {"numbers": numbers}), durable=False)
 
 
-def _of(connection: sa.Connection, order_id: int) -> list[Challenge]:
-    return [_entry(row) for row in connection.execute(_OF_ORDER, {"number": order_id}).mappings()]
+def _place(entry: Challenge) -> tuple[str, str, str, str]:
+    """What is out in the world: two entries with the same one are one TXT value or file."""
+    return entry.type, entry.owner, entry.zone, entry.value
+
+
+def _take_over(connection: sa.Connection, left: Sequence[sa.RowMapping], now: int) -> None:
+    """The rows *left* of ended orders make way for another order's. Raises BeingTakenBack."""
+    ended = list({row["of"] for row in left if row["of"] is not None})
+    # the same row that who takes back changes: on a cluster one of the two loses
+    free = _ENDED_AND_FREE.values(lease_owner=None, lease_until=now, updated_at=now)
+    if ended and connection.execute(free, {"orders": ended, "now": now}).rowcount < len(ended):
+        raise BeingTakenBack(left[0]["identifier"])
+    if left:
+        connection.execute(_GONE, {"numbers": [row["id"] for row in left]})
 
 
 def _insert(connection: sa.Connection, order_id: int, entry: Challenge, now: int) -> Challenge:

@@ -26,8 +26,8 @@ def free(now: Any) -> sa.ColumnElement[bool]:
     return sa.or_(orders.c.lease_owner.is_(None), until < now, until > now + LONGEST_LEASE)
 
 
-_FREE = free(sa.bindparam("now", type_=sa.BigInteger))
-_FREE_OR_OURS = sa.or_(_FREE, orders.c.lease_owner == sa.bindparam("us"))
+FREE = free(sa.bindparam("now", type_=sa.BigInteger))
+_FREE_OR_OURS = sa.or_(FREE, orders.c.lease_owner == sa.bindparam("us"))
 _TAKE = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), _FREE_OR_OURS)
 _CHANGE = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.lease_owner == sa.bindparam("us"))
 
@@ -77,7 +77,7 @@ class Orders:
 
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders that have not ended and that no living process holds: what a crash or a stop left behind."""
-        query = sa.select(orders).where(orders.c.active_name > "", _FREE).order_by(orders.c.active_name)
+        query = sa.select(orders).where(orders.c.active_name > "", FREE).order_by(orders.c.active_name)
         rows = self._database.read(lambda connection: connection.execute(query, {"now": now}).mappings().all())
         return [_record(row) for row in rows]
 
@@ -144,7 +144,7 @@ def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leas
     """End the order under way for *name* as FAILED; one that an issuer works on only if *leased*, and that one finds
     its lease lost."""
     change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None, "lease_owner": None}
-    ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else _FREE)
+    ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else FREE)
     connection.execute(ended.values(**change, deadline=None, updated_at=now), {"the_name": name, "now": now})
 
 

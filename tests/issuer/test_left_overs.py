@@ -7,9 +7,13 @@ import pytest
 
 from issuer import run
 from issuer.dns import update
+from issuer.dns.zones import Zones
 from issuer.errors import StoreError
 from issuer.ports import Tools
 from tests.issuer.box import Box
+from tests.issuer.crash.killer import killed_run
+from tests.issuer.shared_order import SharedOrder, SlowSweep
+from tests.servers.ca_proxy import CaProxy
 from tests.servers.silent import Silent
 
 NAME = "www.lab.test"
@@ -86,3 +90,28 @@ def test_a_silent_name_server_is_met_once_a_run(box: Box, monkeypatch: pytest.Mo
         assert time.monotonic() - began < 10
     assert f"{name}: stored" in outcome.out
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(5,)]
+
+
+def test_what_a_new_order_publishes_again_is_not_swept(
+    proxied: Box, proxy: CaProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CA gives the order of a removed name to the same name enrolled again, so the same value is published, while a
+    slow name server is still busy taking it back: the certificate is stored at the first try, and nothing is left."""
+    proxy.after.append(SharedOrder())
+    proxied.enrol(NAME)
+    assert killed_run(proxied, "issuer.dns.zones:Zones.unseen", "before", 1) < 0
+    assert len(proxied.txt(NAME)) == 1
+    proxied.database.execute("UPDATE orders SET lease_until = 0")
+    proxied.ok("remove", NAME, "--yes")
+    proxied.populate(NAME)
+    slow = SlowSweep()
+    proxy.before.append(slow)
+    monkeypatch.setattr(Zones, "remove", slow.slowly(Zones.remove))
+    monkeypatch.setattr(run, "_HEAD_START", 0.2)
+    outcome = proxied.ok("run")
+    assert f"{NAME}: stored" in outcome.out
+    assert proxied.row(NAME, "count_fail_update") == (0,)
+    urls = {url for _, url in proxied.orders(NAME)}
+    assert len(urls) == 1, "the CA gave the same order"
+    assert proxied.txt(NAME) == set()
+    assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]

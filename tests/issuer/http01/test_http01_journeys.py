@@ -12,10 +12,15 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from issuer import run
+from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box
+from tests.issuer.crash.killer import killed_run
 from tests.issuer.http01.conftest import NAME, Remote
+from tests.issuer.shared_order import SharedOrder, SlowSweep
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
+from tests.servers.ca_proxy import CaProxy
 from tests.servers.lab import Lab
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
@@ -377,3 +382,27 @@ def test_files_belong_to_the_site_s_owner(site: Site) -> None:
     assert sorted(oct(status.st_mode & 0o7777) for status in statuses) == ["0o644", "0o755", "0o755"]
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
+
+
+def test_a_file_that_a_new_order_writes_again_is_not_swept(
+    site: Site, proxy: CaProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CA gives the order of a removed name to the same name enrolled again, so the same file is written, while it is
+    still being taken back: the certificate is stored at the first try, and nothing is left."""
+    site.box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
+    proxy.after.append(SharedOrder())
+    with web_server(site, site.root):
+        site.populate(NAME)
+        assert killed_run(site.box, "issuer.webroot.webroots:Webroots.unseen", "before", 1) < 0
+        assert len(site.files()) == 1
+        site.box.database.execute("UPDATE orders SET lease_until = 0")
+        site.box.ok("remove", NAME, "--yes")
+        site.populate(NAME)
+        slow = SlowSweep()
+        proxy.before.append(slow)
+        monkeypatch.setattr(Webroots, "withdraw", slow.slowly(Webroots.withdraw))
+        monkeypatch.setattr(run, "_HEAD_START", 0.2)
+        assert f"{NAME}: stored" in site.box.ok("run").out
+    assert site.box.row(NAME, "count_fail_update") == (0,)
+    assert len({url for _, url in site.box.orders(NAME)}) == 1, "the CA gave the same order"
+    assert site.clean()

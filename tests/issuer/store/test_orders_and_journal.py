@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from common.certificate import parse_bundle
 from issuer.config import DatabaseSettings
 from issuer.csr import read_csr
-from issuer.errors import LeaseLost, Overtaken
+from issuer.errors import BeingTakenBack, LeaseLost, Overtaken
 from issuer.limits import Limit
 from issuer.model import Challenge
 from issuer.order_states import OrderState
@@ -236,6 +236,64 @@ def test_the_journal_keeps_what_may_be_out(store: Database) -> None:
     assert [each.value for each in journal.orphans()] == ["two"]
     journal.forget(journal.orphans())
     assert journal.orphans() == []
+
+
+def ended(store: Database, entry: Challenge) -> Challenge:
+    """The journal's row of an order that has failed."""
+    record = Orders(store, "before").open(NAME, CA, "due", NOW)
+    assert record is not None
+    [left] = Journal(store).add(record.id, [entry], NOW)
+    Orders(store, "before").fail(record, "", NOW)
+    return left
+
+
+def test_what_is_published_again_is_taken_over_from_an_ended_order(store: Database) -> None:
+    """The row of the same value in the same place goes, so that nobody takes it back; others stay."""
+    journal = Journal(store)
+    same, other = ended(store, entry("one")), ended(store, entry("two"))
+    elsewhere = ended(store, dataclasses.replace(entry("one"), zone="other.test"))
+    record = Orders(store, "mine").open(NAME, CA, "due", NOW)
+    assert record is not None
+    [fresh] = journal.add(record.id, [entry("one")], NOW)
+    assert fresh.id > elsewhere.id
+    assert journal.orphans() == [other, elsewhere]
+    with journal.held([same, other], NOW) as ours:
+        assert ours == [other]
+
+
+def test_nothing_is_published_while_it_is_taken_back(store: Database) -> None:
+    """By anybody, as neither of two takes the same back; and not for ever, if who does so is killed."""
+    journal = Journal(store)
+    left = ended(store, entry("one"))
+    record = Orders(store, "mine").open(NAME, CA, "due", NOW)
+    assert record is not None
+    with journal.held([left], NOW) as ours:
+        assert ours == [left]
+        with journal.held([left], NOW) as theirs:
+            assert theirs == []
+        with pytest.raises(BeingTakenBack):
+            journal.add(record.id, [entry("one")], NOW)
+        assert journal.of(record.id) == []
+        with journal.held([left], NOW + LEASE_SECONDS + 1) as later:
+            assert later == [left]
+    assert [each.value for each in journal.add(record.id, [entry("one")], NOW)] == ["one"]
+    assert journal.orphans() == []
+
+
+def test_what_another_order_wants_is_not_taken_back(store: Database) -> None:
+    """Two orders under way may have the same challenge; the one that ends forgets its row and leaves the value."""
+    journal, mine = Journal(store), Orders(store, "mine")
+    records = [mine.open(name, CA, "due", NOW) for name in (NAME, "other.example.test")]
+    first, second = [record for record in records if record is not None]
+    left = journal.add(first.id, [entry("one"), entry("two")], NOW)
+    kept = journal.add(second.id, [entry("one")], NOW)
+    with journal.held(left, NOW) as ours:
+        assert ours == []  # its order is under way
+    mine.fail(first, "", NOW)
+    with journal.held(left, NOW) as ours:
+        assert [each.value for each in ours] == ["two"]
+    assert [each.value for each in journal.of(first.id)] == ["two"]
+    assert journal.of(second.id) == kept
 
 
 def test_a_deadlock_is_tried_again(sql_server: SqlServer, tmp_path: Path) -> None:
