@@ -54,6 +54,8 @@ class UsageError(CertfleetError):
 
 def printable(text: str) -> str:
     """*text* with everything escaped that could steer a terminal; line ends stay."""
+    if text.isprintable():  # nearly always
+        return text
     return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
 
 

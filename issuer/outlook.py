@@ -6,7 +6,7 @@ The run decides with plan.py; this tells the same from the same rules, and what 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.certificate import not_after, not_before, parse_bundle
+from common.certificate import leaf_validity, not_after, not_before, parse_bundle
 from common.clock import utc_text
 from issuer.config import RenewalSettings
 from issuer.limits import ACCOUNT, Hold
@@ -53,10 +53,10 @@ def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     if row.reissue_reason or not row.enabled:
         return bool(row.reissue_reason)
     try:
-        leaf = parse_bundle(row.crt).leaf
+        starts, ends = leaf_validity(row.crt)
     except ValueError:
         return True
-    return row.due_at > renewal(row, not_before(leaf), not_after(leaf), policy).at
+    return row.due_at > renewal(row, starts, ends, policy).at
 
 
 def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, policy: RenewalSettings) -> Hold | None:
@@ -64,11 +64,8 @@ def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, polic
 
     *account* is the one that would be asked, "" if it cannot be told: then any may be meant.
     """
-    at = next_step(row, now, policy).at
     scopes = (ACCOUNT, row.name[:190])
-    found = [
-        hold
-        for hold in holds
-        if at is not None and at <= hold.until and hold.scope in scopes and account in ("", hold.account)
-    ]
-    return max(found, key=lambda hold: hold.until, default=None)
+    concern = [hold for hold in holds if hold.scope in scopes and account in ("", hold.account)]
+    at = next_step(row, now, policy).at if concern else None
+    met = [hold for hold in concern if at is not None and at <= hold.until]
+    return max(met, key=lambda hold: hold.until, default=None)

@@ -102,7 +102,7 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
             return [Subject(name) for name in names], {}
         certificates = Certificates(database)
         tell(_refused_changes(certificates))
-        rows = certificates.get(names) if names else certificates.all()
+        rows = certificates.get(names) if names else list(certificates.all())
         legacy = md5_moduli(database, [row.name for row in rows])
         overview, directories = Overview(database), [ca.directory for ca in settings.authorities]
         orders = {directory: overview.newest_orders(directory, _ORDERS_LOOKED_AT) for directory in directories}

@@ -5,7 +5,7 @@ from common.errors import ConfigError
 from issuer.budget import Budget
 from issuer.config import CaSettings, Settings
 from issuer.csr import CsrRefused, read_csr
-from issuer.limits import PACED, RAISE, Hold
+from issuer.limits import ACCOUNT, PACED, RAISE, CaLimits, Hold
 from issuer.model import Enrolment
 from issuer.outlook import hold_on, waits_longer
 from issuer.plan import authority_index, remaining, renews
@@ -22,19 +22,23 @@ class HeldUp:
         self._database = database
         self._holds = Overview(database).holds(now)
         self._now = now
+        self._scopes = {hold.scope for hold in self._holds}
         self._accounts = _accounts(settings) if self._holds else {}
+        self._limited = any(ca.limits != CaLimits() for ca in settings.authorities)
         self._budgets: dict[str, Budget] = {}  # loaded where something waits, and not by every look at the list
 
     def by(self, row: Enrolment) -> Hold | None:
         """The hold that the next attempt of *row* meets; one of our own pacing belongs to no account."""
-        waits = waits_longer(row, self._now, self._settings.renewal)
-        if not self._holds and not waits:
+        paced = self._limited and waits_longer(row, self._now, self._settings.renewal)
+        if not paced and self._scopes.isdisjoint((ACCOUNT, row.name[:190])):
             return None
         authorities = self._settings.authorities
-        ca = authorities[authority_index(row, len(authorities), remaining(row, self._now))]
+        ca = authorities[0]
+        if len(authorities) > 1:
+            ca = authorities[authority_index(row, len(authorities), remaining(row, self._now))]
         account = self._accounts.get(ca.directory, "")
         hold = hold_on(row, self._holds, account, self._now, self._settings.renewal)
-        return self._paced(row, ca) if hold is None and waits else hold
+        return self._paced(row, ca) if hold is None and paced else hold
 
     def sentence(self, hold: Hold) -> str:
         """Until when, by whom and why."""

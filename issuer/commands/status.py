@@ -24,47 +24,83 @@ def status(arguments: argparse.Namespace) -> int:
     """One line a certificate, or with NAME everything about it; exit code 1 if any enabled one is not well."""
     settings = load(arguments.config)
     database = Database(settings.database)
-    certificates = Certificates(database)
-    rows = certificates.get(arguments.name) if arguments.name else certificates.all()
-    now = int(time.time())
+    certificates, now = Certificates(database), int(time.time())
     held_up = HeldUp(settings, database, now)
-    by_hand = Overview(database).by_hand({row.name for row in rows}, now)
-    holds = {row.name: held_up.by(row) for row in rows}
-    until = {name: order.deadline for name, order in by_hand.items()}
-    facts = [_facts(row, now, settings.renewal, holds[row.name], until.get(row.name)) for row in rows]
-    if arguments.name:
-        particulars = Particulars(settings, database, now)
-        facts = [fact | particulars.of(row) for row, fact in zip(rows, facts, strict=True)]
+    by_hand = Overview(database).by_hand(arguments.name or None, now)
+
+    def look(row: Enrolment, hold: Hold | None) -> dict[str, Any]:
+        order = by_hand.get(row.name)
+        return _facts(row, now, settings.renewal, hold, order.deadline if order else None)
+
+    if not arguments.name and not arguments.json:
+        overall = _List(held_up)
+        for row in certificates.all():  # one after the other: there may be a hundred thousand
+            hold = held_up.by(row)
+            ending = row.enabled and runs_out(row, now, settings.renewal)
+            overall.add(look(row, hold), hold, sentence(row) if ending else "")
+        overall.tell()
+        return 0 if overall.well else 1
+    rows = certificates.get(arguments.name) if arguments.name else certificates.all()
+    particulars = Particulars(settings, database, now)
+    facts = []
+    sentences = []
+    for row in rows:
+        hold = held_up.by(row)
+        fact = look(row, hold) | _content(row)
+        facts.append(fact | particulars.of(row) if arguments.name else fact)
+        sentences.append(held_up.sentence(hold) if hold else "")
     if arguments.json:
         report({"certificates": facts})
-    elif not rows:
-        say("nothing is enrolled; begin with `certfleet-issuer populate NAME`")
-    elif arguments.name:
-        for number, fact in enumerate(facts):
-            hold = holds[fact["name"]]
-            say("\n" * bool(number) + in_full(fact, held_up.sentence(hold) if hold else ""))
     else:
-        say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [_line(fact) for fact in facts]))
-        for fact in facts:
-            if fact["last_error"]:
-                say(f"{fact['name']}: last attempt failed: {one_line(fact['last_error'])}")
-        for row in rows:
-            if row.enabled and runs_out(row, now, settings.renewal):
-                say(f"{row.name}: {sentence(row)}")
-        paced = [hold for hold in holds.values() if hold is not None and not hold.account]
-        if paced:
-            say(f"{len(paced)} wait: {PACED}; {RAISE}")
-        for hold in dict.fromkeys(hold for hold in holds.values() if hold is not None and hold.account):
-            whose = "every new order" if hold.scope == ACCOUNT else hold.scope
-            say(f"{whose}: {held_up.sentence(hold)}")
+        for number, fact in enumerate(facts):
+            say("\n" * bool(number) + in_full(fact, sentences[number]))
     return 0 if all(fact["well"] for fact in facts) else 1
+
+
+class _List:
+    """What the list says, of which only the lines are kept."""
+
+    def __init__(self, held_up: HeldUp):
+        self._held_up = held_up
+        self._lines: list[list[str]] = []
+        self._remarks: list[str] = []
+        self._endings: list[str] = []
+        self._paced = 0
+        self._holds: dict[Hold, None] = {}
+        self.well = True
+
+    def add(self, fact: dict[str, Any], hold: Hold | None, ending: str) -> None:
+        """*ending*: the sentence about an imported one that runs out."""
+        self.well = self.well and fact["well"]
+        self._lines.append(_line(fact))
+        if fact["last_error"]:
+            self._remarks.append(f"{fact['name']}: last attempt failed: {one_line(fact['last_error'])}")
+        if ending:
+            self._endings.append(f"{fact['name']}: {ending}")
+        if hold is not None and hold.account:
+            self._holds[hold] = None
+        elif hold is not None:
+            self._paced += 1
+
+    def tell(self) -> None:
+        if not self._lines:
+            say("nothing is enrolled; begin with `certfleet-issuer populate NAME`")
+            return
+        say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], self._lines))
+        for remark in (*self._remarks, *self._endings):
+            say(remark)
+        if self._paced:
+            say(f"{self._paced} wait: {PACED}; {RAISE}")
+        for hold in self._holds:
+            whose = "every new order" if hold.scope == ACCOUNT else hold.scope
+            say(f"{whose}: {self._held_up.sentence(hold)}")
 
 
 def _facts(row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None) -> dict[str, Any]:
     """*by_hand*: until when a person has its order; None: nobody has."""
     state, well = health(row, now, policy, held=hold is not None)
     coming = by_hand or (0 if row.imported else max(row.due_at or 0, hold.until if hold else 0))
-    facts: dict[str, Any] = {
+    return {
         "name": row.name,
         "enabled": row.enabled,
         "state": state,
@@ -81,11 +117,15 @@ def _facts(row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None,
         "valid_until": utc_text(row.ts_expire) if row.crt else None,
         "last_update": utc_text(row.ts_last_update) if row.ts_last_update > 1 else None,
     }
+
+
+def _content(row: Enrolment) -> dict[str, Any]:
+    """What only the certificate itself tells."""
     try:
         leaf = parse_bundle(row.crt).leaf
     except ValueError:
-        return {**facts, "names": [], "serial": None, "issuer": None}
-    return {**facts, "names": sorted(dns_names(leaf)), "serial": serial_text(leaf), "issuer": issuer_text(leaf)}
+        return {"names": [], "serial": None, "issuer": None}
+    return {"names": sorted(dns_names(leaf)), "serial": serial_text(leaf), "issuer": issuer_text(leaf)}
 
 
 def _line(fact: dict[str, Any]) -> list[str]:

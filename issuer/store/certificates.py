@@ -1,7 +1,8 @@
 """The ``certs`` table and what hangs on it: versions and events. One method, one transaction."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from shlex import quote
 from typing import Any
 
@@ -25,7 +26,10 @@ _JUST_POPULATED = 1  # what the legacy table holds in ts_expire and ts_last_upda
 _NEAR_END = 3 * 86400  # seconds before which everything is renewed, unless it is put off
 _ERROR_LENGTH = 2000
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
-_NAMED = sa.select(certs).where(certs.c.name.in_(sa.bindparam("names", expanding=True))).order_by(certs.c.name)
+_PORTION = 1000  # rows that are in memory together where all are gone through
+_OLD_PAIR = ("old_ca", "old_crt")  # which only a rollback wants
+_ROW = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR)).order_by(certs.c.name)
+_NAMED = _ROW.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
 _END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state.not_in(_ENDED))
 _STATE = sa.select(orders.c.state).where(orders.c.id == sa.bindparam("number"))
@@ -77,9 +81,12 @@ class Certificates:
         close = [difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.85) for name in unknown[:_MOST_TYPED]]
         return list(dict.fromkeys(match for matches in close for match in matches))
 
-    def all(self) -> list[Enrolment]:
-        """Every row, by name."""
-        return self._database.read(_select)
+    def all(self) -> Iterator[Enrolment]:
+        """Every row, by name; read in portions, for there may be more than memory has room for."""
+        later: sa.ColumnElement[bool] = sa.true()
+        while portion := self._database.read(partial(_select, conditions=[later], most=_PORTION)):
+            yield from portion
+            later = certs.c.name > portion[-1].name
 
     def due(self, now: int) -> list[Enrolment]:
         """Enabled rows whose moment has come, is not known yet or can hardly be meant. A question for each, because an
@@ -87,8 +94,8 @@ class Certificates:
 
         def work(connection: sa.Connection) -> list[Enrolment]:
             enabled = certs.c.enable == "Y"
-            unknown = _select(connection, enabled, certs.c.due_at.is_(None))
-            return unknown + _select(connection, enabled, certs.c.due_at <= now) + _select(connection, *put_off(now))
+            unknown = _select(connection, [enabled, certs.c.due_at.is_(None)])
+            return unknown + _select(connection, [enabled, certs.c.due_at <= now]) + _select(connection, put_off(now))
 
         return self._database.read(work)
 
@@ -100,7 +107,7 @@ class Certificates:
     def failing(self, now: int) -> list[Enrolment]:
         """Enabled rows that failed and whose next attempt is still to come; found through an index."""
         failed = (certs.c.enable == "Y", certs.c.count_fail_update > 0, certs.c.due_at > now)
-        return [row for row in self._database.read(lambda connection: _select(connection, *failed)) if row.failing]
+        return [row for row in self._database.read(lambda connection: _select(connection, failed)) if row.failing]
 
     def set_enabled(self, names: Sequence[str], enabled: bool, now: int) -> None:
         self.get(names)
@@ -214,8 +221,10 @@ def _named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
     return [_enrolment(row) for row in rows.mappings()]
 
 
-def _select(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Enrolment]:
-    rows = connection.execute(sa.select(certs).where(*conditions).order_by(certs.c.name))
+def _select(
+    connection: sa.Connection, conditions: Iterable[sa.ColumnElement[bool]], most: int | None = None
+) -> list[Enrolment]:
+    rows = connection.execute(_ROW.where(*conditions).limit(most))
     return [_enrolment(row) for row in rows.mappings()]
 
 

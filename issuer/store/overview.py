@@ -67,12 +67,12 @@ class Overview:
         query = sa.select(orders.c.url).where(*at_the_ca).order_by(orders.c.id.desc()).limit(most)
         return self._database.read(lambda connection: list(connection.scalars(query)))
 
-    def by_hand(self, names: Collection[str], now: int) -> dict[str, OrderUnderWay]:
-        """The orders of those of *names* that a person issues step by step, which `run` leaves alone."""
+    def by_hand(self, names: Collection[str] | None, now: int) -> dict[str, OrderUnderWay]:
+        """The orders of those of *names* (None: of all) that a person issues step by step, which `run` leaves alone."""
         in_hand = (orders.c.active_name > "", orders.c.reason == BY_HAND, orders.c.deadline > now)
         query = sa.select(orders).where(*in_hand).order_by(orders.c.active_name)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return {row.name: _under_way(row) for row in rows if row.name in names}
+        return {row.name: _under_way(row) for row in rows if names is None or row.name in names}
 
     def installations(self, name: str) -> list[Installation]:
         """What hosts report of *name*, by host."""

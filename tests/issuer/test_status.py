@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from common import certificate
 from common.certificate import fingerprint, parse_bundle, serial_text
 from common.clock import utc_text
 from issuer.ca.account import account_id, load_account_key
+from issuer.store import certificates
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -229,3 +231,25 @@ def test_a_name_that_is_nearly_right(lone_box: Box, words: list[str], typed: str
     lone_box.refused(*words, typed, code=2, says=[f"not enrolled: {typed}", f"did you mean {NAME}?"])
     outcome = lone_box.refused(*words, "something.else.test", code=2, says=["not enrolled", "populate NAME"])
     assert "did you mean" not in outcome.err
+
+
+def test_the_list_goes_through_many_without_parsing_them(stored: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many portions it takes, each is listed once, in order; and no certificate is parsed for its line."""
+    parsed = []
+    parse = certificate.load_certificates
+
+    def watched(pem_text: bytes) -> list[Any]:
+        parsed.append(pem_text)
+        return parse(pem_text)
+
+    due_at = int(time.time()) + 3600
+    columns = "enable, csr, crt, ts_expire, count_fail_update, directory"
+    stored.database.execute(f"""
+        INSERT INTO certs (name, due_at, {columns})
+        WITH RECURSIVE numbers(n) AS (VALUES (10) UNION ALL SELECT n + 1 FROM numbers WHERE n < 30)
+        SELECT 'host' || n, {due_at}, {columns} FROM certs, numbers""")  # noqa: S608
+    monkeypatch.setattr(certificates, "_PORTION", 4)
+    monkeypatch.setattr(certificate, "load_certificates", watched)
+    lines = stored.ok("status").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", *(f"host{number}" for number in range(10, 31)), NAME]
+    assert parsed == []

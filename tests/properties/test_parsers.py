@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.config import AgentSettings
 from agent.probe_targets import parse_target
 from common import config_file
-from common.certificate import parse_bundle
+from common.certificate import leaf_validity, not_after, not_before, parse_bundle
 from common.clock import duration_text, parse_duration
 from common.errors import CertfleetError, ConfigError
 from common.names import covers, parse_dns_name
@@ -29,6 +29,7 @@ from issuer.order_states import TRANSITIONS, OrderState, check_move
 from issuer.plan import renewal_moment, retry_moment
 from issuer.store.address import parse_address
 from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
 
 WORDS = st.text(max_size=30) | st.sampled_from(["\ud800", "https://ca.example/", "https://ca.example/\x1b", "x" * 9999])
 JSON = st.recursive(
@@ -40,6 +41,7 @@ ORDER_KEYS = ("status", "authorizations", "finalize", "certificate", "error", "i
 ACME_OBJECT = st.dictionaries(st.sampled_from([*ORDER_KEYS, "suggestedWindow", "explanationURL"]), JSON)
 LABEL = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20)
 DAY = 86400
+GOOD = Authority("Test CA").issue(["www.example.com"]).fullchain_pem
 
 
 @given(st.text(max_size=80))
@@ -91,8 +93,22 @@ def test_garbage_as_csr_and_certificate(content: bytes) -> None:
     """Garbage is refused with findings."""
     with pytest.raises(CsrRefused):
         read_csr(content)
-    with pytest.raises(ValueError, match="certificate"):
-        parse_bundle(content)
+    for parse in (parse_bundle, leaf_validity):
+        with pytest.raises(ValueError, match="certificate"):
+            parse(content)
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2000), st.integers(0, 255))
+def test_damaged_certificate(position: int, value: int) -> None:
+    """One octet of a good one changed: who reads only the dates finds those that a whole look finds, or refuses too."""
+    damaged = bytearray(GOOD)
+    damaged[position % len(damaged)] = value
+    with contextlib.suppress(ValueError):
+        leaf = parse_bundle(bytes(damaged)).leaf
+        assert leaf_validity(bytes(damaged)) == (not_before(leaf), not_after(leaf))
+    with contextlib.suppress(ValueError):
+        leaf_validity(bytes(damaged))
 
 
 @settings(max_examples=60)

@@ -201,7 +201,7 @@ def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Da
     bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
     History(store).mark_revoked(NAME, bundle, CA, KEY_COMPROMISE, NOW)
     with pytest.raises(Overtaken):
-        certificates.store(record, certificates.all()[0].csr, bundle, NOW, due_at=NOW, ask_at=None)
+        certificates.store(record, next(certificates.all()).csr, bundle, NOW, due_at=NOW, ask_at=None)
     (row,) = certificates.all()
     assert (row.enabled, row.reissue_reason, row.crt) == (False, "", b"")
     assert mine.claim(NAME, NOW) is None
