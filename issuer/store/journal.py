@@ -12,6 +12,7 @@ import dataclasses
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -36,16 +37,15 @@ _ORDERS = sa.select(challenges.c.order_id).where(_THESE)
 _ENDED_AND_FREE = orders.update().where(
     orders.c.id.in_(sa.bindparam("orders", expanding=True)), orders.c.active_name.is_(None), FREE
 )
-_another, _its = challenges.alias(), orders.alias()
-_WANTED = sa.exists().where(
-    *(_another.c[name] == challenges.c[name] for name in ("type", "owner", "zone", "value")),
-    _its.c.id == _another.c.order_id,
-    _its.c.active_name.is_not(None),
-)
 _LEASED = (
-    sa.select(challenges, _WANTED.label("wanted"))
+    sa.select(challenges)
     .outerjoin(orders, _ITS_ORDER)
     .where(_THESE, sa.or_(orders.c.id.is_(None), orders.c.lease_owner == sa.bindparam("lease")))
+)
+_WANTED = (  # compared here and not there, where it would be each with each
+    sa.select(challenges)
+    .join(orders, _ITS_ORDER)
+    .where(orders.c.active_name > "", challenges.c.zone.in_(sa.bindparam("zones", expanding=True)))
 )
 _LET_GO = orders.update().where(
     orders.c.id.in_(sa.bindparam("orders", expanding=True)), orders.c.lease_owner == sa.bindparam("lease")
@@ -78,16 +78,12 @@ class Journal:
 
     def of(self, order_id: int) -> list[Challenge]:
         """What is or may be published for an order."""
-        found = {"number": order_id}
-        return self._database.read(
-            lambda connection: [_entry(row) for row in connection.execute(_OF_ORDER, found).mappings()]
-        )
+        return self._entries(_OF_ORDER, number=order_id)
 
     def orphans(self) -> list[Challenge]:
         """Entries whose order has ended: left by a process that died before it could take them back."""
         ended = ~sa.exists().where(_ITS_ORDER, orders.c.active_name.is_not(None))
-        query = sa.select(challenges).where(ended).order_by(challenges.c.id)
-        return self._database.read(lambda connection: [_entry(row) for row in connection.execute(query).mappings()])
+        return self._entries(sa.select(challenges).where(ended).order_by(challenges.c.id))
 
     @contextmanager
     def held(self, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
@@ -103,10 +99,10 @@ class Journal:
 
         taken = self._database.write(take, durable=False)
         try:
-            asked = {"numbers": numbers, "lease": lease}
-            rows = self._database.read(lambda connection: connection.execute(_LEASED, asked).mappings().all())
-            self.forget([_entry(row) for row in rows if row["wanted"]])
-            yield [_entry(row) for row in rows if not row["wanted"]]
+            found = self._entries(_LEASED, numbers=numbers, lease=lease)
+            wanted = {_place(each) for each in self._entries(_WANTED, zones=list({each.zone for each in found}))}
+            self.forget([each for each in found if _place(each) in wanted])
+            yield [each for each in found if _place(each) not in wanted]
         finally:
             free, them = _LET_GO.values(lease_owner=None, lease_until=None), {"orders": taken, "lease": lease}
             self._database.write(lambda connection: connection.execute(free, them), durable=False)
@@ -117,6 +113,9 @@ class Journal:
         if numbers:
             # not for good if the power fails: then they are taken back once more, which does no harm
             self._database.write(lambda connection: connection.execute(_GONE, {"numbers": numbers}), durable=False)
+
+    def _entries(self, query: sa.Select[Any], **asked: object) -> list[Challenge]:
+        return self._database.read(lambda connection: list(map(_entry, connection.execute(query, asked).mappings())))
 
 
 def _place(entry: Challenge) -> tuple[str, str, str, str]:
