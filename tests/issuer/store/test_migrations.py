@@ -248,8 +248,8 @@ def in_use(database: SqlDatabase, table: str) -> Iterator[None]:
 
 
 def test_an_upgrade_that_is_killed_is_finished(sql_server: SqlServer, tmp_path: Path) -> None:
-    """kill -9 while the server makes it wait for a table in use: run again, it waits for the rest of the first, and
-    comes to the end."""
+    """kill -9 while the server makes it wait for a table in use: run again, it waits for the rest of the first, or for
+    the table if the server has ended that, and comes to the end."""
     database = sql_server.create_database()
     box = Box(tmp_path / "box", database)
     box.set_up()
@@ -258,21 +258,25 @@ def test_an_upgrade_that_is_killed_is_finished(sql_server: SqlServer, tmp_path: 
     for statement in [*damage, "DROP TABLE holds", "DELETE FROM alembic_version"]:
         database.execute(statement)
 
-    def waits(state: str) -> bool:
-        here = f"db = '{database.name}' AND state LIKE '{state}'"
-        return database.query(f"SELECT COUNT(*) FROM information_schema.processlist WHERE {here}") == [(1,)]  # noqa: S608
+    def waiting() -> int:
+        """The number of the latest connection that waits."""
+        states = "state LIKE 'Waiting for table metadata%' OR state = 'User lock'"
+        asked = f"SELECT COALESCE(MAX(id), 0) FROM information_schema.processlist WHERE db = '{database.name}'"  # noqa: S608
+        [(number,)] = database.query(f"{asked} AND ({states})")
+        return int(number)
 
     with in_use(database, "orders"):
         first = box.start("db", "upgrade")
         try:
-            wait_until(lambda: waits("Waiting for table metadata%"), "the upgrade waits for the table")
+            wait_until(lambda: waiting() > 0, "the upgrade waits for the table")
+            number = waiting()
         finally:
             first.kill()
             first.communicate()
         assert "events" in tables(database)
         assert "holds" not in tables(database)
         second = box.start("db", "upgrade")
-        wait_until(lambda: waits("User lock"), "the second upgrade waits for what is left of the first")
+        wait_until(lambda: waiting() > number, "the second upgrade waits as well")
     out, err = second.communicate(timeout=60)
     assert second.returncode == 0, out + err
     assert (tables(database), indexes(database)) == complete
