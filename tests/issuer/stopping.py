@@ -10,7 +10,7 @@ from tests.servers.ca_proxy import CaProxy, Reply, Request, json_reply
 from tests.servers.process import wait_until
 
 NAME = "www.example.test"
-SECONDS = 8.0  # less than any server is waited for; a command allows itself half of that
+SECONDS = 5.0  # as promised; less than any server is waited for
 
 
 def stopped(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:

@@ -61,7 +61,7 @@ def test_all_is_well(box: Box, lab: Lab) -> None:
         "ok   CA https://localhost",
         f"ok   {NAME}: CSR for {NAME}, ecdsa-p256",
         "takes updates with our key",
-        f"{lab.bind.endpoint} shows a new record after 0.",
+        f"{lab.bind.endpoint} shows a new record after ",
         "its clock and ours are ",
         "resolvers remember for 1s",
     ):

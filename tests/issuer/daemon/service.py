@@ -19,7 +19,7 @@ from tests.servers.process import START_SECONDS, wait_until
 
 _CODE = "import sys; from issuer.cli import main; main()"
 END_SECONDS = 10.0
-QUICK_SECONDS = 8.0  # less than any server is waited for; it allows itself half of that, the rest is for a busy machine
+QUICK_SECONDS = 5.0  # as promised; less than any server is waited for
 
 
 class Service:
