@@ -99,7 +99,8 @@ class Service:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of one kind. Every line has to be JSON: a journal reads them."""
-        lines = self.log_file.read_text(encoding="utf-8").splitlines()
+        whole, _, _ = self.log_file.read_text(encoding="utf-8").rpartition("\n")  # it may just be writing the last one
+        lines = whole.splitlines()
         return [entry for entry in map(json.loads, lines) if entry["event"] == event]
 
     def wait_logged(self, event: str, count: int = 1, seconds: float = START_SECONDS) -> list[dict[str, Any]]:

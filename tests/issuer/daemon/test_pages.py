@@ -66,7 +66,7 @@ def test_the_numbers_of_a_daemon_at_work(box: Box) -> None:
         seen["certfleet_certificate_expiry_seconds", name]
     )
     assert seen["certfleet_order_duration_seconds_count", ""] == 1
-    assert 0 < seen["certfleet_order_duration_seconds_sum", ""] < 30
+    assert 0 < seen["certfleet_order_duration_seconds_sum", ""] < 120
     assert [value for (key, _), value in seen.items() if key == "certfleet_propagation_seconds"]
     assert seen["certfleet_healthy", ""] == 1
     assert ("certfleet_build_info", "certfleet_build_info") not in seen
