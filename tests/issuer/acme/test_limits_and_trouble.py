@@ -141,7 +141,7 @@ def test_a_limit_without_a_moment_keeps_the_order(proxied: Box, proxy: CaProxy) 
 
 
 def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxied: Box, proxy: CaProxy) -> None:
-    """With 300 ms added to every answer: never more than `workers` requests at once, always about that many, so that
+    """With 600 ms added to every answer: never more than `workers` requests at once, always about that many, so that
     the time is that of the requests divided by the workers and not that of one order after another."""
     proxied.write(acme={"workers": 4})
     names = [f"w{number}.lab.test" for number in range(12)]
@@ -150,7 +150,7 @@ def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxi
     proxied.bind.reconfigure()
     for name in names:
         proxied.populate(name)
-    proxy.delay = 0.3
+    proxy.delay = 0.6
     started = time.monotonic()
     proxied.ok("run")
     seconds = time.monotonic() - started
