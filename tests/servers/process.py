@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-START_SECONDS = 60.0  # on a machine that is busy with everything else; who ends before fails at once
+START_SECONDS = 120.0  # on a machine that is busy with everything else; who ends before fails at once
 STOP_SECONDS = 15.0
 TAIL_LINES = 20
 

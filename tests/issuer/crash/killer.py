@@ -25,7 +25,7 @@ def killed_run(box: Box, place: str, when: str, nth: int, words: Sequence[str] =
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return done.returncode

@@ -26,7 +26,7 @@ def test_two_issuers_share_sixty_certificates(lab: Lab, sql_server: SqlServer, t
         names = _enrol(boxes[0], COUNT)
         proxy.before.append(_once_both_are_there(proxy))
         runs = [box.start("run", "--json") for box in boxes]
-        outputs = [run.communicate(timeout=180) for run in runs]
+        outputs = [run.communicate(timeout=480) for run in runs]
         assert [run.returncode for run in runs] == [0, 0], outputs
         ordered = [(request.payload or {})["identifiers"][0]["value"] for request in proxy.paths("order-plz")]
         stored = [out.count('"stored"') for out, _ in outputs]
@@ -44,14 +44,14 @@ def test_cluster_that_loses_a_node_in_the_middle(lab: Lab, tmp_path: Path) -> No
     with Galera(tmp_path) as cluster, CaProxy(tmp_path / "proxy", lab.pebble) as proxy:
         box = Box(tmp_path / "box", cluster.create_database(), bind=lab.bind, pebble=lab.pebble)
         box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
-        box.write(renewal={"retry": ["1s"], "max_run": "2m"})
+        box.write(renewal={"retry": ["1s"], "max_run": "8m"})
         box.set_up()
         names = _enrol(box, COUNT)
         run = box.start("run")
         ten_stored = "SELECT COUNT(*) >= 10 FROM orders WHERE state = 'STORED'"
         wait_until(lambda: box.database.query(ten_stored) == [(1,)], "ten are stored")
         cluster.nodes[0].kill()
-        out, err = run.communicate(timeout=180)
+        out, err = run.communicate(timeout=480)
         assert run.returncode == 0, out + err
         ordered = [(request.payload or {})["identifiers"][0]["value"] for request in proxy.paths("order-plz")]
         assert sorted(ordered) == sorted(names)

@@ -74,7 +74,7 @@ def test_a_switch_over_in_the_middle_of_a_run(pair: Replicated, lab: Lab, tmp_pa
         wait_until(lambda: stored(box) >= 5, "some are stored")
         pair.switch_over()
         before = former.sql("SELECT @@gtid_binlog_pos")
-        out, err = run.communicate(timeout=120)
+        out, err = run.communicate(timeout=480)
         assert run.returncode == 0, out + err
         ordered = [(request.payload or {})["identifiers"][0]["value"] for request in proxy.paths("order-plz")]
     assert sorted(ordered) == sorted(names)
