@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from common import VERSION, log
 from common.errors import CertfleetError, UsageError, one_line, printable, render
+from common.streams import steady_streams
 
 _LONGEST_WORD = 4096  # characters, as of a path
 Handler = Callable[[argparse.Namespace], int]
@@ -50,8 +51,17 @@ class CommandLine:
 
     def run(self, arguments: Sequence[str] | None = None) -> int:
         """Parse, run the command, and turn every error into a sentence and an exit code. Never shows a traceback,
-        except with -v for a fault of our own."""
-        words = sys.argv[1:] if arguments is None else arguments
+        except with -v for a fault of our own. What could not be said stops no command; it is an error at its end."""
+        with steady_streams() as out:
+            code = self._run(sys.argv[1:] if arguments is None else arguments)
+            out.flush()
+            if out.lost is None:
+                return code
+            if not isinstance(out.lost, BrokenPipeError):  # whose reader went away on purpose, as `| head` does
+                complain(render(_unsaid(out.lost)))
+            return code or 1
+
+    def _run(self, words: Sequence[str]) -> int:
         fault = _fault(words)
         if fault is not None:
             complain(render(fault))
@@ -64,24 +74,25 @@ class CommandLine:
         verbosity = -1 if getattr(parsed, "quiet", False) else getattr(parsed, "verbose", 0)
         log.configure(verbosity)
         try:
-            code = int(parsed.handler(parsed))
-            sys.stdout.flush()
+            return int(parsed.handler(parsed))
         except CertfleetError as error:
             complain(render(error))
             return error.exit_code
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)  # noqa: T201
             return 130
-        except BrokenPipeError:  # the reader of our output went away, as `| head` does
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-            return 1
         except Exception as error:  # the border: a fault of ours must not throw a traceback at a sysadmin
             complain(f"error: a fault in certfleet itself: {type(error).__name__}: {error}")
             print("  what to do: run again with -v and report what it prints", file=sys.stderr)  # noqa: T201
             if verbosity > 0:
                 raise
             return 1
-        return code
+
+
+def _unsaid(why: OSError | ValueError) -> CertfleetError:
+    reason = getattr(why, "strerror", None) or str(why)
+    hint = "look at free space where the output goes; the command itself went on to its end"
+    return CertfleetError("standard output could not be written", why=reason, hint=hint)
 
 
 def _fault(words: Sequence[str]) -> UsageError | None:

@@ -152,9 +152,9 @@ class Crew:
             if fault is None:
                 self._results.put((attempt, future.result()))
                 return
-            log.error("attempt.fault", certificate=attempt.name, exc_info=fault)
             moment = int(self._clock()) + _FAULT_PAUSE
             self._results.put((attempt, Ended(attempt.name, Ending.FAILED, "a fault in certfleet itself", moment)))
+            log.error("attempt.fault", certificate=attempt.name, exc_info=fault)  # last: who collects waits for ever
 
         return deliver
 

@@ -46,6 +46,17 @@ def test_the_service_keeps_the_old_certificate(host: Host, served: Nginx) -> Non
     assert host.reported()["sha256"] == sha256(host.first.certificate)
 
 
+def test_a_full_disk_under_log_and_output(host: Host, served: Nginx) -> None:
+    """Nothing that cannot be said or logged keeps the old certificate from coming back."""
+    host.configure(
+        check=served.check, activate=["true"], probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s"
+    )
+    host.offer_new()
+    assert host.run(wrap=["sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh"]).code == 1
+    assert_as_before(host, served)
+    assert host.reported()["state"] == "failed"
+
+
 def test_live_files_spoilt_meanwhile(host: Host, served: Nginx, tmp_path: Path) -> None:
     """What an activate command has made of a live file, however large, does not keep the old content away."""
     once = tmp_path / "once"

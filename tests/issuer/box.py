@@ -107,12 +107,13 @@ class Box:
         assert outcome.code == 0, f"{' '.join(words)}: exit code {outcome.code}\n{outcome.out}\n{outcome.err}"
         return outcome
 
-    def start(self, *words: str, user: int = 0) -> "subprocess.Popen[str]":
-        """One command in a process of its own, for signals; it never outlives this one. As *user* if given."""
+    def start(self, *words: str, user: int = 0, wrap: Sequence[str] = ()) -> "subprocess.Popen[str]":
+        """One command in a process of its own, for signals; it never outlives this one. As *user* if given, and by
+        *wrap*, words that start the words after them."""
         other = [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         setpriv = ["setpriv", *other, "--pdeathsig", "KILL", "--"]
         return subprocess.Popen(
-            [*setpriv, sys.executable, "-c", _CODE, "--config", str(self.config), *words],
+            [*setpriv, *wrap, sys.executable, "-c", _CODE, "--config", str(self.config), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

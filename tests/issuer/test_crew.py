@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass, field
 from typing import cast
 
+import structlog
+
 from issuer.attempt import Attempt
 from issuer.crew import Crew
 from issuer.endings import Ended, Ending, Waiting
@@ -30,6 +32,30 @@ class OneWait:
     def proceed(self) -> Ended | Waiting:
         self.outcomes.append("acted")
         return Waiting(self.name, self.clock() + 0.3) if len(self.outcomes) == 1 else Ended(self.name, Ending.STORED)
+
+
+class Faulty:
+    """An attempt that breaks its word never to raise."""
+
+    name = "www.example.test"
+
+    def proceed(self) -> Ended | Waiting:
+        raise RuntimeError("a fault")
+
+
+def test_a_fault_that_cannot_be_logged() -> None:
+    """It is an ending like any other, and nobody waits for it for ever."""
+
+    def fails(*_: object) -> structlog.typing.EventDict:
+        raise OSError("no log")
+
+    crew = Crew(time.time)
+    crew.add(cast("Attempt", Faulty()), time.time())
+    structlog.configure(processors=[fails])
+    crew.start(1)
+    returned = crew.collect(1, 60.0)
+    assert returned is not None
+    assert returned.ended.ending is Ending.FAILED
 
 
 def test_a_clock_that_is_put_back() -> None:
