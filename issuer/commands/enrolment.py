@@ -73,7 +73,11 @@ def confirmed(arguments: argparse.Namespace, prompt: str) -> bool:
         return True
     if not sys.stdin.isatty():
         raise UsageError("this asks for confirmation and there is no terminal", hint="add --yes")
-    return input(prompt).strip() == str(arguments.name)
+    try:
+        typed = input(prompt)
+    except (EOFError, OSError, ValueError) as error:  # Ctrl-D, a terminal that went away, bytes that are no text
+        raise RefusedError("nothing was typed", hint="nothing was changed; type the name, or add --yes") from error
+    return typed.strip() == str(arguments.name)
 
 
 def _switch(arguments: argparse.Namespace, database: Database, *, enabled: bool) -> None:
@@ -119,10 +123,10 @@ def _webroot(option: str, facts: CsrFacts) -> str:
 
 
 def _csr(option: str, name: str, settings: Settings) -> tuple[bytes, str]:
-    if option == "-":
-        return sys.stdin.buffer.read(_LARGEST_CSR + 1)[:_LARGEST_CSR], "standard input"
     file = Path(option) if option else settings.csr_dir / f"{name}.csr"
     try:
+        if option == "-":
+            return sys.stdin.buffer.read(_LARGEST_CSR + 1)[:_LARGEST_CSR], "standard input"
         return read_regular(file, _LARGEST_CSR), str(file)
     except OSError as error:
         hint = "copy the CSR from the host there, or name it with --csr FILE (- is standard input)"
