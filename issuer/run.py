@@ -19,7 +19,7 @@ from issuer.aside import aside
 from issuer.attempt import Attempt
 from issuer.crew import Crew, waits
 from issuer.endings import Ended, Ending
-from issuer.errors import StoreError
+from issuer.errors import StoreError, noted
 from issuer.model import Enrolment
 from issuer.opening import put_off
 from issuer.plan import NotDue, plan
@@ -36,10 +36,12 @@ _ONE_ROUND = 3600.0  # seconds that even a single round gives an order that the 
 
 @dataclass(slots=True)
 class Summary:
-    """How a pass ended, by certificate. *failures*: the last one of each, in this run or in an earlier one."""
+    """How a pass ended, by certificate. *failures*: the last one of each, in this run or in an earlier one.
+    *troubles*: what kept it from tidying up."""
 
     endings: dict[str, Ended] = field(default_factory=dict)
     failures: dict[str, Ended] = field(default_factory=dict)
+    troubles: list[CertfleetError] = field(default_factory=list)
     stopped: bool = True  # until the pass has come to its end
 
     def names(self, ending: Ending) -> list[str]:
@@ -91,13 +93,14 @@ class Pass:
         for row in sorted(rows, key=lambda row: (row.ts_expire, random.random())):
             self._plan(row, until, resumes=row.name in under_way)
         self._drive(until, linger_until=max(until, self._tools.clock() + _ONE_ROUND))
-        if not self._stopping:
-            wait([left_overs])
-            sweep(self._tools)  # what could not be taken back while a name server was away
-        self.summary.stopped = self._stopping
         if self._complains_at_end:
             for ended in self.summary.news:
                 self._complain_of(ended)
+        if not self._stopping:
+            wait([left_overs])
+            with noted(self.summary.troubles):  # told after all that the pass has done
+                sweep(self._tools)  # what could not be taken back while a name server was away
+        self.summary.stopped = self._stopping
 
     def _plan(self, row: Enrolment, until: float, *, resumes: bool) -> None:
         now = int(self._tools.clock())

@@ -186,6 +186,8 @@ def _work(
     finally:
         database.close()
     _show(summary, as_json=arguments.json, quiet=quiet)
+    for trouble in summary.troubles:
+        raise trouble
     return 0 if summary.well else 1
 
 

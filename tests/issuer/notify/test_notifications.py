@@ -50,6 +50,17 @@ def test_what_cron_mails(troubled: Box) -> None:
     assert quiet.out + quiet.err == ""
 
 
+def test_a_database_that_fails_at_the_very_end(troubled: Box, smtp: Smtp) -> None:
+    """What failed is told and mailed all the same, and then that nothing could be tidied up."""
+    troubled.database.execute("ALTER TABLE challenges RENAME TO out_of_order")
+    quiet = troubled.fails("run", "-q", says=["error: c.example.test: failed: "])
+    assert quiet.err.count("error: ") == 4
+    assert "challenges" in quiet.err.rpartition("error: ")[2]
+    assert len(smtp.letters) == 1
+    try_again(troubled)
+    assert len(troubled.run("run", "--json").report()["certificates"]) == 3
+
+
 def test_a_trouble_that_lasts_is_said_once(troubled: Box, smtp: Smtp) -> None:
     """The same failures at the next runs send nothing; a certificate that fails newly is said alone."""
     troubled.ok("disable", "c.example.test")
