@@ -10,7 +10,7 @@ from agent.commands import search_path
 from agent.model import file_stem
 from agent.preset import Preset, load_preset, preset_names
 from common.errors import FileError
-from common.files import create_new, make_private_folder
+from common.files import create_new, make_folder, make_private_folder
 
 _PROGRAMS = {"apache": ("apachectl", "apache2ctl"), "nginx": ("nginx",)}
 
@@ -60,12 +60,7 @@ def init(config_file: Path, state_dir: Path, url: str, names: Sequence[str], ser
     if not names:
         blocks = "".join(_block("www.example.com", preset) for preset in presets) or _block("www.example.com", None)
         text += "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())
-    try:
-        config_file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        hint = "run as the user that may write there, usually root"
-        why = error.strerror or str(error)
-        raise FileError(f"cannot create the folder {config_file.parent}", why=why, hint=hint) from error
+    make_folder(config_file.parent)
     create_new(config_file, text.encode(), mode=0o644)
 
 

@@ -150,13 +150,29 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create *folder* and its parents for this user alone, 0700; leave an existing one as it is. Raises FileError."""
+    """Create *folder* for this user alone, 0700, and its parents as :func:`make_folder` does. Raises FileError."""
+    make_folder(folder, mode=0o700)
+
+
+def make_folder(folder: Path, *, mode: int = 0o755) -> None:
+    """Create *folder*, and its parents with 0755; leave an existing one as it is. Raises FileError.
+
+    Whatever the umask, nobody else may write into one of them: who may write into a parent can exchange the folder.
+    """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_with_parents(folder, mode)
     except OSError as error:
         raise FileError(
             f"cannot create the folder {folder}", why=error.strerror or str(error), hint=_write_hint(error)
         ) from error
+
+
+def _make_with_parents(folder: Path, mode: int) -> None:  # mkdir's own `parents` takes no mode for them
+    try:
+        folder.mkdir(mode, exist_ok=True)
+    except FileNotFoundError:
+        _make_with_parents(folder.parent, 0o755)
+        folder.mkdir(mode, exist_ok=True)
 
 
 def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:

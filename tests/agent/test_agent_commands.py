@@ -261,6 +261,16 @@ def test_init_writes_what_run_accepts(bare: Host) -> None:
     assert bare.config.read_bytes() == written
 
 
+def test_init_lets_nobody_else_write(bare: Host) -> None:
+    """Under no umask at all the new folders of agent.toml and of the state are open to nobody's writing."""
+    config, state_dir = bare.folder / "a" / "b" / "agent.toml", bare.folder / "c" / "state"
+    words = ["init", "--config", str(config), "--state-dir", str(state_dir), "--source", f"sqlite:///{bare.database}"]
+    done = bare.agent(*words, wrap=["sh", "-c", 'umask 000; exec "$@"', "sh"])
+    assert done.code == 0, done.err
+    made = [config.parent, config.parent.parent, state_dir.parent, state_dir]
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in made] == [0o755, 0o755, 0o755, 0o700]
+
+
 def test_init_without_names_leaves_them_commented(bare: Host) -> None:
     """The file parses; `run` then says that nothing is configured."""
     assert bare.agent("init", "--config", str(bare.config), "--state-dir", str(bare.state_dir)).code == 0

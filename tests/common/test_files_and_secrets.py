@@ -175,10 +175,14 @@ def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_private_folders(tmp_path: Path) -> None:
-    """Made closed with all parents, left as they are when they exist."""
-    folder = tmp_path / "a" / "b"
-    make_private_folder(folder)
-    assert mode(folder) == 0o700
+    """Made closed, with parents that nobody else may write into, whatever the umask; left alone when it exists."""
+    folder = tmp_path / "a" / "b" / "c"
+    before = os.umask(0o000)
+    try:
+        make_private_folder(folder)
+    finally:
+        os.umask(before)
+    assert [mode(each) for each in (folder, folder.parent, folder.parent.parent)] == [0o700, 0o755, 0o755]
     folder.chmod(0o755)
     make_private_folder(folder)
     assert mode(folder) == 0o755
