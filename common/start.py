@@ -34,5 +34,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _end() -> NoReturn:
-    os.write(2, b"interrupted\n")
-    os._exit(_EXIT_CODE)
+    try:
+        os.write(2, b"interrupted\n")
+    finally:  # also where nothing can be written
+        os._exit(_EXIT_CODE)

@@ -66,6 +66,24 @@ def test_an_early_signal(package: str, slow: str, number: signal.Signals, code: 
     assert (process.returncode, err) == (code, says)
 
 
+@pytest.mark.usefixtures("heard")
+def test_an_early_signal_that_nobody_hears_of() -> None:
+    """A full disk under standard error changes nothing about the code."""
+    script = SCRIPT.format(package="agent", slow="agent.cli")
+    with open("/dev/full", "wb") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, "run"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == b"importing\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+
+
 def test_ignored_stays_ignored() -> None:
     """Under nohup or in the background of a script, where Ctrl-C is ignored, it is."""
     code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + SCRIPT.format(package="agent", slow="x")
