@@ -106,6 +106,18 @@ def decide(row: Enrolment, tools: Tools) -> tuple[Enrolment, Due | NotDue]:
     return row, decision
 
 
+def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
+    """Why there is to be no attempt at *row* now; None if there is: it is due, or disabled while its order is out
+    (*resumes*). A fault of ours in planning stops no other row: the attempt meets it again, and makes it a failure.
+    """
+    try:
+        decision = plan(row, int(tools.clock()), tools.settings.renewal)
+    except Exception:
+        log.info("plan.fault", certificate=row.name, exc_info=True)
+        return None
+    return decision if isinstance(decision, NotDue) and not (resumes and decision.until is None) else None
+
+
 def _consult(row: Enrolment, tools: Tools, now: int) -> Enrolment:
     """Ask for renewal information (RFC 9773 §4.1), save what is drawn from it. Never fatal: without it our own rule
     decides."""

@@ -126,7 +126,10 @@ def renewal(row: Enrolment, starts: int, ends: int, policy: RenewalSettings) -> 
 
 
 def _window_end(row: Enrolment) -> int:
-    return int(row.ari_window.partition("-")[2] or 0)
+    try:
+        return int(row.ari_window.rpartition("-")[2])
+    except ValueError:  # none, or one that cannot be read: it has passed
+        return 0
 
 
 def renewal_moment(name: str, starts: int, ends: int, policy: RenewalSettings) -> int:

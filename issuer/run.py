@@ -21,8 +21,7 @@ from issuer.crew import Crew, waits
 from issuer.endings import Ended, Ending
 from issuer.errors import StoreError, noted
 from issuer.model import Enrolment
-from issuer.opening import put_off
-from issuer.plan import NotDue, plan
+from issuer.opening import left_alone, put_off
 from issuer.ports import Tools
 from issuer.sweep import sweep
 from issuer.watch import sentence
@@ -103,10 +102,9 @@ class Pass:
         self.summary.stopped = self._stopping
 
     def _plan(self, row: Enrolment, until: float, *, resumes: bool) -> None:
-        now = int(self._tools.clock())
-        decision = plan(row, now, self._tools.settings.renewal)
-        if not isinstance(decision, NotDue) or (resumes and decision.until is None):  # disabled, but its order is out
-            self._add(row, now)
+        decision = left_alone(row, self._tools, resumes=resumes)
+        if decision is None:
+            self._add(row, self._tools.clock())
             return
         if row.failing and decision.until is not None:
             self._wait_for(row, decision.until, until)

@@ -56,6 +56,8 @@ def renewal_info_of(answer: Answer) -> RenewalInfo:
         start, end = _moment(words.text(window.get("start"))), _moment(words.text(window.get("end")))
         if end < start:
             raise ValueError("the window ends before it starts")
+        if start < 0:  # 0001-01-01 is what Go writes for a time that was never set
+            raise ValueError("the window starts before 1970")
     except ValueError as error:
         raise AcmeProblem("the CA's renewal information is malformed", why=str(error)) from error
     return RenewalInfo(start, end, words.text(document.get("explanationURL")), answer.ask_again_at)

@@ -9,8 +9,7 @@ from issuer.daemon.patience import Patience
 from issuer.daemon.survey import Mark, Survey
 from issuer.model import Enrolment
 from issuer.notify.desk import Desk
-from issuer.opening import put_off
-from issuer.plan import NotDue, plan
+from issuer.opening import left_alone, put_off
 from issuer.ports import Tools
 
 MOST_IN_HAND = 1000  # certificates; the rest stays in the database until there is room
@@ -57,16 +56,15 @@ def look_around(world: World, in_hand: set[str], patience: Patience) -> Found:
         row = rows.get(mark.name)
         if row is None:  # removed since
             continue
-        if _is_due(row, world, now, resumes=row.name in left_over):
+        if _is_due(row, world, resumes=row.name in left_over):
             found.append((row, mark))
         else:
             patience.leave(mark, now + NOT_OURS_SECONDS)
     return Found(world, found)
 
 
-def _is_due(row: Enrolment, world: World, now: int, *, resumes: bool) -> bool:
-    decision = plan(row, now, world.settings.renewal)
-    if not isinstance(decision, NotDue) or (resumes and decision.until is None):  # disabled, but its order is out
-        return True
-    put_off(row, decision, world.tools)
-    return False
+def _is_due(row: Enrolment, world: World, *, resumes: bool) -> bool:
+    decision = left_alone(row, world.tools, resumes=resumes)
+    if decision is not None:
+        put_off(row, decision, world.tools)
+    return decision is None

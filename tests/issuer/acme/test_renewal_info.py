@@ -117,10 +117,11 @@ def test_refused_replaces_is_left_out_once(
         json_reply({"suggestedWindow": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}),
         json_reply({"suggestedWindow": {"start": "yesterday", "end": 7}}),
         json_reply({"suggestedWindow": {"start": "2026-02-01T00:00:00", "end": "2026-03-01T00:00:00"}}),
+        json_reply({"suggestedWindow": {"start": "0001-01-01T00:00:00Z", "end": "0001-01-01T00:00:00Z"}}),
         json_reply([]),
         Reply(200, b"x" * 3_000_000, {"Content-Type": "application/json"}),
     ],
-    ids=["server error", "html", "end before start", "no times", "no zone", "no object", "huge"],
+    ids=["server error", "html", "end before start", "no times", "no zone", "never set", "no object", "huge"],
 )
 def test_broken_information_never_hurts(proxied: Box, proxy: CaProxy, information: Information, reply: Reply) -> None:
     """Whatever the CA answers there, the run is well and our own rule decides."""

@@ -35,6 +35,23 @@ def test_a_fault_in_one_tick_is_survived(box: Box) -> None:
         assert len(service.logged("daemon.fault")) == 1
 
 
+def test_a_row_that_cannot_be_planned_is_that_rows_failure(box: Box) -> None:
+    """A fault of our own in the decision about one row is written down there, and stops no other."""
+    odd = box.populate("odd.example.test")
+    prelude = (
+        "import issuer.plan as o\nkept = o.plan\ndef plan(row, *words, **named):\n"
+        f"    if row.name == {odd!r}: raise ZeroDivisionError('a fault')\n"
+        "    return kept(row, *words, **named)\no.plan = plan"
+    )
+    name = box.enrol("www.example.test")
+    with Service(box, prelude=prelude) as service:
+        service.wait_stored(name)
+        [failure] = service.wait_logged("certificate.failed")
+        assert failure["certificate"] == odd
+        assert not service.logged("daemon.fault")
+    assert "a fault" in box.row(odd, "last_error")[0]
+
+
 def test_a_database_outage_is_said_survived_and_seen_in_health(lab: Lab, tmp_path: Path) -> None:
     """While MariaDB is down /healthz is 503 with the reason and /metrics still answers; afterwards all goes on."""
     with MariaDB() as server:

@@ -103,6 +103,9 @@ def pem(days: float, age: float) -> bytes:
         ({"crt": pem(6, 2)}, NotDue, "valid"),
         ({"crt": pem(6, 3.5)}, Due, "renewal"),
         ({"crt": pem(90, 65), "due_at": SOON}, NotDue, "valid"),
+        # a window of a CA that wrote the year 1, and one that nobody can read
+        ({"crt": pem(90, 1), "ari_at": -62135596800, "ari_window": "-62135596800--62135596800"}, Due, "renewal"),
+        ({"crt": pem(90, 1), "ari_at": SOON, "ari_window": "a window"}, NotDue, "valid"),
         # what a clock left that was wrong
         ({"reissue_reason": "by hand", "due_at": SOON + DAY}, Due, "by hand"),
         ({"due_at": SOON + DAY, "failures": 1, "last_error": "x"}, Due, "first certificate"),
