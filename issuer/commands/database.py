@@ -30,6 +30,8 @@ def status(arguments: argparse.Namespace) -> int:
         report({"database": database.place, "revision": present, "newest": newest, "current": present == newest})
     elif present == newest:
         say(f"{database.place}: revision {present}, current")
+    elif migrate.is_newer(present):
+        say(f"{database.place}: revision {present}, newer than {newest}; {migrate.NEWER}")
     else:
         say(f"{database.place}: revision {present or 'none'}, needs {newest}; run `certfleet-issuer db upgrade`")
     return 0 if present == newest else 1

@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from shlex import quote
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,6 +16,7 @@ from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
 from issuer.order_states import BY_HAND, OrderRecord, OrderState
 from issuer.plan import FIRST_MAY_WAIT
+from issuer.store.cells import number, octets
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
@@ -247,13 +247,13 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         name=row["name"],
         enabled=row["enable"] == "Y",
         http01=row["certbot"] == "Y",
-        csr=_bytes(row["csr"]),
-        crt=_bytes(row["crt"]),
-        ca=_bytes(row["ca"]),
-        ts_expire=_number(row["ts_expire"]) or 0,
-        ts_last_update=_number(row["ts_last_update"]) or 0,
-        failures=_number(row["count_fail_update"]) or 0,
-        due_at=_number(row["due_at"]),
+        csr=octets(row["csr"]),
+        crt=octets(row["crt"]),
+        ca=octets(row["ca"]),
+        ts_expire=number(row["ts_expire"]) or 0,
+        ts_last_update=number(row["ts_last_update"]) or 0,
+        failures=max(0, number(row["count_fail_update"]) or 0),
+        due_at=number(row["due_at"]),
         reissue_reason=row["reissue_reason"] or "",
         last_error=row["last_error"] or "",
         webroot_path=row["webroot_path"] or "",
@@ -261,21 +261,8 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
         last_reference=row["last_reference"] or "",
-        ari_at=_number(row["ari_at"]),
+        ari_at=number(row["ari_at"]),
         ari_window=row["ari_window"] or "",
         rolled_back=row["rolled_back"] or "",
-        ari_ask_at=_number(row["ari_ask_at"]),
+        ari_ask_at=number(row["ari_ask_at"]),
     )
-
-
-def _number(value: Any) -> int | None:
-    """SQLite keeps whatever an old script wrote; what is no number is as good as NULL."""
-    try:
-        return None if value is None else int(value)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _bytes(value: Any) -> bytes:
-    """A legacy table may hold text where a blob is meant."""
-    return value.encode() if isinstance(value, str) else bytes(value or b"")

@@ -5,8 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, fingerprint, load_certificates, parse_bundle, serial_text, spki_sha256
+from common.certificate import Bundle, fingerprint, parse_bundle, serial_text, spki_sha256
 from common.errors import RefusedError
+from issuer.store.cells import number, octets
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
 from issuer.store.orders import give_up
@@ -90,7 +91,7 @@ class History:
                 add_version(connection, name, bundle, directory or None, now)
             connection.execute(versions.update().where(*same).values(revoked=reason))
             crt = connection.scalar(sa.select(certs.c.crt).where(certs.c.name == name))
-            if crt is not None and bytes(crt) == bundle.leaf_pem:
+            if octets(crt) == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
             add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {REASONS[reason]}")
             if reason == KEY_COMPROMISE:
@@ -105,7 +106,7 @@ class History:
         """(name, SHA-256 of the public key) of what was revoked because its private key is known to others."""
         query = sa.select(versions.c.name, versions.c.crt).where(versions.c.revoked == KEY_COMPROMISE)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return {(row.name, _key(bytes(row.crt))) for row in rows}
+        return {(row.name, key) for row in rows if (key := _key(octets(row.crt)))}
 
 
 def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:
@@ -120,9 +121,9 @@ def _version(row: sa.RowMapping) -> Version:
         sha256=row["sha256"],
         serial=row["serial"],
         issuer=row["issuer"],
-        not_before=row["not_before"],
-        not_after=row["not_after"],
-        stored_at=row["stored_at"],
+        not_before=number(row["not_before"]) or 0,
+        not_after=number(row["not_after"]) or 0,
+        stored_at=number(row["stored_at"]) or 0,
         directory=row["directory"] or "",
         revoked=row["revoked"] is not None,
         bundle=_bundle(row),
@@ -131,13 +132,15 @@ def _version(row: sa.RowMapping) -> Version:
 
 def _key(pem: bytes) -> str:
     try:
-        return spki_sha256(load_certificates(pem)[0].public_key())
+        return spki_sha256(parse_bundle(pem).leaf.public_key())
     except ValueError:  # damaged: which key it was cannot be told any more
         return ""
 
 
 def _bundle(row: sa.RowMapping) -> Bundle | None:
     try:
-        return parse_bundle(bytes(row["crt"]), bytes(row["ca"]))
+        chain = octets(row["ca"])
+        bundle = parse_bundle(octets(row["crt"]), chain)
     except ValueError:
         return None
+    return bundle if bundle.chain or not chain else None

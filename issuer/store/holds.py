@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
+from issuer.store.cells import number
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds, orders, versions
@@ -75,11 +76,15 @@ class Holds:
             *recent, sa.or_(orders.c.url > "", orders.c.active_name > "")
         )
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [(row.name, int(row.created_at)) for row in rows]
+        return [(row.name, at) for row in rows if (at := number(row.created_at)) is not None]
 
     def certificates_since(self, directory: str, since: int) -> list[Issued]:
         """What the CA issued since then."""
         columns = (versions.c.name, versions.c.stored_at, versions.c.names, versions.c.names_sha256)
         query = sa.select(*columns).where(versions.c.stored_at > since, versions.c.directory == directory)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [Issued(row[0], int(row[1]), tuple((row[2] or "").split()), row[3] or "") for row in rows]
+        return [
+            Issued(row[0], at, tuple((row[2] or "").split()), row[3] or "")
+            for row in rows
+            if (at := number(row[1])) is not None
+        ]

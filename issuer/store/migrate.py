@@ -10,6 +10,7 @@ from issuer.errors import StoreError
 from issuer.store.database import Database
 
 _LOCK_SECONDS = 60
+NEWER = "install the newer certfleet here too; until then this one works on with what it knows"
 
 
 def newest_revision() -> str:
@@ -21,7 +22,13 @@ def present_revision(database: Database) -> str:
     """The revision the database is at; "" for one that was never migrated, or is not there yet."""
     if database.absent:
         return ""
-    return database.read(lambda connection: MigrationContext.configure(connection).get_current_revision() or "")
+    return database.read(_revision)
+
+
+def is_newer(revision: str) -> bool:
+    """Is it a revision that only a newer certfleet has? This one knows all before its own."""
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return revision not in known | {""}
 
 
 def upgrade(database: Database) -> tuple[str, str]:
@@ -39,6 +46,7 @@ def _upgrade(connection: sa.Connection) -> None:
     if locking and not connection.scalar(sa.text("SELECT GET_LOCK('certfleet-upgrade', :s)"), {"s": _LOCK_SECONDS}):
         raise StoreError("another upgrade of this database is running", hint="wait until it has finished")
     try:
+        _refuse_newer(_revision(connection))
         command.upgrade(config, "head")
     except ValueError as error:  # a revision's own refusal
         raise StoreError(
@@ -47,6 +55,16 @@ def _upgrade(connection: sa.Connection) -> None:
     finally:
         if locking:
             connection.execute(sa.text("SELECT RELEASE_LOCK('certfleet-upgrade')"))
+
+
+def _revision(connection: sa.Connection) -> str:
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def _refuse_newer(revision: str) -> None:
+    if is_newer(revision):
+        what = f"the database is at revision {revision}, which this version of certfleet does not know"
+        raise StoreError(what, why="a newer one has upgraded it", hint=NEWER)
 
 
 def _config() -> Config:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from issuer.errors import LeaseLost, StoreError
 from issuer.order_states import BY_HAND, OrderRecord, OrderState, check_move
+from issuer.store.cells import known
 from issuer.store.database import Database
 from issuer.store.tables import orders
 
@@ -79,11 +80,13 @@ class Orders:
         """Orders that have not ended and that no living process holds: what a crash or a stop left behind."""
         query = sa.select(orders).where(orders.c.active_name > "", FREE).order_by(orders.c.active_name)
         rows = self._database.read(lambda connection: connection.execute(query, {"now": now}).mappings().all())
-        return [_record(row) for row in rows]
+        return [record for record in map(_record, rows) if record is not None]
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
-        """Take over the order under way for *name*; None if there is none or another process holds it."""
-        if self._under_way(name) is None:
+        """Take over the order under way for *name*; None if there is none, another process holds it, or only another
+        version knows its state."""
+        found = self._under_way(name)
+        if found is None or _record(found) is None:
             return None
         lease = {"lease_owner": self._owner, "lease_until": now + LEASE_SECONDS}
         taking = {"the_name": name, "now": now, "us": self._owner, **lease}
@@ -154,11 +157,14 @@ def _insert(connection: sa.Connection, row: Mapping[str, object]) -> int:
     return int(key[0])
 
 
-def _record(row: sa.RowMapping) -> OrderRecord:
+def _record(row: sa.RowMapping) -> OrderRecord | None:
+    state = known(OrderState, row["state"], orders.name, row["name"])
+    if state is None:
+        return None
     return OrderRecord(
         id=row["id"],
         name=row["name"],
-        state=OrderState(row["state"]),
+        state=state,
         directory=row["directory"],
         created_at=row["created_at"] or 0,
         url=row["url"] or "",
