@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common.files import create_new, make_private_folder
+from common.errors import FileError
+from common.files import create_new, make_private_folder, read_regular
 from common.log import Syslog, configure
 from issuer.budget import Budget
 from issuer.ca.client import AcmeCa
@@ -97,9 +98,16 @@ def held_by_daemon(settings: Settings) -> bool:
 def owner(settings: Settings) -> str:
     """Who we are in the lease column: the same after a crash, so that our own orders go on at once.
 
-    The lock on the state folder makes sure that there is one of us at a time.
+    The lock on the state folder makes sure that there is one of us at a time. Raises FileError.
     """
     file = settings.state_dir / "issuer.id"
     if not os.path.lexists(file):
         create_new(file, secrets.token_hex(8).encode(), mode=0o600)
-    return f"{socket.gethostname()[:40]}/{file.read_text(encoding='ascii').strip()[:20]}"
+    try:
+        name = read_regular(file).decode("ascii").strip()
+        if not (name and name.isprintable()):
+            raise ValueError("it is not one line of text")
+    except (OSError, ValueError) as error:
+        hint = "let the user that certfleet runs as read it, or delete it: a new one is made"
+        raise FileError(f"cannot use {file}", why=getattr(error, "strerror", "") or str(error), hint=hint) from error
+    return f"{socket.gethostname()[:40]}/{name[:20]}"

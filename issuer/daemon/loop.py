@@ -200,25 +200,26 @@ class Daemon:
     def _reload(self) -> None:
         """Take a new configuration, or keep the old one and say everything that is wrong with the new one."""
         self._systemd.reloading()
+        self._refused = True
         try:
-            new = self._build()
+            self._take_up(self._build())
+            self._refused = False
         except CertfleetError as error:
             findings = error.findings if isinstance(error, ConfigError) else (Finding("", str(error)),)
             for finding in findings:
                 log.error("configuration.finding", source=error.what, finding=str(finding))
             log.error("configuration.kept", findings=len(findings), hint=error.hint)
-            self._numbers.reloaded(taken=False)
-            self._refused = True
-        else:
-            old, self._world = self._world, new
-            new.desk.take_over(old.desk)
-            self._retired.append(old)  # orders under way finish with it
-            self._close_retired()
-            log.info("configuration.taken")
-            self._numbers.reloaded(taken=True)
-            self._refused = False
-        self._look.soon()
-        self._systemd.ready()
+        finally:  # after a fault of ours too, or systemd would wait for the end of the reload and then kill
+            self._numbers.reloaded(taken=not self._refused)
+            self._look.soon()
+            self._systemd.ready()
+
+    def _take_up(self, new: World) -> None:
+        old, self._world = self._world, new
+        new.desk.take_over(old.desk)
+        self._retired.append(old)  # orders under way finish with it
+        self._close_retired()
+        log.info("configuration.taken")
 
     def _status(self) -> str:
         waiting = len(self._crew.names) - self._crew.running

@@ -122,6 +122,23 @@ def test_a_tsig_key_that_cannot_be_used(box: Box, mode: int | None, text: str, s
     assert box.row(NAME, "crt", "count_fail_update") == (None, 0)
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda file: file.symlink_to("/nowhere/at/all"),
+        Path.mkdir,
+        lambda file: file.write_bytes(b"\xff\xfe"),
+        Path.touch,
+        lambda file: file.write_bytes(b"\0\0"),
+    ],
+    ids=["dangling link", "folder", "binary", "empty", "zeros"],
+)
+def test_an_issuer_id_that_cannot_be_used(lone_box: Box, harm: Callable[[Path], object]) -> None:
+    """It is named, with what to do: the leases of two issuers are told apart by it."""
+    harm(lone_box.state_dir / "issuer.id")
+    lone_box.refused("run", code=1, says=["issuer.id", "delete it"])
+
+
 @pytest.mark.parametrize("words", [["issue", "--lift-hold"], ["reissue"], ["challenges"]], ids=" ".join)
 def test_a_command_that_cannot_begin_changes_nothing(box: Box, words: list[str]) -> None:
     """With a key file that is open to others no wish is left behind, which the next `run` would have granted."""

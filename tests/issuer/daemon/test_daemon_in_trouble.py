@@ -1,5 +1,6 @@
 """The daemon when something else is down: itself for a tick, the database, the CA, the mail server."""
 
+import signal
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -32,6 +33,26 @@ def test_a_fault_in_one_tick_is_survived(box: Box) -> None:
     name = box.enrol("www.example.test")
     with Service(box, prelude=prelude) as service:
         service.wait_stored(name)
+        assert len(service.logged("daemon.fault")) == 1
+
+
+def test_a_reload_that_fails_in_any_way_is_over(box: Box) -> None:
+    """By a file of ours that cannot be used, or by a fault: systemd hears READY, the old settings stay in use."""
+    prelude = (
+        "import issuer.commands.daemon as d\nkept = d.build_desk\nfaults = [None, ZeroDivisionError('a fault')]\n"
+        "def build(*words):\n    fault = faults.pop(0) if faults else None\n"
+        "    if fault: raise fault\n    return kept(*words)\nd.build_desk = build"
+    )
+    with Service(box, prelude=prelude) as service:
+        service.send(signal.SIGHUP)
+        service.wait_heard("READY=1", 2)
+        service.wait_logged("daemon.fault")
+        (box.state_dir / "issuer.id").write_bytes(b"\xff")
+        service.send(signal.SIGHUP)
+        service.wait_heard("READY=1", 3)
+        assert service.logged("configuration.kept")
+        service.wait_heard("STATUS=0 at work, 0 waiting; the changed configuration is refused")
+        service.wait_stored(box.enrol("www.example.test"))
         assert len(service.logged("daemon.fault")) == 1
 
 
