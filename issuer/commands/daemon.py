@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from common import VERSION
@@ -23,6 +24,7 @@ from issuer.notify.events import Event
 from issuer.ports import Tools
 from issuer.store.database import Database
 from issuer.store.lookout import Lookout
+from issuer.turns import Turns
 
 
 def daemon(arguments: argparse.Namespace) -> int:
@@ -47,7 +49,8 @@ def daemon(arguments: argparse.Namespace) -> int:
 
 
 class _House:
-    """What stays while worlds come and go with the configuration: health, numbers, the ear, who hears of events."""
+    """What stays while worlds come and go with the configuration: health, numbers, the ear, turns, who hears of
+    events."""
 
     def __init__(self, arguments: argparse.Namespace, settings: Settings):
         self._config: Path = arguments.config
@@ -55,6 +58,7 @@ class _House:
         self._arguments = arguments
         self._listener: Listener | None = None
         self._world: World | None = None
+        self._turns = Turns()  # whose turn it was before a reload, it is after it too
         self.health = Health(time.monotonic)
         self.metrics = Metrics(VERSION, self.health, time.time)
 
@@ -65,7 +69,7 @@ class _House:
             problem = "cannot change while the daemon runs: the lock stands there; restart it"
             raise ConfigError(str(self._config), [Finding("state_dir", problem)])
         database = Database(settings.database)
-        tools = build_tools(settings, database, self._note)
+        tools = replace(build_tools(settings, database, self._note), turns=self._turns)
         lookout = Lookout(database, owner(settings))
         world = World(settings, tools, build_desk(settings, database), lookout, lambda: _close(database, tools))
         self._listen(settings.daemon.listen)

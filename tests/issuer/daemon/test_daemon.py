@@ -11,7 +11,10 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import END_SECONDS, QUICK_SECONDS, Service
+from tests.issuer.shared_order import SharedOrder
+from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
+from tests.servers.ca_proxy import CaProxy
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
 from tests.servers.process import wait_until
@@ -124,6 +127,31 @@ def test_orders_under_way_finish_under_the_configuration_they_began_with(box: Bo
         other = box.enrol("www.example.test")
         wait_until(lambda: bool(box.row(other, "last_error")[0]), "the new order meets the new configuration")
     assert orders(box)[0] == "STORED"
+
+
+def test_two_certificates_for_the_same_names_take_turns_across_a_reload(
+    proxied: Box, proxy: CaProxy, slow: Bind
+) -> None:
+    """The second one, enabled after the reload, does not take the order of the first one for its own."""
+    box, rule = proxied, SharedOrder()
+    proxy.after.append(rule)
+    first = box.enrol("www.slow.test", kind="rsa2048")
+    box.ok("populate", "twin", "--label", "--csr", "-", stdin=csr(["www.slow.test"]))
+    with Service(box) as service:
+        wait_until(lambda: "PUBLISHED" in orders(box), "the first order waits for its zone")
+        service.send(signal.SIGHUP)
+        service.wait_logged("configuration.taken")
+        box.ok("enable", "twin")
+        wait_until(lambda: "certfleet_attempts_in_hand 2.0" in service.get("/metrics")[1], "both are in hand")
+        slow.refresh()
+        service.wait_stored(first)
+        assert orders(box)[0] == "STORED"
+        wait_until(lambda: len(orders(box)) == 2, "the other one's turn has come")
+        wait_until(lambda: "PUBLISHED" in orders(box), "its order waits for its zone")
+        slow.refresh()
+        service.wait_stored("twin")
+        assert not service.logged("certificate.failed")
+    assert rule.opened == 2
 
 
 def test_an_upgrade_beside_a_daemon_at_work(mariadb: MariaDB, lab: Lab, tmp_path: Path) -> None:
