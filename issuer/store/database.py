@@ -45,6 +45,7 @@ class Database:
         self._turn = threading.Lock() if self.embedded else contextlib.nullcontext()
         if isinstance(self._address, SqliteAddress):
             self.place = str(self._address.file)
+            self._file: tuple[int, int] | None = None
             self._engine = sa.create_engine(
                 "sqlite://", creator=self._connect_sqlite, poolclass=sa.QueuePool, pool_size=32
             )
@@ -97,6 +98,7 @@ class Database:
 
     def _transact(self, work: Callable[[sa.Connection], T], begin: tuple[str, ...]) -> T:
         for attempt in range(_TRIES):
+            self._follow_file()
             try:
                 with self._engine.connect() as connection, connection.begin():
                     if self.embedded:
@@ -110,6 +112,20 @@ class Database:
                     self._leave_server()
                 time.sleep(0.02 * 2**attempt)
         raise RuntimeError("not reached")
+
+    def _follow_file(self) -> None:
+        """Drop the pooled connections when the SQLite file was replaced or removed: they lead to the deleted one."""
+        if not isinstance(self._address, SqliteAddress):
+            return
+        try:
+            status = self._address.file.stat()
+        except OSError:  # whoever connects now will tell
+            file = None
+        else:
+            file = (status.st_dev, status.st_ino)
+        if file != self._file:
+            self._engine.dispose()
+            self._file = file
 
     def _leave_server(self) -> None:
         """Begin at the next host from now on, and drop the pooled connections, which lead to this one."""

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from issuer.config import DatabaseSettings
+from issuer.errors import StoreError
 from issuer.store import database
+from issuer.store.certificates import Certificates
 from tests.issuer.box import ROOT, Box
 from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
@@ -275,3 +278,21 @@ def test_a_state_folder_that_cannot_be_written(lone_box: Box) -> None:
     assert "error: cannot open the lock file" in done.stderr
     assert "Read-only file system" in done.stderr
     assert lone_box.orders() == []
+
+
+def test_a_sqlite_file_that_is_replaced(lone_box: Box) -> None:
+    """A process that runs on, as the daemon does, finds what was restored; without a file it does not seem well."""
+    assert isinstance(lone_box.database, SqliteDatabase)
+    path = lone_box.database.path
+    lone_box.populate(NAME)
+    lone_box.database.execute(f"VACUUM INTO '{path}.backup'")
+    lone_box.ok("remove", NAME, "--yes")
+    with closing(database.Database(DatabaseSettings(lone_box.database.url))) as opened:
+        certificates = Certificates(opened)
+        assert certificates.all() == []
+        for part in ("", "-wal", "-shm"):
+            Path(f"{path}{part}").unlink(missing_ok=True)
+        with pytest.raises(StoreError, match="unable to open"):
+            certificates.all()
+        Path(f"{path}.backup").rename(path)
+        assert [row.name for row in certificates.all()] == [NAME]
