@@ -36,6 +36,7 @@ soak:
 	@.ci/packages test
 	@.ci/venv
 	@.ci/pytest -m soak -s
+	@CERTFLEET_EXAMPLES=random .ci/pytest tests/properties
 
 bench:
 	@.ci/packages bench

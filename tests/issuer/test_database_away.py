@@ -289,10 +289,10 @@ def test_a_sqlite_file_that_is_replaced(lone_box: Box) -> None:
     lone_box.ok("remove", NAME, "--yes")
     with closing(database.Database(DatabaseSettings(lone_box.database.url))) as opened:
         certificates = Certificates(opened)
-        assert certificates.all() == []
+        assert list(certificates.all()) == []
         for part in ("", "-wal", "-shm"):
             Path(f"{path}{part}").unlink(missing_ok=True)
         with pytest.raises(StoreError, match="unable to open"):
-            certificates.all()
+            list(certificates.all())
         Path(f"{path}.backup").rename(path)
         assert [row.name for row in certificates.all()] == [NAME]
