@@ -183,8 +183,8 @@ class Attempt:
         return isinstance(error, OtherAccount) and self._row.failures < len(self._tools.settings.renewal.retry)
 
     def _put_aside(self, work: Work) -> None:
-        """An order that the CA knows waits for the next attempt; one that never reached it is forgotten."""
-        if work.record.state is OrderState.PLANNED:
+        """An order that the CA knows, or may know, waits for the next attempt; one that it cannot know is forgotten."""
+        if work.record.state is OrderState.PLANNED and not work.asked:
             self._tools.orders.drop(work.record)
         else:
             if work.record.state in _ANSWERED:

@@ -24,7 +24,8 @@ class AcmeProblem(CertfleetError):
     """A problem document of the CA, or silence. *kind* is the last part of its type URN, "" when there is none.
 
     Retry.SOON unless it says otherwise: only what the CA itself says ends an order, never what came in its place.
-    *retry_after* is the moment, in epoch seconds, before which the CA does not want to be asked again.
+    *retry_after* is the moment, in epoch seconds, before which the CA does not want to be asked again; *in_doubt*: it
+    may have done what it was asked for all the same.
     """
 
     reference = "acme-problem"
@@ -40,11 +41,13 @@ class AcmeProblem(CertfleetError):
         status: int = 0,
         retry_after: float | None = None,
         retry: Retry | None = None,
+        in_doubt: bool = False,
     ):
         super().__init__(what, why=why, hint=hint, reference=f"acme-{kind}" if kind else "", retry=retry)
         self.kind = kind
         self.status = status
         self.retry_after = retry_after
+        self.in_doubt = in_doubt
 
 
 class OtherAccount(AcmeProblem):

@@ -40,6 +40,7 @@ class Work:
     row: Enrolment
     csr: CsrFacts
     resumed: bool = False
+    asked: bool = False  # the CA may know of it: newOrder went out, and no answer said no
     ca_order: CaOrder | None = None
     journalled: list[Challenge] | None = None  # what is or may be published
     looks: int = 0
@@ -84,8 +85,17 @@ def open_order(work: Work, tools: Tools) -> None:
     known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
     if tools.clock() - began > _LEASE_HOLDS_SECONDS:
         work.record = tools.orders.save(work.record, work.record, int(tools.clock()))
-    work.ca_order = known or ca.open_order(work.csr.names, work.record.replaces)
+    work.ca_order = known or _new_order(work, ca)
     _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
+
+
+def _new_order(work: Work, ca: CertificateAuthority) -> CaOrder:
+    work.asked = True
+    try:
+        return ca.open_order(work.csr.names, work.record.replaces)
+    except AcmeProblem as problem:
+        work.asked = problem.in_doubt
+        raise
 
 
 def publish_challenges(work: Work, tools: Tools) -> None:

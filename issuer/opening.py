@@ -19,7 +19,7 @@ from issuer.issue import Work, find_places
 from issuer.limits import PACED, RAISE
 from issuer.model import Enrolment
 from issuer.notify.events import Event, incident
-from issuer.order_states import OrderRecord
+from issuer.order_states import OrderRecord, OrderState
 from issuer.plan import INCIDENT, Due, NotDue, authority_index, plan, remaining, renews
 from issuer.ports import CertificateAuthority, Tools
 from issuer.renewal_info import ask_again_at, certificate_id, draw
@@ -42,8 +42,10 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     if record is not None:
         with _or(tools.orders.release, record):
             row = _unchanged(row, tools)
-        _tell_incident(record, tools)  # who opened it may have been killed before that was said
-        return Work(record, row, csr, resumed=True)
+        if record.state is not OrderState.PLANNED or _choose(row, csr, tools).directory == record.directory:
+            _tell_incident(record, tools)  # who opened it may have been killed before that was said
+            return Work(record, row, csr, resumed=True, asked=True)
+        tools.orders.fail(record, "another CA is asked now", now)
     row, decision = decide(row, tools)
     if not isinstance(decision, Due):
         return _not_due(row, decision, tools)

@@ -78,15 +78,24 @@ def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
     work = _work(row, tools)
     with _ending_dead_orders(work, tools):
         if work.record.state is OrderState.PLANNED:
-            advance(work, tools)
+            try:
+                advance(work, tools)
+            except CertfleetError:
+                if work.asked:
+                    _take_in_hand(work, tools)
+                raise
         if work.record.state is not OrderState.ORDERED:
             raise RefusedError(f"the order for {row.name} is {work.record.state.value} already", hint=_AFTER)
-        now = int(tools.clock())
-        if not row.reissue_reason:  # so that `run` goes on with the order when nobody does
-            tools.certificates.request_reissue([row.name], _WISH)
-        held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + _HELD_SECONDS)
-        work.record = tools.orders.save(work.record, held, now)
+        _take_in_hand(work, tools)
         return _entries(work, tools)
+
+
+def _take_in_hand(work: Work, tools: Tools) -> None:
+    now = int(tools.clock())
+    if not work.row.reissue_reason:  # so that `run` goes on with the order when nobody does
+        tools.certificates.request_reissue([work.row.name], _WISH)
+    held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + _HELD_SECONDS)
+    work.record = tools.orders.save(work.record, held, now)
 
 
 def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[str]:
@@ -117,7 +126,7 @@ def request_by_hand(row: Enrolment, tools: Tools) -> str:
 @contextlib.contextmanager
 def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
     """Whatever happens, let the lease go; and an order that the CA said no to is over: `challenges` opens a new one.
-    One that the CA never heard of is forgotten."""
+    One that never reached it is forgotten."""
     try:
         yield
     except CertfleetError as error:
@@ -125,7 +134,7 @@ def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
             _give_up(work, error, tools)
         raise
     finally:
-        if work.record.state is OrderState.PLANNED:
+        if work.record.state is OrderState.PLANNED and not work.asked:
             tools.orders.drop(work.record)
         elif not work.record.ended:
             tools.orders.release(work.record)
@@ -149,10 +158,12 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
     """The order that `challenges` opened. Raises RefusedError if there is none."""
     record = tools.orders.claim(row.name, int(tools.clock()))
     if record is None or record.state is OrderState.PLANNED:
+        if record is not None:
+            tools.orders.release(record)
         raise RefusedError(
             f"there is no order for {row.name} in hand", hint=f"run `challenges {quote(row.name)}` first"
         )
-    return Work(record, row, stored_csr(row), resumed=True)
+    return Work(record, row, stored_csr(row), resumed=True, asked=True)
 
 
 def _work(row: Enrolment, tools: Tools) -> Work:

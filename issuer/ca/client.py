@@ -176,7 +176,8 @@ class AcmeCa:
     def _new_order(self, payload: dict[str, Any]) -> CaOrder:
         answer = self._post(self._transport.endpoint("newOrder"), payload)
         if not answer.location:
-            raise AcmeProblem("the CA opened an order but does not say where", why="no Location header")
+            what, why = "the CA opened an order but does not say where", "no Location header"
+            raise AcmeProblem(what, why=why, in_doubt=True)
         return order_of(words.url(answer.location), answer)
 
     def _profile(self, names: Sequence[str]) -> str:

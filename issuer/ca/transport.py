@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections import deque
 from dataclasses import dataclass
+from http.client import INTERNAL_SERVER_ERROR, MULTIPLE_CHOICES
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +37,11 @@ _NONCE_SECONDS = 300  # an older one was probably forgotten by the server
 _MOST_BYTES = 1_000_000
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
 _LONGEST_KIND = 50  # twice the longest that there is; it has to fit into a column
+_NEVER_SENT = (  # these end before a request is written
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ProxyError,
+)
 _ACME_ERROR = "urn:ietf:params:acme:error:"
 _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 
@@ -58,7 +64,8 @@ class Answer:
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            raise AcmeProblem(f"the CA's answer from {self.url} is not a JSON object", hint="check [acme] directory")
+            what, hint = f"the CA's answer from {self.url} is not a JSON object", "check [acme] directory"
+            raise AcmeProblem(what, hint=hint, in_doubt=bool(self.location))
         return document
 
 
@@ -101,13 +108,18 @@ class Transport:
         return url
 
     def post(self, url: str, payload: dict[str, Any] | None) -> Answer:
-        """A signed POST; *payload* None is POST-as-GET (RFC 8555 §6.3). Refused nonces are tried again at once."""
+        """A signed POST; *payload* None is POST-as-GET (RFC 8555 §6.3). Refused nonces are tried again at once.
+
+        Raises AcmeProblem, in doubt if the CA may have done what was asked.
+        """
         body = b"" if payload is None else json.dumps(payload).encode()
         for attempt in range(_NONCE_TRIES):
+            signed = self._sign(url, body)
             try:
-                return self._request("POST", url, self._sign(url, body))
+                return self._request("POST", url, signed)
             except AcmeProblem as problem:
                 if problem.kind != "badNonce" or attempt == _NONCE_TRIES - 1:
+                    problem.in_doubt = _in_doubt(problem)
                     raise
         raise RuntimeError("not reached")
 
@@ -249,6 +261,12 @@ def problem_words(document: dict[str, Any]) -> tuple[str, str]:
             parts.append(f"{name}: {item.get('detail', '')}")
     line = " ".join("; ".join(parts).split())
     return kind, words.text(line)
+
+
+def _in_doubt(problem: AcmeProblem) -> bool:
+    """May a POST have been obeyed? Not if the CA, or what stands before it, said no, nor if it was never sent."""
+    refused = problem.kind or MULTIPLE_CHOICES <= problem.status < INTERNAL_SERVER_ERROR
+    return not refused and not isinstance(problem.__cause__, _NEVER_SENT)
 
 
 def _host(url: str) -> str:

@@ -1,11 +1,13 @@
-"""Killed while every worker waited to hear which order the CA opened: each is found again, by few questions."""
+"""Nobody heard which order the CA opened, for a kill or trouble there: each is found again, by few questions."""
 
 import threading
 from collections.abc import Sequence
 from math import ceil
 from unittest.mock import patch
 
-from issuer import issue
+import pytest
+
+from issuer import attempt, issue
 from issuer.ca.order_list import OrderList
 from issuer.model import CaOrder
 from tests.issuer.box import Box
@@ -61,6 +63,50 @@ def test_a_list_that_cannot_be_read_now_is_asked_again(proxied: Box, proxy: CaPr
     proxy.before.append(times(2, "list-orderz", problem("serverInternal", "try again", 500)))
     proxied.ok("run")
     assert len(proxy.paths("order-plz")) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("command", "trouble"),
+    [
+        ("run", Reply(502, b"<html>")),
+        ("run", problem("serverInternal", "busy", 503, Retry_After="1")),
+        ("challenges", Reply(502, b"<html>")),
+    ],
+    ids=["run", "run that is held up", "by hand"],
+)
+def test_an_order_in_doubt_outlives_trouble_of_the_ca(
+    proxied: Box, proxy: CaProxy, command: str, trouble: Reply
+) -> None:
+    """A balancer's 504 to newOrder, and then nothing but errors: once the CA is well, that order is gone on with."""
+    name = proxied.enrol("www.lab.test")
+    opened = threading.Event()
+
+    def lose(request: Request, reply: Reply) -> Reply:
+        if "order-plz" not in request.path:
+            return reply
+        opened.set()
+        return Reply(504, b"<html>")
+
+    proxy.after.append(lose)
+    proxy.before.append(lambda _: trouble if opened.is_set() else None)
+    with patch.object(attempt, "_QUICK_TRIES", 1):
+        proxied.fails(command, name, says=[name] if command == "run" else ["HTTP 504"])
+    assert [state for state, _ in proxied.orders()] == ["PLANNED"]
+    proxy.after.clear()
+    proxy.before.clear()
+    proxied.database.execute("DELETE FROM holds")
+    proxied.database.execute("UPDATE certs SET due_at = NULL")
+    proxied.ok(command, name)
+    assert len(proxy.paths("order-plz")) == 1
+
+
+def test_an_order_that_was_never_asked_for_is_forgotten(proxied: Box, proxy: CaProxy) -> None:
+    """Where the trouble begins before newOrder is sent, nothing is kept that would count for the CA's limits."""
+    proxied.enrol("www.lab.test")
+    proxy.before.append(lambda request: Reply(504, b"<html>") if "nonce-plz" in request.path else None)
+    with patch.object(attempt, "_QUICK_TRIES", 1):
+        proxied.fails("run", says=["HTTP 504"])
+    assert proxied.orders() == []
 
 
 def test_who_was_too_slow_to_order_leaves_it_to_who_took_over(proxied: Box, proxy: CaProxy) -> None:
