@@ -6,6 +6,7 @@ from the CA only its own word is an end: a problem document, an order or authori
 certificate.
 """
 
+import dataclasses
 from collections.abc import Callable
 from http.client import SERVICE_UNAVAILABLE, TOO_MANY_REQUESTS
 from typing import TypeGuard
@@ -15,7 +16,7 @@ import structlog
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import Ended, Ending, Waiting
-from issuer.errors import AcmeProblem, LeaseLost, OtherAccount, Overtaken, StoreError, noted
+from issuer.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError, noted
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.limits import LONGEST_HOLD, hold_scope
 from issuer.model import Enrolment
@@ -69,6 +70,8 @@ class Attempt:
             return self._advance(self._work)
         except LeaseLost:
             return Ended(self.name, Ending.ELSEWHERE)
+        except GivenUp as error:
+            return self._given_up(error)
         except Overtaken as error:
             if self._work is not None:
                 withdraw(self._work, self._tools)
@@ -100,13 +103,15 @@ class Attempt:
     def stop(self) -> Ended:
         """Give the lease back; the order goes on at the next run. From any thread, also while a step is at work: that
         one saves nothing any more."""
-        work = self._work
-        if work is not None:
-            try:
-                self._tools.orders.release(work.record)
-            except StoreError as error:
-                log.warning("lease.left", certificate=self.name, error=str(error))
+        if self._work is not None:
+            self._let_go(self._work)
         return Ended(self.name, Ending.STOPPED)
+
+    def _let_go(self, work: Work) -> None:
+        try:
+            self._tools.orders.release(work.record)
+        except StoreError as error:
+            log.warning("lease.left", certificate=self.name, error=str(error))
 
     def _advance(self, work: Work) -> Ended | Waiting:
         while not work.record.ended:
@@ -118,6 +123,14 @@ class Attempt:
                 return Waiting(self.name, again_at)
         withdraw(work, self._tools)
         return Ended(self.name, Ending.STORED, work.stored)
+
+    def _given_up(self, error: GivenUp) -> Ended:
+        """Somebody else ended the order: what it has published is taken back, now that nothing more comes."""
+        if self._work is not None:
+            self._work.record = dataclasses.replace(self._work.record, state=OrderState.FAILED)
+            self._let_go(self._work)
+            withdraw(self._work, self._tools)
+        return Ended(self.name, Ending.GIVEN_UP, str(error), hint=error.hint)
 
     def _trouble(self, error: CertfleetError) -> Ended | Waiting:
         if interrupts(error):

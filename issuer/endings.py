@@ -11,6 +11,7 @@ class Ending(Enum):
     FAILED = "failed"
     HELD = "held"  # by a limit of the CA; no failure of the certificate
     ELSEWHERE = "in the hands of another issuer"
+    GIVEN_UP = "given up"  # its order, by somebody else
     NOT_DUE = "not due"
     STOPPED = "stopped"
     HANDED_OVER = "handed to the daemon"
@@ -43,7 +44,7 @@ class Ended:
     @property
     def complaint(self) -> str:
         """What went wrong, why, what to do, and when it is tried again, for standard error; "" when nothing did."""
-        if self.ending not in (Ending.FAILED, Ending.HELD):
+        if self.ending not in (Ending.FAILED, Ending.HELD, Ending.GIVEN_UP):
             return ""
         what = self.detail.removesuffix(f" ({self.hint})") if self.hint else self.detail
         hint = self.hint or (_WHEN_HELD if self.ending is Ending.HELD else "")

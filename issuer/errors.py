@@ -9,11 +9,13 @@ CertfleetError
 ├─ MailError       the mail server did not take a notification
 ├─ BeingTakenBack  what is to be published is just being taken back for an order that has ended
 ├─ LeaseLost       another issuer took this order over; not a failure of the certificate
+├─ GivenUp         this order was ended meanwhile, by a person or by another issuer that took it over
 └─ Overtaken       the row was removed or got another CSR meanwhile; not a failure of the certificate either
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from shlex import quote
 
 from common.errors import CertfleetError, Retry
 
@@ -86,6 +88,16 @@ class LeaseLost(CertfleetError):
 
     reference = "lease-lost"
     retry = Retry.SOON
+
+
+class GivenUp(CertfleetError):
+    """The order that we work on was ended as failed by somebody else."""
+
+    reference = "given-up"
+
+    def __init__(self, name: str, reason: str):
+        what, hint = f"the order for {name} was given up meanwhile", f"`status {quote(name)}` shows how it stands"
+        super().__init__(what, why=reason, hint=hint)
 
 
 class BeingTakenBack(CertfleetError):

@@ -48,7 +48,8 @@ class Summary:
 
     @property
     def well(self) -> bool:
-        return not any(self.names(ending) for ending in (Ending.FAILED, Ending.HELD, Ending.STOPPED))
+        bad = (Ending.FAILED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
+        return not any(self.names(ending) for ending in bad)
 
     @property
     def news(self) -> list[Ended]:

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from common.certificate import Bundle, serial_text
 from common.clock import utc_text
-from common.errors import RefusedError, UsageError
+from common.errors import CertfleetError, RefusedError, UsageError
 from issuer.csr import CsrFacts
-from issuer.errors import Overtaken
+from issuer.errors import GivenUp, Overtaken
 from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
 from issuer.order_states import BY_HAND, OrderRecord, OrderState
@@ -32,7 +32,7 @@ _ROW = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR)
 _NAMED = _ROW.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
 _END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state.not_in(_ENDED))
-_STATE = sa.select(orders.c.state).where(orders.c.id == sa.bindparam("number"))
+_ENDING = sa.select(orders.c.state, orders.c.error).where(orders.c.id == sa.bindparam("number"))
 
 
 class Certificates:
@@ -183,28 +183,30 @@ class Certificates:
     ) -> None:
         """Put a checked certificate in place, the old pair aside, and end its order: one transaction.
 
-        Overtaken if the row is gone, its CSR is not *csr* any more or the order was given up: then only `history` has
+        Overtaken if the row is gone or its CSR is not *csr* any more, GivenUp if the order was: then only `history` has
         the certificate, from where it can be revoked. *ask_at*: when to ask for renewal information; None if that CA
         offers none.
         """
         present = {"due_at": due_at, "directory": order.directory, "ari_ask_at": ask_at}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
 
-        def work(connection: sa.Connection) -> bool:
+        def work(connection: sa.Connection) -> CertfleetError | None:
             live = connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount > 0
-            if not live and connection.scalar(_STATE, {"number": order.id}) == OrderState.STORED.value:
-                return True  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
+            ending = None if live else connection.execute(_ENDING, {"number": order.id}).one_or_none()
+            if ending is not None and ending.state == OrderState.STORED.value:
+                return None  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
             placed = live and replace_present(connection, order.name, bundle, now, csr=csr, **present)
             add_version(connection, order.name, bundle, order.directory, now)
             serial = f"serial {serial_text(bundle.leaf)}"
             if placed:
                 add_event(connection, now, order.name, "stored", f"{serial} from {order.directory}")
-            else:
-                add_event(connection, now, order.name, "set aside", f"{serial}, not for what is enrolled now")
-            return placed
+                return None
+            add_event(connection, now, order.name, "set aside", f"{serial}, not for what is enrolled now")
+            return Overtaken(order.name) if ending is None else GivenUp(order.name, ending.error or "")
 
-        if not self._database.write(work):
-            raise Overtaken(order.name)
+        refusal = self._database.write(work)
+        if refusal is not None:
+            raise refusal
 
 
 def put_off(now: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.errors import LeaseLost, StoreError
+from issuer.errors import GivenUp, LeaseLost, StoreError
 from issuer.order_states import BY_HAND, OrderRecord, OrderState, check_move
 from issuer.store.cells import known
 from issuer.store.database import Database
@@ -30,7 +30,10 @@ def free(now: Any) -> sa.ColumnElement[bool]:
 FREE = free(sa.bindparam("now", type_=sa.BigInteger))
 _FREE_OR_OURS = sa.or_(FREE, orders.c.lease_owner == sa.bindparam("us"))
 _TAKE = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), _FREE_OR_OURS)
-_CHANGE = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.lease_owner == sa.bindparam("us"))
+_CHANGE = orders.update().where(
+    orders.c.id == sa.bindparam("number"), orders.c.active_name > "", orders.c.lease_owner == sa.bindparam("us")
+)
+_END = sa.select(orders.c.error).where(orders.c.id == sa.bindparam("number"), orders.c.state == OrderState.FAILED.value)
 
 
 class Orders:
@@ -104,7 +107,7 @@ class Orders:
         self._database.write(lambda connection: connection.execute(change, asked))
 
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
-        """Save a step and extend the lease; LeaseLost if another process took the order over meanwhile.
+        """Save a step and extend the lease; LeaseLost if another process took the order over, GivenUp if it was ended.
 
         The order's URL survives a power cut, for nobody can tell it again; the CA knows the steps after it.
         """
@@ -140,13 +143,17 @@ class Orders:
     def _change(self, record: OrderRecord, values: dict[str, object], *, durable: bool = True) -> None:
         change = {"number": record.id, "us": self._owner, **values}
         if not self._database.write(lambda connection: connection.execute(_CHANGE, change).rowcount, durable=durable):
+            look = {"number": record.id}
+            ended = self._database.read(lambda connection: connection.execute(_END, look).one_or_none())
+            if ended is not None:
+                raise GivenUp(record.name, ended.error or "")
             raise LeaseLost(f"another issuer took over the order for {record.name}", hint="nothing; it goes on there")
 
 
 def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leased: bool = False) -> None:
-    """End the order under way for *name* as FAILED; one that an issuer works on only if *leased*, and that one finds
-    its lease lost."""
-    change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None, "lease_owner": None}
+    """End the order under way for *name* as FAILED; one that an issuer works on only if *leased*. That one keeps its
+    lease until it learns of it: nobody takes back meanwhile what it may be about to publish."""
+    change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None}
     ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else FREE)
     connection.execute(ended.values(**change, deadline=None, updated_at=now), {"the_name": name, "now": now})
 

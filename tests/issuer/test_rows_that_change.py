@@ -2,10 +2,13 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from unittest.mock import patch
 
 from common.certificate import parse_bundle, spki_sha256
 from issuer.csr import read_csr
+from issuer.dns.zones import Zones
+from issuer.model import Challenge
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
@@ -128,3 +131,21 @@ def test_remove_while_an_issuer_works_on_it(proxied: Box, proxy: CaProxy) -> Non
     with run_held_at(proxied, proxy, "/finalize-order/"):
         proxied.refused("remove", NAME, "--yes", code=1, says=["under way", "let `certfleet-issuer run` finish"])
     assert [state for state, _ in proxied.orders()] == ["STORED"]
+
+
+def test_revoked_as_compromised_while_it_is_published(box: Box) -> None:
+    """A reissue says why its order was given up, ends with 1, and takes back what it had published."""
+    box.enrol(NAME)
+    box.ok("run")
+    publish = Zones.publish
+
+    def too_late(zones: Zones, entries: Sequence[Challenge]) -> None:
+        revocation = box.start("revoke", NAME, "--reason", "1", "--yes")
+        out, err = revocation.communicate(timeout=60)
+        assert revocation.returncode == 0, out + err
+        publish(zones, entries)
+
+    with patch.object(Zones, "publish", too_late):
+        box.fails("reissue", NAME, says=["1 given up", "its key was revoked as compromised"])
+    assert box.txt(NAME) == set()
+    assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from common.certificate import parse_bundle
 from issuer.config import DatabaseSettings
 from issuer.csr import read_csr
-from issuer.errors import BeingTakenBack, LeaseLost, Overtaken
+from issuer.errors import BeingTakenBack, GivenUp, LeaseLost, Overtaken
 from issuer.limits import Limit
 from issuer.model import Challenge
 from issuer.order_states import OrderState
@@ -23,7 +23,7 @@ from issuer.store.history import KEY_COMPROMISE, History
 from issuer.store.holds import Holds
 from issuer.store.journal import Journal
 from issuer.store.lookout import Lookout
-from issuer.store.orders import LEASE_SECONDS, Orders
+from issuer.store.orders import LEASE_SECONDS, Orders, give_up
 from issuer.store.overview import Overview
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
@@ -200,11 +200,27 @@ def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Da
     assert record is not None
     bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
     History(store).mark_revoked(NAME, bundle, CA, KEY_COMPROMISE, NOW)
-    with pytest.raises(Overtaken):
+    with pytest.raises(GivenUp, match="compromised"):
+        mine.save(record, record, NOW)
+    with pytest.raises(GivenUp, match="compromised"):
         certificates.store(record, next(certificates.all()).csr, bundle, NOW, due_at=NOW, ask_at=None)
     (row,) = certificates.all()
     assert (row.enabled, row.reissue_reason, row.crt) == (False, "", b"")
     assert mine.claim(NAME, NOW) is None
+
+
+def test_what_a_revocation_meets_in_the_middle_is_taken_back_by_who_publishes_it(store: Database) -> None:
+    """Nobody else sweeps before that one knows that its order has ended: it may be about to publish."""
+    mine, journal = Orders(store, "mine"), Journal(store)
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    left = journal.add(record.id, [entry("one")], NOW)
+    store.write(lambda connection: give_up(connection, NAME, "revoked", NOW, leased=True))
+    with journal.held(left, NOW) as theirs:
+        assert theirs == []
+    mine.release(record)
+    with journal.held(left, NOW) as ours:
+        assert ours == left
 
 
 def test_an_order_of_another_is_not_taken_by_opening_one(store: Database) -> None:
