@@ -1,4 +1,4 @@
-"""May this certificate be stored? Pure: what the CA returned against the CSR that it was asked for."""
+"""May this certificate be stored? Pure: what the CA returned against the CSR that it was asked for and what we have."""
 
 from common.certificate import Bundle, chain_faults, dns_names, not_after, parse_bundle, spki_sha256
 from common.errors import Retry
@@ -6,9 +6,10 @@ from issuer.csr import CsrFacts
 from issuer.errors import AcmeProblem
 
 
-def accept(pem: bytes, csr: CsrFacts, now: float) -> Bundle:
-    """The certificate and chain in *pem*, if key and names are the CSR's and the chain verifies. Raises AcmeProblem:
-    Retry.LATER for a wrong certificate, SOON for what is none.
+def accept(pem: bytes, csr: CsrFacts, now: float, *, present: bytes) -> Bundle:
+    """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies and it is not the one that
+    it is to replace (*present*, PEM; b"" without one). Raises AcmeProblem: Retry.LATER for a wrong certificate, SOON
+    for what is none.
 
     A notBefore in the future is no fault: it means that this machine's clock runs late, not that the CA erred.
     """
@@ -25,6 +26,8 @@ def accept(pem: bytes, csr: CsrFacts, now: float) -> Bundle:
         faults.append(f"its names are {', '.join(sorted(names)) or 'none'}, the CSR asks for {', '.join(csr.names)}")
     if not_after(bundle.leaf) <= now:
         faults.append("it has expired already")
+    if bundle.leaf_pem == present:
+        faults.append("it is the one that is there already, not a new one")
     if faults:
         what, hint = "the CA returned a certificate that must not be stored", "nothing was stored; report it to the CA"
         raise AcmeProblem(what, why="; ".join(faults), hint=hint, retry=Retry.LATER)

@@ -169,7 +169,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
         return _look_again(work, tools, first=0.03, longest=5.0, asked=order.ask_again_at)
     now = int(tools.clock())
     ca = authority(work.record, tools)
-    bundle = accept(ca.certificate(order.certificate_url), work.csr, now)
+    bundle = accept(ca.certificate(order.certificate_url), work.csr, now, present=work.row.crt)
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None

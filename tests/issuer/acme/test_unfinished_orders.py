@@ -119,3 +119,24 @@ def test_a_ca_that_is_busy_for_ever_does_not_keep_an_order_for_ever(proxied: Box
     older(proxied, 1)
     proxied.fails("run", says=["held by a limit"])
     assert states(proxied) == ["FAILED"]
+
+
+def test_an_order_that_brings_the_old_certificate_again_is_over(proxied: Box, proxy: CaProxy) -> None:
+    """A CA that takes a renewal for the order before: nothing is stored, people hear of it, the next attempt orders
+    anew."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    old = proxied.orders()[0][1]
+
+    def same(request: Request, reply: Reply) -> Reply:
+        new = "order-plz" in request.path
+        return Reply(reply.status, reply.body, {**reply.headers, "Location": old}) if new else reply
+
+    proxy.after.append(same)
+    proxied.fails("reissue", NAME, says=["there already", "report it to the CA"])
+    assert proxied.row(NAME, "count_fail_update") == (1,)
+    assert states(proxied) == ["STORED", "FAILED"]
+    proxy.after.clear()
+    older(proxied, 0)
+    proxied.ok("run")
+    assert proxied.database.query("SELECT COUNT(DISTINCT serial), COUNT(*) FROM versions") == [(2, 2)]

@@ -21,7 +21,7 @@ REQUEST = csr(NAMES)
 def refusal(pem: bytes) -> str:
     """Why it must not be stored; its order is over."""
     with pytest.raises(AcmeProblem) as caught:
-        accept(pem, read_csr(REQUEST), time.time())
+        accept(pem, read_csr(REQUEST), time.time(), present=b"")
     assert "nothing was stored" in caught.value.hint
     assert caught.value.retry is Retry.LATER
     return caught.value.why
@@ -29,14 +29,14 @@ def refusal(pem: bytes) -> str:
 
 def test_what_was_asked_for_is_accepted() -> None:
     """Leaf and chain come back apart."""
-    bundle = accept(BELOW.sign(REQUEST).fullchain_pem, read_csr(REQUEST), time.time())
+    bundle = accept(BELOW.sign(REQUEST).fullchain_pem, read_csr(REQUEST), time.time(), present=b"")
     assert bundle.chain_pem == BELOW.pem
 
 
 def test_a_late_clock_is_no_fault_of_the_ca() -> None:
     """A notBefore in our future is stored all the same."""
     issued = BELOW.sign(REQUEST, not_before=datetime.now(UTC) + timedelta(hours=2))
-    assert accept(issued.fullchain_pem, read_csr(REQUEST), time.time()).chain
+    assert accept(issued.fullchain_pem, read_csr(REQUEST), time.time(), present=b"").chain
 
 
 def test_each_fault_is_named() -> None:
@@ -69,9 +69,18 @@ def test_every_fault_at_once() -> None:
     assert all(says in why for says in ("the chain is empty", "its key", "its names", "it has expired"))
 
 
+def test_the_certificate_that_was_to_be_replaced() -> None:
+    """A renewal that brings the very same one is none; another one for the same key is."""
+    first, second = BELOW.sign(REQUEST), BELOW.sign(REQUEST)
+    with pytest.raises(AcmeProblem, match="there already") as caught:
+        accept(first.fullchain_pem, read_csr(REQUEST), time.time(), present=first.cert_pem)
+    assert caught.value.retry is Retry.LATER
+    assert accept(second.fullchain_pem, read_csr(REQUEST), time.time(), present=first.cert_pem).leaf_pem
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_what_is_no_certificate_is_asked_for_again(body: bytes) -> None:
     """A page that came in the certificate's place says nothing about the certificate."""
     with pytest.raises(AcmeProblem, match="no certificate") as caught:
-        accept(body, read_csr(REQUEST), time.time())
+        accept(body, read_csr(REQUEST), time.time(), present=b"")
     assert caught.value.retry is Retry.SOON
