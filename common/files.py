@@ -232,8 +232,9 @@ def _no_password(file: Path, problem: str) -> ConfigError:  # never with the con
 
 
 @contextlib.contextmanager
-def locked(file: Path, *, doing: str) -> Iterator[None]:
-    """Hold an exclusive lock on *file* while the block runs; LockedError at once if another process holds it.
+def locked(file: Path, *, doing: str = "") -> Iterator[None]:
+    """Hold an exclusive lock on *file* while the block runs; LockedError at once if another process holds it. Process
+    and *doing* are written into it, unless that is "" because the file holds something else.
 
     The kernel drops the lock with the process, so a killed run never blocks the next one.
     """
@@ -247,14 +248,15 @@ def locked(file: Path, *, doing: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() if doing else ""
             raise LockedError(
                 f"another run holds {file}" + (f" ({holder})" if holder else ""),
-                hint="let it finish, or look at what it waits for",
+                hint="let it finish, or look at what it waits for; never delete the file: a dead run holds nothing",
             ) from error
-        with _file_errors(file):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()}: {doing}\n".encode(), 0)
+        if doing:
+            with _file_errors(file):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"process {os.getpid()}: {doing}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from common import VERSION
 from common.errors import ConfigError, Finding
-from common.files import locked
 from issuer.ca.client import AcmeCa
 from issuer.commands.stopping import on_request
-from issuer.commands.wiring import DAEMON, build_desk, build_tools, configure_log, lock_file, owner
+from issuer.commands.wiring import DAEMON, alone, build_desk, build_tools, configure_log, owner
 from issuer.config import Settings, load
 from issuer.daemon.health import Health
 from issuer.daemon.intake import World
@@ -30,7 +29,7 @@ from issuer.turns import Turns
 def daemon(arguments: argparse.Namespace) -> int:
     """`run` for ever. Ends with 0 on SIGTERM or SIGINT."""
     settings = load(arguments.config)
-    with locked(lock_file(settings), doing=DAEMON):
+    with alone(settings, doing=DAEMON):
         house = _House(arguments, settings)
         try:
             loop = Daemon(

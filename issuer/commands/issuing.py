@@ -9,12 +9,11 @@ from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.errors import LockedError, RefusedError, UsageError
-from common.files import locked
 from issuer.commands.compromised import refuse_compromised
 from issuer.commands.held import HeldUp
 from issuer.commands.staged import refuse_leased
 from issuer.commands.stopping import finish
-from issuer.commands.wiring import build_desk, build_tools, configure_log, held_by_daemon, lock_file, owner
+from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, held_by_daemon, owner
 from issuer.config import Settings, load
 from issuer.endings import Ended, Ending
 from issuer.model import Enrolment
@@ -31,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """The daily cron: what is due, or the named ones if they are due."""
     settings = load(arguments.config)
     try:
-        with locked(lock_file(settings), doing="certfleet-issuer run"):
+        with alone(settings, doing="certfleet-issuer run"):
             database = Database(settings.database)
             certificates = Certificates(database)
 
@@ -104,7 +103,7 @@ def _now(
         return certificates.get(names)
 
     try:
-        with locked(lock_file(settings), doing="certfleet-issuer issue"):
+        with alone(settings, doing="certfleet-issuer issue"):
             return _work(arguments, settings, database, wish, stay)
     except LockedError:
         if not held_by_daemon(settings):

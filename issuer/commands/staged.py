@@ -9,9 +9,8 @@ from shlex import quote
 from common.clock import utc_text
 from common.command_line import report, say
 from common.errors import LockedError, UsageError
-from common.files import locked
 from issuer.commands.compromised import refuse_compromised
-from issuer.commands.wiring import build_tools, held_by_daemon, lock_file, owner
+from issuer.commands.wiring import alone, build_tools, held_by_daemon, owner
 from issuer.config import Settings, load
 from issuer.model import Challenge, Enrolment
 from issuer.ports import Tools
@@ -70,7 +69,7 @@ def request(arguments: argparse.Namespace) -> int:
 
 def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], int]) -> int:
     settings = load(arguments.config)
-    with _alone(settings):
+    with _at_hand(settings):
         database = Database(settings.database)
         row = Certificates(database).get([arguments.name])[0]
         if row.imported:
@@ -86,10 +85,10 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
 
 
 @contextlib.contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def _at_hand(settings: Settings) -> Iterator[None]:
     """Under the lock; LockedError says how to get it from a daemon, which does not give it up by itself."""
     try:
-        with locked(lock_file(settings), doing="certfleet-issuer, staged by hand"):
+        with alone(settings, doing="certfleet-issuer, staged by hand"):
             yield
     except LockedError as error:
         if not held_by_daemon(settings):

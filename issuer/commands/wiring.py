@@ -1,16 +1,17 @@
 """The real adapters, put together: what `run`, `issue` and the daemon hand to the journeys."""
 
 import argparse
+import contextlib
 import functools
 import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from common.errors import FileError
-from common.files import create_new, make_private_folder, read_regular
+from common.files import create_new, locked, make_private_folder, read_regular
 from common.log import Syslog, configure
 from issuer.budget import Budget
 from issuer.ca.client import AcmeCa
@@ -90,6 +91,19 @@ def lock_file(settings: Settings) -> Path:
     return settings.state_dir / "issuer.lock"
 
 
+@contextlib.contextmanager
+def alone(settings: Settings, *, doing: str) -> Iterator[None]:
+    """The only issuer at work with this state folder, while the block runs; LockedError at once if there is another.
+
+    What says who we are in leases is locked as well: nobody else is at work under our name, even if somebody deleted
+    the lock file of a run that is alive.
+    """
+    with locked(lock_file(settings), doing=doing):
+        owner(settings)  # the first time it makes the file
+        with locked(settings.state_dir / "issuer.id"):
+            yield
+
+
 def held_by_daemon(settings: Settings) -> bool:
     """Is it a daemon that holds the lock? Only worth asking when somebody does."""
     return DAEMON in lock_file(settings).read_text(encoding="utf-8", errors="replace")
@@ -98,7 +112,7 @@ def held_by_daemon(settings: Settings) -> bool:
 def owner(settings: Settings) -> str:
     """Who we are in the lease column: the same after a crash, so that our own orders go on at once.
 
-    The lock on the state folder makes sure that there is one of us at a time. Raises FileError.
+    :func:`alone` makes sure that there is one of us at a time. Raises FileError.
     """
     file = settings.state_dir / "issuer.id"
     if not os.path.lexists(file):

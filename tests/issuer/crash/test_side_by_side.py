@@ -3,6 +3,8 @@
 import threading
 from pathlib import Path
 
+from issuer.commands.wiring import alone
+from issuer.config import load
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import Before, CaProxy, Reply, Request
 from tests.servers.galera import Galera
@@ -68,6 +70,14 @@ def test_node_without_quorum_is_passed_over(lab: Lab, tmp_path: Path) -> None:
         box.ok("status")
         box.enrol("www.lab.test")
         box.ok("run")
+
+
+def test_a_lock_file_that_is_deleted_lets_nobody_in(lone_box: Box) -> None:
+    """Two runs under one name in leases would order the same twice; the hint says to leave the file alone."""
+    with alone(load(lone_box.config), doing="certfleet-issuer run"):
+        (lone_box.state_dir / "issuer.lock").unlink()
+        lone_box.refused("run", code=3, says=["another run holds", "issuer.id", "never delete the file"])
+    lone_box.ok("run")
 
 
 def _once_both_are_there(proxy: CaProxy) -> Before:
