@@ -140,6 +140,14 @@ def delegation_lines(
     return lines or [ok(subject, f"{parent} delegates it to {', '.join(named)}")]
 
 
+def no_zone_of_its_own_line(zone: str, owner: str) -> Line:
+    """*zone* is one above *owner* that holds other things too: is it meant to be written by a program?"""
+    sentence = f"{owner} has no zone of its own, so its challenges are written into this one"
+    prints = f"`certfleet-issuer zone {owner.removeprefix('_acme-challenge.')}` prints it"
+    hint = f"create the sub-zone ({prints}), or if {zone} is meant, name it in a [[dns.zone]]"
+    return warn(f"zone {zone}", sentence, hint)
+
+
 def caa_line(name: str, owner: str, verdict: CaaVerdict, ca: str, *, first: bool) -> Line:
     """*first*: is it the CA that is asked first? One that only stands in may be shut out."""
     where = f"CAA at {owner}" if owner else "CAA"

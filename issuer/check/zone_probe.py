@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.check.throwaway import new_value, stale
-from issuer.check.verdicts import Line, Watch, bad, clock_line, delegation_lines, ok, server_lines, soa_line, warn
+from issuer.check.verdicts import (
+    Line,
+    Watch,
+    bad,
+    clock_line,
+    delegation_lines,
+    no_zone_of_its_own_line,
+    ok,
+    server_lines,
+    soa_line,
+    warn,
+)
 from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.delegation import Delegation
 from issuer.dns.locate import Place
@@ -40,6 +51,8 @@ class ZoneProbe:
         lines: list[Line] = []
         if place.aliases:
             lines.append(ok(subject, f"{' → '.join([*place.aliases, place.owner])} is followed"))
+        if not place.meant:
+            lines.append(no_zone_of_its_own_line(place.zone, place.owner))
         try:
             servers, found = self._delegation(place)
             lines += found

@@ -32,6 +32,11 @@ class Place:
     route: Route
     aliases: tuple[str, ...] = ()  # the names that were followed, the first one asked for first
 
+    @property
+    def meant(self) -> bool:
+        """Has somebody chosen that zone for challenges: as a sub-zone of its own, by an alias, or by a [[dns.zone]]?"""
+        return self.owner == self.zone or bool(self.aliases) or self.route.suffix == self.zone
+
 
 def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server], resolvers: Resolvers) -> Place:
     """The place of the challenge record whose name is *name*. *primary* raises ConfigError for a route without a

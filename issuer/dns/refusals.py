@@ -1,6 +1,5 @@
 """What a failed UPDATE means and what to do about it: RFC 2136 §2.2 and RFC 8945 §5.2 in a sysadmin's words. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dns.rcode
@@ -32,6 +31,32 @@ def impossible(error: Exception, zone: str) -> DnsError:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of *server*: to change the record *owner* of *zone*, signed with *key*. *named*: does a
+    ``[[dns.zone]]`` name that very zone?"""
+
+    server: Server
+    zone: str
+    key: dns.tsig.Key
+    owner: str
+    named: bool
+
+    @property
+    def key_name(self) -> str:
+        return str(self.key.name.to_text(omit_final_dot=True))
+
+    @property
+    def first(self) -> str:
+        """How a hint begins where the update of a challenge went into a zone above it that nobody named: the commonest
+        cause is that the sub-zone is not there yet."""
+        name = self.owner.removeprefix("_acme-challenge.")
+        if self.named or self.owner in (self.zone, name):  # one that does not begin so was reached by an alias
+            return ""
+        prints = f"`certfleet-issuer zone {name}` prints it"
+        return f"create the sub-zone {self.owner} first ({prints}), or if {self.zone} is meant, "
+
+
+@dataclass(frozen=True, slots=True)
 class Clocks:
     """This machine's and the name server's, in epoch seconds; *server* is 0 when it is not known."""
 
@@ -49,13 +74,13 @@ class Clocks:
         )
 
 
-def not_verified(error: Exception, server: Server, zone: str, key: dns.tsig.Key, clocks: Clocks) -> DnsError:
+def not_verified(error: Exception, asked: Asked, clocks: Clocks) -> DnsError:
     """The answer carries a TSIG error of the server's, or a signature that does not hold here."""
-    what = _failed(server, zone)
-    named = f"{key.name.to_text(omit_final_dot=True)} ({key.algorithm.to_text(omit_final_dot=True)})"
+    what = _failed(asked.server, asked.zone)
+    named = f"{asked.key_name} ({asked.key.algorithm.to_text(omit_final_dot=True)})"
     if isinstance(error, dns.tsig.PeerBadKey | dns.tsig.BadKey | dns.tsig.BadAlgorithm):
         hint = (
-            f"add the key {named} to the name server and reload it, or name the right tsig_key_file; "
+            f"{asked.first}add the key {named} to the name server and reload it, or name the right tsig_key_file; "
             "Knot says so too when its ACL does not allow the change"
         )
         why = "BADKEY: the name server does not know this key, or not with this algorithm"
@@ -63,7 +88,7 @@ def not_verified(error: Exception, server: Server, zone: str, key: dns.tsig.Key,
     if isinstance(error, dns.tsig.PeerBadSignature | dns.tsig.BadSignature):
         hint = f"copy the key {named} again: its secret on the name server is another one than in tsig_key_file"
         why = "BADSIG: the name server knows this key with another secret"
-        return DnsError(what, why=why, hint=hint, reference="dns-badsig", retry=Retry.NEVER)
+        return DnsError(what, why=why, hint=asked.first + hint, reference="dns-badsig", retry=Retry.NEVER)
     if isinstance(error, dns.tsig.PeerBadTime | dns.tsig.BadTime):
         why = f"BADTIME: {clocks}; TSIG allows {_FUDGE} s"
         return DnsError(what, why=why, hint="set both clocks by NTP", reference="dns-badtime")
@@ -72,28 +97,19 @@ def not_verified(error: Exception, server: Server, zone: str, key: dns.tsig.Key,
     return DnsError(what, why=why, hint=hint, reference="dns-unsigned", retry=Retry.LATER)
 
 
-def _no_zone_of_its_own(zone: str, owner: str) -> str:
-    """The commonest cause, where the update would have gone into a zone above: the sub-zone is not there yet."""
-    if zone == owner:
-        return ""
-    name = owner.removeprefix("_acme-challenge.")
-    return f"create the sub-zone {owner} first (`certfleet-issuer zone {name}` prints it), or if {zone} is meant, "
-
-
-def refused(rcode: dns.rcode.Rcode, server: Server, zone: str, key: dns.tsig.Key, owners: Sequence[str]) -> DnsError:
-    name = key.name.to_text(omit_final_dot=True)
+def refused(rcode: dns.rcode.Rcode, asked: Asked) -> DnsError:
     word = dns.rcode.to_text(rcode)
     hints = {
-        "REFUSED": f"{_no_zone_of_its_own(zone, owners[0])}allow the key there; "
-        f'for BIND: update-policy {{ grant "{name}" name {owners[0]}. TXT; }}; '
+        "REFUSED": f"{asked.first}allow the key there; "
+        f'for BIND: update-policy {{ grant "{asked.key_name}" name {asked.owner}. TXT; }}; '
         "PowerDNS says no more than this for an unknown key, a wrong secret or clocks apart too",
-        "NOTAUTH": "that server is not authoritative for the zone: create it there, or mend server in [dns]",
-        "NOTZONE": f"{owners[0]} lies outside that zone: mend the [[dns.zone]] entry",
+        "NOTAUTH": f"{asked.first}create it there, as that server is not authoritative for it, or mend server in [dns]",
+        "NOTZONE": f"{asked.owner} lies outside that zone: mend the [[dns.zone]] entry",
         "NOTIMP": "that server takes no updates at all: turn them on (`zone` prints how), or mend server in [dns]",
         "SERVFAIL": "look at the name server's log; often its user may not write the zone's folder or journal",
     }
     return DnsError(
-        f"the update of {zone} at {server} was refused",
+        f"the update of {asked.zone} at {asked.server} was refused",
         why=word,
         hint=hints.get(word, "look at the name server's log"),
         reference=f"dns-{word.lower()}",

@@ -29,21 +29,30 @@ TxtValue = tuple[str, str]
 
 
 def change_txt(
-    server: Server, zone: str, key: dns.tsig.Key, *, add: Sequence[TxtValue] = (), delete: Sequence[TxtValue] = ()
+    server: Server,
+    zone: str,
+    key: dns.tsig.Key,
+    *,
+    add: Sequence[TxtValue] = (),
+    delete: Sequence[TxtValue] = (),
+    named: bool = False,
 ) -> int:
     """Add and delete exactly these TXT values in one UPDATE. Both can be repeated without harm. Raises DnsError.
+
+    *named*: does the configuration name that very zone? What is to be done about a refusal depends on it.
 
     Returns the server's clock in epoch seconds, as its signature tells it. Silence and SERVFAIL are tried again at
     once: servers under a burst of updates (Knot, or BIND while it writes its journal) give either.
     """
-    owners = [owner for owner, _ in (*add, *delete)]
+    owner = next(owner for owner, _ in (*add, *delete))
+    asked = refusals.Asked(server, zone, key, owner, named)
     deadline = time.monotonic() + _UPDATE_SECONDS
     for tries_left in reversed(range(_TRIES)):
         now = time.monotonic()
         last = tries_left == 0 or now >= deadline
         try:
             # each try has its share of the time that is left, so that one lost packet does not use it up
-            answer = _exchange(server, zone, key, _message(zone, key, add, delete), (deadline - now) / (tries_left + 1))
+            answer = _exchange(asked, _message(zone, key, add, delete), (deadline - now) / (tries_left + 1))
         except TimeoutError as error:
             if last:
                 raise refusals.silent(server, zone, _UPDATE_SECONDS) from error
@@ -53,7 +62,7 @@ def change_txt(
             if answer.rcode() == dns.rcode.NOERROR:
                 return _clock(answer)
             if answer.rcode() != dns.rcode.SERVFAIL or last:
-                raise refusals.refused(answer.rcode(), server, zone, key, owners)
+                raise refusals.refused(answer.rcode(), asked)
         time.sleep(_PAUSES[tries_left] * random.uniform(1, 2))
     raise RuntimeError("not reached")
 
@@ -69,23 +78,21 @@ def _message(
     return update
 
 
-def _exchange(
-    server: Server, zone: str, key: dns.tsig.Key, update: dns.update.UpdateMessage, seconds: float
-) -> dns.message.Message:
+def _exchange(asked: refusals.Asked, update: dns.update.UpdateMessage, seconds: float) -> dns.message.Message:
     """The answer, verified when it says yes. TimeoutError when there is none; DnsError when it cannot be had at all."""
     try:
-        wire = _over_tcp(server, update.to_wire(), time.monotonic() + seconds)
+        wire = _over_tcp(asked.server, update.to_wire(), time.monotonic() + seconds)
     except TimeoutError:
         raise
     except OSError as error:
-        raise refusals.unreachable(error, server, zone) from error
+        raise refusals.unreachable(error, asked.server, asked.zone) from error
     try:
-        return dns.message.from_wire(wire, keyring=key, request_mac=update.mac)
+        return dns.message.from_wire(wire, keyring=asked.key, request_mac=update.mac)
     except dns.exception.DNSException as error:
         said = _unverified(wire, update)
         if said is None or said.had_tsig or said.rcode() == dns.rcode.NOERROR:
             clocks = refusals.Clocks(time.time(), _clock(said))
-            raise refusals.not_verified(error, server, zone, key, clocks) from error
+            raise refusals.not_verified(error, asked, clocks) from error
         return said  # who does not know our key, or us, says no without a signature
 
 

@@ -129,14 +129,14 @@ class Zones:
 
     def add(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
         """Add exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
-        clock = change_txt(self.primary(route), zone, self._key(route), add=values)
+        clock = change_txt(self.primary(route), zone, self._key(route), add=values, named=route.suffix == zone)
         self.visibility.published(values)
         return clock
 
     def remove(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
         """Delete exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
         self.visibility.withdrawn(values)
-        return change_txt(self.primary(route), zone, self._key(route), delete=values)
+        return change_txt(self.primary(route), zone, self._key(route), delete=values, named=route.suffix == zone)
 
     def servers(self, owner: str, zone: str) -> Sequence[Server]:
         """Who has to show the values: the configured nameservers, else everybody in the delegation. Raises DnsError."""

@@ -218,6 +218,46 @@ def test_a_sub_zone_that_is_missing(box: Box) -> None:
     told(found, "ok", "takes updates with our key")
 
 
+def test_a_sub_zone_that_was_forgotten(box: Box, lab: Lab) -> None:
+    """Its server holds the zone above, where our key is unknown: the sub-zone comes first, not the key."""
+    lab.bind.static_zone("example.test")
+    lab.bind.reconfigure()
+    key = Path(box.document["dns"]["tsig_key_file"])
+    key.write_text(key.read_text(encoding="ascii").replace('"acme"', '"nobody"'), encoding="ascii")
+    box.populate(NAME)
+    found = findings(box)
+    told(found, "warn", f"zone example.test: _acme-challenge.{NAME} has no zone of its own")
+    refused = told(found, "bad", "zone example.test: the update of example.test at")
+    assert "BADKEY" in refused["finding"]
+    assert refused["what_to_do"].startswith(f"create the sub-zone _acme-challenge.{NAME} first")
+
+
+def test_a_zone_that_is_written_though_nobody_named_it(box: Box, lab: Lab) -> None:
+    """The key may write into the zone above the name: said, until a [[dns.zone]] says that this is meant."""
+    lab.bind.dynamic_zone("example.test", "acme", [f"_acme-challenge.{NAME}"])
+    lab.bind.reconfigure()
+    box.populate(NAME)
+    found = findings(box)
+    warned = told(found, "warn", f"zone example.test: _acme-challenge.{NAME} has no zone of its own")
+    assert f"`certfleet-issuer zone {NAME}` prints it" in warned["what_to_do"]
+    assert "[[dns.zone]]" in warned["what_to_do"]
+    assert bad_ones(found) == []
+    box.document["dns"]["zone"] = [{"name": "example.test"}]
+    box.write()
+    found = findings(box)
+    assert "has no zone of its own" not in str(found)
+    told(found, "ok", "takes updates with our key")
+
+
+def test_a_zone_that_an_alias_leads_to(box: Box, lab: Lab) -> None:
+    """A CNAME or DNAME is somebody's own word for the zone: nothing is warned of."""
+    lab.bind.static_zone("example.test", ["_acme-challenge.www CNAME www.acme.test.", "shop DNAME acme.test."])
+    lab.bind.dynamic_zone("acme.test", "acme", ["www.acme.test", "_acme-challenge.acme.test"])
+    lab.bind.reconfigure()
+    box.populate(NAME, "shop.example.test")
+    assert "has no zone of its own" not in str(findings(box))
+
+
 def test_a_soa_that_makes_resolvers_remember(box: Box, lab: Lab) -> None:
     """A negative answer that is kept for long is a warning."""
     box.enrol(NAME)

@@ -41,11 +41,11 @@ class Primary:
         bind.reconfigure()
         self.server = Server(bind.address, bind.port)
 
-    def refusal(self, key: dns.tsig.Key, zone: str = ZONE, owner: str = ZONE) -> DnsError:
+    def refusal(self, key: dns.tsig.Key, zone: str = ZONE, owner: str = ZONE, *, named: bool = False) -> DnsError:
         """The error of an update that has to fail, and fails at once."""
         started = time.monotonic()
         with pytest.raises(DnsError) as caught:
-            change_txt(self.server, zone, key, add=[(owner, "one")])
+            change_txt(self.server, zone, key, add=[(owner, "one")], named=named)
         assert time.monotonic() - started < 5
         assert self.bind.txt(ZONE) == set()
         assert caught.value.hint
@@ -118,6 +118,42 @@ def test_notzone(primary: Primary) -> None:
     error = primary.refusal(primary.key, ZONE, "www.example.org")
     assert (error.reference, error.why) == ("dns-notzone", "NOTZONE")
     assert "[[dns.zone]]" in error.hint
+
+
+def nobody(key: dns.tsig.Key) -> dns.tsig.Key:
+    return dns.tsig.Key(dns.name.from_text("nobody"), key.secret, key.algorithm)
+
+
+def with_another_secret(key: dns.tsig.Key) -> dns.tsig.Key:
+    return dns.tsig.Key(key.name, base64.b64encode(b"x" * 32), key.algorithm)
+
+
+@pytest.mark.parametrize(
+    ("key", "zone", "reference"),
+    [
+        (nobody, "example.test", "dns-badkey"),
+        (with_another_secret, "example.test", "dns-badsig"),
+        (lambda key: key, "example.test", "dns-refused"),
+        (lambda key: key, "nowhere.test", "dns-notauth"),
+    ],
+)
+def test_a_forgotten_sub_zone(
+    primary: Primary, key: Callable[[dns.tsig.Key], dns.tsig.Key], zone: str, reference: str
+) -> None:
+    """Where the zone found is one above: first of all to create the sub-zone. Not so where somebody named that zone,
+    or made an alias into it."""
+    primary.bind.static_zone("example.test")
+    primary.bind.reconfigure()
+    used = key(primary.key)
+    error = primary.refusal(used, zone, f"_acme-challenge.new.{zone}")
+    assert error.reference == reference
+    first = (
+        f"create the sub-zone _acme-challenge.new.{zone} first (`certfleet-issuer zone new.{zone}` prints it), or if "
+    )
+    assert error.hint.startswith(f"{first}{zone} is meant, ")
+    meant = primary.refusal(used, zone, f"_acme-challenge.new.{zone}", named=True)
+    assert error.hint == f"{first}{zone} is meant, {meant.hint}"
+    assert "create the sub-zone" not in primary.refusal(used, zone, f"new.{zone}").hint
 
 
 def test_nobody_listens(primary: Primary) -> None:
