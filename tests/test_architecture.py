@@ -21,7 +21,7 @@ FLOORS = [
     (5, r"(issuer|agent)\.(cli|commands\.\w+)"),
     (5, r"agent\.show"),
     (4, r"issuer\.(run|crew)|issuer\.daemon\.(loop|intake|metrics)|agent\.run"),
-    (3, r"issuer\.(issue|opening|staged|attempt|sweep|check\.(doctor|names|installation|zone_probe))"),
+    (3, r"issuer\.(issue|opening|staged|attempt|sweep|check\.(doctor|files|names|installation|zone_probe))"),
     (3, r"agent\.(install|roll_back|update|journey|request|init|status)"),
     (2, r"issuer\.(trust|(ca|dns|webroot|store)\.\w+)|issuer\.notify\.(desk|mail)|issuer\.daemon\.(listen|systemd)"),
     (2, r"migrations\..+"),

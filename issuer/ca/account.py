@@ -1,5 +1,6 @@
 """The account key and the account (RFC 8555 §7.3). The key is made once, by `init`, and never replaced silently."""
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -9,8 +10,6 @@ import structlog
 from acme import jws
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from josepy.errors import DeserializationError
-from josepy.json_util import decode_b64jose
 from josepy.jwa import HS256
 from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 
@@ -48,6 +47,23 @@ def load_account_key(file: Path) -> JWK:
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
         return JWKEC(key=key)
     raise ConfigError(str(file), [Finding("", "is neither an RSA nor a P-256 or P-384 key")], hint="use such a key")
+
+
+def load_binding_key(file: Path) -> JWKOct:
+    """The key that a CA gave out to bind our account to one of its own (RFC 8555 §7.3.4); CAs print it in either
+    alphabet of base64. Raises ConfigError."""
+    try:
+        text = "".join(read_secret(file).decode("ascii").split()).rstrip("=").replace("-", "+").replace("_", "/")
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError as error:
+        raise _no_binding_key(file) from error
+    if not key:
+        raise _no_binding_key(file)
+    return JWKOct(key=key)
+
+
+def _no_binding_key(file: Path) -> ConfigError:  # never with the value
+    return ConfigError(str(file), [Finding("", "is not a base64url key")], hint="copy it again from the CA")
 
 
 def account_id(directory: str, key: JWK) -> str:
@@ -97,12 +113,7 @@ class Registrar:
         """RFC 8555 §7.3.4: our public key, signed with the key that the CA gave out for it."""
         file = self._ca.eab_hmac_file
         assert file is not None  # noqa: S101 - asked for only where it is configured
-        try:
-            secret = JWKOct(key=decode_b64jose(read_secret(file).decode("ascii").strip().rstrip("=")))
-        except (ValueError, DeserializationError) as error:  # never with the value
-            raise ConfigError(
-                str(file), [Finding("", "is not a base64url key")], hint="copy it again from the CA"
-            ) from error
+        secret = load_binding_key(file)
         public = self.key.public_key().json_dumps().encode()
         signed = jws.JWS.sign(public, key=secret, alg=HS256, nonce=None, url=endpoint, kid=self._ca.eab_kid)
         binding: dict[str, Any] = json.loads(signed.json_dumps())

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from common.clock import Clock
-from issuer.check.installation import AcmeServer, account_key_line, authority_lines, identity
+from issuer.check.files import file_lines
+from issuer.check.installation import AcmeServer, Post, account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, imported_line, places
 from issuer.check.verdicts import Line, bad_lines, ok
 from issuer.check.zone_probe import ZoneProbe
@@ -39,7 +40,7 @@ class Findings:
 
 class Doctor:
     """*authorities*: by directory, without those whose account key could not be loaded; *orders*: the URLs of the
-    newest ones of the database, by directory too."""
+    newest ones of the database, by directory too. *post*: None when nobody is to get mail."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Doctor:
         zones: Zones,
         webroots: Webroots,
         authorities: Mapping[str, AcmeServer],
+        post: Post | None,
         *,
         orders: Mapping[str, Sequence[str]],
         clock: Clock,
@@ -57,15 +59,18 @@ class Doctor:
         self._zones = zones
         self._webroots = webroots
         self._authorities = authorities
+        self._post = post
         self._orders = orders
         self._clock = clock
         self._stopping = stopping
         self._probe = ZoneProbe(zones, clock, patience, stopping)
 
     def installation(self) -> list[Line]:
-        """Account keys and CAs."""
+        """Account keys and CAs, the files that the configuration names, and the mail server."""
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
-            return [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
+            mail = pool.submit(self._mail)
+            lines = [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
+            return lines + file_lines(self._settings) + mail.result()
 
     def examine(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
         """The findings of each subject, then those of each zone that they share."""
@@ -85,6 +90,9 @@ class Doctor:
         lines = [account_key_line(file, stat.S_IMODE(file.stat().st_mode))] if first or ca.account_key else []
         orders = self._orders.get(ca.directory, ())
         return lines + authority_lines(self._authorities[ca.directory], ca, self._clock, orders, first=first)
+
+    def _mail(self) -> list[Line]:
+        return [] if self._post is None else [mail_line(self._post, self._settings.notify)]
 
     def _subject(self, subject: Subject, identities: Sequence[CaIdentity]) -> Findings:
         if self._stopping.is_set():

@@ -1,4 +1,4 @@
-"""The installation itself: database, account key, and each CA with what it offers, our account there and its clock."""
+"""The installation itself: database, account key, mail server, and each CA: its offers, our account, its clock."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.check.names import CaIdentity, identity_of
 from issuer.check.verdicts import Line, bad, clock_line, ok, warn
-from issuer.config import CaSettings
+from issuer.config import CaSettings, NotifySettings
 from issuer.errors import SHARED_KEY
 
 
@@ -23,6 +23,12 @@ class AcmeServer(Protocol):
     def find_account(self) -> str: ...
     def disowns(self, order_url: str) -> bool: ...
     def clock(self) -> float | None: ...
+
+
+class Post(Protocol):
+    """The mail server. *reach* hands in nothing."""
+
+    def reach(self) -> str: ...
 
 
 def database_line(place: str, present: str, newest: str) -> Line:
@@ -56,6 +62,16 @@ def authority_lines(
     except CertfleetError as error:
         problem = bad(subject, str(error), error.hint)
         return [problem if first else warn(subject, problem.sentence, problem.hint)]
+
+
+def mail_line(post: Post, settings: NotifySettings) -> Line:
+    """Would the mail server take a mail? It is asked up to the login."""
+    try:
+        place = post.reach()
+    except CertfleetError as error:
+        return bad("mail", str(error), error.hint)
+    how = ["answers"] + ["encrypts"] * settings.encrypted + ["takes our login"] * bool(settings.smtp_user)
+    return ok("mail", f"{place} {' and '.join(how)}")
 
 
 def identity(ca: AcmeServer) -> CaIdentity | None:

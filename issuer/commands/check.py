@@ -11,14 +11,15 @@ from types import FrameType
 
 from common.clock import parse_duration
 from common.command_line import report, say
-from common.errors import CertfleetError, UsageError
+from common.errors import CertfleetError, ConfigError, UsageError
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_line
-from issuer.check.verdicts import Level, Line, bad, ok
+from issuer.check.verdicts import Level, Line, bad, bad_lines, ok
 from issuer.config import Settings, load
 from issuer.dns.zones import Zones
 from issuer.errors import StoreError
+from issuer.notify.mail import MailServer
 from issuer.store import migrate
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -48,6 +49,7 @@ def check(arguments: argparse.Namespace) -> int:
             zones,
             webroots,
             authorities,
+            _mail_server(settings, tell),
             orders=orders,
             clock=time.time,
             patience=patience,
@@ -94,7 +96,11 @@ def _document(line: Line) -> dict[str, str | None]:
 
 def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[list[Subject], dict[str, list[str]]]:
     """The rows to look at, and the newest orders by CA; without a usable database the bare names."""
-    database = Database(settings.database)
+    try:
+        database = Database(settings.database)
+    except ConfigError as error:
+        tell(bad_lines("database", error))
+        return [Subject(name) for name in names], {}
     try:
         line = database_line(database.place, migrate.present_revision(database), migrate.newest_revision())
         tell([line])
@@ -131,6 +137,16 @@ def _authorities(settings: Settings, tell: _Report) -> dict[str, AcmeCa]:
         except CertfleetError as error:
             tell([bad(f"CA {ca.directory}", str(error), error.hint)])
     return found
+
+
+def _mail_server(settings: Settings, tell: _Report) -> MailServer | None:
+    """None when nobody is to get mail, or none can be sent: its files are read all the same."""
+    try:
+        server = MailServer(settings.notify, socket.gethostname())
+    except CertfleetError as error:
+        tell(bad_lines("mail", error))
+        return None
+    return server if settings.notify.email_to else None
 
 
 @contextlib.contextmanager

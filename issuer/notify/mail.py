@@ -42,16 +42,30 @@ class MailServer:
 
     def send(self, subject: str, text: str) -> None:
         """Hand one mail to the server; MailError when it did not take it for anybody."""
-        try:
+        with self._trouble("did not take the mail"):
             message = self._message(subject, text)
             with self._session() as session:
                 refused = session.send_message(message, self._sender, list(self._settings.email_to))
-        except (OSError, ValueError) as error:  # smtplib's own errors are OSErrors
-            place = f"{self._settings.smtp_host}:{self._settings.smtp_port}"
-            what = f"the mail server {place} did not take the mail"
-            raise MailError(what, why=_words(error), hint=_hint(error)) from error
         for address, answer in refused.items():
             log.warning("mail.recipient_refused", recipient=address, error=_decoded(answer[1]))
+
+    def reach(self) -> str:
+        """Go as far as :meth:`send` does before the first word of a mail, and hand in none; the server's address.
+        MailError when a mail would not come that far."""
+        with self._trouble("would take no mail of ours"), self._session() as session:
+            session.ehlo_or_helo_if_needed()
+        return self._place
+
+    @contextlib.contextmanager
+    def _trouble(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # smtplib's own errors are OSErrors
+            raise MailError(f"the mail server {self._place} {what}", why=_words(error), hint=_hint(error)) from error
+
+    @property
+    def _place(self) -> str:
+        return f"{self._settings.smtp_host}:{self._settings.smtp_port}"
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TypeVar
 
 import paramiko
@@ -237,10 +238,14 @@ def _prefer(transport: paramiko.Transport, pinned: set[str]) -> None:
 
 
 def _private_key(settings: WebrootSettings) -> paramiko.PKey:
-    file = settings.ssh_key_file
-    if file is None:
+    if settings.ssh_key_file is None:
         problem = "is missing: the private key that certfleet logs in with to web servers"
         raise ConfigError("configuration", [Finding("webroot.ssh_key_file", problem)])
+    return load_private_key(settings.ssh_key_file)
+
+
+def load_private_key(file: Path) -> paramiko.PKey:
+    """The key that certfleet logs in with; ConfigError if it is absent, open to others, or of no use."""
     text = read_secret(file).decode("utf-8", "replace")
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
