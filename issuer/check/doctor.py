@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from common.clock import Clock
 from issuer.check.files import file_lines
 from issuer.check.installation import AcmeServer, Post, account_key_line, authority_lines, identity, mail_line
-from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, imported_line, places
+from issuer.check.names import (
+    CaIdentity,
+    caa_lines,
+    certificate_lines,
+    csr_lines,
+    imported_line,
+    places,
+    wildcard_lines,
+)
 from issuer.check.verdicts import Line, bad_lines, ok
 from issuer.check.zone_probe import ZoneProbe
 from issuer.config import CaSettings, Settings
@@ -113,6 +121,7 @@ class Doctor:
         lines += caa_lines(self._zones.resolvers, names, method, identities)
         if row is not None and row.http01:
             return Findings(lines + self._webroot(row, names))
+        lines += wildcard_lines(self._zones.resolvers, names)
         found, unplaced = places(self._zones, names)
         return Findings(lines + unplaced, found)
 

@@ -19,6 +19,7 @@ from issuer.dns.asking import NoAnswer
 from issuer.dns.caa import relevant_caa
 from issuer.dns.locate import Place
 from issuer.dns.resolvers import Resolvers
+from issuer.dns.wildcard import wildcard_caution
 from issuer.dns.zones import Zones
 from issuer.model import Enrolment
 from issuer.watch import how_to_renew, runs_out
@@ -132,6 +133,21 @@ def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authoriti
         for number, ca in enumerate(authorities):
             verdict = caa_allows(records, ca.identities, ca.account, method, wildcard=name.startswith("*."))
             lines.append(caa_line(name, owner, verdict, ca.directory, first=number == 0))
+    return lines
+
+
+def wildcard_lines(resolvers: Resolvers, names: Sequence[str]) -> list[Line]:
+    """Names that a wildcard answers for, until their sub-zone is created."""
+    lines = []
+    for name in dict.fromkeys(name.removeprefix("*.") for name in names):
+        try:
+            caution = wildcard_caution(resolvers, name)
+        except NoAnswer as error:
+            hint = "set resolvers in [dns]; a name that does needs records of its own (docs/dns.md)"
+            lines.append(warn(name, f"whether it lives on a wildcard cannot be looked up: {error}", hint))
+            continue
+        if caution is not None:
+            lines.append(warn(name, caution.sentence, caution.hint))
     return lines
 
 

@@ -7,17 +7,20 @@ from common.command_line import report, say
 from common.errors import ConfigError, UsageError
 from common.names import parse_dns_name
 from issuer.config import Settings, load
+from issuer.dns.asking import NoAnswer
 from issuer.dns.resolvers import Resolvers
 from issuer.dns.routes import Route, route_for, routes
 from issuer.dns.tsig import load_tsig_key
-from issuer.dns.zonefile import RECIPES, Recipe, sub_zone
+from issuer.dns.wildcard import wildcard_caution
+from issuer.dns.zonefile import RECIPES, Recipe, sub_zone, with_notes
 from issuer.dns.zones import nameserver_names
 
 
 def zone(arguments: argparse.Namespace) -> None:
     """Print stanza, zone file and parent lines of every NAME."""
     settings = load(arguments.config)
-    recipes = [_recipe(text, arguments.server, arguments.ns, settings) for text in arguments.name]
+    resolvers = Resolvers(settings.dns.resolvers)
+    recipes = [_recipe(text, arguments.server, arguments.ns, settings, resolvers) for text in arguments.name]
     recipes = list({recipe.zone: recipe for recipe in recipes}.values())  # a wildcard and its apex share one
     if arguments.json:
         report([asdict(recipe) for recipe in recipes])
@@ -30,18 +33,32 @@ def zone(arguments: argparse.Namespace) -> None:
         say(f"--- in the zone file of the parent ---\n{recipe.parent}")
 
 
-def _recipe(text: str, make: str, nameservers: list[str], settings: Settings) -> Recipe:
+def _recipe(text: str, make: str, nameservers: list[str], settings: Settings, resolvers: Resolvers) -> Recipe:
     try:
         name = parse_dns_name(text)
         hosts = [parse_dns_name(host) for host in nameservers]
     except ValueError as error:
         raise UsageError(str(error), hint="give a DNS name like www.example.com") from error
     route = route_for(sub_zone(name), routes(settings.dns))
-    hosts = hosts or nameserver_names(route, name, Resolvers(settings.dns.resolvers))
+    hosts = hosts or nameserver_names(route, name, resolvers)
     if not hosts:
         hint = "name them with --ns ns1.example.com --ns ns2.example.com"
         raise UsageError(f"the name servers of {name} cannot be found", hint=hint)
-    return RECIPES[make](name, _key_name(route), str(route.tsig_key_file or "/etc/certfleet/acme.key"), hosts)
+    recipe = RECIPES[make](name, _key_name(route), str(route.tsig_key_file or "/etc/certfleet/acme.key"), hosts)
+    return with_notes(recipe, _notes(name.removeprefix("*."), resolvers))
+
+
+def _notes(name: str, resolvers: Resolvers) -> list[str]:
+    """What is to be done before the parent's lines are pasted. Without an answer, as on a machine without a network,
+    there is only what to look at."""
+    try:
+        caution = wildcard_caution(resolvers, name)
+    except NoAnswer as error:
+        return [
+            f"no resolver told whether {name} lives on a wildcard ({error})",
+            "if it does, give it records of its own first",
+        ]
+    return [caution.sentence, caution.hint] if caution is not None else []
 
 
 def _key_name(route: Route) -> str:

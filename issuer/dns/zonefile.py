@@ -6,6 +6,7 @@ So is refresh: a secondary that missed a NOTIFY catches up within the time that 
 No text holds the key's secret: it is copied from the key file on the name server.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -139,6 +140,12 @@ RECIPES: dict[str, Callable[[str, str, str, Sequence[str]], Recipe]] = {
     "knot": knot_recipe,
     "powerdns": powerdns_recipe,
 }
+
+
+def with_notes(recipe: Recipe, notes: Sequence[str]) -> Recipe:
+    """The same with *notes* as comments above the parent's lines, which stay ready to paste."""
+    comments = "".join(f"; {' '.join(note.split())}\n" for note in notes)
+    return dataclasses.replace(recipe, parent=comments + recipe.parent)
 
 
 def sub_zone(name: str) -> str:
