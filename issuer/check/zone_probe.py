@@ -6,7 +6,7 @@ error and after Ctrl-C too; a kill leaves one, which the next check recognises a
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.clock import Clock
@@ -150,27 +150,25 @@ class ZoneProbe:
             if time.monotonic() - began > self.patience or self.stopping.wait(pause):
                 break
             pause = min(pause * 1.6, _LONGEST_LOOK)
-        shown = self.zones.visibility.shown_by(place.owner, value)
-        watch = self._watched(place, servers, shown, verdicts, time.monotonic() - began)
+        watch = self._watched(place, value, sought, verdicts, time.monotonic() - began)
         return server_lines(place.zone, watch)
 
     def _watched(
-        self,
-        place: Place,
-        servers: Sequence[Server],
-        shown: Mapping[Server, float],
-        verdicts: Sequence[str],
-        waited: float,
+        self, place: Place, value: str, sought: Sequence[Sought], verdicts: Sequence[str], waited: float
     ) -> Watch:
         """Those who do not show the record are asked for the zone's serial: it tells why they do not."""
         primary = self.zones.primary(place.route)
-        others = [server for server in servers if server not in shown]
+        shown = self.zones.visibility.shown_by(place.owner, value)
+        others = [server for item in sought for server in item.servers if server not in shown]
         asked = [primary, *others] if others else []
         answers = dict(zip(asked, ask_all([(server, question(place.zone, "SOA")) for server in asked]), strict=True))
+        if verdicts:  # looked at again: who has caught up since has the newest serial too, and the right zone
+            verdicts = self.zones.visibility.unseen(sought)
+            shown = self.zones.visibility.shown_by(place.owner, value)
         heard = {str(server): answer for server, answer in answers.items() if not isinstance(answer, NoAnswer)}
         serials = {server: serial_in(answer, place.zone) for server, answer in heard.items()}
-        late = {verdict.partition(": ")[0] for verdict in verdicts}
-        unasked = [(str(server), answers[server]) for server in others if str(server) not in late]
+        settled = {verdict.partition(": ")[0] for verdict in verdicts} | {str(server) for server in shown}
+        unasked = [(str(server), answers[server]) for server in others if str(server) not in settled]
         return Watch(
             shown=sorted((str(server), seconds) for server, seconds in shown.items()),
             verdicts=verdicts,

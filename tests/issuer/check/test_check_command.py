@@ -4,13 +4,18 @@ import math
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.rdatatype
 import pytest
 
 from issuer.ca.account import create_account_key
+from issuer.check import zone_probe
 from issuer.check.throwaway import new_value, stale
+from issuer.dns.asking import Asked, NoAnswer, ask_all
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
@@ -180,6 +185,26 @@ def test_a_server_that_does_not_follow(box: Box, lab: Lab, tmp_path: Path) -> No
     assert "NOTIFY and zone transfer" in lagging["what_to_do"]
     told(found, "ok", f"{lab.bind.endpoint} shows a new record")
     assert box.txt(NAME) == set()
+
+
+def test_a_server_that_follows_just_then(box: Box, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the last look of a short wait and the question for its serial it catches up: it holds the right zone."""
+    box.enrol(NAME)
+    with Bind(tmp_path / "late", secondary_of=lab.bind, lag_seconds=math.inf) as late:
+        lab.bind.reconfigure()
+        box.write(dns={"nameservers": [lab.bind.endpoint, late.endpoint]})
+
+        def after_a_moment(asked: Sequence[Asked]) -> list[dns.message.Message | NoAnswer]:
+            if late.endpoint in [
+                str(server) for server, query in asked if query.question[0].rdtype == dns.rdatatype.SOA
+            ]:
+                late.refresh()
+            return ask_all(asked)
+
+        monkeypatch.setattr(zone_probe, "ask_all", after_a_moment)
+        found = findings(box, NAME, "--wait", "0s")
+    assert bad_ones(found) == []
+    told(found, "ok", f"{late.endpoint} shows a new record")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
