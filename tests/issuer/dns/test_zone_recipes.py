@@ -1,20 +1,26 @@
 """What `zone` prints is loaded into the real server word for word, and a certificate is issued through it."""
 
+import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.issuer.box import Box
+from issuer.dns.servers import Server
+from issuer.dns.tsig import load_tsig_key
+from issuer.dns.update import change_txt
+from tests.issuer.box import ROOT, Box
 from tests.servers.bind import Bind
 from tests.servers.database import SqliteDatabase
 from tests.servers.knot import Knot
 from tests.servers.pebble import Pebble
 from tests.servers.ports import free_port, release_port
 from tests.servers.powerdns import PowerDns
-from tests.servers.process import Process, program
-from tests.servers.questions import soa_serial, txt_values
+from tests.servers.process import Process, program, wait_until
+from tests.servers.questions import send_notify, soa_serial, txt_values
 
 NAME = "www.example.test"
 ZONE = f"_acme-challenge.{NAME}"
@@ -68,31 +74,37 @@ def refuses_the_rest(box: Box, port: int) -> None:
         assert done.stdout == ""
 
 
+@contextmanager
+def named(folder: Path, port: int, statements: str) -> Iterator[None]:
+    """A BIND with these statements of named.conf word for word, once it serves the zone."""
+    folder.mkdir()
+    options = (
+        f'options {{ directory "{folder}"; pid-file none; session-keyfile none; lock-file none; recursion no; '
+        f"listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; dnssec-validation no; }}; controls {{ }};\n"
+    )
+    (folder / "named.conf").write_text(options + statements, encoding="utf-8")
+    process = Process([program("named", "bind9"), "-g", "-4", "-c", str(folder / "named.conf")], folder / "named.log")
+    try:
+        process.start()
+        process.wait_until(lambda: soa_serial("127.0.0.1", port, ZONE) is not None, "the zone is loaded")
+        yield
+    finally:
+        process.stop()
+        release_port(port)
+
+
 def test_bind_takes_the_recipe(tmp_path: Path) -> None:
     """named loads stanza and zone file as printed, takes the challenge alone."""
     port = free_port()
     box = a_box(tmp_path, port)
     printed = recipe(box, "bind")
-    folder = tmp_path / "named"
-    folder.mkdir()
     zone_file = printed["zone_place"].partition(" ")[0]
-    (folder / "zone").write_text(printed["zone_file"], encoding="utf-8")
-    options = (
-        f'options {{ directory "{folder}"; pid-file none; session-keyfile none; lock-file none; recursion no; '
-        f"listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; dnssec-validation no; }}; controls {{ }};\n"
-    )
+    (tmp_path / "zone").write_text(printed["zone_file"], encoding="utf-8")
     once = "".join(piece["text"] for piece in printed["once"])
-    stanza = printed["stanza"].replace(zone_file, str(folder / "zone"))
-    (folder / "named.conf").write_text(options + once + stanza, encoding="utf-8")
-    named = Process([program("named", "bind9"), "-g", "-4", "-c", str(folder / "named.conf")], folder / "named.log")
-    try:
-        named.start()
-        named.wait_until(lambda: soa_serial("127.0.0.1", port, ZONE) is not None, "the zone is loaded")
+    stanza = printed["stanza"].replace(zone_file, str(tmp_path / "zone"))
+    with named(tmp_path / "named", port, once + stanza):
         refuses_the_rest(box, port)
         issues_through(box, port, tmp_path)
-    finally:
-        named.stop()
-        release_port(port)
 
 
 def test_knot_takes_the_recipe(tmp_path: Path) -> None:
@@ -127,6 +139,58 @@ def test_powerdns_takes_the_recipe(tmp_path: Path) -> None:
         server.wait_for(ZONE)
         refuses_the_rest(box, server.port)
         issues_through(box, server.port, tmp_path)
+
+
+def on_a_secondary(beginning: str) -> str:
+    """The stanza of docs/dns.md that begins so, for the zone of these tests."""
+    page = (ROOT / "docs" / "dns.md").read_text(encoding="utf-8").partition("## On a secondary")[2]
+    blocks: list[str] = re.findall(r"```\n(.*?)```", page, re.DOTALL)
+    [stanza] = [block for block in blocks if block.startswith(beginning)]
+    return stanza.replace("_acme-challenge.www.example.com", ZONE)
+
+
+def follows(bind: Bind, port: int) -> None:
+    """Told of a change, the secondary on that port has it."""
+    wait_until(lambda: soa_serial("127.0.0.1", port, ZONE) == bind.serial(ZONE), "the zone is transferred")
+    key = load_tsig_key(bind.folder / "acme.key")
+    change_txt(Server("127.0.0.1", bind.port), ZONE, key, add=[(ZONE, "new")])
+    send_notify("127.0.0.1", port, ZONE)
+    wait_until(lambda: txt_values("127.0.0.1", port, ZONE) == {"new"}, "the secondary follows")
+
+
+@pytest.fixture
+def primary(bind: Bind) -> Bind:
+    """A BIND with the sub-zone, of which secondaries copy it."""
+    bind.tsig_key("acme")
+    bind.dynamic_zone(ZONE, "acme")
+    bind.reconfigure()
+    return bind
+
+
+def test_bind_follows_as_the_docs_have_it(primary: Bind, tmp_path: Path) -> None:
+    """named with the stanza of docs/dns.md transfers the zone, and again when it is told of a change."""
+    stanza = on_a_secondary("zone ").replace("/var/cache/bind", str(tmp_path))
+    port = free_port()
+    with named(tmp_path / "ns2", port, stanza.replace("192.0.2.53;", f"127.0.0.1 port {primary.port};")):
+        follows(primary, port)
+
+
+def test_knot_follows_as_the_docs_have_it(primary: Bind, tmp_path: Path) -> None:
+    """So does knotd."""
+    stanza = on_a_secondary("remote:").replace("/var/lib/knot", str(tmp_path))
+    server = Knot(tmp_path / "ns2")
+    server.paste(stanza.replace("192.0.2.53", f"127.0.0.1@{primary.port}", 1).replace("192.0.2.53", "127.0.0.1"))
+    with server:
+        follows(primary, server.port)
+
+
+def test_powerdns_follows_as_the_docs_have_it(primary: Bind, tmp_path: Path) -> None:
+    """So does pdns_server."""
+    server = PowerDns(tmp_path / "ns2")
+    server.paste("secondary=yes\n")
+    server.run(on_a_secondary("pdnsutil ").replace("192.0.2.53", f"127.0.0.1:{primary.port}"))
+    with server:
+        follows(primary, server.port)
 
 
 @pytest.mark.parametrize("make", ["bind", "knot", "powerdns"])
