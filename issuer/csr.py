@@ -63,6 +63,14 @@ def read_csr(content: bytes) -> CsrFacts:
     )
 
 
+def key_of(content: bytes) -> str:
+    """SHA-256 of the public key of the CSR in a PEM text; "" for one that does not meet the rules."""
+    try:
+        return read_csr(content).spki_sha256
+    except CsrRefused:  # which is said elsewhere
+        return ""
+
+
 def md5_modulus(key: CertificatePublicKeyTypes) -> str:
     """What ``openssl req -noout -modulus | openssl md5`` prints for an RSA key, newline included.
 

@@ -8,16 +8,17 @@ CertfleetError
 ├─ StoreError      the database: unavailable, read-only, not migrated
 ├─ MailError       the mail server did not take a notification
 ├─ BeingTakenBack  what is to be published is just being taken back for an order that has ended
+├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
 ├─ LeaseLost       another issuer took this order over; not a failure of the certificate
 ├─ GivenUp         this order was ended meanwhile, by a person or by another issuer that took it over
 └─ Overtaken       the row was removed or got another CSR meanwhile; not a failure of the certificate either
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from shlex import quote
 
-from common.errors import CertfleetError, Retry
+from common.errors import CertfleetError, RefusedError, Retry
 
 SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
 
@@ -81,6 +82,17 @@ class MailError(CertfleetError):
 
     reference = "mail"
     retry = Retry.SOON
+
+
+class CompromisedKey(RefusedError):
+    """A certificate of these names was revoked because others know its private key, and they have that key still."""
+
+    reference = "key-compromised"
+
+    def __init__(self, names: Sequence[str]):
+        what = f"the key of {', '.join(sorted(names))} was revoked as compromised"
+        hint = f"make a new key and CSR on the host, then `remove {quote(min(names))}` and `populate` it with that"
+        super().__init__(what, hint=hint)
 
 
 class LeaseLost(CertfleetError):

@@ -29,6 +29,7 @@ class Enrolment:
     ari_window: str = ""
     rolled_back: str = ""  # SHA-256 of the present certificate, when it was made older on purpose
     ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
+    compromised: frozenset[str] = frozenset()  # SHA-256 of the public keys of this name that others know
 
     @property
     def failing(self) -> bool:

@@ -14,7 +14,7 @@ from common.errors import CertfleetError, RefusedError
 from issuer.caa import caa_allows
 from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.endings import Ended, Ending
-from issuer.errors import Overtaken
+from issuer.errors import CompromisedKey, Overtaken
 from issuer.issue import Work, find_places
 from issuer.limits import PACED, RAISE
 from issuer.model import Enrolment
@@ -41,7 +41,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         return Ended(row.name, Ending.NOT_DUE, f"being issued by hand until {until}; `issue` takes it over")
     if record is not None:
         with _or(tools.orders.release, record):
-            row = _unchanged(row, tools)
+            row = _unchanged(row, csr, tools)
         if record.state is not OrderState.PLANNED or _choose(row, csr, tools).directory == record.directory:
             _tell_incident(record, tools)  # who opened it may have been killed before that was said
             return Work(record, row, csr, resumed=True, asked=True)
@@ -63,7 +63,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     if record is None:
         return Ended(row.name, Ending.ELSEWHERE)
     with _or(tools.orders.drop, record):
-        row = _unchanged(row, tools)
+        row = _unchanged(row, csr, tools)
     wanted = by_hand or isinstance(plan(row, now, tools.settings.renewal, consulted=True), Due)
     if not wanted:  # another issuer finished between our look and our lease
         tools.orders.drop(record)
@@ -82,11 +82,14 @@ def _or(let_go: Callable[[OrderRecord], None], record: OrderRecord) -> Iterator[
         raise
 
 
-def _unchanged(row: Enrolment, tools: Tools) -> Enrolment:
-    """*row* as it is now, under the order's lease: from here on `remove` is refused. Raises Overtaken."""
+def _unchanged(row: Enrolment, csr: CsrFacts, tools: Tools) -> Enrolment:
+    """*row* as it is now, under the order's lease: from here on `remove` is refused, and `revoke` ends the order.
+    Raises Overtaken, CompromisedKey."""
     found = tools.certificates.enrolled([row.name])
     if not found or found[0].csr != row.csr:
         raise Overtaken(row.name)
+    if csr.spki_sha256 in found[0].compromised:
+        raise CompromisedKey([row.name])
     return found[0]
 
 
@@ -184,12 +187,15 @@ def _replaces(row: Enrolment, ca: CertificateAuthority) -> str:
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:
-    """The facts of the CSR in the row. Raises RefusedError."""
+    """The facts of the CSR in the row. Raises RefusedError, CompromisedKey."""
     try:
-        return read_csr(row.csr)
+        facts = read_csr(row.csr)
     except CsrRefused as error:
         hint = "make a new CSR on the host, `remove` and `populate` again"
         raise RefusedError(f"the stored CSR of {row.name} is not usable", why=str(error), hint=hint) from error
+    if facts.spki_sha256 in row.compromised:
+        raise CompromisedKey([row.name])
+    return facts
 
 
 def put_off(row: Enrolment, decision: NotDue, tools: Tools) -> Event | None:

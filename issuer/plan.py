@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.certificate import dns_names, not_after, not_before, parse_bundle
+from common.certificate import dns_names, not_after, not_before, parse_bundle, spki_sha256
 from issuer.config import RenewalSettings
 from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
@@ -221,7 +221,8 @@ def _waiting(row: Enrolment) -> NotDue:
 
 
 def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False) -> tuple[str, bool]:
-    """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh.
+    """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. Not so
+    one that is good in the hands of others, because they know its key.
 
     *held*: its next attempt waits for a moment that the CA named.
     """
@@ -229,6 +230,8 @@ def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = Fa
         state = "expired"
     elif row.revoked:
         state = "revoked"
+    elif _known_to_others(row):
+        state = "key compromised"
     elif row.failing:
         state = "stuck" if row.failures >= policy.give_up_alarm else "failing"
     elif runs_out(row, now, policy):
@@ -239,7 +242,15 @@ def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = Fa
         state = "waiting for its first certificate"
     else:
         state = "valid"
-    well = state in ("valid", "waiting for its first certificate") or not row.enabled
+    well = state in ("valid", "waiting for its first certificate") or not (row.enabled or state == "key compromised")
     if not row.enabled:
-        state = f"disabled, {state}" if state in ("expired", "revoked") else "disabled"
+        state = f"disabled, {state}" if state in ("expired", "revoked", "key compromised") else "disabled"
     return (f"{state}, rolled back" if row.rolled_back else state), well
+
+
+def _known_to_others(row: Enrolment) -> bool:
+    """Is the key of the present certificate one that was revoked as compromised?"""
+    try:
+        return bool(row.compromised) and spki_sha256(parse_bundle(row.crt).leaf.public_key()) in row.compromised
+    except ValueError:
+        return False

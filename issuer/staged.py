@@ -156,6 +156,7 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
 
 def _claimed(row: Enrolment, tools: Tools) -> Work:
     """The order that `challenges` opened. Raises RefusedError if there is none."""
+    csr = stored_csr(row)
     record = tools.orders.claim(row.name, int(tools.clock()))
     if record is None or record.state is OrderState.PLANNED:
         if record is not None:
@@ -163,7 +164,7 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
         raise RefusedError(
             f"there is no order for {row.name} in hand", hint=f"run `challenges {quote(row.name)}` first"
         )
-    return Work(record, row, stored_csr(row), resumed=True, asked=True)
+    return Work(record, row, csr, resumed=True, asked=True)
 
 
 def _work(row: Enrolment, tools: Tools) -> Work:

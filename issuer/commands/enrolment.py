@@ -13,9 +13,9 @@ from common.names import parse_dns_name
 from issuer.commands.compromised import refuse_compromised
 from issuer.config import Settings, load
 from issuer.csr import CsrFacts, CsrRefused, read_csr
+from issuer.errors import CompromisedKey
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.history import History
 from issuer.webroot.location import parse_location, refuse_wildcard
 
 _LONGEST_COMMENT = 1000  # characters
@@ -37,9 +37,10 @@ def populate(arguments: argparse.Namespace) -> None:
         hint = "mend the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
     webroot, comment = _webroot(arguments.webroot, facts), checked_comment(arguments.comment)
-    database = Database(settings.database)
-    refuse_compromised(History(database), [(name, content)])
-    Certificates(database).enrol(name, facts, comment=comment, webroot=webroot, now=int(time.time()))
+    certificates = Certificates(Database(settings.database))
+    if facts.spki_sha256 in certificates.compromised(name):
+        raise CompromisedKey([name])
+    certificates.enrol(name, facts, comment=comment, webroot=webroot, now=int(time.time()))
     say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
     ready = "its web server serves that webroot" if webroot else "its sub-zone is in place"
     say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {ready}")
@@ -48,8 +49,7 @@ def populate(arguments: argparse.Namespace) -> None:
 def enable(arguments: argparse.Namespace) -> None:
     """Not with a key that is known to others."""
     database = Database(load(arguments.config).database)
-    rows = Certificates(database).get(list(dict.fromkeys(arguments.name)))
-    refuse_compromised(History(database), [(row.name, row.csr) for row in rows])
+    refuse_compromised(Certificates(database).get(arguments.name))
     _switch(arguments, database, enabled=True)
 
 

@@ -20,7 +20,6 @@ from issuer.model import Enrolment
 from issuer.run import Pass, Summary
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.history import History
 from issuer.store.holds import Holds
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
@@ -86,7 +85,7 @@ def _now(
     database = Database(settings.database)
     certificates = Certificates(database)
     rows = _issuable(certificates, arguments.name, must_exist=must_exist)
-    refuse_compromised(History(database), [(row.name, row.csr) for row in rows])
+    refuse_compromised(rows)
     names = [row.name for row in rows]
     by_hand = Overview(database).by_hand(names, int(time.time()))
     for name, order in by_hand.items():

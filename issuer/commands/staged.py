@@ -9,7 +9,6 @@ from shlex import quote
 from common.clock import utc_text
 from common.command_line import report, say
 from common.errors import LockedError, UsageError
-from issuer.commands.compromised import refuse_compromised
 from issuer.commands.wiring import alone, build_tools, held_by_daemon, owner
 from issuer.config import Settings, load
 from issuer.model import Challenge, Enrolment
@@ -17,7 +16,6 @@ from issuer.ports import Tools
 from issuer.staged import by_hand, open_by_hand, request_by_hand, solve_by_hand
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.history import History
 from issuer.store.overview import OrderUnderWay, Overview
 
 
@@ -76,7 +74,6 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
             raise UsageError(
                 f"{row.name} is imported, so not ours to issue", hint="`remove` and `populate` it for ACME"
             )
-        refuse_compromised(History(database), [(row.name, row.csr)])
         refuse_leased(row.name, Overview(database).order(row.name), owner(settings))
         try:
             return work(row, build_tools(settings, database))

@@ -24,12 +24,15 @@ from common.names import uncovered
 from issuer.commands.enrolment import checked_comment, confirmed, enrolment_name
 from issuer.commands.wiring import build_authority
 from issuer.config import load
-from issuer.csr import CsrRefused, md5_modulus, read_csr
+from issuer.csr import key_of, md5_modulus
 from issuer.model import Enrolment
 from issuer.plan import renewal_moment
 from issuer.store.certificates import Certificates
+from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
-from issuer.store.history import KEY_COMPROMISE, REASONS, History, Version
+from issuer.store.history import REASONS, History, Version
+
+_COMPROMISED = "its key was revoked as compromised"
 
 
 def history(arguments: argparse.Namespace) -> None:
@@ -72,8 +75,10 @@ def rollback(arguments: argparse.Namespace) -> None:
     version = _earlier(row, store.versions(row.name), arguments.serial)
     bundle, now = _undamaged(version, row.name), int(time.time())
     faults = validity_faults(bundle, now)
-    if row.csr and spki_sha256(bundle.leaf.public_key()) != _csr_key(row):
+    if row.csr and _key(bundle) != key_of(row.csr):
         faults.append("its key is not the key of the present CSR")
+    if _key(bundle) in row.compromised:
+        faults.append(_COMPROMISED)
     if version.revoked:
         faults.append("it was revoked")
     if faults:
@@ -95,13 +100,15 @@ def take_in(arguments: argparse.Namespace) -> None:
     faults = [*chain_faults(bundle), *validity_faults(bundle, now)]
     if not arguments.label and uncovered(frozenset([name]), dns_names(bundle.leaf)):
         faults.append(f"it is for {', '.join(sorted(dns_names(bundle.leaf))) or 'no DNS name'}, not for {name}")
+    database = Database(settings.database)
+    certificates = Certificates(database)
+    if _key(bundle) in certificates.compromised(name):
+        faults.append(_COMPROMISED)
     if faults:
         raise RefusedError(
             f"the certificate in {arguments.crt} is refused", why="; ".join(faults), hint="nothing was stored"
         )
     comment = checked_comment(arguments.comment)
-    database = Database(settings.database)
-    certificates = Certificates(database)
     row = _row(name, certificates)
     what = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}"
     if row is not None:
@@ -132,6 +139,10 @@ def revoke(arguments: argparse.Namespace) -> None:
     say(f"{row.name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
     if arguments.reason == KEY_COMPROMISE:
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
+        for version in _good_with_the_key_of(bundle, store.versions(row.name), now):
+            remedy = f"revoke {quote(row.name)} --serial {version.serial} --reason {KEY_COMPROMISE}"
+            remedy = f"`{remedy}`" if version.directory else "revoke it where it was bought"
+            say(f"serial {version.serial}, valid until {utc_text(version.not_after)}, has the same key: {remedy}")
     elif bundle.leaf_pem != row.crt:
         say(f"it is not the present one of {row.name}, which stays as it is")
     else:
@@ -157,6 +168,16 @@ def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
         if version.serial != present:
             return version
     raise RefusedError(f"there is no earlier certificate of {row.name}", hint=hint)
+
+
+def _good_with_the_key_of(bundle: Bundle, versions: list[Version], now: int) -> list[Version]:
+    """What is neither expired nor revoked, and as unsafe as *bundle*."""
+    good = [version for version in versions if version.not_after > now and not version.revoked]
+    return [version for version in good if version.bundle is not None and _key(version.bundle) == _key(bundle)]
+
+
+def _key(bundle: Bundle) -> str:
+    return spki_sha256(bundle.leaf.public_key())
 
 
 def _to_revoke(row: Enrolment, store: History, serial: str) -> tuple[Bundle, str]:
@@ -206,15 +227,8 @@ def _check_key(row: Enrolment, bundle: Bundle) -> None:
     if row.enabled and not row.imported:
         hint = f"`disable {quote(row.name)}` first; the import would be replaced"
         raise RefusedError(f"{row.name} is renewed by ACME", hint=hint)
-    if row.csr and _csr_key(row) != spki_sha256(bundle.leaf.public_key()):
+    if row.csr and key_of(row.csr) != _key(bundle):
         raise RefusedError(f"the certificate's key is not the key of the CSR of {row.name}", hint="nothing was stored")
-
-
-def _csr_key(row: Enrolment) -> str:
-    try:
-        return read_csr(row.csr).spki_sha256
-    except CsrRefused:
-        return ""
 
 
 def _read_bundle(crt: str, chain: str) -> Bundle:

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from shlex import quote
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,6 +18,7 @@ from issuer.model import Enrolment
 from issuer.order_states import BY_HAND, OrderRecord, OrderState
 from issuer.plan import FIRST_MAY_WAIT
 from issuer.store.cells import number, octets
+from issuer.store.compromised import CONCERNED, compromised_keys
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
@@ -28,8 +30,8 @@ _ERROR_LENGTH = 2000
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
 _PORTION = 1000  # rows that are in memory together where all are gone through
 _OLD_PAIR = ("old_ca", "old_crt")  # which only a rollback wants
-_ROW = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR)).order_by(certs.c.name)
-_NAMED = _ROW.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
+_ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), CONCERNED).order_by(certs.c.name)
+_NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
 _END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state.not_in(_ENDED))
 _ENDING = sa.select(orders.c.state, orders.c.error).where(orders.c.id == sa.bindparam("number"))
@@ -80,6 +82,10 @@ class Certificates:
             return []
         close = [difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.85) for name in unknown[:_MOST_TYPED]]
         return list(dict.fromkeys(match for matches in close for match in matches))
+
+    def compromised(self, name: str) -> frozenset[str]:
+        """The keys of *name* that were revoked as known to others, whether it is enrolled or not."""
+        return self._database.read(lambda connection: compromised_keys(connection, [name])).get(name, frozenset())
 
     def all(self) -> Iterator[Enrolment]:
         """Every row, by name; read in portions, for there may be more than memory has room for."""
@@ -219,15 +225,19 @@ def put_off(now: int) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
-    rows = connection.execute(_NAMED, {"names": names})
-    return [_enrolment(row) for row in rows.mappings()]
+    return _enrolments(connection, connection.execute(_NAMED, {"names": names}))
 
 
 def _select(
     connection: sa.Connection, conditions: Iterable[sa.ColumnElement[bool]], most: int | None = None
 ) -> list[Enrolment]:
-    rows = connection.execute(_ROW.where(*conditions).limit(most))
-    return [_enrolment(row) for row in rows.mappings()]
+    return _enrolments(connection, connection.execute(_ROWS.where(*conditions).limit(most)))
+
+
+def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:
+    rows = result.mappings().all()
+    compromised = compromised_keys(connection, [row["name"] for row in rows if row["concerned"]])
+    return [_enrolment(row, compromised.get(row["name"], frozenset())) for row in rows]
 
 
 def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
@@ -244,7 +254,7 @@ def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
     raise RefusedError(what, hint=hint, reference="order-under-way")
 
 
-def _enrolment(row: sa.RowMapping) -> Enrolment:
+def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
     return Enrolment(
         name=row["name"],
         enabled=row["enable"] == "Y",
@@ -267,4 +277,5 @@ def _enrolment(row: sa.RowMapping) -> Enrolment:
         ari_window=row["ari_window"] or "",
         rolled_back=row["rolled_back"] or "",
         ari_ask_at=number(row["ari_ask_at"]),
+        compromised=compromised,
     )

@@ -5,16 +5,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, fingerprint, parse_bundle, serial_text, spki_sha256
+from common.certificate import Bundle, fingerprint, parse_bundle, serial_text
 from common.errors import RefusedError
 from issuer.store.cells import number, octets
 from issuer.store.certificates import refuse_under_way
+from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import certs, events, versions
 
-KEY_COMPROMISE = 1
 REASONS = {0: "unspecified", KEY_COMPROMISE: "key compromise", 4: "superseded", 5: "cessation of operation"}
 
 
@@ -102,12 +102,6 @@ class History:
 
         self._database.write(work)
 
-    def compromised(self) -> set[tuple[str, str]]:
-        """(name, SHA-256 of the public key) of what was revoked because its private key is known to others."""
-        query = sa.select(versions.c.name, versions.c.crt).where(versions.c.revoked == KEY_COMPROMISE)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        return {(row.name, key) for row in rows if (key := _key(octets(row.crt)))}
-
 
 def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:
     refuse_under_way(connection, name, now)
@@ -128,13 +122,6 @@ def _version(row: sa.RowMapping) -> Version:
         revoked=row["revoked"] is not None,
         bundle=_bundle(row),
     )
-
-
-def _key(pem: bytes) -> str:
-    try:
-        return spki_sha256(parse_bundle(pem).leaf.public_key())
-    except ValueError:  # damaged: which key it was cannot be told any more
-        return ""
 
 
 def _bundle(row: sa.RowMapping) -> Bundle | None:

@@ -162,6 +162,29 @@ def test_a_compromised_key_is_certified_no_more(box: Box) -> None:
     box.ok("run")
 
 
+def test_what_has_a_compromised_key_is_told_and_does_not_come_back(box: Box, tmp_path: Path) -> None:
+    """Of two certificates with one key the other is named for its revocation, and neither `rollback` nor `import` takes
+    it; a row that an old script has enabled gets no certificate, and people hear why."""
+    box.enrol(NAME)
+    box.ok("run")
+    box.ok("reissue", NAME)
+    stored = box.ok("history", NAME, "--json").report()["versions"]
+    old, present = (version["serial"] for version in reversed(stored))
+    revoked = box.ok("revoke", NAME, "--serial", old, "--reason", "1", "--yes").out
+    assert f"has the same key: `revoke {NAME} --serial {present} --reason 1`" in revoked
+    box.fails("status", NAME, says=["disabled, key compromised"])
+    pair = [bytes(part) for part in box.row(NAME, "crt", "ca")]
+    box.ok("remove", NAME, "--yes")
+    file = tmp_path / "present.pem"
+    file.write_bytes(b"".join(pair))
+    box.refused("import", NAME, "--crt", str(file), code=1, says=["its key was revoked as compromised"])
+    box.ok("populate", NAME, "--csr", "-", stdin=csr([NAME], "rsa2048"))
+    box.database.execute(f"UPDATE certs SET enable = 'Y', csr = X'{csr([NAME]).hex()}'")  # noqa: S608 - an old script
+    box.refused("rollback", NAME, "--serial", present, code=1, says=["its key was revoked as compromised"])
+    box.fails("run", says=[f"the key of {NAME} was revoked as compromised", "make a new key"])
+    assert len(box.orders()) == 2
+
+
 def test_a_revoked_certificate_does_not_come_back(box: Box) -> None:
     """rollback refuses it, and history shows which one it is."""
     box.enrol(NAME)

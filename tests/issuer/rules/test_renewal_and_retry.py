@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from common.certificate import parse_bundle, spki_sha256
 from issuer.config import RenewalSettings
 from issuer.model import Enrolment
 from issuer.plan import Due, NotDue, Remaining, health, plan, renewal_moment, retry_moment
@@ -87,6 +88,10 @@ def pem(days: float, age: float) -> bytes:
     return AUTHORITY.issue([NAME], days=days, not_before=datetime.now(UTC) - timedelta(days=age)).cert_pem
 
 
+OURS = pem(90, 1)
+KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
+
+
 @pytest.mark.parametrize(
     ("changes", "decision", "reason"),
     [
@@ -135,6 +140,12 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str) ->
         ({"crt": b"x", "ts_expire": START}, ("expired", False)),
         ({"crt": b"x", "ts_expire": START, "enabled": False}, ("disabled, expired", True)),
         ({"failures": 3, "enabled": False}, ("disabled", True)),
+        ({"crt": OURS, "ts_expire": START + 1, "compromised": KEY}, ("key compromised", False)),
+        (
+            {"crt": OURS, "ts_expire": START + 1, "compromised": KEY, "enabled": False},
+            ("disabled, key compromised", False),
+        ),
+        ({"crt": OURS, "ts_expire": START + 1, "compromised": frozenset(["another"])}, ("valid", True)),
     ],
 )
 def test_health(changes: dict[str, object], expected: tuple[str, bool]) -> None:

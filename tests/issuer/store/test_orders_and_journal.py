@@ -18,8 +18,9 @@ from issuer.limits import Limit
 from issuer.model import Challenge
 from issuer.order_states import OrderState
 from issuer.store.certificates import Certificates
+from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
-from issuer.store.history import KEY_COMPROMISE, History
+from issuer.store.history import History
 from issuer.store.holds import Holds
 from issuer.store.journal import Journal
 from issuer.store.lookout import Lookout

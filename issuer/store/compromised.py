@@ -1,0 +1,34 @@
+"""Keys that others know, by name: a certificate was revoked for its key (RFC 5280 §5.3.1, keyCompromise).
+
+That stands in ``versions`` alone, which outlives the row: whoever makes or changes one finds it there.
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from common.certificate import parse_bundle, spki_sha256
+from issuer.store.cells import octets
+from issuer.store.tables import certs, versions
+
+KEY_COMPROMISE = 1
+# a column of every look at rows; the few that it picks are worth a question of their own
+CONCERNED = certs.c.name.in_(sa.select(versions.c.name).where(versions.c.revoked == KEY_COMPROMISE)).label("concerned")
+_REVOKED = sa.select(versions.c.name, versions.c.crt).where(
+    versions.c.revoked == KEY_COMPROMISE, versions.c.name.in_(sa.bindparam("names", expanding=True))
+)
+
+
+def compromised_keys(connection: sa.Connection, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """SHA-256 of the public keys, for those of *names* that have such ones."""
+    found: dict[str, frozenset[str]] = {}
+    for row in connection.execute(_REVOKED, {"names": names}) if names else ():
+        found[row.name] = found.get(row.name, frozenset()) | _keys(octets(row.crt))
+    return found
+
+
+def _keys(pem: bytes) -> frozenset[str]:
+    try:
+        return frozenset([spki_sha256(parse_bundle(pem).leaf.public_key())])
+    except ValueError:  # damaged: which key it was cannot be told any more
+        return frozenset()
