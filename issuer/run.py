@@ -99,7 +99,8 @@ class Pass:
         if not self._stopping:
             wait([left_overs])
             with noted(self.summary.troubles):  # told after all that the pass has done
-                sweep(self._tools)  # what could not be taken back while a name server was away
+                # what could not be taken back while a server was down; who was silent costs a run its time limit once
+                sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
         self.summary.stopped = self._stopping
 
     def _plan(self, row: Enrolment, until: float, *, resumes: bool) -> None:

@@ -63,6 +63,9 @@ class ByHand:
         """A person does, but for what `run` had published before the order came into a person's hands."""
         self._real.withdraw([entry for entry in entries if entry.zone])
 
+    def keeper(self, entry: Challenge) -> str:
+        return self._real.keeper(entry)
+
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
         """Verdicts of the real one; none where it cannot find out who to ask."""
         return self._real.unseen([entry for entry in entries if entry.zone])

@@ -1,37 +1,72 @@
 """What dead processes left: challenges that nobody waits for, and orders of rows that are gone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
 from common.errors import CertfleetError, Retry
+from issuer.aside import each_aside
 from issuer.issue import take_back_left
 from issuer.model import Challenge
 from issuer.ports import Tools
 
 log = structlog.get_logger()
+_AT_ONCE = 32  # servers
+_SILENT = 2.0  # seconds that a server may take to say no; who is down says so at once
+
+Server = tuple[str, str]
+"""Challenge type, and who is asked to take its answers back."""
 
 
-def sweep(tools: Tools) -> None:
-    """Take back what dead processes left, zone by zone. What cannot be taken back does not keep the others."""
+@dataclass(slots=True)
+class _Visit:
+    """What came of asking one server. *busy*: entries of an order whose others were just being taken back elsewhere."""
+
+    silent: bool = False
+    busy: list[Challenge] = field(default_factory=list)
+
+
+def sweep(tools: Tools, without: Collection[Server] = ()) -> set[Server]:
+    """Take back what dead processes left, from all servers side by side, from each zone by zone. What cannot be taken
+    back does not keep the others. Returns whom to leave out the next time: *without*, and who was silent."""
     _end_orders_of_nothing(tools)
-    zones: dict[tuple[str, str], list[Challenge]] = {}
+    servers: dict[Server, list[Challenge]] = {}
     for entry in tools.journal.orphans():
-        zones.setdefault((entry.type, entry.zone), []).append(entry)
-    for entries in zones.values():
-        _sweep(entries, tools)
+        solver = tools.solvers.get(entry.type)
+        servers.setdefault((entry.type, solver.keeper(entry) if solver else ""), []).append(entry)
+    asked = [server for server in servers if server not in without]
+    outs = each_aside(lambda server: _visit(servers[server], tools), asked, _AT_ONCE)
+    visits = {server: out.result() for server, out in zip(asked, outs, strict=True)}
+    silent = {server for server, visit in visits.items() if visit.silent}
+    for server in visits.keys() - silent:
+        _visit(visits[server].busy, tools)
+    return {*without, *silent}
 
 
-def _sweep(entries: Sequence[Challenge], tools: Tools) -> None:
-    owners = [entry.owner for entry in entries]
+def _visit(entries: Sequence[Challenge], tools: Tools) -> _Visit:
+    zones: dict[str, list[Challenge]] = {}
+    for entry in entries:
+        zones.setdefault(entry.zone, []).append(entry)
+    visit = _Visit()
+    for some in zones.values():
+        _sweep(some, tools, visit)
+    return visit
+
+
+def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
+    owners, began = [entry.owner for entry in entries], tools.clock()
     try:
         swept = take_back_left(entries, tools)
+        taken = {entry.id for entry in swept}
+        visit.busy += [entry for entry in entries if entry.id not in taken]
         log.info("challenge.swept", owners=[entry.owner for entry in swept])
     except CertfleetError as error:
         if len(entries) > 1 and error.retry is Retry.NEVER:  # it may be the fault of one of them
             for entry in entries:
-                _sweep([entry], tools)
+                _sweep([entry], tools, visit)
             return
+        visit.silent |= error.retry is Retry.SOON and tools.clock() - began > _SILENT
         log.warning("challenge.left", owners=owners, error=str(error))
     except Exception as fault:  # a row that nobody thought of stops neither the others nor the run
         log.error("challenge.fault", owners=owners, error=f"{type(fault).__name__}: {fault}")

@@ -116,6 +116,11 @@ class Zones:
                 if error.retry is Retry.SOON or not self._absent(route, values):
                     raise
 
+    def keeper(self, entry: Challenge) -> str:
+        """The name server that takes the updates of its zone."""
+        route = route_for(entry.owner, self._routes)
+        return f"{route.server} {route.port}"
+
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
         """A verdict for every authoritative server that does not show its values yet; [] when all do."""
         wanted: dict[tuple[str, str], set[str]] = defaultdict(set)

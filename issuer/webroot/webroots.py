@@ -96,6 +96,13 @@ class Webroots:
             except WebrootError as error:
                 raise _elsewhere(some, error) from error
 
+    def keeper(self, entry: Challenge) -> str:
+        """The machine with its webroot, "" for this one."""
+        try:
+            return _machine(parse_location(from_journal(entry.zone)[1]))
+        except ValueError:
+            return ""
+
     def unseen(self, entries: Sequence[Challenge]) -> list[str]:
         """A verdict for every address of every name that does not serve its file yet; [] when all do."""
         if not self._settings.fetch:

@@ -1,15 +1,28 @@
 """What dead processes left in the journal is taken back, and holds up nobody where that is impossible."""
 
+import itertools
+import socket
+import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from issuer import run
+from issuer.commands.wiring import build_tools
+from issuer.config import load
 from issuer.dns import update
 from issuer.dns.zones import Zones
 from issuer.errors import StoreError
+from issuer.model import Challenge
 from issuer.ports import Tools
+from issuer.store.database import Database
+from issuer.store.journal import Journal
+from issuer.sweep import sweep
+from issuer.webroot.location import to_journal
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
 from tests.issuer.shared_order import SharedOrder, SlowSweep
@@ -30,8 +43,8 @@ def test_trouble_while_looking_for_them_spoils_no_run(box: Box) -> None:
     """The first look may fail, as when the database is away for a moment; what is due is issued, all is well."""
     looks = []
 
-    def fails_once(tools: Tools) -> None:
-        looks.append(tools)
+    def fails_once(tools: Tools, without: object = ()) -> None:
+        looks.append((tools, without))
         if len(looks) == 1:
             raise StoreError("away")
 
@@ -75,21 +88,51 @@ def test_a_row_of_an_unknown_kind_stops_no_run(box: Box) -> None:
     assert f"{name}: stored" in box.ok("run").out
 
 
-def test_a_silent_name_server_is_met_once_a_run(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many zones it has; and what is due elsewhere does not wait for it."""
+def test_silent_name_servers_are_met_once_a_run(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many zones each has, and side by side; what is due elsewhere does not wait for them."""
     monkeypatch.setattr(update, "_UPDATE_SECONDS", 3.0)
     name = box.enrol(NAME)
-    with Silent() as silent:
-        dead = {"name": "dead.test", "server": "127.0.0.1", "port": silent.port}
-        box.document["dns"]["zone"] = [{**dead, "tsig_key_file": box.document["dns"]["tsig_key_file"]}]
+    with ExitStack() as stack:
+        silents = [stack.enter_context(Silent()) for _ in range(5)]
+        key = box.document["dns"]["tsig_key_file"]
+        dead = {one.port: {"name": f"dead{one.port}.test", "server": "127.0.0.1", "port": one.port} for one in silents}
+        box.document["dns"]["zone"] = [{**zone, "tsig_key_file": key} for zone in dead.values()]
         box.write()
-        for number in range(5):
-            leave(box, f"_acme-challenge.n{number}.dead.test", f"_acme-challenge.n{number}.dead.test", "v")
+        for port in dead:
+            for number in range(3):
+                leave(box, zone := f"_acme-challenge.n{number}.dead{port}.test", zone, "v")
         began = time.monotonic()
         outcome = box.ok("run")
         assert time.monotonic() - began < 10
+        assert all(0 < one.calls <= update._TRIES for one in silents)
     assert f"{name}: stored" in outcome.out
-    assert box.database.query("SELECT COUNT(*) FROM challenges") == [(5,)]
+    assert box.database.query("SELECT COUNT(*) FROM challenges") == [(15,)]
+
+
+def test_answers_of_one_order_on_two_servers(box: Box, tmp_path: Path) -> None:
+    """Who takes back one of them holds the order, so the other waits for that; one sweep takes both back."""
+    box.enrol(NAME)
+    file = tmp_path / "html" / ".well-known" / "acme-challenge" / "token"
+    file.parent.mkdir(parents=True)
+    file.write_text("token.k")
+    row = "(id, name, state, directory, created_at, updated_at) VALUES (999, 'gone.lab.test', 'FAILED', 'x', 1, 1)"
+    box.database.execute(f"INSERT INTO orders {row}")
+    leave(box, f"_acme-challenge.{NAME}", f"_acme-challenge.{NAME}", "v")
+    leave(box, NAME, to_journal(str(tmp_path / "html"), socket.gethostname()), "token.k", kind="http-01")
+    held, together, visits = Journal.held, threading.Barrier(2), itertools.count()
+
+    @contextmanager
+    def at_once(journal: Journal, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
+        with held(journal, entries, now) as ours:
+            if next(visits) < 2:
+                together.wait(10)
+            yield ours
+
+    settings = load(box.config)
+    with patch.object(Journal, "held", at_once):
+        sweep(build_tools(settings, Database(settings.database)))
+    assert not file.exists()
+    assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
 
 
 def test_what_a_new_order_publishes_again_is_not_swept(

@@ -13,11 +13,12 @@ LOOPBACK = "127.0.0.1"
 
 
 class Silent:
-    """Context manager. *met* is set as soon as somebody has asked something, or has called over TCP."""
+    """Context manager. *met* is set as soon as somebody has asked something, or has called over TCP, *calls* times."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.met = threading.Event()
+        self.calls = 0
         self._open = ExitStack()
         self._ears = selectors.DefaultSelector()
         self._end, self._ended = socket.socketpair()
@@ -49,6 +50,7 @@ class Silent:
                 return
             if self._tcp in heard:
                 self._open.enter_context(self._tcp.accept()[0])
+                self.calls += 1
             if self._udp in heard:
                 self._udp.recv(65535)
             self.met.set()

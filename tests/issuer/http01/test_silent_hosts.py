@@ -1,14 +1,19 @@
 """An SFTP host or a web server that takes a call and never answers: a stop ends the run within seconds."""
 
+import itertools
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from issuer.webroot import ssh
 from tests.issuer.box import Box
 from tests.issuer.http01.conftest import NAME, Remote
 from tests.issuer.signing_requests import csr
 from tests.issuer.stopping import stopped
+from tests.issuer.test_left_overs import leave
 from tests.servers.lab import Lab
 from tests.servers.silent import Silent
 
@@ -53,3 +58,19 @@ def test_a_web_server(box: Box, lab: Lab, silent: Silent, folder: Path) -> None:
     ends_as_stopped(box, silent, ["PUBLISHED"])
     assert len([path for path in folder.rglob("*") if path.is_file()]) == 1
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(1,)]
+
+
+def test_what_was_left_there(box: Box, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that are gone are called once a run each, side by side, however many webroots they had."""
+    monkeypatch.setattr(ssh, "HANDSHAKE_SECONDS", 3.0)
+    box.document["webroot"] = remote.settings
+    box.write()
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(Silent()) for _ in range(5)]
+        remote.pin(*[remote.sshd.host_key_line().replace(str(remote.sshd.port), str(one.port), 1) for one in hosts])
+        for one, number in itertools.product(hosts, range(3)):
+            leave(box, NAME, f"sftp://web@127.0.0.1:{one.port}/var/www{number}", "token.k", kind="http-01")
+        began = time.monotonic()
+        box.ok("run")
+        assert time.monotonic() - began < 10
+        assert [one.calls for one in hosts] == [1, 1, 1, 1, 1]
