@@ -169,17 +169,20 @@ class Attempt:
         failures = self._row.failures + 1
         tries = len(schedule) if error.retry is Retry.NEVER else failures  # hopeless now: once a day, as it may change
         retry_at = retry_moment(tries, now, schedule, remaining(self._row, now))
-        hint = _remedy(error, schedule)
+        hint = _remedy(error, schedule, self._row)
         reason = f"{error}" + (f" ({hint})" if hint else "")
         refusals: list[CertfleetError] = []
         with noted(refusals):
             self._tools.certificates.record_failure(self.name, reason, error.reference, retry_at, now)
-        if self._work is not None and not self._work.record.ended:
+        work, goes_on = self._work, False
+        if work is not None and not work.record.ended:
             with noted(refusals):
-                self._end_order(self._work, error, reason, now)
+                self._end_order(work, error, reason, now)
+            goes_on = not work.record.ended and work.record.state is not OrderState.PLANNED
         for refusal in refusals:  # the database itself is the trouble: memory keeps the retry of this run
             log.error("failure.unrecorded", certificate=self.name, error=str(refusal))
-        return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, hint)
+        by_itself = self._row.enabled or goes_on
+        return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, hint, by_itself)
 
     def _end_order(self, work: Work, error: CertfleetError, reason: str, now: int) -> None:
         left = remaining(self._row, now)
@@ -207,10 +210,12 @@ class Attempt:
         self._work = None
 
 
-def _remedy(error: CertfleetError, schedule: tuple[int, ...]) -> str:
-    """What to do, and for what only a person can mend that it is not tried soon by itself."""
+def _remedy(error: CertfleetError, schedule: tuple[int, ...], row: Enrolment) -> str:
+    """What to do, and for what only a person can mend, or has asked for, that it is not tried soon by itself."""
     rarely = f"tried every {duration_text(schedule[-1])} only; `issue NAME` once it is mended"
-    return "; ".join(filter(None, [error.hint, rarely if error.retry is Retry.NEVER else ""]))
+    if not row.enabled:
+        rarely = "it is disabled, so nothing is ordered by itself; `issue NAME` tries again"
+    return "; ".join(filter(None, [error.hint, rarely if error.retry is Retry.NEVER or not row.enabled else ""]))
 
 
 def _longest_hold(left: Remaining | None) -> int:

@@ -23,7 +23,8 @@ _WHEN_HELD = "nothing, it is tried again then; once the CA has lifted its limit,
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How an attempt ended. *retry_at* (epoch seconds): when to try again, where that is known; *reference*,
-    *failures* and *hint* of a failed one: its kind, how many in a row there were with it, and what to do about it."""
+    *failures* and *hint* of a failed one: its kind, how many in a row there were with it, and what to do about it.
+    *by_itself*: is there anybody who tries again then?"""
 
     name: str
     ending: Ending
@@ -32,11 +33,18 @@ class Ended:
     reference: str = ""
     failures: int = 0
     hint: str = ""
+    by_itself: bool = True
+
+    @property
+    def next_attempt(self) -> int:
+        """When it is tried again as far as people are concerned; 0 if it is not, or that is not known."""
+        return self.retry_at if self.by_itself else 0
 
     def __str__(self) -> str:
         """The one line that a person sees about an attempt; why it is not well says :attr:`complaint`."""
         if self.ending is Ending.FAILED:
-            return f"{self.name}: failed; next attempt at {utc_text(self.retry_at)}"
+            again = f"next attempt at {utc_text(self.retry_at)}" if self.by_itself else "not tried again by itself"
+            return f"{self.name}: failed; {again}"
         if self.ending is Ending.HELD:
             return f"{self.name}: held by a limit of the CA until {utc_text(self.retry_at)}"
         return f"{self.name}: {self.ending.value}" + (f" ({self.detail})" if self.detail else "")
@@ -51,7 +59,7 @@ class Ended:
         lines = [
             f"error: {self.name}: {self.ending.value}: {what}",
             f"  what to do: {hint}" if hint else "",
-            f"  next attempt: {utc_text(self.retry_at)}" if self.retry_at else "",
+            f"  next attempt: {utc_text(self.next_attempt)}" if self.next_attempt else "",
         ]
         return "\n".join(filter(None, lines))
 

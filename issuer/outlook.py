@@ -27,9 +27,9 @@ def next_step(row: Enrolment, now: int, policy: RenewalSettings) -> Step:
     """When the next certificate will be asked for as things are now. A moment that has passed means the next run."""
     if row.imported:
         return Step(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
+    if not row.enabled:
+        return Step(None, "disabled" + ("; `issue NAME` tries again" if row.reissue_reason else ""))
     coming = row.due_at if row.due_at is not None and put_off(row, now, policy) else now
-    if not row.enabled and not row.reissue_reason:
-        return Step(None, "disabled")
     if row.failing and row.due_at is not None:
         return Step(coming, f"retry after failure {row.failures}")
     if row.reissue_reason:
@@ -66,6 +66,7 @@ def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, polic
     """
     scopes = (ACCOUNT, row.name[:190])
     concern = [hold for hold in holds if hold.scope in scopes and account in ("", hold.account)]
-    at = next_step(row, now, policy).at if concern else None
+    wished = bool(row.reissue_reason) and not row.enabled  # by hand, and only so
+    at = (now if wished else next_step(row, now, policy).at) if concern else None
     met = [hold for hold in concern if at is not None and at <= hold.until]
     return max(met, key=lambda hold: hold.until, default=None)

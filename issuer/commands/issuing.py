@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def issue(arguments: argparse.Namespace) -> int:
-    """Now, whether due or not; one try. What fails stays wanted, and the next `run` tries again."""
+    """Now, whether due or not; one try. What fails stays wanted, and a later `run` tries again, if it is enabled."""
     return _now(arguments, "asked for by hand", must_exist=False, lift_hold=arguments.lift_hold)
 
 
@@ -198,7 +198,7 @@ def _show(summary: Summary, *, as_json: bool, quiet: bool) -> None:
 
 
 def _ending(ended: Ended) -> dict[str, str | None]:
-    moment = utc_text(ended.retry_at) if ended.retry_at else None
+    moment = utc_text(ended.next_attempt) if ended.next_attempt else None
     return {"name": ended.name, "ending": ended.ending.value, "detail": ended.detail, "next": moment}
 
 

@@ -99,7 +99,8 @@ class _List:
 def _facts(row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None) -> dict[str, Any]:
     """*by_hand*: until when a person has its order; None: nobody has."""
     state, well = health(row, now, policy, held=hold is not None)
-    coming = by_hand or (0 if row.imported else max(row.due_at or 0, hold.until if hold else 0))
+    by_itself = row.enabled and not row.imported
+    coming = by_hand or (max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0)
     return {
         "name": row.name,
         "enabled": row.enabled,

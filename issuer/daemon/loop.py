@@ -175,7 +175,8 @@ class Daemon:
         self._numbers.ended(returned)
         self._forget(ended)
         if ended.ending is Ending.FAILED:
-            log.warning("certificate.failed", certificate=ended.name, error=ended.detail, next=utc_text(ended.retry_at))
+            coming = utc_text(ended.next_attempt) if ended.next_attempt else None
+            log.warning("certificate.failed", certificate=ended.name, error=ended.detail, next=coming)
         elif ended.ending in (Ending.STORED, Ending.HELD):
             word = "certificate.stored" if ended.ending is Ending.STORED else "certificate.held"
             log.info(word, certificate=ended.name, detail=ended.detail, seconds=round(returned.seconds, 1))

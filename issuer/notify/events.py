@@ -100,7 +100,9 @@ def of_ending(ended: Ended) -> Event | None:
         event = user_action_required(ended.name, what, found.group().rstrip(".,;:") if found else "")
     else:
         event = failed(ended.name, what, hint=ended.hint)
-    return dataclasses.replace(event, reference=ended.reference, next_attempt=ended.retry_at, failures=ended.failures)
+    return dataclasses.replace(
+        event, reference=ended.reference, next_attempt=ended.next_attempt, failures=ended.failures
+    )
 
 
 def to_json(event: Event) -> dict[str, Any]:

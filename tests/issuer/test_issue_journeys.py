@@ -171,6 +171,19 @@ def test_a_disabled_certificate_is_left_alone_until_it_is_enabled(box: Box, lab:
     assert len(box.orders()) == 1
 
 
+def test_a_disabled_certificate_that_fails_is_not_promised_another_try(box: Box) -> None:
+    """Nothing takes it up again but `issue`, so no moment is told: neither at once, nor by `status`, nor in JSON."""
+    name = "www.nozone.test"
+    box.ok("populate", name, "--csr", "-", stdin=csr([name]))
+    outcome = box.fails("issue", name, says=["failed; not tried again by itself", "it is disabled", "`issue NAME`"])
+    assert "next attempt" not in outcome.out + outcome.err
+    assert "nothing is due" in box.ok("run").out
+    assert "next attempt  none: disabled; `issue NAME` tries again\n" in box.ok("status", name).out
+    assert box.ok("status", "--json").report()["certificates"][0]["next"] is None
+    box.ok("enable", name)
+    assert "next attempt  none" not in box.fails("status", name, says=["retry after failure 1"]).out
+
+
 def test_what_is_due_by_its_dates_is_renewed(tmp_path: Path) -> None:
     """A certificate that comes near its end is renewed by `run`, and not before."""
     with Bind(tmp_path / "bind") as bind, Pebble(tmp_path / "pebble", bind.endpoint, validity_seconds=40) as pebble:
