@@ -104,6 +104,8 @@ def take(root: Folder, token: str, content: str, ledger: Ledger) -> None:
             if len(folders) > len(WELL_KNOWN):
                 _take_file(folders[-1], token, content.encode(), partial=False)
                 _take_file(folders[-1], temporary_name(token), content.encode(), partial=True)
+            else:
+                gone(root.path)
             for parent, name in reversed(list(zip(folders, WELL_KNOWN, strict=False))):
                 path = f"{parent.path}/{name}"
                 if not ledger.holds(path) or (parent.kind(name) is Kind.FOLDER and not parent.drop(name)):
@@ -113,6 +115,12 @@ def take(root: Folder, token: str, content: str, ledger: Ledger) -> None:
         return  # somebody else took it away
     except WebrootError as error:  # a link where a folder was: what we wrote is not reachable through it
         log.warning("challenge.unreachable", webroot=root.path, error=str(error))
+
+
+def gone(webroot: str) -> None:
+    """Say that neither a challenge file nor its folder is there: if nobody took them away, something else is in the
+    place of the webroot, such as the empty folder that it is mounted on."""
+    log.warning("challenge.gone", webroot=webroot)
 
 
 def take_seen(root: Folder, token: str, content: str, ledger: Ledger) -> None:

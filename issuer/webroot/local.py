@@ -21,6 +21,11 @@ def open_local(path: str) -> "LocalFolder":
     return LocalFolder(path, descriptor, owner)
 
 
+def real_path(path: str) -> str:
+    """Where *path* leads now, without a link in it."""
+    return os.path.realpath(path)
+
+
 class LocalFolder:
     def __init__(self, path: str, descriptor: int, owner: tuple[int, int] | None):
         self.path = path

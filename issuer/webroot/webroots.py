@@ -22,9 +22,9 @@ from issuer.dns.addresses import Addresses, Unresolved
 from issuer.errors import WebrootError, noted
 from issuer.model import Challenge, Enrolment
 from issuer.webroot.fetch import NoAnswer
-from issuer.webroot.layout import Folder, Ledger, check, put, take, take_seen
+from issuer.webroot.layout import Folder, Ledger, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
-from issuer.webroot.local import open_local
+from issuer.webroot.local import open_local, real_path
 from issuer.webroot.location import Location, from_journal, parse_location, refuse_wildcard, to_journal
 from issuer.webroot.serving import NO_ADDRESS, Net, not_serving
 
@@ -56,8 +56,9 @@ class Webroots:
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """(name, webroot) if a challenge file could be put there. Raises WebrootError, ConfigError."""
         _provable(name)
-        self._check(_location(row))
-        return name, to_journal(row.webroot_path.strip(), self._machine)
+        location = _location(row)
+        self._check(location)
+        return name, to_journal(_lasting(location, row.webroot_path.strip()), self._machine)
 
     def obstacles(self, names: Sequence[str], row: Enrolment) -> list[CertfleetError]:
         """Everything that keeps challenge files of *names* from being put there, as far as one visit can tell."""
@@ -195,6 +196,19 @@ def _location(row: Enrolment) -> Location:
         raise _unusable(row.name, error, f"set webroot_path to a folder like {_FORM}") from error
 
 
+def _lasting(location: Location, text: str) -> str:
+    """The webroot_path *text* without the links on the way to a folder of this machine: a deploy may switch them, and
+    files are removed where they were written."""
+    if location.host:
+        return text
+    real = real_path(location.folder)
+    try:
+        parse_location(real)
+    except ValueError:  # too long for the journal
+        return text
+    return real
+
+
 def _unusable(name: str, error: ValueError, hint: str) -> WebrootError:
     what = f"{name} cannot be validated through a webroot"
     return WebrootError(what, why=str(error), hint=hint, reference="webroot-path", retry=Retry.NEVER)
@@ -227,8 +241,9 @@ def _file_trouble(location: Location, *, may_be_gone: bool) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        if may_be_gone:
-            return  # with the whole webroot our file is gone too
+        if may_be_gone:  # with the whole webroot our file is gone too
+            gone(str(location))
+            return
         lacks = "does not exist" if isinstance(error, FileNotFoundError) else "is not a folder"
         what = f"the webroot {location} {lacks}"
         why = error.strerror or str(error)

@@ -149,15 +149,19 @@ def test_twice_is_once(place: Place) -> None:
     assert left(place.folder) == []
 
 
-def test_nothing_to_take_back(place: Place) -> None:
-    """A file that was never written, a folder that is gone, a webroot that is gone: all is well."""
+def test_nothing_to_take_back(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that was never written, a folder that is gone, a webroot that is gone: all is well, but said where
+    something else may be in the place of the webroot."""
+    place.challenges.mkdir(parents=True)
     place.webroots.withdraw([])
     place.webroots.withdraw([place.entry()])
-    place.challenges.parent.mkdir()
+    assert "challenge.gone" not in capsys.readouterr().out
+    place.challenges.rmdir()
+    for gone in (place.challenges.parent, place.folder):
+        place.webroots.withdraw([place.entry()])
+        gone.rmdir()
     place.webroots.withdraw([place.entry()])
-    place.challenges.parent.rmdir()
-    place.folder.rmdir()
-    place.webroots.withdraw([place.entry()])
+    assert capsys.readouterr().out.count("challenge.gone") == 3
 
 
 def test_a_file_that_is_not_ours_stays(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,11 +222,28 @@ def test_the_webroot_itself_may_be_a_link(place: Place, tmp_path: Path) -> None:
     link = tmp_path / "linked"
     link.symlink_to(place.folder)
     path = place.path.replace(str(place.folder), str(link))
-    assert place.webroots.place(NAME, place.row(path)) == (NAME, to_journal(path, MACHINE))
+    noted = place.noted if place.sshd is None else to_journal(path, MACHINE)
+    assert place.webroots.place(NAME, place.row(path)) == (NAME, noted)
     place.webroots.publish([place.entry(path=path)])
     assert (place.challenges / TOKEN).exists()
     place.webroots.withdraw([place.entry(path=path)])
     assert left(place.folder) == []
+
+
+def test_a_deploy_that_switches_a_link(folder: Path, tmp_path: Path) -> None:
+    """A file goes from where it was written, wherever the link of the webroot leads by then."""
+    link, other = tmp_path / "current", tmp_path / "other"
+    other.mkdir()
+    link.symlink_to(folder)
+    webroots = Webroots(settings(tmp_path / "state"), MACHINE)
+    owner, zone = webroots.place(NAME, row(str(link)))
+    written = replace(entry(str(link)), owner=owner, zone=zone)
+    webroots.publish([written])
+    link.unlink()
+    link.symlink_to(other)
+    assert len(left(folder)) == 3
+    webroots.withdraw([written])
+    assert left(folder) == []
 
 
 def test_a_missing_webroot_is_not_made(place: Place) -> None:
