@@ -27,8 +27,8 @@ from common.config_file import (
     text,
 )
 from common.errors import ConfigError, Finding
-from common.files import owner_ids
 from common.names import parse_dns_name
+from common.owners import owner_ids
 
 DEFAULT_FILE = "/etc/certfleet/agent.toml"
 _LONGEST_ARGUMENT = 131_072  # bytes, MAX_ARG_STRLEN of Linux

@@ -11,7 +11,8 @@ from agent.errors import InstallError
 from agent.model import Certificate, TargetFile
 from common.certificate import Bundle
 from common.errors import FileError
-from common.files import LARGEST_READ, NewContent, leftover_temporaries, owner_ids, sync_folder, write_all_atomic
+from common.files import LARGEST_READ, NewContent, leftover_temporaries, sync_folder, write_all_atomic
+from common.owners import owner_ids
 
 _KEPT_ATTRIBUTES = {"system.posix_acl_access", "security.selinux"}
 _EVERYBODY = 0o007

@@ -69,7 +69,7 @@ def _key(wanted: Request) -> tuple[keys.PrivateKey, bool]:
         return key, False
     key = keys.make_key(wanted.key_type or keys.DEFAULT_KEY_TYPE)
     files.make_private_folder(wanted.key_file.parent)
-    files.create_new(wanted.key_file, keys.key_pem(key), mode=0o600)
+    files.create_new(wanted.key_file, keys.key_pem(key), mode=0o600, kept=True)
     return key, True
 
 

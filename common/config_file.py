@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from common.clock import duration_text, parse_duration
 from common.errors import ConfigError, Finding
 from common.files import read_regular
+from common.owners import owner_hint
 
 T = TypeVar("T")
 Parser = Callable[[Any], Any]
@@ -153,9 +154,8 @@ def load(cls: type[T], file: Path) -> T:
             str(file), [Finding("", "no such file")], hint="write one with `init`, or name it with --config"
         ) from error
     except OSError as error:
-        raise ConfigError(
-            str(file), [Finding("", f"cannot be read ({error.strerror})")], hint="run as the user that owns it"
-        ) from error
+        hint = owner_hint(file) if isinstance(error, PermissionError) else "name the file with --config"
+        raise ConfigError(str(file), [Finding("", f"cannot be read ({error.strerror})")], hint=hint) from error
     except ValueError as error:  # of the text, of UTF-8, or a number that Python does not take
         raise ConfigError(str(file), [Finding("", f"is not TOML: {error}")], hint="mend that line") from error
     except RecursionError as error:

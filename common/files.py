@@ -3,9 +3,7 @@
 import contextlib
 import errno
 import fcntl
-import grp
 import os
-import pwd
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,33 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import ConfigError, FileError, Finding, LockedError
+from common.owners import IN_A_UNIT, heir, owner_hint
 
-# In a service's sandbox the owner of a folder may be kept from writing there, and sees nothing wrong from a shell.
-IN_A_UNIT = "under systemd, name that folder in ReadWritePaths= of the unit"
 LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
 
 
-def owner_ids(owner: str, group: str) -> tuple[int, int]:
-    """Numeric user and group of two names, -1 for an empty one; ValueError with a sentence for an unknown name."""
-    try:
-        uid = pwd.getpwnam(owner).pw_uid if owner else -1
-    except KeyError as error:
-        raise ValueError(f"there is no user {owner!r} on this host") from error
-    try:
-        gid = grp.getgrnam(group).gr_gid if group else -1
-    except KeyError as error:
-        raise ValueError(f"there is no group {group!r} on this host") from error
-    return uid, gid
-
-
-def write_atomic(file: Path, content: bytes, *, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
+def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace *file* in one step: dot-temporary beside it, final mode and owner, fsync, rename, fsync of folder.
 
     A reader sees the old content or the new, whatever instruction a crash hits. The temporary name starts with a dot
     because some daemons load every other file of a folder. Raises FileError.
     """
     with _file_errors(file):
-        temporary = _write_temporary(file, NewContent(content, mode, uid, gid))
+        temporary = _write_temporary(file, NewContent(content, mode, *heir(file.parent)))
         _rename_all({file: temporary})
 
 
@@ -121,13 +105,14 @@ def _file_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileError(f"cannot write {file}", why=error.strerror or str(error), hint=_write_hint(error)) from error
+        raise _cannot("write", file, error) from error
 
 
-def create_new(file: Path, content: bytes, *, mode: int) -> None:
-    """Write *file* only if it does not exist yet, never through a link; FileError otherwise."""
+def create_new(file: Path, content: bytes, *, mode: int, kept: bool = False) -> None:
+    """Write *file* only if it does not exist yet, never through a link; FileError otherwise. *kept*: it is this user's
+    whoever the folder belongs to, as a private key has to be."""
     try:
-        temporary = _write_temporary(file, NewContent(content, mode))
+        temporary = _write_temporary(file, NewContent(content, mode, *((-1, -1) if kept else heir(file.parent))))
         try:
             os.link(temporary, file)  # whole or not at all; unlike a rename it never replaces
         finally:
@@ -137,7 +122,17 @@ def create_new(file: Path, content: bytes, *, mode: int) -> None:
         hint = "nothing was overwritten; move it away first if it is really no longer needed"
         raise FileError(f"{file} exists already", hint=hint) from error
     except OSError as error:
-        raise FileError(f"cannot write {file}", why=error.strerror or str(error), hint=_write_hint(error)) from error
+        raise _cannot("write", file, error) from error
+
+
+def create_empty(file: Path) -> None:
+    """Make *file*, empty and 0600, unless there is one. Raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchown(descriptor, *heir(file.parent))
+        finally:
+            os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -160,19 +155,12 @@ def make_folder(folder: Path, *, mode: int = 0o755) -> None:
     Whatever the umask, nobody else may write into one of them: who may write into a parent can exchange the folder.
     """
     try:
-        _make_with_parents(folder, mode)
+        missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
+        for one in reversed(missing):  # mkdir's own `parents` takes no mode for them
+            one.mkdir(mode if one == folder else 0o755, exist_ok=True)
+            os.chown(one, *heir(one.parent), follow_symlinks=False)
     except OSError as error:
-        raise FileError(
-            f"cannot create the folder {folder}", why=error.strerror or str(error), hint=_write_hint(error)
-        ) from error
-
-
-def _make_with_parents(folder: Path, mode: int) -> None:  # mkdir's own `parents` takes no mode for them
-    try:
-        folder.mkdir(mode, exist_ok=True)
-    except FileNotFoundError:
-        _make_with_parents(folder.parent, 0o755)
-        folder.mkdir(mode, exist_ok=True)
+        raise _cannot("create the folder", folder, error) from error
 
 
 def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:
@@ -205,9 +193,8 @@ def read_secret(file: Path) -> bytes:
         content, status = read_with_status(file)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
-        raise ConfigError(
-            str(file), [Finding("", problem)], hint="create it, or run as the user that may read it"
-        ) from error
+        hint = owner_hint(file) if isinstance(error, PermissionError) else "create it, and write the secret into it"
+        raise ConfigError(str(file), [Finding("", problem)], hint=hint) from error
     if status.st_mode & 0o027:
         problem = f"holds a secret but its mode is {stat.S_IMODE(status.st_mode):04o}"
         raise ConfigError(str(file), [Finding("", problem)], hint=f"chmod 0600 {file} (0640 at most)")
@@ -239,11 +226,10 @@ def locked(file: Path, *, doing: str = "") -> Iterator[None]:
     The kernel drops the lock with the process, so a killed run never blocks the next one.
     """
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        create_empty(file)
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
-        raise FileError(
-            f"cannot open the lock file {file}", why=error.strerror or str(error), hint=_write_hint(error)
-        ) from error
+        raise _cannot("open the lock file", file, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -262,9 +248,13 @@ def locked(file: Path, *, doing: str = "") -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write_hint(error: OSError) -> str:
+def _cannot(what: str, file: Path, error: OSError) -> FileError:
+    return FileError(f"cannot {what} {file}", why=error.strerror or str(error), hint=_write_hint(error, file))
+
+
+def _write_hint(error: OSError, file: Path) -> str:
     if isinstance(error, PermissionError):
-        return "run as the user that may write there, usually root"
+        return owner_hint(file)
     if isinstance(error, FileNotFoundError):
         return "create the folder first"
     if error.errno == errno.EROFS:

@@ -16,7 +16,8 @@ import pymysql
 import sqlalchemy as sa
 
 from common.errors import ConfigError, Finding
-from common.files import IN_A_UNIT, read_password
+from common.files import create_empty, read_password
+from common.owners import owner_hint
 from issuer.config import DatabaseSettings
 from issuer.errors import StoreError
 from issuer.store import mysql
@@ -87,9 +88,9 @@ class Database:
 
     def create(self) -> None:
         """Make the file of a new SQLite database, which nobody else may read; a server's is made by hand."""
-        if isinstance(self._address, SqliteAddress) and self.absent:
+        if isinstance(self._address, SqliteAddress):
             try:
-                os.close(os.open(self._address.file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                create_empty(self._address.file)
             except OSError as error:
                 raise self._store_error(error) from error
 
@@ -139,8 +140,12 @@ class Database:
         return StoreError(f"the database at {self.place} did not do its work", why=why.strip(), hint=hint)
 
     def _sqlite_hint(self, why: str) -> str:
+        assert isinstance(self._address, SqliteAddress)  # noqa: S101
+        file = self._address.file
         if self.absent:
             return "there is none yet: run `certfleet-issuer db upgrade`, or mend database.url"
+        if any(word in why for word in ("readonly", "unable to open", "Permission denied")):
+            return owner_hint(file) if os.path.isdir(file.parent) else "check that the folder exists and may be entered"
         return _sqlite_hint(why)
 
     def _connect_sqlite(self) -> sqlite3.Connection:
@@ -168,8 +173,6 @@ def _code(error: BaseException) -> int:
 
 
 def _sqlite_hint(why: str) -> str:
-    if "readonly" in why or "unable to open" in why:
-        return f"run as the user that owns the file and its folder, and check that the folder exists; {IN_A_UNIT}"
     if "no such table" in why or "no such column" in why:
         return "run `certfleet-issuer db upgrade`"
     if "locked" in why:

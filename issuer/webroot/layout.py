@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from common.files import IN_A_UNIT
+from common.owners import IN_A_UNIT
 from issuer.errors import WebrootError
 
 log = structlog.get_logger()

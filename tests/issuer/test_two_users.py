@@ -1,0 +1,124 @@
+"""Root types a command in an installation that belongs to another user: what it makes is that user's, who goes on."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.database import SqliteDatabase
+from tests.servers.lab import Lab
+from tests.servers.process import wait_until
+
+NAME = "www.example.test"
+THEM, GROUP = 65534, 65534  # nobody and nogroup, which every Debian has
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
+
+def give(file: Path) -> Path:
+    os.chown(file, THEM, GROUP)
+    return file
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder of theirs that they can come to: pytest keeps its own to root."""
+    with TemporaryDirectory() as folder:
+        yield give(Path(folder))
+
+
+@pytest.fixture
+def their_box(place: Path, lab: Lab) -> Box:
+    """An installation that nothing was done with yet, in a folder of theirs."""
+    (place / "data").mkdir()
+    box = Box(place / "box", SqliteDatabase(give(place / "data")), bind=lab.bind, pebble=lab.pebble)
+    key = shutil.copy(box.document["dns"]["tsig_key_file"], place / "acme.key")
+    ca_file = shutil.copy(lab.pebble.ca_file, place / "ca.pem")
+    box.write(dns={"tsig_key_file": str(give(Path(key)))}, acme={"ca_bundle": str(ca_file)})
+    Path(ca_file).chmod(0o644)
+    box.folder.chmod(0o700)
+    give(give(box.config).parent)
+    return box
+
+
+def as_them(box: Box, *words: str) -> str:
+    child = box.start(*words, user=THEM)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 0, out + err
+    return out
+
+
+def foreign(box: Box) -> list[str]:
+    """What lies in the installation and is not theirs."""
+    found = [*box.folder.rglob("*"), *Path(box.database.path).parent.rglob("*")]  # type: ignore[attr-defined]
+    assert {"account.pem", "certfleet.db", "csr"} <= {file.name for file in found}
+    return [str(file) for file in found if (file.stat().st_uid, file.stat().st_gid) != (THEM, GROUP)]
+
+
+def test_they_go_on_with_what_root_began(their_box: Box) -> None:
+    """`init`, `db upgrade`, `populate` and `issue` as root, the daily `run` and `reissue` as them."""
+    their_box.set_up()
+    their_box.enrol(NAME)
+    their_box.ok("issue", NAME)
+    assert {"issuer.id", "issuer.lock", "accounts.json"} <= set(os.listdir(their_box.state_dir))
+    assert foreign(their_box) == []
+    as_them(their_box, "run")
+    assert f"{NAME}: stored" in as_them(their_box, "reissue", NAME)
+    their_box.ok("reissue", NAME)
+    assert foreign(their_box) == []
+
+
+def test_files_beside_an_open_database_are_theirs(their_box: Box) -> None:
+    """SQLite's own -wal and -shm, while a command of root is at work."""
+    their_box.set_up()
+    process = their_box.start("daemon")
+    wal = Path(f"{their_box.database.path}-wal")  # type: ignore[attr-defined]
+    try:
+        wait_until(wal.exists, "the daemon has opened the database")
+        assert foreign(their_box) == []
+        as_them(their_box, "status")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_file_of_root_among_theirs(their_box: Box) -> None:
+    """What another tool, or a certfleet of before, has left: the hint says whose it is and how to give it back."""
+    their_box.set_up()
+    lock = their_box.state_dir / "issuer.lock"
+    lock.touch(0o600)
+    child = their_box.start("run", user=THEM)
+    _, err = child.communicate(timeout=60)
+    assert (child.returncode, f"cannot open the lock file {lock}: Permission denied" in err) == (1, True), err
+    assert f"it belongs to root: as root give it back, `chown nobody: {lock}`" in err
+
+
+def test_a_stranger_is_told_who_may(their_box: Box) -> None:
+    """The owner by name, and never root by guess."""
+    their_box.set_up()
+    their_box.folder.parent.chmod(0o755)
+    child = their_box.start("run", user=1)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 2, err
+    assert f"run as nobody, to whom {their_box.folder} belongs" in err
+
+
+def test_a_folder_is_no_configuration(their_box: Box) -> None:
+    """It is told to name the file, for the user is not what is wrong."""
+    their_box.set_up()
+    their_box.refused(
+        *("status", "--config", str(their_box.state_dir)), code=2, says=["not a regular file", "name the file"]
+    )
+
+
+def test_an_enrolled_name_of_root_is_theirs_to_change(their_box: Box) -> None:
+    """A database that root has written last is written by them next."""
+    their_box.set_up()
+    their_box.ok("populate", NAME, "--csr", "-", stdin=csr([NAME]))
+    as_them(their_box, "enable", NAME)
+    their_box.ok("disable", NAME)
