@@ -5,7 +5,8 @@ CertfleetError
 │  └─ OtherAccount the order is not ours to ask for: another account key opened it
 ├─ DnsError        the zone: not ours, update refused, not visible in time
 ├─ WebrootError    a webroot: not there, not ours, not served
-├─ StoreError      the database: unavailable, read-only, not migrated
+├─ StoreError      the database: unavailable, read-only
+│  └─ OtherRevision its tables are those of another version of certfleet
 ├─ MailError       the mail server did not take a notification
 ├─ BeingTakenBack  what is to be published is just being taken back for an order that has ended
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
@@ -75,6 +76,21 @@ class StoreError(CertfleetError):
 
     reference = "database"
     retry = Retry.SOON
+
+
+class OtherRevision(StoreError):
+    """The tables are not those that this version works with; *present* is "" where there are none of ours."""
+
+    reference = "database-revision"
+
+    def __init__(self, present: str, needed: str):
+        what = f"the database is at revision {present or 'none'}, this certfleet needs {needed}"
+        hint = "run `certfleet-issuer db upgrade`"
+        if present > needed:
+            hint = "the database belongs to a newer certfleet: install that one here too"
+        elif present:
+            hint += " while no issuer works on it (docs/databases.md)"
+        super().__init__(what, hint=hint)
 
 
 class MailError(CertfleetError):

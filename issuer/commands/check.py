@@ -20,11 +20,11 @@ from issuer.config import Settings, load
 from issuer.dns.zones import Zones
 from issuer.errors import StoreError
 from issuer.notify.mail import MailServer
-from issuer.store import migrate
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.legacy import md5_moduli
 from issuer.store.overview import Overview
+from issuer.store.revision import NEEDED, present
 from issuer.webroot.webroots import Webroots
 
 _ORDERS_LOOKED_AT = 5  # at each CA
@@ -102,7 +102,7 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         tell(bad_lines("database", error))
         return [Subject(name) for name in names], {}
     try:
-        line = database_line(database.place, migrate.present_revision(database), migrate.newest_revision())
+        line = database_line(database.place, present(database), NEEDED)
         tell([line])
         if line.level is Level.BAD:
             return [Subject(name) for name in names], {}

@@ -4,11 +4,13 @@ import argparse
 import os
 import signal
 import time
+from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
 
 from common import VERSION
 from common.errors import ConfigError, Finding
+from issuer.aside import aside
 from issuer.ca.client import AcmeCa
 from issuer.commands.stopping import on_request
 from issuer.commands.wiring import DAEMON, alone, build_desk, build_tools, configure_log, owner
@@ -19,17 +21,22 @@ from issuer.daemon.listen import Listener
 from issuer.daemon.loop import Daemon
 from issuer.daemon.metrics import MOST_CERTIFICATES, Metrics
 from issuer.daemon.systemd import Systemd
+from issuer.errors import OtherRevision
 from issuer.notify.events import Event
 from issuer.ports import Tools
 from issuer.store.database import Database
 from issuer.store.lookout import Lookout
+from issuer.store.revision import open_database
 from issuer.turns import Turns
+
+_FIRST_LOOK_SECONDS = 3.0
 
 
 def daemon(arguments: argparse.Namespace) -> int:
     """`run` for ever. Ends with 0 on SIGTERM or SIGINT."""
     settings = load(arguments.config)
     with alone(settings, doing=DAEMON):
+        _refuse_other_revision(settings)
         house = _House(arguments, settings)
         try:
             loop = Daemon(
@@ -104,6 +111,13 @@ class _House:
 
     def _metrics(self, accept: str) -> tuple[int, str, bytes]:
         return 200, *self.metrics.render(accept)
+
+
+def _refuse_other_revision(settings: Settings) -> None:
+    """Raises OtherRevision. A database that is away, or silent, is waited for: the loop's look asks it then."""
+    asked = aside(lambda: open_database(settings.database).close())
+    if wait([asked], _FIRST_LOOK_SECONDS).done and isinstance(error := asked.exception(), OtherRevision):
+        raise error
 
 
 def _orders_left(tools: Tools) -> dict[str, int]:

@@ -7,9 +7,12 @@ from common.command_line import report, say
 from common.errors import UsageError
 from common.files import make_private_folder
 from issuer.config import load
+from issuer.errors import OtherRevision
 from issuer.store import migrate
 from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
 from issuer.store.database import Database
+from issuer.store.legacy import Adoptable, adoptable
+from issuer.store.revision import NEEDED, present
 
 
 def upgrade(arguments: argparse.Namespace) -> None:
@@ -23,18 +26,32 @@ def upgrade(arguments: argparse.Namespace) -> None:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Where the schema stands; exit code 1 if it is not the one that this version needs."""
+    """Where the tables stand, and what an upgrade would meet; exit code 1 if they are not what this version needs."""
     database = Database(load(arguments.config).database)
-    present, newest = migrate.present_revision(database), migrate.newest_revision()
+    found = present(database)
+    table = None if found or database.absent else adoptable(database)
     if arguments.json:
-        report({"database": database.place, "revision": present, "newest": newest, "current": present == newest})
-    elif present == newest:
-        say(f"{database.place}: revision {present}, current")
-    elif migrate.is_newer(present):
-        say(f"{database.place}: revision {present}, newer than {newest}; {migrate.NEWER}")
+        adopts = None if table is None else {"rows": table.rows, "missing": list(table.missing)}
+        facts = {"revision": found, "newest": NEEDED, "current": found == NEEDED, "certs_to_adopt": adopts}
+        report({"database": database.place, **facts})
+    elif found == NEEDED:
+        say(f"{database.place}: revision {found}, current")
     else:
-        say(f"{database.place}: revision {present or 'none'}, needs {newest}; run `certfleet-issuer db upgrade`")
-    return 0 if present == newest else 1
+        say(f"{database.place}: {OtherRevision(found, NEEDED)}")
+        if not found:
+            say(_before_adoption(table))
+        say(f"what to do: {OtherRevision(found, NEEDED).hint}")
+    return 0 if found == NEEDED else 1
+
+
+def _before_adoption(table: Adoptable | None) -> str:
+    """What `db upgrade` would meet: nothing, or a table of the classic scripts."""
+    if table is None:
+        return "there is no table certs yet: an upgrade creates it"
+    rows = f"a table certs with {table.rows} row{'' if table.rows == 1 else 's'}"
+    if table.missing:
+        return f"there is {rows} that lacks the columns {', '.join(table.missing)}: an upgrade refuses it"
+    return f"there is {rows} that can be adopted: an upgrade changes no value in it"
 
 
 def grants(arguments: argparse.Namespace) -> None:

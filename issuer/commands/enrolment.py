@@ -16,6 +16,7 @@ from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.errors import CompromisedKey
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.revision import open_database
 from issuer.webroot.location import parse_location, refuse_wildcard
 
 _LONGEST_COMMENT = 1000  # characters
@@ -37,7 +38,7 @@ def populate(arguments: argparse.Namespace) -> None:
         hint = "mend the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
     webroot, comment = _webroot(arguments.webroot, facts), checked_comment(arguments.comment)
-    certificates = Certificates(Database(settings.database))
+    certificates = Certificates(open_database(settings.database))
     if facts.spki_sha256 in certificates.compromised(name):
         raise CompromisedKey([name])
     certificates.enrol(name, facts, comment=comment, webroot=webroot, now=int(time.time()))
@@ -48,18 +49,18 @@ def populate(arguments: argparse.Namespace) -> None:
 
 def enable(arguments: argparse.Namespace) -> None:
     """Not with a key that is known to others."""
-    database = Database(load(arguments.config).database)
+    database = open_database(load(arguments.config).database)
     refuse_compromised(Certificates(database).get(arguments.name))
     _switch(arguments, database, enabled=True)
 
 
 def disable(arguments: argparse.Namespace) -> None:
-    _switch(arguments, Database(load(arguments.config).database), enabled=False)
+    _switch(arguments, open_database(load(arguments.config).database), enabled=False)
 
 
 def remove(arguments: argparse.Namespace) -> None:
     """Delete the row after the person has typed the name once more."""
-    certificates = Certificates(Database(load(arguments.config).database))
+    certificates = Certificates(open_database(load(arguments.config).database))
     certificates.get([arguments.name])
     if not confirmed(arguments, f"type the name again to remove {arguments.name}: "):
         raise RefusedError("the names differ", hint="nothing was removed")

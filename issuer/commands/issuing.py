@@ -23,6 +23,7 @@ from issuer.store.database import Database
 from issuer.store.holds import Holds
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
+from issuer.store.revision import open_database
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load(arguments.config)
     try:
         with alone(settings, doing="certfleet-issuer run"):
-            database = Database(settings.database)
+            database = open_database(settings.database)
             certificates = Certificates(database)
 
             def choose() -> list[Enrolment]:
@@ -58,7 +59,7 @@ def reissue(arguments: argparse.Namespace) -> int:
     if arguments.name:
         raise UsageError("NAME goes with neither --all nor --issued-by", hint="give one of the three")
     settings = load(arguments.config)
-    database = Database(settings.database)
+    database = open_database(settings.database)
     concerned = [row.name for row in Certificates(database).all() if _concerned(row, arguments.issued_by)]
     by_hand = Overview(database).by_hand(concerned, int(time.time()))
     for name in by_hand:
@@ -82,7 +83,7 @@ def _now(
     arguments: argparse.Namespace, reason: str, *, must_exist: bool, stay: int = 0, lift_hold: bool = False
 ) -> int:
     settings = load(arguments.config)
-    database = Database(settings.database)
+    database = open_database(settings.database)
     certificates = Certificates(database)
     rows = _issuable(certificates, arguments.name, must_exist=must_exist)
     refuse_compromised(rows)

@@ -15,8 +15,8 @@ from issuer.model import Challenge, Enrolment
 from issuer.ports import Tools
 from issuer.staged import by_hand, open_by_hand, request_by_hand, solve_by_hand
 from issuer.store.certificates import Certificates
-from issuer.store.database import Database
 from issuer.store.overview import OrderUnderWay, Overview
+from issuer.store.revision import open_database
 
 
 def challenges(arguments: argparse.Namespace) -> int:
@@ -68,7 +68,7 @@ def request(arguments: argparse.Namespace) -> int:
 def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], int]) -> int:
     settings = load(arguments.config)
     with _at_hand(settings):
-        database = Database(settings.database)
+        database = open_database(settings.database)
         row = Certificates(database).get([arguments.name])[0]
         if row.imported:
             raise UsageError(

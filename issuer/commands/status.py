@@ -15,15 +15,15 @@ from issuer.limits import ACCOUNT, PACED, RAISE, Hold
 from issuer.model import Enrolment
 from issuer.plan import health
 from issuer.store.certificates import Certificates
-from issuer.store.database import Database
 from issuer.store.overview import Overview
+from issuer.store.revision import open_database
 from issuer.watch import runs_out, sentence
 
 
 def status(arguments: argparse.Namespace) -> int:
     """One line a certificate, or with NAME everything about it; exit code 1 if any enabled one is not well."""
     settings = load(arguments.config)
-    database = Database(settings.database)
+    database = open_database(settings.database)
     certificates, now = Certificates(database), int(time.time())
     held_up = HeldUp(settings, database, now)
     by_hand = Overview(database).by_hand(arguments.name or None, now)

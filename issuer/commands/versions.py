@@ -29,15 +29,15 @@ from issuer.model import Enrolment
 from issuer.plan import renewal_moment
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
-from issuer.store.database import Database
 from issuer.store.history import REASONS, History, Version
+from issuer.store.revision import open_database
 
 _COMPROMISED = "its key was revoked as compromised"
 
 
 def history(arguments: argparse.Namespace) -> None:
     """Every certificate and event of a name, the newest first; removed names are remembered too."""
-    store = History(Database(load(arguments.config).database))
+    store = History(open_database(load(arguments.config).database))
     versions, events = store.versions(arguments.name), store.events(arguments.name)
     if not versions and not events:
         raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
@@ -69,7 +69,7 @@ def history(arguments: argparse.Namespace) -> None:
 def rollback(arguments: argparse.Namespace) -> None:
     """Make an earlier certificate the present one again; agents take it at their next run."""
     settings = load(arguments.config)
-    database = Database(settings.database)
+    database = open_database(settings.database)
     row = Certificates(database).get([arguments.name])[0]
     store = History(database)
     version = _earlier(row, store.versions(row.name), arguments.serial)
@@ -100,7 +100,7 @@ def take_in(arguments: argparse.Namespace) -> None:
     faults = [*chain_faults(bundle), *validity_faults(bundle, now)]
     if not arguments.label and uncovered(frozenset([name]), dns_names(bundle.leaf)):
         faults.append(f"it is for {', '.join(sorted(dns_names(bundle.leaf))) or 'no DNS name'}, not for {name}")
-    database = Database(settings.database)
+    database = open_database(settings.database)
     certificates = Certificates(database)
     if _key(bundle) in certificates.compromised(name):
         faults.append(_COMPROMISED)
@@ -127,7 +127,7 @@ def take_in(arguments: argparse.Namespace) -> None:
 def revoke(arguments: argparse.Namespace) -> None:
     """Ask the CA that issued it to revoke a certificate, after the person has typed the name once more."""
     settings = load(arguments.config)
-    database = Database(settings.database)
+    database = open_database(settings.database)
     store = History(database)
     row = Certificates(database).get([arguments.name])[0]
     bundle, directory = _to_revoke(row, store, arguments.serial)

@@ -14,7 +14,7 @@ class Health:
     def __init__(self, clock: Callable[[], float]):
         self._clock = clock
         self._ticked_at = self._answered_at = clock()
-        self._trouble = "it has not been asked yet"
+        self._trouble = "the database has not been asked yet"
 
     def ticked(self) -> None:
         """The loop has come round."""
@@ -25,6 +25,7 @@ class Health:
         self._answered_at = self._clock()
 
     def database_failed(self, why: str) -> None:
+        """*why* is a sentence."""
         self._trouble = why
 
     def faults(self) -> list[str]:
@@ -34,7 +35,7 @@ class Health:
         if now - self._ticked_at > LONGEST_TICK:
             found.append(f"the loop has not come round for {duration_text(now - self._ticked_at)}")
         if self._trouble:
-            found.append(f"the database does not answer: {self._trouble}")
+            found.append(self._trouble)
         elif now - self._answered_at > LONGEST_SILENCE:
             found.append(f"the database has not answered for {duration_text(now - self._answered_at)}")
         return found

@@ -17,6 +17,7 @@ NOT_OURS_SECONDS = 60  # for which a certificate is left alone that is not due a
 
 
 class Lookout(Protocol):
+    def require_tables(self) -> None: ...
     def due(self, now: int, most: int) -> list[Mark]: ...
     def left_over(self, now: int) -> list[Mark]: ...
     def survey(self, now: int, *, stuck_after: int, most: int) -> Survey: ...
@@ -44,6 +45,7 @@ class Found:
 
 def look_around(world: World, in_hand: set[str], patience: Patience) -> Found:
     """Which certificates are to be begun now. Raises CertfleetError."""
+    world.lookout.require_tables()
     now = int(world.tools.clock())
     room = max(0, MOST_IN_HAND - len(in_hand))
     left_over = {mark.name: mark for mark in world.lookout.left_over(now)}

@@ -225,7 +225,7 @@ class Daemon:
     def _status(self) -> str:
         waiting = len(self._crew.names) - self._crew.running
         work = f"{self._crew.running} at work, {waiting} waiting"
-        parts = ["the database does not answer" if self._look.failures else work]
+        parts = ["waits for the database" if self._look.failures else work]
         if self._refused:
             parts.append("the changed configuration is refused, the old one is in use")
         return "; ".join(parts)

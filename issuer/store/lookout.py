@@ -16,6 +16,7 @@ from issuer.store.certificates import put_off
 from issuer.store.database import Database
 from issuer.store.holds import in_force
 from issuer.store.orders import free
+from issuer.store.revision import require
 from issuer.store.tables import certs, holds, orders
 
 _NEVER_ISSUED = 1  # what ts_expire holds after populate
@@ -29,6 +30,10 @@ class Lookout:
     def __init__(self, database: Database, owner: str):
         self._database = database
         self._owner = owner
+
+    def require_tables(self) -> None:
+        """OtherRevision where they are those of another version: a daemon may outlast an upgrade, or begin before."""
+        require(self._database)
 
     def due(self, now: int, most: int) -> list[Mark]:
         """Enabled certificates whose moment has come, is not known yet or can hardly be meant; those that wait longest

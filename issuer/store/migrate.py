@@ -1,42 +1,22 @@
-"""Bring the database to the newest revision, or say where it stands. Imports Alembic, so only `db` commands load it."""
+"""Bring the database to the newest revision. Imports Alembic, so only `db` commands load it."""
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
-from issuer.errors import StoreError
+from issuer.errors import OtherRevision, StoreError
 from issuer.store.database import Database
+from issuer.store.revision import NEEDED, present, revision_of
 
 _LOCK_SECONDS = 60
-NEWER = "install the newer certfleet here too; until then this one works on with what it knows"
-
-
-def newest_revision() -> str:
-    """The revision that this version of certfleet works with."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
-
-
-def present_revision(database: Database) -> str:
-    """The revision the database is at; "" for one that was never migrated, or is not there yet."""
-    if database.absent:
-        return ""
-    return database.read(_revision)
-
-
-def is_newer(revision: str) -> bool:
-    """Is it a revision that only a newer certfleet has? This one knows all before its own."""
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return revision not in known | {""}
 
 
 def upgrade(database: Database) -> tuple[str, str]:
     """Migrate; returns the revisions before and after. Two upgrades at once wait for one another. Raises StoreError."""
     database.create()
-    before = present_revision(database)
+    before = present(database)
     database.write(_upgrade)
-    return before, present_revision(database)
+    return before, present(database)
 
 
 def _upgrade(connection: sa.Connection) -> None:
@@ -46,7 +26,9 @@ def _upgrade(connection: sa.Connection) -> None:
     if locking and not connection.scalar(sa.text("SELECT GET_LOCK('certfleet-upgrade', :s)"), {"s": _LOCK_SECONDS}):
         raise StoreError("another upgrade of this database is running", hint="wait until it has finished")
     try:
-        _refuse_newer(_revision(connection))
+        found = revision_of(connection)
+        if found > NEEDED:  # which Alembic would not find
+            raise OtherRevision(found, NEEDED)
         command.upgrade(config, "head")
     except ValueError as error:  # a revision's own refusal
         raise StoreError(
@@ -55,16 +37,6 @@ def _upgrade(connection: sa.Connection) -> None:
     finally:
         if locking:
             connection.execute(sa.text("SELECT RELEASE_LOCK('certfleet-upgrade')"))
-
-
-def _revision(connection: sa.Connection) -> str:
-    return MigrationContext.configure(connection).get_current_revision() or ""
-
-
-def _refuse_newer(revision: str) -> None:
-    if is_newer(revision):
-        what = f"the database is at revision {revision}, which this version of certfleet does not know"
-        raise StoreError(what, why="a newer one has upgraded it", hint=NEWER)
 
 
 def _config() -> Config:

@@ -191,7 +191,7 @@ def test_a_file_that_is_not_there(lone_box: Box) -> None:
     says = ["unable to open", "there is none yet: run `certfleet-issuer db upgrade`"]
     for words in READS[:2]:
         lone_box.refused(*words, code=1, says=says)
-    lone_box.fails("db", "status", says=["revision none, needs"])
+    lone_box.fails("db", "status", says=["revision none, this certfleet needs"])
     assert not file.exists()
     lone_box.ok("db", "upgrade")
     assert file.stat().st_mode & 0o777 == 0o600

@@ -72,8 +72,8 @@ def test_from_nothing_and_twice(database: Database, tmp_path: Path) -> None:
 def test_a_database_that_a_newer_version_has_upgraded(lone_box: Box) -> None:
     """`db upgrade` refuses it and `db status` says it: what helps is the newer version."""
     lone_box.database.execute("UPDATE alembic_version SET version_num = '9999'")
-    lone_box.refused("db", "upgrade", code=1, says=["revision 9999", "install the newer certfleet"])
-    assert "install the newer certfleet" in lone_box.run("db", "status").out
+    lone_box.refused("db", "upgrade", code=1, says=["revision 9999", "the database belongs to a newer certfleet"])
+    assert "the database belongs to a newer certfleet" in lone_box.run("db", "status").out
 
 
 def test_a_legacy_table_is_adopted_without_changing_a_value(legacy: tuple[Database, str], tmp_path: Path) -> None:
