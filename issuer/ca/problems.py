@@ -1,4 +1,4 @@
-"""What an ACME problem type means for us: one table. Pure.
+"""What an ACME problem type means for us: the tables. Pure.
 
 Retry.SOON leaves an order alive, the others end it. An unknown type is Retry.LATER: CAs add types (RFC 8555 §6.7 allows
 it), and trying again tomorrow hurts nobody.
@@ -25,12 +25,21 @@ _TABLE: dict[str, tuple[Retry, str]] = {
     "rateLimited": (Retry.SOON, "wait until the moment that the CA names"),
     "rejectedIdentifier": (Retry.NEVER, "the CA does not issue for this name"),
     "serverInternal": (Retry.SOON, "the CA has trouble of its own; it is tried again"),
-    "unauthorized": (Retry.LATER, "the CA did not find our answer; check the zone from outside with dig TXT"),
+    "unauthorized": (Retry.LATER, "the CA does not let our account do this; what it says tells why"),
     "unsupportedIdentifier": (Retry.NEVER, "the CA does not issue for this kind of name"),
     "userActionRequired": (Retry.NEVER, "open the address that the CA names and do what it asks"),
 }
+_OF_RESOURCE: dict[tuple[str, str], tuple[Retry, str]] = {  # where the same type asks for something else
+    ("malformed", "newAccount"): (Retry.LATER, "look at contact, eab_kid and eab_hmac_file of this CA"),
+    ("unauthorized", "newAccount"): (Retry.NEVER, "mend eab_kid and eab_hmac_file of this CA, as it gave them to you"),
+    ("unauthorized", "revokeCert"): (
+        Retry.NEVER,
+        "name the account_key that it was issued with: only that may revoke",
+    ),
+}
 
 
-def meaning(kind: str) -> tuple[Retry, str]:
-    """Retry and hint for a problem type, given as the last part of its URN."""
-    return _TABLE.get(kind, (Retry.LATER, ""))
+def meaning(kind: str, resource: str = "") -> tuple[Retry, str]:
+    """Retry and hint for a problem type, given as the last part of its URN, in an answer from *resource*: its name in
+    the directory (RFC 8555 §7.1.1), "" for what has none. What a CA finds in a validation comes in no such answer."""
+    return _OF_RESOURCE.get((kind, resource)) or _TABLE.get(kind, (Retry.LATER, ""))

@@ -175,9 +175,13 @@ class Transport:
             what = f"the CA's answer from {url} is larger than {_MOST_BYTES} bytes"
             raise AcmeProblem(what, hint="check [acme] directory")
         if not 200 <= response.status < 300:
-            raise _problem(url, response.status, response.headers.get("Content-Type", ""), content, ask_again_at)
+            raise _problem(url, self._resource(url), response, content, ask_again_at)
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
         return Answer(url, location, words.links(response.headers.getlist("Link")), content, ask_again_at, date)
+
+    def _resource(self, url: str) -> str:
+        """What the directory calls this address; "" for an order, an authorization and the like."""
+        return next((name for name, address in (self._directory or {}).items() if address == url), "")
 
     def _keep_nonce(self, nonce: str) -> None:
         # RFC 8555 §6.5.1: what is not base64url must be ignored
@@ -225,11 +229,14 @@ def _existing(ca_bundle: Path | None) -> Path | None:
     return ca_bundle
 
 
-def _problem(url: str, status: int, content_type: str, content: bytes, ask_again_at: float | None) -> AcmeProblem:
+def _problem(
+    url: str, resource: str, response: urllib3.BaseHTTPResponse, content: bytes, ask_again_at: float | None
+) -> AcmeProblem:
     """An error answer as our error: a problem document of ACME (RFC 7807, RFC 8555 §6.7), or what a balancer, a portal
     or a redirect put in its place."""
     document: Any = None
-    if "json" in content_type:
+    status = response.status
+    if "json" in response.headers.get("Content-Type", ""):
         try:
             document = json.loads(content)
         except (ValueError, RecursionError):
@@ -243,10 +250,9 @@ def _problem(url: str, status: int, content_type: str, content: bytes, ask_again
             hint += "; if it stays, check [acme] directory"
         return AcmeProblem(f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at)
     kind, detail = problem_words(document)
-    retry, hint = meaning(kind)
-    return AcmeProblem(
-        "the CA refused", why=detail, hint=hint, kind=kind, status=status, retry_after=ask_again_at, retry=retry
-    )
+    retry, hint = meaning(kind, resource)
+    what = f"the CA at {_host(url)} refused"
+    return AcmeProblem(what, why=detail, hint=hint, kind=kind, status=status, retry_after=ask_again_at, retry=retry)
 
 
 def problem_words(document: dict[str, Any]) -> tuple[str, str]:

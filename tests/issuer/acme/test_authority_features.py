@@ -4,6 +4,7 @@ import base64
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -51,9 +52,13 @@ def test_external_account_binding(bind: Bind, tmp_path: Path) -> None:
         box.enrol(NAME)
         box.fails("run", says=["eab_kid and eab_hmac_file"])
         secret = tmp_path / "eab.key"
-        secret.write_text(key + "\n")
+        secret.write_text(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
         secret.chmod(0o600)
         box.write(acme={"eab_kid": "kid-7", "eab_hmac_file": str(secret)})
+        host = urlsplit(pebble.directory).netloc
+        outcome = box.fails("issue", NAME, says=[f"the CA at {host} refused", "mend eab_kid and eab_hmac_file"])
+        assert "dig TXT" not in outcome.err
+        secret.write_text(key + "\n")
         box.ok("issue", NAME)
         box.ok("reissue", NAME)  # the account exists now: the binding is not used a second time
 

@@ -56,3 +56,14 @@ def test_the_words_of_lets_encrypt(proxied: Box, proxy: CaProxy) -> None:
     proxy.before.append(times(1, "/my-order/", problem("malformed", "No order for ID 9", 404)))
     proxied.fails("solve", NAME, says=["No order for ID 9"])
     assert [state for state, _ in proxied.orders(NAME)] == ["FAILED"]
+
+
+def test_a_revocation_by_another_account(box: Box, tmp_path: Path) -> None:
+    """The hint is about the account, and not about the zone; nothing is written down as revoked."""
+    box.enrol(NAME)
+    box.ok("issue", NAME)
+    create_account_key(tmp_path / "other.pem")
+    box.write(acme={"account_key": str(tmp_path / "other.pem")})
+    refused = box.fails("revoke", NAME, "--yes", says=["refused", "name the account_key that it was issued with"])
+    assert "check the zone" not in refused.err
+    assert box.row(NAME, "revoked") == (None,)
