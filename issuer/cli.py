@@ -94,6 +94,7 @@ def _enrolment(line: CommandLine) -> None:
 def _issuing(line: CommandLine) -> None:
     run = line.command("run", _later("issuing", "run"), "issue all that is due, retry failures, end", reports=True)
     run.add_argument("name", metavar="NAME", nargs="*")
+    run.add_argument("--retry", action="store_true", help="try what failed again before its time")
     line.command("daemon", _later("daemon", "daemon"), "the same for ever, each certificate at its own moment")
     for word, help_text in (
         ("issue", "issue now, whether due or not"),

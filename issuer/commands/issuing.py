@@ -27,21 +27,41 @@ from issuer.store.revision import open_database
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The daily cron: what is due, or the named ones if they are due."""
+    """The daily cron: what is due, or the named ones if they are due; with --retry what failed is."""
     settings = load(arguments.config)
     try:
         with alone(settings, doing="certfleet-issuer run"):
             database = open_database(settings.database)
-            certificates = Certificates(database)
 
             def choose() -> list[Enrolment]:
-                return _named(certificates, arguments.name) if arguments.name else _due(database, certificates)
+                rows = _looked_at(arguments, database)
+                return _retried(rows, database) if arguments.retry else rows
 
             return _work(arguments, settings, database, choose, settings.renewal.max_run)
     except LockedError as error:
         if held_by_daemon(settings):
-            error.hint = "nothing: the daemon does what `run` does; `issue NAME` lets it take one at once"
+            if arguments.retry:
+                return _retry_by_daemon(arguments, settings)
+            error.hint = "nothing: the daemon does what `run` does; `run --retry` lets it try at once what failed"
         raise
+
+
+def _looked_at(arguments: argparse.Namespace, database: Database) -> list[Enrolment]:
+    certificates = Certificates(database)
+    return _named(certificates, arguments.name) if arguments.name else _due(database, certificates)
+
+
+def _retried(rows: Sequence[Enrolment], database: Database) -> list[Enrolment]:
+    """*rows*, those that failed due now."""
+    certificates = Certificates(database)
+    certificates.retry_now([row.name for row in rows if row.failing])
+    return certificates.enrolled([row.name for row in rows])
+
+
+def _retry_by_daemon(arguments: argparse.Namespace, settings: Settings) -> int:
+    database = open_database(settings.database)
+    failing = [row for row in _looked_at(arguments, database) if row.failing]
+    return _hand_over(arguments, settings, database, [row.name for row in failing], lambda: _retried(failing, database))
 
 
 def issue(arguments: argparse.Namespace) -> int:
@@ -154,6 +174,8 @@ def _hand_over(
             complain(ended.complaint)
     if arguments.json:
         report({"certificates": [_ending(ended) for ended in endings], "stopped": False})
+    elif not quiet and not names:
+        say("nothing has failed")
     elif not quiet:
         say(f"`certfleet-issuer status{f' {quote(names[0])}' if len(names) == 1 else ''}` shows how it goes")
     return 1 if any(holds.values()) else 0

@@ -1,0 +1,62 @@
+"""`run --retry`: what stopped all names is mended, and nobody wants to wait for each one's next moment."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.daemon.service import Service
+from tests.servers.ca_proxy import CaProxy, problem, times
+
+NAMES = [f"www{number}.example.test" for number in range(3)]
+
+
+@pytest.fixture
+def mended(box: Box) -> Box:
+    """Three names that failed for a key that is right again; their next attempts are an hour away."""
+    for name in NAMES:
+        box.enrol(name)
+    key = Path(box.document["dns"]["tsig_key_file"])
+    right = key.read_bytes()
+    key.write_bytes(right.replace(b'secret "', b'secret "AAAA'))
+    box.fails("run", says=["BADSIG"])
+    key.write_bytes(right)
+    box.fails("run", says=[f"{NAMES[0]}: failed; next attempt"])
+    return box
+
+
+def test_all_that_failed_is_tried_now(mended: Box) -> None:
+    """One command, and all of them are stored; one more has nothing to do."""
+    outcome = mended.ok("run", "--retry")
+    assert all(f"{name}: stored" in outcome.out for name in NAMES)
+    before = mended.contents()
+    assert mended.ok("run", "--retry").out == "nothing is due\n"
+    assert mended.contents() == before
+
+
+def test_a_name_that_failed_is_tried_now(mended: Box) -> None:
+    """Only the one that is named."""
+    assert mended.ok("run", "--retry", NAMES[1]).out.endswith("1 stored\n")
+    assert [bool(mended.row(name, "crt")[0]) for name in NAMES] == [False, True, False]
+
+
+def test_the_daemon_tries_what_failed_now(mended: Box) -> None:
+    """It holds the lock, so it is handed over, and said so; without the option `run` names it."""
+    with Service(mended) as service:
+        mended.refused("run", code=3, says=["the daemon does what `run` does; `run --retry` lets it"])
+        outcome = mended.ok("run", "--retry")
+        assert all(f"{name}: handed to the daemon" in outcome.out for name in NAMES), outcome.out
+        service.wait_stored(*NAMES)
+        assert mended.ok("run", "--retry").out == "nothing has failed\n"
+
+
+def test_a_hold_of_the_ca_is_kept_to(proxied: Box, proxy: CaProxy) -> None:
+    """It is not asked before the moment that it has named."""
+    name = proxied.enrol(NAMES[0])
+    proxy.before.append(times(1, "order-plz", problem("rejectedIdentifier", "broken", 400)))
+    proxied.fails("run", says=["broken"])
+    proxy.before.append(times(1, "order-plz", problem("rateLimited", "slow down", 429, Retry_After="3600")))
+    proxied.fails("run", "--retry", says=["slow down"])
+    asked = len(proxy.paths("order-plz"))
+    proxied.fails("run", "--retry", says=[f"{name}: held by a limit of the CA"])
+    assert len(proxy.paths("order-plz")) == asked
