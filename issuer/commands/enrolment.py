@@ -13,7 +13,9 @@ from common.names import parse_dns_name
 from issuer.commands.compromised import refuse_compromised
 from issuer.config import Settings, load
 from issuer.csr import CsrFacts, CsrRefused, read_csr
+from issuer.dns.zonefile import sub_zone
 from issuer.errors import CompromisedKey
+from issuer.model import Enrolment
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.revision import open_database
@@ -61,11 +63,21 @@ def disable(arguments: argparse.Namespace) -> None:
 def remove(arguments: argparse.Namespace) -> None:
     """Delete the row after the person has typed the name once more."""
     certificates = Certificates(open_database(load(arguments.config).database))
-    certificates.get([arguments.name])
+    [row] = certificates.get([arguments.name])
     if not confirmed(arguments, f"type the name again to remove {arguments.name}: "):
         raise RefusedError("the names differ", hint="nothing was removed")
     certificates.remove(arguments.name, int(time.time()))
-    say(f"{arguments.name}: removed; its versions and events are kept")
+    say(f"{row.name}: removed; its versions and events are kept, and `revoke {quote(row.name)} --serial` can use them")
+    zones = [] if row.http01 or row.imported else list(dict.fromkeys(map(sub_zone, _names(row))))
+    if zones:
+        say(f"in DNS stay {', '.join(zones)} and its NS records: delete them unless another certificate needs them")
+
+
+def _names(row: Enrolment) -> tuple[str, ...]:
+    try:
+        return read_csr(row.csr).names
+    except CsrRefused:
+        return ()
 
 
 def confirmed(arguments: argparse.Namespace, prompt: str) -> bool:

@@ -30,7 +30,7 @@ class Particulars:
     def of(self, row: Enrolment) -> dict[str, Any]:
         versions = self._history.versions(row.name)
         order = self._overview.order(row.name)
-        present = _present(row)
+        present = present_sha256(row)
         serials = {version.sha256: version.serial for version in versions}
         number = [version.sha256 for version in reversed(versions)].index(present) + 1 if present in serials else None
         return {
@@ -131,7 +131,7 @@ def _indented(text: str) -> list[str]:
     return [f"  {line}" for line in text.splitlines()]
 
 
-def _present(row: Enrolment) -> str:
+def present_sha256(row: Enrolment) -> str:
     """The SHA-256 of the present certificate, "" without one that can be read."""
     try:
         return fingerprint(parse_bundle(row.crt).leaf)

@@ -22,6 +22,7 @@ from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import uncovered
 from issuer.commands.enrolment import checked_comment, confirmed, enrolment_name
+from issuer.commands.particulars import present_sha256
 from issuer.commands.wiring import build_authority
 from issuer.config import load
 from issuer.csr import key_of, md5_modulus
@@ -37,7 +38,9 @@ _COMPROMISED = "its key was revoked as compromised"
 
 def history(arguments: argparse.Namespace) -> None:
     """Every certificate and event of a name, the newest first; removed names are remembered too."""
-    store = History(open_database(load(arguments.config).database))
+    database = open_database(load(arguments.config).database)
+    store, row = History(database), _row(arguments.name, Certificates(database))
+    present = present_sha256(row) if row is not None else ""
     versions, events = store.versions(arguments.name), store.events(arguments.name)
     if not versions and not events:
         raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
@@ -45,7 +48,7 @@ def history(arguments: argparse.Namespace) -> None:
         report(
             {
                 "name": arguments.name,
-                "versions": [_version_facts(version) for version in versions],
+                "versions": [_version_facts(version) | {"present": version.sha256 == present} for version in versions],
                 "events": [
                     {"at": utc_text(event.at), "event": event.event, "detail": event.detail} for event in events
                 ],
@@ -58,10 +61,11 @@ def history(arguments: argparse.Namespace) -> None:
             item.serial,
             "revoked" if item.revoked else utc_text(item.not_after),
             item.issuer if item.bundle else "damaged",
+            "present" if item.sha256 == present else "",
         ]
         for item in versions
     ]
-    say(table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER"], rows))
+    say(table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER", ""], rows))
     for event in events:
         say(f"{utc_text(event.at)}  {event.event}  {event.detail}".rstrip())
 
@@ -128,25 +132,30 @@ def revoke(arguments: argparse.Namespace) -> None:
     """Ask the CA that issued it to revoke a certificate, after the person has typed the name once more."""
     settings = load(arguments.config)
     database = open_database(settings.database)
-    store = History(database)
-    row = Certificates(database).get([arguments.name])[0]
-    bundle, directory = _to_revoke(row, store, arguments.serial)
-    if not confirmed(arguments, f"type the name again to revoke serial {serial_text(bundle.leaf)} of {row.name}: "):
+    store, certificates, name = History(database), Certificates(database), arguments.name
+    row = _row(name, certificates)
+    if row is None and not (arguments.serial and store.versions(name)):  # what was removed has no present one
+        certificates.get([name])
+    bundle, directory = _to_revoke(name, row, store, arguments.serial)
+    if not confirmed(arguments, f"type the name again to revoke serial {serial_text(bundle.leaf)} of {name}: "):
         raise RefusedError("the names differ", hint="nothing was revoked")
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
-    store.mark_revoked(row.name, bundle, directory, arguments.reason, now)
-    say(f"{row.name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
-    if arguments.reason == KEY_COMPROMISE:
+    store.mark_revoked(name, bundle, directory, arguments.reason, now)
+    say(f"{name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
+    if row is None:
+        say(f"{name} is not enrolled any more, so nothing else changes here")
+    elif arguments.reason == KEY_COMPROMISE:
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
-        for version in _good_with_the_key_of(bundle, store.versions(row.name), now):
-            remedy = f"revoke {quote(row.name)} --serial {version.serial} --reason {KEY_COMPROMISE}"
-            remedy = f"`{remedy}`" if version.directory else "revoke it where it was bought"
-            say(f"serial {version.serial}, valid until {utc_text(version.not_after)}, has the same key: {remedy}")
     elif bundle.leaf_pem != row.crt:
         say(f"it is not the present one of {row.name}, which stays as it is")
     else:
         say(f"servers go on serving it until they have another: `reissue {quote(row.name)}` makes one")
+    if arguments.reason == KEY_COMPROMISE:
+        for version in _good_with_the_key_of(bundle, store.versions(name), now):
+            remedy = f"revoke {quote(name)} --serial {version.serial} --reason {KEY_COMPROMISE}"
+            remedy = f"`{remedy}`" if version.directory else "revoke it where it was bought"
+            say(f"serial {version.serial}, valid until {utc_text(version.not_after)}, has the same key: {remedy}")
 
 
 def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
@@ -180,26 +189,26 @@ def _key(bundle: Bundle) -> str:
     return spki_sha256(bundle.leaf.public_key())
 
 
-def _to_revoke(row: Enrolment, store: History, serial: str) -> tuple[Bundle, str]:
+def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) -> tuple[Bundle, str]:
     """What to revoke, and the directory of the CA that issued it. Raises RefusedError for one from outside."""
-    for version in store.versions(row.name) if serial else ():
+    for version in store.versions(name) if serial else ():
         if version.serial == serial.upper():
             if not version.directory:
-                raise _from_outside(row.name)
-            return _undamaged(version, row.name), version.directory
-    if serial or not row.crt:
+                raise _from_outside(name)
+            return _undamaged(version, name), version.directory
+    if row is None or serial or not row.crt:
         raise RefusedError(
-            f"no such certificate of {row.name} is stored", hint=f"`history {quote(row.name)}` shows what there is"
+            f"no such certificate of {name} is stored", hint=f"`history {quote(name)}` shows what there is"
         )
     if row.imported:
-        raise _from_outside(row.name)
+        raise _from_outside(name)
     try:
         return parse_bundle(row.crt, row.ca), row.directory
     except ValueError as error:
-        name = quote(row.name)
-        hint = f"name it with --serial, as `history {name}` shows it; `reissue {name}` replaces what is damaged"
+        typed = quote(name)
+        hint = f"name it with --serial, as `history {typed}` shows it; `reissue {typed}` replaces what is damaged"
         raise RefusedError(
-            f"the present certificate of {row.name} is damaged in the database", why=str(error), hint=hint
+            f"the present certificate of {name} is damaged in the database", why=str(error), hint=hint
         ) from error
 
 
@@ -216,10 +225,7 @@ def _from_outside(name: str) -> RefusedError:
 
 
 def _row(name: str, certificates: Certificates) -> Enrolment | None:
-    try:
-        return certificates.get([name])[0]
-    except UsageError:
-        return None
+    return next(iter(certificates.enrolled([name])), None)
 
 
 def _check_key(row: Enrolment, bundle: Bundle) -> None:

@@ -22,7 +22,7 @@ from issuer.store.compromised import CONCERNED, compromised_keys
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
-from issuer.store.tables import certs, orders
+from issuer.store.tables import certs, events, orders
 
 _JUST_POPULATED = 1  # what the legacy table holds in ts_expire and ts_last_update before the first certificate
 _NEAR_END = 3 * 86400  # seconds before which everything is renewed, unless it is put off
@@ -64,8 +64,13 @@ class Certificates:
         rows = {row.name: row for row in self.enrolled(wanted)}
         unknown = [name for name in wanted if name not in rows]
         if unknown:
-            close = self._close_to(unknown)
-            hint = f"did you mean {', '.join(close)}? " if close else ""
+            removed = self._removed(unknown)
+            close = self._close_to([name for name in unknown if name not in dict(removed)])
+            parts = [
+                f"{name} was removed at {utc_text(at)}, `history {quote(name)}` shows it; " for name, at in removed
+            ]
+            hint = "".join(parts)
+            hint += f"did you mean {', '.join(close)}? " if close else ""
             hint += "`status` lists what is enrolled; enrol with `populate NAME`"
             raise UsageError(f"not enrolled: {', '.join(unknown)}", hint=hint, reference="not-enrolled")
         return [rows[name] for name in wanted]
@@ -73,6 +78,12 @@ class Certificates:
     def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
         """The rows of those *names* that are enrolled; the others may have been removed."""
         return self._database.read(lambda connection: _named(connection, names)) if names else []
+
+    def _removed(self, unknown: Sequence[str]) -> list[tuple[str, int]]:
+        """Those of the *unknown* names that were enrolled once, and when they were removed."""
+        gone = (events.c.event == "removed", events.c.name.in_(unknown))
+        query = sa.select(events.c.name, sa.func.max(events.c.at)).where(*gone).group_by(events.c.name)
+        return self._database.read(lambda connection: [(name, at) for name, at in connection.execute(query)])
 
     def _close_to(self, unknown: Sequence[str]) -> list[str]:
         """Enrolled names that are like the *unknown* ones; none where comparing would take long."""

@@ -97,8 +97,8 @@ class History:
             if reason == KEY_COMPROMISE:
                 give_up(connection, name, "its key was revoked as compromised", now, leased=True)
                 disabled = certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None)
-                connection.execute(disabled)
-                add_event(connection, now, name, "disabled", "its key must not be used again")
+                if connection.execute(disabled).rowcount > 0:  # removed, it is history only
+                    add_event(connection, now, name, "disabled", "its key must not be used again")
 
         self._database.write(work)
 

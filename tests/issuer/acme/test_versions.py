@@ -36,7 +36,8 @@ def test_rollback_brings_the_version_before_back(box: Box) -> None:
     leaf = x509.load_pem_x509_certificate(bytes(box.row(NAME, "crt")[0]))
     assert marked == leaf.fingerprint(hashes.SHA256()).hex()
     versions = box.ok("history", NAME, "--json").report()["versions"]
-    assert len(versions) == 2
+    assert [version["present"] for version in versions] == [False, True]
+    assert [line.endswith(" present") for line in box.ok("history", NAME).out.splitlines()[1:3]] == [False, True]
     box.ok("reissue", NAME)
     assert box.row(NAME, "rolled_back") == (None,)
 
@@ -232,6 +233,27 @@ def test_an_earlier_version_is_revoked_and_the_present_one_stays(box: Box) -> No
     assert box.row(NAME, "revoked") == (None,)
     directory = box.document["acme"]["directory"]
     assert history["events"][0]["detail"].endswith(f" from {directory}")
+
+
+def test_what_was_removed_can_be_revoked(proxied: Box, proxy: CaProxy) -> None:
+    """By its serial, as `history` shows it, at the CA that issued it; without one the hint says that it was removed."""
+    proxied.enrol(NAME, "*.other.lab.test")
+    proxied.ok("run")
+    [version] = proxied.ok("history", NAME, "--json").report()["versions"]
+    said = proxied.ok("remove", NAME, "--yes").out
+    assert f"in DNS stay _acme-challenge.{NAME}, _acme-challenge.other.lab.test and its NS records" in said
+    says = [f"{NAME} was removed at 2", f"`history {NAME}` shows it"]
+    for words in (["revoke", NAME, "--yes"], ["status", NAME], ["issue", NAME]):
+        assert "did you mean" not in proxied.refused(*words, code=2, says=says).err
+    proxied.refused("revoke", NAME, "--serial", "AB", "--yes", code=1, says=["no such certificate"])
+    proxied.refused("revoke", "never.lab.test", "--serial", version["serial"], "--yes", code=2, says=["not enrolled"])
+    assert proxy.paths("/revoke-cert") == []
+    said = proxied.ok("revoke", NAME, "--serial", version["serial"], "--reason", "1", "--yes").out
+    assert f"{NAME} is not enrolled any more" in said
+    assert len(proxy.paths("/revoke-cert")) == 1
+    history = proxied.ok("history", NAME, "--json").report()
+    assert [version["revoked"] for version in history["versions"]] == [True]
+    assert [event["event"] for event in history["events"]][:2] == ["revoked", "removed"]
 
 
 def test_reissue_of_many_is_paced_and_resumed(proxied: Box, proxy: CaProxy) -> None:
