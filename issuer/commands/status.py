@@ -26,11 +26,13 @@ def status(arguments: argparse.Namespace) -> int:
     database = open_database(settings.database)
     certificates, now = Certificates(database), int(time.time())
     held_up = HeldUp(settings, database, now)
-    by_hand = Overview(database).by_hand(arguments.name or None, now)
+    overview = Overview(database)
+    by_hand, not_well = overview.by_hand(arguments.name or None, now), overview.hosts_not_well()
 
     def look(row: Enrolment, hold: Hold | None) -> dict[str, Any]:
         order = by_hand.get(row.name)
-        return _facts(row, now, settings.renewal, hold, order.deadline if order else None)
+        fact = _facts(row, now, settings.renewal, hold, order.deadline if order else None)
+        return _with_hosts(fact, not_well.get(row.name, 0))
 
     if not arguments.name and not arguments.json:
         overall = _List(held_up)
@@ -127,6 +129,14 @@ def _content(row: Enrolment) -> dict[str, Any]:
     except ValueError:
         return {"names": [], "serial": None, "issuer": None}
     return {"names": sorted(dns_names(leaf)), "serial": serial_text(leaf), "issuer": issuer_text(leaf)}
+
+
+def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:
+    """What *not_well* hosts report counts for a certificate that somebody wants to be kept fresh."""
+    counted = not_well if fact["enabled"] else 0
+    note = f", {counted} host{'' if counted == 1 else 's'} not well" if counted else ""
+    state, well = fact["state"] + note, fact["well"] and not counted
+    return fact | {"state": state, "well": well, "hosts_not_well": not_well}
 
 
 def _line(fact: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pymysql
@@ -136,12 +137,13 @@ class Database:
     def _store_error(self, error: Exception) -> StoreError:
         cause: BaseException = getattr(error, "orig", None) or error
         why = str(cause.args[1]) if len(cause.args) > 1 else str(cause)
-        hint = self._sqlite_hint(why) if self.embedded else mysql.hint(_code(error), why)
+        if isinstance(self._address, SqliteAddress):
+            hint = self._sqlite_hint(why, self._address.file)
+        else:
+            hint = mysql.hint(_code(error), why, self._address)
         return StoreError(f"the database at {self.place} did not do its work", why=why.strip(), hint=hint)
 
-    def _sqlite_hint(self, why: str) -> str:
-        assert isinstance(self._address, SqliteAddress)  # noqa: S101
-        file = self._address.file
+    def _sqlite_hint(self, why: str, file: Path) -> str:
         if self.absent:
             return "there is none yet: run `certfleet-issuer db upgrade`, or mend database.url"
         if any(word in why for word in ("readonly", "unable to open", "Permission denied")):

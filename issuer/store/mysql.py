@@ -16,6 +16,7 @@ from issuer.store.address import MysqlAddress
 _NOT_READY = 1047  # a Galera node without quorum
 # InnoDB's own, --read-only and --super-read-only, a session whose transactions are, and what Aurora's readers say
 _READ_ONLY = frozenset({1036, 1290, 1792, 1836})
+_UNREACHABLE = 2003
 _TLS = 2026
 # deadlock (on Galera also the loser at COMMIT), lock wait timeout, the loser at COMMIT in MySQL's group replication
 AGAIN = frozenset({1213, 1205, 3101})
@@ -35,7 +36,7 @@ _HINTS = {
     **dict.fromkeys(
         _READ_ONLY, "no server in [database] url takes writes: start or name the primary, or end its read-only mode"
     ),
-    2003: "check that the server runs and that host and port in [database] url are right",
+    _UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
     _TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
 }
 _STATE = (  # the last one has an older name, which MariaDB 10 knows
@@ -44,8 +45,10 @@ _STATE = (  # the last one has an older name, which MariaDB 10 knows
 )
 
 
-def hint(code: int, why: str) -> str:
+def hint(code: int, why: str, address: MysqlAddress) -> str:
     """What to do about an error of a server or of PyMySQL."""
+    if code == _UNREACHABLE and address.socket:
+        return f"check that the server runs, and that its socket is {address.socket}, which this user may use"
     if "CERTIFICATE_VERIFY_FAILED" in why:  # which PyMySQL reports as a server that cannot be reached
         code = _TLS
     return _HINTS.get(code, "look at the database server's log")

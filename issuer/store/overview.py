@@ -45,6 +45,10 @@ class Installation:
     reported_at: int
 
 
+# Of what agents report: the certificate is not served there, or nobody could see whether it is.
+_NOT_WELL = ("broken", "failed", "refused", "unproven")
+
+
 class Overview:
     def __init__(self, database: Database):
         self._database = database
@@ -82,6 +86,13 @@ class Overview:
             Installation(row.host, row.account or "", row.sha256 or "", row.state, row.detail or "", row.ts_report)
             for row in rows
         ]
+
+    def hosts_not_well(self) -> dict[str, int]:
+        """How many hosts report of a certificate that it is not served there as it should be, by name."""
+        reported = installations.c.state.in_(_NOT_WELL)
+        query = sa.select(installations.c.name, sa.func.count()).where(reported).group_by(installations.c.name)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {row[0]: row[1] for row in rows}
 
 
 def _under_way(row: sa.Row[Any]) -> OrderUnderWay:

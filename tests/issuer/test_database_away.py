@@ -73,6 +73,16 @@ def test_a_database_server_that_is_down(server_box: Box) -> None:
     server_box.ok("run")
 
 
+def test_a_socket_that_nobody_listens_at(lone_box: Box) -> None:
+    """There is no host and no port to look at: the hint names the socket."""
+    socket = lone_box.folder / "mysqld.sock"
+    lone_box.write(database={"url": f"mysql+pymysql://certfleet@localhost/certfleet?unix_socket={socket}"})
+    child = lone_box.start("status")  # apart: PyMySQL leaves a socket open that did not connect
+    _, err = child.communicate(timeout=60)
+    assert (child.returncode, f"check that the server runs, and that its socket is {socket}" in err) == (1, True), err
+    assert "host and port" not in err
+
+
 def test_a_database_that_goes_away_in_the_middle(server_box: Box, lab: Lab, tmp_path: Path) -> None:
     """Stopped while an order waits for DNS: the run ends with the reason, and the next one finishes the same order."""
     server = database_of(server_box).server

@@ -69,9 +69,9 @@ def test_one_certificate_in_full(stored: Box) -> None:
     ):
         values = f"('{NAME}', '{host}', 'agent-{host}', '{sha256}', 0, '{state}', '{detail}', {now})"
         stored.database.execute(f"INSERT INTO installations VALUES {values}")  # noqa: S608
-    text = stored.ok("status", NAME).out
+    text = stored.fails("status", NAME, says=[]).out
     for words in (
-        f"{NAME}: valid\n",
+        f"{NAME}: valid, 1 host not well\n",
         f"names         mail.example.test, {NAME}\n",
         "validated by  dns-01\n",
         "key           ecdsa-p256, SHA-256 ",
@@ -98,6 +98,27 @@ def test_one_certificate_in_full(stored: Box) -> None:
         ("web3", False),
     ]
     assert len(fact["events"]) == 5
+
+
+def test_hosts_that_do_not_serve_it_count(stored: Box) -> None:
+    """The list says how many and ends with 1; not for one that is disabled, nor for words that say that all is well."""
+
+    def report(host: str, state: str) -> None:
+        stored.database.execute(
+            f"REPLACE INTO installations VALUES ('{NAME}', '{host}', '', '', 0, '{state}', '', 1)"  # noqa: S608
+        )
+
+    for state in ("installed", "unprovable", "waiting"):
+        report("web1", state)
+        stored.ok("status")
+    for number, state in enumerate(("broken", "failed", "refused", "unproven"), 1):
+        report(f"web{number}", state)
+        outcome = stored.fails("status", says=[f"valid, {number} host{'' if number == 1 else 's'} not well"])
+        assert outcome.out.count("not well") == 1
+    [fact] = stored.run("status", "--json").report()["certificates"]
+    assert (fact["well"], fact["hosts_not_well"]) == (False, 4)
+    stored.ok("disable", NAME)
+    assert "not well" not in stored.ok("status").out
 
 
 @pytest.mark.parametrize(
