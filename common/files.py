@@ -14,6 +14,7 @@ from common.errors import ConfigError, FileError, Finding, LockedError
 from common.owners import IN_A_UNIT, heir, owner_hint
 
 LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -130,14 +131,20 @@ def create_empty(file: Path) -> None:
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.fchown(descriptor, *heir(file.parent))
+            _bequeath(descriptor, file.parent)
         finally:
             os.close(descriptor)
 
 
+def _bequeath(descriptor: int, folder: Path) -> None:
+    owner = heir(folder)
+    if owner != (-1, -1):  # a unit may forbid the very call
+        os.fchown(descriptor, *owner)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in *folder* survive a power cut. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(folder, _FOLDER)
     try:
         os.fsync(descriptor)
     finally:
@@ -158,7 +165,11 @@ def make_folder(folder: Path, *, mode: int = 0o755) -> None:
         missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
         for one in reversed(missing):  # mkdir's own `parents` takes no mode for them
             one.mkdir(mode if one == folder else 0o755, exist_ok=True)
-            os.chown(one, *heir(one.parent), follow_symlinks=False)
+            descriptor = os.open(one, _FOLDER | os.O_NOFOLLOW)
+            try:
+                _bequeath(descriptor, one.parent)
+            finally:
+                os.close(descriptor)
     except OSError as error:
         raise _cannot("create the folder", folder, error) from error
 
