@@ -27,7 +27,7 @@ def status(arguments: argparse.Namespace) -> int:
     certificates, now = Certificates(database), int(time.time())
     held_up = HeldUp(settings, database, now)
     overview = Overview(database)
-    by_hand, not_well = overview.by_hand(arguments.name or None, now), overview.hosts_not_well()
+    by_hand, not_well = overview.by_hand(arguments.name or None, now), overview.hosts_not_well(now)
 
     def look(row: Enrolment, hold: Hold | None) -> dict[str, Any]:
         order = by_hand.get(row.name)

@@ -141,11 +141,11 @@ def revoke(arguments: argparse.Namespace) -> None:
         raise RefusedError("the names differ", hint="nothing was revoked")
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
-    store.mark_revoked(name, bundle, directory, arguments.reason, now)
+    disabled = store.mark_revoked(name, bundle, directory, arguments.reason, now)
     say(f"{name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
     if row is None:
         say(f"{name} is not enrolled any more, so nothing else changes here")
-    elif arguments.reason == KEY_COMPROMISE:
+    elif disabled:
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
     elif bundle.leaf_pem != row.crt:
         say(f"it is not the present one of {row.name}, which stays as it is")

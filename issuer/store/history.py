@@ -5,8 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, fingerprint, parse_bundle, serial_text
+from common.certificate import Bundle, fingerprint, parse_bundle, serial_text, spki_sha256
 from common.errors import RefusedError
+from issuer.csr import key_of
 from issuer.store.cells import number, octets
 from issuer.store.certificates import refuse_under_way
 from issuer.store.compromised import KEY_COMPROMISE
@@ -81,26 +82,38 @@ class History:
 
         self._database.write(work)
 
-    def mark_revoked(self, name: str, bundle: Bundle, directory: str, reason: int, now: int) -> None:
+    def mark_revoked(self, name: str, bundle: Bundle, directory: str, reason: int, now: int) -> bool:
         """Write down a revocation; the row is marked if it is the present certificate. *reason*: one of REASONS
-        (RFC 5280 §5.3.1). A key that is known to others is certified no more: the row is disabled, its order ended."""
+        (RFC 5280 §5.3.1). A key that is known to others is certified no more: a row that has it still is disabled, its
+        order ended; True then."""
         same = (versions.c.name == name, versions.c.sha256 == fingerprint(bundle.leaf))
+        key = spki_sha256(bundle.leaf.public_key())
 
-        def work(connection: sa.Connection) -> None:
+        def work(connection: sa.Connection) -> bool:
             if connection.scalar(sa.select(versions.c.id).where(*same)) is None:  # of before we kept versions
                 add_version(connection, name, bundle, directory or None, now)
             connection.execute(versions.update().where(*same).values(revoked=reason))
-            crt = connection.scalar(sa.select(certs.c.crt).where(certs.c.name == name))
-            if octets(crt) == bundle.leaf_pem:
+            row = connection.execute(sa.select(certs.c.csr, certs.c.crt).where(certs.c.name == name)).first()
+            if row is not None and octets(row.crt) == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
             add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {REASONS[reason]}")
-            if reason == KEY_COMPROMISE:
-                give_up(connection, name, "its key was revoked as compromised", now, leased=True)
-                disabled = certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None)
-                if connection.execute(disabled).rowcount > 0:  # removed, it is history only
-                    add_event(connection, now, name, "disabled", "its key must not be used again")
+            if reason != KEY_COMPROMISE or row is None or _key(octets(row.csr), octets(row.crt)) not in (key, ""):
+                return False
+            give_up(connection, name, "its key was revoked as compromised", now, leased=True)
+            disabled = certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None)
+            connection.execute(disabled)
+            add_event(connection, now, name, "disabled", "its key must not be used again")
+            return True
 
-        self._database.write(work)
+        return self._database.write(work)
+
+
+def _key(csr: bytes, crt: bytes) -> str:
+    """SHA-256 of the key that a row has: its CSR's, or where it has none its certificate's; "" if that is damaged."""
+    try:
+        return key_of(csr) if csr else spki_sha256(parse_bundle(crt).leaf.public_key())
+    except ValueError:
+        return ""
 
 
 def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:

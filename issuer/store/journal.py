@@ -4,12 +4,12 @@ Written before a TXT value is published, deleted after it was taken back; so a c
 and the next run takes back what it names.
 
 A CA may give two orders the same challenge (Boulder hands out an order that waits already), and so the same value. Who
-takes back what an ended order left holds that order's lease meanwhile; who is about to publish the same takes its rows
-over, or waits for that lease.
+takes back what an ended order left holds that order's lease meanwhile, in a name that tells it from the lease of who
+worked on the order; who is about to publish the same takes its rows over, or waits for that lease.
 """
 
 import dataclasses
-import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,13 +34,13 @@ _OF_ORDER_OR_ALIKE = (
     .order_by(challenges.c.id)
 )
 _ORDERS = sa.select(challenges.c.order_id).where(_THESE)
-_ENDED_AND_FREE = orders.update().where(
-    orders.c.id.in_(sa.bindparam("orders", expanding=True)), orders.c.active_name.is_(None), FREE
-)
+_ENDED = (orders.c.id.in_(sa.bindparam("orders", expanding=True)), orders.c.active_name.is_(None))
+_ENDED_AND_FREE = orders.update().where(*_ENDED, FREE)
+_ENDED_AND_FREE_OR_OURS = orders.update().where(*_ENDED, sa.or_(FREE, orders.c.lease_owner == sa.bindparam("lease")))
 _LEASED = (
     sa.select(challenges)
     .outerjoin(orders, _ITS_ORDER)
-    .where(_THESE, sa.or_(orders.c.id.is_(None), orders.c.lease_owner == sa.bindparam("lease")))
+    .where(_THESE, sa.or_(orders.c.id.is_(None), sa.and_(_ENDED[0], orders.c.lease_owner == sa.bindparam("lease"))))
 )
 _WANTED = (  # compared here and not there, where it would be each with each
     sa.select(challenges)
@@ -53,8 +53,11 @@ _LET_GO = orders.update().where(
 
 
 class Journal:
-    def __init__(self, database: Database):
+    def __init__(self, database: Database, owner: str):
         self._database = database
+        self._lease = f"{owner}*"  # the same after a crash, so that what was being taken back is gone on with at once
+        self._taken: set[int] = set()  # orders, by other threads of this process
+        self._taking = threading.Lock()
 
     def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
         """Journal what is about to be published for an order; returns everything that may be, with its row numbers.
@@ -89,23 +92,32 @@ class Journal:
     def held(self, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
         """Those of *entries* that are to be taken back now, and by nobody else until the block ends: of orders that
         have ended, and that nobody else is at. What an order under way wants to stay is only forgotten."""
-        lease, numbers = secrets.token_hex(16), [entry.id for entry in entries]
-        ours = {"lease_owner": lease, "lease_until": now + LEASE_SECONDS}
+        numbers = [entry.id for entry in entries]
+        with self._apart(numbers) as those:
+            asked = {"orders": those, "lease": self._lease}
+            lease = _ENDED_AND_FREE_OR_OURS.values(lease_owner=self._lease, lease_until=now + LEASE_SECONDS)
+            self._database.write(lambda connection: connection.execute(lease, asked | {"now": now}), durable=False)
+            try:
+                found = self._entries(_LEASED, numbers=numbers, **asked)
+                wanted = {_place(each) for each in self._entries(_WANTED, zones=list({each.zone for each in found}))}
+                self.forget([each for each in found if _place(each) in wanted])
+                yield [each for each in found if _place(each) not in wanted]
+            finally:
+                free = _LET_GO.values(lease_owner=None, lease_until=None)
+                self._database.write(lambda connection: connection.execute(free, asked), durable=False)
 
-        def take(connection: sa.Connection) -> list[int]:
-            found = list(set(connection.scalars(_ORDERS, {"numbers": numbers})))
-            connection.execute(_ENDED_AND_FREE.values(**ours), {"orders": found, "now": now})
-            return found
-
-        taken = self._database.write(take, durable=False)
+    @contextmanager
+    def _apart(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+        """The orders of those rows, but for what another thread of this process is at."""
+        found = self._database.read(lambda connection: set(connection.scalars(_ORDERS, {"numbers": numbers})))
+        with self._taking:
+            ours = found - self._taken
+            self._taken |= ours
         try:
-            found = self._entries(_LEASED, numbers=numbers, lease=lease)
-            wanted = {_place(each) for each in self._entries(_WANTED, zones=list({each.zone for each in found}))}
-            self.forget([each for each in found if _place(each) in wanted])
-            yield [each for each in found if _place(each) not in wanted]
+            yield list(ours)
         finally:
-            free, them = _LET_GO.values(lease_owner=None, lease_until=None), {"orders": taken, "lease": lease}
-            self._database.write(lambda connection: connection.execute(free, them), durable=False)
+            with self._taking:
+                self._taken -= ours
 
     def forget(self, entries: Sequence[Challenge]) -> None:
         """Delete entries whose values are gone from the world."""

@@ -47,6 +47,7 @@ class Installation:
 
 # Of what agents report: the certificate is not served there, or nobody could see whether it is.
 _NOT_WELL = ("broken", "failed", "refused", "unproven")
+_REPORT_COUNTS = 30 * 86400  # seconds: agents report daily, and a host that is gone never again
 
 
 class Overview:
@@ -87,10 +88,10 @@ class Overview:
             for row in rows
         ]
 
-    def hosts_not_well(self) -> dict[str, int]:
+    def hosts_not_well(self, now: int) -> dict[str, int]:
         """How many hosts report of a certificate that it is not served there as it should be, by name."""
-        reported = installations.c.state.in_(_NOT_WELL)
-        query = sa.select(installations.c.name, sa.func.count()).where(reported).group_by(installations.c.name)
+        reported = (installations.c.state.in_(_NOT_WELL), installations.c.ts_report > now - _REPORT_COUNTS)
+        query = sa.select(installations.c.name, sa.func.count()).where(*reported).group_by(installations.c.name)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return {row[0]: row[1] for row in rows}
 

@@ -101,12 +101,16 @@ def test_one_certificate_in_full(stored: Box) -> None:
 
 
 def test_hosts_that_do_not_serve_it_count(stored: Box) -> None:
-    """The list says how many and ends with 1; not for one that is disabled, nor for words that say that all is well."""
+    """The list says how many and ends with 1; not for one that is disabled, nor for words that say that all is well, or
+    that are a month old."""
 
-    def report(host: str, state: str) -> None:
+    def report(host: str, state: str, days: int = 0) -> None:
+        at = int(time.time()) - days * 86400
         stored.database.execute(
-            f"REPLACE INTO installations VALUES ('{NAME}', '{host}', '', '', 0, '{state}', '', 1)"  # noqa: S608
+            f"REPLACE INTO installations VALUES ('{NAME}', '{host}', '', '', 0, '{state}', '', {at})"  # noqa: S608
         )
+
+    report("web9", "failed", days=31)
 
     for state in ("installed", "unprovable", "waiting"):
         report("web1", state)

@@ -186,6 +186,20 @@ def test_what_has_a_compromised_key_is_told_and_does_not_come_back(box: Box, tmp
     assert len(box.orders()) == 2
 
 
+def test_who_has_a_new_key_already_stays_enabled(box: Box) -> None:
+    """First the new certificate, then the old one revoked, as the page says: renewal must not end by that."""
+    box.enrol(NAME)
+    box.ok("run")
+    old = serial(box)
+    box.ok("remove", NAME, "--yes")
+    box.populate(NAME, kind="rsa2048")
+    box.ok("run")
+    assert "disabled" not in box.ok("revoke", NAME, "--serial", f"{old:X}", "--reason", "1", "--yes").out
+    assert box.row(NAME, "enable", "revoked") == ("Y", None)
+    box.ok("status", NAME)
+    box.ok("reissue", NAME)
+
+
 def test_a_revoked_certificate_does_not_come_back(box: Box) -> None:
     """rollback refuses it, and history shows which one it is."""
     box.enrol(NAME)
