@@ -60,7 +60,8 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
         swept = take_back_left(entries, tools)
         taken = {entry.id for entry in swept}
         visit.busy += [entry for entry in entries if entry.id not in taken]
-        log.info("challenge.swept", owners=[entry.owner for entry in swept])
+        if swept:
+            log.info("challenge.swept", owners=[entry.owner for entry in swept])
     except CertfleetError as error:
         if len(entries) > 1 and error.retry is Retry.NEVER:  # it may be the fault of one of them
             for entry in entries:

@@ -18,7 +18,7 @@ from issuer.model import Enrolment
 from issuer.order_states import BY_HAND, OrderRecord, OrderState
 from issuer.plan import FIRST_MAY_WAIT
 from issuer.store.cells import number, octets
-from issuer.store.compromised import CONCERNED, compromised_keys
+from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
@@ -30,7 +30,7 @@ _ERROR_LENGTH = 2000
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
 _PORTION = 1000  # rows that are in memory together where all are gone through
 _OLD_PAIR = ("old_ca", "old_crt")  # which only a rollback wants
-_ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), CONCERNED).order_by(certs.c.name)
+_ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), ANY).order_by(certs.c.name)
 _NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
 _END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state.not_in(_ENDED))
@@ -252,7 +252,7 @@ def _select(
 
 def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:
     rows = result.mappings().all()
-    compromised = compromised_keys(connection, [row["name"] for row in rows if row["concerned"]])
+    compromised = compromised_keys(connection, [row["name"] for row in rows if row["any_compromised"]])
     return [_enrolment(row, compromised.get(row["name"], frozenset())) for row in rows]
 
 

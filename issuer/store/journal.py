@@ -93,6 +93,9 @@ class Journal:
         """Those of *entries* that are to be taken back now, and by nobody else until the block ends: of orders that
         have ended, and that nobody else is at. What an order under way wants to stay is only forgotten."""
         numbers = [entry.id for entry in entries]
+        if not numbers:
+            yield []
+            return
         with self._apart(numbers) as those:
             asked = {"orders": those, "lease": self._lease}
             lease = _ENDED_AND_FREE_OR_OURS.values(lease_owner=self._lease, lease_until=now + LEASE_SECONDS)

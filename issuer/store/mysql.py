@@ -18,8 +18,9 @@ _NOT_READY = 1047  # a Galera node without quorum
 _READ_ONLY = frozenset({1036, 1290, 1792, 1836})
 _UNREACHABLE = 2003
 _TLS = 2026
-# deadlock (on Galera also the loser at COMMIT), lock wait timeout, the loser at COMMIT in MySQL's group replication
-AGAIN = frozenset({1213, 1205, 3101})
+# deadlock (on Galera also the loser at COMMIT), lock wait timeout, the loser at COMMIT in MySQL's group replication,
+# and a row that changed since it was read (MariaDB with innodb_snapshot_isolation, the default from 11.6.2)
+AGAIN = frozenset({1213, 1205, 3101, 1020})
 AGAIN_ELSEWHERE = _READ_ONLY | {_NOT_READY, 2006, 2013}  # the last two: a connection that broke
 _HINTS = {
     1044: "grant this account its rights on the database",

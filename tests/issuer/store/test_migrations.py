@@ -15,6 +15,7 @@ from issuer.store.database import Database as Store
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
+from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
@@ -139,6 +140,26 @@ def test_any_script_fits_our_columns_of_a_legacy_table(legacy: tuple[Database, s
         box.ok("db", "upgrade")
         assert set(database.query("SELECT last_error FROM certs")) == {("ü",)}
     assert database.query(legacy_table.read()) == before
+
+
+def test_an_adopted_table_of_another_collation_is_worked_with(sql_server: SqlServer, tmp_path: Path) -> None:
+    """The server compares no name of it with one of our tables, which it would refuse (error 1267)."""
+    database = sql_server.create_database()
+    database.execute(legacy_table.ddl("InnoDB"))
+    database.execute("ALTER TABLE certs CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    box.populate(NAME)
+    issued = Authority("Root").intermediate("CA").issue([NAME])
+    revoked = f"('{NAME}', '', '', '', 0, 0, X'{issued.cert_pem.hex()}', '', 0, 1)"
+    columns = "name, sha256, serial, issuer, not_before, not_after, crt, ca, stored_at, revoked"
+    database.execute(f"INSERT INTO versions ({columns}) VALUES {revoked}")  # noqa: S608
+    assert NAME in box.run("status").out
+    box.ok("status", NAME, "--json")
+    box.ok("disable", NAME)
+    assert "nothing is due" in box.ok("run").out
+    box.ok("history", NAME)
+    box.ok("remove", NAME, "--yes")
 
 
 @pytest.mark.parametrize("form", ["COMPACT", "REDUNDANT"])

@@ -30,6 +30,7 @@ from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers import database as servers
 from tests.servers.authority import Authority
+from tests.servers.mariadb import MariaDB
 from tests.servers.sql_server import SqlServer
 
 NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
@@ -368,6 +369,30 @@ def test_a_conflict_lost_in_group_replication(sql_server: SqlServer) -> None:
     database.close()
     assert len(tries) == 3
     assert made.query("SELECT a FROM done") == [(7,)]
+
+
+def test_a_row_that_changed_since_it_was_read(mariadb: MariaDB) -> None:
+    """MariaDB's strict snapshots refuse to change it (error 1020): all is done again, on what stands there now."""
+    made = mariadb.create_database()
+    made.execute("CREATE TABLE counted (a INT) ENGINE=InnoDB")
+    made.execute("INSERT INTO counted VALUES (0)")
+    mariadb.sql("SET GLOBAL innodb_snapshot_isolation = ON")
+    try:
+        database = opened(made)
+        seen: list[int] = []
+
+        def work(connection: sa.Connection) -> None:
+            seen.append(connection.scalar(sa.text("SELECT a FROM counted")) or 0)
+            if len(seen) == 1:
+                made.execute("UPDATE counted SET a = 7")
+            connection.execute(sa.text("UPDATE counted SET a = a + 1"))
+
+        database.write(work)
+        database.close()
+    finally:
+        mariadb.sql("SET GLOBAL innodb_snapshot_isolation = OFF")
+    assert seen == [0, 7]
+    assert made.query("SELECT a FROM counted") == [(8,)]
 
 
 def test_sqlite_waits_for_the_disk_where_a_power_cut_would_hurt(tmp_path: Path) -> None:
