@@ -9,7 +9,9 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,7 +51,7 @@ class Database:
             self.place = str(self._address.file)
             self._file: tuple[int, int] | None = None
             self._engine = sa.create_engine(
-                "sqlite://", creator=self._connect_sqlite, poolclass=sa.QueuePool, pool_size=32
+                "sqlite://", creator=partial(_connect_sqlite, self._address.file), poolclass=sa.QueuePool, pool_size=32
             )
         else:
             password = read_password(settings.password_file) if settings.password_file else ""
@@ -63,6 +65,7 @@ class Database:
                 pool_pre_ping=True,
                 pool_recycle=_LOOK_AGAIN_SECONDS,
             )
+        weakref.finalize(self, self._engine.dispose)  # who ends with a command does not have to close
 
     @property
     def embedded(self) -> bool:
@@ -150,15 +153,14 @@ class Database:
             return owner_hint(file) if os.path.isdir(file.parent) else "check that the folder exists and may be entered"
         return _sqlite_hint(why)
 
-    def _connect_sqlite(self) -> sqlite3.Connection:
-        assert isinstance(self._address, SqliteAddress)  # noqa: S101
-        # isolation_level None: transactions begin in _begin_sqlite, so that DDL rolls back too
-        file = f"{self._address.file.absolute().as_uri()}?mode=rw"  # who only looks must not make an empty database
-        connection = sqlite3.connect(
-            file, uri=True, timeout=_LOCKED_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA journal_mode=WAL")
-        return connection
+
+def _connect_sqlite(file: Path) -> sqlite3.Connection:
+    # mode rw: who only looks must not make an empty database; isolation_level None: transactions begin in
+    # _begin_sqlite, so that DDL rolls back too
+    uri = f"{file.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=_LOCKED_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    return connection
 
 
 def _begin_sqlite(connection: sa.Connection, begin: tuple[str, ...]) -> None:
