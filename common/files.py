@@ -230,9 +230,9 @@ def _no_password(file: Path, problem: str) -> ConfigError:  # never with the con
 
 
 @contextlib.contextmanager
-def locked(file: Path, *, doing: str = "") -> Iterator[None]:
+def locked(file: Path, *, doing: str, kept: int = 0) -> Iterator[None]:
     """Hold an exclusive lock on *file* while the block runs; LockedError at once if another process holds it. Process
-    and *doing* are written into it, unless that is "" because the file holds something else.
+    and *doing* are written into it, on the line below its first *kept* bytes, which stay as they are.
 
     The kernel drops the lock with the process, so a killed run never blocks the next one.
     """
@@ -245,15 +245,14 @@ def locked(file: Path, *, doing: str = "") -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() if doing else ""
+            holder = os.pread(descriptor, 200, kept).decode("utf-8", "replace").strip()
             raise LockedError(
                 f"another run holds {file}" + (f" ({holder})" if holder else ""),
                 hint="let it finish, or look at what it waits for; never delete the file: a dead run holds nothing",
             ) from error
-        if doing:
-            with _file_errors(file):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"process {os.getpid()}: {doing}\n".encode(), 0)
+        with _file_errors(file):
+            os.ftruncate(descriptor, kept)
+            os.pwrite(descriptor, b"\n" * bool(kept) + f"process {os.getpid()}: {doing}\n".encode(), kept)
         yield
     finally:
         os.close(descriptor)

@@ -13,6 +13,7 @@ from pathlib import Path
 from common.errors import FileError
 from common.files import create_new, locked, make_private_folder, read_regular
 from common.log import Syslog, configure
+from common.owners import owner_hint
 from issuer.budget import Budget
 from issuer.ca.client import AcmeCa
 from issuer.config import Settings
@@ -85,28 +86,21 @@ def _syslog() -> Syslog:
     return Syslog("certfleet-issuer")
 
 
-def lock_file(settings: Settings) -> Path:
-    """The file whose lock says that an issuer is at work with this state folder."""
-    make_private_folder(settings.state_dir)
-    return settings.state_dir / "issuer.lock"
-
-
 @contextlib.contextmanager
 def alone(settings: Settings, *, doing: str) -> Iterator[None]:
     """The only issuer at work with this state folder, while the block runs; LockedError at once if there is another.
 
-    What says who we are in leases is locked as well: nobody else is at work under our name, even if somebody deleted
-    the lock file of a run that is alive.
+    The lock is on the file that says who we are in leases. So who deletes it lets in another issuer, with a name of its
+    own, and never a second one of ours.
     """
-    with locked(lock_file(settings), doing=doing):
-        owner(settings)  # the first time it makes the file
-        with locked(settings.state_dir / "issuer.id"):
-            yield
+    make_private_folder(settings.state_dir)
+    with locked(_id_file(settings), doing=doing, kept=len(_id(_id_file(settings)))):
+        yield
 
 
 def held_by_daemon(settings: Settings) -> bool:
     """Is it a daemon that holds the lock? Only worth asking when somebody does."""
-    return DAEMON in lock_file(settings).read_text(encoding="utf-8", errors="replace")
+    return DAEMON in _id_file(settings).read_text(encoding="utf-8", errors="replace")
 
 
 def owner(settings: Settings) -> str:
@@ -114,14 +108,27 @@ def owner(settings: Settings) -> str:
 
     :func:`alone` makes sure that there is one of us at a time. Raises FileError.
     """
-    file = settings.state_dir / "issuer.id"
+    return f"{socket.gethostname()[:40]}/{_id(_id_file(settings))[:20]}"
+
+
+def _id_file(settings: Settings) -> Path:
+    return settings.state_dir / "issuer.id"
+
+
+@functools.cache  # one for the life of the process, whatever becomes of the file
+def _id(file: Path) -> str:
+    """The first line of *file*, which is made if there is none."""
     if not os.path.lexists(file):
-        create_new(file, secrets.token_hex(8).encode(), mode=0o600)
+        try:
+            create_new(file, secrets.token_hex(8).encode(), mode=0o600)
+        except FileError:
+            if not os.path.lexists(file):  # else another run was quicker
+                raise
     try:
-        name = read_regular(file).decode("ascii").strip()
+        name = read_regular(file).decode("ascii").partition("\n")[0]
         if not (name and name.isprintable()):
-            raise ValueError("it is not one line of text")
+            raise ValueError("it does not begin with a line of text")
     except (OSError, ValueError) as error:
-        hint = "let the user that certfleet runs as read it, or delete it: a new one is made"
+        hint = owner_hint(file) if isinstance(error, PermissionError) else "delete it: a new one is made"
         raise FileError(f"cannot use {file}", why=getattr(error, "strerror", "") or str(error), hint=hint) from error
-    return f"{socket.gethostname()[:40]}/{name[:20]}"
+    return name

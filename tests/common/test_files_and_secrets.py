@@ -161,6 +161,20 @@ def test_a_lock_is_exclusive_and_ends_with_its_process(tmp_path: Path) -> None:
     assert mode(file) == 0o600
 
 
+def test_a_lock_on_a_file_that_holds_something(tmp_path: Path) -> None:
+    """What it begins with stays; the holder stands below, whoever held it before."""
+    file = tmp_path / "name"
+    file.write_bytes(b"name")
+    for doing in ("a long errand", "short"):
+        with locked(file, doing=doing, kept=4):
+            with (
+                pytest.raises(LockedError, match=rf"\(process {os.getpid()}: {doing}\)"),
+                locked(file, doing="", kept=4),
+            ):
+                pass
+            assert file.read_text(encoding="utf-8") == f"name\nprocess {os.getpid()}: {doing}\n"
+
+
 def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
     """A disk that takes nothing more is told as such, and the lock is free again."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

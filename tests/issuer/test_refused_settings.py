@@ -194,7 +194,7 @@ def test_an_ordinary_user_is_told_so(public_box: Box) -> None:
     before = public_box.contents()
     for words, code, says in (
         (["init"], 1, "account.pem: Permission denied"),
-        (["run"], 1, "cannot open the lock file"),
+        (["run"], 1, "issuer.id: Permission denied"),
     ):
         tell_a_stranger(public_box, words, code, says)
     child = public_box.start("check", user=65534)

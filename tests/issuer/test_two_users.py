@@ -65,7 +65,7 @@ def test_they_go_on_with_what_root_began(their_box: Box) -> None:
     their_box.set_up()
     their_box.enrol(NAME)
     their_box.ok("issue", NAME)
-    assert {"issuer.id", "issuer.lock", "accounts.json"} <= set(os.listdir(their_box.state_dir))
+    assert {"issuer.id", "accounts.json"} <= set(os.listdir(their_box.state_dir))
     assert foreign(their_box) == []
     as_them(their_box, "run")
     assert f"{NAME}: stored" in as_them(their_box, "reissue", NAME)
@@ -90,12 +90,12 @@ def test_files_beside_an_open_database_are_theirs(their_box: Box) -> None:
 def test_a_file_of_root_among_theirs(their_box: Box) -> None:
     """What another tool, or a certfleet of before, has left: the hint says whose it is and how to give it back."""
     their_box.set_up()
-    lock = their_box.state_dir / "issuer.lock"
-    lock.touch(0o600)
+    file = their_box.state_dir / "issuer.id"
+    file.touch(0o600)
     child = their_box.start("run", user=THEM)
     _, err = child.communicate(timeout=60)
-    assert (child.returncode, f"cannot open the lock file {lock}: Permission denied" in err) == (1, True), err
-    assert f"it belongs to root: as root give it back, `chown nobody: {lock}`" in err
+    assert (child.returncode, f"cannot use {file}: Permission denied" in err) == (1, True), err
+    assert f"it belongs to root: as root give it back, `chown nobody: {file}`" in err
 
 
 def test_a_stranger_is_told_who_may(their_box: Box) -> None:

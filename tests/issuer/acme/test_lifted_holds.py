@@ -2,7 +2,8 @@
 
 import time
 
-from common.files import locked
+from issuer.commands.wiring import alone
+from issuer.config import load
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.servers.ca_proxy import CaProxy, problem, times
@@ -85,6 +86,6 @@ def test_a_busy_issuer_keeps_the_hold(proxied: Box, proxy: CaProxy) -> None:
     """Another run at work: exit code 3, and nothing has changed."""
     held(proxied, proxy)
     before = proxied.contents(), proxied.database.query("SELECT * FROM holds")
-    with locked(proxied.state_dir / "issuer.lock", doing="certfleet-issuer run"):
+    with alone(load(proxied.config), doing="certfleet-issuer run"):
         proxied.refused("issue", NAME, "--lift-hold", code=3, says=["another run holds", "certfleet-issuer run"])
     assert (proxied.contents(), proxied.database.query("SELECT * FROM holds")) == before

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from issuer.commands.wiring import alone
+from issuer.commands.wiring import alone, owner
 from issuer.config import load
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import Before, CaProxy, Reply, Request
@@ -72,12 +72,19 @@ def test_node_without_quorum_is_passed_over(lab: Lab, tmp_path: Path) -> None:
         box.ok("run")
 
 
-def test_a_lock_file_that_is_deleted_lets_nobody_in(lone_box: Box) -> None:
-    """Two runs under one name in leases would order the same twice; the hint says to leave the file alone."""
-    with alone(load(lone_box.config), doing="certfleet-issuer run"):
-        (lone_box.state_dir / "issuer.lock").unlink()
+def test_who_deletes_the_lock_lets_another_issuer_in(lone_box: Box) -> None:
+    """Two runs under one name in leases would order the same twice, so the second one gets a name of its own."""
+    settings, file = load(lone_box.config), lone_box.state_dir / "issuer.id"
+    with alone(settings, doing="certfleet-issuer run"):
         lone_box.refused("run", code=3, says=["another run holds", "issuer.id", "never delete the file"])
-    lone_box.ok("run")
+        ours = owner(settings)
+        assert file.read_text(encoding="ascii").splitlines()[0] in ours
+        file.unlink()
+        other = lone_box.start("run")
+        out, err = other.communicate(timeout=60)
+        assert other.returncode == 0, out + err
+        assert file.read_text(encoding="ascii").splitlines()[0] not in ours
+        assert owner(settings) == ours
 
 
 def _once_both_are_there(proxy: CaProxy) -> Before:

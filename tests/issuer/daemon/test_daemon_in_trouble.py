@@ -47,7 +47,7 @@ def test_a_reload_that_fails_in_any_way_is_over(box: Box) -> None:
         service.send(signal.SIGHUP)
         service.wait_heard("READY=1", 2)
         service.wait_logged("daemon.fault")
-        (box.state_dir / "issuer.id").write_bytes(b"\xff")
+        (box.state_dir / "account.pem").write_bytes(b"\xff")
         service.send(signal.SIGHUP)
         service.wait_heard("READY=1", 3)
         assert service.logged("configuration.kept")
