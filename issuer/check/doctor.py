@@ -3,10 +3,11 @@
 import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from common.clock import Clock
+from issuer.aside import aside
 from issuer.check.files import file_lines
 from issuer.check.installation import AcmeServer, Post, account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import (
@@ -27,6 +28,7 @@ from issuer.model import Enrolment
 from issuer.webroot.webroots import Webroots
 
 _AT_ONCE = 16
+_LOOK_SECONDS = 0.2  # how soon it is seen that there is to be an end
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +75,23 @@ class Doctor:
         self._stopping = stopping
         self._probe = ZoneProbe(zones, clock, patience, stopping)
 
-    def installation(self) -> list[Line]:
-        """Account keys and CAs, the files that the configuration names, and the mail server."""
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
-            mail = pool.submit(self._mail)
-            lines = [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
-            return lines + file_lines(self._settings) + mail.result()
-
     def examine(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
-        """The findings of each subject, then those of each zone that they share."""
+        """Account keys and CAs, the files that the configuration names; each subject, then each zone that they share;
+        last the mail server, which may stay silent for long."""
+        mail = aside(self._mail)
+        yield self._installation()
+        yield from self._subjects(subjects)
+        while not self._stopping.is_set():
+            if wait([mail], _LOOK_SECONDS).done:
+                yield mail.result()
+                return
+
+    def _installation(self) -> list[Line]:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
+            lines = [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
+            return lines + file_lines(self._settings)
+
+    def _subjects(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
             identities = [known for known in pool.map(identity, self._authorities.values()) if known is not None]
             shared: dict[Place, None] = {}

@@ -55,7 +55,6 @@ def check(arguments: argparse.Namespace) -> int:
             patience=patience,
             stopping=stopping,
         )
-        tell(doctor.installation())
         for lines in doctor.examine(subjects):
             tell(lines)
     for authority in authorities.values():

@@ -42,7 +42,7 @@ class MailServer:
 
     def send(self, subject: str, text: str) -> None:
         """Hand one mail to the server; MailError when it did not take it for anybody."""
-        with self._trouble("did not take the mail"):
+        with self._trouble("did not take the mail", "; what could not be sent is kept and sent later"):
             message = self._message(subject, text)
             with self._session() as session:
                 refused = session.send_message(message, self._sender, list(self._settings.email_to))
@@ -57,11 +57,12 @@ class MailServer:
         return self._place
 
     @contextlib.contextmanager
-    def _trouble(self, what: str) -> Iterator[None]:
+    def _trouble(self, what: str, comfort: str = "") -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError) as error:  # smtplib's own errors are OSErrors
-            raise MailError(f"the mail server {self._place} {what}", why=_words(error), hint=_hint(error)) from error
+            what = f"the mail server {self._place} {what}"
+            raise MailError(what, why=_words(error), hint=_hint(error) + comfort) from error
 
     @property
     def _place(self) -> str:
@@ -160,4 +161,4 @@ def _hint(error: Exception) -> str:
         return "check smtp_ca_bundle in [notify]: the CA that signed its certificate, for exactly this smtp_host"
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return "the server does not offer what smtp_starttls or smtp_user in [notify] ask for"
-    return "check smtp_host and smtp_port in [notify]; what could not be sent is kept and sent later"
+    return "check smtp_host and smtp_port in [notify]"

@@ -1,5 +1,6 @@
 """`check` reads every secret and bundle that the configuration names, and goes to the mail server without a mail."""
 
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.issuer.check.test_check_command import findings, told
+from tests.issuer.daemon.service import QUICK_SECONDS
 from tests.issuer.notify.test_notifications import secured
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.process import program
+from tests.servers.silent import Silent
 from tests.servers.smtp import Smtp
 
 SECOND = "https://127.0.0.1:9/second"
@@ -125,7 +128,22 @@ def test_a_mail_server_that_nobody_can_trust_or_reach(mailing: tuple[Box, Smtp],
     box.write(notify={"smtp_ca_bundle": str(lab.pebble.ca_file)})
     assert "smtp_ca_bundle" in told(findings(box), "bad", "CERTIFICATE_VERIFY_FAILED")["what_to_do"]
     server.stop()
-    assert "smtp_host and smtp_port" in told(findings(box), "bad", "mail: the mail server")["what_to_do"]
+    hint = "check smtp_host and smtp_port in [notify]"
+    assert told(findings(box), "bad", "mail: the mail server")["what_to_do"] == hint
+
+
+def test_a_silent_mail_server_keeps_nothing_waiting(box: Box) -> None:
+    """All the rest is told meanwhile, and Ctrl-C is heard."""
+    with Silent() as server:
+        box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": server.port}
+        box.write()
+        with box.start("check") as check:
+            assert check.stdout is not None
+            assert any("TSIG key" in line for line in check.stdout)
+            assert server.met.wait(QUICK_SECONDS)
+            check.send_signal(signal.SIGINT)
+            assert check.stdout.read() == ""
+            assert check.wait(QUICK_SECONDS) == 130
 
 
 def test_a_plain_mail_server_is_greeted(box: Box, tmp_path: Path) -> None:
