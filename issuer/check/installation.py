@@ -1,4 +1,4 @@
-"""The installation itself: database, account key, mail server, and each CA: its offers, our account, its clock."""
+"""The installation itself: account key, mail server, and each CA: its offers, our account, its clock."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,15 +29,6 @@ class Post(Protocol):
     """The mail server. *reach* hands in nothing."""
 
     def reach(self) -> str: ...
-
-
-def database_line(place: str, present: str, newest: str) -> Line:
-    """Reachable, and at the revision that this version needs."""
-    if present == newest:
-        return ok("database", f"{place} is at revision {present}")
-    return bad(
-        "database", f"{place} is at revision {present or 'none'}, not {newest}", "run `certfleet-issuer db upgrade`"
-    )
 
 
 def account_key_line(file: Path, mode: int) -> Line:

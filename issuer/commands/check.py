@@ -14,7 +14,6 @@ from common.command_line import report, say
 from common.errors import CertfleetError, ConfigError, UsageError
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
-from issuer.check.installation import database_line
 from issuer.check.verdicts import Level, Line, bad, bad_lines, ok
 from issuer.config import Settings, load
 from issuer.dns.zones import Zones
@@ -24,7 +23,7 @@ from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.legacy import md5_moduli
 from issuer.store.overview import Overview
-from issuer.store.revision import NEEDED, present
+from issuer.store.revision import NEEDED, require
 from issuer.webroot.webroots import Webroots
 
 _ORDERS_LOOKED_AT = 5  # at each CA
@@ -101,10 +100,8 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         tell(bad_lines("database", error))
         return [Subject(name) for name in names], {}
     try:
-        line = database_line(database.place, present(database), NEEDED)
-        tell([line])
-        if line.level is Level.BAD:
-            return [Subject(name) for name in names], {}
+        require(database)
+        tell([ok("database", f"{database.place} is at revision {NEEDED}")])
         certificates = Certificates(database)
         tell(_refused_changes(certificates))
         rows = certificates.get(names) if names else list(certificates.all())

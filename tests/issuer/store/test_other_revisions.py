@@ -65,8 +65,9 @@ def test_tables_of_a_newer_version(lone_box: Box) -> None:
         says = ["the database is at revision 9999", "belongs to a newer certfleet"]
         lone_box.refused(*words, code=1, says=says, stdin=csr(["new.example.test"]))
     assert lone_box.contents() == before
-    outcome = lone_box.fails("db", "status", says=["revision 9999", "belongs to a newer certfleet"])
-    assert "db upgrade" not in outcome.out
+    for words in (["db", "status"], ["db", "upgrade"], ["check"]):
+        outcome = lone_box.fails(*words, says=["revision 9999", "belongs to a newer certfleet"])
+        assert "db upgrade" not in outcome.out + outcome.err
 
 
 def test_a_daemon_beside_which_the_tables_change(box: Box) -> None:
