@@ -1,6 +1,8 @@
 """May this certificate be stored? Pure: what the CA returned against the CSR that it was asked for and what we have."""
 
-from common.certificate import Bundle, chain_faults, dns_names, not_after, parse_bundle, spki_sha256
+import contextlib
+
+from common.certificate import Bundle, chain_faults, dns_names, load_certificates, not_after, parse_bundle, spki_sha256
 from common.errors import Retry
 from issuer.csr import CsrFacts
 from issuer.errors import AcmeProblem
@@ -26,8 +28,9 @@ def accept(pem: bytes, csr: CsrFacts, now: float, *, present: bytes) -> Bundle:
         faults.append(f"its names are {', '.join(sorted(names)) or 'none'}, the CSR asks for {', '.join(csr.names)}")
     if not_after(bundle.leaf) <= now:
         faults.append("it has expired already")
-    if bundle.leaf_pem == present:
-        faults.append("it is the one that is there already, not a new one")
+    with contextlib.suppress(ValueError):  # what an old script wrote may be none
+        if bundle.leaf in load_certificates(present):
+            faults.append("it is the one that is there already, not a new one")
     if faults:
         what, hint = "the CA returned a certificate that must not be stored", "nothing was stored; report it to the CA"
         raise AcmeProblem(what, why="; ".join(faults), hint=hint, retry=Retry.LATER)

@@ -72,10 +72,12 @@ def test_every_fault_at_once() -> None:
 def test_the_certificate_that_was_to_be_replaced() -> None:
     """A renewal that brings the very same one is none; another one for the same key is."""
     first, second = BELOW.sign(REQUEST), BELOW.sign(REQUEST)
-    with pytest.raises(AcmeProblem, match="there already") as caught:
-        accept(first.fullchain_pem, read_csr(REQUEST), time.time(), present=first.cert_pem)
-    assert caught.value.retry is Retry.LATER
-    assert accept(second.fullchain_pem, read_csr(REQUEST), time.time(), present=first.cert_pem).leaf_pem
+    for present in (first.cert_pem, first.cert_pem.replace(b"\n", b"\r\n")):
+        with pytest.raises(AcmeProblem, match="there already") as caught:
+            accept(first.fullchain_pem, read_csr(REQUEST), time.time(), present=present)
+        assert caught.value.retry is Retry.LATER
+    for other in (first.cert_pem, b"what an old script wrote"):
+        assert accept(second.fullchain_pem, read_csr(REQUEST), time.time(), present=other).leaf_pem
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
