@@ -204,7 +204,6 @@ class Daemon:
         self._refused = True
         try:
             self._take_up(self._build())
-            self._refused = False
         except CertfleetError as error:
             findings = error.findings if isinstance(error, ConfigError) else (Finding("", str(error)),)
             for finding in findings:
@@ -216,9 +215,10 @@ class Daemon:
             self._systemd.ready()
 
     def _take_up(self, new: World) -> None:
-        old, self._world = self._world, new
+        old = self._world
         new.desk.take_over(old.desk)
         self._retired.append(old)  # orders under way finish with it
+        self._world, self._refused = new, False
         self._close_retired()
         log.info("configuration.taken")
 

@@ -56,6 +56,18 @@ def test_a_reload_that_fails_in_any_way_is_over(box: Box) -> None:
         assert len(service.logged("daemon.fault")) == 1
 
 
+def test_a_fault_behind_a_reload_does_not_make_it_a_refused_one(box: Box) -> None:
+    """What is in force is counted as taken, whatever goes wrong with putting the old settings away."""
+    prelude = (
+        "import issuer.commands.daemon as d\nkept = d._close\nfaults = [ZeroDivisionError('a fault')]\n"
+        "def close(*words):\n    if faults: raise faults.pop()\n    return kept(*words)\nd._close = close"
+    )
+    with Service(box, prelude=prelude) as service:
+        service.send(signal.SIGHUP)
+        service.wait_logged("daemon.fault")
+        assert 'reloads_total{result="taken"} 1.0' in service.get("/metrics")[1]
+
+
 def test_a_row_that_cannot_be_planned_is_that_rows_failure(box: Box) -> None:
     """A fault of our own in the decision about one row is written down there, and stops no other."""
     odd = box.populate("odd.example.test")
