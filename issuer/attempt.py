@@ -7,7 +7,8 @@ certificate.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import SERVICE_UNAVAILABLE, TOO_MANY_REQUESTS
 from typing import TypeGuard
 
@@ -16,7 +17,7 @@ import structlog
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import Ended, Ending, Waiting
-from issuer.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError, noted
+from issuer.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.limits import LONGEST_HOLD, hold_scope
 from issuer.model import Enrolment
@@ -59,6 +60,20 @@ class Attempt:
 
     def _proceed(self) -> Ended | Waiting:
         try:
+            return self._go_on()
+        except LeaseLost:
+            return Ended(self.name, Ending.ELSEWHERE)
+        except GivenUp as error:
+            return self._given_up(error)
+        except Overtaken as error:
+            if self._work is not None:
+                withdraw(self._work, self._tools)
+            return Ended(self.name, Ending.NOT_DUE, str(error))
+
+    def _go_on(self) -> Ended | Waiting:
+        """The steps, and what their errors mean. Raises LeaseLost, GivenUp, Overtaken, for then it is not ours to go on
+        with, nor to call failed."""
+        try:
             if self._work is None:
                 csr = stored_csr(self._row)
                 if not self._tools.turns.take(csr.names, self.name):
@@ -68,14 +83,8 @@ class Attempt:
                     return begun
                 self._work = begun
             return self._advance(self._work)
-        except LeaseLost:
-            return Ended(self.name, Ending.ELSEWHERE)
-        except GivenUp as error:
-            return self._given_up(error)
-        except Overtaken as error:
-            if self._work is not None:
-                withdraw(self._work, self._tools)
-            return Ended(self.name, Ending.NOT_DUE, str(error))
+        except (LeaseLost, GivenUp, Overtaken):
+            raise
         except CertfleetError as error:
             return self._trouble(error)
         except Exception as fault:
@@ -153,13 +162,12 @@ class Attempt:
         until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(remaining(self._row, now)))
         assert self._work is not None  # noqa: S101 - only an order's request can be refused so
         scope = hold_scope(error, self.name, now)
-        try:
+        with self._saving():
             account = authority(self._work.record, self._tools).account_id
             self._tools.holds.add(account, scope, until, str(error), now)
+            self._make_sure(now)
             self._tools.certificates.postpone(self.name, until)
-            self._end_order(self._work, error, str(error), now)
-        except CertfleetError as second:
-            log.error("hold.unrecorded", certificate=self.name, error=str(second))
+            self._end_order(error, now)
         return Ended(self.name, Ending.HELD, str(error), until)
 
     def _failed(self, error: CertfleetError) -> Ended:
@@ -171,27 +179,42 @@ class Attempt:
         retry_at = retry_moment(tries, now, schedule, remaining(self._row, now))
         hint = _remedy(error, schedule, self._row)
         reason = f"{error}" + (f" ({hint})" if hint else "")
-        refusals: list[CertfleetError] = []
-        with noted(refusals):
+        with self._saving():
+            self._make_sure(now)
+            # before the order ends: another issuer could take the row for due
             self._tools.certificates.record_failure(self.name, reason, error.reference, retry_at, now)
         work, goes_on = self._work, False
-        if work is not None and not work.record.ended:
-            with noted(refusals):
-                self._end_order(work, error, reason, now)
+        if work is not None:
+            with self._saving():
+                self._end_order(error, now)
             goes_on = not work.record.ended and work.record.state is not OrderState.PLANNED
-        for refusal in refusals:  # the database itself is the trouble: memory keeps the retry of this run
-            log.error("failure.unrecorded", certificate=self.name, error=str(refusal))
         by_itself = self._row.enabled or goes_on
         return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, hint, by_itself)
 
-    def _end_order(self, work: Work, error: CertfleetError, reason: str, now: int) -> None:
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        """What the database does not take is said and stops nothing else: memory keeps the retry of this run."""
+        try:
+            yield
+        except StoreError as refusal:
+            log.error("failure.unrecorded", certificate=self.name, error=str(refusal))
+
+    def _make_sure(self, now: int) -> None:
+        """Raises GivenUp, LeaseLost: an error means nothing for an order that somebody else has ended or taken over."""
+        if self._work is not None and not self._work.record.ended:
+            self._tools.orders.save(self._work.record, self._work.record, now)
+
+    def _end_order(self, error: CertfleetError, now: int) -> None:
+        work = self._work
+        if work is None or work.record.ended:
+            return
         left = remaining(self._row, now)
         lives = interrupts(error) and now < work.record.kept_until(hurry=left is not None and left.little)
         if lives or self._belongs_elsewhere(error):
             self._put_aside(work)
             return
         log.info("order.over", certificate=self.name, state=work.record.state.value, opened=work.record.created_at)
-        work.record = self._tools.orders.fail(work.record, reason, now)
+        work.record = self._tools.orders.fail(work.record, str(error), now)
         abandon(work, self._tools)
         withdraw(work, self._tools)
 
