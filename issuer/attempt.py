@@ -9,6 +9,7 @@ certificate.
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from http.client import SERVICE_UNAVAILABLE, TOO_MANY_REQUESTS
 from typing import TypeGuard
 
@@ -16,7 +17,7 @@ import structlog
 
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
-from issuer.endings import Ended, Ending, Waiting
+from issuer.endings import NOT_AGAIN, Ended, Ending, Waiting
 from issuer.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.limits import LONGEST_HOLD, hold_scope
@@ -35,6 +36,14 @@ _WAITS_FOR = {
 _ANSWERED = (OrderState.VALIDATED, OrderState.FINALIZING)  # nobody looks at the challenges any more
 _ANOTHERS_TURN = 0.5  # seconds between two looks whether it is over
 _QUICK_TRIES = 3  # a blink of the network costs seconds, not a failed attempt
+
+
+class Fate(Enum):
+    """What an error leaves of the order."""
+
+    LIVES = "the next attempt goes on with it, also where the certificate is disabled"
+    OVER = "nobody goes on with it"
+    UNASKED = "none: the CA cannot know of it, so it is forgotten"
 
 
 class Attempt:
@@ -81,7 +90,7 @@ class Attempt:
                 begun = begin(self._row, csr, self._tools)
                 if isinstance(begun, Ended):
                     return begun
-                self._work = begun
+                self._work, self._row = begun, begun.row
             return self._advance(self._work)
         except (LeaseLost, GivenUp, Overtaken):
             raise
@@ -162,13 +171,14 @@ class Attempt:
         until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(remaining(self._row, now)))
         assert self._work is not None  # noqa: S101 - only an order's request can be refused so
         scope = hold_scope(error, self.name, now)
+        fate = self._fate(error, now)
         with self._saving():
             account = authority(self._work.record, self._tools).account_id
             self._tools.holds.add(account, scope, until, str(error), now)
             self._make_sure(now)
             self._tools.certificates.postpone(self.name, until)
-            self._end_order(error, now)
-        return Ended(self.name, Ending.HELD, str(error), until)
+            self._part(fate, str(error), now)
+        return Ended(self.name, Ending.HELD, str(error), until, by_itself=self._again(fate))
 
     def _failed(self, error: CertfleetError) -> Ended:
         """Count it and save reason and next moment; end the order unless it can go on. Neither waits for the other."""
@@ -177,19 +187,17 @@ class Attempt:
         failures = self._row.failures + 1
         tries = len(schedule) if error.retry is Retry.NEVER else failures  # hopeless now: once a day, as it may change
         retry_at = retry_moment(tries, now, schedule, remaining(self._row, now))
-        hint = _remedy(error, schedule, self._row)
+        fate = self._fate(error, now)
+        again = self._again(fate)
+        hint = _remedy(error, schedule, again=again)
         reason = f"{error}" + (f" ({hint})" if hint else "")
         with self._saving():
             self._make_sure(now)
             # before the order ends: another issuer could take the row for due
             self._tools.certificates.record_failure(self.name, reason, error.reference, retry_at, now)
-        work, goes_on = self._work, False
-        if work is not None:
-            with self._saving():
-                self._end_order(error, now)
-            goes_on = not work.record.ended and work.record.state is not OrderState.PLANNED
-        by_itself = self._row.enabled or goes_on
-        return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, hint, by_itself)
+        with self._saving():
+            self._part(fate, reason, now)
+        return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, hint, again)
 
     @contextmanager
     def _saving(self) -> Iterator[None]:
@@ -204,27 +212,37 @@ class Attempt:
         if self._work is not None and not self._work.record.ended:
             self._tools.orders.save(self._work.record, self._work.record, now)
 
-    def _end_order(self, error: CertfleetError, now: int) -> None:
+    def _fate(self, error: CertfleetError, now: int) -> Fate:
+        """What *error* means for the order: hint, next moment and tidying up follow from it."""
         work = self._work
-        if work is None or work.record.ended:
-            return
+        if work is None:
+            return Fate.UNASKED
         left = remaining(self._row, now)
         lives = interrupts(error) and now < work.record.kept_until(hurry=left is not None and left.little)
-        if lives or self._belongs_elsewhere(error):
-            self._put_aside(work)
-            return
-        log.info("order.over", certificate=self.name, state=work.record.state.value, opened=work.record.created_at)
-        work.record = self._tools.orders.fail(work.record, str(error), now)
-        abandon(work, self._tools)
-        withdraw(work, self._tools)
+        if work.record.ended or not (lives or self._belongs_elsewhere(error)):
+            return Fate.OVER
+        return Fate.UNASKED if work.record.state is OrderState.PLANNED and not work.asked else Fate.LIVES
+
+    def _again(self, fate: Fate) -> bool:
+        """Is there anybody who tries again by himself?"""
+        return self._row.enabled or fate is Fate.LIVES
 
     def _belongs_elsewhere(self, error: CertfleetError) -> bool:
         """Left to the issuer that has the key, but not for ever: when tries come once a day, nobody will."""
         return isinstance(error, OtherAccount) and self._row.failures < len(self._tools.settings.renewal.retry)
 
-    def _put_aside(self, work: Work) -> None:
-        """An order that the CA knows, or may know, waits for the next attempt; one that it cannot know is forgotten."""
-        if work.record.state is OrderState.PLANNED and not work.asked:
+    def _part(self, fate: Fate, reason: str, now: int) -> None:
+        """Let the order go, as its fate is. Raises StoreError, GivenUp, LeaseLost."""
+        work = self._work
+        if work is None or work.record.ended:
+            return
+        if fate is Fate.OVER:
+            log.info("order.over", certificate=self.name, state=work.record.state.value, opened=work.record.created_at)
+            work.record = self._tools.orders.fail(work.record, reason, now)
+            abandon(work, self._tools)
+            withdraw(work, self._tools)
+            return
+        if fate is Fate.UNASKED:
             self._tools.orders.drop(work.record)
         else:
             if work.record.state in _ANSWERED:
@@ -233,12 +251,10 @@ class Attempt:
         self._work = None
 
 
-def _remedy(error: CertfleetError, schedule: tuple[int, ...], row: Enrolment) -> str:
+def _remedy(error: CertfleetError, schedule: tuple[int, ...], *, again: bool) -> str:
     """What to do, and for what only a person can mend, or has asked for, that it is not tried soon by itself."""
-    rarely = f"tried every {duration_text(schedule[-1])} only; `issue NAME` once it is mended"
-    if not row.enabled:
-        rarely = "it is disabled, so nothing is ordered by itself; `issue NAME` tries again"
-    return "; ".join(filter(None, [error.hint, rarely if error.retry is Retry.NEVER or not row.enabled else ""]))
+    rarely = f"tried every {duration_text(schedule[-1])} only; `issue NAME` once it is mended" if again else NOT_AGAIN
+    return "; ".join(filter(None, [error.hint, rarely if error.retry is Retry.NEVER or not again else ""]))
 
 
 def _longest_hold(left: Remaining | None) -> int:

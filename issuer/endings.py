@@ -17,6 +17,7 @@ class Ending(Enum):
     HANDED_OVER = "handed to the daemon"
 
 
+NOT_AGAIN = "it is disabled, so nothing is ordered by itself; `issue NAME` tries again"
 _WHEN_HELD = "nothing, it is tried again then; once the CA has lifted its limit, `issue NAME --lift-hold`"
 
 
@@ -55,7 +56,9 @@ class Ended:
         if self.ending not in (Ending.FAILED, Ending.HELD, Ending.GIVEN_UP):
             return ""
         what = self.detail.removesuffix(f" ({self.hint})") if self.hint else self.detail
-        hint = self.hint or (_WHEN_HELD if self.ending is Ending.HELD else "")
+        hint = self.hint
+        if self.ending is Ending.HELD and not hint:
+            hint = _WHEN_HELD if self.by_itself else NOT_AGAIN
         lines = [
             f"error: {self.name}: {self.ending.value}: {what}",
             f"  what to do: {hint}" if hint else "",

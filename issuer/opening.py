@@ -116,11 +116,11 @@ def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     (*resumes*). A fault of ours in planning stops no other row: the attempt meets it again, and makes it a failure.
     """
     try:
-        decision = plan(row, int(tools.clock()), tools.settings.renewal)
+        decision = plan(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
     except Exception:
         log.info("plan.fault", certificate=row.name, exc_info=True)
         return None
-    return decision if isinstance(decision, NotDue) and not (resumes and decision.until is None) else None
+    return decision if isinstance(decision, NotDue) else None
 
 
 def _consult(row: Enrolment, tools: Tools, now: int) -> Enrolment:
@@ -217,4 +217,4 @@ def _not_due(row: Enrolment, decision: NotDue, tools: Tools) -> Ended:
 
 def _held(row: Enrolment, until: int, reason: str, tools: Tools, hint: str = "") -> Ended:
     tools.certificates.postpone(row.name, until)
-    return Ended(row.name, Ending.HELD, reason, until, hint=hint)
+    return Ended(row.name, Ending.HELD, reason, until, hint=hint, by_itself=row.enabled)

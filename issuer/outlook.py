@@ -23,17 +23,22 @@ class Step:
     why: str
 
 
-def next_step(row: Enrolment, now: int, policy: RenewalSettings) -> Step:
-    """When the next certificate will be asked for as things are now. A moment that has passed means the next run."""
+def next_step(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool = False) -> Step:
+    """When the next certificate will be asked for as things are now. A moment that has passed means the next run.
+
+    *under_way*: an order of it is out, which is gone on with although it is disabled.
+    """
     if row.imported:
         return Step(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
-    if not row.enabled:
+    if not (row.enabled or under_way):
         return Step(None, "disabled" + ("; `issue NAME` tries again" if row.reissue_reason else ""))
     coming = row.due_at if row.due_at is not None and put_off(row, now, policy) else now
     if row.failing and row.due_at is not None:
         return Step(coming, f"retry after failure {row.failures}")
     if row.reissue_reason:
         return Step(coming, row.reissue_reason)
+    if not row.enabled:
+        return Step(coming, "disabled, but its order is under way")
     if not row.crt:
         return Step(coming, FIRST)
     try:

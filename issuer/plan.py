@@ -43,9 +43,13 @@ class Consult:
     name: str
 
 
-def plan(row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool = False) -> Due | NotDue | Consult:
+def plan(
+    row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool = False, resumes: bool = False
+) -> Due | NotDue | Consult:
     """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it can be meant; else, and without
-    one, it is worked out."""
+    one, it is worked out. *resumes*: an order of it is out, which is gone on with although the row is disabled."""
+    if resumes and not row.enabled:
+        return _waiting(row) if put_off(row, now, policy) else Due(row.name, "its order is under way")
     if row.imported:
         return _watched(row, now, policy)
     if row.reissue_reason:

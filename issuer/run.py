@@ -55,7 +55,7 @@ class Summary:
     def news(self) -> list[Ended]:
         """The endings as people are to hear of them: what failed is not mended by what held or stopped it since."""
         return [
-            dataclasses.replace(self.failures[ended.name], retry_at=ended.retry_at)
+            dataclasses.replace(self.failures[ended.name], retry_at=ended.retry_at, by_itself=ended.by_itself)
             if ended.ending in (Ending.HELD, Ending.STOPPED) and ended.name in self.failures
             else ended
             for ended in self.endings.values()

@@ -24,7 +24,7 @@ _TABLE: dict[str, tuple[Retry, str]] = {
     "orderNotReady": (Retry.SOON, ""),
     "rateLimited": (Retry.SOON, "wait until the moment that the CA names"),
     "rejectedIdentifier": (Retry.NEVER, "the CA does not issue for this name"),
-    "serverInternal": (Retry.SOON, "the CA has trouble of its own; it is tried again"),
+    "serverInternal": (Retry.SOON, "the CA has trouble of its own"),
     "unauthorized": (Retry.LATER, "the CA does not let our account do this; what it says tells why"),
     "unsupportedIdentifier": (Retry.NEVER, "the CA does not issue for this kind of name"),
     "userActionRequired": (Retry.NEVER, "open the address that the CA names and do what it asks"),

@@ -245,7 +245,7 @@ def _problem(
         why = f"HTTP {status} and no problem document of ACME" + (
             " but a redirect, which is not followed" if status // 100 == 3 else ""
         )
-        hint = "the CA or something before it has trouble; it is tried again"
+        hint = "the CA or something before it has trouble"
         if status < 500:
             hint += "; if it stays, check [acme] directory"
         return AcmeProblem(f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at)
@@ -295,5 +295,5 @@ def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> AcmeProblem:
     elif isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError):
         why, hint = "no answer in time", "check the network and any firewall between here and the CA"
     else:
-        why, hint = text, "it is tried again"
+        why, hint = text, "check that the CA is up, and the network between here and it"
     return AcmeProblem(f"the CA at {host} cannot be reached", why=why, hint=hint)

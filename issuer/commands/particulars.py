@@ -52,7 +52,7 @@ class Particulars:
         }
 
     def _attempt(self, row: Enrolment, order: OrderUnderWay | None) -> dict[str, Any]:
-        step = next_step(row, self._now, self._settings.renewal)
+        step = next_step(row, self._now, self._settings.renewal, under_way=order is not None)
         if order is not None and self._in_hand(order):
             return {
                 "at": utc_text(order.deadline or 0),

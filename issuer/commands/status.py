@@ -15,6 +15,7 @@ from issuer.limits import ACCOUNT, PACED, RAISE, Hold
 from issuer.model import Enrolment
 from issuer.plan import health
 from issuer.store.certificates import Certificates
+from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
 from issuer.watch import runs_out, sentence
@@ -27,11 +28,13 @@ def status(arguments: argparse.Namespace) -> int:
     certificates, now = Certificates(database), int(time.time())
     held_up = HeldUp(settings, database, now)
     overview = Overview(database)
+    under_way = {record.name for record in Orders(database, "").under_way(now)}
     by_hand, not_well = overview.by_hand(arguments.name or None, now), overview.hosts_not_well(now)
 
     def look(row: Enrolment, hold: Hold | None) -> dict[str, Any]:
         order = by_hand.get(row.name)
-        fact = _facts(row, now, settings.renewal, hold, order.deadline if order else None)
+        deadline = order.deadline if order else None
+        fact = _facts(row, now, settings.renewal, hold, deadline, goes_on=row.name in under_way)
         return _with_hosts(fact, not_well.get(row.name, 0))
 
     if not arguments.name and not arguments.json:
@@ -98,10 +101,12 @@ class _List:
             say(f"{whose}: {self._held_up.sentence(hold)}")
 
 
-def _facts(row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None) -> dict[str, Any]:
-    """*by_hand*: until when a person has its order; None: nobody has."""
+def _facts(
+    row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None, *, goes_on: bool
+) -> dict[str, Any]:
+    """*by_hand*: until when a person has its order; None: nobody has. *goes_on*: a run goes on with its order."""
     state, well = health(row, now, policy, held=hold is not None)
-    by_itself = row.enabled and not row.imported
+    by_itself = (row.enabled or goes_on) and not row.imported
     coming = by_hand or (max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0)
     return {
         "name": row.name,
@@ -142,6 +147,6 @@ def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:
 def _line(fact: dict[str, Any]) -> list[str]:
     left = fact["valid_for_seconds"]
     valid = "-" if left is None else duration_text(left) if left > 0 else "expired"
-    coming = (fact["next"] or "at the next run") if fact["enabled"] and not fact["imported"] else "-"
+    coming = fact["next"] or ("at the next run" if fact["enabled"] and not fact["imported"] else "-")
     coming = f"by hand until {fact['next']}" if fact["by_hand"] else coming
     return [fact["name"], fact["state"], valid, coming, str(fact["failures"])]

@@ -3,15 +3,19 @@
 import hashlib
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from common.certificate import chain_faults, parse_bundle
+from common.clock import utc_text
+from issuer import attempt
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import KEY_TYPES, csr, private_key
 from tests.servers.bind import Bind
+from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
@@ -182,6 +186,46 @@ def test_a_disabled_certificate_that_fails_is_not_promised_another_try(box: Box)
     assert box.ok("status", "--json").report()["certificates"][0]["next"] is None
     box.ok("enable", name)
     assert "next attempt  none" not in box.fails("status", name, says=["retry after failure 1"]).out
+
+
+@pytest.mark.parametrize("command", ["issue", "run"])
+def test_a_disabled_certificate_whose_order_is_out_is_promised_the_next_try(
+    proxied: Box, proxy: CaProxy, command: str
+) -> None:
+    """One moment, whoever asks: at once, by `status`, in JSON and of the next run, which keeps to it."""
+    name = proxied.enrol("www.example.test")
+
+    def disabled_meanwhile(request: Request) -> Reply | None:
+        if "/chalZ/" not in request.path:
+            return None
+        proxied.database.execute("UPDATE certs SET enable = 'N'")
+        return problem("serverInternal", "later", 500)
+
+    if command == "issue":
+        proxied.ok("disable", name)
+    proxy.before.append(disabled_meanwhile)
+    with patch.object(attempt, "_QUICK_TRIES", 0):
+        outcome = proxied.fails(command, name, says=["failed; next attempt at"])
+    proxy.before.clear()
+    assert "disabled" not in outcome.out + outcome.err
+    assert "tried again" not in outcome.out + outcome.err
+    [moment] = proxied.row(name, "due_at")
+    assert f"next attempt  {utc_text(moment)}: retry after failure 1\n" in proxied.ok("status", name).out
+    assert proxied.ok("status", "--json").report()["certificates"][0]["next"] == utc_text(moment)
+    proxied.fails("run", says=[f"{name}: failed; next attempt at {utc_text(moment)}"])
+    proxied.database.execute("UPDATE certs SET due_at = 1")
+    assert f"{name}: stored" in proxied.ok("run").out
+
+
+def test_a_disabled_certificate_that_is_held_is_not_promised_another_try(proxied: Box, proxy: CaProxy) -> None:
+    """The CA's moment is told, and that nobody orders then."""
+    name = proxied.enrol("www.example.test")
+    proxied.ok("disable", name)
+    proxy.before.append(times(1, "order-plz", problem("rateLimited", "slow down", 429, Retry_After="3600")))
+    for _ in range(2):  # the second time by what is saved of the first
+        outcome = proxied.fails("issue", name, says=["held by a limit of the CA until", "it is disabled"])
+        assert "next attempt" not in outcome.out + outcome.err
+    assert "nothing is due" in proxied.ok("run").out
 
 
 def test_what_is_due_by_its_dates_is_renewed(tmp_path: Path) -> None:

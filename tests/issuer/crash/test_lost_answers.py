@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
+from common.clock import utc_text
 from issuer import attempt, issue
 from issuer.ca.order_list import OrderList
 from issuer.model import CaOrder
@@ -97,6 +98,23 @@ def test_an_order_in_doubt_outlives_trouble_of_the_ca(
     proxied.database.execute("DELETE FROM holds")
     proxied.database.execute("UPDATE certs SET due_at = NULL")
     proxied.ok(command, name)
+    assert len(proxy.paths("order-plz")) == 1
+
+
+def test_an_order_in_doubt_of_a_disabled_name_is_promised(proxied: Box, proxy: CaProxy) -> None:
+    """`issue` and `status` tell the moment at which a run goes on with it, and the run does, not before."""
+    name = proxied.enrol("www.lab.test")
+    proxied.ok("disable", name)
+    proxy.after.append(lambda request, reply: Reply(504, b"<html>") if "order-plz" in request.path else reply)
+    with patch.object(attempt, "_QUICK_TRIES", 0):
+        outcome = proxied.fails("issue", name, says=["failed; next attempt at"])
+    assert "disabled" not in outcome.out + outcome.err
+    [moment] = proxied.row(name, "due_at")
+    assert f"next attempt  {utc_text(moment)}: retry after failure 1\n" in proxied.ok("status", name).out
+    proxy.after.clear()
+    proxied.fails("run", says=[f"{name}: failed; next attempt at {utc_text(moment)}"])
+    proxied.database.execute("UPDATE certs SET due_at = 1")
+    assert f"{name}: stored" in proxied.ok("run").out
     assert len(proxy.paths("order-plz")) == 1
 
 
