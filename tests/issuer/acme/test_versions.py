@@ -270,32 +270,32 @@ def test_what_was_removed_can_be_revoked(proxied: Box, proxy: CaProxy) -> None:
     assert [event["event"] for event in history["events"]][:2] == ["revoked", "removed"]
 
 
-def test_reissue_of_many_is_paced_and_resumed(proxied: Box, proxy: CaProxy) -> None:
-    """Inside a limit of two orders a minute five certificates are not rushed; what is left stays wanted."""
+def test_reissue_of_many_is_paced_and_resumed(box: Box) -> None:
+    """Where a limit leaves two orders, five certificates are not rushed; what is left stays wanted."""
     names = [f"m{number}.lab.test" for number in range(5)]
     for name in names:
-        proxied.enrol(name)
-    proxied.ok("run")
-    old = {name: bytes(proxied.row(name, "crt")[0]) for name in names}
-    ordered = len(proxy.paths("order-plz"))
-    proxied.write(acme={"limit_new_orders": f"{ordered + 2}/1h"}, renewal={"max_run": "0s"})
-    outcome = proxied.run("reissue", "--all")
+        box.enrol(name)
+    box.ok("run")
+    old = {name: bytes(box.row(name, "crt")[0]) for name in names}
+    ordered = len(box.orders())
+    box.write(acme={"limit_new_orders": f"{ordered + 2}/1h"}, renewal={"max_run": "0s"})
+    outcome = box.run("reissue", "--all")
     assert outcome.code == 1
     assert "held by a limit of the CA" in outcome.out
     assert outcome.err.count("what to do: raise limit_new_orders") == 3
     assert "--lift-hold" not in outcome.err
-    listed = proxied.fails("status", says=["3 wait: paced inside the CA's published limits; raise limit_new_orders"])
+    listed = box.fails("status", says=["3 wait: paced inside the CA's published limits; raise limit_new_orders"])
     waiting = [line.split()[0] for line in listed.out.splitlines() if " held " in line]
     assert len(waiting) == 3
-    proxied.fails("status", waiting[0], says=[f"{waiting[0]}: held\n", " by certfleet itself: paced "])
-    assert len(proxy.paths("order-plz")) == ordered + 2
-    assert sum(bytes(proxied.row(name, "crt")[0]) != old[name] for name in names) == 2
-    proxied.write(acme={"limit_new_orders": ""})
-    proxied.ok("status")
-    proxied.database.execute("UPDATE certs SET due_at = 1 WHERE reissue_reason IS NOT NULL")
-    proxied.ok("run")
-    assert all(bytes(proxied.row(name, "crt")[0]) != old[name] for name in names)
-    assert len(proxy.paths("order-plz")) == ordered + 5
+    box.fails("status", waiting[0], says=[f"{waiting[0]}: held\n", " by certfleet itself: paced "])
+    assert len(box.orders()) == ordered + 2
+    assert sum(bytes(box.row(name, "crt")[0]) != old[name] for name in names) == 2
+    box.write(acme={"limit_new_orders": ""})
+    box.ok("status")
+    box.database.execute("UPDATE certs SET due_at = 1 WHERE reissue_reason IS NOT NULL")
+    box.ok("run")
+    assert all(bytes(box.row(name, "crt")[0]) != old[name] for name in names)
+    assert len(box.orders()) == ordered + 5
 
 
 def test_reissue_by_issuer(box: Box) -> None:
