@@ -140,13 +140,14 @@ def _place(entry: Challenge) -> tuple[str, str, str, str]:
 
 def _take_over(connection: sa.Connection, left: Sequence[sa.RowMapping], now: int) -> None:
     """The rows *left* of ended orders make way for another order's. Raises BeingTakenBack."""
+    if not left:
+        return
     ended = list({row["of"] for row in left if row["of"] is not None})
     # the same row that who takes back changes: on a cluster one of the two loses
     free = _ENDED_AND_FREE.values(lease_owner=None, lease_until=now, updated_at=now)
     if ended and connection.execute(free, {"orders": ended, "now": now}).rowcount < len(ended):
         raise BeingTakenBack(left[0]["identifier"])
-    if left:
-        connection.execute(_GONE, {"numbers": [row["id"] for row in left]})
+    connection.execute(_GONE, {"numbers": [row["id"] for row in left]})
 
 
 def _insert(connection: sa.Connection, order_id: int, entry: Challenge, now: int) -> Challenge:
