@@ -1,8 +1,9 @@
 """Keeps our orders inside the CA's limits: says when the next one may be opened. One a CA, shared by the workers."""
 
+import dataclasses
 import functools
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,12 +22,18 @@ _BEING_ISSUED = 3600  # the same of a certificate
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """A set of names for which certificate *name* wants an order at a moment."""
+    """A set of names for which certificate *name* wants an order at a moment.
+
+    *ordered*, *issued*: how many orders of that name and moment, and certificates since, the database knew before. What
+    it knows beyond that is what came of the wish: an order of the same second, by a run before, is not.
+    """
 
     name: str
     at: int
     domains: frozenset[str]
     name_set: str
+    ordered: int = 0
+    issued: int = 0
 
     @property
     def keys(self) -> frozenset[str]:
@@ -49,6 +56,8 @@ class Budget:
         self._taken: list[_Wish] = []
         self._orders: list[int] = []
         self._certificates: dict[str, list[int]] = defaultdict(list)  # by registered domain, and by set of names
+        self._ordered: Counter[tuple[str, int]] = Counter()  # what the database knew when we looked
+        self._issued: dict[str, list[int]] = {}
 
     def take(self, name: str, names: Sequence[str], now: int, *, exempt: bool, renewal: bool) -> int:
         """*now* if certificate *name* may have an order for *names*, which counts it; else the moment at which it may.
@@ -108,7 +117,8 @@ class Budget:
 
     def _count(self, wish: _Wish) -> None:
         self._since_look += 1
-        self._taken.append(wish)
+        ordered = self._ordered[wish.name, wish.at]
+        self._taken.append(dataclasses.replace(wish, ordered=ordered, issued=self._issued_since(wish)))
         self._orders.append(wish.at)
         for key in wish.keys:
             self._certificates[key].append(wish.at)
@@ -127,10 +137,10 @@ class Budget:
         limit = self._limits.new_orders
         self._taken = [wish for wish in self._taken if wish.at > now - _BEING_ISSUED]
         known = self._holds.orders_since(self._directory, now - limit.seconds)
-        written = set(known)
+        self._ordered = Counter(known)
         recent = [wish for wish in self._taken if wish.at > now - _BEING_WRITTEN]
         self._orders = [moment for _, moment in known]
-        self._orders += [wish.at for wish in recent if (wish.name, wish.at) not in written]
+        self._orders += [wish.at for wish in recent if self._ordered[wish.name, wish.at] <= wish.ordered]
         left = max(0, limit.count - len(self._orders)) if limit.count else _NO_LIMIT
         self._trusted, self._since_look, self._looked_at = left // _TRUSTED_SHARE, 0, now
 
@@ -138,16 +148,19 @@ class Budget:
         """Count the certificates of all issuers, and ours that may still come."""
         span = max(self._limits.per_domain.seconds, self._limits.per_name_set.seconds)
         counted: dict[str, list[int]] = defaultdict(list)
-        newest: dict[str, int] = {}
+        self._issued = defaultdict(list)
         for issued in self._holds.certificates_since(self._directory, now - span):
-            newest[issued.name] = max(issued.at, newest.get(issued.name, 0))
+            self._issued[issued.name].append(issued.at)
             for key in {*_domains(issued.names), issued.name_set}:
                 counted[key].append(issued.at)
         for wish in self._taken:
-            if wish.at > now - _BEING_ISSUED and newest.get(wish.name, 0) < wish.at:
+            if wish.at > now - _BEING_ISSUED and self._issued_since(wish) <= wish.issued:
                 for key in wish.keys:
                     counted[key].append(wish.at)
         self._certificates, self._certificates_looked_at = counted, now
+
+    def _issued_since(self, wish: _Wish) -> int:
+        return sum(moment >= wish.at for moment in self._issued.get(wish.name, ()))
 
 
 @functools.cache

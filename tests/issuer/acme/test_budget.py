@@ -134,10 +134,12 @@ def test_what_another_process_asked_for_in_the_same_second_counts_too() -> None:
     """Orders and certificates of others are never taken for those that this process is about to write."""
     limits = CaLimits(new_orders=Limit(7, HOUR))
     budget = Budget(CA, limits, Past([NOW] * 5))
-    wanted = [budget.take(f"m{number}.test", [f"m{number}.test"], NOW, exempt=False, renewal=False) for number in "abc"]
+    names = [f"n{NOW}", "b", "c"]  # the first one's certificate is that of an order before
+    wanted = [budget.take(name, [f"{name}.test"], NOW, exempt=False, renewal=False) for name in names]
     assert wanted == [NOW, NOW, NOW + HOUR]
     budget = Budget(CA, CaLimits(per_domain=Limit(2, HOUR)), Past([], [(NOW, ("www.example.com",))]))
-    wanted = [budget.take(name, [f"{name}.example.com"], NOW, exempt=False, renewal=False) for name in "ab"]
+    names = [f"n{NOW}", "b"]
+    wanted = [budget.take(name, [f"{name}.example.com"], NOW, exempt=False, renewal=False) for name in names]
     assert wanted == [NOW, NOW + HOUR]
 
 
