@@ -137,7 +137,7 @@ class Pass:
             returned = crew.collect(workers, None)
             if returned is not None:
                 self._end(returned.ended)
-                if returned.ended.ending in (Ending.FAILED, Ending.HELD) and returned.ended.retry_at <= until:
+                if returned.ended.ending in (Ending.FAILED, Ending.HELD) and 0 < returned.ended.next_attempt <= until:
                     self._try_again(returned.ended)
         for returned in crew.disband():
             self._end(returned.ended)

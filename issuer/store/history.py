@@ -92,7 +92,8 @@ class History:
         def work(connection: sa.Connection) -> bool:
             if connection.scalar(sa.select(versions.c.id).where(*same)) is None:  # of before we kept versions
                 add_version(connection, name, bundle, directory or None, now)
-            connection.execute(versions.update().where(*same).values(revoked=reason))
+            open_to_change = sa.or_(versions.c.revoked.is_(None), versions.c.revoked != KEY_COMPROMISE)
+            connection.execute(versions.update().where(*same, open_to_change).values(revoked=reason))
             row = connection.execute(sa.select(certs.c.csr, certs.c.crt).where(certs.c.name == name)).first()
             if row is not None and octets(row.crt) == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))

@@ -261,3 +261,17 @@ def test_no_private_key_but_the_account_key_is_on_the_box(box: Box, lab: Lab) ->
     assert with_key == [box.state_dir / "account.pem"]
     assert lab.bind.running
     assert all(b"PRIVATE KEY" not in bytes(column or b"") for column in box.row("www.example.test", "csr", "crt", "ca"))
+
+
+def test_a_disabled_certificate_whose_order_fails_is_not_tried_again_by_that_run(proxied: Box, proxy: CaProxy) -> None:
+    """A run that stays for retries orders nothing anew for it, and ends not well."""
+    name = proxied.enrol("www.example.test")
+    proxy.before.append(times(99, "/chalZ/", problem("serverInternal", "later", 500)))
+    proxied.run("run")
+    proxy.before.clear()
+    proxied.ok("disable", name)
+    proxied.write(renewal={"retry": ["1s", "1s"], "max_run": "5s"})
+    proxied.database.execute("UPDATE certs SET due_at = NULL, reissue_reason = 'asked for by hand'")
+    proxy.before.append(times(1, "/chalZ/", problem("malformed", "no such thing", 400)))
+    assert "not tried again by itself" in proxied.fails("run", says=["failed"]).out
+    assert [state for state, _ in proxied.orders()] == ["FAILED"]
