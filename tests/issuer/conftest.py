@@ -21,6 +21,15 @@ def box(lab: Lab, tmp_path: Path) -> Box:
 
 
 @pytest.fixture
+def resolving_box(lab: Lab, tmp_path: Path) -> Box:
+    """The same, whose resolver is the test's own BIND."""
+    made = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=lab.bind, pebble=lab.pebble)
+    made.write(dns={"resolvers": [lab.bind.endpoint]})
+    made.set_up()
+    return made
+
+
+@pytest.fixture
 def either_box(lab: Lab, database: Database, tmp_path: Path) -> Box:
     """The same, once over SQLite and once over MariaDB."""
     made = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)

@@ -19,7 +19,6 @@ from issuer.dns.asking import Asked, NoAnswer, ask_all
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
-from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.process import wait_until
 
@@ -27,12 +26,9 @@ NAME = "www.example.test"
 
 
 @pytest.fixture
-def box(lab: Lab, tmp_path: Path) -> Box:
+def box(resolving_box: Box) -> Box:
     """A box that is set up, and whose resolver is the test's own."""
-    made = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=lab.bind, pebble=lab.pebble)
-    made.write(dns={"resolvers": [lab.bind.endpoint]})
-    made.set_up()
-    return made
+    return resolving_box
 
 
 def findings(box: Box, *words: str) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from tests.issuer.box import Box
 from tests.issuer.check.test_check_command import findings, told
 from tests.issuer.daemon.service import QUICK_SECONDS
 from tests.issuer.notify.test_notifications import secured
-from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.process import program
 from tests.servers.silent import Silent
@@ -22,12 +21,9 @@ SECOND = "https://127.0.0.1:9/second"
 
 
 @pytest.fixture
-def box(lab: Lab, tmp_path: Path) -> Box:
+def box(resolving_box: Box) -> Box:
     """A box that is set up, with nothing enrolled: what is told is told of the configuration alone."""
-    made = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=lab.bind, pebble=lab.pebble)
-    made.write(dns={"resolvers": [lab.bind.endpoint]})
-    made.set_up()
-    return made
+    return resolving_box
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A name that lives on a DNS wildcard is told, by `zone` and `check`, before and after its sub-zone takes it away."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,6 @@ from issuer.dns.wildcard import wildcard_caution
 from tests.issuer.box import Box
 from tests.issuer.check.test_check_command import findings, told
 from tests.servers.bind import Bind
-from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.ports import free_port, release_port
 
@@ -21,12 +19,9 @@ LOST = "has no A, AAAA, CNAME or MX"
 
 
 @pytest.fixture
-def box(lab: Lab, tmp_path: Path) -> Box:
+def box(resolving_box: Box) -> Box:
     """A box whose resolver is the test's own."""
-    made = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=lab.bind, pebble=lab.pebble)
-    made.write(dns={"resolvers": [lab.bind.endpoint]})
-    made.set_up()
-    return made
+    return resolving_box
 
 
 def publish(bind: Bind, records: Sequence[str]) -> None:
