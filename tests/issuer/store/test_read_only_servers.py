@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from issuer.config import DatabaseSettings
 from issuer.errors import StoreError
 from issuer.store import database as store
 from tests.issuer.box import Box
+from tests.issuer.store.opened import opened
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
 from tests.servers.process import wait_until
 from tests.servers.replicated import Replicated
-from tests.servers.several import SharedDatabase
 
 NAME, COUNT = "www.example.test", 40
 WHAT_TO_DO = "no server in [database] url takes writes: start or name the primary, or end its read-only mode"
@@ -26,10 +25,6 @@ def pair(tmp_path: Path) -> Iterator[Replicated]:
     """A primary and its replica."""
     with Replicated(tmp_path) as servers:
         yield servers
-
-
-def opened(database: SharedDatabase) -> store.Database:
-    return store.Database(DatabaseSettings(database.url, database.password_file, database.tls_ca))
 
 
 def port(connection: sa.Connection) -> int:

@@ -1,0 +1,24 @@
+"""The issuer's own view of a database, for tests of the store alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from issuer.csr import read_csr
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.issuer.store.opened import NAME, NOW, opened
+from tests.servers import database as servers
+
+
+@pytest.fixture
+def store(database: servers.Database, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database with one certificate enrolled."""
+    Box(tmp_path / "box", database).set_up()
+    made = opened(database)
+    Certificates(made).enrol(NAME, read_csr(csr([NAME])), comment="", webroot="", now=NOW)
+    yield made
+    made.close()

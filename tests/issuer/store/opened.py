@@ -1,0 +1,31 @@
+"""A database as the issuer opens it, and several threads at it."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from issuer.config import DatabaseSettings
+from issuer.store.database import Database
+from tests.servers import database as servers
+
+NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
+
+
+def opened(database: servers.Database) -> Database:
+    return Database(DatabaseSettings(database.url, database.password_file, database.tls_ca))
+
+
+def side_by_side(*works: Callable[[], Any]) -> list[Any]:
+    """What several threads return that begin at the same moment."""
+    barrier, results = threading.Barrier(len(works)), [None] * len(works)
+
+    def work(number: int) -> None:
+        barrier.wait()
+        results[number] = works[number]()
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results

@@ -1,0 +1,179 @@
+"""Orders and their leases: the same promises on SQLite and on database servers."""
+
+import contextlib
+import dataclasses
+
+import pytest
+import sqlalchemy as sa
+
+from common.certificate import parse_bundle
+from issuer.errors import GivenUp, LeaseLost, Overtaken
+from issuer.limits import Limit
+from issuer.order_states import OrderState
+from issuer.store.certificates import Certificates
+from issuer.store.compromised import KEY_COMPROMISE
+from issuer.store.database import Database
+from issuer.store.history import History
+from issuer.store.holds import Holds
+from issuer.store.lookout import Lookout
+from issuer.store.orders import LEASE_SECONDS, Orders
+from issuer.store.overview import Overview
+from tests.issuer.signing_requests import csr
+from tests.issuer.store.opened import CA, NAME, NOW, side_by_side
+from tests.servers.authority import Authority
+
+
+def test_one_order_for_a_certificate(store: Database) -> None:
+    """Of eight issuers that open an order for one name at the same moment exactly one gets it."""
+    issuers = [Orders(store, f"issuer{number}") for number in range(8)]
+    records = side_by_side(*(lambda each=each: each.open(NAME, CA, "due", NOW) for each in issuers))
+    won = [record for record in records if record is not None]
+    assert len(won) == 1
+    assert won[0].state is OrderState.PLANNED
+    rows = store.read(lambda connection: connection.execute(sa.text("SELECT active_name FROM orders")).all())
+    assert rows == [(NAME,)]
+
+
+def test_a_lease_of_another_is_respected_until_it_ends(store: Database) -> None:
+    """Nobody takes an order over before the lease's end; afterwards one of many does, and the holder loses it."""
+    mine, other = Orders(store, "mine"), Orders(store, "other")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    assert other.claim(NAME, NOW) is None
+    assert other.under_way(NOW) == []
+    assert mine.claim(NAME, NOW) == record  # our own after a crash
+    end = NOW + LEASE_SECONDS
+    assert other.claim(NAME, end) is None
+    assert [each.name for each in other.under_way(end + 1)] == [NAME]
+    issuers = [Orders(store, f"issuer{number}") for number in range(4)]
+    taken = side_by_side(*(lambda each=each: each.claim(NAME, end + 1) for each in issuers))
+    assert sum(each is not None for each in taken) == 1
+    with pytest.raises(LeaseLost):
+        mine.save(record, dataclasses.replace(record, state=OrderState.ORDERED, url="u"), end + 1)
+    with pytest.raises(LeaseLost):
+        mine.fail(record, "reason", end + 1)
+    mine.release(record)
+    mine.drop(record)
+    assert sum(each.claim(NAME, end + 2) is not None for each in issuers) == 1
+
+
+def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
+    """Its holder is dead, or has the right time by now; one that is minutes ahead is respected."""
+    mine, other = Orders(store, "mine"), Orders(store, "other")
+    record = other.open(NAME, CA, "due", NOW + LEASE_SECONDS)
+    assert record is not None
+    assert mine.claim(NAME, NOW) is None
+    assert other.save(record, record, NOW + 4 * 365 * 86400) == record
+    assert [each.name for each in mine.under_way(NOW)] == [NAME]
+    assert [mark.name for mark in Lookout(store, "mine").left_over(NOW)] == [NAME]
+    assert mine.claim(NAME, NOW) == record
+
+
+def test_a_hold_of_a_clock_that_was_years_ahead(store: Database) -> None:
+    """No CA's word holds anything up for longer than a day, so it counts no more; neither does an order of then."""
+    holds = Holds(store)
+    holds.add("account", "*", NOW + 4 * 365 * 86400, "limited", NOW)
+    assert holds.until("account", NAME, NOW) is None
+    assert Overview(store).holds(NOW) == []
+    holds.add("account", NAME, NOW + 86400, "limited", NOW)
+    assert holds.until("account", NAME, NOW) == (NOW + 86400, "limited")
+    assert Limit(1, 3600).free_at([NOW + 4 * 365 * 86400], NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "ts_expire = 1, due_at = 1930000000",
+        "ts_expire = 1800086400, due_at = 1930000000",
+        "ts_expire = 1810000000, due_at = 1930000000, count_fail_update = 1, last_error = 'BADTIME'",
+    ],
+)
+def test_moments_of_a_clock_that_was_years_ahead(store: Database, changes: str) -> None:
+    """A row that is put off for years is looked at by `run` and by the daemon all the same."""
+    store.write(lambda connection: connection.execute(sa.text(f"UPDATE certs SET enable = 'Y', {changes}")))  # noqa: S608
+    certificates = Certificates(store)
+    assert [row.name for row in certificates.due(NOW) + certificates.failing(NOW)] == [NAME]
+    assert [mark.name for mark in Lookout(store, "mine").due(NOW, 10)] == [NAME]
+
+
+def test_a_step_is_saved_with_its_url_and_extends_the_lease(store: Database) -> None:
+    """What is saved is what the next process reads, and the lease runs from the last step."""
+    mine, other = Orders(store, "mine"), Orders(store, "other")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    ordered = dataclasses.replace(record, state=OrderState.ORDERED, url="https://ca.example.test/o/1", deadline=NOW + 5)
+    assert mine.save(record, ordered, NOW + 500) == ordered
+    assert other.claim(NAME, NOW + LEASE_SECONDS + 1) is None
+    mine.release(ordered)
+    assert other.claim(NAME, NOW + 501) == ordered
+
+
+def test_a_move_that_the_table_does_not_list_is_not_saved(store: Database) -> None:
+    """Skipping a state is a fault of ours and leaves the row as it is."""
+    mine = Orders(store, "mine")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    with pytest.raises(RuntimeError, match="from PLANNED to VALIDATED"):
+        mine.save(record, dataclasses.replace(record, state=OrderState.VALIDATED), NOW)
+    assert mine.claim(NAME, NOW) == record
+
+
+def test_a_failed_order_frees_its_certificate(store: Database) -> None:
+    """After FAILED the same name may have a new order; the old row keeps its reason."""
+    mine = Orders(store, "mine")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    assert mine.fail(record, "the reason", NOW).ended
+    second = mine.open(NAME, CA, "retry", NOW + 1)
+    assert second is not None
+    assert second.id != record.id
+    rows = store.read(lambda connection: connection.execute(sa.text("SELECT state, error FROM orders ORDER BY id")))
+    assert [tuple(row) for row in rows] == [("FAILED", "the reason"), ("PLANNED", None)]
+
+
+def test_only_the_csr_that_is_enrolled_gets_a_certificate(store: Database) -> None:
+    """A certificate for another CSR is kept with the versions and leaves the row alone; one for this CSR is placed,
+    also where an old script has left text in the column."""
+    mine, certificates, (row,) = Orders(store, "mine"), Certificates(store), Certificates(store).all()
+    issued = Authority("Root").intermediate("CA").issue([NAME])
+    bundle = parse_bundle(issued.fullchain_pem)
+    for given in (csr([NAME]), row.csr):
+        record = mine.open(NAME, CA, "due", NOW)
+        assert record is not None
+        expected = contextlib.nullcontext() if given == row.csr else pytest.raises(Overtaken)
+        with expected:
+            certificates.store(record, given, bundle, NOW, due_at=NOW, ask_at=None)
+        assert [bool(each.crt) for each in certificates.all()] == [given == row.csr]
+        store.write(lambda connection: connection.execute(sa.text("UPDATE certs SET csr = CAST(csr AS CHAR)")))
+    rows = store.read(lambda connection: connection.execute(sa.text("SELECT event FROM events ORDER BY id")).all())
+    assert [event for (event,) in rows] == ["enrolled", "set aside", "stored"]
+    assert store.read(lambda connection: connection.scalar(sa.text("SELECT COUNT(*) FROM versions"))) == 2
+
+
+def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Database) -> None:
+    """The revocation disables the row, drops what was wished for, and ends the order, whoever works on it."""
+    mine, certificates = Orders(store, "mine"), Certificates(store)
+    certificates.set_enabled([NAME], True, NOW)
+    certificates.request_reissue([NAME], "by hand")
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
+    # whose key nobody can tell, so it may be that one
+    store.write(lambda connection: connection.execute(sa.text("UPDATE certs SET csr = 'damaged'")))
+    assert History(store).mark_revoked(NAME, bundle, CA, KEY_COMPROMISE, NOW)
+    with pytest.raises(GivenUp, match="compromised"):
+        mine.save(record, record, NOW)
+    with pytest.raises(GivenUp, match="compromised"):
+        certificates.store(record, next(certificates.all()).csr, bundle, NOW, due_at=NOW, ask_at=None)
+    (row,) = certificates.all()
+    assert (row.enabled, row.reissue_reason, row.crt) == (False, "", b"")
+    assert mine.claim(NAME, NOW) is None
+
+
+def test_an_order_of_another_is_not_taken_by_opening_one(store: Database) -> None:
+    """Who finds an order under way when he wants to open one leaves it alone, even if nobody holds it just now."""
+    mine, theirs = Orders(store, "mine"), Orders(store, "theirs")
+    record = theirs.open(NAME, CA, "due", NOW)
+    assert record is not None
+    theirs.release(record)
+    assert mine.open(NAME, CA, "due", NOW) is None

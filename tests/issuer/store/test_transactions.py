@@ -1,0 +1,128 @@
+"""Conflicts are tried again, and what must survive a power cut waits for the disk."""
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from issuer.config import DatabaseSettings
+from issuer.csr import read_csr
+from issuer.order_states import OrderState
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.orders import Orders
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.issuer.store.opened import CA, NAME, NOW, opened, side_by_side
+from tests.servers.mariadb import MariaDB
+from tests.servers.sql_server import SqlServer
+
+
+def test_a_deadlock_is_tried_again(sql_server: SqlServer, tmp_path: Path) -> None:
+    """Two transactions that lock two rows in opposite order both end well: the loser is run again from the start."""
+    database = sql_server.create_database()
+    Box(tmp_path / "box", database).set_up()
+    store = opened(database)
+    for name in ("a", "b"):
+        Certificates(store).enrol(name, read_csr(csr([NAME])), comment="", webroot="", now=NOW)
+    turn, runs = threading.Barrier(2), []
+
+    def change(first: str, second: str) -> None:
+        def work(connection: sa.Connection) -> None:
+            runs.append(first)
+            add = "UPDATE certs SET count_fail_update = count_fail_update + 1 WHERE name = :name"
+            connection.execute(sa.text(add), {"name": first})
+            if len(runs) <= 2:
+                turn.wait(timeout=60)  # both hold one row and want the other
+            connection.execute(sa.text(add), {"name": second})
+
+        store.write(work)
+
+    side_by_side(lambda: change("a", "b"), lambda: change("b", "a"))
+    store.close()
+    assert len(runs) == 3
+    assert database.query("SELECT count_fail_update FROM certs") == [(2,), (2,)]
+
+
+def test_a_conflict_lost_in_group_replication(sql_server: SqlServer) -> None:
+    """MySQL's error 3101 at the first two tries, raised by a trigger: all is done again, and counts once."""
+    made = sql_server.create_database()
+    made.execute("CREATE TABLE done (a INT) ENGINE=InnoDB")
+    made.execute("""
+        CREATE TRIGGER certify AFTER INSERT ON done FOR EACH ROW BEGIN
+            SET @tries = COALESCE(@tries, 0) + 1;  -- of the connection, so it is kept when a transaction is undone
+            IF @tries < 3 THEN
+                SIGNAL SQLSTATE '40000' SET MYSQL_ERRNO = 3101,
+                    MESSAGE_TEXT = 'Plugin instructed the server to rollback the current transaction.';
+            END IF;
+        END""")
+    database = opened(made)
+    tries: list[sa.Connection] = []
+
+    def work(connection: sa.Connection) -> None:
+        tries.append(connection)
+        connection.execute(sa.text("INSERT INTO done VALUES (7)"))
+
+    database.write(work)
+    database.close()
+    assert len(tries) == 3
+    assert made.query("SELECT a FROM done") == [(7,)]
+
+
+def test_a_row_that_changed_since_it_was_read(mariadb: MariaDB) -> None:
+    """MariaDB's strict snapshots refuse to change it (error 1020): all is done again, on what stands there now."""
+    made = mariadb.create_database()
+    made.execute("CREATE TABLE counted (a INT) ENGINE=InnoDB")
+    made.execute("INSERT INTO counted VALUES (0)")
+    mariadb.sql("SET GLOBAL innodb_snapshot_isolation = ON")
+    try:
+        database = opened(made)
+        seen: list[int] = []
+
+        def work(connection: sa.Connection) -> None:
+            seen.append(connection.scalar(sa.text("SELECT a FROM counted")) or 0)
+            if len(seen) == 1:
+                made.execute("UPDATE counted SET a = 7")
+            connection.execute(sa.text("UPDATE counted SET a = a + 1"))
+
+        database.write(work)
+        database.close()
+    finally:
+        mariadb.sql("SET GLOBAL innodb_snapshot_isolation = OFF")
+    assert seen == [0, 7]
+    assert made.query("SELECT a FROM counted") == [(8,)]
+
+
+def test_sqlite_waits_for_the_disk_where_a_power_cut_would_hurt(tmp_path: Path) -> None:
+    """What is not *durable* leaves that to the next write that is; the same connection serves both."""
+
+    def waits(connection: sa.Connection) -> bool:
+        return bool(connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2)
+
+    store = Database(DatabaseSettings(f"sqlite:///{tmp_path}/certfleet.db"))
+    store.create()
+    seen = [store.write(waits), store.write(waits, durable=False), store.write(waits)]
+    store.close()
+    assert seen == [True, False, True]
+
+
+def test_url_of_an_order_is_durable_and_later_steps_are_not(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CA can tell how far an order is, but not which one was ours."""
+    seen = []
+    write = Database.write
+
+    def watched(database: Database, work: Callable[[sa.Connection], Any], *, durable: bool = True) -> Any:
+        seen.append(durable)
+        return write(database, work, durable=durable)
+
+    mine = Orders(store, "mine")
+    planned = mine.open(NAME, CA, "due", NOW)
+    assert planned is not None
+    monkeypatch.setattr(Database, "write", watched)
+    ordered = mine.save(planned, dataclasses.replace(planned, state=OrderState.ORDERED, url="u"), NOW)
+    mine.save(ordered, dataclasses.replace(ordered, state=OrderState.PUBLISHED), NOW)
+    assert seen == [True, False]
