@@ -11,6 +11,7 @@ from common.command_line import complain, report, say
 from common.errors import LockedError, RefusedError, UsageError
 from issuer.commands.compromised import refuse_compromised
 from issuer.commands.held import HeldUp
+from issuer.commands.processor import stay_on_one
 from issuer.commands.staged import refuse_leased
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, held_by_daemon, owner
@@ -189,6 +190,7 @@ def _work(
     stay: int,
 ) -> int:
     """*choose* says on what, and may write; it is called once nothing in the configuration is in the way any more."""
+    stay_on_one()
     configure_log(settings, arguments)
     desk = build_desk(settings, database)
     tools = build_tools(settings, database, desk.note)
