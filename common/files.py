@@ -267,6 +267,8 @@ def _write_hint(error: OSError, file: Path) -> str:
         return owner_hint(file)
     if isinstance(error, FileNotFoundError):
         return "create the folder first"
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link: put the file itself in its place"
     if error.errno == errno.EROFS:
         return f"mount that file system for writing; {IN_A_UNIT}"
     return "look at free space, mount options and permissions of that folder"

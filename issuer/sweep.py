@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from common.errors import CertfleetError, Retry
+from common.errors import CertfleetError, RefusedError, Retry
 from issuer.aside import each_aside
 from issuer.issue import take_back_left
-from issuer.model import Challenge
+from issuer.model import Challenge, Enrolment
+from issuer.opening import stored_csr
 from issuer.ports import Tools
 
 log = structlog.get_logger()
@@ -75,11 +76,25 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
 
 
 def _end_orders_of_nothing(tools: Tools) -> None:
-    """Orders whose row was deleted by something that knows no orders: nobody wants them any more."""
+    """Orders that nobody can finish any more, also where nobody would try."""
     now = int(tools.clock())
-    left = [record.name for record in tools.orders.under_way(now)]
-    for name in set(left).difference(row.name for row in tools.certificates.enrolled(left)):
-        record = tools.orders.claim(name, now)
+    left = {record.name for record in tools.orders.under_way(now)}
+    rows = {row.name: row for row in tools.certificates.enrolled(list(left))}
+    for name in sorted(left):
+        why = _unusable(rows.get(name))
+        record = tools.orders.claim(name, now) if why else None
         if record is not None:
-            tools.orders.fail(record, "its row was deleted", now)
-            log.warning("order.of_nothing", certificate=name)
+            tools.orders.fail(record, why, now)
+            log.warning("order.of_nothing", certificate=name, why=why)
+
+
+def _unusable(row: Enrolment | None) -> str:
+    """Why no certificate can come of *row*; "" where one can. Rows are deleted and damaged by what knows no orders, and
+    a key becomes known to others with the certificate of another row."""
+    if row is None:
+        return "its row was deleted"
+    try:
+        stored_csr(row)
+    except RefusedError as error:
+        return str(error)
+    return ""

@@ -139,6 +139,17 @@ def test_an_issuer_id_that_cannot_be_used(lone_box: Box, harm: Callable[[Path], 
     lone_box.refused("run", code=1, says=["issuer.id", "delete it"])
 
 
+def test_an_issuer_id_that_is_a_link(lone_box: Box) -> None:
+    """To a good file, as after a state folder was moved: said as such, and the file is as it was."""
+    lone_box.ok("run")
+    link = lone_box.state_dir / "issuer.id"
+    file = link.rename(lone_box.state_dir.parent / "moved.id")
+    link.symlink_to(file)
+    before = file.read_bytes()
+    lone_box.refused("run", code=1, says=["issuer.id", "symbolic link: put the file itself in its place"])
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize("words", [["issue", "--lift-hold"], ["reissue"], ["challenges"]], ids=" ".join)
 def test_a_command_that_cannot_begin_changes_nothing(box: Box, words: list[str]) -> None:
     """With a key file that is open to others no wish is left behind, which the next `run` would have granted."""

@@ -108,14 +108,40 @@ def test_deleted_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
 
 
 def test_a_damaged_csr_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
-    """`remove` and `populate`, as the error says; the next run takes back what the old order had published."""
+    """The run ends it and takes back what it had published; `remove` and `populate`, as the error says, help."""
     left_in_the_middle(proxied, proxy)
     proxied.database.execute("UPDATE certs SET csr = 'x', due_at = NULL")
     proxied.fails("run", says=["`remove` and `populate` again"])
-    proxied.ok("remove", NAME, "--yes")
     assert [state for state, _ in proxied.orders()] == ["FAILED"]
+    assert proxied.txt(NAME) == set()
+    proxied.ok("remove", NAME, "--yes")
     proxied.populate(NAME)
     assert f"{NAME}: stored" in proxied.ok("run").out
+    assert proxied.txt(NAME) == set()
+
+
+def test_a_damaged_csr_that_is_disabled_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
+    """Nobody is to mend it, so nobody tries, nor counts it: its order is ended, and nothing stays in its zone."""
+    left_in_the_middle(proxied, proxy)
+    proxied.ok("disable", NAME)
+    proxied.database.execute("UPDATE certs SET csr = 'x', due_at = NULL")
+    [before] = proxied.row(NAME, "count_fail_update")
+    assert "1 not due" in proxied.ok("run").out
+    assert [state for state, _ in proxied.orders()] == ["FAILED"]
+    assert proxied.txt(NAME) == set()
+    assert proxied.row(NAME, "count_fail_update") == (before,)
+
+
+def test_a_compromised_key_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
+    """Another issuer revoked it while this one was killed: its order is not gone on with, and leaves nothing."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    proxy.before.append(times(99, "/chalZ/", problem("serverInternal", "later", 500)))
+    proxied.fails("issue", NAME, says=[f"{NAME}: failed"])
+    proxy.before.clear()
+    proxied.database.execute("UPDATE versions SET revoked = 1")
+    proxied.fails("run", "--retry", says=["was revoked as compromised"])
+    assert [state for state, _ in proxied.orders()] == ["STORED", "FAILED"]
     assert proxied.txt(NAME) == set()
 
 
