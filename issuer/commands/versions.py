@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
@@ -152,10 +153,16 @@ def revoke(arguments: argparse.Namespace) -> None:
     else:
         say(f"servers go on serving it until they have another: `reissue {quote(row.name)}` makes one")
     if arguments.reason == KEY_COMPROMISE:
-        for version in _good_with_the_key_of(bundle, store.versions(name), now):
-            remedy = f"revoke {quote(name)} --serial {version.serial} --reason {KEY_COMPROMISE}"
-            remedy = f"`{remedy}`" if version.directory else "revoke it where it was bought"
-            say(f"serial {version.serial}, valid until {utc_text(version.not_after)}, has the same key: {remedy}")
+        for each in sorted({name, *store.names_with_key(md5_modulus(bundle.leaf.public_key()))}):
+            _tell_same_key(each, _good_with_the_key_of(bundle, store.versions(each), now))
+
+
+def _tell_same_key(name: str, versions: Sequence[Version]) -> None:
+    for version in versions:
+        remedy = f"revoke {quote(name)} --serial {version.serial} --reason {KEY_COMPROMISE}"
+        remedy = f"`{remedy}`" if version.directory else "revoke it where it was bought"
+        valid = f"valid until {utc_text(version.not_after)}"
+        say(f"{name}: serial {version.serial}, {valid}, has the same key: {remedy}")
 
 
 def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:

@@ -54,6 +54,11 @@ class History:
         )
         return self._database.read(lambda connection: [_version(row) for row in connection.execute(query).mappings()])
 
+    def names_with_key(self, md5_modulus: str) -> list[str]:
+        """Who is enrolled with a CSR of that key, as openssl or we have written it down. Reads the whole table."""
+        same = sa.select(certs.c.name).where(certs.c.md5_modulus == md5_modulus)
+        return self._database.read(lambda connection: list(connection.scalars(same)))
+
     def events(self, name: str, most: int | None = None) -> list[Event]:
         """What happened to *name*, the newest first, at most so many."""
         query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())

@@ -14,7 +14,7 @@ from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 from tests.servers.ca_proxy import CaProxy
 
-NAME = "www.lab.test"
+NAME, OTHER, ALIEN = "www.lab.test", "mail.lab.test", "alien.lab.test"
 
 
 def serial(box: Box, column: str = "crt") -> int:
@@ -165,6 +165,19 @@ def test_a_compromised_key_is_certified_no_more(box: Box) -> None:
     box.ok("run")
 
 
+def test_a_compromised_key_of_several_certificates(box: Box) -> None:
+    """Every good certificate with it is named, of whichever name, with the command that revokes it."""
+    for name in (OTHER, NAME):
+        box.enrol(name)
+    box.enrol(ALIEN, kind="ecdsa-p384")
+    box.ok("run")
+    [version] = box.ok("history", OTHER, "--json").report()["versions"]
+    said = box.ok("revoke", NAME, "--reason", "1", "--yes").out
+    [line] = [line for line in said.splitlines() if "has the same key" in line]
+    assert line.startswith(f"{OTHER}: serial {version['serial']}, ")
+    assert line.endswith(f"`revoke {OTHER} --serial {version['serial']} --reason 1`")
+
+
 def test_what_has_a_compromised_key_is_told_and_does_not_come_back(box: Box, tmp_path: Path) -> None:
     """Of two certificates with one key the other is named for its revocation, and neither `rollback` nor `import` takes
     it; a row that an old script has enabled gets no certificate, and people hear why."""
@@ -174,6 +187,7 @@ def test_what_has_a_compromised_key_is_told_and_does_not_come_back(box: Box, tmp
     stored = box.ok("history", NAME, "--json").report()["versions"]
     old, present = (version["serial"] for version in reversed(stored))
     revoked = box.ok("revoke", NAME, "--serial", old, "--reason", "1", "--yes").out
+    assert f"{NAME}: serial {present}, valid until" in revoked
     assert f"has the same key: `revoke {NAME} --serial {present} --reason 1`" in revoked
     box.fails("status", NAME, says=["disabled, key compromised"])
     pair = [bytes(part) for part in box.row(NAME, "crt", "ca")]
