@@ -13,6 +13,10 @@ from issuer.config import Settings
 from issuer.model import Challenge, Enrolment
 from issuer.webroot.location import to_journal
 from issuer.webroot.webroots import Webroots
+from tests.issuer.box import Box
+from tests.issuer.http01.site import Site, web_server
+from tests.servers.lab import Lab
+from tests.servers.nginx import Nginx
 from tests.servers.sshd import Sshd
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr_oA"
@@ -130,3 +134,29 @@ def place(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Place
         return Webroots(known, machine)
 
     return Place(path, folder, on, on(), sshd)
+
+
+@pytest.fixture
+def site(box: Box, lab: Lab, folder: Path) -> Site:
+    """The web site's name points here, but no web server runs yet."""
+    box.document["webroot"] = {"http_port": lab.pebble.http_port, "propagation_timeout": "1s"}
+    box.write(dns={"resolvers": [lab.bind.endpoint]})
+    made = Site(box, lab, folder)
+    made.dns("www A 127.0.0.1", "shop A 127.0.0.1", "example.test. A 127.0.0.1", "central A 127.0.0.1")
+    return made
+
+
+@pytest.fixture
+def nginx(site: Site) -> Iterator[Nginx]:
+    """A web server that serves the webroot, as it should be."""
+    with web_server(site, site.root) as server:
+        yield server
+
+
+@pytest.fixture
+def misled(site: Site, tmp_path: Path) -> Iterator[Nginx]:
+    """A web server that serves another folder than webroot_path says."""
+    other = tmp_path / "other"
+    other.mkdir()
+    with web_server(site, other) as server:
+        yield server
