@@ -239,7 +239,7 @@ class Attempt:
         if fate is Fate.OVER:
             log.info("order.over", certificate=self.name, state=work.record.state.value, opened=work.record.created_at)
             work.record = self._tools.orders.fail(work.record, reason, now)
-            abandon(work, self._tools)
+            abandon(work.record, self._tools)
             withdraw(work, self._tools)
             return
         if fate is Fate.UNASKED:

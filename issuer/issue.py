@@ -206,15 +206,15 @@ def withdraw(work: Work, tools: Tools) -> None:
         log.warning("challenge.left", certificate=work.record.name, error=str(error))
 
 
-def abandon(work: Work, tools: Tools) -> None:
+def abandon(record: OrderRecord, tools: Tools) -> None:
     """Give back the authorizations of a dead order that still wait: CAs limit how many may. Never raises."""
     try:
-        ca = authority(work.record, tools)
-        for entry in _journalled(work, tools):
+        ca = authority(record, tools)
+        for entry in tools.journal.of(record.id):
             if ca.authorization(entry.authorization_url).status == "pending":
                 ca.deactivate(entry.authorization_url)
     except CertfleetError as error:
-        log.info("authorization.left", certificate=work.record.name, error=str(error))
+        log.info("authorization.left", certificate=record.name, error=str(error))
 
 
 def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge]:

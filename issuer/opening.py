@@ -42,6 +42,10 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     if record is not None:
         with _or(tools.orders.release, record):
             row = _unchanged(row, csr, tools)
+            held = _hold_on(record, tools, now)
+        if held is not None:
+            tools.orders.release(record)
+            return _held(row, *held, tools)
         if record.state is not OrderState.PLANNED or _choose(row, csr, tools).directory == record.directory:
             _tell_incident(record, tools)  # who opened it may have been killed before that was said
             return Work(record, row, csr, resumed=True, asked=True)
@@ -70,6 +74,13 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
     _tell_incident(record, tools)
     return Work(record, row, csr)
+
+
+def _hold_on(record: OrderRecord, tools: Tools, now: int) -> tuple[int, str] | None:
+    """The moment before which the CA does not want to be asked about an order under way, and why."""
+    ca = tools.authorities.get(record.directory)
+    goes_on = record.state is not OrderState.PLANNED
+    return tools.holds.until(ca.account_id, record.name, now, goes_on=goes_on) if ca is not None else None
 
 
 @contextlib.contextmanager

@@ -153,7 +153,7 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
     reason = f"{error}" + (f" ({error.hint})" if error.hint else "")
     work.record = tools.orders.fail(work.record, reason, now)
     tools.certificates.give_up_by_hand(row.name, wish, reason, error.reference, due_at=due_at, now=now)
-    abandon(work, tools)
+    abandon(work.record, tools)
     withdraw(work, tools)
 
 

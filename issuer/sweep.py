@@ -7,9 +7,10 @@ import structlog
 
 from common.errors import CertfleetError, RefusedError, Retry
 from issuer.aside import each_aside
-from issuer.issue import take_back_left
+from issuer.issue import abandon, take_back_left
 from issuer.model import Challenge, Enrolment
 from issuer.opening import stored_csr
+from issuer.order_states import OrderRecord, OrderState
 from issuer.ports import Tools
 
 log = structlog.get_logger()
@@ -78,21 +79,22 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
 def _end_orders_of_nothing(tools: Tools) -> None:
     """Orders that nobody can finish any more, also where nobody would try."""
     now = int(tools.clock())
-    left = {record.name for record in tools.orders.under_way(now)}
+    left = {record.name: record for record in tools.orders.under_way(now)}
     rows = {row.name: row for row in tools.certificates.enrolled(list(left))}
-    for name in sorted(left):
-        why = _unusable(rows.get(name))
-        record = tools.orders.claim(name, now) if why else None
-        if record is not None:
-            tools.orders.fail(record, why, now)
+    for name, record in left.items():
+        why = _unusable(record, rows.get(name), now)
+        if why and tools.orders.end_left(record, why, now):
             log.warning("order.of_nothing", certificate=name, why=why)
+            abandon(record, tools)
 
 
-def _unusable(row: Enrolment | None) -> str:
-    """Why no certificate can come of *row*; "" where one can. Rows are deleted and damaged by what knows no orders, and
-    a key becomes known to others with the certificate of another row."""
+def _unusable(record: OrderRecord, row: Enrolment | None, now: int) -> str:
+    """Why no certificate can come of an order; "" where one can. Rows are deleted and damaged by what knows no orders,
+    and a key is revoked while its order is out. What the CA may have issued already waits for a row that is mended."""
     if row is None:
         return "its row was deleted"
+    if record.state is OrderState.FINALIZING and now < record.kept_until(hurry=False):
+        return ""
     try:
         stored_csr(row)
     except RefusedError as error:

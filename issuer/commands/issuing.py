@@ -194,6 +194,7 @@ def _work(
     configure_log(settings, arguments)
     desk = build_desk(settings, database)
     tools = build_tools(settings, database, desk.note)
+    tools.orders.let_go_left()
     rows = choose()
     silent = getattr(arguments, "quiet", False)
     quiet = arguments.json or silent

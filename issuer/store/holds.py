@@ -34,9 +34,11 @@ class Holds:
     def __init__(self, database: Database):
         self._database = database
 
-    def until(self, account: str, name: str, now: int) -> tuple[int, str] | None:
-        """(moment, reason) of the longest hold on *name* that has not passed; None without one."""
-        asked = {"the_account": account, "scopes": [ACCOUNT, name[:190]], "now": now}
+    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, str] | None:
+        """(moment, reason) of the longest hold on *name* that has not passed; None without one. An order that *goes_on*
+        is no new one: the holds on the whole account do not concern it."""
+        scopes = [name[:190]] if goes_on else [ACCOUNT, name[:190]]
+        asked = {"the_account": account, "scopes": scopes, "now": now}
         row = self._database.read(lambda connection: connection.execute(_HELD, asked).first())
         return (row.until, row.reason or "") if row is not None else None
 

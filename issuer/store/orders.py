@@ -14,7 +14,7 @@ from issuer.errors import GivenUp, LeaseLost, StoreError
 from issuer.order_states import BY_HAND, OrderRecord, OrderState, check_move
 from issuer.store.cells import known
 from issuer.store.database import Database
-from issuer.store.tables import orders
+from issuer.store.tables import challenges, orders
 
 LEASE_SECONDS = 600
 LONGEST_LEASE = 2 * LEASE_SECONDS  # from now; the other issuer's clock may be ahead a little, but not by years
@@ -32,6 +32,12 @@ _FREE_OR_OURS = sa.or_(FREE, orders.c.lease_owner == sa.bindparam("us"))
 _TAKE = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), _FREE_OR_OURS)
 _CHANGE = orders.update().where(
     orders.c.id == sa.bindparam("number"), orders.c.active_name > "", orders.c.lease_owner == sa.bindparam("us")
+)
+_LEFT = sa.union(
+    sa.select(orders.c.id).where(orders.c.active_name > "", orders.c.lease_owner == sa.bindparam("us")),
+    sa.select(orders.c.id)
+    .join(challenges, challenges.c.order_id == orders.c.id)
+    .where(orders.c.lease_owner == sa.bindparam("us")),
 )
 _END = sa.select(orders.c.error).where(orders.c.id == sa.bindparam("number"), orders.c.state == OrderState.FAILED.value)
 
@@ -99,6 +105,19 @@ class Orders:
         row = self._under_way(name)
         return _record(row) if row is not None and row["lease_owner"] == self._owner else None
 
+    def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
+        """End an order as FAILED that no process holds; False if one does, or it has ended meanwhile."""
+        return self._database.write(lambda connection: give_up(connection, record.name, reason, now)) > 0
+
+    def let_go_left(self) -> None:
+        """Free what a killed process of this issuer holds still: orders under way, and ended ones with something to be
+        taken back. Only under the issuer's lock, before anything is begun."""
+        found = self._database.read(lambda connection: list(connection.scalars(_LEFT, {"us": self._owner})))
+        if found:
+            free = orders.update().where(orders.c.id.in_(found), orders.c.lease_owner == self._owner)
+            nobodys = free.values(lease_owner=None, lease_until=None)
+            self._database.write(lambda connection: connection.execute(nobodys), durable=False)
+
     def take_from_hand(self, names: Collection[str], reason: str, now: int) -> None:
         """Make orders that are in a person's hands ordinary ones, those aside that another process works on now."""
         theirs = (orders.c.active_name.in_(names), orders.c.reason == BY_HAND, _FREE_OR_OURS)
@@ -150,12 +169,13 @@ class Orders:
             raise LeaseLost(f"another issuer took over the order for {record.name}", hint="nothing; it goes on there")
 
 
-def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leased: bool = False) -> None:
+def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leased: bool = False) -> int:
     """End the order under way for *name* as FAILED; one that an issuer works on only if *leased*. That one keeps its
-    lease until it learns of it: nobody takes back meanwhile what it may be about to publish."""
+    lease until it learns of it: nobody takes back meanwhile what it may be about to publish. Returns how many."""
     change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None}
     ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else FREE)
-    connection.execute(ended.values(**change, deadline=None, updated_at=now), {"the_name": name, "now": now})
+    values = ended.values(**change, deadline=None, updated_at=now)
+    return connection.execute(values, {"the_name": name, "now": now}).rowcount
 
 
 def _insert(connection: sa.Connection, row: Mapping[str, object]) -> int:

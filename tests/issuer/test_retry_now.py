@@ -60,3 +60,18 @@ def test_a_hold_of_the_ca_is_kept_to(proxied: Box, proxy: CaProxy) -> None:
     asked = len(proxy.paths("order-plz"))
     proxied.fails("run", "--retry", says=[f"{name}: held by a limit of the CA"])
     assert len(proxy.paths("order-plz")) == asked
+
+
+@pytest.mark.parametrize("words", [["run", "--retry"], ["issue", NAMES[0]]], ids=" ".join)
+def test_a_hold_on_an_order_under_way_is_kept_to(proxied: Box, proxy: CaProxy, words: list[str]) -> None:
+    """The CA named a moment for this very order: it is asked nothing before that."""
+    name = proxied.enrol(NAMES[0])
+    proxy.before[:] = [times(99, "/chalZ/", problem("serverInternal", "later", 500))]
+    proxied.fails("run", says=["later"])
+    proxy.before[:] = [times(1, "/chalZ/", problem("rateLimited", "slow down", 429, Retry_After="7200"))]
+    proxied.fails("run", "--retry", says=["held by a limit of the CA"])
+    assert [state for state, _ in proxied.orders()] == ["VISIBLE"]
+    proxy.seen.clear()
+    proxied.fails(*words, says=["held by a limit of the CA"])
+    assert [request.path for request in proxy.seen if request.method == "POST"] == []
+    assert f"{name}: stored" in proxied.ok("issue", name, "--lift-hold").out

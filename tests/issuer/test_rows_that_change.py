@@ -121,7 +121,8 @@ def test_a_damaged_csr_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> 
 
 
 def test_a_damaged_csr_that_is_disabled_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
-    """Nobody is to mend it, so nobody tries, nor counts it: its order is ended, and nothing stays in its zone."""
+    """Nobody is to mend it, so nobody tries, nor counts it: its order is ended, and nothing stays in its zone, nor
+    waits at the CA."""
     left_in_the_middle(proxied, proxy)
     proxied.ok("disable", NAME)
     proxied.database.execute("UPDATE certs SET csr = 'x', due_at = NULL")
@@ -130,6 +131,7 @@ def test_a_damaged_csr_that_is_disabled_with_an_order_under_way(proxied: Box, pr
     assert [state for state, _ in proxied.orders()] == ["FAILED"]
     assert proxied.txt(NAME) == set()
     assert proxied.row(NAME, "count_fail_update") == (before,)
+    assert any(request.payload == {"status": "deactivated"} for request in proxy.seen)
 
 
 def test_a_compromised_key_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:

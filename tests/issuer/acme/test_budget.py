@@ -33,7 +33,7 @@ class Past:
     def certificates_since(self, directory: str, since: int) -> list[Issued]:
         return [Issued(f"n{at}", at, names, names_digest(names)) for at, names in self._certificates if at > since]
 
-    def until(self, account: str, name: str, now: int) -> tuple[int, str] | None:
+    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, str] | None:
         return None
 
     def add(self, account: str, scope: str, until: int, reason: str, now: int) -> None:
