@@ -17,6 +17,7 @@ from common.command_line import CommandLine, report, say, table
 from common.config_file import nonempty, path
 from common.errors import ConfigError, Finding, UsageError
 from common.names import parse_dns_name
+from common.owners import who_directs_root
 
 T = TypeVar("T")
 
@@ -138,6 +139,8 @@ def run_command(options: argparse.Namespace) -> int:
     from common.files import locked  # noqa: PLC0415
 
     settings, certificates = load_settings(options.config)
+    if director := who_directs_root(options.config):
+        sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
     selected = _selected(options, certificates)
     source = open_source(settings.source, options.config)
     state = StateFolder(settings.state_dir)

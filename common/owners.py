@@ -4,6 +4,7 @@ import contextlib
 import grp
 import os
 import pwd
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def owner_hint(file: Path) -> str:
     if there == file and folder.st_uid == mine:
         return f"it belongs to {_user(status.st_uid)}: as root give it back, `chown {_user(mine)}: {file}`"
     return f"run as {_user(status.st_uid)}, to whom {there} belongs"
+
+
+def who_directs_root(file: Path) -> str:
+    """Whoever, beside root, can put other words into *file*, which root obeys: "USER, to whom FOLDER belongs"; "" if
+    nobody can, or we are not root. Raises OSError."""
+    for one in (file, file.parent) if os.geteuid() == 0 else ():
+        status = one.stat()
+        if status.st_uid != 0:
+            return f"{_user(status.st_uid)}, to whom {one} belongs,"
+        if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+            return f"everybody, as {one} is writable for all,"
+    return ""
 
 
 def _found(file: Path) -> Iterator[tuple[Path, os.stat_result]]:

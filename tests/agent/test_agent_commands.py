@@ -319,3 +319,16 @@ def test_each_command_imports_only_what_it_needs(host: Host, nginx: Nginx) -> No
             env=environment,
         )
         assert not absent & set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's commands are worth a stranger's words")
+def test_a_configuration_of_somebody_else_is_warned_of(bare: Host) -> None:
+    """As where issuer and agent share a folder that belongs to the issuer's user: who owns it commands root."""
+    folder = bare.folder / "shared"
+    folder.mkdir()
+    config = folder / "agent.toml"
+    config.write_text(f'state_dir = "{bare.folder}/state"\n[source]\nurl = "sqlite:///{bare.folder}/none.db"\n')
+    assert "warning" not in bare.agent("--config", str(config), "run").err
+    os.chown(folder, 65534, -1)
+    said = bare.agent("--config", str(config), "run").err
+    assert f"warning: nobody, to whom {folder} belongs, can make root run any command by it" in said
