@@ -18,6 +18,7 @@ from issuer.errors import CompromisedKey
 from issuer.model import Enrolment
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.history import History
 from issuer.store.revision import open_database
 from issuer.webroot.location import parse_location, refuse_wildcard
 
@@ -62,12 +63,15 @@ def disable(arguments: argparse.Namespace) -> None:
 
 def remove(arguments: argparse.Namespace) -> None:
     """Delete the row after the person has typed the name once more."""
-    certificates = Certificates(open_database(load(arguments.config).database))
+    database = open_database(load(arguments.config).database)
+    certificates = Certificates(database)
     [row] = certificates.get([arguments.name])
     if not confirmed(arguments, f"type the name again to remove {arguments.name}: "):
         raise RefusedError("the names differ", hint="nothing was removed")
     certificates.remove(arguments.name, int(time.time()))
-    say(f"{row.name}: removed; its versions and events are kept, and `revoke {quote(row.name)} --serial` can use them")
+    ours = [version for version in History(database).versions(row.name) if version.directory and not version.revoked]
+    revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
+    say(f"{row.name}: removed; its versions and events are kept{revocable}")
     zones = [] if row.http01 or row.imported else list(dict.fromkeys(map(sub_zone, _names(row))))
     if zones:
         say(f"in DNS stay {', '.join(zones)} and its NS records: delete them unless another certificate needs them")

@@ -31,7 +31,7 @@ from issuer.model import Enrolment
 from issuer.plan import renewal_moment
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
-from issuer.store.history import REASONS, History, Version
+from issuer.store.history import CESSATION, REASONS, History, Version
 from issuer.store.revision import open_database
 
 _COMPROMISED = "its key was revoked as compromised"
@@ -150,6 +150,8 @@ def revoke(arguments: argparse.Namespace) -> None:
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
     elif bundle.leaf_pem != row.crt:
         say(f"it is not the present one of {row.name}, which stays as it is")
+    elif arguments.reason == CESSATION:
+        say(f"it is still renewed: `disable {quote(row.name)}` or `remove {quote(row.name)}` ends that")
     else:
         say(f"servers go on serving it until they have another: `reissue {quote(row.name)}` makes one")
     if arguments.reason == KEY_COMPROMISE:

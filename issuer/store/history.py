@@ -16,7 +16,8 @@ from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import certs, events, versions
 
-REASONS = {0: "unspecified", KEY_COMPROMISE: "key compromise", 4: "superseded", 5: "cessation of operation"}
+CESSATION = 5
+REASONS = {0: "unspecified", KEY_COMPROMISE: "key compromise", 4: "superseded", CESSATION: "cessation of operation"}
 
 
 @dataclass(frozen=True, slots=True)

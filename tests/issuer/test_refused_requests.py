@@ -99,7 +99,7 @@ def test_remove_wants_to_be_sure(lone_box: Box) -> None:
     lone_box.refused("remove", "a.example.test", "--yes", code=2, says=["not enrolled: a.example.test"])
     lone_box.refused("remove", NAME, code=2, says=["no terminal", "--yes"])
     assert lone_box.row(NAME, "name") == (NAME,)
-    lone_box.ok("remove", NAME, "--yes")
+    assert "`revoke" not in lone_box.ok("remove", NAME, "--yes").out, "there is nothing to revoke"
     assert lone_box.database.query("SELECT * FROM certs") == []
     assert [event for (event,) in lone_box.database.query("SELECT event FROM events ORDER BY id")][-1] == "removed"
 

@@ -271,6 +271,7 @@ def test_what_was_removed_can_be_revoked(proxied: Box, proxy: CaProxy) -> None:
     proxied.ok("run")
     [version] = proxied.ok("history", NAME, "--json").report()["versions"]
     said = proxied.ok("remove", NAME, "--yes").out
+    assert f"`revoke {NAME} --serial` can use them" in said
     assert f"in DNS stay _acme-challenge.{NAME}, _acme-challenge.other.lab.test and its NS records" in said
     says = [f"{NAME} was removed at 2", f"`history {NAME}` shows it"]
     for words in (["revoke", NAME, "--yes"], ["status", NAME], ["issue", NAME]):
