@@ -115,18 +115,13 @@ class Renewal:
 
 
 def renewal(row: Enrolment, starts: int, ends: int, policy: RenewalSettings) -> Renewal:
-    """The CA's window if it told one, else our own rule."""
-    life = max(1, ends - starts)
-    percent = 100 * _fraction(life, policy)
-    by_days = policy.days_left and ends - policy.days_left * _DAY < ends - int(life * percent / 100)
-    rule = f"days_left = {policy.days_left}" if by_days else f"{percent:.3g} % of its lifetime left (fraction_left)"
-    ours = Renewal(renewal_moment(row.name, starts, ends, policy), rule)
-    if row.ari_at is None:
-        return ours
-    # the CA's word counts, but not until the last hour: near the end we renew whatever it says
-    late = Renewal(ends - (ends - starts) // 20, "5 % of its lifetime left, whatever the CA says")
-    theirs = Renewal(row.ari_at, "the window that the CA suggests (ARI)")
-    return min([theirs, late, *([ours] if policy.days_left else [])], key=lambda renewal: renewal.at)
+    """The CA's window if it told one, else the fraction that is left; ``days_left`` can only make either earlier."""
+    rules = [_by_fraction(row.name, starts, ends, policy)]
+    if row.ari_at is not None:
+        # the CA's word counts, but not until the last hour: near the end we renew whatever it says
+        late = Renewal(ends - (ends - starts) // 20, "5 % of its lifetime left, whatever the CA says")
+        rules = [Renewal(row.ari_at, "the window that the CA suggests (ARI)"), late]
+    return min([*rules, *_by_days(row.name, starts, ends, policy)], key=lambda renewal: renewal.at)
 
 
 def _window_end(row: Enrolment) -> int:
@@ -137,23 +132,33 @@ def _window_end(row: Enrolment) -> int:
 
 
 def renewal_moment(name: str, starts: int, ends: int, policy: RenewalSettings) -> int:
-    """Epoch seconds at which a certificate that lives from *starts* to *ends* is to be renewed.
+    """Epoch seconds at which a certificate that lives from *starts* to *ends* is to be renewed, if it is left to us."""
+    rules = [_by_fraction(name, starts, ends, policy), *_by_days(name, starts, ends, policy)]
+    return min(rule.at for rule in rules)
 
-    A fraction of the lifetime is left then, half of it for lives below ten days; ``days_left`` can only move the moment
-    earlier. Jitter, the same for each run, moves it earlier by up to 2 % of the life, so that a fleet enrolled on one
-    day is not renewed in one hour. A tenth of the life always passes first, or a short-lived certificate would be
-    renewed at every run.
+
+def _by_fraction(name: str, starts: int, ends: int, policy: RenewalSettings) -> Renewal:
+    """A fraction of the lifetime is left then, half of it for lives below ten days."""
+    life = max(1, ends - starts)
+    fraction = max(policy.fraction_left, 0.5) if life < _SHORT_LIFE else policy.fraction_left
+    why = f"{100 * fraction:.3g} % of its lifetime left (fraction_left)"
+    return Renewal(_spread(name, starts, ends, ends - int(life * fraction)), why)
+
+
+def _by_days(name: str, starts: int, ends: int, policy: RenewalSettings) -> list[Renewal]:
+    """None where no ``days_left`` is set."""
+    days = policy.days_left
+    return [Renewal(_spread(name, starts, ends, ends - days * _DAY), f"days_left = {days}")] if days else []
+
+
+def _spread(name: str, starts: int, ends: int, moment: int) -> int:
+    """*moment*, with jitter: the same for each run, it moves it earlier by up to 2 % of the life, so that a fleet
+    enrolled on one day is not renewed in one hour. A tenth of the life always passes first, or a short-lived
+    certificate would be renewed at every run.
     """
     life = max(1, ends - starts)
-    moment = ends - int(life * _fraction(life, policy))
-    if policy.days_left:
-        moment = min(moment, ends - policy.days_left * _DAY)
     seed = int.from_bytes(hashlib.sha256(f"{name} {ends}".encode()).digest()[:4], "big") / 2**32
     return max(moment - int(life * _JITTER * seed), starts + life // 10)
-
-
-def _fraction(life: int, policy: RenewalSettings) -> float:
-    return max(policy.fraction_left, 0.5) if life < _SHORT_LIFE else policy.fraction_left
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from common.certificate import parse_bundle, spki_sha256
 from issuer.config import RenewalSettings
 from issuer.model import Enrolment
-from issuer.plan import Due, NotDue, Remaining, health, plan, renewal_moment, retry_moment
+from issuer.plan import Due, NotDue, Remaining, health, plan, renewal, renewal_moment, retry_moment
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 
@@ -42,6 +42,25 @@ def test_moments(days: float, fraction: float, floor: int, expected: float) -> N
     policy = RenewalSettings(fraction_left=fraction, days_left=floor)
     moment = (renewal_moment(NAME, START, START + int(days * DAY), policy) - START) / DAY
     assert max(expected - 0.02 * days, 0.1 * days) - 0.001 <= moment <= max(expected, 0.1 * days) + 0.001
+
+
+@pytest.mark.parametrize(
+    ("life", "floor", "suggested", "expected"),
+    [
+        (90, 0, 28, 28),
+        (90, 1, 28, 28),  # fraction_left would be 30: it does not count
+        (90, 40, 28, 40),
+        (6, 30, 2, 5.4),  # a tenth of the life always passes first
+        (90, 0, 1, 4.5),
+        (90, 2, 1, 4.5),
+    ],
+)
+def test_moments_with_a_window_of_the_ca(life: int, floor: int, suggested: int, expected: float) -> None:
+    """The CA's moment stands in place of fraction_left; days_left and the last twentieth of the life come before it."""
+    ends = START + life * DAY
+    row = enrolment(ari_at=ends - suggested * DAY)
+    left = (ends - renewal(row, START, ends, RenewalSettings(days_left=floor)).at) / DAY
+    assert expected <= left <= expected + (0.02 * life if expected == floor else 0)
 
 
 def test_jitter_spreads_a_fleet_and_is_the_same_at_each_look() -> None:
