@@ -20,7 +20,7 @@ from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.endings import NOT_AGAIN, Ended, Ending, Waiting
 from issuer.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
 from issuer.issue import Work, abandon, advance, authority, withdraw
-from issuer.limits import LONGEST_HOLD, hold_scope
+from issuer.limits import ACCOUNT, LONGEST_HOLD, hold_scope
 from issuer.model import Enrolment
 from issuer.opening import begin, stored_csr
 from issuer.order_states import OrderState
@@ -168,9 +168,10 @@ class Attempt:
     def _held(self, error: AcmeProblem) -> Ended:
         """The CA named a moment: keep to it, for the account or this certificate, and count no failure."""
         now = int(self._tools.clock())
-        until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(remaining(self._row, now)))
         assert self._work is not None  # noqa: S101 - only an order's request can be refused so
         scope = hold_scope(error, self.name, now)
+        longest = _longest_hold(scope, remaining(self._row, now))
+        until = min(max(int(error.retry_after or 0), now + 1), now + longest)
         fate = self._fate(error, now)
         with self._saving():
             account = authority(self._work.record, self._tools).account_id
@@ -185,8 +186,9 @@ class Attempt:
         now = int(self._tools.clock())
         schedule = self._tools.settings.renewal.retry
         failures = self._row.failures + 1
-        tries = len(schedule) if error.retry is Retry.NEVER else failures  # hopeless now: once a day, as it may change
-        retry_at = retry_moment(tries, now, schedule, remaining(self._row, now))
+        hopeless = error.retry is Retry.NEVER  # once a day, as it may change, however little life is left
+        left = remaining(self._row, now)
+        retry_at = now + schedule[-1] if hopeless else retry_moment(failures, now, schedule, left)
         fate = self._fate(error, now)
         again = self._again(fate)
         hint = _remedy(error, schedule, again=again)
@@ -257,9 +259,12 @@ def _remedy(error: CertfleetError, schedule: tuple[int, ...], *, again: bool) ->
     return "; ".join(filter(None, [error.hint, rarely if error.retry is Retry.NEVER or not again else ""]))
 
 
-def _longest_hold(left: Remaining | None) -> int:
-    """A day at most, and an eighth of what is left when little is."""
-    return max(60, left.seconds // 8) if left is not None and left.little else LONGEST_HOLD
+def _longest_hold(scope: str, left: Remaining | None) -> int:
+    """A day at most, and an eighth of what is left when little is; but one certificate that runs out never sends the
+    whole account back to its CA too soon."""
+    if scope == ACCOUNT or left is None or not left.little:
+        return LONGEST_HOLD
+    return max(60, left.seconds // 8)
 
 
 def interrupts(error: CertfleetError) -> bool:

@@ -7,14 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from issuer import cli
 from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
 from tests.servers.bind import Bind
 from tests.servers.database import Database, Row
 from tests.servers.pebble import Pebble
@@ -148,6 +151,13 @@ class Box:
         self.ok("populate", name, "--csr", "-", stdin=csr(names, kind))
         self.ok("enable", name)
         return name
+
+    def put_aged(self, name: str, *, days: float, left: float) -> None:
+        """A certificate for *name* in its row that lives *days*, of which *left* are left; it is looked at next."""
+        begin = datetime.now(UTC) - timedelta(days=days - left)
+        crt = Authority("Old CA").sign(csr([name]), days, begin).cert_pem.hex()
+        values = f"crt = X'{crt}', ts_expire = {int(time.time() + left * 86400)}, due_at = NULL"
+        self.database.execute(f"UPDATE certs SET {values} WHERE name = '{name}'")  # noqa: S608
 
     def row(self, name: str, *columns: str) -> Row:
         """Columns of one row of certs."""
