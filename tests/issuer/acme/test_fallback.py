@@ -48,6 +48,17 @@ def test_first_certificate_comes_from_the_fallback_when_the_first_ca_is_broken(
     assert len(second.paths("order-plz")) == 1
 
 
+def test_with_little_life_left_the_fallback_is_asked(two: Box, proxy: CaProxy, second: CaProxy) -> None:
+    """A certificate with a tenth of its life left goes to the second CA after two failures of the first, no earlier."""
+    two.enrol(NAME)
+    two.put_aged(NAME, days=90, left=9)
+    proxy.before.append(times(99, "order-plz", BROKEN))
+    with patch.object(attempt, "_QUICK_TRIES", 0):
+        two.ok("run")
+    assert two.row(NAME, "directory", "count_fail_update") == (second.directory, 0)
+    assert len(proxy.paths("order-plz")) == 2
+
+
 def test_an_unfinished_order_of_the_first_ca_gives_way_to_the_fallback(
     two: Box, proxy: CaProxy, second: CaProxy
 ) -> None:

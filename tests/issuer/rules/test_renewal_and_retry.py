@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common.certificate import parse_bundle, spki_sha256
+from common.certificate import not_after, parse_bundle, spki_sha256
 from issuer.config import RenewalSettings
 from issuer.model import Enrolment
-from issuer.plan import Due, NotDue, Remaining, health, plan, renewal, renewal_moment, retry_moment
+from issuer.plan import Due, NotDue, Remaining, health, plan, remaining, renewal, renewal_moment, retry_moment
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 
@@ -89,6 +89,14 @@ def test_the_retry_schedule(failures: int, expected: int) -> None:
 def test_little_life_left_is_a_reason_to_hurry(left: int, fraction: float, expected: int) -> None:
     """An eighth of what is left at the most, but never more often than the schedule begins."""
     assert retry_moment(9, START, POLICY.retry, Remaining(left, fraction)) == START + expected
+
+
+@pytest.mark.parametrize(("days_left", "little"), [(11.3, False), (11.2, True), (0, True), (-1, True)])
+def test_little_is_less_than_an_eighth(days_left: float, little: bool) -> None:
+    """Of 90 days, that is less than 11.25."""
+    left = remaining(enrolment(crt=OURS), int(not_after(parse_bundle(OURS).leaf) - days_left * DAY))
+    assert left is not None
+    assert left.little is little
 
 
 def enrolment(**changes: object) -> Enrolment:
