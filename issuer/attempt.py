@@ -186,12 +186,13 @@ class Attempt:
         now = int(self._tools.clock())
         schedule = self._tools.settings.renewal.retry
         failures = self._row.failures + 1
-        hopeless = error.retry is Retry.NEVER  # once a day, as it may change, however little life is left
         left = remaining(self._row, now)
+        another = len(self._tools.authorities) > 1 and (left is None or left.little)  # CA, which may know no such no
+        hopeless = error.retry is Retry.NEVER and not another  # once a day, as it may change, however little is left
         retry_at = now + schedule[-1] if hopeless else retry_moment(failures, now, schedule, left)
         fate = self._fate(error, now)
         again = self._again(fate)
-        hint = _remedy(error, schedule, again=again)
+        hint = _remedy(error, schedule, again=again, hopeless=hopeless)
         reason = f"{error}" + (f" ({hint})" if hint else "")
         with self._saving():
             self._make_sure(now)
@@ -253,10 +254,10 @@ class Attempt:
         self._work = None
 
 
-def _remedy(error: CertfleetError, schedule: tuple[int, ...], *, again: bool) -> str:
+def _remedy(error: CertfleetError, schedule: tuple[int, ...], *, again: bool, hopeless: bool) -> str:
     """What to do, and for what only a person can mend, or has asked for, that it is not tried soon by itself."""
     rarely = f"tried every {duration_text(schedule[-1])} only; `issue NAME` once it is mended" if again else NOT_AGAIN
-    return "; ".join(filter(None, [error.hint, rarely if error.retry is Retry.NEVER or not again else ""]))
+    return "; ".join(filter(None, [error.hint, rarely if hopeless or not again else ""]))
 
 
 def _longest_hold(scope: str, left: Remaining | None) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from issuer import attempt
 from tests.issuer.box import Box
-from tests.servers.ca_proxy import CaProxy, Reply, in_directory, times
+from tests.servers.ca_proxy import CaProxy, Reply, in_directory, problem, times
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
 from tests.servers.smtp import Smtp
@@ -48,11 +48,16 @@ def test_first_certificate_comes_from_the_fallback_when_the_first_ca_is_broken(
     assert len(second.paths("order-plz")) == 1
 
 
-def test_with_little_life_left_the_fallback_is_asked(two: Box, proxy: CaProxy, second: CaProxy) -> None:
-    """A certificate with a tenth of its life left goes to the second CA after two failures of the first, no earlier."""
+@pytest.mark.parametrize(
+    "no", [BROKEN, problem("userActionRequired", "agree to the terms", 403)], ids=["in trouble", "for a person"]
+)
+def test_with_little_life_left_the_fallback_is_asked(two: Box, proxy: CaProxy, second: CaProxy, no: Reply) -> None:
+    """A certificate with a tenth of its life left goes to the second CA after two failures of the first, no earlier,
+    and without the day that is waited for a person where there is no other CA."""
     two.enrol(NAME)
     two.put_aged(NAME, days=90, left=9)
-    proxy.before.append(times(99, "order-plz", BROKEN))
+    two.write(renewal={"retry": ["1s", "1s", "1d"]})
+    proxy.before.append(times(99, "order-plz", no))
     with patch.object(attempt, "_QUICK_TRIES", 0):
         two.ok("run")
     assert two.row(NAME, "directory", "count_fail_update") == (second.directory, 0)
