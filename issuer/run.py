@@ -5,7 +5,9 @@ once; those that wait for DNS, the CA or their next try occupy none.
 """
 
 import dataclasses
+import math
 import random
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ from issuer.watch import sentence
 
 Say = Callable[[str], None]
 log = structlog.get_logger()
-_MOMENT = 2.0  # seconds
+_MOMENT = 2.0  # seconds: shorter waits are not told, and in longer ones the clock is looked at as often
 _HEAD_START = 2.0  # seconds that taking back comes before issuing; a silent name server may hold it up for longer
 _ONE_ROUND = 3600.0  # seconds that even a single round gives an order that the CA takes its time for
 
@@ -75,6 +77,7 @@ class Pass:
         self._stopping = False
         self.summary = Summary()  # true at any moment: a pass may be left where it is
         self._told = ""
+        self._ends = -math.inf  # moment on the monotonic clock, until which failures are retried
         self._rows: dict[str, Enrolment] = {}
 
     def stop(self) -> None:
@@ -82,8 +85,10 @@ class Pass:
         self._stopping = True
         self._crew.wake()
 
-    def run(self, rows: Sequence[Enrolment], *, until: float) -> None:
-        """Issue what is due among *rows* and go on with orders under way; retry failures until *until*."""
+    def run(self, rows: Sequence[Enrolment], *, stay: float) -> None:
+        """Issue what is due among *rows* and go on with orders under way; retry failures for *stay* seconds, 0: not."""
+        began = time.monotonic()
+        self._ends = began + stay if stay else -math.inf
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
         self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
         left_overs = aside(partial(sweep, self._tools))
@@ -91,8 +96,8 @@ class Pass:
         under_way = {record.name for record in self._tools.orders.under_way(int(self._tools.clock()))}
         # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
         for row in sorted(rows, key=lambda row: (row.ts_expire, random.random())):
-            self._plan(row, until, resumes=row.name in under_way)
-        self._drive(until, linger_until=max(until, self._tools.clock() + _ONE_ROUND))
+            self._plan(row, resumes=row.name in under_way)
+        self._drive(max(self._ends, began + _ONE_ROUND))
         if self._complains_at_end:
             for ended in self.summary.news:
                 self._complain_of(ended)
@@ -103,21 +108,21 @@ class Pass:
                 sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
         self.summary.stopped = self._stopping
 
-    def _plan(self, row: Enrolment, until: float, *, resumes: bool) -> None:
+    def _plan(self, row: Enrolment, *, resumes: bool) -> None:
         decision = left_alone(row, self._tools, resumes=resumes)
         if decision is None:
             self._add(row, self._tools.clock())
             return
         if row.failing and decision.until is not None:
-            self._wait_for(row, decision.until, until)
+            self._wait_for(row, decision.until)
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if put_off(row, decision, self._tools) is not None:
             self._complain(f"warning: {row.name}: {sentence(row)}")
 
-    def _wait_for(self, row: Enrolment, next_at: int, until: float) -> None:
+    def _wait_for(self, row: Enrolment, next_at: int) -> None:
         """A certificate that failed before this run: stay for its next attempt, or say that it is still not well."""
-        if next_at <= until:
+        if self._comes_before(self._ends, next_at):
             self._add(row, next_at)
             return
         self._end(_failure(row, next_at))
@@ -126,21 +131,30 @@ class Pass:
         self._rows[row.name] = row
         self._crew.add(Attempt(row, self._tools, stopping=lambda: self._stopping), at)
 
-    def _drive(self, until: float, *, linger_until: float) -> None:
+    def _comes_before(self, end: float, moment: float) -> bool:
+        """Is *moment* (epoch seconds) not later than *end* (monotonic), by the clock as it is now? So a run stays no
+        longer when a clock that was ahead is put right."""
+        return moment - self._tools.clock() <= end - time.monotonic()
+
+    def _drive(self, linger_until: float) -> None:
         crew, workers = self._crew, self._tools.settings.acme.workers
         while not self._stopping and not crew.idle:
-            if not crew.running and crew.next_at is not None and crew.next_at > linger_until:
-                break
-            crew.start(workers)
+            crew.start(workers)  # first: it sets the agenda right after the clock
             if not crew.running:
+                if crew.next_at is not None and not self._comes_before(linger_until, crew.next_at):
+                    break
                 self._tell_wait()
-            returned = crew.collect(workers, None)
+            returned = crew.collect(workers, _MOMENT)
             if returned is not None:
                 self._end(returned.ended)
-                if returned.ended.ending in (Ending.FAILED, Ending.HELD) and 0 < returned.ended.next_attempt <= until:
+                if self._stays_for(returned.ended):
                     self._try_again(returned.ended)
         for returned in crew.disband():
             self._end(returned.ended)
+
+    def _stays_for(self, outcome: Ended) -> bool:
+        again = outcome.ending in (Ending.FAILED, Ending.HELD) and outcome.next_attempt > 0
+        return again and self._comes_before(self._ends, outcome.next_attempt)
 
     def _try_again(self, outcome: Ended) -> None:
         try:

@@ -202,7 +202,7 @@ def _work(
     summary = one_pass.summary
 
     def work() -> None:
-        one_pass.run(rows, until=time.time() + stay if stay else 0)
+        one_pass.run(rows, stay=stay)
         desk.close_run(summary.news)
 
     try:

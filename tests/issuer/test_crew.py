@@ -9,16 +9,7 @@ import structlog
 from issuer.attempt import Attempt
 from issuer.crew import Crew
 from issuer.endings import Ended, Ending, Waiting
-
-
-@dataclass
-class Clock:
-    """Tells a time that can be put right."""
-
-    ahead: float = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
+from tests.issuer.clock import Clock
 
 
 @dataclass
