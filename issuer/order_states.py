@@ -11,6 +11,8 @@ state from which the next one goes on. Each step can be run twice.
 from dataclasses import dataclass
 from enum import Enum
 
+from issuer.limits import CLOCKS_APART
+
 
 class OrderState(Enum):
     PLANNED = "PLANNED"  # we want it; the CA may or may not know yet
@@ -38,6 +40,8 @@ _DAY = 86400
 _KEPT_DAYS = 7  # CAs keep an order about that long (RFC 8555 §7.1.3, "expires")
 
 BY_HAND = "by hand"  # the reason of an order that a person works on, until its deadline
+HAND_SECONDS = _DAY  # that a person is given, from each step on
+LONGEST_IN_HAND = HAND_SECONDS + CLOCKS_APART  # from now; a later deadline was written by a clock that was wrong
 
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
@@ -61,7 +65,7 @@ class OrderRecord:
 
     def in_hand(self, now: int) -> bool:
         """Does a person work on it, so that `run` leaves it alone?"""
-        return self.reason == BY_HAND and self.deadline is not None and now < self.deadline
+        return in_hand(self.reason, self.deadline, now)
 
     def kept_until(self, *, hurry: bool) -> int:
         """Until when an order that is interrupted again and again is gone on with. What the CA may have issued by now
@@ -72,6 +76,11 @@ class OrderRecord:
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+
+def in_hand(reason: str, deadline: int | None, now: float) -> bool:
+    """Of an order under way: does a person work on it, and until a *deadline* that can be meant?"""
+    return reason == BY_HAND and deadline is not None and now < deadline <= now + LONGEST_IN_HAND
 
 
 def check_move(old: OrderState, new: OrderState) -> None:

@@ -18,11 +18,10 @@ from issuer.errors import AcmeProblem, OtherAccount
 from issuer.issue import Work, abandon, advance, authority, withdraw
 from issuer.model import Challenge, Enrolment
 from issuer.opening import begin, stored_csr
-from issuer.order_states import BY_HAND, OrderState
+from issuer.order_states import BY_HAND, HAND_SECONDS, OrderState
 from issuer.plan import NotDue, plan, remaining, retry_moment
 from issuer.ports import Solver, Tools
 
-_HELD_SECONDS = 86400
 _WISH = "staged by hand"
 _BEFORE = {
     OrderState.ORDERED: "publish the challenges and run `solve` first",
@@ -40,7 +39,7 @@ class ByHand:
 
     @property
     def patience(self) -> int:
-        return _HELD_SECONDS
+        return HAND_SECONDS
 
     @property
     def from_outside(self) -> str:
@@ -97,7 +96,7 @@ def _take_in_hand(work: Work, tools: Tools) -> None:
     now = int(tools.clock())
     if not work.row.reissue_reason:  # so that `run` goes on with the order when nobody does
         tools.certificates.request_reissue([work.row.name], _WISH)
-    held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + _HELD_SECONDS)
+    held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + HAND_SECONDS)
     work.record = tools.orders.save(work.record, held, now)
 
 

@@ -9,7 +9,7 @@ from common.errors import one_line
 from issuer.config import Settings
 from issuer.csr import CsrRefused, key_type, read_csr
 from issuer.model import Enrolment
-from issuer.order_states import BY_HAND
+from issuer.order_states import in_hand
 from issuer.outlook import next_step
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -61,7 +61,7 @@ class Particulars:
         return {"at": utc_text(step.at) if step.at is not None else None, "why": step.why}
 
     def _in_hand(self, order: OrderUnderWay) -> bool:
-        return order.reason == BY_HAND and order.deadline is not None and self._now < order.deadline
+        return in_hand(order.reason, order.deadline, self._now)
 
     def _order(self, order: OrderUnderWay) -> dict[str, Any]:
         leased = order.leased(self._now)

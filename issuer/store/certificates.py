@@ -15,7 +15,7 @@ from issuer.csr import CsrFacts
 from issuer.errors import GivenUp, Overtaken
 from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
-from issuer.order_states import BY_HAND, OrderRecord, OrderState
+from issuer.order_states import OrderRecord, OrderState, in_hand
 from issuer.plan import FIRST_MAY_WAIT
 from issuer.store.cells import number, octets
 from issuer.store.compromised import ANY, compromised_keys
@@ -264,7 +264,7 @@ def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
         return
     what = f"an order for {name} is under way"
     hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
-    if order.reason == BY_HAND and (order.deadline or 0) > now:
+    if in_hand(order.reason, order.deadline, now):
         what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
         hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
     raise RefusedError(what, hint=hint, reference="order-under-way")

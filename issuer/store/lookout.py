@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from issuer.daemon.survey import DAY, EXPIRY_DAYS, Mark, Survey
 from issuer.limits import LONGEST_HOLD
-from issuer.order_states import BY_HAND
 from issuer.store.cells import number
 from issuer.store.certificates import put_off
 from issuer.store.database import Database
 from issuer.store.holds import in_force
 from issuer.store.orders import free
+from issuer.store.overview import in_hand
 from issuer.store.revision import require
 from issuer.store.tables import certs, holds, orders
 
@@ -56,8 +56,7 @@ class Lookout:
         Nobody's: of no living issuer, and of no person who issues by hand.
         """
         ours_to_take = sa.or_(free(now), orders.c.lease_owner == self._owner)
-        in_no_hand = sa.or_(orders.c.reason.is_(None), orders.c.reason != BY_HAND, orders.c.deadline <= now)
-        under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", ours_to_take, in_no_hand)
+        under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", ours_to_take, ~in_hand(now))
         waits = sa.and_(certs.c.enable == "Y", certs.c.due_at.is_not(None), certs.c.due_at > now)
 
         def work(connection: sa.Connection) -> list[Mark]:
@@ -101,8 +100,8 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
 
 def _due_by_hand(connection: sa.Connection, now: int) -> int:
     """How many look due and are in a person's hands."""
-    in_hand = (orders.c.active_name > "", orders.c.reason == BY_HAND, orders.c.deadline > now)
-    names = list(connection.scalars(sa.select(orders.c.active_name).where(*in_hand)))
+    by_hand = sa.select(orders.c.active_name).where(orders.c.active_name > "", in_hand(now))
+    names = list(connection.scalars(by_hand))
     come = (certs.c.enable == "Y", sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now))
     return sum(
         int(connection.scalar(sa.select(sa.func.count()).where(certs.c.name.in_(some), *come)) or 0)

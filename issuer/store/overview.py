@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.limits import Hold
-from issuer.order_states import BY_HAND
+from issuer.order_states import BY_HAND, LONGEST_IN_HAND
 from issuer.store.database import Database
 from issuer.store.holds import in_force
 from issuer.store.orders import LONGEST_LEASE
@@ -50,6 +50,13 @@ _NOT_WELL = ("broken", "failed", "refused", "unproven")
 _REPORT_COUNTS = 30 * 86400  # seconds: agents report daily, and a host that is gone never again
 
 
+def in_hand(now: int) -> sa.ColumnElement[bool]:
+    """What order_states.in_hand says, as a condition on an order under way that is never NULL."""
+    deadline = sa.func.coalesce(orders.c.deadline, 0)
+    theirs = sa.func.coalesce(orders.c.reason, "") == BY_HAND
+    return sa.and_(theirs, deadline > now, deadline <= now + LONGEST_IN_HAND)
+
+
 class Overview:
     def __init__(self, database: Database):
         self._database = database
@@ -74,8 +81,7 @@ class Overview:
 
     def by_hand(self, names: Collection[str] | None, now: int) -> dict[str, OrderUnderWay]:
         """The orders of those of *names* (None: of all) that a person issues step by step, which `run` leaves alone."""
-        in_hand = (orders.c.active_name > "", orders.c.reason == BY_HAND, orders.c.deadline > now)
-        query = sa.select(orders).where(*in_hand).order_by(orders.c.active_name)
+        query = sa.select(orders).where(orders.c.active_name > "", in_hand(now)).order_by(orders.c.active_name)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return {row.name: _under_way(row) for row in rows if names is None or row.name in names}
 

@@ -56,14 +56,19 @@ def test_request_does_not_wait_without_end(proxied: Box, proxy: CaProxy) -> None
     assert len(proxy.paths("order-plz")) == 1
 
 
-def test_run_leaves_an_order_in_hand_alone(proxied: Box) -> None:
-    """The daily cron does not publish what a person is working on, and goes on with it when the day is over."""
+@pytest.mark.parametrize("over", ["1", "deadline + 31536000"], ids=["a day later", "a clock was ahead"])
+def test_run_leaves_an_order_in_hand_alone(proxied: Box, over: str) -> None:
+    """The daily cron does not publish what a person is working on, and goes on with it when the day is over; a moment
+    further ahead was never meant, and nothing believes it."""
     proxied.enrol(NAME)
     proxied.ok("challenges", NAME)
     assert "being issued by hand" in proxied.ok("run").out
     assert proxied.txt(NAME) == set()
-    proxied.database.execute("UPDATE orders SET deadline = 1")
+    assert "by hand until" in proxied.run("status").out
+    proxied.database.execute(f"UPDATE orders SET deadline = {over}")  # noqa: S608
     proxied.database.execute("UPDATE certs SET due_at = NULL")
+    assert "by hand until" not in proxied.run("status").out
+    assert proxied.run("status", NAME, "--json").report()["certificates"][0]["order"]["by_hand"] is False
     assert "1 stored" in proxied.ok("run").out
     assert len(proxied.orders(NAME)) == 1
 
