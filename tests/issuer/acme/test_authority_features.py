@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import pytest
 from cryptography import x509
 
 from tests.issuer.box import Box
+from tests.issuer.notify.conftest import told_by_mail
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
@@ -17,6 +19,7 @@ from tests.servers.ca_proxy import CaProxy, Reply, in_directory, problem, times
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
+from tests.servers.smtp import Smtp
 
 NAME = "www.lab.test"
 
@@ -111,12 +114,21 @@ def test_an_account_that_cannot_be_written_down_stops_nothing(box: Box) -> None:
     assert "account.not_remembered" in box.ok("run").err
 
 
-def test_must_agree_to_new_terms_names_the_address(proxied: Box, proxy: CaProxy) -> None:
-    """userActionRequired stops the certificate for the day and says where to go."""
+def test_must_agree_to_new_terms_names_the_address(proxied: Box, proxy: CaProxy, tmp_path: Path) -> None:
+    """userActionRequired stops the certificate for the day, and output and mail say where to go."""
     reply = problem("userActionRequired", "agree at https://ca.example/terms", 403)
     proxy.before.append(times(9, "order-plz", reply))
+    proxied.write(renewal={"retry": ["1s", "24h"], "max_run": "1m"})
     proxied.enrol(NAME)
-    proxied.fails("run", says=["https://ca.example/terms", "open the address"])
+    began = time.time()
+    with Smtp(tmp_path) as smtp:
+        told_by_mail(proxied, smtp)
+        proxied.fails("run", says=["https://ca.example/terms", "open the address"])
+    [letter] = smtp.letters
+    assert letter.subject.startswith(f"certfleet: {NAME} waits for you at the CA on ")
+    assert "    see:        https://ca.example/terms" in letter.text.splitlines()
+    assert len(proxy.paths("order-plz")) == 1
+    assert proxied.row(NAME, "due_at")[0] >= began + 0.9 * 86400
 
 
 @pytest.mark.parametrize("what", ["other key", "other names", "expired", "broken chain"])

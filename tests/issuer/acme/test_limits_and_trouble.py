@@ -43,6 +43,15 @@ def test_ninety_percent_of_nonces_refused_costs_no_try(bind: Bind, tmp_path_fact
         assert [row[0] for row in box.database.query("SELECT count_fail_update FROM certs")] == [0, 0, 0]
 
 
+@pytest.mark.parametrize(("refusals", "errors"), [(10, 0), (11, 1)])
+def test_ten_refused_nonces_are_no_error(proxied: Box, proxy: CaProxy, refusals: int, errors: int) -> None:
+    """The same request goes out ten times more; only then is it an error of the CA, after which the order is tried anew."""
+    proxy.before.append(times(refusals, "order-plz", problem("badNonce", "try again", 400)))
+    proxied.enrol(NAME)
+    assert proxied.ok("run", "-v").err.count("attempt.blink") == errors
+    assert len(proxy.paths("order-plz")) == refusals + 1
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_limited_is_held_until_the_named_moment_and_not_counted(proxied: Box, proxy: CaProxy, form: str) -> None:
     """429 with Retry-After in either form: held, not failed; the next run before that moment does not even ask."""

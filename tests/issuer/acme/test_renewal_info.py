@@ -3,13 +3,16 @@
 import base64
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.issuer.box import Box
+from tests.issuer.notify.conftest import told_by_mail
 from tests.servers.ca_proxy import CaProxy, Reply, Request, in_directory, json_reply, problem, times
+from tests.servers.smtp import Smtp
 
 NAME = "ari.lab.test"
 HOUR = 3600
@@ -44,7 +47,9 @@ def information(proxy: CaProxy) -> Information:
 def test_window_is_asked_for_with_the_certificate_identifier_and_one_moment_kept(
     proxied: Box, information: Information
 ) -> None:
-    """The identifier is base64url(AKI).base64url(serial); the moment lies in the window and stays through runs."""
+    """The identifier is base64url(AKI).base64url(serial); the moment lies in the window and stays through runs, and so
+    does the address of the explanation."""
+    information.explanation = "https://ca.example/why"
     _issued(proxied)
     _come_to_ask(proxied)
     proxied.ok("run")
@@ -56,7 +61,7 @@ def test_window_is_asked_for_with_the_certificate_identifier_and_one_moment_kept
     assert due_at == min(drawn, ask_at)
     _come_to_ask(proxied)
     proxied.ok("run")
-    assert proxied.row(NAME, "ari_at", "ari_window") == (drawn, window)
+    assert proxied.row(NAME, "ari_at", "ari_window", "ari_url") == (drawn, window, information.explanation)
     assert len(information.asked) == 2
 
 
@@ -80,14 +85,20 @@ def test_retry_after_as_a_date_is_understood(proxied: Box, information: Informat
 
 
 def test_window_that_is_open_renews_and_says_what_it_replaces(
-    proxied: Box, proxy: CaProxy, information: Information
+    proxied: Box, proxy: CaProxy, information: Information, tmp_path: Path
 ) -> None:
-    """When the drawn moment has come the certificate is renewed, and the new order names the old certificate."""
+    """When the drawn moment has come the certificate is renewed, the new order names the old certificate, and people
+    get the address of the CA's explanation."""
     _issued(proxied)
     old = x509.load_pem_x509_certificate(_bytes(proxied.row(NAME, "crt")[0]))
     information.start, information.end = time.time() - 2 * HOUR, time.time() - HOUR
+    information.explanation = "https://ca.example/why"
     _come_to_ask(proxied)
-    proxied.ok("run")
+    with Smtp(tmp_path) as smtp:
+        told_by_mail(proxied, smtp)
+        proxied.ok("run")
+    [letter] = smtp.letters
+    assert "    see:        https://ca.example/why" in letter.text.splitlines()
     payloads = [request.payload for request in proxy.paths("order-plz")]
     assert "replaces" not in (payloads[0] or {})
     assert (payloads[1] or {}).get("replaces") == _identifier(old)

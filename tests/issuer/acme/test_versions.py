@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
-from tests.servers.ca_proxy import CaProxy
+from tests.servers.ca_proxy import CaProxy, Reply, times
 
 NAME, OTHER, ALIEN = "www.lab.test", "mail.lab.test", "alien.lab.test"
 
@@ -140,9 +140,12 @@ def test_revoke_asks_and_tells_the_ca(proxied: Box, proxy: CaProxy) -> None:
     proxied.ok("run")
     proxied.refused("revoke", NAME, code=2, says=["confirmation"])
     assert proxy.paths("/revoke-cert") == []
+    proxy.before.append(times(3, "/revoke-cert", Reply(200, b"")))
+    for reason in ("0", "4", "5"):
+        proxied.ok("revoke", NAME, "--reason", reason, "--yes")
+        assert proxied.row(NAME, "enable") == ("Y",)
     proxied.ok("revoke", NAME, "--reason", "1", "--yes")
-    [request] = proxy.paths("/revoke-cert")
-    assert (request.payload or {})["reason"] == 1
+    assert [(request.payload or {})["reason"] for request in proxy.paths("/revoke-cert")] == [0, 4, 5, 1]
     assert proxied.row(NAME, "enable") == ("N",)
 
 

@@ -26,13 +26,18 @@ def troubled(database: Database, smtp: Smtp, tmp_path: Path) -> Box:
     box = Box(tmp_path / "box", database)
     box.document["acme"] = {"directory": f"https://{NOBODY}/dir"}
     box.document["dns"] = {"server": "127.0.0.1", "port": 9, "nameservers": [NOBODY], "resolvers": [NOBODY]}
-    box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
-    box.write()
+    told_by_mail(box, smtp)
     box.set_up()
     for name in ("a.example.test", "b.example.test", "c.example.test"):
         box.ok("populate", name, "--csr", "-", stdin=csr([name]))
         box.ok("enable", name)
     return box
+
+
+def told_by_mail(box: Box, smtp: Smtp) -> None:
+    """Let *box* send what people are to hear through *smtp*."""
+    box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
+    box.write()
 
 
 def try_again(box: Box) -> None:

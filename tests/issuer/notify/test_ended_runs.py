@@ -11,7 +11,7 @@ from issuer.endings import Ended, Ending
 from issuer.run import Summary
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
-from tests.issuer.notify.conftest import try_again
+from tests.issuer.notify.conftest import told_by_mail, try_again
 from tests.issuer.stopping import NAME, stopped
 from tests.servers.silent import Silent
 from tests.servers.smtp import Smtp
@@ -129,8 +129,7 @@ def test_what_a_killed_run_knew_of_a_ca(
     """Another CA, or the wish for early replacement, met by a run that was killed: the next run says it, once."""
     change, words = told
     box = either_box
-    box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
-    box.write()
+    told_by_mail(box, smtp)
     box.enrol(NAME)
     box.ok("run")
     box.database.execute(f"UPDATE certs SET {change}, due_at = NULL")  # noqa: S608

@@ -14,7 +14,7 @@ from issuer.errors import MailError
 from issuer.notify import mail
 from issuer.notify.mail import MailServer
 from tests.issuer.box import Box
-from tests.issuer.notify.conftest import mend, try_again
+from tests.issuer.notify.conftest import mend, told_by_mail, try_again
 from tests.servers.lab import Lab
 from tests.servers.ports import LOOPBACK
 from tests.servers.smtp import PASSWORD, USER, Smtp
@@ -283,8 +283,7 @@ def test_nobody_to_tell_costs_nothing(troubled: Box, smtp: Smtp) -> None:
 
 def test_a_real_failure_and_a_real_recovery(box: Box, lab: Lab, smtp: Smtp) -> None:
     """A CA that is away and comes back: one mail for the failure, one for the recovery with the new certificate."""
-    box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
-    box.write()
+    told_by_mail(box, smtp)
     name = box.enrol("www.example.test")
     lab.pebble.stop()
     box.fails("run", says=[name])
