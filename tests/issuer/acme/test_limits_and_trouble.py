@@ -45,7 +45,7 @@ def test_ninety_percent_of_nonces_refused_costs_no_try(bind: Bind, tmp_path_fact
 
 @pytest.mark.parametrize(("refusals", "errors"), [(10, 0), (11, 1)])
 def test_ten_refused_nonces_are_no_error(proxied: Box, proxy: CaProxy, refusals: int, errors: int) -> None:
-    """The same request goes out ten times more; only then is it an error of the CA, after which the order is tried anew."""
+    """The same request goes out ten times more; only then is it an error, after which the run tries it anew."""
     proxy.before.append(times(refusals, "order-plz", problem("badNonce", "try again", 400)))
     proxied.enrol(NAME)
     assert proxied.ok("run", "-v").err.count("attempt.blink") == errors

@@ -63,7 +63,7 @@ def test_all_is_well(box: Box, lab: Lab) -> None:
         f"ok   {NAME}: CSR for {NAME}, ecdsa-p256",
         "takes updates with our key",
         f"{lab.bind.endpoint} shows a new record after ",
-        "its clock and ours are ",
+        f"zone _acme-challenge.{NAME}: its clock and ours are ",
         "resolvers remember for 1s",
     ):
         assert phrase in outcome.out

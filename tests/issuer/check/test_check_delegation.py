@@ -21,8 +21,8 @@ NAME = "www.example.test"
 class Checked(World):
     """The same world, whose children take updates."""
 
-    def check(self, folder: Path, parent: Sequence[str], child: Sequence[str], *, serving: bool = True) -> list[Line]:
-        """The findings about the sub-zone."""
+    def check(self, folder: Path, parent: Sequence[str], child: Sequence[str], *, ahead: float = 0) -> list[Line]:
+        """The findings about the sub-zone, with our clock so many seconds *ahead*."""
         key = make_key(folder)
         words = key.read_text(encoding="ascii").split('"')
         self.parent.static_zone("example.test", [*HOSTS, *parent])
@@ -34,7 +34,7 @@ class Checked(World):
         for server in (self.parent, self.children, self.resolver):
             server.start()
         zones = Zones(DnsSettings("127.0.0.3", self.port, key, resolvers=(self.resolver.endpoint,)), port=self.port)
-        probe = ZoneProbe(zones, time.time, 1.0, threading.Event())
+        probe = ZoneProbe(zones, lambda: time.time() + ahead, 1.0, threading.Event())
         return probe.lines(zones.locate(NAME))
 
 
@@ -64,10 +64,12 @@ def test_a_sound_delegation_is_said_and_every_server_timed(world: Checked, tmp_p
     assert world.children.txt(ZONE) == set()
 
 
-def test_two_lists_that_differ_are_a_warning(world: Checked, tmp_path: Path) -> None:
-    """The parent and the zone name different servers: each difference is said."""
-    lines = world.check(tmp_path, ["_acme-challenge.www NS ns2"], ["@ NS ns3.example.test."])
+def test_two_lists_that_differ_are_a_warning_and_two_clocks_too(world: Checked, tmp_path: Path) -> None:
+    """The parent and the zone name different servers: each difference is said; so is how far the server's clock is from
+    ours."""
+    lines = world.check(tmp_path, ["_acme-challenge.www NS ns2"], ["@ NS ns3.example.test."], ahead=-125)
     warned = said(lines, Level.WARN)
+    assert "its clock and ours are 2m apart" in warned
     assert "only example.test names ns2.example.test and only the zone itself names ns3.example.test" in warned
 
 
@@ -83,11 +85,13 @@ def test_a_lame_server_is_bad(world: Checked, tmp_path: Path) -> None:
 
 def test_a_server_inside_the_zone_needs_glue(world: Checked, tmp_path: Path) -> None:
     """Without glue nobody can find it: bad; other glue than its own address record: a warning."""
-    own = f"ns.{ZONE}."
-    lines = world.check(
-        tmp_path, [f"_acme-challenge.www NS {own}", "_acme-challenge.www NS ns2"], ["@ NS ns2.example.test."]
-    )
+    world.resolver.forwards[ZONE] = f"127.0.0.4:{world.port}"
+    parent = [f"_acme-challenge.www NS {host}" for host in (f"ns.{ZONE}.", f"moved.{ZONE}.", "ns2")]
+    glue = f"moved.{ZONE}. A 127.0.0.5"
+    lines = world.check(tmp_path, [*parent, glue], ["@ NS ns2.example.test.", "moved A 127.0.0.4"])
     assert f"example.test has no glue for ns.{ZONE}" in said(lines, Level.BAD)
+    stale = f"the glue of moved.{ZONE} says 127.0.0.5, its address records say 127.0.0.4"
+    assert stale in said(lines, Level.WARN)
 
 
 def test_no_delegation_is_bad(world: Checked, tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from common.log import Syslog
+from issuer.commands import wiring
 from issuer.config import NotifySettings
 from issuer.errors import MailError
 from issuer.notify import mail
@@ -20,9 +23,29 @@ from tests.servers.ports import LOOPBACK
 from tests.servers.smtp import PASSWORD, USER, Smtp
 
 
-def test_a_run_that_fails_three_certificates_sends_one_mail(troubled: Box, smtp: Smtp) -> None:
-    """One mail for the whole run: how many in the subject; name, reason, remedy and next attempt in the body."""
-    troubled.fails("run", says=["failed"])
+@contextlib.contextmanager
+def heard_by_syslog(address: Path) -> Iterator[list[str]]:
+    """What this process sends to syslog in the block, once that is over."""
+    lines: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, pytest.MonkeyPatch.context() as here:
+        listener.bind(str(address))
+        syslog = Syslog("certfleet-issuer", str(address))
+        here.setattr(wiring, "_syslog", lambda: syslog)
+        yield lines
+        syslog.close()
+        listener.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                lines.append(listener.recv(4096).decode())
+
+
+def test_a_run_that_fails_three_certificates_sends_one_mail(troubled: Box, smtp: Smtp, tmp_path: Path) -> None:
+    """One mail for the whole run: how many in the subject; name, reason, remedy and next attempt in the body. Syslog,
+    if it is wanted, gets a line for each."""
+    troubled.write(notify={"syslog": True})
+    with heard_by_syslog(tmp_path / "log") as lines:
+        troubled.fails("run", says=["failed"])
+    assert len(lines) == 3
     [letter] = smtp.letters
     assert re.fullmatch(r"certfleet: 3 certificates failed on \S+", letter.subject)
     assert letter.recipients == ("noc@example.com",)
@@ -124,6 +147,9 @@ def test_a_mail_server_that_is_down_fails_no_run_and_loses_no_event(troubled: Bo
     troubled.fails("run", says=["failed"])
     assert len(smtp.letters) == 1
     assert troubled.database.query("SELECT * FROM outbox") == []
+    smtp.stop()
+    mend(troubled, "a.example.test", "b.example.test", "c.example.test")
+    assert "notification.unsent" in troubled.ok("run").err
 
 
 def test_a_mail_that_the_server_refuses_is_kept(troubled: Box, smtp: Smtp) -> None:
