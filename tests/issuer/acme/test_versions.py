@@ -141,8 +141,8 @@ def test_revoke_asks_and_tells_the_ca(proxied: Box, proxy: CaProxy) -> None:
     proxied.refused("revoke", NAME, code=2, says=["confirmation"])
     assert proxy.paths("/revoke-cert") == []
     proxy.before.append(times(3, "/revoke-cert", Reply(200, b"")))
-    for reason in ("0", "4", "5"):
-        proxied.ok("revoke", NAME, "--reason", reason, "--yes")
+    for reason, remedy in (("0", "reissue"), ("4", "reissue"), ("5", "remove")):
+        assert f"`{remedy} {NAME}`" in proxied.ok("revoke", NAME, "--reason", reason, "--yes").out
         assert proxied.row(NAME, "enable") == ("Y",)
     proxied.ok("revoke", NAME, "--reason", "1", "--yes")
     assert [(request.payload or {})["reason"] for request in proxy.paths("/revoke-cert")] == [0, 4, 5, 1]
