@@ -209,10 +209,14 @@ def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) ->
         raise RefusedError(
             f"no such certificate of {name} is stored", hint=f"`history {quote(name)}` shows what there is"
         )
-    if row.imported:
-        raise _from_outside(name)
+    directory = row.directory
+    if row.imported:  # it may be our CA's all the same, if that very one was imported
+        present = present_sha256(row)
+        directory = next((version.directory for version in store.versions(name) if version.sha256 == present), "")
+        if not directory:
+            raise _from_outside(name)
     try:
-        return parse_bundle(row.crt, row.ca), row.directory
+        return parse_bundle(row.crt, row.ca), directory
     except ValueError as error:
         typed = quote(name)
         hint = f"name it with --serial, as `history {typed}` shows it; `reissue {typed}` replaces what is damaged"

@@ -84,7 +84,7 @@ class History:
                 row = {"name": name, "enable": "Y", "certbot": "N", "md5_modulus": md5_modulus, "comment": comment}
                 connection.execute(certs.insert().values(count_fail_update=0, ts_expire=1, ts_last_update=1, **row))
             _replace(connection, name, bundle, "imported", now, imported="Y")
-            add_version(connection, name, bundle, None, now)
+            _remember(connection, name, bundle, None, now)
 
         self._database.write(work)
 
@@ -92,14 +92,12 @@ class History:
         """Write down a revocation; the row is marked if it is the present certificate. *reason*: one of REASONS
         (RFC 5280 §5.3.1). A key that is known to others is certified no more: a row that has it still is disabled, its
         order ended; True then."""
-        same = (versions.c.name == name, versions.c.sha256 == fingerprint(bundle.leaf))
         key = spki_sha256(bundle.leaf.public_key())
 
         def work(connection: sa.Connection) -> bool:
-            if connection.scalar(sa.select(versions.c.id).where(*same)) is None:  # of before we kept versions
-                add_version(connection, name, bundle, directory or None, now)
+            _remember(connection, name, bundle, directory or None, now)
             open_to_change = sa.or_(versions.c.revoked.is_(None), versions.c.revoked != KEY_COMPROMISE)
-            connection.execute(versions.update().where(*same, open_to_change).values(revoked=reason))
+            connection.execute(versions.update().where(*_same(name, bundle), open_to_change).values(revoked=reason))
             row = connection.execute(sa.select(certs.c.csr, certs.c.crt).where(certs.c.name == name)).first()
             if row is not None and octets(row.crt) == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
@@ -121,6 +119,16 @@ def _key(csr: bytes, crt: bytes) -> str:
         return key_of(csr) if csr else spki_sha256(parse_bundle(crt).leaf.public_key())
     except ValueError:
         return ""
+
+
+def _same(name: str, bundle: Bundle) -> tuple[sa.ColumnElement[bool], ...]:
+    return versions.c.name == name, versions.c.sha256 == fingerprint(bundle.leaf)
+
+
+def _remember(connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int) -> None:
+    """A certificate that comes by hand may be known: then who issued it stands there already."""
+    if connection.scalar(sa.select(versions.c.id).where(*_same(name, bundle)).limit(1)) is None:
+        add_version(connection, name, bundle, directory, now)
 
 
 def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, now: int, **more: Any) -> None:

@@ -101,6 +101,19 @@ def test_the_same_import_twice_changes_nothing(lone_box: Box, tmp_path: Path) ->
     assert f"`enable {NAME}`" in lone_box.ok("import", NAME, "--crt", str(file)).out
 
 
+def test_an_imported_one_of_our_own_ca_is_revoked_there(box: Box, tmp_path: Path) -> None:
+    """Also by its serial: it is the certificate that was issued, and stands in the history once."""
+    box.enrol(NAME)
+    box.ok("run")
+    box.ok("disable", NAME)
+    file = tmp_path / "own.pem"
+    file.write_bytes(b"".join(bytes(part) for part in box.row(NAME, "crt", "ca")))
+    box.ok("import", NAME, "--crt", str(file))
+    [version] = box.ok("history", NAME, "--json").report()["versions"]
+    box.ok("revoke", NAME, "--yes")
+    assert "so it was disabled" in box.ok("revoke", NAME, "--serial", version["serial"], "--reason", "1", "--yes").out
+
+
 @pytest.mark.parametrize("what", ["key inside", "other name", "no chain", "not PEM", "missing", "expired"])
 def test_import_refuses(lone_box: Box, tmp_path: Path, what: str) -> None:
     """Each wrong file is refused with its reason and nothing is stored."""
