@@ -144,7 +144,7 @@ class Attempt:
 
     def _given_up(self, error: GivenUp) -> Ended:
         """Somebody else ended the order: what it has published is taken back, now that nothing more comes."""
-        log.info("order.given_up", certificate=self.name, why=error.why)
+        log.warning("order.given_up", certificate=self.name, why=error.why, hint=error.hint)
         if self._work is not None:
             self._work.record = dataclasses.replace(self._work.record, state=OrderState.FAILED)
             self._let_go(self._work)

@@ -119,13 +119,17 @@ class LeaseLost(CertfleetError):
 
 
 class GivenUp(CertfleetError):
-    """The order that we work on was ended as failed by somebody else."""
+    """The order that we work on was ended as failed by somebody else. *to_revoke*: the serial of what the CA issued for
+    it all the same, where others know its key."""
 
     reference = "given-up"
 
-    def __init__(self, name: str, reason: str):
-        what, hint = f"the order for {name} was given up meanwhile", f"`status {quote(name)}` shows how it stands"
-        super().__init__(what, why=reason, hint=hint)
+    def __init__(self, name: str, reason: str, *, to_revoke: str = ""):
+        hint = f"`status {quote(name)}` shows how it stands"
+        if to_revoke:
+            command = f"`revoke {quote(name)} --serial {to_revoke} --reason 1`"
+            hint = f"serial {to_revoke} was issued for that key all the same and set aside: {command}"
+        super().__init__(f"the order for {name} was given up meanwhile", why=reason, hint=hint)
 
 
 class BeingTakenBack(CertfleetError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, serial_text
+from common.certificate import Bundle, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
 from issuer.csr import CsrFacts
@@ -219,12 +219,17 @@ class Certificates:
                 return None  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
             placed = live and replace_present(connection, order.name, bundle, now, csr=csr, **present)
             add_version(connection, order.name, bundle, order.directory, now)
-            serial = f"serial {serial_text(bundle.leaf)}"
+            serial = serial_text(bundle.leaf)
             if placed:
-                add_event(connection, now, order.name, "stored", f"{serial} from {order.directory}")
+                add_event(connection, now, order.name, "stored", f"serial {serial} from {order.directory}")
                 return None
-            add_event(connection, now, order.name, "set aside", f"{serial}, not for what is enrolled now")
-            return Overtaken(order.name) if ending is None else GivenUp(order.name, ending.error or "")
+            add_event(connection, now, order.name, "set aside", f"serial {serial}, not for what is enrolled now")
+            if ending is None:
+                return Overtaken(order.name)
+            unsafe = spki_sha256(bundle.leaf.public_key()) in compromised_keys(connection, [order.name]).get(
+                order.name, ()
+            )
+            return GivenUp(order.name, ending.error or "", to_revoke=serial if unsafe else "")
 
         refusal = self._database.write(work)
         if refusal is not None:

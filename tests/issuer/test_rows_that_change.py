@@ -182,6 +182,24 @@ def test_revoked_as_compromised_while_it_is_published(box: Box) -> None:
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
 
 
+def test_revoked_as_compromised_while_the_next_one_is_downloaded(proxied: Box, proxy: CaProxy) -> None:
+    """The run names what was issued for that key all the same, which `revoke` could not list, and the command."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+
+    def revoked_first(request: Request) -> Reply | None:
+        if "/certZ/" in request.path:
+            out, err = proxied.start("revoke", NAME, "--reason", "1", "--yes").communicate(timeout=60)
+            assert "revoked" in out, out + err
+        return None
+
+    proxy.before.append(revoked_first)
+    said = proxied.fails("reissue", NAME, says=["its key was revoked as compromised"]).err
+    [(serial,)] = proxied.database.query("SELECT serial FROM versions WHERE revoked IS NULL")
+    assert f"`revoke {NAME} --serial {serial} --reason 1`" in said
+    proxied.ok("revoke", NAME, "--serial", str(serial), "--reason", "1", "--yes")
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -170,6 +170,18 @@ def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Da
     assert mine.claim(NAME, NOW) is None
 
 
+def test_what_comes_too_late_is_not_called_compromised(store: Database) -> None:
+    """The order of a removed row was given up for another reason: nobody is told to revoke what came of it."""
+    mine, certificates = Orders(store, "mine"), Certificates(store)
+    record = mine.open(NAME, CA, "due", NOW)
+    assert record is not None
+    bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
+    certificates.remove(NAME, NOW + LEASE_SECONDS + 1)
+    with pytest.raises(GivenUp, match="removed") as caught:
+        certificates.store(record, b"", bundle, NOW, due_at=NOW, ask_at=None)
+    assert "revoke" not in caught.value.hint
+
+
 def test_an_order_of_another_is_not_taken_by_opening_one(store: Database) -> None:
     """Who finds an order under way when he wants to open one leaves it alone, even if nobody holds it just now."""
     mine, theirs = Orders(store, "mine"), Orders(store, "theirs")
