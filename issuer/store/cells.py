@@ -1,11 +1,12 @@
-"""One cell of a row as what it is meant to be: SQLite keeps whatever an old script wrote, and a newer certfleet leaves
-what this one does not know. That stops nothing but the row itself.
+"""One cell of a row as what it is meant to be, whichever query reads it: SQLite keeps whatever an old script wrote, and
+a newer certfleet leaves what this one does not know. That stops nothing but the row itself.
 """
 
 import functools
 from enum import Enum
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 import structlog
 
 K = TypeVar("K", bound=Enum)
@@ -13,17 +14,37 @@ log = structlog.get_logger()
 _MOST_SAID = 1000
 
 
-def number(value: Any) -> int | None:
-    """What is no number is as good as NULL."""
-    try:
-        return None if value is None else int(value)
-    except (ValueError, OverflowError):
-        return None
+class Number(sa.TypeDecorator[int]):
+    """A whole number; what is none is as good as NULL."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> int | None:
+        try:
+            return None if value is None else int(value)
+        except (ValueError, OverflowError):
+            return None
 
 
-def octets(value: Any) -> bytes:
-    """A legacy table may hold text where a blob is meant."""
-    return value.encode() if isinstance(value, str) else bytes(value or b"")
+class Words(sa.TypeDecorator[str]):
+    """Text; what is none is as good as NULL."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return value if isinstance(value, str) else None
+
+
+class Octets(sa.TypeDecorator[bytes]):
+    """A blob, b"" for NULL; an old script may have left text or a number."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> bytes:
+        return value if isinstance(value, bytes) else str(value or "").encode()
 
 
 def known(kinds: type[K], value: Any, table: str, row: Any) -> K | None:

@@ -17,7 +17,6 @@ from issuer.limits import LONGEST_HOLD
 from issuer.model import Enrolment
 from issuer.order_states import OrderRecord, OrderState, in_hand
 from issuer.plan import FIRST_MAY_WAIT
-from issuer.store.cells import number, octets
 from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.database import Database
 from issuer.store.orders import give_up
@@ -83,12 +82,12 @@ class Certificates:
         """Those of the *unknown* names that were enrolled once, and when they were removed."""
         gone = (events.c.event == "removed", events.c.name.in_(unknown))
         query = sa.select(events.c.name, sa.func.max(events.c.at)).where(*gone).group_by(events.c.name)
-        return self._database.read(lambda connection: [(name, at) for name, at in connection.execute(query)])
+        return self._database.read(lambda connection: [(name, at or 0) for name, at in connection.execute(query)])
 
     def _close_to(self, unknown: Sequence[str]) -> list[str]:
         """Enrolled names that are like the *unknown* ones; none where comparing would take long."""
         query = sa.select(certs.c.name).limit(_MOST_COMPARED + 1)
-        names = self._database.read(lambda connection: list(connection.scalars(query)))
+        names = self._database.read(lambda connection: [name for name in connection.scalars(query) if name])
         if len(names) > _MOST_COMPARED:
             return []
         close = [difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.85) for name in unknown[:_MOST_TYPED]]
@@ -256,7 +255,7 @@ def _select(
 
 
 def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:
-    rows = result.mappings().all()
+    rows = [row for row in result.mappings() if row["name"]]
     compromised = compromised_keys(connection, [row["name"] for row in rows if row["any_compromised"]])
     return [_enrolment(row, compromised.get(row["name"], frozenset())) for row in rows]
 
@@ -280,13 +279,13 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
         name=row["name"],
         enabled=row["enable"] == "Y",
         http01=row["certbot"] == "Y",
-        csr=octets(row["csr"]),
-        crt=octets(row["crt"]),
-        ca=octets(row["ca"]),
-        ts_expire=number(row["ts_expire"]) or 0,
-        ts_last_update=number(row["ts_last_update"]) or 0,
-        failures=max(0, number(row["count_fail_update"]) or 0),
-        due_at=number(row["due_at"]),
+        csr=row["csr"],
+        crt=row["crt"],
+        ca=row["ca"],
+        ts_expire=row["ts_expire"] or 0,
+        ts_last_update=row["ts_last_update"] or 0,
+        failures=max(0, row["count_fail_update"] or 0),
+        due_at=row["due_at"],
         reissue_reason=row["reissue_reason"] or "",
         last_error=row["last_error"] or "",
         webroot_path=row["webroot_path"] or "",
@@ -294,9 +293,9 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
         last_reference=row["last_reference"] or "",
-        ari_at=number(row["ari_at"]),
+        ari_at=row["ari_at"],
         ari_window=row["ari_window"] or "",
         rolled_back=row["rolled_back"] or "",
-        ari_ask_at=number(row["ari_ask_at"]),
+        ari_ask_at=row["ari_ask_at"],
         compromised=compromised,
     )

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from common.certificate import parse_bundle, spki_sha256
-from issuer.store.cells import octets
 from issuer.store.tables import versions
 
 KEY_COMPROMISE = 1
@@ -24,7 +23,7 @@ def compromised_keys(connection: sa.Connection, names: Sequence[str]) -> dict[st
     """SHA-256 of the public keys, for those of *names* that have such ones."""
     found: dict[str, frozenset[str]] = {}
     for row in connection.execute(_REVOKED, {"names": names}) if names else ():
-        found[row.name] = found.get(row.name, frozenset()) | _keys(octets(row.crt))
+        found[row.name] = found.get(row.name, frozenset()) | _keys(row.crt)
     return found
 
 

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from common.certificate import Bundle, fingerprint, parse_bundle, serial_text, spki_sha256
 from common.errors import RefusedError
 from issuer.csr import key_of
-from issuer.store.cells import number, octets
 from issuer.store.certificates import refuse_under_way
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
@@ -58,13 +57,13 @@ class History:
     def names_with_key(self, md5_modulus: str) -> list[str]:
         """Who is enrolled with a CSR of that key, as openssl or we have written it down. Reads the whole table."""
         same = sa.select(certs.c.name).where(certs.c.md5_modulus == md5_modulus)
-        return self._database.read(lambda connection: list(connection.scalars(same)))
+        return self._database.read(lambda connection: [name for name in connection.scalars(same) if name])
 
     def events(self, name: str, most: int | None = None) -> list[Event]:
         """What happened to *name*, the newest first, at most so many."""
         query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())
         rows = self._database.read(lambda connection: connection.execute(query.limit(most)).all())
-        return [Event(row.at, row.event, row.detail or "") for row in rows]
+        return [Event(row.at or 0, row.event or "", row.detail or "") for row in rows]
 
     def go_back(self, name: str, version: Version, bundle: Bundle, due_at: int, now: int) -> None:
         """Make an earlier certificate the present one; the present pair moves aside, as with a new one."""
@@ -99,10 +98,10 @@ class History:
             open_to_change = sa.or_(versions.c.revoked.is_(None), versions.c.revoked != KEY_COMPROMISE)
             connection.execute(versions.update().where(*_same(name, bundle), open_to_change).values(revoked=reason))
             row = connection.execute(sa.select(certs.c.csr, certs.c.crt).where(certs.c.name == name)).first()
-            if row is not None and octets(row.crt) == bundle.leaf_pem:
+            if row is not None and row.crt == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
             add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {REASONS[reason]}")
-            if reason != KEY_COMPROMISE or row is None or _key(octets(row.csr), octets(row.crt)) not in (key, ""):
+            if reason != KEY_COMPROMISE or row is None or _key(row.csr, row.crt) not in (key, ""):
                 return False
             give_up(connection, name, "its key was revoked as compromised", now, leased=True)
             disabled = certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None)
@@ -140,12 +139,12 @@ def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, n
 
 def _version(row: sa.RowMapping) -> Version:
     return Version(
-        sha256=row["sha256"],
-        serial=row["serial"],
-        issuer=row["issuer"],
-        not_before=number(row["not_before"]) or 0,
-        not_after=number(row["not_after"]) or 0,
-        stored_at=number(row["stored_at"]) or 0,
+        sha256=row["sha256"] or "",
+        serial=row["serial"] or "",
+        issuer=row["issuer"] or "",
+        not_before=row["not_before"] or 0,
+        not_after=row["not_after"] or 0,
+        stored_at=row["stored_at"] or 0,
         directory=row["directory"] or "",
         revoked=row["revoked"] is not None,
         bundle=_bundle(row),
@@ -154,8 +153,8 @@ def _version(row: sa.RowMapping) -> Version:
 
 def _bundle(row: sa.RowMapping) -> Bundle | None:
     try:
-        chain = octets(row["ca"])
-        bundle = parse_bundle(octets(row["crt"]), chain)
+        chain = row["ca"]
+        bundle = parse_bundle(row["crt"], chain)
     except ValueError:
         return None
     return bundle if bundle.chain or not chain else None

@@ -6,7 +6,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
-from issuer.store.cells import number
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds, orders, versions
@@ -78,7 +77,7 @@ class Holds:
             *recent, sa.or_(orders.c.url > "", orders.c.active_name > "")
         )
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [(row.name, at) for row in rows if (at := number(row.created_at)) is not None]
+        return [(row.name or "", row.created_at) for row in rows if row.created_at is not None]
 
     def certificates_since(self, directory: str, since: int) -> list[Issued]:
         """What the CA issued since then."""
@@ -86,7 +85,7 @@ class Holds:
         query = sa.select(*columns).where(versions.c.stored_at > since, versions.c.directory == directory)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [
-            Issued(row[0], at, tuple((row[2] or "").split()), row[3] or "")
+            Issued(row[0] or "", row[1], tuple((row[2] or "").split()), row[3] or "")
             for row in rows
-            if (at := number(row[1])) is not None
+            if row[1] is not None
         ]

@@ -172,12 +172,12 @@ def _row(order_id: int, entry: Challenge, now: int) -> dict[str, object]:
 
 def _entry(row: sa.RowMapping) -> Challenge:
     return Challenge(
-        type=row["type"],
-        identifier=row["identifier"],
-        authorization_url=row["authorization_url"],
-        url=row["url"],
-        owner=row["owner"],
-        zone=row["zone"],
-        value=row["value"],
+        type=row["type"] or "",
+        identifier=row["identifier"] or "",
+        authorization_url=row["authorization_url"] or "",
+        url=row["url"] or "",
+        owner=row["owner"] or "",
+        zone=row["zone"] or "",
+        value=row["value"] or "",
         id=row["id"],
     )

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from issuer.daemon.survey import DAY, EXPIRY_DAYS, Mark, Survey
 from issuer.limits import LONGEST_HOLD
-from issuer.store.cells import number
 from issuer.store.certificates import put_off
 from issuer.store.database import Database
 from issuer.store.holds import in_force
@@ -91,10 +90,10 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
         due=count(certs.c.due_at.is_(None)) + count(certs.c.due_at <= now) - _due_by_hand(connection, now),
         failing=count(certs.c.count_fail_update > 0),
         stuck=count(certs.c.count_fail_update >= stuck_after),
-        soonest=tuple((row[0], end) for row in connection.execute(soonest) if (end := number(row[1])) is not None),
+        soonest=tuple((row[0] or "", row[1]) for row in connection.execute(soonest) if row[1] is not None),
         expiring=expiring,
-        orders={row[0]: int(row[1]) for row in connection.execute(by_state)},
-        holds=tuple((row[0], int(row[1])) for row in connection.execute(held)),
+        orders={row[0] or "": int(row[1]) for row in connection.execute(by_state)},
+        holds=tuple((row[0] or "", row[1]) for row in connection.execute(held)),
     )
 
 
@@ -126,4 +125,4 @@ def _some(names: list[str]) -> Iterator[list[str]]:
 
 
 def _marks(connection: sa.Connection, query: sa.Select[Any]) -> list[Mark]:
-    return [Mark(row[0], number(row[1]), number(row[2]) or 0, row[3] or "") for row in connection.execute(query)]
+    return [Mark(row[0], row[1], row[2] or 0, row[3] or "") for row in connection.execute(query) if row[0]]

@@ -13,7 +13,7 @@ import structlog
 
 from issuer.notify.events import Event, Kind, from_json, recovered, to_json
 from issuer.notify.rules import graded, judge
-from issuer.store.cells import known, number
+from issuer.store.cells import known
 from issuer.store.database import Database
 from issuer.store.tables import alarms, certs, outbox
 
@@ -41,9 +41,9 @@ class Notices:
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """(first, last) moment of what nobody delivers just now; None when that is nothing."""
-        query = sa.select(sa.func.min(outbox.c.at), sa.func.max(outbox.c.at)).where(_free(now))
+        query = sa.select(sa.func.count(), sa.func.min(outbox.c.at), sa.func.max(outbox.c.at)).where(_free(now))
         row = self._database.read(lambda connection: connection.execute(query).one())
-        return None if row[0] is None else (number(row[0]) or 0, number(row[1]) or 0)
+        return (row[1] or 0, row[2] or 0) if row[0] else None
 
     def take(self, delivery: str, now: int) -> list[Event]:
         """Everything unsent, for one *delivery*; another issuer leaves it alone for ten minutes."""
@@ -117,8 +117,8 @@ def _standing(connection: sa.Connection, names: Iterable[str] | None) -> dict[st
     found: dict[str, dict[Kind, int]] = {}
     for each in queries:
         for name, value, since in connection.execute(each):
-            if (kind := known(Kind, value, alarms.name, name)) is not None:
-                found.setdefault(name, {})[kind] = number(since) or 0
+            if name and (kind := known(Kind, value, alarms.name, name)) is not None:
+                found.setdefault(name, {})[kind] = since or 0
     return found
 
 
@@ -129,7 +129,7 @@ def _recovered_elsewhere(
     events = []
     for names in _chunks(set(standing) - told):
         query = sa.select(certs.c.name, certs.c.ts_last_update).where(certs.c.name.in_(names))
-        stored = {row[0]: number(row[1]) or 0 for row in connection.execute(query)}
+        stored = {row[0]: row[1] or 0 for row in connection.execute(query)}
         gone = [name for name in names if name not in stored]
         connection.execute(alarms.delete().where(alarms.c.name.in_(gone)))
         connection.execute(outbox.delete().where(outbox.c.name.in_(gone), outbox.c.taken_by.is_(None)))
@@ -154,7 +154,7 @@ def _facts(connection: sa.Connection, names: Iterable[str]) -> dict[str, tuple[i
     found: dict[str, tuple[int, int, str]] = {}
     for some in _chunks(names):
         rows = connection.execute(sa.select(*columns).where(certs.c.name.in_(some)))
-        found |= {row[0]: (number(row[1]) or 0, number(row[2]) or 0, row[3] or "") for row in rows}
+        found |= {row[0]: (row[1] or 0, row[2] or 0, row[3] or "") for row in rows}
     return found
 
 

@@ -190,9 +190,9 @@ def _record(row: sa.RowMapping) -> OrderRecord | None:
         return None
     return OrderRecord(
         id=row["id"],
-        name=row["name"],
+        name=row["name"] or "",
         state=state,
-        directory=row["directory"],
+        directory=row["directory"] or "",
         created_at=row["created_at"] or 0,
         url=row["url"] or "",
         reason=row["reason"] or "",

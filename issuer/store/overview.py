@@ -83,14 +83,21 @@ class Overview:
         """The orders of those of *names* (None: of all) that a person issues step by step, which `run` leaves alone."""
         query = sa.select(orders).where(orders.c.active_name > "", in_hand(now)).order_by(orders.c.active_name)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return {row.name: _under_way(row) for row in rows if names is None or row.name in names}
+        return {row.active_name: _under_way(row) for row in rows if names is None or row.active_name in names}
 
     def installations(self, name: str) -> list[Installation]:
         """What hosts report of *name*, by host."""
         query = sa.select(installations).where(installations.c.name == name).order_by(installations.c.host)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [
-            Installation(row.host, row.account or "", row.sha256 or "", row.state, row.detail or "", row.ts_report)
+            Installation(
+                host=row.host or "",
+                account=row.account or "",
+                sha256=row.sha256 or "",
+                state=row.state or "",
+                detail=row.detail or "",
+                reported_at=row.ts_report or 0,
+            )
             for row in rows
         ]
 
@@ -99,12 +106,12 @@ class Overview:
         reported = (installations.c.state.in_(_NOT_WELL), installations.c.ts_report > now - _REPORT_COUNTS)
         query = sa.select(installations.c.name, sa.func.count()).where(*reported).group_by(installations.c.name)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return {row[0]: row[1] for row in rows}
+        return {row[0]: row[1] for row in rows if row[0]}
 
 
 def _under_way(row: sa.Row[Any]) -> OrderUnderWay:
     return OrderUnderWay(
-        state=row.state,
+        state=row.state or "",
         directory=row.directory or "",
         url=row.url or "",
         reason=row.reason or "",

@@ -6,143 +6,145 @@ seconds, as the legacy table has them.
 
 import sqlalchemy as sa
 
+from issuer.store.cells import Number, Octets, Words
+
 metadata = sa.MetaData()
 
 certs = sa.Table(
     "certs",
     metadata,
-    sa.Column("name", sa.CHAR(250), primary_key=True),
-    sa.Column("enable", sa.CHAR(1)),
-    sa.Column("comment", sa.Text),
-    sa.Column("certbot", sa.CHAR(1)),
-    sa.Column("csr", sa.LargeBinary),
-    sa.Column("ca", sa.LargeBinary),
-    sa.Column("crt", sa.LargeBinary),
-    sa.Column("md5_modulus", sa.CHAR(64)),
-    sa.Column("md5_ca", sa.CHAR(64)),
-    sa.Column("ts_expire", sa.BigInteger),
-    sa.Column("ts_last_update", sa.BigInteger),
-    sa.Column("count_fail_update", sa.Integer),
-    sa.Column("old_ca", sa.LargeBinary),
-    sa.Column("old_crt", sa.LargeBinary),
-    sa.Column("webroot_path", sa.Text),
+    sa.Column("name", Words(250), primary_key=True),
+    sa.Column("enable", Words(1)),
+    sa.Column("comment", Words),
+    sa.Column("certbot", Words(1)),
+    sa.Column("csr", Octets),
+    sa.Column("ca", Octets),
+    sa.Column("crt", Octets),
+    sa.Column("md5_modulus", Words(64)),
+    sa.Column("md5_ca", Words(64)),
+    sa.Column("ts_expire", Number),
+    sa.Column("ts_last_update", Number),
+    sa.Column("count_fail_update", Number),
+    sa.Column("old_ca", Octets),
+    sa.Column("old_crt", Octets),
+    sa.Column("webroot_path", Words),
     # --- ours ---
-    sa.Column("due_at", sa.BigInteger),  # next moment to look at it: renewal, or the next attempt; NULL: not known yet
-    sa.Column("reissue_reason", sa.Text),  # set while somebody wants a new one whether due or not
-    sa.Column("last_error", sa.Text),  # why the last attempt failed; NULL after a success
-    sa.Column("last_reference", sa.CHAR(60)),  # the kind of that failure
-    sa.Column("directory", sa.Text),  # the CA that issued the present certificate
-    sa.Column("revoked", sa.CHAR(1)),  # Y: the present certificate, by us
-    sa.Column("imported", sa.CHAR(1)),  # Y: from outside, watched but never renewed
-    sa.Column("rolled_back", sa.CHAR(64)),  # SHA-256 of the certificate, when it was made older on purpose
-    sa.Column("ari_at", sa.BigInteger),  # renewal information, RFC 9773: the moment drawn,
-    sa.Column("ari_window", sa.CHAR(50)),  # the window it was drawn in,
-    sa.Column("ari_ask_at", sa.BigInteger),  # when to ask again; NULL: the CA offers none, as far as we know
-    sa.Column("ari_url", sa.Text),
+    sa.Column("due_at", Number),  # next moment to look at it: renewal, or the next attempt; NULL: not known yet
+    sa.Column("reissue_reason", Words),  # set while somebody wants a new one whether due or not
+    sa.Column("last_error", Words),  # why the last attempt failed; NULL after a success
+    sa.Column("last_reference", Words(60)),  # the kind of that failure
+    sa.Column("directory", Words),  # the CA that issued the present certificate
+    sa.Column("revoked", Words(1)),  # Y: the present certificate, by us
+    sa.Column("imported", Words(1)),  # Y: from outside, watched but never renewed
+    sa.Column("rolled_back", Words(64)),  # SHA-256 of the certificate, when it was made older on purpose
+    sa.Column("ari_at", Number),  # renewal information, RFC 9773: the moment drawn,
+    sa.Column("ari_window", Words(50)),  # the window it was drawn in,
+    sa.Column("ari_ask_at", Number),  # when to ask again; NULL: the CA offers none, as far as we know
+    sa.Column("ari_url", Words),
 )
 
 orders = sa.Table(
     "orders",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.CHAR(250)),
-    sa.Column("active_name", sa.CHAR(250)),  # the name while under way, else NULL; unique: one order a certificate
-    sa.Column("state", sa.CHAR(12)),
-    sa.Column("directory", sa.Text),
-    sa.Column("url", sa.Text),
-    sa.Column("reason", sa.Text),
-    sa.Column("replaces", sa.Text),  # certificate identifier of RFC 9773, when it was sent
-    sa.Column("names_sha256", sa.CHAR(64)),
-    sa.Column("deadline", sa.BigInteger),  # of the present state; NULL: none
-    sa.Column("lease_owner", sa.CHAR(64)),
-    sa.Column("lease_until", sa.BigInteger),
-    sa.Column("error", sa.Text),
-    sa.Column("created_at", sa.BigInteger),
-    sa.Column("updated_at", sa.BigInteger),
+    sa.Column("name", Words(250)),
+    sa.Column("active_name", Words(250)),  # the name while under way, else NULL; unique: one order a certificate
+    sa.Column("state", Words(12)),
+    sa.Column("directory", Words),
+    sa.Column("url", Words),
+    sa.Column("reason", Words),
+    sa.Column("replaces", Words),  # certificate identifier of RFC 9773, when it was sent
+    sa.Column("names_sha256", Words(64)),
+    sa.Column("deadline", Number),  # of the present state; NULL: none
+    sa.Column("lease_owner", Words(64)),
+    sa.Column("lease_until", Number),
+    sa.Column("error", Words),
+    sa.Column("created_at", Number),
+    sa.Column("updated_at", Number),
 )
 
 challenges = sa.Table(
     "challenges",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("order_id", sa.Integer),
-    sa.Column("type", sa.CHAR(12)),
-    sa.Column("identifier", sa.CHAR(253)),
-    sa.Column("authorization_url", sa.Text),
-    sa.Column("url", sa.Text),
-    sa.Column("owner", sa.CHAR(253)),  # the name that the TXT record stands at
-    sa.Column("zone", sa.CHAR(253)),
-    sa.Column("value", sa.Text),
-    sa.Column("created_at", sa.BigInteger),
+    sa.Column("order_id", Number),
+    sa.Column("type", Words(12)),
+    sa.Column("identifier", Words(253)),
+    sa.Column("authorization_url", Words),
+    sa.Column("url", Words),
+    sa.Column("owner", Words(253)),  # the name that the TXT record stands at
+    sa.Column("zone", Words(253)),
+    sa.Column("value", Words),
+    sa.Column("created_at", Number),
 )
 
 versions = sa.Table(
     "versions",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.CHAR(250)),
-    sa.Column("sha256", sa.CHAR(64)),
-    sa.Column("serial", sa.CHAR(64)),
-    sa.Column("issuer", sa.Text),
-    sa.Column("not_before", sa.BigInteger),
-    sa.Column("not_after", sa.BigInteger),
-    sa.Column("crt", sa.LargeBinary),
-    sa.Column("ca", sa.LargeBinary),
-    sa.Column("stored_at", sa.BigInteger),
-    sa.Column("names", sa.Text),  # DNS names, separated by blanks
-    sa.Column("names_sha256", sa.CHAR(64)),
-    sa.Column("directory", sa.Text),
-    sa.Column("revoked", sa.SmallInteger),  # the reason (RFC 5280 §5.3.1); NULL while it is not
+    sa.Column("name", Words(250)),
+    sa.Column("sha256", Words(64)),
+    sa.Column("serial", Words(64)),
+    sa.Column("issuer", Words),
+    sa.Column("not_before", Number),
+    sa.Column("not_after", Number),
+    sa.Column("crt", Octets),
+    sa.Column("ca", Octets),
+    sa.Column("stored_at", Number),
+    sa.Column("names", Words),  # DNS names, separated by blanks
+    sa.Column("names_sha256", Words(64)),
+    sa.Column("directory", Words),
+    sa.Column("revoked", sa.SmallInteger),  # the reason (RFC 5280 §5.3.1), whatever it is; NULL while it is not
 )
 
 holds = sa.Table(
     "holds",
     metadata,
-    sa.Column("account", sa.CHAR(64), primary_key=True),
-    sa.Column("scope", sa.CHAR(190), primary_key=True),
-    sa.Column("until", sa.BigInteger),
-    sa.Column("reason", sa.Text),
+    sa.Column("account", Words(64), primary_key=True),
+    sa.Column("scope", Words(190), primary_key=True),
+    sa.Column("until", Number),
+    sa.Column("reason", Words),
 )
 
 events = sa.Table(
     "events",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("at", sa.BigInteger),
-    sa.Column("name", sa.CHAR(250)),
-    sa.Column("event", sa.CHAR(40)),
-    sa.Column("detail", sa.Text),
+    sa.Column("at", Number),
+    sa.Column("name", Words(250)),
+    sa.Column("event", Words(40)),
+    sa.Column("detail", Words),
 )
 
 installations = sa.Table(
     "installations",
     metadata,
-    sa.Column("name", sa.CHAR(250), primary_key=True),
-    sa.Column("host", sa.CHAR(250), primary_key=True),
-    sa.Column("account", sa.CHAR(80)),
-    sa.Column("sha256", sa.CHAR(64)),
-    sa.Column("not_after", sa.BigInteger),
-    sa.Column("state", sa.CHAR(20)),
-    sa.Column("detail", sa.Text),
-    sa.Column("ts_report", sa.BigInteger),
+    sa.Column("name", Words(250), primary_key=True),
+    sa.Column("host", Words(250), primary_key=True),
+    sa.Column("account", Words(80)),
+    sa.Column("sha256", Words(64)),
+    sa.Column("not_after", Number),
+    sa.Column("state", Words(20)),
+    sa.Column("detail", Words),
+    sa.Column("ts_report", Number),
 )
 
 alarms = sa.Table(
     "alarms",
     metadata,
-    sa.Column("name", sa.CHAR(250), primary_key=True),
-    sa.Column("kind", sa.CHAR(24), primary_key=True),
-    sa.Column("since", sa.BigInteger),
+    sa.Column("name", Words(250), primary_key=True),
+    sa.Column("kind", Words(24), primary_key=True),
+    sa.Column("since", Number),
 )
 
 outbox = sa.Table(
     "outbox",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("at", sa.BigInteger),
-    sa.Column("name", sa.CHAR(250)),
-    sa.Column("kind", sa.CHAR(24)),
-    sa.Column("content", sa.Text),  # the event as JSON
-    sa.Column("taken_by", sa.CHAR(40)),  # the delivery that sends it just now, so that two issuers do not send it twice
-    sa.Column("taken_until", sa.BigInteger),
+    sa.Column("at", Number),
+    sa.Column("name", Words(250)),
+    sa.Column("kind", Words(24)),
+    sa.Column("content", Words),  # the event as JSON
+    sa.Column("taken_by", Words(40)),  # the delivery that sends it just now, so that two issuers do not send it twice
+    sa.Column("taken_until", Number),
 )

@@ -48,6 +48,30 @@ def test_a_run_among_odd_rows(box: Box, tmp_path: Path) -> None:
         assert "damaged" in box.ok("history", NAME).out
 
 
+def test_cells_of_another_kind(box: Box) -> None:
+    """SQLite keeps blobs, numbers and text in any column: what is well is issued, and all of it can be looked at."""
+    box.enrol(NAME)
+    box.populate(FAILING)
+    order = "INSERT INTO orders (id, name, active_name, state, directory, created_at, updated_at)"
+    for change in (
+        "UPDATE certs SET csr = 1.5, crt = 5000000000000, ca = 7, last_error = x'ff', directory = x'ff' WHERE name = ?",
+        "INSERT INTO certs (name, enable, csr) VALUES (x'ff', 'Y', x'ff')",
+        f"{order} VALUES (7, ?, ?, 'FAILED', x'ff', 'soon', x'ff'), (8, x'ff', NULL, 'FAILED', 1, 1, 1)",
+        "INSERT INTO challenges (order_id, type, identifier, authorization_url, url, created_at, owner, zone, value) "
+        "VALUES (8, 'dns-01', x'ff', 'u', 'u', 1, x'ff', x'ff', 'v')",
+        "INSERT INTO installations (name, host, state, ts_report) VALUES (?, x'ff', x'ff', 'soon')",
+        "INSERT INTO versions (name, sha256, serial, issuer, not_before, not_after, crt, ca, stored_at, names) "
+        "VALUES (?, x'ff', x'ff', x'ff', 1, 1, 1, 1, 'soon', x'ff')",
+        "INSERT INTO events (at, name, event, detail) VALUES ('soon', ?, x'ff', x'ff')",
+        "INSERT INTO alarms (name, kind, since) VALUES (x'ff', 'failed', 1)",
+    ):
+        box.database.execute(change.replace("?", f"'{FAILING}'"))
+    box.fails("run", says=[f"{NAME}: stored"])
+    for words in (["status"], ["status", FAILING], ["history", FAILING]):
+        for more in ([], ["--json"]):
+            assert FAILING in box.run(*words, *more).out
+
+
 def test_the_daemon_among_odd_rows(box: Box, tmp_path: Path) -> None:
     """The same, with the numbers of /metrics."""
     with Smtp(tmp_path) as smtp:
