@@ -62,8 +62,8 @@ class Budget:
     def take(self, name: str, names: Sequence[str], now: int, *, exempt: bool, renewal: bool) -> int:
         """*now* if certificate *name* may have an order for *names*, which counts it; else the moment at which it may.
 
-        *exempt*: the order replaces a certificate by ARI, which no limit applies to. *renewal*: the same CA issued
-        for just these names before.
+        *exempt*: the order replaces a certificate in its window of ARI: no limit applies to it. *renewal*: the same CA
+        issued for just these names before.
         """
         if exempt or not self._limited:
             return now

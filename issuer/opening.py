@@ -20,7 +20,7 @@ from issuer.limits import PACED, RAISE
 from issuer.model import Enrolment
 from issuer.notify.events import Event, incident
 from issuer.order_states import OrderRecord, OrderState
-from issuer.plan import INCIDENT, Due, NotDue, authority_index, plan, remaining, renews
+from issuer.plan import BY_WINDOW, INCIDENT, Due, NotDue, authority_index, plan, remaining, renews
 from issuer.ports import CertificateAuthority, Tools
 from issuer.renewal_info import ask_again_at, certificate_id, draw
 from issuer.watch import news
@@ -60,7 +60,8 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         return _held(row, *held, tools)
     find_places(row, csr, tools)
     renewal = renews(row, csr.names, ca.directory)
-    free_at = tools.budgets[ca.directory].take(row.name, csr.names, now, exempt=bool(replaces), renewal=renewal)
+    exempt = bool(replaces) and decision.reason in BY_WINDOW
+    free_at = tools.budgets[ca.directory].take(row.name, csr.names, now, exempt=exempt, renewal=renewal)
     if free_at > now:
         return _held(row, free_at, PACED, tools, RAISE)
     record = tools.orders.open(row.name, ca.directory, decision.reason, now, replaces)

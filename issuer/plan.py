@@ -17,6 +17,8 @@ FIRST_MAY_WAIT = 7 * _DAY  # the span of the longest limit that CAs publish: fir
 _JITTER = 0.02  # of the lifetime
 FIRST = "first certificate"
 INCIDENT = "the CA wants it replaced now"  # its window has passed long before our own moment: a revocation, an incident
+SUGGESTED = "renewal, as the CA suggests"  # the moment that was drawn in its window has come
+BY_WINDOW = (INCIDENT, SUGGESTED)  # the reasons of the orders that CAs exempt from their limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ def _by_moment(row: Enrolment, starts: int, ends: int, now: int, policy: Renewal
         if ends <= now:
             return Due(row.name, "expired")
         ours = renewal_moment(row.name, starts, ends, policy)
-        early = row.ari_at is not None and now < ours and _window_end(row) <= now
-        return Due(row.name, INCIDENT if early else "renewal")
+        if row.ari_at is None or row.ari_at > now:
+            return Due(row.name, "renewal")
+        return Due(row.name, INCIDENT if now < ours and _window_end(row) <= now else SUGGESTED)
     until = moment if row.ari_ask_at is None else min(moment, max(row.ari_ask_at, now + 1))
     return NotDue(row.name, until, "valid")
 

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
+from issuer.plan import BY_WINDOW
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds, orders, versions
@@ -72,9 +73,10 @@ class Holds:
 
     def orders_since(self, directory: str, since: int) -> list[tuple[str, int]]:
         """(certificate, moment) of the orders that count for the CA's limit: it knows of them, or is about to."""
-        recent = (orders.c.created_at > since, orders.c.directory == directory, orders.c.replaces.is_(None))
+        recent = (orders.c.created_at > since, orders.c.directory == directory)
+        counts = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(BY_WINDOW))
         query = sa.select(orders.c.name, orders.c.created_at).where(
-            *recent, sa.or_(orders.c.url > "", orders.c.active_name > "")
+            *recent, counts, sa.or_(orders.c.url > "", orders.c.active_name > "")
         )
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [(row.name or "", row.created_at) for row in rows if row.created_at is not None]

@@ -9,34 +9,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.issuer.acme.information import HOUR, Information
 from tests.issuer.box import Box
 from tests.issuer.notify.conftest import told_by_mail
-from tests.servers.ca_proxy import CaProxy, Reply, Request, in_directory, json_reply, problem, times
+from tests.servers.ca_proxy import CaProxy, Reply, json_reply, problem, times
 from tests.servers.smtp import Smtp
 
 NAME = "ari.lab.test"
-HOUR = 3600
-
-
-class Information:
-    """A CA's renewal information that tests may change; *asked* keeps the identifiers that were asked for."""
-
-    def __init__(self, proxy: CaProxy):
-        self.start = time.time() + 20 * 24 * HOUR
-        self.end = self.start + 24 * HOUR
-        self.retry_after = "21600"
-        self.explanation = ""
-        self.asked: list[str] = []
-        proxy.after.append(in_directory(renewalInfo=f"https://localhost:{proxy.port}/renewal-info"))
-        proxy.before.append(self._answer)
-
-    def _answer(self, request: Request) -> Reply | None:
-        if not request.path.startswith("/renewal-info/"):
-            return None
-        self.asked.append(request.path.rpartition("/")[2])
-        window = {"start": _rfc3339(self.start), "end": _rfc3339(self.end)}
-        document = {"suggestedWindow": window, **({"explanationURL": self.explanation} if self.explanation else {})}
-        return json_reply(document, Retry_After=self.retry_after)
 
 
 @pytest.fixture
@@ -170,10 +149,6 @@ def _identifier(certificate: x509.Certificate) -> str:
     octets = bytes.fromhex("0" * (len(hexadecimal) % 2) + hexadecimal)
     octets = (b"\0" if octets[0] > 127 else b"") + octets
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (key_id, octets))
-
-
-def _rfc3339(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _bytes(value: object) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from tests.issuer.acme.information import Information
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -303,8 +304,13 @@ def test_what_was_removed_can_be_revoked(proxied: Box, proxy: CaProxy) -> None:
     assert [event["event"] for event in history["events"]][:2] == ["revoked", "removed"]
 
 
-def test_reissue_of_many_is_paced_and_resumed(box: Box) -> None:
-    """Where a limit leaves two orders, five certificates are not rushed; what is left stays wanted."""
+@pytest.mark.parametrize("informs", [False, True], ids=["no ARI", "ARI"])
+def test_reissue_of_many_is_paced_and_resumed(proxied: Box, proxy: CaProxy, *, informs: bool) -> None:
+    """Where a limit leaves two orders, five certificates are not rushed, nor where the CA's window is days away; what
+    is left stays wanted."""
+    box = proxied
+    if informs:
+        Information(proxy)
     names = [f"m{number}.lab.test" for number in range(5)]
     for name in names:
         box.enrol(name)
@@ -329,6 +335,7 @@ def test_reissue_of_many_is_paced_and_resumed(box: Box) -> None:
     box.ok("run")
     assert all(bytes(box.row(name, "crt")[0]) != old[name] for name in names)
     assert len(box.orders()) == ordered + 5
+    assert sum("replaces" in (request.payload or {}) for request in proxy.paths("order-plz")) == 5 * informs
 
 
 def test_reissue_by_issuer(box: Box) -> None:

@@ -9,7 +9,18 @@ import pytest
 from common.certificate import not_after, parse_bundle, spki_sha256
 from issuer.config import RenewalSettings
 from issuer.model import Enrolment
-from issuer.plan import Due, NotDue, Remaining, health, plan, remaining, renewal, renewal_moment, retry_moment
+from issuer.plan import (
+    SUGGESTED,
+    Due,
+    NotDue,
+    Remaining,
+    health,
+    plan,
+    remaining,
+    renewal,
+    renewal_moment,
+    retry_moment,
+)
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 
@@ -136,7 +147,7 @@ KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
         ({"crt": pem(6, 3.5)}, Due, "renewal"),
         ({"crt": pem(90, 65), "due_at": SOON}, NotDue, "valid"),
         # a window of a CA that wrote the year 1, and one that nobody can read
-        ({"crt": pem(90, 1), "ari_at": -62135596800, "ari_window": "-62135596800--62135596800"}, Due, "renewal"),
+        ({"crt": pem(90, 1), "ari_at": -62135596800, "ari_window": "-62135596800--62135596800"}, Due, SUGGESTED),
         ({"crt": pem(90, 1), "ari_at": SOON, "ari_window": "a window"}, NotDue, "valid"),
         # what a clock left that was wrong
         ({"reissue_reason": "by hand", "due_at": SOON + DAY}, Due, "by hand"),
