@@ -134,6 +134,11 @@ def _window_end(row: Enrolment) -> int:
         return 0
 
 
+def urgency(row: Enrolment, now: int) -> tuple[bool, int]:
+    """To sort by: those whose window of the CA has passed (an incident, as a rule), then those that expire first."""
+    return row.ari_at is None or _window_end(row) > now, row.ts_expire
+
+
 def renewal_moment(name: str, starts: int, ends: int, policy: RenewalSettings) -> int:
     """Epoch seconds at which a certificate that lives from *starts* to *ends* is to be renewed, if it is left to us."""
     rules = [_by_fraction(name, starts, ends, policy), *_by_days(name, starts, ends, policy)]

@@ -24,6 +24,7 @@ from issuer.endings import Ended, Ending
 from issuer.errors import StoreError, noted
 from issuer.model import Enrolment
 from issuer.opening import left_alone, put_off
+from issuer.plan import urgency
 from issuer.ports import Tools
 from issuer.sweep import sweep
 from issuer.watch import sentence
@@ -93,9 +94,10 @@ class Pass:
         self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
         left_overs = aside(partial(sweep, self._tools))
         wait([left_overs], _HEAD_START)
-        under_way = {record.name for record in self._tools.orders.under_way(int(self._tools.clock()))}
+        now = int(self._tools.clock())
+        under_way = {record.name for record in self._tools.orders.under_way(now)}
         # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
-        for row in sorted(rows, key=lambda row: (row.ts_expire, random.random())):
+        for row in sorted(rows, key=lambda row: (*urgency(row, now), random.random())):
             self._plan(row, resumes=row.name in under_way)
         self._drive(max(self._ends, began + _ONE_ROUND))
         if self._complains_at_end:

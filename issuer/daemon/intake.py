@@ -10,6 +10,7 @@ from issuer.daemon.survey import Mark, Survey
 from issuer.model import Enrolment
 from issuer.notify.desk import Desk
 from issuer.opening import left_alone, put_off
+from issuer.plan import urgency
 from issuer.ports import Tools
 
 MOST_IN_HAND = 1000  # certificates; the rest stays in the database until there is room
@@ -37,7 +38,8 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows to begin, each with the mark by which its changes are noticed, and the world that they were read in."""
+    """Rows to begin, the most urgent first, each with the mark by which its changes are noticed, and the world that
+    they were read in."""
 
     world: World
     rows: Sequence[tuple[Enrolment, Mark]]
@@ -62,7 +64,7 @@ def look_around(world: World, in_hand: set[str], patience: Patience) -> Found:
             found.append((row, mark))
         else:
             patience.leave(mark, now + NOT_OURS_SECONDS)
-    return Found(world, found)
+    return Found(world, sorted(found, key=lambda pair: urgency(pair[0], now)))
 
 
 def _is_due(row: Enrolment, world: World, *, resumes: bool) -> bool:

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.issuer.acme.information import HOUR, Information
 from tests.issuer.box import Box
+from tests.issuer.daemon.service import Service
 from tests.issuer.notify.conftest import told_by_mail
 from tests.servers.ca_proxy import CaProxy, Reply, json_reply, problem, times
+from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp
 
 NAME = "ari.lab.test"
@@ -83,6 +85,27 @@ def test_window_that_is_open_renews_and_says_what_it_replaces(
     assert (payloads[1] or {}).get("replaces") == _identifier(old)
     assert _bytes(proxied.row(NAME, "old_crt")[0]).strip() == old.public_bytes(Encoding.PEM).strip()
     assert proxied.row(NAME, "ari_at", "ari_window") == (None, None)
+
+
+@pytest.mark.parametrize("by_daemon", [False, True], ids=["run", "daemon"])
+def test_a_window_that_has_passed_comes_before_all_others(proxied: Box, proxy: CaProxy, *, by_daemon: bool) -> None:
+    """One worker replaces it first, although the others expire before it and have waited for longer."""
+    Information(proxy)
+    names = [proxied.enrol(name) for name in ("a.lab.test", "b.lab.test", NAME)]
+    proxied.ok("run")
+    execute, soon = proxied.database.execute, int(time.time()) + HOUR
+    execute(f"UPDATE certs SET ari_at = 5, ari_window = '1-{soon}', ari_ask_at = {soon}, due_at = 1")  # noqa: S608
+    passed = "due_at = 2, ts_expire = ts_expire + 100, ari_window = '1-5'"
+    execute(f"UPDATE certs SET {passed} WHERE name = '{NAME}'")  # noqa: S608
+    proxied.write(acme={"workers": 1})
+    proxy.seen.clear()
+    if by_daemon:
+        with Service(proxied):
+            wait_until(lambda: len(proxy.paths("order-plz")) == len(names), "an order for each")
+    else:
+        proxied.ok("run")
+    orders = [(request.payload or {})["identifiers"][0]["value"] for request in proxy.paths("order-plz")]
+    assert (orders[0], sorted(orders)) == (NAME, sorted(names))
 
 
 @pytest.mark.parametrize(("kind", "status"), [("alreadyReplaced", 409), ("malformed", 400)])
