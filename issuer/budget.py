@@ -14,7 +14,7 @@ from issuer.ports import HoldStore
 
 _TRUSTED_SHARE = 4  # a count is trusted for a quarter of what it left: other issuers take from the same
 _TRUSTED_SECONDS = 10
-_CERTIFICATES_TRUSTED_SECONDS = 600  # the longer list: a week's certificates
+_LONG_TRUSTED_SECONDS = 600  # the longer list, a week's certificates; and the number that is only shown
 _NO_LIMIT = 2**31
 _BEING_WRITTEN = 5  # seconds after which an order stands in the database, if it came to be
 _BEING_ISSUED = 3600  # the same of a certificate
@@ -49,8 +49,7 @@ class Budget:
         self._limits = limits
         self._holds = holds
         self._lock = threading.Lock()
-        self._looked_at: int | None = None
-        self._certificates_looked_at = 0
+        self._looked_at = self._certificates_looked_at = 0  # never
         self._trusted = 0  # orders until we look again
         self._since_look = 0  # orders since we looked
         self._taken: list[_Wish] = []
@@ -100,11 +99,14 @@ class Budget:
         return _Wish(name, now, _domains(names), names_digest(names)), not (renewal and self._limits.renewals_exempt)
 
     def left(self, now: int) -> int | None:
-        """How many new orders fit in now; None without a limit, and before the first order was counted."""
+        """How many new orders fit in now; None without a limit. Raises StoreError: it looks by itself where nobody has
+        ordered for long."""
         limit = self._limits.new_orders
-        if not limit.count or self._looked_at is None:
+        if not limit.count:
             return None
         with self._lock:
+            if now - self._looked_at >= _LONG_TRUSTED_SECONDS:
+                self._look(now)
             return max(0, limit.count - sum(moment > now - limit.seconds for moment in self._orders))
 
     def _free_at(self, wish: _Wish, *, general: bool) -> int:
@@ -124,12 +126,12 @@ class Budget:
             self._certificates[key].append(wish.at)
 
     def _look_if_old(self, now: int, *, general: bool) -> None:
-        if self._looked_at is not None and (
+        if self._certificates_looked_at and (
             not general or (self._since_look < self._trusted and now - self._looked_at < _TRUSTED_SECONDS)
         ):
             return
         self._look(now)
-        if now - self._certificates_looked_at >= _CERTIFICATES_TRUSTED_SECONDS:
+        if now - self._certificates_looked_at >= _LONG_TRUSTED_SECONDS:
             self._look_at_certificates(now)
 
     def _look(self, now: int) -> None:

@@ -81,7 +81,6 @@ class _House:
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # a service is read in its journal: it says what happens
         self.metrics.propagation = lambda: getattr(tools.solvers["dns-01"], "propagation", {})
-        self.metrics.orders_left = lambda: _orders_left(tools)
         self._world = world
         return world
 
@@ -118,11 +117,6 @@ def _refuse_other_revision(settings: Settings) -> None:
     asked = aside(lambda: open_database(settings.database).close())
     if wait([asked], _FIRST_LOOK_SECONDS).done and isinstance(error := asked.exception(), OtherRevision):
         raise error
-
-
-def _orders_left(tools: Tools) -> dict[str, int]:
-    found = {url: budget.left(int(tools.clock())) for url, budget in tools.budgets.items()}
-    return {url: count for url, count in found.items() if count is not None}
 
 
 def _close(database: Database, tools: Tools) -> None:

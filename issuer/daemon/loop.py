@@ -7,7 +7,7 @@ Decides nothing about certificates: what is due says the database and plan.py, w
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from typing import Protocol
 
@@ -42,6 +42,7 @@ _LAST_WORDS = 1.0  # seconds for writing down events at the end
 
 class Numbers(Protocol):
     survey: Survey | None
+    orders_left: Mapping[str, int]
 
     def ended(self, returned: Returned) -> None: ...
     def in_hand(self, attempts: int, running: int) -> None: ...
@@ -160,6 +161,8 @@ class Daemon:
         stuck_after = world.settings.renewal.give_up_alarm
         now, began = int(world.tools.clock()), time.monotonic()
         self._numbers.survey = world.lookout.survey(now, stuck_after=stuck_after, most=self._most_shown)
+        left = {url: budget.left(now) for url, budget in world.tools.budgets.items()}
+        self._numbers.orders_left = {url: count for url, count in left.items() if count is not None}
         soonest, latest = _SURVEY
         self._survey.every = min(max(soonest, (time.monotonic() - began) * _SURVEY_SHARE), latest)
 

@@ -64,7 +64,7 @@ class Metrics:
         self._registry.register(_Surveyed(self, health, clock))
         self.survey: Survey | None = None
         self.propagation: Callable[[], Mapping[str, float]] = dict
-        self.orders_left: Callable[[], Mapping[str, int]] = dict
+        self.orders_left: Mapping[str, int] = {}
 
     def ended(self, returned: Returned) -> None:
         """Count how an attempt ended."""
@@ -118,7 +118,7 @@ class _Surveyed(Collector):
             servers.add_metric([server], seconds)
         yield servers
         left = _labelled("certfleet_orders_left", "New orders that a CA's published limit leaves now.", "directory")
-        for directory, count in self._metrics.orders_left().items():
+        for directory, count in self._metrics.orders_left.items():
             left.add_metric([directory], count)
         yield left
         survey = self._metrics.survey

@@ -44,7 +44,7 @@ def test_new_orders_of_three_hours() -> None:
     """The order that would be one too many waits until the oldest of the span has left it."""
     limits = CaLimits(new_orders=Limit(3, 3 * HOUR))
     budget = Budget(CA, limits, Past([NOW - 2 * HOUR, NOW - HOUR, NOW - 4 * HOUR]))
-    assert budget.left(NOW) is None
+    assert budget.left(NOW) == 1
     assert budget.take("a.example.com", ["a.example.com"], NOW, exempt=False, renewal=False) == NOW
     assert budget.left(NOW) == 0
     assert budget.take("b.example.com", ["b.example.com"], NOW, exempt=False, renewal=False) == NOW + HOUR
@@ -78,6 +78,7 @@ def test_renewals_of_a_name_set_count_for_that_set_only() -> None:
     limits = CaLimits(Limit(1, HOUR), Limit(1, HOUR), Limit(3, HOUR), renewals_exempt=True)
     past = Past([NOW - 5], [(NOW - 5, ("a.example.com", "b.example.com"))])
     budget = Budget(CA, limits, past)
+    assert budget.left(NOW) == 0
     names = ["b.example.com", "a.example.com"]
     assert budget.take("a", names, NOW, exempt=False, renewal=True) == NOW
     assert budget.take("a", names, NOW, exempt=False, renewal=True) == NOW

@@ -41,7 +41,7 @@ def samples(text: str) -> dict[tuple[str, str], float]:
 
 def test_the_numbers_of_a_daemon_at_work(box: Box) -> None:
     """After a success and a failure /metrics shows both, the duration, the propagation and the time to expiry."""
-    box.write(renewal={"retry": ["1h"]})
+    box.write(renewal={"retry": ["1h"]}, acme={"limit_new_orders": "300/3h"})
     name = box.enrol("www.example.test")
     with Service(box) as service:
         service.wait_stored(name)
@@ -67,6 +67,7 @@ def test_the_numbers_of_a_daemon_at_work(box: Box) -> None:
     )
     assert seen["certfleet_order_duration_seconds_count", ""] == 1
     assert 0 < seen["certfleet_order_duration_seconds_sum", ""] < 120
+    assert seen["certfleet_orders_left", box.document["acme"]["directory"]] == 299
     assert [value for (key, _), value in seen.items() if key == "certfleet_propagation_seconds"]
     assert seen["certfleet_healthy", ""] == 1
     assert ("certfleet_build_info", "certfleet_build_info") not in seen
