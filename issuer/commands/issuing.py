@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from shlex import quote
 
+import structlog
+
 from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
 from common.command_line import complain, report, say
@@ -17,7 +19,9 @@ from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, held_by_daemon, owner
 from issuer.config import Settings, load
 from issuer.endings import Ended, Ending
+from issuer.errors import StoreError
 from issuer.model import Enrolment
+from issuer.ports import Tools
 from issuer.run import Pass, Summary
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -25,6 +29,8 @@ from issuer.store.holds import Holds
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
+
+log = structlog.get_logger()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -190,11 +196,10 @@ def _work(
     stay: int,
 ) -> int:
     """*choose* says on what, and may write; it is called once nothing in the configuration is in the way any more."""
-    stay_on_one()
     configure_log(settings, arguments)
     desk = build_desk(settings, database)
     tools = build_tools(settings, database, desk.note)
-    tools.orders.let_go_left()
+    _let_go_left(tools)
     rows = choose()
     silent = getattr(arguments, "quiet", False)
     quiet = arguments.json or silent
@@ -202,6 +207,7 @@ def _work(
     summary = one_pass.summary
 
     def work() -> None:
+        stay_on_one()
         one_pass.run(rows, stay=stay)
         desk.close_run(summary.news)
 
@@ -213,6 +219,14 @@ def _work(
     for trouble in summary.troubles:
         raise trouble
     return 0 if summary.well else 1
+
+
+def _let_go_left(tools: Tools) -> None:
+    """Nobody else is this issuer now, so what one before us held is free. Else it is when its lease runs out."""
+    try:
+        tools.orders.let_go_left()
+    except StoreError as error:
+        log.warning("lease.left", error=str(error))
 
 
 def _show(summary: Summary, *, as_json: bool, quiet: bool) -> None:

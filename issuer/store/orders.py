@@ -33,11 +33,9 @@ _TAKE = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), 
 _CHANGE = orders.update().where(
     orders.c.id == sa.bindparam("number"), orders.c.active_name > "", orders.c.lease_owner == sa.bindparam("us")
 )
-_LEFT = sa.union(
-    sa.select(orders.c.id).where(orders.c.active_name > "", orders.c.lease_owner == sa.bindparam("us")),
-    sa.select(orders.c.id)
-    .join(challenges, challenges.c.order_id == orders.c.id)
-    .where(orders.c.lease_owner == sa.bindparam("us")),
+_OURS = sa.select(orders.c.id).where(orders.c.lease_owner == sa.bindparam("us"))
+_LEFT = sa.union(  # a question for each, through an index
+    _OURS.where(orders.c.active_name > ""), _OURS.where(orders.c.id.in_(sa.select(challenges.c.order_id)))
 )
 _END = sa.select(orders.c.error).where(orders.c.id == sa.bindparam("number"), orders.c.state == OrderState.FAILED.value)
 

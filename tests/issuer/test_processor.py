@@ -16,10 +16,11 @@ def test_threads_of_a_run_stay_on_one_processor(proxied: Box, proxy: CaProxy) ->
     with SilentCa(proxy, "/authZ/") as ca:
         process = proxied.start("run")
         ca.wait_silent(sitting=4)
-        threads = [int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir()]
+        tasks = {int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir()}
+        threads = tasks - {process.pid}  # the main thread only waits for them
         places = {frozenset(os.sched_getaffinity(thread)) for thread in threads}
         stopped(process)
-    assert len(threads) > 4
+    assert len(threads) >= 4
     [place] = places
     assert len(place) == 1
     assert place <= os.sched_getaffinity(0)
