@@ -45,7 +45,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
             held = _hold_on(record, tools, now)
         if held is not None:
             tools.orders.release(record)
-            return _held(row, *held, tools)
+            return _held(row, *held, tools, goes_on=True)
         if record.state is not OrderState.PLANNED or _choose(row, csr, tools).directory == record.directory:
             _tell_incident(record, tools)  # who opened it may have been killed before that was said
             return Work(record, row, csr, resumed=True, asked=True)
@@ -227,6 +227,7 @@ def _not_due(row: Enrolment, decision: NotDue, tools: Tools) -> Ended:
     return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
 
 
-def _held(row: Enrolment, until: int, reason: str, tools: Tools, hint: str = "") -> Ended:
+def _held(row: Enrolment, until: int, reason: str, tools: Tools, hint: str = "", *, goes_on: bool = False) -> Ended:
+    """*goes_on*: with an order that is under way, also where the certificate is disabled."""
     tools.certificates.postpone(row.name, until)
-    return Ended(row.name, Ending.HELD, reason, until, hint=hint, by_itself=row.enabled)
+    return Ended(row.name, Ending.HELD, reason, until, hint=hint, by_itself=row.enabled or goes_on)

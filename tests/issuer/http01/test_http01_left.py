@@ -17,6 +17,14 @@ from tests.servers.ca_proxy import CaProxy
 from tests.servers.process import wait_until
 
 
+def kill_when_published(site: Site) -> None:
+    """A run that ends by kill -9 with its files out."""
+    process = site.box.start("run")
+    wait_until(lambda: [state for state, _ in site.box.orders()] == ["PUBLISHED"], "the files are out")
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
 @pytest.mark.parametrize("where", ["local", "sftp"])
 def test_a_killed_run_is_finished_by_the_next(
     site: Site, where: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -29,10 +37,7 @@ def test_a_killed_run_is_finished_by_the_next(
         webroot = remote.sshd.url(site.root)
     site.box.write(webroot={"propagation_timeout": "10m"})
     site.populate(NAME, f"shop.{ZONE}", webroot=webroot)
-    process = site.box.start("run")
-    wait_until(lambda: [state for state, _ in site.box.orders()] == ["PUBLISHED"], "the files are out")
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    kill_when_published(site)
     assert len(site.files()) == 2
     assert site.files()[0].stat().st_mode & 0o777 == 0o644
     with web_server(site, site.root):
@@ -46,10 +51,7 @@ def test_a_killed_run_that_fails_later_leaves_nothing(site: Site) -> None:
     """kill -9 with the file out, then a run in which the challenge fails: the file is gone after it."""
     site.box.write(webroot={"propagation_timeout": "10m"})
     site.populate(NAME)
-    process = site.box.start("run")
-    wait_until(lambda: [state for state, _ in site.box.orders()] == ["PUBLISHED"], "the file is out")
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    kill_when_published(site)
     assert site.files()
     site.box.database.execute("UPDATE orders SET deadline = 1")  # as if the ten minutes had passed
     site.box.fails("run", says=["HTTP 404"])
@@ -63,10 +65,7 @@ def test_another_machine_finishes_and_the_first_one_tidies_up(
     goes on with the order, and leaves to the first one what only that can remove."""
     site.box.write(webroot={"propagation_timeout": "10m"})
     site.populate(NAME)
-    process = site.box.start("run")
-    wait_until(lambda: [state for state, _ in site.box.orders()] == ["PUBLISHED"], "the file is out")
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    kill_when_published(site)
     site.box.database.execute("UPDATE orders SET lease_until = 1")  # as if ten minutes had passed
     there = site.root.rename(tmp_path / "html-of-the-first")
     site.root.mkdir()
