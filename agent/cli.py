@@ -8,20 +8,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.config import DEFAULT_FILE, SourceSettings, load_settings
-from agent.model import Certificate, file_stem
-from agent.preset import Preset, load_preset, preset_names
-from agent.probe_targets import ProbeTarget, parse_target
-from agent.state_folder import StateFolder
+from agent.host.state_folder import StateFolder
+from agent.model.certificate import Certificate, file_stem
+from agent.model.probe_targets import ProbeTarget, parse_target
+from agent.settings.config import DEFAULT_FILE, SourceSettings, load_settings
+from agent.settings.preset import Preset, load_preset, preset_names
 from common.command_line import CommandLine, report, say, table
-from common.config_file import nonempty, path
+from common.config import nonempty, path
 from common.errors import ConfigError, Finding, UsageError
 from common.names import parse_dns_name
 from common.owners import who_directs_root
 
 T = TypeVar("T")
 
-# the words of agent.keys, which is imported only when a key is made
+# the words of agent.host.keys, which is imported only when a key is made
 _KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")
 
 
@@ -76,7 +76,7 @@ def _add_run(line: CommandLine) -> None:
 
 
 def init_command(options: argparse.Namespace) -> int:
-    from agent.init import init, services_found  # noqa: PLC0415 - each command pays for its own imports only
+    from agent.commands.init import init, services_found  # noqa: PLC0415 - each command pays for its own imports only
     from agent.source.open import open_source  # noqa: PLC0415
 
     state_dir = _option("--state-dir", path, options.state_dir)
@@ -92,7 +92,7 @@ def init_command(options: argparse.Namespace) -> int:
 
 
 def request_command(options: argparse.Namespace) -> int:
-    from agent.request import Request, request  # noqa: PLC0415
+    from agent.journey.request import Request, request  # noqa: PLC0415
 
     name = _name(options.name)
     entry = _configured(options, name)
@@ -129,12 +129,12 @@ def request_command(options: argparse.Namespace) -> int:
 
 
 def run_command(options: argparse.Namespace) -> int:
-    from agent.commands import Commands  # noqa: PLC0415
-    from agent.interrupts import deferred  # noqa: PLC0415
-    from agent.journey import Tools  # noqa: PLC0415
-    from agent.probe import Prober  # noqa: PLC0415
-    from agent.run import Run  # noqa: PLC0415
-    from agent.show import result_document, show_result  # noqa: PLC0415
+    from agent.commands.show import result_document, show_result  # noqa: PLC0415
+    from agent.host.programs import Commands  # noqa: PLC0415
+    from agent.host.signals import deferred  # noqa: PLC0415
+    from agent.host.sockets import Prober  # noqa: PLC0415
+    from agent.journey.run import Run  # noqa: PLC0415
+    from agent.journey.steps import Tools  # noqa: PLC0415
     from agent.source.open import open_source, own_files  # noqa: PLC0415
     from common.files import locked  # noqa: PLC0415
 
@@ -168,7 +168,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def status_command(options: argparse.Namespace) -> int:
-    from agent.status import HEAD, statuses  # noqa: PLC0415
+    from agent.commands.status import HEAD, statuses  # noqa: PLC0415
     from common.clock import utc_text  # noqa: PLC0415
 
     settings, certificates = load_settings(options.config)
@@ -191,9 +191,9 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def probe_command(options: argparse.Namespace) -> int:
-    from agent.look import facts  # noqa: PLC0415
-    from agent.probe import Prober  # noqa: PLC0415
-    from agent.show import show_facts  # noqa: PLC0415
+    from agent.commands.look import facts  # noqa: PLC0415
+    from agent.commands.show import show_facts  # noqa: PLC0415
+    from agent.host.sockets import Prober  # noqa: PLC0415
 
     targets = [_target(text) for text in options.target]
     prober, now = Prober(0), time.time()

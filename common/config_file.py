@@ -1,148 +1,18 @@
-"""TOML to frozen dataclasses: types checked, unknown keys refused, every finding at once with its path in the file.
+"""A TOML file read and parsed into a settings class of ``common.config``."""
 
-A settings class is a frozen dataclass whose fields are made with :func:`setting`, :func:`section` or :func:`sections`;
-defaults stand there and nowhere else. :func:`parse` is pure; :func:`load` reads the file.
-"""
-
-import dataclasses
-import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.clock import duration_text, parse_duration
+from common.config import parse
 from common.errors import ConfigError, Finding
 from common.files import read_regular
 from common.owners import owner_hint
 
 T = TypeVar("T")
-Parser = Callable[[Any], Any]
-REQUIRED: Any = dataclasses.MISSING
-_LONGEST_TEXT = 4096  # characters, as of a path
-_LONGEST_SHOWN = 80  # characters of a value that is told to be wrong
-_LONGEST_TIME = 3650 * 86400  # seconds; more would not fit where the system counts them
 _DEEPEST_KEY = 1000  # dots
 _LIKE_A_KEY = re.compile(r"[\w\"'. \t-]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def setting(parser: Parser, default: Any = REQUIRED) -> Any:
-    """A key of the file: *parser* turns the TOML value into ours or raises ValueError with a sentence."""
-    return dataclasses.field(default=default, metadata={"parser": parser})
-
-
-def section(cls: type[T]) -> T:
-    """A table of its own, ``[name]``; absent means all defaults."""
-    field: T = dataclasses.field(default_factory=cls, metadata={"section": cls})
-    return field
-
-
-def sections(cls: type[T]) -> tuple[T, ...]:
-    """An array of tables, ``[[name]]``; absent means none."""
-    field: tuple[T, ...] = dataclasses.field(default=(), metadata={"sections": cls})
-    return field
-
-
-def shown(value: Any) -> str:
-    """*value* as the file has it, for a finding: short, whatever it is."""
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a number of more than 64 bits"
-    if isinstance(value, str):
-        return repr(value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…")
-    return str(value)
-
-
-def text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a text in quotes, not {shown(value)}")
-    if len(value) > _LONGEST_TEXT:
-        raise ValueError(f"must not be longer than {_LONGEST_TEXT} characters")
-    if _CONTROL.search(value):
-        raise ValueError(f"must not hold control characters, as {shown(value)} does")
-    return value
-
-
-def nonempty(value: Any) -> str:
-    if not text(value):
-        raise ValueError("must not be empty")
-    return text(value)
-
-
-def boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {shown(value)}")
-    return value
-
-
-def integer(minimum: int, maximum: int = 2**31) -> Parser:
-    def parse_integer(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"must be a whole number, not {shown(value)}")
-        if not minimum <= value <= maximum:
-            raise ValueError(f"must be between {minimum} and {maximum}, not {shown(value)}")
-        return value
-
-    return parse_integer
-
-
-def fraction(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
-        raise ValueError(f"must be a number between 0 and 1, not {shown(value)}")
-    return float(value)
-
-
-def duration(minimum: int) -> Parser:
-    """Seconds, at least *minimum*, from "90s", "10m", "1h", "3d"."""
-
-    def parse_time(value: Any) -> int:
-        seconds = parse_duration(text(value))
-        if not minimum <= seconds <= _LONGEST_TIME:
-            bounds = f"between {duration_text(minimum)} and {duration_text(_LONGEST_TIME)}"
-            raise ValueError(f"must be {bounds}, not {shown(value)}")
-        return seconds
-
-    return parse_time
-
-
-def path(value: Any) -> Path:
-    found = Path(nonempty(value))
-    if not found.is_absolute():
-        raise ValueError(f"must be an absolute path, not {shown(value)}")
-    return found
-
-
-def optional_path(value: Any) -> Path | None:
-    """A path, or "" for none."""
-    return path(value) if text(value) else None
-
-
-def list_of(parser: Parser) -> Parser:
-    def parse_list(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise ValueError(f"must be a list in [ ], not {shown(value)}")
-        return tuple(parser(item) for item in value)
-
-    return parse_list
-
-
-def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
-    """*document* as a *cls*; ConfigError with every finding when it does not fit."""
-    findings: list[Finding] = []
-    built = _build(cls, document, "", findings)
-    if findings:
-        raise ConfigError(
-            source, findings, hint="mend the file; every key and its default stand in the example of deploy/"
-        )
-    assert built is not None  # noqa: S101 - no finding means that it was built
-    return built
 
 
 def load(cls: type[T], file: Path) -> T:
@@ -167,49 +37,3 @@ def _document(content: str) -> dict[str, Any]:
     if any(run.count(".") > _DEEPEST_KEY for run in _LIKE_A_KEY.findall(content)):
         raise RecursionError  # as for brackets; here tomllib would rather take all memory than raise it
     return tomllib.loads(content)
-
-
-def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> T | None:
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in document.keys() - fields.keys():
-        close = difflib.get_close_matches(key, fields, n=1)
-        findings.append(
-            Finding(
-                prefix + key[:_LONGEST_SHOWN], "is not a known key" + (f"; did you mean {close[0]!r}?" if close else "")
-            )
-        )
-    before = len(findings)
-    values = {name: _value(field, document, prefix, findings) for name, field in fields.items()}
-    if len(findings) > before:
-        return None
-    try:
-        return cls(**values)
-    except ValueError as error:  # a rule between several keys of one table, checked by its __post_init__
-        findings.append(Finding(prefix.rstrip("."), str(error)))
-        return None
-
-
-def _value(field: "dataclasses.Field[Any]", document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> Any:
-    where = prefix + field.name
-    given = document.get(field.name, REQUIRED)
-    if "section" in field.metadata:
-        given = {} if given is REQUIRED else given
-        if isinstance(given, dict):
-            return _build(field.metadata["section"], given, where + ".", findings)
-        findings.append(Finding(where, f"must be a table [{where}]"))
-        return None
-    if given is REQUIRED:
-        if field.default is REQUIRED:
-            findings.append(Finding(where, "is missing"))
-        return field.default
-    if "sections" in field.metadata:
-        if isinstance(given, list) and all(isinstance(item, dict) for item in given):
-            build = field.metadata["sections"]
-            return tuple(_build(build, item, f"{where}[{index}].", findings) for index, item in enumerate(given))
-        findings.append(Finding(where, f"must be written as tables [[{where}]]"))
-        return None
-    try:
-        return field.metadata["parser"](given)
-    except ValueError as error:
-        findings.append(Finding(where, str(error)))
-        return None

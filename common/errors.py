@@ -6,7 +6,7 @@
     ├─ LockedError            another run holds the lock                          exit 3
     ├─ RefusedError           a rule of ours said no; nothing was changed          exit 1
     ├─ FileError              a file of ours could not be read or written          exit 1
-    └─ issuer/errors.py and agent/errors.py hold what only one side can meet
+    └─ issuer/model/errors.py and agent/model/errors.py hold what only one side can meet
 
 Foreign exceptions stop at the adapter that knows the library: caught by narrow type, raised ``from`` the original.
 Calling things in the wrong order is our own bug and stays a RuntimeError.

@@ -117,13 +117,15 @@ def _issuing(line: CommandLine) -> None:
 
 def _staged(line: CommandLine) -> None:
     challenges = line.command(
-        "challenges", _later("staged", "challenges"), "by hand, 1: show what to publish", reports=True
+        "challenges", _later("by_hand", "challenges"), "by hand, 1: show what to publish", reports=True
     )
     challenges.add_argument("name", metavar="NAME")
-    solve = line.command("solve", _later("staged", "solve"), "by hand, 2: look, and let the CA validate")
+    solve = line.command("solve", _later("by_hand", "solve"), "by hand, 2: look, and let the CA validate")
     solve.add_argument("name", metavar="NAME")
     solve.add_argument("--force", action="store_true", help="ask the CA although it cannot be seen from here")
-    request = line.command("request", _later("staged", "request"), "by hand, 3: hand in the CSR, store the certificate")
+    request = line.command(
+        "request", _later("by_hand", "request"), "by hand, 3: hand in the CSR, store the certificate"
+    )
     request.add_argument("name", metavar="NAME")
 
 

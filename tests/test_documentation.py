@@ -14,10 +14,11 @@ import pytest
 
 import agent.cli
 import issuer.cli
-from agent.config import AgentSettings, load_settings
+from agent.settings.config import AgentSettings, load_settings
 from common.command_line import CommandLine
+from common.config_file import load
 from issuer.ca import problems
-from issuer.config import Settings, load
+from issuer.model.config import Settings
 from tests.servers.process import program
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +114,7 @@ def test_every_kind_of_failure_is_explained() -> None:
 
 def test_every_metric_is_explained() -> None:
     """By the name that Prometheus shows: counters end in _total, information in _info."""
-    code = (ROOT / "issuer" / "daemon" / "metrics.py").read_text(encoding="utf-8")
+    code = (ROOT / "issuer" / "loops" / "metrics.py").read_text(encoding="utf-8")
     explained = (ROOT / "docs" / "daemon.md").read_text(encoding="utf-8")
     names = set(re.findall(r"\"(certfleet_\w+)\"", code))
     assert sorted(name for name in names if not re.search(rf"`{name}(_total|_info)?[`{{]", explained)) == []
@@ -138,7 +139,7 @@ def test_the_example_shows_every_key(settings: type) -> None:
 
 def test_the_example_of_the_issuer_is_the_defaults() -> None:
     """Written out or left away, every setting means the same."""
-    assert load(EXAMPLES[Settings]) == Settings()
+    assert load(Settings, EXAMPLES[Settings]) == Settings()
 
 
 def test_the_example_of_the_agent_parses_and_shows_the_defaults() -> None:

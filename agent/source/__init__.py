@@ -1,1 +1,1 @@
-"""Where certificates come from. What is offered here is public by nature and is never trusted: see ``agent.verify``."""
+"""Where certificates come from. An offer is public by nature and is never trusted: ``agent.rules.verify`` judges it."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.errors import SourceError
-from agent.offer import Mark, Offer, Report
+from agent.model.errors import SourceError
+from agent.model.offer import Mark, Offer, Report
 
 if TYPE_CHECKING:
     import pymysql

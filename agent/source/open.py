@@ -3,8 +3,8 @@
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from agent.config import SourceSettings
-from agent.ports import Source
+from agent.journey.ports import Source
+from agent.settings.config import SourceSettings
 from agent.source.mysql import MysqlAddress, MysqlSource
 from agent.source.sqlite import SqliteSource
 from common.errors import ConfigError, Finding

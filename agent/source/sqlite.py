@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.errors import SourceError
-from agent.offer import Mark, Offer, Report
+from agent.model.errors import SourceError
+from agent.model.offer import Mark, Offer, Report
 
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
 

@@ -17,8 +17,8 @@ from common.errors import ConfigError, FileError, Finding
 from common.files import create_new, read_secret, write_atomic
 from issuer.ca import words
 from issuer.ca.transport import Transport
-from issuer.config import CaSettings, Settings
-from issuer.errors import AcmeProblem
+from issuer.model.config import CaSettings, Settings
+from issuer.model.errors import AcmeProblem
 
 log = structlog.get_logger()
 

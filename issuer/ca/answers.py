@@ -7,8 +7,8 @@ from typing import Any
 
 from issuer.ca import words
 from issuer.ca.transport import Answer, problem_words
-from issuer.errors import AcmeProblem
-from issuer.model import CaAuthorization, CaChallenge, CaOrder, RenewalInfo
+from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, RenewalInfo
+from issuer.model.errors import AcmeProblem
 
 
 def order_of(url: str, answer: Answer) -> CaOrder:

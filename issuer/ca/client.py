@@ -17,9 +17,9 @@ from issuer.ca.account import Registrar, account_id
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.order_list import OrderList
 from issuer.ca.transport import Answer, Transport, http_date
-from issuer.config import CaSettings, Settings
-from issuer.errors import AcmeProblem, OtherAccount
-from issuer.model import CaAuthorization, CaOrder, RenewalInfo
+from issuer.model.acme import CaAuthorization, CaOrder, RenewalInfo
+from issuer.model.config import CaSettings, Settings
+from issuer.model.errors import AcmeProblem, OtherAccount
 
 log = structlog.get_logger()
 _ORDERS_LOOKED_AT = 20  # and one for each worker, as each may have lost one

@@ -12,8 +12,8 @@ from http.client import TOO_MANY_REQUESTS
 from issuer.ca import words
 from issuer.ca.answers import names_of, order_of
 from issuer.ca.transport import Answer, Transport
-from issuer.errors import AcmeProblem
-from issuer.model import CaOrder
+from issuer.model.acme import CaOrder
+from issuer.model.errors import AcmeProblem
 
 _PAGES_TURNED = 1000
 

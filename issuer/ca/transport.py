@@ -29,8 +29,8 @@ from common.errors import ConfigError, Finding
 from issuer.ca import words
 from issuer.ca.connection import pool_manager
 from issuer.ca.problems import meaning
-from issuer.errors import AcmeProblem
-from issuer.trust import verified_tls
+from issuer.ground.tls import verified_tls
+from issuer.model.errors import AcmeProblem
 
 _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at any time (RFC 8555 §6.5)
 _NONCE_SECONDS = 300  # an older one was probably forgotten by the server

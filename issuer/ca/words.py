@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from common.errors import one_line
-from issuer.errors import AcmeProblem
+from issuer.model.errors import AcmeProblem
 
 _LONGEST_TEXT = 1000
 _LONGEST_URL = 2000

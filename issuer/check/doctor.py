@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from common.clock import Clock
-from issuer.aside import aside
 from issuer.check.files import file_lines
 from issuer.check.installation import AcmeServer, Post, account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import (
@@ -21,10 +20,11 @@ from issuer.check.names import (
 )
 from issuer.check.verdicts import Line, bad_lines, ok
 from issuer.check.zone_probe import ZoneProbe
-from issuer.config import CaSettings, Settings
-from issuer.dns.locate import Place
+from issuer.dns.find.locate import Place
 from issuer.dns.zones import Zones
-from issuer.model import Enrolment
+from issuer.ground.threads import aside
+from issuer.model.config import CaSettings, Settings
+from issuer.model.enrolment import Enrolment
 from issuer.webroot.webroots import Webroots
 
 _AT_ONCE = 16

@@ -11,9 +11,9 @@ from pathlib import Path
 from common.errors import CertfleetError
 from issuer.ca.account import load_binding_key
 from issuer.check.verdicts import Line, bad_lines, ok
-from issuer.config import Settings
-from issuer.dns.routes import routes
-from issuer.dns.tsig import load_tsig_key
+from issuer.dns.find.routes import routes
+from issuer.dns.write.tsig import load_tsig_key
+from issuer.model.config import Settings
 from issuer.webroot.hostkeys import load_pinned_keys
 
 

@@ -8,8 +8,8 @@ from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.check.names import CaIdentity, identity_of
 from issuer.check.verdicts import Line, bad, clock_line, ok, warn
-from issuer.config import CaSettings, NotifySettings
-from issuer.errors import SHARED_KEY
+from issuer.model.config import CaSettings, NotifySettings
+from issuer.model.errors import SHARED_KEY
 
 
 class AcmeServer(Protocol):

@@ -11,18 +11,18 @@ from common.certificate import chain_faults, parse_bundle, serial_text, spki_sha
 from common.clock import duration_text
 from common.errors import CertfleetError
 from common.files import read_regular
-from issuer.caa import caa_allows
 from issuer.check.verdicts import Level, Line, bad, caa_line, ok, warn
-from issuer.config import RenewalSettings
-from issuer.csr import CsrFacts, CsrRefused, read_csr
 from issuer.dns.asking import NoAnswer
-from issuer.dns.caa import relevant_caa
-from issuer.dns.locate import Place
-from issuer.dns.resolvers import Resolvers
-from issuer.dns.wildcard import wildcard_caution
+from issuer.dns.find.caa import relevant_caa
+from issuer.dns.find.locate import Place
+from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.find.wildcard import wildcard_caution
 from issuer.dns.zones import Zones
-from issuer.model import Enrolment
-from issuer.watch import how_to_renew, runs_out
+from issuer.model.config import RenewalSettings
+from issuer.model.enrolment import Enrolment
+from issuer.rules.caa import caa_allows
+from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
+from issuer.rules.imported import how_to_renew, runs_out
 
 
 class Authority(Protocol):

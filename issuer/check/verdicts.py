@@ -6,7 +6,7 @@ from enum import Enum
 
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError
-from issuer.caa import CaaVerdict
+from issuer.rules.caa import CaaVerdict
 
 _NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
 _CA_CLOCK = (60, 3600)  # seconds: a certificate's first hour is backdated by most CAs

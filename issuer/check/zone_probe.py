@@ -25,12 +25,12 @@ from issuer.check.verdicts import (
     warn,
 )
 from issuer.dns.asking import NoAnswer, ask, ask_all
-from issuer.dns.delegation import Delegation
-from issuer.dns.locate import Place
-from issuer.dns.routes import below
+from issuer.dns.find.delegation import Delegation
+from issuer.dns.find.locate import Place
+from issuer.dns.find.routes import below
+from issuer.dns.see.txt import shown_txt
+from issuer.dns.see.visibility import Sought
 from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in, serial_in
-from issuer.dns.txt import shown_txt
-from issuer.dns.visibility import Sought
 from issuer.dns.zones import Zones
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 2.0  # seconds

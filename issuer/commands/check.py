@@ -11,13 +11,14 @@ from types import FrameType
 
 from common.clock import parse_duration
 from common.command_line import report, say
+from common.config_file import load
 from common.errors import CertfleetError, ConfigError, UsageError
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.verdicts import Level, Line, bad, bad_lines, ok
-from issuer.config import Settings, load
 from issuer.dns.zones import Zones
-from issuer.errors import StoreError
+from issuer.model.config import Settings
+from issuer.model.errors import StoreError
 from issuer.notify.mail import MailServer
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -35,7 +36,7 @@ def check(arguments: argparse.Namespace) -> int:
         patience = parse_duration(arguments.wait)
     except ValueError as error:
         raise UsageError(f"--wait: {error}", hint="like --wait 2m") from error
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     tell = _Report(silent=arguments.json or getattr(arguments, "quiet", False))
     stopping = threading.Event()
     with _ended_by_signals(stopping):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from issuer.csr import key_of
-from issuer.errors import CompromisedKey
-from issuer.model import Enrolment
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import CompromisedKey
+from issuer.rules.csr import key_of
 
 
 def refuse_compromised(rows: Iterable[Enrolment]) -> None:

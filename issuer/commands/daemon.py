@@ -9,32 +9,33 @@ from dataclasses import replace
 from pathlib import Path
 
 from common import VERSION
+from common.config_file import load
 from common.errors import ConfigError, Finding
-from issuer.aside import aside
 from issuer.ca.client import AcmeCa
 from issuer.commands.stopping import on_request
 from issuer.commands.wiring import DAEMON, alone, build_desk, build_tools, configure_log, owner
-from issuer.config import Settings, load
-from issuer.daemon.health import Health
-from issuer.daemon.intake import World
-from issuer.daemon.listen import Listener
-from issuer.daemon.loop import Daemon
-from issuer.daemon.metrics import MOST_CERTIFICATES, Metrics
-from issuer.daemon.systemd import Systemd
-from issuer.errors import OtherRevision
-from issuer.notify.events import Event
-from issuer.ports import Tools
+from issuer.ground.threads import aside
+from issuer.journey.ports import Tools
+from issuer.journey.turns import Turns
+from issuer.loops.daemon import Daemon
+from issuer.loops.health import Health
+from issuer.loops.intake import World
+from issuer.loops.listen import Listener
+from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
+from issuer.loops.systemd import Systemd
+from issuer.model.config import Settings
+from issuer.model.errors import OtherRevision
+from issuer.model.events import Event
 from issuer.store.database import Database
-from issuer.store.lookout import Lookout
+from issuer.store.due_queries import Lookout
 from issuer.store.revision import open_database
-from issuer.turns import Turns
 
 _FIRST_LOOK_SECONDS = 3.0
 
 
 def daemon(arguments: argparse.Namespace) -> int:
     """`run` for ever. Ends with 0 on SIGTERM or SIGINT."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     with alone(settings, doing=DAEMON):
         _refuse_other_revision(settings)
         house = _House(arguments, settings)
@@ -70,7 +71,7 @@ class _House:
 
     def build(self) -> World:
         """Read the configuration and make everything it names. Raises ConfigError, and then nothing has changed."""
-        settings = load(self._config)
+        settings = load(Settings, self._config)
         if settings.state_dir != self._state_dir:
             problem = "cannot change while the daemon runs: the lock stands there; restart it"
             raise ConfigError(str(self._config), [Finding("state_dir", problem)])

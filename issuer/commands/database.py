@@ -4,10 +4,11 @@ import argparse
 import re
 
 from common.command_line import report, say
+from common.config_file import load
 from common.errors import UsageError
 from common.files import make_private_folder
-from issuer.config import load
-from issuer.errors import OtherRevision
+from issuer.model.config import Settings
+from issuer.model.errors import OtherRevision
 from issuer.store import migrate
 from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
 from issuer.store.database import Database
@@ -17,7 +18,7 @@ from issuer.store.revision import NEEDED, present
 
 def upgrade(arguments: argparse.Namespace) -> None:
     """Create or migrate the tables."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     address = parse_address(settings.database.url) if settings.database.url.startswith("sqlite") else None
     if isinstance(address, SqliteAddress):
         make_private_folder(address.file.parent)
@@ -27,7 +28,7 @@ def upgrade(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> int:
     """Where the tables stand, and what an upgrade would meet; exit code 1 if they are not what this version needs."""
-    database = Database(load(arguments.config).database)
+    database = Database(load(Settings, arguments.config).database)
     found = present(database)
     table = None if found or database.absent else adoptable(database)
     if arguments.json:
@@ -56,7 +57,7 @@ def _before_adoption(table: Adoptable | None) -> str:
 
 def grants(arguments: argparse.Namespace) -> None:
     """GRANT knows no rows; the view own_installations keeps an account to its own."""
-    address = parse_address(load(arguments.config).database.url)
+    address = parse_address(load(Settings, arguments.config).database.url)
     if not isinstance(address, MysqlAddress):
         raise UsageError("SQLite knows no accounts", hint="use file permissions; GRANTs are for MySQL and MariaDB")
     for part in (arguments.account, arguments.host):

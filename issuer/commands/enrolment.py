@@ -7,15 +7,16 @@ from pathlib import Path
 from shlex import quote
 
 from common.command_line import say
+from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import parse_dns_name
 from issuer.commands.compromised import refuse_compromised
-from issuer.config import Settings, load
-from issuer.csr import CsrFacts, CsrRefused, read_csr
-from issuer.dns.zonefile import sub_zone
-from issuer.errors import CompromisedKey
-from issuer.model import Enrolment
+from issuer.dns.write.zonefile import sub_zone
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import CompromisedKey
+from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -28,7 +29,7 @@ _LARGEST_CSR = 65_535  # what the blob column holds
 
 def populate(arguments: argparse.Namespace) -> None:
     """Enrol a name; the row is disabled until `enable`."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     name = enrolment_name(arguments.name, label=arguments.label)
     content, origin = _csr(arguments.csr, name, settings)
     try:
@@ -52,18 +53,18 @@ def populate(arguments: argparse.Namespace) -> None:
 
 def enable(arguments: argparse.Namespace) -> None:
     """Not with a key that is known to others."""
-    database = open_database(load(arguments.config).database)
+    database = open_database(load(Settings, arguments.config).database)
     refuse_compromised(Certificates(database).get(arguments.name))
     _switch(arguments, database, enabled=True)
 
 
 def disable(arguments: argparse.Namespace) -> None:
-    _switch(arguments, open_database(load(arguments.config).database), enabled=False)
+    _switch(arguments, open_database(load(Settings, arguments.config).database), enabled=False)
 
 
 def remove(arguments: argparse.Namespace) -> None:
     """Delete the row after the person has typed the name once more."""
-    database = open_database(load(arguments.config).database)
+    database = open_database(load(Settings, arguments.config).database)
     certificates = Certificates(database)
     [row] = certificates.get([arguments.name])
     if not confirmed(arguments, f"type the name again to remove {arguments.name}: "):

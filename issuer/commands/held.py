@@ -2,13 +2,13 @@
 
 from common.clock import utc_text
 from common.errors import ConfigError
-from issuer.budget import Budget
-from issuer.config import CaSettings, Settings
-from issuer.csr import CsrRefused, read_csr
-from issuer.limits import ACCOUNT, PACED, RAISE, CaLimits, Hold
-from issuer.model import Enrolment
-from issuer.outlook import hold_on, waits_longer
-from issuer.plan import authority_index, remaining, renews
+from issuer.journey.pacing import Budget
+from issuer.model.config import CaSettings, Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.limits import ACCOUNT, PACED, RAISE, CaLimits, Hold
+from issuer.rules.csr import CsrRefused, read_csr
+from issuer.rules.forecast import hold_on, waits_longer
+from issuer.rules.renewal import authority_index, remaining, renews
 from issuer.store.database import Database
 from issuer.store.holds import Holds
 from issuer.store.overview import Overview

@@ -10,19 +10,20 @@ import structlog
 from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
 from common.command_line import complain, report, say
+from common.config_file import load
 from common.errors import LockedError, RefusedError, UsageError
+from issuer.commands.by_hand import refuse_leased
 from issuer.commands.compromised import refuse_compromised
 from issuer.commands.held import HeldUp
-from issuer.commands.processor import stay_on_one
-from issuer.commands.staged import refuse_leased
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, held_by_daemon, owner
-from issuer.config import Settings, load
-from issuer.endings import Ended, Ending
-from issuer.errors import StoreError
-from issuer.model import Enrolment
-from issuer.ports import Tools
-from issuer.run import Pass, Summary
+from issuer.journey.ports import Tools
+from issuer.loops.processor import stay_on_one
+from issuer.loops.run import Pass, Summary
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import StoreError
+from issuer.model.outcomes import Ended, Ending
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.holds import Holds
@@ -35,7 +36,7 @@ log = structlog.get_logger()
 
 def run(arguments: argparse.Namespace) -> int:
     """The daily cron: what is due, or the named ones if they are due; with --retry what failed is."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     try:
         with alone(settings, doing="certfleet-issuer run"):
             database = open_database(settings.database)
@@ -85,7 +86,7 @@ def reissue(arguments: argparse.Namespace) -> int:
         return _now(arguments, "reissue asked for by hand", must_exist=True)
     if arguments.name:
         raise UsageError("NAME goes with neither --all nor --issued-by", hint="give one of the three")
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     concerned = [row.name for row in Certificates(database).all() if _concerned(row, arguments.issued_by)]
     by_hand = Overview(database).by_hand(concerned, int(time.time()))
@@ -109,7 +110,7 @@ def _concerned(row: Enrolment, issued_by: str | None) -> bool:
 def _now(
     arguments: argparse.Namespace, reason: str, *, must_exist: bool, stay: int = 0, lift_hold: bool = False
 ) -> int:
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     certificates = Certificates(database)
     rows = _issuable(certificates, arguments.name, must_exist=must_exist)

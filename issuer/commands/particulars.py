@@ -6,11 +6,11 @@ from common.certificate import fingerprint, parse_bundle, spki_sha256
 from common.clock import duration_text, utc_text
 from common.command_line import table
 from common.errors import one_line
-from issuer.config import Settings
-from issuer.csr import CsrRefused, key_type, read_csr
-from issuer.model import Enrolment
-from issuer.order_states import in_hand
-from issuer.outlook import next_step
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.orders import in_hand
+from issuer.rules.csr import CsrRefused, key_type, read_csr
+from issuer.rules.forecast import next_step
 from issuer.store.database import Database
 from issuer.store.history import History
 from issuer.store.overview import Installation, OrderUnderWay, Overview

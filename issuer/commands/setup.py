@@ -5,9 +5,10 @@ import os
 from importlib import resources
 
 from common.command_line import say
+from common.config_file import load
 from common.files import create_new, make_private_folder
 from issuer.ca.account import create_account_key, load_account_key
-from issuer.config import load
+from issuer.model.config import Settings
 
 
 def init(arguments: argparse.Namespace) -> None:
@@ -16,10 +17,10 @@ def init(arguments: argparse.Namespace) -> None:
         say(f"kept     {arguments.config}")
     else:
         make_private_folder(arguments.config.parent)
-        example = resources.files("issuer").joinpath("issuer.example.toml").read_bytes()
+        example = resources.files("issuer.commands").joinpath("issuer.example.toml").read_bytes()
         create_new(arguments.config, example, mode=0o640)
         say(f"wrote    {arguments.config}; look through it, then go on with `certfleet-issuer db upgrade`")
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     for folder in (settings.state_dir, settings.csr_dir):
         made = not os.path.lexists(folder)
         make_private_folder(folder)

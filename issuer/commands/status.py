@@ -7,23 +7,24 @@ from typing import Any
 from common.certificate import dns_names, issuer_text, parse_bundle, serial_text
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, table
+from common.config_file import load
 from common.errors import one_line
 from issuer.commands.held import HeldUp
 from issuer.commands.particulars import Particulars, in_full
-from issuer.config import RenewalSettings, load
-from issuer.limits import ACCOUNT, PACED, RAISE, Hold
-from issuer.model import Enrolment
-from issuer.plan import health
+from issuer.model.config import RenewalSettings, Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.limits import ACCOUNT, PACED, RAISE, Hold
+from issuer.rules.imported import runs_out, sentence
+from issuer.rules.renewal import health
 from issuer.store.certificates import Certificates
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
-from issuer.watch import runs_out, sentence
 
 
 def status(arguments: argparse.Namespace) -> int:
     """One line a certificate, or with NAME everything about it; exit code 1 if any enabled one is not well."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     certificates, now = Certificates(database), int(time.time())
     held_up = HeldUp(settings, database, now)

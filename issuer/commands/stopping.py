@@ -10,7 +10,7 @@ from concurrent.futures import wait
 from types import FrameType
 
 from common.command_line import complain
-from issuer.aside import aside
+from issuer.ground.threads import aside
 
 _SAME_SECONDS = 0.5  # `timeout` and others send a signal to the process and once more to its group
 _LONGEST_SECONDS = 3.5

@@ -19,16 +19,17 @@ from common.certificate import (
 )
 from common.clock import utc_text
 from common.command_line import report, say, table
+from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import uncovered
 from issuer.commands.enrolment import checked_comment, confirmed, enrolment_name
 from issuer.commands.particulars import present_sha256
 from issuer.commands.wiring import build_authority
-from issuer.config import load
-from issuer.csr import key_of, md5_modulus
-from issuer.model import Enrolment
-from issuer.plan import renewal_moment
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.rules.csr import key_of, md5_modulus
+from issuer.rules.renewal import renewal_moment
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.history import CESSATION, REASONS, History, Version
@@ -39,7 +40,7 @@ _COMPROMISED = "its key was revoked as compromised"
 
 def history(arguments: argparse.Namespace) -> None:
     """Every certificate and event of a name, the newest first; removed names are remembered too."""
-    database = open_database(load(arguments.config).database)
+    database = open_database(load(Settings, arguments.config).database)
     store, row = History(database), _row(arguments.name, Certificates(database))
     present = present_sha256(row) if row is not None else ""
     versions, events = store.versions(arguments.name), store.events(arguments.name)
@@ -73,7 +74,7 @@ def history(arguments: argparse.Namespace) -> None:
 
 def rollback(arguments: argparse.Namespace) -> None:
     """Make an earlier certificate the present one again; agents take it at their next run."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     row = Certificates(database).get([arguments.name])[0]
     store = History(database)
@@ -98,7 +99,7 @@ def rollback(arguments: argparse.Namespace) -> None:
 
 def take_in(arguments: argparse.Namespace) -> None:
     """Store a certificate that was bought or made elsewhere: handed to agents, watched, never renewed by ACME."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     name = enrolment_name(arguments.name, label=arguments.label)
     bundle = _read_bundle(arguments.crt, arguments.chain)
     now = int(time.time())
@@ -131,7 +132,7 @@ def take_in(arguments: argparse.Namespace) -> None:
 
 def revoke(arguments: argparse.Namespace) -> None:
     """Ask the CA that issued it to revoke a certificate, after the person has typed the name once more."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     store, certificates, name = History(database), Certificates(database), arguments.name
     row = _row(name, certificates)

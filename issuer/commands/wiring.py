@@ -14,15 +14,15 @@ from common.errors import FileError
 from common.files import create_new, locked, make_private_folder, read_regular
 from common.log import Syslog, configure
 from common.owners import owner_hint
-from issuer.budget import Budget
 from issuer.ca.client import AcmeCa
-from issuer.config import Settings
-from issuer.dns.caa import caa_of
+from issuer.dns.find.caa import caa_of
 from issuer.dns.zones import Zones
-from issuer.notify.desk import Desk
-from issuer.notify.events import Event
+from issuer.journey.pacing import Budget
+from issuer.journey.ports import Tools
+from issuer.model.config import Settings
+from issuer.model.events import Event
 from issuer.notify.mail import MailServer
-from issuer.ports import Tools
+from issuer.notify.outbox import Desk
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.holds import Holds

@@ -4,21 +4,22 @@ import argparse
 from dataclasses import asdict
 
 from common.command_line import report, say
+from common.config_file import load
 from common.errors import ConfigError, UsageError
 from common.names import parse_dns_name
-from issuer.config import Settings, load
 from issuer.dns.asking import NoAnswer
-from issuer.dns.resolvers import Resolvers
-from issuer.dns.routes import Route, route_for, routes
-from issuer.dns.tsig import load_tsig_key
-from issuer.dns.wildcard import wildcard_caution
-from issuer.dns.zonefile import RECIPES, Recipe, sub_zone, with_notes
+from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.find.routes import Route, route_for, routes
+from issuer.dns.find.wildcard import wildcard_caution
+from issuer.dns.write.tsig import load_tsig_key
+from issuer.dns.write.zonefile import RECIPES, Recipe, sub_zone, with_notes
 from issuer.dns.zones import nameserver_names
+from issuer.model.config import Settings
 
 
 def zone(arguments: argparse.Namespace) -> None:
     """Print stanza, zone file and parent lines of every NAME."""
-    settings = load(arguments.config)
+    settings = load(Settings, arguments.config)
     resolvers = Resolvers(settings.dns.resolvers)
     recipes = [_recipe(text, arguments.server, arguments.ns, settings, resolvers) for text in arguments.name]
     recipes = list({recipe.zone: recipe for recipe in recipes}.values())  # a wildcard and its apex share one

@@ -15,7 +15,7 @@ import dns.rdtypes.ANY.SOA
 import dns.rrset
 
 from common.errors import ConfigError, Finding, Retry
-from issuer.errors import DnsError
+from issuer.model.errors import DnsError
 
 DNS_PORT = 53
 ROOT = "."

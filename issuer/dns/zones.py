@@ -11,13 +11,13 @@ import dns.tsig
 
 from common.clock import duration_text
 from common.errors import ConfigError, Finding, Retry
-from issuer.config import DnsSettings
 from issuer.dns.asking import NoAnswer, ask
-from issuer.dns.delegation import Delegations
-from issuer.dns.kept import Kept
-from issuer.dns.locate import Place, locate, zone_at
-from issuer.dns.resolvers import Resolvers
-from issuer.dns.routes import Route, route_for, routes
+from issuer.dns.find.delegation import Delegations
+from issuer.dns.find.locate import Place, locate, zone_at
+from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.find.routes import Route, route_for, routes
+from issuer.dns.see.txt import shown_txt
+from issuer.dns.see.visibility import Sought, Visibility
 from issuer.dns.servers import (
     DNS_PORT,
     Server,
@@ -28,12 +28,13 @@ from issuer.dns.servers import (
     rrset_in,
     targets,
 )
-from issuer.dns.tsig import load_tsig_key
-from issuer.dns.txt import shown_txt
-from issuer.dns.update import TxtValue, change_txt
-from issuer.dns.visibility import Sought, Visibility
-from issuer.errors import DnsError
-from issuer.model import Challenge, Enrolment
+from issuer.dns.ttl_cache import Kept
+from issuer.dns.write.tsig import load_tsig_key
+from issuer.dns.write.update import TxtValue, change_txt
+from issuer.model.acme import Challenge
+from issuer.model.config import DnsSettings
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import DnsError
 
 _QUIET_SECONDS = 30.0  # a server that was silent is asked to take nothing back for so long: there may be much of it
 

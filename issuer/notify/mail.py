@@ -14,9 +14,9 @@ import structlog
 
 from common.errors import ConfigError, Finding
 from common.files import read_password
-from issuer.config import NotifySettings
-from issuer.errors import MailError
-from issuer.trust import verified_tls
+from issuer.ground.tls import verified_tls
+from issuer.model.config import NotifySettings
+from issuer.model.errors import MailError
 
 log = structlog.get_logger()
 _SECONDS = 20.0  # for the connection, and for each answer of the server

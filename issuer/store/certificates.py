@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from common.certificate import Bundle, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
-from issuer.csr import CsrFacts
-from issuer.errors import GivenUp, Overtaken
-from issuer.limits import LONGEST_HOLD
-from issuer.model import Enrolment
-from issuer.order_states import OrderRecord, OrderState, in_hand
-from issuer.plan import FIRST_MAY_WAIT
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import GivenUp, Overtaken
+from issuer.model.limits import LONGEST_HOLD
+from issuer.model.orders import OrderRecord, OrderState, in_hand
+from issuer.rules.csr import CsrFacts
+from issuer.rules.renewal import FIRST_MAY_WAIT
 from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.database import Database
 from issuer.store.orders import give_up

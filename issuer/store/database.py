@@ -21,11 +21,11 @@ import sqlalchemy as sa
 from common.errors import ConfigError, Finding
 from common.files import create_empty, read_password
 from common.owners import owner_hint
-from issuer.config import DatabaseSettings
-from issuer.errors import StoreError
+from issuer.ground.tls import verified_tls
+from issuer.model.config import DatabaseSettings
+from issuer.model.errors import StoreError
 from issuer.store import mysql
 from issuer.store.address import SqliteAddress, parse_address
-from issuer.trust import verified_tls
 
 T = TypeVar("T")
 _TRIES = 8

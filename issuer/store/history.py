@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from common.certificate import Bundle, fingerprint, parse_bundle, serial_text, spki_sha256
 from common.errors import RefusedError
-from issuer.csr import key_of
+from issuer.rules.csr import key_of
 from issuer.store.certificates import refuse_under_way
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database

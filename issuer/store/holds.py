@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
-from issuer.plan import BY_WINDOW
+from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
+from issuer.rules.renewal import BY_WINDOW
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds, orders, versions

@@ -16,8 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.errors import BeingTakenBack
-from issuer.model import Challenge
+from issuer.model.acme import Challenge
+from issuer.model.errors import BeingTakenBack
 from issuer.store.database import Database
 from issuer.store.orders import FREE, LEASE_SECONDS
 from issuer.store.tables import challenges, orders

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from issuer.errors import OtherRevision, StoreError
+from issuer.model.errors import OtherRevision, StoreError
 from issuer.store.database import Database
 from issuer.store.revision import NEEDED, present, revision_of
 

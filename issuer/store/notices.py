@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 import structlog
 
-from issuer.notify.events import Event, Kind, from_json, recovered, to_json
-from issuer.notify.rules import graded, judge
+from issuer.model.events import Event, Kind, from_json, recovered, to_json
+from issuer.rules.alarms import graded, judge
 from issuer.store.cells import known
 from issuer.store.database import Database
 from issuer.store.tables import alarms, certs, outbox

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.errors import GivenUp, LeaseLost, StoreError
-from issuer.order_states import BY_HAND, OrderRecord, OrderState, check_move
+from issuer.model.errors import GivenUp, LeaseLost, StoreError
+from issuer.model.orders import BY_HAND, OrderRecord, OrderState, check_move
 from issuer.store.cells import known
 from issuer.store.database import Database
 from issuer.store.tables import challenges, orders

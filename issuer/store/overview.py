@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.limits import Hold
-from issuer.order_states import BY_HAND, LONGEST_IN_HAND
+from issuer.model.limits import Hold
+from issuer.model.orders import BY_HAND, LONGEST_IN_HAND
 from issuer.store.database import Database
 from issuer.store.holds import in_force
 from issuer.store.orders import LONGEST_LEASE

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from common.certificate import Bundle, dns_names, fingerprint, issuer_text, not_after, not_before, serial_text
-from issuer.limits import names_digest
+from issuer.model.limits import names_digest
 from issuer.store.tables import certs, events, versions
 
 # All columns that speak of the present certificate, with what they hold unless the caller knows better

@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from issuer.config import DatabaseSettings
-from issuer.errors import OtherRevision
+from issuer.model.config import DatabaseSettings
+from issuer.model.errors import OtherRevision
 from issuer.store.database import Database
 
 NEEDED = "0005"  # the newest in migrations/versions; revisions count up

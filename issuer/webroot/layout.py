@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from common.owners import IN_A_UNIT
-from issuer.errors import WebrootError
+from issuer.model.errors import WebrootError
 
 log = structlog.get_logger()
 WELL_KNOWN = (".well-known", "acme-challenge")

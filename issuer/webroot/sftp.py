@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import paramiko
 
-from issuer.errors import WebrootError
+from issuer.model.errors import WebrootError
 from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
 
 READ_LIMIT = 4096

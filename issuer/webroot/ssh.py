@@ -18,8 +18,8 @@ import paramiko
 
 from common.errors import CertfleetError, ConfigError, Finding, Retry
 from common.files import read_secret
-from issuer.config import WebrootSettings
-from issuer.errors import WebrootError, noted
+from issuer.model.config import WebrootSettings
+from issuer.model.errors import WebrootError, noted
 from issuer.webroot.hostkeys import HostKey, host_name, load_pinned_keys
 from issuer.webroot.location import Location
 

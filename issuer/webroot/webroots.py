@@ -16,11 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError, ConfigError, Retry
-from issuer.aside import each_aside
-from issuer.config import Settings
-from issuer.dns.addresses import Addresses, Unresolved
-from issuer.errors import WebrootError, noted
-from issuer.model import Challenge, Enrolment
+from issuer.dns.find.addresses import Addresses, Unresolved
+from issuer.ground.threads import each_aside
+from issuer.model.acme import Challenge
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import WebrootError, noted
 from issuer.webroot.fetch import NoAnswer
 from issuer.webroot.layout import Folder, Ledger, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders

@@ -12,8 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from agent.config import load_settings
-from agent.keys import key_spki_sha256
+from agent.host.keys import key_spki_sha256
+from agent.settings.config import load_settings
 from tests.agent.host import AGENT, NAME, ROOT, Host
 from tests.servers.authority import Authority
 from tests.servers.nginx import Nginx

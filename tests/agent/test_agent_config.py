@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.config import AgentSettings, load_settings, resolve
-from agent.model import Certificate
-from common.config_file import parse
+from agent.model.certificate import Certificate
+from agent.settings.config import AgentSettings, load_settings, resolve
+from common.config import parse
 from common.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "agent.example.toml"

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
-from agent.install_states import InstallState, Outcome, check_transition
-from agent.offer import Mark
-from agent.probe_targets import parse_target
-from agent.record import Record, Refusal, back_off, from_document, to_document
-from agent.verify import Expectation, InstalledCertificate, verify
+from agent.model.offer import Mark
+from agent.model.probe_targets import parse_target
+from agent.rules.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
+from agent.rules.install_states import InstallState, Outcome, check_transition
+from agent.rules.record import Record, Refusal, back_off, from_document, to_document
+from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
 from tests.servers.authority import Authority
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from agent.config import SourceSettings
-from agent.errors import SourceError
-from agent.offer import Mark, Report
-from agent.ports import Source
+from agent.journey.ports import Source
+from agent.model.errors import SourceError
+from agent.model.offer import Mark, Report
+from agent.settings.config import SourceSettings
 from agent.source.mysql import MysqlAddress, MysqlSource
 from agent.source.open import open_source
 from agent.source.sqlite import SqliteSource

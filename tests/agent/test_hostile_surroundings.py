@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from agent.evidence import Seen
-from agent.probe import look_at
-from agent.probe_targets import parse_target
+from agent.host.sockets import look_at
+from agent.model.probe_targets import parse_target
+from agent.rules.evidence import Seen
 from tests.agent.host import Host
 
 

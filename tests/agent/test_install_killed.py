@@ -31,29 +31,29 @@ sys.exit(main())
 
 Step = tuple[str, str, int]
 STEPS: list[Step] = [
-    ("agent.install", "stage", 1),
-    ("agent.install", "check_before", 1),
-    ("agent.install", "back_up", 1),
-    ("agent.install", "open_journal", 1),
-    ("agent.install", "swap", 1),
-    ("agent.install", "check_after", 1),
-    ("agent.install", "activate", 1),
-    ("agent.install", "prove", 1),
-    ("agent.install", "commit", 1),
-    ("agent.install", "enter", 1),
-    ("agent.install", "enter", 2),
-    ("agent.install", "enter", 3),
+    ("agent.journey.install", "stage", 1),
+    ("agent.journey.install", "check_before", 1),
+    ("agent.journey.install", "back_up", 1),
+    ("agent.journey.install", "open_journal", 1),
+    ("agent.journey.install", "swap", 1),
+    ("agent.journey.install", "check_after", 1),
+    ("agent.journey.install", "activate", 1),
+    ("agent.journey.install", "prove", 1),
+    ("agent.journey.install", "commit", 1),
+    ("agent.journey.install", "enter", 1),
+    ("agent.journey.install", "enter", 2),
+    ("agent.journey.install", "enter", 3),
     ("os", "rename", 6),  # the first live file; five went before in the state folder
     ("os", "rename", 7),  # the second one
-    ("agent.state_folder", "_write", 6),  # the record, after five states of the journal
-    ("agent.state_folder", "_write", 7),  # the record again: the report has been sent
+    ("agent.host.state_folder", "_write", 6),  # the record, after five states of the journal
+    ("agent.host.state_folder", "_write", 7),  # the record again: the report has been sent
 ]
 STEPS_BACK: list[Step] = [
-    ("agent.install", "roll_back", 1),
-    ("agent.roll_back", "_note_roll_back", 1),
-    ("agent.live_files", "restore", 1),
-    ("agent.roll_back", "_tell_again", 1),
-    ("agent.roll_back", "_look_until_as_before", 1),
+    ("agent.journey.install", "roll_back", 1),
+    ("agent.journey.roll_back", "_note_roll_back", 1),
+    ("agent.host.live_files", "restore", 1),
+    ("agent.journey.roll_back", "_tell_again", 1),
+    ("agent.journey.roll_back", "_look_until_as_before", 1),
 ]
 
 
@@ -110,7 +110,7 @@ def test_an_interrupted_install_that_is_proven_stands(host: Host, nginx: Nginx) 
     host.first = host.offer_new()
     assert host.run().code == 0
     renewed = host.offer_new()
-    die(host, ("agent.install", "prove", 1), "after")
+    die(host, ("agent.journey.install", "prove", 1), "after")
     inode = host.fullchain.stat().st_ino
     done = host.run()
     assert (done.code, done.certificate["changed"]) == (0, False), done.err
@@ -123,7 +123,7 @@ def test_an_interrupted_install_of_what_is_configured_no_more(host: Host, nginx:
     host.first = host.offer_new()
     assert host.run().code == 0
     host.offer_new()
-    die(host, ("agent.install", "swap", 1), "after")
+    die(host, ("agent.journey.install", "swap", 1), "after")
     host.config.write_text(host.config.read_text().replace(host.name, "other.example.test"))
     done = host.run()
     assert done.code == 1

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.errors import SourceError
+from agent.model.errors import SourceError
 from agent.source.mysql import MysqlAddress, MysqlSource
 from tests.agent.host import AGENT, ROOT, Host
 from tests.bench.measure import Sample, Stopwatch, seconds, spread

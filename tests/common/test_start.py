@@ -32,7 +32,7 @@ PLACES = [
     ("issuer", "sqlalchemy"),
     ("agent", "agent.cli"),
     ("agent", "structlog"),
-    ("agent", "agent.run"),
+    ("agent", "agent.journey.run"),
 ]
 
 

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from common.config_file import load
 from issuer.commands.wiring import build_tools
-from issuer.config import load
-from issuer.endings import Ending
-from issuer.run import Pass, Summary
+from issuer.loops.run import Pass, Summary
+from issuer.model.config import Settings
+from issuer.model.outcomes import Ending
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from tests.issuer.box import Box
@@ -24,7 +25,7 @@ _AHEAD = 30 * 86400.0
 def put_right(box: Box, meanwhile: Callable[[], None] = lambda: None) -> tuple[Summary, list[str]]:
     """How a run over NAME that stays for two minutes ends, and its lines, if the clock is put right once it waits."""
     clock, lines = Clock(_AHEAD), list[str]()
-    settings = load(box.config)
+    settings = load(Settings, box.config)
     database = Database(settings.database)
 
     def say(line: str) -> None:

@@ -6,9 +6,9 @@ from typing import cast
 
 import structlog
 
-from issuer.attempt import Attempt
-from issuer.crew import Crew
-from issuer.endings import Ended, Ending, Waiting
+from issuer.journey.attempt import Attempt
+from issuer.loops.crew import Crew
+from issuer.model.outcomes import Ended, Ending, Waiting
 from tests.issuer.clock import Clock
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer.config import DatabaseSettings
-from issuer.errors import StoreError
+from issuer.model.config import DatabaseSettings
+from issuer.model.errors import StoreError
 from issuer.store import database
 from issuer.store.certificates import Certificates
 from tests.issuer.box import ROOT, Box

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from common.certificate import chain_faults, parse_bundle
 from common.clock import utc_text
-from issuer import attempt
+from issuer.journey import attempt
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import KEY_TYPES, csr, private_key
 from tests.servers.bind import Bind

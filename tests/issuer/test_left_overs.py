@@ -11,17 +11,18 @@ from unittest.mock import patch
 
 import pytest
 
-from issuer import run
+from common.config_file import load
 from issuer.commands.wiring import build_tools
-from issuer.config import load
-from issuer.dns import update
+from issuer.dns.write import update
 from issuer.dns.zones import Zones
-from issuer.errors import StoreError
-from issuer.model import Challenge
-from issuer.ports import Tools
+from issuer.journey.ports import Tools
+from issuer.journey.sweep import sweep
+from issuer.loops import run
+from issuer.model.acme import Challenge
+from issuer.model.config import Settings
+from issuer.model.errors import StoreError
 from issuer.store.database import Database
 from issuer.store.journal import Journal
-from issuer.sweep import sweep
 from issuer.webroot.location import to_journal
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
@@ -128,7 +129,7 @@ def test_answers_of_one_order_on_two_servers(box: Box, tmp_path: Path) -> None:
                 together.wait(10)
             yield ours
 
-    settings = load(box.config)
+    settings = load(Settings, box.config)
     with patch.object(Journal, "held", at_once):
         sweep(build_tools(settings, Database(settings.database)))
     assert not file.exists()

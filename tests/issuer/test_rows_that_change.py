@@ -8,10 +8,10 @@ from unittest.mock import patch
 import pytest
 
 from common.certificate import parse_bundle, spki_sha256
-from issuer import attempt
-from issuer.csr import read_csr
 from issuer.dns.zones import Zones
-from issuer.model import Challenge
+from issuer.journey import attempt
+from issuer.model.acme import Challenge
+from issuer.rules.csr import read_csr
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from issuer.attempt import Attempt
-from issuer.endings import Ended, Ending, Waiting
-from issuer.turns import Turns
+from issuer.journey.attempt import Attempt
+from issuer.journey.turns import Turns
+from issuer.model.outcomes import Ended, Ending, Waiting
 
 NAMES = ["mx.example.test", "mail.example.test"]
 

@@ -6,13 +6,15 @@ A setting added later is covered without a word here, unless it is required: the
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import agent.config
-import issuer.config
+import agent.settings.config
+import issuer.model.config
+from common.config_file import load
 from common.errors import ConfigError, render
 
 NEVER = {  # TOML that no setting takes, whatever it is for
@@ -115,8 +117,8 @@ class File:
 
 
 FILES = [
-    File("issuer.toml", issuer.config.Settings, issuer.config.load),
-    File("agent.toml", agent.config.AgentSettings, agent.config.load_settings),
+    File("issuer.toml", issuer.model.config.Settings, partial(load, issuer.model.config.Settings)),
+    File("agent.toml", agent.settings.config.AgentSettings, agent.settings.config.load_settings),
 ]
 TABLES = [(file, table) for file in FILES for table in tables(file.cls)]
 SETTINGS = [

@@ -10,23 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config import AgentSettings
-from agent.probe_targets import parse_target
-from common import config_file
+from agent.model.probe_targets import parse_target
+from agent.settings.config import AgentSettings
 from common.certificate import leaf_validity, not_after, not_before, parse_bundle
 from common.clock import duration_text, parse_duration
+from common.config import parse
 from common.errors import CertfleetError, ConfigError
 from common.names import covers, parse_dns_name
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.transport import Answer, problem_words, retry_after
-from issuer.config import RenewalSettings, Settings
-from issuer.csr import CsrRefused, read_csr
 from issuer.dns.servers import parse_server
-from issuer.dns.tsig import load_tsig_key
-from issuer.errors import AcmeProblem
-from issuer.limits import Limit, parse_limit
-from issuer.order_states import TRANSITIONS, OrderState, check_move
-from issuer.plan import renewal_moment, retry_moment
+from issuer.dns.write.tsig import load_tsig_key
+from issuer.model.config import RenewalSettings, Settings
+from issuer.model.errors import AcmeProblem
+from issuer.model.limits import Limit, parse_limit
+from issuer.model.orders import TRANSITIONS, OrderState, check_move
+from issuer.rules.csr import CsrRefused, read_csr
+from issuer.rules.renewal import renewal_moment, retry_moment
 from issuer.store.address import parse_address
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -74,7 +74,7 @@ def test_durations(text: str) -> None:
 def test_issuer_configuration(document: dict[str, Any]) -> None:
     """A document is settings or a ConfigError that names at least one finding."""
     try:
-        config_file.parse(Settings, document, "issuer.toml")
+        parse(Settings, document, "issuer.toml")
     except ConfigError as error:
         assert error.findings
 
@@ -83,7 +83,7 @@ def test_issuer_configuration(document: dict[str, Any]) -> None:
 def test_agent_configuration(document: dict[str, Any]) -> None:
     """The same for the agent's."""
     try:
-        config_file.parse(AgentSettings, document, "agent.toml")
+        parse(AgentSettings, document, "agent.toml")
     except ConfigError as error:
         assert error.findings
 
@@ -93,9 +93,9 @@ def test_garbage_as_csr_and_certificate(content: bytes) -> None:
     """Garbage is refused with findings."""
     with pytest.raises(CsrRefused):
         read_csr(content)
-    for parse in (parse_bundle, leaf_validity):
+    for read in (parse_bundle, leaf_validity):
         with pytest.raises(ValueError, match="certificate"):
-            parse(content)
+            read(content)
 
 
 @settings(max_examples=100)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from issuer.budget import Budget
-from issuer.config import DatabaseSettings
-from issuer.limits import CaLimits, Issued, Limit, limits_of, names_digest
-from issuer.order_states import OrderState
+from issuer.journey.pacing import Budget
+from issuer.model.config import DatabaseSettings
+from issuer.model.limits import CaLimits, Issued, Limit, limits_of, names_digest
+from issuer.model.orders import OrderState
 from issuer.store.database import Database
 from issuer.store.holds import Holds
 from issuer.store.orders import Orders

@@ -16,7 +16,7 @@ from common.errors import Retry
 from issuer.ca import connection
 from issuer.ca.transport import Transport
 from issuer.ca.words import links
-from issuer.errors import AcmeProblem
+from issuer.model.errors import AcmeProblem
 from tests.servers.authority import Authority
 from tests.servers.ports import LOOPBACK
 

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from issuer import attempt
+from issuer.journey import attempt
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, in_directory, problem, times
 from tests.servers.lab import Lab

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from issuer.ca import words
-from issuer.errors import AcmeProblem
+from issuer.model.errors import AcmeProblem
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import After, CaProxy, Reply, Request, in_directory, json_reply, times
 

@@ -2,8 +2,9 @@
 
 import time
 
+from common.config_file import load
 from issuer.commands.wiring import alone
-from issuer.config import load
+from issuer.model.config import Settings
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.servers.ca_proxy import CaProxy, problem, times
@@ -86,6 +87,6 @@ def test_a_busy_issuer_keeps_the_hold(proxied: Box, proxy: CaProxy) -> None:
     """Another run at work: exit code 3, and nothing has changed."""
     held(proxied, proxy)
     before = proxied.contents(), proxied.database.query("SELECT * FROM holds")
-    with alone(load(proxied.config), doing="certfleet-issuer run"):
+    with alone(load(Settings, proxied.config), doing="certfleet-issuer run"):
         proxied.refused("issue", NAME, "--lift-hold", code=3, says=["another run holds", "certfleet-issuer run"])
     assert (proxied.contents(), proxied.database.query("SELECT * FROM holds")) == before

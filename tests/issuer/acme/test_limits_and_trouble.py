@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 import pytest
 
-from issuer import attempt
 from issuer.ca.problems import meaning
+from issuer.journey import attempt
 from tests.issuer.box import Box
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind

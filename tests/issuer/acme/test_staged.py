@@ -7,10 +7,11 @@ from unittest.mock import patch
 
 import pytest
 
-from issuer import issue
+from common.config_file import load
 from issuer.ca.account import create_account_key
 from issuer.commands.wiring import alone
-from issuer.config import load
+from issuer.journey import issue
+from issuer.model.config import Settings
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
@@ -187,7 +188,7 @@ def test_another_run_or_issuer_at_work(proxied: Box, step: str) -> None:
     """The lock of another run, the lease of another issuer: exit code 3, who it is, and nothing has changed."""
     proxied.enrol(NAME)
     proxied.ok("challenges", NAME)
-    with alone(load(proxied.config), doing="certfleet-issuer run"):
+    with alone(load(Settings, proxied.config), doing="certfleet-issuer run"):
         outcome = proxied.refused(
             step, NAME, code=3, says=["another run holds", "certfleet-issuer run", "let it finish"]
         )

@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 import pytest
 
-from issuer import attempt, issue
-from issuer.plan import Remaining
+from issuer.journey import attempt, issue
+from issuer.rules.renewal import Remaining
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 from tests.servers.process import wait_until

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.caa import CaaRecord, caa_allows
+from issuer.rules.caa import CaaRecord, caa_allows
 
 CA = ("letsencrypt.org", "other-name.example")
 ACCOUNT = "https://acme.example/acct/7"

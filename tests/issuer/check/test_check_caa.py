@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from issuer.dns.asking import NoAnswer
-from issuer.dns.caa import relevant_caa
-from issuer.dns.resolvers import Resolvers
+from issuer.dns.find.caa import relevant_caa
+from issuer.dns.find.resolvers import Resolvers
 from tests.issuer.box import Box
 from tests.issuer.check.test_check_command import findings, told
 from tests.servers.bind import Bind

@@ -10,8 +10,8 @@ import pytest
 from issuer.check.installation import authority_lines
 from issuer.check.verdicts import Level, Line, Watch, clock_line, delegation_lines, server_lines, soa_line
 from issuer.check.zone_probe import ZoneProbe
-from issuer.config import CaSettings, DnsSettings
 from issuer.dns.zones import Zones
+from issuer.model.config import CaSettings, DnsSettings
 from tests.issuer.dns.test_dns_delegation import HOSTS, ZONE, World
 from tests.issuer.dns.test_zone_recipes import make_key
 

@@ -8,9 +8,9 @@ from unittest.mock import patch
 import pytest
 
 from common.clock import utc_text
-from issuer import attempt, issue
 from issuer.ca.order_list import OrderList
-from issuer.model import CaOrder
+from issuer.journey import attempt, issue
+from issuer.model.acme import CaOrder
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 

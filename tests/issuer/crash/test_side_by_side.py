@@ -3,8 +3,9 @@
 import threading
 from pathlib import Path
 
+from common.config_file import load
 from issuer.commands.wiring import alone, owner
-from issuer.config import load
+from issuer.model.config import Settings
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import Before, CaProxy, Reply, Request
 from tests.servers.galera import Galera
@@ -74,7 +75,7 @@ def test_node_without_quorum_is_passed_over(lab: Lab, tmp_path: Path) -> None:
 
 def test_who_deletes_the_lock_lets_another_issuer_in(lone_box: Box) -> None:
     """Two runs under one name in leases would order the same twice, so the second one gets a name of its own."""
-    settings, file = load(lone_box.config), lone_box.state_dir / "issuer.id"
+    settings, file = load(Settings, lone_box.config), lone_box.state_dir / "issuer.id"
     with alone(settings, doing="certfleet-issuer run"):
         lone_box.refused("run", code=3, says=["another run holds", "issuer.id", "never delete the file"])
         ours = owner(settings)

@@ -16,7 +16,7 @@ from tests.servers.smtp import Smtp
 def test_a_loop_that_only_fails_feeds_no_watchdog(box: Box) -> None:
     """A fault of our own in every tick is logged with its traceback, and systemd is left to restart the service."""
     fault_code = "def fault(*_): raise ZeroDivisionError('a fault')"
-    prelude = f"import issuer.daemon.loop as d\n{fault_code}\nd.Daemon._take = fault"
+    prelude = f"import issuer.loops.daemon as d\n{fault_code}\nd.Daemon._take = fault"
     with Service(box, watchdog_seconds=0.5, prelude=prelude) as service:
         [fault, *_] = service.wait_logged("daemon.fault", 3)
         assert "Traceback" in fault["exception"]
@@ -27,7 +27,7 @@ def test_a_loop_that_only_fails_feeds_no_watchdog(box: Box) -> None:
 def test_a_fault_in_one_tick_is_survived(box: Box) -> None:
     """One fault of our own is logged, and certificates are issued as if nothing had happened."""
     prelude = (
-        "import issuer.daemon.loop as d\nfaults = [ZeroDivisionError('a fault')]\nkept = d.Daemon._take\n"
+        "import issuer.loops.daemon as d\nfaults = [ZeroDivisionError('a fault')]\nkept = d.Daemon._take\n"
         "def once(*words):\n    if faults: raise faults.pop()\n    return kept(*words)\nd.Daemon._take = once"
     )
     name = box.enrol("www.example.test")
@@ -72,7 +72,7 @@ def test_a_row_that_cannot_be_planned_is_that_rows_failure(box: Box) -> None:
     """A fault of our own in the decision about one row is written down there, and stops no other."""
     odd = box.populate("odd.example.test")
     prelude = (
-        "import issuer.plan as o\nkept = o.plan\ndef plan(row, *words, **named):\n"
+        "import issuer.rules.renewal as o\nkept = o.plan\ndef plan(row, *words, **named):\n"
         f"    if row.name == {odd!r}: raise ZeroDivisionError('a fault')\n"
         "    return kept(row, *words, **named)\no.plan = plan"
     )
@@ -120,7 +120,7 @@ def test_an_outage_of_the_ca_is_survived(box: Box, lab: Lab) -> None:
 
 def test_one_mail_for_what_happens_within_a_short_time(box: Box, tmp_path: Path) -> None:
     """Failures that come one after the other make one mail; a restart sends what was noted and not yet sent."""
-    prelude = "import issuer.notify.rules as r\nr.QUIET_SECONDS, r.MAIL_SECONDS = {}"
+    prelude = "import issuer.rules.alarms as r\nr.QUIET_SECONDS, r.MAIL_SECONDS = {}"
     box.write(renewal={"retry": ["1h"]})
     with Smtp(tmp_path) as smtp:
         box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
@@ -150,7 +150,7 @@ def test_a_mail_server_that_hangs_holds_up_nothing(box: Box) -> None:
         box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": port}
         box.write(renewal={"retry": ["1h"]})
         box.populate("a.nowhere.test")
-        prelude = "import issuer.notify.rules as r\nr.QUIET_SECONDS, r.MAIL_SECONDS = 1, 1"
+        prelude = "import issuer.rules.alarms as r\nr.QUIET_SECONDS, r.MAIL_SECONDS = 1, 1"
         with Service(box, prelude=prelude) as service:
             service.wait_logged("certificate.failed")
             silent.settimeout(60)

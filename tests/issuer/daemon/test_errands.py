@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from common.errors import CertfleetError
-from issuer.daemon.errand import Errand
-from issuer.daemon.patience import Patience
-from issuer.daemon.survey import Mark
+from issuer.loops.backlog import Patience
+from issuer.loops.periodic import Errand
+from issuer.model.survey import Mark
 from tests.servers.process import wait_until
 
 

@@ -12,14 +12,14 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import ConfigError
-from issuer.config import DatabaseSettings
-from issuer.daemon.health import LONGEST_SILENCE, LONGEST_TICK, Health
-from issuer.daemon.listen import Listener
-from issuer.daemon.metrics import MOST_CERTIFICATES, Metrics
-from issuer.order_states import BY_HAND
+from issuer.loops.health import LONGEST_SILENCE, LONGEST_TICK, Health
+from issuer.loops.listen import Listener
+from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
+from issuer.model.config import DatabaseSettings
+from issuer.model.orders import BY_HAND
 from issuer.store import migrate
 from issuer.store.database import Database
-from issuer.store.lookout import Lookout
+from issuer.store.due_queries import Lookout
 from issuer.store.tables import certs, orders
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service

@@ -7,12 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.errors import CertfleetError
-from issuer.config import DnsSettings
-from issuer.dns.delegation import Delegations
-from issuer.dns.resolvers import Resolvers
+from issuer.dns.find.delegation import Delegations
+from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import Server
 from issuer.dns.zones import Zones
-from issuer.model import Enrolment
+from issuer.model.config import DnsSettings
+from issuer.model.enrolment import Enrolment
 from tests.servers.bind import Bind
 from tests.servers.knot import Knot
 from tests.servers.ports import free_port, release_port

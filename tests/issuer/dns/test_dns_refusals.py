@@ -18,11 +18,11 @@ import pytest
 
 from common.clock import utc_text
 from common.errors import Retry
-from issuer.dns import update
 from issuer.dns.servers import Server
-from issuer.dns.tsig import load_tsig_key
-from issuer.dns.update import change_txt
-from issuer.errors import DnsError
+from issuer.dns.write import update
+from issuer.dns.write.tsig import load_tsig_key
+from issuer.dns.write.update import change_txt
+from issuer.model.errors import DnsError
 from tests.servers.bind import Bind
 from tests.servers.ports import free_port, release_port
 

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from issuer.config import DnsSettings
-from issuer.dns import visibility
+from issuer.dns.see import visibility
+from issuer.dns.see.visibility import Sought, Visibility
 from issuer.dns.servers import Server
-from issuer.dns.visibility import Sought, Visibility
 from issuer.dns.zones import Zones
-from issuer.model import Challenge
+from issuer.model.acme import Challenge
+from issuer.model.config import DnsSettings
 from tests.servers.bind import Bind
 from tests.servers.process import wait_until
 from tests.servers.resolver import Resolver

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from issuer.dns.resolvers import Resolvers
+from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.find.wildcard import wildcard_caution
 from issuer.dns.servers import rrset_in
-from issuer.dns.wildcard import wildcard_caution
 from tests.issuer.box import Box
 from tests.issuer.check.test_check_command import findings, told
 from tests.servers.bind import Bind

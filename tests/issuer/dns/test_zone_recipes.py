@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from issuer.dns.servers import Server
-from issuer.dns.tsig import load_tsig_key
-from issuer.dns.update import change_txt
+from issuer.dns.write.tsig import load_tsig_key
+from issuer.dns.write.update import change_txt
 from tests.issuer.box import ROOT, Box
 from tests.servers.bind import Bind
 from tests.servers.database import SqliteDatabase

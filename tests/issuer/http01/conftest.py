@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from common.config_file import parse
-from issuer.config import Settings
-from issuer.model import Challenge, Enrolment
+from common.config import parse
+from issuer.model.acme import Challenge
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
 from issuer.webroot.location import to_journal
 from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box

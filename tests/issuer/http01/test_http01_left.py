@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer import run
+from issuer.loops import run
 from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import Retry
-from issuer.errors import WebrootError
+from issuer.model.errors import WebrootError
 from issuer.webroot.location import to_journal
 from issuer.webroot.webroots import Webroots
 from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, Place, entry, row, settings

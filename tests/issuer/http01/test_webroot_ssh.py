@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.errors import CertfleetError, ConfigError, Retry
-from issuer.errors import WebrootError
+from issuer.model.errors import WebrootError
 from issuer.webroot import ssh
 from issuer.webroot.webroots import Webroots
 from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, Remote, entry, row, settings

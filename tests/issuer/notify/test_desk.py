@@ -9,13 +9,13 @@ import pytest
 import structlog
 
 from common.log import Syslog
-from issuer.config import DatabaseSettings
-from issuer.csr import read_csr
-from issuer.endings import Ended, Ending
-from issuer.errors import MailError
-from issuer.notify import events
-from issuer.notify.desk import Desk
-from issuer.notify.events import Event, Kind
+from issuer.model import events
+from issuer.model.config import DatabaseSettings
+from issuer.model.errors import MailError
+from issuer.model.events import Event, Kind
+from issuer.model.outcomes import Ended, Ending
+from issuer.notify.outbox import Desk
+from issuer.rules.csr import read_csr
 from issuer.store import migrate
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from issuer.endings import Ended, Ending
-from issuer.run import Summary
+from issuer.loops.run import Summary
+from issuer.model.outcomes import Ended, Ending
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
 from tests.issuer.notify.conftest import told_by_mail, try_again

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from issuer.config import RenewalSettings
-from issuer.plan import NotDue, plan
-from issuer.watch import news, next_look
+from issuer.model.config import RenewalSettings
+from issuer.rules.imported import news, next_look
+from issuer.rules.renewal import NotDue, plan
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.issuer.rules.test_renewal_and_retry import enrolment, pem

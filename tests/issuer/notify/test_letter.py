@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.notify import letter, rules
-from issuer.notify.events import Event, Kind, from_json, to_json
+from issuer.model.events import Event, Kind, from_json, to_json
+from issuer.rules import alarms, mail_text
 
 NOW = 1_700_000_000
 DAY = 86400
@@ -25,10 +25,10 @@ def test_what_wants_a_person_comes_first() -> None:
         event(Kind.FAILED, "c"),
         event(Kind.USER_ACTION, "d"),
     ]
-    assert letter.subject(events, "box") == (
+    assert mail_text.subject(events, "box") == (
         "certfleet: 1 certificate waits for you at the CA, 2 failed, 1 recovered on box"
     )
-    text = letter.body(events, "box", NOW)
+    text = mail_text.body(events, "box", NOW)
     assert text.index("WAITS FOR A PERSON") < text.index("FAILED (2)") < text.index("RECOVERED (1)")
 
 
@@ -43,16 +43,16 @@ def test_what_wants_a_person_comes_first() -> None:
 )
 def test_how_long_it_is_still_good_for(expires: int, words: str) -> None:
     """Days while there are some, hours near the end, and loudly when it is over."""
-    assert words in letter.body([event(Kind.FAILED, expires=expires)], "box", NOW)
+    assert words in mail_text.body([event(Kind.FAILED, expires=expires)], "box", NOW)
 
 
 @given(st.text(), st.text(), st.text(), st.sampled_from(Kind))
 def test_what_a_ca_or_a_table_says_is_printed_harmlessly(name: str, what: str, hint: str, kind: Kind) -> None:
     """Whatever stands in an event: no control character in the subject, none but line ends in the body."""
     told = event(kind, name, what=what, hint=hint)
-    assert letter.subject([told], "box").isprintable()
-    assert letter.line(told).isprintable()
-    assert all(line.isprintable() for line in letter.body([told, told], "box", NOW).split("\n"))
+    assert mail_text.subject([told], "box").isprintable()
+    assert mail_text.line(told).isprintable()
+    assert all(line.isprintable() for line in mail_text.body([told, told], "box", NOW).split("\n"))
 
 
 @given(st.builds(Event, st.sampled_from(Kind), st.text(), st.text(), expires=st.integers(0, 2**40)))
@@ -69,17 +69,17 @@ def test_the_outbox_reads_what_a_newer_version_wrote() -> None:
 @given(st.lists(st.sampled_from(Kind), max_size=12))
 def test_nothing_is_said_twice_in_a_row(kinds: list[Kind]) -> None:
     """Whatever comes in whatever order: an event right after the same one changes nothing, but for another CA."""
-    alarms: frozenset[Kind] = frozenset()
+    kept: frozenset[Kind] = frozenset()
     for kind in kinds:
-        alarms = rules.judge(event(kind), alarms, frozenset()).alarms
-        again = rules.judge(event(kind), alarms, frozenset())
-        assert again.alarms == alarms
+        kept = alarms.judge(event(kind), kept, frozenset()).alarms
+        again = alarms.judge(event(kind), kept, frozenset())
+        assert again.alarms == kept
         assert again.mail == again.changed == (kind is Kind.CA_CHANGED)
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0, 1e6))
 def test_when_a_mail_goes_out(first: float, gap: float, previous: float) -> None:
     """After a quiet minute or ten minutes of noise, and ten minutes after the last mail at the earliest."""
-    moment = rules.mail_moment(first, first + gap, previous)
-    assert moment >= previous + rules.MAIL_SECONDS
-    assert moment <= max(first + rules.MAIL_SECONDS, previous + rules.MAIL_SECONDS)
+    moment = alarms.mail_moment(first, first + gap, previous)
+    assert moment >= previous + alarms.MAIL_SECONDS
+    assert moment <= max(first + alarms.MAIL_SECONDS, previous + alarms.MAIL_SECONDS)

@@ -12,8 +12,8 @@ import pytest
 
 from common.log import Syslog
 from issuer.commands import wiring
-from issuer.config import NotifySettings
-from issuer.errors import MailError
+from issuer.model.config import NotifySettings
+from issuer.model.errors import MailError
 from issuer.notify import mail
 from issuer.notify.mail import MailServer
 from tests.issuer.box import Box

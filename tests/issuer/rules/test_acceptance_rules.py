@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.errors import Retry
-from issuer.acceptance import accept
-from issuer.csr import read_csr
-from issuer.errors import AcmeProblem
+from issuer.model.errors import AcmeProblem
+from issuer.rules.acceptance import accept
+from issuer.rules.csr import read_csr
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 

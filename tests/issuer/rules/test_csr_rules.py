@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from issuer.csr import CsrRefused, md5_modulus, read_csr
+from issuer.rules.csr import CsrRefused, md5_modulus, read_csr
 from tests.issuer.signing_requests import csr, private_key, with_broken_signature
 from tests.servers.process import program
 

@@ -5,10 +5,10 @@ import itertools
 import pytest
 
 from common.errors import Retry
-from issuer.challenges import answers, failure, pending
-from issuer.errors import AcmeProblem
-from issuer.model import CaAuthorization, CaChallenge
-from issuer.order_states import ENDED, TRANSITIONS, OrderState, check_move
+from issuer.model.acme import CaAuthorization, CaChallenge
+from issuer.model.errors import AcmeProblem
+from issuer.model.orders import ENDED, TRANSITIONS, OrderState, check_move
+from issuer.rules.challenges import answers, failure, pending
 
 TOKEN = "T" * 43
 NAMES = ["www.example.test", "*.example.test"]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from common import config_file
+from common.config import parse
 from common.errors import ConfigError
 from issuer.ca.transport import problem_words, retry_after
-from issuer.config import DnsSettings, Settings, ZoneSettings
-from issuer.dns.routes import route_for, routes
-from issuer.dns.tsig import load_tsig_key
+from issuer.dns.find.routes import route_for, routes
+from issuer.dns.write.tsig import load_tsig_key
+from issuer.model.config import DnsSettings, Settings, ZoneSettings
 from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
 
 NOW = 1_800_000_000.0
@@ -165,7 +165,7 @@ def test_routes(name: str, suffix: str, server: str, key: str, nameservers: tupl
 def findings(document: dict[str, Any]) -> set[str]:
     """The paths of everything that is wrong."""
     with pytest.raises(ConfigError) as caught:
-        config_file.parse(Settings, document, "issuer.toml")
+        parse(Settings, document, "issuer.toml")
     return {finding.path for finding in caught.value.findings}
 
 
@@ -188,6 +188,6 @@ def test_settings_collect_every_finding() -> None:
 
 def test_settings_have_defaults_for_everything() -> None:
     """An empty file is a configuration."""
-    settings = config_file.parse(Settings, {}, "issuer.toml")
+    settings = parse(Settings, {}, "issuer.toml")
     assert settings.renewal.retry == (60, 600, 3600, 86400)
     assert settings.account_key(settings.acme) == Path("/var/lib/certfleet/account.pem")

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.certificate import not_after, parse_bundle, spki_sha256
-from issuer.config import RenewalSettings
-from issuer.model import Enrolment
-from issuer.plan import (
+from issuer.model.config import RenewalSettings
+from issuer.model.enrolment import Enrolment
+from issuer.rules.renewal import (
     SUGGESTED,
     Due,
     NotDue,

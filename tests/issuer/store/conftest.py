@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer.csr import read_csr
+from issuer.rules.csr import read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from tests.issuer.box import Box

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from issuer.config import DatabaseSettings
+from issuer.model.config import DatabaseSettings
 from issuer.store.database import Database
 from tests.servers import database as servers
 

@@ -4,11 +4,11 @@ import pytest
 import sqlalchemy as sa
 
 from common.errors import RefusedError
-from issuer.limits import CLOCKS_APART
-from issuer.order_states import BY_HAND, HAND_SECONDS
+from issuer.model.limits import CLOCKS_APART
+from issuer.model.orders import BY_HAND, HAND_SECONDS
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
-from issuer.store.lookout import Lookout
+from issuer.store.due_queries import Lookout
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from tests.issuer.store.opened import CA, NAME, NOW

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from issuer.errors import BeingTakenBack
-from issuer.model import Challenge
+from issuer.model.acme import Challenge
+from issuer.model.errors import BeingTakenBack
 from issuer.store.database import Database
 from issuer.store.journal import Journal
 from issuer.store.orders import LEASE_SECONDS, Orders, give_up

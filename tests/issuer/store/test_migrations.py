@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from cryptography import x509
 
-from issuer.config import DatabaseSettings
-from issuer.errors import StoreError
+from issuer.model.config import DatabaseSettings
+from issuer.model.errors import StoreError
 from issuer.store.database import Database as Store
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr

@@ -7,15 +7,15 @@ import pytest
 import sqlalchemy as sa
 
 from common.certificate import parse_bundle
-from issuer.errors import GivenUp, LeaseLost, Overtaken
-from issuer.limits import Limit
-from issuer.order_states import OrderState
+from issuer.model.errors import GivenUp, LeaseLost, Overtaken
+from issuer.model.limits import Limit
+from issuer.model.orders import OrderState
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
+from issuer.store.due_queries import Lookout
 from issuer.store.history import History
 from issuer.store.holds import Holds
-from issuer.store.lookout import Lookout
 from issuer.store.orders import LEASE_SECONDS, Orders
 from issuer.store.overview import Overview
 from tests.issuer.signing_requests import csr

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from issuer.errors import StoreError
+from issuer.model.errors import StoreError
 from issuer.store import database as store
 from tests.issuer.box import Box
 from tests.issuer.store.opened import opened

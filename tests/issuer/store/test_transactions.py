@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from issuer.config import DatabaseSettings
-from issuer.csr import read_csr
-from issuer.order_states import OrderState
+from issuer.model.config import DatabaseSettings
+from issuer.model.orders import OrderState
+from issuer.rules.csr import read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.orders import Orders

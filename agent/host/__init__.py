@@ -1,0 +1,1 @@
+"""What acts on this machine: files, programs, the state folder, keys, signals, sockets."""

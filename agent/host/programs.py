@@ -1,0 +1,70 @@
+"""Running the operator's commands: argument lists, never a shell; with a time limit, and nothing left behind by it."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from typing import IO
+
+from agent.model.certificate import Command
+from agent.model.errors import InstallError
+
+_TAIL = 800  # characters of output that an error shows
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where nginx and apachectl lie, and where cron's PATH does not look
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Runs check and activate commands, each for at most *timeout* seconds."""
+
+    timeout: float
+
+    def run(self, step: str, command: Command) -> None:
+        """Run *command* to its end; InstallError with the end of its output if that is not a good one."""
+        # A file, not a pipe: a daemon that the command starts keeps its output open, and a pipe would wait for it.
+        with tempfile.TemporaryFile() as output:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, "PATH": search_path()},
+                    start_new_session=True,  # its own process group, to be ended as a whole
+                )
+            except OSError as error:
+                hint = "name a program that is installed here, as a list of words"
+                raise InstallError(step, f"cannot run {_shown(command)}", why=str(error), hint=hint) from error
+            try:
+                code = process.wait(self.timeout)
+            except subprocess.TimeoutExpired as error:
+                why = _with_tail(f"it had not ended after {self.timeout:g} s", output)
+                raise InstallError(step, f"{_shown(command)} was ended", why=why) from error
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            if code != 0:
+                raise InstallError(step, f"{_shown(command)} failed", why=_with_tail(_ending(code), output))
+
+
+def search_path() -> str:
+    """Where programs are looked for: PATH, and behind it the folders of administrators' programs."""
+    folders = os.environ.get("PATH", "/usr/bin:/bin").split(":")
+    return ":".join([*folders, *(folder for folder in _SBIN if folder not in folders)])
+
+
+def _shown(command: Command) -> str:
+    return f"`{' '.join(command)}`"
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code > 0 else f"ended by signal {-code}"
+
+
+def _with_tail(why: str, output: IO[bytes]) -> str:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - _TAIL))
+    tail = " | ".join(output.read().decode("utf-8", "replace").split("\n")).strip(" |")
+    return f"{why}; it said: {tail}" if tail else why

@@ -1,0 +1,95 @@
+"""The journey of a request: a key that is born on this host, and the CSR that goes to the issuer.
+
+A key that exists is never overwritten: a second run makes a CSR for it, and only that. A CSR holds nothing that could
+not be made again from the key, so one for the same key may be replaced.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.host import keys
+from common import files
+from common.errors import FileError, RefusedError
+
+_MOST_NAMES = 100  # what CAs accept in one certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for; *key_type* is empty when the user did not say, *csr* is None for standard output."""
+
+    names: tuple[str, ...]
+    key_file: Path
+    key_type: str
+    csr_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What there is now."""
+
+    key_type: str
+    key_created: bool
+    key_spki_sha256: str
+    csr_pem: bytes
+    csr_written: bool
+
+
+def request(wanted: Request) -> Requested:
+    """Make what is missing of key and CSR. Raises RefusedError, FileError, ConfigError (a key that is too open)."""
+    if len(wanted.names) > _MOST_NAMES:
+        raise RefusedError(f"{len(wanted.names)} names are more than CAs accept in one certificate ({_MOST_NAMES})")
+    if wanted.csr_file is not None and _is_there(wanted.csr_file) and not _is_there(wanted.key_file):
+        why = f"its key is not {wanted.key_file}, which does not exist"
+        raise FileError(f"{wanted.csr_file} exists already", why=why, hint="move it away, or name its key with --key")
+    if wanted.csr_file is not None and not os.path.isdir(wanted.csr_file.parent):
+        hint = "name another file with --csr; - is standard output"
+        raise FileError(f"cannot write {wanted.csr_file}", why="there is no such folder", hint=hint)
+    key, created = _key(wanted)
+    spki = keys.key_spki_sha256(key)
+    existing = _existing_csr(wanted, spki)
+    if existing:
+        return Requested(keys.key_type_of(key), created, spki, existing, csr_written=False)
+    csr_pem = keys.build_csr(key, wanted.names)
+    if wanted.csr_file is not None:
+        files.write_atomic(wanted.csr_file, csr_pem, mode=0o644)
+    return Requested(keys.key_type_of(key), created, spki, csr_pem, csr_written=wanted.csr_file is not None)
+
+
+def _key(wanted: Request) -> tuple[keys.PrivateKey, bool]:
+    if _is_there(wanted.key_file):
+        key, _ = keys.load_key(wanted.key_file)
+        if wanted.key_type and wanted.key_type != keys.key_type_of(key):
+            raise RefusedError(
+                f"{wanted.key_file} exists already",
+                why=f"it is a key of type {keys.key_type_of(key)}, not {wanted.key_type}; keys are never overwritten",
+                hint="leave out --key-type to make a CSR for it, or name another file with --key",
+            )
+        return key, False
+    key = keys.make_key(wanted.key_type or keys.DEFAULT_KEY_TYPE)
+    files.make_private_folder(wanted.key_file.parent)
+    files.create_new(wanted.key_file, keys.key_pem(key), mode=0o600, kept=True)
+    return key, True
+
+
+def _existing_csr(wanted: Request, spki: str) -> bytes:
+    """The CSR that is there already, if it asks for just this; empty if one must be written."""
+    if wanted.csr_file is None or not _is_there(wanted.csr_file):
+        return b""
+    hint = "move it away, or name another file with --csr"
+    try:
+        content = files.read_regular(wanted.csr_file)
+        found_spki, found_names = keys.csr_facts(content)
+    except OSError as error:
+        raise FileError(f"cannot read {wanted.csr_file}", why=error.strerror or str(error), hint=hint) from error
+    except ValueError as error:
+        raise FileError(f"{wanted.csr_file} exists already", why="it is not a CSR", hint=hint) from error
+    if found_spki != spki:
+        raise FileError(f"{wanted.csr_file} exists already", why="it belongs to another key", hint=hint)
+    return content if found_names == tuple(sorted(wanted.names)) else b""
+
+
+def _is_there(file: Path) -> bool:
+    """Unlike ``Path.exists``, False where this user may not look: the attempt to write then says so."""
+    return os.path.lexists(file)

@@ -1,0 +1,1 @@
+"""The nouns of the agent as frozen values: certificate, offer, probe target, errors. Pure."""

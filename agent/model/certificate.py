@@ -1,0 +1,58 @@
+"""The agent's nouns: frozen, and built only from the operator's own configuration."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.model.probe_targets import ProbeTarget
+
+Command = tuple[str, ...]
+"""One program and its arguments; never a line for a shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFile:
+    """A live file: what it holds, in order, and whose it is. Without owner, group or mode it keeps those it has."""
+
+    path: Path
+    parts: tuple[str, ...]
+    owner: str = ""
+    group: str = ""
+    mode: int | None = None
+
+    @property
+    def holds_key(self) -> bool:
+        return "key" in self.parts
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in."""
+
+    name: str
+    names: frozenset[str]
+    key: Path
+    services: tuple[str, ...]
+    files: tuple[TargetFile, ...]
+    check: tuple[Command, ...]
+    activate: tuple[Command, ...]
+    probes: tuple[ProbeTarget, ...]
+
+    @property
+    def server_name(self) -> str:
+        """The name to ask for where a probe's host is an address: one that the certificate covers."""
+        plain = sorted(name for name in self.names if not name.startswith("*."))
+        if self.name in plain or not plain:
+            return self.name.replace("*", "www", 1)
+        return plain[0]
+
+    @property
+    def digest(self) -> str:
+        """Changes with every setting of this certificate: a changed configuration is worth another try."""
+        facts = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def file_stem(name: str) -> str:
+    """The name as a file name: a wildcard's star would be expanded by shells, so it becomes a word."""
+    return name.replace("*", "_wildcard")

@@ -1,0 +1,1 @@
+"""agent.toml and the service presets, read by one parser into frozen values."""

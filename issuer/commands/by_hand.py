@@ -1,0 +1,117 @@
+"""challenges, solve, request: one certificate step by step, a person publishing the challenges."""
+
+import argparse
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from shlex import quote
+
+from common.clock import utc_text
+from common.command_line import report, say
+from common.config_file import load
+from common.errors import LockedError, UsageError
+from issuer.commands.wiring import alone, build_tools, held_by_daemon, owner
+from issuer.journey.by_hand import by_hand, open_by_hand, request_by_hand, solve_by_hand
+from issuer.journey.ports import Tools
+from issuer.model.acme import Challenge
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.store.certificates import Certificates
+from issuer.store.overview import OrderUnderWay, Overview
+from issuer.store.revision import open_database
+
+
+def challenges(arguments: argparse.Namespace) -> int:
+    """Open an order and print what to publish."""
+
+    def work(row: Enrolment, tools: Tools) -> int:
+        entries = open_by_hand(row, by_hand(tools))
+        if arguments.json:
+            report([_facts(entry) for entry in entries])
+            return 0
+        for entry in entries:
+            say(_instruction(entry))
+        if not entries:
+            say("nothing is to be published: the CA holds every name valid already")
+        say(f"then: certfleet-issuer solve {quote(row.name)}")
+        return 0
+
+    return _with_row(arguments, work)
+
+
+def solve(arguments: argparse.Namespace) -> int:
+    """Look whether the answers are there, tell the CA, wait until it has validated them."""
+
+    def work(row: Enrolment, tools: Tools) -> int:
+        verdicts = solve_by_hand(row, by_hand(tools), real=tools, unseen_is_fine=arguments.force)
+        for verdict in verdicts:
+            say(f"not there yet: {verdict}")
+        say(
+            "the CA was not asked; solve again later"
+            if verdicts
+            else f"validated; then: certfleet-issuer request {quote(row.name)}"
+        )
+        return 1 if verdicts else 0
+
+    return _with_row(arguments, work)
+
+
+def request(arguments: argparse.Namespace) -> int:
+    """Hand in the CSR and store the certificate."""
+
+    def work(row: Enrolment, tools: Tools) -> int:
+        say(f"{row.name}: stored ({request_by_hand(row, by_hand(tools))})")
+        say("what you published by hand may be removed")
+        return 0
+
+    return _with_row(arguments, work)
+
+
+def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], int]) -> int:
+    settings = load(Settings, arguments.config)
+    with _at_hand(settings):
+        database = open_database(settings.database)
+        row = Certificates(database).get([arguments.name])[0]
+        if row.imported:
+            raise UsageError(
+                f"{row.name} is imported, so not ours to issue", hint="`remove` and `populate` it for ACME"
+            )
+        refuse_leased(row.name, Overview(database).order(row.name), owner(settings))
+        try:
+            return work(row, build_tools(settings, database))
+        finally:
+            database.close()
+
+
+@contextlib.contextmanager
+def _at_hand(settings: Settings) -> Iterator[None]:
+    """Under the lock; LockedError says how to get it from a daemon, which does not give it up by itself."""
+    try:
+        with alone(settings, doing="certfleet-issuer, staged by hand"):
+            yield
+    except LockedError as error:
+        if not held_by_daemon(settings):
+            raise
+        hint = "stop it for as long as this step takes: `systemctl stop certfleet-issuer-daemon`"
+        raise LockedError(f"{error}, and a step by hand needs it", hint=hint) from error
+
+
+def refuse_leased(name: str, order: OrderUnderWay | None, me: str) -> None:
+    """LockedError while another issuer works on the order: the lock of this machine says nothing about it."""
+    if order is None or order.lease_owner == me or not order.leased(time.time()):
+        return
+    raise LockedError(
+        f"another issuer, {order.lease_owner}, works on the order for {name} until {utc_text(order.lease_until)}",
+        hint="let it finish; if it is dead, the order is free after that moment",
+    )
+
+
+def _instruction(entry: Challenge) -> str:
+    if entry.type == "http-01":
+        token = entry.value.partition(".")[0]
+        return f"http://{entry.owner}/.well-known/acme-challenge/{token}\n    {entry.value}"
+    return f'{entry.owner}. 60 IN TXT "{entry.value}"'
+
+
+def _facts(entry: Challenge) -> dict[str, str]:
+    return {"type": entry.type, "identifier": entry.identifier, "owner": entry.owner, "value": entry.value}

@@ -1,1 +1,0 @@
-"""`run` for ever: loop.py is the whole of it, the rest is what it needs beside the orders, one idea a file."""

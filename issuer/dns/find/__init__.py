@@ -1,0 +1,1 @@
+"""Finding: which zone holds a name, which servers answer for it, what it resolves to."""

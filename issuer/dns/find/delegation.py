@@ -1,0 +1,167 @@
+"""Every address of every authoritative server of a zone: what its parent delegates to, and what it lists itself.
+
+The parent's own servers are asked for the referral (RFC 1034 §4.3.2), because that is what the CA's resolver follows;
+glue comes with it. The names at the top of the zone itself are added: resolvers may use either (RFC 2181 §5.4.1).
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dns.message
+import dns.name
+import dns.rrset
+import structlog
+
+from issuer.dns.asking import NoAnswer, ask, ask_all
+from issuer.dns.find.locate import soa_owner
+from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.servers import DNS_PORT, ROOT, Server, denies, is_authoritative, plain, question, rrset_in, targets
+from issuer.dns.ttl_cache import Kept
+from issuer.model.errors import DnsError
+
+log = structlog.get_logger()
+_MOST_SERVERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """How a zone is found from above. *parent* is "" when no resolver answers: then only the zone's own list is known.
+
+    *named*: by the parent's servers. *listed*: by the zone itself. *glue*: addresses that the parent hands out with it.
+    *seen*: whether a server of the parent answered at all. *inner*: those know nothing, only this machine's resolvers.
+    """
+
+    zone: str
+    parent: str
+    named: tuple[str, ...]
+    listed: tuple[str, ...]
+    glue: tuple[Server, ...]
+    servers: tuple[Server, ...]
+    seen: bool = False
+    inner: bool = False
+
+
+class Delegations:
+    """Thread-safe; each zone is looked up once in five minutes. *port* is where the servers of a delegation listen."""
+
+    def __init__(self, resolvers: Resolvers, port: int = DNS_PORT):
+        self._resolvers = resolvers
+        self._port = port
+        self._delegations: Kept[Delegation] = Kept()
+        self._zones: Kept[str] = Kept()  # that a name is in
+        self._parents: Kept[list[Server]] = Kept()
+        self._hosts: Kept[list[Server]] = Kept()
+
+    def servers(self, zone: str, primary: Server) -> Sequence[Server]:
+        """The servers of *zone*. Raises DnsError when it is not delegated. When no resolver answers at all, what
+        *primary* itself lists, with a warning."""
+        return self.of(zone, primary).servers
+
+    def of(self, zone: str, primary: Server) -> Delegation:
+        """The whole delegation of *zone*, which *primary* serves. Raises DnsError."""
+        return self._delegations.get(zone, lambda: self._look_up(zone, primary))
+
+    def _look_up(self, zone: str, primary: Server) -> Delegation:
+        listed = targets(_own(primary, zone, "NS"))
+        try:
+            parent = self._zone_above(zone)
+        except NoAnswer as error:
+            log.warning("delegation.unverified", zone=zone, asked=str(primary), why=str(error))
+            return Delegation(zone, "", (), tuple(listed), (), tuple(self._listed_by(primary, listed)))
+        named, glue, seen = self._referral(zone, parent)
+        inner = not named
+        if inner:
+            # an inner view may know what the outer parent does not; the resolvers of this machine decide
+            named = self._names(zone)
+            event = "delegation.not_in_parent" if seen else "delegation.parent_silent"
+            log.warning(event, zone=zone, parent=parent, resolvers_say=named)
+        if not named:
+            why = f"neither the servers of {parent} nor the resolvers know a name server for it"
+            hint = "add the delegation to the parent zone (`zone` prints the lines), or set nameservers in [dns]"
+            raise DnsError(f"the zone {zone} is not delegated", why=why, hint=hint, reference="dns-not-delegated")
+        names = list(dict.fromkeys([*named, *listed]))
+        servers = list(dict.fromkeys([*glue, *(server for name in names for server in self.addresses(name))]))
+        if not servers:
+            why = f"none of its name servers {', '.join(names)} has an address"
+            raise DnsError(f"the delegation of {zone} is broken", why=why, hint="add address records for them")
+        return Delegation(zone, parent, tuple(named), tuple(listed), tuple(glue), tuple(servers), seen, inner)
+
+    def _zone_above(self, zone: str) -> str:
+        """The zone that delegates *zone*, by the SOA that the resolvers see above it. Raises NoAnswer."""
+        above = dns.name.from_text(zone)
+        while above != dns.name.root:
+            above = above.parent()
+            name = plain(above)
+            found = self._zones.get(name, functools.partial(self._zone_by_soa, name))
+            if found:
+                return found
+        return ROOT
+
+    def _zone_by_soa(self, name: str) -> str:
+        return soa_owner(self._resolvers.ask(name, "SOA"), name)
+
+    def _referral(self, zone: str, parent: str) -> tuple[list[str], list[Server], bool]:
+        """Name servers and glue as every server of the parent gives them, and whether any of those answered."""
+        asked = self._parents.get(parent, lambda: self._parent_servers(parent))
+        query = question(zone, "NS")
+        answers = [item for item in ask_all([(server, query) for server in asked]) if not isinstance(item, NoAnswer)]
+        names: dict[str, None] = {}
+        glue: dict[Server, None] = {}
+        for answer in answers:
+            # one server may hold parent and child: then it answers with the child's own list
+            section = answer.answer if is_authoritative(answer) else answer.authority
+            found = targets(rrset_in(section, "NS", zone))
+            names |= dict.fromkeys(found)
+            glue |= dict.fromkeys(self._glue(answer, found))
+        return list(names), list(glue), any(names or denies(answer) for answer in answers)
+
+    def _glue(self, answer: dns.message.Message, names: Sequence[str]) -> list[Server]:
+        return [
+            Server(address, self._port, name)
+            for name in names
+            for kind in ("A", "AAAA")
+            for address in targets(rrset_in(answer.additional, kind, name))
+        ]
+
+    def _parent_servers(self, parent: str) -> list[Server]:
+        return [server for name in self._names(parent) for server in self.addresses(name)][:_MOST_SERVERS]
+
+    def _names(self, zone: str) -> list[str]:
+        try:
+            return targets(rrset_in(self._resolvers.ask(zone, "NS").answer, "NS", zone))
+        except NoAnswer:
+            return []
+
+    def addresses(self, host: str) -> list[Server]:
+        """Every A and AAAA address of a name server, through the resolvers; [] when they know none."""
+        return self._hosts.get(host, lambda: self._resolved(host))
+
+    def _resolved(self, host: str) -> list[Server]:
+        found = []
+        for kind in ("A", "AAAA"):
+            try:
+                # the host may be an alias, against RFC 2181 §10.3: what the chain ends in is taken all the same
+                addresses = targets(rrset_in(self._resolvers.ask(host, kind).answer, kind))
+            except NoAnswer:
+                continue
+            found += [Server(address, self._port, host) for address in addresses]
+        return found
+
+    def _listed_by(self, primary: Server, names: Sequence[str]) -> list[Server]:
+        servers = []
+        for name in names:
+            for kind in ("A", "AAAA"):
+                for address in targets(_own(primary, name, kind)):
+                    # the primary itself may listen on another port; the other servers cannot
+                    port = primary.port if address == primary.address else self._port
+                    servers.append(Server(address, port, name))
+        return servers or [primary]
+
+
+def _own(server: Server, name: str, kind: str) -> list[dns.rrset.RRset]:
+    """What a server itself says; [] when it does not answer."""
+    try:
+        return rrset_in(ask(server, question(name, kind)).answer, kind, name)
+    except NoAnswer:
+        return []

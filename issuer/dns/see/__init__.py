@@ -1,0 +1,1 @@
+"""Seeing: whether every server shows the values that were written."""

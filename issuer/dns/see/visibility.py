@@ -1,0 +1,181 @@
+"""Does everybody show the values? All authoritative servers at once, and only when they agree the recursive resolvers.
+
+A resolver that is asked too early remembers for minutes that there is nothing (RFC 2308), and so would the CA's. One
+that has just validated another challenge at the same owner remembers that set without ours, even with a TTL of 0 until
+the second is over (measured with BIND): where an owner is shared, the CA is sent there that much later.
+"""
+
+import threading
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import dns.message
+import dns.rcode
+import structlog
+
+from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
+from issuer.dns.see.shared_owner import Crowd
+from issuer.dns.see.txt import missing_txt
+from issuer.dns.servers import Server, question
+
+log = structlog.get_logger()
+_QUIET_SECONDS = (5.0, 60.0)  # a server that was silent is not asked again for this long, doubling up to that
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Values that each of *servers* is to show at *owner*."""
+
+    owner: str
+    zone: str
+    values: frozenset[str]
+    servers: tuple[Server, ...]
+
+
+class Visibility:
+    """Thread-safe. Remembers who was silent, so that one dead server does not hold up every order.
+
+    *propagation*: by server, how long after the UPDATE it last showed the values, in seconds.
+    """
+
+    def __init__(self, resolvers: Sequence[Server]):
+        self.propagation: dict[str, float] = {}
+        self._resolvers = tuple(resolvers)
+        self._crowd = Crowd()
+        self._published: dict[tuple[str, str], float] = {}
+        self._shown: dict[tuple[str, str], dict[Server, float]] = {}
+        self._silence: dict[Server, tuple[float, float, NoAnswer]] = {}  # until, for how long, its verdict
+        self._warned: set[Server] = set()
+        self._lock = threading.Lock()
+
+    def published(self, values: Collection[tuple[str, str]]) -> None:
+        """These (owner, value) are in the zone now: the time until each server shows them counts from here."""
+        now = time.monotonic()
+        with self._lock:
+            self._crowd.joined(values, now)
+            self._published |= dict.fromkeys(values, now)
+
+    def withdrawn(self, values: Collection[tuple[str, str]]) -> None:
+        with self._lock:
+            self._crowd.left(values, time.monotonic())
+            for value in values:
+                self._published.pop(value, None)
+                self._shown.pop(value, None)
+
+    def shown_by(self, owner: str, value: str) -> dict[Server, float]:
+        """Who has shown a value that is published now, and how many seconds after the UPDATE."""
+        with self._lock:
+            return dict(self._shown.get((owner, value), {}))
+
+    def unseen(self, sought: Sequence[Sought]) -> list[str]:
+        """A verdict for everybody who does not show the values yet; [] when all do."""
+        answers = self._asked([(server, item.owner) for item in sought for server in item.servers], recursive=False)
+        verdicts: list[str] = []
+        for item in sought:
+            verdicts += self._of_servers(item, answers) or self._still_crowded(item, answers)
+        if verdicts or not self._resolvers:
+            return verdicts
+        return self._of_resolvers(sought)
+
+    def _still_crowded(self, item: Sought, answers: "_Answers") -> list[str]:
+        """All servers show the values: may a resolver that looked a moment ago still have another set?"""
+        heard = [answer for server in item.servers if not isinstance(answer := answers[server, item.owner], NoAnswer)]
+        with self._lock:
+            seconds = self._crowd.hold(item.owner, item.values, heard, time.monotonic())
+        return (
+            [f"{item.owner} is shared with other challenges: resolvers may remember {seconds:.1f} s"] if seconds else []
+        )
+
+    def _of_servers(self, item: Sought, answers: "_Answers") -> list[str]:
+        showing, missing, silent = [], [], []
+        for server in item.servers:
+            answer = answers[server, item.owner]
+            if isinstance(answer, NoAnswer):
+                silent.append(server)
+                continue
+            verdict = missing_txt(answer, item.values)
+            if verdict:
+                missing.append(f"{server}: {verdict}")
+            else:
+                showing.append(server)
+        self._note(showing, item)
+        excused = [server for server in silent if _excused(server, showing, answers[server, item.owner])]
+        self._warn(item.zone, excused)
+        missing += [f"{server}: {answers[server, item.owner]}" for server in silent if server not in excused]
+        if excused and not showing and not missing:
+            missing.append(f"{item.zone}: this machine has no route to any of its name servers")
+        return missing
+
+    def _of_resolvers(self, sought: Sequence[Sought]) -> list[str]:
+        """A resolver that does not answer us at all is no reason to wait: the authoritative servers have agreed."""
+        pairs = [(resolver, item.owner) for item in sought for resolver in self._resolvers]
+        answers = self._asked(pairs, recursive=True)
+        verdicts = []
+        for item in sought:
+            for resolver in self._resolvers:
+                answer = answers[resolver, item.owner]
+                if isinstance(answer, NoAnswer) or answer.rcode() == dns.rcode.REFUSED:
+                    self._warn("resolvers", [resolver])
+                    continue
+                verdict = missing_txt(answer, item.values, authoritative=False)
+                if verdict:
+                    verdicts.append(f"resolver {resolver}: {verdict}")
+        return verdicts
+
+    def _asked(self, pairs: Sequence[tuple[Server, str]], *, recursive: bool) -> "_Answers":
+        """What each server says of each owner; those that were silent a moment ago are taken to be so still."""
+        now = time.monotonic()
+        with self._lock:
+            quiet = {server: entry[2] for server, entry in self._silence.items() if now < entry[0]}
+        answers: _Answers = {pair: quiet[pair[0]] for pair in pairs if pair[0] in quiet}
+        asked = list(dict.fromkeys(pair for pair in pairs if pair[0] not in quiet))
+        queries = {owner: question(owner, "TXT", recursive=recursive) for owner in dict.fromkeys(o for _, o in asked)}
+        heard = ask_all([(server, queries[owner]) for server, owner in asked], ASK_SECONDS)
+        answers |= dict(zip(asked, heard, strict=True))
+        self._remember(asked, answers)
+        return answers
+
+    def _remember(self, asked: Sequence[tuple[Server, str]], answers: "_Answers") -> None:
+        """Who was silent is left alone for a while; a refused connection costs nothing and is asked again."""
+        now = time.monotonic()
+        with self._lock:
+            for pair in asked:
+                answer = answers[pair]
+                if not isinstance(answer, NoAnswer):
+                    self._silence.pop(pair[0], None)
+                elif answer.slow:
+                    _, before, _ = self._silence.get(pair[0], (0.0, 0.0, answer))
+                    wait = min(max(2 * before, _QUIET_SECONDS[0]), _QUIET_SECONDS[1])
+                    self._silence[pair[0]] = (now + wait, wait, answer)
+
+    def _note(self, showing: Sequence[Server], item: Sought) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for value in item.values:
+                since = self._published.get((item.owner, value))
+                if since is None:  # published by a process before this one
+                    continue
+                shown = self._shown.setdefault((item.owner, value), {})
+                for server in showing:
+                    if server not in shown:
+                        self.propagation[str(server)] = shown[server] = now - since
+
+    def _warn(self, zone: str, servers: Sequence[Server]) -> None:
+        with self._lock:
+            new = [server for server in servers if server not in self._warned]
+            self._warned.update(new)
+        if new:
+            log.warning("nameserver.not_asked", zone=zone, servers=[str(server) for server in new])
+
+
+_Answers = dict[tuple[Server, str], "dns.message.Message | NoAnswer"]
+
+
+def _excused(server: Server, showing: Sequence[Server], silence: object) -> bool:
+    """May the others decide? An address family without a route cannot be checked from here. Nor can one that leads
+    nowhere: every address of this host in it is silent while the host shows the values in the other family."""
+    if isinstance(silence, NoAnswer) and silence.unreachable:
+        return True
+    same_host = [other for other in showing if server.name and other.name == server.name]
+    return bool(same_host) and all(other.ipv6 != server.ipv6 for other in showing)

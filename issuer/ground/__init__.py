@@ -1,0 +1,1 @@
+"""What the issuer stands on: threads and verified TLS. Knows nothing of certificates."""

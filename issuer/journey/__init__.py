@@ -1,0 +1,1 @@
+"""From a due row to a stored certificate: order, publish, await, answer, finalize, store, withdraw."""

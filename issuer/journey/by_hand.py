@@ -1,0 +1,210 @@
+"""The staged way, for hands-on DNS or HTTP: challenges → solve → request, a person publishing in between.
+
+The order is an ordinary one whose record says that it is in somebody's hands until its deadline; after that, `run` goes
+on with it like with any other. Answers published by hand are journalled without a zone: they are not ours to take back.
+"""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from shlex import quote
+
+from common.errors import CertfleetError, RefusedError
+from issuer.journey.attempt import interrupts
+from issuer.journey.begin import begin, stored_csr
+from issuer.journey.issue import Work, abandon, advance, authority, withdraw
+from issuer.journey.ports import Solver, Tools
+from issuer.model.acme import Challenge
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import AcmeProblem, OtherAccount
+from issuer.model.orders import BY_HAND, HAND_SECONDS, OrderState
+from issuer.model.outcomes import Ended
+from issuer.rules.challenges import answers
+from issuer.rules.renewal import NotDue, plan, remaining, retry_moment
+
+_WISH = "staged by hand"
+_BEFORE = {
+    OrderState.ORDERED: "publish the challenges and run `solve` first",
+    OrderState.PUBLISHED: "run `solve` first",
+    OrderState.VISIBLE: "run `solve` again, the CA has not finished looking",
+}
+_AFTER = "go on with `solve` and `request`"
+
+
+class ByHand:
+    """A Solver that leaves publishing to a person, and looks with the real one where that can look."""
+
+    def __init__(self, real: Solver):
+        self._real = real
+
+    @property
+    def patience(self) -> int:
+        return HAND_SECONDS
+
+    @property
+    def from_outside(self) -> str:
+        return self._real.from_outside
+
+    def too_late(self, verdicts: Sequence[str]) -> CertfleetError:
+        return self._real.too_late(verdicts)
+
+    def place(self, name: str, row: Enrolment) -> tuple[str, str]:
+        bare = name.removeprefix("*.")
+        return (bare if row.http01 else f"_acme-challenge.{bare}"), ""
+
+    def content(self, key_authorization: str) -> str:
+        return self._real.content(key_authorization)
+
+    def publish(self, entries: Sequence[Challenge]) -> None:
+        """A person does."""
+
+    def withdraw(self, entries: Sequence[Challenge]) -> None:
+        """A person does, but for what `run` had published before the order came into a person's hands."""
+        self._real.withdraw([entry for entry in entries if entry.zone])
+
+    def keeper(self, entry: Challenge) -> str:
+        return self._real.keeper(entry)
+
+    def unseen(self, entries: Sequence[Challenge]) -> list[str]:
+        """Verdicts of the real one; none where it cannot find out who to ask."""
+        return self._real.unseen([entry for entry in entries if entry.zone])
+
+
+def by_hand(tools: Tools) -> Tools:
+    """The same world, with a person in the place of the solvers."""
+    return dataclasses.replace(tools, solvers={kind: ByHand(solver) for kind, solver in tools.solvers.items()})
+
+
+def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
+    """An order in ORDERED, in a person's hands, and what that person has to publish. Raises CertfleetError."""
+    work = _work(row, tools)
+    with _ending_dead_orders(work, tools):
+        if work.record.state is OrderState.PLANNED:
+            try:
+                advance(work, tools)
+            except CertfleetError:
+                if work.asked:
+                    _take_in_hand(work, tools)
+                raise
+        if work.record.state is not OrderState.ORDERED:
+            raise RefusedError(f"the order for {row.name} is {work.record.state.value} already", hint=_AFTER)
+        _take_in_hand(work, tools)
+        return _entries(work, tools)
+
+
+def _take_in_hand(work: Work, tools: Tools) -> None:
+    now = int(tools.clock())
+    if not work.row.reissue_reason:  # so that `run` goes on with the order when nobody does
+        tools.certificates.request_reissue([work.row.name], _WISH)
+    held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + HAND_SECONDS)
+    work.record = tools.orders.save(work.record, held, now)
+
+
+def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[str]:
+    """Look, answer, and wait for the CA's validation; returns the verdicts of who does not show the answer yet, with
+    which nothing was told to the CA. Raises CertfleetError."""
+    work = _claimed(row, tools)
+    with _ending_dead_orders(work, tools):
+        if work.record.state is OrderState.ORDERED:
+            verdicts = _unseen(_entries(work, tools), row, real)
+            if verdicts and not unseen_is_fine:
+                return verdicts
+        _go_on(work, tools, until=OrderState.VALIDATED)
+        return []
+
+
+def request_by_hand(row: Enrolment, tools: Tools) -> str:
+    """Finalize and store; one line about the new certificate. Raises CertfleetError."""
+    work = _claimed(row, tools)
+    if work.record.state in _BEFORE:
+        tools.orders.release(work.record)
+        raise RefusedError(f"the order for {row.name} is not validated", hint=_BEFORE[work.record.state])
+    with _ending_dead_orders(work, tools):
+        _go_on(work, tools, until=OrderState.STORED)
+    withdraw(work, tools)
+    return work.stored
+
+
+@contextlib.contextmanager
+def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
+    """Whatever happens, let the lease go; and an order that the CA said no to is over: `challenges` opens a new one.
+    One that never reached it is forgotten."""
+    try:
+        yield
+    except CertfleetError as error:
+        if isinstance(error, AcmeProblem) and not (interrupts(error) or isinstance(error, OtherAccount)):
+            _give_up(work, error, tools)
+        raise
+    finally:
+        if work.record.state is OrderState.PLANNED and not work.asked:
+            tools.orders.drop(work.record)
+        elif not work.record.ended:
+            tools.orders.release(work.record)
+
+
+def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
+    """The wish for a certificate by hand ends with its order; the moment that held without it holds again."""
+    now, policy, row = int(tools.clock()), tools.settings.renewal, work.row
+    wish = "" if row.reissue_reason == _WISH else row.reissue_reason
+    decision = plan(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
+    retry_at = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
+    due_at = decision.until if isinstance(decision, NotDue) else retry_at
+    reason = f"{error}" + (f" ({error.hint})" if error.hint else "")
+    work.record = tools.orders.fail(work.record, reason, now)
+    tools.certificates.give_up_by_hand(row.name, wish, reason, error.reference, due_at=due_at, now=now)
+    abandon(work.record, tools)
+    withdraw(work, tools)
+
+
+def _claimed(row: Enrolment, tools: Tools) -> Work:
+    """The order that `challenges` opened. Raises RefusedError if there is none."""
+    csr = stored_csr(row)
+    record = tools.orders.claim(row.name, int(tools.clock()))
+    if record is None or record.state is OrderState.PLANNED:
+        if record is not None:
+            tools.orders.release(record)
+        raise RefusedError(
+            f"there is no order for {row.name} in hand", hint=f"run `challenges {quote(row.name)}` first"
+        )
+    return Work(record, row, csr, resumed=True, asked=True)
+
+
+def _work(row: Enrolment, tools: Tools) -> Work:
+    wanted = dataclasses.replace(row, reissue_reason=row.reissue_reason or _WISH, due_at=None)
+    begun = begin(wanted, stored_csr(row), tools, by_hand=True)
+    if isinstance(begun, Ended):
+        raise RefusedError(f"{begun}", why=begun.detail, hint=begun.hint or "`status` shows how it stands")
+    return begun
+
+
+def _entries(work: Work, tools: Tools) -> list[Challenge]:
+    ca, solver = authority(work.record, tools), tools.solvers[work.row.challenge_type]
+    order = ca.order(work.record.url)
+    return answers(
+        [ca.authorization(url) for url in order.authorizations],
+        work.csr.names,
+        work.row.challenge_type,
+        lambda token: solver.content(ca.key_authorization(token)),
+        lambda name: solver.place(name, work.row),
+    )
+
+
+def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[str]:
+    """What the real solver sees, where the configuration tells it where to look."""
+    solver = real.solvers[row.challenge_type]
+    placed = []
+    for entry in entries:
+        try:
+            owner, zone = solver.place(entry.identifier, row)
+        except CertfleetError:
+            continue
+        placed.append(dataclasses.replace(entry, owner=owner, zone=zone))
+    return solver.unseen(placed) if placed else []
+
+
+def _go_on(work: Work, tools: Tools, *, until: OrderState, sleep: Callable[[float], None] = time.sleep) -> None:
+    while work.record.state is not until and not work.record.ended:
+        again_at = advance(work, tools)
+        if again_at is not None:
+            sleep(max(0.0, again_at - tools.clock()))

@@ -1,0 +1,308 @@
+"""THE JOURNEY: order → publish → await → answer → finalize → store → withdraw.
+
+Each step takes one order from its state to the next, or says when to look again; the record is saved before the world
+is touched and after each step. Nothing here sleeps, and nothing here decides about retries: a step raises, and the pass
+reads from the error what that means.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from common.certificate import not_after, not_before, serial_text
+from common.clock import utc_text
+from common.errors import CertfleetError, Retry
+from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.model.acme import CaOrder, Challenge
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import AcmeProblem
+from issuer.model.events import ca_changed
+from issuer.model.orders import OrderRecord, OrderState
+from issuer.rules.acceptance import accept
+from issuer.rules.challenges import answers, failure, pending
+from issuer.rules.csr import CsrFacts
+from issuer.rules.renewal import renewal_moment
+from issuer.rules.renewal_info import ask_again_at
+
+log = structlog.get_logger()
+_VALIDATION_SECONDS = 3600
+_CA_SECONDS = 1800  # a CA may take longer over what is its turn to do, but people hear of it
+_LEASE_HOLDS_SECONDS = 60  # a tenth of it: it may be taken for granted for so long
+_LONGEST_LOOK = 300.0  # well below the lease, which each look extends
+
+
+@dataclass(slots=True)
+class Work:
+    """One order in flight. Only *record* outlives the process; the rest spares questions that were answered already."""
+
+    record: OrderRecord
+    row: Enrolment
+    csr: CsrFacts
+    resumed: bool = False
+    asked: bool = False  # the CA may know of it: newOrder went out, and no answer said no
+    ca_order: CaOrder | None = None
+    journalled: list[Challenge] | None = None  # what is or may be published
+    looks: int = 0
+    unseen: list[str] = dataclasses.field(default_factory=list)  # who did not show the challenge at the last look
+    answered: bool = False
+    stored: str = ""  # one line about the new certificate
+
+    def forget(self) -> None:
+        """After an interruption: what was heard before may no longer hold, so ask again."""
+        self.ca_order, self.journalled, self.resumed, self.answered = None, None, True, False
+
+
+Step = Callable[[Work, Tools], float | None]
+"""Returns None when the order moved on, else the moment to look again."""
+
+
+def advance(work: Work, tools: Tools) -> float | None:
+    """Run the step of the order's state; None when it moved on, else when to look again. Raises CertfleetError."""
+    state = work.record.state
+    again_at = STEPS[state](work, tools)
+    if again_at is None:
+        work.looks = 0
+        log.info("order.moved", certificate=work.record.name, old=state.value, new=work.record.state.value)
+        return None
+    work.looks += 1
+    return again_at
+
+
+def find_places(row: Enrolment, csr: CsrFacts, tools: Tools) -> None:
+    """Where every answer would go, so that a dead name server never costs an order. Raises CertfleetError."""
+    for name in csr.names:
+        tools.solvers[row.challenge_type].place(name, row)
+
+
+def open_order(work: Work, tools: Tools) -> None:
+    """PLANNED → ORDERED: newOrder, and its URL saved before anything else. When it took long to get there, the lease is
+    made sure of before the CA hears of it."""
+    began = tools.clock()
+    if work.resumed:  # else that was looked at before the order was planned
+        find_places(work.row, work.csr, tools)
+    ca = authority(work.record, tools)
+    known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
+    if tools.clock() - began > _LEASE_HOLDS_SECONDS:
+        work.record = tools.orders.save(work.record, work.record, int(tools.clock()))
+    work.ca_order = known or _new_order(work, ca)
+    _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
+
+
+def _new_order(work: Work, ca: CertificateAuthority) -> CaOrder:
+    work.asked = True
+    try:
+        return ca.open_order(work.csr.names, work.record.replaces)
+    except AcmeProblem as problem:
+        work.asked = problem.in_doubt
+        raise
+
+
+def publish_challenges(work: Work, tools: Tools) -> None:
+    """ORDERED → PUBLISHED: every TXT value journalled, then one UPDATE a zone; → VALIDATED when none is wanted."""
+    order = _order(work, tools, "pending", "ready", "processing", "valid")
+    ca = authority(work.record, tools)
+    authorizations = [ca.authorization(url) for url in order.authorizations]
+    if order.status != "pending" or not pending(authorizations):
+        work.ca_order = order if order.status == "ready" else None
+        _move(work, tools, OrderState.VALIDATED, within=_CA_SECONDS)
+        return
+    solver, row = tools.solvers[work.row.challenge_type], work.row
+    entries = answers(
+        authorizations,
+        work.csr.names,
+        work.row.challenge_type,
+        lambda token: solver.content(ca.key_authorization(token)),
+        lambda name: solver.place(name, row),
+    )
+    work.journalled = tools.journal.add(work.record.id, entries, int(tools.clock()))
+    solver.publish(work.journalled)
+    _move(work, tools, OrderState.PUBLISHED, within=solver.patience)
+
+
+def await_visibility(work: Work, tools: Tools) -> float | None:
+    """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
+    solver = tools.solvers[work.row.challenge_type]
+    verdicts = work.unseen = solver.unseen(_journalled(work, tools))
+    if not verdicts:
+        _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
+        return None
+    if _late(work, tools):
+        raise solver.too_late(verdicts)
+    return _look_again(work, tools, first=0.05, longest=5.0)
+
+
+def answer_challenges(work: Work, tools: Tools) -> float | None:
+    """VISIBLE → VALIDATED: the CA is told that it may look, then asked what it found."""
+    if not work.answered:
+        _answer(work, tools)
+        work.answered = True
+    order = work.ca_order = authority(work.record, tools).order(work.record.url)
+    if order.status in ("ready", "processing", "valid"):
+        _move(work, tools, OrderState.VALIDATED, within=_CA_SECONDS)
+        return None
+    if order.status != "pending" or _late(work, tools):
+        raise _validation_failed(
+            order, authority(work.record, tools), tools.solvers[work.row.challenge_type].from_outside
+        )
+    # for half a minute every half second, then it may take longer
+    return _look_again(work, tools, first=0.03, longest=0.5 if work.looks < 60 else 5.0)
+
+
+def begin_finalization(work: Work, tools: Tools) -> float | None:
+    """VALIDATED → FINALIZING: the CSR is handed in. Asked first what became of it, if this is not the first time."""
+    order = _order(work, tools, "pending", "ready", "processing", "valid")
+    if order.status == "pending":  # every authorization is valid, the CA only has not put that together yet
+        work.ca_order = None
+        return _look_again(work, tools, first=0.1, longest=5.0)
+    if order.status == "ready":
+        work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
+    _move(work, tools, OrderState.FINALIZING, within=_CA_SECONDS)
+    return None
+
+
+def collect_and_store(work: Work, tools: Tools) -> float | None:
+    """FINALIZING → STORED: fetched, checked against the CSR, and stored together with the end of the order."""
+    order = _order(work, tools, "processing", "valid")
+    if order.status == "processing":
+        work.ca_order = None
+        return _look_again(work, tools, first=0.03, longest=5.0, asked=order.ask_again_at)
+    now = int(tools.clock())
+    ca = authority(work.record, tools)
+    bundle = accept(ca.certificate(order.certificate_url), work.csr, now, present=work.row.crt)
+    starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
+    due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
+    ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
+    first_look = due_at if ask_at is None else min(due_at, ask_at)
+    tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at)
+    changed = ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities))
+    if changed is not None:
+        tools.tell(changed)
+    work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
+    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
+    return None
+
+
+STEPS: dict[OrderState, Step] = {
+    OrderState.PLANNED: open_order,
+    OrderState.ORDERED: publish_challenges,
+    OrderState.PUBLISHED: await_visibility,
+    OrderState.VISIBLE: answer_challenges,
+    OrderState.VALIDATED: begin_finalization,
+    OrderState.FINALIZING: collect_and_store,
+}
+
+
+def withdraw(work: Work, tools: Tools) -> None:
+    """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
+    taken back now stays in the journal, and the next run takes it back."""
+    try:
+        entries = _journalled(work, tools)
+        if work.record.state is OrderState.FAILED:  # its authorizations may wait still, and be given to a new order
+            take_back_left(entries, tools)
+        else:
+            _take_back(entries, tools)
+    except CertfleetError as error:
+        log.warning("challenge.left", certificate=work.record.name, error=str(error))
+
+
+def abandon(record: OrderRecord, tools: Tools) -> None:
+    """Give back the authorizations of a dead order that still wait: CAs limit how many may. Never raises."""
+    try:
+        ca = authority(record, tools)
+        for entry in tools.journal.of(record.id):
+            if ca.authorization(entry.authorization_url).status == "pending":
+                ca.deactivate(entry.authorization_url)
+    except CertfleetError as error:
+        log.info("authorization.left", certificate=record.name, error=str(error))
+
+
+def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge]:
+    """What ended orders left, but for what another order is publishing or somebody else is taking back; returns what it
+    was. Raises CertfleetError."""
+    with tools.journal.held(entries, int(tools.clock())) as ours:
+        _take_back(ours, tools)
+    return ours
+
+
+def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
+    """Out of the world, then out of the journal. Raises CertfleetError."""
+    for kind, solver in tools.solvers.items():
+        mine = [entry for entry in entries if entry.type == kind]
+        solver.withdraw(mine)
+        tools.journal.forget(mine)
+
+
+def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within: int | None = None) -> None:
+    now = int(tools.clock())
+    deadline = None if within is None else now + within
+    moved = dataclasses.replace(work.record, state=state, url=url or work.record.url, deadline=deadline)
+    work.record = tools.orders.save(work.record, moved, now)
+
+
+def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked: float | None = None) -> float:
+    """The moment of the next look: exponential, or what the CA asked for, and the lease extended for that long.
+    AcmeProblem with Retry.SOON past the state's deadline: the order lives, but nobody is to wait for it in silence."""
+    if _late(work, tools):
+        what = f"the CA does not get on with the order for {work.record.name}"
+        why = f"it has been {work.record.state.value} for more than {_CA_SECONDS // 60} minutes"
+        raise AcmeProblem(what, why=why, hint="nothing, the same order is looked at again; if it stays, ask the CA")
+    now = tools.clock()
+    wait = min(first * 1.6 ** min(work.looks, 30), longest)
+    if asked is not None:
+        wait = max(wait, min(asked - now, _LONGEST_LOOK))
+    if wait >= 1:
+        tools.orders.save(work.record, work.record, int(now))
+    return now + wait
+
+
+def _late(work: Work, tools: Tools) -> bool:
+    """Is the state's deadline over? One without a deadline was left by an older version."""
+    return tools.clock() >= (work.record.deadline or 0)
+
+
+def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
+    """The order as last heard of in this process, else asked for; AcmeProblem when it is not as *expected*, with
+    Retry.LATER only if the CA itself calls it invalid."""
+    order = work.ca_order = work.ca_order or authority(work.record, tools).order(work.record.url)
+    if order.status not in expected:
+        why = order.error or f"its status is {order.status or 'missing'}"
+        if order.status == "invalid":
+            raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, retry=Retry.LATER)
+        raise AcmeProblem(f"the CA's answer does not fit the order for {work.record.name}", why=why)
+    return order
+
+
+def _journalled(work: Work, tools: Tools) -> list[Challenge]:
+    """The order's entries: as this process wrote them, else read from the journal."""
+    if work.journalled is None:
+        work.journalled = tools.journal.of(work.record.id)
+    return work.journalled
+
+
+def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
+    """The CA that an order is with; AcmeProblem if it was taken out of the configuration meanwhile."""
+    ca = tools.authorities.get(record.directory)
+    if ca is None:
+        what = f"the order for {record.name} is with a CA that is not configured any more"
+        raise AcmeProblem(what, why=record.directory, hint="a new order is opened next time", retry=Retry.LATER)
+    return ca
+
+
+def _answer(work: Work, tools: Tools) -> None:
+    ca = authority(work.record, tools)
+    entries = {entry.url: entry for entry in _journalled(work, tools)}  # one may lie in two places
+    for entry in entries.values():
+        if work.resumed:  # a process before us may have answered; a second answer would be refused
+            authorization = ca.authorization(entry.authorization_url)
+            if not any(item.url == entry.url and item.status == "pending" for item in authorization.challenges):
+                continue
+        ca.answer(entry.url)
+
+
+def _validation_failed(order: CaOrder, ca: CertificateAuthority, hint: str) -> AcmeProblem:
+    authorizations = [ca.authorization(url) for url in order.authorizations]
+    failed = [failure(item) for item in authorizations if item.status not in ("valid", "pending")]
+    why = "; ".join(failed) or order.error or f"the order is {order.status or 'without a status'}"
+    return AcmeProblem("the CA could not validate", why=why, hint=hint, kind="unauthorized", retry=Retry.LATER)

@@ -1,0 +1,1 @@
+"""When something is tried and how many at once: run, the daemon, and the crew of threads that both use."""

@@ -1,0 +1,171 @@
+"""Numbers for Prometheus, in a registry of their own. The only importer of prometheus_client.
+
+A fleet may have 100,000 certificates, and a scrape must stay cheap: counters and histograms are kept as things happen,
+everything else is shown from the last survey of the database. Seconds to expiry are given by certificate for the
+thousand that expire first, and for all of them as minimum and as counts by time left.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from common.clock import Clock
+from issuer.loops.crew import Returned
+from issuer.loops.health import Health
+from issuer.model.outcomes import Ending
+from issuer.model.survey import DAY, Survey
+
+MOST_CERTIFICATES = 1000
+_MOST_REFERENCES = 60  # kinds of failure with a series of their own: a CA could name ever new ones
+_DURATIONS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400)  # seconds
+
+
+class Metrics:
+    """Thread-safe. *propagation* gives seconds by name server, as the DNS solver last measured them."""
+
+    def __init__(self, version: str, health: Health, clock: Clock):
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series a counter, wanted by nobody
+        self._registry = CollectorRegistry(auto_describe=True)
+        self._references: set[str] = set()
+        registry = self._registry
+        self._issued = Counter(
+            "certfleet_certificates_issued", "Certificates stored by this process.", registry=registry
+        )
+        self._failed = Counter(
+            "certfleet_attempts_failed", "Failed attempts by kind of failure.", ["reference"], registry=registry
+        )
+        self._held = Counter("certfleet_attempts_held", "Attempts put off by a limit of the CA.", registry=registry)
+        self._duration = Histogram(
+            "certfleet_order_duration_seconds",
+            "From the first step of an attempt to the stored certificate, waits included.",
+            buckets=_DURATIONS,
+            registry=registry,
+        )
+        self._mounted = Gauge(
+            "certfleet_attempts_in_hand", "Attempts of this process, at work or waiting.", registry=registry
+        )
+        self._running = Gauge("certfleet_attempts_running", "Attempts that occupy a worker now.", registry=registry)
+        self._reloads = Counter("certfleet_configuration_reloads", "SIGHUP, by result.", ["result"], registry=registry)
+        build = Info("certfleet_build", "What is running.", registry=registry)
+        build.info({"version": version, "python": ".".join(map(str, sys.version_info[:3]))})
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_Surveyed(self, health, clock))
+        self.survey: Survey | None = None
+        self.propagation: Callable[[], Mapping[str, float]] = dict
+        self.orders_left: Mapping[str, int] = {}
+
+    def ended(self, returned: Returned) -> None:
+        """Count how an attempt ended."""
+        ending = returned.ended.ending
+        if ending is Ending.STORED:
+            self._issued.inc()
+            self._duration.observe(returned.seconds)
+        elif ending is Ending.FAILED:
+            self.failed(returned.ended.reference)
+        elif ending is Ending.HELD:
+            self._held.inc()
+
+    def failed(self, reference: str) -> None:
+        """Count a failure by its kind, and by "other" when there are too many kinds."""
+        if reference not in self._references and len(self._references) >= _MOST_REFERENCES:
+            reference = "other"
+        self._references.add(reference)
+        self._failed.labels(reference or "other").inc()
+
+    def in_hand(self, attempts: int, running: int) -> None:
+        self._mounted.set(attempts)
+        self._running.set(running)
+
+    def reloaded(self, *, taken: bool) -> None:
+        self._reloads.labels("taken" if taken else "refused").inc()
+
+    def render(self, accept: str) -> tuple[str, bytes]:
+        """(content type, body) in the form that the scraper asks for."""
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(self._registry)
+
+
+class _Surveyed(Collector):
+    """What is shown from the last survey, with the seconds worked out at the moment of the scrape."""
+
+    def __init__(self, metrics: Metrics, health: Health, clock: Clock):
+        self._metrics = metrics
+        self._health = health
+        self._clock = clock
+
+    def describe(self) -> list[Metric]:
+        """Nothing is asked at registration: there is no survey yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("certfleet_healthy", "1 while /healthz answers 200.", not self._health.faults())
+        servers = _labelled(
+            "certfleet_propagation_seconds", "From the UPDATE until a name server showed the values, last.", "server"
+        )
+        for server, seconds in self._metrics.propagation().items():
+            servers.add_metric([server], seconds)
+        yield servers
+        left = _labelled("certfleet_orders_left", "New orders that a CA's published limit leaves now.", "directory")
+        for directory, count in self._metrics.orders_left.items():
+            left.add_metric([directory], count)
+        yield left
+        survey = self._metrics.survey
+        if survey is not None:
+            yield from _counts(survey)
+            yield from _expiry(survey, self._clock())
+
+
+def _counts(survey: Survey) -> Iterator[Metric]:
+    yield _gauge("certfleet_survey_timestamp_seconds", "When the counts below were taken.", survey.at)
+    yield _gauge("certfleet_certificates", "Enabled certificates.", survey.enabled)
+    yield _gauge("certfleet_certificates_issued_present", "Enabled ones that have a certificate.", survey.issued)
+    yield _gauge("certfleet_certificates_due", "Enabled ones whose moment has come.", survey.due)
+    yield _gauge("certfleet_certificates_failing", "Enabled ones whose last attempt failed.", survey.failing)
+    yield _gauge("certfleet_certificates_stuck", "Those that failed give_up_alarm times in a row.", survey.stuck)
+    orders = _labelled("certfleet_orders_in_flight", "Orders under way, of every issuer on the database.", "state")
+    for state, count in sorted(survey.orders.items()):
+        orders.add_metric([state], count)
+    yield orders
+
+
+def _expiry(survey: Survey, now: float) -> Iterator[Metric]:
+    each = _labelled(
+        "certfleet_certificate_expiry_seconds", f"Until it expires; the {MOST_CERTIFICATES} that do so first.", "name"
+    )
+    for name, moment in survey.soonest:
+        each.add_metric([name], moment - now)
+    yield each
+    if survey.soonest:
+        least = survey.soonest[0][1] - now
+        yield _gauge("certfleet_certificate_expiry_seconds_min", "Until the first certificate expires.", least)
+    within = _labelled("certfleet_certificates_expiring", "Certificates that expire within so many seconds.", "within")
+    for days, count in sorted(survey.expiring.items()):
+        within.add_metric([str(days * DAY)], count)
+    yield within
+    holds = _labelled(
+        "certfleet_rate_limit_hold_seconds", "For how long a limit of a CA holds up its account or one name.", "scope"
+    )
+    for scope, until in survey.holds[:MOST_CERTIFICATES]:
+        holds.add_metric([scope], max(0.0, until - now))
+    yield holds
+    yield _gauge("certfleet_rate_limit_holds", "How many such holds there are.", len(survey.holds))
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _labelled(name: str, text: str, label: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, labels=[label])

@@ -1,0 +1,196 @@
+"""One pass over what is due: attempts side by side, failures again at their moments, until all is well or time is up.
+
+Decides nothing about certificates or orders: it keeps the order of events. ``workers`` bounds the attempts that act at
+once; those that wait for DNS, the CA or their next try occupy none.
+"""
+
+import dataclasses
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+
+from common.clock import utc_text
+from common.errors import CertfleetError
+from issuer.ground.threads import aside
+from issuer.journey.attempt import Attempt
+from issuer.journey.begin import left_alone, put_off
+from issuer.journey.ports import Tools
+from issuer.journey.sweep import sweep
+from issuer.loops.crew import Crew, waits
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import StoreError, noted
+from issuer.model.outcomes import Ended, Ending
+from issuer.rules.imported import sentence
+from issuer.rules.renewal import urgency
+
+Say = Callable[[str], None]
+log = structlog.get_logger()
+_MOMENT = 2.0  # seconds: shorter waits are not told, and in longer ones the clock is looked at as often
+_HEAD_START = 2.0  # seconds that taking back comes before issuing; a silent name server may hold it up for longer
+_ONE_ROUND = 3600.0  # seconds that even a single round gives an order that the CA takes its time for
+
+
+@dataclass(slots=True)
+class Summary:
+    """How a pass ended, by certificate. *failures*: the last one of each, in this run or in an earlier one.
+    *troubles*: what kept it from tidying up."""
+
+    endings: dict[str, Ended] = field(default_factory=dict)
+    failures: dict[str, Ended] = field(default_factory=dict)
+    troubles: list[CertfleetError] = field(default_factory=list)
+    stopped: bool = True  # until the pass has come to its end
+
+    def names(self, ending: Ending) -> list[str]:
+        return sorted(name for name, ended in self.endings.items() if ended.ending is ending)
+
+    @property
+    def well(self) -> bool:
+        bad = (Ending.FAILED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
+        return not any(self.names(ending) for ending in bad)
+
+    @property
+    def news(self) -> list[Ended]:
+        """The endings as people are to hear of them: what failed is not mended by what held or stopped it since."""
+        return [
+            dataclasses.replace(self.failures[ended.name], retry_at=ended.retry_at, by_itself=ended.by_itself)
+            if ended.ending in (Ending.HELD, Ending.STOPPED) and ended.name in self.failures
+            else ended
+            for ended in self.endings.values()
+        ]
+
+
+class Pass:
+    """One run over many certificates. :meth:`stop` may be called from a signal handler."""
+
+    def __init__(self, tools: Tools, say: Say, complain: Say, *, at_end: bool = False):
+        """*at_end*: complain once, of what is not well at the end, and not of what is mended until then."""
+        self._tools = tools
+        self._say = say
+        self._complain = complain
+        self._complains_at_end = at_end
+        self._crew = Crew(tools.clock)
+        self._stopping = False
+        self.summary = Summary()  # true at any moment: a pass may be left where it is
+        self._told = ""
+        self._ends = -math.inf  # moment on the monotonic clock, until which failures are retried
+        self._rows: dict[str, Enrolment] = {}
+
+    def stop(self) -> None:
+        """End within seconds: nothing new is begun."""
+        self._stopping = True
+        self._crew.wake()
+
+    def run(self, rows: Sequence[Enrolment], *, stay: float) -> None:
+        """Issue what is due among *rows* and go on with orders under way; retry failures for *stay* seconds, 0: not."""
+        began = time.monotonic()
+        self._ends = began + stay if stay else -math.inf
+        self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
+        self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
+        left_overs = aside(partial(sweep, self._tools))
+        wait([left_overs], _HEAD_START)
+        now = int(self._tools.clock())
+        under_way = {record.name for record in self._tools.orders.under_way(now)}
+        # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
+        for row in sorted(rows, key=lambda row: (*urgency(row, now), random.random())):
+            self._plan(row, resumes=row.name in under_way)
+        self._drive(max(self._ends, began + _ONE_ROUND))
+        if self._complains_at_end:
+            for ended in self.summary.news:
+                self._complain_of(ended)
+        if not self._stopping:
+            wait([left_overs])
+            with noted(self.summary.troubles):  # told after all that the pass has done
+                # what could not be taken back while a server was down; who was silent costs a run its time limit once
+                sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
+        self.summary.stopped = self._stopping
+
+    def _plan(self, row: Enrolment, *, resumes: bool) -> None:
+        decision = left_alone(row, self._tools, resumes=resumes)
+        if decision is None:
+            self._add(row, self._tools.clock())
+            return
+        if row.failing and decision.until is not None:
+            self._wait_for(row, decision.until)
+            return
+        self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
+        if put_off(row, decision, self._tools) is not None:
+            self._complain(f"warning: {row.name}: {sentence(row)}")
+
+    def _wait_for(self, row: Enrolment, next_at: int) -> None:
+        """A certificate that failed before this run: stay for its next attempt, or say that it is still not well."""
+        if self._comes_before(self._ends, next_at):
+            self._add(row, next_at)
+            return
+        self._end(_failure(row, next_at))
+
+    def _add(self, row: Enrolment, at: float) -> None:
+        self._rows[row.name] = row
+        self._crew.add(Attempt(row, self._tools, stopping=lambda: self._stopping), at)
+
+    def _comes_before(self, end: float, moment: float) -> bool:
+        """Is *moment* (epoch seconds) not later than *end* (monotonic), by the clock as it is now? So a run stays no
+        longer when a clock that was ahead is put right."""
+        return moment - self._tools.clock() <= end - time.monotonic()
+
+    def _drive(self, linger_until: float) -> None:
+        crew, workers = self._crew, self._tools.settings.acme.workers
+        while not self._stopping and not crew.idle:
+            crew.start(workers)  # first: it sets the agenda right after the clock
+            if not crew.running:
+                if crew.next_at is not None and not self._comes_before(linger_until, crew.next_at):
+                    break
+                self._tell_wait()
+            returned = crew.collect(workers, _MOMENT)
+            if returned is not None:
+                self._end(returned.ended)
+                if self._stays_for(returned.ended):
+                    self._try_again(returned.ended)
+        for returned in crew.disband():
+            self._end(returned.ended)
+
+    def _stays_for(self, outcome: Ended) -> bool:
+        again = outcome.ending in (Ending.FAILED, Ending.HELD) and outcome.next_attempt > 0
+        return again and self._comes_before(self._ends, outcome.next_attempt)
+
+    def _try_again(self, outcome: Ended) -> None:
+        try:
+            row = self._tools.certificates.get([outcome.name])[0]
+        except StoreError:  # away for a while: what we knew before will do
+            row = self._rows[outcome.name]
+        except CertfleetError as error:  # removed meanwhile
+            log.warning("retry.dropped", certificate=outcome.name, error=str(error))
+            return
+        self._add(row, outcome.retry_at)
+
+    def _end(self, ended: Ended) -> None:
+        self.summary.endings[ended.name] = ended
+        if ended.ending is Ending.FAILED:
+            self.summary.failures[ended.name] = ended
+        self._say(str(ended))
+        if not self._complains_at_end:
+            self._complain_of(ended)
+
+    def _complain_of(self, ended: Ended) -> None:
+        if ended.complaint:
+            self._complain(ended.complaint)
+
+    def _tell_wait(self) -> None:
+        """Nothing is under way: say what the run stays for, if it is more than a moment; the same thing only once."""
+        at = self._crew.next_at
+        if at is None or at - self._tools.clock() < _MOMENT:
+            return
+        told = waits(self._crew.waiting)
+        if told != self._told:
+            self._told = told
+            self._say(f"waiting for {told}; looks again at {utc_text(at)}")
+
+
+def _failure(row: Enrolment, next_at: int = 0) -> Ended:
+    """The failure that an earlier run left in *row*."""
+    return Ended(row.name, Ending.FAILED, row.last_error, next_at, row.last_reference, row.failures)

@@ -1,0 +1,1 @@
+"""The nouns of the issuer as frozen values: enrolments, orders, outcomes, events, limits, errors, settings. Pure."""

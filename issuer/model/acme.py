@@ -1,0 +1,66 @@
+"""What a CA tells us (RFC 8555 §7.1, RFC 9773) and the challenges that we answer. Frozen; times are epoch seconds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge that we answer, as the journal holds it: enough to take it back after a crash.
+
+    For dns-01 *owner* is the name that the TXT record stands at, *zone* the zone that is updated and *value* the TXT
+    value; for http-01 the web site's name, its webroot (machine:/folder or sftp://…) and the key authorization. *id* is
+    the journal's row, 0 before it is written.
+    """
+
+    type: str
+    identifier: str
+    authorization_url: str
+    url: str
+    owner: str
+    zone: str
+    value: str
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CaOrder:
+    """An order as the CA tells it (RFC 8555 §7.1.3). *ask_again_at*: its Retry-After as a moment, None without one."""
+
+    url: str
+    status: str
+    authorizations: tuple[str, ...]
+    finalize_url: str
+    certificate_url: str
+    error: str
+    ask_again_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalInfo:
+    """The CA's suggested window to renew in (RFC 9773 §4.2), epoch seconds; *ask_again_at* is its Retry-After."""
+
+    start: int
+    end: int
+    explanation_url: str
+    ask_again_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaChallenge:
+    """RFC 8555 §7.1.5; types unknown to us are kept and ignored."""
+
+    type: str
+    url: str
+    token: str
+    status: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaAuthorization:
+    """RFC 8555 §7.1.4. *identifier* never carries the "*." of a wildcard."""
+
+    url: str
+    identifier: str
+    status: str
+    challenges: tuple[CaChallenge, ...]

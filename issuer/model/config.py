@@ -1,0 +1,258 @@
+"""issuer.toml as frozen settings. Every default stands here; deploy/issuer.example.toml shows them all."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from common.config import (
+    boolean,
+    duration,
+    fraction,
+    integer,
+    list_of,
+    nonempty,
+    optional_path,
+    path,
+    section,
+    sections,
+    setting,
+    shown,
+    text,
+)
+from common.names import parse_dns_name
+from issuer.model.limits import CaLimits, Limit, limits_of, parse_limit
+
+
+def _directory_url(value: object) -> str:
+    url = nonempty(value)
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"must be an https:// URL (RFC 8555 §6.1), not {shown(value)}")
+    return url
+
+
+def _zone_name(value: object) -> str:
+    """A suffix of DNS names, which unlike host names may hold underscores: "_acme-challenge.www.example.com"."""
+    name = nonempty(value).strip().lower().removesuffix(".")
+    parse_dns_name(re.sub(r"(^|\.)_", r"\1", name))
+    return name
+
+
+def _retry_schedule(value: object) -> tuple[int, ...]:
+    schedule: tuple[int, ...] = list_of(duration(1))(value)
+    if not schedule:
+        raise ValueError("must name at least one waiting time")
+    return schedule
+
+
+def _email(value: object) -> str:
+    """One bare address: it becomes part of a mail's header and of an SMTP command."""
+    address = nonempty(value)
+    if not re.fullmatch(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[A-Za-z0-9.-]+", address) or not address.isascii():
+        raise ValueError(f'must be a bare address like "noc@example.com", not {shown(value)}')
+    return address
+
+
+def _optional_email(value: object) -> str:
+    return _email(value) if text(value) else ""
+
+
+def _listen(value: object) -> str:
+    """An IP address and a port, or "" for none."""
+    if text(value) == "":
+        return ""
+    host, _, port = text(value).rpartition(":")
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+        fits = re.fullmatch("[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f'must be an IP address and a port like "127.0.0.1:9402", or "" for none, not {shown(value)}')
+    return text(value)
+
+
+def _limit(value: object) -> Limit | None:
+    """ "300/3h" or "none"; "" is what is known of the CA."""
+    return parse_limit(text(value)) if text(value) else None
+
+
+def _server(value: object) -> str:
+    """An address, or address:port, [v6]:port; checked for form by the DNS adapter's own parser."""
+    return nonempty(value)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    url: str = setting(nonempty, "sqlite:////var/lib/certfleet/certfleet.db")
+    password_file: Path | None = setting(optional_path, None)
+    tls_ca: Path | None = setting(optional_path, None)
+
+
+@dataclass(frozen=True, slots=True)
+class CaSettings:
+    """One certification authority: ``[acme]``, and each ``[[acme.fallback]]``."""
+
+    directory: str = setting(_directory_url, "https://acme-v02.api.letsencrypt.org/directory")
+    account_key: Path | None = setting(optional_path, None)  # None: account.pem in state_dir
+    contact: tuple[str, ...] = setting(list_of(nonempty), ())
+    ca_bundle: Path | None = setting(optional_path, None)
+    profile: str = setting(text, "")
+    profile_required: bool = setting(boolean, False)
+    preferred_chain: str = setting(text, "")
+    eab_kid: str = setting(text, "")
+    eab_hmac_file: Path | None = setting(optional_path, None)
+    workers: int = setting(integer(1, 256), 8)
+    limit_new_orders: Limit | None = setting(_limit, None)
+    limit_per_domain: Limit | None = setting(_limit, None)
+    limit_per_name_set: Limit | None = setting(_limit, None)
+
+    @property
+    def limits(self) -> CaLimits:
+        """The CA's published limits, with what the configuration says instead."""
+        known = limits_of(self.directory)
+        return dataclasses.replace(
+            known,
+            new_orders=self.limit_new_orders or known.new_orders,
+            per_domain=self.limit_per_domain or known.per_domain,
+            per_name_set=self.limit_per_name_set or known.per_name_set,
+        )
+
+    def __post_init__(self) -> None:
+        if bool(self.eab_kid) != (self.eab_hmac_file is not None):
+            raise ValueError("eab_kid and eab_hmac_file belong together: give both or none")
+        if self.profile_required and not self.profile:
+            raise ValueError("profile_required is true but profile is empty")
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeSettings(CaSettings):
+    fallback: tuple[CaSettings, ...] = sections(CaSettings)
+
+    def __post_init__(self) -> None:
+        CaSettings.__post_init__(self)
+        directories = [self.directory, *(ca.directory for ca in self.fallback)]
+        if len(set(directories)) < len(directories):
+            raise ValueError("each CA must have a directory of its own: one stands twice")
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSettings:
+    """One ``[[dns.zone]]``: where the names at and below *name* are updated. Empty means as in ``[dns]``."""
+
+    name: str = setting(_zone_name)
+    server: str = setting(text, "")
+    port: int = setting(integer(0, 65535), 0)
+    tsig_key_file: Path | None = setting(optional_path, None)
+    nameservers: tuple[str, ...] = setting(list_of(_server), ())
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    server: str = setting(text, "")
+    port: int = setting(integer(1, 65535), 53)
+    tsig_key_file: Path | None = setting(optional_path, None)
+    propagation_timeout: int = setting(duration(1), 600)  # seconds
+    nameservers: tuple[str, ...] = setting(list_of(_server), ())
+    resolvers: tuple[str, ...] = setting(list_of(_server), ())
+    zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
+
+    def __post_init__(self) -> None:
+        names = [zone.name for zone in self.zone]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"[[dns.zone]] stands twice for {', '.join(twice)}")
+
+
+@dataclass(frozen=True, slots=True)
+class WebrootSettings:
+    """http-01: how other machines' webroots are reached, and how web servers are looked at before the CA is asked."""
+
+    ssh_key_file: Path | None = setting(optional_path, None)
+    ssh_host_keys: Path | None = setting(optional_path, None)
+    fetch: bool = setting(boolean, True)
+    propagation_timeout: int = setting(duration(1), 60)  # seconds
+    http_port: int = setting(integer(1, 65535), 80)  # other ports are for test CAs
+    https_port: int = setting(integer(1, 65535), 443)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalSettings:
+    fraction_left: float = setting(fraction, 0.333)
+    days_left: int = setting(integer(0, 3650), 0)
+    retry: tuple[int, ...] = setting(_retry_schedule, (60, 600, 3600, 86400))  # seconds
+    give_up_alarm: int = setting(integer(1), 10)
+    max_run: int = setting(duration(0), 6 * 3600)  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """Who is told about failures and recoveries, and through which mail server. No recipient: no mail."""
+
+    email_to: tuple[str, ...] = setting(list_of(_email), ())
+    email_from: str = setting(_optional_email, "")  # "": certfleet@ this host
+    smtp_host: str = setting(nonempty, "localhost")
+    smtp_port: int = setting(integer(1, 65535), 25)  # 465: TLS from the first byte (RFC 8314)
+    smtp_starttls: bool = setting(boolean, False)
+    smtp_ca_bundle: Path | None = setting(optional_path, None)
+    smtp_user: str = setting(text, "")
+    smtp_password_file: Path | None = setting(optional_path, None)
+    syslog: bool = setting(boolean, False)
+
+    def __post_init__(self) -> None:
+        if bool(self.smtp_user) != (self.smtp_password_file is not None):
+            raise ValueError("smtp_user and smtp_password_file belong together: give both or none")
+        if self.smtp_user and not self.encrypted:
+            raise ValueError("smtp_user needs smtp_starttls = true (or port 465): no password over a clear connection")
+        if not self.smtp_user.isascii():
+            raise ValueError("smtp_user holds a character that is not ASCII, which cannot be sent")
+
+    @property
+    def encrypted(self) -> bool:
+        """Is the connection to the mail server encrypted, and the server's certificate verified?"""
+        return self.smtp_starttls or self.smtp_port == 465
+
+    @property
+    def wanted(self) -> bool:
+        """Is anybody to be told at all?"""
+        return bool(self.email_to) or self.syslog
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    listen: str = setting(_listen, "127.0.0.1:9402")  # "": no /healthz, no /metrics
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    syslog: bool = setting(boolean, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    state_dir: Path = setting(path, Path("/var/lib/certfleet"))
+    csr_dir: Path = setting(path, Path("/etc/certfleet/csr"))
+    database: DatabaseSettings = section(DatabaseSettings)
+    acme: AcmeSettings = section(AcmeSettings)
+    dns: DnsSettings = section(DnsSettings)
+    webroot: WebrootSettings = section(WebrootSettings)
+    renewal: RenewalSettings = section(RenewalSettings)
+    notify: NotifySettings = section(NotifySettings)
+    daemon: DaemonSettings = section(DaemonSettings)
+    log: LogSettings = section(LogSettings)
+
+    def account_key(self, ca: CaSettings) -> Path:
+        """The account key's file of one CA."""
+        return ca.account_key or self.state_dir / "account.pem"
+
+    @property
+    def authorities(self) -> tuple[CaSettings, ...]:
+        """Every CA in the order in which they are tried."""
+        return (self.acme, *self.acme.fallback)

@@ -1,0 +1,46 @@
+"""One row of ``certs`` as a frozen value. Times are epoch seconds."""
+
+import dataclasses
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """One row of ``certs``: a certificate that is kept fresh, and its last one if there is any."""
+
+    name: str
+    enabled: bool
+    http01: bool
+    csr: bytes
+    crt: bytes
+    ca: bytes
+    ts_expire: int
+    ts_last_update: int
+    failures: int
+    due_at: int | None
+    reissue_reason: str
+    last_error: str
+    webroot_path: str
+    directory: str = ""  # the CA that issued the present certificate; "" is not known
+    imported: bool = False  # comes from outside: watched, never renewed
+    revoked: bool = False  # the present certificate, by us
+    last_reference: str = ""  # the kind of the last failure
+    ari_at: int | None = None  # the moment drawn in the CA's suggested window
+    ari_window: str = ""
+    rolled_back: str = ""  # SHA-256 of the present certificate, when it was made older on purpose
+    ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
+    compromised: frozenset[str] = frozenset()  # SHA-256 of the public keys of this name that others know
+
+    @property
+    def failing(self) -> bool:
+        """Did our last attempt fail? (A count without a reason is what old scripts left, and says nothing of today.)"""
+        return self.failures > 0 and self.last_error != ""
+
+    @property
+    def challenge_type(self) -> str:
+        """How its names are validated: RFC 8555 §8.3 or §8.4."""
+        return "http-01" if self.http01 else "dns-01"
+
+    def asked_again(self, at: int) -> "Enrolment":
+        """The same row, whose CA is to be asked for renewal information at *at*."""
+        return dataclasses.replace(self, ari_ask_at=at)

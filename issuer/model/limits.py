@@ -1,0 +1,106 @@
+"""How much a CA lets us ask for, and what a refusal for having asked too much holds up. Pure.
+
+Counts are kept in the database; here are the limits that CAs publish (docs/many-certificates.md) and the arithmetic.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from common.clock import parse_duration
+from issuer.model.errors import AcmeProblem
+
+_HOUR, _WEEK = 3600, 7 * 86400
+LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold stops renewals too
+CLOCKS_APART = 600  # seconds that another issuer's clock, or ours before, may have been ahead; later is an error
+PACED = "paced inside the CA's published limits"
+RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
+ACCOUNT = "*"  # a hold on everything that the account asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most *count* in any *seconds*; a count of 0 means no limit."""
+
+    count: int
+    seconds: int
+
+    def free_at(self, moments: Iterable[int], now: int) -> int:
+        """The moment (epoch seconds) at which one more fits, given when the others happened; *now* if it fits now."""
+        if not self.count:
+            return now
+        recent = sorted(moment for moment in moments if now - self.seconds < moment <= now + CLOCKS_APART)
+        return now if len(recent) < self.count else recent[len(recent) - self.count] + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CaLimits:
+    """What one CA allows an account. *renewals_exempt*: a name set issued before does not count for the first two."""
+
+    new_orders: Limit = Limit(0, 1)
+    per_domain: Limit = Limit(0, 1)
+    per_name_set: Limit = Limit(0, 1)
+    renewals_exempt: bool = False
+
+
+_LETS_ENCRYPT = CaLimits(Limit(300, 3 * _HOUR), Limit(50, _WEEK), Limit(5, _WEEK), renewals_exempt=True)
+_TABLE = {
+    "acme-v02.api.letsencrypt.org": _LETS_ENCRYPT,
+    "acme-staging-v02.api.letsencrypt.org": CaLimits(
+        Limit(1500, 3 * _HOUR), Limit(30000, _WEEK), Limit(30000, _WEEK), True
+    ),
+}
+
+
+def limits_of(directory: str) -> CaLimits:
+    """The limits of the CA behind a directory URL; none for one that is not known."""
+    return _TABLE.get(urlsplit(directory).hostname or "", CaLimits())
+
+
+def parse_limit(text: str) -> Limit:
+    """A limit as the configuration writes it, "300/3h" or "none"; ValueError otherwise."""
+    if text == "none":
+        return Limit(0, 1)
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/(0*[1-9][0-9]*[smhd])", text)
+    if match is None:
+        raise ValueError(f'{text!r} is not a limit: write a number, a slash and a duration, like "300/3h", or "none"')
+    return Limit(int(match[1]), parse_duration(match[2]))
+
+
+def names_digest(names: Iterable[str]) -> str:
+    """One value for a set of names, whatever their order."""
+    return hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What a CA issued *at* a moment for certificate *name*; *name_set* is the digest of *names*."""
+
+    name: str
+    at: int
+    names: tuple[str, ...]
+    name_set: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a CA refused with a moment: until then (epoch seconds) nothing is asked for *scope*, a certificate's name
+    or ACCOUNT, on that account (:func:`issuer.ca.account.account_id`)."""
+
+    account: str
+    scope: str
+    until: int
+    reason: str
+
+
+def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
+    """What a refusal with a moment holds up: the whole account, or only the certificate *name*.
+
+    A CA does not say it in a field. A busy server, a short wait and a limit on orders or requests concern everything;
+    a limit on one domain or name set must not stop a whole fleet for a day.
+    """
+    short = (problem.retry_after or now) - now <= 15 * 60
+    general = re.search(r"new orders|requests|this account|too busy|service", problem.why, re.IGNORECASE)
+    return ACCOUNT if problem.status == 503 or short or general else name

@@ -1,0 +1,89 @@
+"""The life of an order as a table. Pure: this module knows no CA, no DNS, no database and no clock.
+
+    PLANNED ──► ORDERED ──► PUBLISHED ──► VISIBLE ──► VALIDATED ──► FINALIZING ──► STORED
+       │           └───────────────────────────────────►┘ (every authorization valid already)
+       └── any state under way ──► FAILED
+
+The record is saved before the world is touched and after each step, so a process that dies at any instruction leaves a
+state from which the next one goes on. Each step can be run twice.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from issuer.model.limits import CLOCKS_APART
+
+
+class OrderState(Enum):
+    PLANNED = "PLANNED"  # we want it; the CA may or may not know yet
+    ORDERED = "ORDERED"  # the order's URL is saved
+    PUBLISHED = "PUBLISHED"  # every challenge is journalled, then written to its zone or webroot
+    VISIBLE = "VISIBLE"  # every authoritative server shows it
+    VALIDATED = "VALIDATED"  # the CA holds every authorization valid
+    FINALIZING = "FINALIZING"  # the CSR was sent; the CA issues
+    STORED = "STORED"  # the certificate is in the database
+    FAILED = "FAILED"  # given up; the reason and the next attempt are saved
+
+
+TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.PLANNED: frozenset({OrderState.ORDERED, OrderState.FAILED}),
+    OrderState.ORDERED: frozenset({OrderState.PUBLISHED, OrderState.VALIDATED, OrderState.FAILED}),
+    OrderState.PUBLISHED: frozenset({OrderState.VISIBLE, OrderState.FAILED}),
+    OrderState.VISIBLE: frozenset({OrderState.VALIDATED, OrderState.FAILED}),
+    OrderState.VALIDATED: frozenset({OrderState.FINALIZING, OrderState.FAILED}),
+    OrderState.FINALIZING: frozenset({OrderState.STORED, OrderState.FAILED}),
+    OrderState.STORED: frozenset(),
+    OrderState.FAILED: frozenset(),
+}
+
+_DAY = 86400
+_KEPT_DAYS = 7  # CAs keep an order about that long (RFC 8555 §7.1.3, "expires")
+
+BY_HAND = "by hand"  # the reason of an order that a person works on, until its deadline
+HAND_SECONDS = _DAY  # that a person is given, from each step on
+LONGEST_IN_HAND = HAND_SECONDS + CLOCKS_APART  # from now; a later deadline was written by a clock that was wrong
+
+ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """One row of ``orders``: one attempt at one certificate, under the lease of one issuer process.
+
+    Times are epoch seconds. *deadline* belongs to the present state, *created_at* to the order as a whole.
+    """
+
+    id: int
+    name: str
+    state: OrderState
+    directory: str
+    created_at: int
+    url: str = ""
+    reason: str = ""
+    replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
+    deadline: int | None = None
+
+    def in_hand(self, now: int) -> bool:
+        """Does a person work on it, so that `run` leaves it alone?"""
+        return in_hand(self.reason, self.deadline, now)
+
+    def kept_until(self, *, hurry: bool) -> int:
+        """Until when an order that is interrupted again and again is gone on with. What the CA may have issued by now
+        is worth days, unless there is a *hurry*; before that, a new order costs no more than the old one."""
+        patient = self.state is OrderState.FINALIZING and not hurry
+        return self.created_at + (_KEPT_DAYS if patient else 1) * _DAY
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+def in_hand(reason: str, deadline: int | None, now: float) -> bool:
+    """Of an order under way: does a person work on it, and until a *deadline* that can be meant?"""
+    return reason == BY_HAND and deadline is not None and now < deadline <= now + LONGEST_IN_HAND
+
+
+def check_move(old: OrderState, new: OrderState) -> None:
+    """RuntimeError for a move that the table does not list: a fault of ours, never the CA's."""
+    if new not in TRANSITIONS[old]:
+        raise RuntimeError(f"an order cannot go from {old.value} to {new.value}")

@@ -1,0 +1,162 @@
+"""The desk where events come in: what is new goes to syslog at once and into one mail later.
+
+Nothing here ever fails a run. An event that cannot be written down is kept in memory, one that cannot be mailed is kept
+in the database; both are tried again.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from common.clock import Clock
+from common.errors import CertfleetError
+from common.log import Syslog
+from issuer.model.events import Event, Kind, of_ending
+from issuer.model.outcomes import Ended
+from issuer.rules import mail_text
+from issuer.rules.alarms import mail_moment
+
+log = structlog.get_logger()
+_MOST_KEPT = 100_000  # events in memory while the database is away
+_LEVELS = {
+    Kind.RECOVERED: logging.INFO,
+    Kind.CA_CHANGED: logging.WARNING,
+    Kind.INCIDENT: logging.WARNING,
+    Kind.ENDS_SOON: logging.WARNING,
+}
+
+
+class NoticeStore(Protocol):
+    def settle(
+        self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
+    ) -> list[Event]: ...
+    def unsent(self, now: int) -> tuple[int, int] | None: ...
+    def take(self, delivery: str, now: int) -> list[Event]: ...
+    def sent(self, delivery: str) -> None: ...
+    def give_back(self, delivery: str) -> None: ...
+
+
+class Post(Protocol):
+    def send(self, subject: str, text: str) -> None: ...
+
+
+class Desk:
+    """:meth:`tell` and :meth:`note` from any thread; :meth:`settle` and :meth:`deliver` from one at a time."""
+
+    def __init__(
+        self,
+        notices: NoticeStore,
+        post: Post | None,
+        syslog: Syslog | None,
+        *,
+        host: str,
+        stuck_after: int,
+        clock: Clock,
+    ):
+        self._notices = notices
+        self._post = post
+        self._syslog = syslog
+        self._host = host
+        self._stuck_after = stuck_after
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._told: list[Event] = []
+        self._mailed_at = 0.0
+
+    @property
+    def wanted(self) -> bool:
+        """Is there anybody to tell?"""
+        return self._post is not None or self._syslog is not None
+
+    def tell(self, event: Event) -> None:
+        """Note an event; costs nothing and never raises."""
+        if self.wanted:
+            with self._lock:
+                self._told.append(event)
+                del self._told[:-_MOST_KEPT]
+
+    def note(self, event: Event) -> None:
+        """Tell what the database does not show to a later run, and so write it down at once. Never raises."""
+        self.tell(event)
+        self._write_down(others=False)
+
+    def settle(self) -> bool:
+        """Write down what was told and say on syslog what is new; False when the database did not take it."""
+        return self._write_down(others=True)
+
+    def _write_down(self, *, others: bool) -> bool:
+        if not self.wanted:
+            return True
+        with self._lock:
+            told, self._told = self._told, []
+        try:
+            changed = self._notices.settle(
+                told,
+                stuck_after=self._stuck_after,
+                by_mail=self._post is not None,
+                now=int(self._clock()),
+                others=others,
+            )
+        except CertfleetError as error:
+            log.warning("notification.unsettled", events=len(told), error=str(error))
+            with self._lock:
+                self._told = told + self._told
+            return False
+        for event in changed:
+            log.info("notification.noted", kind=event.kind.value, certificate=event.name)
+            if self._syslog is not None:
+                self._syslog.send(_LEVELS.get(event.kind, logging.ERROR), mail_text.line(event))
+        return True
+
+    def take_over(self, other: "Desk") -> None:
+        """Go on where *other* stops, after the configuration was read again."""
+        with other._lock:
+            told, other._told = other._told, []
+        with self._lock:
+            self._told = (told if self.wanted else []) + self._told
+        self._mailed_at = other._mailed_at
+
+    def close_run(self, endings: Iterable[Ended]) -> None:
+        """All that a run is to say, at its end: what failed and was mended within it is not worth a word.
+
+        What a kill keeps it from saying, the next run finds in the database.
+        """
+        for ended in endings:
+            event = of_ending(ended)
+            if event is not None:
+                self.tell(event)
+        self.settle()
+        self.deliver()
+
+    def mail_due(self) -> bool:
+        """Is it time for a mail? Only one that runs for ever asks; a run mails at its end. Raises CertfleetError."""
+        if self._post is None:
+            return False
+        unsent = self._notices.unsent(int(self._clock()))
+        return unsent is not None and mail_moment(*unsent, self._mailed_at) <= self._clock()
+
+    def deliver(self) -> None:
+        """One mail with everything that nobody has been told yet. Never raises CertfleetError."""
+        if self._post is None:
+            return
+        delivery = secrets.token_hex(16)
+        now = int(self._clock())
+        try:
+            events = self._notices.take(delivery, now)
+            if not events:
+                return
+            self._mailed_at = now
+            try:
+                self._post.send(mail_text.subject(events, self._host), mail_text.body(events, self._host, now))
+            except CertfleetError as error:
+                log.warning("notification.unsent", events=len(events), error=str(error), hint=error.hint)
+                self._notices.give_back(delivery)
+                return
+            self._notices.sent(delivery)
+            log.info("notification.sent", events=len(events))
+        except CertfleetError as error:  # the database: what was taken is free again after a while
+            log.warning("notification.undelivered", error=str(error))

@@ -1,0 +1,37 @@
+"""May this certificate be stored? Pure: what the CA returned against the CSR that it was asked for and what we have."""
+
+import contextlib
+
+from common.certificate import Bundle, chain_faults, dns_names, load_certificates, not_after, parse_bundle, spki_sha256
+from common.errors import Retry
+from issuer.model.errors import AcmeProblem
+from issuer.rules.csr import CsrFacts
+
+
+def accept(pem: bytes, csr: CsrFacts, now: float, *, present: bytes) -> Bundle:
+    """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies and it is not the one that
+    it is to replace (*present*, PEM; b"" without one). Raises AcmeProblem: Retry.LATER for a wrong certificate, SOON
+    for what is none.
+
+    A notBefore in the future is no fault: it means that this machine's clock runs late, not that the CA erred.
+    """
+    try:
+        bundle = parse_bundle(pem)
+    except ValueError as error:
+        hint = "it is asked for again; if it stays, report it to the CA"
+        raise AcmeProblem("the CA's answer is no certificate", why=str(error), hint=hint) from error
+    faults = chain_faults(bundle)
+    if spki_sha256(bundle.leaf.public_key()) != csr.spki_sha256:
+        faults.append("its key is not the key of the CSR")
+    names = dns_names(bundle.leaf)
+    if names != set(csr.names):
+        faults.append(f"its names are {', '.join(sorted(names)) or 'none'}, the CSR asks for {', '.join(csr.names)}")
+    if not_after(bundle.leaf) <= now:
+        faults.append("it has expired already")
+    with contextlib.suppress(ValueError):  # what an old script wrote may be none
+        if bundle.leaf in load_certificates(present):
+            faults.append("it is the one that is there already, not a new one")
+    if faults:
+        what, hint = "the CA returned a certificate that must not be stored", "nothing was stored; report it to the CA"
+        raise AcmeProblem(what, why="; ".join(faults), hint=hint, retry=Retry.LATER)
+    return bundle

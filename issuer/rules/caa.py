@@ -1,0 +1,79 @@
+"""May this CA issue for this name by CAA (RFC 8659), with accounturi and validationmethods (RFC 8657)? Pure.
+
+The caller brings the relevant record set: that of the name itself, or of the nearest ancestor that has one
+(:mod:`issuer.dns.find.caa` climbs). Every record of it counts, and one that allows is enough.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_CRITICAL = 128
+# RFC 8659 §4, RFC 9495, and the CA/Browser Forum's contact properties: known, whether they matter here or not
+_KNOWN_TAGS = ("issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone")
+
+
+@dataclass(frozen=True, slots=True)
+class CaaRecord:
+    flags: int
+    tag: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaaVerdict:
+    """*allowed* is None when it cannot be told, because the CA does not say under which names CAA knows it."""
+
+    allowed: bool | None
+    reason: str
+
+
+def caa_allows(
+    records: Sequence[CaaRecord], ca_identities: Sequence[str], account_uri: str, method: str, *, wildcard: bool
+) -> CaaVerdict:
+    """The verdict for one name. *ca_identities*: the directory's caaIdentities (RFC 8555 §9.7.6). *account_uri* is ""
+    while there is no account. *method* is the challenge type, like "dns-01"."""
+    for record in records:
+        if record.flags & _CRITICAL and record.tag.lower() not in _KNOWN_TAGS:
+            return CaaVerdict(False, f"the property {record.tag!r} is critical and no CA knows it (RFC 8659 §4.1)")
+    decisive = _decisive(records, wildcard=wildcard)
+    if not decisive:
+        return CaaVerdict(True, "no CAA record restricts who may issue")
+    ours = {identity.lower().rstrip(".") for identity in ca_identities}
+    if not ours:
+        return CaaVerdict(None, "CAA restricts who may issue, and the CA does not say by which name it goes there")
+    refusals = []
+    for record in decisive:
+        refusal = _refusal(record, ours, account_uri, method)
+        if not refusal:
+            return CaaVerdict(True, f'CAA allows it: {record.tag} "{record.value}"')
+        refusals.append(f'{record.tag} "{record.value}" {refusal}')
+    return CaaVerdict(False, "; ".join(refusals))
+
+
+def _decisive(records: Sequence[CaaRecord], *, wildcard: bool) -> list[CaaRecord]:
+    """RFC 8659 §4.3: for a wildcard the issuewild properties count alone, if there are any."""
+    wild = [record for record in records if record.tag.lower() == "issuewild"]
+    return wild if wildcard and wild else [record for record in records if record.tag.lower() == "issue"]
+
+
+def _refusal(record: CaaRecord, ours: set[str], account_uri: str, method: str) -> str:
+    """Why this property does not allow it; "" when it does."""
+    domain, _, rest = record.value.partition(";")
+    domain = domain.strip(" \t").lower().rstrip(".")
+    if not domain:
+        return "allows nobody"
+    if domain not in ours:
+        return f"allows another CA than {', '.join(sorted(ours))}"
+    parameters: dict[str, str] = {}
+    for part in rest.split(";") if rest.strip(" \t") else []:
+        tag, equals, value = part.strip(" \t").partition("=")
+        tag = tag.strip(" \t").lower()
+        if not equals or not tag.isalnum() or tag in parameters:  # RFC 8657 §3: two of one kind satisfy nobody
+            return f"has a malformed or repeated parameter ({part.strip()})"
+        parameters[tag] = value.strip(" \t")
+    if "accounturi" in parameters and parameters["accounturi"] != account_uri:
+        return f"allows another account than ours ({account_uri or 'which does not exist yet'})"
+    methods = parameters.get("validationmethods")
+    if methods is not None and method not in [word.strip().lower() for word in methods.split(",")]:
+        return f"does not allow validation by {method}"
+    return ""

@@ -1,0 +1,77 @@
+"""Which challenge of each authorization we answer, and with what. Pure: the CA's words in, what to publish out."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from common.errors import Retry
+from issuer.model.acme import CaAuthorization, CaChallenge, Challenge
+from issuer.model.errors import AcmeProblem
+
+_DEAD = ("invalid", "deactivated", "expired", "revoked")  # RFC 8555 §7.1.6
+
+Place = Callable[[str], tuple[str, str]]
+"""(owner, zone) of the answer for an identifier."""
+
+
+def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
+    """Those that want an answer. Authorizations already valid are used as they are; a dead one raises AcmeProblem with
+    Retry.LATER, and one without a status that we know SOON: something else than the CA may have answered."""
+    odd = [authorization for authorization in authorizations if authorization.status not in ("pending", "valid")]
+    dead = [authorization for authorization in odd if authorization.status in _DEAD]
+    if dead:
+        why = "; ".join(map(failure, dead))
+        raise AcmeProblem("the CA has ended the authorization", why=why, retry=Retry.LATER)
+    if odd:
+        raise AcmeProblem("the CA's answer is no authorization", why=f"its status is {odd[0].status or 'missing'}")
+    return [authorization for authorization in authorizations if authorization.status == "pending"]
+
+
+def answers(
+    authorizations: Sequence[CaAuthorization],
+    names: Sequence[str],
+    kind: str,
+    content: Callable[[str], str],
+    place: Place,
+) -> list[Challenge]:
+    """What to publish for each pending authorization; *content* makes the answer from a token.
+
+    Only for *names*, which are the order's: nothing is published for a name that the CA made up.
+    """
+    ours = {name.removeprefix("*.") for name in names}
+    entries = []
+    for authorization in pending(authorizations):
+        if authorization.identifier not in ours:
+            why = f"it asks about {authorization.identifier or 'no name'}"
+            raise AcmeProblem("the CA wants proof for a name that was not ordered", why=why, retry=Retry.LATER)
+        challenge = _offered(authorization, kind)
+        owner, zone = place(authorization.identifier)
+        entries.append(
+            Challenge(
+                type=kind,
+                identifier=authorization.identifier,
+                authorization_url=authorization.url,
+                url=challenge.url,
+                owner=owner,
+                zone=zone,
+                value=content(challenge.token),
+            )
+        )
+    return entries
+
+
+def failure(authorization: CaAuthorization) -> str:
+    """One line about a failed authorization, with the CA's own words where it gave some."""
+    errors = [challenge.error for challenge in authorization.challenges if challenge.error]
+    return f"{authorization.identifier}: {errors[0] if errors else authorization.status}"
+
+
+def _offered(authorization: CaAuthorization, kind: str) -> CaChallenge:
+    for challenge in authorization.challenges:
+        if challenge.type == kind:
+            # RFC 8555 §8.1: base64url, at least 128 bits; it becomes part of a file name for http-01
+            if not re.fullmatch(r"[A-Za-z0-9_-]{22,512}", challenge.token):
+                raise AcmeProblem(f"the CA's token for {authorization.identifier} is malformed", retry=Retry.LATER)
+            return challenge
+    offered = ", ".join(challenge.type for challenge in authorization.challenges) or "nothing"
+    what = f"the CA does not offer {kind} for {authorization.identifier}"
+    raise AcmeProblem(what, why=f"it offers {offered}", retry=Retry.NEVER)

@@ -1,0 +1,54 @@
+"""Imported certificates: they are renewed where they were bought, so people are told before they run out. Pure."""
+
+from shlex import quote
+
+from common.certificate import not_after, not_before, parse_bundle
+from common.clock import utc_text
+from issuer.model.config import RenewalSettings
+from issuer.model.enrolment import Enrolment
+from issuer.model.events import Event, Kind, ends
+
+_DAY = 86400
+_LONGEST_NOTICE = 30 * _DAY  # a third of a bought year would be four months of warnings
+_WORSE = {Kind.ENDS_TODAY: _DAY, Kind.ENDS_THIS_WEEK: 7 * _DAY}  # seconds left, the worst first
+_AGAIN = 7 * _DAY  # between two looks at one that has expired
+
+
+def runs_out(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Is it time to get the next one?"""
+    return row.imported and row.ts_expire - now <= _notice(row, policy)
+
+
+def news(row: Enrolment, now: int, policy: RenewalSettings) -> Event | None:
+    """What people are to hear about *row* now; None while nothing is."""
+    if not row.enabled or not runs_out(row, now, policy):
+        return None
+    left = row.ts_expire - now
+    return ends(next((kind for kind, bound in _WORSE.items() if left <= bound), Kind.ENDS_SOON), row.name)
+
+
+def next_look(row: Enrolment, now: int, policy: RenewalSettings) -> int:
+    """When :func:`news` will have something else to say (epoch seconds)."""
+    notice = _notice(row, policy)
+    bounds = (notice, *(bound for bound in _WORSE.values() if bound < notice), 0)
+    return min((row.ts_expire - bound for bound in bounds if row.ts_expire - bound > now), default=now + _AGAIN)
+
+
+def sentence(row: Enrolment) -> str:
+    """Its end and what to do, for people."""
+    return f"imported, valid until {utc_text(row.ts_expire)}; {how_to_renew(row)}"
+
+
+def how_to_renew(row: Enrolment) -> str:
+    return f"renew it where it was bought, then `certfleet-issuer import {quote(row.name)} --crt FILE`"
+
+
+def _notice(row: Enrolment, policy: RenewalSettings) -> int:
+    """Seconds before its end: what others are renewed before theirs, 30 days at the most unless days_left is more."""
+    try:
+        leaf = parse_bundle(row.crt).leaf
+    except ValueError:
+        return _LONGEST_NOTICE
+    life = not_after(leaf) - not_before(leaf)
+    wanted = max(policy.days_left * _DAY, min(int(life * policy.fraction_left), _LONGEST_NOTICE))
+    return min(wanted, life - life // 10)  # one that has just been imported is well

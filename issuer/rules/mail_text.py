@@ -1,0 +1,115 @@
+"""The words of a mail: a subject that can be read on a telephone, a body that says what to do. Pure.
+
+What stands in an event may come from a CA or from a legacy table, so it is printed without control characters and
+within bounds. Never a traceback, never a secret.
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from common.clock import duration_text, utc_text
+from issuer.model.events import Event, Kind
+
+_MOST_NAMES = 50  # in one paragraph; a mail of 10,000 lines is read by nobody
+_LONGEST_TEXT = 1000
+_WIDTH = 100
+_WORDS = {  # (one, several, heading)
+    Kind.USER_ACTION: ("waits for you at the CA", "wait for you at the CA", "THE CA WAITS FOR A PERSON"),
+    Kind.STUCK: ("is stuck", "are stuck", "STUCK"),
+    Kind.FAILED: ("failed", "failed", "FAILED"),
+    Kind.ENDS_TODAY: ("has a day left or none", "have a day left or none", "IMPORTED, A DAY LEFT OR NONE"),
+    Kind.ENDS_THIS_WEEK: ("ends within a week", "end within a week", "IMPORTED, ENDS WITHIN A WEEK"),
+    Kind.ENDS_SOON: ("ends soon", "end soon", "IMPORTED, ENDS SOON"),
+    Kind.INCIDENT: ("is replaced early", "are replaced early", "REPLACED EARLY, AS THE CA ASKS"),
+    Kind.CA_CHANGED: ("came from another CA", "came from another CA", "FROM ANOTHER CA"),
+    Kind.RECOVERED: ("recovered", "recovered", "RECOVERED"),
+}
+_CLOSING = "Each of these is said once, when it changes. How things stand now: certfleet-issuer status"
+
+
+def subject(events: Sequence[Event], host: str) -> str:
+    """certfleet: 3 certificates failed, 1 recovered on issuer1."""
+    if len(events) == 1:
+        return f"certfleet: {_clean(events[0].name)[:100]} {_WORDS[events[0].kind][0]} on {host}"
+    parts: list[str] = []
+    for kind, group in _by_kind(events):
+        count = len({event.name for event in group})
+        noun = "" if parts else " certificates" if count > 1 else " certificate"
+        parts.append(f"{count}{noun} {_WORDS[kind][1 if count > 1 else 0]}")
+    return f"certfleet: {', '.join(parts)} on {host}"
+
+
+def body(events: Sequence[Event], host: str, now: int) -> str:
+    """A section for each kind, a paragraph for each explanation, a line for each certificate."""
+    lines = [f"certfleet on {host}, {utc_text(now)}", ""]
+    for kind, group in _by_kind(events):
+        lines += [f"{_WORDS[kind][2]} ({len(group)})", ""]
+        for _, paragraph in groupby(sorted(group, key=_explanation), key=_explanation):
+            lines += [*_paragraph(list(paragraph), now), ""]
+    return "\n".join([*lines, _CLOSING, ""])
+
+
+def line(event: Event) -> str:
+    """One event in one line, for syslog."""
+    text = f"{event.name} {_WORDS[event.kind][0]}"
+    text += f": {event.what}" if event.what else ""
+    text += f"; what to do: {event.hint}" if event.hint else ""
+    text += f"; see {event.url}" if event.url and event.url not in event.what else ""
+    text += f"; next attempt at {utc_text(event.next_attempt)}" if event.next_attempt else ""
+    return _clean(text)
+
+
+def _by_kind(events: Iterable[Event]) -> list[tuple[Kind, list[Event]]]:
+    found: dict[Kind, list[Event]] = {kind: [] for kind in Kind}
+    for event in events:
+        found[event.kind].append(event)
+    return [(kind, group) for kind, group in found.items() if group]
+
+
+def _explanation(event: Event) -> tuple[str, str, str]:
+    """A recovery's words differ by certificate and explain nothing: they stand in its line."""
+    return ("", "", "") if event.kind is Kind.RECOVERED else (event.what, event.hint, event.url)
+
+
+def _paragraph(events: list[Event], now: int) -> list[str]:
+    what, hint, url = _explanation(events[0])
+    lines = [f"  {_clean(event.name)}: {_standing(event, now)}" for event in sorted(events, key=lambda e: e.name)]
+    more = len(lines) - _MOST_NAMES
+    if more > 0:
+        lines = [*lines[:_MOST_NAMES], f"  and {more} more; `certfleet-issuer status` lists all"]
+    what, _, why = what.partition(": ")  # as CertfleetError joins them
+    for label, text in (("what", what), ("why", why), ("what to do", hint), ("see", url)):
+        if text:
+            lines += textwrap.wrap(
+                _clean(text),
+                _WIDTH,
+                initial_indent=f"    {label + ':':12}",
+                subsequent_indent=" " * 16,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+    return lines
+
+
+def _standing(event: Event, now: int) -> str:
+    parts = [_clean(event.what)] if event.kind is Kind.RECOVERED and event.what else [_left(event.expires, now)]
+    if event.failures:
+        parts.append(f"failed {event.failures} time{'s' if event.failures > 1 else ''} in a row")
+    if event.next_attempt:
+        parts.append(f"next attempt at {utc_text(event.next_attempt)}")
+    return "; ".join(parts)
+
+
+def _left(expires: int, now: int) -> str:
+    if expires <= 1:  # what the legacy table holds before the first certificate
+        return "no certificate yet"
+    left = expires - now
+    if left <= 0:
+        return f"EXPIRED {duration_text(-left)} ago"
+    return f"{left // 86400} days left" if left >= 2 * 86400 else f"{duration_text(left)} left"
+
+
+def _clean(text: str) -> str:
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:_LONGEST_TEXT]
