@@ -77,8 +77,6 @@ OPEN = (
     "issuer.ca.transport:294 cuts",
     "issuer.check.verdicts:100 cuts",
     "issuer.check.zone_probe:170 cuts",
-    "issuer.model.events:97 cuts",
-    "issuer.model.outcomes:58 cuts",
     "issuer.rules.mail_text:81 cuts",
 )
 # The names of modules that are chosen at run time: the entry point that `start` is handed.

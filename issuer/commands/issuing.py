@@ -23,6 +23,7 @@ from issuer.loops.run import Pass, Summary
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError
+from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -171,7 +172,7 @@ def _hand_over(
     held_up = HeldUp(settings, database, now)
     holds = {row.name: held_up.by(row) for row in rows}
     endings = [
-        Ended(name, Ending.HELD, hold.reason, hold.until) if hold else Ended(name, Ending.HANDED_OVER)
+        Ended.held(name, hold.until, Failure(hold.reason), by_itself=True) if hold else Ended(name, Ending.HANDED_OVER)
         for name, hold in holds.items()
     ]
     quiet = arguments.json or getattr(arguments, "quiet", False)
@@ -240,7 +241,8 @@ def _show(summary: Summary, *, as_json: bool, quiet: bool) -> None:
 
 def _ending(ended: Ended) -> dict[str, str | None]:
     moment = utc_text(ended.next_attempt) if ended.next_attempt else None
-    return {"name": ended.name, "ending": ended.ending.value, "detail": ended.detail, "next": moment}
+    detail = ended.failure.sentence if ended.failure else ended.detail
+    return {"name": ended.name, "ending": ended.ending.value, "detail": detail, "next": moment}
 
 
 def _due(database: Database, certificates: Certificates) -> list[Enrolment]:

@@ -18,6 +18,7 @@ from issuer.journey.ports import Solver, Tools
 from issuer.model.acme import Challenge
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, OtherAccount
+from issuer.model.failure import Failure
 from issuer.model.orders import BY_HAND, HAND_SECONDS, OrderState
 from issuer.model.outcomes import Ended
 from issuer.rules.challenges import answers
@@ -150,9 +151,9 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
     decision = plan(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
     retry_at = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
     due_at = decision.until if isinstance(decision, NotDue) else retry_at
-    reason = f"{error}" + (f" ({error.hint})" if error.hint else "")
-    work.record = tools.orders.fail(work.record, reason, now)
-    tools.certificates.give_up_by_hand(row.name, wish, reason, error.reference, due_at=due_at, now=now)
+    failure = Failure.of(error)
+    work.record = tools.orders.fail(work.record, failure.sentence, now)
+    tools.certificates.give_up_by_hand(row.name, wish, failure, due_at=due_at, now=now)
     abandon(work.record, tools)
     withdraw(work, tools)
 
@@ -174,7 +175,8 @@ def _work(row: Enrolment, tools: Tools) -> Work:
     wanted = dataclasses.replace(row, reissue_reason=row.reissue_reason or _WISH, due_at=None)
     begun = begin(wanted, stored_csr(row), tools, by_hand=True)
     if isinstance(begun, Ended):
-        raise RefusedError(f"{begun}", why=begun.detail, hint=begun.hint or "`status` shows how it stands")
+        failure = begun.failure or Failure(begun.detail, hint="`status` shows how it stands")
+        raise RefusedError(str(begun), why=str(failure), hint=failure.hint)
     return begun
 
 

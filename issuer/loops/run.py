@@ -25,6 +25,7 @@ from issuer.journey.sweep import sweep
 from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
+from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.imported import sentence
 from issuer.rules.renewal import urgency
@@ -193,4 +194,5 @@ class Pass:
 
 def _failure(row: Enrolment, next_at: int = 0) -> Ended:
     """The failure that an earlier run left in *row*."""
-    return Ended(row.name, Ending.FAILED, row.last_error, next_at, row.last_reference, row.failures)
+    failure = Failure(row.last_error, reference=row.last_reference)
+    return Ended(row.name, Ending.FAILED, "", next_at, failure, row.failures)

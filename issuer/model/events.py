@@ -92,14 +92,14 @@ def of_ending(ended: Ended) -> Event | None:
     """The event in the end of an attempt; None when there is nothing in it for people."""
     if ended.ending is Ending.STORED:
         return recovered(ended.name, ended.detail)
-    if ended.ending is not Ending.FAILED:
+    if ended.ending is not Ending.FAILED or ended.failure is None:
         return None
-    what = ended.detail.removesuffix(f" ({ended.hint})") if ended.hint else ended.detail
+    what = str(ended.failure)
     if ended.reference == _ACTION_WANTED:
-        found = _URL.search(ended.detail)
+        found = _URL.search(what)
         event = user_action_required(ended.name, what, found.group().rstrip(".,;:") if found else "")
     else:
-        event = failed(ended.name, what, hint=ended.hint)
+        event = failed(ended.name, what, hint=ended.failure.hint)
     return dataclasses.replace(
         event, reference=ended.reference, next_attempt=ended.next_attempt, failures=ended.failures
     )

@@ -13,6 +13,7 @@ from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import GivenUp, Overtaken
+from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.orders import OrderRecord, OrderState, in_hand
 from issuer.rules.csr import CsrFacts
@@ -164,19 +165,16 @@ class Certificates:
         change = certs.update().where(certs.c.name == name).values(due_at=due_at)
         self._database.write(lambda connection: connection.execute(change))
 
-    def give_up_by_hand(
-        self, name: str, wish: str, reason: str, reference: str, *, due_at: int | None, now: int
-    ) -> None:
+    def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
         """A step by hand has failed: say why, and leave *wish* and the next moment as they would be without it.
 
         It is no failure in a row: nobody but the person tried.
         """
-        reason = reason[:_ERROR_LENGTH]
-        values = {"last_error": reason, "last_reference": reference, "reissue_reason": wish or None, "due_at": due_at}
+        values = {"reissue_reason": wish or None, "due_at": due_at, **_cells(failure)}
 
         def work(connection: sa.Connection) -> None:
             connection.execute(certs.update().where(certs.c.name == name).values(**values))
-            add_event(connection, now, name, "failed by hand", reason)
+            add_event(connection, now, name, "failed by hand", failure.sentence[:_ERROR_LENGTH])
 
         self._database.write(work)
 
@@ -186,16 +184,14 @@ class Certificates:
         change = certs.update().where(certs.c.name == row.name).values(**drawn, ari_url=explanation_url or None)
         self._database.write(lambda connection: connection.execute(change))
 
-    def record_failure(self, name: str, reason: str, reference: str, due_at: int, now: int) -> None:
-        """Count a failed attempt, with its reason and the moment of the next one."""
-        reason = reason[:_ERROR_LENGTH]
+    def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
+        """Count a failed attempt, with its facts and the moment of the next one."""
 
         def work(connection: sa.Connection) -> None:
             counted = sa.func.coalesce(certs.c.count_fail_update, 0) + 1
             change = certs.update().where(certs.c.name == name)
-            values = {"last_error": reason, "last_reference": reference, "due_at": due_at}
-            connection.execute(change.values(count_fail_update=counted, **values))
-            add_event(connection, now, name, "failed", reason)
+            connection.execute(change.values(count_fail_update=counted, due_at=due_at, **_cells(failure)))
+            add_event(connection, now, name, "failed", failure.sentence[:_ERROR_LENGTH])
 
         self._database.write(work)
 
@@ -233,6 +229,10 @@ class Certificates:
         refusal = self._database.write(work)
         if refusal is not None:
             raise refusal
+
+
+def _cells(failure: Failure) -> dict[str, str | None]:
+    return {"last_error": failure.sentence[:_ERROR_LENGTH], "last_reference": failure.reference}
 
 
 def put_off(now: int) -> tuple[sa.ColumnElement[bool], ...]:

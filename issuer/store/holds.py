@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
 from issuer.rules.renewal import BY_WINDOW
 from issuer.store.database import Database
@@ -34,22 +35,22 @@ class Holds:
     def __init__(self, database: Database):
         self._database = database
 
-    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, str] | None:
-        """(moment, reason) of the longest hold on *name* that has not passed; None without one. An order that *goes_on*
+    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
+        """(moment, facts) of the longest hold on *name* that has not passed; None without one. An order that *goes_on*
         is no new one: the holds on the whole account do not concern it."""
         scopes = [name[:190]] if goes_on else [ACCOUNT, name[:190]]
         asked = {"the_account": account, "scopes": scopes, "now": now}
         row = self._database.read(lambda connection: connection.execute(_HELD, asked).first())
-        return (row.until, row.reason or "") if row is not None else None
+        return (row.until, Failure(row.reason or "")) if row is not None else None
 
-    def add(self, account: str, scope: str, until: int, reason: str, now: int) -> None:
+    def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         """Remember a hold; passed ones are cleared on the way."""
         key = {"account": account, "scope": scope[:190]}
 
         def work(connection: sa.Connection) -> None:
             same = sa.and_(holds.c.account == account, holds.c.scope == key["scope"])
             connection.execute(holds.delete().where(sa.or_(holds.c.until <= now, same)))
-            connection.execute(holds.insert().values(**key, until=until, reason=reason))
+            connection.execute(holds.insert().values(**key, until=until, reason=str(failure)))
 
         self._database.write(work)
 

@@ -7,6 +7,7 @@ import pytest
 
 from issuer.journey.pacing import Budget
 from issuer.model.config import DatabaseSettings
+from issuer.model.failure import Failure
 from issuer.model.limits import CaLimits, Issued, Limit, limits_of, names_digest
 from issuer.model.orders import OrderState
 from issuer.store.database import Database
@@ -33,10 +34,10 @@ class Past:
     def certificates_since(self, directory: str, since: int) -> list[Issued]:
         return [Issued(f"n{at}", at, names, names_digest(names)) for at, names in self._certificates if at > since]
 
-    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, str] | None:
+    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
         return None
 
-    def add(self, account: str, scope: str, until: int, reason: str, now: int) -> None:
+    def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         raise AssertionError("a budget adds no holds")
 
 

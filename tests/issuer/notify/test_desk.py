@@ -13,6 +13,7 @@ from issuer.model import events
 from issuer.model.config import DatabaseSettings
 from issuer.model.errors import MailError
 from issuer.model.events import Event, Kind
+from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.notify.outbox import Desk
 from issuer.rules.csr import read_csr
@@ -78,7 +79,7 @@ def world(database: servers.Database) -> Iterator[World]:
 def test_each_kind_has_its_words(world: World) -> None:
     """Failure, stuck, user action, incident, another CA and recovery each have their own subject, said once."""
     failure = events.failed(NAME, "it failed", hint="mend it")
-    stuck = events.of_ending(Ended(NAME, Ending.FAILED, "it failed", 5, "dns", 10))
+    stuck = events.of_ending(Ended(NAME, Ending.FAILED, "", 5, Failure("it failed", reference="dns"), 10))
     action = events.user_action_required(NAME, "agree first", "https://ca.example/agree")
     assert stuck is not None
     for event, words in (
@@ -120,7 +121,7 @@ def test_what_a_change_of_the_ca_is_called() -> None:
 def test_the_address_of_a_user_action_is_found_in_the_words_of_the_ca() -> None:
     """A failure of the type userActionRequired becomes its own kind of event, with the address to open."""
     words = "the CA refused: terms changed, see https://ca.example/terms/v2."
-    event = events.of_ending(Ended(NAME, Ending.FAILED, words, 5, "acme-userActionRequired", 1))
+    event = events.of_ending(Ended(NAME, Ending.FAILED, "", 5, Failure(words, reference="acme-userActionRequired"), 1))
     assert event is not None
     assert (event.kind, event.url) == (Kind.USER_ACTION, "https://ca.example/terms/v2")
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from common.certificate import parse_bundle
 from issuer.model.errors import GivenUp, LeaseLost, Overtaken
+from issuer.model.failure import Failure
 from issuer.model.limits import Limit
 from issuer.model.orders import OrderState
 from issuer.store.certificates import Certificates
@@ -72,11 +73,11 @@ def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
 def test_a_hold_of_a_clock_that_was_years_ahead(store: Database) -> None:
     """No CA's word holds anything up for longer than a day, so it counts no more; neither does an order of then."""
     holds = Holds(store)
-    holds.add("account", "*", NOW + 4 * 365 * 86400, "limited", NOW)
+    holds.add("account", "*", NOW + 4 * 365 * 86400, Failure("limited"), NOW)
     assert holds.until("account", NAME, NOW) is None
     assert Overview(store).holds(NOW) == []
-    holds.add("account", NAME, NOW + 86400, "limited", NOW)
-    assert holds.until("account", NAME, NOW) == (NOW + 86400, "limited")
+    holds.add("account", NAME, NOW + 86400, Failure("limited"), NOW)
+    assert holds.until("account", NAME, NOW) == (NOW + 86400, Failure("limited"))
     assert Limit(1, 3600).free_at([NOW + 4 * 365 * 86400], NOW) == NOW
 
 
