@@ -74,10 +74,6 @@ OPEN = (
     "agent.journey.request imports the adapter agent.host.keys",
     "agent.journey.roll_back imports the adapter agent.host.live_files",
     "agent.journey.update imports the adapter agent.host",
-    "issuer.ca.transport:294 cuts",
-    "issuer.check.verdicts:100 cuts",
-    "issuer.check.zone_probe:170 cuts",
-    "issuer.rules.mail_text:81 cuts",
 )
 # The names of modules that are chosen at run time: the entry point that `start` is handed.
 CHOSEN = ["common.start"]

@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from shlex import quote
+from typing import Any
 
 import structlog
 
@@ -23,7 +24,6 @@ from issuer.loops.run import Pass, Summary
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError
-from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -123,7 +123,7 @@ def _now(
 
     def wish() -> list[Enrolment]:
         if by_hand:
-            Orders(database, owner(settings)).take_from_hand(by_hand, reason, int(time.time()))
+            Orders(database, owner(settings)).take_from_hand(by_hand, int(time.time()))
             for name in by_hand:
                 complain(f"{name}: taken over from the steps by hand; what was published for them may be removed")
         if lift_hold:
@@ -172,7 +172,7 @@ def _hand_over(
     held_up = HeldUp(settings, database, now)
     holds = {row.name: held_up.by(row) for row in rows}
     endings = [
-        Ended.held(name, hold.until, Failure(hold.reason), by_itself=True) if hold else Ended(name, Ending.HANDED_OVER)
+        Ended.held(name, hold.until, hold.failure, by_itself=True) if hold else Ended(name, Ending.HANDED_OVER)
         for name, hold in holds.items()
     ]
     quiet = arguments.json or getattr(arguments, "quiet", False)
@@ -239,10 +239,16 @@ def _show(summary: Summary, *, as_json: bool, quiet: bool) -> None:
         say(", ".join(f"{count} {ending.value}" for ending, count in counts if count) or "nothing is due")
 
 
-def _ending(ended: Ended) -> dict[str, str | None]:
+def _ending(ended: Ended) -> dict[str, Any]:
     moment = utc_text(ended.next_attempt) if ended.next_attempt else None
-    detail = ended.failure.sentence if ended.failure else ended.detail
-    return {"name": ended.name, "ending": ended.ending.value, "detail": detail, "next": moment}
+    failure = ended.failure
+    return {
+        "name": ended.name,
+        "ending": ended.ending.value,
+        "detail": failure.sentence if failure else ended.detail,
+        "next": moment,
+        "failure": failure.fields if failure else None,
+    }
 
 
 def _due(database: Database, certificates: Certificates) -> list[Enrolment]:

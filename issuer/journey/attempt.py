@@ -20,6 +20,7 @@ from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import Work, abandon, advance, authority, withdraw
 from issuer.journey.ports import Tools
+from issuer.model.acme import Laggard
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
 from issuer.model.failure import Failure
@@ -110,8 +111,8 @@ class Attempt:
         return _WAITS_FOR.get(self._work.record.state, "the next step")
 
     @property
-    def laggards(self) -> list[str]:
-        """Who keeps it waiting, and how, as "SERVER: words"; [] where that is nobody of ours."""
+    def laggards(self) -> list[Laggard]:
+        """Who keeps it waiting; [] where that is nobody of ours."""
         return self._work.unseen if self._work is not None else []
 
     @property

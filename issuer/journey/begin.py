@@ -17,13 +17,13 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import Event, incident
 from issuer.model.failure import Failure
-from issuer.model.limits import PACED, RAISE
-from issuer.model.orders import OrderRecord, OrderState
+from issuer.model.limits import PACED
+from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.caa import caa_allows
 from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
 from issuer.rules.imported import news
-from issuer.rules.renewal import BY_WINDOW, INCIDENT, Due, NotDue, authority_index, plan, remaining, renews
+from issuer.rules.renewal import Due, NotDue, authority_index, plan, remaining, renews
 from issuer.rules.renewal_info import ask_again_at, certificate_id, draw
 
 log = structlog.get_logger()
@@ -61,11 +61,11 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         return _held(row, *held, tools)
     find_places(row, csr, tools)
     renewal = renews(row, csr.names, ca.directory)
-    exempt = bool(replaces) and decision.reason in BY_WINDOW
+    exempt = bool(replaces) and decision.cause in BY_WINDOW
     free_at = tools.budgets[ca.directory].take(row.name, csr.names, now, exempt=exempt, renewal=renewal)
     if free_at > now:
-        return _held(row, free_at, Failure(PACED, hint=RAISE), tools)
-    record = tools.orders.open(row.name, ca.directory, decision.reason, now, replaces)
+        return _held(row, free_at, PACED, tools)
+    record = tools.orders.open(row.name, ca.directory, decision.cause, now, replaces)
     if record is None:
         return Ended(row.name, Ending.ELSEWHERE)
     with _or(tools.orders.drop, record):
@@ -107,7 +107,7 @@ def _unchanged(row: Enrolment, csr: CsrFacts, tools: Tools) -> Enrolment:
 
 
 def _tell_incident(record: OrderRecord, tools: Tools) -> None:
-    if record.reason == INCIDENT:
+    if record.cause is Cause.INCIDENT:
         tools.tell(incident(record.name))
 
 

@@ -167,7 +167,7 @@ def waits(attempts: list[Attempt]) -> str:
     laggards: dict[str, list[str]] = {}
     for attempt in sorted(attempts, key=lambda each: each.name):
         names.setdefault(attempt.waits_for, []).append(attempt.name)
-        laggards.setdefault(attempt.waits_for, []).extend(attempt.laggards)
+        laggards.setdefault(attempt.waits_for, []).extend(map(str, attempt.laggards))
     return "; ".join(
         f"{reason} ({_some(names[reason])})" + (f": {_some(late)}" if late else "")
         for reason, late in ((reason, list(dict.fromkeys(laggards[reason]))) for reason in sorted(names))

@@ -25,7 +25,6 @@ from issuer.journey.sweep import sweep
 from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
-from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.imported import sentence
 from issuer.rules.renewal import urgency
@@ -194,5 +193,4 @@ class Pass:
 
 def _failure(row: Enrolment, next_at: int = 0) -> Ended:
     """The failure that an earlier run left in *row*."""
-    failure = Failure(row.last_error, reference=row.last_reference)
-    return Ended(row.name, Ending.FAILED, "", next_at, failure, row.failures)
+    return Ended(row.name, Ending.FAILED, "", next_at, row.failure, row.failures)

@@ -1,5 +1,6 @@
 """What went wrong, as facts that stay apart until they are shown. Pure."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,8 +10,8 @@ from issuer.model.errors import AcmeProblem
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """*what* went wrong, *why*, what to do about it (*hint*), its kind (*reference*), and the address that a CA names
-    for it (*url*); "" for what is not known."""
+    """*what* went wrong, *why*, what to do about it (*hint*), its kind (*reference*), and the page for people that a CA
+    names (*url*); "" for what is not known."""
 
     what: str
     why: str = ""
@@ -29,5 +30,16 @@ class Failure:
 
     @property
     def sentence(self) -> str:
-        """All that people are told, in one text: what, why and, in brackets, what to do."""
-        return f"{self} ({self.hint})" if self.hint else str(self)
+        """All of it in one line, for tables and logs."""
+        see = f"; see {self.url}" if self.url and self.url not in str(self) else ""
+        return str(self) + (f" ({self.hint})" if self.hint else "") + see
+
+    @property
+    def advice(self) -> list[tuple[str, str]]:
+        """(label, text) of what stands below what and why where there is room for more than a line."""
+        return [(label, text) for label, text in (("what to do", self.hint), ("see", self.url)) if text]
+
+    @property
+    def fields(self) -> dict[str, str | None]:
+        """For --json; None for what is not known."""
+        return {name: text or None for name, text in dataclasses.asdict(self).items()}

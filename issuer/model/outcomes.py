@@ -67,12 +67,10 @@ class Ended:
         """What went wrong, why, what to do, and when it is tried again, for standard error; "" when nothing did."""
         if self.failure is None:
             return ""
-        lines = [
-            f"error: {self.name}: {self.ending.value}: {self.failure}",
-            f"  what to do: {self.failure.hint}" if self.failure.hint else "",
-            f"  next attempt: {utc_text(self.next_attempt)}" if self.next_attempt else "",
-        ]
-        return "\n".join(filter(None, lines))
+        lines = [f"error: {self.name}: {self.ending.value}: {self.failure}"]
+        lines += [f"  {label}: {text}" for label, text in self.failure.advice]
+        lines += [f"  next attempt: {utc_text(self.next_attempt)}"] * bool(self.next_attempt)
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
