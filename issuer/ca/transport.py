@@ -240,7 +240,7 @@ def _problem(
             document = json.loads(content)
         except (ValueError, RecursionError):
             document = None
-    if not isinstance(document, dict) or not str(document.get("type")).startswith(_ACME_ERROR):
+    if not isinstance(document, dict) or not words.text(document.get("type")).startswith(_ACME_ERROR):
         why = f"HTTP {status} and no problem document of ACME" + (
             " but a redirect, which is not followed" if status // 100 == 3 else ""
         )

@@ -27,7 +27,7 @@ def text(value: object) -> str:
 
 def problem(document: dict[str, Any]) -> Problem:
     """The page that it names is its instance (RFC 8555 §7.3.3), else the first address in its text."""
-    kind = re.sub(r"[^A-Za-z]", "", str(document.get("type", "")).rpartition(":")[2])[:_LONGEST_KIND]
+    kind = re.sub(r"[^A-Za-z]", "", text(document.get("type")).rpartition(":")[2])[:_LONGEST_KIND]
     parts = [str(document.get("detail") or document.get("title") or kind or "no detail given")]
     subproblems = document.get("subproblems")
     for item in subproblems if isinstance(subproblems, list) else []:
