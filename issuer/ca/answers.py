@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from issuer.ca import words
-from issuer.ca.transport import Answer, problem_words
-from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, RenewalInfo
+from issuer.ca.transport import Answer
+from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Problem, RenewalInfo
 from issuer.model.errors import AcmeProblem
 
 
@@ -83,6 +83,6 @@ def _challenge(document: dict[str, Any]) -> CaChallenge:
     )
 
 
-def _error(document: dict[str, Any]) -> str:
+def _error(document: dict[str, Any]) -> Problem | None:
     problem = document.get("error")
-    return problem_words(problem)[1] if isinstance(problem, dict) else ""
+    return words.problem(problem) if isinstance(problem, dict) else None

@@ -36,7 +36,6 @@ _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at an
 _NONCE_SECONDS = 300  # an older one was probably forgotten by the server
 _MOST_BYTES = 1_000_000
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
-_LONGEST_KIND = 50  # twice the longest that there is; it has to fit into a column
 _NEVER_SENT = (  # these end before a request is written
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.NewConnectionError,
@@ -241,7 +240,7 @@ def _problem(
             document = json.loads(content)
         except (ValueError, RecursionError):
             document = None
-    if not isinstance(document, dict) or not str(document.get("type")).startswith(_ACME_ERROR):
+    if not isinstance(document, dict) or not words.text(document.get("type")).startswith(_ACME_ERROR):
         why = f"HTTP {status} and no problem document of ACME" + (
             " but a redirect, which is not followed" if status // 100 == 3 else ""
         )
@@ -249,24 +248,18 @@ def _problem(
         if status < 500:
             hint += "; if it stays, check [acme] directory"
         return AcmeProblem(f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at)
-    kind, detail = problem_words(document)
-    retry, hint = meaning(kind, resource)
-    what = f"the CA at {_host(url)} refused"
-    return AcmeProblem(what, why=detail, hint=hint, kind=kind, status=status, retry_after=ask_again_at, retry=retry)
-
-
-def problem_words(document: dict[str, Any]) -> tuple[str, str]:
-    """Type (last part of its URN) and text of a problem document, subproblems included, as one printable line."""
-    kind = re.sub(r"[^A-Za-z]", "", str(document.get("type", "")).rpartition(":")[2])[:_LONGEST_KIND]
-    parts = [str(document.get("detail") or document.get("title") or kind or "no detail given")]
-    subproblems = document.get("subproblems")
-    for item in subproblems if isinstance(subproblems, list) else []:
-        if isinstance(item, dict):
-            identifier = item.get("identifier")
-            name = identifier.get("value", "") if isinstance(identifier, dict) else ""
-            parts.append(f"{name}: {item.get('detail', '')}")
-    line = " ".join("; ".join(parts).split())
-    return kind, words.text(line)
+    problem = words.problem(document)
+    retry, hint = meaning(problem.kind, resource)
+    return AcmeProblem(
+        f"the CA at {_host(url)} refused",
+        why=problem.detail,
+        hint=hint,
+        kind=problem.kind,
+        status=status,
+        retry_after=ask_again_at,
+        retry=retry,
+        url=problem.url,
+    )
 
 
 def _in_doubt(problem: AcmeProblem) -> bool:
@@ -291,7 +284,7 @@ def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> AcmeProblem:
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         why, hint = "its name cannot be resolved", "check [acme] directory and this machine's resolver"
     elif isinstance(error, urllib3.exceptions.NewConnectionError):  # a kind of ConnectTimeoutError to urllib3
-        why, hint = text.rpartition(": ")[2], "check that the CA is up and [acme] directory is right"
+        why, hint = str(error.__cause__ or error), "check that the CA is up and [acme] directory is right"
     elif isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError):
         why, hint = "no answer in time", "check the network and any firewall between here and the CA"
     else:

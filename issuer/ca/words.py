@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
 from common.errors import one_line
+from issuer.model.acme import Problem
 from issuer.model.errors import AcmeProblem
 
 _LONGEST_TEXT = 1000
 _LONGEST_URL = 2000
 _LONGEST_LINKS = 8000
 _MOST_LINKS = 10
+_LONGEST_KIND = 50  # twice the longest that there is; it has to fit into a column
+_PAGE = re.compile(r"https?://[^\s<>\"'()]{1,500}")
 _LINK = re.compile(r'<([^<>]*)>\s*;\s*rel="?([^",;<]+)')
 
 
@@ -19,6 +23,21 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         return ""
     return "".join(one if one.isprintable() else "?" for one in value[:_LONGEST_TEXT])
+
+
+def problem(document: dict[str, Any]) -> Problem:
+    """The page that it names is its instance (RFC 8555 §7.3.3), else the first address in its text."""
+    kind = re.sub(r"[^A-Za-z]", "", text(document.get("type")).rpartition(":")[2])[:_LONGEST_KIND]
+    parts = [str(document.get("detail") or document.get("title") or kind or "no detail given")]
+    subproblems = document.get("subproblems")
+    for item in subproblems if isinstance(subproblems, list) else []:
+        if isinstance(item, dict):
+            identifier = item.get("identifier")
+            name = identifier.get("value", "") if isinstance(identifier, dict) else ""
+            parts.append(f"{name}: {item.get('detail', '')}")
+    detail = text(" ".join("; ".join(parts).split()))
+    page = _PAGE.match(text(document.get("instance"))) or _PAGE.search(detail)
+    return Problem(kind, detail, page.group().rstrip(".,;:") if page else "")
 
 
 def url(value: object) -> str:

@@ -6,6 +6,7 @@ from enum import Enum
 
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError
+from issuer.model.acme import Laggard
 from issuer.rules.caa import CaaVerdict
 
 _NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
@@ -76,13 +77,13 @@ def soa_line(zone: str, minimum: int, ttl: int) -> Line:
 class Watch:
     """What became of the throw-away record in *waited* seconds.
 
-    *shown*: who shows it, and after how many seconds. *verdicts*: what each of those says that have to and do not, as
-    "SERVER: words". *unasked*: who does not have to, and why. *away*: who does not answer at all. *serials*: the zone's
-    at those of *verdicts* that tell, *newest*: where updates go.
+    *shown*: who shows it, and after how many seconds. *laggards*: those that have to and do not. *unasked*: who does
+    not have to, and why. *away*: who does not answer at all. *serials*: the zone's at those of *laggards* that tell,
+    *newest*: where updates go.
     """
 
     shown: Sequence[tuple[str, float]]
-    verdicts: Sequence[str]
+    laggards: Sequence[Laggard]
     waited: float
     unasked: Sequence[tuple[str, str]] = ()
     serials: Mapping[str, int | None] = field(default_factory=dict)
@@ -96,10 +97,9 @@ def server_lines(zone: str, watch: Watch) -> list[Line]:
     lines = [ok(subject, f"{server} shows a new record after {seconds:.2f} s") for server, seconds in watch.shown]
     hint = "a CA may reach it: see from another machine that it shows new records, or mend the route"
     lines += [warn(subject, f"{server} cannot be looked at from here: {why}", hint) for server, why in watch.unasked]
-    for verdict in watch.verdicts:
-        server = verdict.partition(": ")[0]
-        told, hint = ("", _AWAY) if server in watch.away else _serial_words(watch.serials.get(server), watch.newest)
-        lines.append(bad(subject, f"after {watch.waited:.0f} s {verdict}{told}", hint))
+    for late in watch.laggards:
+        told, hint = ("", _AWAY) if late.who in watch.away else _serial_words(watch.serials.get(late.who), watch.newest)
+        lines.append(bad(subject, f"after {watch.waited:.0f} s {late}{told}", hint))
     return lines
 
 

@@ -32,6 +32,7 @@ from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
 from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in, serial_in
 from issuer.dns.zones import Zones
+from issuer.model.acme import Laggard
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 2.0  # seconds
 
@@ -146,15 +147,15 @@ class ZoneProbe:
         sought = [Sought(place.owner, place.zone, frozenset([value]), tuple(servers))]
         began = time.monotonic()
         pause = _FIRST_LOOK
-        while verdicts := self.zones.visibility.unseen(sought):
+        while laggards := self.zones.visibility.unseen(sought):
             if time.monotonic() - began > self.patience or self.stopping.wait(pause):
                 break
             pause = min(pause * 1.6, _LONGEST_LOOK)
-        watch = self._watched(place, value, sought, verdicts, time.monotonic() - began)
+        watch = self._watched(place, value, sought, laggards, time.monotonic() - began)
         return server_lines(place.zone, watch)
 
     def _watched(
-        self, place: Place, value: str, sought: Sequence[Sought], verdicts: Sequence[str], waited: float
+        self, place: Place, value: str, sought: Sequence[Sought], laggards: Sequence[Laggard], waited: float
     ) -> Watch:
         """Those who do not show the record are asked for the zone's serial: it tells why they do not."""
         primary = self.zones.primary(place.route)
@@ -162,16 +163,16 @@ class ZoneProbe:
         others = [server for item in sought for server in item.servers if server not in shown]
         asked = [primary, *others] if others else []
         answers = dict(zip(asked, ask_all([(server, question(place.zone, "SOA")) for server in asked]), strict=True))
-        if verdicts:  # looked at again: who has caught up since has the newest serial too, and the right zone
-            verdicts = self.zones.visibility.unseen(sought)
+        if laggards:  # looked at again: who has caught up since has the newest serial too, and the right zone
+            laggards = self.zones.visibility.unseen(sought)
             shown = self.zones.visibility.shown_by(place.owner, value)
         heard = {str(server): answer for server, answer in answers.items() if not isinstance(answer, NoAnswer)}
         serials = {server: serial_in(answer, place.zone) for server, answer in heard.items()}
-        settled = {verdict.partition(": ")[0] for verdict in verdicts} | {str(server) for server in shown}
+        settled = {late.who for late in laggards} | {str(server) for server in shown}
         unasked = [(str(server), answers[server]) for server in others if str(server) not in settled]
         return Watch(
             shown=sorted((str(server), seconds) for server, seconds in shown.items()),
-            verdicts=verdicts,
+            laggards=laggards,
             waited=waited,
             unasked=[(server, str(why) if isinstance(why, NoAnswer) else "it was silent") for server, why in unasked],
             serials=serials,

@@ -43,15 +43,15 @@ def solve(arguments: argparse.Namespace) -> int:
     """Look whether the answers are there, tell the CA, wait until it has validated them."""
 
     def work(row: Enrolment, tools: Tools) -> int:
-        verdicts = solve_by_hand(row, by_hand(tools), real=tools, unseen_is_fine=arguments.force)
-        for verdict in verdicts:
-            say(f"not there yet: {verdict}")
+        laggards = solve_by_hand(row, by_hand(tools), real=tools, unseen_is_fine=arguments.force)
+        for laggard in laggards:
+            say(f"not there yet: {laggard}")
         say(
             "the CA was not asked; solve again later"
-            if verdicts
+            if laggards
             else f"validated; then: certfleet-issuer request {quote(row.name)}"
         )
-        return 1 if verdicts else 0
+        return 1 if laggards else 0
 
     return _with_row(arguments, work)
 

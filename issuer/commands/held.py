@@ -5,7 +5,7 @@ from common.errors import ConfigError
 from issuer.journey.pacing import Budget
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.limits import ACCOUNT, PACED, RAISE, CaLimits, Hold
+from issuer.model.limits import ACCOUNT, PACED, CaLimits, Hold
 from issuer.rules.csr import CsrRefused, read_csr
 from issuer.rules.forecast import hold_on, waits_longer
 from issuer.rules.renewal import authority_index, remaining, renews
@@ -43,9 +43,9 @@ class HeldUp:
     def sentence(self, hold: Hold) -> str:
         """Until when, by whom and why."""
         if not hold.account:
-            return f"held until {utc_text(hold.until)} by certfleet itself: {hold.reason}; {RAISE}"
+            return f"until {utc_text(hold.until)} by certfleet itself: {hold.failure}; {hold.failure.hint}"
         known = [directory for directory, account in self._accounts.items() if account == hold.account]
-        return f"held until {utc_text(hold.until)} by {known[0] if known else 'the CA'}: {hold.reason}"
+        return f"until {utc_text(hold.until)} by {known[0] if known else 'the CA'}: {hold.failure}"
 
     def _paced(self, row: Enrolment, ca: CaSettings) -> Hold | None:
         """That it was put off is in its row, but not why: it was for want of room if there is none."""

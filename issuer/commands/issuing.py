@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from shlex import quote
+from typing import Any
 
 import structlog
 
@@ -122,7 +123,7 @@ def _now(
 
     def wish() -> list[Enrolment]:
         if by_hand:
-            Orders(database, owner(settings)).take_from_hand(by_hand, reason, int(time.time()))
+            Orders(database, owner(settings)).take_from_hand(by_hand, int(time.time()))
             for name in by_hand:
                 complain(f"{name}: taken over from the steps by hand; what was published for them may be removed")
         if lift_hold:
@@ -171,7 +172,7 @@ def _hand_over(
     held_up = HeldUp(settings, database, now)
     holds = {row.name: held_up.by(row) for row in rows}
     endings = [
-        Ended(name, Ending.HELD, hold.reason, hold.until) if hold else Ended(name, Ending.HANDED_OVER)
+        Ended.held(name, hold.until, hold.failure, by_itself=True) if hold else Ended(name, Ending.HANDED_OVER)
         for name, hold in holds.items()
     ]
     quiet = arguments.json or getattr(arguments, "quiet", False)
@@ -238,9 +239,16 @@ def _show(summary: Summary, *, as_json: bool, quiet: bool) -> None:
         say(", ".join(f"{count} {ending.value}" for ending, count in counts if count) or "nothing is due")
 
 
-def _ending(ended: Ended) -> dict[str, str | None]:
+def _ending(ended: Ended) -> dict[str, Any]:
     moment = utc_text(ended.next_attempt) if ended.next_attempt else None
-    return {"name": ended.name, "ending": ended.ending.value, "detail": ended.detail, "next": moment}
+    failure = ended.failure
+    return {
+        "name": ended.name,
+        "ending": ended.ending.value,
+        "detail": failure.sentence if failure else ended.detail,
+        "next": moment,
+        "failure": failure.fields if failure else None,
+    }
 
 
 def _due(database: Database, certificates: Certificates) -> list[Enrolment]:

@@ -8,6 +8,7 @@ from common.command_line import table
 from common.errors import one_line
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
+from issuer.model.failure import Failure
 from issuer.model.orders import in_hand
 from issuer.rules.csr import CsrRefused, key_type, read_csr
 from issuer.rules.forecast import next_step
@@ -41,7 +42,7 @@ class Particulars:
             "version": number,
             "versions": len(versions),
             "directory": row.directory or None,
-            "last_reference": row.last_reference or None,
+            "last_reference": row.failure.reference or None if row.failure else None,
             "attempt": self._attempt(row, order),
             "order": self._order(order) if order else None,
             "installations": [_installed(each, present, serials) for each in self._overview.installations(row.name)],
@@ -61,7 +62,7 @@ class Particulars:
         return {"at": utc_text(step.at) if step.at is not None else None, "why": step.why}
 
     def _in_hand(self, order: OrderUnderWay) -> bool:
-        return in_hand(order.reason, order.deadline, self._now)
+        return in_hand(order.cause, order.deadline, self._now)
 
     def _order(self, order: OrderUnderWay) -> dict[str, Any]:
         leased = order.leased(self._now)
@@ -77,10 +78,11 @@ class Particulars:
         }
 
 
-def in_full(fact: dict[str, Any], held: str) -> str:
-    """The same for people: a line for each thing there is to say. *held*: until when, by whom and why, or ""."""
+def in_full(fact: dict[str, Any], held: str, failure: Failure | None) -> str:
+    """The same for people: a line for each thing there is to say. *held*: until when, by whom and why, or "";
+    *failure*: that of the last attempt."""
     lines = [f"{fact['name']}: {fact['state']}"]
-    lines += [f"  {word:<14}{one_line(text)}" for word, text in _lines(fact, held) if text]
+    lines += [f"  {word:<14}{one_line(text)}" for word, text in _lines(fact, held, failure) if text]
     if fact["installations"]:
         rows = [[each["host"], each["state"], _which(each), each["reported"]] for each in fact["installations"]]
         lines += ["", *_indented(table(["HOST", "STATE", "CERTIFICATE", "REPORTED"], rows))]
@@ -93,7 +95,7 @@ def in_full(fact: dict[str, Any], held: str) -> str:
     return "\n".join([*lines, "", *_indented(table([f"LATEST {_LATEST_EVENTS} EVENTS", "", ""], rows))])
 
 
-def _lines(fact: dict[str, Any], held: str) -> list[tuple[str, str]]:
+def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tuple[str, str]]:
     left, order, attempt = fact["valid_for_seconds"], fact["order"], fact["attempt"]
     number = f", version {fact['version']} of {fact['versions']}" if fact["version"] else ""
     valid = "" if left is None else f"{fact['valid_until']} ({duration_text(left)} left)"
@@ -108,10 +110,10 @@ def _lines(fact: dict[str, Any], held: str) -> list[tuple[str, str]]:
         ("stored", fact["last_update"] or ""),
         ("valid until", valid if left is None or left > 0 else f"{fact['valid_until']} (expired)"),
         ("next attempt", f"{attempt['at'] or 'none'}: {attempt['why']}"),
-        ("held", held.removeprefix("held ")),
+        ("held", held),
         ("order", f"{order['state']} since {order['since']} at {order['directory']}{lease}" if order else ""),
         ("failures", f"{fact['failures']} in a row" if fact["failures"] else ""),
-        ("last error", f"{fact['last_reference'] or 'unknown'}: {fact['last_error']}" if fact["last_error"] else ""),
+        *([("last error", f"{failure.reference or 'unknown'}: {failure}"), *failure.advice] if failure else []),
     ]
 
 

@@ -13,7 +13,7 @@ from issuer.commands.held import HeldUp
 from issuer.commands.particulars import Particulars, in_full
 from issuer.model.config import RenewalSettings, Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.limits import ACCOUNT, PACED, RAISE, Hold
+from issuer.model.limits import ACCOUNT, PACED, Hold
 from issuer.rules.imported import runs_out, sentence
 from issuer.rules.renewal import health
 from issuer.store.certificates import Certificates
@@ -48,18 +48,16 @@ def status(arguments: argparse.Namespace) -> int:
         return 0 if overall.well else 1
     rows = certificates.get(arguments.name) if arguments.name else certificates.all()
     particulars = Particulars(settings, database, now)
-    facts = []
-    sentences = []
+    facts, texts = [], []
     for row in rows:
         hold = held_up.by(row)
-        fact = look(row, hold) | _content(row)
-        facts.append(fact | particulars.of(row) if arguments.name else fact)
-        sentences.append(held_up.sentence(hold) if hold else "")
+        facts.append(look(row, hold) | _content(row) | (particulars.of(row) if arguments.name else {}))
+        if not arguments.json:
+            texts.append(in_full(facts[-1], held_up.sentence(hold) if hold else "", row.failure))
     if arguments.json:
         report({"certificates": facts})
     else:
-        for number, fact in enumerate(facts):
-            say("\n" * bool(number) + in_full(fact, sentences[number]))
+        say("\n\n".join(texts))
     return 0 if all(fact["well"] for fact in facts) else 1
 
 
@@ -96,10 +94,10 @@ class _List:
         for remark in (*self._remarks, *self._endings):
             say(remark)
         if self._paced:
-            say(f"{self._paced} wait: {PACED}; {RAISE}")
+            say(f"{self._paced} wait: {PACED}; {PACED.hint}")
         for hold in self._holds:
             whose = "every new order" if hold.scope == ACCOUNT else hold.scope
-            say(f"{whose}: {self._held_up.sentence(hold)}")
+            say(f"{whose}: held {self._held_up.sentence(hold)}")
 
 
 def _facts(
@@ -115,10 +113,11 @@ def _facts(
         "state": state,
         "well": well,
         "failures": row.failures,
-        "last_error": row.last_error or None,
+        "last_error": row.failure.sentence if row.failure else None,
+        "failure": row.failure.fields if row.failure else None,
         "next": utc_text(coming) if coming else None,
         "held_until": utc_text(hold.until) if hold else None,
-        "held_because": hold.reason if hold else None,
+        "held_because": str(hold.failure) if hold else None,
         "by_hand": by_hand is not None,
         "imported": row.imported,
         "rolled_back": bool(row.rolled_back),

@@ -31,7 +31,7 @@ from issuer.dns.servers import (
 from issuer.dns.ttl_cache import Kept
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import TxtValue, change_txt
-from issuer.model.acme import Challenge
+from issuer.model.acme import Challenge, Laggard
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import DnsError
@@ -72,11 +72,11 @@ class Zones:
     def from_outside(self) -> str:
         return "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
 
-    def too_late(self, verdicts: Sequence[str]) -> DnsError:
+    def too_late(self, laggards: Sequence[Laggard]) -> DnsError:
         what = f"the challenge was not visible everywhere within {duration_text(self._patience)}"
         hint = "start those that do not answer or open port 53 to them; else look at NOTIFY and zone transfer to them, "
         hint += "or at nameservers in [dns]"
-        return DnsError(what, why="; ".join(verdicts), hint=hint, reference="dns-not-visible")
+        return DnsError(what, why="; ".join(map(str, laggards)), hint=hint, reference="dns-not-visible")
 
     @property
     def propagation(self) -> dict[str, float]:
@@ -122,8 +122,8 @@ class Zones:
         route = route_for(entry.owner, self._routes)
         return f"{route.server} {route.port}"
 
-    def unseen(self, entries: Sequence[Challenge]) -> list[str]:
-        """A verdict for every authoritative server that does not show its values yet; [] when all do."""
+    def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
+        """Every authoritative server that does not show its values yet; [] when all do."""
         wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
         for entry in entries:
             wanted[entry.owner, entry.zone].add(entry.value)

@@ -20,8 +20,10 @@ from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import Work, abandon, advance, authority, withdraw
 from issuer.journey.ports import Tools
+from issuer.model.acme import Laggard
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
+from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, hold_scope
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
@@ -109,8 +111,8 @@ class Attempt:
         return _WAITS_FOR.get(self._work.record.state, "the next step")
 
     @property
-    def laggards(self) -> list[str]:
-        """Who keeps it waiting, and how, as "SERVER: words"; [] where that is nobody of ours."""
+    def laggards(self) -> list[Laggard]:
+        """Who keeps it waiting; [] where that is nobody of ours."""
         return self._work.unseen if self._work is not None else []
 
     @property
@@ -149,7 +151,7 @@ class Attempt:
             self._work.record = dataclasses.replace(self._work.record, state=OrderState.FAILED)
             self._let_go(self._work)
             withdraw(self._work, self._tools)
-        return Ended(self.name, Ending.GIVEN_UP, str(error), hint=error.hint)
+        return Ended(self.name, Ending.GIVEN_UP, failure=Failure.of(error))
 
     def _trouble(self, error: CertfleetError) -> Ended | Waiting:
         if interrupts(error):
@@ -173,13 +175,14 @@ class Attempt:
         longest = _longest_hold(scope, remaining(self._row, now))
         until = min(max(int(error.retry_after or 0), now + 1), now + longest)
         fate = self._fate(error, now)
+        failure = Failure.of(error, hint="")  # an answer of the CA that names a moment needs nothing done
         with self._saving():
             account = authority(self._work.record, self._tools).account_id
-            self._tools.holds.add(account, scope, until, str(error), now)
+            self._tools.holds.add(account, scope, until, failure, now)
             self._make_sure(now)
             self._tools.certificates.postpone(self.name, until)
-            self._part(fate, str(error), now)
-        return Ended(self.name, Ending.HELD, str(error), until, by_itself=self._again(fate))
+            self._part(fate, failure, now)
+        return Ended.held(self.name, until, failure, by_itself=self._again(fate))
 
     def _failed(self, error: CertfleetError) -> Ended:
         """Count it and save reason and next moment; end the order unless it can go on. Neither waits for the other."""
@@ -192,15 +195,14 @@ class Attempt:
         retry_at = now + schedule[-1] if hopeless else retry_moment(failures, now, schedule, left)
         fate = self._fate(error, now)
         again = self._again(fate)
-        hint = _remedy(error, schedule, again=again, hopeless=hopeless)
-        reason = f"{error}" + (f" ({hint})" if hint else "")
+        failure = Failure.of(error, hint=_remedy(error, schedule, again=again, hopeless=hopeless))
         with self._saving():
             self._make_sure(now)
             # before the order ends: another issuer could take the row for due
-            self._tools.certificates.record_failure(self.name, reason, error.reference, retry_at, now)
+            self._tools.certificates.record_failure(self.name, failure, retry_at, now)
         with self._saving():
-            self._part(fate, reason, now)
-        return Ended(self.name, Ending.FAILED, reason, retry_at, error.reference, failures, hint, again)
+            self._part(fate, failure, now)
+        return Ended(self.name, Ending.FAILED, "", retry_at, failure, failures, again)
 
     @contextmanager
     def _saving(self) -> Iterator[None]:
@@ -234,14 +236,14 @@ class Attempt:
         """Left to the issuer that has the key, but not for ever: when tries come once a day, nobody will."""
         return isinstance(error, OtherAccount) and self._row.failures < len(self._tools.settings.renewal.retry)
 
-    def _part(self, fate: Fate, reason: str, now: int) -> None:
+    def _part(self, fate: Fate, failure: Failure, now: int) -> None:
         """Let the order go, as its fate is. Raises StoreError, GivenUp, LeaseLost."""
         work = self._work
         if work is None or work.record.ended:
             return
         if fate is Fate.OVER:
             log.info("order.over", certificate=self.name, state=work.record.state.value, opened=work.record.created_at)
-            work.record = self._tools.orders.fail(work.record, reason, now)
+            work.record = self._tools.orders.fail(work.record, failure.sentence, now)
             abandon(work.record, self._tools)
             withdraw(work, self._tools)
             return

@@ -16,13 +16,14 @@ from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import Event, incident
-from issuer.model.limits import PACED, RAISE
-from issuer.model.orders import OrderRecord, OrderState
+from issuer.model.failure import Failure
+from issuer.model.limits import PACED
+from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.caa import caa_allows
 from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
 from issuer.rules.imported import news
-from issuer.rules.renewal import BY_WINDOW, INCIDENT, Due, NotDue, authority_index, plan, remaining, renews
+from issuer.rules.renewal import Due, NotDue, authority_index, plan, remaining, renews
 from issuer.rules.renewal_info import ask_again_at, certificate_id, draw
 
 log = structlog.get_logger()
@@ -60,11 +61,11 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
         return _held(row, *held, tools)
     find_places(row, csr, tools)
     renewal = renews(row, csr.names, ca.directory)
-    exempt = bool(replaces) and decision.reason in BY_WINDOW
+    exempt = bool(replaces) and decision.cause in BY_WINDOW
     free_at = tools.budgets[ca.directory].take(row.name, csr.names, now, exempt=exempt, renewal=renewal)
     if free_at > now:
-        return _held(row, free_at, PACED, tools, RAISE)
-    record = tools.orders.open(row.name, ca.directory, decision.reason, now, replaces)
+        return _held(row, free_at, PACED, tools)
+    record = tools.orders.open(row.name, ca.directory, decision.cause, now, replaces)
     if record is None:
         return Ended(row.name, Ending.ELSEWHERE)
     with _or(tools.orders.drop, record):
@@ -77,7 +78,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     return Work(record, row, csr)
 
 
-def _hold_on(record: OrderRecord, tools: Tools, now: int) -> tuple[int, str] | None:
+def _hold_on(record: OrderRecord, tools: Tools, now: int) -> tuple[int, Failure] | None:
     """The moment before which the CA does not want to be asked about an order under way, and why."""
     ca = tools.authorities.get(record.directory)
     goes_on = record.state is not OrderState.PLANNED
@@ -106,7 +107,7 @@ def _unchanged(row: Enrolment, csr: CsrFacts, tools: Tools) -> Enrolment:
 
 
 def _tell_incident(record: OrderRecord, tools: Tools) -> None:
-    if record.reason == INCIDENT:
+    if record.cause is Cause.INCIDENT:
         tools.tell(incident(record.name))
 
 
@@ -227,7 +228,7 @@ def _not_due(row: Enrolment, decision: NotDue, tools: Tools) -> Ended:
     return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
 
 
-def _held(row: Enrolment, until: int, reason: str, tools: Tools, hint: str = "", *, goes_on: bool = False) -> Ended:
+def _held(row: Enrolment, until: int, failure: Failure, tools: Tools, *, goes_on: bool = False) -> Ended:
     """*goes_on*: with an order that is under way, also where the certificate is disabled."""
     tools.certificates.postpone(row.name, until)
-    return Ended(row.name, Ending.HELD, reason, until, hint=hint, by_itself=row.enabled or goes_on)
+    return Ended.held(row.name, until, failure, by_itself=row.enabled or goes_on)

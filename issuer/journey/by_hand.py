@@ -15,10 +15,11 @@ from issuer.journey.attempt import interrupts
 from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import Work, abandon, advance, authority, withdraw
 from issuer.journey.ports import Solver, Tools
-from issuer.model.acme import Challenge
+from issuer.model.acme import Challenge, Laggard
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, OtherAccount
-from issuer.model.orders import BY_HAND, HAND_SECONDS, OrderState
+from issuer.model.failure import Failure
+from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
 from issuer.rules.challenges import answers
 from issuer.rules.renewal import NotDue, plan, remaining, retry_moment
@@ -46,8 +47,8 @@ class ByHand:
     def from_outside(self) -> str:
         return self._real.from_outside
 
-    def too_late(self, verdicts: Sequence[str]) -> CertfleetError:
-        return self._real.too_late(verdicts)
+    def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError:
+        return self._real.too_late(laggards)
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         bare = name.removeprefix("*.")
@@ -66,8 +67,8 @@ class ByHand:
     def keeper(self, entry: Challenge) -> str:
         return self._real.keeper(entry)
 
-    def unseen(self, entries: Sequence[Challenge]) -> list[str]:
-        """Verdicts of the real one; none where it cannot find out who to ask."""
+    def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
+        """As the real one sees them; none where it cannot find out who to ask."""
         return self._real.unseen([entry for entry in entries if entry.zone])
 
 
@@ -97,19 +98,19 @@ def _take_in_hand(work: Work, tools: Tools) -> None:
     now = int(tools.clock())
     if not work.row.reissue_reason:  # so that `run` goes on with the order when nobody does
         tools.certificates.request_reissue([work.row.name], _WISH)
-    held = dataclasses.replace(work.record, reason=BY_HAND, deadline=now + HAND_SECONDS)
+    held = dataclasses.replace(work.record, cause=Cause.BY_HAND, deadline=now + HAND_SECONDS)
     work.record = tools.orders.save(work.record, held, now)
 
 
-def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[str]:
-    """Look, answer, and wait for the CA's validation; returns the verdicts of who does not show the answer yet, with
-    which nothing was told to the CA. Raises CertfleetError."""
+def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[Laggard]:
+    """Look, answer, and wait for the CA's validation; returns who does not show the answer yet, with
+    whom nothing was told to the CA. Raises CertfleetError."""
     work = _claimed(row, tools)
     with _ending_dead_orders(work, tools):
         if work.record.state is OrderState.ORDERED:
-            verdicts = _unseen(_entries(work, tools), row, real)
-            if verdicts and not unseen_is_fine:
-                return verdicts
+            laggards = _unseen(_entries(work, tools), row, real)
+            if laggards and not unseen_is_fine:
+                return laggards
         _go_on(work, tools, until=OrderState.VALIDATED)
         return []
 
@@ -150,9 +151,9 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
     decision = plan(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
     retry_at = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
     due_at = decision.until if isinstance(decision, NotDue) else retry_at
-    reason = f"{error}" + (f" ({error.hint})" if error.hint else "")
-    work.record = tools.orders.fail(work.record, reason, now)
-    tools.certificates.give_up_by_hand(row.name, wish, reason, error.reference, due_at=due_at, now=now)
+    failure = Failure.of(error)
+    work.record = tools.orders.fail(work.record, failure.sentence, now)
+    tools.certificates.give_up_by_hand(row.name, wish, failure, due_at=due_at, now=now)
     abandon(work.record, tools)
     withdraw(work, tools)
 
@@ -174,7 +175,8 @@ def _work(row: Enrolment, tools: Tools) -> Work:
     wanted = dataclasses.replace(row, reissue_reason=row.reissue_reason or _WISH, due_at=None)
     begun = begin(wanted, stored_csr(row), tools, by_hand=True)
     if isinstance(begun, Ended):
-        raise RefusedError(f"{begun}", why=begun.detail, hint=begun.hint or "`status` shows how it stands")
+        failure = begun.failure or Failure(begun.detail, hint="`status` shows how it stands")
+        raise RefusedError(str(begun), why=str(failure), hint=failure.hint)
     return begun
 
 
@@ -190,7 +192,7 @@ def _entries(work: Work, tools: Tools) -> list[Challenge]:
     )
 
 
-def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[str]:
+def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[Laggard]:
     """What the real solver sees, where the configuration tells it where to look."""
     solver = real.solvers[row.challenge_type]
     placed = []

@@ -15,13 +15,13 @@ from common.certificate import not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import CertfleetError, Retry
 from issuer.journey.ports import CertificateAuthority, Tools
-from issuer.model.acme import CaOrder, Challenge
+from issuer.model.acme import CaOrder, Challenge, Laggard, Problem
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.events import ca_changed
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.acceptance import accept
-from issuer.rules.challenges import answers, failure, pending
+from issuer.rules.challenges import answers, failure, page, pending
 from issuer.rules.csr import CsrFacts
 from issuer.rules.renewal import renewal_moment
 from issuer.rules.renewal_info import ask_again_at
@@ -45,7 +45,7 @@ class Work:
     ca_order: CaOrder | None = None
     journalled: list[Challenge] | None = None  # what is or may be published
     looks: int = 0
-    unseen: list[str] = dataclasses.field(default_factory=list)  # who did not show the challenge at the last look
+    unseen: list[Laggard] = dataclasses.field(default_factory=list)  # who did not show the challenge at the last look
     answered: bool = False
     stored: str = ""  # one line about the new certificate
 
@@ -124,12 +124,12 @@ def publish_challenges(work: Work, tools: Tools) -> None:
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
     solver = tools.solvers[work.row.challenge_type]
-    verdicts = work.unseen = solver.unseen(_journalled(work, tools))
-    if not verdicts:
+    laggards = work.unseen = solver.unseen(_journalled(work, tools))
+    if not laggards:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
         return None
     if _late(work, tools):
-        raise solver.too_late(verdicts)
+        raise solver.too_late(laggards)
     return _look_again(work, tools, first=0.05, longest=5.0)
 
 
@@ -267,9 +267,10 @@ def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
     Retry.LATER only if the CA itself calls it invalid."""
     order = work.ca_order = work.ca_order or authority(work.record, tools).order(work.record.url)
     if order.status not in expected:
-        why = order.error or f"its status is {order.status or 'missing'}"
+        error = order.error or Problem("", f"its status is {order.status or 'missing'}")
+        why, url = error.detail, error.url
         if order.status == "invalid":
-            raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, retry=Retry.LATER)
+            raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, url=url, retry=Retry.LATER)
         raise AcmeProblem(f"the CA's answer does not fit the order for {work.record.name}", why=why)
     return order
 
@@ -303,6 +304,8 @@ def _answer(work: Work, tools: Tools) -> None:
 
 def _validation_failed(order: CaOrder, ca: CertificateAuthority, hint: str) -> AcmeProblem:
     authorizations = [ca.authorization(url) for url in order.authorizations]
-    failed = [failure(item) for item in authorizations if item.status not in ("valid", "pending")]
-    why = "; ".join(failed) or order.error or f"the order is {order.status or 'without a status'}"
-    return AcmeProblem("the CA could not validate", why=why, hint=hint, kind="unauthorized", retry=Retry.LATER)
+    failed = [item for item in authorizations if item.status not in ("valid", "pending")]
+    error = order.error or Problem("", f"the order is {order.status or 'without a status'}")
+    why, url = ("; ".join(map(failure, failed)), page(failed)) if failed else (error.detail, error.url)
+    what = "the CA could not validate"
+    return AcmeProblem(what, why=why, hint=hint, kind="unauthorized", retry=Retry.LATER, url=url)

@@ -17,6 +17,7 @@ import structlog
 from common.clock import Clock
 from issuer.ground.threads import aside, each_aside
 from issuer.journey.attempt import Attempt
+from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending, Waiting
 
 log = structlog.get_logger()
@@ -153,7 +154,8 @@ class Crew:
                 self._results.put((attempt, future.result()))
                 return
             moment = int(self._clock()) + _FAULT_PAUSE
-            self._results.put((attempt, Ended(attempt.name, Ending.FAILED, "a fault in certfleet itself", moment)))
+            failure = Failure("a fault in certfleet itself")
+            self._results.put((attempt, Ended(attempt.name, Ending.FAILED, "", moment, failure)))
             log.error("attempt.fault", certificate=attempt.name, exc_info=fault)  # last: who collects waits for ever
 
         return deliver
@@ -165,7 +167,7 @@ def waits(attempts: list[Attempt]) -> str:
     laggards: dict[str, list[str]] = {}
     for attempt in sorted(attempts, key=lambda each: each.name):
         names.setdefault(attempt.waits_for, []).append(attempt.name)
-        laggards.setdefault(attempt.waits_for, []).extend(attempt.laggards)
+        laggards.setdefault(attempt.waits_for, []).extend(map(str, attempt.laggards))
     return "; ".join(
         f"{reason} ({_some(names[reason])})" + (f": {_some(late)}" if late else "")
         for reason, late in ((reason, list(dict.fromkeys(laggards[reason]))) for reason in sorted(names))

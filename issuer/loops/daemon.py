@@ -179,10 +179,11 @@ class Daemon:
         self._forget(ended)
         if ended.ending is Ending.FAILED:
             coming = utc_text(ended.next_attempt) if ended.next_attempt else None
-            log.warning("certificate.failed", certificate=ended.name, error=ended.detail, next=coming)
+            log.warning("certificate.failed", certificate=ended.name, error=str(ended.failure), next=coming)
         elif ended.ending in (Ending.STORED, Ending.HELD):
             word = "certificate.stored" if ended.ending is Ending.STORED else "certificate.held"
-            log.info(word, certificate=ended.name, detail=ended.detail, seconds=round(returned.seconds, 1))
+            detail = str(ended.failure or ended.detail)
+            log.info(word, certificate=ended.name, detail=detail, seconds=round(returned.seconds, 1))
         event = of_ending(ended)
         if event is not None and ended.reference != StoreError.reference:  # our database is not the certificate's fault
             self._world.desk.tell(event)

@@ -193,4 +193,4 @@ class Pass:
 
 def _failure(row: Enrolment, next_at: int = 0) -> Ended:
     """The failure that an earlier run left in *row*."""
-    return Ended(row.name, Ending.FAILED, row.last_error, next_at, row.last_reference, row.failures)
+    return Ended(row.name, Ending.FAILED, "", next_at, row.failure, row.failures)

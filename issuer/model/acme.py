@@ -23,6 +23,29 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
+class Laggard:
+    """*who* does not show the answer to a challenge yet: a server or an address of ours, and *how* that looks. *hint*:
+    what to do about it where that is not what helps against all others."""
+
+    who: str
+    how: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.how}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document (RFC 7807, RFC 8555 §6.7). *kind* is the last part of its type URN, *detail* one printable
+    line with its subproblems, *url* the page for people that it names; "" for what it does not say."""
+
+    kind: str
+    detail: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CaOrder:
     """An order as the CA tells it (RFC 8555 §7.1.3). *ask_again_at*: its Retry-After as a moment, None without one."""
 
@@ -31,7 +54,7 @@ class CaOrder:
     authorizations: tuple[str, ...]
     finalize_url: str
     certificate_url: str
-    error: str
+    error: Problem | None
     ask_again_at: float | None
 
 
@@ -53,7 +76,7 @@ class CaChallenge:
     url: str
     token: str
     status: str
-    error: str
+    error: Problem | None
 
 
 @dataclass(frozen=True, slots=True)

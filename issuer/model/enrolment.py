@@ -3,6 +3,8 @@
 import dataclasses
 from dataclasses import dataclass
 
+from issuer.model.failure import Failure
+
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
@@ -19,14 +21,13 @@ class Enrolment:
     failures: int
     due_at: int | None
     reissue_reason: str
-    last_error: str
     webroot_path: str
     directory: str = ""  # the CA that issued the present certificate; "" is not known
     imported: bool = False  # comes from outside: watched, never renewed
     revoked: bool = False  # the present certificate, by us
-    last_reference: str = ""  # the kind of the last failure
+    failure: Failure | None = None  # of the last attempt; None after a success
     ari_at: int | None = None  # the moment drawn in the CA's suggested window
-    ari_window: str = ""
+    ari_window: tuple[int, int] | None = None  # start and end of that window
     rolled_back: str = ""  # SHA-256 of the present certificate, when it was made older on purpose
     ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
     compromised: frozenset[str] = frozenset()  # SHA-256 of the public keys of this name that others know
@@ -34,7 +35,7 @@ class Enrolment:
     @property
     def failing(self) -> bool:
         """Did our last attempt fail? (A count without a reason is what old scripts left, and says nothing of today.)"""
-        return self.failures > 0 and self.last_error != ""
+        return self.failures > 0 and self.failure is not None
 
     @property
     def challenge_type(self) -> str:

@@ -29,7 +29,7 @@ class AcmeProblem(CertfleetError):
 
     Retry.SOON unless it says otherwise: only what the CA itself says ends an order, never what came in its place.
     *retry_after* is the moment, in epoch seconds, before which the CA does not want to be asked again; *in_doubt*: it
-    may have done what it was asked for all the same.
+    may have done what it was asked for all the same. *url* is a page for people that the CA names, "" without one.
     """
 
     reference = "acme-problem"
@@ -46,12 +46,14 @@ class AcmeProblem(CertfleetError):
         retry_after: float | None = None,
         retry: Retry | None = None,
         in_doubt: bool = False,
+        url: str = "",
     ):
         super().__init__(what, why=why, hint=hint, reference=f"acme-{kind}" if kind else "", retry=retry)
         self.kind = kind
         self.status = status
         self.retry_after = retry_after
         self.in_doubt = in_doubt
+        self.url = url
 
 
 class OtherAccount(AcmeProblem):

@@ -1,18 +1,17 @@
 """What people are told about, as values. Pure.
 
-An event is made where something happens and says nothing about whether anybody hears of it: rules.py decides that.
+An event is made where something happens and says nothing about whether anybody hears of it: alarms.py decides that.
 """
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 
-_URL = re.compile(r"https?://[^\s<>\"'()]{1,500}")
 _ACTION_WANTED = "acme-userActionRequired"
 
 
@@ -34,23 +33,32 @@ class Kind(Enum):
 class Event:
     """One thing that happened to one certificate. Times are epoch seconds, 0 where they are not known.
 
-    *name* is the certificate's; *reference* the kind of a failure; *expires* when the present certificate ends.
+    *name* is the certificate's; *what* to *reference* are those of a Failure, also where it is none; *expires* is when
+    the present certificate ends.
     """
 
     kind: Kind
     name: str
     what: str = ""
+    why: str = ""
     hint: str = ""
-    url: str = ""
     reference: str = ""
+    url: str = ""
     at: int = 0
     next_attempt: int = 0
     expires: int = 0
     failures: int = 0
 
+    @property
+    def told(self) -> Failure:
+        """What is said about it beside the kind and the moments."""
+        return Failure(self.what, self.why, self.hint, self.reference, self.url)
 
-def failed(name: str, what: str, *, hint: str = "", reference: str = "", next_attempt: int = 0) -> Event:
-    return Event(Kind.FAILED, name, what, hint, reference=reference, next_attempt=next_attempt)
+
+def failed(name: str, failure: Failure, *, next_attempt: int = 0, failures: int = 0) -> Event:
+    """An attempt failed; where the CA waits for a person, that is the news."""
+    kind = Kind.USER_ACTION if failure.reference == _ACTION_WANTED else Kind.FAILED
+    return Event(kind, name, **dataclasses.asdict(failure), next_attempt=next_attempt, failures=failures)
 
 
 def recovered(name: str, what: str = "") -> Event:
@@ -60,13 +68,13 @@ def recovered(name: str, what: str = "") -> Event:
 def incident(name: str, url: str = "") -> Event:
     """The CA asks for early replacement; *url* is its explanation."""
     hint = "nothing if it is issued soon: then let the agents run, so that the new one is served"
-    return Event(Kind.INCIDENT, name, "the CA wants this certificate replaced now", hint, url)
+    return Event(Kind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint, url=url)
 
 
 def ends(kind: Kind, name: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
     hint = "renew it where it was bought, then `certfleet-issuer import` it"
-    return Event(kind, name, "imported, so it is not renewed by ACME", hint)
+    return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
 
 
 def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Event | None:
@@ -75,34 +83,23 @@ def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Even
     first = configured[0]
     if new == old or (not old and new == first):
         return None
+    hint = "nothing if you changed [acme] directory; its name stands in CAA records and in trust stores"
+    what = f"issued by {new} instead of {old}"
     if new != first:
         hint = "look why the first CA did not deliver; its name stands in CAA records and in trust stores"
-        return Event(Kind.CA_CHANGED, name, f"issued by the fallback {new} instead of {old or first}", hint)
-    if old in configured:
-        return Event(Kind.CA_CHANGED, name, f"back at the first CA {first} after the fallback {old}", "nothing")
-    hint = "nothing if you changed [acme] directory; its name stands in CAA records and in trust stores"
-    return Event(Kind.CA_CHANGED, name, f"issued by {new} instead of {old}", hint)
-
-
-def user_action_required(name: str, what: str, url: str) -> Event:
-    return Event(Kind.USER_ACTION, name, what, "open the address and do what the CA asks", url)
+        what = f"issued by the fallback {new} instead of {old or first}"
+    elif old in configured:
+        what, hint = f"back at the first CA {first} after the fallback {old}", "nothing"
+    return Event(Kind.CA_CHANGED, name, what, hint=hint)
 
 
 def of_ending(ended: Ended) -> Event | None:
     """The event in the end of an attempt; None when there is nothing in it for people."""
     if ended.ending is Ending.STORED:
         return recovered(ended.name, ended.detail)
-    if ended.ending is not Ending.FAILED:
-        return None
-    what = ended.detail.removesuffix(f" ({ended.hint})") if ended.hint else ended.detail
-    if ended.reference == _ACTION_WANTED:
-        found = _URL.search(ended.detail)
-        event = user_action_required(ended.name, what, found.group().rstrip(".,;:") if found else "")
-    else:
-        event = failed(ended.name, what, hint=ended.hint)
-    return dataclasses.replace(
-        event, reference=ended.reference, next_attempt=ended.next_attempt, failures=ended.failures
-    )
+    if ended.ending is Ending.FAILED and ended.failure is not None:
+        return failed(ended.name, ended.failure, next_attempt=ended.next_attempt, failures=ended.failures)
+    return None
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -111,6 +108,7 @@ def to_json(event: Event) -> dict[str, Any]:
 
 
 def from_json(document: dict[str, Any]) -> Event:
+    """Raises KeyError, TypeError, ValueError for what is no event. A version that knew no *why* told it in *what*."""
     known = {field.name for field in dataclasses.fields(Event)}
     values = {key: value for key, value in document.items() if key in known}
     return Event(**values | {"kind": Kind(values["kind"])})

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 from common.clock import parse_duration
 from issuer.model.errors import AcmeProblem
+from issuer.model.failure import Failure
 
 _HOUR, _WEEK = 3600, 7 * 86400
 LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold stops renewals too
 CLOCKS_APART = 600  # seconds that another issuer's clock, or ours before, may have been ahead; later is an error
-PACED = "paced inside the CA's published limits"
-RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
+_RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
+PACED = Failure("paced inside the CA's published limits", hint=_RAISE)
 ACCOUNT = "*"  # a hold on everything that the account asks for
 
 
@@ -92,7 +93,7 @@ class Hold:
     account: str
     scope: str
     until: int
-    reason: str
+    failure: Failure
 
 
 def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:

@@ -39,11 +39,27 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
 _DAY = 86400
 _KEPT_DAYS = 7  # CAs keep an order about that long (RFC 8555 §7.1.3, "expires")
 
-BY_HAND = "by hand"  # the reason of an order that a person works on, until its deadline
 HAND_SECONDS = _DAY  # that a person is given, from each step on
 LONGEST_IN_HAND = HAND_SECONDS + CLOCKS_APART  # from now; a later deadline was written by a clock that was wrong
 
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
+
+
+class Cause(Enum):
+    """Why an order was opened, and so what is allowed for it."""
+
+    FIRST = "first"  # there is no certificate yet
+    RENEWAL = "renewal"
+    SUGGESTED = "suggested"  # the moment that was drawn in the CA's window has come (RFC 9773)
+    INCIDENT = "incident"  # the CA's window has passed long before our own moment: a revocation, an incident
+    EXPIRED = "expired"
+    DAMAGED = "damaged"  # the stored certificate cannot be parsed
+    WISH = "wish"  # somebody wants a new one whether due or not
+    BY_HAND = "by-hand"  # a person works on it, until its deadline
+    UNDER_WAY = "under-way"  # none is opened: one is out already, which is gone on with
+
+
+BY_WINDOW = (Cause.SUGGESTED, Cause.INCIDENT)  # of the orders that CAs exempt from their limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +75,13 @@ class OrderRecord:
     directory: str
     created_at: int
     url: str = ""
-    reason: str = ""
+    cause: Cause | None = None  # None: only another version knows it
     replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
     deadline: int | None = None
 
     def in_hand(self, now: int) -> bool:
         """Does a person work on it, so that `run` leaves it alone?"""
-        return in_hand(self.reason, self.deadline, now)
+        return in_hand(self.cause, self.deadline, now)
 
     def kept_until(self, *, hurry: bool) -> int:
         """Until when an order that is interrupted again and again is gone on with. What the CA may have issued by now
@@ -78,9 +94,9 @@ class OrderRecord:
         return self.state in ENDED
 
 
-def in_hand(reason: str, deadline: int | None, now: float) -> bool:
+def in_hand(cause: Cause | None, deadline: int | None, now: float) -> bool:
     """Of an order under way: does a person work on it, and until a *deadline* that can be meant?"""
-    return reason == BY_HAND and deadline is not None and now < deadline <= now + LONGEST_IN_HAND
+    return cause is Cause.BY_HAND and deadline is not None and now < deadline <= now + LONGEST_IN_HAND
 
 
 def check_move(old: OrderState, new: OrderState) -> None:

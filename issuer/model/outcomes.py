@@ -1,9 +1,11 @@
 """How attempts end, as values. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Self
 
 from common.clock import utc_text
+from issuer.model.failure import Failure
 
 
 class Ending(Enum):
@@ -23,18 +25,28 @@ _WHEN_HELD = "nothing, it is tried again then; once the CA has lifted its limit,
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended. *retry_at* (epoch seconds): when to try again, where that is known; *reference*,
-    *failures* and *hint* of a failed one: its kind, how many in a row there were with it, and what to do about it.
-    *by_itself*: is there anybody who tries again then?"""
+    """How an attempt ended. *detail*: more about one that is well; *failure*: about one that is FAILED, HELD or
+    GIVEN_UP. *retry_at* (epoch seconds): when to try again, where that is known. *failures*: how many in a row there
+    were with this one. *by_itself*: is there anybody who tries again then?"""
 
     name: str
     ending: Ending
     detail: str = ""
     retry_at: int = 0
-    reference: str = ""
+    failure: Failure | None = None
     failures: int = 0
-    hint: str = ""
     by_itself: bool = True
+
+    @classmethod
+    def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool) -> Self:
+        """Held until a moment (epoch seconds), with what to do about that where *failure* does not say it."""
+        hint = failure.hint or (_WHEN_HELD if by_itself else NOT_AGAIN)
+        return cls(name, Ending.HELD, "", until, replace(failure, hint=hint), by_itself=by_itself)
+
+    @property
+    def reference(self) -> str:
+        """The kind of failure, "" for none."""
+        return self.failure.reference if self.failure else ""
 
     @property
     def next_attempt(self) -> int:
@@ -53,18 +65,12 @@ class Ended:
     @property
     def complaint(self) -> str:
         """What went wrong, why, what to do, and when it is tried again, for standard error; "" when nothing did."""
-        if self.ending not in (Ending.FAILED, Ending.HELD, Ending.GIVEN_UP):
+        if self.failure is None:
             return ""
-        what = self.detail.removesuffix(f" ({self.hint})") if self.hint else self.detail
-        hint = self.hint
-        if self.ending is Ending.HELD and not hint:
-            hint = _WHEN_HELD if self.by_itself else NOT_AGAIN
-        lines = [
-            f"error: {self.name}: {self.ending.value}: {what}",
-            f"  what to do: {hint}" if hint else "",
-            f"  next attempt: {utc_text(self.next_attempt)}" if self.next_attempt else "",
-        ]
-        return "\n".join(filter(None, lines))
+        lines = [f"error: {self.name}: {self.ending.value}: {self.failure}"]
+        lines += [f"  {label}: {text}" for label, text in self.failure.advice]
+        lines += [f"  next attempt: {utc_text(self.next_attempt)}"] * bool(self.next_attempt)
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

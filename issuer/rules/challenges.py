@@ -20,7 +20,7 @@ def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
     dead = [authorization for authorization in odd if authorization.status in _DEAD]
     if dead:
         why = "; ".join(map(failure, dead))
-        raise AcmeProblem("the CA has ended the authorization", why=why, retry=Retry.LATER)
+        raise AcmeProblem("the CA has ended the authorization", why=why, retry=Retry.LATER, url=page(dead))
     if odd:
         raise AcmeProblem("the CA's answer is no authorization", why=f"its status is {odd[0].status or 'missing'}")
     return [authorization for authorization in authorizations if authorization.status == "pending"]
@@ -62,7 +62,13 @@ def answers(
 def failure(authorization: CaAuthorization) -> str:
     """One line about a failed authorization, with the CA's own words where it gave some."""
     errors = [challenge.error for challenge in authorization.challenges if challenge.error]
-    return f"{authorization.identifier}: {errors[0] if errors else authorization.status}"
+    return f"{authorization.identifier}: {errors[0].detail if errors else authorization.status}"
+
+
+def page(authorizations: Sequence[CaAuthorization]) -> str:
+    """The page for people that the CA names for a failed challenge of theirs, "" without one."""
+    errors = [challenge.error for each in authorizations for challenge in each.challenges]
+    return next((error.url for error in errors if error and error.url), "")
 
 
 def _offered(authorization: CaAuthorization, kind: str) -> CaChallenge:

@@ -12,7 +12,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.limits import ACCOUNT, Hold
 from issuer.rules.imported import how_to_renew
-from issuer.rules.renewal import FIRST, put_off, renewal
+from issuer.rules.renewal import put_off, renewal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def next_step(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: b
     if not row.enabled:
         return Step(coming, "disabled, but its order is under way")
     if not row.crt:
-        return Step(coming, FIRST)
+        return Step(coming, "first certificate")
     try:
         leaf = parse_bundle(row.crt).leaf
     except ValueError:

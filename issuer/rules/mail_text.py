@@ -53,9 +53,8 @@ def body(events: Sequence[Event], host: str, now: int) -> str:
 def line(event: Event) -> str:
     """One event in one line, for syslog."""
     text = f"{event.name} {_WORDS[event.kind][0]}"
-    text += f": {event.what}" if event.what else ""
-    text += f"; what to do: {event.hint}" if event.hint else ""
-    text += f"; see {event.url}" if event.url and event.url not in event.what else ""
+    text += f": {event.told}" if event.what else ""
+    text += "".join(f"; {label}: {words}" for label, words in event.told.advice)
     text += f"; next attempt at {utc_text(event.next_attempt)}" if event.next_attempt else ""
     return _clean(text)
 
@@ -67,28 +66,28 @@ def _by_kind(events: Iterable[Event]) -> list[tuple[Kind, list[Event]]]:
     return [(kind, group) for kind, group in found.items() if group]
 
 
-def _explanation(event: Event) -> tuple[str, str, str]:
-    """A recovery's words differ by certificate and explain nothing: they stand in its line."""
-    return ("", "", "") if event.kind is Kind.RECOVERED else (event.what, event.hint, event.url)
+def _explanation(event: Event) -> list[tuple[str, str]]:
+    """(label, text) of a paragraph. A recovery's words differ by certificate and explain nothing: they stand in its
+    line."""
+    if event.kind is Kind.RECOVERED:
+        return []
+    return [("what", event.what), *([("why", event.why)] if event.why else []), *event.told.advice]
 
 
 def _paragraph(events: list[Event], now: int) -> list[str]:
-    what, hint, url = _explanation(events[0])
     lines = [f"  {_clean(event.name)}: {_standing(event, now)}" for event in sorted(events, key=lambda e: e.name)]
     more = len(lines) - _MOST_NAMES
     if more > 0:
         lines = [*lines[:_MOST_NAMES], f"  and {more} more; `certfleet-issuer status` lists all"]
-    what, _, why = what.partition(": ")  # as CertfleetError joins them
-    for label, text in (("what", what), ("why", why), ("what to do", hint), ("see", url)):
-        if text:
-            lines += textwrap.wrap(
-                _clean(text),
-                _WIDTH,
-                initial_indent=f"    {label + ':':12}",
-                subsequent_indent=" " * 16,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+    for label, text in _explanation(events[0]):
+        lines += textwrap.wrap(
+            _clean(text),
+            _WIDTH,
+            initial_indent=f"    {label + ':':12}",
+            subsequent_indent=" " * 16,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ from common.certificate import dns_names, not_after, not_before, parse_bundle, s
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.limits import LONGEST_HOLD
+from issuer.model.orders import Cause
 from issuer.rules.imported import next_look, runs_out
 from issuer.rules.renewal_info import LATEST
 
@@ -15,10 +16,6 @@ _DAY = 86400
 _SHORT_LIFE = 10 * _DAY
 FIRST_MAY_WAIT = 7 * _DAY  # the span of the longest limit that CAs publish: first certificates of a large fleet queue
 _JITTER = 0.02  # of the lifetime
-FIRST = "first certificate"
-INCIDENT = "the CA wants it replaced now"  # its window has passed long before our own moment: a revocation, an incident
-SUGGESTED = "renewal, as the CA suggests"  # the moment that was drawn in its window has come
-BY_WINDOW = (INCIDENT, SUGGESTED)  # the reasons of the orders that CAs exempt from their limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class Due:
     """To be issued now, and why."""
 
     name: str
-    reason: str
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +48,21 @@ def plan(
     """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it can be meant; else, and without
     one, it is worked out. *resumes*: an order of it is out, which is gone on with although the row is disabled."""
     if resumes and not row.enabled:
-        return _waiting(row) if put_off(row, now, policy) else Due(row.name, "its order is under way")
+        return _waiting(row) if put_off(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
     if row.imported:
         return _watched(row, now, policy)
     if row.reissue_reason:
-        return _waiting(row) if put_off(row, now, policy) else Due(row.name, row.reissue_reason)
+        return _waiting(row) if put_off(row, now, policy) else Due(row.name, Cause.WISH)
     if not row.enabled:
         return NotDue(row.name, None, "disabled")
     if put_off(row, now, policy):
         return _waiting(row)
     if not row.crt:
-        return Due(row.name, FIRST)
+        return Due(row.name, Cause.FIRST)
     try:
         leaf = parse_bundle(row.crt).leaf
     except ValueError:
-        return Due(row.name, "the stored certificate cannot be parsed")
+        return Due(row.name, Cause.DAMAGED)
     starts, ends = not_before(leaf), not_after(leaf)
     if not consulted and ends > now and _to_be_consulted(row, now):
         return Consult(row.name)
@@ -100,11 +97,11 @@ def _by_moment(row: Enrolment, starts: int, ends: int, now: int, policy: Renewal
     moment = renewal(row, starts, ends, policy).at
     if moment <= now:
         if ends <= now:
-            return Due(row.name, "expired")
+            return Due(row.name, Cause.EXPIRED)
         ours = renewal_moment(row.name, starts, ends, policy)
         if row.ari_at is None or row.ari_at > now:
-            return Due(row.name, "renewal")
-        return Due(row.name, INCIDENT if now < ours and _window_end(row) <= now else SUGGESTED)
+            return Due(row.name, Cause.RENEWAL)
+        return Due(row.name, Cause.INCIDENT if now < ours and _window_end(row) <= now else Cause.SUGGESTED)
     until = moment if row.ari_ask_at is None else min(moment, max(row.ari_ask_at, now + 1))
     return NotDue(row.name, until, "valid")
 
@@ -128,10 +125,7 @@ def renewal(row: Enrolment, starts: int, ends: int, policy: RenewalSettings) -> 
 
 
 def _window_end(row: Enrolment) -> int:
-    try:
-        return int(row.ari_window.rpartition("-")[2])
-    except ValueError:  # none, or one that cannot be read: it has passed
-        return 0
+    return row.ari_window[1] if row.ari_window else 0  # none, or one that could not be read: it has passed
 
 
 def urgency(row: Enrolment, now: int) -> tuple[bool, int]:
@@ -210,7 +204,7 @@ def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
     the first included, because it may be well again. A failure of our own DNS or database moves nothing: another CA
     would meet it too.
     """
-    if count < 2 or row.failures < 2 or not row.last_reference.startswith("acme"):
+    if count < 2 or row.failures < 2 or not (row.failure and row.failure.reference.startswith("acme")):
         return 0
     if left is not None and not left.little:
         return 0

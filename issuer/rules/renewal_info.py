@@ -26,10 +26,12 @@ def certificate_id(certificate: x509.Certificate) -> str:
 
 def draw(row: Enrolment, info: RenewalInfo, now: int) -> Enrolment:
     """*row* with a moment drawn in the window, the same for every look at the same window (RFC 9773 §4.2)."""
-    window = f"{info.start}-{info.end}"
+    window = (info.start, info.end)
     drawn = row.ari_at
     if drawn is None or row.ari_window != window:
-        seed = int.from_bytes(hashlib.sha256(f"{row.name} {window}".encode()).digest()[:6], "big") / 2**48
+        seed = (
+            int.from_bytes(hashlib.sha256(f"{row.name} {info.start}-{info.end}".encode()).digest()[:6], "big") / 2**48
+        )
         drawn = info.start + int((info.end - info.start) * seed)
     return dataclasses.replace(row, ari_at=drawn, ari_window=window, ari_ask_at=ask_again_at(info.ask_again_at, now))
 

@@ -3,6 +3,7 @@ a newer certfleet leaves what this one does not know. That stops nothing but the
 """
 
 import functools
+import re
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -45,6 +46,14 @@ class Octets(sa.TypeDecorator[bytes]):
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> bytes:
         return value if isinstance(value, bytes) else str(value or "").encode()
+
+
+def window(start: int | None, end: int | None, left: str) -> tuple[int, int] | None:
+    """A span of time from two columns; *left* is "START-END" where an earlier version has put it in one."""
+    match = re.fullmatch(r"(-?[0-9]{1,18})-(-?[0-9]{1,18})", left)
+    if match:
+        return int(match[1]), int(match[2])
+    return None if start is None or end is None else (start, end)
 
 
 def known(kinds: type[K], value: Any, table: str, row: Any) -> K | None:

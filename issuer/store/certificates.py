@@ -13,19 +13,21 @@ from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import GivenUp, Overtaken
+from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.orders import OrderRecord, OrderState, in_hand
 from issuer.rules.csr import CsrFacts
 from issuer.rules.renewal import FIRST_MAY_WAIT
+from issuer.store.cells import window
 from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.database import Database
-from issuer.store.orders import give_up
+from issuer.store.failures import failure_cells, failure_of, line
+from issuer.store.orders import cause_of, give_up
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import certs, events, orders
 
 _JUST_POPULATED = 1  # what the legacy table holds in ts_expire and ts_last_update before the first certificate
 _NEAR_END = 3 * 86400  # seconds before which everything is renewed, unless it is put off
-_ERROR_LENGTH = 2000
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
 _PORTION = 1000  # rows that are in memory together where all are gone through
 _OLD_PAIR = ("old_ca", "old_crt")  # which only a rollback wants
@@ -164,38 +166,35 @@ class Certificates:
         change = certs.update().where(certs.c.name == name).values(due_at=due_at)
         self._database.write(lambda connection: connection.execute(change))
 
-    def give_up_by_hand(
-        self, name: str, wish: str, reason: str, reference: str, *, due_at: int | None, now: int
-    ) -> None:
+    def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
         """A step by hand has failed: say why, and leave *wish* and the next moment as they would be without it.
 
         It is no failure in a row: nobody but the person tried.
         """
-        reason = reason[:_ERROR_LENGTH]
-        values = {"last_error": reason, "last_reference": reference, "reissue_reason": wish or None, "due_at": due_at}
+        values = {"reissue_reason": wish or None, "due_at": due_at, **failure_cells(failure)}
 
         def work(connection: sa.Connection) -> None:
             connection.execute(certs.update().where(certs.c.name == name).values(**values))
-            add_event(connection, now, name, "failed by hand", reason)
+            add_event(connection, now, name, "failed by hand", line(failure))
 
         self._database.write(work)
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         """Save what was drawn from the CA's window, so that the draw is made once."""
-        drawn = {"ari_at": row.ari_at, "ari_window": row.ari_window, "ari_ask_at": row.ari_ask_at}
-        change = certs.update().where(certs.c.name == row.name).values(**drawn, ari_url=explanation_url or None)
+        start, end = row.ari_window or (None, None)
+        cells = {"ari_start": start, "ari_end": end, "ari_window": None}
+        drawn = {"ari_at": row.ari_at, "ari_ask_at": row.ari_ask_at, "ari_url": explanation_url or None, **cells}
+        change = certs.update().where(certs.c.name == row.name).values(drawn)
         self._database.write(lambda connection: connection.execute(change))
 
-    def record_failure(self, name: str, reason: str, reference: str, due_at: int, now: int) -> None:
-        """Count a failed attempt, with its reason and the moment of the next one."""
-        reason = reason[:_ERROR_LENGTH]
+    def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
+        """Count a failed attempt, with its facts and the moment of the next one."""
 
         def work(connection: sa.Connection) -> None:
             counted = sa.func.coalesce(certs.c.count_fail_update, 0) + 1
             change = certs.update().where(certs.c.name == name)
-            values = {"last_error": reason, "last_reference": reference, "due_at": due_at}
-            connection.execute(change.values(count_fail_update=counted, **values))
-            add_event(connection, now, name, "failed", reason)
+            connection.execute(change.values(count_fail_update=counted, due_at=due_at, **failure_cells(failure)))
+            add_event(connection, now, name, "failed", line(failure))
 
         self._database.write(work)
 
@@ -262,13 +261,13 @@ def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list
 
 def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
     """RefusedError while an order is under way: it would write over what is about to be changed."""
-    query = sa.select(orders.c.reason, orders.c.deadline).where(orders.c.active_name == name)
+    query = sa.select(orders.c.cause, orders.c.deadline).where(orders.c.active_name == name)
     order = connection.execute(query).first()
     if order is None:
         return
     what = f"an order for {name} is under way"
     hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
-    if in_hand(order.reason, order.deadline, now):
+    if in_hand(cause_of(order.cause, name), order.deadline, now):
         what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
         hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
     raise RefusedError(what, hint=hint, reference="order-under-way")
@@ -287,14 +286,13 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
         failures=max(0, row["count_fail_update"] or 0),
         due_at=row["due_at"],
         reissue_reason=row["reissue_reason"] or "",
-        last_error=row["last_error"] or "",
         webroot_path=row["webroot_path"] or "",
         directory=row["directory"] or "",
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
-        last_reference=row["last_reference"] or "",
+        failure=failure_of(row),
         ari_at=row["ari_at"],
-        ari_window=row["ari_window"] or "",
+        ari_window=window(row["ari_start"], row["ari_end"], row["ari_window"] or ""),
         rolled_back=row["rolled_back"] or "",
         ari_ask_at=row["ari_ask_at"],
         compromised=compromised,

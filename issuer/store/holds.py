@@ -5,9 +5,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
-from issuer.rules.renewal import BY_WINDOW
+from issuer.model.orders import BY_WINDOW
 from issuer.store.database import Database
+from issuer.store.failures import failure_of_hold, hold_cells
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds, orders, versions
 
@@ -18,7 +20,7 @@ def in_force(now: Any) -> sa.ColumnElement[bool]:
 
 
 _HELD = (
-    sa.select(holds.c.until, holds.c.reason)
+    sa.select(holds)
     .where(
         holds.c.account == sa.bindparam("the_account"),
         holds.c.scope.in_(sa.bindparam("scopes", expanding=True)),
@@ -34,22 +36,22 @@ class Holds:
     def __init__(self, database: Database):
         self._database = database
 
-    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, str] | None:
-        """(moment, reason) of the longest hold on *name* that has not passed; None without one. An order that *goes_on*
+    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
+        """(moment, facts) of the longest hold on *name* that has not passed; None without one. An order that *goes_on*
         is no new one: the holds on the whole account do not concern it."""
         scopes = [name[:190]] if goes_on else [ACCOUNT, name[:190]]
         asked = {"the_account": account, "scopes": scopes, "now": now}
         row = self._database.read(lambda connection: connection.execute(_HELD, asked).first())
-        return (row.until, row.reason or "") if row is not None else None
+        return (row.until, failure_of_hold(row)) if row is not None else None
 
-    def add(self, account: str, scope: str, until: int, reason: str, now: int) -> None:
+    def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         """Remember a hold; passed ones are cleared on the way."""
         key = {"account": account, "scope": scope[:190]}
 
         def work(connection: sa.Connection) -> None:
             same = sa.and_(holds.c.account == account, holds.c.scope == key["scope"])
             connection.execute(holds.delete().where(sa.or_(holds.c.until <= now, same)))
-            connection.execute(holds.insert().values(**key, until=until, reason=reason))
+            connection.execute(holds.insert().values(**key, until=until, **hold_cells(failure)))
 
         self._database.write(work)
 
@@ -74,7 +76,8 @@ class Holds:
     def orders_since(self, directory: str, since: int) -> list[tuple[str, int]]:
         """(certificate, moment) of the orders that count for the CA's limit: it knows of them, or is about to."""
         recent = (orders.c.created_at > since, orders.c.directory == directory)
-        counts = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(BY_WINDOW))
+        exempt = [cause.value for cause in BY_WINDOW]
+        counts = sa.or_(orders.c.replaces.is_(None), orders.c.cause.is_(None), orders.c.cause.not_in(exempt))
         query = sa.select(orders.c.name, orders.c.created_at).where(
             *recent, counts, sa.or_(orders.c.url > "", orders.c.active_name > "")
         )

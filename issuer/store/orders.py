@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
-from issuer.model.orders import BY_HAND, OrderRecord, OrderState, check_move
+from issuer.model.orders import Cause, OrderRecord, OrderState, check_move
 from issuer.store.cells import known
 from issuer.store.database import Database
 from issuer.store.tables import challenges, orders
@@ -47,7 +47,7 @@ class Orders:
         self._database = database
         self._owner = owner
 
-    def open(self, name: str, directory: str, reason: str, now: int, replaces: str = "") -> OrderRecord | None:
+    def open(self, name: str, directory: str, cause: Cause, now: int, replaces: str = "") -> OrderRecord | None:
         """A new order in PLANNED under our lease; None when another issuer has one under way for the certificate.
 
         One of our own under way is returned instead: the answer to our own INSERT may have been lost on its way.
@@ -57,7 +57,7 @@ class Orders:
             "active_name": name,
             "state": OrderState.PLANNED.value,
             "directory": directory,
-            "reason": reason,
+            "cause": cause.value,
             "replaces": replaces or None,
             "lease_owner": self._owner,
             "lease_until": now + LEASE_SECONDS,
@@ -79,7 +79,7 @@ class Orders:
             state=OrderState.PLANNED,
             directory=directory,
             created_at=now,
-            reason=reason,
+            cause=cause,
             replaces=replaces,
         )
 
@@ -116,10 +116,10 @@ class Orders:
             nobodys = free.values(lease_owner=None, lease_until=None)
             self._database.write(lambda connection: connection.execute(nobodys), durable=False)
 
-    def take_from_hand(self, names: Collection[str], reason: str, now: int) -> None:
+    def take_from_hand(self, names: Collection[str], now: int) -> None:
         """Make orders that are in a person's hands ordinary ones, those aside that another process works on now."""
-        theirs = (orders.c.active_name.in_(names), orders.c.reason == BY_HAND, _FREE_OR_OURS)
-        change = orders.update().where(*theirs).values(reason=reason)
+        theirs = (orders.c.active_name.in_(names), orders.c.cause == Cause.BY_HAND.value, _FREE_OR_OURS)
+        change = orders.update().where(*theirs).values(cause=Cause.WISH.value)
         asked = {"now": now, "us": self._owner}
         self._database.write(lambda connection: connection.execute(change, asked))
 
@@ -130,7 +130,8 @@ class Orders:
         """
         if new.state is not old.state:
             check_move(old.state, new.state)
-        values: dict[str, object] = {"state": new.state.value, "url": new.url, "reason": new.reason}
+        values: dict[str, object] = {"state": new.state.value, "url": new.url}
+        values |= {"cause": new.cause.value if new.cause else None}
         values |= {"deadline": new.deadline, "updated_at": now, "lease_until": now + LEASE_SECONDS}
         self._change(new, values, durable=new.url != old.url)
         return new
@@ -182,6 +183,11 @@ def _insert(connection: sa.Connection, row: Mapping[str, object]) -> int:
     return int(key[0])
 
 
+def cause_of(cell: str | None, name: str) -> Cause | None:
+    """Why the order for *name* was opened; None where that is not said, or only another version knows it."""
+    return known(Cause, cell, orders.name, name) if cell else None
+
+
 def _record(row: sa.RowMapping) -> OrderRecord | None:
     state = known(OrderState, row["state"], orders.name, row["name"])
     if state is None:
@@ -193,7 +199,7 @@ def _record(row: sa.RowMapping) -> OrderRecord | None:
         directory=row["directory"] or "",
         created_at=row["created_at"] or 0,
         url=row["url"] or "",
-        reason=row["reason"] or "",
+        cause=cause_of(row["cause"], row["name"]),
         replaces=row["replaces"] or "",
         deadline=row["deadline"],
     )

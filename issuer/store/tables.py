@@ -31,14 +31,20 @@ certs = sa.Table(
     # --- ours ---
     sa.Column("due_at", Number),  # next moment to look at it: renewal, or the next attempt; NULL: not known yet
     sa.Column("reissue_reason", Words),  # set while somebody wants a new one whether due or not
-    sa.Column("last_error", Words),  # why the last attempt failed; NULL after a success
-    sa.Column("last_reference", Words(60)),  # the kind of that failure
+    sa.Column("last_error", Words),  # the last attempt's failure in one line; NULL after a success
+    sa.Column("last_reference", Words(60)),  # its kind,
+    sa.Column("last_what", Words),  # and what it consists of; NULL: an earlier version wrote it
+    sa.Column("last_why", Words),
+    sa.Column("last_hint", Words),
+    sa.Column("last_url", Words),
     sa.Column("directory", Words),  # the CA that issued the present certificate
     sa.Column("revoked", Words(1)),  # Y: the present certificate, by us
     sa.Column("imported", Words(1)),  # Y: from outside, watched but never renewed
     sa.Column("rolled_back", Words(64)),  # SHA-256 of the certificate, when it was made older on purpose
     sa.Column("ari_at", Number),  # renewal information, RFC 9773: the moment drawn,
-    sa.Column("ari_window", Words(50)),  # the window it was drawn in,
+    sa.Column("ari_start", Number),  # the window it was drawn in,
+    sa.Column("ari_end", Number),
+    sa.Column("ari_window", Words(50)),  # "start-end" of it as an earlier version wrote it; counts until the next draw
     sa.Column("ari_ask_at", Number),  # when to ask again; NULL: the CA offers none, as far as we know
     sa.Column("ari_url", Words),
 )
@@ -52,7 +58,7 @@ orders = sa.Table(
     sa.Column("state", Words(12)),
     sa.Column("directory", Words),
     sa.Column("url", Words),
-    sa.Column("reason", Words),
+    sa.Column("cause", Words(12)),  # a Cause
     sa.Column("replaces", Words),  # certificate identifier of RFC 9773, when it was sent
     sa.Column("names_sha256", Words(64)),
     sa.Column("deadline", Number),  # of the present state; NULL: none
@@ -103,7 +109,10 @@ holds = sa.Table(
     sa.Column("account", Words(64), primary_key=True),
     sa.Column("scope", Words(190), primary_key=True),
     sa.Column("until", Number),
-    sa.Column("reason", Words),
+    sa.Column("reason", Words),  # what the CA said in one line,
+    sa.Column("what", Words),  # and what it consists of; NULL: an earlier version wrote it
+    sa.Column("why", Words),
+    sa.Column("url", Words),
 )
 
 events = sa.Table(

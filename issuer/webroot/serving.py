@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import structlog
 
 from common.names import parse_dns_name
+from issuer.model.acme import Laggard
 from issuer.webroot.fetch import NoAnswer, Url, look, reachable
 
 log = structlog.get_logger()
-NO_ADDRESS = "it has no address"
+_NO_ADDRESS = "add A or AAAA records for it, which the CA can see; or validate it by dns-01, without a webroot"
 _MOST_REDIRECTS = 10
 _MOST_LOOKS = 50  # a name with many addresses whose redirects fan out must not keep a worker for ever
 _MOST_VISITS = 500  # of places, most of them looked at already
@@ -30,59 +31,64 @@ class Net:
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
+    """A look at *url* on *address*. *begin* is where the redirects to it started, *label* that and where it is now."""
+
     url: Url
     address: str
+    begin: str
     label: str
     redirects: int
 
 
-def not_serving(name: str, token: str, content: str, net: Net) -> list[str]:
-    """A verdict for every address of *name* that does not answer with *content*; [] when all do."""
-    verdicts: list[str] = []
+def not_serving(name: str, token: str, content: str, net: Net) -> list[Laggard]:
+    """Every address of *name* that does not answer with *content*; [] when all do."""
+    laggards: list[Laggard] = []
     start = Url("http", name, net.http_port, f"/.well-known/acme-challenge/{token}")
-    queue = deque(_visits(start, name, 0, net, verdicts))
+    queue = deque(_visits(start, name, None, net, laggards))
     outcomes: dict[tuple[Url, str], Url | str] = {}
     visits = 0
     while queue:
         visit = queue.popleft()
         visits += 1
         if visits > _MOST_VISITS or len(outcomes) > _MOST_LOOKS:
-            return [*verdicts, f"{name}: its redirects lead to more places than can be looked at"]
+            return [*laggards, Laggard(name, "its redirects lead to more places than can be looked at")]
         seen = (visit.url, visit.address)
         if seen not in outcomes:
             outcomes[seen] = _look(visit, content, net)
         outcome = outcomes[seen]
         if isinstance(outcome, str):
-            verdicts += [f"{visit.label}: {outcome}"] if outcome else []
+            laggards += [Laggard(visit.label, outcome)] if outcome else []
         elif visit.redirects >= _MOST_REDIRECTS:
-            verdicts.append(f"{name}: more than {_MOST_REDIRECTS} redirects, the last one to {outcome}")
+            laggards.append(Laggard(name, f"more than {_MOST_REDIRECTS} redirects, the last one to {outcome}"))
         else:
-            label = f"{visit.label.partition(', redirected')[0]}, redirected to {outcome.scheme}://{outcome.authority}"
-            queue += _visits(outcome, label, visit.redirects + 1, net, verdicts)
-    return list(dict.fromkeys(verdicts))
+            label = f"{visit.begin}, redirected to {outcome.scheme}://{outcome.authority}"
+            queue += _visits(outcome, label, visit, net, laggards)
+    return list(dict.fromkeys(laggards))
 
 
-def _visits(url: Url, label: str, redirects: int, net: Net, verdicts: list[str]) -> list[_Visit]:
-    """A visit for each address that this machine can reach at all."""
+def _visits(url: Url, label: str, before: _Visit | None, net: Net, laggards: list[Laggard]) -> list[_Visit]:
+    """A visit for each address that this machine can reach at all; *before*: the one that was redirected to *url*."""
     try:
         addresses = net.addresses(url.host)
     except NoAnswer as error:
-        verdicts.append(f"{label}: {error}")
+        laggards.append(Laggard(label, str(error)))
         return []
     if not addresses:
-        verdicts.append(f"{label}: {NO_ADDRESS}")
+        laggards.append(Laggard(label, "it has no address", _NO_ADDRESS))
         return []
     in_reach = [address for address in addresses if reachable(address, url.port)]
     if len(in_reach) < len(addresses):
         # an address family that this machine lacks cannot be checked from here; the others decide
         log.warning("webserver.no_route", name=url.host, addresses=sorted(set(addresses) - set(in_reach)))
     if not in_reach:
-        verdicts.append(f"{label}: this machine has no route to any of its addresses")
-    return [_Visit(url, address, f"{label} at {address}", redirects) for address in in_reach]
+        laggards.append(Laggard(label, "this machine has no route to any of its addresses"))
+    redirects = before.redirects + 1 if before else 0
+    labels = {address: f"{label} at {address}" for address in in_reach}
+    return [_Visit(url, each, before.begin if before else labels[each], labels[each], redirects) for each in in_reach]
 
 
 def _look(visit: _Visit, content: str, net: Net) -> Url | str:
-    """Where it redirects to, or a verdict, "" for a good one."""
+    """Where it redirects to, or how it fails to serve it, "" for a good one."""
     try:
         answer = look(visit.url, visit.address)
     except NoAnswer as error:

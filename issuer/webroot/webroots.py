@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from common.errors import CertfleetError, ConfigError, Retry
 from issuer.dns.find.addresses import Addresses, Unresolved
 from issuer.ground.threads import each_aside
-from issuer.model.acme import Challenge
+from issuer.model.acme import Challenge, Laggard
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import WebrootError, noted
@@ -27,7 +27,7 @@ from issuer.webroot.layout import Folder, Ledger, check, gone, put, take, take_s
 from issuer.webroot.ledger import MadeFolders
 from issuer.webroot.local import open_local, real_path
 from issuer.webroot.location import Location, from_journal, parse_location, refuse_wildcard, to_journal
-from issuer.webroot.serving import NO_ADDRESS, Net, not_serving
+from issuer.webroot.serving import Net, not_serving
 
 if TYPE_CHECKING:
     from issuer.webroot.ssh import SshHost
@@ -105,12 +105,12 @@ class Webroots:
         except ValueError:
             return ""
 
-    def unseen(self, entries: Sequence[Challenge]) -> list[str]:
-        """A verdict for every address of every name that does not serve its file yet; [] when all do."""
+    def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
+        """Every address of every name that does not serve its file yet; [] when all do."""
         if not self._settings.fetch:
             return []
         looks = each_aside(self._unseen, entries, _LOOKS_AT_ONCE)
-        return [verdict for look in looks for verdict in look.result()]
+        return [laggard for look in looks for laggard in look.result()]
 
     @property
     def patience(self) -> int:
@@ -121,14 +121,14 @@ class Webroots:
     def from_outside(self) -> str:
         return "check the web site from outside: the CA fetches http://NAME/.well-known/acme-challenge/ on port 80"
 
-    def too_late(self, verdicts: Sequence[str]) -> WebrootError:
-        hint = "check that webroot_path is the folder which that web server serves for plain http on this name"
-        if all(verdict.endswith(NO_ADDRESS) for verdict in verdicts):
-            hint = "add A or AAAA records for it, which the CA can see; or validate it by dns-01, without a webroot"
+    def too_late(self, laggards: Sequence[Laggard]) -> WebrootError:
+        hints = {laggard.hint for laggard in laggards}
+        folder = "check that webroot_path is the folder which that web server serves for plain http on this name"
+        hint = (hints.pop() if len(hints) == 1 else "") or folder
         what = "the web server does not serve the challenge; the CA was not asked to look"
-        return WebrootError(what, why="; ".join(verdicts), hint=hint, reference="webroot-not-served")
+        return WebrootError(what, why="; ".join(map(str, laggards)), hint=hint, reference="webroot-not-served")
 
-    def _unseen(self, entry: Challenge) -> list[str]:
+    def _unseen(self, entry: Challenge) -> list[Laggard]:
         def addresses(name: str) -> Sequence[str]:
             try:
                 return self._addresses.of(name)

@@ -18,7 +18,8 @@ from common.config import parse
 from common.errors import CertfleetError, ConfigError
 from common.names import covers, parse_dns_name
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
-from issuer.ca.transport import Answer, problem_words, retry_after
+from issuer.ca.transport import Answer, retry_after
+from issuer.ca.words import problem
 from issuer.dns.servers import parse_server
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.model.config import RenewalSettings, Settings
@@ -146,13 +147,14 @@ def test_answers_of_a_ca(document: dict[str, Any]) -> None:
         assert info.start <= info.end
 
 
-@given(st.dictionaries(st.sampled_from(["type", "detail", "title", "subproblems"]), JSON))
+@given(st.dictionaries(st.sampled_from(["type", "detail", "title", "subproblems", "instance"]), JSON))
 def test_problem_documents(document: dict[str, Any]) -> None:
     """What is shown to people is one printable line of bounded length."""
-    kind, words = problem_words(document)
-    assert words.isprintable()
-    assert len(words) <= 1000
-    assert kind == "" or kind.isalpha()
+    told = problem(document)
+    assert told.detail.isprintable()
+    assert len(told.detail) <= 1000
+    assert told.kind == "" or told.kind.isalpha()
+    assert told.url.isprintable()
 
 
 @given(st.text(max_size=60) | st.text(max_size=40).map(lambda rest: f"mysql+pymysql://{rest}"))

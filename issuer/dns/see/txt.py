@@ -1,4 +1,4 @@
-"""What an answer shows of TXT values, as a verdict. Pure."""
+"""What an answer shows of TXT values, as a phrase. Pure."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ from issuer.dns.servers import is_authoritative, rcode_text
 
 
 def missing_txt(answer: dns.message.Message, values: Collection[str], *, authoritative: bool = True) -> str:
-    """ "" when the answer shows every value, and with authority if asked for; else its verdict as a phrase. Pure."""
+    """ "" when the answer shows every value, and with authority if asked for; else how it falls short."""
     if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return f"answers {rcode_text(answer)}"
     if authoritative and not is_authoritative(answer):

@@ -18,6 +18,7 @@ from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
 from issuer.dns.see.shared_owner import Crowd
 from issuer.dns.see.txt import missing_txt
 from issuer.dns.servers import Server, question
+from issuer.model.acme import Laggard
 
 log = structlog.get_logger()
 _QUIET_SECONDS = (5.0, 60.0)  # a server that was silent is not asked again for this long, doubling up to that
@@ -45,7 +46,7 @@ class Visibility:
         self._crowd = Crowd()
         self._published: dict[tuple[str, str], float] = {}
         self._shown: dict[tuple[str, str], dict[Server, float]] = {}
-        self._silence: dict[Server, tuple[float, float, NoAnswer]] = {}  # until, for how long, its verdict
+        self._silence: dict[Server, tuple[float, float, NoAnswer]] = {}  # until, for how long, what was said
         self._warned: set[Server] = set()
         self._lock = threading.Lock()
 
@@ -68,60 +69,62 @@ class Visibility:
         with self._lock:
             return dict(self._shown.get((owner, value), {}))
 
-    def unseen(self, sought: Sequence[Sought]) -> list[str]:
-        """A verdict for everybody who does not show the values yet; [] when all do."""
+    def unseen(self, sought: Sequence[Sought]) -> list[Laggard]:
+        """Everybody who does not show the values yet; [] when all do."""
         answers = self._asked([(server, item.owner) for item in sought for server in item.servers], recursive=False)
-        verdicts: list[str] = []
+        laggards: list[Laggard] = []
         for item in sought:
-            verdicts += self._of_servers(item, answers) or self._still_crowded(item, answers)
-        if verdicts or not self._resolvers:
-            return verdicts
+            laggards += self._of_servers(item, answers) or self._still_crowded(item, answers)
+        if laggards or not self._resolvers:
+            return laggards
         return self._of_resolvers(sought)
 
-    def _still_crowded(self, item: Sought, answers: "_Answers") -> list[str]:
+    def _still_crowded(self, item: Sought, answers: "_Answers") -> list[Laggard]:
         """All servers show the values: may a resolver that looked a moment ago still have another set?"""
         heard = [answer for server in item.servers if not isinstance(answer := answers[server, item.owner], NoAnswer)]
         with self._lock:
             seconds = self._crowd.hold(item.owner, item.values, heard, time.monotonic())
-        return (
-            [f"{item.owner} is shared with other challenges: resolvers may remember {seconds:.1f} s"] if seconds else []
-        )
+        how = f"it is shared with other challenges, and resolvers may remember them for {seconds:.1f} s"
+        return [Laggard(item.owner, how)] if seconds else []
 
-    def _of_servers(self, item: Sought, answers: "_Answers") -> list[str]:
-        showing, missing, silent = [], [], []
+    def _of_servers(self, item: Sought, answers: "_Answers") -> list[Laggard]:
+        showing, silent = [], []
+        missing: list[Laggard] = []
         for server in item.servers:
             answer = answers[server, item.owner]
             if isinstance(answer, NoAnswer):
                 silent.append(server)
                 continue
-            verdict = missing_txt(answer, item.values)
-            if verdict:
-                missing.append(f"{server}: {verdict}")
+            how = missing_txt(answer, item.values)
+            if how:
+                missing.append(Laggard(str(server), how))
             else:
                 showing.append(server)
         self._note(showing, item)
         excused = [server for server in silent if _excused(server, showing, answers[server, item.owner])]
         self._warn(item.zone, excused)
-        missing += [f"{server}: {answers[server, item.owner]}" for server in silent if server not in excused]
+        missing += [
+            Laggard(str(server), str(answers[server, item.owner])) for server in silent if server not in excused
+        ]
         if excused and not showing and not missing:
-            missing.append(f"{item.zone}: this machine has no route to any of its name servers")
+            missing.append(Laggard(item.zone, "this machine has no route to any of its name servers"))
         return missing
 
-    def _of_resolvers(self, sought: Sequence[Sought]) -> list[str]:
+    def _of_resolvers(self, sought: Sequence[Sought]) -> list[Laggard]:
         """A resolver that does not answer us at all is no reason to wait: the authoritative servers have agreed."""
         pairs = [(resolver, item.owner) for item in sought for resolver in self._resolvers]
         answers = self._asked(pairs, recursive=True)
-        verdicts = []
+        laggards = []
         for item in sought:
             for resolver in self._resolvers:
                 answer = answers[resolver, item.owner]
                 if isinstance(answer, NoAnswer) or answer.rcode() == dns.rcode.REFUSED:
                     self._warn("resolvers", [resolver])
                     continue
-                verdict = missing_txt(answer, item.values, authoritative=False)
-                if verdict:
-                    verdicts.append(f"resolver {resolver}: {verdict}")
-        return verdicts
+                how = missing_txt(answer, item.values, authoritative=False)
+                if how:
+                    laggards.append(Laggard(f"resolver {resolver}", how))
+        return laggards
 
     def _asked(self, pairs: Sequence[tuple[Server, str]], *, recursive: bool) -> "_Answers":
         """What each server says of each owner; those that were silent a moment ago are taken to be so still."""

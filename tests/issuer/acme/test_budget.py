@@ -7,8 +7,9 @@ import pytest
 
 from issuer.journey.pacing import Budget
 from issuer.model.config import DatabaseSettings
+from issuer.model.failure import Failure
 from issuer.model.limits import CaLimits, Issued, Limit, limits_of, names_digest
-from issuer.model.orders import OrderState
+from issuer.model.orders import Cause, OrderState
 from issuer.store.database import Database
 from issuer.store.holds import Holds
 from issuer.store.orders import Orders
@@ -33,10 +34,10 @@ class Past:
     def certificates_since(self, directory: str, since: int) -> list[Issued]:
         return [Issued(f"n{at}", at, names, names_digest(names)) for at, names in self._certificates if at > since]
 
-    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, str] | None:
+    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
         return None
 
-    def add(self, account: str, scope: str, until: int, reason: str, now: int) -> None:
+    def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         raise AssertionError("a budget adds no holds")
 
 
@@ -116,7 +117,7 @@ def opened(budget: Budget, orders: Orders, name: str, now: int = NOW) -> bool:
     """Ask the budget for an order, and open it if it may be; the CA knows it then."""
     if budget.take(name, [name], now, exempt=False, renewal=False) > now:
         return False
-    planned = orders.open(name, CA, "due", now)
+    planned = orders.open(name, CA, Cause.RENEWAL, now)
     assert planned is not None
     orders.save(planned, dataclasses.replace(planned, state=OrderState.ORDERED, url=f"{CA}/{name}"), now)
     return True
@@ -149,7 +150,7 @@ def test_orders_that_came_to_nothing(store: Database) -> None:
     orders, budget = Orders(store, "me"), Budget(CA, CaLimits(Limit(3, HOUR)), Holds(store))
     for number in range(3):
         assert budget.take(f"n{number}.test", [f"n{number}.test"], NOW, exempt=False, renewal=False) == NOW
-        planned = orders.open(f"n{number}.test", CA, "due", NOW)
+        planned = orders.open(f"n{number}.test", CA, Cause.RENEWAL, NOW)
         assert planned is not None
         orders.fail(planned, "the CA is away", NOW)
     assert opened(budget, orders, "www.test", NOW + 10)

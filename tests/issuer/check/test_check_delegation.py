@@ -11,6 +11,7 @@ from issuer.check.installation import authority_lines
 from issuer.check.verdicts import Level, Line, Watch, clock_line, delegation_lines, server_lines, soa_line
 from issuer.check.zone_probe import ZoneProbe
 from issuer.dns.zones import Zones
+from issuer.model.acme import Laggard
 from issuer.model.config import CaSettings, DnsSettings
 from tests.issuer.dns.test_dns_delegation import HOSTS, ZONE, World
 from tests.issuer.dns.test_zone_recipes import make_key
@@ -175,7 +176,9 @@ def test_the_rules_about_numbers() -> None:
 )
 def test_what_serials_tell(serial: int | None, newest: int | None, says: str, do: str) -> None:
     """Behind, another zone, or ahead, by the arithmetic of serials (RFC 1982): each has its own remedy."""
-    watch = Watch([("ns1", 0.5)], ["ns2: no answer within 2 s"], 10.2, [("ns3", "no route")], {"ns2": serial}, newest)
+    watch = Watch(
+        [("ns1", 0.5)], [Laggard("ns2", "no answer within 2 s")], 10.2, [("ns3", "no route")], {"ns2": serial}, newest
+    )
     shown, unasked, late = server_lines("z", watch)
     assert str(shown) == "ok   zone z: ns1 shows a new record after 0.50 s"
     assert (unasked.level, unasked.sentence) == (Level.WARN, "ns3 cannot be looked at from here: no route")
@@ -185,5 +188,5 @@ def test_what_serials_tell(serial: int | None, newest: int | None, says: str, do
 
 def test_who_does_not_answer_needs_no_notify() -> None:
     """A server that is down or behind a firewall is called so."""
-    [line] = server_lines("z", Watch([], ["ns2: Connection refused"], 10.2, newest=5, away=["ns2"]))
+    [line] = server_lines("z", Watch([], [Laggard("ns2", "Connection refused")], 10.2, newest=5, away=["ns2"]))
     assert line.hint == "it is down, or a firewall keeps us from it: start it, or open port 53 (TCP and UDP)"

@@ -16,7 +16,7 @@ from issuer.loops.health import LONGEST_SILENCE, LONGEST_TICK, Health
 from issuer.loops.listen import Listener
 from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.model.config import DatabaseSettings
-from issuer.model.orders import BY_HAND
+from issuer.model.orders import Cause
 from issuer.store import migrate
 from issuer.store.database import Database
 from issuer.store.due_queries import Lookout
@@ -104,7 +104,7 @@ def _fill(connection: sa.Connection, now: int) -> None:
     names = ["host00003.example.test", "host00700.example.test"]
     connection.execute(orders.insert(), [order | {"name": name, "active_name": name} for name in names])
     names = ["host00009.example.test", "host00999.example.test"]  # the one is due, the other is not
-    by_hand = order | {"reason": BY_HAND, "deadline": now + DAY}
+    by_hand = order | {"cause": Cause.BY_HAND.value, "deadline": now + DAY}
     connection.execute(orders.insert(), [by_hand | {"name": name, "active_name": name} for name in names])
 
 

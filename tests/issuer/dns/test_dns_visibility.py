@@ -16,7 +16,7 @@ from issuer.dns.see import visibility
 from issuer.dns.see.visibility import Sought, Visibility
 from issuer.dns.servers import Server
 from issuer.dns.zones import Zones
-from issuer.model.acme import Challenge
+from issuer.model.acme import Challenge, Laggard
 from issuer.model.config import DnsSettings
 from tests.servers.bind import Bind
 from tests.servers.process import wait_until
@@ -63,13 +63,13 @@ def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server) -> N
         looking = zones(bind, key, [*dead, bind.endpoint])
         looking.publish(challenges("one"))
         started = time.monotonic()
-        verdicts = looking.unseen(challenges("one"))
+        laggards = looking.unseen(challenges("one"))
         first = time.monotonic() - started
-        assert [verdict.partition(": ")[2] for verdict in verdicts] == ["no answer within 2 s"] * 2
+        assert [laggard.how for laggard in laggards] == ["no answer within 2 s"] * 2
         assert bind.endpoint in looking.propagation
         assert 1.5 < first < 3.9  # and not for each of the two
         started = time.monotonic()
-        assert looking.unseen(challenges("one")) == verdicts
+        assert looking.unseen(challenges("one")) == laggards
         assert time.monotonic() - started < 1.5
 
 
@@ -94,8 +94,8 @@ def test_an_address_family_without_route_is_a_warning(bind: Bind) -> None:
     with capture_logs() as logs:
         assert looking.unseen(challenges("one")) == []
     assert [entry["servers"] for entry in logs if entry["event"] == "nameserver.not_asked"] == [["[fe80::53]"]]
-    [verdict] = zones(bind, key, ["[fe80::53]"]).unseen(challenges("one"))
-    assert "no route to any of its name servers" in verdict
+    [laggard] = zones(bind, key, ["[fe80::53]"]).unseen(challenges("one"))
+    assert "no route to any of its name servers" in str(laggard)
 
 
 def test_a_family_that_leads_nowhere_is_a_warning(bind: Bind) -> None:
@@ -107,8 +107,8 @@ def test_a_family_that_leads_nowhere_is_a_warning(bind: Bind) -> None:
         six = Server("::1", deaf.getsockname()[1], "ns1.example.test")
         other = Server("::1", deaf.getsockname()[1], "ns2.example.test")
         assert Visibility([]).unseen([Sought(OWNER, OWNER, frozenset(), (four, six))]) == []
-        [verdict] = Visibility([]).unseen([Sought(OWNER, OWNER, frozenset(), (four, other))])
-        assert "ns2.example.test" in verdict
+        [laggard] = Visibility([]).unseen([Sought(OWNER, OWNER, frozenset(), (four, other))])
+        assert "ns2.example.test" in str(laggard)
 
 
 def test_many_values_are_read_over_tcp(bind: Bind) -> None:
@@ -120,8 +120,8 @@ def test_many_values_are_read_over_tcp(bind: Bind) -> None:
     assert looking.unseen(entries) == []
     bind.reconfigure()
     looking.withdraw(entries[:1])
-    [verdict] = looking.unseen(entries)
-    assert "does not show 1 of 60 values yet" in verdict
+    [laggard] = looking.unseen(entries)
+    assert "does not show 1 of 60 values yet" in str(laggard)
 
 
 def test_an_answer_without_authority_does_not_count(bind: Bind, tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_an_answer_without_authority_does_not_count(bind: Bind, tmp_path: Path) 
         looking = zones(bind, key, [resolver.endpoint])
         looking.publish(challenges("one"))
         resolver.txt(OWNER)
-        [verdict] = looking.unseen(challenges("one"))
-    assert "not authoritative" in verdict
+        [laggard] = looking.unseen(challenges("one"))
+    assert "not authoritative" in str(laggard)
 
 
 def test_resolvers_are_asked_last(tmp_path: Path) -> None:
@@ -147,14 +147,14 @@ def test_resolvers_are_asked_last(tmp_path: Path) -> None:
         looking = zones(bind, key, [bind.endpoint, late.endpoint], [resolver.endpoint])
         looking.publish(challenges("one"))
         assert hasty.txt(OWNER) == set()
-        [verdict] = looking.unseen(challenges("one"))
-        assert verdict == f"{late.endpoint}: does not show 1 of 1 values yet"
+        [laggard] = looking.unseen(challenges("one"))
+        assert str(laggard) == f"{late.endpoint}: does not show 1 of 1 values yet"
         late.refresh()
         wait_until(lambda: looking.unseen(challenges("one")) == [], "everybody shows the value")
         assert late.txt(OWNER) == resolver.txt(OWNER) == {"one"}
         assert hasty.txt(OWNER) == set()
-        [verdict] = zones(bind, key, [bind.endpoint], [hasty.endpoint]).unseen(challenges("one"))
-        assert verdict == f"resolver {hasty.endpoint}: does not show 1 of 1 values yet"
+        [laggard] = zones(bind, key, [bind.endpoint], [hasty.endpoint]).unseen(challenges("one"))
+        assert str(laggard) == f"resolver {hasty.endpoint}: does not show 1 of 1 values yet"
         times = looking.propagation
         assert 0 < times[bind.endpoint] < times[late.endpoint]
 
@@ -179,8 +179,8 @@ def test_a_shared_owner_outlives_the_memory_of_resolvers(bind: Bind, monkeypatch
         moment = time.monotonic()
         standing.setattr(visibility, "time", SimpleNamespace(monotonic=lambda: moment))
         looking.publish(challenges("two"))
-        [verdict] = looking.unseen(challenges("two"))
-    assert "is shared with other challenges" in verdict
+        [laggard] = looking.unseen(challenges("two"))
+    assert "is shared with other challenges" in str(laggard)
     wait_until(lambda: looking.unseen(challenges("two")) == [], "the second is over")
     looking.withdraw(challenges("one"))
     assert bind.txt(OWNER) == {"two"}
@@ -193,4 +193,4 @@ def test_a_secondary_that_never_follows_is_named(tmp_path: Path) -> None:
         with Bind(tmp_path / "late", secondary_of=bind, lag_seconds=math.inf) as late:
             looking = zones(bind, key, [bind.endpoint, late.endpoint])
             looking.publish(challenges("one"))
-            assert looking.unseen(challenges("one")) == [f"{late.endpoint}: does not show 1 of 1 values yet"]
+            assert looking.unseen(challenges("one")) == [Laggard(late.endpoint, "does not show 1 of 1 values yet")]

@@ -81,7 +81,6 @@ def row(path: str, name: str = NAME) -> Enrolment:
         failures=0,
         due_at=None,
         reissue_reason="",
-        last_error="",
         webroot_path=path,
     )
 

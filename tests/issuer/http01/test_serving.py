@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from issuer.model.acme import Laggard
 from issuer.webroot import fetch
 from issuer.webroot.fetch import NoAnswer
 from issuer.webroot.serving import Net, not_serving
@@ -90,7 +91,7 @@ def net(web: Web, https_port: int = 443, **names: Sequence[str]) -> Net:
 
 
 def verdicts(web: Web, *addresses: str) -> list[str]:
-    return not_serving(NAME, TOKEN, CONTENT, net(web, www=addresses or ["127.0.0.1"]))
+    return list(map(str, not_serving(NAME, TOKEN, CONTENT, net(web, www=addresses or ["127.0.0.1"]))))
 
 
 def redirect(location: str, status: int = 302) -> bytes:
@@ -160,15 +161,17 @@ def test_an_address_without_a_route_is_skipped(web: Web, capsys: pytest.CaptureF
 
 def test_no_address_and_no_answer(web: Web) -> None:
     """A name without addresses, and one that cannot be resolved, are verdicts like any other."""
-    assert not_serving(NAME, TOKEN, CONTENT, net(web, www=[])) == [f"{NAME}: it has no address"]
-    assert not_serving(NAME, TOKEN, CONTENT, net(web)) == [f"{NAME}: it cannot be looked up"]
+    [homeless] = not_serving(NAME, TOKEN, CONTENT, net(web, www=[]))
+    assert str(homeless) == f"{NAME}: it has no address"
+    assert not_serving(NAME, TOKEN, CONTENT, net(web)) == [Laggard(NAME, "it cannot be looked up")]
 
 
-def test_a_name_without_an_address_is_no_fault_of_the_webroot(tmp_path: Path) -> None:
+def test_a_name_without_an_address_is_no_fault_of_the_webroot(web: Web, tmp_path: Path) -> None:
     """What to do speaks of DNS then, and of webroot_path where a web server does not serve the file."""
     webroots = Webroots(settings(tmp_path), MACHINE)
-    assert "add A or AAAA records" in webroots.too_late([f"{NAME}: it has no address"]).hint
-    assert "webroot_path" in webroots.too_late([f"{NAME}: it has no address", f"{NAME} at ::1: HTTP 404"]).hint
+    homeless = not_serving(NAME, TOKEN, CONTENT, net(web, www=[]))
+    assert "add A or AAAA records" in webroots.too_late(homeless).hint
+    assert "webroot_path" in webroots.too_late([*homeless, Laggard(f"{NAME} at ::1", "HTTP 404")]).hint
 
 
 def test_redirects_are_followed(web: Web, https: Web) -> None:
@@ -188,7 +191,7 @@ def test_a_redirect_s_target_counts_with_every_address(web: Web) -> None:
     web.serve("127.0.0.2", GOOD)
     web.serve("127.0.0.3", b"HTTP/1.1 500 Oops\r\n\r\n")
     known = net(web, www=["127.0.0.1"], central=["127.0.0.2", "127.0.0.3"])
-    [verdict] = not_serving(NAME, TOKEN, CONTENT, known)
+    [verdict] = map(str, not_serving(NAME, TOKEN, CONTENT, known))
     target = f"http://central.example.test:{web.port}"
     assert verdict == f"{NAME} at 127.0.0.1, redirected to {target} at 127.0.0.3: HTTP 500"
 
@@ -240,5 +243,5 @@ def test_tls_that_fails(web: Web, https: Web) -> None:
     web.serve("127.0.0.1", redirect(f"https://plain.example.test:{web.port}/"))
     web.serve("127.0.0.2", b"HTTP/1.1 200 OK\r\n\r\n")
     known = net(web, https.port, www=["127.0.0.1"], plain=["127.0.0.2"])
-    [verdict] = not_serving(NAME, TOKEN, CONTENT, known)
+    [verdict] = map(str, not_serving(NAME, TOKEN, CONTENT, known))
     assert "TLS fails" in verdict

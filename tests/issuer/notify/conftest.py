@@ -1,10 +1,14 @@
 """A box without an ACME server that fails each run at once, and a mail server that hears of it."""
 
+import contextlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from common.log import Syslog
+from issuer.commands import wiring
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.database import Database
@@ -38,6 +42,22 @@ def told_by_mail(box: Box, smtp: Smtp) -> None:
     """Let *box* send what people are to hear through *smtp*."""
     box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
     box.write()
+
+
+@contextlib.contextmanager
+def heard_by_syslog(address: Path) -> Iterator[list[str]]:
+    """What this process sends to syslog in the block, once that is over."""
+    lines: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, pytest.MonkeyPatch.context() as here:
+        listener.bind(str(address))
+        syslog = Syslog("certfleet-issuer", str(address))
+        here.setattr(wiring, "_syslog", lambda: syslog)
+        yield lines
+        syslog.close()
+        listener.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                lines.append(listener.recv(4096).decode())
 
 
 def try_again(box: Box) -> None:

@@ -13,6 +13,7 @@ from issuer.model import events
 from issuer.model.config import DatabaseSettings
 from issuer.model.errors import MailError
 from issuer.model.events import Event, Kind
+from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.notify.outbox import Desk
 from issuer.rules.csr import read_csr
@@ -25,6 +26,7 @@ from tests.issuer.signing_requests import csr
 from tests.servers import database as servers
 
 NAME = "www.example.test"
+ACTION_WANTED = Failure("the CA refused", "agree first", "do it", "acme-userActionRequired", "https://ca.example/agree")
 
 
 class Pigeons:
@@ -77,9 +79,9 @@ def world(database: servers.Database) -> Iterator[World]:
 
 def test_each_kind_has_its_words(world: World) -> None:
     """Failure, stuck, user action, incident, another CA and recovery each have their own subject, said once."""
-    failure = events.failed(NAME, "it failed", hint="mend it")
-    stuck = events.of_ending(Ended(NAME, Ending.FAILED, "it failed", 5, "dns", 10))
-    action = events.user_action_required(NAME, "agree first", "https://ca.example/agree")
+    failure = events.failed(NAME, Failure("it failed", hint="mend it"))
+    stuck = events.of_ending(Ended(NAME, Ending.FAILED, "", 5, Failure("it failed", reference="dns"), 10))
+    action = events.failed(NAME, ACTION_WANTED)
     assert stuck is not None
     for event, words in (
         (failure, "failed"),
@@ -117,12 +119,11 @@ def test_what_a_change_of_the_ca_is_called() -> None:
         assert (event.what if event else None) == words
 
 
-def test_the_address_of_a_user_action_is_found_in_the_words_of_the_ca() -> None:
+def test_a_failure_that_wants_a_person_keeps_its_facts() -> None:
     """A failure of the type userActionRequired becomes its own kind of event, with the address to open."""
-    words = "the CA refused: terms changed, see https://ca.example/terms/v2."
-    event = events.of_ending(Ended(NAME, Ending.FAILED, words, 5, "acme-userActionRequired", 1))
+    event = events.of_ending(Ended(NAME, Ending.FAILED, "", 5, ACTION_WANTED, 1))
     assert event is not None
-    assert (event.kind, event.url) == (Kind.USER_ACTION, "https://ca.example/terms/v2")
+    assert (event.kind, event.told) == (Kind.USER_ACTION, ACTION_WANTED)
 
 
 def test_endings_that_concern_nobody(world: World) -> None:
@@ -135,7 +136,7 @@ def test_two_issuers_send_one_mail(world: World) -> None:
     """What one process has taken to deliver, another one leaves alone; what it could not deliver it gives back."""
     other = world.another_desk()
     world.post.down = True
-    assert world.hear(events.failed(NAME, "it failed")) == []
+    assert world.hear(events.failed(NAME, Failure("it failed"))) == []
     world.post.down = False
     taken = world.notices.take("a process that died", int(world.now))
     assert [event.name for event in taken] == [NAME]
@@ -156,10 +157,10 @@ def test_what_cannot_be_read_is_not_in_the_way(world: World) -> None:
             [{"at": 1, "name": NAME, "kind": "x", "content": text} for text in ("{", '{"kind": "of tomorrow"}', "3")],
         )
     )
-    assert world.hear(events.failed("other.example.test", "it failed")) == [
+    assert world.hear(events.failed("other.example.test", Failure("it failed"))) == [
         "certfleet: other.example.test failed on box"
     ]
-    assert world.hear(events.failed("third.example.test", "it failed")) == [
+    assert world.hear(events.failed("third.example.test", Failure("it failed"))) == [
         "certfleet: third.example.test failed on box"
     ]
 
@@ -168,7 +169,7 @@ def test_a_database_that_is_away_loses_nothing(world: World, monkeypatch: pytest
     """Events that cannot be written down stay in memory and are written down the next time, in their order."""
     settled = world.notices.settle
     monkeypatch.setattr(world.notices, "settle", lambda *_, **__: (_ for _ in ()).throw(MailError("away")))
-    world.desk.tell(events.failed(NAME, "it failed"))
+    world.desk.tell(events.failed(NAME, Failure("it failed")))
     assert not world.desk.settle()
     monkeypatch.setattr(world.notices, "settle", settled)
     assert world.hear() == [f"certfleet: {NAME} failed on box"]
@@ -177,7 +178,7 @@ def test_a_database_that_is_away_loses_nothing(world: World, monkeypatch: pytest
 def test_a_desk_takes_over_what_another_was_told(world: World) -> None:
     """After a reload the new desk says what the old one had heard."""
     old = world.another_desk()
-    old.tell(events.failed(NAME, "it failed"))
+    old.tell(events.failed(NAME, Failure("it failed")))
     world.desk.take_over(old)
     assert world.hear() == [f"certfleet: {NAME} failed on box"]
 
@@ -192,7 +193,7 @@ def test_a_mail_waits_for_quiet_and_for_the_mail_before(world: World) -> None:
         finally:
             world.now = start
 
-    world.desk.tell(events.failed(NAME, "it failed"))
+    world.desk.tell(events.failed(NAME, Failure("it failed")))
     assert world.desk.settle()
     assert (due_after(55), due_after(61)) == (False, True)
     world.now += 61
@@ -211,8 +212,8 @@ def test_syslog_gets_a_line_an_event(world: World, tmp_path: Path) -> None:
         listener.settimeout(5)
         syslog = Syslog("certfleet-issuer", address)
         world.desk = world.another_desk(syslog)
-        world.hear(events.failed(NAME, "it\nfailed", hint="mend it"))
-        world.hear(events.failed(NAME, "it failed"))
+        world.hear(events.failed(NAME, Failure("it\nfailed", hint="mend it")))
+        world.hear(events.failed(NAME, Failure("it failed")))
         world.hear(events.recovered(NAME))
         failed, recovered = (listener.recv(4096).decode() for _ in range(2))
         syslog.close()
@@ -228,12 +229,12 @@ def test_an_absent_syslog_is_said_once(world: World, tmp_path: Path) -> None:
     syslog = Syslog("certfleet-issuer", str(address))
     world.desk = world.another_desk(syslog)
     with structlog.testing.capture_logs() as logs:
-        assert world.hear(events.failed(NAME, "it failed"))
+        assert world.hear(events.failed(NAME, Failure("it failed")))
         assert world.hear(events.recovered(NAME))
     assert [entry["event"] for entry in logs].count("syslog.absent") == 1
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(address))
-        world.hear(events.failed(NAME, "it failed"))
+        world.hear(events.failed(NAME, Failure("it failed")))
         assert b"it failed" in listener.recv(4096)
     syslog.close()
 
@@ -245,7 +246,7 @@ def test_a_thousand_failures_are_one_mail_of_bounded_length(world: World) -> Non
     began = time.monotonic()
     for name in names[:60]:
         certificates.enrol(name, read_csr(csr([name])), comment="", now=1)
-    assert world.hear(*(events.failed(name, "the CA is away") for name in names)) == [
+    assert world.hear(*(events.failed(name, Failure("the CA is away")) for name in names)) == [
         "certfleet: 1000 certificates failed on box"
     ]
     [(_, text)] = world.post.sent

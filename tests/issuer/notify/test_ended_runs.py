@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from issuer.loops.run import Summary
+from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
@@ -143,13 +144,14 @@ def test_what_a_killed_run_knew_of_a_ca(
 @pytest.mark.parametrize("ending", [Ending.HELD, Ending.STOPPED])
 def test_what_failed_is_not_mended_by_a_hold_or_a_stop(ending: Ending) -> None:
     """A failure of this run, followed by a hold or a stop, is still told, with the moment that counts now."""
-    failure = Ended(NAME, Ending.FAILED, "it failed", 5, "dns", 2, "mend it")
+    what = Failure("it failed", hint="mend it", reference="dns")
+    failure = Ended(NAME, Ending.FAILED, "", 5, what, 2)
     summary = Summary({NAME: Ended(NAME, ending, retry_at=7), "new": Ended("new", ending)}, {NAME: failure})
-    assert summary.news == [Ended(NAME, Ending.FAILED, "it failed", 7, "dns", 2, "mend it"), Ended("new", ending)]
+    assert summary.news == [Ended(NAME, Ending.FAILED, "", 7, what, 2), Ended("new", ending)]
 
 
 @pytest.mark.parametrize("ending", [Ending.STORED, Ending.ELSEWHERE, Ending.NOT_DUE])
 def test_what_ended_otherwise_is_told_as_it_is(ending: Ending) -> None:
     """Mended, or another issuer's to tell."""
-    failure = Ended(NAME, Ending.FAILED, "it failed", 5, "dns", 2)
+    failure = Ended(NAME, Ending.FAILED, "", 5, Failure("it failed", reference="dns"), 2)
     assert Summary({NAME: Ended(NAME, ending)}, {NAME: failure}).news == [Ended(NAME, ending)]

@@ -5,38 +5,19 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from common.log import Syslog
-from issuer.commands import wiring
 from issuer.model.config import NotifySettings
 from issuer.model.errors import MailError
 from issuer.notify import mail
 from issuer.notify.mail import MailServer
 from tests.issuer.box import Box
-from tests.issuer.notify.conftest import mend, told_by_mail, try_again
+from tests.issuer.notify.conftest import heard_by_syslog, mend, told_by_mail, try_again
 from tests.servers.lab import Lab
 from tests.servers.ports import LOOPBACK
 from tests.servers.smtp import PASSWORD, USER, Smtp
-
-
-@contextlib.contextmanager
-def heard_by_syslog(address: Path) -> Iterator[list[str]]:
-    """What this process sends to syslog in the block, once that is over."""
-    lines: list[str] = []
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, pytest.MonkeyPatch.context() as here:
-        listener.bind(str(address))
-        syslog = Syslog("certfleet-issuer", str(address))
-        here.setattr(wiring, "_syslog", lambda: syslog)
-        yield lines
-        syslog.close()
-        listener.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                lines.append(listener.recv(4096).decode())
 
 
 def test_a_run_that_fails_three_certificates_sends_one_mail(troubled: Box, smtp: Smtp, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from common.errors import Retry
-from issuer.model.acme import CaAuthorization, CaChallenge
+from issuer.model.acme import CaAuthorization, CaChallenge, Problem
 from issuer.model.errors import AcmeProblem
 from issuer.model.orders import ENDED, TRANSITIONS, OrderState, check_move
 from issuer.rules.challenges import answers, failure, pending
@@ -36,7 +36,7 @@ def test_the_table_is_the_design() -> None:
     assert set(TRANSITIONS) == set(OrderState)
 
 
-def challenge(kind: str = "dns-01", token: str = TOKEN, error: str = "") -> CaChallenge:
+def challenge(kind: str = "dns-01", token: str = TOKEN, error: Problem | None = None) -> CaChallenge:
     return CaChallenge(kind, f"https://ca.test/{kind}", token, "pending", error)
 
 
@@ -72,7 +72,10 @@ def test_a_dead_authorization_ends_the_order(status: str) -> None:
     with pytest.raises(AcmeProblem, match="the CA has ended the authorization") as caught:
         pending([authorization(), authorization(status)])
     assert caught.value.retry is Retry.LATER
-    assert failure(authorization(status, challenge(error="no TXT found"))) == "www.example.test: no TXT found"
+    assert (
+        failure(authorization(status, challenge(error=Problem("dns", "no TXT found"))))
+        == "www.example.test: no TXT found"
+    )
 
 
 @pytest.mark.parametrize("status", ["", "new-in-2030"])

@@ -8,9 +8,11 @@ import pytest
 
 from common.config import parse
 from common.errors import ConfigError
-from issuer.ca.transport import problem_words, retry_after
+from issuer.ca.transport import retry_after
+from issuer.ca.words import problem
 from issuer.dns.find.routes import route_for, routes
 from issuer.dns.write.tsig import load_tsig_key
+from issuer.model.acme import Problem
 from issuer.model.config import DnsSettings, Settings, ZoneSettings
 from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
 
@@ -46,10 +48,24 @@ def test_problem_documents_become_one_line() -> None:
         "detail": "two\nlines\x1b[31m",
         "subproblems": [{"identifier": {"value": "a.test"}, "detail": "no"}, "nonsense", {}],
     }
-    assert problem_words(document) == ("malformed", "two lines?[31m; a.test: no; :")
-    assert problem_words({}) == ("", "no detail given")
-    assert problem_words({"type": 5, "detail": "x" * 5000})[1] == "x" * 1000
-    assert len(problem_words({"type": f"urn:{'y' * 5000}"})[0]) == 50
+    assert problem(document) == Problem("malformed", "two lines?[31m; a.test: no; :")
+    assert problem({}) == Problem("", "no detail given")
+    assert problem({"type": 5, "detail": "x" * 5000}).detail == "x" * 1000
+    assert len(problem({"type": f"urn:{'y' * 5000}"}).kind) == 50
+
+
+@pytest.mark.parametrize(
+    ("document", "page"),
+    [
+        ({"detail": "terms changed, see https://ca.example/terms/v2."}, "https://ca.example/terms/v2"),
+        ({"detail": "see https://ca.example/a", "instance": "https://ca.example/b"}, "https://ca.example/b"),
+        ({"detail": "see (https://ca.example/a)", "instance": "/terms"}, "https://ca.example/a"),
+        ({"detail": "no", "instance": 5}, ""),
+    ],
+)
+def test_the_page_that_a_problem_document_names(document: dict[str, object], page: str) -> None:
+    """Its instance (RFC 8555 §7.3.3) where that is an address, else the first address in its words."""
+    assert problem(document).url == page
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 from common.certificate import not_after, parse_bundle, spki_sha256
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
+from issuer.model.failure import Failure
+from issuer.model.orders import Cause
 from issuer.rules.renewal import (
-    SUGGESTED,
     Due,
     NotDue,
     Remaining,
@@ -133,45 +134,47 @@ KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
 @pytest.mark.parametrize(
     ("changes", "decision", "reason"),
     [
-        ({}, Due, "first certificate"),
+        ({}, Due, Cause.FIRST),
         ({"enabled": False}, NotDue, "disabled"),
-        ({"enabled": False, "reissue_reason": "by hand"}, Due, "by hand"),
+        ({"enabled": False, "reissue_reason": "by hand"}, Due, Cause.WISH),
         ({"reissue_reason": "by hand", "due_at": SOON}, NotDue, "valid"),
         ({"due_at": SOON, "failures": 1}, NotDue, "waiting to try again"),
-        ({"due_at": 1, "failures": 1}, Due, "first certificate"),
-        ({"crt": b"damaged"}, Due, "the stored certificate cannot be parsed"),
+        ({"due_at": 1, "failures": 1}, Due, Cause.FIRST),
+        ({"crt": b"damaged"}, Due, Cause.DAMAGED),
         ({"crt": pem(90, 1)}, NotDue, "valid"),
-        ({"crt": pem(90, 65)}, Due, "renewal"),
-        ({"crt": pem(90, 91)}, Due, "expired"),
+        ({"crt": pem(90, 65)}, Due, Cause.RENEWAL),
+        ({"crt": pem(90, 91)}, Due, Cause.EXPIRED),
         ({"crt": pem(6, 2)}, NotDue, "valid"),
-        ({"crt": pem(6, 3.5)}, Due, "renewal"),
+        ({"crt": pem(6, 3.5)}, Due, Cause.RENEWAL),
         ({"crt": pem(90, 65), "due_at": SOON}, NotDue, "valid"),
-        # a window of a CA that wrote the year 1, and one that nobody can read
-        ({"crt": pem(90, 1), "ari_at": -62135596800, "ari_window": "-62135596800--62135596800"}, Due, SUGGESTED),
-        ({"crt": pem(90, 1), "ari_at": SOON, "ari_window": "a window"}, NotDue, "valid"),
+        # a window of the CA that is open, one that has passed, one of the year 1, and one that nobody could read
+        ({"crt": pem(90, 1), "ari_at": 5, "ari_window": (1, SOON)}, Due, Cause.SUGGESTED),
+        ({"crt": pem(90, 1), "ari_at": 5, "ari_window": (1, 9)}, Due, Cause.INCIDENT),
+        ({"crt": pem(90, 1), "ari_at": -62135596800, "ari_window": (-62135596800, -62135596800)}, Due, Cause.INCIDENT),
+        ({"crt": pem(90, 1), "ari_at": SOON, "ari_window": None}, NotDue, "valid"),
         # what a clock left that was wrong
-        ({"reissue_reason": "by hand", "due_at": SOON + DAY}, Due, "by hand"),
-        ({"due_at": SOON + DAY, "failures": 1, "last_error": "x"}, Due, "first certificate"),
+        ({"reissue_reason": "by hand", "due_at": SOON + DAY}, Due, Cause.WISH),
+        ({"due_at": SOON + DAY, "failures": 1, "failure": Failure("x")}, Due, Cause.FIRST),
         ({"due_at": SOON + DAY}, NotDue, "valid"),  # one of many first certificates that a CA's limit holds up
-        ({"due_at": SOON + 7 * DAY}, Due, "first certificate"),
-        ({"crt": pem(90, 65), "due_at": SOON + DAY}, Due, "renewal"),
+        ({"due_at": SOON + 7 * DAY}, Due, Cause.FIRST),
+        ({"crt": pem(90, 65), "due_at": SOON + DAY}, Due, Cause.RENEWAL),
         ({"crt": pem(90, 1), "due_at": SOON + 30 * DAY}, NotDue, "valid"),
-        ({"crt": b"damaged", "due_at": SOON + DAY}, Due, "the stored certificate cannot be parsed"),
+        ({"crt": b"damaged", "due_at": SOON + DAY}, Due, Cause.DAMAGED),
     ],
 )
-def test_what_is_due(changes: dict[str, object], decision: type, reason: str) -> None:
-    """Each row is due or not, with the reason that people are shown."""
+def test_what_is_due(changes: dict[str, object], decision: type, reason: str | Cause) -> None:
+    """Each row is due or not, with the reason."""
     found = plan(enrolment(**changes), int(time.time()), POLICY, consulted=True)
     assert isinstance(found, decision)
-    assert getattr(found, "reason", "") == reason
+    assert (found.cause if isinstance(found, Due) else getattr(found, "reason", "")) == reason
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({}, ("waiting for its first certificate", True)),
-        ({"failures": 1, "last_error": "x"}, ("failing", False)),
-        ({"failures": 10, "last_error": "x"}, ("stuck", False)),
+        ({"failures": 1, "failure": Failure("x")}, ("failing", False)),
+        ({"failures": 10, "failure": Failure("x")}, ("stuck", False)),
         ({"failures": 3, "crt": b"x", "ts_expire": START + 1}, ("valid", True)),  # counted by an old script
         ({"revoked": True, "crt": b"x", "ts_expire": START + 1}, ("revoked", False)),
         ({"crt": b"x", "ts_expire": START + 1}, ("valid", True)),

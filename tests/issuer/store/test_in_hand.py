@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from common.errors import RefusedError
 from issuer.model.limits import CLOCKS_APART
-from issuer.model.orders import BY_HAND, HAND_SECONDS
+from issuer.model.orders import HAND_SECONDS, Cause
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
 from issuer.store.due_queries import Lookout
@@ -17,23 +17,23 @@ _LATEST = NOW + HAND_SECONDS + CLOCKS_APART
 
 
 @pytest.mark.parametrize(
-    ("reason", "deadline", "theirs"),
+    ("cause", "deadline", "theirs"),
     [
-        (BY_HAND, NOW + 1, True),
-        (BY_HAND, _LATEST, True),
-        (BY_HAND, NOW, False),
-        (BY_HAND, _LATEST + 1, False),  # a clock was ahead
-        (BY_HAND, None, False),
+        ("by-hand", NOW + 1, True),
+        ("by-hand", _LATEST, True),
+        ("by-hand", NOW, False),
+        ("by-hand", _LATEST + 1, False),  # a clock was ahead
+        ("by-hand", None, False),
         ("renewal", NOW + 1, False),
         (None, NOW + 1, False),
     ],
 )
-def test_all_say_the_same(store: Database, reason: str | None, deadline: int | None, *, theirs: bool) -> None:
+def test_all_say_the_same(store: Database, cause: str | None, deadline: int | None, *, theirs: bool) -> None:
     """The record that `run` goes by, the pages of people, the questions of the daemon, and what refuses a command."""
     orders, lookout = Orders(store, "us"), Lookout(store, "us")
-    assert orders.open(NAME, CA, "renewal", NOW) is not None
-    change = sa.text("UPDATE orders SET reason = :reason, deadline = :deadline")
-    store.write(lambda connection: connection.execute(change, {"reason": reason, "deadline": deadline}))
+    assert orders.open(NAME, CA, Cause.RENEWAL, NOW) is not None
+    change = sa.text("UPDATE orders SET cause = :cause, deadline = :deadline")
+    store.write(lambda connection: connection.execute(change, {"cause": cause, "deadline": deadline}))
     record = orders.claim(NAME, NOW)
     assert record is not None
     assert record.in_hand(NOW) is theirs

@@ -6,6 +6,7 @@ import pytest
 
 from issuer.model.acme import Challenge
 from issuer.model.errors import BeingTakenBack
+from issuer.model.orders import Cause
 from issuer.store.database import Database
 from issuer.store.journal import Journal
 from issuer.store.orders import LEASE_SECONDS, Orders, give_up
@@ -15,7 +16,7 @@ from tests.issuer.store.opened import CA, NAME, NOW
 def test_what_a_revocation_meets_in_the_middle_is_taken_back_by_who_publishes_it(store: Database) -> None:
     """Nobody else sweeps before that one knows that its order has ended: it may be about to publish."""
     mine, journal = Orders(store, "mine"), Journal(store, "mine")
-    record = mine.open(NAME, CA, "due", NOW)
+    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     left = journal.add(record.id, [entry("one")], NOW)
     store.write(lambda connection: give_up(connection, NAME, "revoked", NOW, leased=True))
@@ -33,7 +34,7 @@ def entry(value: str, url: str = "https://ca.example.test/c/1") -> Challenge:
 def test_the_journal_keeps_what_may_be_out(store: Database) -> None:
     """The same entries twice are one row each, new ones stand beside the old, and only what is forgotten goes."""
     mine, journal = Orders(store, "mine"), Journal(store, "mine")
-    record = mine.open(NAME, CA, "due", NOW)
+    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     first = journal.add(record.id, [entry("one")], NOW)
     assert journal.add(record.id, [entry("one")], NOW) == first
@@ -50,7 +51,7 @@ def test_the_journal_keeps_what_may_be_out(store: Database) -> None:
 
 def ended(store: Database, entry: Challenge) -> Challenge:
     """The journal's row of an order that has failed."""
-    record = Orders(store, "before").open(NAME, CA, "due", NOW)
+    record = Orders(store, "before").open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     [left] = Journal(store, "mine").add(record.id, [entry], NOW)
     Orders(store, "before").fail(record, "", NOW)
@@ -62,7 +63,7 @@ def test_what_is_published_again_is_taken_over_from_an_ended_order(store: Databa
     journal = Journal(store, "mine")
     same, other = ended(store, entry("one")), ended(store, entry("two"))
     elsewhere = ended(store, dataclasses.replace(entry("one"), zone="other.test"))
-    record = Orders(store, "mine").open(NAME, CA, "due", NOW)
+    record = Orders(store, "mine").open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     [fresh] = journal.add(record.id, [entry("one")], NOW)
     assert fresh.id > elsewhere.id
@@ -76,7 +77,7 @@ def test_nothing_is_published_while_it_is_taken_back(store: Database) -> None:
     once, and others when the lease is over."""
     journal = Journal(store, "mine")
     left = ended(store, entry("one"))
-    record = Orders(store, "mine").open(NAME, CA, "due", NOW)
+    record = Orders(store, "mine").open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     other = Journal(store, "other")
     with journal.held([left], NOW) as ours:
@@ -97,7 +98,7 @@ def test_nothing_is_published_while_it_is_taken_back(store: Database) -> None:
 def test_what_another_order_wants_is_not_taken_back(store: Database) -> None:
     """Two orders under way may have the same challenge; the one that ends forgets its row and leaves the value."""
     journal, mine = Journal(store, "mine"), Orders(store, "mine")
-    records = [mine.open(name, CA, "due", NOW) for name in (NAME, "other.example.test")]
+    records = [mine.open(name, CA, Cause.RENEWAL, NOW) for name in (NAME, "other.example.test")]
     first, second = [record for record in records if record is not None]
     left = journal.add(first.id, [entry("one"), entry("two")], NOW)
     kept = journal.add(second.id, [entry("one")], NOW)

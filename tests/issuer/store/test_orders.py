@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from common.certificate import parse_bundle
 from issuer.model.errors import GivenUp, LeaseLost, Overtaken
+from issuer.model.failure import Failure
 from issuer.model.limits import Limit
-from issuer.model.orders import OrderState
+from issuer.model.orders import Cause, OrderState
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
@@ -26,7 +27,7 @@ from tests.servers.authority import Authority
 def test_one_order_for_a_certificate(store: Database) -> None:
     """Of eight issuers that open an order for one name at the same moment exactly one gets it."""
     issuers = [Orders(store, f"issuer{number}") for number in range(8)]
-    records = side_by_side(*(lambda each=each: each.open(NAME, CA, "due", NOW) for each in issuers))
+    records = side_by_side(*(lambda each=each: each.open(NAME, CA, Cause.RENEWAL, NOW) for each in issuers))
     won = [record for record in records if record is not None]
     assert len(won) == 1
     assert won[0].state is OrderState.PLANNED
@@ -37,7 +38,7 @@ def test_one_order_for_a_certificate(store: Database) -> None:
 def test_a_lease_of_another_is_respected_until_it_ends(store: Database) -> None:
     """Nobody takes an order over before the lease's end; afterwards one of many does, and the holder loses it."""
     mine, other = Orders(store, "mine"), Orders(store, "other")
-    record = mine.open(NAME, CA, "due", NOW)
+    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     assert other.claim(NAME, NOW) is None
     assert other.under_way(NOW) == []
@@ -60,7 +61,7 @@ def test_a_lease_of_another_is_respected_until_it_ends(store: Database) -> None:
 def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
     """Its holder is dead, or has the right time by now; one that is minutes ahead is respected."""
     mine, other = Orders(store, "mine"), Orders(store, "other")
-    record = other.open(NAME, CA, "due", NOW + LEASE_SECONDS)
+    record = other.open(NAME, CA, Cause.RENEWAL, NOW + LEASE_SECONDS)
     assert record is not None
     assert mine.claim(NAME, NOW) is None
     assert other.save(record, record, NOW + 4 * 365 * 86400) == record
@@ -72,11 +73,11 @@ def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
 def test_a_hold_of_a_clock_that_was_years_ahead(store: Database) -> None:
     """No CA's word holds anything up for longer than a day, so it counts no more; neither does an order of then."""
     holds = Holds(store)
-    holds.add("account", "*", NOW + 4 * 365 * 86400, "limited", NOW)
+    holds.add("account", "*", NOW + 4 * 365 * 86400, Failure("limited"), NOW)
     assert holds.until("account", NAME, NOW) is None
     assert Overview(store).holds(NOW) == []
-    holds.add("account", NAME, NOW + 86400, "limited", NOW)
-    assert holds.until("account", NAME, NOW) == (NOW + 86400, "limited")
+    holds.add("account", NAME, NOW + 86400, Failure("limited"), NOW)
+    assert holds.until("account", NAME, NOW) == (NOW + 86400, Failure("limited"))
     assert Limit(1, 3600).free_at([NOW + 4 * 365 * 86400], NOW) == NOW
 
 
@@ -99,7 +100,7 @@ def test_moments_of_a_clock_that_was_years_ahead(store: Database, changes: str) 
 def test_a_step_is_saved_with_its_url_and_extends_the_lease(store: Database) -> None:
     """What is saved is what the next process reads, and the lease runs from the last step."""
     mine, other = Orders(store, "mine"), Orders(store, "other")
-    record = mine.open(NAME, CA, "due", NOW)
+    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     ordered = dataclasses.replace(record, state=OrderState.ORDERED, url="https://ca.example.test/o/1", deadline=NOW + 5)
     assert mine.save(record, ordered, NOW + 500) == ordered
@@ -111,7 +112,7 @@ def test_a_step_is_saved_with_its_url_and_extends_the_lease(store: Database) -> 
 def test_a_move_that_the_table_does_not_list_is_not_saved(store: Database) -> None:
     """Skipping a state is a fault of ours and leaves the row as it is."""
     mine = Orders(store, "mine")
-    record = mine.open(NAME, CA, "due", NOW)
+    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     with pytest.raises(RuntimeError, match="from PLANNED to VALIDATED"):
         mine.save(record, dataclasses.replace(record, state=OrderState.VALIDATED), NOW)
@@ -121,10 +122,10 @@ def test_a_move_that_the_table_does_not_list_is_not_saved(store: Database) -> No
 def test_a_failed_order_frees_its_certificate(store: Database) -> None:
     """After FAILED the same name may have a new order; the old row keeps its reason."""
     mine = Orders(store, "mine")
-    record = mine.open(NAME, CA, "due", NOW)
+    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     assert mine.fail(record, "the reason", NOW).ended
-    second = mine.open(NAME, CA, "retry", NOW + 1)
+    second = mine.open(NAME, CA, Cause.RENEWAL, NOW + 1)
     assert second is not None
     assert second.id != record.id
     rows = store.read(lambda connection: connection.execute(sa.text("SELECT state, error FROM orders ORDER BY id")))
@@ -138,7 +139,7 @@ def test_only_the_csr_that_is_enrolled_gets_a_certificate(store: Database) -> No
     issued = Authority("Root").intermediate("CA").issue([NAME])
     bundle = parse_bundle(issued.fullchain_pem)
     for given in (csr([NAME]), row.csr):
-        record = mine.open(NAME, CA, "due", NOW)
+        record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
         assert record is not None
         expected = contextlib.nullcontext() if given == row.csr else pytest.raises(Overtaken)
         with expected:
@@ -155,7 +156,7 @@ def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Da
     mine, certificates = Orders(store, "mine"), Certificates(store)
     certificates.set_enabled([NAME], True, NOW)
     certificates.request_reissue([NAME], "by hand")
-    record = mine.open(NAME, CA, "due", NOW)
+    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
     # whose key nobody can tell, so it may be that one
@@ -173,7 +174,7 @@ def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Da
 def test_what_comes_too_late_is_not_called_compromised(store: Database) -> None:
     """The order of a removed row was given up for another reason: nobody is told to revoke what came of it."""
     mine, certificates = Orders(store, "mine"), Certificates(store)
-    record = mine.open(NAME, CA, "due", NOW)
+    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
     certificates.remove(NAME, NOW + LEASE_SECONDS + 1)
@@ -185,7 +186,7 @@ def test_what_comes_too_late_is_not_called_compromised(store: Database) -> None:
 def test_an_order_of_another_is_not_taken_by_opening_one(store: Database) -> None:
     """Who finds an order under way when he wants to open one leaves it alone, even if nobody holds it just now."""
     mine, theirs = Orders(store, "mine"), Orders(store, "theirs")
-    record = theirs.open(NAME, CA, "due", NOW)
+    record = theirs.open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     theirs.release(record)
-    assert mine.open(NAME, CA, "due", NOW) is None
+    assert mine.open(NAME, CA, Cause.RENEWAL, NOW) is None

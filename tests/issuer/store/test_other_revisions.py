@@ -1,11 +1,18 @@
 """Tables of another version of certfleet: every command says so before it does anything, and the daemon too."""
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from issuer.model.config import DatabaseSettings
+from issuer.model.failure import Failure
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database as Store
+from issuer.store.holds import Holds
 from issuer.store.legacy import COLUMNS
 from issuer.store.revision import NEEDED
 from tests.issuer.box import Box
@@ -22,14 +29,31 @@ COMMANDS = (
     *(["populate", "new.example.test", "--csr", "-"], ["enable", NAME], ["disable", NAME], ["remove", NAME, "--yes"]),
     *(["challenges", NAME], ["solve", NAME], ["request", NAME], ["rollback", NAME], ["revoke", NAME, "--yes"]),
 )
+NEW = {
+    "certs": ("last_what", "last_why", "last_hint", "last_url", "ari_start", "ari_end"),
+    "holds": ("what", "why", "url"),
+    "orders": ("cause",),
+}
+OPENED_FOR = {
+    "by hand": "by-hand",
+    "first certificate": "first",
+    "renewal": "renewal",
+    "renewal, as the CA suggests": "suggested",
+    "the CA wants it replaced now": "incident",
+    "expired": "expired",
+    "the stored certificate cannot be parsed": "damaged",
+    "reissue asked for by hand": "wish",
+    None: "None",
+}
+CAUSES = "SELECT name, cause FROM orders"
 
 
 def grow_old(database: Database) -> None:
     """As the release before has left it."""
-    engine = "" if database.url.startswith("sqlite") else " ON versions"
-    for statement in (f"DROP INDEX ix_versions_revoked{engine}", "ALTER TABLE versions DROP COLUMN revoked"):
-        database.execute(statement)
-    database.execute("UPDATE alembic_version SET version_num = '0004'")
+    for table, columns in NEW.items():
+        for column in columns:
+            database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    database.execute("UPDATE alembic_version SET version_num = '0005'")
 
 
 def test_the_revision_needed_is_the_newest_one() -> None:
@@ -46,14 +70,45 @@ def test_tables_of_an_older_version(either_box: Box) -> None:
     either_box.ok("issue", NAME)
     grow_old(either_box.database)
     before = either_box.contents()
-    says = [f"the database is at revision 0004, this certfleet needs {NEEDED}", "run `certfleet-issuer db upgrade`"]
+    says = [f"the database is at revision 0005, this certfleet needs {NEEDED}", "run `certfleet-issuer db upgrade`"]
     for words in COMMANDS:
         either_box.refused(*words, code=1, says=says, stdin=csr(["new.example.test"]))
     assert either_box.contents() == before
     either_box.fails("db", "status", says=says)
-    either_box.fails("check", NAME, says=["revision 0004", "run `certfleet-issuer db upgrade`"])
+    either_box.fails("check", NAME, says=["revision 0005", "run `certfleet-issuer db upgrade`"])
     either_box.ok("db", "upgrade")
     either_box.ok("revoke", NAME, "--yes")
+
+
+def test_what_the_release_before_has_written(database: Database, tmp_path: Path) -> None:
+    """A failure, a window and a hold in one text each, and orders opened for a reason in words: all keep their sense,
+    also where an upgrade that was cut off has set some causes already."""
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    box.populate(NAME)
+    grow_old(database)
+    failure = "last_error = 'the zone: refused (mend it)', last_reference = 'dns', count_fail_update = 2"
+    database.execute(f"UPDATE certs SET {failure}, due_at = 9, ari_at = 7, ari_window = '5-9'")  # noqa: S608
+    for reason, cause in OPENED_FOR.items():
+        words = "NULL" if reason is None else f"'{reason}'"
+        columns = "name, state, directory, reason, created_at, updated_at"
+        database.execute(f"INSERT INTO orders ({columns}) VALUES ('{cause}', 'STORED', '', {words}, 1, 1)")  # noqa: S608
+    database.execute(f"INSERT INTO holds (account, scope, until, reason) VALUES ('a', '{NAME}', 99, 'too many: 5')")  # noqa: S608
+    box.ok("db", "upgrade")
+    [entry] = box.run("status", "--json").report()["certificates"]
+    told = {"what": "the zone: refused (mend it)", "why": None, "hint": None, "reference": "dns", "url": None}
+    assert (entry["failure"], entry["last_error"]) == (told, told["what"])
+    with closing(Store(DatabaseSettings(database.url, database.password_file, database.tls_ca))) as store:
+        [row] = Certificates(store).get([NAME])
+        assert row.ari_window == (5, 9)
+        assert Holds(store).until("a", NAME, 9) == (99, Failure("too many: 5"))
+        Certificates(store).save_renewal_info(replace(row, ari_window=(6, 8)), "")
+        assert Certificates(store).get([NAME])[0].ari_window == (6, 8)
+    assert all(str(cause) == name for name, cause in database.query(CAUSES))
+    database.execute("UPDATE orders SET cause = CASE name WHEN 'wish' THEN 'first' END")
+    database.execute("UPDATE alembic_version SET version_num = '0005'")
+    box.ok("db", "upgrade")
+    assert all(str(cause) == ("first" if name == "wish" else name) for name, cause in database.query(CAUSES))
 
 
 def test_tables_of_a_newer_version(lone_box: Box) -> None:
@@ -76,7 +131,7 @@ def test_a_daemon_beside_which_the_tables_change(box: Box) -> None:
         wait_until(lambda: service.get("/healthz")[0] == 200, "the daemon is well")
         grow_old(box.database)
         wait_until(lambda: service.get("/healthz")[0] == 503, "/healthz says that it cannot work")
-        assert service.get("/healthz")[1] == f"the database is at revision 0004, this certfleet needs {NEEDED}\n"
+        assert service.get("/healthz")[1] == f"the database is at revision 0005, this certfleet needs {NEEDED}\n"
         box.ok("db", "upgrade")
         service.wait_stored(box.enrol(NAME))
         assert service.get("/healthz") == (200, "ok\n")

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from issuer.model.config import DatabaseSettings
-from issuer.model.orders import OrderState
+from issuer.model.orders import Cause, OrderState
 from issuer.rules.csr import read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -120,7 +120,7 @@ def test_url_of_an_order_is_durable_and_later_steps_are_not(store: Database, mon
         return write(database, work, durable=durable)
 
     mine = Orders(store, "mine")
-    planned = mine.open(NAME, CA, "due", NOW)
+    planned = mine.open(NAME, CA, Cause.RENEWAL, NOW)
     assert planned is not None
     monkeypatch.setattr(Database, "write", watched)
     ordered = mine.save(planned, dataclasses.replace(planned, state=OrderState.ORDERED, url="u"), NOW)

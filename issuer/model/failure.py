@@ -1,0 +1,45 @@
+"""What went wrong, as facts that stay apart until they are shown. Pure."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Self
+
+from common.errors import CertfleetError
+from issuer.model.errors import AcmeProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """*what* went wrong, *why*, what to do about it (*hint*), its kind (*reference*), and the page for people that a CA
+    names (*url*); "" for what is not known."""
+
+    what: str
+    why: str = ""
+    hint: str = ""
+    reference: str = ""
+    url: str = ""
+
+    @classmethod
+    def of(cls, error: CertfleetError, hint: str | None = None) -> Self:
+        """The facts of *error*; with *hint* in place of its own where one is given."""
+        url = error.url if isinstance(error, AcmeProblem) else ""
+        return cls(error.what, error.why, error.hint if hint is None else hint, error.reference, url)
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}" if self.why else self.what
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line, for tables and logs."""
+        see = f"; see {self.url}" if self.url and self.url not in str(self) else ""
+        return str(self) + (f" ({self.hint})" if self.hint else "") + see
+
+    @property
+    def advice(self) -> list[tuple[str, str]]:
+        """(label, text) of what stands below what and why where there is room for more than a line."""
+        return [(label, text) for label, text in (("what to do", self.hint), ("see", self.url)) if text]
+
+    @property
+    def fields(self) -> dict[str, str | None]:
+        """For --json; None for what is not known."""
+        return {name: text or None for name, text in dataclasses.asdict(self).items()}
