@@ -6,7 +6,6 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from issuer.dns.write.zonefile import sub_zone
 from issuer.model.acme import CaChallenge, Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
@@ -14,6 +13,11 @@ from issuer.rules.challenges import token_of
 
 if TYPE_CHECKING:
     from issuer.dns.zones import Zones
+
+
+def sub_zone(name: str) -> str:
+    """The name of the TXT record for *name*, and of the zone that is made for it."""
+    return f"_acme-challenge.{name.removeprefix('*.')}"
 
 
 class Dns01:

@@ -15,7 +15,7 @@ import dns.tsig
 from common.clock import duration_text
 from common.errors import ConfigError, Finding, Retry
 from issuer.dns.asking import NoAnswer, ask
-from issuer.dns.dns01 import Dns01
+from issuer.dns.dns01 import Dns01, sub_zone
 from issuer.dns.find.delegation import Delegations
 from issuer.dns.find.locate import Place, locate, zone_at
 from issuer.dns.find.resolvers import Resolvers
@@ -36,7 +36,6 @@ from issuer.dns.servers import (
 from issuer.dns.ttl_cache import Kept
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import TxtValue, change_txt
-from issuer.dns.write.zonefile import sub_zone
 from issuer.model.acme import Challenge
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
