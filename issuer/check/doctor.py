@@ -2,30 +2,20 @@
 
 import stat
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from common.clock import Clock
 from issuer.check.files import file_lines
 from issuer.check.installation import AcmeServer, Post, account_key_line, authority_lines, identity, mail_line
-from issuer.check.names import (
-    CaIdentity,
-    caa_lines,
-    certificate_lines,
-    csr_lines,
-    imported_line,
-    places,
-    wildcard_lines,
-)
-from issuer.check.verdicts import Line, bad_lines, ok
-from issuer.check.zone_probe import ZoneProbe
-from issuer.dns.find.locate import Place
-from issuer.dns.zones import Zones
+from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, imported_line
+from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import aside
+from issuer.journey.solver import CheckableSolver, solver_for
 from issuer.model.config import CaSettings, Settings
-from issuer.model.enrolment import Enrolment
-from issuer.webroot.webroots import Webroots
+from issuer.model.enrolment import Enrolment, Validation
+from issuer.rules.findings import Findings, Line, Probe
 
 _AT_ONCE = 16
 _LOOK_SECONDS = 0.2  # how soon it is seen that there is to be an end
@@ -40,23 +30,15 @@ class Subject:
     md5_modulus: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What is known of one subject before its zones are put to the test."""
-
-    lines: list[Line] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
-
-
 class Doctor:
-    """*authorities*: by directory, without those whose account key could not be loaded; *orders*: the URLs of the
-    newest ones of the database, by directory too. *post*: None when nobody is to get mail."""
+    """*solvers*: by challenge type. *authorities*: by directory, without those whose account key could not be loaded;
+    *orders*: the URLs of the newest ones of the database, by directory too. *post*: None when nobody is to get mail.
+    *patience*: how many seconds a probe may take."""
 
     def __init__(
         self,
         settings: Settings,
-        zones: Zones,
-        webroots: Webroots,
+        solvers: Mapping[str, CheckableSolver],
         authorities: Mapping[str, AcmeServer],
         post: Post | None,
         *,
@@ -66,17 +48,17 @@ class Doctor:
         stopping: threading.Event,
     ):
         self._settings = settings
-        self._zones = zones
-        self._webroots = webroots
+        self._solvers = solvers
+        self._resolvers = Resolvers(settings.dns.resolvers)
         self._authorities = authorities
         self._post = post
         self._orders = orders
         self._clock = clock
         self._stopping = stopping
-        self._probe = ZoneProbe(zones, clock, patience, stopping)
+        self._patience = patience
 
     def examine(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
-        """Account keys and CAs, the files that the configuration names; each subject, then each zone that they share;
+        """Account keys and CAs, the files that the configuration names; each subject, then each probe that they share;
         last the mail server, which may stay silent for long."""
         mail = aside(self._mail)
         yield self._installation()
@@ -89,16 +71,16 @@ class Doctor:
     def _installation(self) -> list[Line]:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
             lines = [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
-            return lines + file_lines(self._settings)
+            return lines + file_lines(self._settings, self._solvers.values())
 
     def _subjects(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
             identities = [known for known in pool.map(identity, self._authorities.values()) if known is not None]
-            shared: dict[Place, None] = {}
+            probes: dict[Hashable, Probe] = {}
             for found in pool.map(lambda subject: self._subject(subject, identities), subjects):
-                shared |= dict.fromkeys(found.places)
+                probes |= found.probes
                 yield found.lines
-            yield from pool.map(self._zone, shared)
+            yield from pool.map(self._put_to_the_test, probes.values())
 
     def _authority(self, ca: CaSettings) -> list[Line]:
         file = self._settings.account_key(ca)
@@ -127,17 +109,11 @@ class Doctor:
                 return Findings(lines)
             names = facts.names
             lines += certificate_lines(row.name, row.crt, row.ca, facts)
-        method = "dns-01" if row is None else row.challenge_type
-        lines += caa_lines(self._zones.resolvers, names, method, identities)
-        if row is not None and row.http01:
-            return Findings(lines + self._webroot(row, names))
-        lines += wildcard_lines(self._zones.resolvers, names)
-        found, unplaced = places(self._zones, names)
-        return Findings(lines + unplaced, found)
+        validation = Validation() if row is None else row.validation
+        solver = solver_for(validation, self._solvers)
+        lines += caa_lines(self._resolvers, names, solver.type.name, identities)
+        found = solver.examine(subject.name, names, validation)
+        return Findings(lines + found.lines, found.probes)
 
-    def _webroot(self, row: Enrolment, names: Sequence[str]) -> list[Line]:
-        lines = [line for error in self._webroots.obstacles(names, row) for line in bad_lines(row.name, error)]
-        return lines or [ok(row.name, f"challenge files can be put into {row.webroot_path}")]
-
-    def _zone(self, place: Place) -> list[Line]:
-        return [] if self._stopping.is_set() else self._probe.lines(place)
+    def _put_to_the_test(self, probe: Probe) -> list[Line]:
+        return [] if self._stopping.is_set() else probe(self._clock, self._patience, self._stopping.wait)

@@ -4,28 +4,25 @@ today or not: a key for the one sub-zone of next year, or for an account that is
 Account keys, passwords and bundles are read where their server is looked at.
 """
 
-import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from common.errors import CertfleetError
 from issuer.ca.account import load_binding_key
-from issuer.check.verdicts import Line, bad_lines, ok
-from issuer.dns.find.routes import routes
-from issuer.dns.write.tsig import load_tsig_key
+from issuer.journey.solver import CheckableSolver
 from issuer.model.config import Settings
-from issuer.webroot.hostkeys import load_pinned_keys
+from issuer.rules.findings import Line, bad_lines, ok
 
 
-def file_lines(settings: Settings) -> list[Line]:
+def file_lines(settings: Settings, solvers: Iterable[CheckableSolver]) -> list[Line]:
     """One finding for each file, or for each thing that is wrong with it."""
     lines = []
     for ca in settings.authorities:
         lines += _read(f"CA {ca.directory}", ca.eab_hmac_file, load_binding_key)
-    for file in dict.fromkeys(route.tsig_key_file for route in routes(settings.dns)):
-        lines += _read("TSIG key", file, load_tsig_key)
-    lines += _read("SSH", settings.webroot.ssh_host_keys, load_pinned_keys)
-    return lines + _read("SSH", settings.webroot.ssh_key_file, _load_ssh_key)
+    for solver in solvers:
+        for subject, file, load in solver.files():
+            lines += _read(subject, file, load)
+    return lines
 
 
 def _read(subject: str, file: Path | None, load: Callable[[Path], object]) -> list[Line]:
@@ -36,7 +33,3 @@ def _read(subject: str, file: Path | None, load: Callable[[Path], object]) -> li
     except CertfleetError as error:
         return bad_lines(subject, error)
     return [ok(subject, f"{file} is usable")]
-
-
-def _load_ssh_key(file: Path) -> None:
-    importlib.import_module("issuer.webroot.ssh").load_private_key(file)  # paramiko takes 0.2 s: only where it is named

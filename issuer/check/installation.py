@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.check.names import CaIdentity, identity_of
-from issuer.check.verdicts import Line, bad, clock_line, ok, warn
 from issuer.model.config import CaSettings, NotifySettings
 from issuer.model.errors import SHARED_KEY
+from issuer.rules.findings import Line, bad, clock_line, ok, warn
 
 
 class AcmeServer(Protocol):

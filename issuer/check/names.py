@@ -1,4 +1,4 @@
-"""One enrolled certificate: its CSR, where its challenges go, and whether CAA lets the CAs issue for its names."""
+"""One enrolled certificate: its CSR, its present pair, and whether CAA lets the CAs issue for its names."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,19 +9,15 @@ from typing import Any, Protocol
 
 from common.certificate import chain_faults, parse_bundle, serial_text, spki_sha256
 from common.clock import duration_text
-from common.errors import CertfleetError
 from common.files import read_regular
-from issuer.check.verdicts import Level, Line, bad, caa_line, ok, warn
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.caa import relevant_caa
-from issuer.dns.find.locate import Place
 from issuer.dns.find.resolvers import Resolvers
-from issuer.dns.find.wildcard import wildcard_caution
-from issuer.dns.zones import Zones
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.rules.caa import caa_allows
+from issuer.rules.caa import CaaVerdict, caa_allows
 from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
+from issuer.rules.findings import Level, Line, bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
 
 
@@ -108,18 +104,6 @@ def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
     return []
 
 
-def places(zones: Zones, names: Sequence[str]) -> tuple[list[Place], list[Line]]:
-    """Where the dns-01 challenges of *names* go; a finding for each that goes nowhere."""
-    found: dict[Place, None] = {}
-    lines = []
-    for name in dict.fromkeys(name.removeprefix("*.") for name in names):
-        try:
-            found[zones.locate(name)] = None
-        except CertfleetError as error:
-            lines.append(bad(name, str(error), error.hint))
-    return list(found), lines
-
-
 def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authorities: Sequence[CaIdentity]) -> list[Line]:
     """CAA of every name against every CA; the first CA's are the ones that matter today."""
     lines = []
@@ -136,19 +120,15 @@ def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authoriti
     return lines
 
 
-def wildcard_lines(resolvers: Resolvers, names: Sequence[str]) -> list[Line]:
-    """Names that a wildcard answers for, until their sub-zone is created."""
-    lines = []
-    for name in dict.fromkeys(name.removeprefix("*.") for name in names):
-        try:
-            caution = wildcard_caution(resolvers, name)
-        except NoAnswer as error:
-            hint = "set resolvers in [dns]; a name that does needs records of its own (docs/dns.md)"
-            lines.append(warn(name, f"whether it lives on a wildcard cannot be looked up: {error}", hint))
-            continue
-        if caution is not None:
-            lines.append(warn(name, caution.sentence, caution.hint))
-    return lines
+def caa_line(name: str, owner: str, verdict: CaaVerdict, ca: str, *, first: bool) -> Line:
+    """*first*: is it the CA that is asked first? One that only stands in may be shut out."""
+    where = f"CAA at {owner}" if owner else "CAA"
+    if verdict.allowed:
+        return ok(name, f"{where}, {ca}: {verdict.reason}")
+    if verdict.allowed is None:
+        return warn(name, f"{where}, {ca}: {verdict.reason}", "ask the CA for its CAA identity")
+    hint = f"change the CAA record at {owner}, or use another CA"
+    return Line(Level.BAD if first else Level.WARN, name, f"{where} forbids {ca}: {verdict.reason}", hint)
 
 
 def _some(names: Sequence[str]) -> str:

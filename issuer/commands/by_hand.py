@@ -30,7 +30,7 @@ def challenges(arguments: argparse.Namespace) -> int:
             report([_facts(entry) for entry in entries])
             return 0
         for entry in entries:
-            say(_instruction(entry))
+            say(tools.solvers[entry.type].type.instruction(entry))
         if not entries:
             say("nothing is to be published: the CA holds every name valid already")
         say(f"then: certfleet-issuer solve {quote(row.name)}")
@@ -104,13 +104,6 @@ def refuse_leased(name: str, order: OrderUnderWay | None, me: str) -> None:
         f"another issuer, {order.lease_owner}, works on the order for {name} until {utc_text(order.lease_until)}",
         hint="let it finish; if it is dead, the order is free after that moment",
     )
-
-
-def _instruction(entry: Challenge) -> str:
-    if entry.type == "http-01":
-        token = entry.value.partition(".")[0]
-        return f"http://{entry.owner}/.well-known/acme-challenge/{token}\n    {entry.value}"
-    return f'{entry.owner}. 60 IN TXT "{entry.value}"'
 
 
 def _facts(entry: Challenge) -> dict[str, str]:

@@ -15,17 +15,16 @@ from common.config_file import load
 from common.errors import CertfleetError, ConfigError, UsageError
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
-from issuer.check.verdicts import Level, Line, bad, bad_lines, ok
-from issuer.dns.zones import Zones
+from issuer.commands.challenge_types import build_solvers
 from issuer.model.config import Settings
 from issuer.model.errors import StoreError
 from issuer.notify.mail import MailServer
+from issuer.rules.findings import Level, Line, bad, bad_lines, ok
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.legacy import md5_moduli
 from issuer.store.overview import Overview
 from issuer.store.revision import NEEDED, require
-from issuer.webroot.webroots import Webroots
 
 _ORDERS_LOOKED_AT = 5  # at each CA
 
@@ -43,11 +42,9 @@ def check(arguments: argparse.Namespace) -> int:
         tell([ok("configuration", f"{arguments.config} is well formed")])
         subjects, orders = _subjects(settings, arguments.name, tell)
         authorities = _authorities(settings, tell)
-        zones, webroots = Zones(settings.dns), Webroots(settings, socket.gethostname())
         doctor = Doctor(
             settings,
-            zones,
-            webroots,
+            build_solvers(settings),
             authorities,
             _mail_server(settings, tell),
             orders=orders,

@@ -81,7 +81,9 @@ class _House:
         world = World(settings, tools, build_desk(settings, database), lookout, lambda: _close(database, tools))
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # a service is read in its journal: it says what happens
-        self.metrics.propagation = lambda: getattr(tools.solvers["dns-01"], "propagation", {})
+        self.metrics.propagation = lambda: {
+            server: seconds for solver in tools.solvers.values() for server, seconds in solver.propagation.items()
+        }
         self._world = world
         return world
 

@@ -11,17 +11,16 @@ from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import parse_dns_name
+from issuer.commands.challenge_types import challenge_type
 from issuer.commands.compromised import refuse_compromised
-from issuer.dns.write.zonefile import sub_zone
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import CompromisedKey
-from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
+from issuer.rules.csr import CsrRefused, read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.history import History
 from issuer.store.revision import open_database
-from issuer.webroot.location import parse_location, refuse_wildcard
 
 _LONGEST_COMMENT = 1000  # characters
 _LARGEST_CSR = 65_535  # what the blob column holds
@@ -41,14 +40,16 @@ def populate(arguments: argparse.Namespace) -> None:
         why = f"it is for {', '.join(facts.names)}"
         hint = "mend the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
-    webroot, comment = _webroot(arguments.webroot, facts), checked_comment(arguments.comment)
+    validation = Validation(certbot=bool(arguments.webroot), webroot_path=arguments.webroot)
+    kind = challenge_type(validation)
+    kind.require(validation, facts.names)
+    comment = checked_comment(arguments.comment)
     certificates = Certificates(open_database(settings.database))
     if facts.spki_sha256 in certificates.compromised(name):
         raise CompromisedKey([name])
-    certificates.enrol(name, facts, comment=comment, webroot=webroot, now=int(time.time()))
+    certificates.enrol(name, facts, comment=comment, validation=validation, now=int(time.time()))
     say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
-    ready = "its web server serves that webroot" if webroot else "its sub-zone is in place"
-    say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {ready}")
+    say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {kind.ready}")
 
 
 def enable(arguments: argparse.Namespace) -> None:
@@ -73,9 +74,9 @@ def remove(arguments: argparse.Namespace) -> None:
     ours = [version for version in History(database).versions(row.name) if version.directory and not version.revoked]
     revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
     say(f"{row.name}: removed; its versions and events are kept{revocable}")
-    zones = [] if row.http01 or row.imported else list(dict.fromkeys(map(sub_zone, _names(row))))
-    if zones:
-        say(f"in DNS stay {', '.join(zones)} and its NS records: delete them unless another certificate needs them")
+    left = "" if row.imported else challenge_type(row.validation).leaves(_names(row))
+    if left:
+        say(left)
 
 
 def _names(row: Enrolment) -> tuple[str, ...]:
@@ -124,20 +125,6 @@ def checked_comment(text: str) -> str:
     if len(text) > _LONGEST_COMMENT or "\n" in text:
         raise UsageError(f"--comment must be one line of at most {_LONGEST_COMMENT} characters", hint="shorten it")
     return text
-
-
-def _webroot(option: str, facts: CsrFacts) -> str:
-    """The form only: whether the folder is there is looked at before each order."""
-    if not option:
-        return ""
-    try:
-        parse_location(option)
-        for name in facts.names:
-            refuse_wildcard(name)
-    except ValueError as error:
-        hint = "give --webroot like /var/www/html or sftp://user@host/var/www/html, or leave it out for dns-01"
-        raise UsageError(str(error), hint=hint, reference="webroot-path") from error
-    return option
 
 
 def _csr(option: str, name: str, settings: Settings) -> tuple[bytes, str]:

@@ -6,6 +6,7 @@ from common.certificate import fingerprint, parse_bundle, spki_sha256
 from common.clock import duration_text, utc_text
 from common.command_line import table
 from common.errors import one_line
+from issuer.commands.challenge_types import challenge_type
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
@@ -35,8 +36,8 @@ class Particulars:
         serials = {version.sha256: version.serial for version in versions}
         number = [version.sha256 for version in reversed(versions)].index(present) + 1 if present in serials else None
         return {
-            "validated_by": None if row.imported else row.challenge_type,
-            "webroot": row.webroot_path or None,
+            "validated_by": None if row.imported else challenge_type(row.validation).name,
+            "webroot": row.validation.webroot_path or None,
             **_key(row),
             "sha256": present or None,
             "version": number,

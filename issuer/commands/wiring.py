@@ -15,8 +15,9 @@ from common.files import create_new, locked, make_private_folder, read_regular
 from common.log import Syslog, configure
 from common.owners import owner_hint
 from issuer.ca.client import AcmeCa
+from issuer.commands.challenge_types import build_solvers
 from issuer.dns.find.caa import caa_of
-from issuer.dns.zones import Zones
+from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.pacing import Budget
 from issuer.journey.ports import Tools
 from issuer.model.config import Settings
@@ -29,7 +30,6 @@ from issuer.store.holds import Holds
 from issuer.store.journal import Journal
 from issuer.store.notices import Notices
 from issuer.store.orders import Orders
-from issuer.webroot.webroots import Webroots
 
 DAEMON = "certfleet-issuer daemon"  # what its lock file says
 
@@ -37,18 +37,19 @@ DAEMON = "certfleet-issuer daemon"  # what its lock file says
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
     """Everything a journey needs. Raises ConfigError for a key or file that is not as it must be."""
     holds = Holds(database)
-    zones = Zones(settings.dns)
-    zones.load_keys()
+    solvers = build_solvers(settings)
+    for solver in solvers.values():
+        solver.load_keys()
     authorities = {ca.directory: AcmeCa(settings, ca, time.time) for ca in settings.authorities}
     return Tools(
         settings=settings,
         authorities=authorities,
-        solvers={"dns-01": zones, "http-01": Webroots(settings, socket.gethostname())},
+        solvers=solvers,
         certificates=Certificates(database),
         orders=Orders(database, owner(settings)),
         journal=Journal(database, owner(settings)),
         holds=holds,
-        caa=functools.partial(caa_of, zones.resolvers),
+        caa=functools.partial(caa_of, Resolvers(settings.dns.resolvers)),
         budgets={ca.directory: Budget(ca.directory, ca.limits, holds) for ca in settings.authorities},
         clock=time.time,
         tell=tell,

@@ -8,11 +8,12 @@ from common.config_file import load
 from common.errors import ConfigError, UsageError
 from common.names import parse_dns_name
 from issuer.dns.asking import NoAnswer
+from issuer.dns.dns01 import sub_zone
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route, route_for, routes
 from issuer.dns.find.wildcard import wildcard_caution
 from issuer.dns.write.tsig import load_tsig_key
-from issuer.dns.write.zonefile import RECIPES, Recipe, sub_zone, with_notes
+from issuer.dns.write.zonefile import RECIPES, Recipe, with_notes
 from issuer.dns.zones import nameserver_names
 from issuer.model.config import Settings
 

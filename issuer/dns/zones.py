@@ -1,21 +1,26 @@
-"""The dynamic sub-zones as the journeys see them: locate, publish, see, withdraw."""
+"""The dynamic sub-zones as the journeys see them: locate, publish, see, withdraw (RFC 8555 §8.4).
 
-import base64
-import hashlib
+Of a challenge *owner* is the name that the TXT record stands at after all aliases, *zone* the zone that is updated, and
+*value* the TXT value.
+"""
+
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import dns.tsig
 
 from common.clock import duration_text
 from common.errors import ConfigError, Finding, Retry
 from issuer.dns.asking import NoAnswer, ask
+from issuer.dns.dns01 import Dns01, sub_zone
 from issuer.dns.find.delegation import Delegations
 from issuer.dns.find.locate import Place, locate, zone_at
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route, route_for, routes
+from issuer.dns.probe.examine import examine
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought, Visibility
 from issuer.dns.servers import (
@@ -33,8 +38,9 @@ from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import TxtValue, change_txt
 from issuer.model.acme import Challenge, Laggard
 from issuer.model.config import DnsSettings
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import DnsError
+from issuer.rules.findings import Findings
 
 _QUIET_SECONDS = 30.0  # a server that was silent is asked to take nothing back for so long: there may be much of it
 
@@ -44,6 +50,8 @@ class Zones:
 
     *port* is where the servers of a delegation listen.
     """
+
+    type = Dns01()
 
     def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT):
         self._patience = settings.propagation_timeout
@@ -56,9 +64,14 @@ class Zones:
         self._places: Kept[Place] = Kept()
         self._silence: dict[Server, tuple[float, DnsError]] = {}  # until when, and what it was
 
+    def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
+        """The TSIG key of every route."""
+        return [
+            ("TSIG key", file, load_tsig_key) for file in dict.fromkeys(each.tsig_key_file for each in self._routes)
+        ]
+
     def load_keys(self) -> None:
-        """Read every configured TSIG key now, so that a wrong one is a finding about the configuration and not the
-        failure of a certificate. Raises ConfigError."""
+        """Read every configured TSIG key now. Raises ConfigError."""
         for route in self._routes:
             if route.tsig_key_file is not None:
                 self._key(route)
@@ -67,10 +80,6 @@ class Zones:
     def patience(self) -> int:
         """Seconds that the name servers may take to show a value."""
         return self._patience
-
-    @property
-    def from_outside(self) -> str:
-        return "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
 
     def too_late(self, laggards: Sequence[Laggard]) -> DnsError:
         what = f"the challenge was not visible everywhere within {duration_text(self._patience)}"
@@ -94,13 +103,12 @@ class Zones:
 
     def locate(self, name: str) -> Place:
         """Where the challenge of *name* goes, with everything that leads there. Raises DnsError, ConfigError."""
-        challenge = f"_acme-challenge.{name.removeprefix('*.')}"
+        challenge = sub_zone(name)
         return self._places.get(challenge, lambda: self._locate(challenge))
 
-    def content(self, key_authorization: str) -> str:
-        """The TXT value (RFC 8555 §8.4)."""
-        digest = hashlib.sha256(key_authorization.encode()).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
+        """The findings of `check`: names on wildcards, names without a place, and a test record in each zone."""
+        return examine(self, names)
 
     def publish(self, entries: Sequence[Challenge]) -> None:
         """Add every value: one UPDATE a zone. Raises DnsError."""
@@ -187,8 +195,6 @@ class Zones:
     def _by_zone(self, entries: Sequence[Challenge]) -> dict[tuple[str, Route], list[TxtValue]]:
         zones: dict[tuple[str, Route], list[TxtValue]] = defaultdict(list)
         for entry in entries:
-            if not entry.zone:
-                continue  # published by hand
             zones[entry.zone, route_for(entry.owner, self._routes)].append((entry.owner, entry.value))
         return zones
 

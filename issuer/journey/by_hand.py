@@ -7,21 +7,21 @@ on with it like with any other. Answers published by hand are journalled without
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError
 from issuer.journey.attempt import interrupts
 from issuer.journey.begin import begin, stored_csr
-from issuer.journey.issue import Work, abandon, advance, authority, withdraw
-from issuer.journey.ports import Solver, Tools
+from issuer.journey.issue import Work, abandon, advance, authority, wanted_answers, withdraw
+from issuer.journey.ports import Tools
+from issuer.journey.solver import ChallengeType, Solver
 from issuer.model.acme import Challenge, Laggard
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
-from issuer.rules.challenges import answers
 from issuer.rules.renewal import NotDue, plan, remaining, retry_moment
 
 _WISH = "staged by hand"
@@ -40,36 +40,37 @@ class ByHand:
         self._real = real
 
     @property
+    def type(self) -> ChallengeType:
+        return self._real.type
+
+    @property
     def patience(self) -> int:
         return HAND_SECONDS
 
     @property
-    def from_outside(self) -> str:
-        return self._real.from_outside
-
-    def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError:
-        return self._real.too_late(laggards)
+    def propagation(self) -> Mapping[str, float]:
+        return self._real.propagation
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        bare = name.removeprefix("*.")
-        return (bare if row.http01 else f"_acme-challenge.{bare}"), ""
-
-    def content(self, key_authorization: str) -> str:
-        return self._real.content(key_authorization)
+        """Without a zone, which says that it is a person's."""
+        return self._real.type.owner(name.removeprefix("*.")), ""
 
     def publish(self, entries: Sequence[Challenge]) -> None:
         """A person does."""
 
-    def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """A person does, but for what `run` had published before the order came into a person's hands."""
-        self._real.withdraw([entry for entry in entries if entry.zone])
-
-    def keeper(self, entry: Challenge) -> str:
-        return self._real.keeper(entry)
-
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
         """As the real one sees them; none where it cannot find out who to ask."""
         return self._real.unseen([entry for entry in entries if entry.zone])
+
+    def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError:
+        return self._real.too_late(laggards)
+
+    def withdraw(self, entries: Sequence[Challenge]) -> None:
+        """Of `run`, which had published before the order came into a person's hands."""
+        self._real.withdraw(entries)
+
+    def keeper(self, entry: Challenge) -> str:
+        return self._real.keeper(entry)
 
 
 def by_hand(tools: Tools) -> Tools:
@@ -181,20 +182,15 @@ def _work(row: Enrolment, tools: Tools) -> Work:
 
 
 def _entries(work: Work, tools: Tools) -> list[Challenge]:
-    ca, solver = authority(work.record, tools), tools.solvers[work.row.challenge_type]
+    ca = authority(work.record, tools)
     order = ca.order(work.record.url)
-    return answers(
-        [ca.authorization(url) for url in order.authorizations],
-        work.csr.names,
-        work.row.challenge_type,
-        lambda token: solver.content(ca.key_authorization(token)),
-        lambda name: solver.place(name, work.row),
-    )
+    authorizations = [ca.authorization(url) for url in order.authorizations]
+    return wanted_answers(authorizations, work, ca, tools.solver(work.row))
 
 
 def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[Laggard]:
     """What the real solver sees, where the configuration tells it where to look."""
-    solver = real.solvers[row.challenge_type]
+    solver = real.solver(row)
     placed = []
     for entry in entries:
         try:

@@ -15,7 +15,8 @@ from common.certificate import not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import CertfleetError, Retry
 from issuer.journey.ports import CertificateAuthority, Tools
-from issuer.model.acme import CaOrder, Challenge, Laggard, Problem
+from issuer.journey.solver import Solver
+from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Challenge, Laggard, Problem
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.events import ca_changed
@@ -73,7 +74,7 @@ def advance(work: Work, tools: Tools) -> float | None:
 def find_places(row: Enrolment, csr: CsrFacts, tools: Tools) -> None:
     """Where every answer would go, so that a dead name server never costs an order. Raises CertfleetError."""
     for name in csr.names:
-        tools.solvers[row.challenge_type].place(name, row)
+        tools.solver(row).place(name, row)
 
 
 def open_order(work: Work, tools: Tools) -> None:
@@ -108,22 +109,28 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         work.ca_order = order if order.status == "ready" else None
         _move(work, tools, OrderState.VALIDATED, within=_CA_SECONDS)
         return
-    solver, row = tools.solvers[work.row.challenge_type], work.row
-    entries = answers(
-        authorizations,
-        work.csr.names,
-        work.row.challenge_type,
-        lambda token: solver.content(ca.key_authorization(token)),
-        lambda name: solver.place(name, row),
-    )
+    solver = tools.solver(work.row)
+    entries = wanted_answers(authorizations, work, ca, solver)
     work.journalled = tools.journal.add(work.record.id, entries, int(tools.clock()))
-    solver.publish(work.journalled)
+    solver.publish(_ours(work.journalled))
     _move(work, tools, OrderState.PUBLISHED, within=solver.patience)
+
+
+def wanted_answers(
+    authorizations: Sequence[CaAuthorization], work: Work, ca: CertificateAuthority, solver: Solver
+) -> list[Challenge]:
+    """What is to be published for the order. Raises CertfleetError."""
+    row, kind = work.row, solver.type
+
+    def content(challenge: CaChallenge, name: str) -> str:
+        return kind.content(challenge, name, ca.key_authorization)
+
+    return answers(authorizations, work.csr.names, kind.name, content, lambda name: solver.place(name, row))
 
 
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
-    solver = tools.solvers[work.row.challenge_type]
+    solver = tools.solver(work.row)
     laggards = work.unseen = solver.unseen(_journalled(work, tools))
     if not laggards:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
@@ -143,9 +150,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         _move(work, tools, OrderState.VALIDATED, within=_CA_SECONDS)
         return None
     if order.status != "pending" or _late(work, tools):
-        raise _validation_failed(
-            order, authority(work.record, tools), tools.solvers[work.row.challenge_type].from_outside
-        )
+        raise _validation_failed(order, authority(work.record, tools), tools.solver(work.row).type.from_outside)
     # for half a minute every half second, then it may take longer
     return _look_again(work, tools, first=0.03, longest=0.5 if work.looks < 60 else 5.0)
 
@@ -230,8 +235,13 @@ def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
     """Out of the world, then out of the journal. Raises CertfleetError."""
     for kind, solver in tools.solvers.items():
         mine = [entry for entry in entries if entry.type == kind]
-        solver.withdraw(mine)
+        solver.withdraw(_ours(mine))
         tools.journal.forget(mine)
+
+
+def _ours(entries: Sequence[Challenge]) -> list[Challenge]:
+    """Without those that a person publishes: they are journalled without a zone."""
+    return [entry for entry in entries if entry.zone]
 
 
 def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within: int | None = None) -> None:

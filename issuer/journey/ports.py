@@ -1,4 +1,5 @@
-"""What the journeys need from the world: every Protocol on one page. The command line wires the real ones."""
+"""What the journeys need from the world: every Protocol but those of challenge types. The command
+line wires the real ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -7,9 +8,9 @@ from typing import Protocol
 
 from common.certificate import Bundle
 from common.clock import Clock
-from common.errors import CertfleetError
+from issuer.journey.solver import Solver, solver_for
 from issuer.journey.turns import Turns
-from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Laggard, RenewalInfo
+from issuer.model.acme import CaAuthorization, CaOrder, Challenge, RenewalInfo
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event
@@ -38,29 +39,6 @@ class CertificateAuthority(Protocol):
     @property
     def offers_renewal_info(self) -> bool: ...
     def renewal_info(self, certificate_id: str) -> RenewalInfo | None: ...
-
-
-class Solver(Protocol):
-    """One way to prove control of a name: dns-01 through dynamic zones, http-01 through webroots.
-
-    *place* says where the answer for a name goes, as (owner, zone) of a Challenge, and raises if it cannot; *content*
-    makes the answer from a key authorization; *unseen* lists everybody who does not show it yet, and
-    *too_late* is the error when that has been so for *patience* seconds. *from_outside* tells people how to look.
-    *keeper* names the server that is asked to take an answer back, "" where that cannot be told.
-    """
-
-    @property
-    def patience(self) -> int: ...
-    @property
-    def from_outside(self) -> str: ...
-    def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError: ...
-
-    def place(self, name: str, row: Enrolment) -> tuple[str, str]: ...
-    def content(self, key_authorization: str) -> str: ...
-    def publish(self, entries: Sequence[Challenge]) -> None: ...
-    def withdraw(self, entries: Sequence[Challenge]) -> None: ...
-    def keeper(self, entry: Challenge) -> str: ...
-    def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]: ...
 
 
 class OrderStore(Protocol):
@@ -129,3 +107,7 @@ class Tools:
     clock: Clock
     turns: Turns = field(default_factory=Turns)
     tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
+
+    def solver(self, row: Enrolment) -> Solver:
+        """The one that validates the names of *row*."""
+        return solver_for(row.validation, self.solvers)

@@ -33,7 +33,7 @@ _DURATIONS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400) 
 
 
 class Metrics:
-    """Thread-safe. *propagation* gives seconds by name server, as the DNS solver last measured them."""
+    """Thread-safe. *propagation* gives seconds by name server, as the solvers last measured them."""
 
     def __init__(self, version: str, health: Health, clock: Clock):
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series a counter, wanted by nobody

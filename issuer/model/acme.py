@@ -7,9 +7,8 @@ from dataclasses import dataclass
 class Challenge:
     """One challenge that we answer, as the journal holds it: enough to take it back after a crash.
 
-    For dns-01 *owner* is the name that the TXT record stands at, *zone* the zone that is updated and *value* the TXT
-    value; for http-01 the web site's name, its webroot (machine:/folder or sftp://…) and the key authorization. *id* is
-    the journal's row, 0 before it is written.
+    The challenge type says what *owner*, *zone* and *value* mean: the name that the answer stands at, the place that is
+    written to ("" where a person writes it) and the answer. *id* is the journal's row, 0 before it is written.
     """
 
     type: str

@@ -7,12 +7,23 @@ from issuer.model.failure import Failure
 
 
 @dataclass(frozen=True, slots=True)
+class Validation:
+    """How the names of a row are to be validated, as the classic columns say it; *certbot*: is it Y?
+
+    A challenge type knows from this value whether the row is its own.
+    """
+
+    certbot: bool = False
+    webroot_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolment:
     """One row of ``certs``: a certificate that is kept fresh, and its last one if there is any."""
 
     name: str
     enabled: bool
-    http01: bool
+    validation: Validation
     csr: bytes
     crt: bytes
     ca: bytes
@@ -21,7 +32,6 @@ class Enrolment:
     failures: int
     due_at: int | None
     reissue_reason: str
-    webroot_path: str
     directory: str = ""  # the CA that issued the present certificate; "" is not known
     imported: bool = False  # comes from outside: watched, never renewed
     revoked: bool = False  # the present certificate, by us
@@ -36,11 +46,6 @@ class Enrolment:
     def failing(self) -> bool:
         """Did our last attempt fail? (A count without a reason is what old scripts left, and says nothing of today.)"""
         return self.failures > 0 and self.failure is not None
-
-    @property
-    def challenge_type(self) -> str:
-        """How its names are validated: RFC 8555 §8.3 or §8.4."""
-        return "http-01" if self.http01 else "dns-01"
 
     def asked_again(self, at: int) -> "Enrolment":
         """The same row, whose CA is to be asked for renewal information at *at*."""

@@ -11,6 +11,8 @@ _DEAD = ("invalid", "deactivated", "expired", "revoked")  # RFC 8555 §7.1.6
 
 Place = Callable[[str], tuple[str, str]]
 """(owner, zone) of the answer for an identifier."""
+Content = Callable[[CaChallenge, str], str]
+"""The answer to a challenge for an identifier. Raises AcmeProblem for a challenge that is malformed."""
 
 
 def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
@@ -30,10 +32,10 @@ def answers(
     authorizations: Sequence[CaAuthorization],
     names: Sequence[str],
     kind: str,
-    content: Callable[[str], str],
+    content: Content,
     place: Place,
 ) -> list[Challenge]:
-    """What to publish for each pending authorization; *content* makes the answer from a token.
+    """What to publish for each pending authorization by the challenge type *kind*.
 
     Only for *names*, which are the order's: nothing is published for a name that the CA made up.
     """
@@ -53,7 +55,7 @@ def answers(
                 url=challenge.url,
                 owner=owner,
                 zone=zone,
-                value=content(challenge.token),
+                value=content(challenge, authorization.identifier),
             )
         )
     return entries
@@ -71,12 +73,17 @@ def page(authorizations: Sequence[CaAuthorization]) -> str:
     return next((error.url for error in errors if error and error.url), "")
 
 
+def token_of(challenge: CaChallenge, identifier: str) -> str:
+    """The token of a challenge for *identifier*: base64url, at least 128 bits (RFC 8555 §8.3, §8.4), so that it may
+    become part of a file name. Raises AcmeProblem with Retry.LATER."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{22,512}", challenge.token):
+        raise AcmeProblem(f"the CA's token for {identifier} is malformed", retry=Retry.LATER)
+    return challenge.token
+
+
 def _offered(authorization: CaAuthorization, kind: str) -> CaChallenge:
     for challenge in authorization.challenges:
         if challenge.type == kind:
-            # RFC 8555 §8.1: base64url, at least 128 bits; it becomes part of a file name for http-01
-            if not re.fullmatch(r"[A-Za-z0-9_-]{22,512}", challenge.token):
-                raise AcmeProblem(f"the CA's token for {authorization.identifier} is malformed", retry=Retry.LATER)
             return challenge
     offered = ", ".join(challenge.type for challenge in authorization.challenges) or "nothing"
     what = f"the CA does not offer {kind} for {authorization.identifier}"

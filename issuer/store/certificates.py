@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from common.certificate import Bundle, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD
@@ -44,15 +44,15 @@ class Certificates:
     def __init__(self, database: Database):
         self._database = database
 
-    def enrol(self, name: str, csr: CsrFacts, *, comment: str, webroot: str = "", now: int) -> None:
-        """Add a disabled row, for http-01 if it has a webroot; RefusedError if the name is enrolled already."""
+    def enrol(self, name: str, csr: CsrFacts, *, comment: str, validation: Validation, now: int) -> None:
+        """Add a disabled row. Raises RefusedError if the name is enrolled already."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is not None:
                 hint = f"look at it with `status {quote(name)}`; `remove {quote(name)}` first if it is to start afresh"
                 raise RefusedError(f"{name} is enrolled already", hint=hint, reference="already-enrolled")
             row = {"name": name, "enable": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
-            kind = {"certbot": "Y" if webroot else "N", "webroot_path": webroot or None}
+            kind = {"certbot": "Y" if validation.certbot else "N", "webroot_path": validation.webroot_path or None}
             times = {"ts_expire": _JUST_POPULATED, "ts_last_update": _JUST_POPULATED, "count_fail_update": 0}
             connection.execute(certs.insert().values(comment=comment, **row, **kind, **times))
             add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
@@ -277,7 +277,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
     return Enrolment(
         name=row["name"],
         enabled=row["enable"] == "Y",
-        http01=row["certbot"] == "Y",
+        validation=Validation(row["certbot"] == "Y", row["webroot_path"] or ""),
         csr=row["csr"],
         crt=row["crt"],
         ca=row["ca"],
@@ -286,7 +286,6 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
         failures=max(0, row["count_fail_update"] or 0),
         due_at=row["due_at"],
         reissue_reason=row["reissue_reason"] or "",
-        webroot_path=row["webroot_path"] or "",
         directory=row["directory"] or "",
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",

@@ -10,9 +10,10 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError, ConfigError, Retry
@@ -20,9 +21,12 @@ from issuer.dns.find.addresses import Addresses, Unresolved
 from issuer.ground.threads import each_aside
 from issuer.model.acme import Challenge, Laggard
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import WebrootError, noted
+from issuer.rules.findings import Findings, bad_lines, ok
 from issuer.webroot.fetch import NoAnswer
+from issuer.webroot.hostkeys import load_pinned_keys
+from issuer.webroot.http01 import Http01
 from issuer.webroot.layout import Folder, Ledger, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
 from issuer.webroot.local import open_local, real_path
@@ -44,6 +48,9 @@ class Webroots:
     *machine*: the name of this one, where webroots without a host lie.
     """
 
+    type = Http01()
+    propagation: Mapping[str, float] = {}
+
     def __init__(self, settings: Settings, machine: str):
         self._settings = settings.webroot
         self._machine = machine
@@ -57,27 +64,38 @@ class Webroots:
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """(name, webroot) if a challenge file could be put there. Raises WebrootError, ConfigError."""
         _provable(name)
-        location = _location(row)
+        location = _location(row.name, row.validation)
         self._check(location)
-        return name, to_journal(_lasting(location, row.webroot_path.strip()), self._machine)
+        return name, to_journal(_lasting(location, row.validation.webroot_path.strip()), self._machine)
 
-    def obstacles(self, names: Sequence[str], row: Enrolment) -> list[CertfleetError]:
+    def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
+        """The findings of `check`: could challenge files be put there?"""
+        lines = [line for error in self._obstacles(subject, names, validation) for line in bad_lines(subject, error)]
+        return Findings(lines or [ok(subject, f"challenge files can be put into {validation.webroot_path}")])
+
+    def _obstacles(self, subject: str, names: Sequence[str], validation: Validation) -> list[CertfleetError]:
         """Everything that keeps challenge files of *names* from being put there, as far as one visit can tell."""
         found: list[CertfleetError] = []
         for name in names:
             with noted(found):
                 _provable(name)
         with noted(found):
-            location = _location(row)
+            location = _location(subject, validation)
             try:
                 self._check(location)
             except ConfigError:  # our files for SSH will not do, so nobody has been visited yet
                 found += self._host(location).barriers()
         return found
 
-    def content(self, key_authorization: str) -> str:
-        """RFC 8555 §8.3: the file holds the key authorization itself."""
-        return key_authorization
+    def load_keys(self) -> None:
+        """Nothing: a key for SSH is read when a host is first visited."""
+
+    def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
+        """Pinned host keys, and our key for SSH."""
+        return [
+            ("SSH", self._settings.ssh_host_keys, load_pinned_keys),
+            ("SSH", self._settings.ssh_key_file, _load_key),
+        ]
 
     def publish(self, entries: Sequence[Challenge]) -> None:
         """Make every challenge file that is ours to make. Raises WebrootError, ConfigError."""
@@ -117,10 +135,6 @@ class Webroots:
         """Seconds that a web server may take to serve a new file."""
         return self._settings.propagation_timeout
 
-    @property
-    def from_outside(self) -> str:
-        return "check the web site from outside: the CA fetches http://NAME/.well-known/acme-challenge/ on port 80"
-
     def too_late(self, laggards: Sequence[Laggard]) -> WebrootError:
         hints = {laggard.hint for laggard in laggards}
         folder = "check that webroot_path is the folder which that web server serves for plain http on this name"
@@ -159,8 +173,6 @@ class Webroots:
         mine: _ByWebroot = defaultdict(list)
         others: _ByWebroot = defaultdict(list)
         for entry in entries:
-            if not entry.zone:
-                continue  # published by hand
             machine, text = from_journal(entry.zone)
             try:
                 (mine if machine in ("", self._machine) else others)[parse_location(text)].append(entry)
@@ -189,12 +201,16 @@ def _provable(name: str) -> None:
         raise _unusable(name, error, "validate wildcards by dns-01") from error
 
 
-def _location(row: Enrolment) -> Location:
-    """Where the files of *row* go. Raises WebrootError."""
+def _load_key(file: Path) -> None:
+    importlib.import_module("issuer.webroot.ssh").load_private_key(file)  # paramiko takes 0.2 s: only where it is named
+
+
+def _location(subject: str, validation: Validation) -> Location:
+    """Where the files of the certificate *subject* go. Raises WebrootError."""
     try:
-        return parse_location(row.webroot_path.strip())
+        return parse_location(validation.webroot_path.strip())
     except ValueError as error:
-        raise _unusable(row.name, error, f"set webroot_path to a folder like {_FORM}") from error
+        raise _unusable(subject, error, f"set webroot_path to a folder like {_FORM}") from error
 
 
 def _lasting(location: Location, text: str) -> str:

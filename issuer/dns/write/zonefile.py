@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from issuer.dns.dns01 import sub_zone
+
 _BIND_KEY_PLACE = " (name the copy of the key that named may read: on Debian below /etc/bind)"
 _BIND_FOLDER = "/var/lib/bind"
 _KNOT_FOLDER = "/var/lib/knot"
@@ -146,10 +148,6 @@ def with_notes(recipe: Recipe, notes: Sequence[str]) -> Recipe:
     """The same with *notes* as comments above the parent's lines, which stay ready to paste."""
     comments = "".join(f"; {' '.join(note.split())}\n" for note in notes)
     return dataclasses.replace(recipe, parent=comments + recipe.parent)
-
-
-def sub_zone(name: str) -> str:
-    return f"_acme-challenge.{name.removeprefix('*.')}"
 
 
 def _filled(text: str, key_name: str, key_file: str) -> str:

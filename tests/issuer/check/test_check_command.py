@@ -13,9 +13,9 @@ import dns.rdatatype
 import pytest
 
 from issuer.ca.account import create_account_key
-from issuer.check import zone_probe
-from issuer.check.throwaway import new_value, stale
 from issuer.dns.asking import Asked, NoAnswer, ask_all
+from issuer.dns.probe import zone_probe
+from issuer.dns.probe.throwaway import new_value, stale
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind

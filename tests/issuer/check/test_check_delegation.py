@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from issuer.check.installation import authority_lines
-from issuer.check.verdicts import Level, Line, Watch, clock_line, delegation_lines, server_lines, soa_line
-from issuer.check.zone_probe import ZoneProbe
+from issuer.dns.probe.verdicts import Watch, delegation_lines, server_lines, soa_line
+from issuer.dns.probe.zone_probe import probe
 from issuer.dns.zones import Zones
 from issuer.model.acme import Laggard
 from issuer.model.config import CaSettings, DnsSettings
+from issuer.rules.findings import Level, Line, clock_line
 from tests.issuer.dns.test_dns_delegation import HOSTS, ZONE, World
 from tests.issuer.dns.test_zone_recipes import make_key
 
@@ -35,8 +36,7 @@ class Checked(World):
         for server in (self.parent, self.children, self.resolver):
             server.start()
         zones = Zones(DnsSettings("127.0.0.3", self.port, key, resolvers=(self.resolver.endpoint,)), port=self.port)
-        probe = ZoneProbe(zones, lambda: time.time() + ahead, 1.0, threading.Event())
-        return probe.lines(zones.locate(NAME))
+        return probe(zones, zones.locate(NAME), lambda: time.time() + ahead, 1.0, threading.Event().wait)
 
 
 @pytest.fixture

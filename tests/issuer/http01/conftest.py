@@ -11,7 +11,7 @@ import pytest
 from common.config import parse
 from issuer.model.acme import Challenge
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.webroot.location import to_journal
 from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box
@@ -72,7 +72,7 @@ def row(path: str, name: str = NAME) -> Enrolment:
     return Enrolment(
         name=name,
         enabled=True,
-        http01=True,
+        validation=Validation(certbot=True, webroot_path=path),
         csr=b"",
         crt=b"",
         ca=b"",
@@ -81,7 +81,6 @@ def row(path: str, name: str = NAME) -> Enrolment:
         failures=0,
         due_at=None,
         reissue_reason="",
-        webroot_path=path,
     )
 
 

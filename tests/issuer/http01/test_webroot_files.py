@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import Retry
+from issuer.model.enrolment import Validation
 from issuer.model.errors import WebrootError
 from issuer.webroot.location import to_journal
 from issuer.webroot.webroots import Webroots
@@ -29,7 +30,6 @@ def left(folder: Path) -> list[str]:
 def test_a_challenge_comes_and_goes(place: Place) -> None:
     """The file holds the key authorization, all may read it, and afterwards the webroot is as it was."""
     assert place.webroots.place(NAME, place.row()) == (NAME, place.noted)
-    assert place.webroots.content("t.print") == "t.print"
     place.webroots.publish([place.entry()])
     file = place.challenges / TOKEN
     assert file.read_text(encoding="ascii") == f"{TOKEN}.thumbprint"
@@ -271,8 +271,7 @@ def test_a_missing_webroot_is_not_made(place: Place) -> None:
 )
 def test_what_cannot_be_meant_is_refused(place: Place, name: str, path: str, says: str) -> None:
     """Wildcards and paths that are none are refused with a sentence, and no retry helps."""
-    given = place.row()
-    object.__setattr__(given, "webroot_path", path)
+    given = replace(place.row(), validation=Validation(certbot=True, webroot_path=path))
     with pytest.raises(WebrootError, match=says) as caught:
         place.webroots.place(name, given)
     assert caught.value.retry is Retry.NEVER

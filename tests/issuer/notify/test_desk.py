@@ -11,6 +11,7 @@ import structlog
 from common.log import Syslog
 from issuer.model import events
 from issuer.model.config import DatabaseSettings
+from issuer.model.enrolment import Validation
 from issuer.model.errors import MailError
 from issuer.model.events import Event, Kind
 from issuer.model.failure import Failure
@@ -49,7 +50,7 @@ class World:
         settings = DatabaseSettings(database.url, database.password_file, database.tls_ca)
         self.database = Database(settings)
         migrate.upgrade(self.database)
-        Certificates(self.database).enrol(NAME, read_csr(csr([NAME])), comment="", now=1)
+        Certificates(self.database).enrol(NAME, read_csr(csr([NAME])), comment="", validation=Validation(), now=1)
         self.now = 1_700_000_000.0
         self.post = Pigeons()
         self.notices = Notices(self.database)
@@ -245,7 +246,7 @@ def test_a_thousand_failures_are_one_mail_of_bounded_length(world: World) -> Non
     names = [f"host{number:04}.example.test" for number in range(1000)]
     began = time.monotonic()
     for name in names[:60]:
-        certificates.enrol(name, read_csr(csr([name])), comment="", now=1)
+        certificates.enrol(name, read_csr(csr([name])), comment="", validation=Validation(), now=1)
     assert world.hear(*(events.failed(name, Failure("the CA is away")) for name in names)) == [
         "certfleet: 1000 certificates failed on box"
     ]

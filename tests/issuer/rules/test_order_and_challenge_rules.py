@@ -8,7 +8,7 @@ from common.errors import Retry
 from issuer.model.acme import CaAuthorization, CaChallenge, Problem
 from issuer.model.errors import AcmeProblem
 from issuer.model.orders import ENDED, TRANSITIONS, OrderState, check_move
-from issuer.rules.challenges import answers, failure, pending
+from issuer.rules.challenges import answers, failure, pending, token_of
 
 TOKEN = "T" * 43
 NAMES = ["www.example.test", "*.example.test"]
@@ -50,7 +50,7 @@ def place(name: str) -> tuple[str, str]:
 
 def test_an_answer_is_what_the_journal_needs() -> None:
     """Type, URLs, owner, zone and value of the challenge of the wanted type."""
-    [entry] = answers([authorization()], NAMES, "dns-01", lambda token: token.lower(), place)
+    [entry] = answers([authorization()], NAMES, "dns-01", lambda challenge, _: challenge.token.lower(), place)
     assert (entry.type, entry.url, entry.owner) == (
         "dns-01",
         "https://ca.test/dns-01",
@@ -63,7 +63,7 @@ def test_what_is_valid_already_wants_no_answer() -> None:
     """Authorizations that the CA reuses are left out; of wildcard and apex each gets its own value."""
     some = [authorization("valid"), authorization(), authorization("pending", challenge(token="U" * 43))]
     assert len(pending(some)) == 2
-    assert [entry.value for entry in answers(some, NAMES, "dns-01", str, place)] == [TOKEN, "U" * 43]
+    assert [entry.value for entry in answers(some, NAMES, "dns-01", token_of, place)] == [TOKEN, "U" * 43]
 
 
 @pytest.mark.parametrize("status", ["invalid", "expired", "revoked", "deactivated"])
@@ -90,13 +90,13 @@ def test_what_is_no_authorization_ends_nothing(status: str) -> None:
 def test_a_token_that_is_not_base64url(token: str) -> None:
     """A malformed token is never published, nor made part of a file name."""
     with pytest.raises(AcmeProblem, match=r"token for www.example.test is malformed"):
-        answers([authorization("pending", challenge(token=token))], NAMES, "dns-01", str, place)
+        answers([authorization("pending", challenge(token=token))], NAMES, "dns-01", token_of, place)
 
 
 def test_a_challenge_that_is_not_offered() -> None:
     """The refusal names what is offered, and trying again is hopeless."""
     with pytest.raises(AcmeProblem, match=r"does not offer dns-01 for www.example.test: it offers http-01") as caught:
-        answers([authorization("pending", challenge("http-01"))], NAMES, "dns-01", str, place)
+        answers([authorization("pending", challenge("http-01"))], NAMES, "dns-01", token_of, place)
     assert caught.value.retry is Retry.NEVER
 
 
@@ -104,5 +104,5 @@ def test_a_challenge_that_is_not_offered() -> None:
 def test_a_name_that_was_not_ordered(name: str) -> None:
     """The CA says for which names it wants proof; of those only the order's own get any, and a wildcard its base."""
     with pytest.raises(AcmeProblem, match="a name that was not ordered"):
-        answers([authorization(name=name)], NAMES, "dns-01", str, place)
-    assert answers([authorization(name="example.test")], NAMES, "dns-01", str, place)
+        answers([authorization(name=name)], NAMES, "dns-01", token_of, place)
+    assert answers([authorization(name="example.test")], NAMES, "dns-01", token_of, place)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from issuer.model.enrolment import Validation
 from issuer.rules.csr import read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -19,6 +20,6 @@ def store(database: servers.Database, tmp_path: Path) -> Iterator[Database]:
     """A migrated database with one certificate enrolled."""
     Box(tmp_path / "box", database).set_up()
     made = opened(database)
-    Certificates(made).enrol(NAME, read_csr(csr([NAME])), comment="", webroot="", now=NOW)
+    Certificates(made).enrol(NAME, read_csr(csr([NAME])), comment="", validation=Validation(), now=NOW)
     yield made
     made.close()

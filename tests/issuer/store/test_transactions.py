@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from issuer.model.config import DatabaseSettings
+from issuer.model.enrolment import Validation
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.csr import read_csr
 from issuer.store.certificates import Certificates
@@ -28,7 +29,7 @@ def test_a_deadlock_is_tried_again(sql_server: SqlServer, tmp_path: Path) -> Non
     Box(tmp_path / "box", database).set_up()
     store = opened(database)
     for name in ("a", "b"):
-        Certificates(store).enrol(name, read_csr(csr([NAME])), comment="", webroot="", now=NOW)
+        Certificates(store).enrol(name, read_csr(csr([NAME])), comment="", validation=Validation(), now=NOW)
     turn, runs = threading.Barrier(2), []
 
     def change(first: str, second: str) -> None:

@@ -4,47 +4,45 @@ The value is journalled nowhere: a check may run beside an issuer and without a 
 error and after Ctrl-C too; a kill leaves one, which the next check recognises and removes.
 """
 
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from common.clock import Clock
 from common.errors import CertfleetError
-from issuer.check.throwaway import new_value, stale
-from issuer.check.verdicts import (
-    Line,
-    Watch,
-    bad,
-    clock_line,
-    delegation_lines,
-    no_zone_of_its_own_line,
-    ok,
-    server_lines,
-    soa_line,
-    warn,
-)
 from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.find.delegation import Delegation
 from issuer.dns.find.locate import Place
 from issuer.dns.find.routes import below
+from issuer.dns.probe.throwaway import new_value, stale
+from issuer.dns.probe.verdicts import Watch, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
 from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in, serial_in
-from issuer.dns.zones import Zones
 from issuer.model.acme import Laggard
+from issuer.rules.findings import Line, bad, clock_line, ok, warn
+
+if TYPE_CHECKING:
+    from issuer.dns.zones import Zones
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 2.0  # seconds
 
 
+def probe(zones: "Zones", place: Place, clock: Clock, patience: float, pause: Callable[[float], bool]) -> list[Line]:
+    """Every finding about the sub-zone of *place*. Never raises CertfleetError."""
+    return ZoneProbe(zones, clock, patience, pause).lines(place)
+
+
 @dataclass(frozen=True, slots=True)
 class ZoneProbe:
-    """*patience*: how many seconds every server is given. *stopping* ends the wait, not the tidying up."""
+    """*patience*: how many seconds every server is given. *pause* waits for some seconds; when it returns true, the
+    wait ends, and the tidying up is done all the same."""
 
-    zones: Zones
+    zones: "Zones"
     clock: Clock
     patience: float
-    stopping: threading.Event
+    pause: Callable[[float], bool]
 
     def lines(self, place: Place) -> list[Line]:
         """Every finding about the sub-zone of *place*. Never raises CertfleetError."""
@@ -148,7 +146,7 @@ class ZoneProbe:
         began = time.monotonic()
         pause = _FIRST_LOOK
         while laggards := self.zones.visibility.unseen(sought):
-            if time.monotonic() - began > self.patience or self.stopping.wait(pause):
+            if time.monotonic() - began > self.patience or self.pause(pause):
                 break
             pause = min(pause * 1.6, _LONGEST_LOOK)
         watch = self._watched(place, value, sought, laggards, time.monotonic() - began)

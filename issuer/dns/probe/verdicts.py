@@ -1,66 +1,15 @@
-"""What each observation means: one line a finding, with what to do. Pure."""
+"""What each observation of a zone means: one line a finding, with what to do. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 from common.clock import duration_text
-from common.errors import CertfleetError, ConfigError
 from issuer.model.acme import Laggard
-from issuer.rules.caa import CaaVerdict
+from issuer.rules.findings import Line, bad, ok, warn
 
 _NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
-_CA_CLOCK = (60, 3600)  # seconds: a certificate's first hour is backdated by most CAs
-_TSIG_CLOCK = (30, 300)  # seconds: RFC 8945 §10 lets clocks differ by 300
 _AWAY = "it is down, or a firewall keeps us from it: start it, or open port 53 (TCP and UDP)"
 _FOLLOW = "look at NOTIFY and zone transfer to it, or at nameservers in [dns]"
-
-
-class Level(Enum):
-    OK = "ok"
-    WARN = "warn"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One finding. *hint*: what to do, "" when nothing is."""
-
-    level: Level
-    subject: str
-    sentence: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.level.value:4} {self.subject}: {self.sentence}" + (f"; {self.hint}" if self.hint else "")
-
-
-def ok(subject: str, sentence: str) -> Line:
-    return Line(Level.OK, subject, sentence)
-
-
-def warn(subject: str, sentence: str, hint: str) -> Line:
-    return Line(Level.WARN, subject, sentence, hint)
-
-
-def bad(subject: str, sentence: str, hint: str) -> Line:
-    return Line(Level.BAD, subject, sentence, hint)
-
-
-def bad_lines(subject: str, error: CertfleetError) -> list[Line]:
-    """One line for each thing that *error* says."""
-    if isinstance(error, ConfigError):
-        return [bad(subject, f"{error.what}: {finding}", error.hint) for finding in error.findings]
-    return [bad(subject, str(error), error.hint)]
-
-
-def clock_line(subject: str, apart: float, *, signed: bool) -> Line:
-    """*apart*: seconds between our clock and theirs; *signed*: is theirs the one that TSIG signatures depend on?"""
-    tolerable, fatal = _TSIG_CLOCK if signed else _CA_CLOCK
-    sentence = f"its clock and ours are {duration_text(apart)} apart"
-    if apart <= tolerable:
-        return ok(subject, sentence)
-    return Line(Level.BAD if apart > fatal else Level.WARN, subject, sentence, "set both clocks by NTP")
 
 
 def soa_line(zone: str, minimum: int, ttl: int) -> Line:
@@ -146,14 +95,3 @@ def no_zone_of_its_own_line(zone: str, owner: str) -> Line:
     prints = f"`certfleet-issuer zone {owner.removeprefix('_acme-challenge.')}` prints it"
     hint = f"create the sub-zone ({prints}), or if {zone} is meant, name it in a [[dns.zone]]"
     return warn(f"zone {zone}", sentence, hint)
-
-
-def caa_line(name: str, owner: str, verdict: CaaVerdict, ca: str, *, first: bool) -> Line:
-    """*first*: is it the CA that is asked first? One that only stands in may be shut out."""
-    where = f"CAA at {owner}" if owner else "CAA"
-    if verdict.allowed:
-        return ok(name, f"{where}, {ca}: {verdict.reason}")
-    if verdict.allowed is None:
-        return warn(name, f"{where}, {ca}: {verdict.reason}", "ask the CA for its CAA identity")
-    hint = f"change the CAA record at {owner}, or use another CA"
-    return Line(Level.BAD if first else Level.WARN, name, f"{where} forbids {ca}: {verdict.reason}", hint)

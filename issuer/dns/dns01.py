@@ -1,0 +1,54 @@
+"""dns-01 as a value: a TXT record in a zone of its own (RFC 8555 §8.4). Imports no DNS library."""
+
+import base64
+import hashlib
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from issuer.model.acme import CaChallenge, Challenge
+from issuer.model.config import Settings
+from issuer.model.enrolment import Validation
+from issuer.rules.challenges import token_of
+
+if TYPE_CHECKING:
+    from issuer.dns.zones import Zones
+
+
+def sub_zone(name: str) -> str:
+    """The name of the TXT record for *name*, and of the zone that is made for it."""
+    return f"_acme-challenge.{name.removeprefix('*.')}"
+
+
+class Dns01:
+    """The way of every row that says nothing else."""
+
+    name = "dns-01"
+    ready = "its sub-zone is in place"
+    from_outside = "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
+
+    def chosen_by(self, validation: Validation) -> bool:
+        """By each that no other type claims."""
+        return True
+
+    def require(self, validation: Validation, names: Sequence[str]) -> None:
+        """Every name can have a zone, wildcards too."""
+
+    def owner(self, name: str) -> str:
+        return sub_zone(name)
+
+    def content(self, challenge: CaChallenge, name: str, key_authorization: Callable[[str], str]) -> str:
+        """The TXT value."""
+        digest = hashlib.sha256(key_authorization(token_of(challenge, name)).encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def instruction(self, entry: Challenge) -> str:
+        return f'{entry.owner}. 60 IN TXT "{entry.value}"'
+
+    def leaves(self, names: Sequence[str]) -> str:
+        zones = ", ".join(dict.fromkeys(map(sub_zone, names)))
+        return zones and f"in DNS stay {zones} and its NS records: delete them unless another certificate needs them"
+
+    def solver(self, settings: Settings) -> "Zones":
+        zones: Zones = importlib.import_module("issuer.dns.zones").Zones(settings.dns)
+        return zones

@@ -1,0 +1,42 @@
+"""The findings of `check` about the names of a certificate that is validated by dns-01."""
+
+from collections.abc import Hashable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from common.errors import CertfleetError
+from issuer.dns.asking import NoAnswer
+from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.find.wildcard import wildcard_caution
+from issuer.dns.probe.zone_probe import probe
+from issuer.rules.findings import Findings, Line, Probe, bad, warn
+
+if TYPE_CHECKING:
+    from issuer.dns.zones import Zones
+
+
+def examine(zones: "Zones", names: Sequence[str]) -> Findings:
+    """A finding for each name that a wildcard answers for, and for each whose challenge goes nowhere; the zones of the
+    others are put to the test. Never raises CertfleetError."""
+    lines = []
+    probes: dict[Hashable, Probe] = {}
+    bare = list(dict.fromkeys(name.removeprefix("*.") for name in names))
+    for name in bare:
+        lines += _wildcard_lines(zones.resolvers, name)
+    for name in bare:
+        try:
+            place = zones.locate(name)
+            probes[place] = partial(probe, zones, place)
+        except CertfleetError as error:
+            lines.append(bad(name, str(error), error.hint))
+    return Findings(lines, probes)
+
+
+def _wildcard_lines(resolvers: Resolvers, name: str) -> list[Line]:
+    """Does a wildcard answer for *name*, until its sub-zone is created?"""
+    try:
+        caution = wildcard_caution(resolvers, name)
+    except NoAnswer as error:
+        hint = "set resolvers in [dns]; a name that does needs records of its own (docs/dns.md)"
+        return [warn(name, f"whether it lives on a wildcard cannot be looked up: {error}", hint)]
+    return [warn(name, caution.sentence, caution.hint)] if caution is not None else []

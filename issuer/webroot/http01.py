@@ -1,0 +1,58 @@
+"""http-01 as a value: a file in the webroot of each name (RFC 8555 §8.3). Imports nothing that connects."""
+
+import importlib
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from common.errors import UsageError
+from issuer.model.acme import CaChallenge, Challenge
+from issuer.model.config import Settings
+from issuer.model.enrolment import Validation
+from issuer.rules.challenges import token_of
+from issuer.webroot.location import parse_location, refuse_wildcard
+
+if TYPE_CHECKING:
+    from issuer.webroot.webroots import Webroots
+
+
+class Http01:
+    """The way of a row with certbot = Y."""
+
+    name = "http-01"
+    ready = "its web server serves that webroot"
+    from_outside = "check the web site from outside: the CA fetches http://NAME/.well-known/acme-challenge/ on port 80"
+
+    def chosen_by(self, validation: Validation) -> bool:
+        return validation.certbot
+
+    def require(self, validation: Validation, names: Sequence[str]) -> None:
+        """Only the form is looked at: whether the folder is there is seen before each order."""
+        try:
+            parse_location(validation.webroot_path)
+            for name in names:
+                refuse_wildcard(name)
+        except ValueError as error:
+            hint = "give --webroot like /var/www/html or sftp://user@host/var/www/html, or leave it out for dns-01"
+            raise UsageError(str(error), hint=hint, reference="webroot-path") from error
+
+    def owner(self, name: str) -> str:
+        """The web site's name."""
+        return name
+
+    def content(self, challenge: CaChallenge, name: str, key_authorization: Callable[[str], str]) -> str:
+        """The file holds the key authorization itself."""
+        return key_authorization(token_of(challenge, name))
+
+    def instruction(self, entry: Challenge) -> str:
+        """The URL, and below it the content."""
+        token = entry.value.partition(".")[0]
+        return f"http://{entry.owner}/.well-known/acme-challenge/{token}\n    {entry.value}"
+
+    def leaves(self, names: Sequence[str]) -> str:
+        """Nothing: each file is removed after its order."""
+        return ""
+
+    def solver(self, settings: Settings) -> "Webroots":
+        webroots: Webroots = importlib.import_module("issuer.webroot.webroots").Webroots(settings, socket.gethostname())
+        return webroots
