@@ -2,15 +2,16 @@
 
 from common.clock import utc_text
 from common.errors import ConfigError
-from issuer.journey.pacing import Budget
+from issuer.journey.pacing import Pacing
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.limits import ACCOUNT, PACED, CaLimits, Hold
 from issuer.rules.csr import CsrRefused, read_csr
 from issuer.rules.forecast import hold_on, waits_longer
-from issuer.rules.renewal import authority_index, remaining, renews
+from issuer.rules.renewal import remaining, renews
+from issuer.rules.retry import authority_index
+from issuer.store.counts import Counts
 from issuer.store.database import Database
-from issuer.store.holds import Holds
 from issuer.store.overview import Overview
 
 
@@ -25,7 +26,6 @@ class HeldUp:
         self._scopes = {hold.scope for hold in self._holds}
         self._accounts = _accounts(settings) if self._holds else {}
         self._limited = any(ca.limits != CaLimits() for ca in settings.authorities)
-        self._budgets: dict[str, Budget] = {}  # loaded where something waits, and not by every look at the list
 
     def by(self, row: Enrolment) -> Hold | None:
         """The hold that the next attempt of *row* meets; one of our own pacing belongs to no account."""
@@ -53,10 +53,8 @@ class HeldUp:
             names = read_csr(row.csr).names
         except CsrRefused:
             return None
-        if ca.directory not in self._budgets:
-            self._budgets[ca.directory] = Budget(ca.directory, ca.limits, Holds(self._database))
-        budget = self._budgets[ca.directory]
-        free_at = budget.free_at(names, self._now, renewal=renews(row, names, ca.directory))
+        pacing = Pacing(ca.directory, ca.limits, Counts(self._database))
+        free_at = pacing.free_at(names, self._now, renewal=renews(row, names, ca.directory))
         return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None
 
 

@@ -18,13 +18,14 @@ from issuer.ca.client import AcmeCa
 from issuer.commands.challenge_types import build_solvers
 from issuer.dns.find.caa import caa_of
 from issuer.dns.find.resolvers import Resolvers
-from issuer.journey.pacing import Budget
+from issuer.journey.pacing import Pacing
 from issuer.journey.ports import Tools
 from issuer.model.config import Settings
 from issuer.model.events import Event
 from issuer.notify.mail import MailServer
 from issuer.notify.outbox import Desk
 from issuer.store.certificates import Certificates
+from issuer.store.counts import Counts
 from issuer.store.database import Database
 from issuer.store.holds import Holds
 from issuer.store.journal import Journal
@@ -36,7 +37,6 @@ DAEMON = "certfleet-issuer daemon"  # what its lock file says
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
     """Everything a journey needs. Raises ConfigError for a key or file that is not as it must be."""
-    holds = Holds(database)
     solvers = build_solvers(settings)
     for solver in solvers.values():
         solver.load_keys()
@@ -48,9 +48,9 @@ def build_tools(settings: Settings, database: Database, tell: Callable[[Event], 
         certificates=Certificates(database),
         orders=Orders(database, owner(settings)),
         journal=Journal(database, owner(settings)),
-        holds=holds,
+        holds=Holds(database),
         caa=functools.partial(caa_of, Resolvers(settings.dns.resolvers)),
-        budgets={ca.directory: Budget(ca.directory, ca.limits, holds) for ca in settings.authorities},
+        pacing={ca.directory: Pacing(ca.directory, ca.limits, Counts(database)) for ca in settings.authorities},
         clock=time.time,
         tell=tell,
     )

@@ -1,32 +1,56 @@
-"""From a row that may be due to an order of ours: whose turn it is, which CA, whether its limits allow it.
+"""From a row that may be due to an order of ours: is it due, which CA, do its limits allow it?
 
-What can be known without the CA is found out first; the lease is taken last, and the row read again under it.
+Two tables of steps: an order that is under way is taken over and gone on with; else one is opened. A step returns None
+to go on, or how the attempt ends. What can be known without the CA is found out first. An order that is in our hands
+when the attempt ends here is let go again.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
-from common.certificate import parse_bundle
 from common.clock import utc_text
-from common.errors import CertfleetError, RefusedError
+from common.errors import RefusedError
+from issuer.journey.choose import choose, consult, identifier
 from issuer.journey.issue import Work, find_places
-from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.journey.ports import Tools
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import CompromisedKey, Overtaken
-from issuer.model.events import Event, incident
+from issuer.model.events import incident
 from issuer.model.failure import Failure
 from issuer.model.limits import PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
-from issuer.rules.caa import caa_allows
 from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
-from issuer.rules.imported import news
-from issuer.rules.renewal import Due, NotDue, authority_index, plan, remaining, renews
-from issuer.rules.renewal_info import ask_again_at, certificate_id, draw
+from issuer.rules.renewal import Consult, Due, NotDue, plan, renews
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Preparation:
+    """What the steps have found out so far. *record*: the order, once it is under our lease."""
+
+    row: Enrolment
+    csr: CsrFacts
+    now: int
+    by_hand: bool
+    record: OrderRecord | None
+    directory: str = ""  # of the CA
+    cause: Cause = Cause.RENEWAL
+    replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
+    planned: Enrolment | None = None  # the row that was found to be due
+
+    @property
+    def leased(self) -> OrderRecord:
+        """The order. RuntimeError before there is one."""
+        if self.record is None:
+            raise RuntimeError(f"there is no order for {self.row.name} yet")
+        return self.record
+
+
+Step = Callable[[Preparation, Tools], Ended | None]
 
 
 def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False) -> Work | Ended:
@@ -35,169 +59,165 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     *by_hand*: the caller acts for a person; else an order in a person's hands is left alone.
     """
     now = int(tools.clock())
-    record = tools.orders.claim(row.name, now)
-    if record is not None and record.in_hand(now) and not by_hand:
-        tools.orders.release(record)
-        until = utc_text(record.deadline or 0)
-        return Ended(row.name, Ending.NOT_DUE, f"being issued by hand until {until}; `issue` takes it over")
-    if record is not None:
-        with _or(tools.orders.release, record):
-            row = _unchanged(row, csr, tools)
-            held = _hold_on(record, tools, now)
-        if held is not None:
-            tools.orders.release(record)
-            return _held(row, *held, tools, goes_on=True)
-        if record.state is not OrderState.PLANNED or _choose(row, csr, tools).directory == record.directory:
-            _tell_incident(record, tools)  # who opened it may have been killed before that was said
-            return Work(record, row, csr, resumed=True, asked=True)
-        tools.orders.fail(record, "another CA is asked now", now)
-    row, decision = decide(row, tools)
-    if not isinstance(decision, Due):
-        return _not_due(row, decision, tools)
-    ca = _choose(row, csr, tools)
-    replaces = _replaces(row, ca)
-    held = tools.holds.until(ca.account_id, row.name, now)
-    if held is not None:
-        return _held(row, *held, tools)
-    find_places(row, csr, tools)
-    renewal = renews(row, csr.names, ca.directory)
-    exempt = bool(replaces) and decision.cause in BY_WINDOW
-    free_at = tools.budgets[ca.directory].take(row.name, csr.names, now, exempt=exempt, renewal=renewal)
-    if free_at > now:
-        return _held(row, free_at, PACED, tools)
-    record = tools.orders.open(row.name, ca.directory, decision.cause, now, replaces)
-    if record is None:
-        return Ended(row.name, Ending.ELSEWHERE)
-    with _or(tools.orders.drop, record):
-        row = _unchanged(row, csr, tools)
-    wanted = by_hand or isinstance(plan(row, now, tools.settings.renewal, consulted=True), Due)
-    if not wanted:  # another issuer finished between our look and our lease
-        tools.orders.drop(record)
-        return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
-    _tell_incident(record, tools)
-    return Work(record, row, csr)
-
-
-def _hold_on(record: OrderRecord, tools: Tools, now: int) -> tuple[int, Failure] | None:
-    """The moment before which the CA does not want to be asked about an order under way, and why."""
-    ca = tools.authorities.get(record.directory)
-    goes_on = record.state is not OrderState.PLANNED
-    return tools.holds.until(ca.account_id, record.name, now, goes_on=goes_on) if ca is not None else None
-
-
-@contextlib.contextmanager
-def _or(let_go: Callable[[OrderRecord], None], record: OrderRecord) -> Iterator[None]:
-    """An error before anything was done for an order leaves none in our hands."""
+    found = tools.orders.claim(row.name, now)
+    order = Preparation(row, csr, now, by_hand, found)
+    begun = False
     try:
-        yield
-    except CertfleetError:
-        let_go(record)
-        raise
+        ended = _through(GOING_ON, order, tools) if found is not None else None
+        if ended is None and order.record is None:
+            ended = _through(OPENING, order, tools)
+        if ended is not None:
+            return ended
+        begun = True
+    finally:
+        if not begun and order.record is not None:
+            (tools.orders.release if order.record is found else tools.orders.drop)(order.record)
+    if order.leased.cause is Cause.INCIDENT:  # also when gone on with: who opened it may have been killed before that
+        tools.tell(incident(row.name))
+    taken_over = order.record is found
+    return Work(order.leased, order.row, csr, resumed=taken_over, asked=taken_over)
 
 
-def _unchanged(row: Enrolment, csr: CsrFacts, tools: Tools) -> Enrolment:
-    """*row* as it is now, under the order's lease: from here on `remove` is refused, and `revoke` ends the order.
-    Raises Overtaken, CompromisedKey."""
-    found = tools.certificates.enrolled([row.name])
-    if not found or found[0].csr != row.csr:
-        raise Overtaken(row.name)
-    if csr.spki_sha256 in found[0].compromised:
-        raise CompromisedKey([row.name])
-    return found[0]
+def _through(steps: tuple[Step, ...], order: Preparation, tools: Tools) -> Ended | None:
+    return next(filter(None, (step(order, tools) for step in steps)), None)
 
 
-def _tell_incident(record: OrderRecord, tools: Tools) -> None:
-    if record.cause is Cause.INCIDENT:
-        tools.tell(incident(record.name))
+# --- steps ---
 
 
-def decide(row: Enrolment, tools: Tools) -> tuple[Enrolment, Due | NotDue]:
-    """Plan for *row*, with the CA's renewal information if it is time to ask for it."""
-    now = int(tools.clock())
-    policy = tools.settings.renewal
-    decision = plan(row, now, policy)
-    if isinstance(decision, Due | NotDue):
-        return row, decision
-    row = _consult(row, tools, now)
-    decision = plan(row, now, policy, consulted=True)
-    assert isinstance(decision, Due | NotDue)  # noqa: S101 - consulted
-    return row, decision
+def leave_to_person(order: Preparation, tools: Tools) -> Ended | None:
+    """An order that a person works on is left alone until its deadline."""
+    record = order.leased
+    if order.by_hand or not record.in_hand(order.now):
+        return None
+    until = utc_text(record.deadline or 0)
+    return Ended(record.name, Ending.NOT_DUE, f"being issued by hand until {until}; `issue` takes it over")
+
+
+def read_again(order: Preparation, tools: Tools) -> None:
+    """The row as it is now, under the lease: from here on `remove` is refused, and `revoke` ends the order. Raises
+    Overtaken, CompromisedKey."""
+    name = order.row.name
+    found = tools.certificates.enrolled([name])
+    if not found or found[0].csr != order.row.csr:
+        raise Overtaken(name)
+    if order.csr.spki_sha256 in found[0].compromised:
+        raise CompromisedKey([name])
+    order.row = found[0]
+
+
+def keep_to_hold(order: Preparation, tools: Tools) -> Ended | None:
+    """The CA is not asked before the moment that it named."""
+    record = order.record
+    ca = tools.authorities.get(record.directory if record is not None else order.directory)
+    if ca is None:  # not configured any more
+        return None
+    known_there = record is not None and record.state is not OrderState.PLANNED
+    held = tools.holds.until(ca.account_id, order.row.name, order.now, goes_on=known_there)
+    return _held(order, *held, tools) if held is not None else None
+
+
+def give_way(order: Preparation, tools: Tools) -> None:
+    """An order that its CA does not know of yet ends where it is another CA's turn."""
+    record = order.leased
+    if (
+        record.state is OrderState.PLANNED
+        and choose(order.row, order.csr, order.now, tools).directory != record.directory
+    ):
+        tools.orders.fail(record, "another CA is asked now", order.now)
+        order.record = None
+
+
+def look_whether_due(order: Preparation, tools: Tools) -> Ended | None:
+    """Our own rule decides, and the CA's renewal information where it has some."""
+    row, policy = order.row, tools.settings.renewal
+    decision = plan(row, order.now, policy)
+    if isinstance(decision, Consult):
+        row = order.row = consult(row, order.now, tools)
+        decision = plan(row, order.now, policy, consulted=True)
+    if isinstance(decision, Due):
+        order.planned, order.cause = row, decision.cause
+        return None
+    assert isinstance(decision, NotDue)  # noqa: S101 - consulted
+    postpone(row, decision, tools)
+    until = f", until {utc_text(decision.until)}" if decision.until else ""
+    return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
+
+
+def choose_authority(order: Preparation, tools: Tools) -> None:
+    """The CA is told which certificate is replaced, if it issued that one (RFC 9773 §5)."""
+    row, ca = order.row, choose(order.row, order.csr, order.now, tools)
+    order.directory = ca.directory
+    if row.directory == ca.directory and row.ari_ask_at is not None:
+        order.replaces = identifier(row)
+
+
+def look_where_to_publish(order: Preparation, tools: Tools) -> None:
+    """A name server that is down is found before it costs an order."""
+    find_places(order.row, order.csr, tools)
+
+
+def open_within_limits(order: Preparation, tools: Tools) -> Ended | None:
+    """The order's row takes a place in the CA's limits; it is dropped again where there is none."""
+    row, names, now = order.row, order.csr.names, order.now
+    exempt = order.replaces != "" and order.cause in BY_WINDOW
+    pacing = tools.pacing[order.directory]
+    with pacing.turn:
+        opened = tools.orders.open(row.name, order.directory, order.cause, now, order.replaces, names=names)
+        if opened is None:
+            return Ended(row.name, Ending.ELSEWHERE)
+        order.record = opened
+        renewal = renews(row, names, order.directory)
+        free_at = now if exempt else pacing.free_at(names, now, renewal=renewal, besides=opened.id)
+        if free_at <= now:
+            return None
+        tools.orders.drop(opened)
+        order.record = None
+    return _held(order, free_at, PACED, tools)
+
+
+def still_due(order: Preparation, tools: Tools) -> Ended | None:
+    """Another issuer may have finished between our look and our lease."""
+    row = order.row
+    if order.by_hand or row == order.planned:
+        return None
+    if isinstance(plan(row, order.now, tools.settings.renewal, consulted=True), Due):
+        return None
+    return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
+
+
+GOING_ON: tuple[Step, ...] = (leave_to_person, read_again, keep_to_hold, give_way)
+OPENING: tuple[Step, ...] = (
+    look_whether_due,
+    choose_authority,
+    keep_to_hold,
+    look_where_to_publish,
+    open_within_limits,
+    read_again,
+    still_due,
+)
+
+
+# --- what the loops ask before they begin ---
 
 
 def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
-    """Why there is to be no attempt at *row* now; None if there is: it is due, or disabled while its order is out
-    (*resumes*). A fault of ours in planning stops no other row: the attempt meets it again, and makes it a failure.
-    """
-    try:
-        decision = plan(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
-    except Exception:
-        log.info("plan.fault", certificate=row.name, exc_info=True)
+    """The decision not to try *row* now, with its next moment saved; None if it is to be tried: it is due, or its order
+    is out (*resumes*)."""
+    decision = plan(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
+    if not isinstance(decision, NotDue):
         return None
-    return decision if isinstance(decision, NotDue) else None
+    postpone(row, decision, tools)
+    return decision
 
 
-def _consult(row: Enrolment, tools: Tools, now: int) -> Enrolment:
-    """Ask for renewal information (RFC 9773 §4.1), save what is drawn from it. Never fatal: without it our own rule
-    decides."""
-    ca = tools.authorities.get(row.directory) or next(iter(tools.authorities.values()))
-    identifier = certificate_id(parse_bundle(row.crt).leaf)
-    wanted = None
-    try:
-        info = ca.renewal_info(identifier) if identifier else None
-        if info is not None:
-            row = draw(row, info, now)
-            tools.certificates.save_renewal_info(row, info.explanation_url)
-            if info.explanation_url:
-                log.warning("renewal_info.explained", certificate=row.name, url=info.explanation_url)
-            return row
-    except CertfleetError as error:
-        wanted = getattr(error, "retry_after", None)
-        log.info("renewal_info.unavailable", certificate=row.name, error=str(error))
-    if row.ari_ask_at is not None:
-        row = row.asked_again(ask_again_at(wanted, now))
-        tools.certificates.save_renewal_info(row, "")
-    return row
-
-
-def _choose(row: Enrolment, csr: CsrFacts, tools: Tools) -> CertificateAuthority:
-    """The first CA, or in need another one that CAA does not forbid."""
-    authorities = list(tools.authorities.values())
-    ca = authorities[authority_index(row, len(authorities), remaining(row, int(tools.clock())))]
-    if ca is authorities[0]:
-        return ca
-    refusal = _caa_refusal(row, csr, ca, tools)
-    if refusal:
-        log.warning("authority.forbidden", certificate=row.name, directory=ca.directory, why=refusal)
-        return authorities[0]
-    log.warning("authority.fallback", certificate=row.name, directory=ca.directory)
-    return ca
-
-
-def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools: Tools) -> str:
-    """Why CAA keeps *ca* from issuing for one of the names; "" if it does not. What cannot be asked forbids
-    (RFC 8659 §3: a lookup that fails is no permission)."""
-    try:
-        for name in csr.names:
-            records = tools.caa(name.removeprefix("*."))
-            account = ca.account_url() if records else ""
-            wildcard = name.startswith("*.")
-            method = tools.solver(row).type.name
-            verdict = caa_allows(records, ca.caa_identities, account, method, wildcard=wildcard)
-            if verdict.allowed is False:
-                return f"{name}: {verdict.reason}"
-    except CertfleetError as error:
-        return str(error)
-    return ""
-
-
-def _replaces(row: Enrolment, ca: CertificateAuthority) -> str:
-    """RFC 9773 §5: only for a certificate of the same CA that offers renewal information."""
-    if row.directory != ca.directory or row.ari_ask_at is None:
-        return ""
-    try:
-        return certificate_id(parse_bundle(row.crt).leaf)
-    except ValueError:
-        return ""
+def postpone(row: Enrolment, decision: NotDue, tools: Tools) -> None:
+    """Save the moment of the next look at *row*, and tell people the news of this one."""
+    if decision.until is None or decision.until == row.due_at:
+        return
+    if decision.news is not None:
+        tools.tell(decision.news)
+    tools.certificates.postpone(row.name, decision.until)
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:
@@ -212,24 +232,11 @@ def stored_csr(row: Enrolment) -> CsrFacts:
     return facts
 
 
-def put_off(row: Enrolment, decision: NotDue, tools: Tools) -> Event | None:
-    """Save when *row* is to be looked at next; the word that is due about an imported one is told first."""
-    if decision.until is None or decision.until == row.due_at:
-        return None
-    event = news(row, int(tools.clock()), tools.settings.renewal)
-    if event is not None:
-        tools.tell(event)
-    tools.certificates.postpone(row.name, decision.until)
-    return event
+# --- what the steps use ---
 
 
-def _not_due(row: Enrolment, decision: NotDue, tools: Tools) -> Ended:
-    put_off(row, decision, tools)
-    until = f", until {utc_text(decision.until)}" if decision.until else ""
-    return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
-
-
-def _held(row: Enrolment, until: int, failure: Failure, tools: Tools, *, goes_on: bool = False) -> Ended:
-    """*goes_on*: with an order that is under way, also where the certificate is disabled."""
-    tools.certificates.postpone(row.name, until)
-    return Ended.held(row.name, until, failure, by_itself=row.enabled or goes_on)
+def _held(order: Preparation, until: int, failure: Failure, tools: Tools) -> Ended:
+    """Save the moment. An order that is out goes on then, also where the certificate is disabled."""
+    tools.certificates.postpone(order.row.name, until)
+    goes_on = order.row.enabled or order.record is not None
+    return Ended.held(order.row.name, until, failure, by_itself=goes_on)

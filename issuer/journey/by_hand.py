@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError
-from issuer.journey.attempt import interrupts
 from issuer.journey.begin import begin, stored_csr
-from issuer.journey.issue import Work, abandon, advance, authority, wanted_answers, withdraw
+from issuer.journey.issue import Work, advance, authority, wanted_answers
 from issuer.journey.ports import Tools
 from issuer.journey.solver import ChallengeType, Solver
+from issuer.journey.withdraw import abandon, withdraw
 from issuer.model.acme import Challenge, Laggard
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
-from issuer.rules.renewal import NotDue, plan, remaining, retry_moment
+from issuer.rules.renewal import NotDue, plan, remaining
+from issuer.rules.retry import interrupts, retry_moment
 
 _WISH = "staged by hand"
 _BEFORE = {

@@ -13,7 +13,7 @@ import structlog
 
 from common.certificate import not_after, not_before, serial_text
 from common.clock import utc_text
-from common.errors import CertfleetError, Retry
+from common.errors import Retry
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.solver import Solver
 from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Challenge, Laggard, Problem
@@ -29,8 +29,6 @@ from issuer.rules.renewal_info import ask_again_at
 
 log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
-_CA_SECONDS = 1800  # a CA may take longer over what is its turn to do, but people hear of it
-_LEASE_HOLDS_SECONDS = 60  # a tenth of it: it may be taken for granted for so long
 _LONGEST_LOOK = 300.0  # well below the lease, which each look extends
 
 
@@ -85,7 +83,7 @@ def open_order(work: Work, tools: Tools) -> None:
         find_places(work.row, work.csr, tools)
     ca = authority(work.record, tools)
     known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
-    if tools.clock() - began > _LEASE_HOLDS_SECONDS:
+    if tools.clock() - began > tools.timing.lease_trusted:
         work.record = tools.orders.save(work.record, work.record, int(tools.clock()))
     work.ca_order = known or _new_order(work, ca)
     _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
@@ -107,12 +105,12 @@ def publish_challenges(work: Work, tools: Tools) -> None:
     authorizations = [ca.authorization(url) for url in order.authorizations]
     if order.status != "pending" or not pending(authorizations):
         work.ca_order = order if order.status == "ready" else None
-        _move(work, tools, OrderState.VALIDATED, within=_CA_SECONDS)
+        _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return
     solver = tools.solver(work.row)
     entries = wanted_answers(authorizations, work, ca, solver)
     work.journalled = tools.journal.add(work.record.id, entries, int(tools.clock()))
-    solver.publish(_ours(work.journalled))
+    solver.publish([entry for entry in work.journalled if entry.ours])
     _move(work, tools, OrderState.PUBLISHED, within=solver.patience)
 
 
@@ -131,7 +129,7 @@ def wanted_answers(
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
     solver = tools.solver(work.row)
-    laggards = work.unseen = solver.unseen(_journalled(work, tools))
+    laggards = work.unseen = solver.unseen(journalled(work, tools))
     if not laggards:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
         return None
@@ -147,7 +145,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         work.answered = True
     order = work.ca_order = authority(work.record, tools).order(work.record.url)
     if order.status in ("ready", "processing", "valid"):
-        _move(work, tools, OrderState.VALIDATED, within=_CA_SECONDS)
+        _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return None
     if order.status != "pending" or _late(work, tools):
         raise _validation_failed(order, authority(work.record, tools), tools.solver(work.row).type.from_outside)
@@ -163,7 +161,7 @@ def begin_finalization(work: Work, tools: Tools) -> float | None:
         return _look_again(work, tools, first=0.1, longest=5.0)
     if order.status == "ready":
         work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
-    _move(work, tools, OrderState.FINALIZING, within=_CA_SECONDS)
+    _move(work, tools, OrderState.FINALIZING, within=tools.timing.ca_seconds)
     return None
 
 
@@ -199,51 +197,6 @@ STEPS: dict[OrderState, Step] = {
 }
 
 
-def withdraw(work: Work, tools: Tools) -> None:
-    """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
-    taken back now stays in the journal, and the next run takes it back."""
-    try:
-        entries = _journalled(work, tools)
-        if work.record.state is OrderState.FAILED:  # its authorizations may wait still, and be given to a new order
-            take_back_left(entries, tools)
-        else:
-            _take_back(entries, tools)
-    except CertfleetError as error:
-        log.warning("challenge.left", certificate=work.record.name, error=str(error))
-
-
-def abandon(record: OrderRecord, tools: Tools) -> None:
-    """Give back the authorizations of a dead order that still wait: CAs limit how many may. Never raises."""
-    try:
-        ca = authority(record, tools)
-        for entry in tools.journal.of(record.id):
-            if ca.authorization(entry.authorization_url).status == "pending":
-                ca.deactivate(entry.authorization_url)
-    except CertfleetError as error:
-        log.info("authorization.left", certificate=record.name, error=str(error))
-
-
-def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge]:
-    """What ended orders left, but for what another order is publishing or somebody else is taking back; returns what it
-    was. Raises CertfleetError."""
-    with tools.journal.held(entries, int(tools.clock())) as ours:
-        _take_back(ours, tools)
-    return ours
-
-
-def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
-    """Out of the world, then out of the journal. Raises CertfleetError."""
-    for kind, solver in tools.solvers.items():
-        mine = [entry for entry in entries if entry.type == kind]
-        solver.withdraw(_ours(mine))
-        tools.journal.forget(mine)
-
-
-def _ours(entries: Sequence[Challenge]) -> list[Challenge]:
-    """Without those that a person publishes: they are journalled without a zone."""
-    return [entry for entry in entries if entry.zone]
-
-
 def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within: int | None = None) -> None:
     now = int(tools.clock())
     deadline = None if within is None else now + within
@@ -256,7 +209,7 @@ def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked
     AcmeProblem with Retry.SOON past the state's deadline: the order lives, but nobody is to wait for it in silence."""
     if _late(work, tools):
         what = f"the CA does not get on with the order for {work.record.name}"
-        why = f"it has been {work.record.state.value} for more than {_CA_SECONDS // 60} minutes"
+        why = f"it has been {work.record.state.value} for more than {tools.timing.ca_seconds // 60} minutes"
         raise AcmeProblem(what, why=why, hint="nothing, the same order is looked at again; if it stays, ask the CA")
     now = tools.clock()
     wait = min(first * 1.6 ** min(work.looks, 30), longest)
@@ -285,7 +238,7 @@ def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
     return order
 
 
-def _journalled(work: Work, tools: Tools) -> list[Challenge]:
+def journalled(work: Work, tools: Tools) -> list[Challenge]:
     """The order's entries: as this process wrote them, else read from the journal."""
     if work.journalled is None:
         work.journalled = tools.journal.of(work.record.id)
@@ -303,7 +256,7 @@ def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
 
 def _answer(work: Work, tools: Tools) -> None:
     ca = authority(work.record, tools)
-    entries = {entry.url: entry for entry in _journalled(work, tools)}  # one may lie in two places
+    entries = {entry.url: entry for entry in journalled(work, tools)}  # one may lie in two places
     for entry in entries.values():
         if work.resumed:  # a process before us may have answered; a second answer would be refused
             authorization = ca.authorization(entry.authorization_url)

@@ -15,8 +15,9 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event
 from issuer.model.failure import Failure
-from issuer.model.limits import Issued
+from issuer.model.limits import Limit
 from issuer.model.orders import Cause, OrderRecord
+from issuer.model.timing import Timing
 from issuer.rules.caa import CaaRecord
 
 
@@ -42,7 +43,9 @@ class CertificateAuthority(Protocol):
 
 
 class OrderStore(Protocol):
-    def open(self, name: str, directory: str, cause: Cause, now: int, replaces: str = "") -> OrderRecord | None: ...
+    def open(
+        self, name: str, directory: str, cause: Cause, now: int, replaces: str = "", *, names: Sequence[str] = ()
+    ) -> OrderRecord | None: ...
     def claim(self, name: str, now: int) -> OrderRecord | None: ...
     def under_way(self, now: int) -> list[OrderRecord]: ...
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord: ...
@@ -78,12 +81,27 @@ class ChallengeJournal(Protocol):
 class HoldStore(Protocol):
     def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None: ...
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None: ...
-    def orders_since(self, directory: str, since: int) -> list[tuple[str, int]]: ...
-    def certificates_since(self, directory: str, since: int) -> list[Issued]: ...
 
 
-class OrderBudget(Protocol):
-    def take(self, name: str, names: Sequence[str], now: int, *, exempt: bool, renewal: bool) -> int: ...
+class OrderCounts(Protocol):
+    """What counts for the limits of a CA, of all issuers. Raises StoreError."""
+
+    def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
+        """When the newest orders in the span of *limit* were opened, ``limit.count`` at most, *besides* that id."""
+
+    def certificates(
+        self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
+    ) -> tuple[list[int], int]:
+        """The same of certificates for exactly *names*, or with a name of *domain*; and how many orders under way may
+        become one."""
+
+
+class Pacer(Protocol):
+    """The limits of one CA: :class:`issuer.journey.pacing.Pacing`, which says what the methods promise."""
+
+    @property
+    def turn(self) -> AbstractContextManager[object]: ...
+    def free_at(self, names: Sequence[str], now: int, *, renewal: bool, besides: int = 0) -> int: ...
     def left(self, now: int) -> int | None: ...
 
 
@@ -102,9 +120,10 @@ class Tools:
     orders: OrderStore
     journal: ChallengeJournal
     holds: HoldStore
-    budgets: Mapping[str, OrderBudget]  # by directory URL
+    pacing: Mapping[str, Pacer]  # by directory URL
     caa: Callable[[str], Sequence[CaaRecord]]  # the record set that counts for a name
     clock: Clock
+    timing: Timing = Timing()
     turns: Turns = field(default_factory=Turns)
     tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
 

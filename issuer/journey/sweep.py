@@ -8,8 +8,8 @@ import structlog
 from common.errors import CertfleetError, RefusedError, Retry
 from issuer.ground.threads import each_aside
 from issuer.journey.begin import stored_csr
-from issuer.journey.issue import abandon, take_back_left
 from issuer.journey.ports import Tools
+from issuer.journey.withdraw import abandon, take_back_left
 from issuer.model.acme import Challenge
 from issuer.model.enrolment import Enrolment
 from issuer.model.orders import OrderRecord, OrderState

@@ -1,9 +1,10 @@
 """`run` for ever: each certificate at its own moment, whatever database, CA and mail server do meanwhile.
 
 The loop only hands out work and takes results; everything that could wait happens on other threads (crew.py for orders,
-errand.py for the rest). So it is alive exactly as long as certfleet itself is, and only then the watchdog is fed.
+periodic.py for the rest). So it is alive exactly as long as certfleet itself is, and only then the watchdog is fed.
 
-Decides nothing about certificates: what is due says the database and plan.py, what an error means attempt.py.
+Decides nothing about certificates: the database and rules/renewal.py say what is due, rules/retry.py what an error
+means.
 """
 
 import time
@@ -161,7 +162,7 @@ class Daemon:
         stuck_after = world.settings.renewal.give_up_alarm
         now, began = int(world.tools.clock()), time.monotonic()
         self._numbers.survey = world.lookout.survey(now, stuck_after=stuck_after, most=self._most_shown)
-        left = {url: budget.left(now) for url, budget in world.tools.budgets.items()}
+        left = {url: pacing.left(now) for url, pacing in world.tools.pacing.items()}
         self._numbers.orders_left = {url: count for url, count in left.items() if count is not None}
         soonest, latest = _SURVEY
         self._survey.every = min(max(soonest, (time.monotonic() - began) * _SURVEY_SHARE), latest)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from issuer.journey.begin import left_alone, put_off
+from issuer.journey.begin import left_alone
 from issuer.journey.ports import Tools
 from issuer.loops.backlog import Patience
 from issuer.model.config import Settings
@@ -60,15 +60,8 @@ def look_around(world: World, in_hand: set[str], patience: Patience) -> Found:
         row = rows.get(mark.name)
         if row is None:  # removed since
             continue
-        if _is_due(row, world, resumes=row.name in left_over):
+        if left_alone(row, world.tools, resumes=row.name in left_over) is None:
             found.append((row, mark))
         else:
             patience.leave(mark, now + NOT_OURS_SECONDS)
     return Found(world, sorted(found, key=lambda pair: urgency(pair[0], now)))
-
-
-def _is_due(row: Enrolment, world: World, *, resumes: bool) -> bool:
-    decision = left_alone(row, world.tools, resumes=resumes)
-    if decision is not None:
-        put_off(row, decision, world.tools)
-    return decision is None

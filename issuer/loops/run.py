@@ -19,7 +19,7 @@ from common.clock import utc_text
 from common.errors import CertfleetError
 from issuer.ground.threads import aside
 from issuer.journey.attempt import Attempt
-from issuer.journey.begin import left_alone, put_off
+from issuer.journey.begin import left_alone
 from issuer.journey.ports import Tools
 from issuer.journey.sweep import sweep
 from issuer.loops.crew import Crew, waits
@@ -32,7 +32,6 @@ from issuer.rules.renewal import urgency
 Say = Callable[[str], None]
 log = structlog.get_logger()
 _MOMENT = 2.0  # seconds: shorter waits are not told, and in longer ones the clock is looked at as often
-_HEAD_START = 2.0  # seconds that taking back comes before issuing; a silent name server may hold it up for longer
 _ONE_ROUND = 3600.0  # seconds that even a single round gives an order that the CA takes its time for
 
 
@@ -93,12 +92,12 @@ class Pass:
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
         self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
         left_overs = aside(partial(sweep, self._tools))
-        wait([left_overs], _HEAD_START)
+        wait([left_overs], self._tools.timing.head_start)  # a silent name server may hold it up for longer
         now = int(self._tools.clock())
         under_way = {record.name for record in self._tools.orders.under_way(now)}
         # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
         for row in sorted(rows, key=lambda row: (*urgency(row, now), random.random())):
-            self._plan(row, resumes=row.name in under_way)
+            self._consider(row, resumes=row.name in under_way)
         self._drive(max(self._ends, began + _ONE_ROUND))
         if self._complains_at_end:
             for ended in self.summary.news:
@@ -110,7 +109,7 @@ class Pass:
                 sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
         self.summary.stopped = self._stopping
 
-    def _plan(self, row: Enrolment, *, resumes: bool) -> None:
+    def _consider(self, row: Enrolment, *, resumes: bool) -> None:
         decision = left_alone(row, self._tools, resumes=resumes)
         if decision is None:
             self._add(row, self._tools.clock())
@@ -119,7 +118,7 @@ class Pass:
             self._wait_for(row, decision.until)
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
-        if put_off(row, decision, self._tools) is not None:
+        if decision.news is not None:
             self._complain(f"warning: {row.name}: {sentence(row)}")
 
     def _wait_for(self, row: Enrolment, next_at: int) -> None:

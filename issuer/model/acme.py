@@ -20,6 +20,11 @@ class Challenge:
     value: str
     id: int = 0
 
+    @property
+    def ours(self) -> bool:
+        """False where a person publishes it: that one is journalled without a zone."""
+        return self.zone != ""
+
 
 @dataclass(frozen=True, slots=True)
 class Laggard:

@@ -3,14 +3,12 @@
 Counts are kept in the database; here are the limits that CAs publish (docs/many-certificates.md) and the arithmetic.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from common.clock import parse_duration
-from issuer.model.errors import AcmeProblem
 from issuer.model.failure import Failure
 
 _HOUR, _WEEK = 3600, 7 * 86400
@@ -70,19 +68,9 @@ def parse_limit(text: str) -> Limit:
     return Limit(int(match[1]), parse_duration(match[2]))
 
 
-def names_digest(names: Iterable[str]) -> str:
-    """One value for a set of names, whatever their order."""
-    return hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """What a CA issued *at* a moment for certificate *name*; *name_set* is the digest of *names*."""
-
-    name: str
-    at: int
-    names: tuple[str, ...]
-    name_set: str
+def names_text(names: Iterable[str]) -> str:
+    """A set of names as the tables hold it: in their order, separated by blanks."""
+    return " ".join(sorted(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +82,3 @@ class Hold:
     scope: str
     until: int
     failure: Failure
-
-
-def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
-    """What a refusal with a moment holds up: the whole account, or only the certificate *name*.
-
-    A CA does not say it in a field. A busy server, a short wait and a limit on orders or requests concern everything;
-    a limit on one domain or name set must not stop a whole fleet for a day.
-    """
-    short = (problem.retry_after or now) - now <= 15 * 60
-    general = re.search(r"new orders|requests|this account|too busy|service", problem.why, re.IGNORECASE)
-    return ACCOUNT if problem.status == 503 or short or general else name

@@ -1,6 +1,6 @@
 """What comes next for a certificate, when, and why then: for people who look, never for the run. Pure.
 
-The run decides with plan.py; this tells the same from the same rules, and what is in the way.
+The run decides with renewal.py; this tells the same from the same rules, and what is in the way.
 """
 
 from collections.abc import Sequence

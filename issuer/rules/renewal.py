@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from common.certificate import dns_names, not_after, not_before, parse_bundle, spki_sha256
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
+from issuer.model.events import Event
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.orders import Cause
-from issuer.rules.imported import next_look, runs_out
+from issuer.rules.imported import news, next_look, runs_out
 from issuer.rules.renewal_info import LATEST
 
 _DAY = 86400
@@ -33,6 +34,7 @@ class NotDue:
     name: str
     until: int | None
     reason: str
+    news: Event | None = None  # what people are to hear about the certificate before it is left alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,31 +188,6 @@ def remaining(row: Enrolment, now: int) -> Remaining | None:
     return Remaining(left, left / max(1, not_after(leaf) - not_before(leaf)))
 
 
-def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remaining | None) -> int:
-    """Epoch seconds of the attempt after the *failures*-th failure in a row; the last waiting time repeats for ever.
-
-    With little life left the waiting time is an eighth of it at most, so that many attempts still fit.
-    """
-    wait = schedule[min(failures, len(schedule)) - 1]
-    if left is not None and left.little:
-        wait = min(wait, max(60, left.seconds // 8, schedule[0]))
-    return now + wait
-
-
-def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
-    """Which of *count* CAs, in their configured order, the next attempt goes to.
-
-    The first, unless it failed us twice and little life is left (or there never was a certificate): then each in turn,
-    the first included, because it may be well again. A failure of our own DNS or database moves nothing: another CA
-    would meet it too.
-    """
-    if count < 2 or row.failures < 2 or not (row.failure and row.failure.reference.startswith("acme")):
-        return 0
-    if left is not None and not left.little:
-        return 0
-    return (row.failures - 1) % count
-
-
 def renews(row: Enrolment, names: Sequence[str], directory: str) -> bool:
     """Did the CA with that directory issue the present certificate, for just these names?"""
     try:
@@ -223,8 +200,9 @@ def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:
     """An imported certificate is only looked at, at the moments at which there is something to tell."""
     if not row.enabled:
         return NotDue(row.name, None, "disabled")
-    saved = row.due_at is not None and row.due_at > now
-    return NotDue(row.name, row.due_at if saved else next_look(row, now, policy), "imported")
+    if row.due_at is not None and row.due_at > now:
+        return NotDue(row.name, row.due_at, "imported")
+    return NotDue(row.name, next_look(row, now, policy), "imported", news(row, now, policy))
 
 
 def _waiting(row: Enrolment) -> NotDue:

@@ -1,4 +1,4 @@
-"""What a CA's limits hold up, and what was asked of it lately: shared by every issuer on the database."""
+"""What a CA's limits hold up: shared by every issuer on the database."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD, Issued
-from issuer.model.orders import BY_WINDOW
+from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD
 from issuer.store.database import Database
 from issuer.store.failures import failure_of_hold, hold_cells
 from issuer.store.present import add_event
-from issuer.store.tables import certs, holds, orders, versions
+from issuer.store.tables import certs, holds
 
 
 def in_force(now: Any) -> sa.ColumnElement[bool]:
@@ -72,25 +71,3 @@ class Holds:
             return len(found)
 
         return self._database.write(work)
-
-    def orders_since(self, directory: str, since: int) -> list[tuple[str, int]]:
-        """(certificate, moment) of the orders that count for the CA's limit: it knows of them, or is about to."""
-        recent = (orders.c.created_at > since, orders.c.directory == directory)
-        exempt = [cause.value for cause in BY_WINDOW]
-        counts = sa.or_(orders.c.replaces.is_(None), orders.c.cause.is_(None), orders.c.cause.not_in(exempt))
-        query = sa.select(orders.c.name, orders.c.created_at).where(
-            *recent, counts, sa.or_(orders.c.url > "", orders.c.active_name > "")
-        )
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [(row.name or "", row.created_at) for row in rows if row.created_at is not None]
-
-    def certificates_since(self, directory: str, since: int) -> list[Issued]:
-        """What the CA issued since then."""
-        columns = (versions.c.name, versions.c.stored_at, versions.c.names, versions.c.names_sha256)
-        query = sa.select(*columns).where(versions.c.stored_at > since, versions.c.directory == directory)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [
-            Issued(row[0] or "", row[1], tuple((row[2] or "").split()), row[3] or "")
-            for row in rows
-            if row[1] is not None
-        ]

@@ -5,12 +5,13 @@ conditional UPDATE and the unique ``active_name`` keeps a second order for the s
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
+from issuer.model.limits import names_text
 from issuer.model.orders import Cause, OrderRecord, OrderState, check_move
 from issuer.store.cells import known
 from issuer.store.database import Database
@@ -47,14 +48,18 @@ class Orders:
         self._database = database
         self._owner = owner
 
-    def open(self, name: str, directory: str, cause: Cause, now: int, replaces: str = "") -> OrderRecord | None:
-        """A new order in PLANNED under our lease; None when another issuer has one under way for the certificate.
+    def open(
+        self, name: str, directory: str, cause: Cause, now: int, replaces: str = "", *, names: Sequence[str] = ()
+    ) -> OrderRecord | None:
+        """A new order for *names* in PLANNED under our lease; None when another issuer has one under way for the
+        certificate.
 
         One of our own under way is returned instead: the answer to our own INSERT may have been lost on its way.
         """
         row = {
             "name": name,
             "active_name": name,
+            "names": names_text(names),
             "state": OrderState.PLANNED.value,
             "directory": directory,
             "cause": cause.value,

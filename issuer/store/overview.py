@@ -52,7 +52,7 @@ _REPORT_COUNTS = 30 * 86400  # seconds: agents report daily, and a host that is 
 
 
 def in_hand(now: int) -> sa.ColumnElement[bool]:
-    """What order_states.in_hand says, as a condition on an order under way that is never NULL."""
+    """What issuer.model.orders.in_hand says, as a condition on an order under way that is never NULL."""
     deadline = sa.func.coalesce(orders.c.deadline, 0)
     theirs = sa.func.coalesce(orders.c.cause, "") == Cause.BY_HAND.value
     return sa.and_(theirs, deadline > now, deadline <= now + LONGEST_IN_HAND)

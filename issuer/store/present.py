@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from common.certificate import Bundle, dns_names, fingerprint, issuer_text, not_after, not_before, serial_text
-from issuer.model.limits import names_digest
+from issuer.model.limits import names_text
 from issuer.store.tables import certs, events, versions
 
 # All columns that speak of the present certificate, with what they hold unless the caller knows better
@@ -79,8 +79,7 @@ def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory:
         "not_after": not_after(bundle.leaf),
         "crt": bundle.leaf_pem,
         "ca": bundle.chain_pem,
-        "names": " ".join(sorted(names)),
-        "names_sha256": names_digest(names),
+        "names": names_text(names),
         "directory": directory,
         "stored_at": now,
     }

@@ -60,7 +60,7 @@ orders = sa.Table(
     sa.Column("url", Words),
     sa.Column("cause", Words(12)),  # a Cause
     sa.Column("replaces", Words),  # certificate identifier of RFC 9773, when it was sent
-    sa.Column("names_sha256", Words(64)),
+    sa.Column("names", Words),  # DNS names in their order, separated by blanks
     sa.Column("deadline", Number),  # of the present state; NULL: none
     sa.Column("lease_owner", Words(64)),
     sa.Column("lease_until", Number),
@@ -97,8 +97,7 @@ versions = sa.Table(
     sa.Column("crt", Octets),
     sa.Column("ca", Octets),
     sa.Column("stored_at", Number),
-    sa.Column("names", Words),  # DNS names, separated by blanks
-    sa.Column("names_sha256", Words(64)),
+    sa.Column("names", Words),  # the same of the certificate
     sa.Column("directory", Words),
     sa.Column("revoked", sa.SmallInteger),  # the reason (RFC 5280 §5.3.1), whatever it is; NULL while it is not
 )

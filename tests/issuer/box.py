@@ -1,6 +1,7 @@
 """One central box as a test drives it: its configuration file, and the real command line in this process or another."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -16,6 +17,10 @@ from typing import Any
 from unittest.mock import patch
 
 from issuer import cli
+from issuer.commands import by_hand, issuing
+from issuer.commands.wiring import build_tools
+from issuer.journey.ports import Tools
+from issuer.model.timing import Timing
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
@@ -103,6 +108,17 @@ class Box:
         assert "Traceback" not in outcome.out + outcome.err, outcome.err
         assert "a fault in certfleet itself" not in outcome.out + outcome.err, outcome.err
         return outcome
+
+    @contextlib.contextmanager
+    def timed(self, **changes: float) -> Iterator[None]:
+        """For commands in this process, as long as the block lasts: other waits than those that are shipped."""
+        timing = dataclasses.replace(Timing(), **changes)  # type: ignore[arg-type]
+
+        def build(*given: Any) -> Tools:
+            return dataclasses.replace(build_tools(*given), timing=timing)
+
+        with patch.object(issuing, "build_tools", build), patch.object(by_hand, "build_tools", build):
+            yield
 
     def ok(self, *words: str, stdin: bytes = b"") -> Outcome:
         """A command that has to succeed."""

@@ -3,7 +3,6 @@
 import hashlib
 import time
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from cryptography import x509
@@ -11,7 +10,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from common.certificate import chain_faults, parse_bundle
 from common.clock import utc_text
-from issuer.journey import attempt
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import KEY_TYPES, csr, private_key
 from tests.servers.bind import Bind
@@ -204,7 +202,7 @@ def test_a_disabled_certificate_whose_order_is_out_is_promised_the_next_try(
     if command == "issue":
         proxied.ok("disable", name)
     proxy.before.append(disabled_meanwhile)
-    with patch.object(attempt, "_QUICK_TRIES", 0):
+    with proxied.timed(quick_tries=0):
         outcome = proxied.fails(command, name, says=["failed; next attempt at"])
     proxy.before.clear()
     assert "disabled" not in outcome.out + outcome.err

@@ -151,8 +151,8 @@ def test_what_a_new_order_publishes_again_is_not_swept(
     slow = SlowSweep()
     proxy.before.append(slow)
     monkeypatch.setattr(Zones, "remove", slow.slowly(Zones.remove))
-    monkeypatch.setattr(run, "_HEAD_START", 0.2)
-    outcome = proxied.ok("run")
+    with proxied.timed(head_start=0.2):
+        outcome = proxied.ok("run")
     assert f"{NAME}: stored" in outcome.out
     assert proxied.row(NAME, "count_fail_update") == (0,)
     urls = {url for _, url in proxied.orders(NAME)}

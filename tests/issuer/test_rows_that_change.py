@@ -9,7 +9,6 @@ import pytest
 
 from common.certificate import parse_bundle, spki_sha256
 from issuer.dns.zones import Zones
-from issuer.journey import attempt
 from issuer.model.acme import Challenge
 from issuer.rules.csr import read_csr
 from tests.issuer.box import Box
@@ -222,7 +221,7 @@ def test_revoked_as_compromised_before_a_step_fails(proxied: Box, proxy: CaProxy
         return answer
 
     proxy.before.append(revoked_first)
-    with patch.object(attempt, "_QUICK_TRIES", 0):
+    with proxied.timed(quick_tries=0):
         outcome = proxied.fails("reissue", NAME, says=["1 given up", "its key was revoked as compromised"])
     assert "next attempt" not in outcome.out + outcome.err
     assert proxied.txt(NAME) == set()

@@ -27,7 +27,8 @@ from issuer.model.errors import AcmeProblem
 from issuer.model.limits import Limit, parse_limit
 from issuer.model.orders import TRANSITIONS, OrderState, check_move
 from issuer.rules.csr import CsrRefused, read_csr
-from issuer.rules.renewal import renewal_moment, retry_moment
+from issuer.rules.renewal import renewal_moment
+from issuer.rules.retry import retry_moment
 from issuer.store.address import parse_address
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority

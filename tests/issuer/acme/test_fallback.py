@@ -3,11 +3,9 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
-from issuer.journey import attempt
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, in_directory, problem, times
 from tests.servers.lab import Lab
@@ -58,7 +56,7 @@ def test_with_little_life_left_the_fallback_is_asked(two: Box, proxy: CaProxy, s
     two.put_aged(NAME, days=90, left=9)
     two.write(renewal={"retry": ["1s", "1s", "1d"]})
     proxy.before.append(times(99, "order-plz", no))
-    with patch.object(attempt, "_QUICK_TRIES", 0):
+    with two.timed(quick_tries=0):
         two.ok("run")
     assert two.row(NAME, "directory", "count_fail_update") == (second.directory, 0)
     assert len(proxy.paths("order-plz")) == 2
@@ -71,7 +69,7 @@ def test_an_unfinished_order_of_the_first_ca_gives_way_to_the_fallback(
     two.write(renewal={"retry": ["1h"], "max_run": "0s"})
     two.enrol(NAME)
     proxy.before.append(times(99, "/finalize-order/", BROKEN))
-    with patch.object(attempt, "_QUICK_TRIES", 0):
+    with two.timed(quick_tries=0):
         for _ in range(2):
             two.fails("run", says=["HTTP 500"])
             two.database.execute("UPDATE orders SET created_at = created_at - 86400")
@@ -103,7 +101,7 @@ def test_with_life_left_the_first_ca_is_waited_for(two: Box, proxy: CaProxy, sec
     two.ok("run")
     proxy.before.append(times(99, "order-plz", BROKEN))
     two.write(renewal={"retry": ["1s"], "max_run": "0s"})
-    with patch.object(attempt, "_QUICK_TRIES", 0):
+    with two.timed(quick_tries=0):
         for failures in range(1, 4):
             two.database.execute("UPDATE certs SET reissue_reason = 'test', due_at = NULL")
             two.fails("run", says=["HTTP 500"])

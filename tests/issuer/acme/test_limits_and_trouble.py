@@ -3,12 +3,10 @@
 import threading
 import time
 from datetime import UTC, datetime
-from unittest.mock import patch
 
 import pytest
 
 from issuer.ca.problems import meaning
-from issuer.journey import attempt
 from tests.issuer.box import Box
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
@@ -200,7 +198,7 @@ def test_nonsense_is_one_clear_failure(proxied: Box, proxy: CaProxy, path: str, 
     is over only if the CA said so itself, and had not issued before."""
     proxied.enrol(NAME)
     proxy.before.append(times(99, path, HOSTILE[what]))
-    with patch.object(attempt, "_QUICK_TRIES", 0):
+    with proxied.timed(quick_tries=0):
         outcome = proxied.run("run")
     over = what == "terminal tricks" and path != "/certZ/"
     assert ("FAILED" in [state for state, _ in proxied.orders()]) is over

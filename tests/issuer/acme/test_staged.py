@@ -3,14 +3,12 @@
 import subprocess
 import time
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
 from common.config_file import load
 from issuer.ca.account import create_account_key
 from issuer.commands.wiring import alone
-from issuer.journey import issue
 from issuer.model.config import Settings
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
@@ -50,7 +48,7 @@ def test_request_does_not_wait_without_end(proxied: Box, proxy: CaProxy) -> None
         return Reply(200, reply.body.replace(b"valid", b"processing"), reply.headers) if issued else reply
 
     proxy.after.append(processing)
-    with patch.object(issue, "_CA_SECONDS", 0):
+    with proxied.timed(ca_seconds=0):
         proxied.refused("request", NAME, code=1, says=["does not get on with the order", "looked at again"])
     assert proxied.database.query("SELECT state, lease_owner FROM orders") == [("FINALIZING", None)]
     assert "stored" in proxied.ok("request", NAME).out

@@ -1,14 +1,8 @@
 """An order that the CA does not finish: it stays for as long as it may come to something, people hear of it, and then a
 new one takes its place."""
 
-import contextlib
-from collections.abc import Iterator
-from unittest.mock import patch
-
 import pytest
 
-from issuer.journey import attempt, issue
-from issuer.rules.renewal import Remaining
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 from tests.servers.process import wait_until
@@ -30,13 +24,6 @@ def slow(proxy: CaProxy) -> list[bool]:
 
     proxy.after.append(processing)
     return slow
-
-
-@contextlib.contextmanager
-def impatient() -> Iterator[None]:
-    """Half an hour is over at once."""
-    with patch.object(issue, "_CA_SECONDS", 0), patch.object(attempt, "_QUICK_TRIES", 0):
-        yield
 
 
 def older(box: Box, days: int) -> None:
@@ -67,7 +54,7 @@ def test_processing_for_long_survives_restarts(proxied: Box, proxy: CaProxy, slo
 def test_processing_without_end_is_counted_and_given_up_after_a_week(proxied: Box, slow: list[bool]) -> None:
     """Past half an hour each look is a failure, and the order stays; a week old, it makes room for a new one."""
     proxied.enrol(NAME)
-    with impatient():
+    with proxied.timed(ca_seconds=0, quick_tries=0):  # half an hour is over at once
         proxied.fails("run", says=["does not get on with the order", "FINALIZING"])
         older(proxied, 6)
         proxied.fails("run", says=["does not get on with the order"])
@@ -88,8 +75,8 @@ def test_with_little_life_left_a_day_is_enough(proxied: Box, slow: list[bool]) -
     proxied.enrol(NAME)
     proxied.ok("run")
     slow[0] = True
-    proxied.database.execute("UPDATE certs SET reissue_reason = 'test', due_at = NULL")
-    with impatient(), patch.object(attempt, "remaining", lambda *_: Remaining(86400, 0.1)):
+    proxied.put_aged(NAME, days=90, left=9)
+    with proxied.timed(ca_seconds=0, quick_tries=0):
         proxied.fails("run", says=["does not get on with the order"])
         older(proxied, 1)
         proxied.fails("run", says=["does not get on with the order"])
@@ -101,7 +88,7 @@ def test_an_order_that_cannot_be_finalized_is_given_up_after_a_day(proxied: Box,
     """Nothing is lost with it but an order; its challenges are gone from the zone."""
     proxied.enrol(NAME)
     proxy.before.append(times(99, path, PAGE))
-    with impatient():
+    with proxied.timed(ca_seconds=0, quick_tries=0):  # half an hour is over at once
         proxied.fails("run", says=["HTTP 403"])
         assert "FAILED" not in states(proxied)
         older(proxied, 1)

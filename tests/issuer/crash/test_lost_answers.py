@@ -9,7 +9,6 @@ import pytest
 
 from common.clock import utc_text
 from issuer.ca.order_list import OrderList
-from issuer.journey import attempt, issue
 from issuer.model.acme import CaOrder
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
@@ -90,7 +89,7 @@ def test_an_order_in_doubt_outlives_trouble_of_the_ca(
 
     proxy.after.append(lose)
     proxy.before.append(lambda _: trouble if opened.is_set() else None)
-    with patch.object(attempt, "_QUICK_TRIES", 1):
+    with proxied.timed(quick_tries=1):
         proxied.fails(command, name, says=[name] if command == "run" else ["HTTP 504"])
     assert [state for state, _ in proxied.orders()] == ["PLANNED"]
     proxy.after.clear()
@@ -106,7 +105,7 @@ def test_an_order_in_doubt_of_a_disabled_name_is_promised(proxied: Box, proxy: C
     name = proxied.enrol("www.lab.test")
     proxied.ok("disable", name)
     proxy.after.append(lambda request, reply: Reply(504, b"<html>") if "order-plz" in request.path else reply)
-    with patch.object(attempt, "_QUICK_TRIES", 0):
+    with proxied.timed(quick_tries=0):
         outcome = proxied.fails("issue", name, says=["failed; next attempt at"])
     assert "disabled" not in outcome.out + outcome.err
     [moment] = proxied.row(name, "due_at")
@@ -122,7 +121,7 @@ def test_an_order_that_was_never_asked_for_is_forgotten(proxied: Box, proxy: CaP
     """Where the trouble begins before newOrder is sent, nothing is kept that would count for the CA's limits."""
     proxied.enrol("www.lab.test")
     proxy.before.append(lambda request: Reply(504, b"<html>") if "nonce-plz" in request.path else None)
-    with patch.object(attempt, "_QUICK_TRIES", 1):
+    with proxied.timed(quick_tries=1):
         proxied.fails("run", says=["HTTP 504"])
     assert proxied.orders() == []
 
@@ -140,7 +139,7 @@ def test_who_was_too_slow_to_order_leaves_it_to_who_took_over(proxied: Box, prox
             proxied.database.execute("UPDATE orders SET lease_owner = 'another', lease_until = 9999999999")
 
     proxy.before.append(take_over)
-    with patch.object(issue, "_LEASE_HOLDS_SECONDS", 0):
+    with proxied.timed(lease_trusted=0):
         assert "in the hands of another issuer" in proxied.run("run").out
     assert proxy.paths("list-orderz")
     assert proxy.paths("order-plz") == []

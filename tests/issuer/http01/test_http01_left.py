@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from issuer.loops import run
 from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
@@ -118,8 +117,8 @@ def test_a_file_that_a_new_order_writes_again_is_not_swept(
         slow = SlowSweep()
         proxy.before.append(slow)
         monkeypatch.setattr(Webroots, "withdraw", slow.slowly(Webroots.withdraw))
-        monkeypatch.setattr(run, "_HEAD_START", 0.2)
-        assert f"{NAME}: stored" in site.box.ok("run").out
+        with site.box.timed(head_start=0.2):
+            assert f"{NAME}: stored" in site.box.ok("run").out
     assert site.box.row(NAME, "count_fail_update") == (0,)
     assert len({url for _, url in site.box.orders(NAME)}) == 1, "the CA gave the same order"
     assert site.clean()

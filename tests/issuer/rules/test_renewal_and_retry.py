@@ -20,8 +20,8 @@ from issuer.rules.renewal import (
     remaining,
     renewal,
     renewal_moment,
-    retry_moment,
 )
+from issuer.rules.retry import retry_moment
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 

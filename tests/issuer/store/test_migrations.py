@@ -224,6 +224,24 @@ def test_a_table_that_is_another_one_is_refused(legacy: tuple[Database, str], tm
     assert tables(database) - {"alembic_version"} == {"certs"}
 
 
+def test_orders_of_before_count_for_the_names_of_their_certificates(database: Database, tmp_path: Path) -> None:
+    """An upgrade fills in what each order that was stored was for, so that the limits of a week know it."""
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    version = "name, sha256, serial, issuer, not_before, not_after, crt, ca, stored_at, names"
+    for stored_at, names in ((90, "old.test"), (150, "a.test b.test"), (250, "later.test")):
+        values = f"'{NAME}', '', '', '', 0, 0, X'00', X'00', {stored_at}, '{names}'"
+        database.execute(f"INSERT INTO versions ({version}) VALUES ({values})")  # noqa: S608
+    order = "name, state, directory, created_at, updated_at"
+    for state, created_at in (("STORED", 100), ("FAILED", 100), ("STORED", 200)):
+        values = f"'{NAME}', '{state}', 'https://ca.example/dir', {created_at}, 999"
+        database.execute(f"INSERT INTO orders ({order}) VALUES ({values})")  # noqa: S608
+    database.execute("ALTER TABLE orders DROP COLUMN names")
+    database.execute("UPDATE alembic_version SET version_num = '0006'")
+    box.ok("db", "upgrade")
+    assert database.query("SELECT names FROM orders ORDER BY id") == [("a.test b.test",), (None,), ("later.test",)]
+
+
 DAMAGE = {
     "a table is missing": ["DROP TABLE events"],
     "two tables and a column are missing": [

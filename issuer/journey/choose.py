@@ -1,0 +1,77 @@
+"""Choose the CA for the next certificate, and ask the CA of the present one when it wants that renewed."""
+
+import structlog
+
+from common.certificate import parse_bundle
+from common.errors import CertfleetError
+from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.model.enrolment import Enrolment
+from issuer.rules.caa import caa_allows
+from issuer.rules.csr import CsrFacts
+from issuer.rules.renewal import remaining
+from issuer.rules.renewal_info import ask_again_at, certificate_id, draw
+from issuer.rules.retry import authority_index
+
+log = structlog.get_logger()
+
+
+def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> CertificateAuthority:
+    """The first CA, or in need another one that CAA does not forbid."""
+    authorities = list(tools.authorities.values())
+    ca = authorities[authority_index(row, len(authorities), remaining(row, now))]
+    if ca is authorities[0]:
+        return ca
+    refusal = _caa_refusal(row, csr, ca, tools)
+    if refusal:
+        log.warning("authority.forbidden", certificate=row.name, directory=ca.directory, why=refusal)
+        return authorities[0]
+    log.warning("authority.fallback", certificate=row.name, directory=ca.directory)
+    return ca
+
+
+def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools: Tools) -> str:
+    """Why CAA keeps *ca* from issuing for one of the names; "" if it does not. A lookup that fails is no
+    permission (RFC 8659 §3)."""
+    try:
+        for name in csr.names:
+            records = tools.caa(name.removeprefix("*."))
+            account = ca.account_url() if records else ""
+            wildcard = name.startswith("*.")
+            method = tools.solver(row).type.name
+            verdict = caa_allows(records, ca.caa_identities, account, method, wildcard=wildcard)
+            if verdict.allowed is False:
+                return f"{name}: {verdict.reason}"
+    except CertfleetError as error:
+        return str(error)
+    return ""
+
+
+def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
+    """Ask for renewal information (RFC 9773 §4.1), save what is drawn from it. Never fatal: without it our own rule
+    decides."""
+    ca = tools.authorities.get(row.directory) or next(iter(tools.authorities.values()))
+    present = identifier(row)
+    wanted = None
+    try:
+        info = ca.renewal_info(present) if present else None
+        if info is not None:
+            row = draw(row, info, now)
+            tools.certificates.save_renewal_info(row, info.explanation_url)
+            if info.explanation_url:
+                log.warning("renewal_info.explained", certificate=row.name, url=info.explanation_url)
+            return row
+    except CertfleetError as error:
+        wanted = getattr(error, "retry_after", None)
+        log.info("renewal_info.unavailable", certificate=row.name, error=str(error))
+    if row.ari_ask_at is not None:
+        row = row.asked_again(ask_again_at(wanted, now))
+        tools.certificates.save_renewal_info(row, "")
+    return row
+
+
+def identifier(row: Enrolment) -> str:
+    """Of the present certificate, RFC 9773 §4.1; "" without one that has such."""
+    try:
+        return certificate_id(parse_bundle(row.crt).leaf)
+    except ValueError:
+        return ""

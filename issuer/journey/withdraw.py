@@ -1,0 +1,53 @@
+"""Taking back: what an order has published leaves the world, and authorizations that nobody needs go back to the CA."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from common.errors import CertfleetError
+from issuer.journey.issue import Work, authority, journalled
+from issuer.journey.ports import Tools
+from issuer.model.acme import Challenge
+from issuer.model.orders import OrderRecord, OrderState
+
+log = structlog.get_logger()
+
+
+def withdraw(work: Work, tools: Tools) -> None:
+    """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
+    taken back now stays in the journal, and the next run takes it back."""
+    try:
+        entries = journalled(work, tools)
+        if work.record.state is OrderState.FAILED:  # its authorizations may wait still, and be given to a new order
+            take_back_left(entries, tools)
+        else:
+            _take_back(entries, tools)
+    except CertfleetError as error:
+        log.warning("challenge.left", certificate=work.record.name, error=str(error))
+
+
+def abandon(record: OrderRecord, tools: Tools) -> None:
+    """Give back the authorizations of a dead order that still wait: CAs limit how many may. Never raises."""
+    try:
+        ca = authority(record, tools)
+        for entry in tools.journal.of(record.id):
+            if ca.authorization(entry.authorization_url).status == "pending":
+                ca.deactivate(entry.authorization_url)
+    except CertfleetError as error:
+        log.info("authorization.left", certificate=record.name, error=str(error))
+
+
+def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge]:
+    """What ended orders left, but for what another order is publishing or somebody else is taking back; returns what it
+    was. Raises CertfleetError."""
+    with tools.journal.held(entries, int(tools.clock())) as ours:
+        _take_back(ours, tools)
+    return ours
+
+
+def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
+    """Out of the world, then out of the journal. Raises CertfleetError."""
+    for kind, solver in tools.solvers.items():
+        mine = [entry for entry in entries if entry.type == kind]
+        solver.withdraw([entry for entry in mine if entry.ours])
+        tools.journal.forget(mine)

@@ -1,0 +1,198 @@
+"""The meaning of an error: for the order, for the certificate, and for the moment of the next attempt. Pure.
+
+An error ends the order, and the next attempt opens a new one; or it interrupts the order, and the next attempt goes on
+with it until it is too old. Only an answer by the CA itself ends an order: a problem document, an order or
+authorization that it calls invalid, a wrong certificate.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import TypeGuard
+
+from common.clock import duration_text
+from common.errors import CertfleetError, ConfigError, FileError, Retry
+from issuer.model.config import RenewalSettings
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
+from issuer.model.failure import Failure
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.orders import OrderRecord, OrderState
+from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
+from issuer.rules.renewal import Remaining, remaining
+
+_SHORT = 15 * 60  # seconds: a CA that is back so soon is busy, whatever it says
+_FIRST_PAUSE = 0.5  # seconds before the first quick try; each further one doubles it
+
+
+class Fate(Enum):
+    """The future of the order."""
+
+    GOES_ON = "the next attempt goes on with it, also where the certificate is disabled"
+    ENDS = "nobody goes on with it"
+    FORGOTTEN = "the CA cannot know of it, so nothing of it is kept"
+    ENDED_BEFORE = "somebody else ended it, and left it to us to take back what it has published"
+    ELSEWHERE = "another issuer goes on with it"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """The situation that the error meets. Times are epoch seconds.
+
+    *order*: None before there is one. *asked*: the CA may know of it. *authorities*: how many CAs are configured.
+    *tries* and *quick_tries*: how many times the present step was repeated at once, and how many times it may be.
+    *stopping*: the process is to end.
+    """
+
+    row: Enrolment
+    order: OrderRecord | None
+    asked: bool
+    now: float
+    policy: RenewalSettings
+    authorities: int = 1
+    tries: int = 0
+    quick_tries: int = 0
+    stopping: bool = False
+
+    @property
+    def left(self) -> Remaining | None:
+        """What is left of the present certificate's life; None without one."""
+        return remaining(self.row, int(self.now))
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """*outcome*: how the attempt ends, or when it repeats the step. *held*: the scope for which the CA is not asked
+    again before ``outcome.retry_at``; "" for none."""
+
+    outcome: Ended | Waiting
+    fate: Fate
+    held: str = ""
+
+
+def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
+    """The meaning of *error*."""
+    name = met.row.name
+    if isinstance(error, LeaseLost):
+        return Consequence(Ended(name, Ending.ELSEWHERE), Fate.ELSEWHERE)
+    if isinstance(error, GivenUp):
+        return Consequence(Ended(name, Ending.GIVEN_UP, failure=Failure.of(error)), Fate.ENDED_BEFORE)
+    if isinstance(error, Overtaken):
+        return Consequence(Ended(name, Ending.NOT_DUE, str(error)), Fate.ENDED_BEFORE)
+    if holds_up(error) and met.order is not None:
+        return _held(error, met)
+    if interrupts(error) and met.stopping:  # no failure of the certificate: the next run asks again
+        return Consequence(Ended(name, Ending.STOPPED), Fate.GOES_ON)
+    if _may_be_a_blink(error) and met.tries < met.quick_tries:
+        return Consequence(Waiting(name, met.now + _FIRST_PAUSE * 2**met.tries), Fate.GOES_ON)
+    return _failed(error, met)
+
+
+def interrupts(error: CertfleetError) -> bool:
+    """Does the order live on? True when nobody said no: no answer or an odd one, a server's own trouble, a limit, our
+    database, files and configuration."""
+    return error.retry is Retry.SOON or isinstance(error, ConfigError | FileError) or holds_up(error)
+
+
+def holds_up(error: CertfleetError) -> TypeGuard[AcmeProblem]:
+    """Did the CA name a moment at which to come back?"""
+    busy = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+    return isinstance(error, AcmeProblem) and error.status in busy and error.retry_after is not None
+
+
+def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
+    """The scope of a refusal with a moment: the whole account, or only the certificate *name*.
+
+    A CA does not say it in a field. A busy server, a short wait and a limit on orders or requests concern everything;
+    a limit on one domain or name set must not stop a whole fleet for a day.
+    """
+    short = (problem.retry_after or now) - now <= _SHORT
+    general = re.search(r"new orders|requests|this account|too busy|service", problem.why, re.IGNORECASE)
+    return ACCOUNT if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or short or general else name
+
+
+def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remaining | None) -> int:
+    """Epoch seconds of the attempt after the *failures*-th failure in a row; the last waiting time repeats for ever.
+
+    With little life left the waiting time is an eighth of it at most, so that many attempts still fit.
+    """
+    wait = schedule[min(failures, len(schedule)) - 1]
+    if left is not None and left.little:
+        wait = min(wait, max(60, left.seconds // 8, schedule[0]))
+    return now + wait
+
+
+def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
+    """Which of *count* CAs, in their configured order, the next attempt goes to.
+
+    The first, unless it failed us twice and little life is left (or there never was a certificate): then each in turn,
+    the first included, because it may be well again. A failure of our own DNS or database moves nothing: another CA
+    would meet it too.
+    """
+    if count < 2 or row.failures < 2 or not (row.failure and row.failure.reference.startswith("acme")):
+        return 0
+    if left is not None and not left.little:
+        return 0
+    return (row.failures - 1) % count
+
+
+def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
+    """The CA named a moment: keep to it, for the account or this certificate, and count no failure."""
+    now, fate = int(met.now), _fate(error, met)
+    scope = hold_scope(error, met.row.name, now)
+    until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(scope, met.left))
+    failure = Failure.of(error, hint="")  # an answer of the CA that names a moment needs nothing done
+    return Consequence(Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met)), fate, scope)
+
+
+def _longest_hold(scope: str, left: Remaining | None) -> int:
+    """A day at most, and an eighth of what is left when little is; but one certificate that runs out never sends the
+    whole account back to its CA too soon."""
+    if scope == ACCOUNT or left is None or not left.little:
+        return LONGEST_HOLD
+    return max(60, left.seconds // 8)
+
+
+def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
+    """One failure more. A failure that only a person can mend is tried again once a day, however little is left."""
+    now, left, schedule = int(met.now), met.left, met.policy.retry
+    failures, fate = met.row.failures + 1, _fate(error, met)
+    another = met.authorities > 1 and (left is None or left.little)  # another CA may still accept it
+    hopeless = error.retry is Retry.NEVER and not another
+    at = now + schedule[-1] if hopeless else retry_moment(failures, now, schedule, left)
+    by_itself, hints = _by_itself(fate, met), [error.hint]
+    if not by_itself:
+        hints.append(NOT_AGAIN)
+    elif hopeless:
+        hints.append(f"tried every {duration_text(schedule[-1])} only; `issue NAME` once it is mended")
+    failure = Failure.of(error, hint="; ".join(filter(None, hints)))
+    return Consequence(Ended(met.row.name, Ending.FAILED, "", at, failure, failures, by_itself), fate)
+
+
+def _fate(error: CertfleetError, met: Circumstances) -> Fate:
+    order, left = met.order, met.left
+    if order is None:
+        return Fate.FORGOTTEN
+    lives = interrupts(error) and met.now < order.kept_until(hurry=left is not None and left.little)
+    if not (lives or _belongs_elsewhere(error, met)):
+        return Fate.ENDS
+    return Fate.FORGOTTEN if order.state is OrderState.PLANNED and not met.asked else Fate.GOES_ON
+
+
+def _belongs_elsewhere(error: CertfleetError, met: Circumstances) -> bool:
+    """Left to the issuer that has the key, but not for ever: when tries come once a day, nobody will."""
+    return isinstance(error, OtherAccount) and met.row.failures < len(met.policy.retry)
+
+
+def _by_itself(fate: Fate, met: Circumstances) -> bool:
+    """Is there an attempt that nobody has to ask for?"""
+    return met.row.enabled or fate is Fate.GOES_ON
+
+
+def _may_be_a_blink(error: CertfleetError) -> bool:
+    """Is it worth a few more tries at once? Not where a limit or a file is in the way; the store has tried already."""
+    limited = isinstance(error, AcmeProblem) and (
+        error.kind == "rateLimited" or error.status == HTTPStatus.TOO_MANY_REQUESTS
+    )
+    return error.retry is Retry.SOON and not limited and not isinstance(error, StoreError)

@@ -1,0 +1,58 @@
+"""Counts what all issuers on the database asked of a CA lately."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from issuer.model.limits import CLOCKS_APART, Limit, names_text
+from issuer.model.orders import BY_WINDOW, OrderState
+from issuer.store.database import Database
+from issuer.store.tables import orders
+
+_EXEMPT = [cause.value for cause in BY_WINDOW]
+_UNDER_WAY = orders.c.active_name > ""
+_STORED = orders.c.state == OrderState.STORED.value
+
+
+class Counts:
+    """The span of a limit ends at *now* (epoch seconds), and as late as another issuer's clock may be ahead."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
+        """When the newest orders were opened that the CA knows of or is about to; not those that replace a certificate
+        in its window of ARI, which count for no limit."""
+        counts = sa.or_(orders.c.replaces.is_(None), orders.c.cause.is_(None), orders.c.cause.not_in(_EXEMPT))
+        known = sa.or_(orders.c.url > "", _UNDER_WAY)
+        query = sa.select(orders.c.created_at).where(*_newest(directory, limit, now, besides), counts, known)
+        return self._database.read(lambda connection: list(connection.scalars(_most(query, limit))))
+
+    def certificates(
+        self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
+    ) -> tuple[list[int], int]:
+        """When the newest certificates were stored; and how many orders under way may become one."""
+        wanted = _has_name_in(domain) if domain else orders.c.names == names_text(names)
+        query = sa.select(orders.c.state, orders.c.updated_at).where(
+            *_newest(directory, limit, now, besides), sa.or_(_STORED, _UNDER_WAY), wanted
+        )
+        rows = self._database.read(lambda connection: connection.execute(_most(query, limit)).all())
+        stored = [row.updated_at or 0 for row in rows if row.state == OrderState.STORED.value]
+        return stored, len(rows) - len(stored)
+
+
+def _newest(directory: str, limit: Limit, now: int, besides: int) -> tuple[sa.ColumnElement[bool], ...]:
+    at = orders.c.created_at
+    in_span = (at > now - limit.seconds, at <= now + CLOCKS_APART)
+    return (*in_span, orders.c.directory == directory, orders.c.id != besides)
+
+
+def _most(query: sa.Select[tuple[int]], limit: Limit) -> sa.Select[tuple[int]]:
+    """As many as make up the limit."""
+    return query.order_by(orders.c.created_at.desc()).limit(limit.count)
+
+
+def _has_name_in(domain: str) -> sa.ColumnElement[bool]:
+    """Is one of the names, which are separated by blanks, *domain* or below it?"""
+    listed = sa.literal(".").concat(sa.func.replace(orders.c.names, " ", " .")).concat(" ")
+    return listed.contains(f".{domain} ", autoescape=True)
