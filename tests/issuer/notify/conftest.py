@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.issuer.box import Box
+from tests.issuer.box import NOBODY, Box
 from tests.issuer.signing_requests import csr
 from tests.servers.database import Database
 from tests.servers.smtp import Smtp
-
-NOBODY = "127.0.0.1:9"
 
 
 @pytest.fixture
