@@ -6,13 +6,15 @@ JOBS   ?=
 export PYTHON JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint soak bench clean
+.PHONY: help demo test lint soak oldest lock bench clean
 
 help:
 	@echo 'make demo    from a CSR to a renewed certificate on a real nginx, with proofs; a few minutes'
 	@echo 'make test    formatting, rules, types and every test, against the real servers'
 	@echo 'make lint    formatting, rules and types only'
 	@echo 'make soak    a long bad night: killed at random for minutes; run it before a release'
+	@echo 'make oldest  every test with the oldest libraries that pyproject.toml allows'
+	@echo 'make lock    write requirements/*.txt anew: the newest libraries, with hashes'
 	@echo 'make bench   certfleet beside certbot, lego, dehydrated and uacme on the same servers: ratios'
 	@echo 'make clean   remove what these commands made in this folder'
 
@@ -38,11 +40,18 @@ soak:
 	@.ci/pytest -m soak -s
 	@CERTFLEET_EXAMPLES=random .ci/pytest tests/properties
 
+oldest:
+	@.ci/packages test
+	@.ci/oldest
+
+lock:
+	@.ci/lock
+
 bench:
 	@.ci/packages bench
 	@.ci/venv
 	@.venv/bin/python -m tests.bench
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-oldest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,20 +1,31 @@
-"""The wheel, installed as users install it: not the source tree, and each side without the other's libraries."""
+"""The wheel, installed as users install it: not the source tree, and each side with the libraries that it declares.
 
+No network: the libraries are those of .venv, each side sees only its own.
+"""
+
+import ast
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
+import tomllib
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution, distributions, packages_distributions
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import pytest
 from cryptography import x509
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PARTS = ("agent", "common", "issuer", "migrations")
 ISSUER_ONLY = ("sqlalchemy", "acme", "josepy", "dns", "alembic")
 SECONDS = 300
@@ -62,7 +73,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copytree(ROOT / part, folder / "source" / part, ignore=ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         (folder / "source" / file).write_bytes((ROOT / file).read_bytes())
-    _must(sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(folder / "source"), cwd=folder)
+    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation")
+    _must(*build, "--outdir", str(folder), str(folder / "source"), cwd=folder)
     return next(folder.glob("certfleet-*.whl"))
 
 
@@ -73,13 +85,99 @@ def sides(wheel: Path) -> dict[str, Installed]:
     def install(extra: str) -> Installed:
         folder = wheel.parent / extra
         _must(sys.executable, "-m", "venv", "--without-pip", str(folder), cwd=wheel.parent)
-        pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check")
-        _must(*pip, "install", "--quiet", f"{wheel}[{extra}]", cwd=wheel.parent)
+        python = folder / "bin" / "python"
+        pip = (sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--no-input")
+        _must(*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel), cwd=wheel.parent)
+        packages = Path(
+            _run(str(python), "-c", "import site; print(site.getsitepackages()[0])", cwd=folder).stdout.strip()
+        )
+        (declared,) = distributions(path=[str(packages)])
+        for needed in closure(declared, extra).values():
+            link(needed, packages)
+        _must(*pip, "check", cwd=wheel.parent)
         return Installed(folder)
 
-    extras = ("agent", "issuer")
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(extras, pool.map(install, extras), strict=True))
+    return {extra: install(extra) for extra in ("agent", "issuer")}
+
+
+def closure(wanted: Distribution, extra: str = "") -> dict[str, Distribution]:
+    """Every distribution that this one declares to need, and what those need."""
+    found: dict[str, Distribution] = {}
+    for text in wanted.requires or ():
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        needed = distribution(requirement.name)
+        assert requirement.specifier.contains(needed.version), f"{wanted.name} wants {text}, here is {needed.version}"
+        found |= {canonicalize_name(requirement.name): needed}
+        for more in requirement.extras or ("",):
+            found |= closure(needed, more)
+    return found
+
+
+def link(needed: Distribution, packages: Path) -> None:
+    """Let it be seen in another environment."""
+    own = Path(str(needed.locate_file("")))
+    for name in {file.parts[0] for file in needed.files or () if file.parts[0] not in {"..", "__pycache__"}}:
+        if not (packages / name).exists():
+            (packages / name).symlink_to(own / name)
+
+
+@pytest.mark.parametrize(
+    ("extra", "parts"), [("agent", ("agent", "common")), ("issuer", ("issuer", "common", "migrations"))]
+)
+def test_what_is_imported_is_declared(extra: str, parts: Sequence[str]) -> None:
+    """By pyproject.toml itself, not only by a library that happens to need it as well; and nothing else is."""
+    brought_by = packages_distributions()
+    used = {
+        canonicalize_name(brought_by[name][0])
+        for part in parts
+        for file in (ROOT / part).rglob("*.py")
+        for name in imported(file) - sys.stdlib_module_names - set(PARTS)
+    }
+    assert used == set(bounds(extra))
+
+
+@pytest.mark.parametrize(
+    "extras", [("agent",), ("issuer",), ("agent", "issuer", "dev")], ids=["agent", "issuer", "dev"]
+)
+def test_a_lock_file_holds_what_is_wanted(extras: Sequence[str]) -> None:
+    """Everything that is declared, at a version within its bounds, with hashes; and on servers what is tested here."""
+    pins = locked(extras[-1])
+    build = {wanted.name: wanted.specifier for wanted in map(Requirement, PYPROJECT["build-system"]["requires"])}
+    for name, bound in (bounds(*extras) | build).items():
+        assert name in pins, f"make lock: {name} is not in requirements/{extras[-1]}.txt"
+        assert bound.contains(pins[name]), f"make lock: {name} {pins[name]} is not {bound}"
+    assert pins.items() <= locked("dev").items(), "make lock: dev.txt has other versions"
+
+
+def test_a_lock_file_is_the_same_wherever_it_is_made() -> None:
+    """No word of the machine that made it: each line is a version, a hash or a comment."""
+    for file in (ROOT / "requirements").glob("*.txt"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert re.match(r"[a-z0-9-]+==\S+( ; .+)? \\$|    --hash=sha256:[0-9a-f]{64}|\s*# ", line), line
+            assert "://" not in line
+
+
+def locked(name: str) -> dict[str, str]:
+    """The versions in requirements/*name*.txt."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)(?: ; .+)? \\\n    --hash=", text, re.MULTILINE))
+
+
+def imported(file: Path) -> set[str]:
+    """The first names of what a file imports."""
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in names}
+
+
+def bounds(*extras: str) -> dict[str, SpecifierSet]:
+    """What pyproject.toml wants for both sides and for these extras, by name."""
+    project = PYPROJECT["project"]
+    texts = project["dependencies"] + [text for extra in extras for text in project["optional-dependencies"][extra]]
+    return {canonicalize_name(wanted.name): wanted.specifier for wanted in map(Requirement, texts)}
 
 
 def test_the_wheel_holds_the_product_and_nothing_else(wheel: Path) -> None:

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority, Issued
 
 ROOT = Path(__file__).parents[2]
@@ -154,14 +155,23 @@ probe = {json.dumps(list(probe))}
             encoding="utf-8",
         )
 
-    def agent(self, *arguments: str, program: str = AGENT, wrap: Sequence[str] = ()) -> Done:
-        """Run certfleet-agent in a process of its own."""
-        command = [*wrap, sys.executable, "-W", "error", "-c", program, *arguments]
-        environment = {**os.environ, "CERTFLEET_CONFIG": str(self.config), "PYTHONPATH": str(ROOT)}
+    def agent(self, *arguments: str, program: str = AGENT, wrap: Sequence[str] = (), user: int = 0) -> Done:
+        """Run certfleet-agent in a process of its own: as *user* if given, or by *wrap*, words that start the rest."""
+        own = Python((*wrap, sys.executable), {"PYTHONPATH": str(ROOT)}, ())
+        python = python_of(user) if user else own
+        command = [*python.command, "-W", "error", "-c", program, *arguments]
+        environment = {**os.environ, **python.environment, "CERTFLEET_CONFIG": str(self.config)}
         if arguments[:1] == ("request",):
             environment.pop("CERTFLEET_CONFIG") if not self.config.exists() else None
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command,
+            cwd=self.folder,
+            env=environment,
+            pass_fds=python.folders,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)

@@ -22,6 +22,7 @@ from issuer.commands.wiring import build_tools
 from issuer.journey.ports import Tools
 from issuer.model.timing import Timing
 from tests.issuer.signing_requests import csr
+from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
 from tests.servers.database import Database, Row
@@ -29,6 +30,7 @@ from tests.servers.pebble import Pebble
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("certs", "orders", "challenges", "versions", "events", "installations")
+NOBODY = "127.0.0.1:9"  # port 9 discards: no resolver listens there
 _CODE = "import sys; from issuer.cli import main; main()"
 
 
@@ -46,7 +48,10 @@ class Outcome:
 
 
 class Box:
-    """A configured issuer. `document` is issuer.toml as a dictionary; `write` after a change."""
+    """A configured issuer. `document` is issuer.toml as a dictionary; `write` after a change.
+
+    Its resolver is the test's own BIND, or nobody: what the machine's own would say is no business of a test.
+    """
 
     def __init__(
         self, folder: Path, database: Database, *, bind: Bind | None = None, pebble: Pebble | None = None
@@ -67,12 +72,12 @@ class Box:
                 "tls_ca": str(database.tls_ca or ""),
             },
             "acme": {},
-            "dns": {},
+            "dns": {"resolvers": [NOBODY if bind is None else bind.endpoint]},
             "renewal": {"retry": ["1h"], "max_run": "0s"},
         }
         if bind is not None:
             key = bind.tsig_key("acme")
-            self.document["dns"] = {
+            self.document["dns"] |= {
                 "server": bind.address,
                 "port": bind.port,
                 "tsig_key_file": str(key),
@@ -127,18 +132,19 @@ class Box:
         return outcome
 
     def start(self, *words: str, user: int = 0, wrap: Sequence[str] = ()) -> "subprocess.Popen[str]":
-        """One command in a process of its own, for signals; it never outlives this one. As *user* if given, and by
+        """One command in a process of its own, for signals; it never outlives this one. As *user* if given, or by
         *wrap*, words that start the words after them."""
-        other = [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-        setpriv = ["setpriv", *other, "--pdeathsig", "KILL", "--"]
+        own = Python(("setpriv", "--pdeathsig", "KILL", "--", *wrap, sys.executable), {"PYTHONPATH": str(ROOT)}, ())
+        python = python_of(user) if user else own
         return subprocess.Popen(
-            [*setpriv, *wrap, sys.executable, "-c", _CODE, "--config", str(self.config), *words],
+            [*python.command, "-c", _CODE, "--config", str(self.config), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | python.environment,
+            pass_fds=python.folders,
         )
 
     def add_zone(self, *names: str, key: str = "acme") -> None:

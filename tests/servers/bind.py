@@ -117,10 +117,15 @@ class Bind(DnsServer):
         """Tell a secondary now that its zones may have changed, and wait until it has what its primary has."""
         if self.primary is None or self._process is None:
             raise ValueError("only a running secondary can be refreshed")
-        names = list(self.primary._contents.zones)
-        for name in names:
-            questions.send_notify(self.address, self.port, name)
-        self._wait_for(names, level=True)
+        waiting = list(self.primary._contents.zones)
+
+        def level() -> bool:
+            for name in waiting:  # again and again: what changes after a transfer is told by nobody else
+                questions.send_notify(self.address, self.port, name)
+            waiting[:] = [name for name in waiting if not self._has(name, level=True)]
+            return not waiting
+
+        self.wait_until(level, f"{self.endpoint} has what its primary has")
 
     def _settings(self) -> Settings:
         # A secondary that lags is told through its relay.

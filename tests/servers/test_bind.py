@@ -8,6 +8,7 @@ import dns.query
 import dns.rcode
 import dns.tsigkeyring
 import dns.update
+import pytest
 
 from tests.servers.bind import Bind
 from tests.servers.process import wait_until
@@ -82,6 +83,25 @@ def test_secondaries_follow_lag_or_wait(bind: Bind, tmp_path: Path) -> None:
         assert told.txt(CHALLENGE) == set()
         told.refresh()
         assert told.txt(CHALLENGE) == {"value"}
+
+
+def test_a_refresh_meets_a_change(bind: Bind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zone that changes once more right after its transfer is transferred again."""
+    key = bind.tsig_key("acme")
+    bind.dynamic_zone(ZONE, "acme")
+    bind.reconfigure()
+    has = Bind._has
+
+    def has_at_first(server: Bind, name: str, *, level: bool) -> bool:
+        if bind.txt(CHALLENGE) == {"first"} and has(server, ZONE, level=True):
+            update(bind, key, ZONE, CHALLENGE, "second")
+        return has(server, name, level=level)
+
+    with Bind(tmp_path / "told", secondary_of=bind, lag_seconds=math.inf) as told:
+        update(bind, key, ZONE, CHALLENGE, "first")
+        monkeypatch.setattr(Bind, "_has", has_at_first)
+        told.refresh()
+        assert told.txt(CHALLENGE) == {"second"}
 
 
 def test_secondaries_get_zones_described_later(bind: Bind, tmp_path: Path) -> None:

@@ -9,12 +9,10 @@ import pytest
 
 from common.log import Syslog
 from issuer.commands import wiring
-from tests.issuer.box import Box
+from tests.issuer.box import NOBODY, Box
 from tests.issuer.signing_requests import csr
 from tests.servers.database import Database
 from tests.servers.smtp import Smtp
-
-NOBODY = "127.0.0.1:9"
 
 
 @pytest.fixture
