@@ -129,7 +129,7 @@ class Authority:
         public_key = csr.public_key()
         if not isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise TypeError(f"this authority signs no keys of type {type(public_key).__name__}")
-        return self._issue([str(name.value) for name in alternative], public_key, b"", days, not_before, serial)
+        return self._issue([str(name.value) for name in alternative], public_key, b"", days, not_before, serial=serial)
 
     def write(self, folder: Path) -> Path:
         """Write this authority's certificate as ca.pem; its key never leaves memory."""
@@ -145,6 +145,7 @@ class Authority:
         key_pem: bytes,
         days: float,
         not_before: datetime | None,
+        *,
         serial: int | None = None,
     ) -> Issued:
         start = not_before or datetime.now(UTC) - CLOCK_SKEW
