@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_a_daemon_with_every_worker_at_a_silent_ca(proxied: Box, proxy: CaProxy)
 
 
 def test_a_step_that_is_about_to_end_ends(proxied: Box, proxy: CaProxy) -> None:
-    """An answer that comes after the stop is still taken: the order stands behind that step, not before it."""
+    """An answer that comes a moment after the stop is still taken: the order stands behind that step, not before it."""
     proxied.enrol(NAME)
     asked, stopping = threading.Event(), threading.Event()
 
@@ -67,6 +68,7 @@ def test_a_step_that_is_about_to_end_ends(proxied: Box, proxy: CaProxy) -> None:
         if "/order-plz" in request.path and not asked.is_set():
             asked.set()
             stopping.wait()
+            time.sleep(0.5)  # of the two seconds that a step has
         return None
 
     proxy.before.append(answer_after_the_stop)
