@@ -139,6 +139,14 @@ def serial_text(certificate: x509.Certificate) -> str:
     return digits if len(digits) % 2 == 0 else "0" + digits
 
 
+def serial_number(text: str) -> int | None:
+    """The number that *text* writes in hex, with colons or without, as every program prints it; None if it is none."""
+    try:
+        return int(text.replace(":", ""), 16)
+    except ValueError:
+        return None
+
+
 def issuer_text(certificate: x509.Certificate) -> str:
     """The issuer for people: its common name, else the whole name."""
     common = certificate.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)

@@ -13,6 +13,7 @@ from common.certificate import (
     issuer_text,
     not_after,
     parse_bundle,
+    serial_number,
     serial_text,
     spki_sha256,
     validity_faults,
@@ -173,20 +174,26 @@ def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
     to what was left. Raises RefusedError."""
     hint = f"`history {quote(row.name)}` shows what there is; `--serial` takes any of them"
     if serial:
-        for version in versions:
-            if version.serial == serial.upper():
-                return version
-        raise RefusedError(f"no certificate {serial} of {row.name} is stored", hint=hint)
+        if (chosen := _with_serial(versions, serial)) is None:
+            raise RefusedError(f"no certificate {serial} of {row.name} is stored", hint=hint)
+        return chosen
     try:
-        present = serial_text(parse_bundle(row.crt).leaf)
+        present = parse_bundle(row.crt).leaf.serial_number
     except ValueError:
-        present = ""
-    serials = [version.serial for version in versions]
+        present = None
+    serials = [serial_number(version.serial) for version in versions]
     earlier = versions[serials.index(present) :] if present in serials else versions
     for version in earlier:
-        if version.serial != present:
+        if serial_number(version.serial) != present:
             return version
     raise RefusedError(f"there is no earlier certificate of {row.name}", hint=hint)
+
+
+def _with_serial(versions: Sequence[Version], serial: str) -> Version | None:
+    """The newest of *versions* whose number is what *serial* writes."""
+    wanted = serial_number(serial)
+    same = (version for version in versions if wanted is not None and serial_number(version.serial) == wanted)
+    return next(same, None)
 
 
 def _good_with_the_key_of(bundle: Bundle, versions: list[Version], now: int) -> list[Version]:
@@ -201,11 +208,10 @@ def _key(bundle: Bundle) -> str:
 
 def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) -> tuple[Bundle, str]:
     """What to revoke, and the directory of the CA that issued it. Raises RefusedError for one from outside."""
-    for version in store.versions(name) if serial else ():
-        if version.serial == serial.upper():
-            if not version.directory:
-                raise _from_outside(name)
-            return _undamaged(version, name), version.directory
+    if serial and (version := _with_serial(store.versions(name), serial)) is not None:
+        if not version.directory:
+            raise _from_outside(name)
+        return _undamaged(version, name), version.directory
     if row is None or serial or not row.crt:
         raise RefusedError(
             f"no such certificate of {name} is stored", hint=f"`history {quote(name)}` shows what there is"

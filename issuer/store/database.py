@@ -35,6 +35,8 @@ _LOCKED_SECONDS = 30.0  # how long another program may keep a SQLite file to its
 _DURABLE = ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE")
 _WRITING = ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE")
 _READING = ("BEGIN",)
+_NOT_OURS = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})  # where a file belongs to another user
+_READ_WRITE = os.R_OK | os.W_OK
 
 
 class Database:
@@ -111,12 +113,23 @@ class Database:
                     return work(connection)
             except (sa.exc.SQLAlchemyError, sqlite3.Error, pymysql.MySQLError) as error:
                 code = _code(error)
-                if attempt == _TRIES - 1 or code not in mysql.AGAIN | mysql.AGAIN_ELSEWHERE:
+                soon_ours = self._soon_ours(error)
+                if attempt == _TRIES - 1 or not (soon_ours or code in mysql.AGAIN | mysql.AGAIN_ELSEWHERE):
                     raise self._store_error(error) from error
+                if soon_ours:
+                    self._engine.dispose()  # a connection that may only read would stay so
                 if code in mysql.AGAIN_ELSEWHERE:
                     self._leave_server()
                 time.sleep(0.02 * 2**attempt)
         raise RuntimeError("not reached")
+
+    def _soon_ours(self, error: Exception) -> bool:
+        """Is nothing in our way but a file that root has made beside a SQLite database? SQLite makes it first, and then
+        gives it to the owner of the database."""
+        if not isinstance(self._address, SqliteAddress) or os.geteuid() == 0 or _sqlite_code(error) not in _NOT_OURS:
+            return False
+        file = self._address.file
+        return os.access(file, _READ_WRITE) and os.access(file.parent, os.W_OK | os.X_OK)
 
     def _follow_file(self) -> None:
         """Drop the pooled connections when the SQLite file was replaced or removed: they lead to the deleted one."""
@@ -150,7 +163,9 @@ class Database:
         if self.absent:
             return "there is none yet: run `certfleet-issuer db upgrade`, or mend database.url"
         if any(word in why for word in ("readonly", "unable to open", "Permission denied")):
-            return owner_hint(file) if os.path.isdir(file.parent) else "check that the folder exists and may be entered"
+            if not os.path.isdir(file.parent):
+                return "check that the folder exists and may be entered"
+            return owner_hint(next(filter(_closed, _beside(file)), file))
         return _sqlite_hint(why)
 
 
@@ -161,6 +176,16 @@ def _connect_sqlite(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=_LOCKED_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     return connection
+
+
+def _beside(file: Path) -> list[Path]:
+    """What SQLite itself keeps beside the database while somebody has it open."""
+    return [file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")]
+
+
+def _closed(file: Path) -> bool:
+    """Is *file* there, and not for us to write?"""
+    return os.path.lexists(file) and not os.access(file, _READ_WRITE)
 
 
 def _begin_sqlite(connection: sa.Connection, begin: tuple[str, ...]) -> None:
@@ -174,6 +199,11 @@ def _begin_sqlite(connection: sa.Connection, begin: tuple[str, ...]) -> None:
 def _code(error: BaseException) -> int:
     cause = getattr(error, "orig", None) or error
     return cause.args[0] if cause.args and isinstance(cause.args[0], int) else 0
+
+
+def _sqlite_code(error: BaseException) -> int:
+    """SQLite's primary result code; 0 for what is no error of SQLite's."""
+    return getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _sqlite_hint(why: str) -> str:

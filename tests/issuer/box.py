@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from common.config_file import load
 from issuer import cli
 from issuer.commands import by_hand, issuing
-from issuer.commands.wiring import build_tools
+from issuer.commands.wiring import build_authority, build_tools
 from issuer.journey.ports import Tools
+from issuer.model.config import Settings
 from issuer.model.timing import Timing
 from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
@@ -180,6 +182,15 @@ class Box:
         crt = Authority("Old CA").sign(csr([name]), days, begin).cert_pem.hex()
         values = f"crt = X'{crt}', ts_expire = {int(time.time() + left * 86400)}, due_at = NULL"
         self.database.execute(f"UPDATE certs SET {values} WHERE name = '{name}'")  # noqa: S608
+
+    def forget_validations(self) -> None:
+        """The CA lets go of each authorization that it has given, so that the next order of a name has to answer a
+        challenge. Pebble itself gives a valid one to a new order once in a hundred times, whatever it is told."""
+        with contextlib.closing(build_authority(load(Settings, self.config), "")) as ca:
+            for _, url in self.orders():
+                for authorization in ca.order(url).authorizations:
+                    if ca.authorization(authorization).status == "valid":
+                        ca.deactivate(authorization)
 
     def row(self, name: str, *columns: str) -> Row:
         """Columns of one row of certs."""

@@ -3,11 +3,11 @@
 import signal
 import subprocess
 import threading
-import time
 
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, json_reply
 from tests.servers.process import wait_until
+from tests.servers.stopwatch import Stopwatch, wait_ended
 
 NAME = "www.example.test"
 SECONDS = 5.0  # as promised; less than any server is waited for
@@ -15,15 +15,12 @@ SECONDS = 5.0  # as promised; less than any server is waited for
 
 def stopped(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
     """Exit code and output of a process that is asked to end, and does so within seconds."""
-    began = time.monotonic()
+    watch = Stopwatch(process.pid)
     process.send_signal(number)
-    try:
-        out, err = process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
+    if not wait_ended(process.pid, 60):
         process.kill()
-        process.communicate()
-        raise
-    took = time.monotonic() - began
+    took = watch.seconds()
+    out, err = process.communicate()
     assert took < SECONDS, f"{took:.1f} s\n{out}\n{err}"
     return process.returncode, out, err
 

@@ -3,7 +3,6 @@
 import itertools
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.issuer.crash.killer import killed_run
 from tests.issuer.shared_order import SharedOrder, SlowSweep
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.silent import Silent
+from tests.servers.stopwatch import Stopwatch
 
 NAME = "www.lab.test"
 COLUMNS = "order_id, type, identifier, authorization_url, url, created_at, owner, zone, value"
@@ -91,7 +91,7 @@ def test_a_row_of_an_unknown_kind_stops_no_run(box: Box) -> None:
 
 def test_silent_name_servers_are_met_once_a_run(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many zones each has, and side by side; what is due elsewhere does not wait for them."""
-    monkeypatch.setattr(update, "_UPDATE_SECONDS", 3.0)
+    monkeypatch.setattr(update, "_UPDATE_SECONDS", 6.0)
     name = box.enrol(NAME)
     with ExitStack() as stack:
         silents = [stack.enter_context(Silent()) for _ in range(5)]
@@ -102,9 +102,9 @@ def test_silent_name_servers_are_met_once_a_run(box: Box, monkeypatch: pytest.Mo
         for port in dead:
             for number in range(3):
                 leave(box, zone := f"_acme-challenge.n{number}.dead{port}.test", zone, "v")
-        began = time.monotonic()
+        watch = Stopwatch()
         outcome = box.ok("run")
-        assert time.monotonic() - began < 10
+        assert watch.seconds() < 20  # one after the other would take thirty, and zone by zone ninety
         assert all(0 < one.calls <= update._TRIES for one in silents)
     assert f"{name}: stored" in outcome.out
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(15,)]
@@ -126,7 +126,7 @@ def test_answers_of_one_order_on_two_servers(box: Box, tmp_path: Path) -> None:
     def at_once(journal: Journal, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
         with held(journal, entries, now) as ours:
             if next(visits) < 2:
-                together.wait(10)
+                together.wait(60)
             yield ours
 
     settings = load(Settings, box.config)

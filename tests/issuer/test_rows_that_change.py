@@ -137,6 +137,7 @@ def test_a_compromised_key_with_an_order_under_way(proxied: Box, proxy: CaProxy)
     """Another issuer revoked it while this one was killed: its order is not gone on with, and leaves nothing."""
     proxied.enrol(NAME)
     proxied.ok("run")
+    proxied.forget_validations()
     proxy.before.append(times(99, "/chalZ/", problem("serverInternal", "later", 500)))
     proxied.fails("issue", NAME, says=[f"{NAME}: failed"])
     proxy.before.clear()
@@ -167,6 +168,7 @@ def test_revoked_as_compromised_while_it_is_published(box: Box) -> None:
     """A reissue says why its order was given up, ends with 1, and takes back what it had published."""
     box.enrol(NAME)
     box.ok("run")
+    box.forget_validations()
     publish = Zones.publish
 
     def too_late(zones: Zones, entries: Sequence[Challenge]) -> None:

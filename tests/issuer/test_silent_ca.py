@@ -1,6 +1,7 @@
 """A CA that takes requests and never answers: a stop ends `run`, `issue` and the daemon within seconds all the same."""
 
 import signal
+import threading
 import time
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import QUICK_SECONDS, Service
 from tests.issuer.stopping import NAME, SilentCa, resumable, stopped
-from tests.servers.ca_proxy import CaProxy
+from tests.servers.ca_proxy import CaProxy, Reply, Request
+from tests.servers.process import START_SECONDS
+from tests.servers.stopwatch import wait_ended
 
 PATHS = ["/dir", "/nonce-plz", "/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/certZ/"]
 
@@ -57,27 +60,44 @@ def test_a_daemon_with_every_worker_at_a_silent_ca(proxied: Box, proxy: CaProxy)
 
 
 def test_a_step_that_is_about_to_end_ends(proxied: Box, proxy: CaProxy) -> None:
-    """An answer that comes a second after the stop is still taken: the order stands behind that step, not before it."""
+    """An answer that comes a moment after the stop is still taken: the order stands behind that step, not before it."""
     proxied.enrol(NAME)
-    proxy.delay = 1.0
+    asked, stopping = threading.Event(), threading.Event()
+
+    def answer_after_the_stop(request: Request) -> Reply | None:
+        if "/order-plz" in request.path and not asked.is_set():
+            asked.set()
+            stopping.wait()
+            time.sleep(0.5)  # of the two seconds that a step has
+        return None
+
+    proxy.before.append(answer_after_the_stop)
     process = proxied.start("run")
-    while not proxy.paths("/order-plz"):
-        time.sleep(0.01)
-    stopped(process)
-    assert [state for state, _ in proxied.orders()] == ["ORDERED"]
-    proxy.delay = 0.0
+    assert asked.wait(START_SECONDS)
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    stopping.set()
+    stopped(process, signal.SIGCONT)
+    [(_, url)] = proxied.orders()
+    assert url
     resumable(proxied)
 
 
 def test_a_second_signal_ends_at_once(proxied: Box, proxy: CaProxy) -> None:
     """Who cannot wait two seconds presses Ctrl-C again; one that comes with the first is the same request."""
     proxied.enrol(NAME)
-    for first, pause, code in ((signal.SIGTERM, 0.0, 1), (signal.SIGINT, 1.2, -signal.SIGINT)):
-        with SilentCa(proxy, "/authZ/") as ca:
-            process = proxied.start("run")
-            ca.wait_silent()
-            process.send_signal(first)
-            time.sleep(pause)  # long after half a second, and long before the two are over
-            assert stopped(process, signal.SIGINT)[::2] == (code, "")
+    with SilentCa(proxy, "/authZ/") as ca:
+        process = proxied.start("run")
+        ca.wait_silent()
+        for both in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(both)
+        assert stopped(process, signal.SIGCONT)[::2] == (1, "")
+    with SilentCa(proxy, "/authZ/") as ca:
+        process = proxied.start("run")
+        ca.wait_silent()
+        while not wait_ended(process.pid, 0.1):
+            process.send_signal(signal.SIGINT)
+        assert process.communicate()[1] == ""
+        assert process.returncode == -signal.SIGINT
     proxied.ok("run")
     assert [state for state, _ in proxied.orders()] == ["STORED"]

@@ -119,14 +119,17 @@ class Authority:
         key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return self._issue(names, key.public_key(), key_pem, days, not_before)
 
-    def sign(self, csr_pem: bytes, days: float = 90, not_before: datetime | None = None) -> Issued:
-        """A certificate for a signing request: its key, its alternative names. The key stays where it is."""
+    def sign(
+        self, csr_pem: bytes, days: float = 90, not_before: datetime | None = None, serial: int | None = None
+    ) -> Issued:
+        """A certificate for a signing request: its key, its alternative names. The key stays where it is. The serial
+        number is random unless a test gives one."""
         csr = x509.load_pem_x509_csr(csr_pem)
         alternative = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         public_key = csr.public_key()
         if not isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise TypeError(f"this authority signs no keys of type {type(public_key).__name__}")
-        return self._issue([str(name.value) for name in alternative], public_key, b"", days, not_before)
+        return self._issue([str(name.value) for name in alternative], public_key, b"", days, not_before, serial=serial)
 
     def write(self, folder: Path) -> Path:
         """Write this authority's certificate as ca.pem; its key never leaves memory."""
@@ -142,6 +145,8 @@ class Authority:
         key_pem: bytes,
         days: float,
         not_before: datetime | None,
+        *,
+        serial: int | None = None,
     ) -> Issued:
         start = not_before or datetime.now(UTC) - CLOCK_SKEW
         subject = _common_name(names[0])
@@ -150,7 +155,7 @@ class Authority:
         if not isinstance(public_key, ec.EllipticCurvePublicKey):
             usages.append("key_encipherment")
         certificate = self._sign(
-            _builder(subject, public_key, start, start + timedelta(days=days))
+            _builder(subject, public_key, start, start + timedelta(days=days), serial)
             .add_extension(alternative, critical=not list(subject))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(*usages), critical=True)
@@ -165,13 +170,17 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, public_key: CertificateIssuerPublicKeyTypes, start: datetime, end: datetime
+    subject: x509.Name,
+    public_key: CertificateIssuerPublicKeyTypes,
+    start: datetime,
+    end: datetime,
+    serial: int | None = None,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .public_key(public_key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial or x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)

@@ -25,7 +25,9 @@ class Pebble(Server):
 
     None for `nosleep`, `nonce_reject` or `authz_reuse` means what Pebble does by itself: it sleeps up to 5 seconds
     before each validation, refuses 5 % of the nonces, and reuses valid authorizations for half of the new orders.
-    Even `authz_reuse=0` reuses about one in a hundred.
+    Even `authz_reuse=0` reuses about one in a hundred, so that no test may rely on it: a test whose second order for a
+    name has to answer a challenge calls `Box.forget_validations` before. CERTFLEET_TEST_AUTHZ_REUSE=100 in the
+    environment reuses them all, which shows the tests that do not.
 
     `eab` maps key identifiers to base64url MAC keys and makes an external account binding compulsory. `http_port`
     is where http-01 validation connects to. `extra_env` is for the rest of Pebble's PEBBLE_... variables.
@@ -49,7 +51,7 @@ class Pebble(Server):
         settings = {
             "PEBBLE_VA_NOSLEEP": None if nosleep is None else int(nosleep),
             "PEBBLE_WFE_NONCEREJECT": nonce_reject,
-            "PEBBLE_AUTHZREUSE": authz_reuse,
+            "PEBBLE_AUTHZREUSE": os.environ.get("CERTFLEET_TEST_AUTHZ_REUSE", "0") if authz_reuse == 0 else authz_reuse,
             "PEBBLE_CHAIN_LENGTH": chain_length,
             "PEBBLE_ALTERNATE_ROOTS": alternate_roots,
         }
@@ -112,7 +114,7 @@ class Pebble(Server):
         return content
 
 
-def _environment(settings: Mapping[str, int | None], extra: Mapping[str, str]) -> dict[str, str]:
+def _environment(settings: Mapping[str, int | str | None], extra: Mapping[str, str]) -> dict[str, str]:
     """The environment without any PEBBLE_... of the machine's own, with those that were asked for."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PEBBLE_")}
     return inherited | {name: str(value) for name, value in settings.items() if value is not None} | dict(extra)

@@ -102,6 +102,30 @@ def test_the_same_import_twice_changes_nothing(lone_box: Box, tmp_path: Path) ->
     assert f"`enable {NAME}`" in lone_box.ok("import", NAME, "--crt", str(file)).out
 
 
+@pytest.mark.parametrize("typed", ["0ABC12", "ABC12", "abc12", "000abc12", "0a:bc:12", "A:BC:12"])
+def test_a_serial_is_a_number(lone_box: Box, tmp_path: Path, typed: str) -> None:
+    """Whichever program has printed it: with leading zeros or none, with colons, in small letters."""
+    file = tmp_path / "bought.pem"
+    signer = Authority("CA").intermediate("I")
+    for number in (0xABC12, 0xABC13):
+        file.write_bytes(signer.sign(csr([NAME]), serial=number).fullchain_pem)
+        lone_box.ok("import", NAME, "--crt", str(file))
+    lone_box.refused("revoke", NAME, "--serial", typed, "--yes", code=1, says=["imported, so our CA does not know it"])
+    assert "back at serial 0ABC12" in lone_box.ok("rollback", NAME, "--serial", typed).out
+    assert serial(lone_box) == 0xABC12
+
+
+@pytest.mark.parametrize("typed", ["0", "-ABC12", "ABC1", "serial"])
+def test_another_number_is_another_serial(lone_box: Box, tmp_path: Path, typed: str) -> None:
+    """Nor is a text that is no number any serial."""
+    file = tmp_path / "bought.pem"
+    file.write_bytes(Authority("CA").intermediate("I").sign(csr([NAME]), serial=0xABC12).fullchain_pem)
+    lone_box.ok("import", NAME, "--crt", str(file))
+    word = f"--serial={typed}"
+    lone_box.refused("rollback", NAME, word, code=1, says=[f"no certificate {typed} of {NAME} is stored"])
+    lone_box.refused("revoke", NAME, word, "--yes", code=1, says=[f"no such certificate of {NAME} is stored"])
+
+
 def test_an_imported_one_of_our_own_ca_is_revoked_there(box: Box, tmp_path: Path) -> None:
     """Also by its serial: it is the certificate that was issued, and stands in the history once."""
     box.enrol(NAME)

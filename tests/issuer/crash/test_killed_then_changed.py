@@ -37,6 +37,7 @@ def test_revoked_while_a_run_works_that_is_killed_then(proxied: Box, proxy: CaPr
     """The revocation left the run its lease, so that it could tidy up; the next one does."""
     proxied.enrol(NAME)
     proxied.ok("run")
+    proxied.forget_validations()
     asked, answer = threading.Event(), threading.Event()
 
     def wait(request: Request) -> Reply | None:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from tests.issuer.box import ROOT, Box
 from tests.servers.ports import free_port, release_port
 from tests.servers.process import START_SECONDS, wait_until
+from tests.servers.stopwatch import Stopwatch, wait_ended
 
 _CODE = "import sys; from issuer.cli import main; main()"
 END_SECONDS = 10.0
@@ -91,11 +92,12 @@ class Service:
     def end(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Ask it to end; the seconds that took. It has to end with exit code 0."""
         assert self.process is not None
-        began = time.monotonic()
+        watch = Stopwatch(self.process.pid)
         self.process.send_signal(number)
-        code = self.process.wait(END_SECONDS)
-        assert code == 0, self.log_file.read_text(encoding="utf-8")
-        return time.monotonic() - began
+        assert wait_ended(self.process.pid, START_SECONDS), self.log_file.read_text(encoding="utf-8")
+        took = watch.seconds()
+        assert self.process.wait() == 0, self.log_file.read_text(encoding="utf-8")
+        return took
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of one kind. Every line has to be JSON: a journal reads them."""

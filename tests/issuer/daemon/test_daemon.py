@@ -52,9 +52,10 @@ def test_each_certificate_has_its_own_moment(box: Box) -> None:
     moment = int(time.time()) + 8
     box.database.execute(f"UPDATE certs SET due_at = {moment}")  # noqa: S608
     with Service(box) as service:
+        ready = time.time()
         service.wait_stored(name)
         [(stored_at,)] = box.database.query("SELECT ts_last_update FROM certs")
-        assert moment <= stored_at <= moment + 20
+        assert moment <= stored_at <= max(moment, ready) + 20
 
 
 def test_a_slow_zone_keeps_no_other_certificate_waiting(box: Box, slow: Bind) -> None:
@@ -147,7 +148,8 @@ def test_two_certificates_for_the_same_names_take_turns_across_a_reload(
         service.wait_stored(first)
         assert orders(box)[0] == "STORED"
         wait_until(lambda: len(orders(box)) == 2, "the other one's turn has come")
-        wait_until(lambda: "PUBLISHED" in orders(box), "its order waits for its zone")
+        on_its_way = ("PUBLISHED", "STORED")  # the latter if the CA asks for no challenge, as it knows the name
+        wait_until(lambda: orders(box)[1] in on_its_way, "its order waits for its zone")
         slow.refresh()
         service.wait_stored("twin")
         assert not service.logged("certificate.failed")

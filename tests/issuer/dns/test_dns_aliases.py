@@ -1,6 +1,7 @@
 """A challenge name that is an alias is followed to the record that can really be written, and no further."""
 
-import time
+import json
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.servers.bind import Bind
+from tests.servers.ca_proxy import CaProxy, Reply, Request, json_reply
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
@@ -157,13 +159,15 @@ def test_many_orders_share_one_record(tmp_path: Path, workers: int) -> None:
     side by side, each is taken back exactly, the value of somebody else survives, and every order succeeds."""
     names = [f"n{number}.example.test" for number in range(5)]
     owner = f"shared.{TARGET}"
-    slow = {"PEBBLE_VA_SLEEPTIME": "2"}
     with ExitStack() as servers:
         bind = servers.enter_context(Bind(tmp_path / "bind"))
         resolver = servers.enter_context(Resolver(tmp_path / "resolver", bind.endpoint))
-        pebble = servers.enter_context(Pebble(tmp_path / "pebble", resolver.endpoint, nosleep=None, extra_env=slow))
-        box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind, pebble=pebble)
-        box.write(acme={"workers": workers})
+        pebble = servers.enter_context(Pebble(tmp_path / "pebble", resolver.endpoint))
+        (tmp_path / "proxy").mkdir()
+        proxy = servers.enter_context(CaProxy(tmp_path / "proxy", pebble))
+        box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind)
+        where = {"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)}
+        box.write(acme={**where, "workers": workers})
         box.set_up()
         aliases = [f"{challenge(label)} CNAME {owner}." for label in ("n0", "n1", "n2", "n3", "n4", "w")]
         bind.static_zone("example.test", [f"{line}" for line in aliases])
@@ -172,12 +176,16 @@ def test_many_orders_share_one_record(tmp_path: Path, workers: int) -> None:
         for name in names:
             box.populate(name)
         box.populate("w.example.test", "*.w.example.test")
-        running = box.start("run")
-        most: set[str] = set()
-        while running.poll() is None:
-            most = max(most, bind.txt(owner), key=len)
-            time.sleep(0.02)
-        out, err = running.communicate()
-        assert running.returncode == 0, out + err
-        assert len(most) == 1 + len(names) + 2
+        together = threading.Event()
+
+        def not_before_all_are_there(request: Request, reply: Reply) -> Reply:
+            if len(bind.txt(owner)) == 1 + len(names) + 2:
+                together.set()
+            if "/my-order/" not in request.path or together.is_set():
+                return reply
+            return json_reply({**json.loads(reply.body), "status": "pending"})
+
+        proxy.after.append(not_before_all_are_there)
+        box.ok("run")
+        assert together.is_set()
         assert bind.txt(owner) == {"of-somebody-else"}

@@ -21,6 +21,7 @@ from issuer.model.config import DnsSettings
 from tests.servers.bind import Bind
 from tests.servers.process import wait_until
 from tests.servers.resolver import Resolver
+from tests.servers.stopwatch import Stopwatch
 
 NAME = "www.example.test"
 OWNER = f"_acme-challenge.{NAME}"
@@ -54,36 +55,51 @@ def where(server: Server) -> str:
     return f"{server.address}:{server.port}"
 
 
-def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server) -> None:
+def nothing_asked(deaf: socket.socket) -> bool:
+    """Whether no question has come since the last one was read."""
+    try:
+        return not deaf.recv(65535)
+    except BlockingIOError:
+        return True
+
+
+def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look takes two seconds however many servers are dead; the next look, soon after, takes none."""
+    moment = time.monotonic()
+    monkeypatch.setattr(
+        visibility, "time", SimpleNamespace(monotonic=lambda: moment)
+    )  # soon, whatever the machine does
     key = serve(bind)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
         another.bind(("127.0.0.1", 0))
+        another.setblocking(False)
         dead = [where(silent), f"127.0.0.1:{another.getsockname()[1]}"]
         looking = zones(bind, key, [*dead, bind.endpoint])
         looking.publish(challenges("one"))
-        started = time.monotonic()
+        watch = Stopwatch()
         laggards = looking.unseen(challenges("one"))
-        first = time.monotonic() - started
+        first = watch.seconds()
         assert [laggard.how for laggard in laggards] == ["no answer within 2 s"] * 2
         assert bind.endpoint in looking.propagation
         assert 1.5 < first < 3.9  # and not for each of the two
-        started = time.monotonic()
+        assert another.recv(65535)
+        while not nothing_asked(another):
+            pass
         assert looking.unseen(challenges("one")) == laggards
-        assert time.monotonic() - started < 1.5
+        assert nothing_asked(another)
 
 
 def test_threads_look_at_the_same_time(bind: Bind, silent: Server) -> None:
-    """Eight orders that meet a dead server at once are all answered after two seconds."""
+    """Orders that meet a dead server at once are all answered after two seconds."""
     key = serve(bind)
     looking = zones(bind, key, [where(silent), bind.endpoint])
-    threads = [threading.Thread(target=looking.unseen, args=[challenges("one")]) for _ in range(8)]
-    started = time.monotonic()
+    threads = [threading.Thread(target=looking.unseen, args=[challenges("one")]) for _ in range(24)]
+    watch = Stopwatch()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - started < 8  # in turn it would be sixteen
+    assert watch.seconds() < 24  # in turn it would be forty-eight
 
 
 def test_an_address_family_without_route_is_a_warning(bind: Bind) -> None:
