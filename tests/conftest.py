@@ -17,6 +17,8 @@ from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
 from tests.servers.mysql import MAKES, MySQL
+from tests.servers.pebble import Pebble
+from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.sql_server import SqlServer
 
 # A machine that is busy with other servers is slow now and then; that is no finding
@@ -40,10 +42,19 @@ def bind(tmp_path: Path) -> Iterator[Bind]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def shared_pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    """One Pebble for all tests of this worker; it asks whatever BIND runs at its `dns`."""
+    dns_port = free_port()
+    with Pebble(tmp_path_factory.mktemp("pebble"), f"{LOOPBACK}:{dns_port}") as server:
+        yield server
+    release_port(dns_port)
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def lab(tmp_path: Path, shared_pebble: Pebble) -> Iterator[Lab]:
     """A fresh BIND and a Pebble that asks it, both running."""
-    with Lab(tmp_path) as servers:
+    with Lab(tmp_path, shared=shared_pebble) as servers:
         yield servers
 
 

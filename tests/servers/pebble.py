@@ -63,9 +63,23 @@ class Pebble(Server):
         self._validity_seconds = validity_seconds
         self._eab = dict(eab or {})
         self._conf = folder / "pebble.json"
+        self._log = folder / "pebble.log"
+        self._log_begins = 0
         authority = Authority("Pebble API CA")
         self.ca_file = authority.write(folder)
         self._tls = authority.issue(["localhost", LOOPBACK]).write(folder)
+
+    def refresh(self) -> None:
+        """Run as usual for the next test, whatever the one before has done to it; `log_text` begins anew."""
+        self.thaw()
+        if not self.alive():
+            self.stop()
+            self.start()
+        self._log_begins = self._log.stat().st_size
+
+    def log_text(self) -> str:
+        """Its log since the start or the last `refresh`."""
+        return self._log.read_bytes()[self._log_begins :].decode("utf-8", errors="replace")
 
     @property
     def directory(self) -> str:

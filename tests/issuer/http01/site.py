@@ -40,7 +40,7 @@ class Site:
         return sorted(self.root.glob(".well-known/acme-challenge/[!.]*"))
 
     def ca_log(self) -> str:
-        return (self.lab.pebble.folder / "pebble.log").read_text(encoding="utf-8", errors="replace")
+        return self.lab.pebble.log_text()
 
     def ca_has_orders(self) -> bool:
         """Has the CA ever been asked for anything?"""
