@@ -55,7 +55,7 @@ class Cause(Enum):
     EXPIRED = "expired"
     DAMAGED = "damaged"  # the stored certificate cannot be parsed
     WISH = "wish"  # somebody wants a new one whether due or not
-    BY_HAND = "by-hand"  # a person works on it, until its deadline
+    BY_HAND = "by hand"  # a person works on it, until its deadline
     UNDER_WAY = "under-way"  # none is opened: one is out already, which is gone on with
 
 
@@ -75,7 +75,7 @@ class OrderRecord:
     directory: str
     created_at: int
     url: str = ""
-    cause: Cause | None = None  # None: only another version knows it
+    cause: Cause = Cause.RENEWAL
     replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
     deadline: int | None = None
 
@@ -94,7 +94,7 @@ class OrderRecord:
         return self.state in ENDED
 
 
-def in_hand(cause: Cause | None, deadline: int | None, now: float) -> bool:
+def in_hand(cause: Cause, deadline: int | None, now: float) -> bool:
     """Of an order under way: does a person work on it, and until a *deadline* that can be meant?"""
     return cause is Cause.BY_HAND and deadline is not None and now < deadline <= now + LONGEST_IN_HAND
 

@@ -261,13 +261,13 @@ def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list
 
 def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
     """RefusedError while an order is under way: it would write over what is about to be changed."""
-    query = sa.select(orders.c.cause, orders.c.deadline).where(orders.c.active_name == name)
+    query = sa.select(orders.c.reason, orders.c.deadline).where(orders.c.active_name == name)
     order = connection.execute(query).first()
     if order is None:
         return
     what = f"an order for {name} is under way"
     hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
-    if in_hand(cause_of(order.cause, name), order.deadline, now):
+    if in_hand(cause_of(order.reason), order.deadline, now):
         what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
         hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
     raise RefusedError(what, hint=hint, reference="order-under-way")

@@ -23,7 +23,7 @@ class Counts:
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
         """When the newest orders were opened that the CA knows of or is about to; not those that replace a certificate
         in its window of ARI, which count for no limit."""
-        counts = sa.or_(orders.c.replaces.is_(None), orders.c.cause.is_(None), orders.c.cause.not_in(_EXEMPT))
+        counts = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(_EXEMPT))
         known = sa.or_(orders.c.url > "", _UNDER_WAY)
         query = sa.select(orders.c.created_at).where(*_newest(directory, limit, now, besides), counts, known)
         return self._database.read(lambda connection: list(connection.scalars(_most(query, limit))))

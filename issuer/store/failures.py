@@ -3,8 +3,6 @@
 The line wins: where it says something else than the facts, an earlier version or a script has written it after them.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from issuer.model.failure import Failure
@@ -28,18 +26,7 @@ def failure_of(row: sa.RowMapping) -> Failure | None:
     """The last failure in a row of ``certs``; None after a success."""
     what, why, hint, url = (row[f"last_{fact}"] or "" for fact in ("what", "why", "hint", "url"))
     facts = Failure(what, why, hint, row["last_reference"] or "", url)
-    return _as_told(row["last_error"], facts) if row["last_error"] else None
-
-
-def hold_cells(failure: Failure) -> dict[str, str]:
-    """The columns of ``holds``, by name."""
-    return {"reason": line(failure), "what": failure.what, "why": failure.why, "url": failure.url}
-
-
-def failure_of_hold(row: sa.Row[Any]) -> Failure:
-    """What the CA said when it set the hold."""
-    return _as_told(row.reason or "", Failure(row.what or "", row.why or "", url=row.url or ""))
-
-
-def _as_told(text: str, facts: Failure) -> Failure:
-    return facts if line(facts) == text else Failure(text, reference=facts.reference)
+    told = row["last_error"] or ""
+    if told and told != line(facts):
+        return Failure(told, reference=facts.reference)
+    return facts if told else None

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD
 from issuer.store.database import Database
-from issuer.store.failures import failure_of_hold, hold_cells
+from issuer.store.failures import line
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds
 
@@ -19,7 +19,7 @@ def in_force(now: Any) -> sa.ColumnElement[bool]:
 
 
 _HELD = (
-    sa.select(holds)
+    sa.select(holds.c.until, holds.c.reason)
     .where(
         holds.c.account == sa.bindparam("the_account"),
         holds.c.scope.in_(sa.bindparam("scopes", expanding=True)),
@@ -41,7 +41,7 @@ class Holds:
         scopes = [name[:190]] if goes_on else [ACCOUNT, name[:190]]
         asked = {"the_account": account, "scopes": scopes, "now": now}
         row = self._database.read(lambda connection: connection.execute(_HELD, asked).first())
-        return (row.until, failure_of_hold(row)) if row is not None else None
+        return (row.until, Failure(row.reason or "")) if row is not None else None
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         """Remember a hold; passed ones are cleared on the way."""
@@ -50,7 +50,7 @@ class Holds:
         def work(connection: sa.Connection) -> None:
             same = sa.and_(holds.c.account == account, holds.c.scope == key["scope"])
             connection.execute(holds.delete().where(sa.or_(holds.c.until <= now, same)))
-            connection.execute(holds.insert().values(**key, until=until, **hold_cells(failure)))
+            connection.execute(holds.insert().values(**key, until=until, reason=line(failure)))
 
         self._database.write(work)
 

@@ -41,6 +41,9 @@ _LEFT = sa.union(  # a question for each, through an index
 _END = sa.select(orders.c.error).where(orders.c.id == sa.bindparam("number"), orders.c.state == OrderState.FAILED.value)
 
 
+_CAUSES = {cause.value for cause in Cause}
+
+
 class Orders:
     """Orders as one issuer process sees them. *owner* names that process, unique among all."""
 
@@ -62,7 +65,7 @@ class Orders:
             "names": names_text(names),
             "state": OrderState.PLANNED.value,
             "directory": directory,
-            "cause": cause.value,
+            "reason": cause.value,
             "replaces": replaces or None,
             "lease_owner": self._owner,
             "lease_until": now + LEASE_SECONDS,
@@ -123,8 +126,8 @@ class Orders:
 
     def take_from_hand(self, names: Collection[str], now: int) -> None:
         """Make orders that are in a person's hands ordinary ones, those aside that another process works on now."""
-        theirs = (orders.c.active_name.in_(names), orders.c.cause == Cause.BY_HAND.value, _FREE_OR_OURS)
-        change = orders.update().where(*theirs).values(cause=Cause.WISH.value)
+        theirs = (orders.c.active_name.in_(names), orders.c.reason == Cause.BY_HAND.value, _FREE_OR_OURS)
+        change = orders.update().where(*theirs).values(reason=Cause.WISH.value)
         asked = {"now": now, "us": self._owner}
         self._database.write(lambda connection: connection.execute(change, asked))
 
@@ -135,8 +138,7 @@ class Orders:
         """
         if new.state is not old.state:
             check_move(old.state, new.state)
-        values: dict[str, object] = {"state": new.state.value, "url": new.url}
-        values |= {"cause": new.cause.value if new.cause else None}
+        values: dict[str, object] = {"state": new.state.value, "url": new.url, "reason": new.cause.value}
         values |= {"deadline": new.deadline, "updated_at": now, "lease_until": now + LEASE_SECONDS}
         self._change(new, values, durable=new.url != old.url)
         return new
@@ -188,9 +190,9 @@ def _insert(connection: sa.Connection, row: Mapping[str, object]) -> int:
     return int(key[0])
 
 
-def cause_of(cell: str | None, name: str) -> Cause | None:
-    """Why the order for *name* was opened; None where that is not said, or only another version knows it."""
-    return known(Cause, cell, orders.name, name) if cell else None
+def cause_of(reason: str | None) -> Cause:
+    """Why an order was opened. An earlier version wrote the words of a wish: no other cause has any words."""
+    return Cause(reason) if reason in _CAUSES else Cause.WISH
 
 
 def _record(row: sa.RowMapping) -> OrderRecord | None:
@@ -204,7 +206,7 @@ def _record(row: sa.RowMapping) -> OrderRecord | None:
         directory=row["directory"] or "",
         created_at=row["created_at"] or 0,
         url=row["url"] or "",
-        cause=cause_of(row["cause"], row["name"]),
+        cause=cause_of(row["reason"]),
         replaces=row["replaces"] or "",
         deadline=row["deadline"],
     )

@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from issuer.model.failure import Failure
 from issuer.model.limits import Hold
 from issuer.model.orders import LONGEST_IN_HAND, Cause
 from issuer.store.database import Database
-from issuer.store.failures import failure_of_hold
 from issuer.store.holds import in_force
 from issuer.store.orders import LONGEST_LEASE, cause_of
 from issuer.store.tables import holds, installations, orders
@@ -22,7 +22,7 @@ class OrderUnderWay:
     state: str
     directory: str
     url: str
-    cause: Cause | None
+    cause: Cause
     deadline: int | None
     lease_owner: str
     lease_until: int
@@ -54,7 +54,7 @@ _REPORT_COUNTS = 30 * 86400  # seconds: agents report daily, and a host that is 
 def in_hand(now: int) -> sa.ColumnElement[bool]:
     """What issuer.model.orders.in_hand says, as a condition on an order under way that is never NULL."""
     deadline = sa.func.coalesce(orders.c.deadline, 0)
-    theirs = sa.func.coalesce(orders.c.cause, "") == Cause.BY_HAND.value
+    theirs = sa.func.coalesce(orders.c.reason, "") == Cause.BY_HAND.value
     return sa.and_(theirs, deadline > now, deadline <= now + LONGEST_IN_HAND)
 
 
@@ -66,7 +66,7 @@ class Overview:
         """Everything that the CAs' moments hold up still."""
         query = sa.select(holds).where(in_force(now)).order_by(holds.c.until.desc())
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [Hold(row.account, row.scope, row.until, failure_of_hold(row)) for row in rows]
+        return [Hold(row.account, row.scope, row.until, Failure(row.reason or "")) for row in rows]
 
     def order(self, name: str) -> OrderUnderWay | None:
         """The order under way for *name*."""
@@ -115,7 +115,7 @@ def _under_way(row: sa.Row[Any]) -> OrderUnderWay:
         state=row.state or "",
         directory=row.directory or "",
         url=row.url or "",
-        cause=cause_of(row.cause, row.name),
+        cause=cause_of(row.reason),
         deadline=row.deadline,
         lease_owner=row.lease_owner or "",
         lease_until=row.lease_until or 0,

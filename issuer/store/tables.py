@@ -58,7 +58,7 @@ orders = sa.Table(
     sa.Column("state", Words(12)),
     sa.Column("directory", Words),
     sa.Column("url", Words),
-    sa.Column("cause", Words(12)),  # a Cause
+    sa.Column("reason", Words),  # a Cause; an earlier version wrote the words of a wish
     sa.Column("replaces", Words),  # certificate identifier of RFC 9773, when it was sent
     sa.Column("names", Words),  # DNS names in their order, separated by blanks
     sa.Column("deadline", Number),  # of the present state; NULL: none
@@ -108,10 +108,7 @@ holds = sa.Table(
     sa.Column("account", Words(64), primary_key=True),
     sa.Column("scope", Words(190), primary_key=True),
     sa.Column("until", Number),
-    sa.Column("reason", Words),  # what the CA said in one line,
-    sa.Column("what", Words),  # and what it consists of; NULL: an earlier version wrote it
-    sa.Column("why", Words),
-    sa.Column("url", Words),
+    sa.Column("reason", Words),  # what the CA said, in one line
 )
 
 events = sa.Table(

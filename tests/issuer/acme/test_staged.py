@@ -118,7 +118,7 @@ def test_refusals_tell_an_order_in_hand_from_one_under_way(proxied: Box) -> None
     proxied.ok("challenges", NAME)
     proxied.refused("rollback", NAME, code=1, says=["in a person's hands until 20", f"`issue {NAME}` take it over"])
     assert "until 20" in proxied.ok("run", NAME).out
-    proxied.database.execute("UPDATE orders SET reason = 'renewal', cause = 'renewal'")
+    proxied.database.execute("UPDATE orders SET reason = 'renewal'")
     proxied.refused("rollback", NAME, code=1, says=["under way", "`certfleet-issuer run`"])
 
 

@@ -104,7 +104,7 @@ def _fill(connection: sa.Connection, now: int) -> None:
     names = ["host00003.example.test", "host00700.example.test"]
     connection.execute(orders.insert(), [order | {"name": name, "active_name": name} for name in names])
     names = ["host00009.example.test", "host00999.example.test"]  # the one is due, the other is not
-    by_hand = order | {"cause": Cause.BY_HAND.value, "deadline": now + DAY}
+    by_hand = order | {"reason": Cause.BY_HAND.value, "deadline": now + DAY}
     connection.execute(orders.insert(), [by_hand | {"name": name, "active_name": name} for name in names])
 
 

@@ -66,6 +66,15 @@ def test_the_outbox_reads_what_a_newer_version_wrote() -> None:
     assert from_json(to_json(event(Kind.FAILED)) | {"of_tomorrow": 1}) == event(Kind.FAILED)
 
 
+def test_the_outbox_reads_what_an_older_version_wrote() -> None:
+    """It told what and why in one: so they are mailed, in whichever place a colon stands."""
+    old = {"kind": "failed", "name": "shop: rsa", "what": "shop: rsa: no", "hint": "mend it", "url": "", "at": 5}
+    read = from_json(old)
+    assert read == event(Kind.FAILED, "shop: rsa", what="shop: rsa: no", hint="mend it", at=5)
+    lines = mail_text.body([read], "box", NOW).splitlines()
+    assert lines[5:7] == ["    what:       shop: rsa: no", "    what to do: mend it"]
+
+
 @given(st.lists(st.sampled_from(Kind), max_size=12))
 def test_nothing_is_said_twice_in_a_row(kinds: list[Kind]) -> None:
     """Whatever comes in whatever order: an event right after the same one changes nothing, but for another CA."""

@@ -19,11 +19,11 @@ _LATEST = NOW + HAND_SECONDS + CLOCKS_APART
 @pytest.mark.parametrize(
     ("cause", "deadline", "theirs"),
     [
-        ("by-hand", NOW + 1, True),
-        ("by-hand", _LATEST, True),
-        ("by-hand", NOW, False),
-        ("by-hand", _LATEST + 1, False),  # a clock was ahead
-        ("by-hand", None, False),
+        ("by hand", NOW + 1, True),
+        ("by hand", _LATEST, True),
+        ("by hand", NOW, False),
+        ("by hand", _LATEST + 1, False),  # a clock was ahead
+        ("by hand", None, False),
         ("renewal", NOW + 1, False),
         (None, NOW + 1, False),
     ],
@@ -32,7 +32,7 @@ def test_all_say_the_same(store: Database, cause: str | None, deadline: int | No
     """The record that `run` goes by, the pages of people, the questions of the daemon, and what refuses a command."""
     orders, lookout = Orders(store, "us"), Lookout(store, "us")
     assert orders.open(NAME, CA, Cause.RENEWAL, NOW) is not None
-    change = sa.text("UPDATE orders SET cause = :cause, deadline = :deadline")
+    change = sa.text("UPDATE orders SET reason = :cause, deadline = :deadline")
     store.write(lambda connection: connection.execute(change, {"cause": cause, "deadline": deadline}))
     record = orders.claim(NAME, NOW)
     assert record is not None
