@@ -203,8 +203,12 @@ OPENING: tuple[Step, ...] = (
 
 def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     """The decision not to try *row* now, with its next moment saved; None if it is to be tried: it is due, or its order
-    is out (*resumes*)."""
-    decision = plan(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
+    is out (*resumes*). A fault of ours in planning stops no other row: the attempt meets it again and records it."""
+    try:
+        decision = plan(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
+    except Exception:
+        log.info("plan.fault", certificate=row.name, exc_info=True)
+        return None
     if not isinstance(decision, NotDue):
         return None
     postpone(row, decision, tools)

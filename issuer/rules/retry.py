@@ -22,6 +22,7 @@ from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
 from issuer.rules.renewal import Remaining, remaining
 
+_LIMITED, _BUSY = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 _SHORT = 15 * 60  # seconds: a CA that is back so soon is busy, whatever it says
 _FIRST_PAUSE = 0.5  # seconds before the first quick try; each further one doubles it
 
@@ -97,8 +98,7 @@ def interrupts(error: CertfleetError) -> bool:
 
 def holds_up(error: CertfleetError) -> TypeGuard[AcmeProblem]:
     """Did the CA name a moment at which to come back?"""
-    busy = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-    return isinstance(error, AcmeProblem) and error.status in busy and error.retry_after is not None
+    return isinstance(error, AcmeProblem) and error.status in (_LIMITED, _BUSY) and error.retry_after is not None
 
 
 def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
@@ -109,7 +109,7 @@ def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
     """
     short = (problem.retry_after or now) - now <= _SHORT
     general = re.search(r"new orders|requests|this account|too busy|service", problem.why, re.IGNORECASE)
-    return ACCOUNT if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or short or general else name
+    return ACCOUNT if problem.status == _BUSY or short or general else name
 
 
 def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remaining | None) -> int:
@@ -138,20 +138,18 @@ def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
 
 
 def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
-    """The CA named a moment: keep to it, for the account or this certificate, and count no failure."""
-    now, fate = int(met.now), _fate(error, met)
+    """The CA named a moment: keep to it, for the account or this certificate, and count no failure.
+
+    A day at most, and an eighth of what is left when little is; but one certificate that runs out never sends the whole
+    account back to its CA too soon.
+    """
+    now, left, fate = int(met.now), met.left, _fate(error, met)
     scope = hold_scope(error, met.row.name, now)
-    until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(scope, met.left))
+    hurries = scope != ACCOUNT and left is not None and left.little
+    longest = max(60, left.seconds // 8) if left is not None and hurries else LONGEST_HOLD
+    until = min(max(int(error.retry_after or 0), now + 1), now + longest)
     failure = Failure.of(error, hint="")  # an answer of the CA that names a moment needs nothing done
     return Consequence(Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met)), fate, scope)
-
-
-def _longest_hold(scope: str, left: Remaining | None) -> int:
-    """A day at most, and an eighth of what is left when little is; but one certificate that runs out never sends the
-    whole account back to its CA too soon."""
-    if scope == ACCOUNT or left is None or not left.little:
-        return LONGEST_HOLD
-    return max(60, left.seconds // 8)
 
 
 def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
@@ -175,14 +173,11 @@ def _fate(error: CertfleetError, met: Circumstances) -> Fate:
     if order is None:
         return Fate.FORGOTTEN
     lives = interrupts(error) and met.now < order.kept_until(hurry=left is not None and left.little)
-    if not (lives or _belongs_elsewhere(error, met)):
+    # left to the issuer that has the key, but not for ever: once tries come once a day, nobody will
+    elsewhere = isinstance(error, OtherAccount) and met.row.failures < len(met.policy.retry)
+    if not (lives or elsewhere):
         return Fate.ENDS
     return Fate.FORGOTTEN if order.state is OrderState.PLANNED and not met.asked else Fate.GOES_ON
-
-
-def _belongs_elsewhere(error: CertfleetError, met: Circumstances) -> bool:
-    """Left to the issuer that has the key, but not for ever: when tries come once a day, nobody will."""
-    return isinstance(error, OtherAccount) and met.row.failures < len(met.policy.retry)
 
 
 def _by_itself(fate: Fate, met: Circumstances) -> bool:
@@ -192,7 +187,5 @@ def _by_itself(fate: Fate, met: Circumstances) -> bool:
 
 def _may_be_a_blink(error: CertfleetError) -> bool:
     """Is it worth a few more tries at once? Not where a limit or a file is in the way; the store has tried already."""
-    limited = isinstance(error, AcmeProblem) and (
-        error.kind == "rateLimited" or error.status == HTTPStatus.TOO_MANY_REQUESTS
-    )
+    limited = isinstance(error, AcmeProblem) and (error.kind == "rateLimited" or error.status == _LIMITED)
     return error.retry is Retry.SOON and not limited and not isinstance(error, StoreError)

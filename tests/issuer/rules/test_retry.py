@@ -41,6 +41,7 @@ ERRORS: dict[str, CertfleetError] = {
     "past": AcmeProblem("limited", kind="rateLimited", status=429, retry_after=NOW - 5),
     "limit": AcmeProblem("limited", why="slow down", kind="rateLimited", status=429),
     "busy": AcmeProblem("busy", kind="serverInternal", status=503, retry_after=NOW + 2),
+    "maintenance": AcmeProblem("busy", kind="serverInternal", status=503, retry_after=NOW + 5000),
     "account": OtherAccount("the CA said so"),
     "key": DnsError("BADSIG", hint="copy the key", retry=Retry.NEVER),
     "unseen": DnsError("not visible in time"),
@@ -67,7 +68,7 @@ def pem(left: float) -> bytes:
     return AUTHORITY.issue([NAME], days=90, not_before=begin).cert_pem
 
 
-LITTLE, MUCH = pem(4), pem(40)
+HOURS, LITTLE, MUCH = pem(0.1), pem(4), pem(40)
 
 
 def met(**changes: object) -> Circumstances:
@@ -136,6 +137,9 @@ def met(**changes: object) -> Circumstances:
         ("week", {}, (Ending.HELD, Fate.GOES_ON, DAY), "lift"),
         ("set", {}, (Ending.HELD, Fate.GOES_ON, 5000), "lift"),
         ("week", {"crt": LITTLE}, (Ending.HELD, Fate.GOES_ON, 4 * DAY // 8), "lift"),
+        ("set", {"crt": HOURS}, (Ending.HELD, Fate.GOES_ON, int(0.1 * DAY) // 8), "lift"),
+        ("orders", {"crt": HOURS}, (Ending.HELD, Fate.GOES_ON, 2000), "lift"),
+        ("orders", {"order": None}, (Ending.FAILED, Fate.FORGOTTEN, 60), ""),
         ("limit", {}, (Ending.FAILED, Fate.GOES_ON, 60), ""),
     ],
 )
@@ -224,7 +228,14 @@ def test_whatever_happens() -> None:
 
 @pytest.mark.parametrize(
     ("error", "scope"),
-    [("orders", ACCOUNT), ("busy", ACCOUNT), ("past", ACCOUNT), ("set", NAME), ("week", NAME)],
+    [
+        ("orders", ACCOUNT),
+        ("busy", ACCOUNT),
+        ("maintenance", ACCOUNT),
+        ("past", ACCOUNT),
+        ("set", NAME),
+        ("week", NAME),
+    ],
 )
 def test_what_a_moment_of_the_ca_holds_up(error: str, scope: str) -> None:
     """A limit on orders, a busy CA and a short wait concern the account, a limit on a set of names only that."""
