@@ -27,7 +27,6 @@ class Subject:
 
     name: str
     row: Enrolment | None = None
-    md5_modulus: str = ""
 
 
 class Doctor:
@@ -104,11 +103,11 @@ class Doctor:
             if row.imported:
                 return Findings([imported_line(row, int(self._clock()), self._settings.renewal)])
             file = self._settings.csr_dir / f"{row.name}.csr"
-            facts, lines = csr_lines(row.name, row.csr, subject.md5_modulus, file)
+            facts, lines = csr_lines(row, file)
             if facts is None:
                 return Findings(lines)
             names = facts.names
-            lines += certificate_lines(row.name, row.crt, row.ca, facts)
+            lines += certificate_lines(row, facts)
         validation = Validation() if row is None else row.validation
         solver = solver_for(validation, self._solvers)
         lines += caa_lines(self._resolvers, names, solver.type.name, identities)

@@ -1,22 +1,23 @@
 """One enrolled certificate: its CSR, its present pair, and whether CAA lets the CAs issue for its names."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any, Protocol
 
-from common.certificate import chain_faults, parse_bundle, serial_text, spki_sha256
+from common.certificate import chain_faults, serial_text, spki_sha256
 from common.clock import duration_text
 from common.files import read_regular
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.caa import relevant_caa
 from issuer.dns.find.resolvers import Resolvers
 from issuer.model.config import RenewalSettings
+from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Damaged
 from issuer.rules.caa import CaaVerdict, caa_allows
-from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
+from issuer.rules.csr import CsrRefused, accepted, read_csr
 from issuer.rules.findings import Level, Line, bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
 
@@ -46,29 +47,29 @@ def identity_of(ca: Authority) -> CaIdentity:
     return CaIdentity(ca.directory, identities, ca.find_account())
 
 
-def csr_lines(name: str, csr: bytes, md5_modulus: str, file: Path) -> tuple[CsrFacts | None, list[Line]]:
+def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
     """The CSR of the row, what the legacy column says of it, and the file that it came from if there still is one."""
+    name = row.name
     try:
-        facts = read_csr(csr)
+        facts = accepted(row.request)
     except CsrRefused as error:
         hint = "make a new CSR on the host, `remove` and `populate` again"
         return None, [bad(name, f"the stored CSR is not usable: {error}", hint)]
     lines = [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}")]
-    if md5_modulus and md5_modulus != facts.md5_modulus:
+    if row.md5_modulus not in ("", facts.md5_modulus):
         sentence = "md5_modulus in the table is not what openssl prints for the CSR's key"
         lines.append(warn(name, sentence, "certfleet does not use it; old scripts may"))
     return facts, lines + _file_lines(name, file, facts)
 
 
-def certificate_lines(name: str, crt: bytes, ca: bytes, facts: CsrFacts) -> list[Line]:
+def certificate_lines(row: Enrolment, facts: CsrFacts) -> list[Line]:
     """Does the stored certificate belong to the CSR's key, and is its chain whole?"""
-    if not crt:
+    if not row.crt:
         return []
+    name, bundle = row.name, row.bundle
     hint = f"`certfleet-issuer reissue {quote(name)}` makes a new one"
-    try:
-        bundle = parse_bundle(crt, ca)
-    except ValueError as error:
-        return [bad(name, f"the stored certificate cannot be read: {error}", hint)]
+    if isinstance(bundle, Damaged):
+        return [bad(name, f"the stored certificate cannot be read: {bundle.why}", hint)]
     faults = chain_faults(bundle)
     if spki_sha256(bundle.leaf.public_key()) != facts.spki_sha256:
         faults.append("it belongs to another key than the CSR, so no host can use it")
@@ -98,7 +99,7 @@ def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
         there = read_csr(content)
     except CsrRefused as error:
         return [bad(name, f"{file} is not usable: {error}", "make a new CSR on the host")]
-    if hashlib.sha256(there.der).digest() != hashlib.sha256(facts.der).digest():
+    if there.der != facts.der:
         hint = "`remove` and `populate` again if the file is the newer one"
         return [warn(name, f"{file} holds another CSR than the database", hint)]
     return []

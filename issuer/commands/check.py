@@ -1,13 +1,10 @@
 """check: the doctor. One line a finding; exit code 1 if any is bad."""
 
 import argparse
-import contextlib
-import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 
 from common.clock import parse_duration
 from common.command_line import report, say
@@ -16,13 +13,13 @@ from common.errors import CertfleetError, ConfigError, UsageError
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.commands.challenge_types import build_solvers
+from issuer.commands.stopping import on_request
 from issuer.model.config import Settings
 from issuer.model.errors import StoreError
 from issuer.notify.mail import MailServer
 from issuer.rules.findings import Level, Line, bad, bad_lines, ok
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.legacy import md5_moduli
 from issuer.store.overview import Overview
 from issuer.store.revision import NEEDED, require
 
@@ -38,22 +35,22 @@ def check(arguments: argparse.Namespace) -> int:
     settings = load(Settings, arguments.config)
     tell = _Report(silent=arguments.json or getattr(arguments, "quiet", False))
     stopping = threading.Event()
-    with _ended_by_signals(stopping):
-        tell([ok("configuration", f"{arguments.config} is well formed")])
-        subjects, orders = _subjects(settings, arguments.name, tell)
-        authorities = _authorities(settings, tell)
-        doctor = Doctor(
-            settings,
-            build_solvers(settings),
-            authorities,
-            _mail_server(settings, tell),
-            orders=orders,
-            clock=time.time,
-            patience=patience,
-            stopping=stopping,
-        )
-        for lines in doctor.examine(subjects):
-            tell(lines)
+    on_request(stopping.set)  # what was published is removed before the process ends
+    tell([ok("configuration", f"{arguments.config} is well formed")])
+    subjects, orders = _subjects(settings, arguments.name, tell)
+    authorities = _authorities(settings, tell)
+    doctor = Doctor(
+        settings,
+        build_solvers(settings),
+        authorities,
+        _mail_server(settings, tell),
+        orders=orders,
+        clock=time.time,
+        patience=patience,
+        stopping=stopping,
+    )
+    for lines in doctor.examine(subjects):
+        tell(lines)
     for authority in authorities.values():
         authority.close()
     if stopping.is_set():
@@ -103,10 +100,9 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         certificates = Certificates(database)
         tell(_refused_changes(certificates))
         rows = certificates.get(names) if names else list(certificates.all())
-        legacy = md5_moduli(database, [row.name for row in rows])
         overview, directories = Overview(database), [ca.directory for ca in settings.authorities]
         orders = {directory: overview.newest_orders(directory, _ORDERS_LOOKED_AT) for directory in directories}
-        return [Subject(row.name, row, legacy.get(row.name, "")) for row in rows], orders
+        return [Subject(row.name, row) for row in rows], orders
     except StoreError as error:
         tell([bad("database", str(error), error.hint)])
         return [Subject(name) for name in names], {}
@@ -141,18 +137,3 @@ def _mail_server(settings: Settings, tell: _Report) -> MailServer | None:
         tell(bad_lines("mail", error))
         return None
     return server if settings.notify.email_to else None
-
-
-@contextlib.contextmanager
-def _ended_by_signals(stopping: threading.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM end the waiting; what was published is removed before the process ends."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

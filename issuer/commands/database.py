@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from pathlib import Path
 
 from common.command_line import report, say
 from common.config_file import load
@@ -10,7 +11,7 @@ from common.files import make_private_folder
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.store import migrate
-from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
+from issuer.store.address import MysqlAddress, parse_address
 from issuer.store.database import Database
 from issuer.store.legacy import Adoptable, adoptable
 from issuer.store.revision import NEEDED, present
@@ -18,11 +19,10 @@ from issuer.store.revision import NEEDED, present
 
 def upgrade(arguments: argparse.Namespace) -> None:
     """Create or migrate the tables."""
-    settings = load(Settings, arguments.config)
-    address = parse_address(settings.database.url) if settings.database.url.startswith("sqlite") else None
-    if isinstance(address, SqliteAddress):
-        make_private_folder(address.file.parent)
-    before, after = migrate.upgrade(Database(settings.database))
+    database = Database(load(Settings, arguments.config).database)
+    if database.embedded:
+        make_private_folder(Path(database.place).parent)
+    before, after = migrate.upgrade(database)
     say(f"the database is at revision {after}" + ("" if before == after else f" (was at {before or 'none'})"))
 
 

@@ -12,11 +12,11 @@ from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import parse_dns_name
 from issuer.commands.challenge_types import challenge_type
-from issuer.commands.compromised import refuse_compromised
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import CompromisedKey
-from issuer.rules.csr import CsrRefused, read_csr
+from issuer.model.leaf import Damaged
+from issuer.rules.csr import CsrRefused, read_csr, refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -80,10 +80,7 @@ def remove(arguments: argparse.Namespace) -> None:
 
 
 def _names(row: Enrolment) -> tuple[str, ...]:
-    try:
-        return read_csr(row.csr).names
-    except CsrRefused:
-        return ()
+    return () if isinstance(row.request, Damaged) else row.request.names
 
 
 def confirmed(arguments: argparse.Namespace, prompt: str) -> bool:

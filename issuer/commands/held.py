@@ -5,8 +5,8 @@ from common.errors import ConfigError
 from issuer.journey.pacing import Pacing
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, PACED, CaLimits, Hold
-from issuer.rules.csr import CsrRefused, read_csr
 from issuer.rules.forecast import hold_on, waits_longer
 from issuer.rules.renewal import remaining, renews
 from issuer.rules.retry import authority_index
@@ -49,10 +49,9 @@ class HeldUp:
 
     def _paced(self, row: Enrolment, ca: CaSettings) -> Hold | None:
         """That it was put off is in its row, but not why: it was for want of room if there is none."""
-        try:
-            names = read_csr(row.csr).names
-        except CsrRefused:
+        if isinstance(row.request, Damaged):
             return None
+        names = row.request.names
         pacing = Pacing(ca.directory, ca.limits, Counts(self._database))
         free_at = pacing.free_at(names, self._now, renewal=renews(row, names, ca.directory))
         return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None

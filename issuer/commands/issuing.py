@@ -8,13 +8,11 @@ from typing import Any
 
 import structlog
 
-from common.certificate import issuer_text, parse_bundle
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.config_file import load
 from common.errors import LockedError, RefusedError, UsageError
 from issuer.commands.by_hand import refuse_leased
-from issuer.commands.compromised import refuse_compromised
 from issuer.commands.held import HeldUp
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, held_by_daemon, owner
@@ -24,7 +22,9 @@ from issuer.loops.run import Pass, Summary
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError
+from issuer.model.leaf import Leaf
 from issuer.model.outcomes import Ended, Ending
+from issuer.rules.csr import refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.holds import Holds
@@ -102,10 +102,9 @@ def reissue(arguments: argparse.Namespace) -> int:
 def _concerned(row: Enrolment, issued_by: str | None) -> bool:
     if not row.enabled or row.imported or not row.crt:
         return False
-    try:
-        return not issued_by or issued_by.lower() in issuer_text(parse_bundle(row.crt).leaf).lower()
-    except ValueError:
+    if not issued_by or not isinstance(row.present, Leaf):
         return True  # what cannot even be read is better replaced
+    return issued_by.lower() in row.present.issuer.lower()
 
 
 def _now(

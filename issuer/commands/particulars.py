@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from common.certificate import fingerprint, parse_bundle, spki_sha256
 from common.clock import duration_text, utc_text
 from common.command_line import table
 from common.errors import one_line
@@ -10,8 +9,7 @@ from issuer.commands.challenge_types import challenge_type
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
-from issuer.model.orders import in_hand
-from issuer.rules.csr import CsrRefused, key_type, read_csr
+from issuer.model.leaf import Damaged, Leaf
 from issuer.rules.forecast import next_step
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -32,7 +30,7 @@ class Particulars:
     def of(self, row: Enrolment) -> dict[str, Any]:
         versions = self._history.versions(row.name)
         order = self._overview.order(row.name)
-        present = present_sha256(row)
+        present = row.present.sha256 if isinstance(row.present, Leaf) else ""
         serials = {version.sha256: version.serial for version in versions}
         number = [version.sha256 for version in reversed(versions)].index(present) + 1 if present in serials else None
         return {
@@ -55,15 +53,12 @@ class Particulars:
 
     def _attempt(self, row: Enrolment, order: OrderUnderWay | None) -> dict[str, Any]:
         step = next_step(row, self._now, self._settings.renewal, under_way=order is not None)
-        if order is not None and self._in_hand(order):
+        if order is not None and order.in_hand(self._now):
             return {
                 "at": utc_text(order.deadline or 0),
                 "why": "a person issues it by hand; `run` goes on with it then, `issue` at once",
             }
         return {"at": utc_text(step.at) if step.at is not None else None, "why": step.why}
-
-    def _in_hand(self, order: OrderUnderWay) -> bool:
-        return in_hand(order.cause, order.deadline, self._now)
 
     def _order(self, order: OrderUnderWay) -> dict[str, Any]:
         leased = order.leased(self._now)
@@ -73,7 +68,7 @@ class Particulars:
             "opened": utc_text(order.created_at),
             "directory": order.directory,
             "url": order.url or None,
-            "by_hand": self._in_hand(order),
+            "by_hand": order.in_hand(self._now),
             "leased_to": order.lease_owner if leased else None,
             "leased_until": utc_text(order.lease_until) if leased else None,
         }
@@ -134,26 +129,14 @@ def _indented(text: str) -> list[str]:
     return [f"  {line}" for line in text.splitlines()]
 
 
-def present_sha256(row: Enrolment) -> str:
-    """The SHA-256 of the present certificate, "" without one that can be read."""
-    try:
-        return fingerprint(parse_bundle(row.crt).leaf)
-    except ValueError:
-        return ""
-
-
 def _key(row: Enrolment) -> dict[str, Any]:
     """The key of the CSR, or of the certificate where there is no CSR that can be read."""
-    try:
-        facts = read_csr(row.csr)
-        return {"key_type": facts.key_type, "key_sha256": facts.spki_sha256, "csr_names": list(facts.names)}
-    except CsrRefused:
-        pass
-    try:
-        key = parse_bundle(row.crt).leaf.public_key()
-    except ValueError:
+    csr, leaf = row.request, row.present
+    if not isinstance(csr, Damaged):
+        return {"key_type": csr.key_type, "key_sha256": csr.spki_sha256, "csr_names": list(csr.names)}
+    if not isinstance(leaf, Leaf):
         return {"key_type": None, "key_sha256": None, "csr_names": []}
-    return {"key_type": key_type(key) or "unknown", "key_sha256": spki_sha256(key), "csr_names": []}
+    return {"key_type": leaf.key_type or "unknown", "key_sha256": leaf.spki_sha256, "csr_names": []}
 
 
 def _installed(installation: Installation, present: str, serials: dict[str, str]) -> dict[str, Any]:

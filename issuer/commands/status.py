@@ -4,7 +4,6 @@ import argparse
 import time
 from typing import Any
 
-from common.certificate import dns_names, issuer_text, parse_bundle, serial_text
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, table
 from common.config_file import load
@@ -12,10 +11,11 @@ from common.errors import one_line
 from issuer.commands.held import HeldUp
 from issuer.commands.particulars import Particulars, in_full
 from issuer.model.config import RenewalSettings, Settings
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import NEVER_ISSUED, Enrolment
+from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, Hold
+from issuer.rules.health import health
 from issuer.rules.imported import runs_out, sentence
-from issuer.rules.renewal import health
 from issuer.store.certificates import Certificates
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
@@ -123,17 +123,16 @@ def _facts(
         "rolled_back": bool(row.rolled_back),
         "valid_for_seconds": row.ts_expire - now if row.crt else None,
         "valid_until": utc_text(row.ts_expire) if row.crt else None,
-        "last_update": utc_text(row.ts_last_update) if row.ts_last_update > 1 else None,
+        "last_update": utc_text(row.ts_last_update) if row.ts_last_update > NEVER_ISSUED else None,
     }
 
 
 def _content(row: Enrolment) -> dict[str, Any]:
     """What only the certificate itself tells."""
-    try:
-        leaf = parse_bundle(row.crt).leaf
-    except ValueError:
+    leaf = row.present
+    if not isinstance(leaf, Leaf):
         return {"names": [], "serial": None, "issuer": None}
-    return {"names": sorted(dns_names(leaf)), "serial": serial_text(leaf), "issuer": issuer_text(leaf)}
+    return {"names": sorted(leaf.names), "serial": leaf.serial, "issuer": leaf.issuer}
 
 
 def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:

@@ -25,11 +25,11 @@ from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import uncovered
 from issuer.commands.enrolment import checked_comment, confirmed, enrolment_name
-from issuer.commands.particulars import present_sha256
 from issuer.commands.wiring import build_authority
 from issuer.model.config import Settings
+from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import Enrolment
-from issuer.rules.csr import key_of, md5_modulus
+from issuer.model.leaf import Damaged, Leaf
 from issuer.rules.renewal import renewal_moment
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
@@ -43,7 +43,7 @@ def history(arguments: argparse.Namespace) -> None:
     """Every certificate and event of a name, the newest first; removed names are remembered too."""
     database = open_database(load(Settings, arguments.config).database)
     store, row = History(database), _row(arguments.name, Certificates(database))
-    present = present_sha256(row) if row is not None else ""
+    present = _present_sha256(row) if row is not None else ""
     versions, events = store.versions(arguments.name), store.events(arguments.name)
     if not versions and not events:
         raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
@@ -63,7 +63,7 @@ def history(arguments: argparse.Namespace) -> None:
             utc_text(item.stored_at),
             item.serial,
             "revoked" if item.revoked else utc_text(item.not_after),
-            item.issuer if item.bundle else "damaged",
+            "damaged" if isinstance(item.bundle, Damaged) else item.issuer,
             "present" if item.sha256 == present else "",
         ]
         for item in versions
@@ -82,7 +82,7 @@ def rollback(arguments: argparse.Namespace) -> None:
     version = _earlier(row, store.versions(row.name), arguments.serial)
     bundle, now = _undamaged(version, row.name), int(time.time())
     faults = validity_faults(bundle, now)
-    if row.csr and _key(bundle) != key_of(row.csr):
+    if row.csr and _key(bundle) != row.key_sha256:
         faults.append("its key is not the key of the present CSR")
     if _key(bundle) in row.compromised:
         faults.append(_COMPROMISED)
@@ -177,10 +177,7 @@ def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
         if (chosen := _with_serial(versions, serial)) is None:
             raise RefusedError(f"no certificate {serial} of {row.name} is stored", hint=hint)
         return chosen
-    try:
-        present = parse_bundle(row.crt).leaf.serial_number
-    except ValueError:
-        present = None
+    present = serial_number(row.present.serial) if isinstance(row.present, Leaf) else None
     serials = [serial_number(version.serial) for version in versions]
     earlier = versions[serials.index(present) :] if present in serials else versions
     for version in earlier:
@@ -198,8 +195,8 @@ def _with_serial(versions: Sequence[Version], serial: str) -> Version | None:
 
 def _good_with_the_key_of(bundle: Bundle, versions: list[Version], now: int) -> list[Version]:
     """What is neither expired nor revoked, and as unsafe as *bundle*."""
-    good = [version for version in versions if version.not_after > now and not version.revoked]
-    return [version for version in good if version.bundle is not None and _key(version.bundle) == _key(bundle)]
+    good, key = [version for version in versions if version.not_after > now and not version.revoked], _key(bundle)
+    return [version for version in good if not isinstance(version.bundle, Damaged) and _key(version.bundle) == key]
 
 
 def _key(bundle: Bundle) -> str:
@@ -218,25 +215,29 @@ def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) ->
         )
     directory = row.directory
     if row.imported:  # it may be our CA's all the same, if that very one was imported
-        present = present_sha256(row)
+        present = _present_sha256(row)
         directory = next((version.directory for version in store.versions(name) if version.sha256 == present), "")
         if not directory:
             raise _from_outside(name)
-    try:
-        return parse_bundle(row.crt, row.ca), directory
-    except ValueError as error:
+    bundle = row.bundle
+    if isinstance(bundle, Damaged):
         typed = quote(name)
         hint = f"name it with --serial, as `history {typed}` shows it; `reissue {typed}` replaces what is damaged"
-        raise RefusedError(
-            f"the present certificate of {name} is damaged in the database", why=str(error), hint=hint
-        ) from error
+        raise RefusedError(f"the present certificate of {name} is damaged in the database", why=bundle.why, hint=hint)
+    return bundle, directory
+
+
+def _present_sha256(row: Enrolment) -> str:
+    return row.present.sha256 if isinstance(row.present, Leaf) else ""
 
 
 def _undamaged(version: Version, name: str) -> Bundle:
-    if version.bundle is None:
+    bundle = version.bundle
+    if isinstance(bundle, Damaged):
         hint = f"restore that row of `versions` from a backup, or name another; `history {quote(name)}` shows them"
-        raise RefusedError(f"the certificate {version.serial} of {name} is damaged in the database", hint=hint)
-    return version.bundle
+        what = f"the certificate {version.serial} of {name} is damaged in the database"
+        raise RefusedError(what, why=bundle.why, hint=hint)
+    return bundle
 
 
 def _from_outside(name: str) -> RefusedError:
@@ -253,7 +254,7 @@ def _check_key(row: Enrolment, bundle: Bundle) -> None:
     if row.enabled and not row.imported:
         hint = f"`disable {quote(row.name)}` first; the import would be replaced"
         raise RefusedError(f"{row.name} is renewed by ACME", hint=hint)
-    if row.csr and key_of(row.csr) != _key(bundle):
+    if row.csr and row.key_sha256 != _key(bundle):
         raise RefusedError(f"the certificate's key is not the key of the CSR of {row.name}", hint="nothing was stored")
 
 
@@ -273,16 +274,17 @@ def _read_bundle(crt: str, chain: str) -> Bundle:
 
 
 def _version_facts(version: Version) -> dict[str, object]:
+    bundle = None if isinstance(version.bundle, Damaged) else version.bundle
     return {
         "serial": version.serial,
         "sha256": version.sha256,
         "issuer": version.issuer,
-        "names": sorted(dns_names(version.bundle.leaf)) if version.bundle else [],
+        "names": sorted(dns_names(bundle.leaf)) if bundle else [],
         "not_before": utc_text(version.not_before),
         "not_after": utc_text(version.not_after),
         "stored_at": utc_text(version.stored_at),
-        "chain": [issuer_text(item) for item in version.bundle.chain] if version.bundle else [],
+        "chain": [issuer_text(item) for item in bundle.chain] if bundle else [],
         "lifetime_seconds": version.not_after - version.not_before,
-        "damaged": version.bundle is None,
+        "damaged": bundle is None,
         "revoked": version.revoked,
     }

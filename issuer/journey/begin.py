@@ -15,6 +15,7 @@ from common.errors import RefusedError
 from issuer.journey.choose import choose, consult, identifier
 from issuer.journey.issue import Work, find_places
 from issuer.journey.ports import Tools
+from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import incident
@@ -22,8 +23,9 @@ from issuer.model.failure import Failure
 from issuer.model.limits import PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
-from issuer.rules.csr import CsrFacts, CsrRefused, read_csr
-from issuer.rules.renewal import Consult, Due, NotDue, plan, renews
+from issuer.rules.csr import CsrRefused, accepted
+from issuer.rules.due import Consult, Due, NotDue, plan
+from issuer.rules.renewal import renews
 
 log = structlog.get_logger()
 
@@ -227,7 +229,7 @@ def postpone(row: Enrolment, decision: NotDue, tools: Tools) -> None:
 def stored_csr(row: Enrolment) -> CsrFacts:
     """The facts of the CSR in the row. Raises RefusedError, CompromisedKey."""
     try:
-        facts = read_csr(row.csr)
+        facts = accepted(row.request)
     except CsrRefused as error:
         hint = "make a new CSR on the host, `remove` and `populate` again"
         raise RefusedError(f"the stored CSR of {row.name} is not usable", why=str(error), hint=hint) from error

@@ -22,7 +22,8 @@ from issuer.model.errors import AcmeProblem, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
-from issuer.rules.renewal import NotDue, plan, remaining
+from issuer.rules.due import NotDue, plan
+from issuer.rules.renewal import remaining
 from issuer.rules.retry import interrupts, retry_moment
 
 _WISH = "staged by hand"

@@ -2,14 +2,13 @@
 
 import structlog
 
-from common.certificate import parse_bundle
 from common.errors import CertfleetError
 from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Leaf
 from issuer.rules.caa import caa_allows
-from issuer.rules.csr import CsrFacts
-from issuer.rules.renewal import remaining
-from issuer.rules.renewal_info import ask_again_at, certificate_id, draw
+from issuer.rules.renewal import ask_again_at, draw, remaining
 from issuer.rules.retry import authority_index
 
 log = structlog.get_logger()
@@ -71,7 +70,4 @@ def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
 
 def identifier(row: Enrolment) -> str:
     """Of the present certificate, RFC 9773 §4.1; "" without one that has such."""
-    try:
-        return certificate_id(parse_bundle(row.crt).leaf)
-    except ValueError:
-        return ""
+    return row.present.ari_id if isinstance(row.present, Leaf) else ""

@@ -17,15 +17,14 @@ from common.errors import Retry
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.solver import Solver
 from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Challenge, Laggard, Problem
+from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.events import ca_changed
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.challenges import answers, failure, page, pending
-from issuer.rules.csr import CsrFacts
-from issuer.rules.renewal import renewal_moment
-from issuer.rules.renewal_info import ask_again_at
+from issuer.rules.renewal import ask_again_at, renewal_moment
 
 log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
@@ -173,7 +172,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
         return _look_again(work, tools, first=0.03, longest=5.0, asked=order.ask_again_at)
     now = int(tools.clock())
     ca = authority(work.record, tools)
-    bundle = accept(ca.certificate(order.certificate_url), work.csr, now, present=work.row.crt)
+    bundle = accept(ca.certificate(order.certificate_url), work.csr, now, present=work.row.present)
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None

@@ -3,7 +3,7 @@
 The loop only hands out work and takes results; everything that could wait happens on other threads (crew.py for orders,
 periodic.py for the rest). So it is alive exactly as long as certfleet itself is, and only then the watchdog is fed.
 
-Decides nothing about certificates: the database and rules/renewal.py say what is due, rules/retry.py what an error
+Decides nothing about certificates: the database and rules/due.py say what is due, rules/retry.py what an error
 means.
 """
 

@@ -11,7 +11,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.survey import Mark, Survey
 from issuer.notify.outbox import Desk
-from issuer.rules.renewal import urgency
+from issuer.rules.due import urgency
 
 MOST_IN_HAND = 1000  # certificates; the rest stays in the database until there is room
 NOT_OURS_SECONDS = 60  # for which a certificate is left alone that is not due after all, or in other hands

@@ -26,8 +26,8 @@ from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
 from issuer.model.outcomes import Ended, Ending
+from issuer.rules.due import urgency
 from issuer.rules.imported import sentence
-from issuer.rules.renewal import urgency
 
 Say = Callable[[str], None]
 log = structlog.get_logger()

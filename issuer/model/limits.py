@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from common.clock import parse_duration
 from issuer.model.failure import Failure
+from issuer.model.moments import believable
 
 _HOUR, _WEEK = 3600, 7 * 86400
 LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold stops renewals too
-CLOCKS_APART = 600  # seconds that another issuer's clock, or ours before, may have been ahead; later is an error
 _RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
 PACED = Failure("paced inside the CA's published limits", hint=_RAISE)
 ACCOUNT = "*"  # a hold on everything that the account asks for
@@ -30,7 +30,7 @@ class Limit:
         """The moment (epoch seconds) at which one more fits, given when the others happened; *now* if it fits now."""
         if not self.count:
             return now
-        recent = sorted(moment for moment in moments if now - self.seconds < moment <= now + CLOCKS_APART)
+        recent = sorted(moment for moment in moments if believable(moment, now - self.seconds, self.seconds))
         return now if len(recent) < self.count else recent[len(recent) - self.count] + self.seconds
 
 

@@ -11,7 +11,7 @@ state from which the next one goes on. Each step can be run twice.
 from dataclasses import dataclass
 from enum import Enum
 
-from issuer.model.limits import CLOCKS_APART
+from issuer.model.moments import believable
 
 
 class OrderState(Enum):
@@ -40,7 +40,6 @@ _DAY = 86400
 _KEPT_DAYS = 7  # CAs keep an order about that long (RFC 8555 §7.1.3, "expires")
 
 HAND_SECONDS = _DAY  # that a person is given, from each step on
-LONGEST_IN_HAND = HAND_SECONDS + CLOCKS_APART  # from now; a later deadline was written by a clock that was wrong
 
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
@@ -95,8 +94,8 @@ class OrderRecord:
 
 
 def in_hand(cause: Cause, deadline: int | None, now: float) -> bool:
-    """Of an order under way: does a person work on it, and until a *deadline* that can be meant?"""
-    return cause is Cause.BY_HAND and deadline is not None and now < deadline <= now + LONGEST_IN_HAND
+    """Of an order under way: does a person work on it, until a *deadline* that can be meant?"""
+    return cause is Cause.BY_HAND and believable(deadline, now, HAND_SECONDS)
 
 
 def check_move(old: OrderState, new: OrderState) -> None:

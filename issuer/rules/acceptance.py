@@ -1,16 +1,15 @@
 """May this certificate be stored? Pure: what the CA returned against the CSR that it was asked for and what we have."""
 
-import contextlib
-
-from common.certificate import Bundle, chain_faults, dns_names, load_certificates, not_after, parse_bundle, spki_sha256
+from common.certificate import Bundle, chain_faults, dns_names, fingerprint, not_after, parse_bundle, spki_sha256
 from common.errors import Retry
+from issuer.model.csr import CsrFacts
 from issuer.model.errors import AcmeProblem
-from issuer.rules.csr import CsrFacts
+from issuer.model.leaf import Damaged, Leaf
 
 
-def accept(pem: bytes, csr: CsrFacts, now: float, *, present: bytes) -> Bundle:
+def accept(pem: bytes, csr: CsrFacts, now: float, *, present: Leaf | Damaged | None) -> Bundle:
     """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies and it is not the one that
-    it is to replace (*present*, PEM; b"" without one). Raises AcmeProblem: Retry.LATER for a wrong certificate, SOON
+    it is to replace (*present*). Raises AcmeProblem: Retry.LATER for a wrong certificate, SOON
     for what is none.
 
     A notBefore in the future is no fault: it means that this machine's clock runs late, not that the CA erred.
@@ -28,9 +27,8 @@ def accept(pem: bytes, csr: CsrFacts, now: float, *, present: bytes) -> Bundle:
         faults.append(f"its names are {', '.join(sorted(names)) or 'none'}, the CSR asks for {', '.join(csr.names)}")
     if not_after(bundle.leaf) <= now:
         faults.append("it has expired already")
-    with contextlib.suppress(ValueError):  # what an old script wrote may be none
-        if bundle.leaf in load_certificates(present):
-            faults.append("it is the one that is there already, not a new one")
+    if isinstance(present, Leaf) and fingerprint(bundle.leaf) == present.sha256:
+        faults.append("it is the one that is there already, not a new one")
     if faults:
         what, hint = "the CA returned a certificate that must not be stored", "nothing was stored; report it to the CA"
         raise AcmeProblem(what, why="; ".join(faults), hint=hint, retry=Retry.LATER)

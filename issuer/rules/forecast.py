@@ -1,18 +1,19 @@
 """What comes next for a certificate, when, and why then: for people who look, never for the run. Pure.
 
-The run decides with renewal.py; this tells the same from the same rules, and what is in the way.
+The run decides with due.py; this tells the same from the same rules, and what is in the way.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.certificate import leaf_validity, not_after, not_before, parse_bundle
 from common.clock import utc_text
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, Hold
+from issuer.rules.due import put_off
 from issuer.rules.imported import how_to_renew
-from issuer.rules.renewal import put_off, renewal
+from issuer.rules.renewal import renewal
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,12 @@ def next_step(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: b
         return Step(coming, row.reissue_reason)
     if not row.enabled:
         return Step(coming, "disabled, but its order is under way")
-    if not row.crt:
+    leaf = row.present
+    if leaf is None:
         return Step(coming, "first certificate")
-    try:
-        leaf = parse_bundle(row.crt).leaf
-    except ValueError:
+    if isinstance(leaf, Damaged):
         return Step(now, "the stored certificate cannot be parsed")
-    wanted = renewal(row, not_before(leaf), not_after(leaf), policy)
+    wanted = renewal(row, leaf.starts, leaf.ends, policy)
     if row.due_at is not None and waits_longer(row, now, policy):
         return Step(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")
     return Step(wanted.at, wanted.why)
@@ -57,11 +57,8 @@ def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
         return False
     if row.reissue_reason or not row.enabled:
         return bool(row.reissue_reason)
-    try:
-        starts, ends = leaf_validity(row.crt)
-    except ValueError:
-        return True
-    return row.due_at > renewal(row, starts, ends, policy).at
+    life = row.life
+    return life is None or row.due_at > renewal(row, *life, policy).at
 
 
 def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, policy: RenewalSettings) -> Hold | None:

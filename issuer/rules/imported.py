@@ -2,11 +2,11 @@
 
 from shlex import quote
 
-from common.certificate import not_after, not_before, parse_bundle
 from common.clock import utc_text
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event, Kind, ends
+from issuer.model.leaf import Leaf
 
 _DAY = 86400
 _LONGEST_NOTICE = 30 * _DAY  # a third of a bought year would be four months of warnings
@@ -45,10 +45,9 @@ def how_to_renew(row: Enrolment) -> str:
 
 def _notice(row: Enrolment, policy: RenewalSettings) -> int:
     """Seconds before its end: what others are renewed before theirs, 30 days at the most unless days_left is more."""
-    try:
-        leaf = parse_bundle(row.crt).leaf
-    except ValueError:
+    leaf = row.present
+    if not isinstance(leaf, Leaf):
         return _LONGEST_NOTICE
-    life = not_after(leaf) - not_before(leaf)
+    life = leaf.ends - leaf.starts
     wanted = max(policy.days_left * _DAY, min(int(life * policy.fraction_left), _LONGEST_NOTICE))
     return min(wanted, life - life // 10)  # one that has just been imported is well

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from common.clock import duration_text, utc_text
+from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.events import Event, Kind
 
 _MOST_NAMES = 50  # in one paragraph; a mail of 10,000 lines is read by nobody
@@ -101,7 +102,7 @@ def _standing(event: Event, now: int) -> str:
 
 
 def _left(expires: int, now: int) -> str:
-    if expires <= 1:  # what the legacy table holds before the first certificate
+    if expires <= NEVER_ISSUED:
         return "no certificate yet"
     left = expires - now
     if left <= 0:

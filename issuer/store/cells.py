@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 import structlog
 
+from issuer.model.moments import CLOCKS_APART
+
 K = TypeVar("K", bound=Enum)
 log = structlog.get_logger()
 _MOST_SAID = 1000
@@ -46,6 +48,17 @@ class Octets(sa.TypeDecorator[bytes]):
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> bytes:
         return value if isinstance(value, bytes) else str(value or "").encode()
+
+
+def believable(column: Any, now: Any, longest: Any) -> sa.ColumnElement[bool]:
+    """As :func:`issuer.model.moments.believable`, of a column; NULL where that is NULL."""
+    return sa.and_(column > now, sa.not_(too_far(column, now, longest)))
+
+
+def too_far(column: Any, now: Any, longest: Any) -> sa.ColumnElement[bool]:
+    """Is a moment further ahead than can be meant?"""
+    ahead: sa.ColumnElement[bool] = column > now + longest + CLOCKS_APART
+    return ahead
 
 
 def window(start: int | None, end: int | None, left: str) -> tuple[int, int] | None:

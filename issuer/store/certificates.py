@@ -11,22 +11,21 @@ import sqlalchemy as sa
 from common.certificate import Bundle, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
+from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.orders import OrderRecord, OrderState, in_hand
-from issuer.rules.csr import CsrFacts
-from issuer.rules.renewal import FIRST_MAY_WAIT
-from issuer.store.cells import window
+from issuer.rules.due import FIRST_MAY_WAIT
+from issuer.store.cells import too_far, window
 from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.database import Database
 from issuer.store.failures import failure_cells, failure_of, line
 from issuer.store.orders import cause_of, give_up
 from issuer.store.present import add_event, add_version, replace_present
-from issuer.store.tables import certs, events, orders
+from issuer.store.tables import NEW_ROW, certs, events, has_certificate, orders
 
-_JUST_POPULATED = 1  # what the legacy table holds in ts_expire and ts_last_update before the first certificate
 _NEAR_END = 3 * 86400  # seconds before which everything is renewed, unless it is put off
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
 _PORTION = 1000  # rows that are in memory together where all are gone through
@@ -53,8 +52,7 @@ class Certificates:
                 raise RefusedError(f"{name} is enrolled already", hint=hint, reference="already-enrolled")
             row = {"name": name, "enable": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
             kind = {"certbot": "Y" if validation.certbot else "N", "webroot_path": validation.webroot_path or None}
-            times = {"ts_expire": _JUST_POPULATED, "ts_last_update": _JUST_POPULATED, "count_fail_update": 0}
-            connection.execute(certs.insert().values(comment=comment, **row, **kind, **times))
+            connection.execute(certs.insert().values(comment=comment, **row, **kind, **NEW_ROW))
             add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
 
         self._database.write(work)
@@ -78,7 +76,7 @@ class Certificates:
 
     def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
         """The rows of those *names* that are enrolled; the others may have been removed."""
-        return self._database.read(lambda connection: _named(connection, names)) if names else []
+        return self._database.read(lambda connection: named(connection, names)) if names else []
 
     def _removed(self, unknown: Sequence[str]) -> list[tuple[str, int]]:
         """Those of the *unknown* names that were enrolled once, and when they were removed."""
@@ -107,15 +105,10 @@ class Certificates:
             later = certs.c.name > portion[-1].name
 
     def due(self, now: int) -> list[Enrolment]:
-        """Enabled rows whose moment has come, is not known yet or can hardly be meant. A question for each, because an
-        OR would scan the table."""
-
-        def work(connection: sa.Connection) -> list[Enrolment]:
-            enabled = certs.c.enable == "Y"
-            unknown = _select(connection, [enabled, certs.c.due_at.is_(None)])
-            return unknown + _select(connection, [enabled, certs.c.due_at <= now]) + _select(connection, put_off(now))
-
-        return self._database.read(work)
+        """Enabled rows whose moment has come, is not known yet or can hardly be meant."""
+        return self._database.read(
+            lambda connection: [row for question in due(now) for row in _select(connection, question)]
+        )
 
     def change_nothing(self) -> None:
         """Change no row, as a question: StoreError if a change would be refused: read-only, no rights."""
@@ -153,18 +146,15 @@ class Certificates:
 
     def request_reissue(self, names: Sequence[str], reason: str) -> None:
         """Make *names* due whatever their dates say, until a new certificate is stored."""
-        change = certs.update().where(certs.c.name.in_(names)).values(reissue_reason=reason, due_at=None)
-        self._database.write(lambda connection: connection.execute(change))
+        self._change(names, reissue_reason=reason, due_at=None)
 
     def retry_now(self, names: Sequence[str]) -> None:
         """Let *names*, which failed, be due now and not at their next moment. A hold of the CA stays in force."""
-        change = certs.update().where(certs.c.name.in_(names)).values(due_at=None)
-        self._database.write(lambda connection: connection.execute(change))
+        self._change(names, due_at=None)
 
     def postpone(self, name: str, due_at: int) -> None:
         """Save the next moment at which *name* is to be looked at."""
-        change = certs.update().where(certs.c.name == name).values(due_at=due_at)
-        self._database.write(lambda connection: connection.execute(change))
+        self._change([name], due_at=due_at)
 
     def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
         """A step by hand has failed: say why, and leave *wish* and the next moment as they would be without it.
@@ -183,8 +173,11 @@ class Certificates:
         """Save what was drawn from the CA's window, so that the draw is made once."""
         start, end = row.ari_window or (None, None)
         cells = {"ari_start": start, "ari_end": end, "ari_window": None}
-        drawn = {"ari_at": row.ari_at, "ari_ask_at": row.ari_ask_at, "ari_url": explanation_url or None, **cells}
-        change = certs.update().where(certs.c.name == row.name).values(drawn)
+        drawn = {"ari_at": row.ari_at, "ari_ask_at": row.ari_ask_at, "ari_url": explanation_url or None}
+        self._change([row.name], **drawn, **cells)
+
+    def _change(self, names: Sequence[str], **values: object) -> None:
+        change = certs.update().where(certs.c.name.in_(names)).values(**values)
         self._database.write(lambda connection: connection.execute(change))
 
     def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
@@ -234,16 +227,28 @@ class Certificates:
             raise refusal
 
 
-def put_off(now: int) -> tuple[sa.ColumnElement[bool], ...]:
-    """Enabled rows that end soon, or have no certificate, and are put off for longer than they should be: by a clock
-    that was wrong, most likely. Compared with a column, for an index on ``due_at`` would walk through all that is well.
+Question = tuple[sa.ColumnElement[bool], ...]
+"""Conditions on ``certs``, all of which hold."""
+
+
+def due(now: int) -> tuple[Question, Question, Question]:
+    """Enabled rows whose moment is not known yet, has come, or can hardly be meant. One question for each, because an
+    OR would scan the table."""
+    enabled = certs.c.enable == "Y"
+    return (enabled, certs.c.due_at.is_(None)), (enabled, certs.c.due_at <= now), _put_off_too_far(now)
+
+
+def _put_off_too_far(now: int) -> Question:
+    """Rows that end soon, or have no certificate, and are put off for longer than they should be: by a clock that was
+    wrong, most likely. Compared with a column, for an index on ``due_at`` would walk through all that is well.
     """
-    late = sa.case((certs.c.ts_expire > _JUST_POPULATED, now + LONGEST_HOLD), else_=now + FIRST_MAY_WAIT)
+    longest = sa.case((has_certificate, LONGEST_HOLD), else_=FIRST_MAY_WAIT)
     ends_soon = certs.c.ts_expire <= now + _NEAR_END
-    return certs.c.enable == "Y", certs.c.imported.is_(None), ends_soon, certs.c.due_at > late
+    return certs.c.enable == "Y", certs.c.imported.is_(None), ends_soon, too_far(certs.c.due_at, now, longest)
 
 
-def _named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
+def named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
+    """The rows of those *names* that are enrolled."""
     return _enrolments(connection, connection.execute(_NAMED, {"names": names}))
 
 
@@ -294,5 +299,6 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
         ari_window=window(row["ari_start"], row["ari_end"], row["ari_window"] or ""),
         rolled_back=row["rolled_back"] or "",
         ari_ask_at=row["ari_ask_at"],
+        md5_modulus=(row["md5_modulus"] or "").strip(),
         compromised=compromised,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from common.certificate import parse_bundle, spki_sha256
+from issuer.model.leaf import Leaf, leaf_of
 from issuer.store.tables import versions
 
 KEY_COMPROMISE = 1
@@ -23,12 +23,7 @@ def compromised_keys(connection: sa.Connection, names: Sequence[str]) -> dict[st
     """SHA-256 of the public keys, for those of *names* that have such ones."""
     found: dict[str, frozenset[str]] = {}
     for row in connection.execute(_REVOKED, {"names": names}) if names else ():
-        found[row.name] = found.get(row.name, frozenset()) | _keys(row.crt)
+        leaf = leaf_of(row.crt)
+        if isinstance(leaf, Leaf):  # which key a damaged one had cannot be told any more
+            found[row.name] = found.get(row.name, frozenset()) | {leaf.spki_sha256}
     return found
-
-
-def _keys(pem: bytes) -> frozenset[str]:
-    try:
-        return frozenset([spki_sha256(parse_bundle(pem).leaf.public_key())])
-    except ValueError:  # damaged: which key it was cannot be told any more
-        return frozenset()

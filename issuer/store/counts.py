@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from issuer.model.limits import CLOCKS_APART, Limit, names_text
+from issuer.model.limits import Limit, names_text
 from issuer.model.orders import BY_WINDOW, OrderState
+from issuer.store.cells import believable
 from issuer.store.database import Database
 from issuer.store.tables import orders
 
@@ -42,9 +43,8 @@ class Counts:
 
 
 def _newest(directory: str, limit: Limit, now: int, besides: int) -> tuple[sa.ColumnElement[bool], ...]:
-    at = orders.c.created_at
-    in_span = (at > now - limit.seconds, at <= now + CLOCKS_APART)
-    return (*in_span, orders.c.directory == directory, orders.c.id != besides)
+    in_span = believable(orders.c.created_at, now - limit.seconds, limit.seconds)
+    return in_span, orders.c.directory == directory, orders.c.id != besides
 
 
 def _most(query: sa.Select[tuple[int]], limit: Limit) -> sa.Select[tuple[int]]:

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +30,7 @@ from issuer.store.address import SqliteAddress, parse_address
 T = TypeVar("T")
 _TRIES = 8
 _LOOK_AGAIN_SECONDS = 60  # the age at which a connection to a server is made anew, which tells if it takes writes still
+_NAMES_ASKED = 500  # in one question
 _LOCKED_SECONDS = 30.0  # how long another program may keep a SQLite file to itself
 # How a transaction begins on SQLite. With FULL a commit waits for the disk: an order URL must survive a power cut.
 _DURABLE = ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE")
@@ -167,6 +168,12 @@ class Database:
                 return "check that the folder exists and may be entered"
             return owner_hint(next(filter(_closed, _beside(file)), file))
         return _sqlite_hint(why)
+
+
+def portions(names: Iterable[str]) -> Iterator[list[str]]:
+    """*names*, in their order, so many at a time as fit into one question."""
+    ordered = sorted(names)
+    return (ordered[start : start + _NAMES_ASKED] for start in range(0, len(ordered), _NAMES_ASKED))
 
 
 def _connect_sqlite(file: Path) -> sqlite3.Connection:

@@ -5,15 +5,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, fingerprint, parse_bundle, serial_text, spki_sha256
+from common.certificate import Bundle, fingerprint, serial_text, spki_sha256
 from common.errors import RefusedError
-from issuer.rules.csr import key_of
-from issuer.store.certificates import refuse_under_way
+from issuer.model.leaf import Damaged, bundle_of
+from issuer.store.certificates import named, refuse_under_way
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
-from issuer.store.tables import certs, events, versions
+from issuer.store.tables import NEW_ROW, certs, events, versions
 
 CESSATION = 5
 REASONS = {0: "unspecified", KEY_COMPROMISE: "key compromise", 4: "superseded", CESSATION: "cessation of operation"}
@@ -31,7 +31,7 @@ class Version:
     stored_at: int
     directory: str  # the CA's; "" for one from outside
     revoked: bool
-    bundle: Bundle | None  # None: what is stored is damaged
+    bundle: Bundle | Damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class History:
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
                 row = {"name": name, "enable": "Y", "certbot": "N", "md5_modulus": md5_modulus, "comment": comment}
-                connection.execute(certs.insert().values(count_fail_update=0, ts_expire=1, ts_last_update=1, **row))
+                connection.execute(certs.insert().values(**row, **NEW_ROW))
             _replace(connection, name, bundle, "imported", now, imported="Y")
             _remember(connection, name, bundle, None, now)
 
@@ -97,11 +97,11 @@ class History:
             _remember(connection, name, bundle, directory or None, now)
             open_to_change = sa.or_(versions.c.revoked.is_(None), versions.c.revoked != KEY_COMPROMISE)
             connection.execute(versions.update().where(*_same(name, bundle), open_to_change).values(revoked=reason))
-            row = connection.execute(sa.select(certs.c.csr, certs.c.crt).where(certs.c.name == name)).first()
+            row = next(iter(named(connection, [name])), None)
             if row is not None and row.crt == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
             add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {REASONS[reason]}")
-            if reason != KEY_COMPROMISE or row is None or _key(row.csr, row.crt) not in (key, ""):
+            if reason != KEY_COMPROMISE or row is None or row.key_sha256 not in (key, ""):
                 return False
             give_up(connection, name, "its key was revoked as compromised", now, leased=True)
             disabled = certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None)
@@ -110,14 +110,6 @@ class History:
             return True
 
         return self._database.write(work)
-
-
-def _key(csr: bytes, crt: bytes) -> str:
-    """SHA-256 of the key that a row has: its CSR's, or where it has none its certificate's; "" if that is damaged."""
-    try:
-        return key_of(csr) if csr else spki_sha256(parse_bundle(crt).leaf.public_key())
-    except ValueError:
-        return ""
 
 
 def _same(name: str, bundle: Bundle) -> tuple[sa.ColumnElement[bool], ...]:
@@ -151,10 +143,7 @@ def _version(row: sa.RowMapping) -> Version:
     )
 
 
-def _bundle(row: sa.RowMapping) -> Bundle | None:
-    try:
-        chain = row["ca"]
-        bundle = parse_bundle(row["crt"], chain)
-    except ValueError:
-        return None
-    return bundle if bundle.chain or not chain else None
+def _bundle(row: sa.RowMapping) -> Bundle | Damaged:
+    bundle = bundle_of(row["crt"], row["ca"])
+    lost = isinstance(bundle, Bundle) and row["ca"] and not bundle.chain
+    return Damaged("its chain holds no certificate") if lost else bundle

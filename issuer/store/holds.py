@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.store.cells import believable
 from issuer.store.database import Database
 from issuer.store.failures import line
 from issuer.store.present import add_event
@@ -14,8 +15,8 @@ from issuer.store.tables import certs, holds
 
 
 def in_force(now: Any) -> sa.ColumnElement[bool]:
-    """Does a hold count at *now*? One that ends too far ahead was written by a clock that was wrong."""
-    return sa.and_(holds.c.until > now, holds.c.until <= now + LONGEST_HOLD + CLOCKS_APART)
+    """Does a hold count at *now*?"""
+    return believable(holds.c.until, now, LONGEST_HOLD)
 
 
 _HELD = (

@@ -1,6 +1,5 @@
-"""The ancestor's table: can it be adopted, and the columns that are kept for the old scripts and not used here."""
+"""The ancestor's table: can it be adopted?"""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -32,10 +31,3 @@ def adoptable(database: Database) -> Adoptable | None:
         return Adoptable(rows, tuple(name for name in COLUMNS if name not in there))
 
     return database.read(work)
-
-
-def md5_moduli(database: Database, names: Collection[str]) -> dict[str, str]:
-    """What stands in md5_modulus, by certificate; only rows that have something there."""
-    query = sa.select(certs.c.name, certs.c.md5_modulus).where(certs.c.name.in_(names))
-    rows = database.read(lambda connection: list(connection.execute(query)))
-    return {row.name: row.md5_modulus.strip() for row in rows if row.md5_modulus}

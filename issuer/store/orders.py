@@ -13,19 +13,17 @@ import sqlalchemy as sa
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
 from issuer.model.limits import names_text
 from issuer.model.orders import Cause, OrderRecord, OrderState, check_move
-from issuer.store.cells import known
+from issuer.store.cells import believable, known
 from issuer.store.database import Database
 from issuer.store.tables import challenges, orders
 
 LEASE_SECONDS = 600
-LONGEST_LEASE = 2 * LEASE_SECONDS  # from now; the other issuer's clock may be ahead a little, but not by years
 _UNDER_WAY = sa.select(orders).where(orders.c.active_name == sa.bindparam("the_name"))
 
 
 def free(now: Any) -> sa.ColumnElement[bool]:
-    """Is an order in nobody's hands at *now*? A lease that ends too far ahead was written by a clock that was wrong."""
-    until = orders.c.lease_until
-    return sa.or_(orders.c.lease_owner.is_(None), until < now, until > now + LONGEST_LEASE)
+    """Does no issuer work on an order at *now*?"""
+    return sa.or_(orders.c.lease_owner.is_(None), sa.not_(believable(orders.c.lease_until, now, LEASE_SECONDS)))
 
 
 FREE = free(sa.bindparam("now", type_=sa.BigInteger))

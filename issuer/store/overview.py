@@ -8,10 +8,12 @@ import sqlalchemy as sa
 
 from issuer.model.failure import Failure
 from issuer.model.limits import Hold
-from issuer.model.orders import LONGEST_IN_HAND, Cause
+from issuer.model.moments import believable
+from issuer.model.orders import HAND_SECONDS, Cause, in_hand
+from issuer.store import cells
 from issuer.store.database import Database
 from issuer.store.holds import in_force
-from issuer.store.orders import LONGEST_LEASE, cause_of
+from issuer.store.orders import LEASE_SECONDS, cause_of
 from issuer.store.tables import holds, installations, orders
 
 
@@ -31,7 +33,11 @@ class OrderUnderWay:
 
     def leased(self, now: float) -> bool:
         """Does an issuer hold it?"""
-        return self.lease_owner != "" and now <= self.lease_until <= now + LONGEST_LEASE
+        return self.lease_owner != "" and believable(self.lease_until, now, LEASE_SECONDS)
+
+    def in_hand(self, now: float) -> bool:
+        """Does a person work on it?"""
+        return in_hand(self.cause, self.deadline, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,10 @@ _NOT_WELL = ("broken", "failed", "refused", "unproven")
 _REPORT_COUNTS = 30 * 86400  # seconds: agents report daily, and a host that is gone never again
 
 
-def in_hand(now: int) -> sa.ColumnElement[bool]:
-    """What issuer.model.orders.in_hand says, as a condition on an order under way that is never NULL."""
-    deadline = sa.func.coalesce(orders.c.deadline, 0)
+def by_person(now: int) -> sa.ColumnElement[bool]:
+    """As :func:`issuer.model.orders.in_hand`, of an order under way; never NULL."""
     theirs = sa.func.coalesce(orders.c.reason, "") == Cause.BY_HAND.value
-    return sa.and_(theirs, deadline > now, deadline <= now + LONGEST_IN_HAND)
+    return sa.and_(theirs, cells.believable(sa.func.coalesce(orders.c.deadline, 0), now, HAND_SECONDS))
 
 
 class Overview:
@@ -82,7 +87,7 @@ class Overview:
 
     def by_hand(self, names: Collection[str] | None, now: int) -> dict[str, OrderUnderWay]:
         """The orders of those of *names* (None: of all) that a person issues step by step, which `run` leaves alone."""
-        query = sa.select(orders).where(orders.c.active_name > "", in_hand(now)).order_by(orders.c.active_name)
+        query = sa.select(orders).where(orders.c.active_name > "", by_person(now)).order_by(orders.c.active_name)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return {row.active_name: _under_way(row) for row in rows if names is None or row.active_name in names}
 

@@ -6,6 +6,7 @@ seconds, as the legacy table has them.
 
 import sqlalchemy as sa
 
+from issuer.model.enrolment import NEVER_ISSUED
 from issuer.store.cells import Number, Octets, Words
 
 metadata = sa.MetaData()
@@ -48,6 +49,9 @@ certs = sa.Table(
     sa.Column("ari_ask_at", Number),  # when to ask again; NULL: the CA offers none, as far as we know
     sa.Column("ari_url", Words),
 )
+
+has_certificate = certs.c.ts_expire > NEVER_ISSUED  # found through an index, where a look at crt is not
+NEW_ROW = {"ts_expire": NEVER_ISSUED, "ts_last_update": NEVER_ISSUED, "count_fail_update": 0}
 
 orders = sa.Table(
     "orders",

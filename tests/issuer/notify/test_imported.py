@@ -5,8 +5,8 @@ import time
 import pytest
 
 from issuer.model.config import RenewalSettings
+from issuer.rules.due import NotDue, plan
 from issuer.rules.imported import news, next_look
-from issuer.rules.renewal import NotDue, plan
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.issuer.rules.test_renewal_and_retry import enrolment, pem

@@ -7,6 +7,7 @@ import pytest
 
 from common.errors import Retry
 from issuer.model.errors import AcmeProblem
+from issuer.model.leaf import leaf_of
 from issuer.rules.acceptance import accept
 from issuer.rules.csr import read_csr
 from tests.issuer.signing_requests import csr
@@ -21,7 +22,7 @@ REQUEST = csr(NAMES)
 def refusal(pem: bytes) -> str:
     """Why it must not be stored; its order is over."""
     with pytest.raises(AcmeProblem) as caught:
-        accept(pem, read_csr(REQUEST), time.time(), present=b"")
+        accept(pem, read_csr(REQUEST), time.time(), present=None)
     assert "nothing was stored" in caught.value.hint
     assert caught.value.retry is Retry.LATER
     return caught.value.why
@@ -29,14 +30,14 @@ def refusal(pem: bytes) -> str:
 
 def test_what_was_asked_for_is_accepted() -> None:
     """Leaf and chain come back apart."""
-    bundle = accept(BELOW.sign(REQUEST).fullchain_pem, read_csr(REQUEST), time.time(), present=b"")
+    bundle = accept(BELOW.sign(REQUEST).fullchain_pem, read_csr(REQUEST), time.time(), present=None)
     assert bundle.chain_pem == BELOW.pem
 
 
 def test_a_late_clock_is_no_fault_of_the_ca() -> None:
     """A notBefore in our future is stored all the same."""
     issued = BELOW.sign(REQUEST, not_before=datetime.now(UTC) + timedelta(hours=2))
-    assert accept(issued.fullchain_pem, read_csr(REQUEST), time.time(), present=b"").chain
+    assert accept(issued.fullchain_pem, read_csr(REQUEST), time.time(), present=None).chain
 
 
 def test_each_fault_is_named() -> None:
@@ -74,15 +75,15 @@ def test_the_certificate_that_was_to_be_replaced() -> None:
     first, second = BELOW.sign(REQUEST), BELOW.sign(REQUEST)
     for present in (first.cert_pem, first.cert_pem.replace(b"\n", b"\r\n")):
         with pytest.raises(AcmeProblem, match="there already") as caught:
-            accept(first.fullchain_pem, read_csr(REQUEST), time.time(), present=present)
+            accept(first.fullchain_pem, read_csr(REQUEST), time.time(), present=leaf_of(present))
         assert caught.value.retry is Retry.LATER
     for other in (first.cert_pem, b"what an old script wrote"):
-        assert accept(second.fullchain_pem, read_csr(REQUEST), time.time(), present=other).leaf_pem
+        assert accept(second.fullchain_pem, read_csr(REQUEST), time.time(), present=leaf_of(other)).leaf_pem
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_what_is_no_certificate_is_asked_for_again(body: bytes) -> None:
     """A page that came in the certificate's place says nothing about the certificate."""
     with pytest.raises(AcmeProblem, match="no certificate") as caught:
-        accept(body, read_csr(REQUEST), time.time(), present=b"")
+        accept(body, read_csr(REQUEST), time.time(), present=None)
     assert caught.value.retry is Retry.SOON

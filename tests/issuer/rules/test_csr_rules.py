@@ -6,7 +6,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from issuer.rules.csr import CsrRefused, md5_modulus, read_csr
+from issuer.model.csr import md5_modulus
+from issuer.rules.csr import CsrRefused, read_csr
 from tests.issuer.signing_requests import csr, private_key, with_broken_signature
 from tests.servers.process import program
 

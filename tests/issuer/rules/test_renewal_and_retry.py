@@ -11,16 +11,9 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause
-from issuer.rules.renewal import (
-    Due,
-    NotDue,
-    Remaining,
-    health,
-    plan,
-    remaining,
-    renewal,
-    renewal_moment,
-)
+from issuer.rules.due import Due, NotDue, plan
+from issuer.rules.health import health
+from issuer.rules.renewal import Remaining, remaining, renewal, renewal_moment
 from issuer.rules.retry import retry_moment
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority

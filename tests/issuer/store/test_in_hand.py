@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from common.errors import RefusedError
-from issuer.model.limits import CLOCKS_APART
+from issuer.model.moments import CLOCKS_APART
 from issuer.model.orders import HAND_SECONDS, Cause
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database

@@ -44,8 +44,8 @@ def test_a_lease_of_another_is_respected_until_it_ends(store: Database) -> None:
     assert other.under_way(NOW) == []
     assert mine.claim(NAME, NOW) == record  # our own after a crash
     end = NOW + LEASE_SECONDS
-    assert other.claim(NAME, end) is None
-    assert [each.name for each in other.under_way(end + 1)] == [NAME]
+    assert other.claim(NAME, end - 1) is None
+    assert [each.name for each in other.under_way(end)] == [NAME]
     issuers = [Orders(store, f"issuer{number}") for number in range(4)]
     taken = side_by_side(*(lambda each=each: each.claim(NAME, end + 1) for each in issuers))
     assert sum(each is not None for each in taken) == 1

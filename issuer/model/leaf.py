@@ -1,0 +1,93 @@
+"""The present certificate of a row, parsed once: what anybody asks about it, as plain values. Pure."""
+
+import base64
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from common.certificate import (
+    Bundle,
+    dns_names,
+    fingerprint,
+    issuer_text,
+    not_after,
+    not_before,
+    parse_bundle,
+    serial_text,
+    spki_sha256,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Bytes that are no sound certificate or signing request; *why* as a sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One certificate. *starts* and *ends* are epoch seconds; *serial* is upper-case hex, as openssl prints it; *names*
+    are its DNS names; *sha256* is that of its DER form, *spki_sha256* that of its public key; *ari_id* names it to its
+    CA (RFC 9773 §4.1), "" for one without a key identifier of its issuer."""
+
+    starts: int
+    ends: int
+    serial: str
+    issuer: str
+    names: frozenset[str]
+    sha256: str
+    spki_sha256: str
+    key_type: str
+    ari_id: str
+
+
+def bundle_of(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle | Damaged:
+    """The certificate and chain in two PEM texts."""
+    try:
+        return parse_bundle(leaf_pem, chain_pem)
+    except ValueError as error:
+        return Damaged(str(error))
+
+
+def leaf_of(pem: bytes) -> Leaf | Damaged:
+    """The first certificate of a PEM text."""
+    bundle = bundle_of(pem)
+    if isinstance(bundle, Damaged):
+        return bundle
+    certificate, key = bundle.leaf, bundle.leaf.public_key()
+    return Leaf(
+        starts=not_before(certificate),
+        ends=not_after(certificate),
+        serial=serial_text(certificate),
+        issuer=issuer_text(certificate),
+        names=dns_names(certificate),
+        sha256=fingerprint(certificate),
+        spki_sha256=spki_sha256(key),
+        key_type=key_type(key),
+        ari_id=_ari_id(certificate),
+    )
+
+
+def key_type(key: CertificatePublicKeyTypes) -> str:
+    """What a key is, in the words of `certfleet-agent request`; "" for what is neither RSA nor ECDSA."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"rsa{key.key_size}"
+    return f"ecdsa-p{key.curve.key_size}" if isinstance(key, ec.EllipticCurvePublicKey) else ""
+
+
+def _ari_id(certificate: x509.Certificate) -> str:
+    """base64url(key identifier) "." base64url(serial's DER value), RFC 9773 §4.1; "" without an AKI."""
+    try:
+        key_id = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except (x509.ExtensionNotFound, ValueError):
+        return ""
+    serial = certificate.serial_number
+    octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
+    return f"{_base64url(key_id)}.{_base64url(octets)}" if key_id else ""
+
+
+def _base64url(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()

@@ -1,0 +1,115 @@
+"""Is a certificate to be renewed now, and if not, when is it looked at again? Pure: row and moment in, decision out."""
+
+from dataclasses import dataclass
+
+from issuer.model.config import RenewalSettings
+from issuer.model.enrolment import Enrolment
+from issuer.model.events import Event
+from issuer.model.leaf import Damaged, Leaf
+from issuer.model.limits import LONGEST_HOLD
+from issuer.model.moments import believable
+from issuer.model.orders import Cause
+from issuer.rules.imported import news, next_look
+from issuer.rules.renewal import LATEST, renewal, renewal_moment, window_end
+
+FIRST_MAY_WAIT = 7 * 86400  # the span of the longest limit that CAs publish: first certificates of a large fleet queue
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """To be issued now, and why."""
+
+    name: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class NotDue:
+    """Not before *until* (epoch seconds); None: not by itself at all."""
+
+    name: str
+    until: int | None
+    reason: str
+    news: Event | None = None  # what people are to hear about the certificate before it is left alone
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """The CA's renewal information is to be asked first (RFC 9773); then plan again."""
+
+    name: str
+
+
+def plan(
+    row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool = False, resumes: bool = False
+) -> Due | NotDue | Consult:
+    """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it can be meant; else, and without
+    one, it is worked out. *resumes*: an order of it is out, which is gone on with although the row is disabled."""
+    if resumes and not row.enabled:
+        return _waiting(row) if put_off(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
+    if row.imported:
+        return _watched(row, now, policy)
+    if row.reissue_reason:
+        return _waiting(row) if put_off(row, now, policy) else Due(row.name, Cause.WISH)
+    if not row.enabled:
+        return NotDue(row.name, None, "disabled")
+    if put_off(row, now, policy):
+        return _waiting(row)
+    leaf = row.present
+    if leaf is None:
+        return Due(row.name, Cause.FIRST)
+    if isinstance(leaf, Damaged):
+        return Due(row.name, Cause.DAMAGED)
+    if not consulted and leaf.ends > now and _to_be_consulted(row, now):
+        return Consult(row.name)
+    return _by_moment(row, leaf, now, policy)
+
+
+def put_off(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Is the row's moment still to come, and can it be meant? A hold and a retry last a day as a rule; beyond that wait
+    only a first certificate in a long queue, and one that is not wanted yet."""
+    if believable(row.due_at, now, max(LONGEST_HOLD, *policy.retry)):
+        return True
+    if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason:
+        return False
+    leaf = row.present
+    if leaf is None:
+        return believable(row.due_at, now, FIRST_MAY_WAIT)
+    return isinstance(leaf, Leaf) and believable(row.due_at, now, renewal(row, leaf.starts, leaf.ends, policy).at - now)
+
+
+def _to_be_consulted(row: Enrolment, now: int) -> bool:
+    if row.ari_ask_at is not None:
+        return not believable(row.ari_ask_at, now, LATEST)
+    return not row.directory  # an adopted certificate: nobody has asked yet whether its CA has information
+
+
+def _by_moment(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Due | NotDue:
+    moment = renewal(row, leaf.starts, leaf.ends, policy).at
+    if moment <= now:
+        if leaf.ends <= now:
+            return Due(row.name, Cause.EXPIRED)
+        ours = renewal_moment(row.name, leaf.starts, leaf.ends, policy)
+        if row.ari_at is None or row.ari_at > now:
+            return Due(row.name, Cause.RENEWAL)
+        return Due(row.name, Cause.INCIDENT if now < ours and window_end(row) <= now else Cause.SUGGESTED)
+    until = moment if row.ari_ask_at is None else min(moment, max(row.ari_ask_at, now + 1))
+    return NotDue(row.name, until, "valid")
+
+
+def urgency(row: Enrolment, now: int) -> tuple[bool, int]:
+    """To sort by: those whose window of the CA has passed (an incident, as a rule), then those that expire first."""
+    return row.ari_at is None or window_end(row) > now, row.ts_expire
+
+
+def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:
+    """An imported certificate is only looked at, at the moments at which there is something to tell."""
+    if not row.enabled:
+        return NotDue(row.name, None, "disabled")
+    if row.due_at is not None and row.due_at > now:
+        return NotDue(row.name, row.due_at, "imported")
+    return NotDue(row.name, next_look(row, now, policy), "imported", news(row, now, policy))
+
+
+def _waiting(row: Enrolment) -> NotDue:
+    return NotDue(row.name, row.due_at, "waiting to try again" if row.failures else "valid")
