@@ -3,11 +3,11 @@
 An OR over a column that may be NULL would make a server scan the table, so there is one question for each case.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
+from issuer.ground.chunks import chunks
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.survey import DAY, EXPIRY_DAYS, Mark, Survey
 from issuer.store.certificates import put_off
@@ -61,7 +61,7 @@ class Lookout:
         def work(connection: sa.Connection) -> list[Mark]:
             names = list(connection.scalars(under_way))  # a join would tempt SQLite to scan certs instead
             found: list[Mark] = []
-            for some in _some(names):
+            for some in chunks(names, _CHUNK):
                 found += _marks(connection, sa.select(*_MARK).where(certs.c.name.in_(some), sa.not_(waits)))
             return found
 
@@ -104,7 +104,7 @@ def _due_by_hand(connection: sa.Connection, now: int) -> int:
     come = (certs.c.enable == "Y", sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now))
     return sum(
         int(connection.scalar(sa.select(sa.func.count()).where(certs.c.name.in_(some), *come)) or 0)
-        for some in _some(names)
+        for some in chunks(names, _CHUNK)
     )
 
 
@@ -118,10 +118,6 @@ def _by_expiry(connection: sa.Connection, now: int) -> tuple[int, int, dict[int,
     row = connection.execute(sa.select(sa.func.count(), *sums).select_from(certs).where(certs.c.enable == "Y")).one()
     issued, *within = (int(value or 0) for value in row[1:])
     return int(row[0]), issued, dict(zip(bounds, within, strict=True))
-
-
-def _some(names: list[str]) -> Iterator[list[str]]:
-    return (names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK))
 
 
 def _marks(connection: sa.Connection, query: sa.Select[Any]) -> list[Mark]:

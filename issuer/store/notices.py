@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 import structlog
 
+from issuer.ground.chunks import chunks
 from issuer.model.events import Event, Kind, from_json, recovered, to_json
 from issuer.rules.alarms import graded, judge
 from issuer.store.cells import known
@@ -113,7 +114,8 @@ def _completed(event: Event, facts: tuple[int, int, str] | None, now: int) -> Ev
 def _standing(connection: sa.Connection, names: Iterable[str] | None) -> dict[str, dict[Kind, int]]:
     """The alarms of *names*, or all: name → kind → since. Few rows: only what is in trouble has any."""
     query = sa.select(alarms.c.name, alarms.c.kind, alarms.c.since)
-    queries = [query] if names is None else [query.where(alarms.c.name.in_(some)) for some in _chunks(names)]
+    parts = [] if names is None else chunks(sorted(names), _CHUNK)
+    queries = [query] if names is None else [query.where(alarms.c.name.in_(some)) for some in parts]
     found: dict[str, dict[Kind, int]] = {}
     for each in queries:
         for name, value, since in connection.execute(each):
@@ -127,7 +129,7 @@ def _recovered_elsewhere(
 ) -> list[Event]:
     """A certificate stored since its alarm is well, whoever stored it. Alarms of removed certificates are dropped."""
     events = []
-    for names in _chunks(set(standing) - told):
+    for names in chunks(sorted(set(standing) - told), _CHUNK):
         query = sa.select(certs.c.name, certs.c.ts_last_update).where(certs.c.name.in_(names))
         stored = {row[0]: row[1] or 0 for row in connection.execute(query)}
         gone = [name for name in names if name not in stored]
@@ -140,7 +142,7 @@ def _recovered_elsewhere(
 def _unsaid(connection: sa.Connection, names: Iterable[str]) -> dict[str, frozenset[Kind]]:
     """Kinds that stand in the outbox, by name."""
     found: dict[str, frozenset[Kind]] = {}
-    for some in _chunks(names):
+    for some in chunks(sorted(names), _CHUNK):
         waiting = sa.select(outbox.c.name, outbox.c.kind).where(outbox.c.name.in_(some), outbox.c.taken_by.is_(None))
         for name, value in connection.execute(waiting):
             if (kind := known(Kind, value, outbox.name, name)) is not None:
@@ -152,7 +154,7 @@ def _facts(connection: sa.Connection, names: Iterable[str]) -> dict[str, tuple[i
     """(end of the present certificate, failures in a row, the CA's explanation of an early window), by name."""
     columns = (certs.c.name, certs.c.ts_expire, certs.c.count_fail_update, certs.c.ari_url)
     found: dict[str, tuple[int, int, str]] = {}
-    for some in _chunks(names):
+    for some in chunks(sorted(names), _CHUNK):
         rows = connection.execute(sa.select(*columns).where(certs.c.name.in_(some)))
         found |= {row[0]: (row[1] or 0, row[2] or 0, row[3] or "") for row in rows}
     return found
@@ -188,8 +190,3 @@ def _keep_outbox(
 
 def _free(now: int) -> sa.ColumnElement[bool]:
     return sa.or_(outbox.c.taken_until.is_(None), outbox.c.taken_until < now)
-
-
-def _chunks(names: Iterable[str]) -> Iterable[list[str]]:
-    ordered = sorted(names)
-    return (ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK))
