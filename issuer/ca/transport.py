@@ -293,7 +293,8 @@ def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> AcmeProblem:
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         why, hint = "its name cannot be resolved", "check [acme] directory and this machine's resolver"
     elif isinstance(error, urllib3.exceptions.NewConnectionError):  # a kind of ConnectTimeoutError to urllib3
-        why, hint = str(error.__cause__ or error), "check that the CA is up and [acme] directory is right"
+        why = getattr(error.__cause__, "strerror", None) or text
+        hint = "check that the CA is up and [acme] directory is right"
     elif isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError):
         why, hint = "no answer in time", "check the network and any firewall between here and the CA"
     else:

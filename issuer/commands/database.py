@@ -5,12 +5,12 @@ import re
 
 from common.command_line import report, say
 from common.config_file import load
+from common.database_url import MysqlAddress, SqliteAddress, parse_database_url
 from common.errors import UsageError
 from common.files import make_private_folder
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.store import migrate
-from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
 from issuer.store.database import Database
 from issuer.store.legacy import Adoptable, adoptable
 from issuer.store.revision import NEEDED, present
@@ -19,7 +19,7 @@ from issuer.store.revision import NEEDED, present
 def upgrade(arguments: argparse.Namespace) -> None:
     """Create or migrate the tables."""
     settings = load(Settings, arguments.config)
-    address = parse_address(settings.database.url) if settings.database.url.startswith("sqlite") else None
+    address = parse_database_url(settings.database.url) if settings.database.url.startswith("sqlite") else None
     if isinstance(address, SqliteAddress):
         make_private_folder(address.file.parent)
     before, after = migrate.upgrade(Database(settings.database))
@@ -57,7 +57,7 @@ def _before_adoption(table: Adoptable | None) -> str:
 
 def grants(arguments: argparse.Namespace) -> None:
     """GRANT knows no rows; the view own_installations keeps an account to its own."""
-    address = parse_address(load(Settings, arguments.config).database.url)
+    address = parse_database_url(load(Settings, arguments.config).database.url)
     if not isinstance(address, MysqlAddress):
         raise UsageError("SQLite knows no accounts", hint="use file permissions; GRANTs are for MySQL and MariaDB")
     for part in (arguments.account, arguments.host):

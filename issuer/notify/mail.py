@@ -13,6 +13,7 @@ import structlog
 from common.deadline import cut_off
 from common.errors import ConfigError, Finding
 from common.files import read_password
+from common.text import storable
 from issuer.ground.tls import verified_tls
 from issuer.model.config import NotifySettings
 from issuer.model.errors import MailError
@@ -125,8 +126,7 @@ def _words(error: Exception) -> str:
 
 
 def _decoded(answer: bytes | str) -> str:
-    text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
-    return " ".join(text.split())[:300]
+    return storable(answer if isinstance(answer, str) else answer.decode("utf-8", "replace"), 300)
 
 
 def _hint(error: Exception) -> str:

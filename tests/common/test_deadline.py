@@ -31,7 +31,8 @@ def test_a_connection_that_changed_hands_is_cut_off_too() -> None:
     """smtplib gives its connection to a TLS object: the one that is given up belongs to nobody then."""
     here, there = socket.socketpair()
     with there, pytest.raises(TimeoutError, match="not ended after"), cut_off(here, 0.1):
-        with socket.socket(fileno=here.detach()) as moved:
+        moved = socket.socket(fileno=here.detach())
+        with moved:
             if not moved.recv(9):  # it waits for ever
                 raise EOFError
 

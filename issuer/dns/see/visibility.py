@@ -48,7 +48,7 @@ class Visibility:
         self._crowd = Crowd()
         self._published: dict[tuple[str, str], float] = {}
         self._shown: dict[tuple[str, str], dict[Server, float]] = {}
-        self._silence: Silence[Server, NoAnswer] = Silence(*_QUIET_SECONDS)
+        self._silence: Silence[Server, NoAnswer] = Silence(*_QUIET_SECONDS, clock)
         self._warned: set[Server] = set()
         self._lock = threading.Lock()
 

@@ -3,7 +3,6 @@
 import math
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,18 +60,15 @@ def nothing_asked(deaf: socket.socket) -> bool:
         return True
 
 
-def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server) -> None:
     """One look takes two seconds however many servers are dead; the next look, soon after, takes none."""
-    moment = time.monotonic()
-    monkeypatch.setattr(
-        visibility, "time", SimpleNamespace(monotonic=lambda: moment)
-    )  # soon, whatever the machine does
     key = serve(bind)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
         another.bind(("127.0.0.1", 0))
         another.setblocking(False)
         dead = [where(silent), f"127.0.0.1:{another.getsockname()[1]}"]
         looking = zones(bind, key, [*dead, bind.endpoint])
+        looking.visibility = Visibility([], clock=lambda: 1000.0)  # soon, whatever the machine does
         looking.publish(challenges("one"))
         watch = Stopwatch()
         laggards = looking.unseen(challenges("one"))
