@@ -14,7 +14,8 @@ import pytest
 from common.config_file import load
 from issuer.commands.wiring import build_tools
 from issuer.dns.zones import Zones
-from issuer.journey.ports import Solver, Tools
+from issuer.journey.ports import Tools
+from issuer.journey.solver import Solver
 from issuer.journey.sweep import sweep
 from issuer.loops import run
 from issuer.model.acme import Challenge
