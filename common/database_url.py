@@ -6,10 +6,11 @@ two are combined; so TLS is configured in one way only, ``tls_ca``, and always v
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
+
+from common.endpoint import parse_endpoint
 
 _MYSQL_SCHEMES = ("mysql+pymysql", "mysql", "mariadb+pymysql", "mariadb")
-_PARTS = "must name user, host and database, like mysql://user@db.example.com/certfleet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +58,8 @@ def _mysql(rest: str) -> MysqlAddress:
         raise ValueError(f"carries the unknown option {unknown[0]!r}; only unix_socket is of use")
     if ":" in user:
         raise ValueError("must not hold a password; write it to a file (mode 0600) and name that in password_file")
-    if not user or not database or "/" in unquote(database):
-        raise ValueError(_PARTS)
     socket = options.get("unix_socket", "")
-    each = () if socket else tuple(_host(item) for item in hosts.split(","))
+    if not user or not database or "/" in unquote(database) or not (hosts or socket):
+        raise ValueError("must name user, host and database, like mysql://user@db.example.com/certfleet")
+    each = () if socket else tuple(parse_endpoint(item, 3306) for item in hosts.split(","))
     return MysqlAddress(unquote(user), each, unquote(database), socket)
-
-
-def _host(item: str) -> tuple[str, int]:
-    parts = urlsplit("//" + item)
-    try:
-        port = parts.port or 3306
-    except ValueError as error:
-        raise ValueError(f"has a malformed port in {item!r}") from error
-    if not parts.hostname:
-        raise ValueError(_PARTS)
-    return parts.hostname, port
