@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from common import VERSION, log
-from common.errors import CertfleetError, UsageError, one_line, printable, render
+from common.errors import CertfleetError, UsageError, render
 from common.streams import steady_streams
+from common.text import one_line, printable
 
 _LONGEST_WORD = 4096  # characters, as of a path
 Handler = Callable[[argparse.Namespace], int]

@@ -1,9 +1,8 @@
 """A TOML file read and parsed into a settings class of ``common.config``."""
 
-import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from common.config import parse
 from common.errors import ConfigError, Finding
@@ -11,14 +10,12 @@ from common.files import read_regular
 from common.owners import owner_hint
 
 T = TypeVar("T")
-_DEEPEST_KEY = 1000  # dots
-_LIKE_A_KEY = re.compile(r"[\w\"'. \t-]+")
 
 
 def load(cls: type[T], file: Path) -> T:
     """Read *file* and parse it; an absent, unreadable or malformed file is a ConfigError too."""
     try:
-        document = _document(read_regular(file).decode("utf-8"))
+        document = tomllib.loads(read_regular(file).decode("utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             str(file), [Finding("", "no such file")], hint="write one with `init`, or name it with --config"
@@ -31,9 +28,3 @@ def load(cls: type[T], file: Path) -> T:
     except RecursionError as error:
         raise ConfigError(str(file), [Finding("", "is nested too deeply")], hint="mend the brackets in it") from error
     return parse(cls, document, str(file))
-
-
-def _document(content: str) -> dict[str, Any]:
-    if any(run.count(".") > _DEEPEST_KEY for run in _LIKE_A_KEY.findall(content)):
-        raise RecursionError  # as for brackets; here tomllib would rather take all memory than raise it
-    return tomllib.loads(content)

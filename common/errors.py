@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from common.text import one_line
+
 
 class Retry(Enum):
     """Does the same attempt have a chance later?"""
@@ -50,18 +52,6 @@ class UsageError(CertfleetError):
     reference = "wrong-usage"
     retry = Retry.NEVER
     exit_code = 2
-
-
-def printable(text: str) -> str:
-    """*text* with everything escaped that could steer a terminal; line ends stay."""
-    if text.isprintable():  # nearly always
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
-
-
-def one_line(text: str) -> str:
-    """The same with line ends escaped too: what others wrote cannot look like a line of ours."""
-    return printable(text).replace("\n", "\\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import sys
 
 import structlog
 
-from common.errors import one_line, printable
+from common.text import one_line, printable, storable
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LONGEST_LINE = 2000  # characters; a syslog datagram has an end
@@ -50,7 +50,7 @@ class Syslog:
 
     def send(self, level: int, text: str) -> None:
         """One line at one of logging's levels."""
-        line = " ".join(text.split())[:_LONGEST_LINE]
+        line = storable(text, _LONGEST_LINE)
         self._handler.lost = False
         self._handler.handle(logging.LogRecord("certfleet", level, "", 0, "%s", (line,), None))
         if self._handler.lost and not self._said:

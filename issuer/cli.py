@@ -14,7 +14,9 @@ def _later(module: str, function: str) -> Handler:
     """A handler that imports its module when it is called: SQLAlchemy, Alembic and acme cost a second between them."""
 
     def handle(arguments: argparse.Namespace) -> int:
-        gc.disable()  # imports make many objects and no garbage: looking for it would be a tenth of the start
+        # Imports make many objects and no garbage. With the collection off, importing `run` takes 0.52 s of CPU instead
+        # of 0.58 s: 1.12 times faster, quartiles 1.08 to 1.16 of 15 rounds.
+        gc.disable()
         command: Callable[[argparse.Namespace], Any] = getattr(
             importlib.import_module(f"issuer.commands.{module}"), function
         )

@@ -5,7 +5,6 @@ installed. "Cannot be asked" (the name does not resolve) is kept apart from "not
 """
 
 import contextlib
-import errno
 import hashlib
 import socket
 import ssl
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 from agent.model.probe_targets import ProbeTarget
 from agent.rules.evidence import Seen, Sight
+from common.deadline import Deadline, Incoming
 
 _ONE_LOOK = 5.0  # seconds for connection and handshake, each
 _LONGEST_HANDSHAKE = 1_000_000  # bytes
@@ -69,7 +69,9 @@ def _look(target: str, family: int, address: tuple[object, ...], server_name: st
         with socket.socket(family, socket.SOCK_STREAM) as plain:
             plain.settimeout(timeout)
             plain.connect(address)
-            certificate = _shown_by(plain, server_name, time.monotonic() + timeout)
+            deadline = Deadline(timeout)
+            with Incoming(plain, deadline, _LONGEST_HANDSHAKE) as received:
+                certificate = _shown_by(plain, received, server_name, deadline)
     except (ConnectionError, TimeoutError, ssl.SSLError) as error:
         return Sight(target, shown, Seen.DOWN, _said(error))
     except OSError as error:  # no route, no such family on this host: nobody was asked
@@ -79,36 +81,24 @@ def _look(target: str, family: int, address: tuple[object, ...], server_name: st
     return Sight(target, shown, Seen.SERVED, sha256=hashlib.sha256(certificate).hexdigest(), certificate=certificate)
 
 
-def _shown_by(plain: socket.socket, server_name: str, deadline: float) -> bytes | None:
+def _shown_by(plain: socket.socket, received: Incoming, server_name: str, deadline: Deadline) -> bytes | None:
     """The certificate shown in a handshake. The bytes pass through our hands: over a socket, OpenSSL would read tiny
     records for ever within one call, and the time limit would never count."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = _lenient_context().wrap_bio(incoming, outgoing, server_hostname=server_name or None)
-    received, done = 0, False
+    done = False
     while True:
         with contextlib.suppress(ssl.SSLWantReadError):
             tls.do_handshake()
             done = True
-        plain.settimeout(_left(deadline))
+        plain.settimeout(deadline.left())
         plain.sendall(outgoing.read())
         if done:
             return tls.getpeercert(binary_form=True)
-        plain.settimeout(_left(deadline))
-        data = plain.recv(65536)
-        received += len(data)
-        if received > _LONGEST_HANDSHAKE:
-            raise ConnectionAbortedError(errno.ECONNABORTED, "its TLS handshake has no end")
-        if data:
+        if data := received.read(65536):
             incoming.write(data)
         else:
             incoming.write_eof()
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
 
 
 def _said(error: OSError) -> str:

@@ -9,6 +9,8 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
+from common.endpoint import parse_endpoint
+
 DEFAULT_PORTS = {"https": 443, "imaps": 993, "pop3s": 995, "smtps": 465, "ldaps": 636}
 STARTTLS_SCHEMES = frozenset({"smtp", "submission", "imap", "pop3", "ldap", "ftp", "postgres", "mysql", "xmpp"})
 
@@ -53,14 +55,9 @@ def _connect(text: str, query: str, host: str, port: int) -> tuple[str, int]:
     if elsewhere is None:
         return host, port
     try:
-        if _is_address(elsewhere):  # an IPv6 address without brackets
-            return elsewhere, port
-        parts = urlsplit(f"//{elsewhere}")
-        if parts.hostname and parts.netloc == elsewhere:
-            return parts.hostname, parts.port or port
-    except ValueError:
-        pass
-    raise ValueError(f"{text!r}: connect= must be an address or a host name, with a port or without")
+        return parse_endpoint(elsewhere, port)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: connect= must be an address or a host name, with a port or without") from error
 
 
 def _is_local(host: str) -> bool:

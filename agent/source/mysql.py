@@ -7,39 +7,41 @@ certificate of any CA, so only an SSLContext is ever handed to it. Plain text pa
 import contextlib
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.model.errors import SourceError
 from agent.model.offer import Mark, Offer, Report
+from common.database_url import MysqlAddress
+from common.mysql_errors import About, about, text_of
 
 if TYPE_CHECKING:
     import pymysql
 
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
-_READ_ONLY = {1036, 1290, 1792, 1836}  # InnoDB, --read-only, read-only transactions, and what Aurora's readers say
-
-
-@dataclass(frozen=True, slots=True)
-class MysqlAddress:
-    """Where the server is and who we are there. *unix_socket* is empty for TCP."""
-
-    host: str
-    port: int
-    user: str
-    database: str
-    unix_socket: str = ""
-    password: str = field(default="", repr=False)
-    tls_ca: Path | None = None
+_UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
+_HINTS = {
+    About.TLS: (
+        "the server's certificate is not signed by [source] tls_ca or not for this host name; it is never ignored"
+    ),
+    About.LOGIN: "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)",
+    About.RIGHTS: ("print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"),
+    About.DUPLICATE: ("this host's row was written by another account: let it be deleted from the table installations"),
+    About.READ_ONLY: (
+        "the server is read-only: it serves certificates, and takes no report; name the primary in [source] url"
+    ),
+    About.SCHEMA: "run `certfleet-issuer db upgrade` on the issuer",
+}
 
 
 class MysqlSource:
     """The Source over MySQL or MariaDB."""
 
-    def __init__(self, address: MysqlAddress):
+    def __init__(self, address: MysqlAddress, password: str, tls_ca: Path | None):
         self._address = address
+        self._password = password
+        self._tls_ca = tls_ca
         self._connection: pymysql.connections.Connection[Any] | None = None
 
     def mark(self, name: str) -> Mark | None:
@@ -106,14 +108,14 @@ class MysqlSource:
         from pymysql.constants import CLIENT  # noqa: PLC0415
 
         address = self._address
-        where: dict[str, Any] = {"unix_socket": address.unix_socket}
-        if not address.unix_socket:
-            context = ssl.create_default_context(cafile=address.tls_ca)
-            where = {"host": address.host, "port": address.port, "ssl": context}
+        where: dict[str, Any] = {"unix_socket": address.socket}
+        if not address.socket:
+            [(host, port)] = address.hosts
+            where = {"host": host, "port": port, "ssl": ssl.create_default_context(cafile=self._tls_ca)}
         return pymysql.connect(
             **where,
             user=address.user,
-            password=address.password,
+            password=self._password,
             database=address.database,
             charset="utf8mb4",
             autocommit=True,
@@ -124,29 +126,8 @@ class MysqlSource:
         )
 
     def _explained(self, error: Exception) -> SourceError:
-        address = self._address
-        where = address.unix_socket or f"{address.host}:{address.port}"
-        code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-        text = str(error.args[1]) if len(error.args) > 1 else str(error)
-        return SourceError(f"the database on {where} cannot be used", why=text, hint=_hint(code, text))
-
-
-def _hint(code: int, text: str) -> str:
-    if "certificate verify failed" in text or "CERTIFICATE_VERIFY_FAILED" in text:
-        return (
-            "the server's certificate is not signed by [source] tls_ca or not for this host name; it is never ignored"
-        )
-    if code in {1044, 1045, 1698}:
-        return "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)"
-    if code in {1142, 1143, 1370}:
-        return "print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"
-    if code == 1062:
-        return "this host's row was written by another account: let it be deleted from the table installations"
-    if code in _READ_ONLY:
-        return "the server is read-only: it serves certificates, and takes no report; name the primary in [source] url"
-    if code == 1146:
-        return "run `certfleet-issuer db upgrade` on the issuer"
-    return "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
+        what = f"the database on {self._address} cannot be used"
+        return SourceError(what, why=text_of(error), hint=_HINTS.get(about(error), _UNREACHABLE))
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -71,7 +71,16 @@ class Answer:
 class Transport:
     """Thread-safe. *kid* is the account URL that signs; until it is set the key itself does (newAccount)."""
 
-    def __init__(self, directory_url: str, key: JWK, *, ca_bundle: Path | None, connections: int, clock: Clock):
+    def __init__(
+        self,
+        directory_url: str,
+        key: JWK,
+        *,
+        ca_bundle: Path | None,
+        connections: int,
+        clock: Clock,
+        answer_seconds: float = 60.0,
+    ):
         self.directory_url = directory_url
         self.key = key
         self.kid = ""
@@ -79,6 +88,7 @@ class Transport:
         self._ca_bundle = _existing(ca_bundle)
         self._connections = connections
         self._clock = clock
+        self._answer_seconds = answer_seconds
         self._nonces: deque[tuple[str, float]] = deque(maxlen=256)
         self._directory: dict[str, Any] | None = None
         self._lock = threading.Lock()
@@ -90,7 +100,7 @@ class Transport:
         options: dict[str, Any] = {"maxsize": self._connections, "block": True, "ssl_context": trust}
         host = urlsplit(self.directory_url).hostname or ""
         proxy = urllib.request.getproxies().get("https", "")
-        return pool_manager("" if urllib.request.proxy_bypass(host) else proxy, **options)
+        return pool_manager("" if urllib.request.proxy_bypass(host) else proxy, self._answer_seconds, **options)
 
     def directory(self) -> dict[str, Any]:
         """The CA's directory (RFC 8555 §7.1.1), asked once."""
@@ -189,14 +199,13 @@ class Transport:
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:
-    """The body, bounded in size also after it is unpacked."""
+    """The body, or a little more than its limit. It is never unpacked: http.client asks for "identity"."""
     content = b""
-    while len(content) <= _MOST_BYTES:
-        chunk = response.read1(65536, decode_content=True)
-        if not chunk:
-            return content
+    while chunk := response.read(_MOST_BYTES, decode_content=False):
         content += chunk
-    response.close()
+        if len(content) > _MOST_BYTES:
+            response.close()
+            break
     return content
 
 
@@ -284,7 +293,8 @@ def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> AcmeProblem:
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         why, hint = "its name cannot be resolved", "check [acme] directory and this machine's resolver"
     elif isinstance(error, urllib3.exceptions.NewConnectionError):  # a kind of ConnectTimeoutError to urllib3
-        why, hint = str(error.__cause__ or error), "check that the CA is up and [acme] directory is right"
+        why = getattr(error.__cause__, "strerror", None) or text
+        hint = "check that the CA is up and [acme] directory is right"
     elif isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError):
         why, hint = "no answer in time", "check the network and any firewall between here and the CA"
     else:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from common.errors import one_line
+from common.text import one_line, storable
 from issuer.model.acme import Problem
 from issuer.model.errors import AcmeProblem
 
@@ -19,10 +19,8 @@ _LINK = re.compile(r'<([^<>]*)>\s*;\s*rel="?([^",;<]+)')
 
 
 def text(value: object) -> str:
-    """One printable line of bounded length, with "?" for what no terminal or database should see; "" for no text."""
-    if not isinstance(value, str):
-        return ""
-    return "".join(one if one.isprintable() else "?" for one in value[:_LONGEST_TEXT])
+    """One line that is safe to show and to store; "" for what is no text."""
+    return storable(value[:_LONGEST_TEXT], _LONGEST_TEXT) if isinstance(value, str) else ""
 
 
 def problem(document: dict[str, Any]) -> Problem:
@@ -35,7 +33,7 @@ def problem(document: dict[str, Any]) -> Problem:
             identifier = item.get("identifier")
             name = identifier.get("value", "") if isinstance(identifier, dict) else ""
             parts.append(f"{name}: {item.get('detail', '')}")
-    detail = text(" ".join("; ".join(parts).split()))
+    detail = text("; ".join(parts))
     page = _PAGE.match(text(document.get("instance"))) or _PAGE.search(detail)
     return Problem(kind, detail, page.group().rstrip(".,;:") if page else "")
 

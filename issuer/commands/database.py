@@ -6,12 +6,12 @@ from pathlib import Path
 
 from common.command_line import report, say
 from common.config_file import load
+from common.database_url import MysqlAddress, parse_database_url
 from common.errors import UsageError
 from common.files import make_private_folder
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.store import migrate
-from issuer.store.address import MysqlAddress, parse_address
 from issuer.store.database import Database
 from issuer.store.legacy import Adoptable, adoptable
 from issuer.store.revision import NEEDED, present
@@ -57,7 +57,7 @@ def _before_adoption(table: Adoptable | None) -> str:
 
 def grants(arguments: argparse.Namespace) -> None:
     """GRANT knows no rows; the view own_installations keeps an account to its own."""
-    address = parse_address(load(Settings, arguments.config).database.url)
+    address = parse_database_url(load(Settings, arguments.config).database.url)
     if not isinstance(address, MysqlAddress):
         raise UsageError("SQLite knows no accounts", hint="use file permissions; GRANTs are for MySQL and MariaDB")
     for part in (arguments.account, arguments.host):

@@ -4,7 +4,7 @@ from typing import Any
 
 from common.clock import duration_text, utc_text
 from common.command_line import table
-from common.errors import one_line
+from common.text import one_line
 from issuer.commands.challenge_types import challenge_type
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment

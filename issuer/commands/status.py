@@ -7,7 +7,7 @@ from typing import Any
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, table
 from common.config_file import load
-from common.errors import one_line
+from common.text import one_line
 from issuer.commands.held import HeldUp
 from issuer.commands.particulars import Particulars, in_full
 from issuer.model.config import RenewalSettings, Settings

@@ -14,6 +14,7 @@ import dns.rdatatype
 import dns.rdtypes.ANY.SOA
 import dns.rrset
 
+from common.endpoint import parse_endpoint
 from common.errors import ConfigError, Finding, Retry
 from issuer.model.errors import DnsError
 
@@ -44,7 +45,7 @@ def parse_server(text: str, default_port: int = DNS_PORT) -> list[Server]:
 
     Raises ValueError with a sentence.
     """
-    host, port = _split(text, default_port)
+    host, port = parse_endpoint(text, default_port)
     if dns.inet.is_address(host):
         return [Server(host, port)]
     try:
@@ -60,21 +61,6 @@ def configured_servers(key: str, texts: Sequence[str], default_port: int = DNS_P
         return [server for text in texts for server in parse_server(text, default_port)]
     except ValueError as error:
         raise ConfigError("configuration", [Finding(f"dns.{key}", str(error))]) from error
-
-
-def _split(text: str, default_port: int) -> tuple[str, int]:
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    else:
-        host, port = text, ""
-    if port and not (port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"{text!r} has a malformed port")
-    if not host:
-        raise ValueError(f"{text!r} names no server")
-    return host, int(port) if port else default_port
 
 
 def question(name: str, kind: str, *, recursive: bool = False) -> dns.message.QueryMessage:

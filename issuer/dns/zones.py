@@ -4,10 +4,10 @@ Of a challenge *owner* is the name that the TXT record stands at after all alias
 *value* the TXT value.
 """
 
-import threading
-import time
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import dns.tsig
@@ -16,7 +16,7 @@ from common.clock import duration_text
 from common.errors import ConfigError, Finding, Retry
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.dns01 import Dns01, sub_zone
-from issuer.dns.find.delegation import Delegations
+from issuer.dns.find.delegation import KEEP_SECONDS, Delegations
 from issuer.dns.find.locate import Place, locate, zone_at
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route, route_for, routes
@@ -33,9 +33,10 @@ from issuer.dns.servers import (
     rrset_in,
     targets,
 )
-from issuer.dns.ttl_cache import Kept
 from issuer.dns.write.tsig import load_tsig_key
-from issuer.dns.write.update import TxtValue, change_txt
+from issuer.dns.write.update import UPDATE_SECONDS, TxtValue, change_txt
+from issuer.ground.silence import Silence
+from issuer.ground.ttl_cache import TtlCache
 from issuer.model.acme import Challenge, Laggard
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
@@ -48,21 +49,21 @@ _QUIET_SECONDS = 30.0  # a server that was silent is asked to take nothing back 
 class Zones:
     """Thread-safe. Keys are read once, places and delegations are looked up once in some minutes.
 
-    *port* is where the servers of a delegation listen.
+    *port* is where the servers of a delegation listen, *update_seconds* the time that one UPDATE may take.
     """
 
     type = Dns01()
 
-    def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT):
+    def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT, update_seconds: float = UPDATE_SECONDS):
         self._patience = settings.propagation_timeout
         self._routes = routes(settings)
-        self._keys: dict[str, dns.tsig.Key] = {}
-        self._lock = threading.Lock()
+        self._update_seconds = update_seconds
+        self._keys: TtlCache[Path, dns.tsig.Key] = TtlCache(math.inf)
         self.resolvers = Resolvers(settings.resolvers)
         self.delegations = Delegations(self.resolvers, port)
         self.visibility = Visibility(self.resolvers.configured)
-        self._places: Kept[Place] = Kept()
-        self._silence: dict[Server, tuple[float, DnsError]] = {}  # until when, and what it was
+        self._places: TtlCache[str, Place] = TtlCache(KEEP_SECONDS)
+        self._silence: Silence[Server, DnsError] = Silence(_QUIET_SECONDS)
 
     def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
         """The TSIG key of every route."""
@@ -143,14 +144,18 @@ class Zones:
 
     def add(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
         """Add exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
-        clock = change_txt(self.primary(route), zone, self._key(route), add=values, named=route.suffix == zone)
+        clock = self._change(zone, route, add=values)
         self.visibility.published(values)
         return clock
 
     def remove(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
         """Delete exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
         self.visibility.withdrawn(values)
-        return change_txt(self.primary(route), zone, self._key(route), delete=values, named=route.suffix == zone)
+        return self._change(zone, route, delete=values)
+
+    def _change(self, zone: str, route: Route, **values: Sequence[TxtValue]) -> int:
+        named, seconds = route.suffix == zone, self._update_seconds
+        return change_txt(self.primary(route), zone, self._key(route), **values, named=named, seconds=seconds)
 
     def servers(self, owner: str, zone: str) -> Sequence[Server]:
         """Who has to show the values: the configured nameservers, else everybody in the delegation. Raises DnsError."""
@@ -169,14 +174,13 @@ class Zones:
     def _take_back(self, zone: str, route: Route, values: Sequence[TxtValue]) -> None:
         """Remove them, but not soon after silence: a dead server costs its time limit once, not once a zone."""
         server = self.primary(route)
-        until, error = self._silence.get(server, (0.0, None))
-        if error is not None and time.monotonic() < until:
+        if (error := self._silence.of(server)) is not None:
             raise error
         try:
             self.remove(zone, route, values)
         except DnsError as failed:
             if isinstance(failed.__cause__, TimeoutError):
-                self._silence[server] = (time.monotonic() + _QUIET_SECONDS, failed)
+                self._silence.begins(server, failed)
             raise
 
     def _absent(self, route: Route, values: Sequence[TxtValue]) -> bool:
@@ -202,11 +206,7 @@ class Zones:
         if route.tsig_key_file is None:
             problem = "is missing: the file with the TSIG key, as `tsig-keygen` writes it"
             raise ConfigError("configuration", [Finding("dns.tsig_key_file", problem)])
-        name = str(route.tsig_key_file)
-        with self._lock:
-            if name not in self._keys:
-                self._keys[name] = load_tsig_key(route.tsig_key_file)
-            return self._keys[name]
+        return self._keys.get(route.tsig_key_file, partial(load_tsig_key, route.tsig_key_file))
 
 
 def nameserver_names(route: Route, name: str, resolvers: Resolvers) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from common.endpoint import parse_endpoint
 from common.errors import ConfigError, Finding
 
 log = structlog.get_logger()
@@ -21,9 +22,9 @@ class Listener:
     """Answers from a thread of its own from the start on. Raises ConfigError when the address cannot be had."""
 
     def __init__(self, address: str, pages: dict[str, Answer]):
-        host, _, port = address.rpartition(":")
+        host, port = parse_endpoint(address)
         try:
-            self._server = _server_class(host)((host.strip("[]"), int(port)), _handler(pages))
+            self._server = _server_class(host)((host, port), _handler(pages))
         except OSError as error:
             problem = f"{address} cannot be listened on: {error.strerror or error}"
             hint = 'end what listens there, choose another port, or switch it off with listen = ""'

@@ -22,6 +22,7 @@ from common.config import (
     shown,
     text,
 )
+from common.endpoint import parse_endpoint
 from common.names import parse_dns_name
 from issuer.model.limits import CaLimits, Limit, limits_of, parse_limit
 
@@ -68,14 +69,11 @@ def _listen(value: object) -> str:
     """An IP address and a port, or "" for none."""
     if text(value) == "":
         return ""
-    host, _, port = text(value).rpartition(":")
     try:
-        ip_address(host.removeprefix("[").removesuffix("]"))
-        fits = re.fullmatch("[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(f'must be an IP address and a port like "127.0.0.1:9402", or "" for none, not {shown(value)}')
+        ip_address(parse_endpoint(text(value))[0])
+    except ValueError as error:
+        problem = f'must be an IP address and a port like "127.0.0.1:9402", or "" for none, not {shown(value)}'
+        raise ValueError(problem) from error
     return text(value)
 
 

@@ -5,29 +5,32 @@ import email.utils
 import smtplib
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
-from typing import Any
 
 import structlog
 
+from common.deadline import cut_off
 from common.errors import ConfigError, Finding
 from common.files import read_password
+from common.text import storable
 from issuer.ground.tls import verified_tls
 from issuer.model.config import NotifySettings
 from issuer.model.errors import MailError
 
 log = structlog.get_logger()
 _SECONDS = 20.0  # for the connection, and for each answer of the server
-_SESSION_SECONDS = 45.0  # for all of it: a server may also talk for ever
 
 
 class MailServer:
-    """The server of ``[notify]``. Raises ConfigError for a password or CA file that is not as it must be."""
+    """The server of ``[notify]``. Raises ConfigError for a password or CA file that is not as it must be.
 
-    def __init__(self, settings: NotifySettings, host: str):
+    *session_seconds*: the time that all of one session may take.
+    """
+
+    def __init__(self, settings: NotifySettings, host: str, *, session_seconds: float = 45.0):
         self._settings = settings
+        self._session_seconds = session_seconds
         self._host = host
         self._sender = settings.email_from or f"certfleet@{host}"
         file = settings.smtp_password_file
@@ -70,27 +73,23 @@ class MailServer:
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:
-        settings = self._settings
-        host, port = settings.smtp_host, settings.smtp_port
-        # local_hostname: smtplib would ask DNS for it, which may be what has failed
-        if port == 465:
-            session: _Session = _TlsSession(
-                host, port, local_hostname=self._host, timeout=_SECONDS, context=self._trust
-            )
-        else:
-            session = _Session(host, port, local_hostname=self._host, timeout=_SECONDS)
-        try:
-            if settings.smtp_starttls and settings.smtp_port != 465:
-                session.starttls(context=self._trust)
-            if settings.smtp_user:
-                if not isinstance(session.sock, ssl.SSLSocket):
-                    raise RuntimeError("a password was about to be sent in clear")
-                session.login(settings.smtp_user, self._password)
-            yield session
-            with contextlib.suppress(OSError):  # it has the mail: how it parts changes nothing
-                session.quit()
-        finally:
-            session.close()
+        settings, host, port = self._settings, self._settings.smtp_host, self._settings.smtp_port
+        at_once = port == 465
+        with socket.create_connection((host, port), _SECONDS) as plain, cut_off(plain, self._session_seconds):
+            connection = self._trust.wrap_socket(plain, server_hostname=host) if at_once else plain
+            session = _Session(connection, host, self._host)
+            try:
+                if settings.smtp_starttls and not at_once:
+                    session.starttls(context=self._trust)
+                if settings.smtp_user:
+                    if not isinstance(session.sock, ssl.SSLSocket):
+                        raise RuntimeError("a password was about to be sent in clear")
+                    session.login(settings.smtp_user, self._password)
+                yield session
+                with contextlib.suppress(OSError):  # it has the mail: how it parts changes nothing
+                    session.quit()
+            finally:
+                session.close()
 
     def _message(self, subject: str, text: str) -> EmailMessage:
         message = EmailMessage()
@@ -105,34 +104,15 @@ class MailServer:
 
 
 class _Session(smtplib.SMTP):
-    """Its connection is shut when all of it takes too long; smtplib itself waits for each line anew."""
+    """A session over a *connection* that is there already."""
 
-    def connect(self, host: str = "localhost", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
-        self._ended = threading.Event()
-        threading.Thread(target=self._watch, daemon=True).start()
-        try:
-            return super().connect(host, port, source_address)
-        except BaseException:
-            self._ended.set()
-            raise
+    def __init__(self, connection: socket.socket, host: str, our_name: str):
+        self._connection = connection
+        # our_name: smtplib would ask DNS for it, which may be what has failed
+        super().__init__(host, local_hostname=our_name, timeout=_SECONDS)
 
-    def close(self) -> None:
-        self._ended.set()
-        super().close()
-
-    def _watch(self) -> None:
-        wait = _SESSION_SECONDS
-        while not self._ended.wait(wait):
-            log.warning("mail.took_too_long", seconds=_SESSION_SECONDS)
-            wait = 5.0  # and again: it may be about to put a TLS socket in the place of this one
-            if self.sock is not None:
-                with contextlib.suppress(OSError):
-                    # past the TLS layer, which would forget itself and let the next words out in clear
-                    socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-
-
-class _TlsSession(_Session, smtplib.SMTP_SSL):
-    """The same with TLS from the first byte."""
+    def _get_socket(self, *_: object) -> socket.socket:
+        return self._connection
 
 
 def _words(error: Exception) -> str:
@@ -146,8 +126,7 @@ def _words(error: Exception) -> str:
 
 
 def _decoded(answer: bytes | str) -> str:
-    text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
-    return " ".join(text.split())[:300]
+    return storable(answer if isinstance(answer, str) else answer.decode("utf-8", "replace"), 300)
 
 
 def _hint(error: Exception) -> str:

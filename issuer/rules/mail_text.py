@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from common.clock import duration_text, utc_text
+from common.text import storable
 from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.events import Event, Kind
 
@@ -32,7 +33,7 @@ _CLOSING = "Each of these is said once, when it changes. How things stand now: c
 def subject(events: Sequence[Event], host: str) -> str:
     """certfleet: 3 certificates failed, 1 recovered on issuer1."""
     if len(events) == 1:
-        return f"certfleet: {_clean(events[0].name)[:100]} {_WORDS[events[0].kind][0]} on {host}"
+        return f"certfleet: {_safe(events[0].name)[:100]} {_WORDS[events[0].kind][0]} on {host}"
     parts: list[str] = []
     for kind, group in _by_kind(events):
         count = len({event.name for event in group})
@@ -57,7 +58,7 @@ def line(event: Event) -> str:
     text += f": {event.told}" if event.what else ""
     text += "".join(f"; {label}: {words}" for label, words in event.told.advice)
     text += f"; next attempt at {utc_text(event.next_attempt)}" if event.next_attempt else ""
-    return _clean(text)
+    return _safe(text)
 
 
 def _by_kind(events: Iterable[Event]) -> list[tuple[Kind, list[Event]]]:
@@ -76,13 +77,13 @@ def _explanation(event: Event) -> list[tuple[str, str]]:
 
 
 def _paragraph(events: list[Event], now: int) -> list[str]:
-    lines = [f"  {_clean(event.name)}: {_standing(event, now)}" for event in sorted(events, key=lambda e: e.name)]
+    lines = [f"  {_safe(event.name)}: {_standing(event, now)}" for event in sorted(events, key=lambda e: e.name)]
     more = len(lines) - _MOST_NAMES
     if more > 0:
         lines = [*lines[:_MOST_NAMES], f"  and {more} more; `certfleet-issuer status` lists all"]
     for label, text in _explanation(events[0]):
         lines += textwrap.wrap(
-            _clean(text),
+            _safe(text),
             _WIDTH,
             initial_indent=f"    {label + ':':12}",
             subsequent_indent=" " * 16,
@@ -93,7 +94,7 @@ def _paragraph(events: list[Event], now: int) -> list[str]:
 
 
 def _standing(event: Event, now: int) -> str:
-    parts = [_clean(event.what)] if event.kind is Kind.RECOVERED and event.what else [_left(event.expires, now)]
+    parts = [_safe(event.what)] if event.kind is Kind.RECOVERED and event.what else [_left(event.expires, now)]
     if event.failures:
         parts.append(f"failed {event.failures} time{'s' if event.failures > 1 else ''} in a row")
     if event.next_attempt:
@@ -110,6 +111,5 @@ def _left(expires: int, now: int) -> str:
     return f"{left // 86400} days left" if left >= 2 * 86400 else f"{duration_text(left)} left"
 
 
-def _clean(text: str) -> str:
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(printable.split())[:_LONGEST_TEXT]
+def _safe(text: str) -> str:
+    return storable(text, _LONGEST_TEXT)

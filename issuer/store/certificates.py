@@ -28,7 +28,6 @@ from issuer.store.tables import NEW_ROW, certs, events, has_certificate, orders
 
 _NEAR_END = 3 * 86400  # seconds before which everything is renewed, unless it is put off
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
-_PORTION = 1000  # rows that are in memory together where all are gone through
 _OLD_PAIR = ("old_ca", "old_crt")  # which only a rollback wants
 _ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), ANY).order_by(certs.c.name)
 _NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
@@ -38,10 +37,14 @@ _ENDING = sa.select(orders.c.state, orders.c.error).where(orders.c.id == sa.bind
 
 
 class Certificates:
-    """All reading and writing of enrolled certificates."""
+    """All reading and writing of enrolled certificates.
 
-    def __init__(self, database: Database):
+    *portion*: how many rows are in memory together where all are gone through.
+    """
+
+    def __init__(self, database: Database, *, portion: int = 1000):
         self._database = database
+        self._portion = portion
 
     def enrol(self, name: str, csr: CsrFacts, *, comment: str, validation: Validation, now: int) -> None:
         """Add a disabled row. Raises RefusedError if the name is enrolled already."""
@@ -100,7 +103,7 @@ class Certificates:
     def all(self) -> Iterator[Enrolment]:
         """Every row, by name; read in portions, for there may be more than memory has room for."""
         later: sa.ColumnElement[bool] = sa.true()
-        while portion := self._database.read(partial(_select, conditions=[later], most=_PORTION)):
+        while portion := self._database.read(partial(_select, conditions=[later], most=self._portion)):
             yield from portion
             later = certs.c.name > portion[-1].name
 

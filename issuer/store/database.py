@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,20 +18,20 @@ from typing import TypeVar
 import pymysql
 import sqlalchemy as sa
 
+from common.database_url import SqliteAddress, parse_database_url
 from common.errors import ConfigError, Finding
 from common.files import create_empty, read_password
+from common.mysql_errors import code_of, text_of
 from common.owners import owner_hint
+from issuer.ground.chunks import chunks
 from issuer.ground.tls import verified_tls
 from issuer.model.config import DatabaseSettings
 from issuer.model.errors import StoreError
 from issuer.store import mysql
-from issuer.store.address import SqliteAddress, parse_address
 
 T = TypeVar("T")
 _TRIES = 8
-_LOOK_AGAIN_SECONDS = 60  # the age at which a connection to a server is made anew, which tells if it takes writes still
 _NAMES_ASKED = 500  # in one question
-_LOCKED_SECONDS = 30.0  # how long another program may keep a SQLite file to itself
 # How a transaction begins on SQLite. With FULL a commit waits for the disk: an order URL must survive a power cut.
 _DURABLE = ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE")
 _WRITING = ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE")
@@ -41,11 +41,15 @@ _READ_WRITE = os.R_OK | os.W_OK
 
 
 class Database:
-    """One database for the life of the process. Thread-safe; connections are pooled."""
+    """One database for the life of the process. Thread-safe; connections are pooled.
 
-    def __init__(self, settings: DatabaseSettings):
+    *look_again_seconds*: the age at which a connection to a server is made anew, which tells if it takes writes still.
+    *locked_seconds*: how long another program may keep a SQLite file to itself.
+    """
+
+    def __init__(self, settings: DatabaseSettings, *, look_again_seconds: int = 60, locked_seconds: float = 30.0):
         try:
-            self._address = parse_address(settings.url)
+            self._address = parse_database_url(settings.url)
         except ValueError as error:
             raise ConfigError("configuration", [Finding("database.url", str(error))]) from error
         # SQLite has one writer, and lets others ask again after pauses of up to 0.1 s: our own threads queue up instead
@@ -54,19 +58,22 @@ class Database:
             self.place = str(self._address.file)
             self._file: tuple[int, int] | None = None
             self._engine = sa.create_engine(
-                "sqlite://", creator=partial(_connect_sqlite, self._address.file), poolclass=sa.QueuePool, pool_size=32
+                "sqlite://",
+                creator=partial(_connect_sqlite, self._address.file, locked_seconds),
+                poolclass=sa.QueuePool,
+                pool_size=32,
             )
         else:
             password = read_password(settings.password_file) if settings.password_file else ""
             tls = verified_tls(settings.tls_ca, "database.tls_ca")
             self._servers = mysql.MysqlServers(self._address, password, tls)
-            self.place = self._servers.place
+            self.place = str(self._address)
             self._engine = sa.create_engine(
                 "mysql+pymysql://",
                 creator=self._servers.connect,
                 pool_size=32,
                 pool_pre_ping=True,
-                pool_recycle=_LOOK_AGAIN_SECONDS,
+                pool_recycle=look_again_seconds,
             )
         weakref.finalize(self, self._engine.dispose)  # who ends with a command does not have to close
 
@@ -113,7 +120,7 @@ class Database:
                         _begin_sqlite(connection, begin)
                     return work(connection)
             except (sa.exc.SQLAlchemyError, sqlite3.Error, pymysql.MySQLError) as error:
-                code = _code(error)
+                code = code_of(_cause(error))
                 soon_ours = self._soon_ours(error)
                 if attempt == _TRIES - 1 or not (soon_ours or code in mysql.AGAIN | mysql.AGAIN_ELSEWHERE):
                     raise self._store_error(error) from error
@@ -152,12 +159,12 @@ class Database:
         self._engine.dispose()
 
     def _store_error(self, error: Exception) -> StoreError:
-        cause: BaseException = getattr(error, "orig", None) or error
-        why = str(cause.args[1]) if len(cause.args) > 1 else str(cause)
+        cause = _cause(error)
+        why = text_of(cause)
         if isinstance(self._address, SqliteAddress):
             hint = self._sqlite_hint(why, self._address.file)
         else:
-            hint = mysql.hint(_code(error), why, self._address)
+            hint = mysql.hint(cause, self._address)
         return StoreError(f"the database at {self.place} did not do its work", why=why.strip(), hint=hint)
 
     def _sqlite_hint(self, why: str, file: Path) -> str:
@@ -170,17 +177,16 @@ class Database:
         return _sqlite_hint(why)
 
 
-def portions(names: Iterable[str]) -> Iterator[list[str]]:
-    """*names*, in their order, so many at a time as fit into one question."""
-    ordered = sorted(names)
-    return (ordered[start : start + _NAMES_ASKED] for start in range(0, len(ordered), _NAMES_ASKED))
+def portions(names: Iterable[str]) -> Iterator[Sequence[str]]:
+    """*names*, sorted, so many at a time as fit into one question."""
+    return chunks(sorted(names), _NAMES_ASKED)
 
 
-def _connect_sqlite(file: Path) -> sqlite3.Connection:
+def _connect_sqlite(file: Path, locked_seconds: float) -> sqlite3.Connection:
     # mode rw: who only looks must not make an empty database; isolation_level None: transactions begin in
     # _begin_sqlite, so that DDL rolls back too
     uri = f"{file.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(uri, uri=True, timeout=_LOCKED_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=locked_seconds, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     return connection
 
@@ -203,14 +209,14 @@ def _begin_sqlite(connection: sa.Connection, begin: tuple[str, ...]) -> None:
     cursor.close()
 
 
-def _code(error: BaseException) -> int:
-    cause = getattr(error, "orig", None) or error
-    return cause.args[0] if cause.args and isinstance(cause.args[0], int) else 0
+def _cause(error: BaseException) -> BaseException:
+    """The driver's own error below SQLAlchemy's."""
+    return getattr(error, "orig", None) or error
 
 
 def _sqlite_code(error: BaseException) -> int:
     """SQLite's primary result code; 0 for what is no error of SQLite's."""
-    return getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0) & 0xFF
+    return getattr(_cause(error), "sqlite_errorcode", 0) & 0xFF
 
 
 def _sqlite_hint(why: str) -> str:

@@ -11,34 +11,25 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
-from issuer.store.address import MysqlAddress
+from common.database_url import MysqlAddress
+from common.mysql_errors import READ_ONLY_CODES, About, about
 
 _NOT_READY = 1047  # a Galera node without quorum
-# InnoDB's own, --read-only and --super-read-only, a session whose transactions are, and what Aurora's readers say
-_READ_ONLY = frozenset({1036, 1290, 1792, 1836})
-_UNREACHABLE = 2003
-_TLS = 2026
 # deadlock (on Galera also the loser at COMMIT), lock wait timeout, the loser at COMMIT in MySQL's group replication,
 # and a row that changed since it was read (MariaDB with innodb_snapshot_isolation, the default from 11.6.2)
 AGAIN = frozenset({1213, 1205, 3101, 1020})
-AGAIN_ELSEWHERE = _READ_ONLY | {_NOT_READY, 2006, 2013}  # the last two: a connection that broke
+AGAIN_ELSEWHERE = READ_ONLY_CODES | {_NOT_READY, 2006, 2013}  # the last two: a connection that broke
 _HINTS = {
-    1044: "grant this account its rights on the database",
-    1045: "check user, password_file and the host that the account is allowed from",
-    1698: "check the user in [database] url, and that the account exists and may come in this way",
-    1049: "create the database first",
-    1142: "grant this account its rights; the issuer needs all of them on its own database",
-    1146: "run `certfleet-issuer db upgrade`",
-    1054: "run `certfleet-issuer db upgrade`",
-    **dict.fromkeys(  # in a comparison, and in a value
-        (1267, 1366),
-        "a column of the classic scripts takes only what its character set knows, often latin1: write it otherwise",
+    About.LOGIN: "check user, password_file, and from where and how the account may come in",
+    About.RIGHTS: "grant this account its rights; the issuer needs all of them on its own database",
+    About.NO_DATABASE: "create the database first",
+    About.SCHEMA: "run `certfleet-issuer db upgrade`",
+    About.CHARACTERS: (
+        "a column of the classic scripts takes only what its character set knows, often latin1: write it otherwise"
     ),
-    **dict.fromkeys(
-        _READ_ONLY, "no server in [database] url takes writes: start or name the primary, or end its read-only mode"
-    ),
-    _UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
-    _TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
+    About.READ_ONLY: ("no server in [database] url takes writes: start or name the primary, or end its read-only mode"),
+    About.UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
+    About.TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
 }
 _STATE = (  # the last one has an older name, which MariaDB 10 knows
     "SHOW VARIABLES WHERE Variable_name IN"
@@ -46,13 +37,12 @@ _STATE = (  # the last one has an older name, which MariaDB 10 knows
 )
 
 
-def hint(code: int, why: str, address: MysqlAddress) -> str:
+def hint(error: BaseException, address: MysqlAddress) -> str:
     """What to do about an error of a server or of PyMySQL."""
-    if code == _UNREACHABLE and address.socket:
+    of = about(error)
+    if of is About.UNREACHABLE and address.socket:
         return f"check that the server runs, and that its socket is {address.socket}, which this user may use"
-    if "CERTIFICATE_VERIFY_FAILED" in why:  # which PyMySQL reports as a server that cannot be reached
-        code = _TLS
-    return _HINTS.get(code, "look at the database server's log")
+    return _HINTS.get(of, "look at the database server's log")
 
 
 def takes_writes(variables: Mapping[str, str]) -> bool:
@@ -64,7 +54,6 @@ class MysqlServers:
     """The hosts of one address, tried in turn. Thread-safe."""
 
     def __init__(self, address: MysqlAddress, password: str, tls: ssl.SSLContext):
-        self.place = ", ".join(f"{host}:{port}" for host, port in address.hosts) or address.socket
         self._ways: list[dict[str, Any]] = [{"host": host, "port": port, "ssl": tls} for host, port in address.hosts]
         if address.socket:
             self._ways = [{"unix_socket": address.socket}]
@@ -108,7 +97,7 @@ class MysqlServers:
             else:
                 connection.close()
         if spare is None:
-            assert last is not None  # noqa: S101 - parse_address gives at least one way
+            assert last is not None  # noqa: S101 - parse_database_url gives at least one way
             raise last
         return spare
 

@@ -1,15 +1,14 @@
 """One look at one address of a web server, as a CA would do it (RFC 8555 §8.3). The answer is hostile input."""
 
-import io
 import socket
 import ssl
-import time
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
-LOOK_SECONDS = 10.0  # for all of one look, as Let's Encrypt has it
-LONGEST_BODY = 4096
+from common.deadline import Deadline, Incoming
+
+_LONGEST_BODY = 4096
 _LONGEST_ANSWER = 64 * 1024
 
 
@@ -52,9 +51,9 @@ def reachable(address: str, port: int) -> bool:
     return True
 
 
-def look(url: Url, address: str, seconds: float = LOOK_SECONDS) -> Answer:
+def look(url: Url, address: str, seconds: float) -> Answer:
     """What the web server at *address* answers to *url*; NoAnswer after *seconds* at the latest."""
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     try:
         with socket.create_connection((address, url.port), timeout=seconds) as connection:
             if url.scheme == "http":
@@ -71,7 +70,7 @@ def look(url: Url, address: str, seconds: float = LOOK_SECONDS) -> Answer:
         raise NoAnswer(f"not an HTTP answer ({type(error).__name__})") from error
 
 
-def _ask(url: Url, connection: socket.socket, deadline: float) -> Answer:
+def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> Answer:
     lines = [
         f"GET {url.target} HTTP/1.1",
         f"Host: {url.authority}",
@@ -80,36 +79,11 @@ def _ask(url: Url, connection: socket.socket, deadline: float) -> Answer:
         "Connection: close",
     ]
     connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-    source: Any = _Source(connection, deadline)  # HTTPResponse asks of its socket only that it makes a file
-    with HTTPResponse(source, method="GET") as response:
+    incoming: Any = Incoming(connection, deadline, _LONGEST_ANSWER)
+    with HTTPResponse(incoming, method="GET") as response:
         response.begin()
-        body = response.read(LONGEST_BODY)
+        body = response.read(_LONGEST_BODY)
         return Answer(response.status, response.getheader("Location") or "", body)
-
-
-class _Source(io.RawIOBase):
-    """What a connection sends, until the deadline and not without end: neither drop by drop nor as a flood."""
-
-    def __init__(self, connection: socket.socket, deadline: float):
-        super().__init__()
-        self._connection = connection
-        self._deadline = deadline
-        self._left = _LONGEST_ANSWER
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        self._connection.settimeout(remaining)
-        count = self._connection.recv_into(memoryview(buffer)[: self._left])
-        self._left -= count
-        return count
 
 
 def _unverified() -> ssl.SSLContext:

@@ -15,59 +15,66 @@ log = structlog.get_logger()
 _NO_ADDRESS = "add A or AAAA records for it, which the CA can see; or validate it by dns-01, without a webroot"
 _MOST_REDIRECTS = 10
 _MOST_LOOKS = 50  # a name with many addresses whose redirects fan out must not keep a worker for ever
-_MOST_VISITS = 500  # of places, most of them looked at already
 _LONGEST_LOCATION = 2000
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """What names resolve to (raises NoAnswer), and where web servers listen: only test CAs use other ports."""
+    """What names resolve to (raises NoAnswer), and where web servers listen: only test CAs use other ports.
+
+    *look_seconds*: the time that one look at one address may take.
+    """
 
     addresses: Callable[[str], Sequence[str]]
     http_port: int = 80
     https_port: int = 443
+    look_seconds: float = 10.0  # as Let's Encrypt has it
 
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
-    """A look at *url* on *address*. *begin* is where the redirects to it started, *label* that and where it is now."""
+class _Place:
+    """An address to look at. *way*: the URLs that lead there, the last one its own. *begin* is where the redirects to
+    it started, *label* that and where it is now."""
 
-    url: Url
+    way: tuple[Url, ...]
     address: str
     begin: str
     label: str
-    redirects: int
+
+    @property
+    def url(self) -> Url:
+        return self.way[-1]
 
 
 def not_serving(name: str, token: str, content: str, net: Net) -> list[Laggard]:
-    """Every address of *name* that does not answer with *content*; [] when all do."""
+    """Every address of *name* that does not answer with *content*; [] when all do. Each is looked at once a URL."""
     laggards: list[Laggard] = []
     start = Url("http", name, net.http_port, f"/.well-known/acme-challenge/{token}")
-    queue = deque(_visits(start, name, None, net, laggards))
-    outcomes: dict[tuple[Url, str], Url | str] = {}
-    visits = 0
-    while queue:
-        visit = queue.popleft()
-        visits += 1
-        if visits > _MOST_VISITS or len(outcomes) > _MOST_LOOKS:
+    places = deque(_places((start,), "", name, net, laggards))
+    known, looks = {start}, 0
+    while places:
+        place = places.popleft()
+        looks += 1
+        if looks > _MOST_LOOKS:
             return [*laggards, Laggard(name, "its redirects lead to more places than can be looked at")]
-        seen = (visit.url, visit.address)
-        if seen not in outcomes:
-            outcomes[seen] = _look(visit, content, net)
-        outcome = outcomes[seen]
+        outcome = _look(place, content, net)
         if isinstance(outcome, str):
-            laggards += [Laggard(visit.label, outcome)] if outcome else []
-        elif visit.redirects >= _MOST_REDIRECTS:
-            laggards.append(Laggard(name, f"more than {_MOST_REDIRECTS} redirects, the last one to {outcome}"))
-        else:
-            label = f"{visit.begin}, redirected to {outcome.scheme}://{outcome.authority}"
-            queue += _visits(outcome, label, visit, net, laggards)
-    return list(dict.fromkeys(laggards))
+            laggards += [Laggard(place.label, outcome)] if outcome else []
+        elif outcome in place.way:
+            laggards.append(Laggard(place.label, f"redirects in a circle, to {outcome}"))
+        elif len(place.way) > _MOST_REDIRECTS:
+            laggards.append(Laggard(place.label, f"more than {_MOST_REDIRECTS} redirects, the last one to {outcome}"))
+        elif outcome not in known:
+            known.add(outcome)
+            label = f"{place.begin}, redirected to {outcome.scheme}://{outcome.authority}"
+            places += _places((*place.way, outcome), place.begin, label, net, laggards)
+    return laggards
 
 
-def _visits(url: Url, label: str, before: _Visit | None, net: Net, laggards: list[Laggard]) -> list[_Visit]:
-    """A visit for each address that this machine can reach at all; *before*: the one that was redirected to *url*."""
+def _places(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: list[Laggard]) -> list[_Place]:
+    """Every address at the end of *way* that this machine can reach at all."""
+    url = way[-1]
     try:
         addresses = net.addresses(url.host)
     except NoAnswer as error:
@@ -82,20 +89,19 @@ def _visits(url: Url, label: str, before: _Visit | None, net: Net, laggards: lis
         log.warning("webserver.no_route", name=url.host, addresses=sorted(set(addresses) - set(in_reach)))
     if not in_reach:
         laggards.append(Laggard(label, "this machine has no route to any of its addresses"))
-    redirects = before.redirects + 1 if before else 0
     labels = {address: f"{label} at {address}" for address in in_reach}
-    return [_Visit(url, each, before.begin if before else labels[each], labels[each], redirects) for each in in_reach]
+    return [_Place(way, address, begin or labels[address], labels[address]) for address in in_reach]
 
 
-def _look(visit: _Visit, content: str, net: Net) -> Url | str:
+def _look(place: _Place, content: str, net: Net) -> Url | str:
     """Where it redirects to, or how it fails to serve it, "" for a good one."""
     try:
-        answer = look(visit.url, visit.address)
+        answer = look(place.url, place.address, net.look_seconds)
     except NoAnswer as error:
         return str(error)
     if answer.status in _REDIRECTS:
         try:
-            return _followed(visit.url, answer.location, net)
+            return _followed(place.url, answer.location, net)
         except ValueError as error:
             return f"redirects where no CA follows: {error}"
     if answer.status != 200:

@@ -8,28 +8,25 @@ import logging
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import paramiko
 
+from common.deadline import cut_off
 from common.errors import CertfleetError, ConfigError, Finding, Retry
 from common.files import read_secret
+from issuer.ground.silence import Silence
 from issuer.model.config import WebrootSettings
 from issuer.model.errors import WebrootError, noted
 from issuer.webroot.hostkeys import HostKey, host_name, load_pinned_keys
+from issuer.webroot.limits import SshLimits
 from issuer.webroot.location import Location
 
 T = TypeVar("T")
-CONNECT_SECONDS = 10.0
-HANDSHAKE_SECONDS = 15.0
-ANSWER_SECONDS = 20.0  # login, channel, each SFTP request
-ACTION_SECONDS = 120.0  # everything that is done in one go
-IDLE_SECONDS = 10.0  # a run may wait for hours; it holds no session for that
-_PAUSE_SECONDS = 5.0  # a dead host costs its time limit once, not once a certificate
 _WEAK = {
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
     "ciphers": ["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"],
@@ -42,18 +39,24 @@ _BROKEN = (  # what a host that goes away, or answers garbage, looks like from h
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    connection: socket.socket
+    client: paramiko.SFTPClient
+
+
 class SshHost:
     """Thread-safe: one action at a time."""
 
-    def __init__(self, location: Location, settings: WebrootSettings):
+    def __init__(self, location: Location, settings: WebrootSettings, limits: SshLimits):
         self._host, self._port, self._user = location.host, location.port, location.user
         self._settings = settings
+        self._limits = limits
         self._lock = threading.Lock()
-        self._connection: socket.socket | None = None
-        self._transport: paramiko.Transport | None = None
-        self._client: paramiko.SFTPClient | None = None
+        self._session: _Session | None = None
+        self._open = ExitStack()  # the connection, and paramiko's transport over it
         self._idle: threading.Timer | None = None
-        self._trouble: tuple[float, WebrootError] | None = None
+        self._trouble: Silence[str, WebrootError] = Silence(limits.pause)
 
     def run(self, action: Callable[[paramiko.SFTPClient], T]) -> T:
         """What *action* returns; called twice when the connection turns out to be lost. Raises OSError for trouble
@@ -64,7 +67,7 @@ class SshHost:
             try:
                 return self._run(action)
             finally:
-                self._idle = threading.Timer(IDLE_SECONDS, self.close)
+                self._idle = threading.Timer(self._limits.idle, self.close)
                 self._idle.daemon = True
                 self._idle.start()
 
@@ -78,7 +81,7 @@ class SshHost:
             _private_key(self._settings)
         with self._lock, noted(found):
             self._disconnect()
-            self._tried(lambda: self._meet(pinned, lambda _: None))
+            self._tried(lambda: self._meet(pinned, lambda *_: None))
             self._disconnect()
         return found
 
@@ -88,80 +91,75 @@ class SshHost:
             self._disconnect()
 
     def _run(self, action: Callable[[paramiko.SFTPClient], T]) -> T:
-        if self._client is not None:
+        if self._session is not None:
             try:
-                return self._used(action, self._client)
+                return self._used(action, self._session)
             except _BROKEN:
                 self._disconnect()
         try:
-            return self._used(action, self._connected())
+            self._session = self._tried(self._connect)
+            return self._used(action, self._session)
         except _BROKEN as error:
             self._disconnect()
             raise self._lost("broke the connection", error) from error
 
-    def _used(self, action: Callable[[paramiko.SFTPClient], T], client: paramiko.SFTPClient) -> T:
+    def _used(self, action: Callable[[paramiko.SFTPClient], T], session: _Session) -> T:
         try:
-            with self._time_limit(ACTION_SECONDS):
-                return action(client)
+            with cut_off(session.connection, self._limits.action):
+                return action(session.client)
         except OSError as error:
-            channel = client.get_channel()
-            if error.errno is None and (channel is None or channel.closed):
-                raise EOFError(str(error)) from error  # "Socket is closed": the connection's trouble, not a file's
+            channel = session.client.get_channel()
+            if channel is None or channel.closed:  # the connection's trouble, not a file's
+                raise EOFError(str(error)) from error
             raise
-
-    def _connected(self) -> paramiko.SFTPClient:
-        self._client = self._tried(self._connect)
-        return self._client
 
     def _tried(self, act: Callable[[], T]) -> T:
         """*act* on a connection of its own, but not soon after trouble with the host."""
-        if self._trouble is not None and time.monotonic() < self._trouble[0]:
-            raise self._trouble[1]
+        if (trouble := self._trouble.of(self._host)) is not None:
+            raise trouble
         try:
-            result = act()
-        except WebrootError as error:
+            return act()
+        except BaseException as error:
             self._disconnect()
-            self._trouble = (time.monotonic() + _PAUSE_SECONDS, error)
+            if isinstance(error, WebrootError):
+                self._trouble.begins(self._host, error)
             raise
-        except BaseException:
-            self._disconnect()
-            raise
-        self._trouble = None
-        return result
 
-    def _connect(self) -> paramiko.SFTPClient:
+    def _connect(self) -> _Session:
         pinned, key = self._pinned(), _private_key(self._settings)
-        return self._meet(pinned, lambda transport: self._session(transport, key))
+        return self._meet(pinned, lambda *met: self._begun(met[0], met[1], key))
 
-    def _meet(self, pinned: list[HostKey] | None, act: Callable[[paramiko.Transport], T]) -> T:
+    def _meet(self, pinned: list[HostKey] | None, act: Callable[[socket.socket, paramiko.Transport], T]) -> T:
         """*act* with the host, once it has shown a *pinned* key; None when it is not known which ones are."""
         try:
-            self._connection = socket.create_connection((self._host, self._port), timeout=CONNECT_SECONDS)
+            connection = socket.create_connection((self._host, self._port), timeout=self._limits.connect)
         except (OSError, UnicodeError) as error:
             raise self._lost("cannot be reached", error) from error
+        self._open.enter_context(connection)
         try:
-            with self._time_limit(HANDSHAKE_SECONDS + 2 * ANSWER_SECONDS):
-                return act(self._shown(self._connection, pinned))
+            # some of paramiko's waits know no limit
+            with cut_off(connection, self._limits.handshake + 2 * self._limits.answer):
+                return act(connection, self._shown(connection, pinned))
         except (*_BROKEN, OSError, ValueError) as error:
             raise self._lost("gives no SFTP", error) from error
 
     def _shown(self, connection: socket.socket, pinned: list[HostKey] | None) -> paramiko.Transport:
-        transport = self._transport = paramiko.Transport(connection, disabled_algorithms=_WEAK)
-        transport.banner_timeout = transport.handshake_timeout = HANDSHAKE_SECONDS
-        transport.auth_timeout = transport.channel_timeout = ANSWER_SECONDS
+        transport = self._open.enter_context(closing(paramiko.Transport(connection, disabled_algorithms=_WEAK)))
+        transport.banner_timeout = transport.handshake_timeout = self._limits.handshake
+        transport.auth_timeout = transport.channel_timeout = self._limits.answer
         _prefer(transport, {item.kind for item in pinned or ()})
-        transport.start_client(timeout=HANDSHAKE_SECONDS)
+        transport.start_client(timeout=self._limits.handshake)
         shown = transport.get_remote_server_key()  # raises if the handshake is not done
         if pinned is not None:
             self._check(HostKey(shown.get_name(), shown.asbytes()), pinned)
         return transport
 
-    def _session(self, transport: paramiko.Transport, key: paramiko.PKey) -> paramiko.SFTPClient:
+    def _begun(self, connection: socket.socket, transport: paramiko.Transport, key: paramiko.PKey) -> _Session:
         self._log_in(transport, key)
-        channel = transport.open_session(timeout=ANSWER_SECONDS)
-        channel.settimeout(ANSWER_SECONDS)
+        channel = transport.open_session(timeout=self._limits.answer)
+        channel.settimeout(self._limits.answer)
         channel.invoke_subsystem("sftp")
-        return paramiko.SFTPClient(channel)
+        return _Session(connection, paramiko.SFTPClient(channel))
 
     def _log_in(self, transport: paramiko.Transport, key: paramiko.PKey) -> None:
         try:
@@ -204,29 +202,8 @@ class SshHost:
         return WebrootError(what, why=why, hint=hint, reference="webroot-host", retry=Retry.SOON)
 
     def _disconnect(self) -> None:
-        transport, connection = self._transport, self._connection
-        self._transport = self._connection = self._client = None
-        if transport is not None:
-            transport.close()
-        if connection is not None:
-            connection.close()
-
-    @contextmanager
-    def _time_limit(self, seconds: float) -> Iterator[None]:
-        """Some of paramiko's waits know no limit; a connection that is closed under them ends them all."""
-        timer = threading.Timer(seconds, _cut, [self._connection])
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-
-def _cut(connection: socket.socket | None) -> None:
-    if connection is not None:
-        with suppress(OSError):  # it is closed already
-            connection.shutdown(socket.SHUT_RDWR)
+        self._session = None
+        self._open.close()
 
 
 def _prefer(transport: paramiko.Transport, pinned: set[str]) -> None:

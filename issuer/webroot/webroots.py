@@ -6,9 +6,7 @@ crash. A folder of another machine is that issuer's to write and to tidy, unless
 """
 
 import importlib
-import math
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING
 from common.errors import CertfleetError, ConfigError, Retry
 from issuer.dns.find.addresses import Addresses, Unresolved
 from issuer.ground.threads import each_aside
+from issuer.ground.ttl_cache import TtlCache
 from issuer.model.acme import Challenge, Laggard
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
@@ -29,6 +28,7 @@ from issuer.webroot.hostkeys import load_pinned_keys
 from issuer.webroot.http01 import Http01
 from issuer.webroot.layout import Folder, Ledger, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
+from issuer.webroot.limits import SshLimits
 from issuer.webroot.local import open_local, real_path
 from issuer.webroot.location import Location, from_journal, parse_location, refuse_wildcard, to_journal
 from issuer.webroot.serving import Net, not_serving
@@ -51,14 +51,15 @@ class Webroots:
     type = Http01()
     propagation: Mapping[str, float] = {}
 
-    def __init__(self, settings: Settings, machine: str):
+    def __init__(self, settings: Settings, machine: str, limits: SshLimits | None = None):
         self._settings = settings.webroot
         self._machine = machine
+        self._limits = limits or SshLimits()
         self._ledger = MadeFolders(settings.state_dir / "webroot-folders.json")
         self._addresses = Addresses(settings.dns.resolvers)
         self._hosts: dict[tuple[str, str, int], SshHost] = {}
         self._turns: dict[Location, threading.Lock] = {}
-        self._checked: dict[Location, float] = {}
+        self._checked: TtlCache[Location, bool] = TtlCache(_CHECKED_SECONDS)
         self._lock = threading.Lock()
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
@@ -153,9 +154,11 @@ class Webroots:
         return not_serving(entry.owner, _token(entry), entry.value, net)
 
     def _check(self, location: Location) -> None:
-        if time.monotonic() - self._checked.get(location, -math.inf) > _CHECKED_SECONDS:
+        def passes() -> bool:
             self._work_in(location, check)
-            self._checked[location] = time.monotonic()
+            return True
+
+        self._checked.get(location, passes)
 
     def _work_in(self, location: Location, act: Callable[[Folder], None], *, may_be_gone: bool = False) -> None:
         """Let *act* work in the open webroot; its trouble with files becomes a WebrootError."""
@@ -189,7 +192,9 @@ class Webroots:
         key = (location.user, location.host, location.port)
         with self._lock:
             if key not in self._hosts:
-                self._hosts[key] = importlib.import_module("issuer.webroot.ssh").SshHost(location, self._settings)
+                self._hosts[key] = importlib.import_module("issuer.webroot.ssh").SshHost(
+                    location, self._settings, self._limits
+                )
             return self._hosts[key]
 
 

@@ -85,5 +85,5 @@ def test_a_server_that_never_ends_its_handshake() -> None:
         over.set()
         stopper.cancel()
         thread.join()
-    assert (sight.seen, sight.problem) == (Seen.DOWN, "its TLS handshake has no end")
+    assert (sight.seen, sight.problem) == (Seen.DOWN, "its answer has no end")
     assert ended_itself

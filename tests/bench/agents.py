@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.model.errors import SourceError
-from agent.source.mysql import MysqlAddress, MysqlSource
+from agent.source.mysql import MysqlSource
+from common.database_url import MysqlAddress
 from tests.agent.host import AGENT, ROOT, Host
 from tests.bench.measure import Sample, Stopwatch, seconds, spread
 from tests.bench.scene import World
@@ -59,21 +60,14 @@ class Poll:
 def poll_at_once(database: SqlDatabase, agents: int) -> Poll:
     """*agents* threads, let go together. What this measures includes this process's own share of every handshake."""
     server = database.server
-    address = MysqlAddress(
-        host=server.host,
-        port=server.port,
-        user=database.user,
-        database=database.name,
-        password=database.password,
-        tls_ca=database.tls_ca,
-    )
+    address = MysqlAddress(database.user, ((server.host, server.port),), database.name)
     poll = Poll(agents)
     start = threading.Barrier(agents + 1)
 
     def ask(number: int) -> None:
         start.wait()
         began = time.monotonic()
-        source = MysqlSource(address)
+        source = MysqlSource(address, database.password, database.tls_ca)
         try:
             if source.mark(f"host{number:06d}.bench.test") is None:
                 poll.errors.append(f"row {number} was not found")

@@ -14,8 +14,8 @@ import pytest
 
 from issuer.model.config import DatabaseSettings
 from issuer.model.errors import StoreError
-from issuer.store import database
 from issuer.store.certificates import Certificates
+from issuer.store.database import Database
 from tests.issuer.box import ROOT, Box
 from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
@@ -127,15 +127,17 @@ def test_a_server_that_restarts_in_the_middle(server_box: Box, lab: Lab, tmp_pat
     assert server_box.txt(NAME) == set()
 
 
-def test_a_file_that_another_program_keeps_locked(lone_box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_another_program_keeps_locked(lone_box: Box) -> None:
     """Looking goes on beside it; what writes gives up after a while, and says how to find the other program."""
-    monkeypatch.setattr(database, "_LOCKED_SECONDS", 0.2)
     lone_box.populate(NAME)
     assert isinstance(lone_box.database, SqliteDatabase)
     with closing(sqlite3.connect(lone_box.database.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         lone_box.ok("status")
-        lone_box.refused("enable", NAME, code=1, says=["database is locked", "fuser"])
+        ours = Database(DatabaseSettings(lone_box.database.url), locked_seconds=0.2)
+        with pytest.raises(StoreError, match="database is locked") as caught:
+            Certificates(ours).set_enabled([NAME], enabled=True, now=1)
+        assert "fuser" in caught.value.hint
     lone_box.ok("enable", NAME)
 
 
@@ -297,7 +299,7 @@ def test_a_sqlite_file_that_is_replaced(lone_box: Box) -> None:
     lone_box.populate(NAME)
     lone_box.database.execute(f"VACUUM INTO '{path}.backup'")
     lone_box.ok("remove", NAME, "--yes")
-    with closing(database.Database(DatabaseSettings(lone_box.database.url))) as opened:
+    with closing(Database(DatabaseSettings(lone_box.database.url))) as opened:
         certificates = Certificates(opened)
         assert list(certificates.all()) == []
         for part in ("", "-wal", "-shm"):

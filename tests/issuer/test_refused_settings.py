@@ -56,7 +56,7 @@ def test_a_configuration_that_cannot_be_read(lone_box: Box) -> None:
         "mysql+pymysql://u:secret@localhost/certfleet": "must not hold a password",
         "mysql+pymysql://u@localhost/certfleet?ssl_ca=/etc/ca.pem": "must not carry ssl options",
         "mysql+pymysql://u@localhost/certfleet?ssl_verify_cert=false": "must not carry ssl options",
-        "mysql+pymysql://localhost/certfleet": "must name user and database",
+        "mysql+pymysql://localhost/certfleet": "must name user, host and database",
         "postgresql://u@localhost/certfleet": "unknown scheme",
         "sqlite://certfleet.db": "absolute path",
         "certfleet.db": "must look like",

@@ -9,8 +9,11 @@ import pytest
 from common import certificate
 from common.certificate import fingerprint, parse_bundle, serial_text
 from common.clock import utc_text
+from common.config_file import load
 from issuer.ca.account import account_id, load_account_key
-from issuer.store import certificates
+from issuer.model.config import Settings
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -273,8 +276,10 @@ def test_the_list_goes_through_many_without_parsing_them(stored: Box, monkeypatc
         INSERT INTO certs (name, due_at, {columns})
         WITH RECURSIVE numbers(n) AS (VALUES (10) UNION ALL SELECT n + 1 FROM numbers WHERE n < 30)
         SELECT 'host' || n, {due_at}, {columns} FROM certs, numbers""")  # noqa: S608
-    monkeypatch.setattr(certificates, "_PORTION", 4)
     monkeypatch.setattr(certificate, "load_certificates", watched)
     lines = stored.ok("status").out.splitlines()
-    assert [line.split()[0] for line in lines] == ["NAME", *(f"host{number}" for number in range(10, 31)), NAME]
+    names = [*(f"host{number}" for number in range(10, 31)), NAME]
+    assert [line.split()[0] for line in lines] == ["NAME", *names]
     assert parsed == []
+    rows = Certificates(Database(load(Settings, stored.config).database), portion=4)
+    assert [row.name for row in rows.all()] == names

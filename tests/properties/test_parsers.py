@@ -15,6 +15,7 @@ from agent.settings.config import AgentSettings
 from common.certificate import leaf_validity, parse_bundle
 from common.clock import duration_text, parse_duration
 from common.config import parse
+from common.database_url import parse_database_url
 from common.errors import CertfleetError, ConfigError
 from common.names import covers, parse_dns_name
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
@@ -31,7 +32,6 @@ from issuer.model.orders import TRANSITIONS, OrderState, check_move
 from issuer.rules.csr import CsrRefused, accepted, read_csr
 from issuer.rules.renewal import renewal_moment
 from issuer.rules.retry import retry_moment
-from issuer.store.address import parse_address
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 
@@ -163,9 +163,9 @@ def test_problem_documents(document: dict[str, Any]) -> None:
 def test_database_addresses(url: str) -> None:
     """An address or ValueError; a password is never accepted, and never repeated."""
     with contextlib.suppress(ValueError):
-        parse_address(url)
+        parse_database_url(url)
     try:
-        parse_address(f"mysql://user:topsecret@{url}/db")
+        parse_database_url(f"mysql://user:topsecret@{url}/db")
     except ValueError as error:
         assert "topsecret" not in str(error)
     else:

@@ -17,10 +17,11 @@ from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.find.locate import soa_owner
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import DNS_PORT, ROOT, Server, denies, is_authoritative, plain, question, rrset_in, targets
-from issuer.dns.ttl_cache import Kept
+from issuer.ground.ttl_cache import TtlCache
 from issuer.model.errors import DnsError
 
 log = structlog.get_logger()
+KEEP_SECONDS = 300
 _MOST_SERVERS = 16
 
 
@@ -48,10 +49,10 @@ class Delegations:
     def __init__(self, resolvers: Resolvers, port: int = DNS_PORT):
         self._resolvers = resolvers
         self._port = port
-        self._delegations: Kept[Delegation] = Kept()
-        self._zones: Kept[str] = Kept()  # that a name is in
-        self._parents: Kept[list[Server]] = Kept()
-        self._hosts: Kept[list[Server]] = Kept()
+        self._delegations: TtlCache[str, Delegation] = TtlCache(KEEP_SECONDS)
+        self._zones: TtlCache[str, str] = TtlCache(KEEP_SECONDS)  # that a name is in
+        self._parents: TtlCache[str, list[Server]] = TtlCache(KEEP_SECONDS)
+        self._hosts: TtlCache[str, list[Server]] = TtlCache(KEEP_SECONDS)
 
     def servers(self, zone: str, primary: Server) -> Sequence[Server]:
         """The servers of *zone*. Raises DnsError when it is not delegated. When no resolver answers at all, what

@@ -19,7 +19,6 @@ from issuer.dns.find.routes import Route, route_for
 from issuer.dns.servers import ROOT, Server, is_authoritative, plain, question, rcode_text, rrset_in, targets
 from issuer.model.errors import DnsError
 
-_LONGEST_NAME = 253
 _MOST_ALIASES = 8  # as many as BIND and Unbound follow without complaint
 
 
@@ -60,9 +59,6 @@ def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server]
             raise DnsError(
                 f"the alias of {name} leads in a circle", why=" → ".join(seen), hint="mend these CNAME records"
             )
-        if len(target) > _LONGEST_NAME:  # with an escape for every byte: the journal could not hold it
-            hint = "let the CNAME point at a host name of ordinary characters"
-            raise DnsError(f"the alias of {name} leads to no ordinary name", why=target[:100], hint=hint)
         if len(seen) > _MOST_ALIASES + 1:
             hint = "let the first CNAME point at the last name directly"
             raise DnsError(
@@ -117,17 +113,9 @@ def _alias_by_resolvers(owner: str, resolvers: Resolvers) -> tuple[str, str]:
 
 
 def alias_in(answer: dns.message.Message, owner: str) -> str:
-    """The name that *owner* is an alias for, by CNAME or by a DNAME above it (RFC 6672); "" when it is none."""
-    for rrset in rrset_in(answer.answer, "CNAME", owner):
-        return targets([rrset])[0]
-    full = dns.name.from_text(owner)
-    for rrset in rrset_in(answer.answer, "DNAME"):
-        if full != rrset.name and full.is_subdomain(rrset.name):
-            try:
-                return plain(full.relativize(rrset.name).concatenate(dns.name.from_text(targets([rrset])[0])))
-            except dns.exception.DNSException as error:  # RFC 6672 §2.2: the new name would be too long
-                raise DnsError(f"the DNAME above {owner} leads to no possible name", why=str(error)) from error
-    return ""
+    """The name that *owner* is an alias for; "" when it is none. For a DNAME above it servers make a CNAME (RFC 6672
+    §3.1)."""
+    return next((targets([rrset])[0] for rrset in rrset_in(answer.answer, "CNAME", owner)), "")
 
 
 def soa_owner(answer: dns.message.Message, name: str) -> str:

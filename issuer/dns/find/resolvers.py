@@ -1,7 +1,5 @@
 """The recursive resolvers: those of ``[dns] resolvers``, else the system's. Asked in turn until one answers."""
 
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +9,11 @@ import structlog
 
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text
+from issuer.ground.silence import Silence
 
 log = structlog.get_logger()
 _SYSTEM = Path("/etc/resolv.conf")
-_SILENT_SECONDS = 60  # a network without resolvers is asked again after this long
+_SILENT_SECONDS = 60  # for which a resolver that did not answer is left out
 _USEFUL = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
 
@@ -24,30 +23,25 @@ class Resolvers:
     def __init__(self, texts: Sequence[str], *, system: Path = _SYSTEM):
         self.configured = configured_servers("resolvers", texts)
         self._servers = self.configured or _listed_in(system)
-        self._silent_until = 0.0
-        self._lock = threading.Lock()
+        self._silence: Silence[Server, NoAnswer] = Silence(_SILENT_SECONDS)
 
     def ask(self, name: str, kind: str) -> dns.message.Message:
         """The first answer that says something: records, or that there are none. Raises NoAnswer when nobody does."""
-        with self._lock:
-            if time.monotonic() < self._silent_until:
-                raise NoAnswer("no resolver has answered lately")
         said = []
-        answered = False
         for server in self._servers:
-            try:
-                answer = ask(server, question(name, kind, recursive=True))
-            except NoAnswer as error:
-                said.append(f"{server}: {error}")
-                continue
-            if answer.rcode() in _USEFUL:
-                return answer
-            answered = True
-            said.append(f"{server}: {rcode_text(answer)}")
-        if not answered:
-            with self._lock:
-                self._silent_until = time.monotonic() + _SILENT_SECONDS
-            log.warning("resolver.silent", name=name, kind=kind, said=said)
+            silence = self._silence.of(server)
+            if silence is None:
+                try:
+                    answer = ask(server, question(name, kind, recursive=True))
+                    if answer.rcode() in _USEFUL:
+                        return answer
+                    said.append(f"{server}: {rcode_text(answer)}")
+                    continue
+                except NoAnswer as error:
+                    silence = error
+                    self._silence.begins(server, error)
+                    log.warning("resolver.silent", resolver=str(server), name=name, kind=kind, error=str(error))
+            said.append(f"{server}: {silence}")
         raise NoAnswer("; ".join(said) or "no resolver is configured")
 
 

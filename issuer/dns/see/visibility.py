@@ -7,7 +7,7 @@ the second is over (measured with BIND): where an owner is shared, the CA is sen
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import dns.message
@@ -18,6 +18,7 @@ from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
 from issuer.dns.see.shared_owner import Crowd
 from issuer.dns.see.txt import missing_txt
 from issuer.dns.servers import Server, question
+from issuer.ground.silence import Silence
 from issuer.model.acme import Laggard
 
 log = structlog.get_logger()
@@ -37,29 +38,30 @@ class Sought:
 class Visibility:
     """Thread-safe. Remembers who was silent, so that one dead server does not hold up every order.
 
-    *propagation*: by server, how long after the UPDATE it last showed the values, in seconds.
+    *propagation*: by server, how long after the UPDATE it last showed the values, in seconds. *clock* counts seconds.
     """
 
-    def __init__(self, resolvers: Sequence[Server]):
+    def __init__(self, resolvers: Sequence[Server], clock: Callable[[], float] = time.monotonic):
         self.propagation: dict[str, float] = {}
         self._resolvers = tuple(resolvers)
+        self._clock = clock
         self._crowd = Crowd()
         self._published: dict[tuple[str, str], float] = {}
         self._shown: dict[tuple[str, str], dict[Server, float]] = {}
-        self._silence: dict[Server, tuple[float, float, NoAnswer]] = {}  # until, for how long, what was said
+        self._silence: Silence[Server, NoAnswer] = Silence(*_QUIET_SECONDS, clock)
         self._warned: set[Server] = set()
         self._lock = threading.Lock()
 
     def published(self, values: Collection[tuple[str, str]]) -> None:
         """These (owner, value) are in the zone now: the time until each server shows them counts from here."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             self._crowd.joined(values, now)
             self._published |= dict.fromkeys(values, now)
 
     def withdrawn(self, values: Collection[tuple[str, str]]) -> None:
         with self._lock:
-            self._crowd.left(values, time.monotonic())
+            self._crowd.left(values, self._clock())
             for value in values:
                 self._published.pop(value, None)
                 self._shown.pop(value, None)
@@ -83,7 +85,7 @@ class Visibility:
         """All servers show the values: may a resolver that looked a moment ago still have another set?"""
         heard = [answer for server in item.servers if not isinstance(answer := answers[server, item.owner], NoAnswer)]
         with self._lock:
-            seconds = self._crowd.hold(item.owner, item.values, heard, time.monotonic())
+            seconds = self._crowd.hold(item.owner, item.values, heard, self._clock())
         how = f"it is shared with other challenges, and resolvers may remember them for {seconds:.1f} s"
         return [Laggard(item.owner, how)] if seconds else []
 
@@ -128,9 +130,7 @@ class Visibility:
 
     def _asked(self, pairs: Sequence[tuple[Server, str]], *, recursive: bool) -> "_Answers":
         """What each server says of each owner; those that were silent a moment ago are taken to be so still."""
-        now = time.monotonic()
-        with self._lock:
-            quiet = {server: entry[2] for server, entry in self._silence.items() if now < entry[0]}
+        quiet = {server: said for server in {server for server, _ in pairs} if (said := self._silence.of(server))}
         answers: _Answers = {pair: quiet[pair[0]] for pair in pairs if pair[0] in quiet}
         asked = list(dict.fromkeys(pair for pair in pairs if pair[0] not in quiet))
         queries = {owner: question(owner, "TXT", recursive=recursive) for owner in dict.fromkeys(o for _, o in asked)}
@@ -141,19 +141,15 @@ class Visibility:
 
     def _remember(self, asked: Sequence[tuple[Server, str]], answers: "_Answers") -> None:
         """Who was silent is left alone for a while; a refused connection costs nothing and is asked again."""
-        now = time.monotonic()
-        with self._lock:
-            for pair in asked:
-                answer = answers[pair]
-                if not isinstance(answer, NoAnswer):
-                    self._silence.pop(pair[0], None)
-                elif answer.slow:
-                    _, before, _ = self._silence.get(pair[0], (0.0, 0.0, answer))
-                    wait = min(max(2 * before, _QUIET_SECONDS[0]), _QUIET_SECONDS[1])
-                    self._silence[pair[0]] = (now + wait, wait, answer)
+        outcomes = {server: answers[server, owner] for server, owner in asked}
+        for server, answer in outcomes.items():
+            if not isinstance(answer, NoAnswer):
+                self._silence.ends(server)
+            elif answer.slow:
+                self._silence.begins(server, answer)
 
     def _note(self, showing: Sequence[Server], item: Sought) -> None:
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             for value in item.values:
                 since = self._published.get((item.owner, value))

@@ -5,8 +5,6 @@ by five seconds.
 """
 
 import random
-import socket
-import struct
 import time
 from collections.abc import Sequence
 
@@ -16,11 +14,13 @@ import dns.rcode
 import dns.tsig
 import dns.update
 
+from common.deadline import Deadline
+from issuer.dns.over_tcp import over_tcp
 from issuer.dns.servers import Server
 from issuer.dns.write import refusals
 
 _TTL = 0  # several orders may share one owner: a resolver that kept the set would not show the CA the next value
-_UPDATE_SECONDS = 10.0
+UPDATE_SECONDS = 10.0
 _TRIES = 3
 _PAUSES = (0.0, 0.4, 0.1)  # seconds, by the tries that are left, and up to twice that by chance
 
@@ -36,26 +36,28 @@ def change_txt(
     add: Sequence[TxtValue] = (),
     delete: Sequence[TxtValue] = (),
     named: bool = False,
+    seconds: float = UPDATE_SECONDS,
 ) -> int:
     """Add and delete exactly these TXT values in one UPDATE. Both can be repeated without harm. Raises DnsError.
 
     *named*: does the configuration name that very zone? What is to be done about a refusal depends on it.
+    *seconds*: the time that all tries share.
 
     Returns the server's clock in epoch seconds, as its signature tells it. Silence and SERVFAIL are tried again at
     once: servers under a burst of updates (Knot, or BIND while it writes its journal) give either.
     """
     owner = next(owner for owner, _ in (*add, *delete))
     asked = refusals.Asked(server, zone, key, owner, named)
-    deadline = time.monotonic() + _UPDATE_SECONDS
+    ends_at = time.monotonic() + seconds
     for tries_left in reversed(range(_TRIES)):
         now = time.monotonic()
-        last = tries_left == 0 or now >= deadline
+        last = tries_left == 0 or now >= ends_at
         try:
             # each try has its share of the time that is left, so that one lost packet does not use it up
-            answer = _exchange(asked, _message(zone, key, add, delete), (deadline - now) / (tries_left + 1))
+            answer = _exchange(asked, _message(zone, key, add, delete), (ends_at - now) / (tries_left + 1))
         except TimeoutError as error:
             if last:
-                raise refusals.silent(server, zone, _UPDATE_SECONDS) from error
+                raise refusals.silent(server, zone, seconds) from error
         except dns.exception.DNSException as error:  # names, values or a size that only a changed journal can bring
             raise refusals.impossible(error, zone) from error
         else:
@@ -81,7 +83,7 @@ def _message(
 def _exchange(asked: refusals.Asked, update: dns.update.UpdateMessage, seconds: float) -> dns.message.Message:
     """The answer, verified when it says yes. TimeoutError when there is none; DnsError when it cannot be had at all."""
     try:
-        wire = _over_tcp(asked.server, update.to_wire(), time.monotonic() + seconds)
+        wire = over_tcp(asked.server, update.to_wire(), Deadline(seconds))
     except TimeoutError:
         raise
     except OSError as error:
@@ -94,27 +96,6 @@ def _exchange(asked: refusals.Asked, update: dns.update.UpdateMessage, seconds: 
             clocks = refusals.Clocks(time.time(), _clock(said))
             raise refusals.not_verified(error, asked, clocks) from error
         return said  # who does not know our key, or us, says no without a signature
-
-
-def _over_tcp(server: Server, wire: bytes, until: float) -> bytes:
-    """RFC 1035 §4.2.2: each message after its length."""
-    with socket.create_connection((server.address, server.port), _left(until)) as connection:
-        connection.sendall(struct.pack("!H", len(wire)) + wire)
-        received = b""
-        while len(received) < 2 or len(received) < 2 + struct.unpack("!H", received[:2])[0]:
-            connection.settimeout(_left(until))
-            chunk = connection.recv(65535)
-            if not chunk:
-                raise ConnectionError("it closed the connection without an answer")
-            received += chunk
-        return received[2:]
-
-
-def _left(until: float) -> float:
-    seconds = until - time.monotonic()
-    if seconds <= 0:
-        raise TimeoutError
-    return seconds
 
 
 def _unverified(wire: bytes, update: dns.update.UpdateMessage) -> dns.message.Message | None:

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwk import JWKEC
 
 from common.errors import Retry
-from issuer.ca import connection
 from issuer.ca.transport import Transport
 from issuer.ca.words import links
 from issuer.model.errors import AcmeProblem
@@ -86,7 +85,9 @@ class TlsServer:
 
 def _ask(server: TlsServer) -> None:
     key = JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
-    transport = Transport(server.url, key, ca_bundle=server.ca_file, connections=1, clock=time.time)
+    transport = Transport(
+        server.url, key, ca_bundle=server.ca_file, connections=1, clock=time.time, answer_seconds=SECONDS
+    )
     try:
         transport.get(server.url)
     finally:
@@ -94,10 +95,9 @@ def _ask(server: TlsServer) -> None:
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-def test_an_answer_has_a_deadline_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_an_answer_has_a_deadline_as_a_whole(tmp_path: Path, what: str) -> None:
     """Drop by drop or as a flood, in its status, its headers or its body: the CA cannot be reached, and that is soon
     known."""
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", SECONDS)
     with TlsServer(tmp_path, ENDLESS[what]) as server:
         watch = Stopwatch()
         with pytest.raises(AcmeProblem, match="cannot be reached") as caught:

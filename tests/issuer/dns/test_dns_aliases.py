@@ -63,16 +63,6 @@ def test_a_dname_above_is_followed_too(box: Box, lab: Lab) -> None:
     assert lab.bind.serial(TARGET) == 3
 
 
-def test_an_alias_to_no_ordinary_name(box: Box, lab: Lab) -> None:
-    """A name of bytes that have to be escaped is longer than any column: refused before an order is opened."""
-    odd = ".".join(["\\000" * 50] * 4)
-    lab.bind.static_zone("example.test", [f"_acme-challenge.www CNAME {odd}.{TARGET}."])
-    lab.bind.reconfigure()
-    box.populate("www.example.test")
-    box.fails("run", says=["the alias of _acme-challenge.www.example.test leads to no ordinary name"])
-    assert box.orders() in ([], [("FAILED", None)])
-
-
 def test_the_zone_of_the_target_decides_about_server_and_key(box: Box, lab: Lab, tmp_path: Path) -> None:
     """The source name lives on a server that is never updated: the resolvers tell the alias, and the target's
     [[dns.zone]] the server and the key, even without any server for the rest."""

@@ -3,16 +3,13 @@
 import math
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
-from issuer.dns.see import visibility
 from issuer.dns.see.visibility import Sought, Visibility
 from issuer.dns.servers import Server
 from issuer.dns.zones import Zones
@@ -63,18 +60,15 @@ def nothing_asked(deaf: socket.socket) -> bool:
         return True
 
 
-def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server) -> None:
     """One look takes two seconds however many servers are dead; the next look, soon after, takes none."""
-    moment = time.monotonic()
-    monkeypatch.setattr(
-        visibility, "time", SimpleNamespace(monotonic=lambda: moment)
-    )  # soon, whatever the machine does
     key = serve(bind)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
         another.bind(("127.0.0.1", 0))
         another.setblocking(False)
         dead = [where(silent), f"127.0.0.1:{another.getsockname()[1]}"]
         looking = zones(bind, key, [*dead, bind.endpoint])
+        looking.visibility = Visibility([], clock=lambda: 1000.0)  # soon, whatever the machine does
         looking.publish(challenges("one"))
         watch = Stopwatch()
         laggards = looking.unseen(challenges("one"))
@@ -185,19 +179,19 @@ def test_a_silent_resolver_is_a_warning(bind: Bind, silent: Server) -> None:
     assert "nameserver.not_asked" in [entry["event"] for entry in logs]
 
 
-def test_a_shared_owner_outlives_the_memory_of_resolvers(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_owner_outlives_the_memory_of_resolvers(bind: Bind) -> None:
     """A second value at the same owner is shown to the CA only when no resolver can remember the set before."""
     key = serve(bind)
     looking = zones(bind, key, [bind.endpoint])
+    now = [1000.0]
+    looking.visibility = Visibility([], clock=lambda: now[0])
     looking.publish(challenges("one"))
     assert looking.unseen(challenges("one")) == []
-    with monkeypatch.context() as standing:
-        moment = time.monotonic()
-        standing.setattr(visibility, "time", SimpleNamespace(monotonic=lambda: moment))
-        looking.publish(challenges("two"))
-        [laggard] = looking.unseen(challenges("two"))
+    looking.publish(challenges("two"))
+    [laggard] = looking.unseen(challenges("two"))
     assert "is shared with other challenges" in str(laggard)
-    wait_until(lambda: looking.unseen(challenges("two")) == [], "the second is over")
+    now[0] += 1.1
+    assert looking.unseen(challenges("two")) == []
     looking.withdraw(challenges("one"))
     assert bind.txt(OWNER) == {"two"}
 

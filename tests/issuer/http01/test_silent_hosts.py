@@ -1,18 +1,22 @@
 """An SFTP host or a web server that takes a call and never answers: a stop ends the run within seconds."""
 
 import itertools
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from issuer.webroot import ssh
+from common.config_file import load
+from issuer.model.config import Settings
+from issuer.webroot.limits import SshLimits
+from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box
 from tests.issuer.http01.conftest import NAME, Remote
 from tests.issuer.signing_requests import csr
 from tests.issuer.stopping import stopped
-from tests.issuer.test_left_overs import leave
+from tests.issuer.test_left_overs import leave, swept
 from tests.servers.lab import Lab
 from tests.servers.silent import Silent
 from tests.servers.stopwatch import Stopwatch
@@ -60,9 +64,8 @@ def test_a_web_server(box: Box, lab: Lab, silent: Silent, folder: Path) -> None:
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(1,)]
 
 
-def test_what_was_left_there(box: Box, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_left_there(box: Box, remote: Remote) -> None:
     """Hosts that are gone are called once a run each, side by side, however many webroots they had."""
-    monkeypatch.setattr(ssh, "HANDSHAKE_SECONDS", 3.0)
     box.document["webroot"] = remote.settings
     box.write()
     with ExitStack() as stack:
@@ -71,6 +74,6 @@ def test_what_was_left_there(box: Box, remote: Remote, monkeypatch: pytest.Monke
         for one, number in itertools.product(hosts, range(3)):
             leave(box, NAME, f"sftp://web@127.0.0.1:{one.port}/var/www{number}", "token.k", kind="http-01")
         watch = Stopwatch()
-        box.ok("run")
+        swept(box, "http-01", Webroots(load(Settings, box.config), socket.gethostname(), SshLimits(handshake=3.0)))
         assert watch.seconds() < 10  # one after the other would take fifteen
         assert [one.calls for one in hosts] == [1, 1, 1, 1, 1]

@@ -15,7 +15,7 @@ import pytest
 
 from common.errors import CertfleetError, ConfigError, Retry
 from issuer.model.errors import WebrootError
-from issuer.webroot import ssh
+from issuer.webroot.limits import SshLimits
 from issuer.webroot.webroots import Webroots
 from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, Remote, entry, row, settings
 from tests.servers.process import wait_until
@@ -154,15 +154,12 @@ def test_a_host_that_is_down(remote: Remote, path: str, folder: Path, tmp_path: 
     assert "cannot be reached" in str(error)
 
 
-def test_a_host_that_says_nothing(
-    remote: Remote, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_that_says_nothing(remote: Remote, folder: Path, tmp_path: Path) -> None:
     """A host that accepts and then is silent costs a time limit, and costs it once."""
-    monkeypatch.setattr(ssh, "HANDSHAKE_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         remote.pin(remote.sshd.host_key_line().replace(str(remote.sshd.port), str(port)))
-        solver = webroots(tmp_path, remote)
+        solver = Webroots(settings(tmp_path, **remote.settings), MACHINE, SshLimits(handshake=0.5))
         begin = time.monotonic()
         error = refusal(solver, f"sftp://www@127.0.0.1:{port}{folder}", folder)
         assert time.monotonic() - begin < 9
@@ -214,12 +211,9 @@ def test_one_login_for_many(remote: Remote, path: str, folder: Path, tmp_path: P
     assert os.listdir(folder) == []
 
 
-def test_an_idle_connection_is_given_up(
-    remote: Remote, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_idle_connection_is_given_up(remote: Remote, path: str, tmp_path: Path) -> None:
     """A run that waits for hours holds no session at the web servers."""
-    monkeypatch.setattr(ssh, "IDLE_SECONDS", 0.2)
-    solver = webroots(tmp_path, remote)
+    solver = Webroots(settings(tmp_path, **remote.settings), MACHINE, SshLimits(idle=0.2))
     solver.place(NAME, row(path))
     wait_until(lambda: remote.sshd._sessions() == [], "no session is held")
     solver.publish([entry(path)])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from common.config import parse
+from common.database_url import MysqlAddress, SqliteAddress, parse_database_url
 from common.errors import ConfigError
 from issuer.ca.transport import retry_after
 from issuer.ca.words import problem
@@ -14,7 +15,6 @@ from issuer.dns.find.routes import route_for, routes
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.model.acme import Problem
 from issuer.model.config import DnsSettings, Settings, ZoneSettings
-from issuer.store.address import MysqlAddress, SqliteAddress, parse_address
 
 NOW = 1_800_000_000.0
 SECRET = base64.b64encode(b"\xff\xff\xff//secret//").decode()  # holds "//", which is no comment in there
@@ -42,13 +42,13 @@ def test_retry_after_in_both_forms(value: str, expected: float | None) -> None:
 
 
 def test_problem_documents_become_one_line() -> None:
-    """Type and detail, with the subproblems; control characters of a hostile CA are replaced."""
+    """Type and detail, with the subproblems; control characters of a hostile CA are escaped."""
     document = {
         "type": "urn:ietf:params:acme:error:malformed",
         "detail": "two\nlines\x1b[31m",
         "subproblems": [{"identifier": {"value": "a.test"}, "detail": "no"}, "nonsense", {}],
     }
-    assert problem(document) == Problem("malformed", "two lines?[31m; a.test: no; :")
+    assert problem(document) == Problem("malformed", r"two lines\x1b[31m; a.test: no; :")
     assert problem({}) == Problem("", "no detail given")
     assert problem({"type": 5, "detail": "x" * 5000}).detail == "x" * 1000
     assert len(problem({"type": f"urn:{'y' * 5000}"}).kind) == 50
@@ -81,7 +81,7 @@ def test_the_page_that_a_problem_document_names(document: dict[str, object], pag
 def test_database_addresses(url: str, expected: object) -> None:
     """Hosts in their order with their ports, IPv6 in brackets, user and database decoded."""
     several = MysqlAddress("u@x", (("h1", 3306), ("h2", 3310), ("2001:db8::1", 3311)), "d")
-    assert parse_address(url) == (expected or several)
+    assert parse_database_url(url) == (expected or several)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_database_addresses(url: str, expected: object) -> None:
 def test_database_addresses_that_are_refused(url: str) -> None:
     """A sentence for each, without the password."""
     with pytest.raises(ValueError, match=r"\w+ \w+") as caught:
-        parse_address(url)
+        parse_database_url(url)
     assert "pw" not in str(caught.value)
 
 

@@ -11,8 +11,8 @@ from tests.servers import database as servers
 NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
 
 
-def opened(database: servers.Database) -> Database:
-    return Database(DatabaseSettings(database.url, database.password_file, database.tls_ca))
+def opened(database: servers.Database, **limits: int) -> Database:
+    return Database(DatabaseSettings(database.url, database.password_file, database.tls_ca), **limits)
 
 
 def side_by_side(*works: Callable[[], Any]) -> list[Any]:

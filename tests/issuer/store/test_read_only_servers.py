@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 
 from issuer.model.errors import StoreError
-from issuer.store import database as store
 from tests.issuer.box import Box
 from tests.issuer.store.opened import opened
 from tests.servers.ca_proxy import CaProxy
@@ -83,10 +82,9 @@ def stored(box: Box) -> int:
     return [state for state, _ in box.orders()].count("STORED")
 
 
-def test_who_only_reads_notices_a_switch_over(pair: Replicated, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_only_reads_notices_a_switch_over(pair: Replicated) -> None:
     """A daemon with nothing due writes nothing, and must not look at the former primary for ever."""
-    monkeypatch.setattr(store, "_LOOK_AGAIN_SECONDS", 1)
-    database = opened(pair.create_database(replica_first=False))
+    database = opened(pair.create_database(replica_first=False), look_again_seconds=1)
     assert database.read(port) == pair.primary.port
     pair.switch_over()
     wait_until(lambda: database.read(port) == pair.primary.port, "the new primary is read")

@@ -1,0 +1,51 @@
+"""What an error of a MySQL or MariaDB server, or of PyMySQL, is about. Pure: PyMySQL itself is not imported."""
+
+from enum import Enum
+
+READ_ONLY_CODES = frozenset({1036, 1290, 1792, 1836})
+"""InnoDB's own, --read-only and --super-read-only, a session whose transactions are, and what Aurora's readers say."""
+
+
+class About(Enum):
+    """What somebody has to look at."""
+
+    LOGIN = "user, password, or where the account comes from"
+    RIGHTS = "the grants of the account"
+    NO_DATABASE = "a database of that name"
+    SCHEMA = "tables or columns that are not there"
+    CHARACTERS = "a column's character set"
+    DUPLICATE = "a row that is there already"
+    READ_ONLY = "a server that takes no writes"
+    TLS = "the server's certificate"
+    UNREACHABLE = "the server, or the way to it"
+    OTHER = "anything else"
+
+
+_CODES = {
+    **dict.fromkeys((1045, 1698), About.LOGIN),
+    **dict.fromkeys((1044, 1142, 1143, 1370), About.RIGHTS),
+    1049: About.NO_DATABASE,
+    **dict.fromkeys((1146, 1054), About.SCHEMA),
+    **dict.fromkeys((1267, 1366), About.CHARACTERS),  # in a comparison, and in a value
+    1062: About.DUPLICATE,
+    **dict.fromkeys(READ_ONLY_CODES, About.READ_ONLY),
+    2026: About.TLS,
+    **dict.fromkeys((2002, 2003), About.UNREACHABLE),
+}
+
+
+def code_of(error: BaseException) -> int:
+    """The number of *error*, 0 without one."""
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+def text_of(error: BaseException) -> str:
+    """What *error* says, without its number."""
+    return str(error.args[1]) if len(error.args) > 1 else str(error)
+
+
+def about(error: BaseException) -> About:
+    """What *error* is about. PyMySQL reports a certificate that does not verify as a server that cannot be reached."""
+    if "certificate verify failed" in text_of(error).lower().replace("_", " "):
+        return About.TLS
+    return _CODES.get(code_of(error), About.OTHER)
