@@ -207,10 +207,10 @@ def between(answer: Answer) -> Iterator[Server]:
 
 
 def unsigned(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
-    answer = dns.message.make_response(dns.message.from_wire(wire, keyring=False))
+    question = dns.message.from_wire(wire, keyring=False)
+    question.tsig = None  # make_response would sign, and older versions of dnspython miss the key
+    answer = dns.message.make_response(question)
     answer.set_rcode(rcode)
-    answer.keyring = None
-    answer.tsig = None
     return answer.to_wire()
 
 
