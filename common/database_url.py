@@ -39,7 +39,8 @@ def parse_database_url(url: str) -> SqliteAddress | MysqlAddress:
     if separator and scheme in _MYSQL_SCHEMES:
         return _mysql(rest)
     if not separator or scheme != "sqlite":
-        raise ValueError("must look like sqlite:////folder/file.db or mysql://user@host/database")
+        fault = f"has the unknown scheme {scheme!r}; it " if separator else ""
+        raise ValueError(f"{fault}must look like sqlite:////folder/file.db or mysql://user@host/database")
     if not rest.startswith("//") or "?" in rest:
         raise ValueError("needs an absolute path and nothing else, which makes four slashes: sqlite:////folder/file.db")
     return SqliteAddress(Path(unquote(rest[1:])))

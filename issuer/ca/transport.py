@@ -9,7 +9,6 @@ import functools
 import json
 import re
 import threading
-import time
 import urllib.request
 from collections import deque
 from dataclasses import dataclass
@@ -33,7 +32,6 @@ from issuer.ground.tls import verified_tls
 from issuer.model.errors import AcmeProblem
 
 _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at any time (RFC 8555 §6.5)
-_NONCE_SECONDS = 300  # an older one was probably forgotten by the server
 _MOST_BYTES = 1_000_000
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
 _NEVER_SENT = (  # these end before a request is written
@@ -89,7 +87,7 @@ class Transport:
         self._connections = connections
         self._clock = clock
         self._answer_seconds = answer_seconds
-        self._nonces: deque[tuple[str, float]] = deque(maxlen=256)
+        self._nonces: deque[str] = deque(maxlen=256)
         self._directory: dict[str, Any] | None = None
         self._lock = threading.Lock()
 
@@ -148,14 +146,11 @@ class Transport:
     def _nonce(self) -> str:
         while True:
             try:
-                nonce, since = self._nonces.popleft()
+                return self._nonces.pop()  # the latest: the server may have forgotten the others
             except IndexError:
                 self._request("HEAD", self.endpoint("newNonce"))
                 if not self._nonces:
                     raise AcmeProblem("the CA sends no Replay-Nonce", hint="check [acme] directory") from None
-                continue
-            if time.monotonic() - since < _NONCE_SECONDS:
-                return nonce
 
     def _request(self, method: str, url: str, body: bytes | None = None) -> Answer:
         headers = {"User-Agent": _AGENT, "Accept-Language": "en"}
@@ -195,7 +190,7 @@ class Transport:
     def _keep_nonce(self, nonce: str) -> None:
         # RFC 8555 §6.5.1: what is not base64url must be ignored
         if re.fullmatch(r"[A-Za-z0-9_-]{1,1000}", nonce) and len(nonce) % 4 != 1:
-            self._nonces.append((nonce, time.monotonic()))
+            self._nonces.append(nonce)
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:
