@@ -1,8 +1,8 @@
 """Time as certfleet keeps it: seconds since the epoch, UTC; shown to people as ISO 8601."""
 
 import re
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 Clock = Callable[[], float]
 """Returns the current time in seconds since the epoch. A parameter everywhere, so that rules never read the clock."""
@@ -14,7 +14,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def utc_text(epoch: float) -> str:
     """2026-11-21T03:14:15Z for a moment in epoch seconds."""
     sane = min(max(int(epoch), 0), _LAST_SECOND)  # what a database or a CA says is shown, however absurd
-    return datetime.fromtimestamp(sane, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(sane))
 
 
 def parse_duration(text: str) -> int:

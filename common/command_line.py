@@ -1,6 +1,7 @@
 """What both command lines share: common options, exit codes, how errors and reports leave the process."""
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -9,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from common import VERSION, log
+from common import VERSION
 from common.errors import CertfleetError, UsageError, render
+from common.late_log import configure_later
 from common.streams import steady_streams
 from common.text import one_line, printable
 
@@ -23,7 +25,7 @@ class CommandLine:
 
     def __init__(self, program: str, description: str, default_config: str):
         self._default_config = Path(default_config)
-        self._parser = _Parser(prog=program, description=description, allow_abbrev=False)
+        self._parser = _Parser(prog=program, description=description)
         self._parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
         _common_options(self._parser)
         self._commands = self._parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -34,16 +36,14 @@ class CommandLine:
 
     def group(self, name: str, help_text: str) -> "CommandGroup":
         """Add a word that has commands of its own, like ``db upgrade``."""
-        parser = self._commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+        parser = self._commands.add_parser(name, help=help_text, description=help_text)
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
         return CommandGroup(lambda *arguments: self._add(commands, *arguments))
 
     def _add(
         self, commands: Any, name: str, handler: Handler, help_text: str, reports: bool
     ) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = commands.add_parser(
-            name, help=help_text, description=help_text, allow_abbrev=False
-        )
+        parser: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
         _common_options(parser)
         if reports:
             parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
@@ -73,7 +73,7 @@ class CommandLine:
             return int(stop.code or 0)
         parsed.config = Path(getattr(parsed, "config", os.environ.get("CERTFLEET_CONFIG")) or self._default_config)
         verbosity = -1 if getattr(parsed, "quiet", False) else getattr(parsed, "verbose", 0)
-        log.configure(verbosity)
+        configure_later(verbosity)
         try:
             return int(parsed.handler(parsed))
         except CertfleetError as error:
@@ -109,8 +109,27 @@ def _fault(words: Sequence[str]) -> UsageError | None:
     return None
 
 
+class _Formatter(argparse.HelpFormatter):
+    """argparse makes one for each option, help or not, and imports shutil and three compressors to know the width."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, width=_terminal_width() - 2)
+
+
+@functools.cache
+def _terminal_width() -> int:
+    """Columns of the terminal, 80 where there is none."""
+    try:
+        return int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size(1).columns or 80
+    except (ValueError, OSError):
+        return 80
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse repeats what was typed; escaped here, so that a pasted name cannot steer the terminal."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options, formatter_class=_Formatter, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         super().error(one_line(message))

@@ -5,7 +5,6 @@ defaults stand there and nowhere else. Pure: ``common.config_file`` reads the fi
 """
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -142,13 +141,10 @@ def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
 
 def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> T | None:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in document.keys() - fields.keys():
-        close = difflib.get_close_matches(key, fields, n=1)
-        findings.append(
-            Finding(
-                prefix + key[:_LONGEST_SHOWN], "is not a known key" + (f"; did you mean {close[0]!r}?" if close else "")
-            )
-        )
+    unknown = document.keys() - fields.keys()
+    findings += (
+        Finding(prefix + key[:_LONGEST_SHOWN], f"is not a known key{_like(key, list(fields))}") for key in unknown
+    )
     before = len(findings)
     values = {name: _value(field, document, prefix, findings) for name, field in fields.items()}
     if len(findings) > before:
@@ -158,6 +154,14 @@ def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: lis
     except ValueError as error:  # a rule between several keys of one table, checked by its __post_init__
         findings.append(Finding(prefix.rstrip("."), str(error)))
         return None
+
+
+def _like(key: str, known: list[str]) -> str:
+    """The end of a sentence that names the known key that *key* is most like, if there is one."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for a mistake only
+
+    close = get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _value(field: "dataclasses.Field[Any]", document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> Any:

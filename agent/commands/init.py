@@ -1,18 +1,25 @@
 """A first agent.toml for this host: commented, with a block for each name given and each service found here."""
 
+import argparse
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from agent.commands.wiring import dns_name
 from agent.host.programs import search_path
 from agent.model.certificate import file_stem
+from agent.settings.config import SourceSettings
 from agent.settings.preset import Preset, load_preset, preset_names
-from common.errors import FileError
+from agent.source.open import open_source
+from common.command_line import say
+from common.config import nonempty, path
+from common.errors import FileError, UsageError
 from common.files import create_new, make_folder, make_private_folder
 
-_PROGRAMS = {"apache": ("apachectl", "apache2ctl"), "nginx": ("nginx",)}
+T = TypeVar("T")
 
 _HEAD = """\
 # agent.toml: which certificates this host takes, from where, and what is done with them.
@@ -30,46 +37,68 @@ _BLOCK = """
 [[certificate]]
 name = "{name}"
 key = "/etc/ssl/private/{stem}.key"   # `certfleet-agent request {name}` makes it
-service = "{service}"
+service = "{service}"{others}
 # probe = ["https://{name}"]   # where the new certificate must show; ?connect=127.0.0.1:443 looks here under that name
 # [certificate.files]
 # fullchain = "{fullchain}"   # the preset's default: let the service's configuration name it
 """
 
 
-def services_found() -> list[str]:
-    """The presets whose program is installed here."""
-    path = search_path()
-    return [name for name in preset_names() if any(shutil.which(p, path=path) for p in _PROGRAMS.get(name, ()))]
-
-
-def init(config_file: Path, state_dir: Path, url: str, names: Sequence[str], services: Sequence[str]) -> None:
-    """Write *config_file*, which must not exist, and create *state_dir*. Raises FileError."""
-    if os.path.lexists(config_file):
-        raise FileError(f"{config_file} exists already", hint="edit it, or move it away first")
+def init(arguments: argparse.Namespace) -> int:
+    """Write agent.toml, which must not exist, with an entry for each NAME, and make the state folder."""
+    state_dir = _option("--state-dir", path, arguments.state_dir)
+    source = SourceSettings(_option("--source", nonempty, arguments.source))
+    open_source(source, arguments.config).close()  # raises ConfigError for a URL that cannot be meant
+    found = _services_found()
+    names = [dns_name(name) for name in arguments.name]
+    if os.path.lexists(arguments.config):
+        raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
     make_private_folder(state_dir)
+    make_folder(arguments.config.parent)
+    create_new(arguments.config, _text(state_dir, source.url, names, found).encode(), mode=0o644)
+    say(f"wrote {arguments.config}; services found here: {', '.join(found) or 'none'}")
+    say(f"state folder {state_dir}")
+    say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
+    return 0
+
+
+def _option(option: str, parser: Callable[[str], T], value: str) -> T:
+    """The *value* of an option, read as the same value in agent.toml is; UsageError if it cannot be."""
+    try:
+        return parser(value)
+    except ValueError as error:
+        raise UsageError(f"{option} {error}") from error
+
+
+def _services_found() -> dict[str, Preset]:
+    """The presets of which a program is installed here."""
+    folders, presets = search_path(), {name: load_preset(name) for name in preset_names()}
+    return {
+        name: preset
+        for name, preset in presets.items()
+        if preset is not None and any(shutil.which(program, path=folders) for program in preset.programs)
+    }
+
+
+def _text(state_dir: Path, url: str, names: Sequence[str], found: Mapping[str, Preset]) -> str:
+    """The file. Without names the entries are comments, one for each service found."""
     text = _HEAD.format(state_dir=_quoted(str(state_dir)), url=_quoted(url))
-    presets = [preset for preset in map(load_preset, services) if preset is not None]
-    for preset in presets:
-        text += f"\n# found on this host: {preset.name}. {preset.note}\n"
-    first = presets[0] if presets else None
-    others = ", ".join(f'"{preset.name}"' for preset in presets[1:])
-    for name in names:
-        block = _block(name, first)
-        text += block.replace('"\n# probe', f'"   # also found here: {others}\n# probe', 1) if others else block
-    if not names:
-        blocks = "".join(_block("www.example.com", preset) for preset in presets) or _block("www.example.com", None)
-        text += "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())
-    make_folder(config_file.parent)
-    create_new(config_file, text.encode(), mode=0o644)
+    text += "".join(f"\n# found on this host: {service}. {preset.note}\n" for service, preset in found.items())
+    services = list(found) or preset_names()[:1]
+    if names:
+        return text + "".join(_block(name, services, found) for name in names)
+    blocks = "".join(_block("www.example.com", [service], found) for service in services)
+    return text + "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())
+
+
+def _block(name: str, services: Sequence[str], found: Mapping[str, Preset]) -> str:
+    stem, service = file_stem(name), services[0]
+    paths = found[service].file_paths(stem) if service in found else {}
+    others = f"   # also found here: {', '.join(map(_quoted, services[1:]))}" if services[1:] else ""
+    others = others if found else "   # none was found here: `certfleet-agent presets` shows them"
+    fullchain = paths.get("fullchain", f"/etc/ssl/certs/{stem}.fullchain.crt")
+    return _BLOCK.format(name=name, stem=stem, service=service, others=others, fullchain=fullchain)
 
 
 def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)  # JSON's spelling of a text is TOML's too
-
-
-def _block(name: str, preset: Preset | None) -> str:
-    stem = file_stem(name)
-    paths = preset.file_paths(stem) if preset else {}
-    fullchain = paths.get("fullchain", f"/etc/ssl/certs/{stem}.fullchain.crt")
-    return _BLOCK.format(name=name, stem=stem, service=preset.name if preset else "nginx", fullchain=fullchain)

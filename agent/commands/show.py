@@ -1,50 +1,36 @@
-"""How results leave the process: lines for people, documents for programs."""
+"""How a result leaves the process: lines for people, a document for programs. The same for `run` and for `status`."""
 
-from typing import TYPE_CHECKING, Any
-
-from agent.rules.record import facts
+from agent.model.result import Result
 from common.clock import utc_text
-from common.command_line import complain, say
-
-if TYPE_CHECKING:
-    from agent.journey.run import Result
 
 
-def show_result(result: "Result", *, silent: bool) -> None:
-    """One line for each certificate unless *silent*; what is not well, why and what to do, on stderr."""
-    if not silent:
-        installed = result.installed
-        what = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
-        say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {what}")
-    if not result.outcome.is_well:
-        complain(f"{result.name}: {result.outcome.value}: {result.detail}")
-        if result.hint:
-            complain(f"  what to do: {result.hint}")
+def explained(result: Result) -> list[str]:
+    """Lines: why a certificate is as it is, what to do, and when a refused one is tried again."""
+    lines = [f"{result.name}: {result.outcome.value}: {result.detail}"] if result.detail else []
+    if result.hint:
+        lines.append(f"  what to do: {result.hint}")
+    if result.refusal is not None and result.outcome is result.refusal.outcome:
+        until = utc_text(result.refusal.until)
+        lines.append(f"  it is tried again when a newer one comes or after {until}; now with `run --retry`")
+    return lines
 
 
-def result_document(result: "Result") -> dict[str, Any]:
-    """One certificate of ``run --json``."""
+def document(result: Result, *, well: bool) -> dict[str, object]:
+    """One certificate of ``run --json`` and of ``status --json``."""
+    installed, refusal = result.installed, result.refusal
     return {
         "name": result.name,
         "state": result.outcome.value,
-        "well": result.outcome.is_well,
+        "well": well,
         "proven": result.outcome.is_proven,
-        "changed": result.changed,
         "detail": result.detail,
         "hint": result.hint,
-        **facts(result.installed, result.refusal),
+        "since": utc_text(result.since) if result.since else None,
+        "sha256": installed.sha256 if installed else None,
+        "serial": installed.serial if installed else None,
+        "not_after": utc_text(installed.not_after) if installed else None,
+        "refused": None
+        if refusal is None
+        else {"sha256": refusal.sha256, "attempts": refusal.attempts, "next_attempt": utc_text(refusal.until)},
+        "report_unsent": result.unsent,
     }
-
-
-def show_facts(one: dict[str, Any]) -> None:
-    """What was seen at one address."""
-    say(f"{one['target']}  {one['address']}  {'ok' if one['well'] else 'NOT WELL: ' + one['problem']}")
-    if one["seen"] != "served" or "names" not in one:
-        return
-    covered = {True: "yes", False: "NO", None: "not asked: the host is an address"}[one["host_covered"]]
-    say(f"  names        {', '.join(one['names'])}")
-    say(f"  issuer       {one['issuer']}")
-    say(f"  serial       {one['serial']}")
-    say(f"  valid        {one['not_before']} to {one['not_after']} ({one['days_left']} days left)")
-    say(f"  sha256       {one['sha256']}")
-    say(f"  host covered {covered}")

@@ -1,66 +1,47 @@
-"""The last results, from the state folder alone: no source is asked and no socket looked at."""
+"""status: the last results, from the state folder alone. No source is asked and no socket looked at."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import argparse
+import time
 
-from agent.journey.ports import StateStore
-from agent.model.certificate import Certificate
-from agent.rules.record import Record, facts
+from agent.commands.show import document, explained
+from agent.host.state_folder import StateFolder
+from agent.model.result import Result
+from agent.settings.config import load_settings
 from common.clock import duration_text, utc_text
+from common.command_line import report, say, table
 
-NEVER_RUN = "never-run"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How one certificate stood after its last run."""
-
-    name: str
-    record: Record | None
-    now: float
-
-    @property
-    def is_expired(self) -> bool:
-        installed = self.record.installed if self.record else None
-        return installed is not None and installed.not_after <= self.now
-
-    @property
-    def is_well(self) -> bool:
-        return self.record is not None and self.record.outcome.is_well and not self.is_expired
-
-    @property
-    def state(self) -> str:
-        return self.record.outcome.value if self.record else NEVER_RUN
-
-    def row(self) -> list[str]:
-        installed = self.record.installed if self.record else None
-        left = f"{utc_text(installed.not_after)} ({_left(installed.not_after - self.now)})" if installed else "-"
-        since = utc_text(self.record.changed_at) if self.record else "-"
-        return [self.name, self.state, installed.serial if installed else "-", left, since]
-
-    def document(self) -> dict[str, Any]:
-        installed = self.record.installed if self.record else None
-        refusal = self.record.refusal if self.record else None
-        return {
-            "name": self.name,
-            "state": self.state,
-            "well": self.is_well,
-            "proven": self.record is not None and self.record.outcome.is_proven,
-            "detail": self.record.detail if self.record else "",
-            "since": utc_text(self.record.changed_at) if self.record else None,
-            **facts(installed, refusal),
-            "report_unsent": self.record.unsent if self.record else False,
-        }
+_HEAD = ["NAME", "STATE", "SERIAL", "NOT AFTER", "SINCE"]
 
 
-HEAD = ["NAME", "STATE", "SERIAL", "NOT AFTER", "SINCE"]
+def status(arguments: argparse.Namespace) -> int:
+    """Show how each certificate stood after its last run. Exit code 1 if one is not well, or has expired since."""
+    settings, certificates = load_settings(arguments.config)
+    state, now = StateFolder(settings.state_dir), time.time()
+    results = [state.record(certificate.name) for certificate in certificates]
+    last_run = state.last_run()
+    shown = utc_text(last_run) if last_run else None
+    if arguments.json:
+        documents = [document(one, well=_is_well(one, now)) for one in results]
+        report({"last_run": shown, "certificates": documents})
+    else:
+        say(f"last run {shown or 'never'}")
+        say(table(_HEAD, [_row(one, now) for one in results]))
+        for line in (line for one in results for line in explained(one)):
+            say(line)
+    return 0 if all(_is_well(one, now) for one in results) else 1
 
 
-def statuses(certificates: Sequence[Certificate], state: StateStore, now: float) -> list[Status]:
-    """One for each certificate configured. FileError if the state folder may not be read."""
-    return [Status(certificate.name, state.record(certificate.name), now) for certificate in certificates]
+def _is_well(result: Result, now: float) -> bool:
+    installed = result.installed
+    return result.outcome.is_well and (installed is None or installed.not_after > now)
 
 
-def _left(seconds: float) -> str:
-    return f"{duration_text(seconds)} left" if seconds > 0 else "EXPIRED"
+def _row(result: Result, now: float) -> list[str]:
+    serial, end = "-", "-"
+    if result.installed is not None:
+        seconds = result.installed.not_after - now
+        serial = result.installed.serial
+        end = (
+            f"{utc_text(result.installed.not_after)} ({duration_text(seconds) + ' left' if seconds > 0 else 'EXPIRED'})"
+        )
+    return [result.name, result.outcome.value, serial, end, utc_text(result.since) if result.since else "-"]

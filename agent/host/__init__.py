@@ -1,1 +1,1 @@
-"""What acts on this machine: files, programs, the state folder, keys, signals, sockets."""
+"""The adapters that act on this machine: files, programs, the state folder, keys, signals, sockets."""

@@ -1,5 +1,6 @@
-"""Private keys and CSRs of this host. Keys are born here and never leave it."""
+"""The Keys of ``agent.journey.ports`` on this machine. Private keys are born here and never leave it."""
 
+import ssl
 from pathlib import Path
 
 from cryptography import x509
@@ -13,33 +14,33 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from agent.model.errors import InstallError
+from agent.model.host_key import HostKey
 from common.certificate import spki_sha256
 from common.errors import RefusedError
 from common.files import read_secret
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-
-DEFAULT_KEY_TYPE = "ecdsa-p256"
+_PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 _CURVES: dict[str, ec.EllipticCurve] = {"ecdsa-p256": ec.SECP256R1(), "ecdsa-p384": ec.SECP384R1()}
 _LONGEST_COMMON_NAME = 64  # RFC 5280, ub-common-name
 
 
-def make_key(key_type: str) -> PrivateKey:
+def make(key_type: str) -> HostKey:
+    """A new key, which is in no file yet; *key_type* as in ``request --key-type``."""
+    key: _PrivateKey
     if key_type in _CURVES:
-        return ec.generate_private_key(_CURVES[key_type])
-    return rsa.generate_private_key(public_exponent=65537, key_size=int(key_type.removeprefix("rsa")))
+        key = ec.generate_private_key(_CURVES[key_type])
+    else:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=int(key_type.removeprefix("rsa")))
+    return _host_key(key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def key_pem(key: PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def load_key(file: Path) -> tuple[PrivateKey, bytes]:
-    """The key in *file* and the file's bytes. ConfigError if absent, unreadable or too open; RefusedError if unfit."""
+def load(file: Path) -> HostKey:
+    """The key in *file*. ConfigError if absent, unreadable or too open; RefusedError if no service or CA takes it."""
     content = read_secret(file)
     try:
         key = load_pem_private_key(content, password=None)
-    except TypeError as error:  # what the library says when a password would be needed
+    except TypeError as error:  # the library says so when a password would be needed
         raise RefusedError(f"the key {file} is encrypted", hint="a service cannot start with it unattended") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         hint = "a PEM file with one private key is expected"
@@ -49,35 +50,43 @@ def load_key(file: Path) -> tuple[PrivateKey, bytes]:
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < 2048:
         hint = "move it away and run `certfleet-agent request` for a new one"
         raise RefusedError(f"the key {file} is too weak", why=f"RSA with {key.key_size} bits", hint=hint)
-    return key, content
+    return _host_key(key, content)
 
 
-def key_type_of(key: PrivateKey) -> str:
-    """The type in the words of ``--key-type``."""
+def _host_key(key: _PrivateKey, content: bytes) -> HostKey:
     if isinstance(key, rsa.RSAPrivateKey):
-        return f"rsa{key.key_size}"
-    return {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}.get(key.curve.name, key.curve.name)
+        key_type = f"rsa{key.key_size}"
+    else:
+        key_type = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}.get(key.curve.name, key.curve.name)
+    return HostKey(content, key_type, spki_sha256(key.public_key()))
 
 
-def key_spki_sha256(key: PrivateKey) -> str:
-    return spki_sha256(key.public_key())
-
-
-def build_csr(key: PrivateKey, names: tuple[str, ...]) -> bytes:
+def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
     """A CSR in PEM: every name in the subject alternative name, the first one as common name too if it fits there."""
+    private = load_pem_private_key(key.content, password=None)
+    assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
     common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])] if len(names[0]) <= _LONGEST_COMMON_NAME else []
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(common))
     alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-    digest = hashes.SHA384() if key_type_of(key) == "ecdsa-p384" else hashes.SHA256()
-    return builder.add_extension(alternatives, critical=not common).sign(key, digest).public_bytes(Encoding.PEM)
+    digest = hashes.SHA384() if key.key_type == "ecdsa-p384" else hashes.SHA256()
+    return builder.add_extension(alternatives, critical=not common).sign(private, digest).public_bytes(Encoding.PEM)
 
 
 def csr_facts(pem: bytes) -> tuple[str, tuple[str, ...]]:
-    """SPKI SHA-256 and sorted names of a CSR; ValueError if it is none."""
-    csr = x509.load_pem_x509_csr(pem)
+    """SPKI SHA-256 (hex) and sorted names of a CSR; ValueError if it is none."""
+    found = x509.load_pem_x509_csr(pem)
     try:
-        extension = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names = extension.value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         names = []
-    return spki_sha256(csr.public_key()), tuple(sorted(names))
+    return spki_sha256(found.public_key()), tuple(sorted(names))
+
+
+def serve(fullchain: Path, key: Path) -> None:
+    """Load both files as a TLS server does; InstallError if it could not."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(fullchain, key)
+    except (ssl.SSLError, OSError) as error:
+        what = "a TLS server could not load the certificate with its key"
+        raise InstallError("stage", what, why=str(error)) from error

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO
 
@@ -15,13 +16,17 @@ _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where nginx and apachectl l
 
 
 @dataclass(frozen=True, slots=True)
-class Commands:
-    """Runs check and activate commands, each for at most *timeout* seconds."""
+class LocalPrograms:
+    """The Programs of ``agent.journey.ports`` on this machine; each command gets at most *timeout* seconds."""
 
     timeout: float
 
-    def run(self, step: str, command: Command) -> None:
-        """Run *command* to its end; InstallError with the end of its output if that is not a good one."""
+    def run(self, step: str, commands: Iterable[Command]) -> None:
+        """Run each to its end; InstallError, with the end of its output, at the first that fails."""
+        for command in commands:
+            self._run(step, command)
+
+    def _run(self, step: str, command: Command) -> None:
         # A file, not a pipe: a daemon that the command starts keeps its output open, and a pipe would wait for it.
         with tempfile.TemporaryFile() as output:
             try:
@@ -50,7 +55,7 @@ class Commands:
 
 
 def search_path() -> str:
-    """Where programs are looked for: PATH, and behind it the folders of administrators' programs."""
+    """The folders of programs, written as in PATH: PATH itself, and behind it those of administrators' programs."""
     folders = os.environ.get("PATH", "/usr/bin:/bin").split(":")
     return ":".join([*folders, *(folder for folder in _SBIN if folder not in folders)])
 

@@ -1,4 +1,4 @@
-"""What does a socket serve? A handshake with each address of a target; the certificate is looked at, not believed.
+"""The certificate that each address of a target shows in a handshake. It is looked at, not believed.
 
 Nothing is verified here on purpose: the question is which certificate is shown, and the answer is compared with the one
 installed. "Cannot be asked" (the name does not resolve) is kept apart from "nothing answers there".

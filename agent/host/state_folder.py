@@ -1,27 +1,28 @@
 """The agent's state folder, 0700: records, journals, staged material and backups. Backups may hold keys, others never.
 
 lock             held during a run; its time is that of the last run
-records/NAME     what is remembered of a certificate
+records/NAME     the last result of a certificate
 journal/NAME     an install under way
 work/NAME/       staged material and backups of an install under way; gone when it has ended
 """
 
+import contextlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
-
 from agent.model.certificate import file_stem
+from agent.model.result import Result
 from agent.rules import journal, record
 from agent.rules.journal import JournalEntry
-from agent.rules.record import Record
 from common.errors import FileError
-from common.files import leftover_temporaries, make_private_folder, write_atomic
+from common.files import make_private_folder, read_regular, write_atomic
+from common.late_log import LateLog
 
 T = TypeVar("T")
+
+_log = LateLog()
 
 
 class DamagedError(FileError):
@@ -30,11 +31,8 @@ class DamagedError(FileError):
     reference = "damaged-state"
 
 
-_log = structlog.get_logger()
-
-
 class StateFolder:
-    """Everything the agent keeps on disk for itself. Writing raises FileError."""
+    """The StateStore of ``agent.journey.ports``, whose words say what each method promises."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -51,54 +49,64 @@ class StateFolder:
             make_private_folder(folder)
 
     def last_run(self) -> float | None:
-        """When a run last began, in epoch seconds."""
+        """When a run last began, in epoch seconds; never raises."""
         try:
             return self.lock_file.stat().st_mtime
         except OSError:
             return None
 
-    def record(self, name: str) -> Record | None:
-        """What is remembered of *name*; None if nothing is, or nothing that makes sense."""
+    def record(self, name: str) -> Result:
         file = self._records / f"{file_stem(name)}.json"
         try:
-            return _read(file, record.from_document)
+            return _read(file, record.from_document) or Result(name)
         except DamagedError as error:  # worth a look at everything anew, not worth a stop
             _log.warning("record.damaged", certificate=name, error=str(error))
-            return None
+            return Result(name)
 
-    def save_record(self, kept: Record) -> None:
-        _write(self._records / f"{file_stem(kept.name)}.json", record.to_document(kept))
+    def save_record(self, result: Result) -> None:
+        _write(self._records / f"{file_stem(result.name)}.json", record.to_document(result))
 
     def journals(self) -> list[JournalEntry]:
-        """Installs that did not come to their end. FileError if one cannot be read: that needs a person."""
-        files = sorted(self._journals.glob("*.json"))
-        entries = (_read(file, journal.from_document) for file in files)
+        entries = (_read(file, journal.from_document) for file in sorted(self._journals.glob("*.json")))
         return [entry for entry in entries if entry is not None]
 
     def save_journal(self, entry: JournalEntry) -> None:
         _write(self._journals / f"{file_stem(entry.name)}.json", journal.to_document(entry))
 
-    def work_folder(self, name: str) -> Path:
-        """A fresh private folder for staged material and backups of *name*."""
-        self._drop_work(name)
+    def new_work(self, name: str) -> None:
         folder = self._work / file_stem(name)
+        _empty(folder)
         make_private_folder(folder)
-        return folder
 
-    def _drop_work(self, name: str) -> None:
-        """Remove staged material and backups; what cannot be removed is left for the next time."""
-        shutil.rmtree(self._work / file_stem(name), ignore_errors=True)
+    def save_work(self, name: str, label: str, content: bytes) -> Path:
+        file = self._work / file_stem(name) / label
+        write_atomic(file, content, mode=0o600)
+        return file
+
+    def read_work(self, file: Path) -> bytes | None:
+        try:
+            return read_regular(file)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unreadable(file, error) from error
 
     def finish(self, name: str) -> None:
-        """The install of *name* has ended: no journal, no backups. The journal goes first."""
         file = self._journals / f"{file_stem(name)}.json"
-        try:
-            for one in (file, *leftover_temporaries(file)):
-                if one.exists():  # an unchanged run must not even touch the folder's times
-                    one.unlink()
+        try:  # the journal goes first: without it the backups are of no use
+            file.unlink(missing_ok=True)
         except OSError as error:
             raise FileError(f"cannot remove {file}", why=error.strerror or str(error)) from error
-        self._drop_work(name)
+        self.sweep()
+
+    def sweep(self) -> None:
+        for leftover in self._journals.glob(".*"):  # temporaries of a killed process
+            leftover.unlink(missing_ok=True)
+        for folder in self._work.iterdir():
+            if not (self._journals / f"{folder.name}.json").exists():
+                _empty(folder)
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:
@@ -107,11 +115,22 @@ def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        hint = "run as the user that owns the state folder, usually root"
-        raise FileError(f"cannot read {file}", why=error.strerror or str(error), hint=hint) from error
+        raise _unreadable(file, error) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "look at the live files and the backups in work/ beside it; then move the file away"
         raise DamagedError(f"cannot read {file}", why=f"it is damaged ({error})", hint=hint) from error
+
+
+def _empty(folder: Path) -> None:
+    """Remove every file in *folder*; one that cannot be removed stays. shutil.rmtree would cost each run its import."""
+    with contextlib.suppress(OSError):
+        for file in folder.iterdir():
+            file.unlink()
+
+
+def _unreadable(file: Path, error: OSError) -> FileError:
+    hint = "run as the user that owns the state folder, usually root"
+    return FileError(f"cannot read {file}", why=error.strerror or str(error), hint=hint)
 
 
 def _write(file: Path, document: dict[str, Any]) -> None:

@@ -1,68 +1,133 @@
-"""What the journeys need from the world: every Protocol on one page. The command line wires the real ones."""
+"""The world as the journeys see it: every Protocol on one page. The command line wires the real ones.
 
-from collections.abc import Iterable
+Files, Keys, Programs and Sockets act on the machine that serves a certificate, and paths are that machine's. The state
+folder is always on the machine that the agent runs on. Digests are SHA-256 in hex, moments epoch seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from agent.model.certificate import Command
-from agent.model.offer import Mark, Offer, Report
-from agent.model.probe_targets import ProbeTarget
-from agent.rules.evidence import Sight
-from agent.rules.journal import JournalEntry
-from agent.rules.record import Record
+if TYPE_CHECKING:
+    from agent.model.certificate import Certificate, Command
+    from agent.model.host_key import HostKey
+    from agent.model.live_file import LiveFile
+    from agent.model.offer import Mark, Offer
+    from agent.model.probe_targets import ProbeTarget
+    from agent.model.result import Outcome, Result
+    from agent.rules.evidence import Sight
+    from agent.rules.journal import JournalEntry
 
 
 class Source(Protocol):
-    """Every method raises SourceError when the source cannot be asked or refuses."""
+    """The place that certificates come from. Every method raises SourceError when it cannot be asked or refuses."""
 
-    def mark(self, name: str) -> Mark | None:
-        """The cheap question; None if the name is not enrolled."""
+    def marks(self, names: Sequence[str]) -> Mapping[str, Mark]:
+        """The cheap question, asked once for all: the mark of each name that is enrolled."""
 
     def fetch(self, name: str) -> Offer | None:
         """Leaf and chain; None if the name is not enrolled."""
 
     def older_on_purpose(self, name: str) -> str:
-        """SHA-256 of the certificate that `certfleet-issuer rollback` went back to; "" when it did not."""
+        """Digest of the certificate that `certfleet-issuer rollback` went back to; "" when it did not."""
 
-    def report(self, report: Report) -> None:
-        """Write this host's own row, replacing the one before."""
+    def report(self, result: Result, host: str, moment: int) -> None:
+        """Write the row of *host* in the table ``installations``, replacing the one before."""
 
     def close(self) -> None:
-        """Let the connection go; may be called twice."""
+        """Close the connection; may be called twice."""
 
 
 class StateStore(Protocol):
-    """What the agent keeps on disk for itself. Every method raises FileError when it cannot."""
+    """The files that the agent keeps for itself. Every method raises FileError when it cannot."""
 
-    def record(self, name: str) -> Record | None:
-        """What is remembered of a certificate."""
+    def record(self, name: str) -> Result:
+        """The last result of a certificate; one that never ran if there is none, or none that can be understood."""
 
-    def save_record(self, kept: Record) -> None:
-        """Remember it."""
+    def save_record(self, result: Result) -> None:
+        """Keep it, all but the fields about one run."""
 
     def journals(self) -> list[JournalEntry]:
-        """Installs that did not come to their end."""
+        """Installs that did not come to their end. FileError too if one is damaged."""
 
     def save_journal(self, entry: JournalEntry) -> None:
         """Note how far an install has come, before the step that this names."""
 
-    def work_folder(self, name: str) -> Path:
-        """A fresh private folder for staged material and backups."""
+    def new_work(self, name: str) -> None:
+        """An empty private folder for staged material and backups of *name*."""
+
+    def save_work(self, name: str, label: str, content: bytes) -> Path:
+        """Keep *content* in that folder as the file *label*, readable for this user alone."""
+
+    def read_work(self, file: Path) -> bytes | None:
+        """The content of a file in that folder; None if it is not there."""
 
     def finish(self, name: str) -> None:
-        """The install has ended: no journal, no backups."""
+        """The install of *name* has ended: remove its journal, then its work folder."""
+
+    def sweep(self) -> None:
+        """Remove everything that killed installs have left and that no journal needs."""
 
 
-class CommandRunner(Protocol):
-    def run(self, step: str, command: Command) -> None:
-        """Run one command of the operator's to its end; InstallError, with *step* in it, if that is not a good one."""
+class Files(Protocol):
+    """The live files. Every method but `stamp` raises FileError when it cannot."""
+
+    def stamp(self, file: Path) -> str:
+        """A text that changes with the file or with what keeps it from being looked at; never raises."""
+
+    def digest(self, file: Path) -> str:
+        """Digest of the content, "" if there is no such file."""
+
+    def read(self, file: Path) -> LiveFile | None:
+        """The file as it is, None if there is none. FileError too for what is no regular file or larger than 1 MB."""
+
+    def locate(self, file: Path) -> Path:
+        """The real path behind all links. FileError too if its folder does not exist."""
+
+    def owner_ids(self, owner: str, group: str) -> tuple[int, int]:
+        """Numbers of a user and a group, -1 for ""."""
+
+    def replace(self, contents: Mapping[Path, LiveFile]) -> None:
+        """Put all of them in place, one rename each: none if one cannot be written, as far as file systems allow."""
+
+    def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
+        """Put every file back as it was; remove one that was not there, and temporaries of a killed `replace`."""
+
+
+class Keys(Protocol):
+    """Private keys, which never leave the machine."""
+
+    def load(self, file: Path) -> HostKey:
+        """ConfigError if absent, unreadable or too open; RefusedError for one that no service or CA would take."""
+
+    def make(self, key_type: str) -> HostKey:
+        """A new one, which is in no file yet; *key_type* as in ``request --key-type``."""
+
+    def csr(self, key: HostKey, names: tuple[str, ...]) -> bytes:
+        """A signed request in PEM (RFC 2986) for *names*; the first is the common name too where it fits."""
+
+    def csr_facts(self, pem: bytes) -> tuple[str, tuple[str, ...]]:
+        """SPKI digest and sorted names of a CSR; ValueError if it is none."""
+
+    def serve(self, fullchain: Path, key: Path) -> None:
+        """Load both as a TLS server does; InstallError if it could not."""
+
+
+class Programs(Protocol):
+    """The operator's own commands."""
+
+    def run(self, step: str, commands: Iterable[Command]) -> None:
+        """Run each to its end, one after another; InstallError, with *step* in it, at the first that fails."""
 
 
 class Sockets(Protocol):
-    """What is served; and how long to go on looking, on a clock of its own, in seconds."""
+    """The certificates served; and the time to go on looking, on a monotonic clock of its own, in seconds."""
 
     def look(self, targets: Iterable[ProbeTarget], server_name: str) -> tuple[Sight, ...]:
-        """One look at every address of every target; never raises."""
+        """One look at every address of every target; never raises. *server_name*: for targets that name none."""
 
     def deadline(self) -> float:
         """When the time ends that a service gets to show what is waited for."""
@@ -72,3 +137,39 @@ class Sockets(Protocol):
 
     def wait(self, deadline: float) -> bool:
         """Pause before another look; False once *deadline* has passed."""
+
+
+class Tools(Protocol):
+    """Everything that a run acts with. An adapter whose libraries are slow to import is imported when it is asked for.
+
+    *protected*: real paths of files and folders that are never a target; *host*: the name that reports carry; *now*:
+    the one moment of the run; *retry*: try refused certificates at once.
+    """
+
+    source: Source
+    state: StateStore
+    files: Files
+    protected: Sequence[Path]
+    host: str
+    now: float
+    retry: bool
+
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def programs(self) -> Programs: ...
+    @property
+    def sockets(self) -> Sockets: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with."""
+
+    certificate: Certificate
+    before: Result
+    tools: Tools
+
+    def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
+        """How it stands now; what is installed and what is refused are as before."""
+        return replace(self.before, outcome=outcome, detail=detail, hint=hint)

@@ -8,16 +8,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.host import keys
+from agent.journey.ports import Keys
+from agent.model.host_key import HostKey
 from common import files
 from common.errors import FileError, RefusedError
 
-_MOST_NAMES = 100  # what CAs accept in one certificate
+_MOST_NAMES = 100  # as many as CAs accept in one certificate
+_DEFAULT_KEY_TYPE = "ecdsa-p256"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for; *key_type* is empty when the user did not say, *csr* is None for standard output."""
+    """The wishes of the user. *key_type* is empty when the user did not say, *csr* is None for standard output."""
 
     names: tuple[str, ...]
     key_file: Path
@@ -27,16 +29,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """What there is now."""
+    """The key and the CSR in PEM that there are now, and which of them are new."""
 
-    key_type: str
+    key: HostKey
     key_created: bool
-    key_spki_sha256: str
     csr_pem: bytes
     csr_written: bool
 
 
-def request(wanted: Request) -> Requested:
+def request(wanted: Request, keys: Keys) -> Requested:
     """Make what is missing of key and CSR. Raises RefusedError, FileError, ConfigError (a key that is too open)."""
     if len(wanted.names) > _MOST_NAMES:
         raise RefusedError(f"{len(wanted.names)} names are more than CAs accept in one certificate ({_MOST_NAMES})")
@@ -46,34 +47,33 @@ def request(wanted: Request) -> Requested:
     if wanted.csr_file is not None and not os.path.isdir(wanted.csr_file.parent):
         hint = "name another file with --csr; - is standard output"
         raise FileError(f"cannot write {wanted.csr_file}", why="there is no such folder", hint=hint)
-    key, created = _key(wanted)
-    spki = keys.key_spki_sha256(key)
-    existing = _existing_csr(wanted, spki)
+    key, created = _key(wanted, keys)
+    existing = _existing_csr(wanted, key, keys)
     if existing:
-        return Requested(keys.key_type_of(key), created, spki, existing, csr_written=False)
-    csr_pem = keys.build_csr(key, wanted.names)
+        return Requested(key, created, existing, csr_written=False)
+    csr_pem = keys.csr(key, wanted.names)
     if wanted.csr_file is not None:
         files.write_atomic(wanted.csr_file, csr_pem, mode=0o644)
-    return Requested(keys.key_type_of(key), created, spki, csr_pem, csr_written=wanted.csr_file is not None)
+    return Requested(key, created, csr_pem, csr_written=wanted.csr_file is not None)
 
 
-def _key(wanted: Request) -> tuple[keys.PrivateKey, bool]:
+def _key(wanted: Request, keys: Keys) -> tuple[HostKey, bool]:
     if _is_there(wanted.key_file):
-        key, _ = keys.load_key(wanted.key_file)
-        if wanted.key_type and wanted.key_type != keys.key_type_of(key):
+        key = keys.load(wanted.key_file)
+        if wanted.key_type and wanted.key_type != key.key_type:
             raise RefusedError(
                 f"{wanted.key_file} exists already",
-                why=f"it is a key of type {keys.key_type_of(key)}, not {wanted.key_type}; keys are never overwritten",
+                why=f"it is a key of type {key.key_type}, not {wanted.key_type}; keys are never overwritten",
                 hint="leave out --key-type to make a CSR for it, or name another file with --key",
             )
         return key, False
-    key = keys.make_key(wanted.key_type or keys.DEFAULT_KEY_TYPE)
+    key = keys.make(wanted.key_type or _DEFAULT_KEY_TYPE)
     files.make_private_folder(wanted.key_file.parent)
-    files.create_new(wanted.key_file, keys.key_pem(key), mode=0o600, kept=True)
+    files.create_new(wanted.key_file, key.content, mode=0o600, kept=True)
     return key, True
 
 
-def _existing_csr(wanted: Request, spki: str) -> bytes:
+def _existing_csr(wanted: Request, key: HostKey, keys: Keys) -> bytes:
     """The CSR that is there already, if it asks for just this; empty if one must be written."""
     if wanted.csr_file is None or not _is_there(wanted.csr_file):
         return b""
@@ -85,7 +85,7 @@ def _existing_csr(wanted: Request, spki: str) -> bytes:
         raise FileError(f"cannot read {wanted.csr_file}", why=error.strerror or str(error), hint=hint) from error
     except ValueError as error:
         raise FileError(f"{wanted.csr_file} exists already", why="it is not a CSR", hint=hint) from error
-    if found_spki != spki:
+    if found_spki != key.spki_sha256:
         raise FileError(f"{wanted.csr_file} exists already", why="it belongs to another key", hint=hint)
     return content if found_names == tuple(sorted(wanted.names)) else b""
 

@@ -1,4 +1,4 @@
-"""The agent's nouns: frozen, and built only from the operator's own configuration."""
+"""A certificate as agent.toml asks for it: frozen, and built only from the operator's own configuration."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ Command = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class TargetFile:
-    """A live file: what it holds, in order, and whose it is. Without owner, group or mode it keeps those it has."""
+    """A file to write: its parts ("certificate", "chain", "key") in order, and whose it is. Without owner, group or
+    mode the live file keeps those it has."""
 
     path: Path
     parts: tuple[str, ...]
@@ -32,11 +33,11 @@ class Certificate:
     name: str
     names: frozenset[str]
     key: Path
-    services: tuple[str, ...]
-    files: tuple[TargetFile, ...]
-    check: tuple[Command, ...]
-    activate: tuple[Command, ...]
-    probes: tuple[ProbeTarget, ...]
+    services: tuple[str, ...] = ()
+    files: tuple[TargetFile, ...] = ()
+    check: tuple[Command, ...] = ()
+    activate: tuple[Command, ...] = ()
+    probes: tuple[ProbeTarget, ...] = ()
 
     @property
     def server_name(self) -> str:
@@ -46,11 +47,12 @@ class Certificate:
             return self.name.replace("*", "www", 1)
         return plain[0]
 
-    @property
-    def digest(self) -> str:
-        """Changes with every setting of this certificate: a changed configuration is worth another try."""
+    def circumstances(self, key_stamp: str) -> str:
+        """A digest that changes with every setting of this certificate and with its key file, of which *key_stamp* says
+        when it last changed: then a refused certificate has a new chance."""
         facts = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes)
-        return hashlib.sha256(repr(facts).encode()).hexdigest()
+        settings = hashlib.sha256(repr(facts).encode()).hexdigest()
+        return hashlib.sha256(f"{settings} {key_stamp}".encode()).hexdigest()
 
 
 def file_stem(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What only an agent can meet.
+"""Errors that only an agent can meet.
 
 CertfleetError (common/errors.py)
 ├─ SourceError         where certificates come from: unreachable, refused, malformed
@@ -18,7 +18,7 @@ class SourceError(CertfleetError):
 
 
 class VerificationError(CertfleetError):
-    """What the source offers must not be installed here; no live file was touched."""
+    """The certificate offered must not be installed here; no live file was touched."""
 
     reference = "verification"
     retry = Retry.NEVER

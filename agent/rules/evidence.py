@@ -1,8 +1,10 @@
-"""What looks at a service's sockets saw, and what they prove about a certificate. Pure."""
+"""Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+
+from agent.model.result import Outcome
 
 
 class Seen(Enum):
@@ -30,7 +32,7 @@ class Sight:
 
 
 class Proof(Enum):
-    """What is known about the sockets of a certificate."""
+    """The proof that the sockets of a certificate give, all together."""
 
     PROVEN = "proven"  # every socket that answers shows it, and at least one for each target does
     WRONG = "wrong"  # a socket shows another certificate, or one that answered before answers no more
@@ -83,6 +85,22 @@ def is_as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
         elif new.sha256 != old.sha256:
             problems.append(f"{_place(old)} shows {new.sha256[:16]}…, not {old.sha256[:16]}… as before")
     return Evidence(Proof.WRONG, "; ".join(problems)) if problems else Evidence(Proof.PROVEN)
+
+
+_REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
+_CONCLUSIONS = {
+    Proof.PROVEN: (Outcome.INSTALLED, ""),
+    Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
+    Proof.WRONG: (Outcome.UNPROVEN, ""),
+    Proof.DOWN: (Outcome.UNPROVEN, "start the service; the next run looks again"),
+    Proof.UNKNOWN: (Outcome.UNPROVEN, _REACHABLE),
+}
+
+
+def conclusion(evidence: Evidence) -> tuple[Outcome, str, str]:
+    """Outcome, detail and hint of a certificate whose files are in place; the texts are empty where all is proven."""
+    outcome, hint = _CONCLUSIONS[evidence.proof]
+    return outcome, f"the files are in place, not proven: {evidence.detail}" if evidence.detail else "", hint
 
 
 def served_any(before: Sequence[Sight]) -> bool:

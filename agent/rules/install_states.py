@@ -18,28 +18,6 @@ class InstallState(Enum):
     ROLLING_BACK = "rolling-back"  # the old files are being put back
 
 
-class Outcome(Enum):
-    """How things stand with a certificate after a run, in the words of reports and of ``status``."""
-
-    INSTALLED = "installed"  # in place, and seen on every socket that answers
-    UNPROVABLE = "unprovable"  # in place; the operator says that no socket can show it (probe = [])
-    UNPROVEN = "unproven"  # in place; but no socket could be asked, or nothing answers there
-    WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
-    NOT_ENROLLED = "not-enrolled"  # the source does not know the name
-    UNREACHABLE = "unreachable"  # the source could not be asked
-    REFUSED = "refused"  # what the source offers must not be installed; no live file was touched
-    FAILED = "failed"  # the install failed; everything is as it was before
-    BROKEN = "broken"  # the install failed and the old state could not be brought back
-
-    @property
-    def is_well(self) -> bool:
-        return self in {Outcome.INSTALLED, Outcome.UNPROVABLE}
-
-    @property
-    def is_proven(self) -> bool:
-        return self is Outcome.INSTALLED
-
-
 _NEXT = {
     InstallState.BACKED_UP: {InstallState.SWAPPING},
     InstallState.SWAPPING: {InstallState.ACTIVATING, InstallState.ROLLING_BACK},

@@ -5,7 +5,7 @@ state folder.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,55 +38,36 @@ class JournalEntry:
     before: tuple[Sight, ...]
 
     def at(self, state: InstallState) -> "JournalEntry":
+        """The same install, come as far as *state*; RuntimeError if that may not follow."""
         check_transition(self.state, state)
         return replace(self, state=state)
 
 
 def to_document(entry: JournalEntry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "sha256": entry.sha256,
-        "state": entry.state.value,
-        "files": [
-            {
-                "path": str(file.path),
-                "new_digest": file.new_digest,
-                "backup": file.backup,
-                "old_digest": file.old_digest,
-                "mode": f"{file.mode:04o}",
-                "uid": file.uid,
-                "gid": file.gid,
-                "attributes": {name: value.hex() for name, value in (file.attributes or {}).items()},
-            }
-            for file in entry.files
-        ],
-        "before": [
-            {"target": s.target, "address": s.address, "seen": s.seen.value, "sha256": s.sha256} for s in entry.before
-        ],
-    }
+    """Texts, numbers and lists, for JSON."""
+    looks = [{"target": s.target, "address": s.address, "seen": s.seen.value, "sha256": s.sha256} for s in entry.before]
+    files = [
+        {
+            **asdict(file),
+            "path": str(file.path),
+            "mode": f"{file.mode:04o}",
+            "attributes": {name: value.hex() for name, value in (file.attributes or {}).items()},
+        }
+        for file in entry.files
+    ]
+    return {"name": entry.name, "sha256": entry.sha256, "state": entry.state.value, "files": files, "before": looks}
 
 
 def from_document(document: Mapping[str, Any]) -> JournalEntry:
     """The entry in *document*; KeyError, TypeError or ValueError if it is none."""
+    looks = (Sight(**{**look, "seen": Seen(look["seen"])}) for look in document["before"])
+    files = map(_file, document["files"])
     return JournalEntry(
-        name=str(document["name"]),
-        sha256=str(document["sha256"]),
-        state=InstallState(document["state"]),
-        files=tuple(
-            SavedFile(
-                path=Path(file["path"]),
-                new_digest=str(file["new_digest"]),
-                backup=str(file["backup"]),
-                old_digest=str(file["old_digest"]),
-                mode=int(file["mode"], 8),
-                uid=int(file["uid"]),
-                gid=int(file["gid"]),
-                attributes={name: bytes.fromhex(value) for name, value in file["attributes"].items()},
-            )
-            for file in document["files"]
-        ),
-        before=tuple(
-            Sight(look["target"], look["address"], Seen(look["seen"]), sha256=look["sha256"])
-            for look in document["before"]
-        ),
+        str(document["name"]), str(document["sha256"]), InstallState(document["state"]), tuple(files), tuple(looks)
     )
+
+
+def _file(document: Mapping[str, Any]) -> SavedFile:
+    attributes = {name: bytes.fromhex(value) for name, value in document["attributes"].items()}
+    path, mode = Path(document["path"]), int(document["mode"], 8)
+    return SavedFile(**{**document, "path": path, "mode": mode, "attributes": attributes})

@@ -1,4 +1,4 @@
-"""What must be true of a certificate before a live file is touched. Pure: facts in, findings out, all at once.
+"""The conditions that a certificate must meet before a live file is touched. Pure: facts in, all findings out.
 
 The service's own config test is no substitute: with a key that does not fit, Apache's test passes and its graceful
 reload then takes the server down.
@@ -49,7 +49,7 @@ def installed_in(contents: Iterable[bytes], key_spki_sha256: str) -> InstalledCe
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What this host needs a new certificate to be."""
+    """The key, the names and the age that a new certificate must have on this host."""
 
     key_spki_sha256: str
     names: frozenset[str]

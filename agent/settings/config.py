@@ -4,80 +4,21 @@ Two passes, both complete: shape (types, unknown keys: ``common.config_file``), 
 write, two files with one path …). Every finding at once, each with its path in the file.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agent.model.certificate import Certificate, Command, TargetFile, file_stem
 from agent.model.probe_targets import ProbeTarget, parse_target
-from agent.settings.preset import Preset, load_preset, preset_names
-from common.config import (
-    duration,
-    list_of,
-    nonempty,
-    optional_path,
-    path,
-    section,
-    sections,
-    setting,
-    shown,
-    text,
-)
+from agent.settings import values
+from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
+from common.config import duration, nonempty, optional_path, path, section, sections, setting, text
 from common.config_file import load
 from common.errors import ConfigError, Finding
-from common.names import parse_dns_name
 from common.owners import owner_ids
 
 DEFAULT_FILE = "/etc/certfleet/agent.toml"
-_LONGEST_ARGUMENT = 131_072  # bytes, MAX_ARG_STRLEN of Linux
 _PARTS_OF_FILE = {"certificate": ("certificate",), "chain": ("chain",), "fullchain": ("certificate", "chain")}
-_PARTS = ("certificate", "chain", "key")
-
-
-def _text_or_list(value: Any) -> tuple[str, ...]:
-    return (nonempty(value),) if isinstance(value, str) else tuple(list_of(nonempty)(value))
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    return tuple(map(parse_dns_name, list_of(nonempty)(value)))
-
-
-def _argument(value: Any) -> str:
-    """Any text that a program can be given, several lines too."""
-    if not isinstance(value, str) or not value or "\0" in value or len(value.encode()) >= _LONGEST_ARGUMENT:
-        raise ValueError(f"must be texts in quotes that a program can be given, not {shown(value)}")
-    return value
-
-
-def _commands(value: Any) -> tuple[Command, ...]:
-    """One argument list, or a list of them: ["nginx", "-t"] or [["nginx", "-t"], ["apachectl", "configtest"]]."""
-    items = value if isinstance(value, list) and all(isinstance(item, list) for item in value) else [value]
-    commands = tuple(tuple(list_of(_argument)(item)) for item in items)
-    if not all(commands):
-        return ()  # [] means: no command
-    return commands
-
-
-def _probes(value: Any) -> tuple[ProbeTarget, ...]:
-    return tuple(map(parse_target, _text_or_list(value)))
-
-
-def _mode(value: Any) -> int | None:
-    if text(value) == "":
-        return None
-    if not re.fullmatch(r"0?[0-7]{3}", text(value)):
-        raise ValueError(f'must be a file mode in quotes like "0640", not {shown(value)}')
-    return int(value, 8)
-
-
-def _parts(value: Any) -> tuple[str, ...]:
-    parts = _text_or_list(value)
-    unknown = [part for part in parts if part not in _PARTS]
-    if unknown or not parts:
-        raise ValueError(f"must list one or more of {', '.join(_PARTS)}, not {shown(value)}")
-    return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +31,12 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FilesSettings:
+class FilesSettings(FilePaths):
     """``[certificate.files]``: the plain files; owner, group and mode are for all of them."""
 
-    certificate: Path | None = setting(optional_path, None)
-    chain: Path | None = setting(optional_path, None)
-    fullchain: Path | None = setting(optional_path, None)
     owner: str = setting(text, "")
     group: str = setting(text, "")
-    mode: int | None = setting(_mode, None)
+    mode: int | None = setting(values.mode, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +44,23 @@ class CombinedSettings:
     """``[[certificate.combined]]``: one file of several parts."""
 
     path: Path = setting(path)
-    parts: tuple[str, ...] = setting(_parts)
+    parts: tuple[str, ...] = setting(values.parts)
     owner: str = setting(text, "")
     group: str = setting(text, "")
-    mode: int | None = setting(_mode, None)
+    mode: int | None = setting(values.mode, None)
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateSettings:
     """``[[certificate]]``: one certificate of this host. None means: the preset's."""
 
-    name: str = setting(lambda value: parse_dns_name(text(value)))
+    name: str = setting(values.name)
     key: Path = setting(path)
-    names: tuple[str, ...] = setting(_names, ())
-    service: tuple[str, ...] = setting(_text_or_list, ())
-    probe: tuple[ProbeTarget, ...] | None = setting(_probes, None)
-    check: tuple[Command, ...] | None = setting(_commands, None)
-    activate: tuple[Command, ...] | None = setting(_commands, None)
+    names: tuple[str, ...] = setting(values.names, ())
+    service: tuple[str, ...] = setting(values.words, ())
+    probe: tuple[ProbeTarget, ...] | None = setting(values.probes, None)
+    check: tuple[Command, ...] | None = setting(values.commands, None)
+    activate: tuple[Command, ...] | None = setting(values.commands, None)
     files: FilesSettings = section(FilesSettings)
     combined: tuple[CombinedSettings, ...] = sections(CombinedSettings)
 
@@ -206,8 +144,7 @@ def _preset_probes(
 def _files(settings: CertificateSettings, presets: list[Preset]) -> tuple[TargetFile, ...]:
     """The user's plain files, or the presets' where the user names none; then the combined ones."""
     plain = settings.files
-    paths = {kind: getattr(plain, kind) for kind in _PARTS_OF_FILE}
-    chosen = [(file, _PARTS_OF_FILE[kind]) for kind, file in paths.items() if file is not None]
+    chosen = [(file, _PARTS_OF_FILE[kind]) for kind, file in plain.named().items()]
     if not chosen:
         stem = file_stem(settings.name)
         of_presets = (item for preset in presets for item in preset.file_paths(stem).items())

@@ -6,17 +6,18 @@ certificate of any CA, so only an SSLContext is ever handed to it. Plain text pa
 
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pymysql
+from pymysql.constants import CLIENT
 
 from agent.model.errors import SourceError
-from agent.model.offer import Mark, Offer, Report
+from agent.model.offer import Mark, Offer
+from agent.model.result import Result
 from common.database_url import MysqlAddress
 from common.mysql_errors import About, about, text_of
-
-if TYPE_CHECKING:
-    import pymysql
 
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
@@ -44,36 +45,40 @@ class MysqlSource:
         self._tls_ca = tls_ca
         self._connection: pymysql.connections.Connection[Any] | None = None
 
-    def mark(self, name: str) -> Mark | None:
-        row = self._one("SELECT ts_last_update, ts_expire FROM certs WHERE name = %s", (name,))
-        return Mark(int(row[0] or 0), int(row[1] or 0)) if row else None
+    def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        if not names:
+            return {}
+        with (
+            self._cursor() as cursor
+        ):  # in lower case, as agent.toml has them: the server compares without regard to case
+            cursor.execute("SELECT LOWER(name), ts_last_update, ts_expire FROM certs WHERE name IN %s", (tuple(names),))
+            return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in cursor.fetchall()}
 
     def fetch(self, name: str) -> Offer | None:
         row = self._one("SELECT crt, ca FROM certs WHERE name = %s", (name,))
-        return Offer(_as_bytes(row[0]), _as_bytes(row[1])) if row else None
+        return Offer.of_cells(*row) if row else None
 
     def older_on_purpose(self, name: str) -> str:
         row = self._one("SELECT rolled_back FROM certs WHERE name = %s", (name,))
         return str(row[0] or "") if row else ""
 
-    def report(self, report: Report) -> None:
+    def report(self, result: Result, host: str, moment: int) -> None:
         """Change our row through the view, which shows no other account's; add it when there is none yet.
 
         Not one statement with ON DUPLICATE KEY UPDATE: that one could take over a row of another account.
         """
-        account = self._address.user
-        facts = (report.sha256, report.not_after, report.state, report.detail, report.reported_at)
+        facts = (*result.columns(), moment, result.name, host)
         with self._cursor() as cursor:
             changed = cursor.execute(
                 "UPDATE own_installations SET sha256 = %s, not_after = %s, state = %s, detail = %s, ts_report = %s"
                 " WHERE name = %s AND host = %s",
-                (*facts, report.name, report.host),
+                facts,
             )
             if not changed:
                 cursor.execute(
                     "INSERT INTO own_installations (sha256, not_after, state, detail, ts_report, name, host, account)"
                     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-                    (*facts, report.name, report.host, account),
+                    (*facts, self._address.user),
                 )
 
     def close(self) -> None:
@@ -88,9 +93,7 @@ class MysqlSource:
             return row
 
     @contextlib.contextmanager
-    def _cursor(self) -> "Iterator[pymysql.cursors.Cursor]":
-        import pymysql  # noqa: PLC0415 - 60 ms that a host with SQLite need not pay
-
+    def _cursor(self) -> Iterator[pymysql.cursors.Cursor]:
         try:
             if self._connection is None:
                 self._connection = self._connect()
@@ -104,9 +107,6 @@ class MysqlSource:
             raise self._explained(error) from error
 
     def _connect(self) -> "pymysql.connections.Connection[Any]":
-        import pymysql  # noqa: PLC0415
-        from pymysql.constants import CLIENT  # noqa: PLC0415
-
         address = self._address
         where: dict[str, Any] = {"unix_socket": address.socket}
         if not address.socket:
@@ -128,7 +128,3 @@ class MysqlSource:
     def _explained(self, error: Exception) -> SourceError:
         what = f"the database on {self._address} cannot be used"
         return SourceError(what, why=text_of(error), hint=_HINTS.get(about(error), _UNREACHABLE))
-
-
-def _as_bytes(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value or b"")

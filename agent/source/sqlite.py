@@ -4,12 +4,13 @@ import contextlib
 import os
 import pwd
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.model.errors import SourceError
-from agent.model.offer import Mark, Offer, Report
+from agent.model.offer import Mark, Offer
+from agent.model.result import Result
 
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
 
@@ -21,25 +22,22 @@ class SqliteSource:
         self._file = file
         self._connection: sqlite3.Connection | None = None
 
-    def mark(self, name: str) -> Mark | None:
-        row = self._one("SELECT ts_last_update, ts_expire FROM certs WHERE name = ?", name)
-        return Mark(int(row[0] or 0), int(row[1] or 0)) if row else None
+    def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        places = ", ".join("?" * len(names))
+        rows = self._all(f"SELECT name, ts_last_update, ts_expire FROM certs WHERE name IN ({places})", *names)  # noqa: S608 - question marks
+        return {name: Mark.of_cells(*cells) for name, *cells in rows}
 
     def fetch(self, name: str) -> Offer | None:
-        row = self._one("SELECT crt, ca FROM certs WHERE name = ?", name)
-        return Offer(_as_bytes(row[0]), _as_bytes(row[1])) if row else None
+        rows = self._all("SELECT crt, ca FROM certs WHERE name = ?", name)
+        return Offer.of_cells(*rows[0]) if rows else None
 
     def older_on_purpose(self, name: str) -> str:
-        row = self._one("SELECT rolled_back FROM certs WHERE name = ?", name)
-        return str(row[0] or "") if row else ""
+        rows = self._all("SELECT rolled_back FROM certs WHERE name = ?", name)
+        return str(rows[0][0] or "") if rows else ""
 
-    def report(self, report: Report) -> None:
-        columns = "name, host, account, sha256, not_after, state, detail, ts_report"
-        account = _account()
-        values = (
-            *(report.name, report.host, account, report.sha256),
-            *(report.not_after, report.state, report.detail, report.reported_at),
-        )
+    def report(self, result: Result, host: str, moment: int) -> None:
+        columns = "sha256, not_after, state, detail, ts_report, name, host, account"
+        values = (*result.columns(), moment, result.name, host, _account())
         with _translated(self._file):
             connection = sqlite3.connect(_uri(self._file, "rw"), uri=True, timeout=_BUSY_TIMEOUT)
             with contextlib.closing(connection), connection:
@@ -51,21 +49,15 @@ class SqliteSource:
             self._connection.close()
             self._connection = None
 
-    def _one(self, statement: str, name: str) -> tuple[Any, ...] | None:
+    def _all(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with _translated(self._file):
             if self._connection is None:
                 self._connection = sqlite3.connect(_uri(self._file, "ro"), uri=True, timeout=_BUSY_TIMEOUT)
-            row: tuple[Any, ...] | None = self._connection.execute(statement, (name,)).fetchone()
-            return row
+            return self._connection.execute(statement, values).fetchall()
 
 
 def _uri(file: Path, mode: str) -> str:
     return f"{file.as_uri()}?mode={mode}"
-
-
-def _as_bytes(value: Any) -> bytes:
-    """SQLite keeps what it was given: text where another program wrote text."""
-    return value.encode() if isinstance(value, str) else bytes(value or b"")
 
 
 def _account() -> str:

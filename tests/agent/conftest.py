@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent.accounts import Agents
 from tests.agent.host import NAME, Host
 from tests.servers.apache import Apache
 from tests.servers.nginx import Nginx
+from tests.servers.sql_server import SqlServer
 
 
 @pytest.fixture
@@ -33,3 +35,9 @@ def apache(host: Host, tmp_path: Path) -> Iterator[Apache]:
     with Apache(tmp_path / "apache", host.fullchain, host.key, name=NAME) as server:
         host.configure(check=server.check, activate=server.activate, probe=[f"https://127.0.0.1:{server.port}"])
         yield server
+
+
+@pytest.fixture
+def agents(sql_server: SqlServer, tmp_path: Path) -> Agents:
+    """A new database on a real server, on which agents can have accounts."""
+    return Agents(sql_server.create_database(), tmp_path)

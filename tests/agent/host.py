@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from agent.host import keys
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority, Issued
 
@@ -104,6 +105,22 @@ class Host:
         values = (name or self.name, chain, leaf, updated or time.time_ns() // 1000)
         self.sql("INSERT OR REPLACE INTO certs (name, enable, ca, crt, ts_expire, ts_last_update)"
                  " VALUES (?, 'Y', ?, ?, 0, ?)", values)  # fmt: skip
+
+    def fill(self, count: int, enrol: Callable[[str, bytes, bytes], None] | None = None) -> None:
+        """Enrol *count* certificates for the host's key, the configured one the first of them, and configure all."""
+        head, entry = self.config.read_text(encoding="utf-8").split("[[certificate]]")
+        key = keys.load(self.key)
+        for name in [self.name, *(f"host{number:03d}.example.test" for number in range(1, count))]:
+            issued = self.authority.sign(keys.csr(key, (name,)))
+            if enrol is None:
+                self.offer(issued.cert_pem, issued.chain_pem, name=name)
+            else:
+                enrol(name, issued.cert_pem, issued.chain_pem)
+            if name != self.name:
+                file = self.live / f"{name}.pem"
+                head += f'[[certificate]]\nname = "{name}"\nkey = "{self.key}"\nprobe = []\n'
+                head += f'[certificate.files]\nfullchain = "{file}"\n'
+        self.config.write_text(f"{head}[[certificate]]{entry}", encoding="utf-8")
 
     def offer_new(self, days: float = 90) -> Issued:
         """Sign and offer a good one."""

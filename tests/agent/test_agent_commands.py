@@ -12,8 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from agent.host.keys import key_spki_sha256
 from agent.settings.config import load_settings
+from common.certificate import spki_sha256
 from tests.agent.host import AGENT, NAME, ROOT, Host
 from tests.servers.authority import Authority
 from tests.servers.nginx import Nginx
@@ -53,7 +53,7 @@ def test_request_makes_key_and_csr(bare: Host, key_type: str) -> None:
         ["openssl", "req", "-in", csr, "-noout", "-verify", "-subject"], capture_output=True, text=True, check=True
     )
     assert NAME in shown.stdout
-    assert made["spki_sha256"] == key_spki_sha256(load_pem_private_key(key.read_bytes(), None))  # type: ignore[arg-type]
+    assert made["spki_sha256"] == spki_sha256(load_pem_private_key(key.read_bytes(), None).public_key())  # type: ignore[arg-type]
 
 
 def test_a_second_request_never_touches_the_key(bare: Host) -> None:
@@ -237,10 +237,14 @@ def test_status_shows_a_refusal(host: Host, nginx: Nginx) -> None:
     """What was refused, and when it is tried again."""
     other = Authority("Other").issue([NAME])
     host.offer(other.cert_pem, other.chain_pem)
-    assert host.agent("run").code == 1
+    first = host.agent("run")
+    assert first.code == 1
     done = host.agent("status")
     assert done.code == 1
-    assert "next attempt after" in done.out
+    assert "it is tried again when a newer one comes or after" in done.out
+    for shown in (first.err, host.agent("run").err, done.out):
+        assert f"{NAME}: refused: the certificate offered does not fit: key: it belongs to another key" in shown
+        assert f"what to do: enrol the CSR that `certfleet-agent request {NAME}` makes here" in shown
     assert host.agent("status", "--json").certificate["refused"]["attempts"] == 1
 
 

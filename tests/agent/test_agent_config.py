@@ -1,5 +1,6 @@
 """agent.toml: every finding at once, each with its path; and what the presets fill in."""
 
+import ast
 import dataclasses
 import re
 import tomllib
@@ -10,10 +11,12 @@ import pytest
 
 from agent.model.certificate import Certificate
 from agent.settings.config import AgentSettings, load_settings, resolve
+from agent.settings.preset import Preset, load_preset, preset_names
 from common.config import parse
 from common.errors import ConfigError
 
-EXAMPLE = Path(__file__).parents[2] / "deploy" / "agent.example.toml"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "deploy" / "agent.example.toml"
 
 
 def certificates(text: str) -> tuple[Certificate, ...]:
@@ -164,6 +167,38 @@ def test_sense(text: str, path: str, problem: str) -> None:
 def test_a_changed_setting_changes_the_digest() -> None:
     """So that a refused certificate gets another try with other settings, and the same ones change nothing."""
     first, same, other = (
-        certificates(ENTRY + f'service = "nginx"\nactivate = ["{word}"]')[0].digest for word in ("a", "a", "b")
+        certificates(ENTRY + f'service = "nginx"\nactivate = ["{word}"]')[0].circumstances("") for word in "aab"
     )
     assert first == same != other
+
+
+PRESET = {"note": "n", "programs": ["p"], "check": [["p", "-t"]], "activate": [], "probe": ["https://{name}"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "problem"),
+    [
+        ('chek = [["p"]]', "chek", "is not a known key; did you mean 'check'?"),
+        ('check = "p -t"', "check", "must be a list"),
+        ("programs = [1]", "programs", "must be a text"),
+        ('probe = ["smtp://{name}"]', "probe", "not yet supported"),
+        ('note = ""', "note", "must not be empty"),
+        ('[files]\nfullchian = "/x"', "files.fullchian", "is not a known key; did you mean 'fullchain'?"),
+        ('[files]\nchain = "x"', "files.chain", "must be an absolute path"),
+    ],
+)
+def test_a_preset_is_read_as_agent_toml_is(text: str, path: str, problem: str) -> None:
+    """The same findings, each with its path; unknown keys are refused."""
+    with pytest.raises(ConfigError) as caught:
+        parse(Preset, PRESET | tomllib.loads(text), "p.toml")
+    assert {finding.path: problem in finding.problem for finding in caught.value.findings} == {path: True}
+
+
+def test_a_preset_says_all_that_is_known_about_a_service() -> None:
+    """Every one is well formed, and no code names a service or its program."""
+    presets = {name: load_preset(name) for name in preset_names()}
+    words = {word for name, preset in presets.items() if preset for word in (name, *preset.programs)}
+    assert {"apache", "nginx", "apachectl"} <= words
+    for file in (ROOT / "agent").rglob("*.py"):
+        constants = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
+        assert not constants & words, file

@@ -1,14 +1,20 @@
 """The pure rules: probe targets, proofs from looks, back-off, transitions, verification by table."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from agent.model.offer import Mark
+from agent.model.certificate import TargetFile
+from agent.model.errors import InstallError
+from agent.model.live_file import LiveFile
+from agent.model.offer import Mark, Offer
 from agent.model.probe_targets import parse_target
+from agent.model.result import Outcome, Refusal, Result
 from agent.rules.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
-from agent.rules.install_states import InstallState, Outcome, check_transition
-from agent.rules.record import Record, Refusal, back_off, from_document, to_document
+from agent.rules.install_states import InstallState, check_transition
+from agent.rules.record import back_off, from_document, to_document
+from agent.rules.targets import is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
 from tests.servers.authority import Authority
@@ -134,8 +140,55 @@ def test_the_back_off_grows_for_the_same_certificate_only() -> None:
 def test_a_record_comes_back_as_it_was() -> None:
     """Through its document and back."""
     refusal = Refusal(Outcome.BROKEN, "why", "a", Mark(1, 2), "c", 3, 4)
-    record = Record("www.example.com", Outcome.REFUSED, "detail", 5, None, refusal, unsent=True)
-    assert from_document(to_document(record)) == record
+    result = Result("www.example.com", Outcome.REFUSED, "detail", "hint", None, refusal, 5, unsent=True)
+    assert from_document(to_document(result)) == result
+
+
+def test_a_record_of_an_earlier_agent_is_read() -> None:
+    """It had no hint."""
+    document = to_document(Result("www.example.com", Outcome.FAILED, "detail", "hint", since=5))
+    del document["hint"]
+    assert from_document(document) == Result("www.example.com", Outcome.FAILED, "detail", since=5)
+
+
+@pytest.mark.parametrize(("cell", "number"), [(7, 7), ("7", 7), (None, 0), ("x", 0), (b"x", 0), (float("inf"), 0)])
+def test_a_cell_without_a_number_is_no_news(cell: object, number: int) -> None:
+    """It counts as 0 and stops no other row."""
+    assert Mark.of_cells(cell, cell) == Mark(number, number)
+    assert Offer.of_cells("a", None) == Offer(b"a", b"")
+
+
+PARTS = {"certificate": b"C", "chain": b"H", "key": b"K"}
+KEPT = {"system.posix_acl_access": b"x"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "mode", "live", "expected"),
+    [
+        ("CH", None, None, LiveFile(b"CH", 0o644, 8, -1)),
+        ("KC", None, None, LiveFile(b"KC", 0o600, 8, -1)),
+        ("KC", 0o640, None, LiveFile(b"KC", 0o640, 8, -1)),
+        ("C", None, LiveFile(b"", 0o640, 1, 2, KEPT), LiveFile(b"C", 0o640, 8, 2, KEPT)),
+        ("K", None, LiveFile(b"", 0o644, 1, 2, KEPT), LiveFile(b"K", 0o640, 8, 2, KEPT)),
+        ("C", 0o600, LiveFile(b"", 0o644, 1, 2, KEPT), LiveFile(b"C", 0o600, 8, 2)),
+    ],
+)
+def test_a_target_becomes(parts: str, mode: int | None, live: LiveFile | None, expected: LiveFile) -> None:
+    """As configured, else as it was, else safe: a file with a key is never open to everybody."""
+    names = {"C": "certificate", "H": "chain", "K": "key"}
+    file = TargetFile(Path("/f"), tuple(names[part] for part in parts), mode=mode)
+    found = wanted(file, live, (8, -1), PARTS)
+    assert found == expected
+    assert not is_as_wanted(live, found)
+    assert is_as_wanted(LiveFile(found.content, found.mode, 8, 5), LiveFile(found.content, found.mode, 8, -1))
+
+
+@pytest.mark.parametrize("real", ["/etc/key", "/state/records/x", "/live/other"])
+def test_a_detour_is_refused(real: str) -> None:
+    """A target that leads to a key, into the state folder, or to another target's file."""
+    targets = {Path("/live/a"): Path("/live/other"), Path("/live/b"): Path(real)}
+    with pytest.raises(InstallError, match=f"/live/b leads to {real}"):
+        refuse_detours(targets, [Path("/etc/key"), Path("/state")])
 
 
 @pytest.mark.parametrize("now", list(InstallState))

@@ -1,6 +1,8 @@
 """Where certificates come from, real ones: an SQLite file, and database servers with the agent's rights only."""
 
-import secrets
+import contextlib
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,60 +11,20 @@ import pytest
 
 from agent.journey.ports import Source
 from agent.model.errors import SourceError
-from agent.model.offer import Mark, Report
+from agent.model.offer import Mark
+from agent.model.result import Installed, Outcome, Result
 from agent.settings.config import SourceSettings
 from agent.source.mysql import MysqlSource
 from agent.source.open import open_source
 from agent.source.sqlite import SqliteSource
 from common.errors import ConfigError
+from tests.agent.accounts import Agents, source_lines
 from tests.agent.host import NAME, TABLES, Host
 from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.mariadb import MariaDB
 from tests.servers.nginx import Nginx
-from tests.servers.sql_server import SqlDatabase, SqlServer
-
-VIEW = """CREATE SQL SECURITY DEFINER VIEW own_installations AS
-  SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations
-  WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION"""
-
-
-class Agents:
-    """Accounts for agents on one database, with the rights that `db grants` prints and no others."""
-
-    def __init__(self, database: SqlDatabase, folder: Path) -> None:
-        self.server = database.server
-        self.folder = folder
-        self.database = database
-        for statement in [*TABLES.split(";"), VIEW]:
-            if statement.strip():
-                self.database.execute(statement)
-
-    def settings(self, *, tls_ca: Path | None = None, host: str = "localhost") -> SourceSettings:
-        """A new account, and how its agent.toml names the database."""
-        user, password = f"agent_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
-        for statement in (
-            f"CREATE USER `{user}`@`%` IDENTIFIED BY '{password}' REQUIRE SSL",
-            f"GRANT SELECT ON `{self.database.name}`.`certs` TO `{user}`@`%`",
-            f"GRANT SELECT, INSERT, UPDATE ON `{self.database.name}`.`own_installations` TO `{user}`@`%`",
-        ):
-            self.server.sql(statement)
-        file = self.folder / f"{user}.password"
-        file.touch(mode=0o600)
-        file.write_text(password + "\n")
-        url = f"mysql://{user}@{host}:{self.server.port}/{self.database.name}"
-        return SourceSettings(url, file, tls_ca or self.server.ca_file)
-
-    def enrol(self, name: str, leaf: bytes, chain: bytes, updated: int) -> None:
-        self.database.execute(
-            "REPLACE INTO certs (name, crt, ca, ts_last_update, ts_expire)"  # noqa: S608 - our own words
-            f" VALUES ('{name}', x'{leaf.hex()}', x'{chain.hex()}', {updated}, 77)"
-        )
-
-
-@pytest.fixture
-def agents(sql_server: SqlServer, tmp_path: Path) -> Agents:
-    return Agents(sql_server.create_database(), tmp_path)
+from tests.servers.sql_server import SqlDatabase
 
 
 @pytest.fixture
@@ -84,35 +46,33 @@ def source(database: Database, tmp_path: Path) -> Iterator[tuple[Source, Databas
     opened.close()
 
 
-def report(state: str = "installed", name: str = "a.b") -> Report:
-    return Report(name, "host1", "f" * 64, 123, state, "a detail", 456)
+def report(source: Source, outcome: Outcome = Outcome.INSTALLED) -> None:
+    installed = Installed("f" * 64, "01", 123, Mark(99, 77), {}, "")
+    source.report(Result("a.b", outcome, "a detail", installed=installed), "host1", 456)
 
 
 def test_a_source_answers(source: tuple[Source, Database]) -> None:
     """The cheap question, the certificate, an enrolled name without one, an unknown name."""
     opened, _ = source
-    mark = opened.mark("a.b")
-    assert mark == Mark(99, 77)
-    assert not mark.is_waiting
+    marks = opened.marks(["a.b", "new.b", "unknown.b"])
+    assert marks == {"a.b": Mark(99, 77), "new.b": Mark(1, 0)}
+    assert [mark.is_waiting for mark in marks.values()] == [False, True]
     offer = opened.fetch("a.b")
     assert offer is not None
     assert (offer.leaf_pem, offer.chain_pem) == (b"leaf", b"chain")
-    new = opened.mark("new.b")
-    assert new is not None
-    assert new.is_waiting
     empty = opened.fetch("new.b")
     assert empty is not None
     assert empty.leaf_pem == b""
-    assert opened.mark("unknown.b") is None
+    assert opened.marks([]) == {}
     assert opened.fetch("unknown.b") is None
 
 
 def test_a_report_replaces_the_one_before(source: tuple[Source, Database]) -> None:
     """One row for a name and a host, the newest."""
     opened, behind = source
-    opened.report(report("failed"))
-    opened.report(report())
-    opened.report(report())
+    report(opened, Outcome.FAILED)
+    report(opened)
+    report(opened)
     rows = behind.query("SELECT name, host, sha256, not_after, state, detail, ts_report FROM installations")
     assert [tuple(row) for row in rows] == [("a.b", "host1", "f" * 64, 123, "installed", "a detail", 456)]
 
@@ -120,9 +80,9 @@ def test_a_report_replaces_the_one_before(source: tuple[Source, Database]) -> No
 def test_an_account_cannot_touch_the_row_of_another(agents: Agents) -> None:
     """Neither by its own statement nor by ours: the row of another account stays, and the refusal has a hint."""
     first, second = (open_source(agents.settings(), Path("x")) for _ in range(2))
-    first.report(report())
+    report(first)
     with pytest.raises(SourceError) as caught:
-        second.report(report("failed"))
+        report(second, Outcome.FAILED)
     assert "another account" in caught.value.hint
     (row,) = agents.database.query("SELECT state FROM installations")
     assert row[0] == "installed"
@@ -135,7 +95,7 @@ def test_an_account_can_do_nothing_else(agents: Agents) -> None:
     settings = agents.settings()
     source = open_source(settings, Path("x"))
     assert isinstance(source, MysqlSource)
-    source.mark("a.b")
+    source.marks(["a.b"])
     with source._cursor() as cursor, pytest.raises(pymysql.err.OperationalError, match="denied"):
         cursor.execute("UPDATE certs SET crt = ''")
     with source._cursor() as cursor, pytest.raises(pymysql.err.OperationalError, match="denied"):
@@ -148,7 +108,7 @@ def test_a_database_of_another_authority_is_refused(agents: Agents, tmp_path: Pa
     wrong = Authority("Wrong").write(tmp_path / "wrong")
     source = open_source(agents.settings(tls_ca=wrong), Path("x"))
     with pytest.raises(SourceError, match="certificate verify failed") as caught:
-        source.mark("a.b")
+        source.marks(["a.b"])
     assert "tls_ca" in caught.value.hint
 
 
@@ -157,7 +117,7 @@ def test_the_system_trusts_no_private_authority(agents: Agents) -> None:
     settings = agents.settings()
     source = open_source(SourceSettings(settings.url, settings.password_file, None), Path("x"))
     with pytest.raises(SourceError, match="certificate verify failed"):
-        source.mark("a.b")
+        source.marks(["a.b"])
 
 
 def test_a_database_under_another_name_is_refused(agents: Agents) -> None:
@@ -166,7 +126,7 @@ def test_a_database_under_another_name_is_refused(agents: Agents) -> None:
     url = settings.url.replace("localhost", "0.0.0.0")  # noqa: S104
     source = open_source(SourceSettings(url, settings.password_file, settings.tls_ca), Path("x"))
     with pytest.raises(SourceError, match=r"certificate verify failed.*IP address mismatch"):
-        source.mark("a.b")
+        source.marks(["a.b"])
 
 
 def test_a_unix_socket_needs_no_tls(agents: Agents) -> None:
@@ -176,7 +136,7 @@ def test_a_unix_socket_needs_no_tls(agents: Agents) -> None:
     agents.server.sql(f"ALTER USER `{user}`@`%` REQUIRE NONE")
     url = f"mysql://{user}@localhost/{agents.database.name}?unix_socket={agents.server.socket}"
     source = open_source(SourceSettings(url, settings.password_file, None), Path("x"))
-    assert source.mark("a.b") is None
+    assert source.marks(["a.b"]) == {}
     source.close()
 
 
@@ -188,7 +148,7 @@ def test_a_wrong_password(agents: Agents, tmp_path: Path) -> None:
     wrong.write_text("secret-word")
     source = open_source(SourceSettings(settings.url, wrong, settings.tls_ca), Path("x"))
     with pytest.raises(SourceError, match="Access denied") as caught:
-        source.mark("a.b")
+        source.marks(["a.b"])
     assert "password_file" in caught.value.hint
     assert "secret-word" not in repr(source) + str(caught.value)
 
@@ -225,10 +185,6 @@ def test_a_password_file_open_to_all(tmp_path: Path) -> None:
     file.chmod(0o644)
     with pytest.raises(ConfigError, match="its mode is 0644"):
         open_source(SourceSettings("mysql://u@h/d", file), Path("agent.toml"))
-
-
-def source_lines(settings: SourceSettings) -> str:
-    return f'url = "{settings.url}"\npassword_file = "{settings.password_file}"\ntls_ca = "{settings.tls_ca}"'
 
 
 def test_the_journey_over_a_server(agents: Agents, host: Host, nginx: Nginx) -> None:
@@ -324,6 +280,40 @@ def test_a_server_that_is_down(host: Host, nginx: Nginx, agents: Agents) -> None
     assert "the database on localhost:1 cannot be used" in done.err
 
 
+def test_a_silent_server_is_asked_once_for_all(host: Host) -> None:
+    """Three certificates: one question, and one attempt to report; not a timeout for each of them."""
+    host.configure()
+    host.fill(3)
+    asked = []
+
+    def hang_up(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                asked.append(connection)
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=hang_up, args=(server,))
+        thread.start()
+        url = f'url = "mysql://agent@127.0.0.1:{server.getsockname()[1]}/certfleet"'
+        host.config.write_text(host.config.read_text().replace(f'url = "sqlite:///{host.database}"', url))
+        done = host.run()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert [one["state"] for one in done.json["certificates"]] == ["unreachable"] * 3, done.err
+    assert len(asked) == 2
+
+
+def test_an_odd_cell_stops_nothing_but_its_row(host: Host) -> None:
+    """SQLite keeps a word where a number belongs."""
+    host.configure()
+    host.fill(2)
+    host.sql("UPDATE certs SET ts_last_update = 'odd' WHERE name = ?", [NAME])
+    done = host.run()
+    assert [one["state"] for one in done.json["certificates"]] == ["unprovable", "waiting"], done.err
+
+
 def test_a_database_that_is_read_only(agents: Agents, host: Host, nginx: Nginx) -> None:
     """SQLite in a read-only folder: installed, and the report waits."""
     host.offer_new()
@@ -353,8 +343,8 @@ def test_a_database_without_tables(tmp_path: Path) -> None:
     empty = tmp_path / "empty.db"
     empty.touch()
     with pytest.raises(SourceError, match="no such table") as caught:
-        SqliteSource(empty).mark("a.b")
+        SqliteSource(empty).marks(["a.b"])
     assert "db upgrade" in caught.value.hint
     (tmp_path / "text.db").write_text("this is not a database at all, whatever its name" * 50)
     with pytest.raises(SourceError, match="not a database"):
-        SqliteSource(tmp_path / "text.db").mark("a.b")
+        SqliteSource(tmp_path / "text.db").marks(["a.b"])

@@ -13,7 +13,9 @@ KILLED = """
 import importlib, os, signal, sys
 from agent.cli import main
 module, function, when = {module!r}, {function!r}, {when!r}
+module, _, kind = module.partition(":")
 place = importlib.import_module(module)
+place = getattr(place, kind) if kind else place
 real = getattr(place, function)
 calls = 0
 def killed(*arguments, **options):
@@ -51,7 +53,7 @@ STEPS: list[Step] = [
 STEPS_BACK: list[Step] = [
     ("agent.journey.install", "roll_back", 1),
     ("agent.journey.roll_back", "_note_roll_back", 1),
-    ("agent.host.live_files", "restore", 1),
+    ("agent.host.files:LocalFiles", "restore", 1),
     ("agent.journey.roll_back", "_tell_again", 1),
     ("agent.journey.roll_back", "_look_until_as_before", 1),
 ]
@@ -128,4 +130,24 @@ def test_an_interrupted_install_of_what_is_configured_no_more(host: Host, nginx:
     done = host.run()
     assert done.code == 1
     assert host.fullchain.read_bytes() == host.first.fullchain_pem
+    assert host.leftovers() == []
+
+
+def test_a_commit_that_was_not_put_on_record_stands(host: Host, nginx: Nginx) -> None:
+    """Killed after the commit: no way leads back from there, also if a file was changed or the entry is gone."""
+    host.first = host.offer_new()
+    assert host.run().code == 0
+    renewed = host.offer_new()
+    die(host, ("agent.host.state_folder", "_write", 6), "before")
+    config = host.config.read_text()
+    host.config.write_text(config.replace(host.name, "other.example.test"))
+    assert "certfleet itself" not in host.run().err
+    assert host.fullchain.read_bytes() == renewed.fullchain_pem
+    host.config.write_text(config)
+    renewed = host.offer_new()
+    die(host, ("agent.host.state_folder", "_write", 6), "before")
+    host.fullchain.unlink()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
+    assert host.fullchain.read_bytes() == renewed.fullchain_pem
     assert host.leftovers() == []

@@ -117,7 +117,7 @@ def test_an_older_certificate_that_the_issuer_went_back_to(host: Host, served: A
 def test_garbage(host: Host, served: Apache, garbage: bytes) -> None:
     """What cannot be parsed is refused with a sentence."""
     host.offer(garbage, b"")
-    assert_refused(host, served, host.run(), "what the source offers cannot be read")
+    assert_refused(host, served, host.run(), "the certificate offered cannot be read")
 
 
 def test_all_findings_at_once(host: Host, served: Apache) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import aims, room
-from tests.bench.agents import daily_run, daily_table, poll_at_once
+from tests.bench.agents import daily_runs, poll_at_once
 from tests.bench.contender import Certfleet, Contender, Entry
 from tests.bench.far import far_table, travel
 from tests.bench.measure import Stopwatch
@@ -108,8 +108,14 @@ class Bench:
             say(poll_at_once(databases[max(rows)], AGENTS).text())
 
     def _agent(self) -> None:
-        world = self._scene.world(self._scene.fast)
-        say(daily_table(daily_run(self._folder / "host", world, self._stopwatch, 7 if self._plan.full else 5)))
+        world, rounds = self._scene.world(self._scene.fast), 7 if self._plan.full else 5
+        certbot = next(entry.missing for entry in entries() if entry.name == "certbot")
+        days = daily_runs(
+            self._folder / "hosts", world, stopwatch=self._stopwatch, rounds=rounds,
+            mariadb=self._mariadb, certbot=certbot, name=self._scene.names[0],
+        )  # fmt: skip
+        say(days.text())
+        self._aims += aims.of_days(days)
 
     def _course(self, world: World) -> Course:
         return Course(self._folder, world, self._scene.names, self._stopwatch)

@@ -3,8 +3,9 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+from tests.bench.agents import Days
 from tests.bench.far import Trip
-from tests.bench.measure import seconds, spread, times
+from tests.bench.measure import Sample, seconds, spread, times
 from tests.bench.nothing_due import Idle
 from tests.bench.race import Heat
 from tests.bench.tables import Aim
@@ -58,6 +59,27 @@ def of_idle(idle: Idle) -> list[Aim]:
     flat = Aim(what, f"≤ {FLAT}x", spread(ratios, times), statistics.median(ratios) <= FLAT)
     scans = f"{len(idle.scans)} of {len(idle.plans)} queries read all" if idle.scans else "by index"
     return [flat, Aim(f"nothing due, {idle.engine}: EXPLAIN", "by index", scans, not idle.scans)]
+
+
+def of_days(days: Days) -> list[Aim]:
+    """The agent's day without news costs a quarter of certbot's time and half of its memory."""
+    found = []
+    for count in (1, 100):
+        for what, wanted, take in (("CPU", 0.25, _cpu), ("peak memory", 0.5, _memory)):
+            for program in ("certfleet-agent, SQLite", "certfleet-agent, MariaDB"):
+                ratios = days.ratios(program, count, take)
+                label = f"nothing new, {count} certificates, {what}: {program} ÷ certbot"
+                met = statistics.median(ratios) <= wanted if ratios else None
+                found.append(Aim(label, f"≤ {wanted}x", spread(ratios, times) if ratios else "not measured", met))
+    return found
+
+
+def _cpu(sample: Sample) -> float:
+    return sample.cpu
+
+
+def _memory(sample: Sample) -> float:
+    return sample.megabytes
 
 
 def _ratio(heat: Heat | None, peer: str, what: str, wanted: float, *, cpu: bool = False) -> Aim:

@@ -4,6 +4,7 @@ One process a name where the client knows no other way. Where it takes a list (d
 """
 
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -84,6 +85,20 @@ class Certbot(Peer):
 
     def nothing_due(self, names: Sequence[str]) -> list[Command]:
         return [[self._program, "renew", "-q", "--no-random-sleep-on-renew", *self._places]]
+
+    def copy(self, name: str, copies: Sequence[str]) -> None:
+        """The certificate that it holds for *name* once more under each other name, files and settings alike."""
+        config = self.folder / "config"
+        settings = (config / "renewal" / f"{name}.conf").read_text(encoding="utf-8")
+        for other in copies:
+            self.file(f"config/renewal/{other}.conf", settings.replace(name, other))
+            for part in ("archive", "live"):
+                shutil.copytree(config / part / name, config / part / other, symlinks=True)
+            for link in (config / "live" / other).iterdir():
+                if link.is_symlink():
+                    target = str(link.readlink()).replace(name, other)
+                    link.unlink()
+                    link.symlink_to(target)
 
 
 class Lego(Peer):

@@ -30,7 +30,7 @@ class World:
 
     def environment(self) -> dict[str, str]:
         """The process environment: one trust file for all, under each of its names, and no proxy."""
-        unwanted = ("proxy", "_PROXY", "SSL_CERT_DIR", "PYTHONPATH", room.INSIDE)
+        unwanted = ("proxy", "_PROXY", "SSL_CERT_DIR", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", room.INSIDE)
         kept = {name: value for name, value in os.environ.items() if not name.endswith(unwanted)}
         names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "LEGO_CA_CERTIFICATES")
         return kept | dict.fromkeys(names, str(self.bundle))

@@ -31,7 +31,7 @@ PLACES = [
     ("issuer", "issuer.commands.issuing"),
     ("issuer", "sqlalchemy"),
     ("agent", "agent.cli"),
-    ("agent", "structlog"),
+    ("agent", "agent.commands.run"),
     ("agent", "agent.journey.run"),
 ]
 

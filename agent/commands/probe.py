@@ -1,0 +1,79 @@
+"""probe: which certificate each live socket serves, told from one look at each of its addresses."""
+
+import argparse
+import time
+from typing import Any
+
+from cryptography import x509
+
+from agent.host.sockets import Prober
+from agent.model.probe_targets import ProbeTarget, parse_target
+from agent.rules.evidence import Seen, Sight
+from common.certificate import dns_names, issuer_text, not_after, not_before, serial_text
+from common.clock import utc_text
+from common.command_line import report, say
+from common.errors import ConfigError, Finding
+from common.names import covers
+
+_COVERED = {True: "yes", False: "NO", None: "not asked: the host is an address"}
+
+
+def probe(arguments: argparse.Namespace) -> int:
+    """Look at every TARGET. Exit code 1 if one shows no certificate, or one that is expired or has other names."""
+    targets = [_target(text) for text in arguments.target]
+    sockets, now = Prober(0), time.time()
+    found = [_facts(sight, one.server_name, now) for one in targets for sight in sockets.look([one], "")]
+    if arguments.json:
+        report({"targets": found})
+    else:
+        for one in found:
+            _show(one)
+    return 0 if all(one["well"] for one in found) else 1
+
+
+def _target(text: str) -> ProbeTarget:
+    try:
+        return parse_target(text if "://" in text else f"https://{text}")
+    except ValueError as error:
+        raise ConfigError("probe", [Finding("", str(error))]) from error
+
+
+def _facts(sight: Sight, host: str, now: float) -> dict[str, Any]:
+    """The facts of *sight*; *host* is the name asked for, "" where that was an address. "well": nothing is wrong."""
+    document: dict[str, Any] = {"target": sight.target, "address": sight.address, "seen": sight.seen.value}
+    if sight.seen is not Seen.SERVED:
+        return {**document, "well": False, "problem": sight.problem}
+    try:
+        leaf = x509.load_der_x509_certificate(sight.certificate)
+        names = sorted(dns_names(leaf))
+    except ValueError as error:
+        return {**document, "well": False, "problem": f"the certificate shown cannot be parsed: {error}"}
+    covered = any(covers(pattern, host) for pattern in names) if host else None
+    in_time = not_before(leaf) <= now < not_after(leaf)
+    problems = [] if in_time else ["it is expired or not yet valid"]
+    problems += [f"it does not cover {host}"] if covered is False else []
+    return {
+        **document,
+        "well": not problems,
+        "problem": "; ".join(problems),
+        "names": names,
+        "issuer": issuer_text(leaf),
+        "serial": serial_text(leaf),
+        "not_before": utc_text(not_before(leaf)),
+        "not_after": utc_text(not_after(leaf)),
+        "days_left": int((not_after(leaf) - now) // 86400),
+        "sha256": sight.sha256,
+        "host_covered": covered,
+    }
+
+
+def _show(one: dict[str, Any]) -> None:
+    say(f"{one['target']}  {one['address']}  {'ok' if one['well'] else 'NOT WELL: ' + one['problem']}")
+    if "names" not in one:
+        return
+    say(f"  names        {', '.join(one['names'])}")
+    say(f"  issuer       {one['issuer']}")
+    say(f"  serial       {one['serial']}")
+    say(f"  valid        {one['not_before']} to {one['not_after']} ({one['days_left']} days left)")
+    say(f"  sha256       {one['sha256']}")
+    say(f"  host covered {_COVERED[one['host_covered']]}")

@@ -1,0 +1,66 @@
+"""request: the key of a certificate, made on this host, and the CSR that goes to the issuer."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from agent.commands.wiring import dns_name
+from agent.host import keys
+from agent.journey.request import Request, Requested
+from agent.journey.request import request as make
+from agent.model.certificate import Certificate, file_stem
+from agent.settings.config import DEFAULT_FILE, load_settings
+from common.command_line import report
+
+
+def request(arguments: argparse.Namespace) -> int:
+    """Make what is missing of the key and the CSR for NAME."""
+    name = dns_name(arguments.name)
+    entry = _configured(arguments.config, name)
+    further = [dns_name(part) for text in arguments.san for part in text.split(",") if part]
+    names = tuple(dict.fromkeys([name, *further, *(sorted(entry.names) if entry else [])]))
+    stem = file_stem(name)
+    key_file = (arguments.key or (entry.key if entry else Path("/etc/ssl/private") / f"{stem}.key")).absolute()
+    csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{stem}.csr").absolute()
+    wanted = Request(names, key_file, arguments.key_type, csr_file)
+    made = make(wanted, keys)
+    if arguments.json:
+        report(_document(name, wanted, made))
+    else:
+        _show(wanted, made)
+    return 0
+
+
+def _configured(config: Path, name: str) -> Certificate | None:
+    """The entry of agent.toml for *name*, where there is one: a new host has no agent.toml, and needs none here."""
+    if config == Path(DEFAULT_FILE) and not os.path.exists(config):
+        return None
+    _, certificates = load_settings(config)
+    return next((one for one in certificates if one.name == name), None)
+
+
+def _document(name: str, wanted: Request, made: Requested) -> dict[str, object]:
+    return {
+        "name": name,
+        "names": wanted.names,
+        "key": str(wanted.key_file),
+        "key_created": made.key_created,
+        "key_type": made.key.key_type,
+        "spki_sha256": made.key.spki_sha256,
+        "csr": str(wanted.csr_file) if wanted.csr_file else None,
+        "csr_written": made.csr_written,
+        "csr_pem": made.csr_pem.decode(),
+    }
+
+
+def _show(wanted: Request, made: Requested) -> None:
+    """The CSR alone on standard output where it is asked for there, so that it can be piped to the issuer."""
+    out = sys.stdout if wanted.csr_file else sys.stderr
+    out.write(f"key {wanted.key_file} ({made.key.key_type}, {'new' if made.key_created else 'kept as it was'})\n")
+    if wanted.csr_file is None:
+        sys.stdout.write(made.csr_pem.decode())
+    else:
+        fate = "written" if made.csr_written else "was there already"
+        out.write(f"csr {wanted.csr_file} ({fate}) for {', '.join(wanted.names)}\n")
+    out.write(f"key's SHA-256 {made.key.spki_sha256}\n")

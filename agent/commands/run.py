@@ -1,0 +1,72 @@
+"""run: the daily cron. Pull, verify, install, activate, prove, for each certificate of this host."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from agent.commands.show import document, explained
+from agent.commands.wiring import LocalTools, dns_name
+from agent.host.signals import deferred
+from agent.journey.run import run as run_over
+from agent.model.certificate import Certificate
+from agent.model.result import Result
+from agent.settings.config import load_settings
+from common.clock import utc_text
+from common.command_line import complain, report, say
+from common.errors import ConfigError, Finding, UsageError
+from common.files import locked
+from common.owners import who_directs_root
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Bring NAMEs, by default all, up to date. Exit code 1 if one is not well or was not looked at."""
+    settings, certificates = load_settings(arguments.config)
+    if director := who_directs_root(arguments.config):
+        sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
+    selected = _selected(arguments, certificates)
+    tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry)
+    tools.folder.create()
+    silent = arguments.json or getattr(arguments, "quiet", False)
+    results: list[Result] = []
+    with locked(tools.folder.lock_file, doing="run"), deferred() as stop_asked:
+        try:
+            for result in run_over(certificates, selected, tools):
+                results.append(result)
+                _show(result, silent=silent)
+                if stop_asked():
+                    break
+        finally:
+            tools.source.close()
+    unfinished = len({one.name for one in selected} - {one.name for one in results})
+    if unfinished:
+        sys.stderr.write(f"stopped on request; {unfinished} certificates were not looked at\n")
+    if arguments.json:
+        report({"certificates": [_document(result) for result in results], "stopped": bool(unfinished)})
+    return 0 if not unfinished and all(result.outcome.is_well for result in results) else 1
+
+
+def _selected(arguments: argparse.Namespace, certificates: Sequence[Certificate]) -> list[Certificate]:
+    if not certificates:
+        finding = Finding("certificate", "none is configured")
+        raise ConfigError(str(arguments.config), [finding], hint="add a [[certificate]]")
+    by_name = {one.name: one for one in certificates}
+    wanted = [dns_name(name) for name in arguments.name] or list(by_name)
+    unknown = [name for name in wanted if name not in by_name]
+    if unknown:
+        hint = f"configured are: {', '.join(by_name)}"
+        raise UsageError(f"not configured in {arguments.config}: {', '.join(unknown)}", hint=hint)
+    return [by_name[name] for name in dict.fromkeys(wanted)]
+
+
+def _show(result: Result, *, silent: bool) -> None:
+    """One line for each certificate unless *silent*; one that is not well also on stderr, with why and what to do."""
+    if not silent:
+        installed = result.installed
+        shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
+        say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
+    if not result.outcome.is_well:
+        complain("\n".join(explained(result)))
+
+
+def _document(result: Result) -> dict[str, object]:
+    return {**document(result, well=result.outcome.is_well), "changed": result.changed}

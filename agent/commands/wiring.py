@@ -1,0 +1,59 @@
+"""The real adapters, put together, and the words of a command line as the journeys take them."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.host.files import LocalFiles
+from agent.host.state_folder import StateFolder
+from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateStore
+from agent.model.certificate import Certificate
+from agent.settings.config import AgentSettings
+from agent.source.open import open_source, own_files
+from common.errors import UsageError
+from common.names import parse_dns_name
+
+
+class LocalTools:
+    """The Tools of ``agent.journey.ports`` for this machine. *certificates* are all that *config* asks for.
+
+    Nothing is connected yet. Raises ConfigError for a source or a password file that is not as it must be.
+    """
+
+    def __init__(self, settings: AgentSettings, certificates: Sequence[Certificate], config: Path, *, retry: bool):
+        keys = {certificate.key for certificate in certificates}
+        protected = (settings.state_dir, config, *keys, *own_files(settings.source))
+        self._settings = settings
+        self.source: Source = open_source(settings.source, config)
+        self.folder = StateFolder(settings.state_dir)
+        self.state: StateStore = self.folder
+        self.files: Files = LocalFiles()
+        self.protected: Sequence[Path] = [Path(os.path.realpath(one)) for one in protected]
+        self.host, self.now, self.retry = os.uname().nodename, time.time(), retry
+
+    @property
+    def keys(self) -> Keys:
+        from agent.host import keys  # noqa: PLC0415 - cryptography costs 0.1 s, and a run without news has no use for it
+
+        return keys
+
+    @property
+    def programs(self) -> Programs:
+        from agent.host.programs import LocalPrograms  # noqa: PLC0415 - subprocess, for an install only
+
+        return LocalPrograms(self._settings.command_timeout)
+
+    @property
+    def sockets(self) -> Sockets:
+        from agent.host.sockets import Prober  # noqa: PLC0415 - ssl, for certificates with a probe
+
+        return Prober(self._settings.probe_timeout)
+
+
+def dns_name(text: str) -> str:
+    """The name in *text*; UsageError if it is none."""
+    try:
+        return parse_dns_name(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

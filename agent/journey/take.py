@@ -1,0 +1,153 @@
+"""Fetch what the source offers, judge it, and install it if nothing speaks against it.
+
+The only part of a run that parses certificates and keys, and so loads the library for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from agent.journey.install import install
+from agent.journey.ports import Turn
+from agent.journey.update import held, is_held, not_enrolled, waiting
+from agent.journey.watch import look
+from agent.model.errors import SourceError, VerificationError
+from agent.model.host_key import HostKey
+from agent.model.live_file import LiveFile, digest
+from agent.model.offer import Mark, Offer
+from agent.model.result import Installed, Outcome, Refusal, Result
+from agent.rules.evidence import Evidence, Proof, conclusion, judge
+from agent.rules.record import back_off
+from agent.rules.targets import is_as_wanted, refuse_detours, wanted
+from agent.rules.verify import Expectation, InstalledCertificate, installed_in, verify
+from common.certificate import Bundle, fingerprint, not_after, parse_bundle, serial_text
+from common.errors import CertfleetError, Finding
+
+
+def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
+    """Fetch, verify, install. *mark* and *circumstances* are remembered with what comes of it. Raises SourceError."""
+    offer = turn.tools.source.fetch(turn.certificate.name)
+    if offer is None:
+        return not_enrolled(turn)
+    if not offer.leaf_pem.strip():
+        return waiting(turn)
+    offered = digest(offer.leaf_pem + offer.chain_pem)  # with its chain: a mended one is another offer
+    refusal = turn.before.refusal
+    if refusal is not None and refusal.sha256 == offered and is_held(turn, refusal, circumstances):
+        return held(turn, replace(refusal, mark=mark))
+    try:
+        bundle = _parse(offer)
+        key = turn.tools.keys.load(turn.certificate.key)
+        live = _live_leaf(turn, key)
+        _verify(turn, bundle, Expectation(key.spki_sha256, turn.certificate.names, live))
+    except CertfleetError as error:
+        result = turn.result(Outcome.REFUSED, f"{error}; no live file was touched", error.hint)
+        return _refused(replace(result, at_fault=True), turn, offered, mark, circumstances)
+    result = _put_in_place(turn, bundle, key, live)
+    if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
+        return _refused(result, turn, offered, mark, circumstances)
+    leaf, digests = bundle.leaf, _digests(turn)
+    installed = Installed(fingerprint(leaf), serial_text(leaf), not_after(leaf), mark, digests, circumstances)
+    return replace(result, installed=installed, refusal=None)
+
+
+def _parse(offer: Offer) -> Bundle:
+    try:
+        return parse_bundle(offer.leaf_pem, offer.chain_pem)
+    except ValueError as error:
+        finding = Finding("form", str(error))
+        hint = "look at columns crt and ca of its row; `certfleet-issuer reissue` makes new ones"
+        raise VerificationError("the certificate offered cannot be read", [finding], hint=hint) from error
+
+
+def _live_leaf(turn: Turn, key: HostKey) -> InstalledCertificate | None:
+    """The leaf that the live files hold for this key. Raises FileError."""
+    found = (turn.tools.files.read(file.path) for file in turn.certificate.files if "certificate" in file.parts)
+    return installed_in((live.content for live in found if live is not None), key.spki_sha256)
+
+
+def _verify(turn: Turn, bundle: Bundle, expected: Expectation) -> None:
+    """VerificationError with every finding that speaks against *bundle*."""
+    findings = verify(bundle, expected, turn.tools.now)
+    kinds = {finding.path for finding in findings}
+    if "age" in kinds and _is_meant(turn, fingerprint(bundle.leaf)):
+        findings = [finding for finding in findings if finding.path != "age"]
+    if not findings:
+        return
+    name = turn.certificate.name
+    hint = f"`certfleet-issuer reissue {name}` makes a new one; it is taken when it comes"
+    if "key" in kinds:
+        hint = f"enrol the CSR that `certfleet-agent request {name}` makes here, then reissue it"
+    elif "age" in kinds:
+        hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
+    raise VerificationError("the certificate offered does not fit", findings, hint=hint)
+
+
+def _is_meant(turn: Turn, sha256: str) -> bool:
+    """Is just this older certificate the one that the issuer was told to go back to?"""
+    try:
+        return turn.tools.source.older_on_purpose(turn.certificate.name) == sha256
+    except SourceError:  # an issuer's database from before that column
+        return False
+
+
+def _put_in_place(turn: Turn, bundle: Bundle, key: HostKey, live: InstalledCertificate | None) -> Result:
+    """Install it, unless files and sockets show just this one already."""
+    try:
+        planned = _plan(turn, bundle, key)
+        evidence = _in_place_already(turn, bundle, planned)
+        if evidence is not None:
+            return turn.result(*conclusion(evidence))
+        sound = _is_sound(turn, live)
+    except CertfleetError as error:
+        return turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
+    return install(turn, bundle, planned, sound=sound)
+
+
+def _plan(turn: Turn, bundle: Bundle, key: HostKey) -> dict[Path, LiveFile]:
+    """The new state of each live file by its real path: a link stays and its target changes.
+
+    InstallError for a target that leads where nothing may be written, FileError for one that cannot be looked at.
+    """
+    files, targets = turn.tools.files, turn.certificate.files
+    real = {target.path: files.locate(target.path) for target in targets}
+    refuse_detours(real, turn.tools.protected)
+    parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": key.content.rstrip(b"\n") + b"\n"}
+    return {
+        real[one.path]: wanted(one, files.read(real[one.path]), files.owner_ids(one.owner, one.group), parts)
+        for one in targets
+    }
+
+
+def _in_place_already(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFile]) -> Evidence | None:
+    """The evidence, if files and sockets show just this certificate. Raises FileError."""
+    if not all(is_as_wanted(turn.tools.files.read(file), new) for file, new in planned.items()):
+        return None
+    sha256, installed = fingerprint(bundle.leaf), turn.before.installed
+    evidence = judge(look(turn), sha256)
+    is_known = installed is not None and installed.sha256 == sha256
+    if evidence.proof is Proof.PROVEN or (is_known and evidence.proof is not Proof.WRONG):
+        return evidence
+    return None
+
+
+def _is_sound(turn: Turn, live: InstalledCertificate | None) -> bool:
+    """Do the live files hold a working pair, as we left it if we left one? Then the service's check must pass now."""
+    digests, installed = _digests(turn), turn.before.installed
+    if live is None or not all(digests.values()):
+        return False
+    return installed is None or all(digests.get(path) == was for path, was in installed.files.items())
+
+
+def _digests(turn: Turn) -> dict[str, str]:
+    return {str(file.path): turn.tools.files.digest(file.path) for file in turn.certificate.files}
+
+
+def _refused(result: Result, turn: Turn, offered: str, mark: Mark, circumstances: str) -> Result:
+    """Remember a certificate that is at fault, so that it is not tried again at every run."""
+    refusal = None
+    if result.at_fault:
+        attempts, until = back_off(turn.before.refusal, offered, turn.tools.now)
+        facts = (offered, mark, circumstances, attempts, until)
+        refusal = Refusal(result.outcome, result.detail, *facts, result.hint)
+    return replace(result, refusal=refusal)

@@ -1,0 +1,13 @@
+"""The private key of a certificate, as the journeys see it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """*content* is its file, in PEM; *key_type* a word of ``request --key-type``; *spki_sha256* the SHA-256 (hex) of
+    the DER SubjectPublicKeyInfo, which identifies the key without giving it away."""
+
+    content: bytes = field(repr=False)
+    key_type: str
+    spki_sha256: str

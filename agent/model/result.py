@@ -1,0 +1,102 @@
+"""How things stand with one certificate: one value from the journey to the state folder, the screen, ``--json`` and the
+table ``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from agent.model.offer import Mark
+
+_LONGEST_DETAIL = 2000  # characters that are reported of a sentence
+
+
+class Outcome(Enum):
+    """The state of a certificate after a run, in the words of reports and of ``status``."""
+
+    INSTALLED = "installed"  # in place, and seen on every socket that answers
+    UNPROVABLE = "unprovable"  # in place; the operator says that no socket can show it (probe = [])
+    UNPROVEN = "unproven"  # in place; but no socket could be asked, or nothing answers there
+    WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
+    NOT_ENROLLED = "not-enrolled"  # the source does not know the name
+    UNREACHABLE = "unreachable"  # the source could not be asked
+    REFUSED = "refused"  # the certificate offered must not be installed; no live file was touched
+    FAILED = "failed"  # the install failed; everything is as it was before
+    BROKEN = "broken"  # the install failed and the old state could not be brought back
+    NEVER_RUN = "never-run"  # nothing is on record
+
+    @property
+    def is_well(self) -> bool:
+        return self in {Outcome.INSTALLED, Outcome.UNPROVABLE}
+
+    @property
+    def is_proven(self) -> bool:
+        return self is Outcome.INSTALLED
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The certificate that the agent has put into the live files. *mark* is its row and *circumstances* were settings
+    and key at that time; *files* has the digest of each live file by its path."""
+
+    sha256: str
+    serial: str
+    not_after: int
+    mark: Mark
+    files: Mapping[str, str]
+    circumstances: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A certificate that is not tried again before *until*, unless its row, the key or the settings change.
+
+    *sha256* is that of leaf and chain as they were offered.
+    """
+
+    outcome: Outcome
+    reason: str
+    sha256: str
+    mark: Mark
+    circumstances: str
+    attempts: int
+    until: int
+    hint: str = ""
+
+    def holds(self, circumstances: str, now: float) -> bool:
+        """Is it too early to try it again at *now*?"""
+        return self.circumstances == circumstances and now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
+    *unsent*: the issuer's side has not been told yet.
+
+    The last three are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
+    that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go.
+    """
+
+    name: str
+    outcome: Outcome = Outcome.NEVER_RUN
+    detail: str = ""
+    hint: str = ""
+    installed: Installed | None = None
+    refusal: Refusal | None = None
+    since: int = 0
+    unsent: bool = False
+    changed: bool = False
+    at_fault: bool = False
+    ended: bool = False
+
+    def says_the_same_as(self, other: "Result") -> bool:
+        """Equal but for time and delivery? Then nothing needs to be written or told."""
+        return self._said() == other._said()
+
+    def _said(self) -> tuple[object, ...]:
+        return self.outcome, self.detail, self.hint, self.installed, self.refusal
+
+    def columns(self) -> tuple[str, int, str, str]:
+        """The columns sha256, not_after, state and detail of the table ``installations``."""
+        installed = self.installed
+        sha256, not_after = (installed.sha256, installed.not_after) if installed else ("", 0)
+        return sha256, not_after, self.outcome.value, self.detail[:_LONGEST_DETAIL]

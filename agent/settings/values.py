@@ -1,0 +1,70 @@
+"""How single values of agent.toml and of presets are read: each function turns a TOML value into ours, or raises
+ValueError with a sentence."""
+
+import re
+from typing import Any
+
+from agent.model.certificate import Command
+from agent.model.probe_targets import ProbeTarget, parse_target
+from common.config import list_of, nonempty, shown, text
+from common.names import parse_dns_name
+
+PARTS = ("certificate", "chain", "key")
+_LONGEST_ARGUMENT = 131_072  # bytes, MAX_ARG_STRLEN of Linux
+
+
+def name(value: Any) -> str:
+    """A DNS name, which may begin with a wildcard."""
+    return parse_dns_name(text(value))
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """A list of DNS names."""
+    return tuple(map(parse_dns_name, list_of(nonempty)(value)))
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """One text or a list of texts."""
+    return (nonempty(value),) if isinstance(value, str) else tuple(list_of(nonempty)(value))
+
+
+def commands(value: Any) -> tuple[Command, ...]:
+    """One argument list, or a list of them: ["nginx", "-t"] or [["nginx", "-t"], ["apachectl", "configtest"]]."""
+    items = value if isinstance(value, list) and all(isinstance(item, list) for item in value) else [value]
+    found = tuple(tuple(list_of(_argument)(item)) for item in items)
+    return found if all(found) else ()  # [] means: no command
+
+
+def _argument(value: Any) -> str:
+    """Any text that a program can be given, several lines too."""
+    if not isinstance(value, str) or not value or "\0" in value or len(value.encode()) >= _LONGEST_ARGUMENT:
+        raise ValueError(f"must be texts in quotes that a program can be given, not {shown(value)}")
+    return value
+
+
+def probes(value: Any) -> tuple[ProbeTarget, ...]:
+    """One probe target or a list of them."""
+    return tuple(map(parse_target, words(value)))
+
+
+def probe_texts(value: Any) -> tuple[str, ...]:
+    """The same as texts, which may hold {name}."""
+    return tuple(target.text for target in probes(value))
+
+
+def mode(value: Any) -> int | None:
+    """A file mode like "0640"; None for ""."""
+    if text(value) == "":
+        return None
+    if not re.fullmatch(r"0?[0-7]{3}", text(value)):
+        raise ValueError(f'must be a file mode in quotes like "0640", not {shown(value)}')
+    return int(value, 8)
+
+
+def parts(value: Any) -> tuple[str, ...]:
+    """One part of a file or a list of them, in the order in which they are written."""
+    found = words(value)
+    unknown = [part for part in found if part not in PARTS]
+    if unknown or not found:
+        raise ValueError(f"must list one or more of {', '.join(PARTS)}, not {shown(value)}")
+    return found

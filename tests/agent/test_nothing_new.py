@@ -1,0 +1,51 @@
+"""The run of most days: nothing is new. It looks at everything all the same, and pays only for what it uses."""
+
+import json
+
+import pytest
+
+from tests.agent.accounts import Agents, source_lines
+from tests.agent.host import Host
+from tests.servers.nginx import Nginx
+
+HEAVY = {"cryptography", "structlog", "alembic", "sqlalchemy", "acme", "dns", "josepy", "subprocess", "paramiko"}
+LOADED = """
+import json, sys
+from agent.__main__ import main
+code = main()
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def loaded(host: Host, *arguments: str) -> set[str]:
+    """The libraries that a run without news imports."""
+    done = host.run(*arguments, program=LOADED)
+    assert done.code == 0, done.err
+    assert not any(one["changed"] for one in done.json["certificates"])
+    return set(json.loads(done.err.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_no_news_from_sqlite(host: Host, nginx: Nginx, count: int) -> None:
+    """No X.509, no logging, no MySQL, however many certificates there are; the socket is looked at."""
+    host.fill(count)
+    first = host.run()
+    assert (first.code, len(first.json["certificates"])) == (0, count), first.err
+    imported = loaded(host)
+    assert not imported & {*HEAVY, "pymysql"}
+    assert {"ssl", "sqlite3"} <= imported
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_no_news_from_a_server(host: Host, nginx: Nginx, agents: Agents, count: int) -> None:
+    """The same over a database server with verified TLS, where PyMySQL would import cryptography if it could."""
+    settings = agents.settings()
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=source_lines(settings))
+    host.fill(count, agents.enrol)
+    first = host.run()
+    assert (first.code, len(first.json["certificates"])) == (0, count), first.err
+    imported = loaded(host)
+    assert not imported & HEAVY
+    assert {"ssl", "pymysql"} <= imported
