@@ -37,7 +37,7 @@ from tests.issuer.signing_requests import csr
 
 NAME = "www.example.test"
 CA, OTHER_CA = "https://ca.example/dir", "https://other.example/dir"
-_ROUNDS = 500  # in which each attempt has ended, or never does
+_ROUNDS = 1000  # in which each attempt has ended, or never does
 
 
 class World:
@@ -62,8 +62,8 @@ class World:
 
     @property
     def left(self) -> list[object]:
-        """Traces that no order may leave once it is over: answers, journal rows, leases."""
-        leases = [row.holder for row in self.tables.orders.values() if row.holder is not None]
+        """Traces that no order may leave once it is over: answers, journal rows, leases of what is under way."""
+        leases = [row.holder for row in self.tables.orders.values() if row.active and row.holder is not None]
         return [*self.published, *self.tables.challenges.values(), *leases]
 
     def enrol(self, *names: str, http: bool = False) -> str:
@@ -91,6 +91,13 @@ class World:
     def change(self, name: str = NAME, **values: object) -> None:
         """As another program would, past the product."""
         self.tables.certs[name] = replace(self.tables.certs[name], **values)  # type: ignore[arg-type]
+
+    def forget_what_was(self) -> None:
+        """So that what is counted from here on is of this scene: orders and certificates of before."""
+        self.tables.orders.clear()
+        self.tables.versions.clear()
+        for ca in self.authorities.values():
+            ca.opened.clear()
 
     def process(self, owner: str = "one", *, quick_tries: int = 0) -> "Process":
         """A new issuer process; one with the same *owner* takes over what a dead one before it has held."""

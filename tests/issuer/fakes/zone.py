@@ -25,6 +25,10 @@ class MemoryZone:
         """Everything that is published, whether it shows yet or not."""
         return {value for _, value in self._shows_from}
 
+    def lose(self) -> None:
+        """Somebody else deletes all of it."""
+        self._shows_from.clear()
+
     def shown(self, owner: str) -> set[str]:
         """What everybody sees at *owner* now."""
         now = self._clock()
