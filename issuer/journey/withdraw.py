@@ -30,9 +30,9 @@ def abandon(record: OrderRecord, tools: Tools) -> None:
     """Give back the authorizations of a dead order that still wait: CAs limit how many may. Never raises."""
     try:
         ca = authority(record, tools)
-        for entry in tools.journal.of(record.id):
-            if ca.authorization(entry.authorization_url).status == "pending":
-                ca.deactivate(entry.authorization_url)
+        for url in ca.order(record.url).authorizations if record.url else ():
+            if ca.authorization(url).status == "pending":
+                ca.deactivate(url)
     except CertfleetError as error:
         log.info("authorization.left", certificate=record.name, error=str(error))
 

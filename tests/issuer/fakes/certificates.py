@@ -1,0 +1,129 @@
+"""The enrolled certificates and the holds in memory."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from common.certificate import Bundle, not_after, serial_text, spki_sha256
+from common.errors import UsageError
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import GivenUp, Overtaken
+from issuer.model.failure import Failure
+from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD
+from issuer.model.orders import OrderRecord, OrderState
+from issuer.rules.renewal import FIRST_MAY_WAIT
+from tests.issuer.fakes.tables import Tables
+
+_NEAR_END = 3 * 86400
+
+
+class MemoryCertificates:
+    """A CertificateStore."""
+
+    def __init__(self, tables: Tables):
+        self._tables = tables
+
+    def get(self, names: Sequence[str]) -> list[Enrolment]:
+        unknown = [name for name in names if name not in self._tables.certs]
+        if unknown:
+            raise UsageError(f"not enrolled: {', '.join(unknown)}", reference="not-enrolled")
+        return [self._tables.certs[name] for name in dict.fromkeys(names)]
+
+    def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
+        return [self._tables.certs[name] for name in sorted(set(names)) if name in self._tables.certs]
+
+    def due(self, now: int) -> list[Enrolment]:
+        return [row for _, row in sorted(self._tables.certs.items()) if row.enabled and _due(row, now)]
+
+    def request_reissue(self, names: Sequence[str], reason: str) -> None:
+        for name in names:
+            self._change(name, reissue_reason=reason, due_at=None)
+
+    def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
+        self._change(name, reissue_reason=wish, due_at=due_at, failure=failure)
+
+    def postpone(self, name: str, due_at: int) -> None:
+        self._change(name, due_at=due_at)
+
+    def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
+        self._change(row.name, ari_at=row.ari_at, ari_ask_at=row.ari_ask_at, ari_window=row.ari_window)
+
+    def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
+        with self._tables.lock:
+            failures = self._tables.certs[name].failures + 1 if name in self._tables.certs else 0
+            self._change(name, failures=failures, failure=failure, due_at=due_at)
+
+    def store(
+        self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+    ) -> None:
+        with self._tables.lock:
+            row, present = self._tables.orders.get(order.id), self._tables.certs.get(order.name)
+            if row is not None and row.record.state is OrderState.STORED:
+                return
+            ended, reason = (row is None or not row.active), row.reason if row is not None else ""
+            if row is not None and not ended:
+                row.holder = None
+                self._tables.end(row, dataclasses.replace(row.record, state=OrderState.STORED, deadline=None), now)
+            self._tables.versions.append((order.name, bundle))
+            if ended:
+                raise self._given_up(order.name, reason, bundle)
+            if present is None or present.csr != csr:
+                raise Overtaken(order.name)
+            self._tables.old_pairs[order.name] = (present.crt, present.ca)
+            self._tables.certs[order.name] = _renewed(present, order, bundle, now, due_at=due_at, ask_at=ask_at)
+
+    def _given_up(self, name: str, reason: str, bundle: Bundle) -> GivenUp:
+        row = self._tables.certs.get(name)
+        unsafe = row is not None and spki_sha256(bundle.leaf.public_key()) in row.compromised
+        return GivenUp(name, reason, to_revoke=serial_text(bundle.leaf) if unsafe else "")
+
+    def _change(self, name: str, **values: object) -> None:
+        with self._tables.lock:
+            if name in self._tables.certs:
+                self._tables.certs[name] = dataclasses.replace(self._tables.certs[name], **values)  # type: ignore[arg-type]
+
+
+def _due(row: Enrolment, now: int) -> bool:
+    if row.due_at is None or row.due_at <= now:
+        return True
+    late = now + (LONGEST_HOLD if row.ts_expire > 1 else FIRST_MAY_WAIT)
+    return row.ts_expire <= now + _NEAR_END and row.due_at > late and not row.imported
+
+
+def _renewed(
+    row: Enrolment, order: OrderRecord, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+) -> Enrolment:
+    """The row with a new certificate, and nothing that was said of the one before."""
+    return Enrolment(
+        name=row.name,
+        enabled=row.enabled,
+        validation=row.validation,
+        csr=row.csr,
+        crt=bundle.leaf_pem,
+        ca=bundle.chain_pem,
+        ts_expire=not_after(bundle.leaf),
+        ts_last_update=now,
+        failures=0,
+        due_at=due_at,
+        reissue_reason="",
+        directory=order.directory,
+        ari_ask_at=ask_at,
+        compromised=row.compromised,
+    )
+
+
+class MemoryHolds:
+    """A HoldStore."""
+
+    def __init__(self, tables: Tables):
+        self._tables = tables
+
+    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
+        scopes = [name] if goes_on else [ACCOUNT, name]
+        found = [self._tables.holds.get((account, scope)) for scope in scopes]
+        latest = now + LONGEST_HOLD + CLOCKS_APART
+        return max((hold for hold in found if hold and now < hold[0] <= latest), key=lambda hold: hold[0], default=None)
+
+    def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
+        with self._tables.lock:
+            kept = {key: hold for key, hold in self._tables.holds.items() if hold[0] > now}
+            self._tables.holds = kept | {(account, scope): (until, Failure(failure.what, failure.why, url=failure.url))}

@@ -1,0 +1,138 @@
+"""Limits, holds, fallback CAs and renewal information, over whole attempts."""
+
+import dataclasses
+
+import pytest
+
+from common.certificate import load_certificates
+from issuer.journey.pacing import Pacing
+from issuer.model.acme import RenewalInfo
+from issuer.model.failure import Failure
+from issuer.model.limits import CaLimits, Limit
+from issuer.model.orders import OrderState
+from issuer.model.outcomes import Ending
+from issuer.rules.renewal_info import certificate_id
+from tests.issuer.fakes.ca import refusal
+from tests.issuer.fakes.calls import Call, raising
+from tests.issuer.fakes.clock import NOW
+from tests.issuer.fakes.orders import MemoryCounts
+from tests.issuer.fakes.world import CA, NAME, OTHER_CA, Process, World
+from tests.issuer.journey.scenes import DAY, renewal
+
+OTHER = "other.example.test"
+LIMITED = refusal("rateLimited", "too many new orders", 429, retry_after=NOW + 2000)
+
+
+def paced(process: Process, limits: CaLimits) -> Process:
+    """A process that keeps to other limits than those that the CA is known for."""
+    pacing = {CA: Pacing(CA, limits, MemoryCounts(process.world.tables))}
+    process.tools = dataclasses.replace(process.tools, pacing=pacing)
+    return process
+
+
+def test_a_hold_on_the_account_keeps_new_orders_back_and_lets_others_go_on() -> None:
+    """The CA is not asked before its moment, but for an order that it knows already."""
+    world = World()
+    world.enrol()
+    world.enrol(OTHER)
+    under_way = world.process()
+    under_way.calls.before(Call("ca.finalize"), raising(refusal("serverInternal", "oh", 500)))
+    assert under_way.attempt().ending is Ending.FAILED
+    process = world.process()
+    process.calls.before(Call("ca.open_order"), raising(LIMITED))
+    assert process.attempt(OTHER).ending is Ending.HELD
+    later = world.process()
+    assert later.attempt(OTHER).ending is Ending.HELD
+    assert [call.method for call in later.calls.made if call.method.startswith("ca.")] == []
+    world.change(due_at=None)
+    assert later.attempt(NAME).ending is Ending.STORED
+    world.clock.wait_until(NOW + 2000)
+    assert world.process().run()[OTHER].ending is Ending.STORED
+
+
+def test_a_limit_is_kept_by_the_rows_of_all_issuers() -> None:
+    """Two an hour: the third waits until the first leaves the span, whoever opens it, and no row of it stays."""
+    world = World()
+    limits = CaLimits(new_orders=Limit(2, 3600))
+    names = [world.enrol(f"n{number}.example.test") for number in range(3)]
+    endings = [paced(world.process(f"issuer{name}"), limits).attempt(name) for name in names]
+    assert [ended.ending for ended in endings] == [Ending.STORED, Ending.STORED, Ending.HELD]
+    assert endings[2].retry_at == world.row(names[2]).due_at == NOW + 3600
+    assert world.tables.states(names[2]) == []
+    assert len(world.ca.opened) == 2
+    world.clock.wait_until(NOW + 3601)
+    assert paced(world.process(), limits).attempt(names[2]).ending is Ending.STORED
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(1, CA), (2, OTHER_CA), (3, CA)])
+def test_another_ca_in_need(failures: int, expected: str) -> None:
+    """After two failures at the first CA the next attempt is another one's, then the first one's again."""
+    world = World(CA, OTHER_CA)
+    world.enrol()
+    world.change(failures=failures, failure=Failure("no", reference="acme-unauthorized"))
+    assert world.process().attempt().ending is Ending.STORED
+    assert world.row().directory == expected
+    assert [event.kind.value for event in world.events] == (["ca-changed"] if expected == OTHER_CA else [])
+
+
+def test_an_order_that_is_out_stays_with_its_ca() -> None:
+    """Another CA's turn comes for new orders only."""
+    world = World(CA, OTHER_CA)
+    world.enrol()
+    process = world.process()
+    process.calls.before(Call("ca.finalize"), raising(refusal("serverInternal", "oh", 500)))
+    process.attempt()
+    world.change(failures=2, failure=Failure("no", reference="acme-unauthorized"), due_at=None)
+    assert world.process().attempt().ending is Ending.STORED
+    assert world.row().directory == CA
+    assert world.authorities[OTHER_CA].opened == []
+
+
+def test_a_renewal_says_what_it_replaces() -> None:
+    """To the CA that issued it (RFC 9773 §5); the pair before moves aside."""
+    world = renewal()
+    before = world.row()
+    assert world.process().run()[NAME].ending is Ending.STORED
+    [order] = world.ca.opened
+    assert order.replaces != ""
+    assert world.tables.old_pairs[NAME] == (before.crt, before.ca)
+    assert world.row().crt != before.crt
+
+
+def test_a_window_that_has_passed_long_before_our_own_moment() -> None:
+    """The CA wants it replaced now: it is, people hear of it, and it counts for no limit."""
+    world = World()
+    world.enrol()
+    world.process().run()
+    [pem] = world.ca.certificates
+    world.ca.windows[certificate_id(load_certificates(pem)[0])] = RenewalInfo(NOW, NOW + 3600, "", None)
+    world.clock.wait_until(NOW + DAY)
+    process = paced(world.process(), CaLimits(new_orders=Limit(1, 7 * DAY)))
+    assert process.run()[NAME].ending is Ending.STORED
+    assert [event.kind.value for event in world.events] == ["incident"]
+    assert world.tables.states() == [OrderState.STORED] * 2
+
+
+def test_renewal_information_that_is_not_to_be_had() -> None:
+    """It is asked for again later; until then our own rule decides."""
+    world = World()
+    world.enrol()
+    world.process().run()
+    world.clock.wait_until(world.row().due_at or 0)
+    process = world.process()
+    process.calls.before(Call("ca.renewal_info"), raising(refusal("serverInternal", "oh", 500)))
+    assert process.attempt().ending is Ending.NOT_DUE
+    assert (world.row().failures, world.row().ari_at) == (0, None)
+    assert world.row().due_at == world.row().ari_ask_at == int(world.clock()) + 6 * 3600
+
+
+def test_nothing_is_asked_for_a_certificate_that_is_fine() -> None:
+    """Not due, and its next moment is saved."""
+    world = World()
+    world.enrol()
+    world.ca.offers_ari = False
+    world.process().run()
+    process = world.process()
+    assert process.run() == {}
+    assert process.attempt().ending is Ending.NOT_DUE
+    assert [call for call in process.calls.made if call.method.startswith(("ca.", "zone."))] == []

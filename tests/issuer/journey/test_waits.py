@@ -1,0 +1,137 @@
+"""Zones that lag, and a CA that validates and signs slowly: no attempt waits for ever, none asks without pause, and the
+lease is kept while it waits."""
+
+import math
+
+import pytest
+
+from issuer.model.orders import OrderRecord, OrderState
+from issuer.model.outcomes import Ending
+from tests.issuer.fakes.calls import Call, Calls
+from tests.issuer.fakes.clock import NOW
+from tests.issuer.fakes.world import NAME, World
+from tests.issuer.journey.scenes import first_by_dns
+
+HOUR = 3600
+
+
+def count(calls: Calls, method: str) -> int:
+    return sum(call.method == method for call in calls.made)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3.0, 90.0, 599.0])
+def test_a_zone_that_lags(seconds: float) -> None:
+    """The CA is told to look when every server shows the answer, and not before."""
+    world = first_by_dns()
+    world.zones["dns-01"].delay = seconds
+    process = world.process()
+    told: list[float] = []
+    process.calls.before(Call("ca.answer"), lambda: told.append(world.clock()))
+    assert process.attempt().ending is Ending.STORED
+    [moment] = told
+    assert NOW + seconds <= moment <= NOW + seconds + 5
+    assert count(process.calls, "zone.unseen") <= 15 + seconds / 5
+    assert world.left == []
+
+
+def test_a_zone_that_never_shows_it() -> None:
+    """The order ends when the zone's patience is over; the CA has not been told to look."""
+    world = first_by_dns()
+    world.zones["dns-01"].delay = math.inf
+    process = world.process()
+    ended = process.attempt()
+    assert (ended.ending, ended.reference) == (Ending.FAILED, "dns-not-visible")
+    assert 600 <= world.clock() - NOW <= 605
+    assert count(process.calls, "ca.answer") == 0
+    assert world.tables.states() == [OrderState.FAILED]
+    assert world.ca.waiting == []
+    assert world.left == []
+
+
+@pytest.mark.parametrize("seconds", [1.0, 60.0, 1700.0])
+def test_a_ca_that_validates_and_signs_slowly(seconds: float) -> None:
+    """It is asked now and then, and the certificate is stored soon after it is there."""
+    world = first_by_dns()
+    world.ca.validation_seconds = world.ca.signing_seconds = seconds
+    process = world.process()
+    assert process.attempt().ending is Ending.STORED
+    assert 2 * seconds <= world.clock() - NOW <= 2 * seconds + 15
+    assert count(process.calls, "ca.order") <= 80 + seconds / 5
+    assert world.left == []
+
+
+def test_a_ca_that_does_not_get_on_with_validating() -> None:
+    """After an hour the order is given up, in the CA's words; the authorizations are given back."""
+    world = first_by_dns()
+    world.ca.validation_seconds = math.inf
+    ended = world.process().attempt()
+    assert ended.ending is Ending.FAILED
+    assert ended.failure is not None
+    assert ended.failure.what == "the CA could not validate"
+    assert HOUR <= world.clock() - NOW <= HOUR + 5
+    assert world.tables.states() == [OrderState.FAILED]
+    assert world.ca.waiting == []
+    assert world.left == []
+
+
+def test_a_ca_that_does_not_get_on_with_signing() -> None:
+    """People hear of it after half an hour, and at each try of the schedule; what it has signed in the end is fetched,
+    of the same order."""
+    world = first_by_dns()
+    world.ca.signing_seconds = 3 * HOUR
+    assert world.process().attempt().ending is Ending.FAILED
+    assert HOUR / 2 <= world.clock() - NOW <= HOUR / 2 + 301
+    assert world.tables.states() == [OrderState.FINALIZING]
+    assert world.published == set()
+    endings = []
+    while Ending.STORED not in endings:
+        world.clock.wait_until(world.row().due_at or 0)
+        endings.append(world.process().run()[NAME].ending)
+    assert endings == [*[Ending.FAILED] * 3, Ending.STORED]
+    assert len(world.ca.opened) == len(world.ca.certificates) == len(world.tables.versions) == 1
+    assert world.row().failures == 0
+    assert world.left == []
+
+
+@pytest.mark.parametrize("who", ["zone", "validation", "signature"])
+def test_the_lease_is_kept_while_it_waits(who: str) -> None:
+    """Another issuer looks again and again for half an hour, and never finds the order free."""
+    world = first_by_dns()
+    world.zones["dns-01"].patience = HOUR
+    if who == "zone":
+        world.zones["dns-01"].delay = 1700.0
+    elif who == "validation":
+        world.ca.validation_seconds = 1700.0
+    else:
+        world.ca.signing_seconds = 1700.0
+    process = world.process("one")
+    looks: list[OrderRecord] = []
+
+    def look() -> None:
+        looks.extend(world.process("two").tools.orders.under_way(int(world.clock())))
+
+    for nth in range(1, 500):
+        process.calls.before(Call("zone.unseen", nth), look)
+        process.calls.before(Call("ca.order", nth), look)
+    assert process.attempt().ending is Ending.STORED
+    assert looks == []
+
+
+def test_the_words_of_the_ca_about_a_validation_are_kept() -> None:
+    """It saw another answer than ours: its own words, and what to look at; the next order is a new one."""
+    world = World()
+    world.enrol()
+    process = world.process()
+    process.calls.before(Call("ca.answer"), world.zones["dns-01"].lose)
+    ended = process.attempt()
+    assert ended.failure is not None
+    assert (ended.failure.what, ended.failure.why) == (
+        "the CA could not validate",
+        f"{NAME}: no right answer for {NAME}",
+    )
+    assert "from outside" in ended.failure.hint
+    assert world.tables.states() == [OrderState.FAILED]
+    assert world.left == []
+    world.clock.wait_until(world.row().due_at or 0)
+    assert world.process().run()[NAME].ending is Ending.STORED
+    assert world.tables.states() == [OrderState.FAILED, OrderState.STORED]
