@@ -15,14 +15,14 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 
-def aside(work: Callable[[], T]) -> "Future[T]":
+def on_thread(work: Callable[[], T]) -> "Future[T]":
     """*work* begun on a thread of its own."""
     out: Future[T] = Future()
     threading.Thread(target=_fulfil, args=(out, work), daemon=True).start()
     return out
 
 
-def each_aside(work: Callable[[Item], T], items: Iterable[Item], at_once: int) -> "list[Future[T]]":
+def each_on_thread(work: Callable[[Item], T], items: Iterable[Item], at_once: int) -> "list[Future[T]]":
     """*work* begun for every item, at most *at_once* together; the results in the order of the items."""
     outs: list[tuple[Item, Future[T]]] = [(item, Future()) for item in items]
     waiting: SimpleQueue[tuple[Item, Future[T]] | None] = SimpleQueue()

@@ -24,7 +24,7 @@ from issuer.model.limits import PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.csr import CsrRefused, accepted
-from issuer.rules.due import Consult, Due, NotDue, plan
+from issuer.rules.due import Consult, Due, NotDue, decide
 from issuer.rules.renewal import renews
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ def _through(steps: tuple[Step, ...], order: Preparation, tools: Tools) -> Ended
 def leave_to_person(order: Preparation, tools: Tools) -> Ended | None:
     """An order that a person works on is left alone until its deadline."""
     record = order.leased
-    if order.by_hand or not record.in_hand(order.now):
+    if order.by_hand or not record.is_by_hand(order.now):
         return None
     until = utc_text(record.deadline or 0)
     return Ended(record.name, Ending.NOT_DUE, f"being issued by hand until {until}; `issue` takes it over")
@@ -133,10 +133,10 @@ def give_way(order: Preparation, tools: Tools) -> None:
 def look_whether_due(order: Preparation, tools: Tools) -> Ended | None:
     """Our own rule decides, and the CA's renewal information where it has some."""
     row, policy = order.row, tools.settings.renewal
-    decision = plan(row, order.now, policy)
+    decision = decide(row, order.now, policy)
     if isinstance(decision, Consult):
         row = order.row = consult(row, order.now, tools)
-        decision = plan(row, order.now, policy, consulted=True)
+        decision = decide(row, order.now, policy, consulted=True)
     if isinstance(decision, Due):
         order.planned, order.cause = row, decision.cause
         return None
@@ -183,7 +183,7 @@ def still_due(order: Preparation, tools: Tools) -> Ended | None:
     row = order.row
     if order.by_hand or row == order.planned:
         return None
-    if isinstance(plan(row, order.now, tools.settings.renewal, consulted=True), Due):
+    if isinstance(decide(row, order.now, tools.settings.renewal, consulted=True), Due):
         return None
     return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
 
@@ -207,7 +207,7 @@ def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     """The decision not to try *row* now, with its next moment saved; None if it is to be tried: it is due, or its order
     is out (*resumes*). A fault of ours in planning stops no other row: the attempt meets it again and records it."""
     try:
-        decision = plan(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
+        decision = decide(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
     except Exception:
         log.info("plan.fault", certificate=row.name, exc_info=True)
         return None

@@ -22,7 +22,7 @@ from issuer.model.errors import AcmeProblem, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
-from issuer.rules.due import NotDue, plan
+from issuer.rules.due import NotDue, decide
 from issuer.rules.renewal import remaining
 from issuer.rules.retry import interrupts, retry_moment
 
@@ -89,15 +89,15 @@ def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
                 advance(work, tools)
             except CertfleetError:
                 if work.asked:
-                    _take_in_hand(work, tools)
+                    _give_to_person(work, tools)
                 raise
         if work.record.state is not OrderState.ORDERED:
             raise RefusedError(f"the order for {row.name} is {work.record.state.value} already", hint=_AFTER)
-        _take_in_hand(work, tools)
+        _give_to_person(work, tools)
         return _entries(work, tools)
 
 
-def _take_in_hand(work: Work, tools: Tools) -> None:
+def _give_to_person(work: Work, tools: Tools) -> None:
     now = int(tools.clock())
     if not work.row.reissue_reason:  # so that `run` goes on with the order when nobody does
         tools.certificates.request_reissue([work.row.name], _WISH)
@@ -151,7 +151,7 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
     """The wish for a certificate by hand ends with its order; the moment that held without it holds again."""
     now, policy, row = int(tools.clock()), tools.settings.renewal, work.row
     wish = "" if row.reissue_reason == _WISH else row.reissue_reason
-    decision = plan(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
+    decision = decide(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
     retry_at = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
     due_at = decision.until if isinstance(decision, NotDue) else retry_at
     failure = Failure.of(error)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from common.errors import CertfleetError, RefusedError, Retry
-from issuer.ground.threads import each_aside
+from issuer.ground.threads import each_on_thread
 from issuer.journey.begin import stored_csr
 from issuer.journey.ports import Tools
 from issuer.journey.withdraw import abandon, take_back_left
@@ -39,7 +39,7 @@ def sweep(tools: Tools, without: Collection[Server] = ()) -> set[Server]:
         solver = tools.solvers.get(entry.type)
         servers.setdefault((entry.type, solver.keeper(entry) if solver else ""), []).append(entry)
     asked = [server for server in servers if server not in without]
-    outs = each_aside(lambda server: _visit(servers[server], tools), asked, _AT_ONCE)
+    outs = each_on_thread(lambda server: _visit(servers[server], tools), asked, _AT_ONCE)
     visits = {server: out.result() for server, out in zip(asked, outs, strict=True)}
     silent = {server for server, visit in visits.items() if visit.silent}
     for server in visits.keys() - silent:

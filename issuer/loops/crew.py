@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from common.clock import Clock
-from issuer.ground.threads import aside, each_aside
+from issuer.ground.threads import each_on_thread, on_thread
 from issuer.journey.attempt import Attempt
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending, Waiting
@@ -82,7 +82,7 @@ class Crew:
             attempt = heapq.heappop(self._agenda)[2]
             self._began.setdefault(attempt.name, self._clock())
             self._at_work[attempt.name] = attempt
-            aside(attempt.proceed).add_done_callback(self._deliver(attempt))
+            on_thread(attempt.proceed).add_done_callback(self._deliver(attempt))
 
     def collect(self, workers: int, longest: float | None) -> Returned | None:
         """Wait for one result, for the next moment of the agenda, for :meth:`wake` or for *longest* seconds."""
@@ -123,7 +123,7 @@ class Crew:
         left = [*self.waiting, *self._at_work.values()]
         self._agenda.clear()
         self._at_work.clear()
-        stops = each_aside(Attempt.stop, left, _LEASES_AT_ONCE)
+        stops = each_on_thread(Attempt.stop, left, _LEASES_AT_ONCE)
         wait(stops, until + _LAST_LEASES - time.monotonic())
         for attempt in left:
             yield self._returned(attempt, Ended(attempt.name, Ending.STOPPED))

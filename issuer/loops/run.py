@@ -17,7 +17,7 @@ import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError
-from issuer.ground.threads import aside
+from issuer.ground.threads import on_thread
 from issuer.journey.attempt import Attempt
 from issuer.journey.begin import left_alone
 from issuer.journey.ports import Tools
@@ -91,7 +91,7 @@ class Pass:
         self._ends = began + stay if stay else -math.inf
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
         self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
-        left_overs = aside(partial(sweep, self._tools))
+        left_overs = on_thread(partial(sweep, self._tools))
         wait([left_overs], self._tools.timing.head_start)  # a silent name server may hold it up for longer
         now = int(self._tools.clock())
         under_way = {record.name for record in self._tools.orders.under_way(now)}

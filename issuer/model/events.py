@@ -15,7 +15,7 @@ from issuer.model.outcomes import Ended, Ending
 _ACTION_WANTED = "acme-userActionRequired"
 
 
-class Kind(Enum):
+class EventKind(Enum):
     """The order is that of a mail: what wants a person comes first."""
 
     USER_ACTION = "user-action-required"  # the CA waits for a person; nothing is issued until then
@@ -37,7 +37,7 @@ class Event:
     the present certificate ends.
     """
 
-    kind: Kind
+    kind: EventKind
     name: str
     what: str = ""
     why: str = ""
@@ -57,21 +57,21 @@ class Event:
 
 def failed(name: str, failure: Failure, *, next_attempt: int = 0, failures: int = 0) -> Event:
     """An attempt failed; where the CA waits for a person, that is the news."""
-    kind = Kind.USER_ACTION if failure.reference == _ACTION_WANTED else Kind.FAILED
+    kind = EventKind.USER_ACTION if failure.reference == _ACTION_WANTED else EventKind.FAILED
     return Event(kind, name, **dataclasses.asdict(failure), next_attempt=next_attempt, failures=failures)
 
 
 def recovered(name: str, what: str = "") -> Event:
-    return Event(Kind.RECOVERED, name, what)
+    return Event(EventKind.RECOVERED, name, what)
 
 
 def incident(name: str, url: str = "") -> Event:
     """The CA asks for early replacement; *url* is its explanation."""
     hint = "nothing if it is issued soon: then let the agents run, so that the new one is served"
-    return Event(Kind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint, url=url)
+    return Event(EventKind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint, url=url)
 
 
-def ends(kind: Kind, name: str) -> Event:
+def ends(kind: EventKind, name: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
     hint = "renew it where it was bought, then `certfleet-issuer import` it"
     return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
@@ -90,7 +90,7 @@ def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Even
         what = f"issued by the fallback {new} instead of {old or first}"
     elif old in configured:
         what, hint = f"back at the first CA {first} after the fallback {old}", "nothing"
-    return Event(Kind.CA_CHANGED, name, what, hint=hint)
+    return Event(EventKind.CA_CHANGED, name, what, hint=hint)
 
 
 def of_ending(ended: Ended) -> Event | None:
@@ -111,4 +111,4 @@ def from_json(document: dict[str, Any]) -> Event:
     """Raises KeyError, TypeError, ValueError for what is no event. A version that knew no *why* told it in *what*."""
     known = {field.name for field in dataclasses.fields(Event)}
     values = {key: value for key, value in document.items() if key in known}
-    return Event(**values | {"kind": Kind(values["kind"])})
+    return Event(**values | {"kind": EventKind(values["kind"])})

@@ -78,9 +78,9 @@ class OrderRecord:
     replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
     deadline: int | None = None
 
-    def in_hand(self, now: int) -> bool:
+    def is_by_hand(self, now: int) -> bool:
         """Does a person work on it, so that `run` leaves it alone?"""
-        return in_hand(self.cause, self.deadline, now)
+        return is_by_hand(self.cause, self.deadline, now)
 
     def kept_until(self, *, hurry: bool) -> int:
         """Until when an order that is interrupted again and again is gone on with. What the CA may have issued by now
@@ -93,7 +93,7 @@ class OrderRecord:
         return self.state in ENDED
 
 
-def in_hand(cause: Cause, deadline: int | None, now: float) -> bool:
+def is_by_hand(cause: Cause, deadline: int | None, now: float) -> bool:
     """Of an order under way: does a person work on it, until a *deadline* that can be meant?"""
     return cause is Cause.BY_HAND and believable(deadline, now, HAND_SECONDS)
 

@@ -8,7 +8,7 @@ EXPIRY_DAYS = (1, 3, 7, 14, 30, 60, 90)  # the bounds of the count by time left
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class DueRow:
     """As much of a row as tells whether it changed since we last looked."""
 
     name: str

@@ -8,52 +8,52 @@ import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from issuer.model.events import Event, Kind
+from issuer.model.events import Event, EventKind
 
-_FAILURES = frozenset({Kind.USER_ACTION, Kind.STUCK, Kind.FAILED})
-_RUNS_OUT = frozenset({Kind.ENDS_TODAY, Kind.ENDS_THIS_WEEK, Kind.ENDS_SOON})
+_FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
+_RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
 TROUBLE = _FAILURES | _RUNS_OUT
 _COVERED_BY = {  # an alarm of one of these says it already
-    Kind.FAILED: _FAILURES,
-    Kind.STUCK: frozenset({Kind.STUCK, Kind.USER_ACTION}),
-    Kind.USER_ACTION: frozenset({Kind.USER_ACTION}),
-    Kind.ENDS_SOON: _RUNS_OUT,
-    Kind.ENDS_THIS_WEEK: frozenset({Kind.ENDS_THIS_WEEK, Kind.ENDS_TODAY}),
-    Kind.ENDS_TODAY: frozenset({Kind.ENDS_TODAY}),
-    Kind.INCIDENT: frozenset({Kind.INCIDENT}),
+    EventKind.FAILED: _FAILURES,
+    EventKind.STUCK: frozenset({EventKind.STUCK, EventKind.USER_ACTION}),
+    EventKind.USER_ACTION: frozenset({EventKind.USER_ACTION}),
+    EventKind.ENDS_SOON: _RUNS_OUT,
+    EventKind.ENDS_THIS_WEEK: frozenset({EventKind.ENDS_THIS_WEEK, EventKind.ENDS_TODAY}),
+    EventKind.ENDS_TODAY: frozenset({EventKind.ENDS_TODAY}),
+    EventKind.INCIDENT: frozenset({EventKind.INCIDENT}),
 }
 QUIET_SECONDS = 60  # a mail goes out this long after the last event,
 MAIL_SECONDS = 600  # but never sooner than this after the mail before, and no later than this after the first event
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AlarmChange:
     """What to do about one event: the certificate's *alarms* from now on; whether anything *changed*; whether a *mail*
     is to say so; and which kinds to *retract* that wait to be mailed and are over before anybody read them."""
 
-    alarms: frozenset[Kind]
+    alarms: frozenset[EventKind]
     changed: bool
     mail: bool
-    retract: frozenset[Kind] = frozenset()
+    retract: frozenset[EventKind] = frozenset()
 
 
-def judge(event: Event, alarms: Collection[Kind], unsaid: Collection[Kind]) -> Verdict:
+def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventKind]) -> AlarmChange:
     """Weigh *event* against the *alarms* of its certificate; *unsaid* are those that no mail has carried yet."""
     present = frozenset(alarms)
-    if event.kind is Kind.RECOVERED:
+    if event.kind is EventKind.RECOVERED:
         trouble = present & TROUBLE
         retract = frozenset(unsaid) & TROUBLE
-        return Verdict(frozenset(), bool(trouble), mail=bool(trouble - retract), retract=retract)
-    if event.kind is Kind.CA_CHANGED:
-        return Verdict(present, changed=True, mail=True)
+        return AlarmChange(frozenset(), bool(trouble), mail=bool(trouble - retract), retract=retract)
+    if event.kind is EventKind.CA_CHANGED:
+        return AlarmChange(present, changed=True, mail=True)
     new = not present & _COVERED_BY[event.kind]
-    return Verdict(present | {event.kind}, new, mail=new)
+    return AlarmChange(present | {event.kind}, new, mail=new)
 
 
 def graded(event: Event, stuck_after: int) -> Event:
     """A failure that has come often enough is a stuck certificate."""
-    if event.kind is Kind.FAILED and event.failures >= stuck_after:
-        return dataclasses.replace(event, kind=Kind.STUCK)
+    if event.kind is EventKind.FAILED and event.failures >= stuck_after:
+        return dataclasses.replace(event, kind=EventKind.STUCK)
     return event
 
 

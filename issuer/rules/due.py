@@ -40,20 +40,20 @@ class Consult:
     name: str
 
 
-def plan(
+def decide(
     row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool = False, resumes: bool = False
 ) -> Due | NotDue | Consult:
     """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it can be meant; else, and without
     one, it is worked out. *resumes*: an order of it is out, which is gone on with although the row is disabled."""
     if resumes and not row.enabled:
-        return _waiting(row) if put_off(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
+        return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
     if row.imported:
         return _watched(row, now, policy)
     if row.reissue_reason:
-        return _waiting(row) if put_off(row, now, policy) else Due(row.name, Cause.WISH)
+        return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.WISH)
     if not row.enabled:
         return NotDue(row.name, None, "disabled")
-    if put_off(row, now, policy):
+    if still_waits(row, now, policy):
         return _waiting(row)
     leaf = row.present
     if leaf is None:
@@ -65,7 +65,7 @@ def plan(
     return _by_moment(row, leaf, now, policy)
 
 
-def put_off(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     """Is the row's moment still to come, and can it be meant? A hold and a retry last a day as a rule; beyond that wait
     only a first certificate in a long queue, and one that is not wanted yet."""
     if believable(row.due_at, now, max(LONGEST_HOLD, *policy.retry)):

@@ -11,7 +11,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, Hold
-from issuer.rules.due import put_off
+from issuer.rules.due import still_waits
 from issuer.rules.imported import how_to_renew
 from issuer.rules.renewal import renewal
 
@@ -33,7 +33,7 @@ def next_step(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: b
         return Step(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
     if not (row.enabled or under_way):
         return Step(None, "disabled" + ("; `issue NAME` tries again" if row.reissue_reason else ""))
-    coming = row.due_at if row.due_at is not None and put_off(row, now, policy) else now
+    coming = row.due_at if row.due_at is not None and still_waits(row, now, policy) else now
     if row.failing and row.due_at is not None:
         return Step(coming, f"retry after failure {row.failures}")
     if row.reissue_reason:

@@ -5,12 +5,12 @@ from shlex import quote
 from common.clock import utc_text
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event, Kind, ends
+from issuer.model.events import Event, EventKind, ends
 from issuer.model.leaf import Leaf
 
 _DAY = 86400
 _LONGEST_NOTICE = 30 * _DAY  # a third of a bought year would be four months of warnings
-_WORSE = {Kind.ENDS_TODAY: _DAY, Kind.ENDS_THIS_WEEK: 7 * _DAY}  # seconds left, the worst first
+_WORSE = {EventKind.ENDS_TODAY: _DAY, EventKind.ENDS_THIS_WEEK: 7 * _DAY}  # seconds left, the worst first
 _AGAIN = 7 * _DAY  # between two looks at one that has expired
 
 
@@ -24,7 +24,7 @@ def news(row: Enrolment, now: int, policy: RenewalSettings) -> Event | None:
     if not row.enabled or not runs_out(row, now, policy):
         return None
     left = row.ts_expire - now
-    return ends(next((kind for kind, bound in _WORSE.items() if left <= bound), Kind.ENDS_SOON), row.name)
+    return ends(next((kind for kind, bound in _WORSE.items() if left <= bound), EventKind.ENDS_SOON), row.name)
 
 
 def next_look(row: Enrolment, now: int, policy: RenewalSettings) -> int:
