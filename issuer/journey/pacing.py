@@ -1,8 +1,8 @@
 """Keeps orders inside the limits that a CA publishes.
 
-The row of an order in the database is its place in the limits: it is inserted, then counted with all others, and
-dropped again where there is no room. So the limits hold for several issuers at once. Two that insert at the same
-instant may both see one too many, and both step back; they never both go on.
+The row of an order in the database is its place in the limits: it is inserted, counted with all others, and dropped
+again where there is no room. So the limits hold for several issuers at once. Two that insert at the same instant may
+both see one too many and both step back; they never both go on.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ _LOOK_AGAIN = 3600  # seconds after which an order under way, if it came to noth
 class Pacing:
     """The limits of one CA, for all workers of a process.
 
-    Insert an order's row and ask :meth:`free_at` inside ``with pacing.turn``: two workers never step back from each
-    other.
+    Insert an order's row and call :meth:`free_at` inside ``with pacing.turn``, so that two workers never both step
+    back.
     """
 
     def __init__(self, directory: str, limits: CaLimits, counts: OrderCounts):
@@ -37,7 +37,7 @@ class Pacing:
         """*now* (epoch seconds) if there is room for an order for *names*, else the moment at which there may be.
 
         *renewal*: the same CA issued for just these names before. *besides*: the id of the order itself, if its row is
-        inserted already. Raises StoreError.
+        inserted. Raises StoreError.
         """
         limits = self._limits
         moments = [self._for_certificates(limits.per_name_set, now, besides, names=names)]
@@ -55,7 +55,7 @@ class Pacing:
         return count - len(self._orders(now, 0)) if count else None
 
     def _orders(self, now: int, besides: int) -> list[int]:
-        """When the newest orders that count were opened: no more of them than the limit allows."""
+        """The moments at which the newest orders that count were opened: no more of them than the limit allows."""
         limit = self._limits.new_orders
         return self._counts.orders(self._directory, limit, now, besides=besides) if limit.count else []
 
@@ -73,7 +73,7 @@ class Pacing:
 
 @functools.cache
 def _suffixes() -> PublicSuffixList:
-    """Parsed when the first order is counted, not at import: it takes a while, and most runs count none."""
+    """Parsed when the first order is counted: that takes a while, and most runs count none."""
     return PublicSuffixList()
 
 
