@@ -100,7 +100,7 @@ def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
 
 def _give_to_person(work: Work, tools: Tools) -> None:
     now = int(tools.clock())
-    if not work.row.reissue_reason:  # so that `run` goes on with the order when nobody does
+    if not work.row.reissue_reason:  # so that `run` goes on when the person does not
         tools.certificates.request_reissue([work.row.name], _WISH)
     held = dataclasses.replace(work.record, cause=Cause.BY_HAND, deadline=now + HAND_SECONDS)
     work.record = tools.orders.save(work.record, held, now)
@@ -171,7 +171,7 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
         if record is not None:
             tools.orders.release(record)
         raise RefusedError(
-            f"there is no order for {row.name} in hand", hint=f"run `challenges {quote(row.name)}` first"
+            f"there is no order by hand for {row.name}", hint=f"run `challenges {quote(row.name)}` first"
         )
     return Work(record, row, csr, resumed=True, asked=True)
 

@@ -16,7 +16,7 @@ from publicsuffixlist import PublicSuffixList
 from issuer.journey.ports import OrderCounts
 from issuer.model.limits import CaLimits, Limit
 
-_LOOK_AGAIN = 3600  # seconds after which an order under way, if it came to nothing, has made room again
+_LOOK_AGAIN = 3600  # seconds after which a failed order has made room again
 
 
 class Pacing:
@@ -67,7 +67,7 @@ class Pacing:
         issued, coming = self._counts.certificates(
             self._directory, limit, now, besides=besides, names=names, domain=domain
         )
-        again = min(now, now - limit.seconds + _LOOK_AGAIN)  # counted as if it left the span when it is looked at again
+        again = min(now, now - limit.seconds + _LOOK_AGAIN)  # each is counted as if it left the span then
         return limit.free_at([*issued, *[again] * coming], now)
 
 

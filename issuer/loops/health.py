@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from common.clock import duration_text
 
-LONGEST_TICK = 30.0  # seconds without a tick of the loop, or
-LONGEST_SILENCE = 60.0  # without an answer of the database, after which something is wrong
+LONGEST_TICK = 30.0  # seconds without a tick of the loop
+LONGEST_SILENCE = 60.0  # seconds without an answer of the database
 
 
 class Health:

@@ -1,7 +1,7 @@
 """When does an event reach people, and when does the mail go out? Pure.
 
-An alarm is what people were told and what has not ended since. The rule is one sentence: say a thing when it begins,
-when it gets worse and when it is over, and nothing in between.
+An alarm is a trouble that people were told of and that has not ended. The rule: tell it when it begins, when it gets
+worse and when it is over, and nothing in between.
 """
 
 import dataclasses
@@ -28,8 +28,8 @@ MAIL_SECONDS = 600  # but never sooner than this after the mail before, and no l
 
 @dataclass(frozen=True, slots=True)
 class AlarmChange:
-    """What to do about one event: the certificate's *alarms* from now on; whether anything *changed*; whether a *mail*
-    is to say so; and which kinds to *retract* that wait to be mailed and are over before anybody read them."""
+    """The effect of one event: the certificate's *alarms* from now on; whether anything *changed*; whether a *mail*
+    tells it; and the kinds to *retract*, which are over before any mail carried them."""
 
     alarms: frozenset[EventKind]
     changed: bool
@@ -51,13 +51,13 @@ def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventK
 
 
 def graded(event: Event, stuck_after: int) -> Event:
-    """A failure that has come often enough is a stuck certificate."""
+    """A failure that came *stuck_after* times in a row becomes a stuck certificate."""
     if event.kind is EventKind.FAILED and event.failures >= stuck_after:
         return dataclasses.replace(event, kind=EventKind.STUCK)
     return event
 
 
 def mail_moment(first: float, last: float, previous_mail: float) -> float:
-    """When the mail about unsaid events goes out (epoch seconds): they came between *first* and *last*."""
+    """When the mail about unsaid events goes out (epoch seconds). They came between *first* and *last*."""
     quiet = min(last + QUIET_SECONDS, first + MAIL_SECONDS)
     return max(quiet, previous_mail + MAIL_SECONDS)

@@ -1,4 +1,4 @@
-"""Imported certificates: they are renewed where they were bought, so people are told before they run out. Pure."""
+"""Imported certificates: they are renewed where they were bought, so people are told before they end. Pure."""
 
 from shlex import quote
 
@@ -20,7 +20,7 @@ def runs_out(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
 
 
 def news(row: Enrolment, now: int, policy: RenewalSettings) -> Event | None:
-    """What people are to hear about *row* now; None while nothing is."""
+    """The event to tell about *row* now; None for nothing."""
     if not row.enabled or not runs_out(row, now, policy):
         return None
     left = row.ts_expire - now
@@ -28,7 +28,7 @@ def news(row: Enrolment, now: int, policy: RenewalSettings) -> Event | None:
 
 
 def next_look(row: Enrolment, now: int, policy: RenewalSettings) -> int:
-    """When :func:`news` will have something else to say (epoch seconds)."""
+    """When :func:`news` will say something else (epoch seconds)."""
     notice = _notice(row, policy)
     bounds = (notice, *(bound for bound in _WORSE.values() if bound < notice), 0)
     return min((row.ts_expire - bound for bound in bounds if row.ts_expire - bound > now), default=now + _AGAIN)
@@ -44,10 +44,10 @@ def how_to_renew(row: Enrolment) -> str:
 
 
 def _notice(row: Enrolment, policy: RenewalSettings) -> int:
-    """Seconds before its end: what others are renewed before theirs, 30 days at the most unless days_left is more."""
+    """Seconds before its end: as ACME certificates are renewed, 30 days at most unless days_left is more."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
         return _LONGEST_NOTICE
     life = leaf.ends - leaf.starts
     wanted = max(policy.days_left * _DAY, min(int(life * policy.fraction_left), _LONGEST_NOTICE))
-    return min(wanted, life - life // 10)  # one that has just been imported is well
+    return min(wanted, life - life // 10)  # a tenth of its life always passes without a notice

@@ -1,7 +1,7 @@
-"""The words of a mail: a subject that can be read on a telephone, a body that says what to do. Pure.
+"""The words of a mail: a subject for a telephone, a body that says what to do. Pure.
 
-What stands in an event may come from a CA or from a legacy table, so it is printed without control characters and
-within bounds. Never a traceback, never a secret.
+Words of an event may come from a CA or a legacy table, so they are printed without control characters and within
+bounds. Never a traceback, never a secret.
 """
 
 import textwrap
@@ -13,7 +13,7 @@ from common.text import storable
 from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.events import Event, EventKind
 
-_MOST_NAMES = 50  # in one paragraph; a mail of 10,000 lines is read by nobody
+_MOST_NAMES = 50  # in one paragraph; nobody reads a mail of 10,000 lines
 _LONGEST_TEXT = 1000
 _WIDTH = 100
 _WORDS = {  # (one, several, heading)
@@ -69,8 +69,7 @@ def _by_kind(events: Iterable[Event]) -> list[tuple[EventKind, list[Event]]]:
 
 
 def _explanation(event: Event) -> list[tuple[str, str]]:
-    """(label, text) of a paragraph. A recovery's words differ by certificate and explain nothing: they stand in its
-    line."""
+    """(label, text) of a paragraph. The words of a recovery stand in its line: they differ by certificate."""
     if event.kind is EventKind.RECOVERED:
         return []
     return [("what", event.what), *([("why", event.why)] if event.why else []), *event.told.advice]
