@@ -13,12 +13,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def utc_text(epoch: float) -> str:
     """2026-11-21T03:14:15Z for a moment in epoch seconds."""
-    sane = min(max(int(epoch), 0), _LAST_SECOND)  # what a database or a CA says is shown, however absurd
+    sane = min(max(int(epoch), 0), _LAST_SECOND)  # a database or a CA may name absurd moments
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(sane))
 
 
 def parse_duration(text: str) -> int:
-    """Seconds of "90s", "10m", "1h" or "3d"; ValueError otherwise."""
+    """Seconds of "90s", "10m", "1h" or "3d". Raises ValueError with a sentence."""
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     if match is None:
         raise ValueError(f'{text!r} is not a duration: write a whole number and s, m, h or d, like "90s" or "1h"')

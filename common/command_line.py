@@ -1,4 +1,4 @@
-"""What both command lines share: common options, exit codes, how errors and reports leave the process."""
+"""The parts that both command lines share: common options, exit codes, how errors and reports leave the process."""
 
 import argparse
 import functools
@@ -51,14 +51,17 @@ class CommandLine:
         return parser
 
     def run(self, arguments: Sequence[str] | None = None) -> int:
-        """Parse, run the command, and turn every error into a sentence and an exit code. Never shows a traceback,
-        except with -v for a fault of our own. What could not be said stops no command; it is an error at its end."""
+        """Parse, run the command, and turn every error into a sentence and an exit code.
+
+        A traceback is shown only with -v, for a fault of our own. A failed write to stdout does not abort the command;
+        it is reported at its end (exit code 1).
+        """
         with steady_streams() as out:
             code = self._run(sys.argv[1:] if arguments is None else arguments)
             out.flush()
             if out.lost is None:
                 return code
-            if not isinstance(out.lost, BrokenPipeError):  # whose reader went away on purpose, as `| head` does
+            if not isinstance(out.lost, BrokenPipeError):  # a reader like `| head` went away on purpose
                 complain(render(_unsaid(out.lost)))
             return code or 1
 
@@ -82,7 +85,7 @@ class CommandLine:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)  # noqa: T201
             return 130
-        except Exception as error:  # the border: a fault of ours must not throw a traceback at a sysadmin
+        except Exception as error:  # the border: no traceback for a fault of ours
             complain(f"error: a fault in certfleet itself: {type(error).__name__}: {error}")
             print("  what to do: run again with -v and report what it prints", file=sys.stderr)  # noqa: T201
             if verbosity > 0:
@@ -97,14 +100,14 @@ def _unsaid(why: OSError | ValueError) -> CertfleetError:
 
 
 def _fault(words: Sequence[str]) -> UsageError | None:
-    """What makes *words* unfit to be looked at in earnest."""
+    """The error in *words* before argparse sees them."""
     try:
         "".join(words).encode()
     except UnicodeEncodeError:
         return UsageError("an argument is not UTF-8", hint="write names and paths in UTF-8")
     if any(len(word) > _LONGEST_WORD for word in words):
         return UsageError(f"an argument is longer than {_LONGEST_WORD} characters", hint="nothing of ours is so long")
-    if any(re.fullmatch("(--[a-z-]+=)?", word) for word in words):  # must not pass for an option that was left out
+    if any(re.fullmatch("(--[a-z-]+=)?", word) for word in words):  # it must not pass for an absent option
         return UsageError("an argument is empty", hint="give a value, or leave the option out; is a variable unset?")
     return None
 
@@ -126,7 +129,8 @@ def _terminal_width() -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse repeats what was typed; escaped here, so that a pasted name cannot steer the terminal."""
+    """argparse repeats the words that were typed; here they are escaped, so that a pasted name cannot steer the
+    terminal."""
 
     def __init__(self, **options: Any):
         super().__init__(**options, formatter_class=_Formatter, allow_abbrev=False)
@@ -151,7 +155,7 @@ def say(line: str) -> None:
 
 
 def complain(text: str) -> None:
-    """What is not well, on standard error, where cron and people look for it."""
+    """Say on standard error, where cron and people look, what is not well."""
     print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -17,13 +17,13 @@ T = TypeVar("T")
 Parser = Callable[[Any], Any]
 REQUIRED: Any = dataclasses.MISSING
 _LONGEST_TEXT = 4096  # characters, as of a path
-_LONGEST_SHOWN = 80  # characters of a value that is told to be wrong
-_LONGEST_TIME = 3650 * 86400  # seconds; more would not fit where the system counts them
+_LONGEST_SHOWN = 80  # characters of a wrong value
+_LONGEST_TIME = 3650 * 86400  # seconds; more does not fit into the system's own counts
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def setting(parser: Parser, default: Any = REQUIRED) -> Any:
-    """A key of the file: *parser* turns the TOML value into ours or raises ValueError with a sentence."""
+    """A key of the file. *parser* turns the TOML value into ours, or raises ValueError with a sentence."""
     return dataclasses.field(default=default, metadata={"parser": parser})
 
 
@@ -128,7 +128,7 @@ def list_of(parser: Parser) -> Parser:
 
 
 def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
-    """*document* as a *cls*; ConfigError with every finding when it does not fit."""
+    """*document* as a *cls*. Raises ConfigError with every finding."""
     findings: list[Finding] = []
     built = _build(cls, document, "", findings)
     if findings:

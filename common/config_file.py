@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def load(cls: type[T], file: Path) -> T:
-    """Read *file* and parse it; an absent, unreadable or malformed file is a ConfigError too."""
+    """Read *file* and parse it. Raises ConfigError, also for an absent, unreadable or malformed file."""
     try:
         document = tomllib.loads(read_regular(file).decode("utf-8"))
     except FileNotFoundError as error:
@@ -23,7 +23,7 @@ def load(cls: type[T], file: Path) -> T:
     except OSError as error:
         hint = owner_hint(file) if isinstance(error, PermissionError) else "name the file with --config"
         raise ConfigError(str(file), [Finding("", f"cannot be read ({error.strerror})")], hint=hint) from error
-    except ValueError as error:  # of the text, of UTF-8, or a number that Python does not take
+    except ValueError as error:  # TOML, UTF-8, or a number that Python refuses
         raise ConfigError(str(file), [Finding("", f"is not TOML: {error}")], hint="mend that line") from error
     except RecursionError as error:
         raise ConfigError(str(file), [Finding("", "is nested too deeply")], hint="mend the brackets in it") from error

@@ -1,7 +1,7 @@
-"""The URL of a database, taken apart with care: what could switch off verification or leak a password is refused.
+"""The URL of a database, taken apart. A part that could switch off verification or leak a password is refused.
 
 PyMySQL's own ssl_* options encrypt without verifying, and SQLAlchemy's URL form of them silently drops the CA file when
-two are combined; so TLS is configured in one way only, ``tls_ca``, and always verified with the host name.
+two are combined. So TLS is configured in one way only, ``tls_ca``, and always verified with the host name.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class SqliteAddress:
 
 @dataclass(frozen=True, slots=True)
 class MysqlAddress:
-    """*hosts* are (host, port). With a *socket*, which is a UNIX socket of this machine, there are none."""
+    """*hosts* are (host, port); there are none with a *socket*, a UNIX socket of this machine."""
 
     user: str
     hosts: tuple[tuple[str, int], ...]

@@ -66,7 +66,7 @@ class Finding:
 
 
 class ConfigError(CertfleetError):
-    """The configuration is wrong; carries every finding so that one look mends them all."""
+    """The configuration is wrong. Carries every finding, so that one look mends them all."""
 
     reference = "wrong-configuration"
     retry = Retry.NEVER
@@ -78,7 +78,7 @@ class ConfigError(CertfleetError):
 
 
 class LockedError(CertfleetError):
-    """Another run is at work with the same state folder."""
+    """Another run works with the same state folder."""
 
     reference = "locked"
     retry = Retry.SOON
@@ -99,7 +99,7 @@ class FileError(CertfleetError):
 
 
 def render(error: CertfleetError) -> str:
-    """The one way an error is shown to a person: what and why, then what to do about it."""
+    """An error as a person sees it: what and why, then what to do."""
     if isinstance(error, ConfigError) and len(error.findings) > 1:
         lines = [f"error: {one_line(error.what)}: {len(error.findings)} findings"]
         lines += [f"  {finding}" for finding in error.findings]

@@ -30,7 +30,7 @@ def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NewContent:
-    """What a file is to become. *attributes* are extended ones: access control lists, SELinux contexts."""
+    """The new state of a file. *attributes* are extended ones: access control lists, SELinux contexts."""
 
     content: bytes
     mode: int
@@ -40,9 +40,8 @@ class NewContent:
 
 
 def write_all_atomic(contents: Mapping[Path, NewContent]) -> None:
-    """Replace several files, all or nothing as far as a file system allows: every temporary is written and synced
-    before the first rename, so that a full disk or a read-only folder changes no file at all. Raises FileError.
-    """
+    """Replace several files, all or nothing as far as a file system allows. Every temporary is written and synced
+    before the first rename, so that a full disk or a read-only folder changes no file at all. Raises FileError."""
     temporaries: dict[Path, Path] = {}
     try:
         for file, new in contents.items():
@@ -66,7 +65,7 @@ def leftover_temporaries(file: Path) -> list[Path]:
 
 def _write_temporary(file: Path, new: NewContent) -> Path:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    _unlink_all([temporary])  # left by a killed process that had our number; no living one can have it
+    _unlink_all([temporary])  # of a killed process with our number; no living process has it
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -110,8 +109,8 @@ def _file_errors(file: Path) -> Iterator[None]:
 
 
 def create_new(file: Path, content: bytes, *, mode: int, kept: bool = False) -> None:
-    """Write *file* only if it does not exist yet, never through a link; FileError otherwise. *kept*: it is this user's
-    whoever the folder belongs to, as a private key has to be."""
+    """Write *file* only if it does not exist yet, never through a link. Raises FileError. *kept*: this user owns it
+    whoever owns the folder, as for a private key."""
     try:
         temporary = _write_temporary(file, NewContent(content, mode, *((-1, -1) if kept else heir(file.parent))))
         try:
@@ -138,7 +137,7 @@ def create_empty(file: Path) -> None:
 
 def _bequeath(descriptor: int, folder: Path) -> None:
     owner = heir(folder)
-    if owner != (-1, -1):  # a unit may forbid the very call
+    if owner != (-1, -1):  # a unit may forbid fchown altogether
         os.fchown(descriptor, *owner)
 
 
@@ -159,7 +158,7 @@ def make_private_folder(folder: Path) -> None:
 def make_folder(folder: Path, *, mode: int = 0o755) -> None:
     """Create *folder*, and its parents with 0755; leave an existing one as it is. Raises FileError.
 
-    Whatever the umask, nobody else may write into one of them: who may write into a parent can exchange the folder.
+    The umask is ignored: nobody else may write into one of them, because a writer of a parent can exchange the folder.
     """
     try:
         missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
@@ -175,7 +174,8 @@ def make_folder(folder: Path, *, mode: int = 0o755) -> None:
 
 
 def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:
-    """Content of a regular file of at most *limit* bytes; OSError otherwise. A pipe or device never makes it wait."""
+    """Content of a regular file of at most *limit* bytes. Raises OSError otherwise. Never waits for a pipe or
+    device."""
     return read_with_status(file, limit)[0]
 
 
@@ -196,7 +196,7 @@ def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.s
 
 
 def read_secret(file: Path) -> bytes:
-    """Content of a file that holds a secret; ConfigError if it is absent, unreadable or open to everybody.
+    """Content of a file that holds a secret. Raises ConfigError if it is absent, unreadable or open to everybody.
 
     Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian.
     """
@@ -213,7 +213,8 @@ def read_secret(file: Path) -> bytes:
 
 
 def read_password(file: Path) -> str:
-    """The one line of a file that holds a password; ConfigError as :func:`read_secret`, or if there is no such line."""
+    """The only line of a file that holds a password. Raises ConfigError as :func:`read_secret`, or without such a
+    line."""
     try:
         password = read_secret(file).decode("utf-8").strip()
     except UnicodeDecodeError as error:
@@ -231,8 +232,9 @@ def _no_password(file: Path, problem: str) -> ConfigError:  # never with the con
 
 @contextlib.contextmanager
 def locked(file: Path, *, doing: str, kept: int = 0) -> Iterator[None]:
-    """Hold an exclusive lock on *file* while the block runs; LockedError at once if another process holds it. Process
-    and *doing* are written into it, on the line below its first *kept* bytes, which stay as they are.
+    """Lock *file* exclusively while the block runs. Raises LockedError at once if another process has the lock,
+    FileError if the file cannot be written. Process and *doing* are written into it, below its first *kept* bytes,
+    which stay.
 
     The kernel drops the lock with the process, so a killed run never blocks the next one.
     """

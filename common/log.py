@@ -39,7 +39,7 @@ def configure(verbosity: int, *, form: str = "", syslog: "Syslog | None" = None)
 
 
 class Syslog:
-    """The local syslog as *program*. That nobody listens there is said once on stderr, and never an error."""
+    """The local syslog as *program*. An absent syslog is no error; it is said once on stderr."""
 
     def __init__(self, program: str, address: str = "/dev/log"):
         self._address = address
@@ -60,7 +60,7 @@ class Syslog:
     def copy(
         self, logger: structlog.typing.WrappedLogger, method: str, event: structlog.typing.EventDict
     ) -> structlog.typing.EventDict:
-        """A structlog processor: hands on what it is given and sends it as logfmt."""
+        """A structlog processor: returns its event unchanged and sends it as logfmt."""
         if event.get("event") != "syslog.absent":
             shown = structlog.processors.format_exc_info(logger, method, dict(event))
             line = structlog.processors.LogfmtRenderer(key_order=["level", "event"])(
@@ -86,8 +86,8 @@ class _Handler(logging.handlers.SysLogHandler):
 def _escaped(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """A structlog processor: what others wrote cannot steer a terminal, nor look like a line of ours. Only texts are
-    shown as they are, and of these only a traceback has lines."""
+    """A structlog processor: foreign text cannot steer a terminal, nor look like a line of ours. Only a traceback has
+    lines."""
     escape = {"exception": printable}
     return {key: escape.get(key, one_line)(value) if isinstance(value, str) else value for key, value in event.items()}
 

@@ -1,4 +1,4 @@
-"""What an error of a MySQL or MariaDB server, or of PyMySQL, is about. Pure: PyMySQL itself is not imported."""
+"""The subject of an error of a MySQL or MariaDB server, or of PyMySQL. Pure: PyMySQL itself is not imported."""
 
 from enum import Enum
 
@@ -7,7 +7,7 @@ READ_ONLY_CODES = frozenset({1036, 1290, 1792, 1836})
 
 
 class About(Enum):
-    """What somebody has to look at."""
+    """The thing that somebody has to look at."""
 
     LOGIN = "user, password, or where the account comes from"
     RIGHTS = "the grants of the account"
@@ -40,12 +40,12 @@ def code_of(error: BaseException) -> int:
 
 
 def text_of(error: BaseException) -> str:
-    """What *error* says, without its number."""
+    """The words of *error*, without its number."""
     return str(error.args[1]) if len(error.args) > 1 else str(error)
 
 
 def about(error: BaseException) -> About:
-    """What *error* is about. PyMySQL reports a certificate that does not verify as a server that cannot be reached."""
+    """The subject of *error*. PyMySQL reports a certificate that does not verify as an unreachable server."""
     if "certificate verify failed" in text_of(error).lower().replace("_", " "):
         return About.TLS
     return _CODES.get(code_of(error), About.OTHER)

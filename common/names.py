@@ -6,7 +6,7 @@ _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
 def parse_dns_name(text: str) -> str:
-    """*text* in canonical form, "www.example.com" or "*.example.com"; ValueError with a sentence otherwise."""
+    """*text* in canonical form, "www.example.com" or "*.example.com". Raises ValueError with a sentence."""
     name = text.strip().lower().removesuffix(".")
     if not name.isascii():
         raise ValueError(f"{text!r} is not in ASCII: give the A-label form, the one that starts with xn--")

@@ -1,4 +1,4 @@
-"""Whose a file is, or is to be; and what that means for who may not use it."""
+"""Owners of files: who may use a file, and who is to own a new one."""
 
 import contextlib
 import grp
@@ -8,12 +8,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-# In a service's sandbox the owner of a folder may be kept from writing there, and sees nothing wrong from a shell.
+# A service's sandbox may keep even the owner of a folder from writing there; a shell shows nothing wrong.
 IN_A_UNIT = "under systemd, name that folder in ReadWritePaths= of the unit"
 
 
 def owner_ids(owner: str, group: str) -> tuple[int, int]:
-    """Numeric user and group of two names, -1 for an empty one; ValueError with a sentence for an unknown name."""
+    """Numeric user and group of two names, -1 for an empty one. Raises ValueError with a sentence for an unknown
+    name."""
     try:
         uid = pwd.getpwnam(owner).pw_uid if owner else -1
     except KeyError as error:
@@ -26,8 +27,8 @@ def owner_ids(owner: str, group: str) -> tuple[int, int]:
 
 
 def heir(folder: Path) -> tuple[int, int]:
-    """User and group of what is made in *folder*: what root makes is the folder's owner's, who has to go on with it;
-    (-1, -1), as it comes, for everybody else. Raises OSError."""
+    """User and group of a new file in *folder*. A file that root makes is given to the folder's owner, who works with
+    it; (-1, -1), no change, for everybody else. Raises OSError."""
     if os.geteuid() != 0:
         return -1, -1
     status = folder.stat()
@@ -35,7 +36,7 @@ def heir(folder: Path) -> tuple[int, int]:
 
 
 def owner_hint(file: Path) -> str:
-    """What helps a user who may not use *file*: whose it is, or whose the folder is in which it is to be."""
+    """Advice for a user who may not use *file*: the owner of the file, or of the folder that it would be in."""
     there, status = next(_found(file))
     folder, mine = there.parent.stat(), os.geteuid()
     if status.st_uid == mine:
@@ -46,8 +47,8 @@ def owner_hint(file: Path) -> str:
 
 
 def who_directs_root(file: Path) -> str:
-    """Whoever, beside root, can put other words into *file*, which root obeys: "USER, to whom FOLDER belongs"; "" if
-    nobody can, or we are not root. Raises OSError."""
+    """Who besides root can edit *file*, whose commands root runs: "USER, to whom FOLDER belongs". "" if nobody can, or
+    we are not root. Raises OSError."""
     for one in (file, file.parent) if os.geteuid() == 0 else ():
         status = one.stat()
         if status.st_uid != 0:
@@ -58,7 +59,7 @@ def who_directs_root(file: Path) -> str:
 
 
 def _found(file: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Those of *file* and the folders above it that can be seen, from the file on."""
+    """Those of *file* and its parent folders that can be seen, from the file on."""
     for one in (file, *file.parents):
         with contextlib.suppress(OSError):
             yield one, one.lstat()

@@ -1,4 +1,4 @@
-"""The first thing that both console scripts import: from here on Ctrl-C means the end, while Python still imports.
+"""The first import of both console scripts: from here on Ctrl-C ends the process, also while Python still imports.
 
 So it imports next to nothing itself.
 """
@@ -9,11 +9,11 @@ from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
-_EXIT_CODE = 130  # 128 and the number of SIGINT, as a shell has it
+_EXIT_CODE = 130  # 128 + SIGINT, as a shell reports it
 
 
 def start(module: str) -> int | None:
-    """What `main` of *module* returns, which is imported here and minds Ctrl-C itself once a command has begun."""
+    """Import *module* and return the result of its `main`, which handles Ctrl-C itself once a command has begun."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as under nohup
         signal.signal(signal.SIGINT, _interrupt)
     try:
@@ -24,7 +24,8 @@ def start(module: str) -> int | None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """KeyboardInterrupt, but for one in the middle of an import: that may be swallowed, or printed by Python itself."""
+    """KeyboardInterrupt. In the middle of an import the process ends at once: Python may swallow or print the exception
+    there."""
     each = frame
     while each is not None:
         if each.f_code.co_filename.startswith("<frozen importlib"):

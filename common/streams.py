@@ -1,7 +1,7 @@
 """The standard streams as cron, ssh, shells and full disks leave them, made fit for a command.
 
-A command changes the world. That nobody reads what it says about that, or no disk has room for it, must never stop it
-half-way: nothing that is said or logged raises, and what could not be written is known at the end.
+A command changes the world. A missing reader or a full disk must never stop it half-way: no write and no log raises,
+and the loss is known at the end.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from typing import Any, TextIO, cast
 class Steady:
     """A text stream whose `write` and `flush` never raise; everything else is that of *stream*.
 
-    *lost* is the first reason why something could not be written. Each write is tried all the same: a disk is not full
-    for ever, and a daemon's log goes on when it has room again.
+    *lost* is the first reason why something could not be written. Each write is tried all the same: a disk gets room
+    again, and a daemon's log goes on.
     """
 
     def __init__(self, stream: TextIO):
@@ -45,10 +45,10 @@ class Steady:
 
 @contextlib.contextmanager
 def steady_streams() -> Iterator[Steady]:
-    """The three standard streams for the life of a command; gives standard output, to ask for what was lost.
+    """The three standard streams for the life of a command. Gives standard output, which knows what was lost.
 
-    One that was closed is /dev/null, so that no file opened later takes its number. What an encoding cannot say is
-    escaped.
+    A closed stream becomes /dev/null, so that no file opened later takes its number. Characters outside the encoding
+    are escaped.
     """
     stdin, stdout, stderr = sys.stdin, sys.stdout, sys.stderr
     with contextlib.ExitStack() as opened:
@@ -64,7 +64,7 @@ def steady_streams() -> Iterator[Steady]:
             out.flush()
             err.flush()
             sys.stdin = stdin
-            # what was lost may be in a buffer still: Python flushes that once more at its end, and needs a steady one
+            # the lost bytes may still be in a buffer, which Python flushes at its end: that needs the steady stream
             sys.stdout = sys.stdout if out.lost else stdout
             sys.stderr = sys.stderr if err.lost else stderr
 

@@ -1,7 +1,7 @@
-"""Text that others wrote, made safe. Pure.
+"""Foreign text made safe. Pure.
 
-Safe to show: no character of it steers a terminal (:func:`printable`), or looks like a line of ours (:func:`one_line`).
-Safe to store: the same, as long as a column, a mail or a syslog datagram takes (:func:`storable`).
+Safe to show: no character steers a terminal (:func:`printable`), or looks like a line of ours (:func:`one_line`). Safe
+to store: the same, within the length of a column, a mail or a syslog datagram (:func:`storable`).
 """
 
 

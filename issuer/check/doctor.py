@@ -11,7 +11,7 @@ from issuer.check.files import file_lines
 from issuer.check.installation import AcmeServer, Post, account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, imported_line
 from issuer.dns.find.resolvers import Resolvers
-from issuer.ground.threads import aside
+from issuer.ground.threads import on_thread
 from issuer.journey.solver import CheckableSolver, solver_for
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment, Validation
@@ -59,7 +59,7 @@ class Doctor:
     def examine(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
         """Account keys and CAs, the files that the configuration names; each subject, then each probe that they share;
         last the mail server, which may stay silent for long."""
-        mail = aside(self._mail)
+        mail = on_thread(self._mail)
         yield self._installation()
         yield from self._subjects(subjects)
         while not self._stopping.is_set():

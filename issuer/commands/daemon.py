@@ -14,12 +14,12 @@ from common.errors import ConfigError, Finding
 from issuer.ca.client import AcmeCa
 from issuer.commands.stopping import on_request
 from issuer.commands.wiring import DAEMON, alone, build_desk, build_tools, configure_log, owner
-from issuer.ground.threads import aside
+from issuer.ground.threads import on_thread
 from issuer.journey.ports import Tools
 from issuer.journey.turns import Turns
 from issuer.loops.daemon import Daemon
 from issuer.loops.health import Health
-from issuer.loops.intake import World
+from issuer.loops.intake import Generation
 from issuer.loops.listen import Listener
 from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.loops.systemd import Systemd
@@ -27,7 +27,7 @@ from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.model.events import Event
 from issuer.store.database import Database
-from issuer.store.due_queries import Lookout
+from issuer.store.due_queries import DueQueries
 from issuer.store.revision import open_database
 
 _FIRST_LOOK_SECONDS = 3.0
@@ -38,38 +38,37 @@ def daemon(arguments: argparse.Namespace) -> int:
     settings = load(Settings, arguments.config)
     with alone(settings, doing=DAEMON):
         _refuse_other_revision(settings)
-        house = _House(arguments, settings)
+        service = _Service(arguments, settings)
         try:
             loop = Daemon(
-                house.build,
+                service.build,
                 systemd=Systemd(os.environ),
-                health=house.health,
-                numbers=house.metrics,
+                health=service.health,
+                numbers=service.metrics,
                 most=MOST_CERTIFICATES,
             )
             on_request(loop.stop)
             signal.signal(signal.SIGHUP, lambda *_: loop.reload())
             loop.run()
         finally:
-            house.close()
+            service.close()
     return 0
 
 
-class _House:
-    """What stays while worlds come and go with the configuration: health, numbers, the ear, turns, who hears of
-    events."""
+class _Service:
+    """Everything that outlives a reload of the configuration: health, numbers, listener, turns."""
 
     def __init__(self, arguments: argparse.Namespace, settings: Settings):
         self._config: Path = arguments.config
         self._state_dir = settings.state_dir
         self._arguments = arguments
         self._listener: Listener | None = None
-        self._world: World | None = None
+        self._generation: Generation | None = None
         self._turns = Turns()  # whose turn it was before a reload, it is after it too
         self.health = Health(time.monotonic)
         self.metrics = Metrics(VERSION, self.health, time.time)
 
-    def build(self) -> World:
+    def build(self) -> Generation:
         """Read the configuration and make everything it names. Raises ConfigError, and then nothing has changed."""
         settings = load(Settings, self._config)
         if settings.state_dir != self._state_dir:
@@ -77,26 +76,26 @@ class _House:
             raise ConfigError(str(self._config), [Finding("state_dir", problem)])
         database = Database(settings.database)
         tools = replace(build_tools(settings, database, self._note), turns=self._turns)
-        lookout = Lookout(database, owner(settings))
-        world = World(settings, tools, build_desk(settings, database), lookout, lambda: _close(database, tools))
+        queries, outbox = DueQueries(database, owner(settings)), build_desk(settings, database)
+        generation = Generation(settings, tools, outbox, queries, lambda: _close(database, tools))
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # a service is read in its journal: it says what happens
         self.metrics.propagation = lambda: {
             server: seconds for solver in tools.solvers.values() for server, seconds in solver.propagation.items()
         }
-        self._world = world
-        return world
+        self._generation = generation
+        return generation
 
     def close(self) -> None:
         if self._listener is not None:
             self._listener.close()
-        if self._world is not None:
-            self._world.close()
+        if self._generation is not None:
+            self._generation.close()
 
     def _note(self, event: Event) -> None:
         """An order that was begun before the last reload is told about by the mail server of today."""
-        if self._world is not None:
-            self._world.desk.note(event)
+        if self._generation is not None:
+            self._generation.outbox.note(event)
 
     def _listen(self, address: str) -> None:
         old = self._listener
@@ -117,7 +116,7 @@ class _House:
 
 def _refuse_other_revision(settings: Settings) -> None:
     """Raises OtherRevision. A database that is away, or silent, is waited for: the loop's look asks it then."""
-    asked = aside(lambda: open_database(settings.database).close())
+    asked = on_thread(lambda: open_database(settings.database).close())
     if wait([asked], _FIRST_LOOK_SECONDS).done and isinstance(error := asked.exception(), OtherRevision):
         raise error
 

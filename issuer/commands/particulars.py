@@ -10,7 +10,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf
-from issuer.rules.forecast import next_step
+from issuer.rules.forecast import forecast
 from issuer.store.database import Database
 from issuer.store.history import History
 from issuer.store.overview import Installation, OrderUnderWay, Overview
@@ -52,8 +52,8 @@ class Particulars:
         }
 
     def _attempt(self, row: Enrolment, order: OrderUnderWay | None) -> dict[str, Any]:
-        step = next_step(row, self._now, self._settings.renewal, under_way=order is not None)
-        if order is not None and order.in_hand(self._now):
+        step = forecast(row, self._now, self._settings.renewal, under_way=order is not None)
+        if order is not None and order.is_by_hand(self._now):
             return {
                 "at": utc_text(order.deadline or 0),
                 "why": "a person issues it by hand; `run` goes on with it then, `issue` at once",
@@ -68,7 +68,7 @@ class Particulars:
             "opened": utc_text(order.created_at),
             "directory": order.directory,
             "url": order.url or None,
-            "by_hand": order.in_hand(self._now),
+            "by_hand": order.is_by_hand(self._now),
             "leased_to": order.lease_owner if leased else None,
             "leased_until": utc_text(order.lease_until) if leased else None,
         }

@@ -10,7 +10,7 @@ from concurrent.futures import wait
 from types import FrameType
 
 from common.command_line import complain
-from issuer.ground.threads import aside
+from issuer.ground.threads import on_thread
 
 _SAME_SECONDS = 0.5  # `timeout` and others send a signal to the process and once more to its group
 _LONGEST_SECONDS = 3.5
@@ -44,7 +44,7 @@ def finish(work: Callable[[], None], stop: Callable[[], None]) -> None:
     """Do *work* and raise what it raises. After *stop* it has some seconds to come back, then it is left: all of it is
     of the kind that a kill may cut short."""
     since = on_request(stop)
-    done = aside(work)
+    done = on_thread(work)
     while since() < _LONGEST_SECONDS:
         if wait([done], _LOOK_SECONDS).done:
             done.result()

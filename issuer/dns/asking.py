@@ -20,7 +20,7 @@ from common.deadline import Deadline
 from issuer.dns.over_tcp import over_tcp
 from issuer.dns.servers import Server
 from issuer.ground.chunks import chunks
-from issuer.ground.threads import aside
+from issuer.ground.threads import on_thread
 
 ASK_SECONDS = 2.0
 _SEND_AGAIN = 0.8  # seconds; a datagram may be lost
@@ -122,7 +122,7 @@ class _Exchange:
         with self._failing():
             self.outcome = self._read(self._socket.recv(65535))
             if isinstance(self.outcome, dns.message.Message) and self.outcome.flags & dns.flags.TC:
-                self._by_tcp = aside(partial(over_tcp, self._server, self._wire, self._deadline))
+                self._by_tcp = on_thread(partial(over_tcp, self._server, self._wire, self._deadline))
 
     def result(self) -> dns.message.Message | NoAnswer:
         """The outcome, waited for if it comes by TCP, which has the same deadline."""

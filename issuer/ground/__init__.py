@@ -1,1 +1,1 @@
-"""What the issuer stands on: threads and verified TLS. Knows nothing of certificates."""
+"""The issuer's ground: threads, verified TLS, silent parties, a cache, chunks. Knows nothing of certificates."""

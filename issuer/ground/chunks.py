@@ -1,4 +1,4 @@
-"""Long lists in pieces that a database or the kernel takes in one go."""
+"""Long lists in pieces that a database or the kernel takes at once."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar

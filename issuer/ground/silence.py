@@ -1,4 +1,4 @@
-"""Parties that did not answer are left alone for a while, so that one that is down costs its time limit once."""
+"""A party that did not answer is left alone for a while, so that a dead one costs its time limit once."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ class _Pause(Generic[Trouble]):
 
 
 class Silence(Generic[Party, Trouble]):
-    """Who was silent lately, and what came of asking. Thread-safe.
+    """The parties that were silent lately, with the trouble that asking them brought. Thread-safe.
 
     A party is left alone for *seconds*, and after each further silence for twice as long as before, up to *longest*
     seconds. *clock* counts seconds and is never set.
@@ -32,13 +32,13 @@ class Silence(Generic[Party, Trouble]):
         self._lock = threading.Lock()
 
     def of(self, party: Party) -> Trouble | None:
-        """What came of asking *party*, if it is to be left alone now."""
+        """The trouble with *party* if it is to be left alone now, else None."""
         with self._lock:
             pause = self._pauses.get(party)
             return pause.trouble if pause is not None and self._clock() < pause.until else None
 
     def begins(self, party: Party, trouble: Trouble) -> None:
-        """*party* has been asked and was silent."""
+        """*party* was asked and was silent."""
         with self._lock:
             before = self._pauses.get(party)
             seconds = min(2 * before.seconds, self._longest) if before is not None else self._seconds

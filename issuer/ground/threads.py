@@ -1,7 +1,7 @@
-"""Work on threads that die with the process: a server may take a call and stay silent for as long as it likes.
+"""Work on threads that die with the process, because a server may accept a connection and stay silent for hours.
 
-The threads of concurrent.futures would hold up the end of the process until the slowest of those servers is given up.
-What is done here may be cut short at any instruction, as by a kill; what must outlive that is saved before.
+The threads of concurrent.futures would keep the process alive until the slowest of those servers is given up. Work here
+may stop at any instruction, as by a kill; state that must outlive it is saved before.
 """
 
 import threading
@@ -15,15 +15,15 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 
-def aside(work: Callable[[], T]) -> "Future[T]":
-    """*work* begun on a thread of its own."""
+def on_thread(work: Callable[[], T]) -> "Future[T]":
+    """Begin *work* on a thread of its own."""
     out: Future[T] = Future()
     threading.Thread(target=_fulfil, args=(out, work), daemon=True).start()
     return out
 
 
-def each_aside(work: Callable[[Item], T], items: Iterable[Item], at_once: int) -> "list[Future[T]]":
-    """*work* begun for every item, at most *at_once* together; the results in the order of the items."""
+def each_on_thread(work: Callable[[Item], T], items: Iterable[Item], at_once: int) -> "list[Future[T]]":
+    """Begin *work* for every item, at most *at_once* together. The futures are in the order of the items."""
     outs: list[tuple[Item, Future[T]]] = [(item, Future()) for item in items]
     waiting: SimpleQueue[tuple[Item, Future[T]] | None] = SimpleQueue()
     workers = min(at_once, len(outs))
@@ -45,6 +45,6 @@ def _fulfil(out: "Future[T]", work: Callable[[], T]) -> None:
         result = work()
     except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
         out.set_exception(error)
-        del out  # the error knows this frame, and what it held would stay open until a garbage collection
+        del out  # the error refers to this frame, whose objects would stay open until a garbage collection
     else:
         out.set_result(result)

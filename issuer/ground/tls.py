@@ -1,4 +1,4 @@
-"""TLS that verifies chain and host name, always: towards the CA, the database and the mail server."""
+"""TLS that always verifies chain and host name: towards the CA, the database and the mail server."""
 
 import ssl
 from pathlib import Path
@@ -7,10 +7,8 @@ from common.errors import ConfigError, Finding
 
 
 def verified_tls(file: Path | None, setting: str) -> ssl.SSLContext:
-    """Trusts the CAs of *file*, which *setting* names, or without one the system's. Raises ConfigError.
-
-    To be made once and used for every connection: it reads the whole file.
-    """
+    """A context that trusts the CAs of *file*, or the system's without one. *setting* names the file for people. Raises
+    ConfigError. Make it once for all connections: it reads the whole file."""
     try:
         return ssl.create_default_context(cafile=str(file) if file else None)
     except (OSError, ssl.SSLError) as error:

@@ -1,4 +1,4 @@
-"""What was found out, kept for a while, so that a run finds it out once and a daemon learns of changes."""
+"""A cache with a time to live, so that a run looks a thing up once and a daemon learns of changes."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class TtlCache(Generic[Key, Value]):
-    """Thread-safe. Two keys are looked up side by side; who asks for one that is being looked up waits for it.
+    """Thread-safe. Two keys are looked up side by side; a second thread that asks for the same key waits for the first.
 
     *seconds*: how long a value is kept.
     """
@@ -22,7 +22,7 @@ class TtlCache(Generic[Key, Value]):
         self._lock = threading.Lock()
 
     def get(self, key: Key, look_up: Callable[[], Value]) -> Value:
-        """What is known of *key*, else what *look_up* finds. Errors and empty values are not kept."""
+        """The known value of *key*, else the result of *look_up*. Errors and empty values are not kept."""
         with self._lock:
             busy = self._busy.setdefault(key, threading.Lock())
         with busy:

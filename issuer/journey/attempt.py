@@ -1,6 +1,7 @@
-"""One attempt at one certificate: begin, advance, and do what an error means. One thread each.
+"""One attempt at one certificate: begin, advance, and do what an error means. Each attempt runs on one thread at a
+time.
 
-Decides nothing: the steps are those of begin.py and issue.py, the meaning of an error comes from rules/retry.py.
+It decides nothing: the steps are those of begin.py and issue.py, and rules/retry.py says what an error means.
 """
 
 import dataclasses
@@ -27,8 +28,8 @@ _WAITS_FOR = {
     OrderState.VISIBLE: "the CA's validation",
     OrderState.FINALIZING: "the CA's signature",
 }
-_ANSWERED = (OrderState.VALIDATED, OrderState.FINALIZING)  # nobody looks at the challenges any more
-_ANOTHERS_TURN = 0.5  # seconds between two looks whether it is over
+_ANSWERED = (OrderState.VALIDATED, OrderState.FINALIZING)  # the CA looks at no challenge any more
+_ANOTHERS_TURN = 0.5  # seconds between two looks whether another certificate's turn is over
 
 
 class Attempt:
@@ -40,7 +41,7 @@ class Attempt:
         self._tools = tools
         self._stopping = stopping
         self._work: Work | None = None
-        self._tries = 0  # of the present step, since it last got anywhere
+        self._tries = 0  # of the present step
 
     def proceed(self) -> Ended | Waiting:
         """Go as far as possible now. Never raises."""
@@ -49,7 +50,7 @@ class Attempt:
             outcome = self._go_on()
         except CertfleetError as error:
             outcome = self._meet(error)
-        except Exception as fault:  # a bug of ours is a failure of this certificate, and of no other
+        except Exception as fault:  # a bug of ours fails this certificate alone
             what = f"{type(fault).__name__}: {fault}"
             log.error("attempt.fault", certificate=self.name, error=what)
             log.info("attempt.fault_traced", certificate=self.name, exc_info=True)
@@ -60,7 +61,7 @@ class Attempt:
         return outcome
 
     def _go_on(self) -> Ended | Waiting:
-        """Run the steps. Raises whatever stops one."""
+        """Run the steps. Raises every error that ends one."""
         if self._work is None:
             csr = stored_csr(self._row)
             if not self._tools.turns.take(csr.names, self.name):
@@ -82,19 +83,19 @@ class Attempt:
 
     @property
     def waits_for(self) -> str:
-        """What the attempt needs next, for people."""
+        """The next thing that the attempt needs, for people."""
         if self._work is None:
             return "the next attempt"
         return _WAITS_FOR.get(self._work.record.state, "the next step")
 
     @property
     def laggards(self) -> list[Laggard]:
-        """Who keeps it waiting; [] where that is nobody of ours."""
+        """The servers and addresses of ours that keep it waiting."""
         return self._work.unseen if self._work is not None else []
 
     def stop(self) -> Ended:
-        """Give the lease back; the order goes on at the next run. From any thread, also while a step is at work: that
-        one saves nothing any more."""
+        """Give the lease back; the next run goes on with the order. Callable from any thread, also while a step is at
+        work: that step can save nothing any more."""
         if self._work is not None:
             with self._kept_going("lease.left"):
                 self._tools.orders.release(self._work.record)
@@ -118,10 +119,12 @@ class Attempt:
             log.warning("order.given_up", certificate=self.name, why=error.why, hint=error.hint)
         try:
             with self._kept_going("failure.unrecorded"):
-                self._save(outcome, meaning.held)  # first: for an ended order another issuer may take the row for due
+                self._save(
+                    outcome, meaning.held
+                )  # first: once the order has ended, another issuer may find the row due
             with self._kept_going("failure.unrecorded"):
                 self._part(meaning.fate, str(error))
-        except (LeaseLost, GivenUp) as loss:  # the error means nothing for an order that is not ours any more
+        except (LeaseLost, GivenUp) as loss:  # the order is no longer ours: the error does not count
             return self._meet(loss)
         return outcome
 
@@ -140,7 +143,7 @@ class Attempt:
         )
 
     def _save(self, outcome: Ended, held: str) -> None:
-        """The failure or the hold, and the next moment. Raises StoreError, LeaseLost, GivenUp."""
+        """Save the failure or the hold, and the next moment. Raises StoreError, LeaseLost, GivenUp."""
         tools, failure, now = self._tools, outcome.failure, int(self._tools.clock())
         if failure is None or outcome.ending is Ending.GIVEN_UP:
             return
@@ -148,7 +151,7 @@ class Attempt:
             record = self._work.record
             if held:
                 tools.holds.add(authority(record, tools).account_id, held, outcome.retry_at, failure, now)
-            tools.orders.save(record, record, now)  # the lease is renewed, if it is ours still
+            tools.orders.save(record, record, now)  # renews the lease, or raises
         if held:
             tools.certificates.postpone(self.name, outcome.retry_at)
         else:
@@ -177,7 +180,7 @@ class Attempt:
 
     @contextmanager
     def _kept_going(self, event: str) -> Iterator[None]:
-        """A refusal of the database is logged and stops nothing else: memory keeps the retry of this run."""
+        """Log a StoreError and go on: memory keeps the retry of this run."""
         try:
             yield
         except StoreError as refusal:

@@ -1,8 +1,7 @@
 """From a row that may be due to an order of ours: is it due, which CA, do its limits allow it?
 
-Two tables of steps: an order that is under way is taken over and gone on with; else one is opened. A step returns None
-to go on, or how the attempt ends. What can be known without the CA is found out first. An order that is in our hands
-when the attempt ends here is let go again.
+There are two tables of steps: one for an order that is under way, one for a new order. A step returns None to go on, or
+how the attempt ends. The steps that need no CA come first. An attempt that ends here gives its order back.
 """
 
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from issuer.model.limits import PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.csr import CsrRefused, accepted
-from issuer.rules.due import Consult, Due, NotDue, plan
+from issuer.rules.due import Consult, Due, NotDue, decide
 from issuer.rules.renewal import renews
 
 log = structlog.get_logger()
@@ -32,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Preparation:
-    """What the steps have found out so far. *record*: the order, once it is under our lease."""
+    """The findings of the steps so far. *record*: the order, once it is under our lease."""
 
     row: Enrolment
     csr: CsrFacts
@@ -46,7 +45,7 @@ class Preparation:
 
     @property
     def leased(self) -> OrderRecord:
-        """The order. RuntimeError before there is one."""
+        """The order. Raises RuntimeError before there is one."""
         if self.record is None:
             raise RuntimeError(f"there is no order for {self.row.name} yet")
         return self.record
@@ -58,7 +57,7 @@ Step = Callable[[Preparation, Tools], Ended | None]
 def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False) -> Work | Ended:
     """The order under way for *row*, or a new one if it is wanted and allowed. Raises CertfleetError.
 
-    *by_hand*: the caller acts for a person; else an order in a person's hands is left alone.
+    *by_hand*: the caller acts for a person. Without it an order that a person works on is left alone.
     """
     now = int(tools.clock())
     found = tools.orders.claim(row.name, now)
@@ -74,7 +73,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     finally:
         if not begun and order.record is not None:
             (tools.orders.release if order.record is found else tools.orders.drop)(order.record)
-    if order.leased.cause is Cause.INCIDENT:  # also when gone on with: who opened it may have been killed before that
+    if order.leased.cause is Cause.INCIDENT:  # also of an order taken over: its first process may have died untold
         tools.tell(incident(row.name))
     taken_over = order.record is found
     return Work(order.leased, order.row, csr, resumed=taken_over, asked=taken_over)
@@ -90,14 +89,14 @@ def _through(steps: tuple[Step, ...], order: Preparation, tools: Tools) -> Ended
 def leave_to_person(order: Preparation, tools: Tools) -> Ended | None:
     """An order that a person works on is left alone until its deadline."""
     record = order.leased
-    if order.by_hand or not record.in_hand(order.now):
+    if order.by_hand or not record.is_by_hand(order.now):
         return None
     until = utc_text(record.deadline or 0)
     return Ended(record.name, Ending.NOT_DUE, f"being issued by hand until {until}; `issue` takes it over")
 
 
 def read_again(order: Preparation, tools: Tools) -> None:
-    """The row as it is now, under the lease: from here on `remove` is refused, and `revoke` ends the order. Raises
+    """Read the row again under the lease. From here on `remove` is refused, and `revoke` ends the order. Raises
     Overtaken, CompromisedKey."""
     name = order.row.name
     found = tools.certificates.enrolled([name])
@@ -109,7 +108,7 @@ def read_again(order: Preparation, tools: Tools) -> None:
 
 
 def keep_to_hold(order: Preparation, tools: Tools) -> Ended | None:
-    """The CA is not asked before the moment that it named."""
+    """Do not ask the CA before the moment that it named."""
     record = order.record
     ca = tools.authorities.get(record.directory if record is not None else order.directory)
     if ca is None:  # not configured any more
@@ -120,7 +119,7 @@ def keep_to_hold(order: Preparation, tools: Tools) -> Ended | None:
 
 
 def give_way(order: Preparation, tools: Tools) -> None:
-    """An order that its CA does not know of yet ends where it is another CA's turn."""
+    """End an order that its CA does not know of yet, where it is another CA's turn."""
     record = order.leased
     if (
         record.state is OrderState.PLANNED
@@ -131,23 +130,23 @@ def give_way(order: Preparation, tools: Tools) -> None:
 
 
 def look_whether_due(order: Preparation, tools: Tools) -> Ended | None:
-    """Our own rule decides, and the CA's renewal information where it has some."""
+    """Decide by our own rule, and by the CA's renewal information where it has some."""
     row, policy = order.row, tools.settings.renewal
-    decision = plan(row, order.now, policy)
+    decision = decide(row, order.now, policy)
     if isinstance(decision, Consult):
         row = order.row = consult(row, order.now, tools)
-        decision = plan(row, order.now, policy, consulted=True)
+        decision = decide(row, order.now, policy, consulted=True)
     if isinstance(decision, Due):
         order.planned, order.cause = row, decision.cause
         return None
     assert isinstance(decision, NotDue)  # noqa: S101 - consulted
-    postpone(row, decision, tools)
+    save_next_look(row, decision, tools)
     until = f", until {utc_text(decision.until)}" if decision.until else ""
     return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
 
 
 def choose_authority(order: Preparation, tools: Tools) -> None:
-    """The CA is told which certificate is replaced, if it issued that one (RFC 9773 §5)."""
+    """Choose the CA. The one that issued the present certificate is told which one is replaced (RFC 9773 §5)."""
     row, ca = order.row, choose(order.row, order.csr, order.now, tools)
     order.directory = ca.directory
     if row.directory == ca.directory and row.ari_ask_at is not None:
@@ -155,12 +154,12 @@ def choose_authority(order: Preparation, tools: Tools) -> None:
 
 
 def look_where_to_publish(order: Preparation, tools: Tools) -> None:
-    """A name server that is down is found before it costs an order."""
+    """Find a name server that is down before it costs an order."""
     find_places(order.row, order.csr, tools)
 
 
 def open_within_limits(order: Preparation, tools: Tools) -> Ended | None:
-    """The order's row takes a place in the CA's limits; it is dropped again where there is none."""
+    """Insert the order's row, which takes a place in the CA's limits; drop it again where there is none."""
     row, names, now = order.row, order.csr.names, order.now
     exempt = order.replaces != "" and order.cause in BY_WINDOW
     pacing = tools.pacing[order.directory]
@@ -183,7 +182,7 @@ def still_due(order: Preparation, tools: Tools) -> Ended | None:
     row = order.row
     if order.by_hand or row == order.planned:
         return None
-    if isinstance(plan(row, order.now, tools.settings.renewal, consulted=True), Due):
+    if isinstance(decide(row, order.now, tools.settings.renewal, consulted=True), Due):
         return None
     return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
 
@@ -205,20 +204,21 @@ OPENING: tuple[Step, ...] = (
 
 def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     """The decision not to try *row* now, with its next moment saved; None if it is to be tried: it is due, or its order
-    is out (*resumes*). A fault of ours in planning stops no other row: the attempt meets it again and records it."""
+    is under way (*resumes*). After a fault of ours in deciding the row is tried: the attempt meets the fault again and
+    records it, and other rows go on."""
     try:
-        decision = plan(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
+        decision = decide(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
     except Exception:
-        log.info("plan.fault", certificate=row.name, exc_info=True)
+        log.info("decision.fault", certificate=row.name, exc_info=True)
         return None
     if not isinstance(decision, NotDue):
         return None
-    postpone(row, decision, tools)
+    save_next_look(row, decision, tools)
     return decision
 
 
-def postpone(row: Enrolment, decision: NotDue, tools: Tools) -> None:
-    """Save the moment of the next look at *row*, and tell people the news of this one."""
+def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
+    """Save the moment of the next look at *row*, and tell the news of this one."""
     if decision.until is None or decision.until == row.due_at:
         return
     if decision.news is not None:
@@ -227,7 +227,7 @@ def postpone(row: Enrolment, decision: NotDue, tools: Tools) -> None:
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:
-    """The facts of the CSR in the row. Raises RefusedError, CompromisedKey."""
+    """The CSR in the row. Raises RefusedError, CompromisedKey."""
     try:
         facts = accepted(row.request)
     except CsrRefused as error:
@@ -242,7 +242,7 @@ def stored_csr(row: Enrolment) -> CsrFacts:
 
 
 def _held(order: Preparation, until: int, failure: Failure, tools: Tools) -> Ended:
-    """Save the moment. An order that is out goes on then, also where the certificate is disabled."""
+    """Save the moment. An order under way goes on then, even where the certificate is disabled."""
     tools.certificates.postpone(order.row.name, until)
     goes_on = order.row.enabled or order.record is not None
     return Ended.held(order.row.name, until, failure, by_itself=goes_on)

@@ -1,7 +1,8 @@
 """The staged way, for hands-on DNS or HTTP: challenges → solve → request, a person publishing in between.
 
-The order is an ordinary one whose record says that it is in somebody's hands until its deadline; after that, `run` goes
-on with it like with any other. Answers published by hand are journalled without a zone: they are not ours to take back.
+The order is an ordinary one, whose record says that a person works on it until its deadline. After that `run` goes on
+with it as with any other. An answer that a person publishes is journalled without a zone: certfleet does not withdraw
+it.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from issuer.model.errors import AcmeProblem, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
-from issuer.rules.due import NotDue, plan
+from issuer.rules.due import NotDue, decide
 from issuer.rules.renewal import remaining
 from issuer.rules.retry import interrupts, retry_moment
 
@@ -36,7 +37,7 @@ _AFTER = "go on with `solve` and `request`"
 
 
 class ByHand:
-    """A Solver that leaves publishing to a person, and looks with the real one where that can look."""
+    """A Solver that leaves publishing to a person. The real one still looks, where it can."""
 
     def __init__(self, real: Solver):
         self._real = real
@@ -54,21 +55,21 @@ class ByHand:
         return self._real.propagation
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """Without a zone, which says that it is a person's."""
+        """No zone, which says that a person publishes it."""
         return self._real.type.owner(name.removeprefix("*.")), ""
 
     def publish(self, entries: Sequence[Challenge]) -> None:
-        """A person does."""
+        """Nothing: a person does."""
 
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
-        """As the real one sees them; none where it cannot find out who to ask."""
+        """As the real one sees them. An entry without a zone is left out: the real one cannot look there."""
         return self._real.unseen([entry for entry in entries if entry.zone])
 
     def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError:
         return self._real.too_late(laggards)
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """Of `run`, which had published before the order came into a person's hands."""
+        """Withdraw the answers of a `run` that had published before a person took the order."""
         self._real.withdraw(entries)
 
     def keeper(self, entry: Challenge) -> str:
@@ -76,12 +77,12 @@ class ByHand:
 
 
 def by_hand(tools: Tools) -> Tools:
-    """The same world, with a person in the place of the solvers."""
+    """The same tools, with a person in the place of each solver."""
     return dataclasses.replace(tools, solvers={kind: ByHand(solver) for kind, solver in tools.solvers.items()})
 
 
 def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
-    """An order in ORDERED, in a person's hands, and what that person has to publish. Raises CertfleetError."""
+    """Open an order that a person works on, in ORDERED. Returns the answers to publish. Raises CertfleetError."""
     work = _work(row, tools)
     with _ending_dead_orders(work, tools):
         if work.record.state is OrderState.PLANNED:
@@ -89,25 +90,25 @@ def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
                 advance(work, tools)
             except CertfleetError:
                 if work.asked:
-                    _take_in_hand(work, tools)
+                    _give_to_person(work, tools)
                 raise
         if work.record.state is not OrderState.ORDERED:
             raise RefusedError(f"the order for {row.name} is {work.record.state.value} already", hint=_AFTER)
-        _take_in_hand(work, tools)
+        _give_to_person(work, tools)
         return _entries(work, tools)
 
 
-def _take_in_hand(work: Work, tools: Tools) -> None:
+def _give_to_person(work: Work, tools: Tools) -> None:
     now = int(tools.clock())
-    if not work.row.reissue_reason:  # so that `run` goes on with the order when nobody does
+    if not work.row.reissue_reason:  # so that `run` goes on when the person does not
         tools.certificates.request_reissue([work.row.name], _WISH)
     held = dataclasses.replace(work.record, cause=Cause.BY_HAND, deadline=now + HAND_SECONDS)
     work.record = tools.orders.save(work.record, held, now)
 
 
 def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[Laggard]:
-    """Look, answer, and wait for the CA's validation; returns who does not show the answer yet, with
-    whom nothing was told to the CA. Raises CertfleetError."""
+    """Look, answer, and wait for the CA's validation. Returns the laggards; unless *unseen_is_fine*, the CA was told
+    nothing where there are any. Raises CertfleetError."""
     work = _claimed(row, tools)
     with _ending_dead_orders(work, tools):
         if work.record.state is OrderState.ORDERED:
@@ -119,7 +120,7 @@ def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: 
 
 
 def request_by_hand(row: Enrolment, tools: Tools) -> str:
-    """Finalize and store; one line about the new certificate. Raises CertfleetError."""
+    """Finalize and store. Returns one line about the new certificate. Raises CertfleetError."""
     work = _claimed(row, tools)
     if work.record.state in _BEFORE:
         tools.orders.release(work.record)
@@ -132,8 +133,8 @@ def request_by_hand(row: Enrolment, tools: Tools) -> str:
 
 @contextlib.contextmanager
 def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
-    """Whatever happens, let the lease go; and an order that the CA said no to is over: `challenges` opens a new one.
-    One that never reached it is forgotten."""
+    """Give the lease back in any case. An order that the CA refused has ended, and one that never reached the CA is
+    dropped."""
     try:
         yield
     except CertfleetError as error:
@@ -148,10 +149,11 @@ def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
 
 
 def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
-    """The wish for a certificate by hand ends with its order; the moment that held without it holds again."""
+    """End the order, and with it the wish for a certificate by hand. The row's moment is again the one without that
+    wish."""
     now, policy, row = int(tools.clock()), tools.settings.renewal, work.row
     wish = "" if row.reissue_reason == _WISH else row.reissue_reason
-    decision = plan(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
+    decision = decide(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
     retry_at = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
     due_at = decision.until if isinstance(decision, NotDue) else retry_at
     failure = Failure.of(error)
@@ -169,7 +171,7 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
         if record is not None:
             tools.orders.release(record)
         raise RefusedError(
-            f"there is no order for {row.name} in hand", hint=f"run `challenges {quote(row.name)}` first"
+            f"there is no order by hand for {row.name}", hint=f"run `challenges {quote(row.name)}` first"
         )
     return Work(record, row, csr, resumed=True, asked=True)
 
@@ -191,7 +193,7 @@ def _entries(work: Work, tools: Tools) -> list[Challenge]:
 
 
 def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[Laggard]:
-    """What the real solver sees, where the configuration tells it where to look."""
+    """The laggards that the real solver sees, for the entries that it can place."""
     solver = real.solver(row)
     placed = []
     for entry in entries:

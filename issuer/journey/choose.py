@@ -1,4 +1,4 @@
-"""Choose the CA for the next certificate, and ask the CA of the present one when it wants that renewed."""
+"""Choose the CA for the next certificate, and ask the CA of the present one when it wants that renewed (RFC 9773)."""
 
 import structlog
 
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> CertificateAuthority:
-    """The first CA, or in need another one that CAA does not forbid."""
+    """The first CA; after failures another one, unless CAA forbids it."""
     authorities = list(tools.authorities.values())
     ca = authorities[authority_index(row, len(authorities), remaining(row, now))]
     if ca is authorities[0]:
@@ -29,8 +29,8 @@ def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> Certificate
 
 
 def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools: Tools) -> str:
-    """Why CAA keeps *ca* from issuing for one of the names; "" if it does not. A lookup that fails is no
-    permission (RFC 8659 §3)."""
+    """Why CAA keeps *ca* from issuing for one of the names; "" if it does not. A failed lookup is no permission (RFC
+    8659 §3)."""
     try:
         for name in csr.names:
             records = tools.caa(name.removeprefix("*."))
@@ -46,8 +46,8 @@ def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools:
 
 
 def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
-    """Ask for renewal information (RFC 9773 §4.1), save what is drawn from it. Never fatal: without it our own rule
-    decides."""
+    """*row* with the CA's renewal information (RFC 9773 §4.1), which is saved too. A failure is logged: our own rule
+    decides then."""
     ca = tools.authorities.get(row.directory) or next(iter(tools.authorities.values()))
     present = identifier(row)
     wanted = None
@@ -69,5 +69,5 @@ def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
 
 
 def identifier(row: Enrolment) -> str:
-    """Of the present certificate, RFC 9773 §4.1; "" without one that has such."""
+    """The present certificate's identifier (RFC 9773 §4.1); "" for one without an issuer's key identifier."""
     return row.present.ari_id if isinstance(row.present, Leaf) else ""

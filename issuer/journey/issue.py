@@ -1,8 +1,8 @@
 """THE JOURNEY: order → publish → await → answer → finalize → store → withdraw.
 
-Each step takes one order from its state to the next, or says when to look again; the record is saved before the world
-is touched and after each step. Nothing here sleeps, and nothing here decides about retries: a step raises, and the pass
-reads from the error what that means.
+Each step takes one order from its state to the next, or says when to look again. The record is saved before the world
+is touched and after each step. No step sleeps, and none decides about retries: it raises, and rules/retry.py says what
+that means.
 """
 
 import dataclasses
@@ -33,22 +33,22 @@ _LONGEST_LOOK = 300.0  # well below the lease, which each look extends
 
 @dataclass(slots=True)
 class Work:
-    """One order in flight. Only *record* outlives the process; the rest spares questions that were answered already."""
+    """One order in flight. Only *record* outlives the process; the rest saves questions that were answered already."""
 
     record: OrderRecord
     row: Enrolment
     csr: CsrFacts
     resumed: bool = False
-    asked: bool = False  # the CA may know of it: newOrder went out, and no answer said no
+    asked: bool = False  # the CA may know of it: newOrder was sent, and no answer refused it
     ca_order: CaOrder | None = None
     journalled: list[Challenge] | None = None  # what is or may be published
     looks: int = 0
-    unseen: list[Laggard] = dataclasses.field(default_factory=list)  # who did not show the challenge at the last look
+    unseen: list[Laggard] = dataclasses.field(default_factory=list)  # at the last look
     answered: bool = False
     stored: str = ""  # one line about the new certificate
 
     def forget(self) -> None:
-        """After an interruption: what was heard before may no longer hold, so ask again."""
+        """After an interruption the answers heard before may no longer hold, so ask again."""
         self.ca_order, self.journalled, self.resumed, self.answered = None, None, True, False
 
 
@@ -57,7 +57,8 @@ Step = Callable[[Work, Tools], float | None]
 
 
 def advance(work: Work, tools: Tools) -> float | None:
-    """Run the step of the order's state; None when it moved on, else when to look again. Raises CertfleetError."""
+    """Run the step of the order's state. Returns None when the order moved on, else when to look again (epoch seconds).
+    Raises CertfleetError."""
     state = work.record.state
     again_at = STEPS[state](work, tools)
     if again_at is None:
@@ -69,16 +70,16 @@ def advance(work: Work, tools: Tools) -> float | None:
 
 
 def find_places(row: Enrolment, csr: CsrFacts, tools: Tools) -> None:
-    """Where every answer would go, so that a dead name server never costs an order. Raises CertfleetError."""
+    """Find the place of every answer, so that a dead name server never costs an order. Raises CertfleetError."""
     for name in csr.names:
         tools.solver(row).place(name, row)
 
 
 def open_order(work: Work, tools: Tools) -> None:
-    """PLANNED → ORDERED: newOrder, and its URL saved before anything else. When it took long to get there, the lease is
-    made sure of before the CA hears of it."""
+    """PLANNED → ORDERED: newOrder, and its URL saved before anything else. After a slow start the lease is renewed
+    before the CA hears of the order."""
     began = tools.clock()
-    if work.resumed:  # else that was looked at before the order was planned
+    if work.resumed:  # a new order's places were found before it was opened
         find_places(work.row, work.csr, tools)
     ca = authority(work.record, tools)
     known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
@@ -98,7 +99,7 @@ def _new_order(work: Work, ca: CertificateAuthority) -> CaOrder:
 
 
 def publish_challenges(work: Work, tools: Tools) -> None:
-    """ORDERED → PUBLISHED: every TXT value journalled, then one UPDATE a zone; → VALIDATED when none is wanted."""
+    """ORDERED → PUBLISHED: every answer journalled, then published; → VALIDATED when none is wanted."""
     order = _order(work, tools, "pending", "ready", "processing", "valid")
     ca = authority(work.record, tools)
     authorizations = [ca.authorization(url) for url in order.authorizations]
@@ -116,7 +117,7 @@ def publish_challenges(work: Work, tools: Tools) -> None:
 def wanted_answers(
     authorizations: Sequence[CaAuthorization], work: Work, ca: CertificateAuthority, solver: Solver
 ) -> list[Challenge]:
-    """What is to be published for the order. Raises CertfleetError."""
+    """The answers to publish for the order. Raises CertfleetError."""
     row, kind = work.row, solver.type
 
     def content(challenge: CaChallenge, name: str) -> str:
@@ -126,7 +127,7 @@ def wanted_answers(
 
 
 def await_visibility(work: Work, tools: Tools) -> float | None:
-    """PUBLISHED → VISIBLE: everybody whom the CA could ask shows every value."""
+    """PUBLISHED → VISIBLE: every server that the CA could ask shows every answer."""
     solver = tools.solver(work.row)
     laggards = work.unseen = solver.unseen(journalled(work, tools))
     if not laggards:
@@ -138,7 +139,7 @@ def await_visibility(work: Work, tools: Tools) -> float | None:
 
 
 def answer_challenges(work: Work, tools: Tools) -> float | None:
-    """VISIBLE → VALIDATED: the CA is told that it may look, then asked what it found."""
+    """VISIBLE → VALIDATED: tell the CA that it may look, then ask what it found."""
     if not work.answered:
         _answer(work, tools)
         work.answered = True
@@ -148,14 +149,14 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         return None
     if order.status != "pending" or _late(work, tools):
         raise _validation_failed(order, authority(work.record, tools), tools.solver(work.row).type.from_outside)
-    # for half a minute every half second, then it may take longer
+    # every half second for half a minute, then every five seconds
     return _look_again(work, tools, first=0.03, longest=0.5 if work.looks < 60 else 5.0)
 
 
 def begin_finalization(work: Work, tools: Tools) -> float | None:
-    """VALIDATED → FINALIZING: the CSR is handed in. Asked first what became of it, if this is not the first time."""
+    """VALIDATED → FINALIZING: send the CSR. After a restart, ask first whether it was sent."""
     order = _order(work, tools, "pending", "ready", "processing", "valid")
-    if order.status == "pending":  # every authorization is valid, the CA only has not put that together yet
+    if order.status == "pending":  # every authorization is valid; the CA has not updated the order yet
         work.ca_order = None
         return _look_again(work, tools, first=0.1, longest=5.0)
     if order.status == "ready":
@@ -165,7 +166,7 @@ def begin_finalization(work: Work, tools: Tools) -> float | None:
 
 
 def collect_and_store(work: Work, tools: Tools) -> float | None:
-    """FINALIZING → STORED: fetched, checked against the CSR, and stored together with the end of the order."""
+    """FINALIZING → STORED: fetch, check against the CSR, store together with the end of the order."""
     order = _order(work, tools, "processing", "valid")
     if order.status == "processing":
         work.ca_order = None
@@ -204,12 +205,14 @@ def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within:
 
 
 def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked: float | None = None) -> float:
-    """The moment of the next look: exponential, or what the CA asked for, and the lease extended for that long.
-    AcmeProblem with Retry.SOON past the state's deadline: the order lives, but nobody is to wait for it in silence."""
+    """The moment of the next look: exponential, or as the CA asks; the lease is extended for that long. Past the
+    state's deadline raises AcmeProblem with Retry.SOON: the order lives, and people hear of it."""
     if _late(work, tools):
-        what = f"the CA does not get on with the order for {work.record.name}"
+        what = f"the CA makes no progress with the order for {work.record.name}"
         why = f"it has been {work.record.state.value} for more than {tools.timing.ca_seconds // 60} minutes"
-        raise AcmeProblem(what, why=why, hint="nothing, the same order is looked at again; if it stays, ask the CA")
+        raise AcmeProblem(
+            what, why=why, hint="no action needed: certfleet looks at the same order again; if this stays, ask the CA"
+        )
     now = tools.clock()
     wait = min(first * 1.6 ** min(work.looks, 30), longest)
     if asked is not None:
@@ -220,13 +223,13 @@ def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked
 
 
 def _late(work: Work, tools: Tools) -> bool:
-    """Is the state's deadline over? One without a deadline was left by an older version."""
+    """Is the state's deadline over? An order without one was left by an older version."""
     return tools.clock() >= (work.record.deadline or 0)
 
 
 def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
-    """The order as last heard of in this process, else asked for; AcmeProblem when it is not as *expected*, with
-    Retry.LATER only if the CA itself calls it invalid."""
+    """The order as last heard of in this process, else asked for. Raises AcmeProblem when its status is not one of
+    *expected*, with Retry.LATER only if the CA calls it invalid."""
     order = work.ca_order = work.ca_order or authority(work.record, tools).order(work.record.url)
     if order.status not in expected:
         error = order.error or Problem("", f"its status is {order.status or 'missing'}")
@@ -245,7 +248,7 @@ def journalled(work: Work, tools: Tools) -> list[Challenge]:
 
 
 def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
-    """The CA that an order is with; AcmeProblem if it was taken out of the configuration meanwhile."""
+    """The CA of an order. Raises AcmeProblem if it is no longer configured."""
     ca = tools.authorities.get(record.directory)
     if ca is None:
         what = f"the order for {record.name} is with a CA that is not configured any more"
@@ -255,9 +258,9 @@ def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
 
 def _answer(work: Work, tools: Tools) -> None:
     ca = authority(work.record, tools)
-    entries = {entry.url: entry for entry in journalled(work, tools)}  # one may lie in two places
+    entries = {entry.url: entry for entry in journalled(work, tools)}  # one challenge may have entries in two places
     for entry in entries.values():
-        if work.resumed:  # a process before us may have answered; a second answer would be refused
+        if work.resumed:  # an earlier process may have answered; the CA refuses a second answer
             authorization = ca.authorization(entry.authorization_url)
             if not any(item.url == entry.url and item.status == "pending" for item in authorization.challenges):
                 continue

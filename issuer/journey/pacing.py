@@ -1,8 +1,8 @@
 """Keeps orders inside the limits that a CA publishes.
 
-The row of an order in the database is its place in the limits: it is inserted, then counted with all others, and
-dropped again where there is no room. So the limits hold for several issuers at once. Two that insert at the same
-instant may both see one too many, and both step back; they never both go on.
+The row of an order in the database is its place in the limits: it is inserted, counted with all others, and dropped
+again where there is no room. So the limits hold for several issuers at once. Two that insert at the same instant may
+both see one too many and both step back; they never both go on.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ from publicsuffixlist import PublicSuffixList
 from issuer.journey.ports import OrderCounts
 from issuer.model.limits import CaLimits, Limit
 
-_LOOK_AGAIN = 3600  # seconds after which an order under way, if it came to nothing, has made room again
+_LOOK_AGAIN = 3600  # seconds after which a failed order has made room again
 
 
 class Pacing:
     """The limits of one CA, for all workers of a process.
 
-    Insert an order's row and ask :meth:`free_at` inside ``with pacing.turn``: two workers never step back from each
-    other.
+    Insert an order's row and call :meth:`free_at` inside ``with pacing.turn``, so that two workers never both step
+    back.
     """
 
     def __init__(self, directory: str, limits: CaLimits, counts: OrderCounts):
@@ -37,7 +37,7 @@ class Pacing:
         """*now* (epoch seconds) if there is room for an order for *names*, else the moment at which there may be.
 
         *renewal*: the same CA issued for just these names before. *besides*: the id of the order itself, if its row is
-        inserted already. Raises StoreError.
+        inserted. Raises StoreError.
         """
         limits = self._limits
         moments = [self._for_certificates(limits.per_name_set, now, besides, names=names)]
@@ -55,7 +55,7 @@ class Pacing:
         return count - len(self._orders(now, 0)) if count else None
 
     def _orders(self, now: int, besides: int) -> list[int]:
-        """When the newest orders that count were opened: no more of them than the limit allows."""
+        """The moments at which the newest orders that count were opened: no more of them than the limit allows."""
         limit = self._limits.new_orders
         return self._counts.orders(self._directory, limit, now, besides=besides) if limit.count else []
 
@@ -67,13 +67,13 @@ class Pacing:
         issued, coming = self._counts.certificates(
             self._directory, limit, now, besides=besides, names=names, domain=domain
         )
-        again = min(now, now - limit.seconds + _LOOK_AGAIN)  # counted as if it left the span when it is looked at again
+        again = min(now, now - limit.seconds + _LOOK_AGAIN)  # each is counted as if it left the span then
         return limit.free_at([*issued, *[again] * coming], now)
 
 
 @functools.cache
 def _suffixes() -> PublicSuffixList:
-    """Parsed when the first order is counted, not at import: it takes a while, and most runs count none."""
+    """Parsed when the first order is counted: that takes a while, and most runs count none."""
     return PublicSuffixList()
 
 

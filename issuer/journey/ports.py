@@ -1,5 +1,7 @@
-"""What the journeys need from the world: every Protocol but those of challenge types. The command
-line wires the real ones."""
+"""The Protocols by which the journeys know the world, but for those of challenge types (solver.py).
+
+The command line hands in the real ones. Moments are epoch seconds.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,96 +24,205 @@ from issuer.rules.caa import CaaRecord
 
 
 class CertificateAuthority(Protocol):
+    """One ACME server with our account there (RFC 8555). *directory* is its URL, *account_id* names the account in our
+    tables. Every method may raise AcmeProblem; those with a URL raise OtherAccount for an order of another account.
+    Thread-safe."""
+
     directory: str
     account_id: str
 
-    def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder: ...
-    def find_order(self, names: Sequence[str]) -> CaOrder | None: ...
-    def order(self, url: str) -> CaOrder: ...
-    def authorization(self, url: str) -> CaAuthorization: ...
-    def deactivate(self, authorization_url: str) -> None: ...
-    def answer(self, challenge_url: str) -> None: ...
-    def finalize(self, order: CaOrder, csr_der: bytes) -> CaOrder: ...
-    def certificate(self, url: str) -> bytes: ...
-    def key_authorization(self, token: str) -> str: ...
-    def account_url(self) -> str: ...
+    def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
+        """A new order for exactly *names* (RFC 8555 §7.4). *replaces*: identifier of the certificate that it renews
+        (RFC 9773 §5). An AcmeProblem that is *in_doubt* leaves open whether the CA made the order."""
+
+    def find_order(self, names: Sequence[str]) -> CaOrder | None:
+        """A pending order for exactly *names*; None where there is none, or the CA lists no orders (RFC 8555
+        §7.1.2.1)."""
+
+    def order(self, url: str) -> CaOrder:
+        """The order as it is now (RFC 8555 §7.1.3)."""
+
+    def authorization(self, url: str) -> CaAuthorization:
+        """The authorization as it is now (RFC 8555 §7.1.4)."""
+
+    def deactivate(self, authorization_url: str) -> None:
+        """Give back an authorization (RFC 8555 §7.5.2)."""
+
+    def answer(self, challenge_url: str) -> None:
+        """Tell the CA that it may validate the challenge now (RFC 8555 §7.5.1)."""
+
+    def finalize(self, order: CaOrder, csr_der: bytes) -> CaOrder:
+        """Send the CSR, in DER; returns the order as the CA answers (RFC 8555 §7.4)."""
+
+    def certificate(self, url: str) -> bytes:
+        """The issued certificate with its chain, in PEM (RFC 8555 §7.4.2)."""
+
+    def key_authorization(self, token: str) -> str:
+        """The key authorization of a challenge's token (RFC 8555 §8.1)."""
+
+    def account_url(self) -> str:
+        """The URL of our account, which is registered if need be (RFC 8555 §7.3). CAA's accounturi names it (RFC
+        8657)."""
+
     @property
-    def caa_identities(self) -> tuple[str, ...]: ...
+    def caa_identities(self) -> tuple[str, ...]:
+        """The domain names by which CAA records call this CA (RFC 8555 §9.7.6)."""
+
     @property
-    def offers_renewal_info(self) -> bool: ...
-    def renewal_info(self, certificate_id: str) -> RenewalInfo | None: ...
+    def offers_renewal_info(self) -> bool:
+        """Does the CA offer renewal information (RFC 9773)? Asks it nothing new."""
+
+    def renewal_info(self, certificate_id: str) -> RenewalInfo | None:
+        """The suggested window for a certificate (RFC 9773 §4.1); None where the CA offers none."""
 
 
 class OrderStore(Protocol):
+    """Orders, each under the lease of one issuer process: ours, or that of another. Every method may raise StoreError.
+    :meth:`save` and :meth:`fail` raise LeaseLost where another issuer took the order over, and GivenUp where somebody
+    ended it."""
+
     def open(
         self, name: str, directory: str, cause: Cause, now: int, replaces: str = "", *, names: Sequence[str] = ()
-    ) -> OrderRecord | None: ...
-    def claim(self, name: str, now: int) -> OrderRecord | None: ...
-    def under_way(self, now: int) -> list[OrderRecord]: ...
-    def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord: ...
-    def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord: ...
-    def end_left(self, record: OrderRecord, reason: str, now: int) -> bool: ...
-    def let_go_left(self) -> None: ...
-    def drop(self, record: OrderRecord) -> None: ...
-    def release(self, record: OrderRecord) -> None: ...
+    ) -> OrderRecord | None:
+        """A new order in PLANNED under our lease. Returns None where another issuer has an order under way for
+        *name*."""
+
+    def claim(self, name: str, now: int) -> OrderRecord | None:
+        """Take the lease of the order under way for *name*. Returns None where there is no such order, or another
+        process has its lease."""
+
+    def under_way(self, now: int) -> list[OrderRecord]:
+        """Orders that have not ended and that no living process has the lease of."""
+
+    def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
+        """Save the move from *old* to *new* and extend the lease; *old* twice only extends it. Returns *new*."""
+
+    def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
+        """End the order as FAILED, with *reason* for people. Returns the ended record."""
+
+    def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
+        """End an order that no process has the lease of as FAILED. Returns False where one has it, or the order has
+        ended."""
+
+    def let_go_left(self) -> None:
+        """Free the leases that a killed process of this issuer still has. Only under the issuer's lock, before anything
+        begins."""
+
+    def drop(self, record: OrderRecord) -> None:
+        """Delete an order that the CA never heard of. Does nothing where the lease is not ours."""
+
+    def release(self, record: OrderRecord) -> None:
+        """Give the lease back, also that of an ended order. Does nothing where the lease is not ours."""
 
 
 class CertificateStore(Protocol):
-    def get(self, names: Sequence[str]) -> list[Enrolment]: ...
-    def enrolled(self, names: Sequence[str]) -> list[Enrolment]: ...
-    def due(self, now: int) -> list[Enrolment]: ...
-    def request_reissue(self, names: Sequence[str], reason: str) -> None: ...
-    def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None: ...
-    def postpone(self, name: str, due_at: int) -> None: ...
-    def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None: ...
-    def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None: ...
+    """The rows of ``certs`` with their history. Every method may raise StoreError; a change of a row that is gone does
+    nothing."""
+
+    def get(self, names: Sequence[str]) -> list[Enrolment]:
+        """The rows of *names* in that order. Raises UsageError with every name that is not enrolled."""
+
+    def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
+        """The rows of those *names* that are enrolled."""
+
+    def due(self, now: int) -> list[Enrolment]:
+        """Enabled rows whose moment has come, is not known, or cannot be meant."""
+
+    def request_reissue(self, names: Sequence[str], reason: str) -> None:
+        """Make *names* due whatever their dates say, until a new certificate is stored. *reason* is shown to people."""
+
+    def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
+        """Record that a step by hand failed. *wish* becomes the row's reissue reason; *due_at* its next moment."""
+
+    def postpone(self, name: str, due_at: int) -> None:
+        """Save the next moment of *name*."""
+
+    def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
+        """Save the row's moments of renewal information; *explanation_url* is the page of the CA about it, "" for
+        none."""
+
+    def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
+        """Count one failure more, with its facts and the moment of the next attempt."""
+
     def store(
         self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
-    ) -> None: ...
+    ) -> None:
+        """Make *bundle* the present certificate, keep the pair before it, and end *order* as STORED, in one
+        transaction. *csr* is the one that was certified, in PEM; *due_at* the next moment, *ask_at* that for renewal
+        information (None: the CA offers none). Raises GivenUp where the order was ended meanwhile, Overtaken where the
+        row is gone or has another CSR: then only the versions keep the certificate."""
 
 
 class ChallengeJournal(Protocol):
-    def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]: ...
-    def of(self, order_id: int) -> list[Challenge]: ...
-    def orphans(self) -> list[Challenge]: ...
-    def held(self, entries: Sequence[Challenge], now: int) -> AbstractContextManager[list[Challenge]]: ...
-    def forget(self, entries: Sequence[Challenge]) -> None: ...
+    """The answers that are or may be out in the world. Every method may raise StoreError."""
+
+    def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
+        """Journal answers before they are published. Returns all entries of the order, with their ids. Raises
+        BeingTakenBack where the same answer of an ended order is being withdrawn."""
+
+    def of(self, order_id: int) -> list[Challenge]:
+        """All entries of an order."""
+
+    def orphans(self) -> list[Challenge]:
+        """Entries whose order has ended: a process died before it could withdraw them."""
+
+    def held(self, entries: Sequence[Challenge], now: int) -> AbstractContextManager[list[Challenge]]:
+        """For the block, the exclusive right to withdraw those of *entries* that it gives. Left out are entries of
+        orders under way, and those that somebody else withdraws. An answer that an order under way wants is only
+        forgotten."""
+
+    def forget(self, entries: Sequence[Challenge]) -> None:
+        """Delete entries whose answers are gone from the world."""
 
 
 class HoldStore(Protocol):
-    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None: ...
-    def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None: ...
+    """Holds: limits of a CA that it told us of by a refusal, shared by all issuers. Raises StoreError."""
+
+    def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
+        """The moment and the facts of the longest hold on *name* or on the whole *account*; None without one. With
+        *goes_on* the order is known to the CA already, so a hold on the account does not concern it."""
+
+    def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
+        """Save a hold on *scope*, a certificate's name or ACCOUNT, until a moment."""
 
 
 class OrderCounts(Protocol):
-    """What counts for the limits of a CA, of all issuers. Raises StoreError."""
+    """Counts towards the limits of a CA, of all issuers on the database. Raises StoreError."""
 
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
-        """When the newest orders in the span of *limit* were opened, ``limit.count`` at most, *besides* that id."""
+        """The moments at which the newest orders in the span of *limit* were opened, ``limit.count`` at most, without
+        the order of id *besides*."""
 
     def certificates(
         self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
     ) -> tuple[list[int], int]:
-        """The same of certificates for exactly *names*, or with a name of *domain*; and how many orders under way may
-        become one."""
+        """The moments at which the newest certificates were stored for exactly *names*, or with a name in *domain*; and
+        the number of orders under way that may become one."""
 
 
 class Pacer(Protocol):
-    """The limits of one CA: :class:`issuer.journey.pacing.Pacing`, which says what the methods promise."""
+    """The published limits of one CA: :class:`issuer.journey.pacing.Pacing`."""
 
     @property
-    def turn(self) -> AbstractContextManager[object]: ...
-    def free_at(self, names: Sequence[str], now: int, *, renewal: bool, besides: int = 0) -> int: ...
-    def left(self, now: int) -> int | None: ...
+    def turn(self) -> AbstractContextManager[object]:
+        """A lock of this process around the insertion of an order and :meth:`free_at`."""
+
+    def free_at(self, names: Sequence[str], now: int, *, renewal: bool, besides: int = 0) -> int:
+        """*now* if there is room for an order for *names*, else the moment at which there may be. *renewal*: this CA
+        issued for just these names before. *besides*: the id of the order itself if it is inserted. Raises
+        StoreError."""
+
+    def left(self, now: int) -> int | None:
+        """How many new orders fit in now; None without a limit. Raises StoreError."""
 
 
 def _nobody(_: Event) -> None:
-    """Where events go when nobody wants to hear of them."""
+    """Drops an event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The world, as a journey is handed it."""
+    """Everything outside that a journey uses."""
 
     settings: Settings
     authorities: Mapping[str, CertificateAuthority]  # by directory URL, in the order in which they are tried
@@ -128,5 +239,5 @@ class Tools:
     tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
 
     def solver(self, row: Enrolment) -> Solver:
-        """The one that validates the names of *row*."""
+        """The solver that validates the names of *row*."""
         return solver_for(row.validation, self.solvers)

@@ -1,4 +1,4 @@
-"""What dead processes left: challenges that nobody waits for, and orders of rows that are gone."""
+"""Takes back what dead processes left: challenges that nobody waits for, and orders whose row is gone."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from common.errors import CertfleetError, RefusedError, Retry
-from issuer.ground.threads import each_aside
+from issuer.ground.threads import each_on_thread
 from issuer.journey.begin import stored_csr
 from issuer.journey.ports import Tools
 from issuer.journey.withdraw import abandon, take_back_left
@@ -15,35 +15,35 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.orders import OrderRecord, OrderState
 
 log = structlog.get_logger()
-_AT_ONCE = 32  # servers
-_SILENT = 2.0  # seconds that a server may take to say no; who is down says so at once
+_AT_ONCE = 32  # keepers
+_SILENT = 2.0  # seconds: an error that took longer came from a silent server
 
-Server = tuple[str, str]
-"""Challenge type, and who is asked to take its answers back."""
+Keeper = tuple[str, str]
+"""Challenge type, and the server that is asked to withdraw its answers."""
 
 
 @dataclass(slots=True)
 class _Visit:
-    """What came of asking one server. *busy*: entries of an order whose others were just being taken back elsewhere."""
+    """The result of asking one keeper. *busy*: entries that somebody else was withdrawing."""
 
     silent: bool = False
     busy: list[Challenge] = field(default_factory=list)
 
 
-def sweep(tools: Tools, without: Collection[Server] = ()) -> set[Server]:
-    """Take back what dead processes left, from all servers side by side, from each zone by zone. What cannot be taken
-    back does not keep the others. Returns whom to leave out the next time: *without*, and who was silent."""
+def sweep(tools: Tools, without: Collection[Keeper] = ()) -> set[Keeper]:
+    """Withdraw the challenges of dead processes: all keepers side by side, each zone by zone. A failure at one does not
+    stop the others. Returns the keepers to leave out next time: *without*, and those that were silent."""
     _end_orders_of_nothing(tools)
-    servers: dict[Server, list[Challenge]] = {}
+    keepers: dict[Keeper, list[Challenge]] = {}
     for entry in tools.journal.orphans():
         solver = tools.solvers.get(entry.type)
-        servers.setdefault((entry.type, solver.keeper(entry) if solver else ""), []).append(entry)
-    asked = [server for server in servers if server not in without]
-    outs = each_aside(lambda server: _visit(servers[server], tools), asked, _AT_ONCE)
-    visits = {server: out.result() for server, out in zip(asked, outs, strict=True)}
-    silent = {server for server, visit in visits.items() if visit.silent}
-    for server in visits.keys() - silent:
-        _visit(visits[server].busy, tools)
+        keepers.setdefault((entry.type, solver.keeper(entry) if solver else ""), []).append(entry)
+    asked = [keeper for keeper in keepers if keeper not in without]
+    outs = each_on_thread(lambda keeper: _visit(keepers[keeper], tools), asked, _AT_ONCE)
+    visits = {keeper: out.result() for keeper, out in zip(asked, outs, strict=True)}
+    silent = {keeper for keeper, visit in visits.items() if visit.silent}
+    for keeper in visits.keys() - silent:
+        _visit(visits[keeper].busy, tools)
     return {*without, *silent}
 
 
@@ -66,19 +66,19 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
         if swept:
             log.info("challenge.swept", owners=[entry.owner for entry in swept])
     except CertfleetError as error:
-        if len(entries) > 1 and error.retry is Retry.NEVER:  # it may be the fault of one of them
+        if len(entries) > 1 and error.retry is Retry.NEVER:  # one of them may be the cause
             for entry in entries:
                 _sweep([entry], tools, visit)
             return
         visit.silent |= error.retry is Retry.SOON and tools.clock() - began > _SILENT
         log.warning("challenge.left", owners=owners, error=str(error))
-    except Exception as fault:  # a row that nobody thought of stops neither the others nor the run
+    except Exception as fault:  # an unforeseen row stops neither the others nor the run
         log.error("challenge.fault", owners=owners, error=f"{type(fault).__name__}: {fault}")
         log.info("challenge.fault_traced", owners=owners, exc_info=True)
 
 
 def _end_orders_of_nothing(tools: Tools) -> None:
-    """Orders that nobody can finish any more, also where nobody would try."""
+    """End orders that nobody can finish, even where nobody would try."""
     now = int(tools.clock())
     left = {record.name: record for record in tools.orders.under_way(now)}
     rows = {row.name: row for row in tools.certificates.enrolled(list(left))}
@@ -90,8 +90,9 @@ def _end_orders_of_nothing(tools: Tools) -> None:
 
 
 def _unusable(record: OrderRecord, row: Enrolment | None, now: int) -> str:
-    """Why no certificate can come of an order; "" where one can. Rows are deleted and damaged by what knows no orders,
-    and a key is revoked while its order is out. What the CA may have issued already waits for a row that is mended."""
+    """Why no certificate can come of an order; "" where one can. Programs that know no orders delete and damage rows,
+    and a key may be revoked while its order is under way. An order in FINALIZING waits for its row to be mended: the CA
+    may have issued."""
     if row is None:
         return "its row was deleted"
     if record.state is OrderState.FINALIZING and now < record.kept_until(hurry=False):

@@ -1,7 +1,7 @@
 """One certificate after the other where two have the same names.
 
-Some CAs answer newOrder with an order for the same names that waits already (Boulder, and so Let's Encrypt, does). With
-an RSA and an ECDSA certificate for one host, both due at once, the second would take the first one's order for its own.
+Some CAs answer newOrder with a pending order for the same names (Boulder does, and so Let's Encrypt). With an RSA and
+an ECDSA certificate for one host, both due at once, the second would take over the first one's order.
 """
 
 import threading
@@ -13,21 +13,21 @@ class Turns:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._holders: dict[frozenset[str], str] = {}
-        self._held: dict[str, frozenset[str]] = {}
+        self._turn_of: dict[frozenset[str], str] = {}
+        self._names_of: dict[str, frozenset[str]] = {}
 
-    def take(self, names: Iterable[str], holder: str) -> bool:
-        """Is it the turn of *holder*, a certificate with these names? Then it is until :meth:`leave`."""
+    def take(self, names: Iterable[str], name: str) -> bool:
+        """Is it the turn of *name*, a certificate with these DNS names? Then it is until :meth:`leave`."""
         wanted = frozenset(names)
         with self._lock:
-            if self._holders.setdefault(wanted, holder) != holder:
+            if self._turn_of.setdefault(wanted, name) != name:
                 return False
-            self._held[holder] = wanted
+            self._names_of[name] = wanted
             return True
 
-    def leave(self, holder: str) -> None:
-        """The turn of *holder* is over, if it had one."""
+    def leave(self, name: str) -> None:
+        """The turn of *name* is over, if it had one."""
         with self._lock:
-            held = self._held.pop(holder, None)
-            if held is not None:
-                del self._holders[held]
+            names = self._names_of.pop(name, None)
+            if names is not None:
+                del self._turn_of[names]

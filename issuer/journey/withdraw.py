@@ -1,4 +1,4 @@
-"""Taking back: what an order has published leaves the world, and authorizations that nobody needs go back to the CA."""
+"""Takes back: answers leave the world, and authorizations that nobody needs go back to the CA."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ log = structlog.get_logger()
 
 
 def withdraw(work: Work, tools: Tools) -> None:
-    """Take back from the world all that the journal names for an order, however it ended. Never raises: what cannot be
-    taken back now stays in the journal, and the next run takes it back."""
+    """Withdraw every answer of an order, however it ended. Never raises: an answer that cannot be withdrawn now stays
+    in the journal for the next run."""
     try:
         entries = journalled(work, tools)
-        if work.record.state is OrderState.FAILED:  # its authorizations may wait still, and be given to a new order
+        if work.record.state is OrderState.FAILED:  # a new order may share its answers
             take_back_left(entries, tools)
         else:
             _take_back(entries, tools)
@@ -27,7 +27,7 @@ def withdraw(work: Work, tools: Tools) -> None:
 
 
 def abandon(record: OrderRecord, tools: Tools) -> None:
-    """Give back the authorizations of a dead order that still wait: CAs limit how many may. Never raises."""
+    """Give back the pending authorizations of a dead order, because CAs limit their number. Never raises."""
     try:
         ca = authority(record, tools)
         for url in ca.order(record.url).authorizations if record.url else ():
@@ -38,8 +38,8 @@ def abandon(record: OrderRecord, tools: Tools) -> None:
 
 
 def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge]:
-    """What ended orders left, but for what another order is publishing or somebody else is taking back; returns what it
-    was. Raises CertfleetError."""
+    """Withdraw *entries* of ended orders. Left alone are answers that another order publishes, and those that somebody
+    else withdraws. Returns the withdrawn ones. Raises CertfleetError."""
     with tools.journal.held(entries, int(tools.clock())) as ours:
         _take_back(ours, tools)
     return ours

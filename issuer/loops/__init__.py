@@ -1,1 +1,1 @@
-"""When something is tried and how many at once: run, the daemon, and the crew of threads that both use."""
+"""When something is tried and how many at once: the run, the daemon, and the crew of threads that both use."""

@@ -1,40 +1,42 @@
-"""Which of the certificates that look due are left alone for a while: the daemon's memory beside the database.
+"""The daemon's memory of certificates that look due in the database and are left alone for a while.
 
-The database knows when a certificate is to be tried again, if it could be told. This memory covers the rest: a failure
-that could not be written down, a certificate in the hands of another issuer, one that turned out not to be due. Without
-it the daemon would ask the CA again every few seconds.
+The database holds the next moment of a certificate, if that moment could be saved. This memory covers the other cases:
+a failure that could not be saved, an order under another issuer's lease, a certificate that is not due after all.
+Without it the daemon would ask the CA again every few seconds.
 """
 
 import threading
 from collections.abc import Iterable
 
-from issuer.model.survey import Mark
+from issuer.model.survey import DueRow
 
 
-class Patience:
-    """Thread-safe."""
+class Backlog:
+    """Thread-safe. Its length is the number of certificates that are deferred."""
 
     def __init__(self) -> None:
-        self._left: dict[str, tuple[float, Mark]] = {}
+        self._deferred: dict[str, tuple[float, DueRow]] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._left)
+        return len(self._deferred)
 
-    def leave(self, mark: Mark, until: float) -> None:
-        """Leave a certificate alone until then, unless somebody asks for it by hand meanwhile."""
+    def defer(self, row: DueRow, until: float) -> None:
+        """Leave a certificate alone until then (epoch seconds). A person's request for it ends that at once."""
         with self._lock:
-            self._left[mark.name] = (until, mark)
+            self._deferred[row.name] = (until, row)
 
-    def wanted(self, marks: Iterable[Mark], now: float) -> list[Mark]:
-        """Those of *marks* that are not to be left alone. What the database no longer counts as due is forgotten, so
-        that the same name enrolled anew is looked at at once."""
-        found = list(marks)
+    def ready(self, rows: Iterable[DueRow], now: float) -> list[DueRow]:
+        """Those of *rows* that are not deferred. Forgets the names that *rows* lacks: when such a name is enrolled
+        anew, it is ready at once."""
+        found = list(rows)
         with self._lock:
-            names = {mark.name for mark in found}
-            self._left = {name: left for name, left in self._left.items() if name in names and left[0] > now}
-            return [mark for mark in found if self._may(mark)]
+            names = {row.name for row in found}
+            self._deferred = {
+                name: (until, row) for name, (until, row) in self._deferred.items() if name in names and until > now
+            }
+            return [row for row in found if row.name not in self._deferred or self._is_new_request(row)]
 
-    def _may(self, mark: Mark) -> bool:
-        left = self._left.get(mark.name)
-        return left is None or (mark.asked_for and mark != left[1])
+    def _is_new_request(self, row: DueRow) -> bool:
+        """Did somebody ask for it since it was deferred?"""
+        return row.asked_for and row != self._deferred[row.name][1]

@@ -1,7 +1,7 @@
-"""Attempts side by side on worker threads. Those that wait for DNS, the CA or their next moment occupy none.
+"""Attempts side by side on worker threads. An attempt that waits for DNS, the CA or its next moment occupies none.
 
-The one place that knows the agenda; `run` and the daemon decide what is put on it and when to end. All methods but
-:meth:`Crew.wake` belong to the one thread that drives.
+Only this module knows the agenda. `run` and the daemon decide what is put on it and when to end. All methods but
+:meth:`Crew.wake` belong to one thread, which drives.
 """
 
 import heapq
@@ -15,22 +15,22 @@ from dataclasses import dataclass
 import structlog
 
 from common.clock import Clock
-from issuer.ground.threads import aside, each_aside
+from issuer.ground.threads import each_on_thread, on_thread
 from issuer.journey.attempt import Attempt
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending, Waiting
 
 log = structlog.get_logger()
 _FAULT_PAUSE = 3600  # seconds
-_PUT_BACK = 1.0  # seconds; clocks are corrected by less all the time
-_LAST_STEPS = 2.0  # seconds in which a step at work can finish at the end: an answer on its way still comes in
-_LAST_LEASES = 1.0  # seconds, from then on, for giving leases back
+_PUT_BACK = 1.0  # seconds; smaller corrections are normal
+_LAST_STEPS = 2.0  # seconds in which a step at work may finish at the end
+_LAST_LEASES = 1.0  # seconds after that for giving leases back
 _LEASES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """An attempt that has ended. *seconds* since it began to act, its waits included."""
+    """An attempt that has ended, *seconds* after it began to act, its waits included."""
 
     attempt: Attempt
     ended: Ended
@@ -43,7 +43,7 @@ class Crew:
     def __init__(self, clock: Clock):
         self._clock = clock
         self._results: queue.SimpleQueue[tuple[Attempt, Ended | Waiting] | None] = queue.SimpleQueue()
-        self._agenda: list[tuple[float, int, Attempt, bool]] = []  # True: it has begun, and waits for an answer
+        self._agenda: list[tuple[float, int, Attempt, bool]] = []  # True: it has begun and waits
         self._ahead = self._clock_ahead()
         self._counter = itertools.count()
         self._began: dict[str, float] = {}
@@ -57,7 +57,7 @@ class Crew:
 
     @property
     def idle(self) -> bool:
-        """Is there nothing at work and nothing that waits?"""
+        """Is nothing at work and nothing waiting?"""
         return not self._agenda and not self.running
 
     @property
@@ -82,10 +82,11 @@ class Crew:
             attempt = heapq.heappop(self._agenda)[2]
             self._began.setdefault(attempt.name, self._clock())
             self._at_work[attempt.name] = attempt
-            aside(attempt.proceed).add_done_callback(self._deliver(attempt))
+            on_thread(attempt.proceed).add_done_callback(self._deliver(attempt))
 
     def collect(self, workers: int, longest: float | None) -> Returned | None:
-        """Wait for one result, for the next moment of the agenda, for :meth:`wake` or for *longest* seconds."""
+        """Wait for one result, for the next moment of the agenda, for :meth:`wake` or for *longest* seconds. Returns an
+        attempt that has ended, else None."""
         pause = longest
         if self.running < workers and self._agenda:
             until_next = max(0.0, self._agenda[0][0] - self._clock())
@@ -110,8 +111,8 @@ class Crew:
     def disband(self) -> Iterator[Returned]:
         """End within seconds: nothing is begun, steps at work may finish, all leases are given back.
 
-        A step that sits with a silent server is left, as a kill would leave it: what it does was saved before, and the
-        next run goes on from there. A lease that cannot be given back in time runs out by itself.
+        A step that waits for a silent server is left, as by a kill: it was saved before, and the next run goes on from
+        there. A lease that cannot be given back in time expires by itself.
         """
         until = time.monotonic() + _LAST_STEPS
         while self.running and time.monotonic() < until:
@@ -123,7 +124,7 @@ class Crew:
         left = [*self.waiting, *self._at_work.values()]
         self._agenda.clear()
         self._at_work.clear()
-        stops = each_aside(Attempt.stop, left, _LEASES_AT_ONCE)
+        stops = each_on_thread(Attempt.stop, left, _LEASES_AT_ONCE)
         wait(stops, until + _LAST_LEASES - time.monotonic())
         for attempt in left:
             yield self._returned(attempt, Ended(attempt.name, Ending.STOPPED))
@@ -135,7 +136,7 @@ class Crew:
         return self._clock() - time.monotonic()
 
     def _follow_clock(self) -> None:
-        """A clock that was put back prolongs no wait for an answer. The others wait for a moment that was saved."""
+        """A clock that was put back prolongs no wait for an answer. A saved moment stays as it is."""
         before, self._ahead = self._ahead, self._clock_ahead()
         back = before - self._ahead
         if back >= _PUT_BACK:
@@ -156,13 +157,15 @@ class Crew:
             moment = int(self._clock()) + _FAULT_PAUSE
             failure = Failure("a fault in certfleet itself")
             self._results.put((attempt, Ended(attempt.name, Ending.FAILED, "", moment, failure)))
-            log.error("attempt.fault", certificate=attempt.name, exc_info=fault)  # last: who collects waits for ever
+            log.error(
+                "attempt.fault", certificate=attempt.name, exc_info=fault
+            )  # last: a failing log call must not keep the result back
 
         return deliver
 
 
 def waits(attempts: list[Attempt]) -> str:
-    """What attempts wait for, for people: each reason with some of its names, and of who lags behind."""
+    """The things that *attempts* wait for, for people: each with some of the certificates and of the laggards."""
     names: dict[str, list[str]] = {}
     laggards: dict[str, list[str]] = {}
     for attempt in sorted(attempts, key=lambda each: each.name):

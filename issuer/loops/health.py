@@ -1,15 +1,18 @@
-"""Is the daemon well? The answer of /healthz. Written by the loop and its errands, read by the web server's threads."""
+"""Is the daemon well? The answer of /healthz.
+
+The loop and its periodic work write it; the threads of the web server read it.
+"""
 
 from collections.abc import Callable
 
 from common.clock import duration_text
 
-LONGEST_TICK = 30.0  # seconds without a tick of the loop, or
-LONGEST_SILENCE = 60.0  # without an answer of the database, after which something is wrong
+LONGEST_TICK = 30.0  # seconds without a tick of the loop
+LONGEST_SILENCE = 60.0  # seconds without an answer of the database
 
 
 class Health:
-    """*clock* is monotonic: a corrected wall clock is not an outage. Each field is written by one thread only."""
+    """*clock* is monotonic: a corrected wall clock is no outage. Each field has one thread that writes it."""
 
     def __init__(self, clock: Callable[[], float]):
         self._clock = clock
@@ -29,7 +32,7 @@ class Health:
         self._trouble = why
 
     def faults(self) -> list[str]:
-        """What is wrong, in sentences; [] when all is well."""
+        """Sentences about everything that is wrong; [] when all is well."""
         now = self._clock()
         found = []
         if now - self._ticked_at > LONGEST_TICK:

@@ -1,67 +1,99 @@
-"""What the daemon takes in hand next: certificates that are due, and orders that a stop or a crash left under way."""
+"""Choose what the daemon begins next: certificates that are due, and orders that a stop or a crash left under way."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from issuer.journey.begin import left_alone
 from issuer.journey.ports import Tools
-from issuer.loops.backlog import Patience
+from issuer.loops.backlog import Backlog
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.survey import Mark, Survey
-from issuer.notify.outbox import Desk
+from issuer.model.events import Event
+from issuer.model.survey import DueRow, Survey
 from issuer.rules.due import urgency
 
-MOST_IN_HAND = 1000  # certificates; the rest stays in the database until there is room
-NOT_OURS_SECONDS = 60  # for which a certificate is left alone that is not due after all, or in other hands
+MOST_IN_HAND = 1000  # certificates at work or waiting; the rest stays in the database until there is room
+NOT_OURS_SECONDS = 60  # for which a certificate is deferred that is not due after all, or under another issuer's lease
 
 
-class Lookout(Protocol):
-    def require_tables(self) -> None: ...
-    def due(self, now: int, most: int) -> list[Mark]: ...
-    def left_over(self, now: int) -> list[Mark]: ...
-    def survey(self, now: int, *, stuck_after: int, most: int) -> Survey: ...
+class DueQueries(Protocol):
+    """Cheap questions to the database, asked every few seconds. Every method raises StoreError."""
+
+    def require_tables(self) -> None:
+        """Raises OtherRevision where the tables are those of another version."""
+
+    def due(self, now: int, most: int) -> list[DueRow]:
+        """Enabled certificates whose moment has come or cannot be meant, at most *most* of each kind."""
+
+    def left_over(self, now: int) -> list[DueRow]:
+        """Certificates whose order is under way without a lease of another issuer and without a person."""
+
+    def survey(self, now: int, *, stuck_after: int, most: int) -> Survey:
+        """Counts of all rows, and the *most* certificates that expire first."""
+
+
+class Outbox(Protocol):
+    """Where the daemon tells events, and what it does about mail. Thread-safe."""
+
+    def tell(self, event: Event) -> None:
+        """Note an event in memory. Never raises."""
+
+    def note(self, event: Event) -> None:
+        """Note an event and write it down at once. Never raises."""
+
+    def settle(self) -> bool:
+        """Write down the noted events; False where the database did not take them."""
+
+    def mail_due(self) -> bool:
+        """Is it time for a mail? Raises StoreError."""
+
+    def deliver(self) -> None:
+        """Send one mail with all events that no mail has carried. Never raises CertfleetError."""
+
+    def take_over(self, other: Self) -> None:
+        """Go on where *other* stops, after the configuration was read again."""
 
 
 @dataclass(slots=True)
-class World:
-    """Everything that one reading of the configuration makes."""
+class Generation:
+    """One reading of the configuration and everything that was built from it. *close* gives its connections back."""
 
     settings: Settings
     tools: Tools
-    desk: Desk
-    lookout: Lookout
+    outbox: Outbox
+    queries: DueQueries
     close: Callable[[], None]
-    in_hand: int = 0  # attempts that were begun with it
+    attempts: int = 0  # that were begun with it and have not ended
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Rows to begin, the most urgent first, each with the mark by which its changes are noticed, and the world that
-    they were read in."""
+class Intake:
+    """Certificates to begin, the most urgent first, and the generation that read them. A DueRow shows later whether
+    the row has changed."""
 
-    world: World
-    rows: Sequence[tuple[Enrolment, Mark]]
+    generation: Generation
+    rows: Sequence[tuple[Enrolment, DueRow]]
 
 
-def look_around(world: World, in_hand: set[str], patience: Patience) -> Found:
-    """Which certificates are to be begun now. Raises CertfleetError."""
-    world.lookout.require_tables()
-    now = int(world.tools.clock())
+def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Intake:
+    """The certificates to begin now, without those *in_hand*. Raises CertfleetError."""
+    queries, tools = generation.queries, generation.tools
+    queries.require_tables()
+    now = int(tools.clock())
     room = max(0, MOST_IN_HAND - len(in_hand))
-    left_over = {mark.name: mark for mark in world.lookout.left_over(now)}
-    due = world.lookout.due(now, len(in_hand) + len(patience) + room)
-    marks = left_over | {mark.name: mark for mark in due}
-    wanted = [mark for mark in patience.wanted(marks.values(), now) if mark.name not in in_hand][:room]
-    rows = {row.name: row for row in world.tools.certificates.enrolled([mark.name for mark in wanted])}
+    left_over = {row.name: row for row in queries.left_over(now)}
+    due = queries.due(now, len(in_hand) + len(backlog) + room)
+    candidates = left_over | {row.name: row for row in due}
+    wanted = [row for row in backlog.ready(candidates.values(), now) if row.name not in in_hand][:room]
+    enrolled = {row.name: row for row in tools.certificates.enrolled([row.name for row in wanted])}
     found = []
-    for mark in wanted:
-        row = rows.get(mark.name)
-        if row is None:  # removed since
+    for row in wanted:
+        enrolment = enrolled.get(row.name)
+        if enrolment is None:  # removed since
             continue
-        if left_alone(row, world.tools, resumes=row.name in left_over) is None:
-            found.append((row, mark))
+        if left_alone(enrolment, tools, resumes=row.name in left_over) is None:
+            found.append((enrolment, row))
         else:
-            patience.leave(mark, now + NOT_OURS_SECONDS)
-    return Found(world, sorted(found, key=lambda pair: urgency(pair[0], now)))
+            backlog.defer(row, now + NOT_OURS_SECONDS)
+    return Intake(generation, sorted(found, key=lambda pair: urgency(pair[0], now)))

@@ -1,5 +1,7 @@
-"""/healthz and /metrics over plain HTTP, on loopback unless the configuration says otherwise. Reads memory only, so
-that a scrape never waits for the database."""
+"""/healthz and /metrics over plain HTTP, on loopback unless the configuration says otherwise.
+
+It reads memory only, so a scrape never waits for the database.
+"""
 
 import socket
 import socketserver
@@ -14,14 +16,14 @@ from common.endpoint import parse_endpoint
 from common.errors import ConfigError, Finding
 
 log = structlog.get_logger()
-Answer = Callable[[str], tuple[int, str, bytes]]
-"""From the Accept header to (status, content type, body)."""
+Page = Callable[[str], tuple[int, str, bytes]]
+"""(status, content type, body) for an Accept header."""
 
 
 class Listener:
-    """Answers from a thread of its own from the start on. Raises ConfigError when the address cannot be had."""
+    """Answers from a thread of its own, from the start on. Raises ConfigError when the address cannot be had."""
 
-    def __init__(self, address: str, pages: dict[str, Answer]):
+    def __init__(self, address: str, pages: dict[str, Page]):
         host, port = parse_endpoint(address)
         try:
             self._server = _server_class(host)((host, port), _handler(pages))
@@ -42,15 +44,15 @@ class Listener:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a scraper that hangs must not keep the daemon from ending
+    block_on_close = False  # a hanging scraper must not delay the end of the daemon
 
     def server_bind(self) -> None:
-        """HTTPServer's own would ask DNS for our name, which may be what has failed."""
+        """HTTPServer's own asks DNS for our name, and DNS may be what has failed."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "certfleet", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """socketserver would print a traceback for each client that goes away."""
+        """socketserver prints a traceback for each client that goes away."""
         log.debug("listen.client_lost", client=str(client_address))
 
 
@@ -62,7 +64,7 @@ def _server_class(host: str) -> type[_Server]:
     return _Server6 if ":" in host else _Server
 
 
-def _handler(pages: dict[str, Answer]) -> type[BaseHTTPRequestHandler]:
+def _handler(pages: dict[str, Page]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """GET and HEAD of a few pages; everything else is refused."""
 

@@ -1,8 +1,8 @@
 """Numbers for Prometheus, in a registry of their own. The only importer of prometheus_client.
 
-A fleet may have 100,000 certificates, and a scrape must stay cheap: counters and histograms are kept as things happen,
-everything else is shown from the last survey of the database. Seconds to expiry are given by certificate for the
-thousand that expire first, and for all of them as minimum and as counts by time left.
+A fleet may have 100,000 certificates, and a scrape must stay cheap. Counters and histograms are kept as things happen;
+everything else comes from the last survey of the database. Seconds to expiry are given for the thousand certificates
+that expire first, and for all of them as minimum and as counts by time left.
 """
 
 import sys
@@ -28,7 +28,7 @@ from issuer.model.outcomes import Ending
 from issuer.model.survey import DAY, Survey
 
 MOST_CERTIFICATES = 1000
-_MOST_REFERENCES = 60  # kinds of failure with a series of their own: a CA could name ever new ones
+_MOST_REFERENCES = 60  # series for kinds of failure: a CA could invent new kinds without end
 _DURATIONS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400)  # seconds
 
 
@@ -98,7 +98,7 @@ class Metrics:
 
 
 class _Surveyed(Collector):
-    """What is shown from the last survey, with the seconds worked out at the moment of the scrape."""
+    """Numbers of the last survey, with the seconds worked out at the moment of the scrape."""
 
     def __init__(self, metrics: Metrics, health: Health, clock: Clock):
         self._metrics = metrics
@@ -106,7 +106,7 @@ class _Surveyed(Collector):
         self._clock = clock
 
     def describe(self) -> list[Metric]:
-        """Nothing is asked at registration: there is no survey yet."""
+        """Empty: there is no survey yet at registration."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -1,64 +1,54 @@
-"""Something that the daemon does now and then beside the orders, on a thread of its own and never twice at once.
+"""Work that the daemon repeats beside the orders, on a thread of its own and never twice at once.
 
-The loop itself never waits for a database, a name server or a mail server, so that it is alive while they are not.
+The loop never waits for a database, a name server or a mail server, so it stays alive while they are away.
 """
 
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from issuer.ground.threads import aside
+from issuer.ground.threads import on_thread
 
 T = TypeVar("T")
+_FIRST_PAUSE = 1.0  # seconds after the first failure; each further failure doubles the pause
 
 
-class Errand(Generic[T]):
-    """*every* so many seconds. After a failure it waits longer each time, from *first_pause* up to *longest_pause*."""
+class Periodic(Generic[T]):
+    """*work*, every *every* seconds. After a failure the pause doubles each time, up to *longest_pause* seconds."""
 
     def __init__(
-        self,
-        name: str,
-        work: Callable[[], T],
-        *,
-        every: float,
-        wake: Callable[[], None],
-        first_pause: float = 1.0,
-        longest_pause: float = 30.0,
+        self, name: str, work: Callable[[], T], *, every: float, wake: Callable[[], None], longest_pause: float = 30.0
     ):
+        """*wake* is called from the thread of *work* at its end."""
         self.name = name
+        self.every = every
         self.failures = 0  # in a row
         self._work = work
-        self.every = every
         self._wake = wake
-        self._pauses = (first_pause, longest_pause)
+        self._longest_pause = longest_pause
         self._next_at = float("-inf")
-        self._out: Future[T] | None = None
+        self._under_way: Future[T] | None = None
 
-    def go(self, now: float) -> None:
-        """Set out if it is time; *now* is monotonic. The thread dies with the process: nothing it does needs an end."""
-        if self._out is None and now >= self._next_at:
-            self._out = aside(self._work)
-            self._out.add_done_callback(lambda _: self._wake())
+    def start(self, now: float) -> None:
+        """Begin the work if its moment has come; *now* is monotonic. The thread dies with the process."""
+        if self._under_way is None and now >= self._next_at:
+            self._under_way = on_thread(self._work)
+            self._under_way.add_done_callback(lambda _: self._wake())
 
     def soon(self) -> None:
-        """Do not wait for the next moment."""
+        """Let the next :meth:`start` begin at once."""
         self._next_at = float("-inf")
 
-    def back(self, now: float) -> T | None:
-        """What it brought, once; None while it is out. Raises what it met, and then waits longer."""
-        if self._out is None or not self._out.done():
+    def result(self, now: float) -> T | None:
+        """The result of the work, once; None while there is none. Raises what the work raised."""
+        if self._under_way is None or not self._under_way.done():
             return None
-        out, self._out = self._out, None
-        if out.exception() is None:
-            self.failures = 0
-            self._next_at = now + self.every
-        else:
-            self.failures += 1
-            self._next_at = now + self.pause
-        return out.result()
+        ended, self._under_way = self._under_way, None
+        self.failures = 0 if ended.exception() is None else self.failures + 1
+        self._next_at = now + (self.pause if self.failures else self.every)
+        return ended.result()
 
     @property
     def pause(self) -> float:
         """Seconds from the last failure to the next try."""
-        first, longest = self._pauses
-        return min(first * 2.0 ** min(self.failures - 1, 30), longest)
+        return min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 30), self._longest_pause)

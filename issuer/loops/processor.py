@@ -1,4 +1,4 @@
-"""Which of the machine's processors a run is worked off on."""
+"""The processor on which a run works."""
 
 import contextlib
 import os

@@ -1,7 +1,7 @@
 """One pass over what is due: attempts side by side, failures again at their moments, until all is well or time is up.
 
-Decides nothing about certificates or orders: it keeps the order of events. ``workers`` bounds the attempts that act at
-once; those that wait for DNS, the CA or their next try occupy none.
+It decides nothing about certificates or orders, only the sequence. ``workers`` bounds the attempts that act at once; an
+attempt that waits for DNS, the CA or its next try occupies none.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError
-from issuer.ground.threads import aside
+from issuer.ground.threads import on_thread
 from issuer.journey.attempt import Attempt
 from issuer.journey.begin import left_alone
 from issuer.journey.ports import Tools
@@ -31,19 +31,19 @@ from issuer.rules.imported import sentence
 
 Say = Callable[[str], None]
 log = structlog.get_logger()
-_MOMENT = 2.0  # seconds: shorter waits are not told, and in longer ones the clock is looked at as often
-_ONE_ROUND = 3600.0  # seconds that even a single round gives an order that the CA takes its time for
+_MOMENT = 2.0  # seconds: shorter waits are not told; during longer ones the clock is looked at every so often
+_ONE_ROUND = 3600.0  # seconds that even a single round gives a slow CA
 
 
 @dataclass(slots=True)
 class Summary:
-    """How a pass ended, by certificate. *failures*: the last one of each, in this run or in an earlier one.
-    *troubles*: what kept it from tidying up."""
+    """How a pass ended, by certificate. *failures*: the last one of each, in this run or an earlier one. *troubles*:
+    the errors that kept it from tidying up."""
 
     endings: dict[str, Ended] = field(default_factory=dict)
     failures: dict[str, Ended] = field(default_factory=dict)
     troubles: list[CertfleetError] = field(default_factory=list)
-    stopped: bool = True  # until the pass has come to its end
+    stopped: bool = True  # until the pass has ended
 
     def names(self, ending: Ending) -> list[str]:
         return sorted(name for name, ended in self.endings.items() if ended.ending is ending)
@@ -55,7 +55,7 @@ class Summary:
 
     @property
     def news(self) -> list[Ended]:
-        """The endings as people are to hear of them: what failed is not mended by what held or stopped it since."""
+        """The endings as people are to hear of them: a failure stays one, also where a hold or a stop came after it."""
         return [
             dataclasses.replace(self.failures[ended.name], retry_at=ended.retry_at, by_itself=ended.by_itself)
             if ended.ending in (Ending.HELD, Ending.STOPPED) and ended.name in self.failures
@@ -68,16 +68,16 @@ class Pass:
     """One run over many certificates. :meth:`stop` may be called from a signal handler."""
 
     def __init__(self, tools: Tools, say: Say, complain: Say, *, at_end: bool = False):
-        """*at_end*: complain once, of what is not well at the end, and not of what is mended until then."""
+        """*at_end*: complain once at the end, and only of what is not well then."""
         self._tools = tools
         self._say = say
         self._complain = complain
         self._complains_at_end = at_end
         self._crew = Crew(tools.clock)
         self._stopping = False
-        self.summary = Summary()  # true at any moment: a pass may be left where it is
+        self.summary = Summary()  # true at any moment: a pass may be abandoned
         self._told = ""
-        self._ends = -math.inf  # moment on the monotonic clock, until which failures are retried
+        self._ends = -math.inf  # monotonic: failures are retried until then
         self._rows: dict[str, Enrolment] = {}
 
     def stop(self) -> None:
@@ -86,16 +86,17 @@ class Pass:
         self._crew.wake()
 
     def run(self, rows: Sequence[Enrolment], *, stay: float) -> None:
-        """Issue what is due among *rows* and go on with orders under way; retry failures for *stay* seconds, 0: not."""
+        """Issue what is due among *rows* and go on with orders under way. Retry failures for *stay* seconds; 0: do
+        not."""
         began = time.monotonic()
         self._ends = began + stay if stay else -math.inf
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
         self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
-        left_overs = aside(partial(sweep, self._tools))
-        wait([left_overs], self._tools.timing.head_start)  # a silent name server may hold it up for longer
+        left_overs = on_thread(partial(sweep, self._tools))
+        wait([left_overs], self._tools.timing.head_start)  # a silent name server may take longer
         now = int(self._tools.clock())
         under_way = {record.name for record in self._tools.orders.under_way(now)}
-        # the most urgent first; the equally urgent in another order on each issuer, so that two share the work
+        # the most urgent first; equally urgent ones in random order, so that two issuers share the work
         for row in sorted(rows, key=lambda row: (*urgency(row, now), random.random())):
             self._consider(row, resumes=row.name in under_way)
         self._drive(max(self._ends, began + _ONE_ROUND))
@@ -104,8 +105,8 @@ class Pass:
                 self._complain_of(ended)
         if not self._stopping:
             wait([left_overs])
-            with noted(self.summary.troubles):  # told after all that the pass has done
-                # what could not be taken back while a server was down; who was silent costs a run its time limit once
+            with noted(self.summary.troubles):  # told after the endings
+                # once more, for servers that were down; a silent server costs a run its time limit once
                 sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
         self.summary.stopped = self._stopping
 
@@ -122,7 +123,7 @@ class Pass:
             self._complain(f"warning: {row.name}: {sentence(row)}")
 
     def _wait_for(self, row: Enrolment, next_at: int) -> None:
-        """A certificate that failed before this run: stay for its next attempt, or say that it is still not well."""
+        """The certificate failed before this run: stay for its next attempt, or say that it is still not well."""
         if self._comes_before(self._ends, next_at):
             self._add(row, next_at)
             return
@@ -133,14 +134,14 @@ class Pass:
         self._crew.add(Attempt(row, self._tools, stopping=lambda: self._stopping), at)
 
     def _comes_before(self, end: float, moment: float) -> bool:
-        """Is *moment* (epoch seconds) not later than *end* (monotonic), by the clock as it is now? So a run stays no
-        longer when a clock that was ahead is put right."""
+        """Is *moment* (epoch seconds) not later than *end* (monotonic), by the clock as it is now? A clock that was
+        ahead and is put right does not prolong a run."""
         return moment - self._tools.clock() <= end - time.monotonic()
 
     def _drive(self, linger_until: float) -> None:
         crew, workers = self._crew, self._tools.settings.acme.workers
         while not self._stopping and not crew.idle:
-            crew.start(workers)  # first: it sets the agenda right after the clock
+            crew.start(workers)  # first: it adapts the agenda to a changed clock
             if not crew.running:
                 if crew.next_at is not None and not self._comes_before(linger_until, crew.next_at):
                     break
@@ -160,7 +161,7 @@ class Pass:
     def _try_again(self, outcome: Ended) -> None:
         try:
             row = self._tools.certificates.get([outcome.name])[0]
-        except StoreError:  # away for a while: what we knew before will do
+        except StoreError:  # the database is away: the row as read before will do
             row = self._rows[outcome.name]
         except CertfleetError as error:  # removed meanwhile
             log.warning("retry.dropped", certificate=outcome.name, error=str(error))
@@ -180,7 +181,7 @@ class Pass:
             self._complain(ended.complaint)
 
     def _tell_wait(self) -> None:
-        """Nothing is under way: say what the run stays for, if it is more than a moment; the same thing only once."""
+        """Nothing is at work: say what the run stays for, if that is more than a moment; the same thing only once."""
         at = self._crew.next_at
         if at is None or at - self._tools.clock() < _MOMENT:
             return

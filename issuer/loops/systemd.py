@@ -1,4 +1,4 @@
-"""What a service tells systemd: ready, reloading, alive, stopping (sd_notify(3)). Silent where nobody listens.
+"""Messages of a service to systemd: ready, reloading, alive, stopping (sd_notify(3)).
 
 The protocol is one datagram to the socket in NOTIFY_SOCKET, so no library is needed.
 """
@@ -15,7 +15,7 @@ _SHORTEST_PING = 0.05  # seconds
 
 
 class Systemd:
-    """*environment* is the process's; without NOTIFY_SOCKET every method does nothing."""
+    """*environment* is the process's. Without NOTIFY_SOCKET every method does nothing."""
 
     def __init__(self, environment: Mapping[str, str]):
         address = environment.get("NOTIFY_SOCKET", "")
@@ -27,7 +27,7 @@ class Systemd:
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Followed by :meth:`ready` when it is over; Type=notify-reload wants the moment as well."""
+        """Followed by :meth:`ready` at its end. Type=notify-reload wants the moment as well."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
@@ -38,7 +38,7 @@ class Systemd:
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`; sent when it changes."""
+        """One line for `systemctl status`, sent when it changes."""
         if text != self._status:
             self._status = text
             self._send(f"STATUS={' '.join(text.split())}")
@@ -49,12 +49,12 @@ class Systemd:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as plain:
                 plain.sendto("\n".join(lines).encode(), self._address)
-        except OSError as error:  # systemd will notice what it does not hear; the certificates do not depend on it
+        except OSError as error:  # systemd notices the silence; no certificate depends on it
             log.debug("systemd.unheard", message=lines[0], error=str(error))
 
 
 def _ping_seconds(environment: Mapping[str, str]) -> float | None:
-    """Half of the watchdog's interval (sd_watchdog_enabled(3)); None when there is none, or it is not meant for us."""
+    """Half of the watchdog's interval (sd_watchdog_enabled(3)); None without one for this process."""
     try:
         interval = int(environment.get("WATCHDOG_USEC", "0")) / 1e6
         meant_for = int(environment.get("WATCHDOG_PID") or os.getpid())

@@ -1,14 +1,14 @@
-"""What a CA tells us (RFC 8555 §7.1, RFC 9773) and the challenges that we answer. Frozen; times are epoch seconds."""
+"""The CA's objects (RFC 8555 §7.1, RFC 9773) and the challenges that we answer. Frozen; times are epoch seconds."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One challenge that we answer, as the journal holds it: enough to take it back after a crash.
+    """One challenge that we answer, as the journal has it: enough to withdraw the answer after a crash.
 
-    The challenge type says what *owner*, *zone* and *value* mean: the name that the answer stands at, the place that is
-    written to ("" where a person writes it) and the answer. *id* is the journal's row, 0 before it is written.
+    The challenge type says what *owner*, *zone* and *value* mean: the name of the answer, the place that is written to
+    ("" where a person writes it), and the answer. *id* is the journal's row, 0 before it is written.
     """
 
     type: str
@@ -22,14 +22,14 @@ class Challenge:
 
     @property
     def ours(self) -> bool:
-        """False where a person publishes it: that one is journalled without a zone."""
+        """False where a person publishes it: it is journalled without a zone."""
         return self.zone != ""
 
 
 @dataclass(frozen=True, slots=True)
 class Laggard:
-    """*who* does not show the answer to a challenge yet: a server or an address of ours, and *how* that looks. *hint*:
-    what to do about it where that is not what helps against all others."""
+    """*who* does not show the answer to a challenge yet, a server or an address of ours, and *how* that looks. *hint*:
+    what to do, where that differs from the hint for all others."""
 
     who: str
     how: str
@@ -41,8 +41,8 @@ class Laggard:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem document (RFC 7807, RFC 8555 §6.7). *kind* is the last part of its type URN, *detail* one printable
-    line with its subproblems, *url* the page for people that it names; "" for what it does not say."""
+    """A problem document (RFC 7807, RFC 8555 §6.7). *kind* is the last part of its type URN; *detail* one printable
+    line with its subproblems; *url* the page for people that it names. "" for what it does not say."""
 
     kind: str
     detail: str
@@ -51,7 +51,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class CaOrder:
-    """An order as the CA tells it (RFC 8555 §7.1.3). *ask_again_at*: its Retry-After as a moment, None without one."""
+    """An order of the CA (RFC 8555 §7.1.3). *ask_again_at*: its Retry-After as a moment, None without one."""
 
     url: str
     status: str
@@ -64,7 +64,7 @@ class CaOrder:
 
 @dataclass(frozen=True, slots=True)
 class RenewalInfo:
-    """The CA's suggested window to renew in (RFC 9773 §4.2), epoch seconds; *ask_again_at* is its Retry-After."""
+    """The CA's suggested window to renew in (RFC 9773 §4.2). *ask_again_at* is its Retry-After as a moment."""
 
     start: int
     end: int
@@ -74,7 +74,7 @@ class RenewalInfo:
 
 @dataclass(frozen=True, slots=True)
 class CaChallenge:
-    """RFC 8555 §7.1.5; types unknown to us are kept and ignored."""
+    """RFC 8555 §7.1.5. Unknown types are kept and ignored."""
 
     type: str
     url: str

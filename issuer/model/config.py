@@ -40,7 +40,7 @@ def _directory_url(value: object) -> str:
 
 
 def _zone_name(value: object) -> str:
-    """A suffix of DNS names, which unlike host names may hold underscores: "_acme-challenge.www.example.com"."""
+    """A suffix of DNS names, which may hold underscores unlike host names: "_acme-challenge.www.example.com"."""
     name = nonempty(value).strip().lower().removesuffix(".")
     parse_dns_name(re.sub(r"(^|\.)_", r"\1", name))
     return name
@@ -54,7 +54,7 @@ def _retry_schedule(value: object) -> tuple[int, ...]:
 
 
 def _email(value: object) -> str:
-    """One bare address: it becomes part of a mail's header and of an SMTP command."""
+    """One bare address: it goes into a mail's header and an SMTP command."""
     address = nonempty(value)
     if not re.fullmatch(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[A-Za-z0-9.-]+", address) or not address.isascii():
         raise ValueError(f'must be a bare address like "noc@example.com", not {shown(value)}')
@@ -78,12 +78,12 @@ def _listen(value: object) -> str:
 
 
 def _limit(value: object) -> Limit | None:
-    """ "300/3h" or "none"; "" is what is known of the CA."""
+    """ "300/3h" or "none"; "" takes what is known of the CA."""
     return parse_limit(text(value)) if text(value) else None
 
 
 def _server(value: object) -> str:
-    """An address, or address:port, [v6]:port; checked for form by the DNS adapter's own parser."""
+    """An address, "address:port" or "[v6]:port"; the DNS adapter checks the form."""
     return nonempty(value)
 
 
@@ -114,7 +114,7 @@ class CaSettings:
 
     @property
     def limits(self) -> CaLimits:
-        """The CA's published limits, with what the configuration says instead."""
+        """The CA's published limits, where the configuration sets no other."""
         known = limits_of(self.directory)
         return dataclasses.replace(
             known,
@@ -192,7 +192,8 @@ class RenewalSettings:
 
 @dataclass(frozen=True, slots=True)
 class NotifySettings:
-    """Who is told about failures and recoveries, and through which mail server. No recipient: no mail."""
+    """The people who are told about failures and recoveries, and the mail server. Without recipients there is no
+    mail."""
 
     email_to: tuple[str, ...] = setting(list_of(_email), ())
     email_from: str = setting(_optional_email, "")  # "": certfleet@ this host

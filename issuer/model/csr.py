@@ -1,4 +1,4 @@
-"""A signing request, parsed once. Whether a CA would take it is for :mod:`issuer.rules.csr` to say. Pure."""
+"""A signing request, parsed once. :mod:`issuer.rules.csr` says whether a CA would take it. Pure."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from issuer.model.leaf import Damaged, key_type
 
 @dataclass(frozen=True, slots=True)
 class CsrFacts:
-    """What a request (RFC 2986) says. *asked* is every name as it stands there: the alternative names, or without such
-    the common name; *names* are the same as DNS names, each once, without those that cannot be one."""
+    """The content of a request (RFC 2986). *asked*: every name as written, from the alternative names, or without any
+    the common name. *names*: the same as DNS names, each once, without those that cannot be one."""
 
     pem: bytes
     der: bytes
@@ -60,9 +60,9 @@ def csr_of(content: bytes) -> CsrFacts | Damaged:
 
 
 def md5_modulus(key: CertificatePublicKeyTypes) -> str:
-    """What ``openssl req -noout -modulus | openssl md5`` prints for an RSA key, newline included.
+    """The output of ``openssl req -noout -modulus | openssl md5`` for an RSA key, newline included.
 
-    An EC key has no modulus: there it is the MD5 of the DER SubjectPublicKeyInfo. An identifier, not a protection.
+    An EC key has no modulus: for it this is the MD5 of the DER SubjectPublicKeyInfo. An identifier, no protection.
     """
     if isinstance(key, rsa.RSAPublicKey):
         printed = f"Modulus={key.public_numbers().n:X}\n".encode()
@@ -76,7 +76,7 @@ def common_names(request: x509.CertificateSigningRequest) -> list[str]:
 
 
 def _no_single_block(content: bytes) -> str:
-    """Why a text cannot hold just one request; "" where it may."""
+    """Why a text cannot hold exactly one request; "" where it may."""
     if b"PRIVATE KEY-----" in content:
         return "it holds a private key; keys stay on their host, give the CSR alone"
     if not content.strip():

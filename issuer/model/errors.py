@@ -1,18 +1,18 @@
-"""Errors that only the issuer can meet; the root of the tree is drawn in common/errors.py.
+"""Errors of the issuer alone; common/errors.py draws the root of the tree.
 
 CertfleetError
-├─ AcmeProblem     the CA said no, or could not be reached (RFC 8555 §6.7)
-│  └─ OtherAccount the order is not ours to ask for: another account key opened it
+├─ AcmeProblem     the CA refused, or could not be reached (RFC 8555 §6.7)
+│  └─ OtherAccount the order was opened with another account key
 ├─ DnsError        the zone: not ours, update refused, not visible in time
 ├─ WebrootError    a webroot: not there, not ours, not served
 ├─ StoreError      the database: unavailable, read-only
 │  └─ OtherRevision its tables are those of another version of certfleet
 ├─ MailError       the mail server did not take a notification
-├─ BeingTakenBack  what is to be published is just being taken back for an order that has ended
+├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
-├─ LeaseLost       another issuer took this order over; not a failure of the certificate
-├─ GivenUp         this order was ended meanwhile, by a person or by another issuer that took it over
-└─ Overtaken       the row was removed or got another CSR meanwhile; not a failure of the certificate either
+├─ LeaseLost       another issuer took this order over; no failure of the certificate
+├─ GivenUp         this order was ended by a person, or by another issuer that took it over
+└─ Overtaken       the row was removed or got another CSR; no failure of the certificate either
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,11 +25,11 @@ SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
 
 
 class AcmeProblem(CertfleetError):
-    """A problem document of the CA, or silence. *kind* is the last part of its type URN, "" when there is none.
+    """A problem document of the CA, or no answer. *kind* is the last part of its type URN, "" without one.
 
-    Retry.SOON unless it says otherwise: only what the CA itself says ends an order, never what came in its place.
-    *retry_after* is the moment, in epoch seconds, before which the CA does not want to be asked again; *in_doubt*: it
-    may have done what it was asked for all the same. *url* is a page for people that the CA names, "" without one.
+    Retry.SOON by default: only the CA's own words end an order, never an answer that came in their place.
+    *retry_after*: the moment (epoch seconds) before which the CA does not want to be asked. *in_doubt*: the CA may have
+    done what it was asked for. *url*: a page for people that the CA names, "" without one.
     """
 
     reference = "acme-problem"
@@ -57,7 +57,7 @@ class AcmeProblem(CertfleetError):
 
 
 class OtherAccount(AcmeProblem):
-    """The order is another account's: it can go on only with the key that opened it."""
+    """The order is another account's: only the key that opened it can go on with it."""
 
     reference = "other-account"
 
@@ -81,7 +81,7 @@ class StoreError(CertfleetError):
 
 
 class OtherRevision(StoreError):
-    """The tables are not those that this version works with; *present* is "" where there are none of ours."""
+    """The tables are those of another version. *present* is "" where there are none of ours."""
 
     reference = "database-revision"
 
@@ -96,14 +96,15 @@ class OtherRevision(StoreError):
 
 
 class MailError(CertfleetError):
-    """The mail server did not take a notification; it is kept for later."""
+    """The mail server did not take a notification, which is kept for later."""
 
     reference = "mail"
     retry = Retry.SOON
 
 
 class CompromisedKey(RefusedError):
-    """A certificate of these names was revoked because others know its private key, and they have that key still."""
+    """A certificate of these names was revoked because others know its private key, and the names still have that
+    key."""
 
     reference = "key-compromised"
 
@@ -114,15 +115,15 @@ class CompromisedKey(RefusedError):
 
 
 class LeaseLost(CertfleetError):
-    """Another issuer holds this order now."""
+    """Another issuer took over the lease of this order."""
 
     reference = "lease-lost"
     retry = Retry.SOON
 
 
 class GivenUp(CertfleetError):
-    """The order that we work on was ended as failed by somebody else. *to_revoke*: the serial of what the CA issued for
-    it all the same, where others know its key."""
+    """Somebody else ended our order as failed. *to_revoke*: the serial that the CA issued for it after all, where
+    others know the key."""
 
     reference = "given-up"
 
@@ -130,29 +131,30 @@ class GivenUp(CertfleetError):
         hint = f"`status {quote(name)}` shows how it stands"
         if to_revoke:
             command = f"`revoke {quote(name)} --serial {to_revoke} --reason 1`"
-            hint = f"serial {to_revoke} was issued for that key all the same and set aside: {command}"
+            hint = f"serial {to_revoke} was issued for that key after all; only `history` has it: {command}"
         super().__init__(f"the order for {name} was given up meanwhile", why=reason, hint=hint)
 
 
 class BeingTakenBack(CertfleetError):
-    """The CA gave an order the same challenge as one before, and what that one had published is just being removed."""
+    """The CA gave an order the same challenge as an earlier one, whose answer is being withdrawn now."""
 
     reference = "being-taken-back"
     retry = Retry.SOON
 
     def __init__(self, identifier: str):
-        what = f"the same answer for {identifier} is just being taken back for an order that has ended"
-        super().__init__(what, hint="nothing, it is published again afterwards")
+        what = f"the same answer for {identifier} is being withdrawn for an order that has ended"
+        super().__init__(what, hint="no action needed: certfleet publishes it again afterwards")
 
 
 class Overtaken(CertfleetError):
-    """The row that an order is for was removed, or got another CSR, after we had read it."""
+    """The row of an order was removed, or got another CSR, after we had read it."""
 
     reference = "overtaken"
 
     def __init__(self, name: str):
         super().__init__(
-            f"{name} was removed or got another CSR meanwhile", hint="nothing; what is enrolled now is issued next time"
+            f"{name} was removed or got another CSR meanwhile",
+            hint="no action needed: the next run issues the certificate that is enrolled now",
         )
 
 
@@ -164,7 +166,7 @@ class WebrootError(CertfleetError):
 
 @contextmanager
 def noted(found: list[CertfleetError]) -> Iterator[None]:
-    """An error that ends the block is added to *found*: what comes after the block is looked at all the same."""
+    """Add a CertfleetError that ends the block to *found*, and go on after the block."""
     try:
         yield
     except CertfleetError as error:

@@ -1,6 +1,6 @@
-"""What people are told about, as values. Pure.
+"""Events that people are told of, as values. Pure.
 
-An event is made where something happens and says nothing about whether anybody hears of it: alarms.py decides that.
+An event is made where something happens. Whether anybody hears of it is decided by rules/alarms.py.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ from issuer.model.outcomes import Ended, Ending
 _ACTION_WANTED = "acme-userActionRequired"
 
 
-class Kind(Enum):
-    """The order is that of a mail: what wants a person comes first."""
+class EventKind(Enum):
+    """In the order of a mail: events that need a person come first."""
 
-    USER_ACTION = "user-action-required"  # the CA waits for a person; nothing is issued until then
+    USER_ACTION = "user-action-required"  # the CA issues nothing until a person has acted
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     FAILED = "failed"
-    ENDS_TODAY = "ends-today"  # these three: an imported one, that only a person can renew
+    ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
     ENDS_SOON = "ends-soon"
     INCIDENT = "incident"  # the CA wants it replaced before its time
@@ -31,13 +31,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one certificate. Times are epoch seconds, 0 where they are not known.
+    """One thing that happened to one certificate, *name*. Times are epoch seconds, 0 where they are not known.
 
-    *name* is the certificate's; *what* to *reference* are those of a Failure, also where it is none; *expires* is when
-    the present certificate ends.
+    *what* to *url* are those of a Failure, even where the event is none; *expires* is when the present certificate
+    ends.
     """
 
-    kind: Kind
+    kind: EventKind
     name: str
     what: str = ""
     why: str = ""
@@ -51,35 +51,38 @@ class Event:
 
     @property
     def told(self) -> Failure:
-        """What is said about it beside the kind and the moments."""
+        """The words about it, without kind and moments."""
         return Failure(self.what, self.why, self.hint, self.reference, self.url)
 
 
 def failed(name: str, failure: Failure, *, next_attempt: int = 0, failures: int = 0) -> Event:
-    """An attempt failed; where the CA waits for a person, that is the news."""
-    kind = Kind.USER_ACTION if failure.reference == _ACTION_WANTED else Kind.FAILED
+    """An attempt failed. Where the CA waits for a person, that is the news."""
+    kind = EventKind.USER_ACTION if failure.reference == _ACTION_WANTED else EventKind.FAILED
     return Event(kind, name, **dataclasses.asdict(failure), next_attempt=next_attempt, failures=failures)
 
 
 def recovered(name: str, what: str = "") -> Event:
-    return Event(Kind.RECOVERED, name, what)
+    return Event(EventKind.RECOVERED, name, what)
 
 
 def incident(name: str, url: str = "") -> Event:
     """The CA asks for early replacement; *url* is its explanation."""
     hint = "nothing if it is issued soon: then let the agents run, so that the new one is served"
-    return Event(Kind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint, url=url)
+    return Event(EventKind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint, url=url)
 
 
-def ends(kind: Kind, name: str) -> Event:
+def ends(kind: EventKind, name: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
     hint = "renew it where it was bought, then `certfleet-issuer import` it"
     return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
 
 
 def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Event | None:
-    """What to tell of a certificate from *new*, after one from *old* ("" if unknown, or the first one ever); None where
-    that is nothing new. All are directory URLs, *configured* in the order in which they are tried."""
+    """The event that the certificate comes from another CA than before; None where it does not.
+
+    *old* is "" if it is unknown, or for the first certificate. All are directory URLs, *configured* in the order in
+    which they are tried.
+    """
     first = configured[0]
     if new == old or (not old and new == first):
         return None
@@ -90,11 +93,11 @@ def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Even
         what = f"issued by the fallback {new} instead of {old or first}"
     elif old in configured:
         what, hint = f"back at the first CA {first} after the fallback {old}", "nothing"
-    return Event(Kind.CA_CHANGED, name, what, hint=hint)
+    return Event(EventKind.CA_CHANGED, name, what, hint=hint)
 
 
 def of_ending(ended: Ended) -> Event | None:
-    """The event in the end of an attempt; None when there is nothing in it for people."""
+    """The event in the end of an attempt; None without news for people."""
     if ended.ending is Ending.STORED:
         return recovered(ended.name, ended.detail)
     if ended.ending is Ending.FAILED and ended.failure is not None:
@@ -103,12 +106,12 @@ def of_ending(ended: Ended) -> Event | None:
 
 
 def to_json(event: Event) -> dict[str, Any]:
-    """For the outbox; :func:`from_json` reads it, also one that an older or newer version has written."""
+    """For the outbox; :func:`from_json` reads it, also when an older or newer version wrote it."""
     return dataclasses.asdict(event) | {"kind": event.kind.value}
 
 
 def from_json(document: dict[str, Any]) -> Event:
-    """Raises KeyError, TypeError, ValueError for what is no event. A version that knew no *why* told it in *what*."""
+    """Raises KeyError, TypeError, ValueError for a document that is no event."""
     known = {field.name for field in dataclasses.fields(Event)}
     values = {key: value for key, value in document.items() if key in known}
-    return Event(**values | {"kind": Kind(values["kind"])})
+    return Event(**values | {"kind": EventKind(values["kind"])})

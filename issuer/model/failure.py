@@ -1,4 +1,4 @@
-"""What went wrong, as facts that stay apart until they are shown. Pure."""
+"""A failure as facts that stay apart until they are shown. Pure."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from issuer.model.errors import AcmeProblem
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """*what* went wrong, *why*, what to do about it (*hint*), its kind (*reference*), and the page for people that a CA
-    names (*url*); "" for what is not known."""
+    """*what* went wrong, *why*, what to do (*hint*), its kind (*reference*), and the page for people that a CA names
+    (*url*); "" for an unknown one."""
 
     what: str
     why: str = ""
@@ -21,7 +21,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: CertfleetError, hint: str | None = None) -> Self:
-        """The facts of *error*; with *hint* in place of its own where one is given."""
+        """The facts of *error*, with *hint* in place of its own where one is given."""
         url = error.url if isinstance(error, AcmeProblem) else ""
         return cls(error.what, error.why, error.hint if hint is None else hint, error.reference, url)
 
@@ -30,16 +30,16 @@ class Failure:
 
     @property
     def sentence(self) -> str:
-        """All of it in one line, for tables and logs."""
+        """Everything in one line, for tables and logs."""
         see = f"; see {self.url}" if self.url and self.url not in str(self) else ""
         return str(self) + (f" ({self.hint})" if self.hint else "") + see
 
     @property
     def advice(self) -> list[tuple[str, str]]:
-        """(label, text) of what stands below what and why where there is room for more than a line."""
+        """(label, text) of the lines below what and why, where there is room for them."""
         return [(label, text) for label, text in (("what to do", self.hint), ("see", self.url)) if text]
 
     @property
     def fields(self) -> dict[str, str | None]:
-        """For --json; None for what is not known."""
+        """For --json; None for an unknown one."""
         return {name: text or None for name, text in dataclasses.asdict(self).items()}

@@ -1,4 +1,4 @@
-"""The present certificate of a row, parsed once: what anybody asks about it, as plain values. Pure."""
+"""The present certificate of a row, parsed once into plain values. Pure."""
 
 import base64
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from common.certificate import (
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """Bytes that are no sound certificate or signing request; *why* as a sentence."""
+    """Bytes that are no sound certificate or signing request; *why* is a sentence."""
 
     why: str
 
@@ -31,7 +31,7 @@ class Damaged:
 class Leaf:
     """One certificate. *starts* and *ends* are epoch seconds; *serial* is upper-case hex, as openssl prints it; *names*
     are its DNS names; *sha256* is that of its DER form, *spki_sha256* that of its public key; *ari_id* names it to its
-    CA (RFC 9773 §4.1), "" for one without a key identifier of its issuer."""
+    CA (RFC 9773 §4.1), "" without an issuer's key identifier."""
 
     starts: int
     ends: int
@@ -72,7 +72,7 @@ def leaf_of(pem: bytes) -> Leaf | Damaged:
 
 
 def key_type(key: CertificatePublicKeyTypes) -> str:
-    """What a key is, in the words of `certfleet-agent request`; "" for what is neither RSA nor ECDSA."""
+    """The type of a key in the words of `certfleet-agent request`; "" for neither RSA nor ECDSA."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"rsa{key.key_size}"
     return f"ecdsa-p{key.curve.key_size}" if isinstance(key, ec.EllipticCurvePublicKey) else ""

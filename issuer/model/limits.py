@@ -1,6 +1,6 @@
-"""How much a CA lets us ask for, and what a refusal for having asked too much holds up. Pure.
+"""How much a CA lets us ask for, and the holds after a refusal. Pure.
 
-Counts are kept in the database; here are the limits that CAs publish (docs/many-certificates.md) and the arithmetic.
+The database keeps the counts; here are the limits that CAs publish (docs/many-certificates.md) and the arithmetic.
 """
 
 import re
@@ -16,7 +16,7 @@ _HOUR, _WEEK = 3600, 7 * 86400
 LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold stops renewals too
 _RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
 PACED = Failure("paced inside the CA's published limits", hint=_RAISE)
-ACCOUNT = "*"  # a hold on everything that the account asks for
+ACCOUNT = "*"  # scope of a hold on the whole account
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Limit:
     seconds: int
 
     def free_at(self, moments: Iterable[int], now: int) -> int:
-        """The moment (epoch seconds) at which one more fits, given when the others happened; *now* if it fits now."""
+        """The moment (epoch seconds) at which one more fits after the others at *moments*; *now* if it fits now."""
         if not self.count:
             return now
         recent = sorted(moment for moment in moments if believable(moment, now - self.seconds, self.seconds))
@@ -36,7 +36,8 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class CaLimits:
-    """What one CA allows an account. *renewals_exempt*: a name set issued before does not count for the first two."""
+    """The limits of one CA for an account. *renewals_exempt*: a name set that was issued before counts only for the
+    third."""
 
     new_orders: Limit = Limit(0, 1)
     per_domain: Limit = Limit(0, 1)
@@ -54,12 +55,12 @@ _TABLE = {
 
 
 def limits_of(directory: str) -> CaLimits:
-    """The limits of the CA behind a directory URL; none for one that is not known."""
+    """The limits of the CA behind a directory URL; none for an unknown one."""
     return _TABLE.get(urlsplit(directory).hostname or "", CaLimits())
 
 
 def parse_limit(text: str) -> Limit:
-    """A limit as the configuration writes it, "300/3h" or "none"; ValueError otherwise."""
+    """A limit as the configuration writes it, "300/3h" or "none". Raises ValueError."""
     if text == "none":
         return Limit(0, 1)
     match = re.fullmatch(r"([1-9][0-9]{0,8})/(0*[1-9][0-9]*[smhd])", text)
@@ -69,14 +70,14 @@ def parse_limit(text: str) -> Limit:
 
 
 def names_text(names: Iterable[str]) -> str:
-    """A set of names as the tables hold it: in their order, separated by blanks."""
+    """A set of names as the tables hold it: sorted, separated by blanks."""
     return " ".join(sorted(names))
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What a CA refused with a moment: until then (epoch seconds) nothing is asked for *scope*, a certificate's name
-    or ACCOUNT, on that account (:func:`issuer.ca.account.account_id`)."""
+    """The CA refused and named a moment: *until* then (epoch seconds) nothing is asked for *scope*, a certificate's
+    name or ACCOUNT, on that account (:func:`issuer.ca.account.account_id`)."""
 
     account: str
     scope: str

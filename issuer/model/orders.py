@@ -22,7 +22,7 @@ class OrderState(Enum):
     VALIDATED = "VALIDATED"  # the CA holds every authorization valid
     FINALIZING = "FINALIZING"  # the CSR was sent; the CA issues
     STORED = "STORED"  # the certificate is in the database
-    FAILED = "FAILED"  # given up; the reason and the next attempt are saved
+    FAILED = "FAILED"  # ended without a certificate; reason and next attempt are saved
 
 
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
@@ -39,7 +39,7 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
 _DAY = 86400
 _KEPT_DAYS = 7  # CAs keep an order about that long (RFC 8555 §7.1.3, "expires")
 
-HAND_SECONDS = _DAY  # that a person is given, from each step on
+HAND_SECONDS = _DAY  # given to a person from each step on
 
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
@@ -49,16 +49,16 @@ class Cause(Enum):
 
     FIRST = "first"  # there is no certificate yet
     RENEWAL = "renewal"
-    SUGGESTED = "suggested"  # the moment that was drawn in the CA's window has come (RFC 9773)
+    SUGGESTED = "suggested"  # the moment drawn in the CA's window has come (RFC 9773)
     INCIDENT = "incident"  # the CA's window has passed long before our own moment: a revocation, an incident
     EXPIRED = "expired"
     DAMAGED = "damaged"  # the stored certificate cannot be parsed
-    WISH = "wish"  # somebody wants a new one whether due or not
+    WISH = "wish"  # a person asked for a new one, due or not
     BY_HAND = "by hand"  # a person works on it, until its deadline
-    UNDER_WAY = "under-way"  # none is opened: one is out already, which is gone on with
+    UNDER_WAY = "under-way"  # no new order: one is under way and goes on
 
 
-BY_WINDOW = (Cause.SUGGESTED, Cause.INCIDENT)  # of the orders that CAs exempt from their limits
+BY_WINDOW = (Cause.SUGGESTED, Cause.INCIDENT)  # causes of orders that CAs exempt from their limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,13 @@ class OrderRecord:
     replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
     deadline: int | None = None
 
-    def in_hand(self, now: int) -> bool:
+    def is_by_hand(self, now: int) -> bool:
         """Does a person work on it, so that `run` leaves it alone?"""
-        return in_hand(self.cause, self.deadline, now)
+        return is_by_hand(self.cause, self.deadline, now)
 
     def kept_until(self, *, hurry: bool) -> int:
-        """Until when an order that is interrupted again and again is gone on with. What the CA may have issued by now
-        is worth days, unless there is a *hurry*; before that, a new order costs no more than the old one."""
+        """The moment (epoch seconds) until which an interrupted order is gone on with. In FINALIZING that is days,
+        unless there is a *hurry*: the CA may have issued. Before that, a new order costs no more than the old one."""
         patient = self.state is OrderState.FINALIZING and not hurry
         return self.created_at + (_KEPT_DAYS if patient else 1) * _DAY
 
@@ -93,12 +93,12 @@ class OrderRecord:
         return self.state in ENDED
 
 
-def in_hand(cause: Cause, deadline: int | None, now: float) -> bool:
-    """Of an order under way: does a person work on it, until a *deadline* that can be meant?"""
+def is_by_hand(cause: Cause, deadline: int | None, now: float) -> bool:
+    """Does a person work on an order under way, until a believable *deadline*?"""
     return cause is Cause.BY_HAND and believable(deadline, now, HAND_SECONDS)
 
 
 def check_move(old: OrderState, new: OrderState) -> None:
-    """RuntimeError for a move that the table does not list: a fault of ours, never the CA's."""
+    """Raises RuntimeError for a move that the table does not list: a fault of ours, never the CA's."""
     if new not in TRANSITIONS[old]:
         raise RuntimeError(f"an order cannot go from {old.value} to {new.value}")

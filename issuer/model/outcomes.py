@@ -13,21 +13,21 @@ class Ending(Enum):
     FAILED = "failed"
     HELD = "held"  # by a limit of the CA; no failure of the certificate
     ELSEWHERE = "in the hands of another issuer"
-    GIVEN_UP = "given up"  # its order, by somebody else
+    GIVEN_UP = "given up"  # somebody else ended its order
     NOT_DUE = "not due"
     STOPPED = "stopped"
     HANDED_OVER = "handed to the daemon"
 
 
-NOT_AGAIN = "it is disabled, so nothing is ordered by itself; `issue NAME` tries again"
-_WHEN_HELD = "nothing, it is tried again then; once the CA has lifted its limit, `issue NAME --lift-hold`"
+NOT_AGAIN = "it is disabled, so certfleet orders nothing by itself; `issue NAME` tries again"
+_WHEN_HELD = "no action needed, certfleet retries then; once the CA has lifted its limit, `issue NAME --lift-hold`"
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended. *detail*: more about one that is well; *failure*: about one that is FAILED, HELD or
-    GIVEN_UP. *retry_at* (epoch seconds): when to try again, where that is known. *failures*: how many in a row there
-    were with this one. *by_itself*: is there anybody who tries again then?"""
+    """How an attempt ended. *detail*: more about one that is well. *failure*: about one that is FAILED, HELD or
+    GIVEN_UP. *retry_at*: the next try (epoch seconds), 0 where it is not known. *failures*: how many in a row, this one
+    included. *by_itself*: is there a next try without a person?"""
 
     name: str
     ending: Ending
@@ -39,7 +39,7 @@ class Ended:
 
     @classmethod
     def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool) -> Self:
-        """Held until a moment (epoch seconds), with what to do about that where *failure* does not say it."""
+        """Held until a moment (epoch seconds), with a hint where *failure* has none."""
         hint = failure.hint or (_WHEN_HELD if by_itself else NOT_AGAIN)
         return cls(name, Ending.HELD, "", until, replace(failure, hint=hint), by_itself=by_itself)
 
@@ -50,11 +50,11 @@ class Ended:
 
     @property
     def next_attempt(self) -> int:
-        """When it is tried again as far as people are concerned; 0 if it is not, or that is not known."""
+        """The next try as far as people are concerned; 0 if there is none, or it is not known."""
         return self.retry_at if self.by_itself else 0
 
     def __str__(self) -> str:
-        """The one line that a person sees about an attempt; why it is not well says :attr:`complaint`."""
+        """One line about the attempt for people; :attr:`complaint` says why it is not well."""
         if self.ending is Ending.FAILED:
             again = f"next attempt at {utc_text(self.retry_at)}" if self.by_itself else "not tried again by itself"
             return f"{self.name}: failed; {again}"
@@ -64,7 +64,7 @@ class Ended:
 
     @property
     def complaint(self) -> str:
-        """What went wrong, why, what to do, and when it is tried again, for standard error; "" when nothing did."""
+        """The failure, its hint, and the next attempt, for standard error; "" without a failure."""
         if self.failure is None:
             return ""
         lines = [f"error: {self.name}: {self.ending.value}: {self.failure}"]

@@ -1,4 +1,4 @@
-"""What the daemon learns from the database between orders, as values. Pure; times in epoch seconds."""
+"""The daemon's view of the database between orders, as values. Pure; times in epoch seconds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ EXPIRY_DAYS = (1, 3, 7, 14, 30, 60, 90)  # the bounds of the count by time left
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """As much of a row as tells whether it changed since we last looked."""
+class DueRow:
+    """As much of a row that looks due as tells whether it changed since the last look."""
 
     name: str
     due_at: int | None
@@ -26,8 +26,8 @@ class Mark:
 class Survey:
     """Counts for people and for Prometheus. Only enabled certificates count.
 
-    *soonest* are the certificates that expire first, (name, moment); *expiring* counts those that expire within so many
-    days, 0 for those that have expired; *holds* are what a CA's limits hold up, (scope, until).
+    *soonest* are the certificates that expire first, (name, moment). *expiring* counts those that expire within so many
+    days, 0 for the expired ones. *holds* are those of the CA's limits, (scope, until).
     """
 
     at: int

@@ -1,16 +1,15 @@
-"""How patient an issuer is where no setting says it. A test that cannot wait takes other values."""
+"""How patient an issuer is where no setting says it. A test that cannot wait passes other values."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds, where it is no count.
+    """Seconds, but for the count.
 
-    *quick_tries*: how many times a step is repeated at once when no answer came: a blink of the network is no failure.
-    *head_start*: for taking back what dead processes left, before a run issues. *ca_seconds*: for what is the CA's turn
-    to do; it may take longer, but people hear of it. *lease_trusted*: how old a lease may be, of the 600 that it lasts,
-    without being renewed before the CA is asked for an order.
+    *quick_tries*: how many times a step is repeated at once without an answer: a blink of the network is no failure.
+    *head_start*: for withdrawing what dead processes left, before a run issues. *ca_seconds*: how long the CA may take
+    before people hear of it. *lease_trusted*: the age (of 600 s) from which a lease is renewed before newOrder.
     """
 
     quick_tries: int = 3

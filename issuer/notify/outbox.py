@@ -15,7 +15,7 @@ import structlog
 from common.clock import Clock
 from common.errors import CertfleetError
 from common.log import Syslog
-from issuer.model.events import Event, Kind, of_ending
+from issuer.model.events import Event, EventKind, of_ending
 from issuer.model.outcomes import Ended
 from issuer.rules import mail_text
 from issuer.rules.alarms import mail_moment
@@ -23,10 +23,10 @@ from issuer.rules.alarms import mail_moment
 log = structlog.get_logger()
 _MOST_KEPT = 100_000  # events in memory while the database is away
 _LEVELS = {
-    Kind.RECOVERED: logging.INFO,
-    Kind.CA_CHANGED: logging.WARNING,
-    Kind.INCIDENT: logging.WARNING,
-    Kind.ENDS_SOON: logging.WARNING,
+    EventKind.RECOVERED: logging.INFO,
+    EventKind.CA_CHANGED: logging.WARNING,
+    EventKind.INCIDENT: logging.WARNING,
+    EventKind.ENDS_SOON: logging.WARNING,
 }
 
 

@@ -1,4 +1,4 @@
-"""May this certificate be stored? Pure: what the CA returned against the CSR that it was asked for and what we have."""
+"""May this certificate be stored? Pure: the CA's answer against the CSR and the present certificate."""
 
 from common.certificate import Bundle, chain_faults, dns_names, fingerprint, not_after, parse_bundle, spki_sha256
 from common.errors import Retry
@@ -8,16 +8,15 @@ from issuer.model.leaf import Damaged, Leaf
 
 
 def accept(pem: bytes, csr: CsrFacts, now: float, *, present: Leaf | Damaged | None) -> Bundle:
-    """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies and it is not the one that
-    it is to replace (*present*). Raises AcmeProblem: Retry.LATER for a wrong certificate, SOON
-    for what is none.
+    """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies, and it differs from
+    *present*. Raises AcmeProblem: Retry.LATER for a wrong certificate, SOON for an answer that is no certificate.
 
-    A notBefore in the future is no fault: it means that this machine's clock runs late, not that the CA erred.
+    A notBefore in the future is no fault: this machine's clock may run late.
     """
     try:
         bundle = parse_bundle(pem)
     except ValueError as error:
-        hint = "it is asked for again; if it stays, report it to the CA"
+        hint = "certfleet asks again; if this stays, report it to the CA"
         raise AcmeProblem("the CA's answer is no certificate", why=str(error), hint=hint) from error
     faults = chain_faults(bundle)
     if spki_sha256(bundle.leaf.public_key()) != csr.spki_sha256:

@@ -1,63 +1,63 @@
 """When does an event reach people, and when does the mail go out? Pure.
 
-An alarm is what people were told and what has not ended since. The rule is one sentence: say a thing when it begins,
-when it gets worse and when it is over, and nothing in between.
+An alarm is a trouble that people were told of and that has not ended. The rule: tell it when it begins, when it gets
+worse and when it is over, and nothing in between.
 """
 
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from issuer.model.events import Event, Kind
+from issuer.model.events import Event, EventKind
 
-_FAILURES = frozenset({Kind.USER_ACTION, Kind.STUCK, Kind.FAILED})
-_RUNS_OUT = frozenset({Kind.ENDS_TODAY, Kind.ENDS_THIS_WEEK, Kind.ENDS_SOON})
+_FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
+_RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
 TROUBLE = _FAILURES | _RUNS_OUT
 _COVERED_BY = {  # an alarm of one of these says it already
-    Kind.FAILED: _FAILURES,
-    Kind.STUCK: frozenset({Kind.STUCK, Kind.USER_ACTION}),
-    Kind.USER_ACTION: frozenset({Kind.USER_ACTION}),
-    Kind.ENDS_SOON: _RUNS_OUT,
-    Kind.ENDS_THIS_WEEK: frozenset({Kind.ENDS_THIS_WEEK, Kind.ENDS_TODAY}),
-    Kind.ENDS_TODAY: frozenset({Kind.ENDS_TODAY}),
-    Kind.INCIDENT: frozenset({Kind.INCIDENT}),
+    EventKind.FAILED: _FAILURES,
+    EventKind.STUCK: frozenset({EventKind.STUCK, EventKind.USER_ACTION}),
+    EventKind.USER_ACTION: frozenset({EventKind.USER_ACTION}),
+    EventKind.ENDS_SOON: _RUNS_OUT,
+    EventKind.ENDS_THIS_WEEK: frozenset({EventKind.ENDS_THIS_WEEK, EventKind.ENDS_TODAY}),
+    EventKind.ENDS_TODAY: frozenset({EventKind.ENDS_TODAY}),
+    EventKind.INCIDENT: frozenset({EventKind.INCIDENT}),
 }
 QUIET_SECONDS = 60  # a mail goes out this long after the last event,
 MAIL_SECONDS = 600  # but never sooner than this after the mail before, and no later than this after the first event
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What to do about one event: the certificate's *alarms* from now on; whether anything *changed*; whether a *mail*
-    is to say so; and which kinds to *retract* that wait to be mailed and are over before anybody read them."""
+class AlarmChange:
+    """The effect of one event: the certificate's *alarms* from now on; whether anything *changed*; whether a *mail*
+    tells it; and the kinds to *retract*, which are over before any mail carried them."""
 
-    alarms: frozenset[Kind]
+    alarms: frozenset[EventKind]
     changed: bool
     mail: bool
-    retract: frozenset[Kind] = frozenset()
+    retract: frozenset[EventKind] = frozenset()
 
 
-def judge(event: Event, alarms: Collection[Kind], unsaid: Collection[Kind]) -> Verdict:
+def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventKind]) -> AlarmChange:
     """Weigh *event* against the *alarms* of its certificate; *unsaid* are those that no mail has carried yet."""
     present = frozenset(alarms)
-    if event.kind is Kind.RECOVERED:
+    if event.kind is EventKind.RECOVERED:
         trouble = present & TROUBLE
         retract = frozenset(unsaid) & TROUBLE
-        return Verdict(frozenset(), bool(trouble), mail=bool(trouble - retract), retract=retract)
-    if event.kind is Kind.CA_CHANGED:
-        return Verdict(present, changed=True, mail=True)
+        return AlarmChange(frozenset(), bool(trouble), mail=bool(trouble - retract), retract=retract)
+    if event.kind is EventKind.CA_CHANGED:
+        return AlarmChange(present, changed=True, mail=True)
     new = not present & _COVERED_BY[event.kind]
-    return Verdict(present | {event.kind}, new, mail=new)
+    return AlarmChange(present | {event.kind}, new, mail=new)
 
 
 def graded(event: Event, stuck_after: int) -> Event:
-    """A failure that has come often enough is a stuck certificate."""
-    if event.kind is Kind.FAILED and event.failures >= stuck_after:
-        return dataclasses.replace(event, kind=Kind.STUCK)
+    """A failure that came *stuck_after* times in a row becomes a stuck certificate."""
+    if event.kind is EventKind.FAILED and event.failures >= stuck_after:
+        return dataclasses.replace(event, kind=EventKind.STUCK)
     return event
 
 
 def mail_moment(first: float, last: float, previous_mail: float) -> float:
-    """When the mail about unsaid events goes out (epoch seconds): they came between *first* and *last*."""
+    """When the mail about unsaid events goes out (epoch seconds). They came between *first* and *last*."""
     quiet = min(last + QUIET_SECONDS, first + MAIL_SECONDS)
     return max(quiet, previous_mail + MAIL_SECONDS)

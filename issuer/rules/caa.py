@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _CRITICAL = 128
-# RFC 8659 §4, RFC 9495, and the CA/Browser Forum's contact properties: known, whether they matter here or not
+# RFC 8659 §4, RFC 9495, and the CA/Browser Forum's contact properties: a critical one of them is no obstacle
 _KNOWN_TAGS = ("issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone")
 
 
@@ -21,7 +21,7 @@ class CaaRecord:
 
 @dataclass(frozen=True, slots=True)
 class CaaVerdict:
-    """*allowed* is None when it cannot be told, because the CA does not say under which names CAA knows it."""
+    """*allowed* is None where it cannot be told, because the CA does not publish its CAA names."""
 
     allowed: bool | None
     reason: str
@@ -51,7 +51,7 @@ def caa_allows(
 
 
 def _decisive(records: Sequence[CaaRecord], *, wildcard: bool) -> list[CaaRecord]:
-    """RFC 8659 §4.3: for a wildcard the issuewild properties count alone, if there are any."""
+    """For a wildcard the issuewild properties count alone, if there are any (RFC 8659 §4.3)."""
     wild = [record for record in records if record.tag.lower() == "issuewild"]
     return wild if wildcard and wild else [record for record in records if record.tag.lower() == "issue"]
 
@@ -68,7 +68,7 @@ def _refusal(record: CaaRecord, ours: set[str], account_uri: str, method: str) -
     for part in rest.split(";") if rest.strip(" \t") else []:
         tag, equals, value = part.strip(" \t").partition("=")
         tag = tag.strip(" \t").lower()
-        if not equals or not tag.isalnum() or tag in parameters:  # RFC 8657 §3: two of one kind satisfy nobody
+        if not equals or not tag.isalnum() or tag in parameters:  # RFC 8657 §3: a repeated one allows no CA
             return f"has a malformed or repeated parameter ({part.strip()})"
         parameters[tag] = value.strip(" \t")
     if "accounturi" in parameters and parameters["accounturi"] != account_uri:

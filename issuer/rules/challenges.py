@@ -1,4 +1,4 @@
-"""Which challenge of each authorization we answer, and with what. Pure: the CA's words in, what to publish out."""
+"""Which challenge of each authorization is answered, and with what. Pure."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ Content = Callable[[CaChallenge, str], str]
 
 
 def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
-    """Those that want an answer. Authorizations already valid are used as they are; a dead one raises AcmeProblem with
-    Retry.LATER, and one without a status that we know SOON: something else than the CA may have answered."""
+    """Those of *authorizations* that want an answer; valid ones need none. Raises AcmeProblem: Retry.LATER for one that
+    the CA has ended, SOON for an unknown status, because something other than the CA may have answered."""
     odd = [authorization for authorization in authorizations if authorization.status not in ("pending", "valid")]
     dead = [authorization for authorization in odd if authorization.status in _DEAD]
     if dead:
@@ -35,7 +35,7 @@ def answers(
     content: Content,
     place: Place,
 ) -> list[Challenge]:
-    """What to publish for each pending authorization by the challenge type *kind*.
+    """The answers to publish for each pending authorization, by the challenge type *kind*. Raises AcmeProblem.
 
     Only for *names*, which are the order's: nothing is published for a name that the CA made up.
     """
@@ -62,20 +62,20 @@ def answers(
 
 
 def failure(authorization: CaAuthorization) -> str:
-    """One line about a failed authorization, with the CA's own words where it gave some."""
+    """One line about a failed authorization, with the CA's own words where it gave any."""
     errors = [challenge.error for challenge in authorization.challenges if challenge.error]
     return f"{authorization.identifier}: {errors[0].detail if errors else authorization.status}"
 
 
 def page(authorizations: Sequence[CaAuthorization]) -> str:
-    """The page for people that the CA names for a failed challenge of theirs, "" without one."""
+    """The page for people that the CA names for a failed challenge; "" without one."""
     errors = [challenge.error for each in authorizations for challenge in each.challenges]
     return next((error.url for error in errors if error and error.url), "")
 
 
 def token_of(challenge: CaChallenge, identifier: str) -> str:
-    """The token of a challenge for *identifier*: base64url, at least 128 bits (RFC 8555 §8.3, §8.4), so that it may
-    become part of a file name. Raises AcmeProblem with Retry.LATER."""
+    """The token of a challenge for *identifier*: base64url, at least 128 bits (RFC 8555 §8.3, §8.4), so safe as part of
+    a file name. Raises AcmeProblem with Retry.LATER."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{22,512}", challenge.token):
         raise AcmeProblem(f"the CA's token for {identifier} is malformed", retry=Retry.LATER)
     return challenge.token

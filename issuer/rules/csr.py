@@ -1,6 +1,6 @@
-"""The rules that a CSR must meet before a CA is troubled with it. Pure: facts in, findings out.
+"""The rules that a CSR must meet before a CA is asked. Pure.
 
-Certfleet cannot mend a CSR (it is signed by a key that it does not hold), so what the CA would refuse is refused here,
+Certfleet cannot mend a CSR, which is signed by a key that it does not hold. So it refuses what the CA would refuse,
 with the reason. Rules: RFC 8555 §7.4, CA/Browser Forum Baseline Requirements §6.1.5 and §7.1.2.7.
 """
 
@@ -29,12 +29,12 @@ class CsrRefused(ValueError):
 
 
 def read_csr(content: bytes) -> CsrFacts:
-    """Facts of the CSR in a PEM text. Raises CsrRefused."""
+    """The CSR in a PEM text. Raises CsrRefused."""
     return accepted(csr_of(content))
 
 
 def accepted(csr: CsrFacts | Damaged) -> CsrFacts:
-    """A CSR that meets the rules. Raises CsrRefused with everything that is wrong with it."""
+    """A CSR that meets the rules. Raises CsrRefused with every finding."""
     if isinstance(csr, Damaged):
         raise CsrRefused([csr.why])
     findings = [*_of_key(csr.request), *_of_names(csr), *_of_extensions(csr.request.extensions)]
@@ -44,7 +44,8 @@ def accepted(csr: CsrFacts | Damaged) -> CsrFacts:
 
 
 def refuse_compromised(rows: Iterable[Enrolment]) -> None:
-    """CompromisedKey where the CSR of a row has a key for which a certificate of that name was revoked."""
+    """Raises CompromisedKey where a certificate of the row's name was revoked because others know the key of its
+    CSR."""
     found = [row.name for row in rows if row.compromised and row.csr and row.key_sha256 in row.compromised]
     if found:
         raise CompromisedKey(found)

@@ -1,4 +1,4 @@
-"""Is a certificate to be renewed now, and if not, when is it looked at again? Pure: row and moment in, decision out."""
+"""Is a certificate to be renewed now, and if not, when is it looked at again? Pure."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from issuer.model.orders import Cause
 from issuer.rules.imported import news, next_look
 from issuer.rules.renewal import LATEST, renewal, renewal_moment, window_end
 
-FIRST_MAY_WAIT = 7 * 86400  # the span of the longest limit that CAs publish: first certificates of a large fleet queue
+FIRST_MAY_WAIT = 7 * 86400  # seconds: the span of the longest published limit, for which a large fleet queues
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,35 +25,39 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class NotDue:
-    """Not before *until* (epoch seconds); None: not by itself at all."""
+    """Not before *until* (epoch seconds); None: not by itself at all. *news*: an event that people are to hear."""
 
     name: str
     until: int | None
     reason: str
-    news: Event | None = None  # what people are to hear about the certificate before it is left alone
+    news: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Consult:
-    """The CA's renewal information is to be asked first (RFC 9773); then plan again."""
+    """Ask for the CA's renewal information first (RFC 9773), then decide again."""
 
     name: str
 
 
-def plan(
+def decide(
     row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool = False, resumes: bool = False
 ) -> Due | NotDue | Consult:
-    """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it can be meant; else, and without
-    one, it is worked out. *resumes*: an order of it is out, which is gone on with although the row is disabled."""
+    """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it is believable; else it is worked
+    out.
+
+    *consulted*: the CA was asked for renewal information. *resumes*: an order is under way, so it goes on even where
+    the row is disabled.
+    """
     if resumes and not row.enabled:
-        return _waiting(row) if put_off(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
+        return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
     if row.imported:
         return _watched(row, now, policy)
     if row.reissue_reason:
-        return _waiting(row) if put_off(row, now, policy) else Due(row.name, Cause.WISH)
+        return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.WISH)
     if not row.enabled:
         return NotDue(row.name, None, "disabled")
-    if put_off(row, now, policy):
+    if still_waits(row, now, policy):
         return _waiting(row)
     leaf = row.present
     if leaf is None:
@@ -65,9 +69,9 @@ def plan(
     return _by_moment(row, leaf, now, policy)
 
 
-def put_off(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
-    """Is the row's moment still to come, and can it be meant? A hold and a retry last a day as a rule; beyond that wait
-    only a first certificate in a long queue, and one that is not wanted yet."""
+def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Is the row's moment still to come, and believable? A hold and a retry last a day at most. Only two kinds of row
+    wait longer: a first certificate in a long queue, and a certificate that is not to be renewed yet."""
     if believable(row.due_at, now, max(LONGEST_HOLD, *policy.retry)):
         return True
     if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason:
@@ -81,7 +85,7 @@ def put_off(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
 def _to_be_consulted(row: Enrolment, now: int) -> bool:
     if row.ari_ask_at is not None:
         return not believable(row.ari_ask_at, now, LATEST)
-    return not row.directory  # an adopted certificate: nobody has asked yet whether its CA has information
+    return not row.directory  # an adopted certificate, whose CA was never asked
 
 
 def _by_moment(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Due | NotDue:
@@ -98,12 +102,13 @@ def _by_moment(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) ->
 
 
 def urgency(row: Enrolment, now: int) -> tuple[bool, int]:
-    """To sort by: those whose window of the CA has passed (an incident, as a rule), then those that expire first."""
+    """A sort key: first the certificates whose window of the CA has passed (an incident, as a rule), then those that
+    expire first."""
     return row.ari_at is None or window_end(row) > now, row.ts_expire
 
 
 def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:
-    """An imported certificate is only looked at, at the moments at which there is something to tell."""
+    """An imported certificate is only looked at, whenever there is something to tell."""
     if not row.enabled:
         return NotDue(row.name, None, "disabled")
     if row.due_at is not None and row.due_at > now:

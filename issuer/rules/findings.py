@@ -19,7 +19,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One finding. *hint*: what to do, "" when nothing is."""
+    """One finding. *hint*: what to do, "" for nothing."""
 
     level: Level
     subject: str
@@ -43,7 +43,7 @@ def bad(subject: str, sentence: str, hint: str) -> Line:
 
 
 def bad_lines(subject: str, error: CertfleetError) -> list[Line]:
-    """One line for each thing that *error* says."""
+    """One line for each finding of *error*."""
     if isinstance(error, ConfigError):
         return [bad(subject, f"{error.what}: {finding}", error.hint) for finding in error.findings]
     return [bad(subject, str(error), error.hint)]
@@ -56,14 +56,14 @@ many seconds and returns whether there is to be an end; what the test has change
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is known of one certificate. *probes* come after all certificates; those with the same key are one."""
+    """The findings about one certificate. *probes* run after all certificates; those with the same key run once."""
 
     lines: list[Line] = field(default_factory=list)
     probes: Mapping[Hashable, Probe] = field(default_factory=dict)
 
 
 def clock_line(subject: str, apart: float, *, signed: bool) -> Line:
-    """*apart*: seconds between our clock and theirs; *signed*: is theirs the one that TSIG signatures depend on?"""
+    """*apart*: seconds between our clock and theirs. *signed*: do TSIG signatures depend on theirs?"""
     tolerable, fatal = _TSIG_CLOCK if signed else _CA_CLOCK
     sentence = f"its clock and ours are {duration_text(apart)} apart"
     if apart <= tolerable:

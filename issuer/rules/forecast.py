@@ -1,6 +1,6 @@
-"""What comes next for a certificate, when, and why then: for people who look, never for the run. Pure.
+"""The next step of a certificate: when and why, for people. Pure.
 
-The run decides with due.py; this tells the same from the same rules, and what is in the way.
+The run decides with due.py. This tells the same from the same rules, and what is in the way.
 """
 
 from collections.abc import Sequence
@@ -11,48 +11,48 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, Hold
-from issuer.rules.due import put_off
+from issuer.rules.due import still_waits
 from issuer.rules.imported import how_to_renew
 from issuer.rules.renewal import renewal
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Forecast:
     """The next attempt: its moment (epoch seconds; None: none by itself) and the reason."""
 
     at: int | None
     why: str
 
 
-def next_step(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool = False) -> Step:
+def forecast(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool = False) -> Forecast:
     """When the next certificate will be asked for as things are now. A moment that has passed means the next run.
 
-    *under_way*: an order of it is out, which is gone on with although it is disabled.
+    *under_way*: an order is under way, so it goes on even where the row is disabled.
     """
     if row.imported:
-        return Step(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
+        return Forecast(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
     if not (row.enabled or under_way):
-        return Step(None, "disabled" + ("; `issue NAME` tries again" if row.reissue_reason else ""))
-    coming = row.due_at if row.due_at is not None and put_off(row, now, policy) else now
+        return Forecast(None, "disabled" + ("; `issue NAME` tries again" if row.reissue_reason else ""))
+    coming = row.due_at if row.due_at is not None and still_waits(row, now, policy) else now
     if row.failing and row.due_at is not None:
-        return Step(coming, f"retry after failure {row.failures}")
+        return Forecast(coming, f"retry after failure {row.failures}")
     if row.reissue_reason:
-        return Step(coming, row.reissue_reason)
+        return Forecast(coming, row.reissue_reason)
     if not row.enabled:
-        return Step(coming, "disabled, but its order is under way")
+        return Forecast(coming, "disabled, but its order is under way")
     leaf = row.present
     if leaf is None:
-        return Step(coming, "first certificate")
+        return Forecast(coming, "first certificate")
     if isinstance(leaf, Damaged):
-        return Step(now, "the stored certificate cannot be parsed")
+        return Forecast(now, "the stored certificate cannot be parsed")
     wanted = renewal(row, leaf.starts, leaf.ends, policy)
     if row.due_at is not None and waits_longer(row, now, policy):
-        return Step(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")
-    return Step(wanted.at, wanted.why)
+        return Forecast(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")
+    return Forecast(wanted.at, wanted.why)
 
 
 def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
-    """Does it wait beyond the moment at which it was wanted, and for no failure of its own?"""
+    """Does it wait beyond the moment of its renewal, without a failure of its own?"""
     if row.imported or row.failing or row.due_at is None or row.due_at <= now:
         return False
     if row.reissue_reason or not row.enabled:
@@ -64,11 +64,11 @@ def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
 def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, policy: RenewalSettings) -> Hold | None:
     """The hold that the next attempt of *row* meets, the longest one; None if it meets none.
 
-    *account* is the one that would be asked, "" if it cannot be told: then any may be meant.
+    *account*: the one that would be asked; "" if that is not known, so any hold may be meant.
     """
     scopes = (ACCOUNT, row.name[:190])
     concern = [hold for hold in holds if hold.scope in scopes and account in ("", hold.account)]
-    wished = bool(row.reissue_reason) and not row.enabled  # by hand, and only so
-    at = (now if wished else next_step(row, now, policy).at) if concern else None
+    wished = bool(row.reissue_reason) and not row.enabled  # only a person asked for it
+    at = (now if wished else forecast(row, now, policy).at) if concern else None
     met = [hold for hold in concern if at is not None and at <= hold.until]
     return max(met, key=lambda hold: hold.until, default=None)

@@ -1,4 +1,4 @@
-"""How a certificate stands, in a word or two for people, and whether that is well. Pure."""
+"""The state of a certificate in a word or two for people, and whether it is well. Pure."""
 
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
@@ -7,8 +7,8 @@ from issuer.rules.imported import runs_out
 
 
 def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False) -> tuple[str, bool]:
-    """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. Not so
-    one that is good in the hands of others, because they know its key.
+    """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. One whose key
+    others know is not well, disabled or not.
 
     *held*: its next attempt waits for a moment that the CA named.
     """
@@ -35,5 +35,5 @@ def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = Fa
 
 
 def _known_to_others(row: Enrolment) -> bool:
-    """Is the key of the present certificate one that was revoked as compromised?"""
+    """Was the key of the present certificate revoked as compromised?"""
     return bool(row.compromised) and isinstance(row.present, Leaf) and row.present.spki_sha256 in row.compromised

@@ -1,16 +1,16 @@
-"""Imported certificates: they are renewed where they were bought, so people are told before they run out. Pure."""
+"""Imported certificates: they are renewed where they were bought, so people are told before they end. Pure."""
 
 from shlex import quote
 
 from common.clock import utc_text
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event, Kind, ends
+from issuer.model.events import Event, EventKind, ends
 from issuer.model.leaf import Leaf
 
 _DAY = 86400
 _LONGEST_NOTICE = 30 * _DAY  # a third of a bought year would be four months of warnings
-_WORSE = {Kind.ENDS_TODAY: _DAY, Kind.ENDS_THIS_WEEK: 7 * _DAY}  # seconds left, the worst first
+_WORSE = {EventKind.ENDS_TODAY: _DAY, EventKind.ENDS_THIS_WEEK: 7 * _DAY}  # seconds left, the worst first
 _AGAIN = 7 * _DAY  # between two looks at one that has expired
 
 
@@ -20,15 +20,15 @@ def runs_out(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
 
 
 def news(row: Enrolment, now: int, policy: RenewalSettings) -> Event | None:
-    """What people are to hear about *row* now; None while nothing is."""
+    """The event to tell about *row* now; None for nothing."""
     if not row.enabled or not runs_out(row, now, policy):
         return None
     left = row.ts_expire - now
-    return ends(next((kind for kind, bound in _WORSE.items() if left <= bound), Kind.ENDS_SOON), row.name)
+    return ends(next((kind for kind, bound in _WORSE.items() if left <= bound), EventKind.ENDS_SOON), row.name)
 
 
 def next_look(row: Enrolment, now: int, policy: RenewalSettings) -> int:
-    """When :func:`news` will have something else to say (epoch seconds)."""
+    """When :func:`news` will say something else (epoch seconds)."""
     notice = _notice(row, policy)
     bounds = (notice, *(bound for bound in _WORSE.values() if bound < notice), 0)
     return min((row.ts_expire - bound for bound in bounds if row.ts_expire - bound > now), default=now + _AGAIN)
@@ -44,10 +44,10 @@ def how_to_renew(row: Enrolment) -> str:
 
 
 def _notice(row: Enrolment, policy: RenewalSettings) -> int:
-    """Seconds before its end: what others are renewed before theirs, 30 days at the most unless days_left is more."""
+    """Seconds before its end: as ACME certificates are renewed, 30 days at most unless days_left is more."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
         return _LONGEST_NOTICE
     life = leaf.ends - leaf.starts
     wanted = max(policy.days_left * _DAY, min(int(life * policy.fraction_left), _LONGEST_NOTICE))
-    return min(wanted, life - life // 10)  # one that has just been imported is well
+    return min(wanted, life - life // 10)  # a tenth of its life always passes without a notice

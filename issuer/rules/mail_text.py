@@ -1,7 +1,7 @@
-"""The words of a mail: a subject that can be read on a telephone, a body that says what to do. Pure.
+"""The words of a mail: a subject for a telephone, a body that says what to do. Pure.
 
-What stands in an event may come from a CA or from a legacy table, so it is printed without control characters and
-within bounds. Never a traceback, never a secret.
+Words of an event may come from a CA or a legacy table, so they are printed without control characters and within
+bounds. Never a traceback, never a secret.
 """
 
 import textwrap
@@ -11,21 +11,21 @@ from itertools import groupby
 from common.clock import duration_text, utc_text
 from common.text import storable
 from issuer.model.enrolment import NEVER_ISSUED
-from issuer.model.events import Event, Kind
+from issuer.model.events import Event, EventKind
 
-_MOST_NAMES = 50  # in one paragraph; a mail of 10,000 lines is read by nobody
+_MOST_NAMES = 50  # in one paragraph; nobody reads a mail of 10,000 lines
 _LONGEST_TEXT = 1000
 _WIDTH = 100
 _WORDS = {  # (one, several, heading)
-    Kind.USER_ACTION: ("waits for you at the CA", "wait for you at the CA", "THE CA WAITS FOR A PERSON"),
-    Kind.STUCK: ("is stuck", "are stuck", "STUCK"),
-    Kind.FAILED: ("failed", "failed", "FAILED"),
-    Kind.ENDS_TODAY: ("has a day left or none", "have a day left or none", "IMPORTED, A DAY LEFT OR NONE"),
-    Kind.ENDS_THIS_WEEK: ("ends within a week", "end within a week", "IMPORTED, ENDS WITHIN A WEEK"),
-    Kind.ENDS_SOON: ("ends soon", "end soon", "IMPORTED, ENDS SOON"),
-    Kind.INCIDENT: ("is replaced early", "are replaced early", "REPLACED EARLY, AS THE CA ASKS"),
-    Kind.CA_CHANGED: ("came from another CA", "came from another CA", "FROM ANOTHER CA"),
-    Kind.RECOVERED: ("recovered", "recovered", "RECOVERED"),
+    EventKind.USER_ACTION: ("waits for you at the CA", "wait for you at the CA", "THE CA WAITS FOR A PERSON"),
+    EventKind.STUCK: ("is stuck", "are stuck", "STUCK"),
+    EventKind.FAILED: ("failed", "failed", "FAILED"),
+    EventKind.ENDS_TODAY: ("has a day left or none", "have a day left or none", "IMPORTED, A DAY LEFT OR NONE"),
+    EventKind.ENDS_THIS_WEEK: ("ends within a week", "end within a week", "IMPORTED, ENDS WITHIN A WEEK"),
+    EventKind.ENDS_SOON: ("ends soon", "end soon", "IMPORTED, ENDS SOON"),
+    EventKind.INCIDENT: ("is replaced early", "are replaced early", "REPLACED EARLY, AS THE CA ASKS"),
+    EventKind.CA_CHANGED: ("came from another CA", "came from another CA", "FROM ANOTHER CA"),
+    EventKind.RECOVERED: ("recovered", "recovered", "RECOVERED"),
 }
 _CLOSING = "Each of these is said once, when it changes. How things stand now: certfleet-issuer status"
 
@@ -61,17 +61,16 @@ def line(event: Event) -> str:
     return _safe(text)
 
 
-def _by_kind(events: Iterable[Event]) -> list[tuple[Kind, list[Event]]]:
-    found: dict[Kind, list[Event]] = {kind: [] for kind in Kind}
+def _by_kind(events: Iterable[Event]) -> list[tuple[EventKind, list[Event]]]:
+    found: dict[EventKind, list[Event]] = {kind: [] for kind in EventKind}
     for event in events:
         found[event.kind].append(event)
     return [(kind, group) for kind, group in found.items() if group]
 
 
 def _explanation(event: Event) -> list[tuple[str, str]]:
-    """(label, text) of a paragraph. A recovery's words differ by certificate and explain nothing: they stand in its
-    line."""
-    if event.kind is Kind.RECOVERED:
+    """(label, text) of a paragraph. The words of a recovery stand in its line: they differ by certificate."""
+    if event.kind is EventKind.RECOVERED:
         return []
     return [("what", event.what), *([("why", event.why)] if event.why else []), *event.told.advice]
 
@@ -94,7 +93,7 @@ def _paragraph(events: list[Event], now: int) -> list[str]:
 
 
 def _standing(event: Event, now: int) -> str:
-    parts = [_safe(event.what)] if event.kind is Kind.RECOVERED and event.what else [_left(event.expires, now)]
+    parts = [_safe(event.what)] if event.kind is EventKind.RECOVERED and event.what else [_left(event.expires, now)]
     if event.failures:
         parts.append(f"failed {event.failures} time{'s' if event.failures > 1 else ''} in a row")
     if event.next_attempt:

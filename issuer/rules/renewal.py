@@ -26,28 +26,28 @@ class Renewal:
 
 
 def renewal(row: Enrolment, starts: int, ends: int, policy: RenewalSettings) -> Renewal:
-    """The CA's window if it told one, else the fraction that is left; ``days_left`` can only make either earlier."""
+    """The CA's window if it told one, else the fraction that is left. ``days_left`` can only make either earlier."""
     rules = [_by_fraction(row.name, starts, ends, policy)]
     if row.ari_at is not None:
-        # the CA's word counts, but not until the last hour: near the end we renew whatever it says
+        # near the end we renew whatever the CA says
         late = Renewal(ends - (ends - starts) // 20, "5 % of its lifetime left, whatever the CA says")
         rules = [Renewal(row.ari_at, "the window that the CA suggests (ARI)"), late]
     return min([*rules, *_by_days(row.name, starts, ends, policy)], key=lambda renewal: renewal.at)
 
 
 def window_end(row: Enrolment) -> int:
-    """The end of the window that the CA suggested (epoch seconds)."""
-    return row.ari_window[1] if row.ari_window else 0  # none, or one that could not be read: it has passed
+    """The end of the window that the CA suggested (epoch seconds); 0 without one, which has passed."""
+    return row.ari_window[1] if row.ari_window else 0
 
 
 def renewal_moment(name: str, starts: int, ends: int, policy: RenewalSettings) -> int:
-    """Epoch seconds at which a certificate that lives from *starts* to *ends* is to be renewed, if it is left to us."""
+    """When to renew a certificate that lives from *starts* to *ends* by our own rule (all epoch seconds)."""
     rules = [_by_fraction(name, starts, ends, policy), *_by_days(name, starts, ends, policy)]
     return min(rule.at for rule in rules)
 
 
 def _by_fraction(name: str, starts: int, ends: int, policy: RenewalSettings) -> Renewal:
-    """A fraction of the lifetime is left then, half of it for lives below ten days."""
+    """The moment at which the fraction of the lifetime is left; at least half for lives below ten days."""
     life = max(1, ends - starts)
     fraction = max(policy.fraction_left, 0.5) if life < _SHORT_LIFE else policy.fraction_left
     why = f"{100 * fraction:.3g} % of its lifetime left (fraction_left)"
@@ -55,16 +55,15 @@ def _by_fraction(name: str, starts: int, ends: int, policy: RenewalSettings) -> 
 
 
 def _by_days(name: str, starts: int, ends: int, policy: RenewalSettings) -> list[Renewal]:
-    """None where no ``days_left`` is set."""
+    """Empty where no ``days_left`` is set."""
     days = policy.days_left
     return [Renewal(_spread(name, starts, ends, ends - days * _DAY), f"days_left = {days}")] if days else []
 
 
 def _spread(name: str, starts: int, ends: int, moment: int) -> int:
-    """*moment*, with jitter: the same for each run, it moves it earlier by up to 2 % of the life, so that a fleet
-    enrolled on one day is not renewed in one hour. A tenth of the life always passes first, or a short-lived
-    certificate would be renewed at every run.
-    """
+    """*moment*, earlier by up to 2 % of the life, so that a fleet enrolled on one day is not renewed in one hour. The
+    same certificate always gets the same jitter. A tenth of the life always passes first, or a short-lived certificate
+    would be renewed at every run."""
     life = max(1, ends - starts)
     seed = int.from_bytes(hashlib.sha256(f"{name} {ends}".encode()).digest()[:4], "big") / 2**32
     return max(moment - int(life * _JITTER * seed), starts + life // 10)
@@ -72,7 +71,7 @@ def _spread(name: str, starts: int, ends: int, moment: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What is left of the present certificate's life: seconds, and the fraction of the whole."""
+    """The rest of the present certificate's life: seconds, and the fraction of the whole."""
 
     seconds: int
     fraction: float
@@ -84,7 +83,7 @@ class Remaining:
 
 
 def remaining(row: Enrolment, now: int) -> Remaining | None:
-    """None while there is no certificate that could run out."""
+    """None while there is no certificate that could expire."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
         return None
@@ -93,12 +92,12 @@ def remaining(row: Enrolment, now: int) -> Remaining | None:
 
 
 def renews(row: Enrolment, names: Sequence[str], directory: str) -> bool:
-    """Did the CA with that directory issue the present certificate, for just these names?"""
+    """Did the CA with that directory issue the present certificate, for exactly these names?"""
     return row.directory == directory and isinstance(row.present, Leaf) and row.present.names == set(names)
 
 
 def draw(row: Enrolment, info: RenewalInfo, now: int) -> Enrolment:
-    """*row* with a moment drawn in the window, the same for every look at the same window (RFC 9773 §4.2)."""
+    """*row* with a moment drawn in the CA's window, the same at every look at the same window (RFC 9773 §4.2)."""
     drawn = row.ari_at
     if drawn is None or row.ari_window != (info.start, info.end):
         seed = hashlib.sha256(f"{row.name} {info.start}-{info.end}".encode()).digest()[:6]
@@ -108,5 +107,5 @@ def draw(row: Enrolment, info: RenewalInfo, now: int) -> Enrolment:
 
 
 def ask_again_at(wanted: float | None, now: int) -> int:
-    """When to ask again: the CA's Retry-After within sane bounds, else in six hours."""
+    """When to ask again (epoch seconds): the CA's Retry-After within sane bounds, else in six hours."""
     return now + _ASK_AGAIN if wanted is None else min(max(int(wanted), now + _SOONEST), now + LATEST)

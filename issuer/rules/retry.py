@@ -23,7 +23,7 @@ from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
 from issuer.rules.renewal import Remaining, remaining
 
 _LIMITED, _BUSY = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
-_SHORT = 15 * 60  # seconds: a CA that is back so soon is busy, whatever it says
+_SHORT = 15 * 60  # seconds: a CA that names so short a wait is busy
 _FIRST_PAUSE = 0.5  # seconds before the first quick try; each further one doubles it
 
 
@@ -58,7 +58,7 @@ class Circumstances:
 
     @property
     def left(self) -> Remaining | None:
-        """What is left of the present certificate's life; None without one."""
+        """The rest of the present certificate's life; None without one."""
         return remaining(self.row, int(self.now))
 
 
@@ -91,21 +91,21 @@ def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
 
 
 def interrupts(error: CertfleetError) -> bool:
-    """Does the order live on? True when nobody said no: no answer or an odd one, a server's own trouble, a limit, our
-    database, files and configuration."""
+    """Does the order live on? True when nobody refused it: no answer or an odd one, a server's own trouble, a limit,
+    our database, files and configuration."""
     return error.retry is Retry.SOON or isinstance(error, ConfigError | FileError) or holds_up(error)
 
 
 def holds_up(error: CertfleetError) -> TypeGuard[AcmeProblem]:
-    """Did the CA name a moment at which to come back?"""
+    """Did the CA name a moment before which it is not to be asked?"""
     return isinstance(error, AcmeProblem) and error.status in (_LIMITED, _BUSY) and error.retry_after is not None
 
 
 def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
-    """The scope of a refusal with a moment: the whole account, or only the certificate *name*.
+    """The scope of a hold: the whole account, or only the certificate *name*.
 
-    A CA does not say it in a field. A busy server, a short wait and a limit on orders or requests concern everything;
-    a limit on one domain or name set must not stop a whole fleet for a day.
+    A CA has no field for it. A busy server, a short wait and a limit on orders or requests concern the account. A limit
+    on one domain or name set must not stop a whole fleet for a day.
     """
     short = (problem.retry_after or now) - now <= _SHORT
     general = re.search(r"new orders|requests|this account|too busy|service", problem.why, re.IGNORECASE)
@@ -113,9 +113,10 @@ def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
 
 
 def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remaining | None) -> int:
-    """Epoch seconds of the attempt after the *failures*-th failure in a row; the last waiting time repeats for ever.
+    """When to try again after the *failures*-th failure in a row (epoch seconds). The last waiting time repeats for
+    ever.
 
-    With little life left the waiting time is an eighth of it at most, so that many attempts still fit.
+    With little life left the waiting time is at most an eighth of it, so that many attempts still fit.
     """
     wait = schedule[min(failures, len(schedule)) - 1]
     if left is not None and left.little:
@@ -124,11 +125,10 @@ def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remai
 
 
 def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
-    """Which of *count* CAs, in their configured order, the next attempt goes to.
+    """Which of *count* CAs, in their configured order, the next attempt asks.
 
-    The first, unless it failed us twice and little life is left (or there never was a certificate): then each in turn,
-    the first included, because it may be well again. A failure of our own DNS or database moves nothing: another CA
-    would meet it too.
+    The first one. After two failures at the CA, with little life left or without a certificate, each in turn, the first
+    included: it may be well again. A failure of our own DNS or database changes nothing: another CA would meet it too.
     """
     if count < 2 or row.failures < 2 or not (row.failure and row.failure.reference.startswith("acme")):
         return 0
@@ -138,22 +138,23 @@ def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
 
 
 def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
-    """The CA named a moment: keep to it, for the account or this certificate, and count no failure.
+    """Keep to the moment that the CA named, for the account or this certificate, and count no failure.
 
-    A day at most, and an eighth of what is left when little is; but one certificate that runs out never sends the whole
-    account back to its CA too soon.
+    The hold lasts a day at most, and with little life left an eighth of that life. A hold on the whole account is never
+    shortened for one certificate.
     """
     now, left, fate = int(met.now), met.left, _fate(error, met)
     scope = hold_scope(error, met.row.name, now)
     hurries = scope != ACCOUNT and left is not None and left.little
     longest = max(60, left.seconds // 8) if left is not None and hurries else LONGEST_HOLD
     until = min(max(int(error.retry_after or 0), now + 1), now + longest)
-    failure = Failure.of(error, hint="")  # an answer of the CA that names a moment needs nothing done
+    failure = Failure.of(error, hint="")  # its own hint is about failures; a hold needs no action
     return Consequence(Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met)), fate, scope)
 
 
 def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
-    """One failure more. A failure that only a person can mend is tried again once a day, however little is left."""
+    """One failure more. A failure that only a person can mend is tried again once a day, however little life is
+    left."""
     now, left, schedule = int(met.now), met.left, met.policy.retry
     failures, fate = met.row.failures + 1, _fate(error, met)
     another = met.authorities > 1 and (left is None or left.little)  # another CA may still accept it
@@ -173,7 +174,7 @@ def _fate(error: CertfleetError, met: Circumstances) -> Fate:
     if order is None:
         return Fate.FORGOTTEN
     lives = interrupts(error) and met.now < order.kept_until(hurry=left is not None and left.little)
-    # left to the issuer that has the key, but not for ever: once tries come once a day, nobody will
+    # the issuer that has the key goes on with it; once tries come once a day, there is no such issuer
     elsewhere = isinstance(error, OtherAccount) and met.row.failures < len(met.policy.retry)
     if not (lives or elsewhere):
         return Fate.ENDS
@@ -181,11 +182,11 @@ def _fate(error: CertfleetError, met: Circumstances) -> Fate:
 
 
 def _by_itself(fate: Fate, met: Circumstances) -> bool:
-    """Is there an attempt that nobody has to ask for?"""
+    """Is there a next attempt without a person asking for it?"""
     return met.row.enabled or fate is Fate.GOES_ON
 
 
 def _may_be_a_blink(error: CertfleetError) -> bool:
-    """Is it worth a few more tries at once? Not where a limit or a file is in the way; the store has tried already."""
+    """Is it worth a few more tries at once? Not for a limit or a file; the store has repeated its own already."""
     limited = isinstance(error, AcmeProblem) and (error.kind == "rateLimited" or error.status == _LIMITED)
     return error.retry is Retry.SOON and not limited and not isinstance(error, StoreError)

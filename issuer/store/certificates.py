@@ -16,7 +16,7 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD
-from issuer.model.orders import OrderRecord, OrderState, in_hand
+from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import too_far, window
 from issuer.store.compromised import ANY, compromised_keys
@@ -275,7 +275,7 @@ def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
         return
     what = f"an order for {name} is under way"
     hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
-    if in_hand(cause_of(order.reason), order.deadline, now):
+    if is_by_hand(cause_of(order.reason), order.deadline, now):
         what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
         hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
     raise RefusedError(what, hint=hint, reference="order-under-way")

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.limits import LONGEST_HOLD
-from issuer.model.survey import DAY, EXPIRY_DAYS, Mark, Survey
+from issuer.model.survey import DAY, EXPIRY_DAYS, DueRow, Survey
 from issuer.store.cells import too_far
 from issuer.store.certificates import due
 from issuer.store.database import Database, portions
@@ -19,10 +19,10 @@ from issuer.store.overview import by_person
 from issuer.store.revision import require
 from issuer.store.tables import certs, has_certificate, holds, orders
 
-_MARK = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.reissue_reason)
+_COLUMNS = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.reissue_reason)
 
 
-class Lookout:
+class DueQueries:
     """*owner* is the name under which our own orders are leased."""
 
     def __init__(self, database: Database, owner: str):
@@ -33,17 +33,17 @@ class Lookout:
         """OtherRevision where they are those of another version: a daemon may outlast an upgrade, or begin before."""
         require(self._database)
 
-    def due(self, now: int, most: int) -> list[Mark]:
+    def due(self, now: int, most: int) -> list[DueRow]:
         """Enabled certificates whose moment has come, is not known yet or can hardly be meant; those that wait longest
         first."""
         failed = (certs.c.enable == "Y", certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
         # + 0 keeps a server from walking the index on due_at through all that is well
         too_long = (*failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD))
-        unknown, come, absurd = (sa.select(*_MARK).where(*these).limit(most) for these in due(now))
-        queries = (unknown, come.order_by(certs.c.due_at), absurd, sa.select(*_MARK).where(*too_long).limit(most))
+        unknown, come, absurd = (sa.select(*_COLUMNS).where(*these).limit(most) for these in due(now))
+        queries = (unknown, come.order_by(certs.c.due_at), absurd, sa.select(*_COLUMNS).where(*too_long).limit(most))
         return self._database.read(lambda connection: [mark for query in queries for mark in _marks(connection, query)])
 
-    def left_over(self, now: int) -> list[Mark]:
+    def left_over(self, now: int) -> list[DueRow]:
         """Certificates whose order is under way and in nobody's hands, unless they wait for their next attempt.
 
         Nobody's: of no living issuer, and of no person who issues by hand.
@@ -52,11 +52,11 @@ class Lookout:
         under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", ours_to_take, ~by_person(now))
         waits = sa.and_(certs.c.enable == "Y", certs.c.due_at.is_not(None), certs.c.due_at > now)
 
-        def work(connection: sa.Connection) -> list[Mark]:
+        def work(connection: sa.Connection) -> list[DueRow]:
             names = list(connection.scalars(under_way))  # a join would tempt SQLite to scan certs instead
-            found: list[Mark] = []
+            found: list[DueRow] = []
             for some in portions(names):
-                found += _marks(connection, sa.select(*_MARK).where(certs.c.name.in_(some), sa.not_(waits)))
+                found += _marks(connection, sa.select(*_COLUMNS).where(certs.c.name.in_(some), sa.not_(waits)))
             return found
 
         return self._database.read(work)
@@ -113,5 +113,5 @@ def _by_expiry(connection: sa.Connection, now: int) -> tuple[int, int, dict[int,
     return int(row[0]), issued, dict(zip(bounds, within, strict=True))
 
 
-def _marks(connection: sa.Connection, query: sa.Select[Any]) -> list[Mark]:
-    return [Mark(row[0], row[1], row[2] or 0, row[3] or "") for row in connection.execute(query) if row[0]]
+def _marks(connection: sa.Connection, query: sa.Select[Any]) -> list[DueRow]:
+    return [DueRow(row[0], row[1], row[2] or 0, row[3] or "") for row in connection.execute(query) if row[0]]

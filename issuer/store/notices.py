@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 import structlog
 
-from issuer.model.events import Event, Kind, from_json, recovered, to_json
-from issuer.rules.alarms import graded, judge
+from issuer.model.events import Event, EventKind, from_json, recovered, to_json
+from issuer.rules.alarms import graded, weigh
 from issuer.store.cells import believable, known
 from issuer.store.database import Database, portions
 from issuer.store.tables import alarms, certs, outbox
@@ -82,20 +82,20 @@ def _settle(
         names = {event.name for event in told}
     unsaid, facts = _unsaid(connection, names), _facts(connection, names)
     after = {name: frozenset(standing.get(name, ())) for name in names}
-    retracted: set[tuple[str, Kind]] = set()
+    retracted: set[tuple[str, EventKind]] = set()
     letters: list[Event] = []
     changed: list[Event] = []
     for bare in told:
         event = graded(_completed(bare, facts.get(bare.name), now), stuck_after)
-        verdict = judge(event, after[event.name], unsaid.get(event.name, frozenset()))
-        after[event.name] = verdict.alarms
-        if verdict.retract:
-            letters = [letter for letter in letters if letter.name != event.name or letter.kind not in verdict.retract]
-            retracted |= {(event.name, kind) for kind in verdict.retract}
-        if verdict.mail and by_mail:
+        change = weigh(event, after[event.name], unsaid.get(event.name, frozenset()))
+        after[event.name] = change.alarms
+        if change.retract:
+            letters = [letter for letter in letters if letter.name != event.name or letter.kind not in change.retract]
+            retracted |= {(event.name, kind) for kind in change.retract}
+        if change.mail and by_mail:
             letters.append(event)
             unsaid[event.name] = unsaid.get(event.name, frozenset()) | {event.kind}
-        if verdict.changed:
+        if change.changed:
             changed.append(event)
     _keep_alarms(connection, standing, after, now)
     _keep_outbox(connection, retracted, letters, now)
@@ -105,24 +105,24 @@ def _settle(
 def _completed(event: Event, facts: tuple[int, int, str] | None, now: int) -> Event:
     """With what the database knows of the certificate."""
     expires, failures, url = facts or (0, 0, "")
-    url = event.url or (url if event.kind is Kind.INCIDENT else "")
+    url = event.url or (url if event.kind is EventKind.INCIDENT else "")
     return dataclasses.replace(event, at=now, expires=expires, failures=event.failures or failures, url=url)
 
 
-def _standing(connection: sa.Connection, names: Iterable[str] | None) -> dict[str, dict[Kind, int]]:
+def _standing(connection: sa.Connection, names: Iterable[str] | None) -> dict[str, dict[EventKind, int]]:
     """The alarms of *names*, or all: name → kind → since. Few rows: only what is in trouble has any."""
     query = sa.select(alarms.c.name, alarms.c.kind, alarms.c.since)
     queries = [query] if names is None else [query.where(alarms.c.name.in_(some)) for some in portions(names)]
-    found: dict[str, dict[Kind, int]] = {}
+    found: dict[str, dict[EventKind, int]] = {}
     for each in queries:
         for name, value, since in connection.execute(each):
-            if name and (kind := known(Kind, value, alarms.name, name)) is not None:
+            if name and (kind := known(EventKind, value, alarms.name, name)) is not None:
                 found.setdefault(name, {})[kind] = since or 0
     return found
 
 
 def _recovered_elsewhere(
-    connection: sa.Connection, standing: dict[str, dict[Kind, int]], told: set[str]
+    connection: sa.Connection, standing: dict[str, dict[EventKind, int]], told: set[str]
 ) -> list[Event]:
     """A certificate stored since its alarm is well, whoever stored it. Alarms of removed certificates are dropped."""
     events = []
@@ -136,13 +136,13 @@ def _recovered_elsewhere(
     return events
 
 
-def _unsaid(connection: sa.Connection, names: Iterable[str]) -> dict[str, frozenset[Kind]]:
+def _unsaid(connection: sa.Connection, names: Iterable[str]) -> dict[str, frozenset[EventKind]]:
     """Kinds that stand in the outbox, by name."""
-    found: dict[str, frozenset[Kind]] = {}
+    found: dict[str, frozenset[EventKind]] = {}
     for some in portions(names):
         waiting = sa.select(outbox.c.name, outbox.c.kind).where(outbox.c.name.in_(some), outbox.c.taken_by.is_(None))
         for name, value in connection.execute(waiting):
-            if (kind := known(Kind, value, outbox.name, name)) is not None:
+            if (kind := known(EventKind, value, outbox.name, name)) is not None:
                 found[name] = found.get(name, frozenset()) | {kind}
     return found
 
@@ -158,7 +158,10 @@ def _facts(connection: sa.Connection, names: Iterable[str]) -> dict[str, tuple[i
 
 
 def _keep_alarms(
-    connection: sa.Connection, standing: dict[str, dict[Kind, int]], after: dict[str, frozenset[Kind]], now: int
+    connection: sa.Connection,
+    standing: dict[str, dict[EventKind, int]],
+    after: dict[str, frozenset[EventKind]],
+    now: int,
 ) -> None:
     fresh = []
     for name, kinds in after.items():
@@ -172,7 +175,7 @@ def _keep_alarms(
 
 
 def _keep_outbox(
-    connection: sa.Connection, retracted: Iterable[tuple[str, Kind]], letters: Iterable[Event], now: int
+    connection: sa.Connection, retracted: Iterable[tuple[str, EventKind]], letters: Iterable[Event], now: int
 ) -> None:
     for name, kind in retracted:
         old = sa.and_(outbox.c.name == name, outbox.c.kind == kind.value, outbox.c.taken_by.is_(None))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from issuer.model.failure import Failure
 from issuer.model.limits import Hold
 from issuer.model.moments import believable
-from issuer.model.orders import HAND_SECONDS, Cause, in_hand
+from issuer.model.orders import HAND_SECONDS, Cause, is_by_hand
 from issuer.store import cells
 from issuer.store.database import Database
 from issuer.store.holds import in_force
@@ -35,9 +35,9 @@ class OrderUnderWay:
         """Does an issuer hold it?"""
         return self.lease_owner != "" and believable(self.lease_until, now, LEASE_SECONDS)
 
-    def in_hand(self, now: float) -> bool:
+    def is_by_hand(self, now: float) -> bool:
         """Does a person work on it?"""
-        return in_hand(self.cause, self.deadline, now)
+        return is_by_hand(self.cause, self.deadline, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ _REPORT_COUNTS = 30 * 86400  # seconds: agents report daily, and a host that is 
 
 
 def by_person(now: int) -> sa.ColumnElement[bool]:
-    """As :func:`issuer.model.orders.in_hand`, of an order under way; never NULL."""
+    """As :func:`issuer.model.orders.is_by_hand`, of an order under way; never NULL."""
     theirs = sa.func.coalesce(orders.c.reason, "") == Cause.BY_HAND.value
     return sa.and_(theirs, cells.believable(sa.func.coalesce(orders.c.deadline, 0), now, HAND_SECONDS))
 

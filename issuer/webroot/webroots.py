@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError, ConfigError, Retry
 from issuer.dns.find.addresses import Addresses, Unresolved
-from issuer.ground.threads import each_aside
+from issuer.ground.threads import each_on_thread
 from issuer.ground.ttl_cache import TtlCache
 from issuer.model.acme import Challenge, Laggard
 from issuer.model.config import Settings
@@ -128,7 +128,7 @@ class Webroots:
         """Every address of every name that does not serve its file yet; [] when all do."""
         if not self._settings.fetch:
             return []
-        looks = each_aside(self._unseen, entries, _LOOKS_AT_ONCE)
+        looks = each_on_thread(self._unseen, entries, _LOOKS_AT_ONCE)
         return [laggard for look in looks for laggard in look.result()]
 
     @property

@@ -74,6 +74,6 @@ def test_a_hold_on_an_order_under_way_is_kept_to(proxied: Box, proxy: CaProxy, w
     proxy.seen.clear()
     proxied.fails(*words, says=["held by a limit of the CA"])
     proxied.ok("disable", name)
-    proxied.fails("issue", name, says=["held by a limit of the CA", "nothing, it is tried again then"])
+    proxied.fails("issue", name, says=["held by a limit of the CA", "no action needed, certfleet retries then"])
     assert [request.path for request in proxy.seen if request.method == "POST"] == []
     assert f"{name}: stored" in proxied.ok("issue", name, "--lift-hold").out

@@ -49,7 +49,9 @@ def test_request_does_not_wait_without_end(proxied: Box, proxy: CaProxy) -> None
 
     proxy.after.append(processing)
     with proxied.timed(ca_seconds=0):
-        proxied.refused("request", NAME, code=1, says=["does not get on with the order", "looked at again"])
+        proxied.refused(
+            "request", NAME, code=1, says=["makes no progress with the order", "looks at the same order again"]
+        )
     assert proxied.database.query("SELECT state, lease_owner FROM orders") == [("FINALIZING", None)]
     assert "stored" in proxied.ok("request", NAME).out
     assert len(proxy.paths("order-plz")) == 1

@@ -55,12 +55,12 @@ def test_processing_without_end_is_counted_and_given_up_after_a_week(proxied: Bo
     """Past half an hour each look is a failure, and the order stays; a week old, it makes room for a new one."""
     proxied.enrol(NAME)
     with proxied.timed(ca_seconds=0, quick_tries=0):  # half an hour is over at once
-        proxied.fails("run", says=["does not get on with the order", "FINALIZING"])
+        proxied.fails("run", says=["makes no progress with the order", "FINALIZING"])
         older(proxied, 6)
-        proxied.fails("run", says=["does not get on with the order"])
+        proxied.fails("run", says=["makes no progress with the order"])
         assert states(proxied) == ["FINALIZING"]
         older(proxied, 1)
-        proxied.fails("run", says=["does not get on with the order"])
+        proxied.fails("run", says=["makes no progress with the order"])
     assert states(proxied) == ["FAILED"]
     assert proxied.row(NAME, "count_fail_update") == (3,)
     slow[0] = False
@@ -77,9 +77,9 @@ def test_with_little_life_left_a_day_is_enough(proxied: Box, slow: list[bool]) -
     slow[0] = True
     proxied.put_aged(NAME, days=90, left=9)
     with proxied.timed(ca_seconds=0, quick_tries=0):
-        proxied.fails("run", says=["does not get on with the order"])
+        proxied.fails("run", says=["makes no progress with the order"])
         older(proxied, 1)
-        proxied.fails("run", says=["does not get on with the order"])
+        proxied.fails("run", says=["makes no progress with the order"])
     assert states(proxied) == ["STORED", "FAILED"]
 
 

@@ -72,9 +72,9 @@ def test_a_row_that_cannot_be_planned_is_that_rows_failure(box: Box) -> None:
     """A fault of our own in the decision about one row is written down there, and stops no other."""
     odd = box.populate("odd.example.test")
     prelude = (
-        "import issuer.rules.due as o\nkept = o.plan\ndef plan(row, *words, **named):\n"
+        "import issuer.rules.due as o\nkept = o.decide\ndef decide(row, *words, **named):\n"
         f"    if row.name == {odd!r}: raise ZeroDivisionError('a fault')\n"
-        "    return kept(row, *words, **named)\no.plan = plan"
+        "    return kept(row, *words, **named)\no.decide = plan"
     )
     name = box.enrol("www.example.test")
     with Service(box, prelude=prelude) as service:

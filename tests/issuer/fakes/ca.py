@@ -15,13 +15,12 @@ from functools import cache
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from common.certificate import load_certificates, not_after, not_before
 from common.clock import Clock
 from common.errors import Retry
 from issuer.ca.problems import meaning
 from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Problem, RenewalInfo
 from issuer.model.errors import AcmeProblem
-from issuer.rules.renewal_info import certificate_id
+from issuer.model.leaf import Leaf, leaf_of
 from tests.issuer.fakes.zone import MemoryZone
 from tests.servers.authority import Authority
 
@@ -179,10 +178,9 @@ class MemoryCa:
     def _window(self, identifier: str) -> RenewalInfo:
         """The last third of a certificate of ours."""
         for pem in self.certificates:
-            leaf = load_certificates(pem)[0]
-            if certificate_id(leaf) == identifier:
-                life = not_after(leaf) - not_before(leaf)
-                return RenewalInfo(not_after(leaf) - life // 3, not_after(leaf), "", None)
+            leaf = leaf_of(pem)
+            if isinstance(leaf, Leaf) and leaf.ari_id == identifier:
+                return RenewalInfo(leaf.ends - (leaf.ends - leaf.starts) // 3, leaf.ends, "", None)
         raise refusal("malformed", "no certificate of ours", 404)
 
     def _authorization(self, name: str) -> _Authorization:

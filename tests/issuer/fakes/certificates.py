@@ -8,9 +8,10 @@ from common.errors import UsageError
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, CLOCKS_APART, LONGEST_HOLD
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.moments import believable
 from issuer.model.orders import OrderRecord, OrderState
-from issuer.rules.renewal import FIRST_MAY_WAIT
+from issuer.rules.due import FIRST_MAY_WAIT
 from tests.issuer.fakes.tables import Tables
 
 _NEAR_END = 3 * 86400
@@ -120,8 +121,11 @@ class MemoryHolds:
     def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
         scopes = [name] if goes_on else [ACCOUNT, name]
         found = [self._tables.holds.get((account, scope)) for scope in scopes]
-        latest = now + LONGEST_HOLD + CLOCKS_APART
-        return max((hold for hold in found if hold and now < hold[0] <= latest), key=lambda hold: hold[0], default=None)
+        return max(
+            (hold for hold in found if hold and believable(hold[0], now, LONGEST_HOLD)),
+            key=lambda hold: hold[0],
+            default=None,
+        )
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         with self._tables.lock:

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from issuer.model.errors import GivenUp, LeaseLost
-from issuer.model.limits import CLOCKS_APART, Limit
+from issuer.model.limits import Limit
+from issuer.model.moments import CLOCKS_APART
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState, check_move
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.fakes.tables import OrderRow, Tables

@@ -8,8 +8,9 @@ from common.certificate import Bundle
 from issuer.model.acme import Challenge
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
+from issuer.model.moments import believable
 from issuer.model.orders import OrderRecord, OrderState
-from issuer.store.orders import LONGEST_LEASE
+from issuer.store.orders import LEASE_SECONDS
 
 
 @dataclass
@@ -26,7 +27,7 @@ class OrderRow:
 
     def free(self, now: int) -> bool:
         """Is it in nobody's hands? A lease that ends too far ahead was written by a clock that was wrong."""
-        return self.holder is None or not now <= self.lease_until <= now + LONGEST_LEASE
+        return self.holder is None or not believable(self.lease_until, now, LEASE_SECONDS)
 
 
 @dataclass

@@ -4,14 +4,13 @@ import dataclasses
 
 import pytest
 
-from common.certificate import load_certificates
 from issuer.journey.pacing import Pacing
 from issuer.model.acme import RenewalInfo
 from issuer.model.failure import Failure
+from issuer.model.leaf import Leaf, leaf_of
 from issuer.model.limits import CaLimits, Limit
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ending
-from issuer.rules.renewal_info import certificate_id
 from tests.issuer.fakes.ca import refusal
 from tests.issuer.fakes.calls import Call, raising
 from tests.issuer.fakes.clock import NOW
@@ -105,7 +104,9 @@ def test_a_window_that_has_passed_long_before_our_own_moment() -> None:
     world.enrol()
     world.process().run()
     [pem] = world.ca.certificates
-    world.ca.windows[certificate_id(load_certificates(pem)[0])] = RenewalInfo(NOW, NOW + 3600, "", None)
+    leaf = leaf_of(pem)
+    assert isinstance(leaf, Leaf)
+    world.ca.windows[leaf.ari_id] = RenewalInfo(NOW, NOW + 3600, "", None)
     world.clock.wait_until(NOW + DAY)
     process = paced(world.process(), CaLimits(new_orders=Limit(1, 7 * DAY)))
     assert process.run()[NAME].ending is Ending.STORED

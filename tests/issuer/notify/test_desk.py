@@ -12,7 +12,7 @@ from issuer.model import events
 from issuer.model.config import DatabaseSettings
 from issuer.model.enrolment import Validation
 from issuer.model.errors import MailError
-from issuer.model.events import Event, Kind
+from issuer.model.events import Event, EventKind
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.notify.outbox import Desk
@@ -124,7 +124,7 @@ def test_a_failure_that_wants_a_person_keeps_its_facts() -> None:
     """A failure of the type userActionRequired becomes its own kind of event, with the address to open."""
     event = events.of_ending(Ended(NAME, Ending.FAILED, "", 5, ACTION_WANTED, 1))
     assert event is not None
-    assert (event.kind, event.told) == (Kind.USER_ACTION, ACTION_WANTED)
+    assert (event.kind, event.told) == (EventKind.USER_ACTION, ACTION_WANTED)
 
 
 def test_endings_that_concern_nobody(world: World) -> None:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from issuer.model.config import RenewalSettings
-from issuer.rules.due import NotDue, plan
+from issuer.rules.due import NotDue, decide
 from issuer.rules.imported import news, next_look
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
@@ -123,4 +123,4 @@ def test_when_it_is_said(days: float, left: float, days_left: int, kind: str | N
     event = news(row, now, policy)
     assert (event.kind.value if event else None) == kind
     assert next_look(row, now, policy) - now == pytest.approx(next_in * DAY, abs=60)
-    assert plan(row, now, policy) == NotDue(NAME, next_look(row, now, policy), "imported", event)
+    assert decide(row, now, policy) == NotDue(NAME, next_look(row, now, policy), "imported", event)

@@ -6,24 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.model.events import Event, Kind, from_json, to_json
+from issuer.model.events import Event, EventKind, from_json, to_json
 from issuer.rules import alarms, mail_text
 
 NOW = 1_700_000_000
 DAY = 86400
 
 
-def event(kind: Kind, name: str = "www.example.test", **facts: object) -> Event:
+def event(kind: EventKind, name: str = "www.example.test", **facts: object) -> Event:
     return dataclasses.replace(Event(kind, name), **facts)  # type: ignore[arg-type] # a test names what it needs
 
 
 def test_what_wants_a_person_comes_first() -> None:
     """Kinds stand in the order of their weight, in the subject and in the body."""
     events = [
-        event(Kind.RECOVERED, "a"),
-        event(Kind.FAILED, "b"),
-        event(Kind.FAILED, "c"),
-        event(Kind.USER_ACTION, "d"),
+        event(EventKind.RECOVERED, "a"),
+        event(EventKind.FAILED, "b"),
+        event(EventKind.FAILED, "c"),
+        event(EventKind.USER_ACTION, "d"),
     ]
     assert mail_text.subject(events, "box") == (
         "certfleet: 1 certificate waits for you at the CA, 2 failed, 1 recovered on box"
@@ -43,11 +43,11 @@ def test_what_wants_a_person_comes_first() -> None:
 )
 def test_how_long_it_is_still_good_for(expires: int, words: str) -> None:
     """Days while there are some, hours near the end, and loudly when it is over."""
-    assert words in mail_text.body([event(Kind.FAILED, expires=expires)], "box", NOW)
+    assert words in mail_text.body([event(EventKind.FAILED, expires=expires)], "box", NOW)
 
 
-@given(st.text(), st.text(), st.text(), st.sampled_from(Kind))
-def test_what_a_ca_or_a_table_says_is_printed_harmlessly(name: str, what: str, hint: str, kind: Kind) -> None:
+@given(st.text(), st.text(), st.text(), st.sampled_from(EventKind))
+def test_what_a_ca_or_a_table_says_is_printed_harmlessly(name: str, what: str, hint: str, kind: EventKind) -> None:
     """Whatever stands in an event: no control character in the subject, none but line ends in the body."""
     told = event(kind, name, what=what, hint=hint)
     assert mail_text.subject([told], "box").isprintable()
@@ -55,7 +55,7 @@ def test_what_a_ca_or_a_table_says_is_printed_harmlessly(name: str, what: str, h
     assert all(line.isprintable() for line in mail_text.body([told, told], "box", NOW).split("\n"))
 
 
-@given(st.builds(Event, st.sampled_from(Kind), st.text(), st.text(), expires=st.integers(0, 2**40)))
+@given(st.builds(Event, st.sampled_from(EventKind), st.text(), st.text(), expires=st.integers(0, 2**40)))
 def test_the_outbox_gives_back_what_it_was_given(told: Event) -> None:
     """An event survives its way through JSON."""
     assert from_json(to_json(told)) == told
@@ -63,27 +63,27 @@ def test_the_outbox_gives_back_what_it_was_given(told: Event) -> None:
 
 def test_the_outbox_reads_what_a_newer_version_wrote() -> None:
     """A field that this version does not know is left out."""
-    assert from_json(to_json(event(Kind.FAILED)) | {"of_tomorrow": 1}) == event(Kind.FAILED)
+    assert from_json(to_json(event(EventKind.FAILED)) | {"of_tomorrow": 1}) == event(EventKind.FAILED)
 
 
 def test_the_outbox_reads_what_an_older_version_wrote() -> None:
     """It told what and why in one: so they are mailed, in whichever place a colon stands."""
     old = {"kind": "failed", "name": "shop: rsa", "what": "shop: rsa: no", "hint": "mend it", "url": "", "at": 5}
     read = from_json(old)
-    assert read == event(Kind.FAILED, "shop: rsa", what="shop: rsa: no", hint="mend it", at=5)
+    assert read == event(EventKind.FAILED, "shop: rsa", what="shop: rsa: no", hint="mend it", at=5)
     lines = mail_text.body([read], "box", NOW).splitlines()
     assert lines[5:7] == ["    what:       shop: rsa: no", "    what to do: mend it"]
 
 
-@given(st.lists(st.sampled_from(Kind), max_size=12))
-def test_nothing_is_said_twice_in_a_row(kinds: list[Kind]) -> None:
+@given(st.lists(st.sampled_from(EventKind), max_size=12))
+def test_nothing_is_said_twice_in_a_row(kinds: list[EventKind]) -> None:
     """Whatever comes in whatever order: an event right after the same one changes nothing, but for another CA."""
-    kept: frozenset[Kind] = frozenset()
+    kept: frozenset[EventKind] = frozenset()
     for kind in kinds:
-        kept = alarms.judge(event(kind), kept, frozenset()).alarms
-        again = alarms.judge(event(kind), kept, frozenset())
+        kept = alarms.weigh(event(kind), kept, frozenset()).alarms
+        again = alarms.weigh(event(kind), kept, frozenset())
         assert again.alarms == kept
-        assert again.mail == again.changed == (kind is Kind.CA_CHANGED)
+        assert again.mail == again.changed == (kind is EventKind.CA_CHANGED)
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0, 1e6))

@@ -11,7 +11,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause
-from issuer.rules.due import Due, NotDue, plan
+from issuer.rules.due import Due, NotDue, decide
 from issuer.rules.health import health
 from issuer.rules.renewal import Remaining, remaining, renewal, renewal_moment
 from issuer.rules.retry import retry_moment
@@ -157,7 +157,7 @@ KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
 )
 def test_what_is_due(changes: dict[str, object], decision: type, reason: str | Cause) -> None:
     """Each row is due or not, with the reason."""
-    found = plan(enrolment(**changes), int(time.time()), POLICY, consulted=True)
+    found = decide(enrolment(**changes), int(time.time()), POLICY, consulted=True)
     assert isinstance(found, decision)
     assert (found.cause if isinstance(found, Due) else getattr(found, "reason", "")) == reason
 

@@ -14,7 +14,7 @@ from issuer.model.orders import Cause, OrderState
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
-from issuer.store.due_queries import Lookout
+from issuer.store.due_queries import DueQueries
 from issuer.store.history import History
 from issuer.store.holds import Holds
 from issuer.store.orders import LEASE_SECONDS, Orders
@@ -66,7 +66,7 @@ def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
     assert mine.claim(NAME, NOW) is None
     assert other.save(record, record, NOW + 4 * 365 * 86400) == record
     assert [each.name for each in mine.under_way(NOW)] == [NAME]
-    assert [mark.name for mark in Lookout(store, "mine").left_over(NOW)] == [NAME]
+    assert [mark.name for mark in DueQueries(store, "mine").left_over(NOW)] == [NAME]
     assert mine.claim(NAME, NOW) == record
 
 
@@ -94,7 +94,7 @@ def test_moments_of_a_clock_that_was_years_ahead(store: Database, changes: str) 
     store.write(lambda connection: connection.execute(sa.text(f"UPDATE certs SET enable = 'Y', {changes}")))  # noqa: S608
     certificates = Certificates(store)
     assert [row.name for row in certificates.due(NOW) + certificates.failing(NOW)] == [NAME]
-    assert [mark.name for mark in Lookout(store, "mine").due(NOW, 10)] == [NAME]
+    assert [mark.name for mark in DueQueries(store, "mine").due(NOW, 10)] == [NAME]
 
 
 def test_a_step_is_saved_with_its_url_and_extends_the_lease(store: Database) -> None:
