@@ -27,7 +27,7 @@ from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.model.events import Event
 from issuer.store.database import Database
-from issuer.store.due_queries import Lookout
+from issuer.store.due_queries import DueQueries
 from issuer.store.revision import open_database
 
 _FIRST_LOOK_SECONDS = 3.0
@@ -77,7 +77,7 @@ class _House:
             raise ConfigError(str(self._config), [Finding("state_dir", problem)])
         database = Database(settings.database)
         tools = replace(build_tools(settings, database, self._note), turns=self._turns)
-        lookout = Lookout(database, owner(settings))
+        lookout = DueQueries(database, owner(settings))
         world = World(settings, tools, build_desk(settings, database), lookout, lambda: _close(database, tools))
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # a service is read in its journal: it says what happens

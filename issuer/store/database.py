@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -180,6 +180,13 @@ class Database:
 def portions(names: Iterable[str]) -> Iterator[Sequence[str]]:
     """*names*, sorted, so many at a time as fit into one question."""
     return chunks(sorted(names), _NAMES_ASKED)
+
+
+def insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, object]) -> int:
+    """Add a row to a table that counts up by itself; returns its id."""
+    key = connection.execute(table.insert(), row).inserted_primary_key
+    assert key is not None  # noqa: S101 - the table has a key
+    return int(key[0])
 
 
 def _connect_sqlite(file: Path, locked_seconds: float) -> sqlite3.Connection:

@@ -19,7 +19,7 @@ from issuer.model.config import DatabaseSettings
 from issuer.model.orders import Cause
 from issuer.store import migrate
 from issuer.store.database import Database
-from issuer.store.due_queries import Lookout
+from issuer.store.due_queries import DueQueries
 from issuer.store.tables import certs, orders
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
@@ -116,7 +116,7 @@ def _plan(connection: sa.Connection, statement: str, parameters: Any) -> list[tu
 def test_a_large_table_is_counted_and_shown_within_bounds(fleet: Database) -> None:
     """Only the first thousand to expire have a series of their own; all of them are in the counts."""
     now = int(time.time())
-    survey = Lookout(fleet, "me").survey(now, stuck_after=10, most=MOST_CERTIFICATES)
+    survey = DueQueries(fleet, "me").survey(now, stuck_after=10, most=MOST_CERTIFICATES)
     assert (survey.enabled, survey.issued, survey.due, survey.failing, survey.stuck) == (20_000, 20_000, 9, 5, 2)
     assert survey.orders == {"PUBLISHED": 4}
     assert len(survey.soonest) == MOST_CERTIFICATES
@@ -133,7 +133,7 @@ def test_a_large_table_is_counted_and_shown_within_bounds(fleet: Database) -> No
 
 def test_the_look_of_every_few_seconds_uses_indexes(fleet: Database) -> None:
     """What is due and what was left over is found without walking through the table."""
-    lookout, now = Lookout(fleet, "me"), int(time.time())
+    lookout, now = DueQueries(fleet, "me"), int(time.time())
     assert len(lookout.due(now, 1000)) == 10
     assert len(lookout.due(now, 4)) == 4
     assert [mark.name for mark in lookout.left_over(now)] == ["host00003.example.test"]  # the other one waits

@@ -8,7 +8,7 @@ from issuer.model.moments import CLOCKS_APART
 from issuer.model.orders import HAND_SECONDS, Cause
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
-from issuer.store.due_queries import Lookout
+from issuer.store.due_queries import DueQueries
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from tests.issuer.store.opened import CA, NAME, NOW
@@ -30,7 +30,7 @@ _LATEST = NOW + HAND_SECONDS + CLOCKS_APART
 )
 def test_all_say_the_same(store: Database, cause: str | None, deadline: int | None, *, theirs: bool) -> None:
     """The record that `run` goes by, the pages of people, the questions of the daemon, and what refuses a command."""
-    orders, lookout = Orders(store, "us"), Lookout(store, "us")
+    orders, lookout = Orders(store, "us"), DueQueries(store, "us")
     assert orders.open(NAME, CA, Cause.RENEWAL, NOW) is not None
     change = sa.text("UPDATE orders SET reason = :cause, deadline = :deadline")
     store.write(lambda connection: connection.execute(change, {"cause": cause, "deadline": deadline}))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from issuer.model.moments import CLOCKS_APART, believable
 from issuer.store import cells
 from issuer.store.database import Database
-from issuer.store.due_queries import Lookout
+from issuer.store.due_queries import DueQueries
 from issuer.store.tables import certs, has_certificate
 from tests.issuer.store.opened import NAME, NOW
 
@@ -46,4 +46,4 @@ def test_before_the_first_certificate(store: Database) -> None:
         store.write(partial(sa.Connection.execute, statement=change))
         assert store.read(lambda connection: list(connection.scalars(asked))) == [NAME] * issued
     store.write(lambda connection: connection.execute(certs.update().values(enable="Y")))
-    assert Lookout(store, "us").survey(NOW, stuck_after=1, most=9).soonest == ((NAME, NOW),)
+    assert DueQueries(store, "us").survey(NOW, stuck_after=1, most=9).soonest == ((NAME, NOW),)

@@ -14,11 +14,10 @@ from issuer.model.orders import Cause, OrderState
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
-from issuer.store.due_queries import Lookout
+from issuer.store.due_queries import DueQueries
 from issuer.store.history import History
 from issuer.store.holds import Holds
 from issuer.store.orders import LEASE_SECONDS, Orders
-from issuer.store.overview import Overview
 from tests.issuer.signing_requests import csr
 from tests.issuer.store.opened import CA, NAME, NOW, side_by_side
 from tests.servers.authority import Authority
@@ -66,7 +65,7 @@ def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
     assert mine.claim(NAME, NOW) is None
     assert other.save(record, record, NOW + 4 * 365 * 86400) == record
     assert [each.name for each in mine.under_way(NOW)] == [NAME]
-    assert [mark.name for mark in Lookout(store, "mine").left_over(NOW)] == [NAME]
+    assert [mark.name for mark in DueQueries(store, "mine").left_over(NOW)] == [NAME]
     assert mine.claim(NAME, NOW) == record
 
 
@@ -75,7 +74,7 @@ def test_a_hold_of_a_clock_that_was_years_ahead(store: Database) -> None:
     holds = Holds(store)
     holds.add("account", "*", NOW + 4 * 365 * 86400, Failure("limited"), NOW)
     assert holds.until("account", NAME, NOW) is None
-    assert Overview(store).holds(NOW) == []
+    assert Holds(store).all(NOW) == []
     holds.add("account", NAME, NOW + 86400, Failure("limited"), NOW)
     assert holds.until("account", NAME, NOW) == (NOW + 86400, Failure("limited"))
     assert Limit(1, 3600).free_at([NOW + 4 * 365 * 86400], NOW) == NOW
@@ -93,8 +92,8 @@ def test_moments_of_a_clock_that_was_years_ahead(store: Database, changes: str) 
     """A row that is put off for years is looked at by `run` and by the daemon all the same."""
     store.write(lambda connection: connection.execute(sa.text(f"UPDATE certs SET enable = 'Y', {changes}")))  # noqa: S608
     certificates = Certificates(store)
-    assert [row.name for row in certificates.due(NOW) + certificates.failing(NOW)] == [NAME]
-    assert [mark.name for mark in Lookout(store, "mine").due(NOW, 10)] == [NAME]
+    assert {row.name for row in certificates.due(NOW) + certificates.failing(NOW)} == {NAME}
+    assert [mark.name for mark in DueQueries(store, "mine").due(NOW, 10)] == [NAME]
 
 
 def test_a_step_is_saved_with_its_url_and_extends_the_lease(store: Database) -> None:
