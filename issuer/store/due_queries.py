@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.survey import DAY, EXPIRY_DAYS, Mark, Survey
 from issuer.store.certificates import due
-from issuer.store.database import Database, portions
+from issuer.store.database import Database, rows_of
 from issuer.store.holds import in_force
 from issuer.store.orders import free
 from issuer.store.overview import orders_by_hand
@@ -45,10 +45,8 @@ class DueQueries:
         def work(connection: sa.Connection) -> list[Mark]:
             # no join with certs: SQLite would scan that table
             names = set(connection.scalars(under_way)) - set(orders_by_hand(connection, now))
-            found: list[Mark] = []
-            for some in portions(names):
-                found += _marks(connection, sa.select(*_MARK).where(certs.c.name.in_(some), sa.not_(waits)))
-            return found
+            rows = rows_of(connection, sa.select(*_MARK).where(sa.not_(waits)), certs.c.name, names)
+            return [Mark(*row) for row in rows]
 
         return self._database.read(work)
 
@@ -85,10 +83,8 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
 def _due_by_hand(connection: sa.Connection, now: int) -> int:
     """How many look due and are by hand."""
     come = (certs.c.enable == "Y", sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now))
-    return sum(
-        int(connection.scalar(sa.select(sa.func.count()).where(certs.c.name.in_(some), *come)) or 0)
-        for some in portions(orders_by_hand(connection, now))
-    )
+    query = sa.select(certs.c.name).where(*come)
+    return len(list(rows_of(connection, query, certs.c.name, orders_by_hand(connection, now))))
 
 
 def _by_expiry(connection: sa.Connection, now: int) -> tuple[int, int, dict[int, int]]:
