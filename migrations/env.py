@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection that the issuer hands over; there is no other way in."""
+"""Alembic's entry point: runs the revisions on the connection that the issuer hands over."""
 
 from alembic import context
 

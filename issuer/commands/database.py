@@ -13,7 +13,6 @@ from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.store import migrate
 from issuer.store.database import Database
-from issuer.store.legacy import Adoptable, adoptable
 from issuer.store.revision import NEEDED, present
 
 
@@ -30,7 +29,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Where the tables stand, and what an upgrade would meet; exit code 1 if they are not what this version needs."""
     database = Database(load(Settings, arguments.config).database)
     found = present(database)
-    table = None if found or database.absent else adoptable(database)
+    table = None if found or database.absent else migrate.legacy_table(database)
     if arguments.json:
         adopts = None if table is None else {"rows": table.rows, "missing": list(table.missing)}
         facts = {"revision": found, "newest": NEEDED, "current": found == NEEDED, "certs_to_adopt": adopts}
@@ -45,7 +44,7 @@ def status(arguments: argparse.Namespace) -> int:
     return 0 if found == NEEDED else 1
 
 
-def _before_adoption(table: Adoptable | None) -> str:
+def _before_adoption(table: migrate.LegacyTable | None) -> str:
     """What `db upgrade` would meet: nothing, or a table of the classic scripts."""
     if table is None:
         return "there is no table certs yet: an upgrade creates it"

@@ -12,7 +12,7 @@ from issuer.rules.renewal import remaining, renews
 from issuer.rules.retry import authority_index
 from issuer.store.counts import Counts
 from issuer.store.database import Database
-from issuer.store.overview import Overview
+from issuer.store.holds import Holds
 
 
 class HeldUp:
@@ -21,7 +21,7 @@ class HeldUp:
     def __init__(self, settings: Settings, database: Database, now: int):
         self._settings = settings
         self._database = database
-        self._holds = Overview(database).holds(now)
+        self._holds = Holds(database).all(now)
         self._now = now
         self._scopes = {hold.scope for hold in self._holds}
         self._accounts = _accounts(settings) if self._holds else {}

@@ -1,24 +1,31 @@
-"""One cell of a row as what it is meant to be, whichever query reads it: SQLite keeps whatever an old script wrote, and
-a newer certfleet leaves what this one does not know. That stops nothing but the row itself.
+"""Types of columns and conditions on them, for whatever stands in a cell.
+
+SQLite keeps any value that an old script wrote, and a newer certfleet writes words that this one does not know. Such a
+cell costs its row at most, never the command.
 """
 
+import dataclasses
 import functools
 import re
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
 
 from issuer.model.moments import CLOCKS_APART
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+D = TypeVar("D", bound="DataclassInstance")
 K = TypeVar("K", bound=Enum)
 log = structlog.get_logger()
-_MOST_SAID = 1000
+_MOST_WARNED = 1000
 
 
 class Number(sa.TypeDecorator[int]):
-    """A whole number; what is none is as good as NULL."""
+    """A whole number; None for NULL and for a value that is no number."""
 
     impl = sa.BigInteger
     cache_ok = True
@@ -30,18 +37,27 @@ class Number(sa.TypeDecorator[int]):
             return None
 
 
+class NumberOrZero(Number):
+    """A whole number; 0 for NULL and for a value that is no number."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> int:
+        return super().process_result_value(value, dialect) or 0
+
+
 class Words(sa.TypeDecorator[str]):
-    """Text; what is none is as good as NULL."""
+    """Text; "" for NULL and for a value that is no text."""
 
     impl = sa.String
     cache_ok = True
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str | None:
-        return value if isinstance(value, str) else None
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str:
+        return value if isinstance(value, str) else ""
 
 
 class Octets(sa.TypeDecorator[bytes]):
-    """A blob, b"" for NULL; an old script may have left text or a number."""
+    """A blob; b"" for NULL. Text or a number that an old script wrote comes as its characters."""
 
     impl = sa.LargeBinary
     cache_ok = True
@@ -50,35 +66,41 @@ class Octets(sa.TypeDecorator[bytes]):
         return value if isinstance(value, bytes) else str(value or "").encode()
 
 
+def from_row(kind: type[D], row: sa.RowMapping, **more: object) -> D:
+    """A dataclass: *more* by name, its other fields from the columns of the same names."""
+    cells = {field.name: row[field.name] for field in dataclasses.fields(kind) if field.name not in more}
+    return kind(**cells, **more)
+
+
 def believable(column: Any, now: Any, longest: Any) -> sa.ColumnElement[bool]:
-    """As :func:`issuer.model.moments.believable`, of a column; NULL where that is NULL."""
+    """:func:`issuer.model.moments.believable` as a condition on a column; NULL where the column is NULL."""
     return sa.and_(column > now, sa.not_(too_far(column, now, longest)))
 
 
 def too_far(column: Any, now: Any, longest: Any) -> sa.ColumnElement[bool]:
-    """Is a moment further ahead than can be meant?"""
+    """Is a moment further ahead than the *longest* time (seconds) that such a moment is saved for?"""
     ahead: sa.ColumnElement[bool] = column > now + longest + CLOCKS_APART
     return ahead
 
 
-def window(start: int | None, end: int | None, left: str) -> tuple[int, int] | None:
-    """A span of time from two columns; *left* is "START-END" where an earlier version has put it in one."""
-    match = re.fullmatch(r"(-?[0-9]{1,18})-(-?[0-9]{1,18})", left)
+def window(start: int | None, end: int | None, earlier: str) -> tuple[int, int] | None:
+    """A span of time (epoch seconds) from two columns. An earlier version wrote *earlier*, "START-END", instead."""
+    match = re.fullmatch(r"(-?[0-9]{1,18})-(-?[0-9]{1,18})", earlier)
     if match:
         return int(match[1]), int(match[2])
     return None if start is None or end is None else (start, end)
 
 
-def known(kinds: type[K], value: Any, table: str, row: Any) -> K | None:
-    """*value* as one of *kinds*; None, with a warning, for one that only another version knows."""
+def known(kinds: type[K], value: Any, table: str, row: str) -> K | None:
+    """*value* as one of *kinds*. None, with a warning, for a value that only another version knows."""
     try:
         return kinds(value)
     except ValueError:
-        _skipped(table, str(row), str(value))
+        _warn(table, row, str(value))
         return None
 
 
-@functools.lru_cache(_MOST_SAID)  # said once: the daemon looks every few seconds
-def _skipped(table: str, row: str, value: str) -> None:
+@functools.lru_cache(_MOST_WARNED)  # once for each row: the daemon looks every few seconds
+def _warn(table: str, row: str, value: str) -> None:
     hint = "upgrade this certfleet if a newer one wrote it; else mend or delete that row"
     log.warning("row.skipped", table=table, row=row, unknown=value, hint=hint)

@@ -1,4 +1,4 @@
-"""The ``certs`` table and what hangs on it: versions and events. One method, one transaction."""
+"""The ``certs`` table, with the versions and events that a change adds. One method, one transaction."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,9 +26,9 @@ from issuer.store.orders import cause_of, give_up
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import NEW_ROW, certs, events, has_certificate, orders
 
-_NEAR_END = 3 * 86400  # seconds before which everything is renewed, unless it is put off
-_MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones, for a suggestion within a second
-_OLD_PAIR = ("old_ca", "old_crt")  # which only a rollback wants
+_NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
+_MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones: a suggestion takes less than a second
+_OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
 _ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), ANY).order_by(certs.c.name)
 _NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
@@ -37,9 +37,9 @@ _ENDING = sa.select(orders.c.state, orders.c.error).where(orders.c.id == sa.bind
 
 
 class Certificates:
-    """All reading and writing of enrolled certificates.
+    """All reading and writing of enrolled certificates. Moments are epoch seconds. Raises StoreError.
 
-    *portion*: how many rows are in memory together where all are gone through.
+    *portion*: how many rows :meth:`all` holds in memory at once.
     """
 
     def __init__(self, database: Database, *, portion: int = 1000):
@@ -47,7 +47,7 @@ class Certificates:
         self._portion = portion
 
     def enrol(self, name: str, csr: CsrFacts, *, comment: str, validation: Validation, now: int) -> None:
-        """Add a disabled row. Raises RefusedError if the name is enrolled already."""
+        """Add a disabled row for *name*. Raises RefusedError if there is one."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is not None:
@@ -61,69 +61,69 @@ class Certificates:
         self._database.write(work)
 
     def get(self, names: Iterable[str]) -> list[Enrolment]:
-        """The rows of *names*, in that order; UsageError that lists every name that is not enrolled."""
+        """The rows of *names*, in that order. Raises UsageError that lists every name that is not enrolled."""
         wanted = list(dict.fromkeys(names))
         rows = {row.name: row for row in self.enrolled(wanted)}
         unknown = [name for name in wanted if name not in rows]
         if unknown:
             removed = self._removed(unknown)
             close = self._close_to([name for name in unknown if name not in dict(removed)])
-            parts = [
+            hint = "".join(
                 f"{name} was removed at {utc_text(at)}, `history {quote(name)}` shows it; " for name, at in removed
-            ]
-            hint = "".join(parts)
+            )
             hint += f"did you mean {', '.join(close)}? " if close else ""
             hint += "`status` lists what is enrolled; enrol with `populate NAME`"
             raise UsageError(f"not enrolled: {', '.join(unknown)}", hint=hint, reference="not-enrolled")
         return [rows[name] for name in wanted]
 
     def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
-        """The rows of those *names* that are enrolled; the others may have been removed."""
+        """The rows of those *names* that are enrolled still."""
         return self._database.read(lambda connection: named(connection, names)) if names else []
 
     def _removed(self, unknown: Sequence[str]) -> list[tuple[str, int]]:
-        """Those of the *unknown* names that were enrolled once, and when they were removed."""
+        """The *unknown* names that were enrolled once, each with the moment of its removal."""
         gone = (events.c.event == "removed", events.c.name.in_(unknown))
         query = sa.select(events.c.name, sa.func.max(events.c.at)).where(*gone).group_by(events.c.name)
-        return self._database.read(lambda connection: [(name, at or 0) for name, at in connection.execute(query)])
+        return self._database.read(lambda connection: [(name, at) for name, at in connection.execute(query)])
 
     def _close_to(self, unknown: Sequence[str]) -> list[str]:
-        """Enrolled names that are like the *unknown* ones; none where comparing would take long."""
+        """Enrolled names that resemble the *unknown* ones; none if the comparison would take long."""
         query = sa.select(certs.c.name).limit(_MOST_COMPARED + 1)
-        names = self._database.read(lambda connection: [name for name in connection.scalars(query) if name])
+        names = self._database.read(lambda connection: list(filter(None, connection.scalars(query))))
         if len(names) > _MOST_COMPARED:
             return []
         close = [difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.85) for name in unknown[:_MOST_TYPED]]
         return list(dict.fromkeys(match for matches in close for match in matches))
 
     def compromised(self, name: str) -> frozenset[str]:
-        """The keys of *name* that were revoked as known to others, whether it is enrolled or not."""
+        """SHA-256 of the public keys of *name* that were revoked as compromised, also after its removal."""
         return self._database.read(lambda connection: compromised_keys(connection, [name])).get(name, frozenset())
 
     def all(self) -> Iterator[Enrolment]:
-        """Every row, by name; read in portions, for there may be more than memory has room for."""
+        """Every row, by name; read in portions, because all at once may not fit in memory."""
         later: sa.ColumnElement[bool] = sa.true()
         while portion := self._database.read(partial(_select, conditions=[later], most=self._portion)):
             yield from portion
             later = certs.c.name > portion[-1].name
 
     def due(self, now: int) -> list[Enrolment]:
-        """Enabled rows whose moment has come, is not known yet or can hardly be meant."""
+        """Enabled rows whose moment has come, is not known yet or is too far ahead to be meant."""
         return self._database.read(
             lambda connection: [row for question in due(now) for row in _select(connection, question)]
         )
 
     def change_nothing(self) -> None:
-        """Change no row, as a question: StoreError if a change would be refused: read-only, no rights."""
+        """Update no row. Raises StoreError if the database would refuse an update: read-only, no rights."""
         change = certs.update().where(sa.false()).values(enable="N")
         self._database.write(lambda connection: connection.execute(change))
 
     def failing(self, now: int) -> list[Enrolment]:
-        """Enabled rows that failed and whose next attempt is still to come; found through an index."""
+        """Enabled rows that failed and wait for their next attempt."""
         failed = (certs.c.enable == "Y", certs.c.count_fail_update > 0, certs.c.due_at > now)
         return [row for row in self._database.read(lambda connection: _select(connection, failed)) if row.failing]
 
     def set_enabled(self, names: Sequence[str], enabled: bool, now: int) -> None:
+        """Switch automatic renewal. Raises UsageError for names that are not enrolled."""
         self.get(names)
         flag, word = ("Y", "enabled") if enabled else ("N", "disabled")
 
@@ -135,8 +135,10 @@ class Certificates:
         self._database.write(work)
 
     def remove(self, name: str, now: int) -> None:
-        """Delete the row, and give up an order under way that no issuer works on just now; the sweep takes back what it
-        had published. Versions and events stay: they are history."""
+        """Delete the row, and end an order under way without a lease; the next sweep withdraws what it published.
+
+        Versions and events stay. Raises RefusedError while an issuer has the lease, UsageError without a row.
+        """
         self.get([name])
 
         def work(connection: sa.Connection) -> None:
@@ -148,21 +150,21 @@ class Certificates:
         self._database.write(work)
 
     def request_reissue(self, names: Sequence[str], reason: str) -> None:
-        """Make *names* due whatever their dates say, until a new certificate is stored."""
+        """Make *names* due whatever their dates say, until a new certificate is stored; *reason* says why."""
         self._change(names, reissue_reason=reason, due_at=None)
 
     def retry_now(self, names: Sequence[str]) -> None:
-        """Let *names*, which failed, be due now and not at their next moment. A hold of the CA stays in force."""
+        """Make *names*, which failed, due now. A hold of the CA stays in force."""
         self._change(names, due_at=None)
 
     def postpone(self, name: str, due_at: int) -> None:
-        """Save the next moment at which *name* is to be looked at."""
+        """Save the moment of the next look at *name*."""
         self._change([name], due_at=due_at)
 
     def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
-        """A step by hand has failed: say why, and leave *wish* and the next moment as they would be without it.
+        """Save why a step by hand failed; *wish* and *due_at* become what they would be without that step.
 
-        It is no failure in a row: nobody but the person tried.
+        It counts as no failure in a row: only a person tried.
         """
         values = {"reissue_reason": wish or None, "due_at": due_at, **failure_cells(failure)}
 
@@ -173,18 +175,17 @@ class Certificates:
         self._database.write(work)
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
-        """Save what was drawn from the CA's window, so that the draw is made once."""
+        """Save the moment that was drawn in the CA's window (RFC 9773 §4.2), so that it is drawn once."""
         start, end = row.ari_window or (None, None)
-        cells = {"ari_start": start, "ari_end": end, "ari_window": None}
-        drawn = {"ari_at": row.ari_at, "ari_ask_at": row.ari_ask_at, "ari_url": explanation_url or None}
-        self._change([row.name], **drawn, **cells)
+        drawn = {"ari_at": row.ari_at, "ari_start": start, "ari_end": end, "ari_window": None}
+        self._change([row.name], **drawn, ari_ask_at=row.ari_ask_at, ari_url=explanation_url or None)
 
     def _change(self, names: Sequence[str], **values: object) -> None:
         change = certs.update().where(certs.c.name.in_(names)).values(**values)
         self._database.write(lambda connection: connection.execute(change))
 
     def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
-        """Count a failed attempt, with its facts and the moment of the next one."""
+        """Count a failed attempt; save its facts and *due_at*, the moment of the next one."""
 
         def work(connection: sa.Connection) -> None:
             counted = sa.func.coalesce(certs.c.count_fail_update, 0) + 1
@@ -197,11 +198,11 @@ class Certificates:
     def store(
         self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
     ) -> None:
-        """Put a checked certificate in place, the old pair aside, and end its order: one transaction.
+        """Make a checked certificate the present one, keep the old pair, and end the order: one transaction.
 
-        Overtaken if the row is gone or its CSR is not *csr* any more, GivenUp if the order was: then only `history` has
-        the certificate, from where it can be revoked. *ask_at*: when to ask for renewal information; None if that CA
-        offers none.
+        Raises Overtaken if the row is gone or has another CSR than *csr*, GivenUp if the order was ended. Then only
+        `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
+        renewal information; None if the CA offers none.
         """
         present = {"due_at": due_at, "directory": order.directory, "ari_ask_at": ask_at}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
@@ -210,7 +211,7 @@ class Certificates:
             live = connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount > 0
             ending = None if live else connection.execute(_ENDING, {"number": order.id}).one_or_none()
             if ending is not None and ending.state == OrderState.STORED.value:
-                return None  # the answer to our own COMMIT was lost on its way; twice would lose the old pair
+                return None  # our own COMMIT succeeded and its answer was lost; a second one would lose the old pair
             placed = live and replace_present(connection, order.name, bundle, now, csr=csr, **present)
             add_version(connection, order.name, bundle, order.directory, now)
             serial = serial_text(bundle.leaf)
@@ -220,10 +221,9 @@ class Certificates:
             add_event(connection, now, order.name, "set aside", f"serial {serial}, not for what is enrolled now")
             if ending is None:
                 return Overtaken(order.name)
-            unsafe = spki_sha256(bundle.leaf.public_key()) in compromised_keys(connection, [order.name]).get(
-                order.name, ()
-            )
-            return GivenUp(order.name, ending.error or "", to_revoke=serial if unsafe else "")
+            keys = compromised_keys(connection, [order.name]).get(order.name, ())
+            unsafe = spki_sha256(bundle.leaf.public_key()) in keys
+            return GivenUp(order.name, ending.error, to_revoke=serial if unsafe else "")
 
         refusal = self._database.write(work)
         if refusal is not None:
@@ -234,24 +234,27 @@ Question = tuple[sa.ColumnElement[bool], ...]
 """Conditions on ``certs``, all of which hold."""
 
 
-def due(now: int) -> tuple[Question, Question, Question]:
-    """Enabled rows whose moment is not known yet, has come, or can hardly be meant. One question for each, because an
-    OR would scan the table."""
-    enabled = certs.c.enable == "Y"
-    return (enabled, certs.c.due_at.is_(None)), (enabled, certs.c.due_at <= now), _put_off_too_far(now)
+def due(now: int) -> list[Question]:
+    """Enabled rows whose moment is not known yet; whose moment has come; and two kinds whose moment is too far ahead to
+    be meant, because a clock was wrong: rows that end soon or have no certificate, and rows that failed.
 
-
-def _put_off_too_far(now: int) -> Question:
-    """Rows that end soon, or have no certificate, and are put off for longer than they should be: by a clock that was
-    wrong, most likely. Compared with a column, for an index on ``due_at`` would walk through all that is well.
+    One question for each, because an OR would scan the table.
     """
+    enabled = certs.c.enable == "Y"
     longest = sa.case((has_certificate, LONGEST_HOLD), else_=FIRST_MAY_WAIT)
-    ends_soon = certs.c.ts_expire <= now + _NEAR_END
-    return certs.c.enable == "Y", certs.c.imported.is_(None), ends_soon, too_far(certs.c.due_at, now, longest)
+    ends_soon = (certs.c.imported.is_(None), certs.c.ts_expire <= now + _NEAR_END)
+    failed = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
+    # a comparison of due_at alone would walk its index through all rows that are well
+    return [
+        (enabled, certs.c.due_at.is_(None)),
+        (enabled, certs.c.due_at <= now),
+        (enabled, *ends_soon, too_far(certs.c.due_at, now, longest)),
+        (enabled, *failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD)),
+    ]
 
 
 def named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
-    """The rows of those *names* that are enrolled."""
+    """As :meth:`Certificates.enrolled`, in the caller's transaction."""
     return _enrolments(connection, connection.execute(_NAMED, {"names": names}))
 
 
@@ -268,13 +271,13 @@ def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list
 
 
 def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
-    """RefusedError while an order is under way: it would write over what is about to be changed."""
+    """Raise RefusedError while an order for *name* is under way: it would overwrite the change."""
     query = sa.select(orders.c.reason, orders.c.deadline).where(orders.c.active_name == name)
     order = connection.execute(query).first()
     if order is None:
         return
     what = f"an order for {name} is under way"
-    hint = "let `certfleet-issuer run` finish it first; a run that was killed holds it for ten minutes"
+    hint = "let `certfleet-issuer run` finish it first; after a killed run wait ten minutes"
     if is_by_hand(cause_of(order.reason), order.deadline, now):
         what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
         hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
@@ -285,23 +288,23 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
     return Enrolment(
         name=row["name"],
         enabled=row["enable"] == "Y",
-        validation=Validation(row["certbot"] == "Y", row["webroot_path"] or ""),
+        validation=Validation(row["certbot"] == "Y", row["webroot_path"]),
         csr=row["csr"],
         crt=row["crt"],
         ca=row["ca"],
-        ts_expire=row["ts_expire"] or 0,
-        ts_last_update=row["ts_last_update"] or 0,
-        failures=max(0, row["count_fail_update"] or 0),
+        ts_expire=row["ts_expire"],
+        ts_last_update=row["ts_last_update"],
+        failures=max(0, row["count_fail_update"]),
         due_at=row["due_at"],
-        reissue_reason=row["reissue_reason"] or "",
-        directory=row["directory"] or "",
+        reissue_reason=row["reissue_reason"],
+        directory=row["directory"],
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
         failure=failure_of(row),
         ari_at=row["ari_at"],
-        ari_window=window(row["ari_start"], row["ari_end"], row["ari_window"] or ""),
-        rolled_back=row["rolled_back"] or "",
+        ari_window=window(row["ari_start"], row["ari_end"], row["ari_window"]),
+        rolled_back=row["rolled_back"],
         ari_ask_at=row["ari_ask_at"],
-        md5_modulus=(row["md5_modulus"] or "").strip(),
+        md5_modulus=row["md5_modulus"].strip(),
         compromised=compromised,
     )

@@ -1,4 +1,4 @@
-"""Counts what all issuers on the database asked of a CA lately."""
+"""Counts what all issuers on the database asked of a CA within the span of a limit."""
 
 from collections.abc import Sequence
 
@@ -16,14 +16,19 @@ _STORED = orders.c.state == OrderState.STORED.value
 
 
 class Counts:
-    """The span of a limit ends at *now* (epoch seconds), and as late as another issuer's clock may be ahead."""
+    """Implements :class:`issuer.journey.ports.OrderCounts`. Moments are epoch seconds. Raises StoreError.
+
+    A span ends at *now*, and later by as much as another issuer's clock may be ahead.
+    """
 
     def __init__(self, database: Database):
         self._database = database
 
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
-        """When the newest orders were opened that the CA knows of or is about to; not those that replace a certificate
-        in its window of ARI, which count for no limit."""
+        """The moments at which the newest orders were opened, up to the limit's count, without *besides*.
+
+        An order that replaces a certificate in its window of renewal information counts for no limit (RFC 9773).
+        """
         counts = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(_EXEMPT))
         known = sa.or_(orders.c.url > "", _UNDER_WAY)
         query = sa.select(orders.c.created_at).where(*_newest(directory, limit, now, besides), counts, known)
@@ -32,13 +37,13 @@ class Counts:
     def certificates(
         self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
     ) -> tuple[list[int], int]:
-        """When the newest certificates were stored; and how many orders under way may become one."""
+        """The moments at which the newest certificates were stored, and how many orders under way may become one."""
         wanted = _has_name_in(domain) if domain else orders.c.names == names_text(names)
         query = sa.select(orders.c.state, orders.c.updated_at).where(
             *_newest(directory, limit, now, besides), sa.or_(_STORED, _UNDER_WAY), wanted
         )
         rows = self._database.read(lambda connection: connection.execute(_most(query, limit)).all())
-        stored = [row.updated_at or 0 for row in rows if row.state == OrderState.STORED.value]
+        stored = [row.updated_at for row in rows if row.state == OrderState.STORED.value]
         return stored, len(rows) - len(stored)
 
 
@@ -48,11 +53,11 @@ def _newest(directory: str, limit: Limit, now: int, besides: int) -> tuple[sa.Co
 
 
 def _most(query: sa.Select[tuple[int]], limit: Limit) -> sa.Select[tuple[int]]:
-    """As many as make up the limit."""
+    """The newest rows, as many as the limit allows."""
     return query.order_by(orders.c.created_at.desc()).limit(limit.count)
 
 
 def _has_name_in(domain: str) -> sa.ColumnElement[bool]:
-    """Is one of the names, which are separated by blanks, *domain* or below it?"""
+    """Is one of an order's names *domain*, or below it?"""
     listed = sa.literal(".").concat(sa.func.replace(orders.c.names, " ", " .")).concat(" ")
     return listed.contains(f".{domain} ", autoescape=True)

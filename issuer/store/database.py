@@ -1,7 +1,7 @@
-"""Connections and transactions; turns every driver error into a StoreError with what to do about it.
+"""Connections and transactions. Every error of a driver becomes a StoreError that says what to do about it.
 
-The driver is opened by ``_connect_sqlite`` and ``MysqlServers`` rather than through a SQLAlchemy URL, so that TLS is
-always verified and several hosts can be tried in turn.
+``_connect_sqlite`` and ``MysqlServers`` open the drivers, not a SQLAlchemy URL: so TLS is always verified and several
+hosts are tried in turn.
 """
 
 import contextlib
@@ -10,10 +10,10 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pymysql
 import sqlalchemy as sa
@@ -31,20 +31,19 @@ from issuer.store import mysql
 
 T = TypeVar("T")
 _TRIES = 8
-_NAMES_ASKED = 500  # in one question
+_NAMES_ASKED = 500  # in one question: the servers limit its length
 # How a transaction begins on SQLite. With FULL a commit waits for the disk: an order URL must survive a power cut.
 _DURABLE = ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE")
 _WRITING = ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE")
 _READING = ("BEGIN",)
-_NOT_OURS = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})  # where a file belongs to another user
 _READ_WRITE = os.R_OK | os.W_OK
 
 
 class Database:
     """One database for the life of the process. Thread-safe; connections are pooled.
 
-    *look_again_seconds*: the age at which a connection to a server is made anew, which tells if it takes writes still.
-    *locked_seconds*: how long another program may keep a SQLite file to itself.
+    *look_again_seconds*: the age at which a connection to a server is renewed, which shows whether it still takes
+    writes. *locked_seconds*: how long to wait while another program locks a SQLite file. Raises ConfigError.
     """
 
     def __init__(self, settings: DatabaseSettings, *, look_again_seconds: int = 60, locked_seconds: float = 30.0):
@@ -52,7 +51,7 @@ class Database:
             self._address = parse_database_url(settings.url)
         except ValueError as error:
             raise ConfigError("configuration", [Finding("database.url", str(error))]) from error
-        # SQLite has one writer, and lets others ask again after pauses of up to 0.1 s: our own threads queue up instead
+        # SQLite has one writer, and a second one polls with pauses of up to 0.1 s: our own threads queue up instead
         self._turn = threading.Lock() if self.embedded else contextlib.nullcontext()
         if isinstance(self._address, SqliteAddress):
             self.place = str(self._address.file)
@@ -75,33 +74,34 @@ class Database:
                 pool_pre_ping=True,
                 pool_recycle=look_again_seconds,
             )
-        weakref.finalize(self, self._engine.dispose)  # who ends with a command does not have to close
+        weakref.finalize(self, self._engine.dispose)  # a command that ends does not have to close it
 
     @property
     def embedded(self) -> bool:
         return isinstance(self._address, SqliteAddress)
 
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = True) -> T:
-        """Run *work* in one transaction; again from the start when it lost a conflict or the server is of no use now.
+        """Run *work* in one transaction and return its result. Raises StoreError.
 
-        A COMMIT whose answer was lost may have happened, so *work* must bear being done twice. Without *durable* the
-        change outlives this process, but SQLite may lose it with the power: for what can be found out again.
+        *work* runs again after a lost conflict or on a server that failed. A COMMIT whose answer was lost may have
+        succeeded, so *work* must bear a second run. Without *durable* the change survives this process, but SQLite may
+        lose it in a power cut: for facts that can be found out again.
         """
         with self._turn:
             return self._transact(work, _DURABLE if durable else _WRITING)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run *work* in a transaction that only reads, which takes no write lock in SQLite."""
+        """Run *work* in a transaction that only reads and return its result. Raises StoreError."""
         return self._transact(work, _READING)
 
     @property
     def absent(self) -> bool:
-        """Is it a SQLite file that is not there, in a folder that can be looked into?"""
+        """Is it a SQLite file that does not exist? False if the folder cannot be searched."""
         file = self._address.file if isinstance(self._address, SqliteAddress) else None
         return file is not None and os.access(file.parent, os.X_OK) and not os.path.lexists(file)
 
     def create(self) -> None:
-        """Make the file of a new SQLite database, which nobody else may read; a server's is made by hand."""
+        """Make the file of a new SQLite database, for its owner alone; nothing on a server. Raises StoreError."""
         if isinstance(self._address, SqliteAddress):
             try:
                 create_empty(self._address.file)
@@ -121,42 +121,26 @@ class Database:
                     return work(connection)
             except (sa.exc.SQLAlchemyError, sqlite3.Error, pymysql.MySQLError) as error:
                 code = code_of(_cause(error))
-                soon_ours = self._soon_ours(error)
-                if attempt == _TRIES - 1 or not (soon_ours or code in mysql.AGAIN | mysql.AGAIN_ELSEWHERE):
+                if attempt == _TRIES - 1 or code not in mysql.AGAIN | mysql.AGAIN_ELSEWHERE:
                     raise self._store_error(error) from error
-                if soon_ours:
-                    self._engine.dispose()  # a connection that may only read would stay so
                 if code in mysql.AGAIN_ELSEWHERE:
-                    self._leave_server()
+                    self._servers.move_on()
+                    self._engine.dispose()  # pooled connections lead to the server that failed
                 time.sleep(0.02 * 2**attempt)
         raise RuntimeError("not reached")
 
-    def _soon_ours(self, error: Exception) -> bool:
-        """Is nothing in our way but a file that root has made beside a SQLite database? SQLite makes it first, and then
-        gives it to the owner of the database."""
-        if not isinstance(self._address, SqliteAddress) or os.geteuid() == 0 or _sqlite_code(error) not in _NOT_OURS:
-            return False
-        file = self._address.file
-        return os.access(file, _READ_WRITE) and os.access(file.parent, os.W_OK | os.X_OK)
-
     def _follow_file(self) -> None:
-        """Drop the pooled connections when the SQLite file was replaced or removed: they lead to the deleted one."""
+        """Drop the pooled connections when the SQLite file was replaced or removed: they lead to the deleted file."""
         if not isinstance(self._address, SqliteAddress):
             return
         try:
             status = self._address.file.stat()
-        except OSError:  # whoever connects now will tell
-            file = None
-        else:
             file = (status.st_dev, status.st_ino)
+        except OSError:  # the next connection reports it
+            file = None
         if file != self._file:
             self._engine.dispose()
             self._file = file
-
-    def _leave_server(self) -> None:
-        """Begin at the next host from now on, and drop the pooled connections, which lead to this one."""
-        self._servers.move_on()
-        self._engine.dispose()
 
     def _store_error(self, error: Exception) -> StoreError:
         cause = _cause(error)
@@ -169,7 +153,7 @@ class Database:
 
     def _sqlite_hint(self, why: str, file: Path) -> str:
         if self.absent:
-            return "there is none yet: run `certfleet-issuer db upgrade`, or mend database.url"
+            return "there is no such file yet: run `certfleet-issuer db upgrade`, or correct database.url"
         if any(word in why for word in ("readonly", "unable to open", "Permission denied")):
             if not os.path.isdir(file.parent):
                 return "check that the folder exists and may be entered"
@@ -177,13 +161,23 @@ class Database:
         return _sqlite_hint(why)
 
 
-def portions(names: Iterable[str]) -> Iterator[Sequence[str]]:
-    """*names*, sorted, so many at a time as fit into one question."""
-    return chunks(sorted(names), _NAMES_ASKED)
+def rows_of(
+    connection: sa.Connection, query: sa.Select[Any], column: sa.Column[Any], names: Iterable[str]
+) -> Iterator[Any]:
+    """The rows of *query* whose *column* is one of *names*, asked for in as many questions as they need."""
+    for some in chunks(sorted(names), _NAMES_ASKED):
+        yield from connection.execute(query.where(column.in_(some)))
+
+
+def insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, object]) -> int:
+    """Add a row to a table that counts up by itself; returns its id."""
+    key = connection.execute(table.insert(), row).inserted_primary_key
+    assert key is not None  # noqa: S101 - the table has a key
+    return int(key[0])
 
 
 def _connect_sqlite(file: Path, locked_seconds: float) -> sqlite3.Connection:
-    # mode rw: who only looks must not make an empty database; isolation_level None: transactions begin in
+    # mode rw: a command that only looks must not make an empty database; isolation_level None: transactions begin in
     # _begin_sqlite, so that DDL rolls back too
     uri = f"{file.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, timeout=locked_seconds, isolation_level=None, check_same_thread=False)
@@ -192,17 +186,17 @@ def _connect_sqlite(file: Path, locked_seconds: float) -> sqlite3.Connection:
 
 
 def _beside(file: Path) -> list[Path]:
-    """What SQLite itself keeps beside the database while somebody has it open."""
+    """The files that SQLite keeps beside the database while a process has it open."""
     return [file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")]
 
 
 def _closed(file: Path) -> bool:
-    """Is *file* there, and not for us to write?"""
+    """Does *file* exist without our right to read and write it?"""
     return os.path.lexists(file) and not os.access(file, _READ_WRITE)
 
 
 def _begin_sqlite(connection: sa.Connection, begin: tuple[str, ...]) -> None:
-    """Past SQLAlchemy, which would take as long over these words as over a statement that works."""
+    """Not through SQLAlchemy, which would take as long for these statements as for one that works."""
     cursor = connection.connection.cursor()
     for statement in begin:
         cursor.execute(statement)
@@ -214,16 +208,11 @@ def _cause(error: BaseException) -> BaseException:
     return getattr(error, "orig", None) or error
 
 
-def _sqlite_code(error: BaseException) -> int:
-    """SQLite's primary result code; 0 for what is no error of SQLite's."""
-    return getattr(_cause(error), "sqlite_errorcode", 0) & 0xFF
-
-
 def _sqlite_hint(why: str) -> str:
     if "no such table" in why or "no such column" in why:
         return "run `certfleet-issuer db upgrade`"
     if "locked" in why:
-        return "another program keeps the file locked: see which with `fuser`, and end it or what it does"
-    if "full" in why or "I/O error" in why:  # a full disk is the one or the other, by what SQLite was writing
-        return "free space on that file system; if there is some, look at the kernel's log for a failing disk"
-    return "check that the file is a SQLite database and that the disk is sound"
+        return "another program locks the file: find it with `fuser`, and end it or its transaction"
+    if "full" in why or "I/O error" in why:  # of a full disk: which one depends on the write
+        return "free space on that file system; if it has space, look in the kernel's log for a failing disk"
+    return "check that the file is a SQLite database, and that the disk is healthy"

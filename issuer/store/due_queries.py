@@ -1,21 +1,16 @@
-"""What the daemon asks the database every few seconds: cheap questions, each answered by an index.
-
-An OR over a column that may be NULL would make a server scan the table, so there is one question for each case.
-"""
+"""The daemon's questions to the database every few seconds: cheap ones, each answered by an index."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
 from issuer.model.enrolment import NEVER_ISSUED
-from issuer.model.limits import LONGEST_HOLD
 from issuer.model.survey import DAY, EXPIRY_DAYS, DueRow, Survey
-from issuer.store.cells import too_far
 from issuer.store.certificates import due
-from issuer.store.database import Database, portions
+from issuer.store.database import Database, rows_of
 from issuer.store.holds import in_force
 from issuer.store.orders import free
-from issuer.store.overview import by_person
+from issuer.store.overview import orders_by_hand
 from issuer.store.revision import require
 from issuer.store.tables import certs, has_certificate, holds, orders
 
@@ -23,46 +18,41 @@ _COLUMNS = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.rei
 
 
 class DueQueries:
-    """*owner* is the name under which our own orders are leased."""
+    """Each method asks once. *owner* has the lease on our own orders. Moments are epoch seconds. Raises StoreError."""
 
     def __init__(self, database: Database, owner: str):
         self._database = database
         self._owner = owner
 
     def require_tables(self) -> None:
-        """OtherRevision where they are those of another version: a daemon may outlast an upgrade, or begin before."""
+        """Raise OtherRevision if the tables are those of another version: an upgrade may come before or after us."""
         require(self._database)
 
     def due(self, now: int, most: int) -> list[DueRow]:
-        """Enabled certificates whose moment has come, is not known yet or can hardly be meant; those that wait longest
-        first."""
-        failed = (certs.c.enable == "Y", certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
-        # + 0 keeps a server from walking the index on due_at through all that is well
-        too_long = (*failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD))
-        unknown, come, absurd = (sa.select(*_COLUMNS).where(*these).limit(most) for these in due(now))
-        queries = (unknown, come.order_by(certs.c.due_at), absurd, sa.select(*_COLUMNS).where(*too_long).limit(most))
+        """Enabled certificates whose moment has come, is not known yet or is too far ahead to be meant, at most *most*
+        for each reason."""
+        unknown, come, *too_far = (sa.select(*_COLUMNS).where(*these).limit(most) for these in due(now))
+        queries = (unknown, come.order_by(certs.c.due_at), *too_far)  # the longest wait first
         return self._database.read(lambda connection: [mark for query in queries for mark in _marks(connection, query)])
 
     def left_over(self, now: int) -> list[DueRow]:
-        """Certificates whose order is under way and in nobody's hands, unless they wait for their next attempt.
-
-        Nobody's: of no living issuer, and of no person who issues by hand.
-        """
+        """Certificates with an order under way that no other issuer has leased and nobody does by hand, unless they
+        wait for their next attempt."""
         ours_to_take = sa.or_(free(now), orders.c.lease_owner == self._owner)
-        under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", ours_to_take, ~by_person(now))
+        under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", ours_to_take)
         waits = sa.and_(certs.c.enable == "Y", certs.c.due_at.is_not(None), certs.c.due_at > now)
 
         def work(connection: sa.Connection) -> list[DueRow]:
-            names = list(connection.scalars(under_way))  # a join would tempt SQLite to scan certs instead
-            found: list[DueRow] = []
-            for some in portions(names):
-                found += _marks(connection, sa.select(*_COLUMNS).where(certs.c.name.in_(some), sa.not_(waits)))
-            return found
+            # no join with certs: SQLite would scan that table
+            names = set(connection.scalars(under_way)) - set(orders_by_hand(connection, now))
+            rows = rows_of(connection, sa.select(*_COLUMNS).where(sa.not_(waits)), certs.c.name, names)
+            return [DueRow(*row) for row in rows]
 
         return self._database.read(work)
 
     def survey(self, now: int, *, stuck_after: int, most: int) -> Survey:
-        """Counts of everything, and the *most* certificates that expire first."""
+        """Counts of everything, and the *most* certificates that expire first. Stuck are those that failed
+        *stuck_after* times in a row."""
         return self._database.read(lambda connection: _survey(connection, now, stuck_after, most))
 
 
@@ -83,22 +73,18 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
         due=count(certs.c.due_at.is_(None)) + count(certs.c.due_at <= now) - _due_by_hand(connection, now),
         failing=count(certs.c.count_fail_update > 0),
         stuck=count(certs.c.count_fail_update >= stuck_after),
-        soonest=tuple((row[0] or "", row[1]) for row in connection.execute(soonest) if row[1] is not None),
+        soonest=tuple((name, moment) for name, moment in connection.execute(soonest) if moment),
         expiring=expiring,
-        orders={row[0] or "": int(row[1]) for row in connection.execute(by_state)},
-        holds=tuple((row[0] or "", row[1]) for row in connection.execute(held)),
+        orders={state: int(number) for state, number in connection.execute(by_state)},
+        holds=tuple((scope, until) for scope, until in connection.execute(held)),
     )
 
 
 def _due_by_hand(connection: sa.Connection, now: int) -> int:
-    """How many look due and are in a person's hands."""
-    by_hand = sa.select(orders.c.active_name).where(orders.c.active_name > "", by_person(now))
-    names = list(connection.scalars(by_hand))
+    """How many look due and are by hand."""
     come = (certs.c.enable == "Y", sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now))
-    return sum(
-        int(connection.scalar(sa.select(sa.func.count()).where(certs.c.name.in_(some), *come)) or 0)
-        for some in portions(names)
-    )
+    query = sa.select(certs.c.name).where(*come)
+    return len(list(rows_of(connection, query, certs.c.name, orders_by_hand(connection, now))))
 
 
 def _by_expiry(connection: sa.Connection, now: int) -> tuple[int, int, dict[int, int]]:
@@ -114,4 +100,4 @@ def _by_expiry(connection: sa.Connection, now: int) -> tuple[int, int, dict[int,
 
 
 def _marks(connection: sa.Connection, query: sa.Select[Any]) -> list[DueRow]:
-    return [DueRow(row[0], row[1], row[2] or 0, row[3] or "") for row in connection.execute(query) if row[0]]
+    return [DueRow(*row) for row in connection.execute(query) if row[0]]

@@ -1,4 +1,4 @@
-"""Every certificate ever stored and every event: looking back, and going back. One method, one transaction."""
+"""Every certificate ever stored and every event, and the ways back. One method, one transaction."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from common.certificate import Bundle, fingerprint, serial_text, spki_sha256
 from common.errors import RefusedError
 from issuer.model.leaf import Damaged, bundle_of
+from issuer.store.cells import from_row
 from issuer.store.certificates import named, refuse_under_way
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
@@ -35,38 +36,40 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AuditEvent:
+    """One line of the audit trail; *at* in epoch seconds."""
+
     at: int
     event: str
     detail: str
 
 
 class History:
+    """Moments are epoch seconds. Raises StoreError."""
+
     def __init__(self, database: Database):
         self._database = database
 
     def versions(self, name: str) -> list[Version]:
         """Every stored certificate of *name*, the newest first."""
-        query = (
-            sa.select(versions)
-            .where(versions.c.name == name)
-            .order_by(versions.c.stored_at.desc(), versions.c.id.desc())
-        )
+        newest = (versions.c.stored_at.desc(), versions.c.id.desc())
+        query = sa.select(versions).where(versions.c.name == name).order_by(*newest)
         return self._database.read(lambda connection: [_version(row) for row in connection.execute(query).mappings()])
 
     def names_with_key(self, md5_modulus: str) -> list[str]:
-        """Who is enrolled with a CSR of that key, as openssl or we have written it down. Reads the whole table."""
+        """The enrolled names whose CSR has that key, by the column of that name. Reads the whole table."""
         same = sa.select(certs.c.name).where(certs.c.md5_modulus == md5_modulus)
-        return self._database.read(lambda connection: [name for name in connection.scalars(same) if name])
+        return self._database.read(lambda connection: list(filter(None, connection.scalars(same))))
 
-    def events(self, name: str, most: int | None = None) -> list[Event]:
-        """What happened to *name*, the newest first, at most so many."""
+    def events(self, name: str, most: int | None = None) -> list[AuditEvent]:
+        """The events of *name*, the newest first, at most *most*."""
         query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())
-        rows = self._database.read(lambda connection: connection.execute(query.limit(most)).all())
-        return [Event(row.at or 0, row.event or "", row.detail or "") for row in rows]
+        rows = self._database.read(lambda connection: connection.execute(query.limit(most)).mappings().all())
+        return [from_row(AuditEvent, row) for row in rows]
 
     def go_back(self, name: str, version: Version, bundle: Bundle, due_at: int, now: int) -> None:
-        """Make an earlier certificate the present one; the present pair moves aside, as with a new one."""
+        """Make an earlier certificate the present one, as a new one would be. Raises RefusedError if an order is under
+        way or the row is gone."""
         outside = None if version.directory else "Y"
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
 
@@ -76,7 +79,8 @@ class History:
         self._database.write(work)
 
     def take_in(self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int) -> None:
-        """Store a certificate from outside; the row is made if there is none, and never renewed by ACME."""
+        """Store a certificate from outside, which ACME never renews; add the row if there is none. Raises RefusedError
+        if an order is under way."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
@@ -88,9 +92,9 @@ class History:
         self._database.write(work)
 
     def mark_revoked(self, name: str, bundle: Bundle, directory: str, reason: int, now: int) -> bool:
-        """Write down a revocation; the row is marked if it is the present certificate. *reason*: one of REASONS
-        (RFC 5280 §5.3.1). A key that is known to others is certified no more: a row that has it still is disabled, its
-        order ended; True then."""
+        """Save a revocation, also in the row if it is the present certificate. *reason*: one of REASONS (RFC 5280
+        §5.3.1). A compromised key is never certified again: a row that still has it is disabled and its order ended,
+        and the answer is True."""
         key = spki_sha256(bundle.leaf.public_key())
 
         def work(connection: sa.Connection) -> bool:
@@ -104,8 +108,7 @@ class History:
             if reason != KEY_COMPROMISE or row is None or row.key_sha256 not in (key, ""):
                 return False
             give_up(connection, name, "its key was revoked as compromised", now, leased=True)
-            disabled = certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None)
-            connection.execute(disabled)
+            connection.execute(certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None))
             add_event(connection, now, name, "disabled", "its key must not be used again")
             return True
 
@@ -117,7 +120,7 @@ def _same(name: str, bundle: Bundle) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _remember(connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int) -> None:
-    """A certificate that comes by hand may be known: then who issued it stands there already."""
+    """Add a version unless it is there already, with the CA that issued it."""
     if connection.scalar(sa.select(versions.c.id).where(*_same(name, bundle)).limit(1)) is None:
         add_version(connection, name, bundle, directory, now)
 
@@ -130,20 +133,7 @@ def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, n
 
 
 def _version(row: sa.RowMapping) -> Version:
-    return Version(
-        sha256=row["sha256"] or "",
-        serial=row["serial"] or "",
-        issuer=row["issuer"] or "",
-        not_before=row["not_before"] or 0,
-        not_after=row["not_after"] or 0,
-        stored_at=row["stored_at"] or 0,
-        directory=row["directory"] or "",
-        revoked=row["revoked"] is not None,
-        bundle=_bundle(row),
-    )
-
-
-def _bundle(row: sa.RowMapping) -> Bundle | Damaged:
     bundle = bundle_of(row["crt"], row["ca"])
-    lost = isinstance(bundle, Bundle) and row["ca"] and not bundle.chain
-    return Damaged("its chain holds no certificate") if lost else bundle
+    if isinstance(bundle, Bundle) and row["ca"] and not bundle.chain:
+        bundle = Damaged("its chain holds no certificate")
+    return from_row(Version, row, revoked=row["revoked"] is not None, bundle=bundle)

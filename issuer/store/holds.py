@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, Hold
 from issuer.store.cells import believable
 from issuer.store.database import Database
 from issuer.store.failures import line
@@ -19,33 +19,36 @@ def in_force(now: Any) -> sa.ColumnElement[bool]:
     return believable(holds.c.until, now, LONGEST_HOLD)
 
 
-_HELD = (
-    sa.select(holds.c.until, holds.c.reason)
-    .where(
-        holds.c.account == sa.bindparam("the_account"),
-        holds.c.scope.in_(sa.bindparam("scopes", expanding=True)),
-        in_force(sa.bindparam("now", type_=sa.BigInteger)),
-    )
-    .order_by(holds.c.until.desc())
+_ALL = sa.select(holds).where(in_force(sa.bindparam("now", type_=sa.BigInteger))).order_by(holds.c.until.desc())
+_HELD = _ALL.where(
+    holds.c.account == sa.bindparam("the_account"), holds.c.scope.in_(sa.bindparam("scopes", expanding=True))
 )
 
 
 class Holds:
-    """Holds are kept by account (SHA-256 of directory and key) and scope: a certificate, or ``*`` for all of them."""
+    """Holds by account (SHA-256 of directory and key) and scope: a certificate's name, or ACCOUNT for all of them.
+
+    Moments are epoch seconds. Raises StoreError.
+    """
 
     def __init__(self, database: Database):
         self._database = database
 
+    def all(self, now: int) -> list[Hold]:
+        """Every hold in force, the longest first."""
+        rows = self._database.read(lambda connection: connection.execute(_ALL, {"now": now}).all())
+        return [Hold(row.account, row.scope, row.until, Failure(row.reason)) for row in rows]
+
     def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
-        """(moment, facts) of the longest hold on *name* that has not passed; None without one. An order that *goes_on*
-        is no new one: the holds on the whole account do not concern it."""
+        """End and reason of the longest hold on *name*; None without one. With *goes_on* the CA knows the order
+        already, and a hold on the whole account does not concern it."""
         scopes = [name[:190]] if goes_on else [ACCOUNT, name[:190]]
         asked = {"the_account": account, "scopes": scopes, "now": now}
         row = self._database.read(lambda connection: connection.execute(_HELD, asked).first())
-        return (row.until, Failure(row.reason or "")) if row is not None else None
+        return (row.until, Failure(row.reason)) if row is not None else None
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
-        """Remember a hold; passed ones are cleared on the way."""
+        """Save a hold in place of an earlier one, and delete those that have passed."""
         key = {"account": account, "scope": scope[:190]}
 
         def work(connection: sa.Connection) -> None:
@@ -55,20 +58,17 @@ class Holds:
 
         self._database.write(work)
 
-    def lift(self, names: Sequence[str], now: int) -> int:
-        """Forget what holds *names* up, and the holds on whole accounts; what was put off until then is looked at
-        again. Returns how many there were."""
+    def lift(self, names: Sequence[str], now: int) -> None:
+        """Delete the holds on *names* and on whole accounts. Certificates that wait for the end of one are due now."""
         concerned = (holds.c.until > now, holds.c.scope.in_([ACCOUNT, *(name[:190] for name in names)]))
 
-        def work(connection: sa.Connection) -> int:
-            found = connection.execute(sa.select(holds).where(*concerned)).all()
-            for hold in found:
+        def work(connection: sa.Connection) -> None:
+            for hold in connection.execute(sa.select(holds).where(*concerned)).all():
                 waits = [certs.c.due_at == hold.until]
                 if hold.scope != ACCOUNT:
                     waits.append(certs.c.name == hold.scope)
                 connection.execute(certs.update().where(*waits).values(due_at=now))
-                add_event(connection, now, hold.scope, "hold lifted", hold.reason or "")
+                add_event(connection, now, hold.scope, "hold lifted", hold.reason)
             connection.execute(holds.delete().where(*concerned))
-            return len(found)
 
-        return self._database.write(work)
+        self._database.write(work)

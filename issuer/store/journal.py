@@ -1,11 +1,11 @@
-"""The challenge journal: a row stands for as long as what it describes may be out in the world.
+"""The challenge journal: one row for each TXT value or file, for as long as it may be published.
 
-Written before a TXT value is published, deleted after it was taken back; so a crash at any instruction leaves the row,
-and the next run takes back what it names.
+A row is written before the value is published and deleted after it was withdrawn. So a crash at any instruction leaves
+the row, and the next run withdraws what it names.
 
-A CA may give two orders the same challenge (Boulder hands out an order that waits already), and so the same value. Who
-takes back what an ended order left holds that order's lease meanwhile, in a name that tells it from the lease of who
-worked on the order; who is about to publish the same takes its rows over, or waits for that lease.
+A CA may give two orders the same challenge, and so the same value: Boulder returns a pending order again. Cleaning up
+an ended order therefore takes that order's lease, under the owner `NAME*`. An order that is about to publish the same
+value takes the rows over, or waits for that lease.
 """
 
 import dataclasses
@@ -18,7 +18,8 @@ import sqlalchemy as sa
 
 from issuer.model.acme import Challenge
 from issuer.model.errors import BeingTakenBack
-from issuer.store.database import Database
+from issuer.store.cells import from_row
+from issuer.store.database import Database, insert
 from issuer.store.orders import FREE, LEASE_SECONDS
 from issuer.store.tables import challenges, orders
 
@@ -42,7 +43,7 @@ _LEASED = (
     .outerjoin(orders, _ITS_ORDER)
     .where(_THESE, sa.or_(orders.c.id.is_(None), sa.and_(_ENDED[0], orders.c.lease_owner == sa.bindparam("lease"))))
 )
-_WANTED = (  # compared here and not there, where it would be each with each
+_WANTED = (  # Python compares them: the database would compare each with each
     sa.select(challenges)
     .join(orders, _ITS_ORDER)
     .where(orders.c.active_name > "", challenges.c.zone.in_(sa.bindparam("zones", expanding=True)))
@@ -53,45 +54,54 @@ _LET_GO = orders.update().where(
 
 
 class Journal:
+    """The journal as one issuer process sees it. *owner* names that process as for Orders. Raises StoreError."""
+
     def __init__(self, database: Database, owner: str):
         self._database = database
-        self._lease = f"{owner}*"  # the same after a crash, so that what was being taken back is gone on with at once
-        self._taken: set[int] = set()  # orders, by other threads of this process
+        self._lease = f"{owner}*"  # the same after a crash, so that an interrupted withdrawal goes on at once
+        self._taken: set[int] = set()  # orders that a thread of this process cleans up
         self._taking = threading.Lock()
 
     def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
-        """Journal what is about to be published for an order; returns everything that may be, with its row numbers.
+        """Journal what is about to be published for an order; returns all its entries, with their row numbers.
 
-        Entries that an earlier try left are kept beside the new ones: their values may be out. Those of an ended order
-        that name just what is to be published are taken over; BeingTakenBack while that is done.
+        Entries of an earlier try stay beside the new ones: their values may be published. Entries of an ended order
+        with the same place are taken over. Raises BeingTakenBack while another process withdraws them.
         """
         places = {_place(entry) for entry in entries}
         asked = {"number": order_id, "values": [entry.value for entry in entries]}
 
         def work(connection: sa.Connection) -> list[Challenge]:
             rows = connection.execute(_OF_ORDER_OR_ALIKE, asked).mappings().all()
-            known = [_entry(row) for row in rows if row["order_id"] == order_id]
-            left = [row for row in rows if row["order_id"] != order_id and row["active_name"] is None]
-            _take_over(connection, [row for row in left if _place(_entry(row)) in places], now)
+            known = [from_row(Challenge, row) for row in rows if row["order_id"] == order_id]
+            left = [row for row in rows if row["order_id"] != order_id and not row["active_name"]]
+            _take_over(connection, [row for row in left if _place(from_row(Challenge, row)) in places], now)
             there = {(entry.url, entry.zone, entry.value) for entry in known}
-            fresh = [entry for entry in entries if (entry.url, entry.zone, entry.value) not in there]
-            return known + [_insert(connection, order_id, entry, now) for entry in fresh]
+            for entry in entries:
+                if (entry.url, entry.zone, entry.value) not in there:
+                    row = dataclasses.asdict(entry) | {"order_id": order_id, "created_at": now}
+                    del row["id"]
+                    known.append(dataclasses.replace(entry, id=insert(connection, challenges, row)))
+            return known
 
         return self._database.write(work)
 
     def of(self, order_id: int) -> list[Challenge]:
-        """What is or may be published for an order."""
+        """The entries of an order: all that is or may be published for it."""
         return self._entries(_OF_ORDER, number=order_id)
 
     def orphans(self) -> list[Challenge]:
-        """Entries whose order has ended: left by a process that died before it could take them back."""
+        """Entries whose order has ended: a process died before it withdrew them."""
         ended = ~sa.exists().where(_ITS_ORDER, orders.c.active_name.is_not(None))
         return self._entries(sa.select(challenges).where(ended).order_by(challenges.c.id))
 
     @contextmanager
     def held(self, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
-        """Those of *entries* that are to be taken back now, and by nobody else until the block ends: of orders that
-        have ended, and that nobody else is at. What an order under way wants to stay is only forgotten."""
+        """Lease the ended orders of *entries* until the block ends; yields the entries to withdraw now.
+
+        Left out are entries of orders that another thread or process has leased. An entry with the same place as one of
+        an order under way is only forgotten: its value must stay.
+        """
         numbers = [entry.id for entry in entries]
         if not numbers:
             yield []
@@ -111,7 +121,7 @@ class Journal:
 
     @contextmanager
     def _apart(self, numbers: Sequence[int]) -> Iterator[list[int]]:
-        """The orders of those rows, but for what another thread of this process is at."""
+        """The orders of those rows, without those that another thread of this process cleans up."""
         found = self._database.read(lambda connection: set(connection.scalars(_ORDERS, {"numbers": numbers})))
         with self._taking:
             ours = found - self._taken
@@ -123,61 +133,31 @@ class Journal:
                 self._taken -= ours
 
     def forget(self, entries: Sequence[Challenge]) -> None:
-        """Delete entries whose values are gone from the world."""
+        """Delete entries whose values were withdrawn."""
         numbers = [entry.id for entry in entries]
         if numbers:
-            # not for good if the power fails: then they are taken back once more, which does no harm
+            # a power cut may undo it; then they are withdrawn once more, which does no harm
             self._database.write(lambda connection: connection.execute(_GONE, {"numbers": numbers}), durable=False)
 
     def _entries(self, query: sa.Select[Any], **asked: object) -> list[Challenge]:
-        return self._database.read(lambda connection: list(map(_entry, connection.execute(query, asked).mappings())))
+        def look(connection: sa.Connection) -> list[Challenge]:
+            return [from_row(Challenge, row) for row in connection.execute(query, asked).mappings()]
+
+        return self._database.read(look)
 
 
 def _place(entry: Challenge) -> tuple[str, str, str, str]:
-    """What is out in the world: two entries with the same one are one TXT value or file."""
+    """Two entries with the same place are one TXT value or file."""
     return entry.type, entry.owner, entry.zone, entry.value
 
 
 def _take_over(connection: sa.Connection, left: Sequence[sa.RowMapping], now: int) -> None:
-    """The rows *left* of ended orders make way for another order's. Raises BeingTakenBack."""
+    """Delete the rows *left* of ended orders, because another order publishes the same. Raises BeingTakenBack."""
     if not left:
         return
     ended = list({row["of"] for row in left if row["of"] is not None})
-    # the same row that who takes back changes: on a cluster one of the two loses
+    # a withdrawal changes the same row of orders: on a cluster one of the two loses
     free = _ENDED_AND_FREE.values(lease_owner=None, lease_until=now, updated_at=now)
     if ended and connection.execute(free, {"orders": ended, "now": now}).rowcount < len(ended):
         raise BeingTakenBack(left[0]["identifier"])
     connection.execute(_GONE, {"numbers": [row["id"] for row in left]})
-
-
-def _insert(connection: sa.Connection, order_id: int, entry: Challenge, now: int) -> Challenge:
-    key = connection.execute(challenges.insert(), _row(order_id, entry, now)).inserted_primary_key
-    assert key is not None  # noqa: S101 - the table counts up by itself
-    return dataclasses.replace(entry, id=int(key[0]))
-
-
-def _row(order_id: int, entry: Challenge, now: int) -> dict[str, object]:
-    return {
-        "order_id": order_id,
-        "type": entry.type,
-        "identifier": entry.identifier,
-        "authorization_url": entry.authorization_url,
-        "url": entry.url,
-        "owner": entry.owner,
-        "zone": entry.zone,
-        "value": entry.value,
-        "created_at": now,
-    }
-
-
-def _entry(row: sa.RowMapping) -> Challenge:
-    return Challenge(
-        type=row["type"] or "",
-        identifier=row["identifier"] or "",
-        authorization_url=row["authorization_url"] or "",
-        url=row["url"] or "",
-        owner=row["owner"] or "",
-        zone=row["zone"] or "",
-        value=row["value"] or "",
-        id=row["id"],
-    )

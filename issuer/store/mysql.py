@@ -1,7 +1,7 @@
-"""The MySQL and MariaDB servers of one address: which of them a connection goes to, and what their errors ask for.
+"""The MySQL and MariaDB servers of one address: which of them a connection goes to, and what to do about their errors.
 
-All goes to a server that takes writes, looking too, as long as there is one: a replica may be behind, and a former
-primary stays behind for ever. One that is read-only is good for looking when there is no other.
+Every connection goes to a server that takes writes, as long as there is one, also for reading: a replica may be behind,
+and a former primary stays behind for ever. A read-only server serves readers if there is no other.
 """
 
 import ssl
@@ -15,23 +15,23 @@ from common.database_url import MysqlAddress
 from common.mysql_errors import READ_ONLY_CODES, About, about
 
 _NOT_READY = 1047  # a Galera node without quorum
-# deadlock (on Galera also the loser at COMMIT), lock wait timeout, the loser at COMMIT in MySQL's group replication,
-# and a row that changed since it was read (MariaDB with innodb_snapshot_isolation, the default from 11.6.2)
+# deadlock (on Galera also a lost conflict at COMMIT), lock wait timeout, a lost conflict at COMMIT in MySQL's group
+# replication, and a row that changed since it was read (innodb_snapshot_isolation, MariaDB's default from 11.6.2)
 AGAIN = frozenset({1213, 1205, 3101, 1020})
 AGAIN_ELSEWHERE = READ_ONLY_CODES | {_NOT_READY, 2006, 2013}  # the last two: a connection that broke
 _HINTS = {
-    About.LOGIN: "check user, password_file, and from where and how the account may come in",
+    About.LOGIN: "check user, password_file, and from which hosts and by which method the account may log in",
     About.RIGHTS: "grant this account its rights; the issuer needs all of them on its own database",
     About.NO_DATABASE: "create the database first",
     About.SCHEMA: "run `certfleet-issuer db upgrade`",
     About.CHARACTERS: (
-        "a column of the classic scripts takes only what its character set knows, often latin1: write it otherwise"
+        "a column of the classic scripts takes only characters of its own set, often latin1: write the text otherwise"
     ),
     About.READ_ONLY: ("no server in [database] url takes writes: start or name the primary, or end its read-only mode"),
     About.UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
     About.TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
 }
-_STATE = (  # the last one has an older name, which MariaDB 10 knows
+_STATE = (  # MariaDB 10 knows the older name of the last one
     "SHOW VARIABLES WHERE Variable_name IN"
     " ('wsrep_on', 'read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only')"
 )
@@ -41,12 +41,12 @@ def hint(error: BaseException, address: MysqlAddress) -> str:
     """What to do about an error of a server or of PyMySQL."""
     of = about(error)
     if of is About.UNREACHABLE and address.socket:
-        return f"check that the server runs, and that its socket is {address.socket}, which this user may use"
+        return f"check that the server runs, that its socket is {address.socket}, and that this user may open it"
     return _HINTS.get(of, "look at the database server's log")
 
 
 def takes_writes(variables: Mapping[str, str]) -> bool:
-    """What a server says of itself in SHOW VARIABLES; an account that is exempt must not write to a replica either."""
+    """Does a server take writes, by its SHOW VARIABLES? An account exempt from read_only must not write either."""
     return all(value == "OFF" for name, value in variables.items() if name.endswith("read_only"))
 
 
@@ -57,7 +57,7 @@ class MysqlServers:
         self._ways: list[dict[str, Any]] = [{"host": host, "port": port, "ssl": tls} for host, port in address.hosts]
         if address.socket:
             self._ways = [{"unix_socket": address.socket}]
-        self._first = 0  # where in them a connection begins
+        self._first = 0  # index of the one that is tried first
         self._options: dict[str, Any] = {
             "user": address.user,
             "password": password,
@@ -70,15 +70,15 @@ class MysqlServers:
         }
 
     def move_on(self) -> None:
-        """Begin at the next host from now on: this one has turned out to be of no use."""
+        """Try the next host first from now on: this one failed."""
         self._first += 1
 
     def connect(self) -> Any:
-        """To the first server that takes writes; if none does, to the first that answers.
+        """A connection to the first server that takes writes, else to the first that answers.
 
         Raises pymysql.MySQLError if none answers.
         """
-        spare: Any = None  # leads to a server that is read-only
+        spare: Any = None  # to a server that is read-only
         last: Exception | None = None
         first = self._first % len(self._ways)
         for way in self._ways[first:] + self._ways[:first]:
@@ -103,14 +103,17 @@ class MysqlServers:
 
 
 def _make_ready(connection: Any) -> dict[str, str]:
-    """What the server says of itself. On Galera the node has quorum, and reads wait for what any node committed."""
+    """The server's variables about writes. On Galera reads wait from now on for what any node committed.
+
+    Raises pymysql.MySQLError, also for a node without quorum; the connection is closed then.
+    """
     try:
         with connection.cursor() as cursor:
             cursor.execute(_STATE)
             variables: dict[str, str] = dict(cursor.fetchall())
             if variables.get("wsrep_on") == "ON":
                 cursor.execute("SHOW STATUS LIKE 'wsrep_ready'")
-                if cursor.fetchone()[1] != "ON":  # it accepts connections, and will refuse every table
+                if cursor.fetchone()[1] != "ON":  # it accepts connections and refuses every query
                     raise pymysql.OperationalError(_NOT_READY, "this cluster node has no quorum")
                 cursor.execute("SET SESSION wsrep_sync_wait = 1")  # 1 ms a read
     except pymysql.MySQLError:

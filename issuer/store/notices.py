@@ -1,12 +1,13 @@
-"""What people were told (``alarms``) and what is still to be sent (``outbox``). One method, one transaction.
+"""The troubles that people were told of (``alarms``) and the mail to be sent (``outbox``). One method, one transaction.
 
-An alarm stands from the first word about a trouble to its end, so that it is said once however many runs it lasts. The
-outbox holds each event until a mail server has taken it, so that no crash and no outage loses one.
+An alarm stands from the first notice about a trouble to its end, so that each trouble is told once, however many runs
+it lasts. The outbox keeps each event until a mail server has accepted it, so that no crash and no outage loses one.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -14,15 +15,16 @@ import structlog
 from issuer.model.events import Event, EventKind, from_json, recovered, to_json
 from issuer.rules.alarms import graded, weigh
 from issuer.store.cells import believable, known
-from issuer.store.database import Database, portions
+from issuer.store.database import Database, rows_of
 from issuer.store.tables import alarms, certs, outbox
 
 log = structlog.get_logger()
 _TAKEN_SECONDS = 600
+_CERTIFICATE = sa.select(certs.c.name, certs.c.ts_expire, certs.c.count_fail_update, certs.c.ari_url)
 
 
 class Notices:
-    """All reading and writing of alarms and outbox."""
+    """All reading and writing of alarms and outbox. Moments are epoch seconds. Raises StoreError."""
 
     def __init__(self, database: Database):
         self._database = database
@@ -30,22 +32,22 @@ class Notices:
     def settle(
         self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
     ) -> list[Event]:
-        """Weigh *events* against what was told before; what is to be mailed goes to the outbox. Returns what changed.
+        """Compare *events* with the alarms, update these, and add mail to the outbox. Returns the events that are news.
 
-        With *others* certificates that got well behind our back (another issuer, a command by hand) are noticed too.
+        *others*: also notice certificates that another issuer or command has mended.
         """
         return self._database.write(
             lambda connection: _settle(connection, events, stuck_after, by_mail, now, others=others)
         )
 
     def unsent(self, now: int) -> tuple[int, int] | None:
-        """(first, last) moment of what nobody delivers just now; None when that is nothing."""
+        """The first and the last moment of the events that wait for a delivery; None without any."""
         query = sa.select(sa.func.count(), sa.func.min(outbox.c.at), sa.func.max(outbox.c.at)).where(_free(now))
         row = self._database.read(lambda connection: connection.execute(query).one())
-        return (row[1] or 0, row[2] or 0) if row[0] else None
+        return (row[1], row[2]) if row[0] else None
 
     def take(self, delivery: str, now: int) -> list[Event]:
-        """Everything unsent, for one *delivery*; another issuer leaves it alone for ten minutes."""
+        """All events that wait, for one *delivery*; another issuer leaves them alone for ten minutes."""
         taken = outbox.update().where(_free(now)).values(taken_by=delivery, taken_until=now + _TAKEN_SECONDS)
         self._database.write(lambda connection: connection.execute(taken))
         query = sa.select(outbox.c.content).where(outbox.c.taken_by == delivery).order_by(outbox.c.id)
@@ -53,18 +55,18 @@ class Notices:
         return [event for event in map(_read, rows) if event is not None]
 
     def sent(self, delivery: str) -> None:
-        """A mail server has taken what was taken."""
+        """A mail server has accepted *delivery*: forget its events."""
         gone = outbox.delete().where(outbox.c.taken_by == delivery)
         self._database.write(lambda connection: connection.execute(gone))
 
     def give_back(self, delivery: str) -> None:
-        """It could not be delivered now."""
+        """No mail server has accepted *delivery*: its events wait again."""
         free = outbox.update().where(outbox.c.taken_by == delivery).values(taken_by=None, taken_until=None)
         self._database.write(lambda connection: connection.execute(free))
 
 
 def _read(content: str) -> Event | None:
-    """None, with a warning, for what cannot be understood: it goes with the next mail, rather than being in its way."""
+    """The event; None, with a warning, for one that cannot be read. It is deleted with the rest of its delivery."""
     try:
         return from_json(json.loads(content))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -76,91 +78,88 @@ def _settle(
     connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int, *, others: bool
 ) -> list[Event]:
     names = {event.name for event in told}
-    standing = _standing(connection, None if others else names)
+    standing = _alarms(connection, None if others else names)
     if others:
-        told = [*told, *_recovered_elsewhere(connection, standing, names)]
+        told = [*told, *_recovered_elsewhere(connection, standing, standing.keys() - names)]
         names = {event.name for event in told}
-    unsaid, facts = _unsaid(connection, names), _facts(connection, names)
+    unsent = _unsent_kinds(connection, names)
+    rows = {row.name: row for row in rows_of(connection, _CERTIFICATE, certs.c.name, names)}
     after = {name: frozenset(standing.get(name, ())) for name in names}
-    retracted: set[tuple[str, EventKind]] = set()
-    letters: list[Event] = []
+    mails: list[Event] = []
     changed: list[Event] = []
     for bare in told:
-        event = graded(_completed(bare, facts.get(bare.name), now), stuck_after)
-        change = weigh(event, after[event.name], unsaid.get(event.name, frozenset()))
-        after[event.name] = change.alarms
-        if change.retract:
-            letters = [letter for letter in letters if letter.name != event.name or letter.kind not in change.retract]
-            retracted |= {(event.name, kind) for kind in change.retract}
-        if change.mail and by_mail:
-            letters.append(event)
-            unsaid[event.name] = unsaid.get(event.name, frozenset()) | {event.kind}
-        if change.changed:
+        event = graded(_completed(bare, rows.get(bare.name), now), stuck_after)
+        verdict = weigh(event, after[event.name], unsent.get(event.name, frozenset()))
+        after[event.name] = verdict.alarms
+        if verdict.retract:
+            mails = [mail for mail in mails if mail.name != event.name or mail.kind not in verdict.retract]
+            kinds = [kind.value for kind in verdict.retract]
+            unread = (outbox.c.name == event.name, outbox.c.kind.in_(kinds), outbox.c.taken_by.is_(None))
+            connection.execute(outbox.delete().where(*unread))
+        if verdict.mail and by_mail:
+            mails.append(event)
+            unsent[event.name] = unsent.get(event.name, frozenset()) | {event.kind}
+        if verdict.changed:
             changed.append(event)
-    _keep_alarms(connection, standing, after, now)
-    _keep_outbox(connection, retracted, letters, now)
+    _save_alarms(connection, standing, after, now)
+    if mails:
+        connection.execute(outbox.insert(), [_outbox_row(event, now) for event in mails])
     return changed
 
 
-def _completed(event: Event, facts: tuple[int, int, str] | None, now: int) -> Event:
-    """With what the database knows of the certificate."""
-    expires, failures, url = facts or (0, 0, "")
-    url = event.url or (url if event.kind is EventKind.INCIDENT else "")
-    return dataclasses.replace(event, at=now, expires=expires, failures=event.failures or failures, url=url)
+def _outbox_row(event: Event, now: int) -> dict[str, object]:
+    return {"at": now, "name": event.name, "kind": event.kind.value, "content": json.dumps(to_json(event))}
 
 
-def _standing(connection: sa.Connection, names: Iterable[str] | None) -> dict[str, dict[EventKind, int]]:
-    """The alarms of *names*, or all: name → kind → since. Few rows: only what is in trouble has any."""
+def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:
+    """With what the *row* of its certificate says beside."""
+    if row is None:
+        return dataclasses.replace(event, at=now, expires=0)
+    url = event.url or (row.ari_url if event.kind is EventKind.INCIDENT else "")
+    failures = event.failures or row.count_fail_update
+    return dataclasses.replace(event, at=now, expires=row.ts_expire, failures=failures, url=url)
+
+
+def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[str, dict[EventKind, int]]:
+    """The alarms of *names*, or all: name → kind → since. Only certificates in trouble have rows."""
     query = sa.select(alarms.c.name, alarms.c.kind, alarms.c.since)
-    queries = [query] if names is None else [query.where(alarms.c.name.in_(some)) for some in portions(names)]
     found: dict[str, dict[EventKind, int]] = {}
-    for each in queries:
-        for name, value, since in connection.execute(each):
-            if name and (kind := known(EventKind, value, alarms.name, name)) is not None:
-                found.setdefault(name, {})[kind] = since or 0
+    rows: Iterable[Any] = (
+        connection.execute(query) if names is None else rows_of(connection, query, alarms.c.name, names)
+    )
+    for name, value, since in rows:
+        if name and (kind := known(EventKind, value, alarms.name, name)) is not None:
+            found.setdefault(name, {})[kind] = since
     return found
 
 
 def _recovered_elsewhere(
-    connection: sa.Connection, standing: dict[str, dict[EventKind, int]], told: set[str]
+    connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str]
 ) -> list[Event]:
-    """A certificate stored since its alarm is well, whoever stored it. Alarms of removed certificates are dropped."""
-    events = []
-    for names in portions(set(standing) - told):
-        query = sa.select(certs.c.name, certs.c.ts_last_update).where(certs.c.name.in_(names))
-        stored = {row[0]: row[1] or 0 for row in connection.execute(query)}
-        gone = [name for name in names if name not in stored]
-        connection.execute(alarms.delete().where(alarms.c.name.in_(gone)))
-        connection.execute(outbox.delete().where(outbox.c.name.in_(gone), outbox.c.taken_by.is_(None)))
-        events += [recovered(name) for name in stored if stored[name] > max(standing[name].values())]
-    return events
+    """Recoveries of *names* that nobody told: a certificate was stored since its alarm. Alarms and unsent mail of
+    removed certificates are deleted."""
+    query = sa.select(certs.c.name, certs.c.ts_last_update)
+    stored = dict(rows_of(connection, query, certs.c.name, names))
+    for gone in set(names) - stored.keys():
+        connection.execute(alarms.delete().where(alarms.c.name == gone))
+        connection.execute(outbox.delete().where(outbox.c.name == gone, outbox.c.taken_by.is_(None)))
+    return [recovered(name) for name in stored if stored[name] > max(standing[name].values())]
 
 
-def _unsaid(connection: sa.Connection, names: Iterable[str]) -> dict[str, frozenset[EventKind]]:
-    """Kinds that stand in the outbox, by name."""
+def _unsent_kinds(connection: sa.Connection, names: Collection[str]) -> dict[str, frozenset[EventKind]]:
+    """The kinds that no mail has carried yet, by name."""
     found: dict[str, frozenset[EventKind]] = {}
-    for some in portions(names):
-        waiting = sa.select(outbox.c.name, outbox.c.kind).where(outbox.c.name.in_(some), outbox.c.taken_by.is_(None))
-        for name, value in connection.execute(waiting):
-            if (kind := known(EventKind, value, outbox.name, name)) is not None:
-                found[name] = found.get(name, frozenset()) | {kind}
+    query = sa.select(outbox.c.name, outbox.c.kind).where(outbox.c.taken_by.is_(None))
+    for name, value in rows_of(connection, query, outbox.c.name, names):
+        if (kind := known(EventKind, value, outbox.name, name)) is not None:
+            found[name] = found.get(name, frozenset()) | {kind}
     return found
 
 
-def _facts(connection: sa.Connection, names: Iterable[str]) -> dict[str, tuple[int, int, str]]:
-    """(end of the present certificate, failures in a row, the CA's explanation of an early window), by name."""
-    columns = (certs.c.name, certs.c.ts_expire, certs.c.count_fail_update, certs.c.ari_url)
-    found: dict[str, tuple[int, int, str]] = {}
-    for some in portions(names):
-        rows = connection.execute(sa.select(*columns).where(certs.c.name.in_(some)))
-        found |= {row[0]: (row[1] or 0, row[2] or 0, row[3] or "") for row in rows}
-    return found
-
-
-def _keep_alarms(
+def _save_alarms(
     connection: sa.Connection,
-    standing: dict[str, dict[EventKind, int]],
-    after: dict[str, frozenset[EventKind]],
+    standing: Mapping[str, Mapping[EventKind, int]],
+    after: Mapping[str, frozenset[EventKind]],
     now: int,
 ) -> None:
     fresh = []
@@ -172,20 +171,6 @@ def _keep_alarms(
         fresh += [{"name": name, "kind": kind.value, "since": now} for kind in kinds - before]
     if fresh:
         connection.execute(alarms.insert(), fresh)
-
-
-def _keep_outbox(
-    connection: sa.Connection, retracted: Iterable[tuple[str, EventKind]], letters: Iterable[Event], now: int
-) -> None:
-    for name, kind in retracted:
-        old = sa.and_(outbox.c.name == name, outbox.c.kind == kind.value, outbox.c.taken_by.is_(None))
-        connection.execute(outbox.delete().where(old))
-    rows = [
-        {"at": now, "name": event.name, "kind": event.kind.value, "content": json.dumps(to_json(event))}
-        for event in letters
-    ]
-    if rows:
-        connection.execute(outbox.insert(), rows)
 
 
 def _free(now: int) -> sa.ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""How a certificate becomes the present one of its row, wherever it comes from; the pair before it moves aside."""
+"""How a certificate becomes the present one of its row. The pair before it moves to the columns for the old one."""
 
 import hashlib
 from typing import Any
@@ -9,33 +9,9 @@ from common.certificate import Bundle, dns_names, fingerprint, issuer_text, not_
 from issuer.model.limits import names_text
 from issuer.store.tables import certs, events, versions
 
-# All columns that speak of the present certificate, with what they hold unless the caller knows better
-_FRESH: dict[str, Any] = {
-    "crt": b"",
-    "ca": b"",
-    "md5_ca": "",
-    "ts_expire": 0,
-    "ts_last_update": 0,
-    "due_at": None,
-    "directory": None,
-    "count_fail_update": 0,
-    "last_error": None,
-    "last_reference": None,
-    "last_what": None,
-    "last_why": None,
-    "last_hint": None,
-    "last_url": None,
-    "reissue_reason": None,
-    "imported": None,
-    "rolled_back": None,
-    "revoked": None,
-    "ari_at": None,
-    "ari_start": None,
-    "ari_end": None,
-    "ari_window": None,
-    "ari_ask_at": None,
-    "ari_url": None,
-}
+# what the operator enrolled, and the pair before: all other columns speak of the present certificate
+_KEPT = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "old_ca", "old_crt")
+_FRESH = [column.name for column in certs.columns if column.name not in _KEPT]
 _REPLACE = (
     certs.update()
     .where(certs.c.name == sa.bindparam("the_name"))
@@ -56,11 +32,12 @@ def replace_present(
 ) -> bool:
     """Make *bundle* the present certificate of *name*; False if there is no such row, or none with that *csr*.
 
-    *more*: columns of ``certs``.
+    *more*: columns of ``certs``. Those about the present certificate that are not among them become NULL.
     """
     chain = bundle.chain_pem
     pair = {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
-    values = {**_FRESH, **pair, "ts_expire": not_after(bundle.leaf), "ts_last_update": now, **more}
+    moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0}
+    values = dict.fromkeys(_FRESH) | pair | moments | more
     change = {f"new_{column}": value for column, value in values.items()}
     if csr is None:
         return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
@@ -68,8 +45,7 @@ def replace_present(
 
 
 def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int) -> None:
-    """Remember a certificate for ever; *directory* is its CA's, None for one from outside."""
-    names = dns_names(bundle.leaf)
+    """Keep a certificate for ever. *directory* is the URL of its CA's directory, None for one from outside."""
     row = {
         "name": name,
         "sha256": fingerprint(bundle.leaf),
@@ -79,7 +55,7 @@ def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory:
         "not_after": not_after(bundle.leaf),
         "crt": bundle.leaf_pem,
         "ca": bundle.chain_pem,
-        "names": names_text(names),
+        "names": names_text(dns_names(bundle.leaf)),
         "directory": directory,
         "stored_at": now,
     }
@@ -87,5 +63,5 @@ def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory:
 
 
 def add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
-    """One line of the audit trail, in the transaction of what it tells about."""
+    """One line of the audit trail, in the transaction of the change that it tells about."""
     connection.execute(events.insert(), {"at": now, "name": name, "event": event, "detail": detail})

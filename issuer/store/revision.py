@@ -1,4 +1,4 @@
-"""Do the tables fit this version? One question at the start of a command, which must not load Alembic for it."""
+"""Do the tables fit this version? Each command asks once at its start, and must not load Alembic for it."""
 
 import sqlalchemy as sa
 
@@ -11,26 +11,26 @@ _PRESENT = sa.text("SELECT version_num FROM alembic_version")
 
 
 def present(database: Database) -> str:
-    """The revision the database is at; "" for one that was never migrated, or is not there yet. Raises StoreError."""
+    """The database's revision; "" if it was never migrated or does not exist yet. Raises StoreError."""
     return "" if database.absent else database.read(revision_of)
 
 
 def open_database(settings: DatabaseSettings) -> Database:
-    """The database, ready for every command that works with its tables. Raises StoreError."""
+    """The database, whose tables fit. Raises StoreError, OtherRevision."""
     database = Database(settings)
     require(database)
     return database
 
 
 def require(database: Database) -> None:
-    """OtherRevision unless the tables are those that this version needs; StoreError when they cannot be asked for."""
+    """Raise OtherRevision unless the tables are those that this version needs. Raises StoreError."""
     found = database.read(revision_of)
     if found != NEEDED:
         raise OtherRevision(found, NEEDED)
 
 
 def revision_of(connection: sa.Connection) -> str:
-    """:func:`present`, on a connection."""
+    """As :func:`present`, on a connection."""
     if not connection.dialect.has_table(connection, "alembic_version"):
         return ""
     return connection.scalar(_PRESENT) or ""

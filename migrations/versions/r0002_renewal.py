@@ -1,7 +1,9 @@
-"""Renewal information (RFC 9773), where a certificate came from, and what holds a CA's limits put on us."""
+"""Renewal information (RFC 9773), the origin of a certificate, and holds of a CA's limits."""
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.steps import add_columns, create_index, create_table
 
 revision = "0002"
 down_revision = "0001"
@@ -11,43 +13,40 @@ depends_on = None
 
 def upgrade() -> None:
     _make_room()
-    _add(
+    add_columns(
         "certs",
         sa.Column("ari_at", sa.BigInteger),  # the moment drawn in the CA's suggested window
-        sa.Column("ari_window", sa.CHAR(50)),  # the window that it was drawn in; another one means another draw
+        sa.Column("ari_window", sa.CHAR(50)),  # that window, as "START-END"
         sa.Column("ari_ask_at", sa.BigInteger),  # when the CA wants to be asked again
         sa.Column("ari_url", sa.Text),  # the CA's explanation of an early window
         sa.Column("directory", sa.Text),  # the CA that issued the present certificate; NULL: not known, or imported
         sa.Column("last_reference", sa.CHAR(60)),  # what kind of failure last_error is
-        sa.Column("rolled_back", sa.CHAR(64)),  # SHA-256 of the present certificate, when it is older on purpose
+        sa.Column("rolled_back", sa.CHAR(64)),  # SHA-256 of the present certificate after a rollback to it
         sa.Column("revoked", sa.CHAR(1)),  # Y: the present certificate was revoked
-        sa.Column("imported", sa.CHAR(1)),  # Y: comes from outside, watched but never renewed
+        sa.Column("imported", sa.CHAR(1)),  # Y: from outside, never renewed by ACME
     )
-    _add("orders", sa.Column("replaces", sa.Text), sa.Column("names_sha256", sa.CHAR(64)))
-    _add(
+    add_columns("orders", sa.Column("replaces", sa.Text), sa.Column("names_sha256", sa.CHAR(64)))
+    add_columns(
         "versions", sa.Column("names", sa.Text), sa.Column("directory", sa.Text), sa.Column("names_sha256", sa.CHAR(64))
     )
-    if "holds" not in sa.inspect(op.get_bind()).get_table_names():
-        op.create_table(
-            "holds",
-            sa.Column("account", sa.CHAR(64), primary_key=True),  # SHA-256 of directory and account key
-            sa.Column("scope", sa.CHAR(190), primary_key=True),
-            sa.Column("until", sa.BigInteger, nullable=False),
-            sa.Column("reason", sa.Text),
-            mysql_engine="InnoDB",
-            mysql_charset="utf8mb4",
-            mariadb_engine="InnoDB",
-            mariadb_charset="utf8mb4",
-        )
-    _index("ix_orders_created", "orders", ["created_at"])
-    _index("ix_versions_stored", "versions", ["stored_at"])
+    create_table(
+        "holds",
+        sa.Column("account", sa.CHAR(64), primary_key=True),  # SHA-256 of directory and account key
+        sa.Column("scope", sa.CHAR(190), primary_key=True),
+        sa.Column("until", sa.BigInteger, nullable=False),
+        sa.Column("reason", sa.Text),
+    )
+    create_index("ix_orders_created", "orders", "created_at")
+    create_index("ix_versions_stored", "versions", "stored_at")
 
 
 def _make_room() -> None:
-    """A legacy table of MySQL 5 keeps the start of each blob and text in its row, and with ours a row would be too long
-    (error 1118). One of another engine keeps half of a change that was cut off, is not replicated by Galera, and cannot
-    be changed together with ours where GTIDs must be consistent (error 1785). Both are the server's own affair: nobody
-    reads the table another way."""
+    """Convert a legacy table to InnoDB with dynamic rows; no program reads it another way afterwards.
+
+    An old row format of MySQL 5 keeps the start of each blob and text in its row: with our columns a row would be too
+    long (error 1118). A table of another engine keeps half of an interrupted change, is not replicated by Galera, and
+    cannot be changed together with ours where GTIDs must be consistent (error 1785).
+    """
     connection = op.get_bind()
     if connection.dialect.name == "sqlite":
         return
@@ -57,15 +56,3 @@ def _make_room() -> None:
     )
     if not connection.scalar(sa.text(query)):
         op.execute("ALTER TABLE certs ENGINE=InnoDB ROW_FORMAT=DYNAMIC")
-
-
-def _add(table: str, *columns: sa.Column[object]) -> None:
-    present = {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
-    for column in columns:
-        if column.name not in present:
-            op.add_column(table, column)
-
-
-def _index(name: str, table: str, columns: list[str]) -> None:
-    if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
-        op.create_index(name, table, columns)

@@ -1,7 +1,7 @@
-"""Our own text columns hold any script, whatever character set the legacy ``certs`` table they stand in has.
+"""Our own text columns in ``certs`` hold any script, whatever character set an adopted table has.
 
-What a CA says may be Cyrillic or Chinese; a column that took the table's latin1 refuses it with error 1366, and the
-failure was never written down. The legacy columns stay as they are: old scripts read them. No index has a text column.
+A CA may answer in Cyrillic or Chinese. A column with the table's latin1 refuses that (error 1366), and the failure was
+not saved. The legacy columns stay as they are: old scripts read them. No index has a text column.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,9 @@
-"""Which stored certificates were revoked, and why; and imports of before this are watched from the next run on."""
+"""The reason for which a stored certificate was revoked. The next run looks at certificates imported before this."""
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.steps import add_columns, create_index
 
 revision = "0005"
 down_revision = "0004"
@@ -10,9 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    present = sa.inspect(op.get_bind())
-    if "revoked" not in {column["name"] for column in present.get_columns("versions")}:
-        op.add_column("versions", sa.Column("revoked", sa.SmallInteger))
-    if "ix_versions_revoked" not in {index["name"] for index in present.get_indexes("versions")}:
-        op.create_index("ix_versions_revoked", "versions", ["revoked"])
+    add_columns("versions", sa.Column("revoked", sa.SmallInteger))
+    create_index("ix_versions_revoked", "versions", "revoked")
     op.execute("UPDATE certs SET due_at = NULL WHERE imported = 'Y'")

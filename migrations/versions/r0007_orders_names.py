@@ -1,7 +1,9 @@
-"""An order says which names it is for: it counts for the limits of its CA."""
+"""An order has the names it is for, because the limits of a CA count by name."""
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.steps import add_columns
 
 revision = "0007"
 down_revision = "0006"
@@ -10,9 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    present = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("orders")}
-    if "names" not in present:
-        op.add_column("orders", sa.Column("names", sa.Text))  # separated by blanks, in their order
+    add_columns("orders", sa.Column("names", sa.Text))  # in their order, separated by blanks
     op.execute(
         "UPDATE orders SET names = (SELECT versions.names FROM versions WHERE versions.name = orders.name"
         " AND versions.stored_at >= orders.created_at ORDER BY versions.stored_at LIMIT 1)"

@@ -79,7 +79,7 @@ def test_a_socket_that_nobody_listens_at(lone_box: Box) -> None:
     lone_box.write(database={"url": f"mysql+pymysql://certfleet@localhost/certfleet?unix_socket={socket}"})
     child = lone_box.start("status")  # apart: PyMySQL leaves a socket open that did not connect
     _, err = child.communicate(timeout=60)
-    assert (child.returncode, f"check that the server runs, and that its socket is {socket}" in err) == (1, True), err
+    assert (child.returncode, f"check that the server runs, that its socket is {socket}" in err) == (1, True), err
     assert "host and port" not in err
 
 
@@ -200,7 +200,7 @@ def test_a_file_that_is_not_there(lone_box: Box) -> None:
     """Only `db upgrade` makes a SQLite file, and nobody else may read it; who looks is told so and makes none."""
     file = lone_box.folder / "new.db"
     lone_box.write(database={"url": f"sqlite:///{file}"})
-    says = ["unable to open", "there is none yet: run `certfleet-issuer db upgrade`"]
+    says = ["unable to open", "there is no such file yet: run `certfleet-issuer db upgrade`"]
     for words in READS[:2]:
         lone_box.refused(*words, code=1, says=says)
     lone_box.fails("db", "status", says=["revision none, this certfleet needs"])

@@ -181,7 +181,7 @@ def test_a_label_that_a_legacy_table_cannot_hold_is_refused(mariadb: MariaDB, tm
     box = Box(tmp_path / "box", database)
     box.set_up()
     words = ["populate", "сервер", "--label", "--csr", "-"]
-    box.refused(*words, code=1, stdin=csr([NAME], "ecdsa-p256"), says=["takes only what its character set knows"])
+    box.refused(*words, code=1, stdin=csr([NAME], "ecdsa-p256"), says=["takes only characters of its own set"])
     assert database.query("SELECT name FROM certs") == []
 
 

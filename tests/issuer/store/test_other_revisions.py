@@ -13,8 +13,8 @@ from issuer.model.failure import Failure
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database as Store
 from issuer.store.holds import Holds
-from issuer.store.legacy import COLUMNS
 from issuer.store.revision import NEEDED
+from issuer.store.tables import LEGACY_COLUMNS
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.issuer.signing_requests import csr
@@ -148,7 +148,7 @@ def test_status_before_an_adoption(database: Database, tmp_path: Path, missing: 
     report = box.run("db", "status", "--json").report()
     assert report["certs_to_adopt"] == {"rows": 2, "missing": [missing] if missing else []}
     assert box.run("db", "upgrade").code == (1 if missing else 0)
-    assert legacy_table.COLUMNS == COLUMNS
+    assert legacy_table.COLUMNS == LEGACY_COLUMNS
 
 
 def test_a_database_that_is_away_is_no_other_revision(lab: Lab, lone_box: Box) -> None:
