@@ -1,6 +1,6 @@
-"""The account's list of orders (RFC 8555 §7.1.2.1), read for many at a time.
+"""The account's list of orders (RFC 8555 §7.1.2.1). One reading answers all threads that wait for it.
 
-A list may have hundreds of pages, and after a crash every order that had not heard from the CA yet wants to know it.
+A list may have hundreds of pages. After a crash every order without an answer from the CA needs it.
 """
 
 import threading
@@ -25,7 +25,7 @@ class _Reading:
 
 
 class OrderList:
-    """Thread-safe. Of each reading only the *longest* latest orders are looked at."""
+    """Thread-safe. Each reading looks at the latest *longest* orders only."""
 
     def __init__(self, transport: Transport, longest: int):
         self._transport = transport
@@ -34,10 +34,10 @@ class OrderList:
         self._last = _Reading(float("-inf"), [])
 
     def find(self, names: Sequence[str]) -> CaOrder | None:
-        """An order for exactly *names* that waits for us; None if there is none or the CA keeps no list.
+        """A pending or ready order for exactly *names*; None if there is none or the CA keeps no list.
 
-        Who asks while the list is being read gets what one further reading finds, together with all others who wait:
-        only a reading that began after the question is sure to show what was ordered before it. Raises AcmeProblem.
+        Only a reading that began after this call shows every order made before it. Callers that arrive during a
+        reading therefore wait for the next one, which they share. Raises AcmeProblem.
         """
         asked_at = time.monotonic()
         with self._lock:
@@ -56,7 +56,7 @@ class OrderList:
         return _Reading(began_at, waiting)
 
     def _urls(self) -> list[str]:
-        """Of the account's orders the latest, these first."""
+        """The URLs of the account's latest orders, the newest first."""
         page = words.url(self._transport.post(self._transport.kid, None).json().get("orders"))
         urls: list[str] = []
         for _ in range(_PAGES_TURNED):
@@ -68,7 +68,7 @@ class OrderList:
         return urls[::-1][: self._longest]
 
     def _ask(self, url: str) -> Answer | None:
-        """None for what is not served: some CAs name a list that they do not keep, or an order that they forgot."""
+        """None if the CA does not serve it: some CAs name a list that they do not keep, or an order that is gone."""
         try:
             return self._transport.post(url, None)
         except AcmeProblem as problem:

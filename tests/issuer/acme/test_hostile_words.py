@@ -45,7 +45,7 @@ WORDS: dict[str, tuple[After, str]] = {
     "kind": (changed("/authZ/", lambda item: _challenges(item, type="\x1b[2J\ud800")), r"it offers \x1b[2J\ud800"),
     "address": (
         changed("/authZ/", lambda item: _challenges(item, url=f"https://localhost/{'x' * 100_000}")),
-        "the CA gives an address that is not an https:// URL",
+        "the CA sends a URL that is malformed or not https://",
     ),
 }
 
