@@ -1,4 +1,4 @@
-"""The addresses of a host name, by the recursive resolvers and not by /etc/hosts: what the world sees."""
+"""The addresses of a host name, by the recursive resolvers and not by /etc/hosts."""
 
 from collections.abc import Sequence
 

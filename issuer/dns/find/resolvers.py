@@ -13,12 +13,12 @@ from issuer.ground.silence import Silence
 
 log = structlog.get_logger()
 _SYSTEM = Path("/etc/resolv.conf")
-_SILENT_SECONDS = 60  # for which a resolver that did not answer is left out
+_SILENT_SECONDS = 60  # a silent resolver is not asked again for so long
 _USEFUL = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
 
 class Resolvers:
-    """Thread-safe. *configured* are those of the configuration, [] when it names none."""
+    """Thread-safe. *configured*: the resolvers of the configuration, [] when it names none."""
 
     def __init__(self, texts: Sequence[str], *, system: Path = _SYSTEM):
         self.configured = configured_servers("resolvers", texts)
@@ -26,7 +26,7 @@ class Resolvers:
         self._silence: Silence[Server, NoAnswer] = Silence(_SILENT_SECONDS)
 
     def ask(self, name: str, kind: str) -> dns.message.Message:
-        """The first answer that says something: records, or that there are none. Raises NoAnswer when nobody does."""
+        """The first NOERROR or NXDOMAIN answer. Raises NoAnswer when no resolver gives one."""
         said = []
         for server in self._servers:
             silence = self._silence.of(server)
@@ -46,7 +46,7 @@ class Resolvers:
 
 
 def _listed_in(file: Path) -> list[Server]:
-    """The nameserver lines of a resolv.conf; without any it is this machine itself, as resolv.conf(5) says."""
+    """The nameserver lines of a resolv.conf; without any, this machine itself (resolv.conf(5))."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

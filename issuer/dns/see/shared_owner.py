@@ -1,6 +1,7 @@
-"""TXT owners that several challenges share: how long a resolver may remember the set of values before ours. Pure.
+"""TXT owners that several orders share: how long a resolver may have the earlier values in its cache. Pure.
 
-Resolvers count in whole seconds: with a TTL of 0 a set is kept until its second is over.
+A resolver that has just validated another order at the same owner has those values cached without ours. Resolvers count
+in whole seconds: BIND keeps records with a TTL of 0 until the second is over (measured).
 """
 
 from collections.abc import Collection, Sequence
@@ -11,23 +12,23 @@ import dns.rdatatype
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.servers import rrset_in
 
-_GRAIN = 1.05  # seconds
-_LONGEST = 60  # seconds; CAs keep nothing for longer
+_GRAIN = 1.05  # seconds: the second in which a resolver may use a record with a TTL of 0, and a margin
+_LONGEST = 60  # seconds; no CA caches a record for longer
 _MOST_REMEMBERED = 1000
 
 TxtValue = tuple[str, str]
 
 
 class Crowd:
-    """Who publishes at which owner, in this process; other processes are seen by their values. Times are monotonic."""
+    """The values of this process, by owner. Those of other processes are seen in the answers. Monotonic seconds."""
 
     def __init__(self) -> None:
         self._here: dict[str, set[str]] = {}
         self._left_at: dict[str, float] = {}
-        self._crowded: dict[TxtValue, float] = {}  # since when all servers show it; 0 before that
+        self._crowded: dict[TxtValue, float] = {}  # the moment from which all servers show it; 0 before that
 
     def joined(self, values: Collection[TxtValue], now: float) -> None:
-        """These are published now, together."""
+        """These values are published now, together."""
         owners: dict[str, set[str]] = {}
         for owner, value in values:
             owners.setdefault(owner, set()).add(value)
@@ -38,7 +39,7 @@ class Crowd:
             self._here.setdefault(owner, set()).update(mine)
 
     def left(self, values: Collection[TxtValue], now: float) -> None:
-        """These are withdrawn now."""
+        """These values are withdrawn now."""
         if len(self._left_at) > _MOST_REMEMBERED:
             self._left_at = {owner: at for owner, at in self._left_at.items() if now - at < _GRAIN}
         for owner, value in values:
@@ -51,7 +52,7 @@ class Crowd:
                 self._here.pop(owner, None)
 
     def hold(self, owner: str, values: Collection[str], answers: Sequence[dns.message.Message], now: float) -> float:
-        """For how many seconds the CA should not be sent there yet, now that all servers show *values*."""
+        """Seconds until the CA may look, 0 for now. Called when all servers show *values* in *answers*."""
         mine = [(owner, value) for value in values]
         others = any(shown_txt(answer) - set(values) for answer in answers)
         if not others and not any(value in self._crowded for value in mine):

@@ -1,8 +1,6 @@
-"""Does everybody show the values? All authoritative servers at once, and only when they agree the recursive resolvers.
+"""Do all servers show the values? The authoritative ones are asked at once; the resolvers only after those agree.
 
-A resolver that is asked too early remembers for minutes that there is nothing (RFC 2308), and so would the CA's. One
-that has just validated another challenge at the same owner remembers that set without ours, even with a TTL of 0 until
-the second is over (measured with BIND): where an owner is shared, the CA is sent there that much later.
+A resolver that is asked too early caches "no such record" for minutes (RFC 2308), and so would the CA's resolver.
 """
 
 import threading
@@ -22,12 +20,12 @@ from issuer.ground.silence import Silence
 from issuer.model.acme import Laggard
 
 log = structlog.get_logger()
-_QUIET_SECONDS = (5.0, 60.0)  # a server that was silent is not asked again for this long, doubling up to that
+_QUIET_SECONDS = (5.0, 60.0)  # a silent server is left alone for the first, then twice as long, up to the second
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Values that each of *servers* is to show at *owner*."""
+    """The TXT values that each of *servers* has to show at *owner*."""
 
     owner: str
     zone: str
@@ -36,9 +34,9 @@ class Sought:
 
 
 class Visibility:
-    """Thread-safe. Remembers who was silent, so that one dead server does not hold up every order.
+    """Thread-safe. Leaves silent servers alone for a while, so that a dead one does not delay every order.
 
-    *propagation*: by server, how long after the UPDATE it last showed the values, in seconds. *clock* counts seconds.
+    *propagation*: by server, the seconds from the latest UPDATE until it showed the values. *clock*: monotonic seconds.
     """
 
     def __init__(self, resolvers: Sequence[Server], clock: Callable[[], float] = time.monotonic):
@@ -53,13 +51,14 @@ class Visibility:
         self._lock = threading.Lock()
 
     def published(self, values: Collection[tuple[str, str]]) -> None:
-        """These (owner, value) are in the zone now: the time until each server shows them counts from here."""
+        """These (owner, value) are in the zone from now on. The time until a server shows them starts here."""
         now = self._clock()
         with self._lock:
             self._crowd.joined(values, now)
             self._published |= dict.fromkeys(values, now)
 
     def withdrawn(self, values: Collection[tuple[str, str]]) -> None:
+        """These (owner, value) are being deleted from the zone."""
         with self._lock:
             self._crowd.left(values, self._clock())
             for value in values:
@@ -67,12 +66,12 @@ class Visibility:
                 self._shown.pop(value, None)
 
     def shown_by(self, owner: str, value: str) -> dict[Server, float]:
-        """Who has shown a value that is published now, and how many seconds after the UPDATE."""
+        """The servers that have shown a published value, each with the seconds from the UPDATE until then."""
         with self._lock:
             return dict(self._shown.get((owner, value), {}))
 
     def unseen(self, sought: Sequence[Sought]) -> list[Laggard]:
-        """Everybody who does not show the values yet; [] when all do."""
+        """A laggard for each server that does not show its values yet; [] when all do. Raises DnsError."""
         answers = self._asked([(server, item.owner) for item in sought for server in item.servers], recursive=False)
         laggards: list[Laggard] = []
         for item in sought:
@@ -82,11 +81,11 @@ class Visibility:
         return self._of_resolvers(sought)
 
     def _still_crowded(self, item: Sought, answers: "_Answers") -> list[Laggard]:
-        """All servers show the values: may a resolver that looked a moment ago still have another set?"""
+        """Called when all servers agree: a laggard if a resolver may still have the owner's earlier values cached."""
         heard = [answer for server in item.servers if not isinstance(answer := answers[server, item.owner], NoAnswer)]
         with self._lock:
             seconds = self._crowd.hold(item.owner, item.values, heard, self._clock())
-        how = f"it is shared with other challenges, and resolvers may remember them for {seconds:.1f} s"
+        how = f"it is shared with other challenges, and resolvers may have them cached for {seconds:.1f} s"
         return [Laggard(item.owner, how)] if seconds else []
 
     def _of_servers(self, item: Sought, answers: "_Answers") -> list[Laggard]:
@@ -113,7 +112,7 @@ class Visibility:
         return missing
 
     def _of_resolvers(self, sought: Sequence[Sought]) -> list[Laggard]:
-        """A resolver that does not answer us at all is no reason to wait: the authoritative servers have agreed."""
+        """Resolvers that show other values. A silent one is no reason to wait: the authoritative servers agree."""
         pairs = [(resolver, item.owner) for item in sought for resolver in self._resolvers]
         answers = self._asked(pairs, recursive=True)
         laggards = []
@@ -129,7 +128,7 @@ class Visibility:
         return laggards
 
     def _asked(self, pairs: Sequence[tuple[Server, str]], *, recursive: bool) -> "_Answers":
-        """What each server says of each owner; those that were silent a moment ago are taken to be so still."""
+        """The answer of each server for each owner. A server that was silent a moment ago is not asked again."""
         quiet = {server: said for server in {server for server, _ in pairs} if (said := self._silence.of(server))}
         answers: _Answers = {pair: quiet[pair[0]] for pair in pairs if pair[0] in quiet}
         asked = list(dict.fromkeys(pair for pair in pairs if pair[0] not in quiet))
@@ -140,7 +139,7 @@ class Visibility:
         return answers
 
     def _remember(self, asked: Sequence[tuple[Server, str]], answers: "_Answers") -> None:
-        """Who was silent is left alone for a while; a refused connection costs nothing and is asked again."""
+        """Leave silent servers alone for a while. A refused connection costs no time, so that server is asked again."""
         outcomes = {server: answers[server, owner] for server, owner in asked}
         for server, answer in outcomes.items():
             if not isinstance(answer, NoAnswer):
@@ -153,7 +152,7 @@ class Visibility:
         with self._lock:
             for value in item.values:
                 since = self._published.get((item.owner, value))
-                if since is None:  # published by a process before this one
+                if since is None:  # an earlier process published it
                     continue
                 shown = self._shown.setdefault((item.owner, value), {})
                 for server in showing:
@@ -172,8 +171,8 @@ _Answers = dict[tuple[Server, str], "dns.message.Message | NoAnswer"]
 
 
 def _excused(server: Server, showing: Sequence[Server], silence: object) -> bool:
-    """May the others decide? An address family without a route cannot be checked from here. Nor can one that leads
-    nowhere: every address of this host in it is silent while the host shows the values in the other family."""
+    """May *server* be ignored? Yes, if this machine has no route to it, or if only its address family does not work:
+    the same host shows the values at addresses of the other family alone."""
     if isinstance(silence, NoAnswer) and silence.unreachable:
         return True
     same_host = [other for other in showing if server.name and other.name == server.name]

@@ -1,4 +1,4 @@
-"""What a failed UPDATE means and what to do about it: RFC 2136 §2.2 and RFC 8945 §5.2 in a sysadmin's words. Pure."""
+"""The errors of a failed UPDATE, with hints for a sysadmin (RFC 2136 §2.2, RFC 8945 §5.2). Pure."""
 
 from dataclasses import dataclass
 
@@ -25,15 +25,17 @@ def unreachable(error: OSError, server: Server, zone: str) -> DnsError:
 
 
 def impossible(error: Exception, zone: str) -> DnsError:
-    hint = "look at the rows of the table challenges: certfleet writes no such names and values itself"
-    what = f"the update of {zone[:300]!r} cannot be put into words of DNS"
+    hint = "look at the rows of the table challenges: certfleet itself writes no such names and values"
+    what = f"the update of {zone[:300]!r} cannot be encoded as a DNS message"
     return DnsError(what, why=str(error), hint=hint, retry=Retry.NEVER)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked of *server*: to change the record *owner* of *zone*, signed with *key*. *named*: does a
-    ``[[dns.zone]]`` name that very zone?"""
+    """An UPDATE that was sent to *server*: change *owner* in *zone*, signed with *key*.
+
+    *named*: does a ``[[dns.zone]]`` name exactly *zone*?
+    """
 
     server: Server
     zone: str
@@ -47,10 +49,10 @@ class Asked:
 
     @property
     def first(self) -> str:
-        """How a hint begins where the update of a challenge went into a zone above it that nobody named: the commonest
-        cause is that the sub-zone is not there yet."""
+        """The beginning of a hint, "" for none. If the update went to a zone above *owner* that the configuration does
+        not name, the sub-zone is probably missing."""
         name = self.owner.removeprefix("_acme-challenge.")
-        if self.named or self.owner in (self.zone, name):  # one that does not begin so was reached by an alias
+        if self.named or self.owner in (self.zone, name):  # an owner without that prefix was reached by an alias
             return ""
         prints = f"`certfleet-issuer zone {name}` prints it"
         return f"create the sub-zone {self.owner} first ({prints}), or if {self.zone} is meant, "
@@ -58,7 +60,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """This machine's and the name server's, in epoch seconds; *server* is 0 when it is not known."""
+    """This machine's clock and the name server's, in epoch seconds; *server* is 0 when it is unknown."""
 
     own: float
     server: int
@@ -75,7 +77,7 @@ class Clocks:
 
 
 def not_verified(error: Exception, asked: Asked, clocks: Clocks) -> DnsError:
-    """The answer carries a TSIG error of the server's, or a signature that does not hold here."""
+    """The error for an answer with a TSIG error of the server, or with a signature that does not verify here."""
     what = _failed(asked.server, asked.zone)
     named = f"{asked.key_name} ({asked.key.algorithm.to_text(omit_final_dot=True)})"
     if isinstance(error, dns.tsig.PeerBadKey | dns.tsig.BadKey | dns.tsig.BadAlgorithm):
@@ -86,23 +88,24 @@ def not_verified(error: Exception, asked: Asked, clocks: Clocks) -> DnsError:
         why = "BADKEY: the name server does not know this key, or not with this algorithm"
         return DnsError(what, why=why, hint=hint, reference="dns-badkey", retry=Retry.NEVER)
     if isinstance(error, dns.tsig.PeerBadSignature | dns.tsig.BadSignature):
-        hint = f"copy the key {named} again: its secret on the name server is another one than in tsig_key_file"
+        hint = f"copy the key {named} again: its secret on the name server differs from the one in tsig_key_file"
         why = "BADSIG: the name server knows this key with another secret"
         return DnsError(what, why=why, hint=asked.first + hint, reference="dns-badsig", retry=Retry.NEVER)
     if isinstance(error, dns.tsig.PeerBadTime | dns.tsig.BadTime):
         why = f"BADTIME: {clocks}; TSIG allows {_FUDGE} s"
         return DnsError(what, why=why, hint="set both clocks by NTP", reference="dns-badtime")
-    why = f"its answer is not one that can be trusted ({type(error).__name__}: {error})"
+    why = f"its answer cannot be trusted ({type(error).__name__}: {error})"
     hint = "look at the name server's log; something between here and there may rewrite DNS"
     return DnsError(what, why=why, hint=hint, reference="dns-unsigned", retry=Retry.LATER)
 
 
 def refused(rcode: dns.rcode.Rcode, asked: Asked) -> DnsError:
+    """The error for a refusal with *rcode* (RFC 2136 §2.2)."""
     word = dns.rcode.to_text(rcode)
     hints = {
         "REFUSED": f"{asked.first}allow the key there; "
         f'for BIND: update-policy {{ grant "{asked.key_name}" name {asked.owner}. TXT; }}; '
-        "PowerDNS says no more than this for an unknown key, a wrong secret or clocks apart too",
+        "PowerDNS answers the same for an unknown key, a wrong secret and clocks that differ",
         "NOTAUTH": f"{asked.first}create it there, as that server is not authoritative for it, or mend server in [dns]",
         "NOTZONE": f"{asked.owner} lies outside that zone: mend the [[dns.zone]] entry",
         "NOTIMP": "that server takes no updates at all: turn them on (`zone` prints how), or mend server in [dns]",
