@@ -1,4 +1,4 @@
-"""Every check of one run, side by side; hands out its findings in a steady order, a group at a time."""
+"""All findings of one `check`, gathered in parallel and given out in a fixed order, a group at a time."""
 
 import stat
 import threading
@@ -18,21 +18,21 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.findings import Findings, Line, Probe
 
 _AT_ONCE = 16
-_LOOK_SECONDS = 0.2  # how soon it is seen that there is to be an end
+_LOOK_SECONDS = 0.2  # so soon an end is noticed
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is looked at under one name: a row, or, without a database, a bare DNS name."""
+    """A row to check; without a database only a DNS name."""
 
     name: str
     row: Enrolment | None = None
 
 
 class Doctor:
-    """*solvers*: by challenge type. *authorities*: by directory, without those whose account key could not be loaded;
-    *orders*: the URLs of the newest ones of the database, by directory too. *post*: None when nobody is to get mail.
-    *patience*: how many seconds a probe may take."""
+    """*solvers*: by challenge type. *authorities*: by directory, without those whose account key could not be loaded.
+    *orders*: URLs of the newest orders in the database, by directory. *post*: None without mail. *patience*: how many
+    seconds a probe may take."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class Doctor:
         self._patience = patience
 
     def examine(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
-        """Account keys and CAs, the files that the configuration names; each subject, then each probe that they share;
-        last the mail server, which may stay silent for long."""
+        """Groups of findings: account keys, CAs and files; each subject; each probe; last the mail server, which may be
+        silent for long."""
         mail = aside(self._mail)
         yield self._installation()
         yield from self._subjects(subjects)

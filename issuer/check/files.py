@@ -1,7 +1,7 @@
-"""Secrets that the configuration names, each read by the loader of those who use it, whether a certificate needs it
-today or not: a key for the one sub-zone of next year, or for an account that is not registered yet, fails at night.
+"""Findings about the secret files in the configuration, each read by its own loader.
 
-Account keys, passwords and bundles are read where their server is looked at.
+Files are read also if no certificate needs them today. Account keys, passwords and CA bundles are read elsewhere, with
+the server that they belong to.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from issuer.rules.findings import Line, bad_lines, ok
 
 
 def file_lines(settings: Settings, solvers: Iterable[CheckableSolver]) -> list[Line]:
-    """One finding for each file, or for each thing that is wrong with it."""
+    """One finding for each usable file, and one for each fault of the others."""
     lines = []
     for ca in settings.authorities:
         lines += _read(f"CA {ca.directory}", ca.eab_hmac_file, load_binding_key)

@@ -1,4 +1,4 @@
-"""One look at one address of a web server, as a CA would do it (RFC 8555 §8.3). The answer is hostile input."""
+"""One HTTP request to one address of a web server, as a CA sends it (RFC 8555 §8.3). The answer is hostile input."""
 
 import socket
 import ssl
@@ -14,7 +14,7 @@ _LONGEST_ANSWER = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """Where to look; *target* is path and query."""
+    """A URL; *target*: path and query."""
 
     scheme: str
     host: str
@@ -38,11 +38,11 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """The text says how."""
+    """The web server gave no usable answer; the text says why."""
 
 
 def reachable(address: str, port: int) -> bool:
-    """Can this machine send to that address at all? Sends nothing."""
+    """Does this machine have a route to *address*? Sends nothing."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((address, port))
@@ -52,7 +52,7 @@ def reachable(address: str, port: int) -> bool:
 
 
 def look(url: Url, address: str, seconds: float) -> Answer:
-    """What the web server at *address* answers to *url*; NoAnswer after *seconds* at the latest."""
+    """The answer of the web server at *address* to a GET of *url*. Raises NoAnswer, after *seconds* at the latest."""
     deadline = Deadline(seconds)
     try:
         with socket.create_connection((address, url.port), timeout=seconds) as connection:
@@ -87,7 +87,7 @@ def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> Answer:
 
 
 def _unverified() -> ssl.SSLContext:
-    """A redirect may lead to https whose certificate is the very one that is to be renewed: CAs do not verify it."""
+    """TLS without verification: a redirect may lead to the very certificate that is to be renewed. CAs do the same."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,4 @@
-"""Which folders in webroots we made, in the state folder: only those are removed again, also after a crash."""
+"""The folders in webroots that certfleet made, kept in the state folder. Only those are removed, also after a crash."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A webroot of this machine, worked on through open folders, so that no link can be slipped in between two steps."""
+"""A webroot of this machine. All work goes through open folders: nobody can put a link there between two steps."""
 
 import os
 import stat
@@ -9,20 +9,20 @@ from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold us
+_OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: the name may be a FIFO
 
 
 def open_local(path: str) -> "LocalFolder":
-    """The webroot itself may be reached through links: its path is the operator's word. Raises OSError."""
+    """The webroot at *path*, in which links are followed: the operator chose it. Raises OSError."""
     descriptor = os.open(path, _FOLDER)
     status = os.fstat(descriptor)
-    # what we make belongs to whom the web site belongs; only root can give files away
+    # new files belong to the owner of the web site; only root can change the owner
     owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
     return LocalFolder(path, descriptor, owner)
 
 
 def real_path(path: str) -> str:
-    """Where *path* leads now, without a link in it."""
+    """*path* with its symbolic links resolved."""
     return os.path.realpath(path)
 
 
@@ -104,4 +104,4 @@ class LocalFolder:
     def _finish(self, descriptor: int, mode: int) -> None:
         if self._owner is not None:
             os.fchown(descriptor, *self._owner)
-        os.fchmod(descriptor, mode)  # after chown, which may clear bits; and whatever our umask is
+        os.fchmod(descriptor, mode)  # after chown, which may clear bits; regardless of our umask

@@ -124,7 +124,7 @@ def test_orders_of_another_account_key_are_told(box: Box, tmp_path: Path) -> Non
     box.ok("run")
     create_account_key(tmp_path / "other.pem")
     box.write(acme={"account_key": str(tmp_path / "other.pem")})
-    unknown = told(findings(box, NAME), "warn", "the database holds orders that were opened there")
+    unknown = told(findings(box, NAME), "warn", "the database has orders that were opened there")
     assert "copy the account key" in unknown["what_to_do"]
     box.ok("reissue", NAME)
     told(findings(box, NAME), "warn", "opened with another account key")
