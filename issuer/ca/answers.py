@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from issuer.ca import words
-from issuer.ca.transport import Answer
+from issuer.ca.transport import AcmeAnswer
 from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Problem, RenewalInfo
 from issuer.model.errors import AcmeProblem
 
 
-def order_of(url: str, answer: Answer) -> CaOrder:
+def order_of(url: str, answer: AcmeAnswer) -> CaOrder:
     """An order object (RFC 8555 §7.1.3). Raises AcmeProblem."""
     document = answer.json()
     return CaOrder(
@@ -27,7 +27,7 @@ def order_of(url: str, answer: Answer) -> CaOrder:
     )
 
 
-def names_of(answer: Answer) -> set[str]:
+def names_of(answer: AcmeAnswer) -> set[str]:
     """The DNS names of an order object (RFC 8555 §7.1.3). Raises AcmeProblem."""
     identifiers = answer.json().get("identifiers")
     found = identifiers if isinstance(identifiers, list) else []
@@ -48,7 +48,7 @@ def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
     )
 
 
-def renewal_info_of(answer: Answer) -> RenewalInfo:
+def renewal_info_of(answer: AcmeAnswer) -> RenewalInfo:
     """The suggested window (RFC 9773 §4.2), epoch seconds. Raises AcmeProblem for a malformed or empty window."""
     document = answer.json()
     window = document.get("suggestedWindow")

@@ -16,7 +16,7 @@ from issuer.ca import words
 from issuer.ca.account import Registrar, account_id
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.order_list import OrderList
-from issuer.ca.transport import Answer, Transport, http_date
+from issuer.ca.transport import AcmeAnswer, Transport, http_date
 from issuer.model.acme import CaAuthorization, CaOrder, RenewalInfo
 from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import AcmeProblem, OtherAccount
@@ -199,7 +199,7 @@ class AcmeCa:
         log.warning("profile.not_offered", **of_order, wanted=wanted, offered=known, hint=hint)
         return ""
 
-    def _fetch(self, url: str) -> Answer:
+    def _fetch(self, url: str) -> AcmeAnswer:
         """An order or authorization by its URL. Raises OtherAccount if it belongs to another account.
 
         Let's Encrypt then answers 404 and names the account in the text.
@@ -211,7 +211,7 @@ class AcmeCa:
                 raise OtherAccount(problem.why) from problem
             raise
 
-    def _post(self, url: str, payload: dict[str, Any] | None) -> Answer:
+    def _post(self, url: str, payload: dict[str, Any] | None) -> AcmeAnswer:
         """A POST signed by our account. If the CA has forgotten the account: register again, then post once more."""
         self._ensure_account()
         kid = self._transport.kid

@@ -11,7 +11,7 @@ from http.client import TOO_MANY_REQUESTS
 
 from issuer.ca import words
 from issuer.ca.answers import names_of, order_of
-from issuer.ca.transport import Answer, Transport
+from issuer.ca.transport import AcmeAnswer, Transport
 from issuer.model.acme import CaOrder
 from issuer.model.errors import AcmeProblem
 
@@ -67,7 +67,7 @@ class OrderList:
             page = dict(answer.links).get("next", "")
         return urls[::-1][: self._longest]
 
-    def _ask(self, url: str) -> Answer | None:
+    def _ask(self, url: str) -> AcmeAnswer | None:
         """None if the CA does not serve it: some CAs name a list that they do not keep, or an order that is gone."""
         try:
             return self._transport.post(url, None)

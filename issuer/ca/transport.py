@@ -46,7 +46,7 @@ _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AcmeAnswer:
     """A successful answer. *ask_again_at*: its Retry-After, in epoch seconds. *date*: its Date header, unparsed."""
 
     url: str
@@ -120,7 +120,7 @@ class Transport:
             raise AcmeProblem(f"{self.directory_url} is not an ACME server", why=why, hint="check [acme] directory")
         return url
 
-    def post(self, url: str, payload: dict[str, Any] | None) -> Answer:
+    def post(self, url: str, payload: dict[str, Any] | None) -> AcmeAnswer:
         """A signed POST; *payload* None is POST-as-GET (RFC 8555 §6.3). A refused nonce is replaced at once.
 
         Raises AcmeProblem; its *in_doubt* says that the CA may have obeyed all the same.
@@ -136,7 +136,7 @@ class Transport:
                     raise
         raise RuntimeError("not reached")
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str) -> AcmeAnswer:
         """An unsigned GET: for the directory and renewal information (RFC 9773 §4). Raises AcmeProblem."""
         return self._request("GET", url)
 
@@ -161,7 +161,7 @@ class Transport:
             if time.monotonic() - since < _NONCE_SECONDS:
                 return nonce
 
-    def _request(self, method: str, url: str, body: bytes | None = None) -> Answer:
+    def _request(self, method: str, url: str, body: bytes | None = None) -> AcmeAnswer:
         headers = {"User-Agent": _AGENT, "Accept-Language": "en"}
         if body is not None:
             headers["Content-Type"] = "application/jose+json"
@@ -190,7 +190,7 @@ class Transport:
         if not 200 <= response.status < 300:
             raise _problem(url, self._resource(url), response, content, ask_again_at)
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
-        return Answer(url, location, words.links(response.headers.getlist("Link")), content, ask_again_at, date)
+        return AcmeAnswer(url, location, words.links(response.headers.getlist("Link")), content, ask_again_at, date)
 
     def _resource(self, url: str) -> str:
         """The name of *url* in the directory; "" for an order, an authorization and the like."""

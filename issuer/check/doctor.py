@@ -2,20 +2,22 @@
 
 import stat
 import threading
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
 from common.clock import Clock
-from issuer.check.files import file_lines
-from issuer.check.installation import AcmeServer, Post, account_key_line, authority_lines, identity, mail_line
+from common.errors import CertfleetError
+from issuer.ca.account import load_binding_key
+from issuer.check.installation import AcmeServer, MailLogin, account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, imported_line
 from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import aside
 from issuer.journey.solver import CheckableSolver, solver_for
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment, Validation
-from issuer.rules.findings import Findings, Line, Probe
+from issuer.rules.findings import Findings, Line, Probe, bad_lines, ok
 
 _AT_ONCE = 16
 _LOOK_SECONDS = 0.2  # so soon an end is noticed
@@ -31,15 +33,15 @@ class Subject:
 
 class Doctor:
     """*solvers*: by challenge type. *authorities*: by directory, without those whose account key could not be loaded.
-    *orders*: URLs of the newest orders in the database, by directory. *post*: None without mail. *patience*: how many
-    seconds a probe may take."""
+    *orders*: URLs of the newest orders in the database, by directory. *mail_server*: None without mail.
+    *patience*: how many seconds a probe may take."""
 
     def __init__(
         self,
         settings: Settings,
         solvers: Mapping[str, CheckableSolver],
         authorities: Mapping[str, AcmeServer],
-        post: Post | None,
+        mail_server: MailLogin | None,
         *,
         orders: Mapping[str, Sequence[str]],
         clock: Clock,
@@ -50,7 +52,7 @@ class Doctor:
         self._solvers = solvers
         self._resolvers = Resolvers(settings.dns.resolvers)
         self._authorities = authorities
-        self._post = post
+        self._mail_server = mail_server
         self._orders = orders
         self._clock = clock
         self._stopping = stopping
@@ -70,7 +72,19 @@ class Doctor:
     def _installation(self) -> list[Line]:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
             lines = [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
-            return lines + file_lines(self._settings, self._solvers.values())
+            return lines + self._files()
+
+    def _files(self) -> list[Line]:
+        """One finding for each usable secret file of the configuration, and one for each fault of the others.
+
+        Files are read also if no certificate needs them today. Account keys, passwords and CA bundles are read with the
+        server that they belong to.
+        """
+        files: list[tuple[str, Path | None, Callable[[Path], object]]] = [
+            *((f"CA {ca.directory}", ca.eab_hmac_file, load_binding_key) for ca in self._settings.authorities),
+            *(file for solver in self._solvers.values() for file in solver.files()),
+        ]
+        return [line for subject, file, load in files if file is not None for line in _read(subject, file, load)]
 
     def _subjects(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
@@ -91,7 +105,7 @@ class Doctor:
         return lines + authority_lines(self._authorities[ca.directory], ca, self._clock, orders, first=first)
 
     def _mail(self) -> list[Line]:
-        return [] if self._post is None else [mail_line(self._post, self._settings.notify)]
+        return [] if self._mail_server is None else [mail_line(self._mail_server, self._settings.notify)]
 
     def _subject(self, subject: Subject, identities: Sequence[CaIdentity]) -> Findings:
         if self._stopping.is_set():
@@ -116,3 +130,11 @@ class Doctor:
 
     def _put_to_the_test(self, probe: Probe) -> list[Line]:
         return [] if self._stopping.is_set() else probe(self._clock, self._patience, self._stopping.wait)
+
+
+def _read(subject: str, file: Path, load: Callable[[Path], object]) -> list[Line]:
+    try:
+        load(file)
+    except CertfleetError as error:
+        return bad_lines(subject, error)
+    return [ok(subject, f"{file} is usable")]

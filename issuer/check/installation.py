@@ -6,16 +6,14 @@ from typing import Any, Protocol
 
 from common.clock import Clock
 from common.errors import CertfleetError
-from issuer.check.names import CaIdentity, identity_of
+from issuer.check.names import Authority, CaIdentity
 from issuer.model.config import CaSettings, NotifySettings
 from issuer.model.errors import SHARED_KEY
 from issuer.rules.findings import Line, bad, clock_line, ok, warn
 
 
-class AcmeServer(Protocol):
+class AcmeServer(Authority, Protocol):
     """The part of the ACME client that `check` uses. It registers and orders nothing. All of it raises AcmeProblem."""
-
-    directory: str
 
     @property
     def offers_renewal_info(self) -> bool:
@@ -24,9 +22,6 @@ class AcmeServer(Protocol):
     def meta(self) -> dict[str, Any]:
         """The directory's "meta" object (RFC 8555 §7.1.1)."""
 
-    def find_account(self) -> str:
-        """The URL of our key's account, "" when the CA knows none."""
-
     def disowns(self, order_url: str) -> bool:
         """Does the order belong to another account than ours?"""
 
@@ -34,7 +29,7 @@ class AcmeServer(Protocol):
         """The CA's clock in epoch seconds; None if it sends none."""
 
 
-class Post(Protocol):
+class MailLogin(Protocol):
     """The part of the mail server that `check` uses."""
 
     def reach(self) -> str:
@@ -66,10 +61,10 @@ def authority_lines(
         return [problem if first else warn(subject, problem.sentence, problem.hint)]
 
 
-def mail_line(post: Post, settings: NotifySettings) -> Line:
+def mail_line(server: MailLogin, settings: NotifySettings) -> Line:
     """A finding about the mail server, up to the login."""
     try:
-        place = post.reach()
+        place = server.reach()
     except CertfleetError as error:
         return bad("mail", str(error), error.hint)
     how = ["answers"] + ["encrypts"] * settings.encrypted + ["takes our login"] * bool(settings.smtp_user)
@@ -79,7 +74,7 @@ def mail_line(post: Post, settings: NotifySettings) -> Line:
 def identity(ca: AcmeServer) -> CaIdentity | None:
     """The CA's names in CAA records and our account there; None when it cannot be reached (authority_lines says so)."""
     try:
-        return identity_of(ca)
+        return CaIdentity(ca.directory, ca.caa_identities, ca.find_account())
     except CertfleetError:
         return None
 

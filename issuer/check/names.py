@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any, Protocol
+from typing import Protocol
 
 from common.certificate import chain_faults, serial_text, spki_sha256
 from common.clock import duration_text
@@ -23,12 +23,16 @@ from issuer.rules.imported import how_to_renew, runs_out
 
 
 class Authority(Protocol):
-    """The part of the ACME client that CAA needs; AcmeServer in installation.py describes it."""
+    """The part of the ACME client that CAA needs. It registers nothing. All of it raises AcmeProblem."""
 
     directory: str
 
-    def meta(self) -> dict[str, Any]: ...
-    def find_account(self) -> str: ...
+    @property
+    def caa_identities(self) -> tuple[str, ...]:
+        """The CA's names in CAA records (RFC 8555 §9.7.6)."""
+
+    def find_account(self) -> str:
+        """The URL of our key's account, "" when the CA knows none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,6 @@ class CaIdentity:
     directory: str
     identities: tuple[str, ...]
     account: str
-
-
-def identity_of(ca: Authority) -> CaIdentity:
-    """Raises AcmeProblem."""
-    names = ca.meta().get("caaIdentities")
-    identities = tuple(map(str, names)) if isinstance(names, list) else ()
-    return CaIdentity(ca.directory, identities, ca.find_account())
 
 
 def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:

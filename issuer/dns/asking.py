@@ -33,7 +33,7 @@ _NO_ROUTE = (
     errno.EINVAL,  # a link-local address
 )
 
-Asked = tuple[Server, dns.message.QueryMessage]
+Question = tuple[Server, dns.message.QueryMessage]
 
 
 class NoAnswer(Exception):
@@ -56,14 +56,14 @@ def ask(server: Server, query: dns.message.QueryMessage, seconds: float = ASK_SE
     return answer
 
 
-def ask_all(asked: Sequence[Asked], seconds: float = ASK_SECONDS) -> list[dns.message.Message | NoAnswer]:
+def ask_all(questions: Sequence[Question], seconds: float = ASK_SECONDS) -> list[dns.message.Message | NoAnswer]:
     """The answer to each query, in their order, within *seconds* for each 128 of them. Raises nothing."""
-    return [answer for some in chunks(asked, _AT_ONCE) for answer in _ask_some(some, seconds)]
+    return [answer for some in chunks(questions, _AT_ONCE) for answer in _ask_some(some, seconds)]
 
 
-def _ask_some(asked: Sequence[Asked], seconds: float) -> list[dns.message.Message | NoAnswer]:
+def _ask_some(questions: Sequence[Question], seconds: float) -> list[dns.message.Message | NoAnswer]:
     deadline = Deadline(seconds)
-    exchanges = [_Exchange(server, query, deadline) for server, query in asked]
+    exchanges = [_Exchange(server, query, deadline) for server, query in questions]
     with contextlib.ExitStack() as sockets:
         for wait in (min(_SEND_AGAIN, seconds / 2), seconds):
             waiting = [exchange for exchange in exchanges if exchange.outcome is None]

@@ -31,13 +31,13 @@ class Url:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     status: int
     location: str
     body: bytes
 
 
-class NoAnswer(Exception):
+class NoHttpAnswer(Exception):
     """The web server gave no usable answer; the text says why."""
 
 
@@ -51,8 +51,8 @@ def reachable(address: str, port: int) -> bool:
     return True
 
 
-def look(url: Url, address: str, seconds: float) -> Answer:
-    """The answer of the web server at *address* to a GET of *url*. Raises NoAnswer, after *seconds* at the latest."""
+def look(url: Url, address: str, seconds: float) -> HttpAnswer:
+    """The answer of *address* to a GET of *url*. Raises NoHttpAnswer, after *seconds* at the latest."""
     deadline = Deadline(seconds)
     try:
         with socket.create_connection((address, url.port), timeout=seconds) as connection:
@@ -61,16 +61,16 @@ def look(url: Url, address: str, seconds: float) -> Answer:
             with _unverified().wrap_socket(connection, server_hostname=url.host) as secured:
                 return _ask(url, secured, deadline)
     except TimeoutError as error:
-        raise NoAnswer(f"no answer within {seconds:g} s") from error
+        raise NoHttpAnswer(f"no answer within {seconds:g} s") from error
     except ssl.SSLError as error:
-        raise NoAnswer(f"TLS fails ({error.reason or 'no reason given'})") from error
+        raise NoHttpAnswer(f"TLS fails ({error.reason or 'no reason given'})") from error
     except OSError as error:
-        raise NoAnswer((error.strerror or str(error)).lower()) from error
+        raise NoHttpAnswer((error.strerror or str(error)).lower()) from error
     except (HTTPException, ValueError) as error:
-        raise NoAnswer(f"not an HTTP answer ({type(error).__name__})") from error
+        raise NoHttpAnswer(f"not an HTTP answer ({type(error).__name__})") from error
 
 
-def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> Answer:
+def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> HttpAnswer:
     lines = [
         f"GET {url.target} HTTP/1.1",
         f"Host: {url.authority}",
@@ -83,7 +83,7 @@ def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> Answer:
     with HTTPResponse(incoming, method="GET") as response:
         response.begin()
         body = response.read(_LONGEST_BODY)
-        return Answer(response.status, response.getheader("Location") or "", body)
+        return HttpAnswer(response.status, response.getheader("Location") or "", body)
 
 
 def _unverified() -> ssl.SSLContext:

@@ -17,6 +17,7 @@ import structlog
 
 from common.owners import IN_A_UNIT
 from issuer.model.errors import WebrootError
+from issuer.webroot.ledger import MadeFolders
 
 log = structlog.get_logger()
 WELL_KNOWN = (".well-known", "acme-challenge")
@@ -26,7 +27,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,240}")  # a file name has at most 255 byte
 _TRIES = 3
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     ABSENT = "absent"
     FOLDER = "a folder"
     FILE = "a file"
@@ -42,7 +43,7 @@ class Folder(Protocol):
     def writable(self) -> bool:
         """Can anything be created in it? Leaves no file behind."""
 
-    def kind(self, name: str) -> Kind: ...
+    def kind(self, name: str) -> EntryKind: ...
     def make(self, name: str) -> bool:
         """Create a folder, mode 0755. False when there is one already."""
 
@@ -60,19 +61,6 @@ class Folder(Protocol):
 
     def drop(self, name: str) -> bool:
         """Remove an empty folder; False when it is not empty."""
-
-
-class Ledger(Protocol):
-    """The folders that certfleet made, by their paths; outlives the process. Writing raises FileError."""
-
-    def note(self, folder: str) -> None:
-        """Add it."""
-
-    def forget(self, folder: str) -> None:
-        """Take it out."""
-
-    def holds(self, folder: str) -> bool:
-        """Is it in there?"""
 
 
 def check(root: Folder) -> None:
@@ -93,19 +81,19 @@ def _us() -> str:
         return str(os.geteuid())
 
 
-def put(root: Folder, token: str, content: str, ledger: Ledger) -> None:
+def put(root: Folder, token: str, content: str, made: MadeFolders) -> None:
     """Make the challenge file and the missing folders above it. Raises WebrootError, OSError, FileError."""
     _check_token(token)
     for attempt in range(1, _TRIES + 1):
         try:
-            _put(root, token, content.encode(), ledger)
+            _put(root, token, content.encode(), made)
             return
         except FileNotFoundError:  # another issuer has just removed the empty folder
             if attempt == _TRIES:
                 raise
 
 
-def take(root: Folder, token: str, content: str, ledger: Ledger) -> None:
+def take(root: Folder, token: str, content: str, made: MadeFolders) -> None:
     """Remove the challenge file if it is ours, then the empty folders that we made. Raises OSError, FileError."""
     _check_token(token)
     try:
@@ -117,9 +105,9 @@ def take(root: Folder, token: str, content: str, ledger: Ledger) -> None:
                 gone(root.path)
             for parent, name in reversed(list(zip(folders, WELL_KNOWN, strict=False))):
                 path = f"{parent.path}/{name}"
-                if not ledger.holds(path) or (parent.kind(name) is Kind.FOLDER and not parent.drop(name)):
+                if not made.holds(path) or (parent.kind(name) is EntryKind.FOLDER and not parent.drop(name)):
                     break
-                ledger.forget(path)
+                made.change(path, made=False)
     except FileNotFoundError:
         return  # another program removed it
     except WebrootError as error:  # there is a link in the place of a folder: our file is not behind it
@@ -131,14 +119,14 @@ def gone(webroot: str) -> None:
     log.warning("challenge.gone", webroot=webroot)
 
 
-def take_seen(root: Folder, token: str, content: str, ledger: Ledger) -> None:
+def take_seen(root: Folder, token: str, content: str, made: MadeFolders) -> None:
     """As :func:`take`, for a file that another machine wrote. Raises WebrootError unless the file is visible here."""
     _check_token(token)
     with _entered(root, WELL_KNOWN) as folders:
         found = folders[-1].read(token, len(content) + 1) if len(folders) > len(WELL_KNOWN) else None
     if found != content.encode():
         raise WebrootError(f"it is not in {root.path} of this machine")
-    take(root, token, content, ledger)
+    take(root, token, content, made)
 
 
 def temporary_name(token: str) -> str:
@@ -146,16 +134,16 @@ def temporary_name(token: str) -> str:
     return f".{token}.tmp"
 
 
-def _put(root: Folder, token: str, content: bytes, ledger: Ledger) -> None:
+def _put(root: Folder, token: str, content: bytes, made: MadeFolders) -> None:
     folders = [root]
     try:
         for name in WELL_KNOWN:
             parent = folders[-1]
-            if parent.kind(name) is Kind.ABSENT:
+            if parent.kind(name) is EntryKind.ABSENT:
                 path = f"{parent.path}/{name}"
-                ledger.note(path)
+                made.change(path, made=True)
                 if not parent.make(name):
-                    ledger.forget(path)
+                    made.change(path, made=False)
             folders.append(_enter(parent, name))
         folders[-1].write(token, content)
     finally:
@@ -167,7 +155,7 @@ def _take_file(folder: Folder, name: str, content: bytes, *, partial: bool) -> N
     found = folder.read(name, len(content) + 1)
     if found is not None and (content.startswith(found) if partial else found == content):
         folder.delete(name)
-    elif folder.kind(name) is not Kind.ABSENT:
+    elif folder.kind(name) is not EntryKind.ABSENT:
         log.warning("challenge.foreign", file=f"{folder.path}/{name}")
 
 
@@ -177,7 +165,7 @@ def _entered(root: Folder, names: tuple[str, ...]) -> Iterator[list[Folder]]:
     folders = [root]
     try:
         for name in names:
-            if folders[-1].kind(name) is Kind.ABSENT:
+            if folders[-1].kind(name) is EntryKind.ABSENT:
                 break
             folders.append(_enter(folders[-1], name))
         yield folders
@@ -187,7 +175,7 @@ def _entered(root: Folder, names: tuple[str, ...]) -> Iterator[list[Folder]]:
 
 def _enter(parent: Folder, name: str) -> Folder:
     kind = parent.kind(name)
-    if kind is not Kind.FOLDER and kind is not Kind.ABSENT:
+    if kind is not EntryKind.FOLDER and kind is not EntryKind.ABSENT:
         raise WebrootError(
             f"{parent.path}/{name} is not a folder",
             why=f"it is {kind.value}",

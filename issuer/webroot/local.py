@@ -5,7 +5,7 @@ import stat
 from contextlib import suppress
 from errno import ENOTEMPTY
 
-from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
+from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, temporary_name
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -39,14 +39,14 @@ class LocalFolder:
         """May this process create entries in it?"""
         return os.access(".", os.W_OK | os.X_OK, dir_fd=self._descriptor, effective_ids=True)
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> EntryKind:
         try:
             mode = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode
         except FileNotFoundError:
-            return Kind.ABSENT
+            return EntryKind.ABSENT
         if stat.S_ISDIR(mode):
-            return Kind.FOLDER
-        return Kind.FILE if stat.S_ISREG(mode) else Kind.OTHER
+            return EntryKind.FOLDER
+        return EntryKind.FILE if stat.S_ISREG(mode) else EntryKind.OTHER
 
     def make(self, name: str) -> bool:
         try:
@@ -79,7 +79,7 @@ class LocalFolder:
             raise
 
     def read(self, name: str, limit: int) -> bytes | None:
-        if self.kind(name) is not Kind.FILE:
+        if self.kind(name) is not EntryKind.FILE:
             return None
         descriptor = os.open(name, _OLD_FILE, dir_fd=self._descriptor)
         with os.fdopen(descriptor, "rb") as stream:

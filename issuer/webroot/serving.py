@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import structlog
 
 from common.names import parse_dns_name
+from issuer.dns.asking import NoAnswer
 from issuer.model.acme import Laggard
-from issuer.webroot.fetch import NoAnswer, Url, look, reachable
+from issuer.webroot.fetch import NoHttpAnswer, Url, look, reachable
 
 log = structlog.get_logger()
 _NO_ADDRESS = "add A or AAAA records that the CA can see; or validate it by dns-01, without a webroot"
@@ -33,7 +34,7 @@ class Net:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Target:
     """A URL at one address. *way*: the redirects that lead there, ending with this URL. *begin*: the label of the first
     address of that way. *label*: names this address in a laggard."""
 
@@ -51,29 +52,29 @@ def not_serving(name: str, token: str, content: str, net: Net) -> list[Laggard]:
     """A laggard for each address of *name* that does not serve *content*; [] when all do."""
     laggards: list[Laggard] = []
     start = Url("http", name, net.http_port, f"/.well-known/acme-challenge/{token}")
-    places = deque(_places((start,), "", name, net, laggards))
+    targets = deque(_targets((start,), "", name, net, laggards))
     known, looks = {start}, 0
-    while places:
-        place = places.popleft()
+    while targets:
+        target = targets.popleft()
         looks += 1
         if looks > _MOST_LOOKS:
             return [*laggards, Laggard(name, f"its redirects lead to more than {_MOST_LOOKS} places")]
-        outcome = _look(place, content, net)
+        outcome = _look(target, content, net)
         if isinstance(outcome, str):
-            laggards += [Laggard(place.label, outcome)] if outcome else []
-        elif outcome in place.way:
-            laggards.append(Laggard(place.label, f"redirects in a circle, to {outcome}"))
-        elif len(place.way) > _MOST_REDIRECTS:
-            laggards.append(Laggard(place.label, f"more than {_MOST_REDIRECTS} redirects, the last one to {outcome}"))
+            laggards += [Laggard(target.label, outcome)] if outcome else []
+        elif outcome in target.way:
+            laggards.append(Laggard(target.label, f"redirects in a circle, to {outcome}"))
+        elif len(target.way) > _MOST_REDIRECTS:
+            laggards.append(Laggard(target.label, f"more than {_MOST_REDIRECTS} redirects, the last one to {outcome}"))
         elif outcome not in known:
             known.add(outcome)
-            label = f"{place.begin}, redirected to {outcome.scheme}://{outcome.authority}"
-            places += _places((*place.way, outcome), place.begin, label, net, laggards)
+            label = f"{target.begin}, redirected to {outcome.scheme}://{outcome.authority}"
+            targets += _targets((*target.way, outcome), target.begin, label, net, laggards)
     return laggards
 
 
-def _places(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: list[Laggard]) -> list[_Place]:
-    """A place for each address of the last URL of *way* that this machine has a route to; appends to *laggards*."""
+def _targets(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: list[Laggard]) -> list[_Target]:
+    """A target for each address of the last URL of *way* that this machine has a route to; appends to *laggards*."""
     url = way[-1]
     try:
         addresses = net.addresses(url.host)
@@ -90,18 +91,18 @@ def _places(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: li
     if not in_reach:
         laggards.append(Laggard(label, "this machine has no route to any of its addresses"))
     labels = {address: f"{label} at {address}" for address in in_reach}
-    return [_Place(way, address, begin or labels[address], labels[address]) for address in in_reach]
+    return [_Target(way, address, begin or labels[address], labels[address]) for address in in_reach]
 
 
-def _look(place: _Place, content: str, net: Net) -> Url | str:
-    """ "" if *place* serves *content*, a phrase with the reason if not, or the URL that it redirects to."""
+def _look(target: _Target, content: str, net: Net) -> Url | str:
+    """ "" if *target* serves *content*, a phrase with the reason if not, or the URL that it redirects to."""
     try:
-        answer = look(place.url, place.address, net.look_seconds)
-    except NoAnswer as error:
+        answer = look(target.url, target.address, net.look_seconds)
+    except NoHttpAnswer as error:
         return str(error)
     if answer.status in _REDIRECTS:
         try:
-            return _followed(place.url, answer.location, net)
+            return _followed(target.url, answer.location, net)
         except ValueError as error:
             return f"its redirect is not one that a CA follows: {error}"
     if answer.status != 200:

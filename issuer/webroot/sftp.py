@@ -12,7 +12,7 @@ from contextlib import suppress
 import paramiko
 
 from issuer.model.errors import WebrootError
-from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
+from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, temporary_name
 
 READ_LIMIT = 4096
 _TRIAL = f".certfleet-check-{socket.gethostname()}"  # one name for each issuer, so that a left-over is found
@@ -48,14 +48,14 @@ class RemoteFolder:
                 self.delete(_TRIAL)
         return True
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> EntryKind:
         try:
             mode = self._client.lstat(self._at(name)).st_mode or 0
         except FileNotFoundError:
-            return Kind.ABSENT
+            return EntryKind.ABSENT
         if stat.S_ISDIR(mode):
-            return Kind.FOLDER
-        return Kind.FILE if stat.S_ISREG(mode) else Kind.OTHER
+            return EntryKind.FOLDER
+        return EntryKind.FILE if stat.S_ISREG(mode) else EntryKind.OTHER
 
     def make(self, name: str) -> bool:
         try:
@@ -63,7 +63,7 @@ class RemoteFolder:
         except FileNotFoundError:
             raise
         except OSError:  # SFTP 3 has no error code for "exists already"
-            if self.kind(name) is Kind.ABSENT:
+            if self.kind(name) is EntryKind.ABSENT:
                 raise
             return False
         made = self._client.lstat(self._at(name))
@@ -89,7 +89,7 @@ class RemoteFolder:
             raise
 
     def read(self, name: str, limit: int) -> bytes | None:
-        if self.kind(name) is not Kind.FILE:
+        if self.kind(name) is not EntryKind.FILE:
             return None
         with self._client.open(self._at(name), "r") as file:
             return file.read(min(limit, READ_LIMIT))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError, ConfigError, Retry
-from issuer.dns.find.addresses import Addresses, Unresolved
+from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import each_aside
 from issuer.ground.ttl_cache import TtlCache
 from issuer.model.acme import Challenge, Laggard
@@ -23,10 +23,9 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import WebrootError, noted
 from issuer.rules.findings import Findings, bad_lines, ok
-from issuer.webroot.fetch import NoAnswer
 from issuer.webroot.hostkeys import load_pinned_keys
 from issuer.webroot.http01 import Http01
-from issuer.webroot.layout import Folder, Ledger, check, gone, put, take, take_seen
+from issuer.webroot.layout import Folder, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
 from issuer.webroot.limits import SshLimits
 from issuer.webroot.local import open_local, real_path
@@ -55,8 +54,9 @@ class Webroots:
         self._settings = settings.webroot
         self._machine = machine
         self._limits = limits or SshLimits()
-        self._ledger = MadeFolders(settings.state_dir / "webroot-folders.json")
-        self._addresses = Addresses(settings.dns.resolvers)
+        self._made = MadeFolders(settings.state_dir / "webroot-folders.json")
+        resolvers = Resolvers(settings.dns.resolvers)
+        self._net = Net(resolvers.addresses, self._settings.http_port, self._settings.https_port)
         self._hosts: dict[tuple[str, str, int], SshHost] = {}
         self._turns: dict[Location, threading.Lock] = {}
         self._checked: TtlCache[Location, bool] = TtlCache(_CHECKED_SECONDS)
@@ -102,18 +102,18 @@ class Webroots:
         """Make the challenge files in the webroots of this machine and over SFTP. Raises WebrootError, ConfigError."""
         mine, _ = self._shares(entries)
         for location, some in mine.items():
-            self._work_in(location, partial(_each, put, some, self._ledger.of(_machine(location))))
+            self._work_in(location, partial(_each, put, some, self._made.on(_machine(location))))
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
         """Remove exactly these files, if they are there. A file of another machine must be visible here, in a shared
         folder. Raises WebrootError, ConfigError."""
         mine, others = self._shares(entries)
         for location, some in mine.items():
-            act = partial(_each, take, some, self._ledger.of(_machine(location)))
+            act = partial(_each, take, some, self._made.on(_machine(location)))
             self._work_in(location, act, may_be_gone=True)
         for location, some in others.items():
             try:
-                self._work_in(location, partial(_each, take_seen, some, self._ledger.of("")))
+                self._work_in(location, partial(_each, take_seen, some, self._made.on("")))
             except WebrootError as error:
                 raise _elsewhere(some, error) from error
 
@@ -144,14 +144,7 @@ class Webroots:
         return WebrootError(what, why="; ".join(map(str, laggards)), hint=hint, reference="webroot-not-served")
 
     def _unseen(self, entry: Challenge) -> list[Laggard]:
-        def addresses(name: str) -> Sequence[str]:
-            try:
-                return self._addresses.of(name)
-            except Unresolved as error:
-                raise NoAnswer(str(error)) from error
-
-        net = Net(addresses, self._settings.http_port, self._settings.https_port)
-        return not_serving(entry.owner, _token(entry), entry.value, net)
+        return not_serving(entry.owner, _token(entry), entry.value, self._net)
 
     def _check(self, location: Location) -> None:
         def passes() -> bool:
@@ -240,10 +233,13 @@ def _unusable(name: str, error: ValueError, hint: str) -> WebrootError:
 
 
 def _each(
-    action: Callable[[Folder, str, str, Ledger], None], entries: Sequence[Challenge], ledger: Ledger, root: Folder
+    action: Callable[[Folder, str, str, MadeFolders], None],
+    entries: Sequence[Challenge],
+    made: MadeFolders,
+    root: Folder,
 ) -> None:
     for entry in entries:
-        action(root, _token(entry), entry.value, ledger)
+        action(root, _token(entry), entry.value, made)
 
 
 def _elsewhere(entries: Sequence[Challenge], error: WebrootError) -> WebrootError:

@@ -8,7 +8,7 @@ import dns.rcode
 import structlog
 
 from issuer.dns.asking import NoAnswer, ask
-from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text
+from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text, rrset_in, targets
 from issuer.ground.silence import Silence
 
 log = structlog.get_logger()
@@ -43,6 +43,16 @@ class Resolvers:
                     log.warning("resolver.silent", resolver=str(server), name=name, kind=kind, error=str(error))
             said.append(f"{server}: {silence}")
         raise NoAnswer("; ".join(said) or "no resolver is configured")
+
+    def addresses(self, name: str) -> list[str]:
+        """Every A and AAAA address of *name*, aliases followed; [] when it has none. Raises NoAnswer."""
+        found: list[str] = []
+        for kind in ("A", "AAAA"):
+            try:
+                found += targets(rrset_in(self.ask(name, kind).answer, kind))
+            except NoAnswer as error:
+                raise NoAnswer(f"its {kind} record cannot be looked up ({error})") from error
+        return found
 
 
 def _listed_in(file: Path) -> list[Server]:

@@ -23,7 +23,7 @@ def soa_line(zone: str, minimum: int, ttl: int) -> Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class RoundTrip:
     """The throw-away record on every server after *waited* seconds.
 
     *shown*: (server, seconds until it showed the record). *laggards*: servers that do not show it. *unasked*: (server,
@@ -40,15 +40,15 @@ class Watch:
     away: Collection[str] = ()
 
 
-def server_lines(zone: str, watch: Watch) -> list[Line]:
+def server_lines(zone: str, trip: RoundTrip) -> list[Line]:
     """One line for each server of *zone*."""
     subject = f"zone {zone}"
-    lines = [ok(subject, f"{server} shows a new record after {seconds:.2f} s") for server, seconds in watch.shown]
+    lines = [ok(subject, f"{server} shows a new record after {seconds:.2f} s") for server, seconds in trip.shown]
     hint = "a CA may reach it: check from another machine that it shows new records, or mend the route"
-    lines += [warn(subject, f"{server} cannot be looked at from here: {why}", hint) for server, why in watch.unasked]
-    for late in watch.laggards:
-        told, hint = ("", _AWAY) if late.who in watch.away else _serial_words(watch.serials.get(late.who), watch.newest)
-        lines.append(bad(subject, f"after {watch.waited:.0f} s {late}{told}", hint))
+    lines += [warn(subject, f"{server} cannot be looked at from here: {why}", hint) for server, why in trip.unasked]
+    for late in trip.laggards:
+        told, hint = ("", _AWAY) if late.who in trip.away else _serial_words(trip.serials.get(late.who), trip.newest)
+        lines.append(bad(subject, f"after {trip.waited:.0f} s {late}{told}", hint))
     return lines
 
 

@@ -16,7 +16,7 @@ from issuer.dns.find.delegation import Delegation
 from issuer.dns.find.locate import Place
 from issuer.dns.find.routes import below
 from issuer.dns.probe.throwaway import new_value, stale
-from issuer.dns.probe.verdicts import Watch, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
+from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
 from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in, serial_in
@@ -134,14 +134,14 @@ class ZoneProbe:
             theirs = self.zones.add(place.zone, place.route, [(place.owner, value)])
             lines.append(ok(subject, f"{self.zones.primary(place.route)} takes updates with our key"))
             lines.append(clock_line(subject, abs(theirs - self.clock()), signed=True))
-            lines += self._watch(place, value, servers)
+            lines += self._wait(place, value, servers)
         except CertfleetError as error:
             lines.append(bad(subject, str(error), error.hint))
         finally:
             lines += self._remove(place, value, tried=len(lines) > 1)
         return lines
 
-    def _watch(self, place: Place, value: str, servers: Sequence[Server]) -> list[Line]:
+    def _wait(self, place: Place, value: str, servers: Sequence[Server]) -> list[Line]:
         sought = [Sought(place.owner, place.zone, frozenset([value]), tuple(servers))]
         began = time.monotonic()
         pause = _FIRST_LOOK
@@ -149,12 +149,12 @@ class ZoneProbe:
             if time.monotonic() - began > self.patience or self.pause(pause):
                 break
             pause = min(pause * 1.6, _LONGEST_LOOK)
-        watch = self._watched(place, value, sought, laggards, time.monotonic() - began)
-        return server_lines(place.zone, watch)
+        trip = self._outcome(place, value, sought, laggards, time.monotonic() - began)
+        return server_lines(place.zone, trip)
 
-    def _watched(
+    def _outcome(
         self, place: Place, value: str, sought: Sequence[Sought], laggards: Sequence[Laggard], waited: float
-    ) -> Watch:
+    ) -> RoundTrip:
         """Ask the servers that do not show the record for the zone's serial, which tells the reason."""
         primary = self.zones.primary(place.route)
         shown = self.zones.visibility.shown_by(place.owner, value)
@@ -168,7 +168,7 @@ class ZoneProbe:
         serials = {server: serial_in(answer, place.zone) for server, answer in heard.items()}
         settled = {late.who for late in laggards} | {str(server) for server in shown}
         unasked = [(str(server), answers[server]) for server in others if str(server) not in settled]
-        return Watch(
+        return RoundTrip(
             shown=sorted((str(server), seconds) for server, seconds in shown.items()),
             laggards=laggards,
             waited=waited,

@@ -1,6 +1,9 @@
 """Do all servers show the values? The authoritative ones are asked at once; the resolvers only after those agree.
 
 A resolver that is asked too early caches "no such record" for minutes (RFC 2308), and so would the CA's resolver.
+
+Several orders may share an owner. A resolver that has just validated another one has those values cached without ours.
+With a TTL of 0, BIND keeps them until the second is over (measured). The CA is told to look after that.
 """
 
 import threading
@@ -13,14 +16,16 @@ import dns.rcode
 import structlog
 
 from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
-from issuer.dns.see.shared_owner import Crowd
-from issuer.dns.see.txt import missing_txt
-from issuer.dns.servers import Server, question
+from issuer.dns.see.txt import missing_txt, shown_txt
+from issuer.dns.servers import Server, question, rrset_in
 from issuer.ground.silence import Silence
 from issuer.model.acme import Laggard
 
 log = structlog.get_logger()
 _QUIET_SECONDS = (5.0, 60.0)  # a silent server is left alone for the first, then twice as long, up to the second
+
+_CACHED_SECONDS = 1.05  # a resolver may use a record with a TTL of 0 for this long
+_LONGEST_CACHED = 60  # seconds; no CA caches a record for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,8 @@ class Visibility:
         self.propagation: dict[str, float] = {}
         self._resolvers = tuple(resolvers)
         self._clock = clock
-        self._crowd = Crowd()
         self._published: dict[tuple[str, str], float] = {}
+        self._shared: dict[tuple[str, str], float] = {}  # the moment from which all servers show it, 0 before that
         self._shown: dict[tuple[str, str], dict[Server, float]] = {}
         self._silence: Silence[Server, NoAnswer] = Silence(*_QUIET_SECONDS, clock)
         self._warned: set[Server] = set()
@@ -54,14 +59,15 @@ class Visibility:
         """These (owner, value) are in the zone from now on. The time until a server shows them starts here."""
         now = self._clock()
         with self._lock:
-            self._crowd.joined(values, now)
+            taken = {owner for owner, _ in self._published.keys() - set(values)}
+            self._shared |= {value: 0.0 for value in values if value[0] in taken}
             self._published |= dict.fromkeys(values, now)
 
     def withdrawn(self, values: Collection[tuple[str, str]]) -> None:
         """These (owner, value) are being deleted from the zone."""
         with self._lock:
-            self._crowd.left(values, self._clock())
             for value in values:
+                self._shared.pop(value, None)
                 self._published.pop(value, None)
                 self._shown.pop(value, None)
 
@@ -75,18 +81,25 @@ class Visibility:
         answers = self._asked([(server, item.owner) for item in sought for server in item.servers], recursive=False)
         laggards: list[Laggard] = []
         for item in sought:
-            laggards += self._of_servers(item, answers) or self._still_crowded(item, answers)
+            laggards += self._of_servers(item, answers) or self._maybe_cached(item, answers)
         if laggards or not self._resolvers:
             return laggards
         return self._of_resolvers(sought)
 
-    def _still_crowded(self, item: Sought, answers: "_Answers") -> list[Laggard]:
-        """Called when all servers agree: a laggard if a resolver may still have the owner's earlier values cached."""
+    def _maybe_cached(self, item: Sought, answers: "_Answers") -> list[Laggard]:
+        """Called when all servers agree: a laggard if a resolver may have other values of the owner cached."""
         heard = [answer for server in item.servers if not isinstance(answer := answers[server, item.owner], NoAnswer)]
+        ttl = max((rrset.ttl for answer in heard for rrset in rrset_in(answer.answer, "TXT")), default=0)
+        mine = [(item.owner, value) for value in item.values]
+        now = self._clock()
         with self._lock:
-            seconds = self._crowd.hold(item.owner, item.values, heard, self._clock())
+            if not any(value in self._shared for value in mine) and not any(shown_txt(a) - item.values for a in heard):
+                return []
+            since = min(self._shared.get(value) or now for value in mine)
+            self._shared |= dict.fromkeys(mine, since)
+        seconds = since + min(ttl, _LONGEST_CACHED) + _CACHED_SECONDS - now
         how = f"it is shared with other challenges, and resolvers may have them cached for {seconds:.1f} s"
-        return [Laggard(item.owner, how)] if seconds else []
+        return [Laggard(item.owner, how)] if seconds > 0 else []
 
     def _of_servers(self, item: Sought, answers: "_Answers") -> list[Laggard]:
         showing, silent = [], []

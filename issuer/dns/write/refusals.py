@@ -31,7 +31,7 @@ def impossible(error: Exception, zone: str) -> DnsError:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SentUpdate:
     """An UPDATE that was sent to *server*: change *owner* in *zone*, signed with *key*.
 
     *named*: does a ``[[dns.zone]]`` name exactly *zone*?
@@ -58,31 +58,16 @@ class Asked:
         return f"create the sub-zone {self.owner} first ({prints}), or if {self.zone} is meant, "
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """This machine's clock and the name server's, in epoch seconds; *server* is 0 when it is unknown."""
+def not_verified(error: Exception, sent: SentUpdate, *, own_clock: float, server_clock: int) -> DnsError:
+    """The error for an answer with a TSIG error of the server, or with a signature that does not verify here.
 
-    own: float
-    server: int
-
-    @property
-    def apart(self) -> float:
-        return abs(int(self.own) - self.server) if self.server else 0.0
-
-    def __str__(self) -> str:
-        own = f"this machine's clock says {utc_text(self.own)}, the name server's"
-        return (
-            f"{own} {utc_text(self.server)} ({duration_text(self.apart)} apart)" if self.server else f"{own} is unknown"
-        )
-
-
-def not_verified(error: Exception, asked: Asked, clocks: Clocks) -> DnsError:
-    """The error for an answer with a TSIG error of the server, or with a signature that does not verify here."""
-    what = _failed(asked.server, asked.zone)
-    named = f"{asked.key_name} ({asked.key.algorithm.to_text(omit_final_dot=True)})"
+    The clocks are in epoch seconds; *server_clock* is 0 when it is unknown.
+    """
+    what = _failed(sent.server, sent.zone)
+    named = f"{sent.key_name} ({sent.key.algorithm.to_text(omit_final_dot=True)})"
     if isinstance(error, dns.tsig.PeerBadKey | dns.tsig.BadKey | dns.tsig.BadAlgorithm):
         hint = (
-            f"{asked.first}add the key {named} to the name server and reload it, or name the right tsig_key_file; "
+            f"{sent.first}add the key {named} to the name server and reload it, or name the right tsig_key_file; "
             "Knot says so too when its ACL does not allow the change"
         )
         why = "BADKEY: the name server does not know this key, or not with this algorithm"
@@ -90,29 +75,33 @@ def not_verified(error: Exception, asked: Asked, clocks: Clocks) -> DnsError:
     if isinstance(error, dns.tsig.PeerBadSignature | dns.tsig.BadSignature):
         hint = f"copy the key {named} again: its secret on the name server differs from the one in tsig_key_file"
         why = "BADSIG: the name server knows this key with another secret"
-        return DnsError(what, why=why, hint=asked.first + hint, reference="dns-badsig", retry=Retry.NEVER)
+        return DnsError(what, why=why, hint=sent.first + hint, reference="dns-badsig", retry=Retry.NEVER)
     if isinstance(error, dns.tsig.PeerBadTime | dns.tsig.BadTime):
-        why = f"BADTIME: {clocks}; TSIG allows {_FUDGE} s"
+        theirs = "is unknown"
+        if server_clock:
+            theirs = f"{utc_text(server_clock)} ({duration_text(abs(int(own_clock) - server_clock))} apart)"
+        own = f"this machine's clock says {utc_text(own_clock)}"
+        why = f"BADTIME: {own}, the name server's {theirs}; TSIG allows {_FUDGE} s"
         return DnsError(what, why=why, hint="set both clocks by NTP", reference="dns-badtime")
     why = f"its answer cannot be trusted ({type(error).__name__}: {error})"
     hint = "look at the name server's log; something between here and there may rewrite DNS"
     return DnsError(what, why=why, hint=hint, reference="dns-unsigned", retry=Retry.LATER)
 
 
-def refused(rcode: dns.rcode.Rcode, asked: Asked) -> DnsError:
+def refused(rcode: dns.rcode.Rcode, sent: SentUpdate) -> DnsError:
     """The error for a refusal with *rcode* (RFC 2136 §2.2)."""
     word = dns.rcode.to_text(rcode)
     hints = {
-        "REFUSED": f"{asked.first}allow the key there; "
-        f'for BIND: update-policy {{ grant "{asked.key_name}" name {asked.owner}. TXT; }}; '
+        "REFUSED": f"{sent.first}allow the key there; "
+        f'for BIND: update-policy {{ grant "{sent.key_name}" name {sent.owner}. TXT; }}; '
         "PowerDNS answers the same for an unknown key, a wrong secret and clocks that differ",
-        "NOTAUTH": f"{asked.first}create it there, as that server is not authoritative for it, or mend server in [dns]",
-        "NOTZONE": f"{asked.owner} lies outside that zone: mend the [[dns.zone]] entry",
+        "NOTAUTH": f"{sent.first}create it there, as that server is not authoritative for it, or mend server in [dns]",
+        "NOTZONE": f"{sent.owner} lies outside that zone: mend the [[dns.zone]] entry",
         "NOTIMP": "that server takes no updates at all: turn them on (`zone` prints how), or mend server in [dns]",
         "SERVFAIL": "look at the name server's log; often its user may not write the zone's folder or journal",
     }
     return DnsError(
-        f"the update of {asked.zone} at {asked.server} was refused",
+        f"the update of {sent.zone} at {sent.server} was refused",
         why=word,
         hint=hints.get(word, "look at the name server's log"),
         reference=f"dns-{word.lower()}",

@@ -47,14 +47,14 @@ def change_txt(
     and BIND give either under a burst of updates.
     """
     owner = next(owner for owner, _ in (*add, *delete))
-    asked = refusals.Asked(server, zone, key, owner, named)
+    sent = refusals.SentUpdate(server, zone, key, owner, named)
     ends_at = time.monotonic() + seconds
     for tries_left in reversed(range(_TRIES)):
         now = time.monotonic()
         last = tries_left == 0 or now >= ends_at
         try:
             # each try gets a share of the time that is left, so that one lost packet does not use it up
-            answer = _exchange(asked, _message(zone, key, add, delete), (ends_at - now) / (tries_left + 1))
+            answer = _exchange(sent, _message(zone, key, add, delete), (ends_at - now) / (tries_left + 1))
         except TimeoutError as error:
             if last:
                 raise refusals.silent(server, zone, seconds) from error
@@ -64,7 +64,7 @@ def change_txt(
             if answer.rcode() == dns.rcode.NOERROR:
                 return _clock(answer)
             if answer.rcode() != dns.rcode.SERVFAIL or last:
-                raise refusals.refused(answer.rcode(), asked)
+                raise refusals.refused(answer.rcode(), sent)
         time.sleep(_PAUSES[tries_left] * random.uniform(1, 2))
     raise RuntimeError("not reached")
 
@@ -80,22 +80,21 @@ def _message(
     return update
 
 
-def _exchange(asked: refusals.Asked, update: dns.update.UpdateMessage, seconds: float) -> dns.message.Message:
+def _exchange(sent: refusals.SentUpdate, update: dns.update.UpdateMessage, seconds: float) -> dns.message.Message:
     """The answer; a positive one is verified. Raises TimeoutError without one, DnsError without a connection or with a
     signature that does not hold."""
     try:
-        wire = over_tcp(asked.server, update.to_wire(), Deadline(seconds))
+        wire = over_tcp(sent.server, update.to_wire(), Deadline(seconds))
     except TimeoutError:
         raise
     except OSError as error:
-        raise refusals.unreachable(error, asked.server, asked.zone) from error
+        raise refusals.unreachable(error, sent.server, sent.zone) from error
     try:
-        return dns.message.from_wire(wire, keyring=asked.key, request_mac=update.mac)
+        return dns.message.from_wire(wire, keyring=sent.key, request_mac=update.mac)
     except dns.exception.DNSException as error:
         said = _unverified(wire, update)
         if said is None or said.had_tsig or said.rcode() == dns.rcode.NOERROR:
-            clocks = refusals.Clocks(time.time(), _clock(said))
-            raise refusals.not_verified(error, asked, clocks) from error
+            raise refusals.not_verified(error, sent, own_clock=time.time(), server_clock=_clock(said)) from error
         return said  # a server that does not know our key refuses without a signature
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from issuer.dns.asking import NoAnswer
 from issuer.model.acme import Laggard
-from issuer.webroot.fetch import NoAnswer
 from issuer.webroot.serving import Net, not_serving
 from issuer.webroot.webroots import Webroots
 from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, settings
