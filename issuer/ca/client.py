@@ -71,9 +71,11 @@ class AcmeCa:
         return self._order_list.find(names)
 
     def order(self, url: str) -> CaOrder:
+        """The order at *url* (RFC 8555 §7.1.3). Raises OtherAccount if it belongs to another account."""
         return order_of(url, self._fetch(url))
 
     def authorization(self, url: str) -> CaAuthorization:
+        """The authorization at *url* (RFC 8555 §7.1.4). Raises OtherAccount if it belongs to another account."""
         return authorization_of(url, self._fetch(url).json())
 
     def deactivate(self, authorization_url: str) -> None:
@@ -122,6 +124,7 @@ class AcmeCa:
 
     @property
     def offers_renewal_info(self) -> bool:
+        """Does the directory name renewal information (RFC 9773 §4)?"""
         return isinstance(self._transport.directory().get("renewalInfo"), str)
 
     def renewal_info(self, certificate_id: str) -> RenewalInfo | None:
@@ -200,10 +203,7 @@ class AcmeCa:
         return ""
 
     def _fetch(self, url: str) -> AcmeAnswer:
-        """An order or authorization by its URL. Raises OtherAccount if it belongs to another account.
-
-        Let's Encrypt then answers 404 and names the account in the text.
-        """
+        """An order or authorization. Raises OtherAccount: Let's Encrypt then answers 404 and names the account."""
         try:
             return self._post(url, None)
         except AcmeProblem as problem:

@@ -5,8 +5,7 @@ A list may have hundreds of pages. After a crash every order without an answer f
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from http.client import TOO_MANY_REQUESTS
 
 from issuer.ca import words
@@ -18,12 +17,6 @@ from issuer.model.errors import AcmeProblem
 _PAGES_TURNED = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    began_at: float  # monotonic seconds
-    waiting: list[tuple[set[str], CaOrder]]  # the latest first
-
-
 class OrderList:
     """Thread-safe. Each reading looks at the latest *longest* orders only."""
 
@@ -31,7 +24,8 @@ class OrderList:
         self._transport = transport
         self._longest = longest
         self._lock = threading.Lock()
-        self._last = _Reading(float("-inf"), [])
+        self._read_at = float("-inf")  # when the last reading began, in monotonic seconds
+        self._waiting: list[tuple[set[str], CaOrder]] = []  # the orders that it found, the newest first
 
     def find(self, names: Sequence[str]) -> CaOrder | None:
         """A pending or ready order for exactly *names*; None if there is none or the CA keeps no list.
@@ -41,19 +35,17 @@ class OrderList:
         """
         asked_at = time.monotonic()
         with self._lock:
-            if self._last.began_at < asked_at:
-                self._last = self._read()
-            waiting = self._last.waiting
-        return next((order for wanted, order in waiting if wanted == set(names)), None)
+            if self._read_at < asked_at:
+                began_at = time.monotonic()
+                self._waiting = list(self._read())
+                self._read_at = began_at
+            return next((order for wanted, order in self._waiting if wanted == set(names)), None)
 
-    def _read(self) -> _Reading:
-        began_at = time.monotonic()
-        waiting = []
+    def _read(self) -> Iterator[tuple[set[str], CaOrder]]:
         for url in self._urls():
             answer = self._ask(url)
             if answer is not None and (order := order_of(url, answer)).status in ("pending", "ready"):
-                waiting.append((names_of(answer), order))
-        return _Reading(began_at, waiting)
+                yield names_of(answer), order
 
     def _urls(self) -> list[str]:
         """The URLs of the account's latest orders, the newest first."""

@@ -24,7 +24,7 @@ _TABLE: dict[str, tuple[Retry, str]] = {
     "rateLimited": (Retry.SOON, "wait until the moment that the CA names"),
     "rejectedIdentifier": (Retry.NEVER, "the CA does not issue for this name"),
     "serverInternal": (Retry.SOON, "the CA has trouble of its own"),
-    "unauthorized": (Retry.LATER, "the CA does not let our account do this; what it says tells why"),
+    "unauthorized": (Retry.LATER, "the CA does not allow our account to do this; its text tells why"),
     "unsupportedIdentifier": (Retry.NEVER, "the CA does not issue for this kind of name"),
     "userActionRequired": (Retry.NEVER, "open the address that the CA names and do what it asks"),
 }

@@ -27,6 +27,8 @@ def real_path(path: str) -> str:
 
 
 class LocalFolder:
+    """An open folder; :class:`issuer.webroot.layout.Folder` describes the methods."""
+
     def __init__(self, path: str, descriptor: int, owner: tuple[int, int] | None):
         self.path = path
         self._descriptor = descriptor

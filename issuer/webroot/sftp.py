@@ -27,6 +27,8 @@ def open_remote(client: paramiko.SFTPClient, path: str) -> "RemoteFolder":
 
 
 class RemoteFolder:
+    """A folder by its path; :class:`issuer.webroot.layout.Folder` describes the methods."""
+
     def __init__(self, client: paramiko.SFTPClient, path: str, owner: tuple[int | None, int | None]):
         self.path = path
         self._client = client

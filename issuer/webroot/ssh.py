@@ -228,7 +228,7 @@ def load_private_key(file: Path) -> paramiko.PKey:
         try:
             return kind.from_private_key(io.StringIO(text))
         except paramiko.PasswordRequiredException as error:
-            raise _wrong(file, "is protected by a passphrase, which nobody can type at night") from error
+            raise _wrong(file, "is protected by a passphrase, but certfleet runs unattended") from error
         except (paramiko.SSHException, ValueError, IndexError):
             continue
     raise _wrong(file, "holds no private key that is understood")

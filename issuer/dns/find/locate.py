@@ -58,15 +58,9 @@ def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server]
             if not target:
                 raise _no_zone(primary(route), owner, f"{found.why}; {unseen}")
         seen.append(target)
-        if target in seen[:-1]:
-            raise DnsError(
-                f"the alias of {name} leads in a circle", why=" → ".join(seen), hint="mend these CNAME records"
-            )
         if len(seen) > _MOST_ALIASES + 1:
-            hint = "let the first CNAME point at the last name directly"
-            raise DnsError(
-                f"the alias of {name} is a chain of more than {_MOST_ALIASES}", why=" → ".join(seen), hint=hint
-            )
+            what = f"the alias of {name} leads in a circle or is a chain of more than {_MOST_ALIASES}"
+            raise DnsError(what, why=" → ".join(seen), hint="let the first CNAME point at the right name directly")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.clock import duration_text
+from issuer.dns.find.delegation import Delegation
 from issuer.model.acme import Laggard
 from issuer.rules.findings import Line, bad, ok, warn
 
@@ -66,27 +67,25 @@ def _serial_words(serial: int | None, newest: int | None) -> tuple[str, str]:
     return told, hint
 
 
-def delegation_lines(
-    zone: str, *, parent: str, named: Sequence[str], listed: Sequence[str], seen: bool, inner: bool
-) -> list[Line]:
-    """The parent's list of name servers (*named*) beside the zone's own (*listed*). *seen*: did a server of the parent
-    answer? *inner*: do only this machine's resolvers know the zone?"""
-    subject = f"zone {zone}"
+def delegation_lines(delegation: Delegation) -> list[Line]:
+    """The parent's list of name servers beside the zone's own."""
+    subject, parent = f"zone {delegation.zone}", delegation.parent
     if not parent:
         return [warn(subject, "no resolver answers, so its delegation was not checked", "set resolvers in [dns]")]
     lines = []
-    if not seen:
+    if not delegation.seen:
         hint = "check that this machine may ask them on port 53"
         lines.append(warn(subject, f"no server of {parent} answers, so its delegation was not checked", hint))
-    elif inner:
+    elif delegation.inner:
         hint = "add the delegation there, unless the CA asks these resolvers too"
         lines.append(warn(subject, f"{parent} does not delegate it; only this machine's resolvers know it", hint))
-    only_parent, only_zone = sorted({*named} - {*listed}), sorted({*listed} - {*named})
+    named, listed = set(delegation.named), set(delegation.listed)
+    only_parent, only_zone = sorted(named - listed), sorted(listed - named)
     if listed and (only_parent or only_zone):
         parts = [f"only {parent} names {', '.join(only_parent)}"] if only_parent else []
         parts += [f"only the zone itself names {', '.join(only_zone)}"] if only_zone else []
         lines.append(warn(subject, " and ".join(parts), "make both NS lists the same"))
-    return lines or [ok(subject, f"{parent} delegates it to {', '.join(named)}")]
+    return lines or [ok(subject, f"{parent} delegates it to {', '.join(delegation.named)}")]
 
 
 def no_zone_of_its_own_line(zone: str, owner: str) -> Line:

@@ -71,14 +71,7 @@ class ZoneProbe:
                 raise
             # the configured servers are enough: this machine may have no view of the delegation
             return self.zones.servers(place.owner, place.zone), [warn(f"zone {place.zone}", str(error), error.hint)]
-        lines = delegation_lines(
-            delegation.zone,
-            parent=delegation.parent,
-            named=delegation.named,
-            listed=delegation.listed,
-            seen=delegation.seen,
-            inner=delegation.inner,
-        )
+        lines = delegation_lines(delegation)
         if delegation.seen:
             lines += self._glue(delegation)
         if delegation.parent:

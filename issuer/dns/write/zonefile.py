@@ -36,8 +36,8 @@ allow-dnsupdate-from=0.0.0.0/0,::/0
 # the zone's metadata can say which key, but not which names and types: that takes this policy
 lua-dnsupdate-policy-script=/etc/powerdns/certfleet.lua
 """
-_POWERDNS_POLICY = """-- Only TXT, only at the top of a zone named _acme-challenge, only with this key. What is not
--- allowed is dropped and logged, but PowerDNS has no way to refuse it: it answers NOERROR all the same.
+_POWERDNS_POLICY = """-- Only TXT, only at the top of a zone named _acme-challenge, only with this key. PowerDNS drops
+-- and logs any other update, but has no way to refuse it: it answers NOERROR all the same.
 function updatepolicy(input)
   local zone = input:getZoneName()
   return input:getTsigName():equal("KEY") and zone:toString():lower():sub(1, 16) == "_acme-challenge."

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from issuer.check.installation import authority_lines
+from issuer.dns.find.delegation import Delegation
 from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, server_lines, soa_line
 from issuer.dns.probe.zone_probe import probe
 from issuer.dns.zones import Zones
@@ -160,7 +161,7 @@ def test_the_rules_about_numbers() -> None:
     levels = [clock_line("x", apart, signed=True).level.value for apart in (0, 30, 31, 300, 301)]
     assert levels == ["ok", "ok", "warn", "warn", "bad"]
     assert [soa_line("z", *times).level.value for times in ((300, 9), (9, 301), (301, 301))] == ["ok", "ok", "warn"]
-    [unseen] = delegation_lines("z", parent="", named=[], listed=[], seen=False, inner=False)
+    [unseen] = delegation_lines(Delegation("z", "", (), (), (), ()))
     assert (unseen.level, unseen.hint) == (Level.WARN, "set resolvers in [dns]")
 
 
