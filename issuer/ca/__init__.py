@@ -1,1 +1,1 @@
-"""The certification authority, spoken to by ACME (RFC 8555). The only importer of acme, josepy and urllib3."""
+"""The client of a certification authority, by ACME (RFC 8555). The only importer of acme, josepy and urllib3."""

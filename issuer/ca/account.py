@@ -1,4 +1,4 @@
-"""The account key and the account (RFC 8555 §7.3). The key is made once, by `init`, and never replaced silently."""
+"""The account key and the account (RFC 8555 §7.3). `init` makes the key once; nothing replaces it silently."""
 
 import base64
 import hashlib
@@ -24,13 +24,13 @@ log = structlog.get_logger()
 
 
 def create_account_key(file: Path) -> None:
-    """A new P-256 account key, mode 0600; FileError if the file exists."""
+    """Write a new P-256 account key, mode 0600. Raises FileError if *file* exists."""
     key = ec.generate_private_key(ec.SECP256R1())
     create_new(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
 
 
 def load_account_key(file: Path) -> JWK:
-    """The account key; ConfigError if it is absent, readable by others or of a type that ACME servers do not take."""
+    """The account key. Raises ConfigError if it is absent, readable by others or of a type that no CA accepts."""
     try:
         key = load_pem_private_key(read_secret(file), None)
     except ConfigError as error:
@@ -50,8 +50,10 @@ def load_account_key(file: Path) -> JWK:
 
 
 def load_binding_key(file: Path) -> JWKOct:
-    """The key that a CA gave out to bind our account to one of its own (RFC 8555 §7.3.4); CAs print it in either
-    alphabet of base64. Raises ConfigError."""
+    """The HMAC key of an external account binding (RFC 8555 §7.3.4). Raises ConfigError.
+
+    CAs print it in either alphabet of base64.
+    """
     try:
         text = "".join(read_secret(file).decode("ascii").split()).rstrip("=").replace("-", "+").replace("_", "/")
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -62,20 +64,20 @@ def load_binding_key(file: Path) -> JWKOct:
     return JWKOct(key=key)
 
 
-def _no_binding_key(file: Path) -> ConfigError:  # never with the value
+def _no_binding_key(file: Path) -> ConfigError:  # the value is a secret and is not repeated
     return ConfigError(str(file), [Finding("", "is not a base64url key")], hint="copy it again from the CA")
 
 
 def account_id(directory: str, key: JWK) -> str:
-    """One value for an account that is known before the CA is asked: SHA-256 of directory and public key."""
+    """SHA-256 of directory and public key, in hex: names an account before the CA is asked for its URL."""
     return hashlib.sha256(directory.encode() + b"\0" + key.thumbprint()).hexdigest()
 
 
 class Registrar:
-    """Registers, or finds, the account of our key (RFC 8555 §7.3), and remembers its URL beside the state.
+    """Registers or finds the account of our key (RFC 8555 §7.3), and saves its URL in the state folder.
 
-    A CA that hands out another account than before for the same key has forgotten us; that is said loudly, because
-    CAA records may name the old account and rate limits start anew.
+    If the CA gives the same key another account than before, that is logged as an error: CAA records may name the old
+    account, and rate limits start anew.
     """
 
     def __init__(self, settings: Settings, ca: CaSettings):
@@ -89,7 +91,7 @@ class Registrar:
         payload: dict[str, Any] = {"termsOfServiceAgreed": True}
         if self._ca.contact:
             payload["contact"] = [address if ":" in address else f"mailto:{address}" for address in self._ca.contact]
-        if self._ca.eab_hmac_file is not None:
+        if self._ca.eab_hmac_file is not None:  # some CAs accept a binding key only once
             existing = self.existing(transport)
             if existing:
                 return existing
@@ -101,7 +103,7 @@ class Registrar:
         return url
 
     def existing(self, transport: Transport) -> str:
-        """The account if the CA knows our key already, else "": a binding key may be used only once."""
+        """The URL of our key's account, "" if the CA knows none (RFC 8555 §7.3.1). Raises AcmeProblem."""
         try:
             return words.url(transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True}).location)
         except AcmeProblem as problem:
@@ -110,7 +112,7 @@ class Registrar:
             return ""
 
     def _binding(self, endpoint: str) -> dict[str, Any]:
-        """RFC 8555 §7.3.4: our public key, signed with the key that the CA gave out for it."""
+        """Our public key, signed with the CA's HMAC key (RFC 8555 §7.3.4)."""
         file = self._ca.eab_hmac_file
         assert file is not None  # noqa: S101 - asked for only where it is configured
         secret = load_binding_key(file)
@@ -131,10 +133,11 @@ class Registrar:
             return
         if before:
             hint = (
-                "if you did not change account_key, look who did; CAA records with accounturi must name the new account"
+                "if you did not change account_key, find out who did; CAA records with accounturi must name the new "
+                "account"
             )
             log.error("account.changed", directory=self._ca.directory, before=before, now=url, hint=hint)
         try:
             write_atomic(self._memory, json.dumps({**known, self._ca.directory: url}, indent=2).encode(), mode=0o600)
-        except FileError as error:  # only a memory: the CA tells it again
+        except FileError as error:  # no harm: the CA gives the URL again
             log.warning("account.not_remembered", error=str(error))

@@ -1,18 +1,20 @@
-"""The CA's JSON as our nouns. Pure, and suspicious: a field of another type than expected is as good as missing, text
-is made fit to be shown and stored, and an address that is none raises AcmeProblem.
+"""The CA's JSON parsed into our types. Pure.
+
+The input is hostile. A field of an unexpected type counts as missing. Text is cleaned for display and storage. A
+malformed URL raises AcmeProblem.
 """
 
 from datetime import datetime
 from typing import Any
 
 from issuer.ca import words
-from issuer.ca.transport import Answer
+from issuer.ca.transport import AcmeAnswer
 from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Problem, RenewalInfo
 from issuer.model.errors import AcmeProblem
 
 
-def order_of(url: str, answer: Answer) -> CaOrder:
-    """RFC 8555 §7.1.3."""
+def order_of(url: str, answer: AcmeAnswer) -> CaOrder:
+    """An order object (RFC 8555 §7.1.3). Raises AcmeProblem."""
     document = answer.json()
     return CaOrder(
         url=url,
@@ -25,15 +27,15 @@ def order_of(url: str, answer: Answer) -> CaOrder:
     )
 
 
-def names_of(answer: Answer) -> set[str]:
-    """The DNS names of an order (RFC 8555 §7.1.3)."""
+def names_of(answer: AcmeAnswer) -> set[str]:
+    """The DNS names of an order object (RFC 8555 §7.1.3). Raises AcmeProblem."""
     identifiers = answer.json().get("identifiers")
     found = identifiers if isinstance(identifiers, list) else []
     return {words.text(item.get("value")).lower() for item in found if isinstance(item, dict)}
 
 
 def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
-    """RFC 8555 §7.1.4."""
+    """An authorization object (RFC 8555 §7.1.4). Raises AcmeProblem."""
     identifier = document.get("identifier")
     challenges = document.get("challenges")
     return CaAuthorization(
@@ -46,8 +48,8 @@ def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
     )
 
 
-def renewal_info_of(answer: Answer) -> RenewalInfo:
-    """RFC 9773 §4.2. Raises AcmeProblem for a window that makes no sense."""
+def renewal_info_of(answer: AcmeAnswer) -> RenewalInfo:
+    """The suggested window (RFC 9773 §4.2), epoch seconds. Raises AcmeProblem for a malformed or empty window."""
     document = answer.json()
     window = document.get("suggestedWindow")
     try:
@@ -56,7 +58,7 @@ def renewal_info_of(answer: Answer) -> RenewalInfo:
         start, end = _moment(words.text(window.get("start"))), _moment(words.text(window.get("end")))
         if end < start:
             raise ValueError("the window ends before it starts")
-        if start < 0:  # 0001-01-01 is what Go writes for a time that was never set
+        if start < 0:  # Go writes 0001-01-01 for a time that was never set
             raise ValueError("the window starts before 1970")
     except ValueError as error:
         raise AcmeProblem("the CA's renewal information is malformed", why=str(error)) from error

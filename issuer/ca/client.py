@@ -1,4 +1,4 @@
-"""One ACME server as the journeys see it: orders, authorizations, certificates (RFC 8555 §7), ARI (RFC 9773)."""
+"""The ACME client that the journeys use: orders, authorizations, certificates (RFC 8555 §7), ARI (RFC 9773)."""
 
 import threading
 from collections.abc import Sequence
@@ -16,17 +16,20 @@ from issuer.ca import words
 from issuer.ca.account import Registrar, account_id
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.order_list import OrderList
-from issuer.ca.transport import Answer, Transport, http_date
+from issuer.ca.transport import AcmeAnswer, Transport, http_date
 from issuer.model.acme import CaAuthorization, CaOrder, RenewalInfo
 from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import AcmeProblem, OtherAccount
 
 log = structlog.get_logger()
-_ORDERS_LOOKED_AT = 20  # and one for each worker, as each may have lost one
+_ORDERS_LOOKED_AT = 20  # plus one for each worker: each may have lost the answer to one newOrder
 
 
 class AcmeCa:
-    """Thread-safe; nothing is asked of the CA before the first order needs it."""
+    """One account at one ACME server. Thread-safe. Sends nothing before the first call that needs an answer.
+
+    Every method that asks the CA raises AcmeProblem.
+    """
 
     def __init__(self, settings: Settings, ca: CaSettings, clock: Clock):
         self.directory = ca.directory
@@ -41,10 +44,9 @@ class AcmeCa:
         self._account_lock = threading.Lock()
 
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
-        """A new order for exactly *names*; *replaces* is the identifier of the certificate it renews (RFC 9773 §5).
+        """A new order for exactly *names*. *replaces*: the ARI identifier of the renewed certificate (RFC 9773 §5).
 
-        A CA that says that one was replaced already, or that does not know the field, is asked once more without it.
-        Raises AcmeProblem.
+        If the CA refuses *replaces* (already replaced, or an unknown field), the order is sent again without it.
         """
         self._ensure_account()
         payload: dict[str, Any] = {"identifiers": [{"type": "dns", "value": name} for name in names]}
@@ -61,33 +63,37 @@ class AcmeCa:
         return self._new_order(payload)
 
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
-        """An order for exactly *names* that still waits; None if there is none or this CA keeps no list of them. Spares
-        a second order when the answer to newOrder was lost."""
+        """A pending or ready order for exactly *names*; None if there is none or the CA keeps no list of orders.
+
+        It avoids a second order when the answer to newOrder was lost.
+        """
         self._ensure_account()
         return self._order_list.find(names)
 
     def order(self, url: str) -> CaOrder:
+        """The order at *url* (RFC 8555 §7.1.3). Raises OtherAccount if it belongs to another account."""
         return order_of(url, self._fetch(url))
 
     def authorization(self, url: str) -> CaAuthorization:
+        """The authorization at *url* (RFC 8555 §7.1.4). Raises OtherAccount if it belongs to another account."""
         return authorization_of(url, self._fetch(url).json())
 
     def deactivate(self, authorization_url: str) -> None:
-        """Give an authorization back that is no longer wanted (RFC 8555 §7.5.2); CAs limit how many may be pending."""
+        """Deactivate an authorization (RFC 8555 §7.5.2): CAs limit the number of pending ones."""
         self._post(authorization_url, {"status": "deactivated"})
 
     def answer(self, challenge_url: str) -> None:
-        """Tell the CA that it may look now (RFC 8555 §7.5.1)."""
+        """Tell the CA that it may validate now (RFC 8555 §7.5.1)."""
         self._post(challenge_url, {})
 
     def finalize(self, order: CaOrder, csr_der: bytes) -> CaOrder:
-        """Hand in the CSR (RFC 8555 §7.4)."""
+        """Send the CSR (RFC 8555 §7.4). Returns the order as it is then."""
         return order_of(order.url, self._post(order.finalize_url, {"csr": encode_b64jose(csr_der)}))
 
     def certificate(self, url: str) -> bytes:
         """The issued certificate, PEM, with the preferred chain if the CA offers it (RFC 8555 §7.4.2).
 
-        Whatever AcmeProblem is in the way is Retry.SOON: the CA has issued it, and a new order would cost another one.
+        Every AcmeProblem of it is Retry.SOON: the certificate exists, and a new order would cost another one.
         """
         try:
             return self._certificate(url)
@@ -108,8 +114,7 @@ class AcmeCa:
         return answer.body
 
     def revoke(self, bundle: Bundle, reason: int) -> None:
-        """Revoke with the account's right (RFC 8555 §7.6); *reason* by RFC 5280 §5.3.1. Safe to repeat: one that is
-        revoked already is what was asked for, and the CA's first yes may have been lost."""
+        """Revoke with the account key (RFC 8555 §7.6). *reason*: a code of RFC 5280 §5.3.1. Safe to repeat."""
         payload = {"certificate": encode_b64jose(bundle.leaf.public_bytes(Encoding.DER)), "reason": reason}
         try:
             self._post(self._transport.endpoint("revokeCert"), payload)
@@ -119,10 +124,11 @@ class AcmeCa:
 
     @property
     def offers_renewal_info(self) -> bool:
+        """Does the directory name renewal information (RFC 9773 §4)?"""
         return isinstance(self._transport.directory().get("renewalInfo"), str)
 
     def renewal_info(self, certificate_id: str) -> RenewalInfo | None:
-        """The CA's suggested window (RFC 9773 §4.1); None when this CA offers none. Raises AcmeProblem."""
+        """The CA's suggested window (RFC 9773 §4.1); None when this CA has no renewal information."""
         if not self.offers_renewal_info:
             return None
         answer = self._transport.get(f"{self._transport.endpoint('renewalInfo').rstrip('/')}/{certificate_id}")
@@ -140,19 +146,19 @@ class AcmeCa:
         return tuple(map(words.text, names)) if isinstance(names, list) else ()
 
     def account_url(self) -> str:
-        """The account's URL, registered if need be; CAA's accounturi names it (RFC 8657)."""
+        """The account's URL, which CAA's accounturi names (RFC 8657). Registers the account if need be."""
         self._ensure_account()
         return self._transport.kid
 
     def find_account(self) -> str:
-        """The URL of our key's account, "" when the CA knows none; registers nothing (RFC 8555 §7.3.1)."""
+        """The URL of our key's account, "" when the CA knows none (RFC 8555 §7.3.1). Registers nothing."""
         with self._account_lock:
             if not self._transport.kid:
                 self._transport.kid = self._registrar.existing(self._transport)
             return self._transport.kid
 
     def disowns(self, order_url: str) -> bool:
-        """Is the order another account's than ours, which :meth:`find_account` has found? Raises AcmeProblem."""
+        """Does the order belong to another account? Call it only when :meth:`find_account` has found ours."""
         try:
             self.order(order_url)
         except OtherAccount:
@@ -160,14 +166,14 @@ class AcmeCa:
         except AcmeProblem as problem:
             if problem.retry is Retry.SOON:
                 raise
-        return False  # one that the CA has forgotten says nothing of the account
+        return False  # the CA may have forgotten the order, which proves nothing about the account
 
     def clock(self) -> float | None:
-        """The CA's clock in epoch seconds, by the Date of an answer; None when it sends none."""
+        """The CA's clock in epoch seconds, from a Date header; None without one."""
         return http_date(self._transport.get(self.directory).date)
 
     def key_authorization(self, token: str) -> str:
-        """RFC 8555 §8.1."""
+        """The key authorization of *token* (RFC 8555 §8.1)."""
         return f"{token}.{self._thumbprint}"
 
     def close(self) -> None:
@@ -181,7 +187,7 @@ class AcmeCa:
         return order_of(words.url(answer.location), answer)
 
     def _profile(self, names: Sequence[str]) -> str:
-        """The profile to ask for: ours if the CA advertises it (draft-ietf-acme-profiles)."""
+        """The configured profile if the CA advertises it (draft-ietf-acme-profiles), else ""."""
         wanted = self._ca.profile
         offered = self.meta().get("profiles")
         if not wanted or (isinstance(offered, dict) and wanted in offered):
@@ -191,14 +197,13 @@ class AcmeCa:
             what = f"the CA does not offer the profile {wanted!r}"
             hint = f"change profile of {self.directory}, or set profile_required = false"
             raise AcmeProblem(what, why=f"it offers {known}", hint=hint, kind="invalidProfile", retry=Retry.NEVER)
-        hint = "the certificate is of the CA's default profile; change profile"
+        hint = "the certificate gets the CA's default profile; change profile"
         of_order = {"certificate": names[0], "directory": self.directory}
         log.warning("profile.not_offered", **of_order, wanted=wanted, offered=known, hint=hint)
         return ""
 
-    def _fetch(self, url: str) -> Answer:
-        """An order or authorization of the database. Raises OtherAccount where the account is what the CA minds;
-        Let's Encrypt says so with a status and words of its own."""
+    def _fetch(self, url: str) -> AcmeAnswer:
+        """An order or authorization. Raises OtherAccount: Let's Encrypt then answers 404 and names the account."""
         try:
             return self._post(url, None)
         except AcmeProblem as problem:
@@ -206,8 +211,8 @@ class AcmeCa:
                 raise OtherAccount(problem.why) from problem
             raise
 
-    def _post(self, url: str, payload: dict[str, Any] | None) -> Answer:
-        """A POST in our account's name; once more after registering again if the CA has forgotten the account."""
+    def _post(self, url: str, payload: dict[str, Any] | None) -> AcmeAnswer:
+        """A POST signed by our account. If the CA has forgotten the account: register again, then post once more."""
         self._ensure_account()
         kid = self._transport.kid
         try:
@@ -228,7 +233,7 @@ class AcmeCa:
 
 
 def _has_top(pem: bytes, wanted: str) -> bool:
-    """Is the certificate at the chain's top issued by, or itself, *wanted*?"""
+    """Is *wanted* the common name of subject or issuer of the last certificate in *pem*?"""
     try:
         certificates = load_certificates(pem)
     except ValueError:

@@ -1,7 +1,7 @@
-"""HTTPS connections to a CA, on which an answer as a whole has a deadline and a size.
+"""HTTPS connections to a CA, with a time limit and a size limit for each whole answer.
 
-urllib3 limits each read only. A server could go on for ever with one `100 Continue` after another (RFC 9110 §15.2). The
-limits stand below urllib3, where the bytes come in: they hold for status, headers, body and the answer of a proxy.
+urllib3 limits each read only. A server could send one `100 Continue` after another for ever (RFC 9110 §15.2). These
+limits sit below urllib3, on the incoming bytes: they cover status, headers, body and the answer of a proxy.
 """
 
 import logging
@@ -13,16 +13,16 @@ import urllib3.connection
 
 from common.deadline import Deadline, Incoming
 
-_MOST_RECEIVED = 4_000_000  # bytes; more than any answer that is taken, with all its headers
+_MOST_RECEIVED = 4_000_000  # bytes; above transport._MOST_BYTES plus every header
 
-# it repeats malformed headers, with tracebacks on stderr
+# urllib3 logs malformed headers, with tracebacks on stderr
 logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
 
 
 def pool_manager(proxy: str, answer_seconds: float, **options: Any) -> urllib3.PoolManager:
-    """Connections for https:// alone, through *proxy* unless it is "".
+    """Connections for https:// only, through *proxy* unless it is "".
 
-    *answer_seconds*: the time from a request to the last byte of its answer.
+    *answer_seconds*: the time limit from a request to the last byte of its answer.
     """
 
     def answer(connection: Any, *arguments: Any, **named: Any) -> HTTPResponse:

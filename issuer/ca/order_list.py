@@ -1,62 +1,54 @@
-"""The account's list of orders (RFC 8555 §7.1.2.1), read for many at a time.
+"""The account's list of orders (RFC 8555 §7.1.2.1). One reading answers all threads that wait for it.
 
-A list may have hundreds of pages, and after a crash every order that had not heard from the CA yet wants to know it.
+A list may have hundreds of pages. After a crash every order without an answer from the CA needs it.
 """
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from http.client import TOO_MANY_REQUESTS
 
 from issuer.ca import words
 from issuer.ca.answers import names_of, order_of
-from issuer.ca.transport import Answer, Transport
+from issuer.ca.transport import AcmeAnswer, Transport
 from issuer.model.acme import CaOrder
 from issuer.model.errors import AcmeProblem
 
 _PAGES_TURNED = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    began_at: float  # monotonic seconds
-    waiting: list[tuple[set[str], CaOrder]]  # the latest first
-
-
 class OrderList:
-    """Thread-safe. Of each reading only the *longest* latest orders are looked at."""
+    """Thread-safe. Each reading looks at the latest *longest* orders only."""
 
     def __init__(self, transport: Transport, longest: int):
         self._transport = transport
         self._longest = longest
         self._lock = threading.Lock()
-        self._last = _Reading(float("-inf"), [])
+        self._read_at = float("-inf")  # when the last reading began, in monotonic seconds
+        self._waiting: list[tuple[set[str], CaOrder]] = []  # the orders that it found, the newest first
 
     def find(self, names: Sequence[str]) -> CaOrder | None:
-        """An order for exactly *names* that waits for us; None if there is none or the CA keeps no list.
+        """A pending or ready order for exactly *names*; None if there is none or the CA keeps no list.
 
-        Who asks while the list is being read gets what one further reading finds, together with all others who wait:
-        only a reading that began after the question is sure to show what was ordered before it. Raises AcmeProblem.
+        Only a reading that began after this call shows every order made before it. Callers that arrive during a
+        reading therefore wait for the next one, which they share. Raises AcmeProblem.
         """
         asked_at = time.monotonic()
         with self._lock:
-            if self._last.began_at < asked_at:
-                self._last = self._read()
-            waiting = self._last.waiting
-        return next((order for wanted, order in waiting if wanted == set(names)), None)
+            if self._read_at < asked_at:
+                began_at = time.monotonic()
+                self._waiting = list(self._read())
+                self._read_at = began_at
+            return next((order for wanted, order in self._waiting if wanted == set(names)), None)
 
-    def _read(self) -> _Reading:
-        began_at = time.monotonic()
-        waiting = []
+    def _read(self) -> Iterator[tuple[set[str], CaOrder]]:
         for url in self._urls():
             answer = self._ask(url)
             if answer is not None and (order := order_of(url, answer)).status in ("pending", "ready"):
-                waiting.append((names_of(answer), order))
-        return _Reading(began_at, waiting)
+                yield names_of(answer), order
 
     def _urls(self) -> list[str]:
-        """Of the account's orders the latest, these first."""
+        """The URLs of the account's latest orders, the newest first."""
         page = words.url(self._transport.post(self._transport.kid, None).json().get("orders"))
         urls: list[str] = []
         for _ in range(_PAGES_TURNED):
@@ -67,8 +59,8 @@ class OrderList:
             page = dict(answer.links).get("next", "")
         return urls[::-1][: self._longest]
 
-    def _ask(self, url: str) -> Answer | None:
-        """None for what is not served: some CAs name a list that they do not keep, or an order that they forgot."""
+    def _ask(self, url: str) -> AcmeAnswer | None:
+        """None if the CA does not serve it: some CAs name a list that they do not keep, or an order that is gone."""
         try:
             return self._transport.post(url, None)
         except AcmeProblem as problem:

@@ -1,7 +1,6 @@
-"""What an ACME problem type means for us: the tables. Pure.
+"""Tables of ACME problem types: when to try again, and a hint. Pure.
 
-Retry.SOON leaves an order alive, the others end it. An unknown type is Retry.LATER: CAs add types (RFC 8555 §6.7 allows
-it), and trying again tomorrow hurts nobody.
+Retry.SOON keeps the order; the others end it. An unknown type is Retry.LATER: CAs may add types (RFC 8555 §6.7).
 """
 
 from common.errors import Retry
@@ -25,11 +24,11 @@ _TABLE: dict[str, tuple[Retry, str]] = {
     "rateLimited": (Retry.SOON, "wait until the moment that the CA names"),
     "rejectedIdentifier": (Retry.NEVER, "the CA does not issue for this name"),
     "serverInternal": (Retry.SOON, "the CA has trouble of its own"),
-    "unauthorized": (Retry.LATER, "the CA does not let our account do this; what it says tells why"),
+    "unauthorized": (Retry.LATER, "the CA does not allow our account to do this; its text tells why"),
     "unsupportedIdentifier": (Retry.NEVER, "the CA does not issue for this kind of name"),
     "userActionRequired": (Retry.NEVER, "open the address that the CA names and do what it asks"),
 }
-_OF_RESOURCE: dict[tuple[str, str], tuple[Retry, str]] = {  # where the same type asks for something else
+_OF_RESOURCE: dict[tuple[str, str], tuple[Retry, str]] = {  # (type, resource): the type means something else there
     ("malformed", "newAccount"): (Retry.LATER, "look at contact, eab_kid and eab_hmac_file of this CA"),
     ("unauthorized", "newAccount"): (Retry.NEVER, "mend eab_kid and eab_hmac_file of this CA, as it gave them to you"),
     ("unauthorized", "revokeCert"): (
@@ -40,6 +39,9 @@ _OF_RESOURCE: dict[tuple[str, str], tuple[Retry, str]] = {  # where the same typ
 
 
 def meaning(kind: str, resource: str = "") -> tuple[Retry, str]:
-    """Retry and hint for a problem type, given as the last part of its URN, in an answer from *resource*: its name in
-    the directory (RFC 8555 §7.1.1), "" for what has none. What a CA finds in a validation comes in no such answer."""
+    """When to try again, and a hint. *kind*: the last part of the problem type's URN.
+
+    *resource*: the name of the asked resource in the directory (RFC 8555 §7.1.1); "" for an order, an authorization
+    or the error of a validation.
+    """
     return _OF_RESOURCE.get((kind, resource)) or _TABLE.get(kind, (Retry.LATER, ""))

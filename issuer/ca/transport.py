@@ -1,7 +1,7 @@
 """Signed requests to one ACME server: JWS, nonces, Retry-After, problem documents (RFC 8555 §6).
 
-One pool of kept-alive connections and one store of nonces serve all worker threads. What the CA answers is treated as
-hostile: bounded in size, never followed elsewhere, parsed with suspicion. Nothing here knows orders or certificates.
+All worker threads share one pool of kept-alive connections and one store of nonces. The CA's answers are hostile input:
+their size is limited, and no redirect is followed. This module knows nothing of orders and certificates.
 """
 
 import email.utils
@@ -34,7 +34,7 @@ from issuer.model.errors import AcmeProblem
 _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at any time (RFC 8555 §6.5)
 _MOST_BYTES = 1_000_000
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
-_NEVER_SENT = (  # these end before a request is written
+_NEVER_SENT = (  # raised before a request is written
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ProxyError,
@@ -44,8 +44,8 @@ _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer. *ask_again_at* is its Retry-After as a moment in epoch seconds; *date* its header."""
+class AcmeAnswer:
+    """A successful answer. *ask_again_at*: its Retry-After, in epoch seconds. *date*: its Date header, unparsed."""
 
     url: str
     location: str
@@ -55,7 +55,7 @@ class Answer:
     date: str = ""
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; AcmeProblem when it is none."""
+        """The body as a JSON object. Raises AcmeProblem when it is none."""
         try:
             document = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -67,7 +67,10 @@ class Answer:
 
 
 class Transport:
-    """Thread-safe. *kid* is the account URL that signs; until it is set the key itself does (newAccount)."""
+    """Thread-safe. *kid*: the account URL that requests are signed with; while it is "", they carry the public key.
+
+    *answer_seconds*: the time limit of one answer.
+    """
 
     def __init__(
         self,
@@ -93,31 +96,32 @@ class Transport:
 
     @functools.cached_property
     def _pool(self) -> urllib3.PoolManager:
-        """Made when the first request is: most runs find nothing due, and the bundle takes a while to read."""
-        trust = verified_tls(self._ca_bundle, "acme.ca_bundle")  # one for all connections: each would read it again
+        """Made by the first request: most runs find nothing due, and the bundle takes a while to read."""
+        trust = verified_tls(self._ca_bundle, "acme.ca_bundle")  # shared: each connection would read the bundle again
         options: dict[str, Any] = {"maxsize": self._connections, "block": True, "ssl_context": trust}
         host = urlsplit(self.directory_url).hostname or ""
         proxy = urllib.request.getproxies().get("https", "")
         return pool_manager("" if urllib.request.proxy_bypass(host) else proxy, self._answer_seconds, **options)
 
     def directory(self) -> dict[str, Any]:
-        """The CA's directory (RFC 8555 §7.1.1), asked once."""
+        """The CA's directory (RFC 8555 §7.1.1), fetched once. Raises AcmeProblem."""
         with self._lock:
             if self._directory is None:
                 self._directory = self._request("GET", self.directory_url).json()
             return self._directory
 
     def endpoint(self, name: str) -> str:
+        """The URL of a resource in the directory. Raises AcmeProblem if it is missing."""
         url = words.url(self.directory().get(name))
         if not url:
             why = f"its directory has no {name!r}"
             raise AcmeProblem(f"{self.directory_url} is not an ACME server", why=why, hint="check [acme] directory")
         return url
 
-    def post(self, url: str, payload: dict[str, Any] | None) -> Answer:
-        """A signed POST; *payload* None is POST-as-GET (RFC 8555 §6.3). Refused nonces are tried again at once.
+    def post(self, url: str, payload: dict[str, Any] | None) -> AcmeAnswer:
+        """A signed POST; *payload* None is POST-as-GET (RFC 8555 §6.3). A refused nonce is replaced at once.
 
-        Raises AcmeProblem, in doubt if the CA may have done what was asked.
+        Raises AcmeProblem; its *in_doubt* says that the CA may have obeyed all the same.
         """
         body = b"" if payload is None else json.dumps(payload).encode()
         for attempt in range(_NONCE_TRIES):
@@ -130,8 +134,8 @@ class Transport:
                     raise
         raise RuntimeError("not reached")
 
-    def get(self, url: str) -> Answer:
-        """An unsigned GET: the directory, and renewal information (RFC 9773 §4)."""
+    def get(self, url: str) -> AcmeAnswer:
+        """An unsigned GET: for the directory and renewal information (RFC 9773 §4). Raises AcmeProblem."""
         return self._request("GET", url)
 
     def close(self) -> None:
@@ -152,7 +156,7 @@ class Transport:
                 if not self._nonces:
                     raise AcmeProblem("the CA sends no Replay-Nonce", hint="check [acme] directory") from None
 
-    def _request(self, method: str, url: str, body: bytes | None = None) -> Answer:
+    def _request(self, method: str, url: str, body: bytes | None = None) -> AcmeAnswer:
         headers = {"User-Agent": _AGENT, "Accept-Language": "en"}
         if body is not None:
             headers["Content-Type"] = "application/jose+json"
@@ -181,20 +185,20 @@ class Transport:
         if not 200 <= response.status < 300:
             raise _problem(url, self._resource(url), response, content, ask_again_at)
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
-        return Answer(url, location, words.links(response.headers.getlist("Link")), content, ask_again_at, date)
+        return AcmeAnswer(url, location, words.links(response.headers.getlist("Link")), content, ask_again_at, date)
 
     def _resource(self, url: str) -> str:
-        """What the directory calls this address; "" for an order, an authorization and the like."""
+        """The name of *url* in the directory; "" for an order, an authorization and the like."""
         return next((name for name, address in (self._directory or {}).items() if address == url), "")
 
     def _keep_nonce(self, nonce: str) -> None:
-        # RFC 8555 §6.5.1: what is not base64url must be ignored
+        # RFC 8555 §6.5.1: a nonce that is not base64url must be ignored
         if re.fullmatch(r"[A-Za-z0-9_-]{1,1000}", nonce) and len(nonce) % 4 != 1:
             self._nonces.append(nonce)
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:
-    """The body, or a little more than its limit. It is never unpacked: http.client asks for "identity"."""
+    """The body, cut shortly after the limit. It is never decompressed: http.client asks for "identity"."""
     content = b""
     while chunk := response.read(_MOST_BYTES, decode_content=False):
         content += chunk
@@ -235,8 +239,10 @@ def _existing(ca_bundle: Path | None) -> Path | None:
 def _problem(
     url: str, resource: str, response: urllib3.BaseHTTPResponse, content: bytes, ask_again_at: float | None
 ) -> AcmeProblem:
-    """An error answer as our error: a problem document of ACME (RFC 7807, RFC 8555 §6.7), or what a balancer, a portal
-    or a redirect put in its place."""
+    """The error of an answer: from a problem document (RFC 7807, RFC 8555 §6.7), or from the status without one.
+
+    A load balancer, a portal or a redirect answers without one.
+    """
     document: Any = None
     status = response.status
     if "json" in response.headers.get("Content-Type", ""):
@@ -248,7 +254,7 @@ def _problem(
         why = f"HTTP {status} and no problem document of ACME" + (
             " but a redirect, which is not followed" if status // 100 == 3 else ""
         )
-        hint = "the CA or something before it has trouble"
+        hint = "the CA, or a proxy or load balancer before it, has trouble"
         if status < 500:
             hint += "; if it stays, check [acme] directory"
         return AcmeProblem(f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at)
@@ -267,7 +273,7 @@ def _problem(
 
 
 def _in_doubt(problem: AcmeProblem) -> bool:
-    """May a POST have been obeyed? Not if the CA, or what stands before it, said no, nor if it was never sent."""
+    """May the CA have obeyed the POST? Not if it was refused (by a problem document, 3xx or 4xx) or never sent."""
     refused = problem.kind or MULTIPLE_CHOICES <= problem.status < INTERNAL_SERVER_ERROR
     return not refused and not isinstance(problem.__cause__, _NEVER_SENT)
 
@@ -283,11 +289,11 @@ def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> AcmeProblem:
     host = _host(url)
     text = str(error)
     if isinstance(error, urllib3.exceptions.SSLError):
-        hint = "for a private CA name the file that its server's TLS is trusted by in [acme] ca_bundle"
+        hint = "for a private CA set [acme] ca_bundle to the file with the certificates that its server's TLS chains to"
         return AcmeProblem(f"the TLS certificate of {host} is not trusted", why=text, hint=hint)
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         why, hint = "its name cannot be resolved", "check [acme] directory and this machine's resolver"
-    elif isinstance(error, urllib3.exceptions.NewConnectionError):  # a kind of ConnectTimeoutError to urllib3
+    elif isinstance(error, urllib3.exceptions.NewConnectionError):  # before ConnectTimeoutError, its base class
         why = getattr(error.__cause__, "strerror", None) or text
         hint = "check that the CA is up and [acme] directory is right"
     elif isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError):

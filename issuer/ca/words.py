@@ -1,4 +1,4 @@
-"""What a CA writes, before anything is made of it: text that can be shown and stored, URLs that can be asked. Pure."""
+"""Cleaning of the CA's strings: text becomes fit to show and store, URLs are checked. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -13,18 +13,18 @@ _LONGEST_TEXT = 1000
 _LONGEST_URL = 2000
 _LONGEST_LINKS = 8000
 _MOST_LINKS = 10
-_LONGEST_KIND = 50  # twice the longest that there is; it has to fit into a column
+_LONGEST_KIND = 50  # twice the longest registered type; it has to fit into a column
 _PAGE = re.compile(r"https?://[^\s<>\"'()]{1,500}")
 _LINK = re.compile(r'<([^<>]*)>\s*;\s*rel="?([^",;<]+)')
 
 
 def text(value: object) -> str:
-    """One line that is safe to show and to store; "" for what is no text."""
+    """One line that is safe to show and to store; "" unless *value* is a string."""
     return storable(value[:_LONGEST_TEXT], _LONGEST_TEXT) if isinstance(value, str) else ""
 
 
 def problem(document: dict[str, Any]) -> Problem:
-    """The page that it names is its instance (RFC 8555 §7.3.3), else the first address in its text."""
+    """A problem document (RFC 7807, RFC 8555 §6.7). Its page is *instance* (§7.3.3), else the first URL in its text."""
     kind = re.sub(r"[^A-Za-z]", "", text(document.get("type")).rpartition(":")[2])[:_LONGEST_KIND]
     parts = [str(document.get("detail") or document.get("title") or kind or "no detail given")]
     subproblems = document.get("subproblems")
@@ -43,18 +43,18 @@ def url(value: object) -> str:
     if value is None or value == "":
         return ""
     if not isinstance(value, str) or not _usable(value):
-        what = "the CA gives an address that is not an https:// URL"
+        what = "the CA sends a URL that is malformed or not https://"
         raise AcmeProblem(what, why=one_line(str(value)[:100]), hint="check [acme] directory")
     return value
 
 
 def urls(value: object) -> tuple[str, ...]:
-    """Those of a list; none for what is no list. Raises AcmeProblem."""
+    """The URLs of a list; () unless *value* is one. Raises AcmeProblem for a malformed URL."""
     return tuple(found for item in value if (found := url(item))) if isinstance(value, list) else ()
 
 
 def links(headers: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """(relation, URL) of Link headers (RFC 8288 §3); those that cannot be meant are left out."""
+    """(relation, URL) of each Link header (RFC 8288 §3); those without a usable https:// URL are left out."""
     found = _LINK.findall(", ".join(headers)[:_LONGEST_LINKS])
     return tuple((relation.strip(), target) for target, relation in found if _usable(target))[:_MOST_LINKS]
 

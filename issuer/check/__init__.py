@@ -1,1 +1,1 @@
-"""The doctor: what is asked is separate from what the answers mean (verdicts.py), so that the rules need no server."""
+"""The command `check`: it looks at everything that issuing depends on, and changes nothing that stays."""

@@ -1,37 +1,39 @@
-"""Every check of one run, side by side; hands out its findings in a steady order, a group at a time."""
+"""All findings of one `check`, gathered in parallel and given out in a fixed order, a group at a time."""
 
 import stat
 import threading
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
 from common.clock import Clock
-from issuer.check.files import file_lines
-from issuer.check.installation import AcmeServer, Post, account_key_line, authority_lines, identity, mail_line
+from common.errors import CertfleetError
+from issuer.ca.account import load_binding_key
+from issuer.check.installation import AcmeServer, MailLogin, account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, imported_line
 from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import on_thread
 from issuer.journey.solver import CheckableSolver, solver_for
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment, Validation
-from issuer.rules.findings import Findings, Line, Probe
+from issuer.rules.findings import Findings, Line, Probe, bad_lines, ok
 
 _AT_ONCE = 16
-_LOOK_SECONDS = 0.2  # how soon it is seen that there is to be an end
+_LOOK_SECONDS = 0.2  # so soon an end is noticed
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is looked at under one name: a row, or, without a database, a bare DNS name."""
+    """A row to check; without a database only a DNS name."""
 
     name: str
     row: Enrolment | None = None
 
 
 class Doctor:
-    """*solvers*: by challenge type. *authorities*: by directory, without those whose account key could not be loaded;
-    *orders*: the URLs of the newest ones of the database, by directory too. *post*: None when nobody is to get mail.
+    """*solvers*: by challenge type. *authorities*: by directory, without those whose account key could not be loaded.
+    *orders*: URLs of the newest orders in the database, by directory. *mail_server*: None without mail.
     *patience*: how many seconds a probe may take."""
 
     def __init__(
@@ -39,7 +41,7 @@ class Doctor:
         settings: Settings,
         solvers: Mapping[str, CheckableSolver],
         authorities: Mapping[str, AcmeServer],
-        post: Post | None,
+        mail_server: MailLogin | None,
         *,
         orders: Mapping[str, Sequence[str]],
         clock: Clock,
@@ -50,15 +52,15 @@ class Doctor:
         self._solvers = solvers
         self._resolvers = Resolvers(settings.dns.resolvers)
         self._authorities = authorities
-        self._post = post
+        self._mail_server = mail_server
         self._orders = orders
         self._clock = clock
         self._stopping = stopping
         self._patience = patience
 
     def examine(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
-        """Account keys and CAs, the files that the configuration names; each subject, then each probe that they share;
-        last the mail server, which may stay silent for long."""
+        """Groups of findings: account keys, CAs and files; each subject; each probe; last the mail server, which may be
+        silent for long."""
         mail = on_thread(self._mail)
         yield self._installation()
         yield from self._subjects(subjects)
@@ -70,7 +72,19 @@ class Doctor:
     def _installation(self) -> list[Line]:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
             lines = [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
-            return lines + file_lines(self._settings, self._solvers.values())
+            return lines + self._files()
+
+    def _files(self) -> list[Line]:
+        """One finding for each usable secret file of the configuration, and one for each fault of the others.
+
+        Files are read also if no certificate needs them today. Account keys, passwords and CA bundles are read with the
+        server that they belong to.
+        """
+        files: list[tuple[str, Path | None, Callable[[Path], object]]] = [
+            *((f"CA {ca.directory}", ca.eab_hmac_file, load_binding_key) for ca in self._settings.authorities),
+            *(file for solver in self._solvers.values() for file in solver.files()),
+        ]
+        return [line for subject, file, load in files if file is not None for line in _read(subject, file, load)]
 
     def _subjects(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
@@ -91,7 +105,7 @@ class Doctor:
         return lines + authority_lines(self._authorities[ca.directory], ca, self._clock, orders, first=first)
 
     def _mail(self) -> list[Line]:
-        return [] if self._post is None else [mail_line(self._post, self._settings.notify)]
+        return [] if self._mail_server is None else [mail_line(self._mail_server, self._settings.notify)]
 
     def _subject(self, subject: Subject, identities: Sequence[CaIdentity]) -> Findings:
         if self._stopping.is_set():
@@ -116,3 +130,11 @@ class Doctor:
 
     def _put_to_the_test(self, probe: Probe) -> list[Line]:
         return [] if self._stopping.is_set() else probe(self._clock, self._patience, self._stopping.wait)
+
+
+def _read(subject: str, file: Path, load: Callable[[Path], object]) -> list[Line]:
+    try:
+        load(file)
+    except CertfleetError as error:
+        return bad_lines(subject, error)
+    return [ok(subject, f"{file} is usable")]

@@ -1,4 +1,4 @@
-"""The installation itself: account key, mail server, and each CA: its offers, our account, its clock."""
+"""Findings about the installation: account keys, the mail server, and each CA with its offers, account and clock."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,42 +6,48 @@ from typing import Any, Protocol
 
 from common.clock import Clock
 from common.errors import CertfleetError
-from issuer.check.names import CaIdentity, identity_of
+from issuer.check.names import Authority, CaIdentity
 from issuer.model.config import CaSettings, NotifySettings
 from issuer.model.errors import SHARED_KEY
 from issuer.rules.findings import Line, bad, clock_line, ok, warn
 
 
-class AcmeServer(Protocol):
-    """What a CA is asked; nothing of it registers or orders."""
-
-    directory: str
+class AcmeServer(Authority, Protocol):
+    """The part of the ACME client that `check` uses. It registers and orders nothing. All of it raises AcmeProblem."""
 
     @property
-    def offers_renewal_info(self) -> bool: ...
-    def meta(self) -> dict[str, Any]: ...
-    def find_account(self) -> str: ...
-    def disowns(self, order_url: str) -> bool: ...
-    def clock(self) -> float | None: ...
+    def offers_renewal_info(self) -> bool:
+        """Does it have renewal information (RFC 9773)?"""
+
+    def meta(self) -> dict[str, Any]:
+        """The directory's "meta" object (RFC 8555 §7.1.1)."""
+
+    def disowns(self, order_url: str) -> bool:
+        """Does the order belong to another account than ours?"""
+
+    def clock(self) -> float | None:
+        """The CA's clock in epoch seconds; None if it sends none."""
 
 
-class Post(Protocol):
-    """The mail server. *reach* hands in nothing."""
+class MailLogin(Protocol):
+    """The part of the mail server that `check` uses."""
 
-    def reach(self) -> str: ...
+    def reach(self) -> str:
+        """Connect, encrypt and log in, but send no mail. Returns the server's address. Raises MailError."""
 
 
 def account_key_line(file: Path, mode: int) -> Line:
-    """*mode*: its permission bits. Whether it can be used at all was seen when it was loaded."""
+    """A finding about the permission bits *mode* of an account key that was loaded already."""
     if mode & 0o077:
-        return warn("account key", f"{file} has mode {mode:04o}, so that others read it too", f"chmod 0600 {file}")
+        return warn("account key", f"{file} has mode {mode:04o}, so others can read it", f"chmod 0600 {file}")
     return ok("account key", f"{file} is usable, and readable by its owner only")
 
 
 def authority_lines(
     ca: AcmeServer, settings: CaSettings, clock: Clock, orders: Sequence[str], *, first: bool
 ) -> list[Line]:
-    """Every finding about one CA; the first one is needed, the others stand in. *orders*: our newest ones."""
+    """Every finding about one CA. *first*: is it the CA of [acme]? Faults of a fallback are warnings. *orders*: URLs of
+    our newest orders there."""
     subject = f"CA {ca.directory}"
     try:
         lines = [ok(subject, f"reachable; {_offers(ca)}")]
@@ -55,10 +61,10 @@ def authority_lines(
         return [problem if first else warn(subject, problem.sentence, problem.hint)]
 
 
-def mail_line(post: Post, settings: NotifySettings) -> Line:
-    """Would the mail server take a mail? It is asked up to the login."""
+def mail_line(server: MailLogin, settings: NotifySettings) -> Line:
+    """A finding about the mail server, up to the login."""
     try:
-        place = post.reach()
+        place = server.reach()
     except CertfleetError as error:
         return bad("mail", str(error), error.hint)
     how = ["answers"] + ["encrypts"] * settings.encrypted + ["takes our login"] * bool(settings.smtp_user)
@@ -66,26 +72,26 @@ def mail_line(post: Post, settings: NotifySettings) -> Line:
 
 
 def identity(ca: AcmeServer) -> CaIdentity | None:
-    """The CA's name in CAA records and our account there; None when it cannot be reached, which is said elsewhere."""
+    """The CA's names in CAA records and our account there; None when it cannot be reached (authority_lines says so)."""
     try:
-        return identity_of(ca)
+        return CaIdentity(ca.directory, ca.caa_identities, ca.find_account())
     except CertfleetError:
         return None
 
 
 def _account(subject: str, ca: AcmeServer, orders: Sequence[str]) -> list[Line]:
-    """Our account, and whether what the database knows of came by it: another account cannot go on with an order."""
+    """Findings about our account, and about *orders* of another account, which ours cannot continue."""
     account = ca.find_account()
     hint = f"copy the account key of the issuer that opened them ({SHARED_KEY})"
     if not account and orders:
-        sentence = "it knows no account of our key, but the database holds orders that were opened there"
+        sentence = "it knows no account of our key, but the database has orders that were opened there"
         return [warn(subject, sentence, f"{hint}; if it is lost, the next order registers ours")]
     if not account:
-        hint = "nothing to do: the first order registers it"
+        hint = "no action needed: the first order registers it"
         return [warn(subject, "it knows no account of our key yet", hint)]
     lines = [ok(subject, f"our account is {account}")]
     if any(ca.disowns(url) for url in orders):
-        hint += "; nothing, if the key was changed on purpose"
+        hint += "; no action needed if the key was changed on purpose"
         lines.append(warn(subject, "orders of the database were opened with another account key", hint))
     return lines
 

@@ -1,10 +1,10 @@
-"""One enrolled certificate: its CSR, its present pair, and whether CAA lets the CAs issue for its names."""
+"""Findings about one certificate: its CSR, its present pair, and the CAA records of its names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any, Protocol
+from typing import Protocol
 
 from common.certificate import chain_faults, serial_text, spki_sha256
 from common.clock import duration_text
@@ -23,32 +23,29 @@ from issuer.rules.imported import how_to_renew, runs_out
 
 
 class Authority(Protocol):
-    """What CAA has to be asked for."""
+    """The part of the ACME client that CAA needs. It registers nothing. All of it raises AcmeProblem."""
 
     directory: str
 
-    def meta(self) -> dict[str, Any]: ...
-    def find_account(self) -> str: ...
+    @property
+    def caa_identities(self) -> tuple[str, ...]:
+        """The CA's names in CAA records (RFC 8555 §9.7.6)."""
+
+    def find_account(self) -> str:
+        """The URL of our key's account, "" when the CA knows none."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaIdentity:
-    """One CA as CAA records may name it; *account* is "" while we have none there."""
+    """A CA's names in CAA records (RFC 8555 §9.7.6); *account*: the URL of ours there, "" without one."""
 
     directory: str
     identities: tuple[str, ...]
     account: str
 
 
-def identity_of(ca: Authority) -> CaIdentity:
-    """Raises AcmeProblem."""
-    names = ca.meta().get("caaIdentities")
-    identities = tuple(map(str, names)) if isinstance(names, list) else ()
-    return CaIdentity(ca.directory, identities, ca.find_account())
-
-
 def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
-    """The CSR of the row, what the legacy column says of it, and the file that it came from if there still is one."""
+    """(facts of the CSR, None if it is not usable; findings about it, its md5_modulus and *file*, its source)."""
     name = row.name
     try:
         facts = accepted(row.request)
@@ -79,7 +76,7 @@ def certificate_lines(row: Enrolment, facts: CsrFacts) -> list[Line]:
 
 
 def imported_line(row: Enrolment, now: int, policy: RenewalSettings) -> Line:
-    """There is nothing to validate; is it time to get the next one?"""
+    """The finding about an imported certificate: does it end soon?"""
     if not runs_out(row, now, policy):
         return ok(row.name, "imported, so there is nothing to validate")
     left = row.ts_expire - now
@@ -100,19 +97,19 @@ def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
     except CsrRefused as error:
         return [bad(name, f"{file} is not usable: {error}", "make a new CSR on the host")]
     if there.der != facts.der:
-        hint = "`remove` and `populate` again if the file is the newer one"
+        hint = "if the file is newer: `remove` and `populate` again"
         return [warn(name, f"{file} holds another CSR than the database", hint)]
     return []
 
 
 def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authorities: Sequence[CaIdentity]) -> list[Line]:
-    """CAA of every name against every CA; the first CA's are the ones that matter today."""
+    """The CAA records of every name against every CA. The first of *authorities* is the one of [acme]."""
     lines = []
     for name in names:
         try:
             owner, records = relevant_caa(resolvers, name)
         except NoAnswer as error:
-            hint = "a CA refuses too when it cannot look CAA up; set resolvers in [dns] if only this machine cannot"
+            hint = "a CA that cannot look up CAA refuses; if only this machine cannot, set resolvers in [dns]"
             lines.append(warn(name, f"CAA cannot be looked up: {error}", hint))
             continue
         for number, ca in enumerate(authorities):
@@ -122,7 +119,7 @@ def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authoriti
 
 
 def caa_line(name: str, owner: str, verdict: CaaVerdict, ca: str, *, first: bool) -> Line:
-    """*first*: is it the CA that is asked first? One that only stands in may be shut out."""
+    """The finding for one CA. *first*: is it the one of [acme]? A CAA that forbids a fallback is a warning only."""
     where = f"CAA at {owner}" if owner else "CAA"
     if verdict.allowed:
         return ok(name, f"{where}, {ca}: {verdict.reason}")

@@ -57,7 +57,7 @@ def _notes(name: str, resolvers: Resolvers) -> list[str]:
         caution = wildcard_caution(resolvers, name)
     except NoAnswer as error:
         return [
-            f"no resolver told whether {name} lives on a wildcard ({error})",
+            f"no resolver told whether a DNS wildcard answers for {name} ({error})",
             "if it does, give it records of its own first",
         ]
     return [caution.sentence, caution.hint] if caution is not None else []

@@ -1,1 +1,1 @@
-"""DNS: find the zone, write it by RFC 2136, see the value on every server. The only importer of dnspython."""
+"""DNS: find the zone, update it by RFC 2136, check every server for the value. The only importer of dnspython."""

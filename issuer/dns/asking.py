@@ -1,7 +1,7 @@
-"""Many servers asked at once by one thread: UDP, sent twice, and over TCP when the answer is truncated (RFC 7766).
+"""Queries to many servers at once, by one thread: UDP, sent twice, then TCP if the answer is truncated (RFC 7766).
 
-A dead server costs the others nothing. Sockets are connected: the kernel drops what comes from elsewhere, and tells at
-once when nobody listens or no route exists.
+A dead server does not delay the others. Sockets are connected: the kernel drops datagrams from elsewhere, and reports
+at once that nobody listens or that no route exists.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ from issuer.ground.threads import on_thread
 
 ASK_SECONDS = 2.0
 _SEND_AGAIN = 0.8  # seconds; a datagram may be lost
-_AT_ONCE = 128  # sockets; eight threads stay below the usual limit of 1024 files
+_AT_ONCE = 128  # sockets; seven threads stay below the usual limit of 1024 files
 _NO_ROUTE = (
     errno.ENETUNREACH,
     errno.EHOSTUNREACH,
     errno.EADDRNOTAVAIL,
     errno.EAFNOSUPPORT,
-    errno.EINVAL,
-)  # the last: a link-local address
+    errno.EINVAL,  # a link-local address
+)
 
-Asked = tuple[Server, dns.message.QueryMessage]
+Question = tuple[Server, dns.message.QueryMessage]
 
 
 class NoAnswer(Exception):
-    """The server gave no usable answer; the text says how.
+    """The server gave no usable answer; the text says why.
 
-    *unreachable*: this machine has no route to it at all. *slow*: the whole time was spent on waiting for it.
+    *unreachable*: this machine has no route to it. *slow*: it used up the time limit.
     """
 
     def __init__(self, text: str, *, unreachable: bool = False, slow: bool = False):
@@ -56,14 +56,14 @@ def ask(server: Server, query: dns.message.QueryMessage, seconds: float = ASK_SE
     return answer
 
 
-def ask_all(asked: Sequence[Asked], seconds: float = ASK_SECONDS) -> list[dns.message.Message | NoAnswer]:
-    """Every server's answer, in the order of the questions, after *seconds* at the latest (per 128 questions)."""
-    return [answer for some in chunks(asked, _AT_ONCE) for answer in _ask_some(some, seconds)]
+def ask_all(questions: Sequence[Question], seconds: float = ASK_SECONDS) -> list[dns.message.Message | NoAnswer]:
+    """The answer to each query, in their order, within *seconds* for each 128 of them. Raises nothing."""
+    return [answer for some in chunks(questions, _AT_ONCE) for answer in _ask_some(some, seconds)]
 
 
-def _ask_some(asked: Sequence[Asked], seconds: float) -> list[dns.message.Message | NoAnswer]:
+def _ask_some(questions: Sequence[Question], seconds: float) -> list[dns.message.Message | NoAnswer]:
     deadline = Deadline(seconds)
-    exchanges = [_Exchange(server, query, deadline) for server, query in asked]
+    exchanges = [_Exchange(server, query, deadline) for server, query in questions]
     with contextlib.ExitStack() as sockets:
         for wait in (min(_SEND_AGAIN, seconds / 2), seconds):
             waiting = [exchange for exchange in exchanges if exchange.outcome is None]
@@ -74,7 +74,7 @@ def _ask_some(asked: Sequence[Asked], seconds: float) -> list[dns.message.Messag
 
 
 def _listen(exchanges: Sequence["_Exchange"], deadline: Deadline, rest: float) -> None:
-    """Let each exchange take what comes, until all have an outcome or *rest* seconds are left."""
+    """Receive answers until each exchange has an outcome or only *rest* seconds are left."""
     waiting = {exchange.number: exchange for exchange in exchanges if exchange.outcome is None}
     poll = select.poll()
     for number in waiting:
@@ -90,7 +90,7 @@ def _listen(exchanges: Sequence["_Exchange"], deadline: Deadline, rest: float) -
 
 
 class _Exchange:
-    """One question to one server, with its outcome as soon as there is one."""
+    """One query to one server. *outcome* is None while there is neither an answer nor an error."""
 
     def __init__(self, server: Server, query: dns.message.QueryMessage, deadline: Deadline):
         self.outcome: dns.message.Message | NoAnswer | None = None
@@ -103,11 +103,11 @@ class _Exchange:
 
     @property
     def number(self) -> int:
-        """That of its socket."""
+        """The file descriptor of its socket, -1 before :meth:`send`."""
         return -1 if self._socket is None else self._socket.fileno()
 
     def send(self, sockets: contextlib.ExitStack) -> None:
-        """Send the question, for the first time or again, through a socket that *sockets* closes."""
+        """Send the query, for the first or second time, through a socket that *sockets* closes."""
         with self._failing():
             if self._socket is None:
                 family = socket.AF_INET6 if self._server.ipv6 else socket.AF_INET
@@ -116,7 +116,7 @@ class _Exchange:
             self._socket.send(self._wire)
 
     def receive(self) -> None:
-        """Take the datagram that has come."""
+        """Read the datagram that has arrived."""
         if self._socket is None:
             raise RuntimeError("receive() before send()")
         with self._failing():
@@ -125,17 +125,17 @@ class _Exchange:
                 self._by_tcp = on_thread(partial(over_tcp, self._server, self._wire, self._deadline))
 
     def result(self) -> dns.message.Message | NoAnswer:
-        """The outcome, waited for if it comes by TCP, which has the same deadline."""
+        """The outcome. Waits for an answer over TCP, which has the same deadline."""
         if self._by_tcp is not None:
             with self._failing():
-                self.outcome = self._read(self._by_tcp.result()) or NoAnswer("it answers what was not asked over TCP")
+                self.outcome = self._read(self._by_tcp.result()) or NoAnswer("it answers another question over TCP")
         return self.outcome or NoAnswer(f"no answer within {self._deadline.seconds:g} s", slow=True)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
         try:
             yield
-        except BlockingIOError:  # a datagram with a wrong checksum, or no room for ours
+        except BlockingIOError:  # the arrived datagram had a wrong checksum, or ours found the send buffer full
             pass
         except TimeoutError:
             self.outcome = NoAnswer("its answer is truncated, and over TCP there was none in time", slow=True)
@@ -143,7 +143,7 @@ class _Exchange:
             self.outcome = NoAnswer(error.strerror or str(error), unreachable=error.errno in _NO_ROUTE)
 
     def _read(self, wire: bytes) -> dns.message.Message | NoAnswer | None:
-        """The answer to our question in *wire*. None for any other message, as RFC 5452 §9.1 asks for."""
+        """The answer to our query in *wire*, None for any other message (RFC 5452 §9.1)."""
         if wire[:2] != self._wire[:2]:
             return None
         try:

@@ -1,4 +1,4 @@
-"""dns-01 as a value: a TXT record in a zone of its own (RFC 8555 §8.4). Imports no DNS library."""
+"""The challenge type dns-01: a TXT record in a zone of its own (RFC 8555 §8.4). Imports no DNS library."""
 
 import base64
 import hashlib
@@ -21,24 +21,23 @@ def sub_zone(name: str) -> str:
 
 
 class Dns01:
-    """The way of every row that says nothing else."""
+    """The default challenge type. The methods are described in :class:`issuer.journey.solver.ChallengeType`."""
 
     name = "dns-01"
     ready = "its sub-zone is in place"
     from_outside = "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
 
     def chosen_by(self, validation: Validation) -> bool:
-        """By each that no other type claims."""
-        return True
+        return True  # a later type may claim the row
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
-        """Every name can have a zone, wildcards too."""
+        """Raises nothing: every name can have a zone, wildcards too."""
 
     def owner(self, name: str) -> str:
         return sub_zone(name)
 
     def content(self, challenge: CaChallenge, name: str, key_authorization: Callable[[str], str]) -> str:
-        """The TXT value."""
+        """The TXT value: base64url of the SHA-256 of the key authorization."""
         digest = hashlib.sha256(key_authorization(token_of(challenge, name)).encode()).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 

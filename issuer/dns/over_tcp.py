@@ -10,7 +10,7 @@ _LONGEST = 2 + 65535  # bytes of a message with its length before it (RFC 1035 Â
 
 
 def over_tcp(server: Server, wire: bytes, deadline: Deadline) -> bytes:
-    """The first message that *server* sends back. Raises OSError, of which TimeoutError at the deadline."""
+    """The first message that *server* sends back. Raises OSError; at the deadline TimeoutError."""
     with socket.create_connection((server.address, server.port), deadline.left()) as connection:
         connection.sendall(len(wire).to_bytes(2) + wire)
         with Incoming(connection, deadline, _LONGEST).makefile() as incoming:

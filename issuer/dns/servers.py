@@ -1,4 +1,4 @@
-"""A DNS server's address as the configuration writes it, the questions we put, and how to read an answer's head."""
+"""Addresses of DNS servers, queries, and functions that read an answer. Asks nobody but the system's resolver."""
 
 import socket
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ ROOT = "."
 
 @dataclass(frozen=True, slots=True, order=True)
 class Server:
-    """One address of one server; *name* is what people call it."""
+    """One address of one server; *name* is its host name, "" if it is unknown."""
 
     address: str
     port: int
@@ -41,9 +41,9 @@ class Server:
 
 
 def parse_server(text: str, default_port: int = DNS_PORT) -> list[Server]:
-    """Servers at "address", "address:port", "[v6]:port" or "name[:port]"; a name gives one for each of its addresses.
+    """Servers at "address", "address:port", "[v6]:port" or "name[:port]"; one for each address of a name.
 
-    Raises ValueError with a sentence.
+    Raises ValueError; its text is a whole sentence.
     """
     host, port = parse_endpoint(text, default_port)
     if dns.inet.is_address(host):
@@ -56,7 +56,7 @@ def parse_server(text: str, default_port: int = DNS_PORT) -> list[Server]:
 
 
 def configured_servers(key: str, texts: Sequence[str], default_port: int = DNS_PORT) -> list[Server]:
-    """The servers that ``[dns]`` *key* names; ConfigError when one of them cannot be meant."""
+    """The servers in *texts*, the value of ``[dns]`` *key*. Raises ConfigError for a malformed or unknown one."""
     try:
         return [server for text in texts for server in parse_server(text, default_port)]
     except ValueError as error:
@@ -64,12 +64,12 @@ def configured_servers(key: str, texts: Sequence[str], default_port: int = DNS_P
 
 
 def question(name: str, kind: str, *, recursive: bool = False) -> dns.message.QueryMessage:
-    """A query for *name*; RD off unless *recursive*, so that a server answers from what it is authoritative for.
-    Raises DnsError for what is no name."""
+    """A query for *name*. Unless *recursive*, RD is off, so that a server answers from its own zones only. Raises
+    DnsError for a malformed name."""
     try:
         query = dns.message.make_query(dns.name.from_text(name), kind, use_edns=0, payload=1232)
     except dns.exception.DNSException as error:
-        raise DnsError(f"DNS can hold no name like {name[:300]!r}", why=str(error), retry=Retry.NEVER) from error
+        raise DnsError(f"{name[:300]!r} is not a valid DNS name", why=str(error), retry=Retry.NEVER) from error
     if not recursive:
         query.flags &= ~dns.flags.RD
     return query
@@ -80,7 +80,7 @@ def is_authoritative(answer: dns.message.Message) -> bool:
 
 
 def denies(answer: dns.message.Message) -> bool:
-    """Does it say that the name, or this type of record at it, does not exist (RFC 2308)? Not so a SERVFAIL."""
+    """Does it say that the name or the record type does not exist (RFC 2308)? A SERVFAIL does not."""
     return answer.rcode() in (dns.rcode.NXDOMAIN, dns.rcode.NOERROR) and not answer.answer
 
 
@@ -89,34 +89,34 @@ def rcode_text(answer: dns.message.Message) -> str:
 
 
 def plain(name: dns.name.Name) -> str:
-    """A name as we keep it: lower case, no dot at the end; "." is the root."""
+    """A name in lower case without the final dot; "." is the root."""
     return str(name.to_text(omit_final_dot=True)).lower()
 
 
 def rrset_in(section: Sequence[dns.rrset.RRset], kind: str, name: str = "") -> list[dns.rrset.RRset]:
-    """The RRsets of one type in a section, only those at *name* if one is given."""
+    """The RRsets of type *kind* in a section; only those at *name* if it is not ""."""
     wanted = dns.rdatatype.from_text(kind)
     return [rrset for rrset in section if rrset.rdtype == wanted and (not name or plain(rrset.name) == name)]
 
 
 def targets(rrsets: Sequence[dns.rrset.RRset]) -> list[str]:
-    """The names or addresses that NS, A and AAAA records hold."""
+    """The names or addresses in NS, CNAME, A and AAAA records."""
     return [record.to_text().removesuffix(".").lower() for rrset in rrsets for record in rrset]
 
 
 def negative_times(rrsets: Sequence[dns.rrset.RRset]) -> list[tuple[int, int]]:
-    """(minimum, TTL) of each SOA record, in seconds: what decides how long "there is nothing" is remembered."""
+    """(minimum, TTL) of each SOA record, in seconds: they limit the caching of "no such record" (RFC 2308 §5)."""
     return [(record.minimum, rrset.ttl) for rrset in rrsets for record in _soa_in(rrset)]
 
 
 def serial_in(answer: dns.message.Message, zone: str) -> int | None:
-    """The serial of *zone*, if the answer gives it with authority."""
+    """The serial of *zone*; None if the answer does not give it with authority."""
     serials = [record.serial for rrset in rrset_in(answer.answer, "SOA", zone) for record in _soa_in(rrset)]
     return serials[0] if serials and is_authoritative(answer) else None
 
 
 def primary_in(answer: dns.message.Message, zone: str) -> str:
-    """The host that the SOA of *zone* names as primary (MNAME), "" without one."""
+    """The primary of *zone* by its SOA (MNAME); "" without an SOA."""
     return next((plain(soa.mname) for rrset in rrset_in(answer.answer, "SOA", zone) for soa in _soa_in(rrset)), "")
 
 

@@ -1,7 +1,7 @@
-"""The dynamic sub-zones as the journeys see them: locate, publish, see, withdraw (RFC 8555 §8.4).
+"""The dns-01 solver: locate, publish, see and withdraw TXT values in the dynamic sub-zones (RFC 8555 §8.4).
 
-Of a challenge *owner* is the name that the TXT record stands at after all aliases, *zone* the zone that is updated, and
-*value* the TXT value.
+In a Challenge *owner* is the name of the TXT record after all aliases, *zone* the zone that is updated, and *value* the
+TXT value.
 """
 
 import math
@@ -43,13 +43,13 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import DnsError
 from issuer.rules.findings import Findings
 
-_QUIET_SECONDS = 30.0  # a server that was silent is asked to take nothing back for so long: there may be much of it
+_QUIET_SECONDS = 30.0  # a silent server gets no further withdrawal for so long: there may be hundreds
 
 
 class Zones:
-    """Thread-safe. Keys are read once, places and delegations are looked up once in some minutes.
+    """Thread-safe. Keys are read once; places and delegations are cached for five minutes.
 
-    *port* is where the servers of a delegation listen, *update_seconds* the time that one UPDATE may take.
+    *port*: the port of the servers in a delegation. *update_seconds*: the time limit of one UPDATE.
     """
 
     type = Dns01()
@@ -66,7 +66,7 @@ class Zones:
         self._silence: Silence[Server, DnsError] = Silence(_QUIET_SECONDS)
 
     def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
-        """The TSIG key of every route."""
+        """The TSIG key file of every route, with its loader."""
         return [
             ("TSIG key", file, load_tsig_key) for file in dict.fromkeys(each.tsig_key_file for each in self._routes)
         ]
@@ -79,31 +79,31 @@ class Zones:
 
     @property
     def patience(self) -> int:
-        """Seconds that the name servers may take to show a value."""
+        """How many seconds the name servers may take to show a value."""
         return self._patience
 
     def too_late(self, laggards: Sequence[Laggard]) -> DnsError:
         what = f"the challenge was not visible everywhere within {duration_text(self._patience)}"
-        hint = "start those that do not answer or open port 53 to them; else look at NOTIFY and zone transfer to them, "
-        hint += "or at nameservers in [dns]"
+        hint = "start the servers that do not answer, or open port 53 to them; for the others look at NOTIFY and zone "
+        hint += "transfer, or at nameservers in [dns]"
         return DnsError(what, why="; ".join(map(str, laggards)), hint=hint, reference="dns-not-visible")
 
     @property
     def propagation(self) -> dict[str, float]:
-        """By name server, how many seconds after the last update it showed the values."""
+        """By name server, the seconds from the latest UPDATE until it showed the values."""
         return dict(self.visibility.propagation)
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """(owner of the TXT record, zone to update) for the challenge of *name*. Raises DnsError, ConfigError.
 
-        Who has to show the record is looked up too: a broken delegation is better found before an order is opened.
+        Looks up the zone's servers too, so that a broken delegation is found before an order is opened.
         """
         place = self.locate(name)
         self.servers(place.owner, place.zone)
         return place.owner, place.zone
 
     def locate(self, name: str) -> Place:
-        """Where the challenge of *name* goes, with everything that leads there. Raises DnsError, ConfigError."""
+        """The place of the challenge of *name*: owner, zone, route and aliases. Raises DnsError, ConfigError."""
         challenge = sub_zone(name)
         return self._places.get(challenge, lambda: self._locate(challenge))
 
@@ -112,7 +112,7 @@ class Zones:
         return examine(self, names)
 
     def publish(self, entries: Sequence[Challenge]) -> None:
-        """Add every value: one UPDATE a zone. Raises DnsError."""
+        """Add every value, with one UPDATE for each zone. Raises DnsError."""
         for (zone, route), values in self._by_zone(entries).items():
             self.add(zone, route, values)
 
@@ -122,17 +122,17 @@ class Zones:
             try:
                 self._take_back(zone, route, values)
             except DnsError as error:
-                # a server that refuses our updates never took the value either: then there is nothing to take back
+                # a server that refuses our updates never took the value, so nothing is left there
                 if error.retry is Retry.SOON or not self._absent(route, values):
                     raise
 
     def keeper(self, entry: Challenge) -> str:
-        """The name server that takes the updates of its zone."""
+        """The name server that takes the updates for *entry*, as "server port"."""
         route = route_for(entry.owner, self._routes)
         return f"{route.server} {route.port}"
 
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
-        """Every authoritative server that does not show its values yet; [] when all do."""
+        """A laggard for each server that does not show its values yet; [] when all do. Raises DnsError."""
         wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
         for entry in entries:
             wanted[entry.owner, entry.zone].add(entry.value)
@@ -143,13 +143,13 @@ class Zones:
         return self.visibility.unseen(sought)
 
     def add(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
-        """Add exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
+        """Add exactly these values. Returns the name server's clock, in epoch seconds. Raises DnsError."""
         clock = self._change(zone, route, add=values)
         self.visibility.published(values)
         return clock
 
     def remove(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
-        """Delete exactly these values; the name server's clock, in epoch seconds. Raises DnsError."""
+        """Delete exactly these values. Returns the name server's clock, in epoch seconds. Raises DnsError."""
         self.visibility.withdrawn(values)
         return self._change(zone, route, delete=values)
 
@@ -158,21 +158,22 @@ class Zones:
         return change_txt(self.primary(route), zone, self._key(route), **values, named=named, seconds=seconds)
 
     def servers(self, owner: str, zone: str) -> Sequence[Server]:
-        """Who has to show the values: the configured nameservers, else everybody in the delegation. Raises DnsError."""
+        """The servers that have to show the values: the configured ones, else the delegation's. Raises DnsError."""
         route = route_for(owner, self._routes)
         if route.nameservers:
             return configured_servers("nameservers", route.nameservers)
         return self.delegations.servers(zone, self.primary(route))
 
     def primary(self, route: Route) -> Server:
-        """Where the updates of a route go. Raises ConfigError when none is configured."""
+        """The server that takes the updates of *route*. Raises ConfigError when none is configured."""
         if not route.server:
             problem = "is missing: the address of the name server that takes the updates"
             raise ConfigError("configuration", [Finding("dns.server", problem)])
         return configured_servers("server", [route.server], route.port)[0]
 
     def _take_back(self, zone: str, route: Route, values: Sequence[TxtValue]) -> None:
-        """Remove them, but not soon after silence: a dead server costs its time limit once, not once a zone."""
+        """Delete *values*, but fail at once soon after silence: a dead server costs its time limit once, not for every
+        zone. Raises DnsError."""
         server = self.primary(route)
         if (error := self._silence.of(server)) is not None:
             raise error
@@ -184,7 +185,7 @@ class Zones:
             raise
 
     def _absent(self, route: Route, values: Sequence[TxtValue]) -> bool:
-        """Does the primary say with authority that none of the values is there?"""
+        """Does the primary answer with authority, and without any of *values*?"""
         try:
             answers = [(ask(self.primary(route), question(owner, "TXT")), value) for owner, value in values]
         except NoAnswer:
@@ -210,10 +211,10 @@ class Zones:
 
 
 def nameserver_names(route: Route, name: str, resolvers: Resolvers) -> list[str]:
-    """Host names of the servers of the zone that *name* is in today, as the update server lists them; [] if unknown.
+    """The NS host names of the zone that holds *name* today, asked at the update server; [] if it does not say.
 
-    The first is the primary: the host that updates go to, else what the zone's SOA says. The others are sorted, so that
-    the same text is printed each time.
+    The primary is the first: the host with the update server's address, else the MNAME of the zone's SOA. The others
+    are sorted, so that the output does not change from call to call.
     """
     if not route.server:
         return []
@@ -229,7 +230,7 @@ def nameserver_names(route: Route, name: str, resolvers: Resolvers) -> list[str]
 
 
 def _addresses(host: str, primary: Server, resolvers: Resolvers) -> list[str]:
-    """What the primary says with authority, else the resolvers; only its own address family matters."""
+    """Addresses of *host* in the family of *primary*: by *primary* if it is authoritative, else by the resolvers."""
     kind = "AAAA" if primary.ipv6 else "A"
     try:
         answer = ask(primary, question(host, kind))

@@ -1,1 +1,1 @@
-"""Telling people what happened to their certificates: once, when it changes. Mail and syslog; smtplib stays in here."""
+"""Notifications by mail and syslog: each change of a certificate is reported once. The only importer of smtplib."""

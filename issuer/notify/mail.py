@@ -1,4 +1,4 @@
-"""One mail through the configured server (RFC 5321). Encrypted means verified; a password is never sent in clear."""
+"""Mail through the configured server (RFC 5321). TLS is always verified; a password is never sent in clear."""
 
 import contextlib
 import email.utils
@@ -23,9 +23,9 @@ _SECONDS = 20.0  # for the connection, and for each answer of the server
 
 
 class MailServer:
-    """The server of ``[notify]``. Raises ConfigError for a password or CA file that is not as it must be.
+    """The server of ``[notify]``. The constructor raises ConfigError for an unusable password or CA file.
 
-    *session_seconds*: the time that all of one session may take.
+    *session_seconds*: the time limit of one whole session.
     """
 
     def __init__(self, settings: NotifySettings, host: str, *, session_seconds: float = 45.0):
@@ -35,7 +35,7 @@ class MailServer:
         self._sender = settings.email_from or f"certfleet@{host}"
         file = settings.smtp_password_file
         self._password = read_password(file) if file else ""
-        if not self._password.isascii():  # smtplib sends no other
+        if not self._password.isascii():  # smtplib sends ASCII only
             raise ConfigError(
                 str(file),
                 [Finding("", "holds a character that is not ASCII, which cannot be sent here")],
@@ -44,8 +44,8 @@ class MailServer:
         self._trust = verified_tls(settings.smtp_ca_bundle, "notify.smtp_ca_bundle")
 
     def send(self, subject: str, text: str) -> None:
-        """Hand one mail to the server; MailError when it did not take it for anybody."""
-        with self._trouble("did not take the mail", "; what could not be sent is kept and sent later"):
+        """Send one mail. Raises MailError when the server refused it for every recipient."""
+        with self._trouble("did not take the mail", "; the mail is kept and sent later"):
             message = self._message(subject, text)
             with self._session() as session:
                 refused = session.send_message(message, self._sender, list(self._settings.email_to))
@@ -53,8 +53,7 @@ class MailServer:
             log.warning("mail.recipient_refused", recipient=address, error=_decoded(answer[1]))
 
     def reach(self) -> str:
-        """Go as far as :meth:`send` does before the first word of a mail, and hand in none; the server's address.
-        MailError when a mail would not come that far."""
+        """Connect, encrypt and log in, but send no mail. Returns the server's address. Raises MailError."""
         with self._trouble("would take no mail of ours"), self._session() as session:
             session.ehlo_or_helo_if_needed()
         return self._place
@@ -86,7 +85,7 @@ class MailServer:
                         raise RuntimeError("a password was about to be sent in clear")
                     session.login(settings.smtp_user, self._password)
                 yield session
-                with contextlib.suppress(OSError):  # it has the mail: how it parts changes nothing
+                with contextlib.suppress(OSError):  # the mail is sent already
                     session.quit()
             finally:
                 session.close()
@@ -104,11 +103,11 @@ class MailServer:
 
 
 class _Session(smtplib.SMTP):
-    """A session over a *connection* that is there already."""
+    """A session over an open *connection*."""
 
     def __init__(self, connection: socket.socket, host: str, our_name: str):
         self._connection = connection
-        # our_name: smtplib would ask DNS for it, which may be what has failed
+        # without our_name smtplib would ask DNS for it, and the mail may report that DNS has failed
         super().__init__(host, local_hostname=our_name, timeout=_SECONDS)
 
     def _get_socket(self, *_: object) -> socket.socket:
@@ -116,8 +115,8 @@ class _Session(smtplib.SMTP):
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, ValueError) and not isinstance(error, OSError):  # whose text may hold what was to be sent
-        return f"its name or what it says is malformed ({type(error).__name__})"
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # its text may quote a secret
+        return f"its name or its answer is malformed ({type(error).__name__})"
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return "; ".join(f"{address}: {_decoded(answer[1])}" for address, answer in error.recipients.items())
     if isinstance(error, smtplib.SMTPResponseException):
@@ -137,7 +136,7 @@ def _hint(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPSenderRefused):
         return "check email_from in [notify]"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "check smtp_ca_bundle in [notify]: the CA that signed its certificate, for exactly this smtp_host"
+        return "check smtp_ca_bundle in [notify]: it must hold the server's CA, and the certificate must name smtp_host"
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return "the server does not offer what smtp_starttls or smtp_user in [notify] ask for"
+        return "the server does not offer STARTTLS or a login: check smtp_starttls and smtp_user in [notify]"
     return "check smtp_host and smtp_port in [notify]"

@@ -1,7 +1,7 @@
-"""The desk where events come in: what is new goes to syslog at once and into one mail later.
+"""The outbox of events: new ones go to syslog at once and into one mail later.
 
-Nothing here ever fails a run. An event that cannot be written down is kept in memory, one that cannot be mailed is kept
-in the database; both are tried again.
+Nothing here fails a run. An event stays in memory while the database is away, and in the database while the mail server
+is away; both are tried again.
 """
 
 import logging
@@ -31,21 +31,33 @@ _LEVELS = {
 
 
 class NoticeStore(Protocol):
+    """The events in the database. Every method raises CertfleetError while the database is away."""
+
     def settle(
         self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
-    ) -> list[Event]: ...
-    def unsent(self, now: int) -> tuple[int, int] | None: ...
-    def take(self, delivery: str, now: int) -> list[Event]: ...
-    def sent(self, delivery: str) -> None: ...
-    def give_back(self, delivery: str) -> None: ...
+    ) -> list[Event]:
+        """Save *events*; returns the new ones. With *others*, certificates that recovered elsewhere are found too."""
+
+    def unsent(self, now: int) -> tuple[int, int] | None:
+        """(first, last) epoch second of the events that wait for a mail; None without any."""
+
+    def take(self, delivery: str, now: int) -> list[Event]:
+        """Reserve every event that waits for a mail for *delivery*, and return them."""
+
+    def sent(self, delivery: str) -> None:
+        """The mail *delivery* was sent: its events are done."""
+
+    def give_back(self, delivery: str) -> None:
+        """The mail *delivery* was not sent: its events wait again."""
 
 
 class Post(Protocol):
-    def send(self, subject: str, text: str) -> None: ...
+    def send(self, subject: str, text: str) -> None:
+        """Send one mail. Raises MailError."""
 
 
 class Desk:
-    """:meth:`tell` and :meth:`note` from any thread; :meth:`settle` and :meth:`deliver` from one at a time."""
+    """Call :meth:`tell` and :meth:`note` from any thread, :meth:`settle` and :meth:`deliver` from one at a time."""
 
     def __init__(
         self,
@@ -69,23 +81,23 @@ class Desk:
 
     @property
     def wanted(self) -> bool:
-        """Is there anybody to tell?"""
+        """Is mail or syslog configured?"""
         return self._post is not None or self._syslog is not None
 
     def tell(self, event: Event) -> None:
-        """Note an event; costs nothing and never raises."""
+        """Keep *event* until the next :meth:`settle`. Never raises."""
         if self.wanted:
             with self._lock:
                 self._told.append(event)
                 del self._told[:-_MOST_KEPT]
 
     def note(self, event: Event) -> None:
-        """Tell what the database does not show to a later run, and so write it down at once. Never raises."""
+        """Save *event* at once: a later run could not find it in the tables. Never raises."""
         self.tell(event)
         self._write_down(others=False)
 
     def settle(self) -> bool:
-        """Write down what was told and say on syslog what is new; False when the database did not take it."""
+        """Save the kept events and send the new ones to syslog. False while the database is away."""
         return self._write_down(others=True)
 
     def _write_down(self, *, others: bool) -> bool:
@@ -113,7 +125,7 @@ class Desk:
         return True
 
     def take_over(self, other: "Desk") -> None:
-        """Go on where *other* stops, after the configuration was read again."""
+        """Take the kept events of *other*, which the new configuration replaces."""
         with other._lock:
             told, other._told = other._told, []
         with self._lock:
@@ -121,9 +133,9 @@ class Desk:
         self._mailed_at = other._mailed_at
 
     def close_run(self, endings: Iterable[Ended]) -> None:
-        """All that a run is to say, at its end: what failed and was mended within it is not worth a word.
+        """Report a whole run at its end, so that a failure that was mended within it is not reported.
 
-        What a kill keeps it from saying, the next run finds in the database.
+        After a kill the next run finds the same in the database.
         """
         for ended in endings:
             event = of_ending(ended)
@@ -133,14 +145,14 @@ class Desk:
         self.deliver()
 
     def mail_due(self) -> bool:
-        """Is it time for a mail? Only one that runs for ever asks; a run mails at its end. Raises CertfleetError."""
+        """Is it time for a mail? For the daemon; a run mails at its end. Raises CertfleetError."""
         if self._post is None:
             return False
         unsent = self._notices.unsent(int(self._clock()))
         return unsent is not None and mail_moment(*unsent, self._mailed_at) <= self._clock()
 
     def deliver(self) -> None:
-        """One mail with everything that nobody has been told yet. Never raises CertfleetError."""
+        """Send one mail with every unsent event. Never raises CertfleetError."""
         if self._post is None:
             return
         delivery = secrets.token_hex(16)
@@ -158,5 +170,5 @@ class Desk:
                 return
             self._notices.sent(delivery)
             log.info("notification.sent", events=len(events))
-        except CertfleetError as error:  # the database: what was taken is free again after a while
+        except CertfleetError as error:  # the database is away; after a while the events are free again
             log.warning("notification.undelivered", error=str(error))

@@ -1,1 +1,1 @@
-"""http-01 through webroots: challenge files in a folder of this machine or, over SFTP, of another one."""
+"""http-01: challenge files in webroots, which are folders of this machine or, over SFTP, of another one."""

@@ -1,4 +1,4 @@
-"""One look at one address of a web server, as a CA would do it (RFC 8555 §8.3). The answer is hostile input."""
+"""One HTTP request to one address of a web server, as a CA sends it (RFC 8555 §8.3). The answer is hostile input."""
 
 import socket
 import ssl
@@ -14,7 +14,7 @@ _LONGEST_ANSWER = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """Where to look; *target* is path and query."""
+    """A URL; *target*: path and query."""
 
     scheme: str
     host: str
@@ -31,18 +31,18 @@ class Url:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     status: int
     location: str
     body: bytes
 
 
-class NoAnswer(Exception):
-    """The text says how."""
+class NoHttpAnswer(Exception):
+    """The web server gave no usable answer; the text says why."""
 
 
 def reachable(address: str, port: int) -> bool:
-    """Can this machine send to that address at all? Sends nothing."""
+    """Does this machine have a route to *address*? Sends nothing."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((address, port))
@@ -51,8 +51,8 @@ def reachable(address: str, port: int) -> bool:
     return True
 
 
-def look(url: Url, address: str, seconds: float) -> Answer:
-    """What the web server at *address* answers to *url*; NoAnswer after *seconds* at the latest."""
+def look(url: Url, address: str, seconds: float) -> HttpAnswer:
+    """The answer of *address* to a GET of *url*. Raises NoHttpAnswer, after *seconds* at the latest."""
     deadline = Deadline(seconds)
     try:
         with socket.create_connection((address, url.port), timeout=seconds) as connection:
@@ -61,16 +61,16 @@ def look(url: Url, address: str, seconds: float) -> Answer:
             with _unverified().wrap_socket(connection, server_hostname=url.host) as secured:
                 return _ask(url, secured, deadline)
     except TimeoutError as error:
-        raise NoAnswer(f"no answer within {seconds:g} s") from error
+        raise NoHttpAnswer(f"no answer within {seconds:g} s") from error
     except ssl.SSLError as error:
-        raise NoAnswer(f"TLS fails ({error.reason or 'no reason given'})") from error
+        raise NoHttpAnswer(f"TLS fails ({error.reason or 'no reason given'})") from error
     except OSError as error:
-        raise NoAnswer((error.strerror or str(error)).lower()) from error
+        raise NoHttpAnswer((error.strerror or str(error)).lower()) from error
     except (HTTPException, ValueError) as error:
-        raise NoAnswer(f"not an HTTP answer ({type(error).__name__})") from error
+        raise NoHttpAnswer(f"not an HTTP answer ({type(error).__name__})") from error
 
 
-def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> Answer:
+def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> HttpAnswer:
     lines = [
         f"GET {url.target} HTTP/1.1",
         f"Host: {url.authority}",
@@ -83,11 +83,11 @@ def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> Answer:
     with HTTPResponse(incoming, method="GET") as response:
         response.begin()
         body = response.read(_LONGEST_BODY)
-        return Answer(response.status, response.getheader("Location") or "", body)
+        return HttpAnswer(response.status, response.getheader("Location") or "", body)
 
 
 def _unverified() -> ssl.SSLContext:
-    """A redirect may lead to https whose certificate is the very one that is to be renewed: CAs do not verify it."""
+    """TLS without verification: a redirect may lead to the very certificate that is to be renewed. CAs do the same."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,7 +1,7 @@
-"""Pinned SSH host keys: known_hosts lines (sshd(8)), read by ourselves and strictly.
+"""Pinned SSH host keys, in the format of known_hosts (sshd(8)). certfleet never writes the file.
 
-paramiko's own reader gives up at the first marker line and takes ``*`` for a host name; a pin that is silently not
-read is worse than none. Nothing is ever added to the file by us.
+paramiko's reader stops at the first marker line and takes ``*`` for a host name, so that pins would be ignored in
+silence. This one reads every line or raises an error.
 """
 
 import base64
@@ -44,25 +44,25 @@ class _Line:
 
 
 class PinnedKeys:
-    """What a file of pinned keys says about hosts."""
+    """The lines of a file of pinned keys."""
 
     def __init__(self, lines: Iterable[_Line]):
         self._lines = tuple(lines)
 
     def of(self, host: str, port: int) -> list[HostKey]:
-        """The keys that *host* may show."""
+        """The keys that *host* may show, without revoked ones; [] when none is pinned."""
         mine = [line for line in self._lines if any(_is(written, host_name(host, port)) for written in line.hosts)]
         revoked = {line.key for line in mine if line.revoked}
         return [line.key for line in mine if line.key not in revoked]
 
 
 def host_name(host: str, port: int) -> str:
-    """A host as known_hosts writes it: the port only when it is not 22."""
+    """A host as known_hosts writes it: with its port only when that is not 22."""
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
 def load_pinned_keys(file: Path) -> PinnedKeys:
-    """ConfigError when *file* cannot be read, may be changed by others, or has a line that is not understood."""
+    """The pinned keys of *file*. Raises ConfigError if it is unreadable, writable by others or malformed."""
     try:
         content, status = read_with_status(file, _LARGEST)
     except OSError as error:
@@ -75,7 +75,7 @@ def load_pinned_keys(file: Path) -> PinnedKeys:
 
 
 def parse_pinned_keys(text: str, source: str) -> PinnedKeys:
-    """Every line that is neither empty nor a comment must pin a key; ConfigError with all those that do not."""
+    """The pinned keys in *text*. Raises ConfigError with every malformed line; *source* names the file there."""
     lines, findings = [], []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -1,4 +1,4 @@
-"""http-01 as a value: a file in the webroot of each name (RFC 8555 §8.3). Imports nothing that connects."""
+"""The challenge type http-01: a file in the webroot of each name (RFC 8555 §8.3). Imports nothing that connects."""
 
 import importlib
 import socket
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Http01:
-    """The way of a row with certbot = Y."""
+    """The challenge type of rows with certbot = Y; see :class:`issuer.journey.solver.ChallengeType`."""
 
     name = "http-01"
     ready = "its web server serves that webroot"
@@ -27,7 +27,7 @@ class Http01:
         return validation.certbot
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
-        """Only the form is looked at: whether the folder is there is seen before each order."""
+        """Raises UsageError for a malformed webroot_path and for a wildcard. Does not look for the folder."""
         try:
             parse_location(validation.webroot_path)
             for name in names:
@@ -41,17 +41,16 @@ class Http01:
         return name
 
     def content(self, challenge: CaChallenge, name: str, key_authorization: Callable[[str], str]) -> str:
-        """The file holds the key authorization itself."""
+        """The key authorization, which is the content of the file."""
         return key_authorization(token_of(challenge, name))
 
     def instruction(self, entry: Challenge) -> str:
-        """The URL, and below it the content."""
+        """The URL of the file, and below it the content."""
         token = entry.value.partition(".")[0]
         return f"http://{entry.owner}/.well-known/acme-challenge/{token}\n    {entry.value}"
 
     def leaves(self, names: Sequence[str]) -> str:
-        """Nothing: each file is removed after its order."""
-        return ""
+        return ""  # each file is removed after its order
 
     def solver(self, settings: Settings) -> "Webroots":
         webroots: Webroots = importlib.import_module("issuer.webroot.webroots").Webroots(settings, socket.gethostname())

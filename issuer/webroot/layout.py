@@ -1,7 +1,7 @@
-"""Where a challenge file lies in a webroot (RFC 8555 §8.3) and how it comes and goes; the same here and over SFTP.
+"""The place of a challenge file in a webroot (RFC 8555 §8.3), and how it is made and removed; locally and over SFTP.
 
-No symbolic link below the webroot is ever followed: whoever may write to a web site must not be able to make us, who
-may be root, write or delete elsewhere. What we take away is what we put there, recognised by its content.
+No symbolic link below the webroot is followed: certfleet may be root, and a user who may write to the web site must not
+make it write or delete elsewhere. A file is removed only if its content is ours.
 """
 
 import os
@@ -17,16 +17,17 @@ import structlog
 
 from common.owners import IN_A_UNIT
 from issuer.model.errors import WebrootError
+from issuer.webroot.ledger import MadeFolders
 
 log = structlog.get_logger()
 WELL_KNOWN = (".well-known", "acme-challenge")
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,240}")  # with the temporary's affixes within what a file name may have
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,240}")  # a file name has at most 255 bytes; the temporary adds five
 _TRIES = 3
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     ABSENT = "absent"
     FOLDER = "a folder"
     FILE = "a file"
@@ -34,70 +35,66 @@ class Kind(Enum):
 
 
 class Folder(Protocol):
-    """An open folder. Names are single components; nothing follows a link; trouble is an OSError."""
+    """An open folder. Names are single components. Nothing follows a link. Every method may raise OSError."""
 
     @property
     def path(self) -> str: ...
     def close(self) -> None: ...
     def writable(self) -> bool:
-        """Can anything be created in it? Found out without leaving a trace."""
+        """Can anything be created in it? Leaves no file behind."""
 
-    def kind(self, name: str) -> Kind: ...
+    def kind(self, name: str) -> EntryKind: ...
     def make(self, name: str) -> bool:
-        """Create a folder, 0755; False when there is one already."""
+        """Create a folder, mode 0755. False when there is one already."""
 
-    def enter(self, name: str) -> "Folder": ...
+    def enter(self, name: str) -> "Folder":
+        """Open the folder *name* in it."""
+
     def write(self, name: str, content: bytes) -> None:
-        """A file with exactly this content, 0644, replacing in one step whatever has the name."""
+        """Create the file, mode 0644, or replace it in one step."""
 
     def read(self, name: str, limit: int) -> bytes | None:
         """The first *limit* bytes of a regular file; None when there is none of that name."""
 
-    def delete(self, name: str) -> None: ...
+    def delete(self, name: str) -> None:
+        """Delete a file; no error when there is none."""
+
     def drop(self, name: str) -> bool:
         """Remove an empty folder; False when it is not empty."""
 
 
-class Ledger(Protocol):
-    """Remembers, beyond the life of this process, which folders we made."""
-
-    def note(self, folder: str) -> None: ...
-    def forget(self, folder: str) -> None: ...
-    def holds(self, folder: str) -> bool: ...
-
-
 def check(root: Folder) -> None:
-    """Raise WebrootError when no challenge could be put below *root*. Changes nothing that stays."""
+    """Raise WebrootError if no challenge file could be made below *root*. Leaves nothing behind."""
     with _entered(root, WELL_KNOWN) as folders:
         if not folders[-1].writable():
             what = f"certfleet may not write in {folders[-1].path}"
             folder = quote("/".join([root.path.rstrip("/"), *WELL_KNOWN]))
-            hint = f"`install -d -o {_us()} {folder}` there as root, or over SFTP log in as the owner of the web site"
+            hint = f"run `install -d -o {_us()} {folder}` there as root, or over SFTP log in as the web site's owner"
             raise WebrootError(what, why="Permission denied", hint=f"{hint}; {IN_A_UNIT}")
 
 
 def _us() -> str:
-    """The user that we are, by name if it has one."""
+    """The name of this process's user, its number if it has no name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
 
 
-def put(root: Folder, token: str, content: str, ledger: Ledger) -> None:
-    """Make the challenge file, and the folders that are missing."""
+def put(root: Folder, token: str, content: str, made: MadeFolders) -> None:
+    """Make the challenge file and the missing folders above it. Raises WebrootError, OSError, FileError."""
     _check_token(token)
     for attempt in range(1, _TRIES + 1):
         try:
-            _put(root, token, content.encode(), ledger)
+            _put(root, token, content.encode(), made)
             return
-        except FileNotFoundError:  # another issuer removed the empty folder between our look and our write
+        except FileNotFoundError:  # another issuer has just removed the empty folder
             if attempt == _TRIES:
                 raise
 
 
-def take(root: Folder, token: str, content: str, ledger: Ledger) -> None:
-    """Remove the challenge file if it is ours, then the folders that we made and that are empty now."""
+def take(root: Folder, token: str, content: str, made: MadeFolders) -> None:
+    """Remove the challenge file if it is ours, then the empty folders that we made. Raises OSError, FileError."""
     _check_token(token)
     try:
         with _entered(root, WELL_KNOWN) as folders:
@@ -108,46 +105,45 @@ def take(root: Folder, token: str, content: str, ledger: Ledger) -> None:
                 gone(root.path)
             for parent, name in reversed(list(zip(folders, WELL_KNOWN, strict=False))):
                 path = f"{parent.path}/{name}"
-                if not ledger.holds(path) or (parent.kind(name) is Kind.FOLDER and not parent.drop(name)):
+                if not made.holds(path) or (parent.kind(name) is EntryKind.FOLDER and not parent.drop(name)):
                     break
-                ledger.forget(path)
+                made.change(path, made=False)
     except FileNotFoundError:
-        return  # somebody else took it away
-    except WebrootError as error:  # a link where a folder was: what we wrote is not reachable through it
+        return  # another program removed it
+    except WebrootError as error:  # there is a link in the place of a folder: our file is not behind it
         log.warning("challenge.unreachable", webroot=root.path, error=str(error))
 
 
 def gone(webroot: str) -> None:
-    """Say that neither a challenge file nor its folder is there: if nobody took them away, something else is in the
-    place of the webroot, such as the empty folder that it is mounted on."""
+    """Log that the folder of a challenge file is gone: perhaps the file system of the webroot is not mounted."""
     log.warning("challenge.gone", webroot=webroot)
 
 
-def take_seen(root: Folder, token: str, content: str, ledger: Ledger) -> None:
-    """The same for a file that another machine has written: WebrootError where it is not to be seen from here."""
+def take_seen(root: Folder, token: str, content: str, made: MadeFolders) -> None:
+    """As :func:`take`, for a file that another machine wrote. Raises WebrootError unless the file is visible here."""
     _check_token(token)
     with _entered(root, WELL_KNOWN) as folders:
         found = folders[-1].read(token, len(content) + 1) if len(folders) > len(WELL_KNOWN) else None
     if found != content.encode():
         raise WebrootError(f"it is not in {root.path} of this machine")
-    take(root, token, content, ledger)
+    take(root, token, content, made)
 
 
 def temporary_name(token: str) -> str:
-    """Always the same one, so that what a killed process left is found again."""
+    """The same name in each process, so that the temporary file of a killed one is found."""
     return f".{token}.tmp"
 
 
-def _put(root: Folder, token: str, content: bytes, ledger: Ledger) -> None:
+def _put(root: Folder, token: str, content: bytes, made: MadeFolders) -> None:
     folders = [root]
     try:
         for name in WELL_KNOWN:
             parent = folders[-1]
-            if parent.kind(name) is Kind.ABSENT:
+            if parent.kind(name) is EntryKind.ABSENT:
                 path = f"{parent.path}/{name}"
-                ledger.note(path)
+                made.change(path, made=True)
                 if not parent.make(name):
-                    ledger.forget(path)
+                    made.change(path, made=False)
             folders.append(_enter(parent, name))
         folders[-1].write(token, content)
     finally:
@@ -155,11 +151,11 @@ def _put(root: Folder, token: str, content: bytes, ledger: Ledger) -> None:
 
 
 def _take_file(folder: Folder, name: str, content: bytes, *, partial: bool) -> None:
-    """Delete *name* if it holds *content*, or with *partial* the beginning of it; never anybody else's file."""
+    """Delete *name* if it holds *content*, or with *partial* a beginning of it. Other files stay."""
     found = folder.read(name, len(content) + 1)
     if found is not None and (content.startswith(found) if partial else found == content):
         folder.delete(name)
-    elif folder.kind(name) is not Kind.ABSENT:
+    elif folder.kind(name) is not EntryKind.ABSENT:
         log.warning("challenge.foreign", file=f"{folder.path}/{name}")
 
 
@@ -169,7 +165,7 @@ def _entered(root: Folder, names: tuple[str, ...]) -> Iterator[list[Folder]]:
     folders = [root]
     try:
         for name in names:
-            if folders[-1].kind(name) is Kind.ABSENT:
+            if folders[-1].kind(name) is EntryKind.ABSENT:
                 break
             folders.append(_enter(folders[-1], name))
         yield folders
@@ -179,11 +175,11 @@ def _entered(root: Folder, names: tuple[str, ...]) -> Iterator[list[Folder]]:
 
 def _enter(parent: Folder, name: str) -> Folder:
     kind = parent.kind(name)
-    if kind is not Kind.FOLDER and kind is not Kind.ABSENT:
+    if kind is not EntryKind.FOLDER and kind is not EntryKind.ABSENT:
         raise WebrootError(
             f"{parent.path}/{name} is not a folder",
             why=f"it is {kind.value}",
-            hint="certfleet follows no links inside a webroot: make it a real folder, or name the real webroot",
+            hint="certfleet follows no links inside a webroot: make it a folder, or set webroot_path to the real one",
             reference="webroot-layout",
         )
     return parent.enter(name)

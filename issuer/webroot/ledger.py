@@ -1,4 +1,4 @@
-"""Which folders in webroots we made, in the state folder: only those are removed again, also after a crash."""
+"""The folders in webroots that certfleet made, kept in the state folder. Only those are removed, also after a crash."""
 
 import json
 import threading
@@ -12,18 +12,23 @@ log = structlog.get_logger()
 
 
 class MadeFolders:
-    """Thread-safe; other processes are kept out by the lock on the state folder."""
+    """The folders on one machine. Thread-safe; the lock on the state folder keeps other processes out.
 
-    def __init__(self, file: Path):
+    *machine*: an sftp:// URL, "" for this machine.
+    """
+
+    def __init__(self, file: Path, machine: str = "", lock: threading.Lock | None = None):
         self._file = file
-        self._lock = threading.Lock()
+        self._machine = machine
+        self._lock = lock or threading.Lock()
 
-    def of(self, place: str) -> "FoldersOf":
-        """The part that concerns one machine."""
-        return FoldersOf(self, place)
+    def on(self, machine: str) -> "MadeFolders":
+        """The folders on another machine, in the same file."""
+        return MadeFolders(self._file, machine, self._lock)
 
-    def change(self, entry: str, *, made: bool) -> None:
-        """Remember *entry*, or strike it out. Raises FileError."""
+    def change(self, folder: str, *, made: bool) -> None:
+        """Add *folder*, or take it out. Raises FileError."""
+        entry = self._machine + folder
         with self._lock:
             entries = self._read()
             if (entry in entries) == made:
@@ -32,31 +37,17 @@ class MadeFolders:
             make_private_folder(self._file.parent)
             write_atomic(self._file, (json.dumps(sorted(entries), indent=1) + "\n").encode(), mode=0o600)
 
-    def holds(self, entry: str) -> bool:
+    def holds(self, folder: str) -> bool:
+        """Did certfleet make *folder*?"""
         with self._lock:
-            return entry in self._read()
+            return self._machine + folder in self._read()
 
     def _read(self) -> set[str]:
         try:
             entries = json.loads(self._file.read_bytes())
         except FileNotFoundError:
             return set()
-        except (OSError, ValueError) as error:  # an empty folder may stay behind: no reason to issue nothing
+        except (OSError, ValueError) as error:  # no reason to issue nothing: an empty folder may stay behind
             log.warning("webroot.ledger", file=str(self._file), error=str(error))
             return set()
         return {str(entry) for entry in entries} if isinstance(entries, list) else set()
-
-
-class FoldersOf:
-    def __init__(self, ledger: MadeFolders, place: str):
-        self._ledger = ledger
-        self._place = place
-
-    def note(self, folder: str) -> None:
-        self._ledger.change(self._place + folder, made=True)
-
-    def forget(self, folder: str) -> None:
-        self._ledger.change(self._place + folder, made=False)
-
-    def holds(self, folder: str) -> bool:
-        return self._ledger.holds(self._place + folder)

@@ -1,13 +1,13 @@
-"""How long a host with a webroot may take, in seconds."""
+"""Time limits for a host with a webroot, in seconds."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class SshLimits:
-    """*answer*: for the login, a channel and each SFTP request. *action*: for all that is done in one go. *idle*: how
-    long a session is kept that nobody uses, as a run may wait for hours. *pause*: how long a host that gave trouble is
-    left alone, so that a dead one costs its time limit once and not once a certificate."""
+    """*answer*: for the login, the channel and each SFTP request. *action*: for one whole action. *idle*: an unused
+    session is closed after it. *pause*: a host is left alone for so long after an error, so that a dead one costs its
+    time limit once, not for every certificate."""
 
     connect: float = 10.0
     handshake: float = 15.0

@@ -1,32 +1,34 @@
-"""A webroot of this machine, worked on through open folders, so that no link can be slipped in between two steps."""
+"""A webroot of this machine. All work goes through open folders: nobody can put a link there between two steps."""
 
 import os
 import stat
 from contextlib import suppress
 from errno import ENOTEMPTY
 
-from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
+from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, temporary_name
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold us
+_OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: the name may be a FIFO
 
 
 def open_local(path: str) -> "LocalFolder":
-    """The webroot itself may be reached through links: its path is the operator's word. Raises OSError."""
+    """The webroot at *path*, in which links are followed: the operator chose it. Raises OSError."""
     descriptor = os.open(path, _FOLDER)
     status = os.fstat(descriptor)
-    # what we make belongs to whom the web site belongs; only root can give files away
+    # new files belong to the owner of the web site; only root can change the owner
     owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
     return LocalFolder(path, descriptor, owner)
 
 
 def real_path(path: str) -> str:
-    """Where *path* leads now, without a link in it."""
+    """*path* with its symbolic links resolved."""
     return os.path.realpath(path)
 
 
 class LocalFolder:
+    """An open folder; :class:`issuer.webroot.layout.Folder` describes the methods."""
+
     def __init__(self, path: str, descriptor: int, owner: tuple[int, int] | None):
         self.path = path
         self._descriptor = descriptor
@@ -39,14 +41,14 @@ class LocalFolder:
         """May this process create entries in it?"""
         return os.access(".", os.W_OK | os.X_OK, dir_fd=self._descriptor, effective_ids=True)
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> EntryKind:
         try:
             mode = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode
         except FileNotFoundError:
-            return Kind.ABSENT
+            return EntryKind.ABSENT
         if stat.S_ISDIR(mode):
-            return Kind.FOLDER
-        return Kind.FILE if stat.S_ISREG(mode) else Kind.OTHER
+            return EntryKind.FOLDER
+        return EntryKind.FILE if stat.S_ISREG(mode) else EntryKind.OTHER
 
     def make(self, name: str) -> bool:
         try:
@@ -79,7 +81,7 @@ class LocalFolder:
             raise
 
     def read(self, name: str, limit: int) -> bytes | None:
-        if self.kind(name) is not Kind.FILE:
+        if self.kind(name) is not EntryKind.FILE:
             return None
         descriptor = os.open(name, _OLD_FILE, dir_fd=self._descriptor)
         with os.fdopen(descriptor, "rb") as stream:
@@ -104,4 +106,4 @@ class LocalFolder:
     def _finish(self, descriptor: int, mode: int) -> None:
         if self._owner is not None:
             os.fchown(descriptor, *self._owner)
-        os.fchmod(descriptor, mode)  # after chown, which may clear bits; and whatever our umask is
+        os.fchmod(descriptor, mode)  # after chown, which may clear bits; regardless of our umask

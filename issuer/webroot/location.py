@@ -1,6 +1,6 @@
-"""What ``webroot_path`` says: a folder of this machine, or ``sftp://user@host[:port]/folder``. Pure.
+"""The syntax of ``webroot_path``: a folder of this machine, or ``sftp://user@host[:port]/folder``. Pure.
 
-Which machine "this" is, the journal has to say beside a folder, as ``machine:/folder``: another issuer may read it.
+Another issuer may read the journal, so a folder stands there with the name of its machine, as ``machine:/folder``.
 """
 
 import posixpath
@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from common.names import parse_dns_name
 
-LONGEST = 188  # the journal's column holds 253, and a machine's name and a colon may stand before it
+LONGEST = 188  # the journal's column holds 253 characters: at most 64 for the machine's name, and a colon
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Location:
 
 
 def parse_location(text: str) -> Location:
-    """ValueError with a sentence when *text* is no webroot."""
+    """The webroot of a webroot_path. Raises ValueError; its text is a whole sentence."""
     if not text:
         raise ValueError("webroot_path is empty")
     if len(text) > LONGEST or not text.isprintable():
@@ -40,7 +40,7 @@ def parse_location(text: str) -> Location:
         raise ValueError(f"webroot_path {text!r} is malformed: {error}") from error
     if parts.scheme != "sftp":
         raise ValueError(f"webroot_path {text!r} is neither a folder nor an sftp:// address")
-    if parts.password is not None:  # not repeated: it is a secret
+    if parts.password is not None:  # a secret, which the error must not repeat
         raise ValueError("webroot_path holds a password; certfleet logs in with a key only")
     if parts.query or parts.fragment:
         raise ValueError(f"webroot_path {text!r} has a ? or # in it: write %3F or %23")
@@ -52,12 +52,12 @@ def parse_location(text: str) -> Location:
 
 
 def to_journal(text: str, machine: str) -> str:
-    """The *text* of a webroot_path as the journal of an issuer on *machine* holds it."""
+    """The form in the journal of the webroot_path *text*, for an issuer on *machine*."""
     return f"{machine}:/{text.lstrip('/')}" if text.startswith("/") else text
 
 
 def from_journal(text: str) -> tuple[str, str]:
-    """(machine, webroot_path); the machine is "" where any issuer can reach the webroot, or where none was noted."""
+    """(machine, webroot_path) of the form in the journal. *machine* is "" for sftp:// and for a folder without one."""
     machine, _, folder = text.partition(":/")
     if not folder or "/" in machine or folder.startswith("/"):
         return "", text
@@ -65,7 +65,7 @@ def from_journal(text: str) -> tuple[str, str]:
 
 
 def refuse_wildcard(name: str) -> None:
-    """ValueError for a name that no file on a web server can prove."""
+    """Raise ValueError for a name that http-01 cannot validate: a wildcard, or one that is malformed."""
     if name.startswith("*."):
         raise ValueError(f"{name} is a wildcard, and http-01 cannot validate wildcards")
     parse_dns_name(name)

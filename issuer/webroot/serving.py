@@ -1,4 +1,4 @@
-"""Does every address of a name serve its challenge? Redirects are followed the way a CA follows them."""
+"""Does every address of a name serve its challenge (RFC 8555 §8.3)? Redirects are followed as a CA follows them."""
 
 import urllib.parse
 from collections import deque
@@ -8,22 +8,23 @@ from dataclasses import dataclass
 import structlog
 
 from common.names import parse_dns_name
+from issuer.dns.asking import NoAnswer
 from issuer.model.acme import Laggard
-from issuer.webroot.fetch import NoAnswer, Url, look, reachable
+from issuer.webroot.fetch import NoHttpAnswer, Url, look, reachable
 
 log = structlog.get_logger()
-_NO_ADDRESS = "add A or AAAA records for it, which the CA can see; or validate it by dns-01, without a webroot"
+_NO_ADDRESS = "add A or AAAA records that the CA can see; or validate it by dns-01, without a webroot"
 _MOST_REDIRECTS = 10
-_MOST_LOOKS = 50  # a name with many addresses whose redirects fan out must not keep a worker for ever
+_MOST_LOOKS = 50  # redirects of a name with many addresses may fan out
 _LONGEST_LOCATION = 2000
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """What names resolve to (raises NoAnswer), and where web servers listen: only test CAs use other ports.
+    """*addresses*: the addresses of a name; raises NoAnswer. The ports differ from the default for test CAs only.
 
-    *look_seconds*: the time that one look at one address may take.
+    *look_seconds*: the time limit of one request to one address.
     """
 
     addresses: Callable[[str], Sequence[str]]
@@ -33,9 +34,9 @@ class Net:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """An address to look at. *way*: the URLs that lead there, the last one its own. *begin* is where the redirects to
-    it started, *label* that and where it is now."""
+class _Target:
+    """A URL at one address. *way*: the redirects that lead there, ending with this URL. *begin*: the label of the first
+    address of that way. *label*: names this address in a laggard."""
 
     way: tuple[Url, ...]
     address: str
@@ -48,32 +49,32 @@ class _Place:
 
 
 def not_serving(name: str, token: str, content: str, net: Net) -> list[Laggard]:
-    """Every address of *name* that does not answer with *content*; [] when all do. Each is looked at once a URL."""
+    """A laggard for each address of *name* that does not serve *content*; [] when all do."""
     laggards: list[Laggard] = []
     start = Url("http", name, net.http_port, f"/.well-known/acme-challenge/{token}")
-    places = deque(_places((start,), "", name, net, laggards))
+    targets = deque(_targets((start,), "", name, net, laggards))
     known, looks = {start}, 0
-    while places:
-        place = places.popleft()
+    while targets:
+        target = targets.popleft()
         looks += 1
         if looks > _MOST_LOOKS:
-            return [*laggards, Laggard(name, "its redirects lead to more places than can be looked at")]
-        outcome = _look(place, content, net)
+            return [*laggards, Laggard(name, f"its redirects lead to more than {_MOST_LOOKS} places")]
+        outcome = _look(target, content, net)
         if isinstance(outcome, str):
-            laggards += [Laggard(place.label, outcome)] if outcome else []
-        elif outcome in place.way:
-            laggards.append(Laggard(place.label, f"redirects in a circle, to {outcome}"))
-        elif len(place.way) > _MOST_REDIRECTS:
-            laggards.append(Laggard(place.label, f"more than {_MOST_REDIRECTS} redirects, the last one to {outcome}"))
+            laggards += [Laggard(target.label, outcome)] if outcome else []
+        elif outcome in target.way:
+            laggards.append(Laggard(target.label, f"redirects in a circle, to {outcome}"))
+        elif len(target.way) > _MOST_REDIRECTS:
+            laggards.append(Laggard(target.label, f"more than {_MOST_REDIRECTS} redirects, the last one to {outcome}"))
         elif outcome not in known:
             known.add(outcome)
-            label = f"{place.begin}, redirected to {outcome.scheme}://{outcome.authority}"
-            places += _places((*place.way, outcome), place.begin, label, net, laggards)
+            label = f"{target.begin}, redirected to {outcome.scheme}://{outcome.authority}"
+            targets += _targets((*target.way, outcome), target.begin, label, net, laggards)
     return laggards
 
 
-def _places(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: list[Laggard]) -> list[_Place]:
-    """Every address at the end of *way* that this machine can reach at all."""
+def _targets(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: list[Laggard]) -> list[_Target]:
+    """A target for each address of the last URL of *way* that this machine has a route to; appends to *laggards*."""
     url = way[-1]
     try:
         addresses = net.addresses(url.host)
@@ -85,25 +86,25 @@ def _places(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: li
         return []
     in_reach = [address for address in addresses if reachable(address, url.port)]
     if len(in_reach) < len(addresses):
-        # an address family that this machine lacks cannot be checked from here; the others decide
+        # this machine may lack an address family; the other addresses decide
         log.warning("webserver.no_route", name=url.host, addresses=sorted(set(addresses) - set(in_reach)))
     if not in_reach:
         laggards.append(Laggard(label, "this machine has no route to any of its addresses"))
     labels = {address: f"{label} at {address}" for address in in_reach}
-    return [_Place(way, address, begin or labels[address], labels[address]) for address in in_reach]
+    return [_Target(way, address, begin or labels[address], labels[address]) for address in in_reach]
 
 
-def _look(place: _Place, content: str, net: Net) -> Url | str:
-    """Where it redirects to, or how it fails to serve it, "" for a good one."""
+def _look(target: _Target, content: str, net: Net) -> Url | str:
+    """ "" if *target* serves *content*, a phrase with the reason if not, or the URL that it redirects to."""
     try:
-        answer = look(place.url, place.address, net.look_seconds)
-    except NoAnswer as error:
+        answer = look(target.url, target.address, net.look_seconds)
+    except NoHttpAnswer as error:
         return str(error)
     if answer.status in _REDIRECTS:
         try:
-            return _followed(place.url, answer.location, net)
+            return _followed(target.url, answer.location, net)
         except ValueError as error:
-            return f"redirects where no CA follows: {error}"
+            return f"its redirect is not one that a CA follows: {error}"
     if answer.status != 200:
         return f"HTTP {answer.status}"
     if answer.body.rstrip() != content.encode():  # RFC 8555 §8.3: white space at the end is ignored
@@ -112,7 +113,7 @@ def _look(place: _Place, content: str, net: Net) -> Url | str:
 
 
 def _followed(url: Url, location: str, net: Net) -> Url:
-    """The URL of a Location header; ValueError when a CA would not go there."""
+    """The URL of a Location header. Raises ValueError if a CA would not follow it."""
     if not 0 < len(location) <= _LONGEST_LOCATION or not location.isascii() or not location.isprintable():
         raise ValueError("the Location header is missing or malformed")
     parts = urllib.parse.urlsplit(urllib.parse.urljoin(str(url), location))

@@ -1,7 +1,7 @@
-"""A webroot of another machine, over SFTP. Import this module only when it is needed, as ssh.py says.
+"""A webroot of another machine, over SFTP. Import this module only when it is needed: it imports paramiko.
 
-SFTP knows no open folders, so a link could be slipped in between two steps here; therefore root gives away only what
-it holds open: the file, never a folder by its path. Log in as the owner of the web site rather than as root.
+SFTP has no open folders, so a user of the web site could put a link there between two steps. A login as root therefore
+changes owner and mode of open files only, never of a folder by its path. Better log in as the owner of the web site.
 """
 
 import posixpath
@@ -12,14 +12,14 @@ from contextlib import suppress
 import paramiko
 
 from issuer.model.errors import WebrootError
-from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, Kind, temporary_name
+from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, temporary_name
 
 READ_LIMIT = 4096
-_TRIAL = f".certfleet-check-{socket.gethostname()}"  # always the same one; two issuers do not meet in it
+_TRIAL = f".certfleet-check-{socket.gethostname()}"  # one name for each issuer, so that a left-over is found
 
 
 def open_remote(client: paramiko.SFTPClient, path: str) -> "RemoteFolder":
-    """The webroot itself may be reached through links: its path is the operator's word. Raises OSError."""
+    """The webroot at *path*, in which links are followed: the operator chose it. Raises OSError."""
     status = client.stat(path)
     if not stat.S_ISDIR(status.st_mode or 0):
         raise NotADirectoryError(0, "Not a directory")
@@ -27,16 +27,18 @@ def open_remote(client: paramiko.SFTPClient, path: str) -> "RemoteFolder":
 
 
 class RemoteFolder:
+    """A folder by its path; :class:`issuer.webroot.layout.Folder` describes the methods."""
+
     def __init__(self, client: paramiko.SFTPClient, path: str, owner: tuple[int | None, int | None]):
         self.path = path
         self._client = client
         self._owner = owner
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is open."""
 
     def writable(self) -> bool:
-        """SFTP cannot ask that without trying: a file comes and goes."""
+        """SFTP cannot ask for rights, so a file is created and removed."""
         try:
             self.delete(_TRIAL)  # left by a killed process
             with self._client.open(self._at(_TRIAL), "wx") as file:
@@ -48,26 +50,26 @@ class RemoteFolder:
                 self.delete(_TRIAL)
         return True
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> EntryKind:
         try:
             mode = self._client.lstat(self._at(name)).st_mode or 0
         except FileNotFoundError:
-            return Kind.ABSENT
+            return EntryKind.ABSENT
         if stat.S_ISDIR(mode):
-            return Kind.FOLDER
-        return Kind.FILE if stat.S_ISREG(mode) else Kind.OTHER
+            return EntryKind.FOLDER
+        return EntryKind.FILE if stat.S_ISREG(mode) else EntryKind.OTHER
 
     def make(self, name: str) -> bool:
         try:
             self._client.mkdir(self._at(name), FOLDER_MODE)
         except FileNotFoundError:
             raise
-        except OSError:  # SFTP 3 has no word for "exists already"
-            if self.kind(name) is Kind.ABSENT:
+        except OSError:  # SFTP 3 has no error code for "exists already"
+            if self.kind(name) is EntryKind.ABSENT:
                 raise
             return False
         made = self._client.lstat(self._at(name))
-        if stat.S_IMODE(made.st_mode or 0) != FOLDER_MODE:  # the server's umask took bits away
+        if stat.S_IMODE(made.st_mode or 0) != FOLDER_MODE:  # the server's umask removed bits
             self._open_up(name, made.st_uid)
         return True
 
@@ -89,7 +91,7 @@ class RemoteFolder:
             raise
 
     def read(self, name: str, limit: int) -> bytes | None:
-        if self.kind(name) is not Kind.FILE:
+        if self.kind(name) is not EntryKind.FILE:
             return None
         with self._client.open(self._at(name), "r") as file:
             return file.read(min(limit, READ_LIMIT))
@@ -103,7 +105,7 @@ class RemoteFolder:
             self._client.rmdir(self._at(name))
         except FileNotFoundError:
             return True
-        except OSError:  # SFTP 3 has no word for "not empty" either
+        except OSError:  # SFTP 3 has no error code for "not empty" either
             if self._client.listdir(self._at(name)):
                 return False
             raise
@@ -123,6 +125,6 @@ class RemoteFolder:
 
     def _finish(self, file: paramiko.SFTPFile) -> None:
         uid, gid = self._owner
-        if file.stat().st_uid == 0 and uid is not None and gid is not None:  # only root can give files away
+        if file.stat().st_uid == 0 and uid is not None and gid is not None:  # only root can change the owner
             file.chown(uid, gid)
-        file.chmod(FILE_MODE)  # after chown, which may clear bits; and whatever the server's umask is
+        file.chmod(FILE_MODE)  # after chown, which may clear bits; regardless of the server's umask

@@ -1,6 +1,6 @@
-"""One SSH login at one host, with a pinned host key and a key file; kept open while it is used, made anew when lost.
+"""One SFTP session with one host, with a pinned host key and a key file. A lost session is replaced by a new one.
 
-With sftp.py the only importer of paramiko, which takes 0.2 s: import this module only when a row really needs it.
+This module and sftp.py are the only importers of paramiko, which takes 0.2 s: import them only when a row needs them.
 """
 
 import io
@@ -31,11 +31,11 @@ _WEAK = {
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
     "ciphers": ["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"],
 }
-_BROKEN = (  # what a host that goes away, or answers garbage, looks like from here
+_BROKEN = (  # raised when the host goes away or sends garbage
     *(paramiko.SSHException, paramiko.SFTPError, EOFError),
     *(ConnectionError, TimeoutError, UnicodeDecodeError, struct.error),
 )
-# its loggers repeat, with tracebacks on stderr, what we raise
+# paramiko would log the errors that it raises, with tracebacks on stderr
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
@@ -59,8 +59,8 @@ class SshHost:
         self._trouble: Silence[str, WebrootError] = Silence(limits.pause)
 
     def run(self, action: Callable[[paramiko.SFTPClient], T]) -> T:
-        """What *action* returns; called twice when the connection turns out to be lost. Raises OSError for trouble
-        with files, WebrootError for trouble with the host, ConfigError."""
+        """The result of *action*, which is called a second time if the connection is lost. Raises OSError for a file,
+        WebrootError for the host, ConfigError for our key or the pinned keys."""
         with self._lock:
             if self._idle is not None:
                 self._idle.cancel()
@@ -72,7 +72,7 @@ class SshHost:
                 self._idle.start()
 
     def barriers(self) -> list[CertfleetError]:
-        """All that is wrong with our own files for a login, and with the host, as far as it tells that without one."""
+        """Every error of our key, of the pinned keys, and of the host as far as it can be seen without a login."""
         found: list[CertfleetError] = []
         pinned = None
         with noted(found):
@@ -109,12 +109,12 @@ class SshHost:
                 return action(session.client)
         except OSError as error:
             channel = session.client.get_channel()
-            if channel is None or channel.closed:  # the connection's trouble, not a file's
+            if channel is None or channel.closed:  # an error of the connection, not of a file
                 raise EOFError(str(error)) from error
             raise
 
     def _tried(self, act: Callable[[], T]) -> T:
-        """*act* on a connection of its own, but not soon after trouble with the host."""
+        """The result of *act*, which opens a connection. Soon after an error of the host, raises that error again."""
         if (trouble := self._trouble.of(self._host)) is not None:
             raise trouble
         try:
@@ -130,14 +130,14 @@ class SshHost:
         return self._meet(pinned, lambda *met: self._begun(met[0], met[1], key))
 
     def _meet(self, pinned: list[HostKey] | None, act: Callable[[socket.socket, paramiko.Transport], T]) -> T:
-        """*act* with the host, once it has shown a *pinned* key; None when it is not known which ones are."""
+        """Connect, check the host's key against *pinned* (None accepts any), and return the result of *act*."""
         try:
             connection = socket.create_connection((self._host, self._port), timeout=self._limits.connect)
         except (OSError, UnicodeError) as error:
             raise self._lost("cannot be reached", error) from error
         self._open.enter_context(connection)
         try:
-            # some of paramiko's waits know no limit
+            # some of paramiko's waits have no time limit
             with cut_off(connection, self._limits.handshake + 2 * self._limits.answer):
                 return act(connection, self._shown(connection, pinned))
         except (*_BROKEN, OSError, ValueError) as error:
@@ -149,7 +149,7 @@ class SshHost:
         transport.auth_timeout = transport.channel_timeout = self._limits.answer
         _prefer(transport, {item.kind for item in pinned or ()})
         transport.start_client(timeout=self._limits.handshake)
-        shown = transport.get_remote_server_key()  # raises if the handshake is not done
+        shown = transport.get_remote_server_key()  # raises before the end of the handshake
         if pinned is not None:
             self._check(HostKey(shown.get_name(), shown.asbytes()), pinned)
         return transport
@@ -174,7 +174,7 @@ class SshHost:
             ) from error
 
     def _check(self, shown: HostKey, pinned: list[HostKey]) -> None:
-        """Nobody's word but the file's counts; an unknown key is never taken on trust."""
+        """Raise WebrootError unless *shown* is pinned. There is no trust on first use."""
         if shown in pinned:
             return
         name, file = host_name(self._host, self._port), self._settings.ssh_host_keys
@@ -207,7 +207,7 @@ class SshHost:
 
 
 def _prefer(transport: paramiko.Transport, pinned: set[str]) -> None:
-    """Ask for the pinned kinds of key first; for the others too, so that a refusal can name what was shown."""
+    """Prefer the pinned kinds of key. The others are allowed too, so that an error can name the key that was shown."""
     options = transport.get_security_options()
     kinds = [*options.key_types]
     kinds.sort(key=lambda kind: ("ssh-rsa" if kind.startswith("rsa-sha2") else kind) not in pinned)
@@ -222,13 +222,13 @@ def _private_key(settings: WebrootSettings) -> paramiko.PKey:
 
 
 def load_private_key(file: Path) -> paramiko.PKey:
-    """The key that certfleet logs in with; ConfigError if it is absent, open to others, or of no use."""
+    """The private key for logins. Raises ConfigError if it is absent, readable by others, or not usable."""
     text = read_secret(file).decode("utf-8", "replace")
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
             return kind.from_private_key(io.StringIO(text))
         except paramiko.PasswordRequiredException as error:
-            raise _wrong(file, "is protected by a passphrase, which nobody can type at night") from error
+            raise _wrong(file, "is protected by a passphrase, but certfleet runs unattended") from error
         except (paramiko.SSHException, ValueError, IndexError):
             continue
     raise _wrong(file, "holds no private key that is understood")

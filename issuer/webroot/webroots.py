@@ -1,8 +1,8 @@
-"""http-01 as the journeys see it: locate, publish, see, withdraw (RFC 8555 §8.3).
+"""The http-01 solver: locate, publish, see and withdraw challenge files (RFC 8555 §8.3).
 
-Of a challenge *owner* is the web site's name, *zone* the webroot_path (after the name of the machine, if it is a folder
-there) and *value* the key authorization, which starts with the token: all that is needed to take the file back after a
-crash. A folder of another machine is that issuer's to write and to tidy, unless both share it.
+In a Challenge *owner* is the web site's name, *zone* the webroot_path (with the machine's name before a folder) and
+*value* the key authorization, which starts with the token. That is enough to remove the file after a crash. Only the
+issuer of a machine works in its folders, unless several machines share them.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError, ConfigError, Retry
-from issuer.dns.find.addresses import Addresses, Unresolved
+from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import each_on_thread
 from issuer.ground.ttl_cache import TtlCache
 from issuer.model.acme import Challenge, Laggard
@@ -23,10 +23,9 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import WebrootError, noted
 from issuer.rules.findings import Findings, bad_lines, ok
-from issuer.webroot.fetch import NoAnswer
 from issuer.webroot.hostkeys import load_pinned_keys
 from issuer.webroot.http01 import Http01
-from issuer.webroot.layout import Folder, Ledger, check, gone, put, take, take_seen
+from issuer.webroot.layout import Folder, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
 from issuer.webroot.limits import SshLimits
 from issuer.webroot.local import open_local, real_path
@@ -36,16 +35,16 @@ from issuer.webroot.serving import Net, not_serving
 if TYPE_CHECKING:
     from issuer.webroot.ssh import SshHost
 
-_CHECKED_SECONDS = 60.0  # many names of one certificate lie in one webroot
+_CHECKED_SECONDS = 60.0  # the names of a certificate often share a webroot
 _LOOKS_AT_ONCE = 16
 _ByWebroot = dict[Location, list[Challenge]]
 _FORM = "/var/www/html or sftp://user@host/var/www/html"
 
 
 class Webroots:
-    """Thread-safe. One SSH connection a host, made when it is first needed, gone when it is idle.
+    """Thread-safe. One SSH connection for each host, opened by its first use and closed when it is idle.
 
-    *machine*: the name of this one, where webroots without a host lie.
+    *machine*: the name of this machine, which has the webroots without a host.
     """
 
     type = Http01()
@@ -55,27 +54,28 @@ class Webroots:
         self._settings = settings.webroot
         self._machine = machine
         self._limits = limits or SshLimits()
-        self._ledger = MadeFolders(settings.state_dir / "webroot-folders.json")
-        self._addresses = Addresses(settings.dns.resolvers)
+        self._made = MadeFolders(settings.state_dir / "webroot-folders.json")
+        resolvers = Resolvers(settings.dns.resolvers)
+        self._net = Net(resolvers.addresses, self._settings.http_port, self._settings.https_port)
         self._hosts: dict[tuple[str, str, int], SshHost] = {}
         self._turns: dict[Location, threading.Lock] = {}
         self._checked: TtlCache[Location, bool] = TtlCache(_CHECKED_SECONDS)
         self._lock = threading.Lock()
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """(name, webroot) if a challenge file could be put there. Raises WebrootError, ConfigError."""
+        """(name, webroot) for the challenge of *name*. Raises WebrootError where no file can be made."""
         _provable(name)
         location = _location(row.name, row.validation)
         self._check(location)
         return name, to_journal(_lasting(location, row.validation.webroot_path.strip()), self._machine)
 
     def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
-        """The findings of `check`: could challenge files be put there?"""
+        """The findings of `check`: can challenge files be made in the webroot?"""
         lines = [line for error in self._obstacles(subject, names, validation) for line in bad_lines(subject, error)]
         return Findings(lines or [ok(subject, f"challenge files can be put into {validation.webroot_path}")])
 
     def _obstacles(self, subject: str, names: Sequence[str], validation: Validation) -> list[CertfleetError]:
-        """Everything that keeps challenge files of *names* from being put there, as far as one visit can tell."""
+        """Every error in the way of challenge files for *names*, as far as one look can tell."""
         found: list[CertfleetError] = []
         for name in names:
             with noted(found):
@@ -84,48 +84,48 @@ class Webroots:
             location = _location(subject, validation)
             try:
                 self._check(location)
-            except ConfigError:  # our files for SSH will not do, so nobody has been visited yet
+            except ConfigError:  # raised before the host is asked: its own errors are still unknown
                 found += self._host(location).barriers()
         return found
 
     def load_keys(self) -> None:
-        """Nothing: a key for SSH is read when a host is first visited."""
+        """Nothing: the key for SSH is read by the first connection."""
 
     def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
-        """Pinned host keys, and our key for SSH."""
+        """The pinned host keys and our key for SSH, with their loaders."""
         return [
             ("SSH", self._settings.ssh_host_keys, load_pinned_keys),
             ("SSH", self._settings.ssh_key_file, _load_key),
         ]
 
     def publish(self, entries: Sequence[Challenge]) -> None:
-        """Make every challenge file that is ours to make. Raises WebrootError, ConfigError."""
+        """Make the challenge files in the webroots of this machine and over SFTP. Raises WebrootError, ConfigError."""
         mine, _ = self._shares(entries)
         for location, some in mine.items():
-            self._work_in(location, partial(_each, put, some, self._ledger.of(_machine(location))))
+            self._work_in(location, partial(_each, put, some, self._made.on(_machine(location))))
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """Remove exactly our files, whether they are there or not. Those of another machine only count as removed
-        if they are seen here, in a folder that both share. Raises WebrootError, ConfigError."""
+        """Remove exactly these files, if they are there. A file of another machine must be visible here, in a shared
+        folder. Raises WebrootError, ConfigError."""
         mine, others = self._shares(entries)
         for location, some in mine.items():
-            act = partial(_each, take, some, self._ledger.of(_machine(location)))
+            act = partial(_each, take, some, self._made.on(_machine(location)))
             self._work_in(location, act, may_be_gone=True)
         for location, some in others.items():
             try:
-                self._work_in(location, partial(_each, take_seen, some, self._ledger.of("")))
+                self._work_in(location, partial(_each, take_seen, some, self._made.on("")))
             except WebrootError as error:
                 raise _elsewhere(some, error) from error
 
     def keeper(self, entry: Challenge) -> str:
-        """The machine with its webroot, "" for this one."""
+        """The host of its webroot as an sftp:// URL, "" for a local folder."""
         try:
             return _machine(parse_location(from_journal(entry.zone)[1]))
         except ValueError:
             return ""
 
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
-        """Every address of every name that does not serve its file yet; [] when all do."""
+        """A laggard for each address of a name that does not serve its file yet; [] when all do."""
         if not self._settings.fetch:
             return []
         looks = each_on_thread(self._unseen, entries, _LOOKS_AT_ONCE)
@@ -133,25 +133,18 @@ class Webroots:
 
     @property
     def patience(self) -> int:
-        """Seconds that a web server may take to serve a new file."""
+        """How many seconds a web server may take to serve a new file."""
         return self._settings.propagation_timeout
 
     def too_late(self, laggards: Sequence[Laggard]) -> WebrootError:
         hints = {laggard.hint for laggard in laggards}
-        folder = "check that webroot_path is the folder which that web server serves for plain http on this name"
+        folder = "check that webroot_path is the folder that the web server serves for this name over plain http"
         hint = (hints.pop() if len(hints) == 1 else "") or folder
         what = "the web server does not serve the challenge; the CA was not asked to look"
         return WebrootError(what, why="; ".join(map(str, laggards)), hint=hint, reference="webroot-not-served")
 
     def _unseen(self, entry: Challenge) -> list[Laggard]:
-        def addresses(name: str) -> Sequence[str]:
-            try:
-                return self._addresses.of(name)
-            except Unresolved as error:
-                raise NoAnswer(str(error)) from error
-
-        net = Net(addresses, self._settings.http_port, self._settings.https_port)
-        return not_serving(entry.owner, _token(entry), entry.value, net)
+        return not_serving(entry.owner, _token(entry), entry.value, self._net)
 
     def _check(self, location: Location) -> None:
         def passes() -> bool:
@@ -161,30 +154,33 @@ class Webroots:
         self._checked.get(location, passes)
 
     def _work_in(self, location: Location, act: Callable[[Folder], None], *, may_be_gone: bool = False) -> None:
-        """Let *act* work in the open webroot; its trouble with files becomes a WebrootError."""
+        """Call *act* with the open webroot. Raises WebrootError, also for an OSError of *act*.
+
+        *may_be_gone*: a webroot that does not exist is no error.
+        """
         with _file_trouble(location, may_be_gone=may_be_gone):
             if not location.host:
                 with self._turn(location), closing(open_local(location.folder)) as root:
                     act(root)
                 return
-            # not before a row needs it: paramiko takes 0.2 s and 10 MB
+            # a late import: paramiko takes 0.2 s and 10 MB
             open_remote = importlib.import_module("issuer.webroot.sftp").open_remote
             self._host(location).run(lambda client: act(open_remote(client, location.folder)))
 
     def _shares(self, entries: Sequence[Challenge]) -> tuple[_ByWebroot, _ByWebroot]:
-        """What this machine can work on, and what lies in folders of others."""
+        """(entries that this machine can work on, entries in folders of other machines), by webroot."""
         mine: _ByWebroot = defaultdict(list)
         others: _ByWebroot = defaultdict(list)
         for entry in entries:
             machine, text = from_journal(entry.zone)
             try:
                 (mine if machine in ("", self._machine) else others)[parse_location(text)].append(entry)
-            except ValueError as error:  # place() let it through: only a changed journal can hold it
+            except ValueError as error:  # only a changed journal can hold it: place() checks the text
                 raise WebrootError("the journal names no webroot", why=str(error), retry=Retry.NEVER) from error
         return mine, others
 
     def _turn(self, location: Location) -> threading.Lock:
-        """One at a time in a webroot of ours, or one would remove the folder that another has just made."""
+        """The lock of a local webroot: without it one thread could remove a folder that another has just made."""
         with self._lock:
             return self._turns.setdefault(location, threading.Lock())
 
@@ -199,7 +195,7 @@ class Webroots:
 
 
 def _provable(name: str) -> None:
-    """Raises WebrootError for a name that no file on a web server can prove."""
+    """Raise WebrootError for a name that http-01 cannot validate."""
     try:
         refuse_wildcard(name)
     except ValueError as error:
@@ -207,11 +203,11 @@ def _provable(name: str) -> None:
 
 
 def _load_key(file: Path) -> None:
-    importlib.import_module("issuer.webroot.ssh").load_private_key(file)  # paramiko takes 0.2 s: only where it is named
+    importlib.import_module("issuer.webroot.ssh").load_private_key(file)  # a late import: paramiko takes 0.2 s
 
 
 def _location(subject: str, validation: Validation) -> Location:
-    """Where the files of the certificate *subject* go. Raises WebrootError."""
+    """The webroot of the certificate *subject*. Raises WebrootError."""
     try:
         return parse_location(validation.webroot_path.strip())
     except ValueError as error:
@@ -219,8 +215,8 @@ def _location(subject: str, validation: Validation) -> Location:
 
 
 def _lasting(location: Location, text: str) -> str:
-    """The webroot_path *text* without the links on the way to a folder of this machine: a deploy may switch them, and
-    files are removed where they were written."""
+    """The webroot_path *text*; for a folder of this machine with its symbolic links resolved. A deployment may switch
+    them before the file is removed."""
     if location.host:
         return text
     real = real_path(location.folder)
@@ -237,16 +233,19 @@ def _unusable(name: str, error: ValueError, hint: str) -> WebrootError:
 
 
 def _each(
-    action: Callable[[Folder, str, str, Ledger], None], entries: Sequence[Challenge], ledger: Ledger, root: Folder
+    action: Callable[[Folder, str, str, MadeFolders], None],
+    entries: Sequence[Challenge],
+    made: MadeFolders,
+    root: Folder,
 ) -> None:
     for entry in entries:
-        action(root, _token(entry), entry.value, ledger)
+        action(root, _token(entry), entry.value, made)
 
 
 def _elsewhere(entries: Sequence[Challenge], error: WebrootError) -> WebrootError:
     machines = ", ".join(sorted({from_journal(entry.zone)[0] for entry in entries}))
-    what = f"a challenge file was written on {machines}, and only there it can be removed"
-    hint = "the issuer there does so in its next run; with two issuers use sftp:// for every webroot"
+    what = f"a challenge file was written on {machines} and can be removed only there"
+    hint = "the issuer there removes it in its next run; with two issuers use sftp:// for every webroot"
     return WebrootError(what, why=str(error), hint=hint)
 
 
@@ -263,14 +262,14 @@ def _file_trouble(location: Location, *, may_be_gone: bool) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        if may_be_gone:  # with the whole webroot our file is gone too
+        if may_be_gone:  # the file is gone with its webroot
             gone(str(location))
             return
         lacks = "does not exist" if isinstance(error, FileNotFoundError) else "is not a folder"
         what = f"the webroot {location} {lacks}"
         why = error.strerror or str(error)
-        hint = f"it is not created, because it may be a typing mistake: webroot_path is like {_FORM}"
+        hint = f"certfleet does not create it, because it may be a typing mistake: webroot_path is like {_FORM}"
         raise WebrootError(what, why=why, hint=hint, reference="webroot-missing") from error
     except OSError as error:
-        hint = "look at permissions, free space and mount options there; everything below must be certfleet's to write"
+        hint = "look at permissions, free space and mount options there; certfleet must be able to write below it"
         raise WebrootError(f"cannot work below {location}", why=error.strerror or str(error), hint=hint) from error

@@ -19,7 +19,7 @@ from common.database_url import parse_database_url
 from common.errors import CertfleetError, ConfigError
 from common.names import covers, parse_dns_name
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
-from issuer.ca.transport import Answer, retry_after
+from issuer.ca.transport import AcmeAnswer, retry_after
 from issuer.ca.words import problem
 from issuer.dns.servers import parse_server
 from issuer.dns.write.tsig import load_tsig_key
@@ -135,7 +135,7 @@ def test_retry_after(value: str, now: float) -> None:
 def test_answers_of_a_ca(document: dict[str, Any]) -> None:
     """Any JSON object is an order, an authorization and a window, or an AcmeProblem; text can be shown and stored, and
     URLs can be asked."""
-    answer = Answer("https://ca.example/1", "", (), json.dumps(document).encode(), None)
+    answer = AcmeAnswer("https://ca.example/1", "", (), json.dumps(document).encode(), None)
     with contextlib.suppress(AcmeProblem):
         order = order_of(answer.url, answer)
         assert order.status.isprintable()

@@ -1,1 +1,1 @@
-"""Finding: which zone holds a name, which servers answer for it, what it resolves to."""
+"""Look-ups: the zone that holds a name, its servers, its addresses, its CAA records."""

@@ -1,4 +1,4 @@
-"""The CAA record set that counts for a name: its own, or that of the nearest ancestor that has one (RFC 8659 §3)."""
+"""The relevant CAA record set of a name: its own, else that of the nearest ancestor with one (RFC 8659 §3)."""
 
 import dns.rdtypes.ANY.CAA
 
@@ -10,9 +10,9 @@ from issuer.rules.caa import CaaRecord
 
 
 def relevant_caa(resolvers: Resolvers, name: str) -> tuple[str, list[CaaRecord]]:
-    """(the name that has it, its records), or ("", []). Aliases are followed at every step, as the resolver does it.
+    """(owner, its CAA records), ("", []) without any. The resolver follows aliases at every step.
 
-    Raises NoAnswer: a CA refuses too when it cannot look (RFC 8659 §3 leaves no other way).
+    Raises NoAnswer: a CA that cannot look up CAA must refuse too (RFC 8659 §3).
     """
     labels = name.removeprefix("*.").split(".")
     for first in range(len(labels)):
@@ -30,9 +30,9 @@ def relevant_caa(resolvers: Resolvers, name: str) -> tuple[str, list[CaaRecord]]
 
 
 def caa_of(resolvers: Resolvers, name: str) -> list[CaaRecord]:
-    """The records that count for *name*. Raises DnsError where they cannot be asked for."""
+    """The relevant records of *name*. Raises DnsError when they cannot be looked up."""
     try:
         return relevant_caa(resolvers, name)[1]
     except NoAnswer as error:
         hint = "check the resolvers in [dns], or this machine's own"
-        raise DnsError(f"the CAA records of {name} cannot be asked for", why=str(error), hint=hint) from error
+        raise DnsError(f"the CAA records of {name} cannot be looked up", why=str(error), hint=hint) from error

@@ -1,7 +1,7 @@
-"""Every address of every authoritative server of a zone: what its parent delegates to, and what it lists itself.
+"""Every address of every authoritative server of a zone, by the parent's delegation and by the zone's own NS records.
 
-The parent's own servers are asked for the referral (RFC 1034 §4.3.2), because that is what the CA's resolver follows;
-glue comes with it. The names at the top of the zone itself are added: resolvers may use either (RFC 2181 §5.4.1).
+The parent's servers are asked for the referral (RFC 1034 §4.3.2) and its glue, because the CA's resolver follows it.
+The zone's own NS records are added: resolvers may use either (RFC 2181 §5.4.1).
 """
 
 import functools
@@ -27,10 +27,10 @@ _MOST_SERVERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """How a zone is found from above. *parent* is "" when no resolver answers: then only the zone's own list is known.
+    """The delegation of *zone*. *parent* is "" when no resolver answers: then only the zone's own NS records are known.
 
-    *named*: by the parent's servers. *listed*: by the zone itself. *glue*: addresses that the parent hands out with it.
-    *seen*: whether a server of the parent answered at all. *inner*: those know nothing, only this machine's resolvers.
+    *named*: NS hosts by the parent's servers. *listed*: NS hosts by the zone itself. *glue*: addresses that the parent
+    gives with them. *seen*: did a server of the parent answer? *inner*: do only this machine's resolvers know the zone?
     """
 
     zone: str
@@ -44,7 +44,7 @@ class Delegation:
 
 
 class Delegations:
-    """Thread-safe; each zone is looked up once in five minutes. *port* is where the servers of a delegation listen."""
+    """Thread-safe; each zone is cached for five minutes. *port*: the port of the servers in a delegation."""
 
     def __init__(self, resolvers: Resolvers, port: int = DNS_PORT):
         self._resolvers = resolvers
@@ -55,12 +55,12 @@ class Delegations:
         self._hosts: TtlCache[str, list[Server]] = TtlCache(KEEP_SECONDS)
 
     def servers(self, zone: str, primary: Server) -> Sequence[Server]:
-        """The servers of *zone*. Raises DnsError when it is not delegated. When no resolver answers at all, what
-        *primary* itself lists, with a warning."""
+        """The servers of *zone*; without any resolver, the ones that *primary* lists. Raises DnsError when *zone* is
+        not delegated."""
         return self.of(zone, primary).servers
 
     def of(self, zone: str, primary: Server) -> Delegation:
-        """The whole delegation of *zone*, which *primary* serves. Raises DnsError."""
+        """The delegation of *zone*, which *primary* serves. Raises DnsError."""
         return self._delegations.get(zone, lambda: self._look_up(zone, primary))
 
     def _look_up(self, zone: str, primary: Server) -> Delegation:
@@ -73,7 +73,7 @@ class Delegations:
         named, glue, seen = self._referral(zone, parent)
         inner = not named
         if inner:
-            # an inner view may know what the outer parent does not; the resolvers of this machine decide
+            # split horizon: an inner view may have a zone that the outer parent does not delegate
             named = self._names(zone)
             event = "delegation.not_in_parent" if seen else "delegation.parent_silent"
             log.warning(event, zone=zone, parent=parent, resolvers_say=named)
@@ -89,7 +89,7 @@ class Delegations:
         return Delegation(zone, parent, tuple(named), tuple(listed), tuple(glue), tuple(servers), seen, inner)
 
     def _zone_above(self, zone: str) -> str:
-        """The zone that delegates *zone*, by the SOA that the resolvers see above it. Raises NoAnswer."""
+        """The parent of *zone*, by the SOA that the resolvers show above it. Raises NoAnswer."""
         above = dns.name.from_text(zone)
         while above != dns.name.root:
             above = above.parent()
@@ -103,14 +103,14 @@ class Delegations:
         return soa_owner(self._resolvers.ask(name, "SOA"), name)
 
     def _referral(self, zone: str, parent: str) -> tuple[list[str], list[Server], bool]:
-        """Name servers and glue as every server of the parent gives them, and whether any of those answered."""
+        """(NS hosts, glue, whether a server of the parent answered), merged from all servers of *parent*."""
         asked = self._parents.get(parent, lambda: self._parent_servers(parent))
         query = question(zone, "NS")
         answers = [item for item in ask_all([(server, query) for server in asked]) if not isinstance(item, NoAnswer)]
         names: dict[str, None] = {}
         glue: dict[Server, None] = {}
         for answer in answers:
-            # one server may hold parent and child: then it answers with the child's own list
+            # a server with both parent and child answers with the child's own NS records
             section = answer.answer if is_authoritative(answer) else answer.authority
             found = targets(rrset_in(section, "NS", zone))
             names |= dict.fromkeys(found)
@@ -135,14 +135,14 @@ class Delegations:
             return []
 
     def addresses(self, host: str) -> list[Server]:
-        """Every A and AAAA address of a name server, through the resolvers; [] when they know none."""
+        """Every A and AAAA address of a name server, by the resolvers; [] when they know none."""
         return self._hosts.get(host, lambda: self._resolved(host))
 
     def _resolved(self, host: str) -> list[Server]:
         found = []
         for kind in ("A", "AAAA"):
             try:
-                # the host may be an alias, against RFC 2181 §10.3: what the chain ends in is taken all the same
+                # the host may be an alias, against RFC 2181 §10.3: the address at the end of the chain is used
                 addresses = targets(rrset_in(self._resolvers.ask(host, kind).answer, kind))
             except NoAnswer:
                 continue
@@ -161,7 +161,7 @@ class Delegations:
 
 
 def _own(server: Server, name: str, kind: str) -> list[dns.rrset.RRset]:
-    """What a server itself says; [] when it does not answer."""
+    """The records that *server* itself shows; [] when it does not answer."""
     try:
         return rrset_in(ask(server, question(name, kind)).answer, kind, name)
     except NoAnswer:

@@ -1,7 +1,7 @@
-"""Where a challenge record really goes: aliases followed, then the zone by its SOA, at the server that takes updates.
+"""The place of a challenge record: follow the aliases, then find the zone by its SOA at the server of the updates.
 
-The server that takes the updates is asked first, since a hidden primary knows best; the recursive resolvers only about
-names that it is not authoritative for. The zone is never guessed from resolvers: only an SOA with authority counts.
+That server is asked first: a hidden primary knows best. The resolvers are asked only for aliases at names outside its
+zones. The zone never comes from a resolver: only an authoritative SOA counts.
 """
 
 import secrets
@@ -24,22 +24,25 @@ _MOST_ALIASES = 8  # as many as BIND and Unbound follow without complaint
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The TXT record's owner after all aliases, the zone that holds it, and how that zone is reached."""
+    """The owner of the TXT record after all aliases, the zone that holds it, and the route to that zone."""
 
     owner: str
     zone: str
     route: Route
-    aliases: tuple[str, ...] = ()  # the names that were followed, the first one asked for first
+    aliases: tuple[str, ...] = ()  # in the order in which they were followed
 
     @property
     def meant(self) -> bool:
-        """Has somebody chosen that zone for challenges: as a sub-zone of its own, by an alias, or by a [[dns.zone]]?"""
+        """Did the operator choose that zone for challenges: by a sub-zone, an alias or a [[dns.zone]]?"""
         return self.owner == self.zone or bool(self.aliases) or self.route.suffix == self.zone
 
 
 def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server], resolvers: Resolvers) -> Place:
-    """The place of the challenge record whose name is *name*. *primary* raises ConfigError for a route without a
-    server; names there may still be aliases. Raises DnsError."""
+    """The place of the challenge record *name*. Raises DnsError.
+
+    *primary*: the server that takes the updates of a route. It raises ConfigError for a route without one; names there
+    may still be aliases.
+    """
     seen = [name]
     while True:
         owner = seen[-1]
@@ -55,42 +58,36 @@ def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server]
             if not target:
                 raise _no_zone(primary(route), owner, f"{found.why}; {unseen}")
         seen.append(target)
-        if target in seen[:-1]:
-            raise DnsError(
-                f"the alias of {name} leads in a circle", why=" → ".join(seen), hint="mend these CNAME records"
-            )
         if len(seen) > _MOST_ALIASES + 1:
-            hint = "let the first CNAME point at the last name directly"
-            raise DnsError(
-                f"the alias of {name} is a chain of more than {_MOST_ALIASES}", why=" → ".join(seen), hint=hint
-            )
+            what = f"the alias of {name} leads in a circle or is a chain of more than {_MOST_ALIASES}"
+            raise DnsError(what, why=" → ".join(seen), hint="let the first CNAME point at the right name directly")
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """The server is authoritative for this zone, and the name asked for is no alias."""
+    """The server is authoritative for this zone, and the queried name is no alias."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """The name asked for is another name for this one."""
+    """The queried name is an alias for *target*."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The server is not authoritative for the name asked for."""
+    """The server is not authoritative for the queried name."""
 
     why: str
 
 
 def _ask_primary(server: Server, owner: str) -> Zone | Alias | Elsewhere:
-    """What the update server says of *owner*. Raises DnsError.
+    """The update server's answer about *owner*. Raises DnsError.
 
-    The question is for the CNAME itself: a negative answer carries the SOA of the zone, so one answer says both.
+    It is asked for the CNAME: a negative answer carries the SOA of the zone, so one query is enough for both.
     """
     answer = _ask(server, owner, "CNAME")
     if not is_authoritative(answer):
@@ -99,13 +96,13 @@ def _ask_primary(server: Server, owner: str) -> Zone | Alias | Elsewhere:
     if target and not _from_wildcard(server, owner, target):
         return Alias(target)
     zone = "" if target else soa_owner(answer, owner)
-    if zone == ROOT:  # a server that answers for everything knows nothing of this name
-        return Elsewhere("the only zone there that it is in is the root")
+    if zone == ROOT:  # a server with a root zone of its own answers for every name
+        return Elsewhere("its only zone for this name is the root")
     return Zone(zone or zone_at(server, owner))
 
 
 def _alias_by_resolvers(owner: str, resolvers: Resolvers) -> tuple[str, str]:
-    """The alias that the world sees at a name which no update server holds, else "" and why there is none."""
+    """(target, "") if the resolvers show *owner* as an alias, else ("", reason)."""
     try:
         return alias_in(resolvers.ask(owner, "CNAME"), owner), "and it is no alias (CNAME, DNAME) for a name elsewhere"
     except NoAnswer as error:
@@ -113,13 +110,12 @@ def _alias_by_resolvers(owner: str, resolvers: Resolvers) -> tuple[str, str]:
 
 
 def alias_in(answer: dns.message.Message, owner: str) -> str:
-    """The name that *owner* is an alias for; "" when it is none. For a DNAME above it servers make a CNAME (RFC 6672
-    §3.1)."""
+    """The target of the CNAME at *owner*, "" without one. For a DNAME servers add such a CNAME (RFC 6672 §3.1)."""
     return next((targets([rrset])[0] for rrset in rrset_in(answer.answer, "CNAME", owner)), "")
 
 
 def soa_owner(answer: dns.message.Message, name: str) -> str:
-    """The zone that *name* is in, by an SOA of the answer; "" when there is none or it is another zone's."""
+    """The zone that holds *name*, by an SOA in the answer; "" without one at or above *name*."""
     full = dns.name.from_text(name)
     for rrset in rrset_in([*answer.answer, *answer.authority], "SOA"):
         if full.is_subdomain(rrset.name):
@@ -128,10 +124,10 @@ def soa_owner(answer: dns.message.Message, name: str) -> str:
 
 
 def zone_at(server: Server, name: str) -> str:
-    """The zone that *server* holds *name* in, by its authoritative SOA; DnsError when it holds none.
+    """The zone of *server* that holds *name*, by its authoritative SOA. Raises DnsError when there is none.
 
-    A negative answer carries the zone's SOA (RFC 2308 §3), so this is one question as a rule; labels are walked up only
-    where a server sends none. Only an SOA with authority counts: a referral or a wildcard's answer proves nothing.
+    A negative answer carries the zone's SOA (RFC 2308 §3), so one query is enough as a rule. If a server sends none,
+    the names above are asked.
     """
     candidate = dns.name.from_text(name)
     why = ""
@@ -146,7 +142,7 @@ def zone_at(server: Server, name: str) -> str:
 
 
 def _from_wildcard(server: Server, owner: str, target: str) -> bool:
-    """Was that alias made from a wildcard above? Then a TXT record of our own at *owner* simply replaces it."""
+    """Does the alias come from a DNS wildcard? Then a TXT record at *owner* takes its place."""
     sibling = f"_certfleet-{secrets.token_hex(8)}.{owner.partition('.')[2]}"
     answer = _ask(server, sibling, "CNAME")
     return bool(rrset_in(answer.answer, "CNAME", sibling)) and alias_in(answer, sibling) == target
@@ -154,13 +150,13 @@ def _from_wildcard(server: Server, owner: str, target: str) -> bool:
 
 def _refuse_outside(owner: str, zone: str, route: Route) -> None:
     if not route.allows(zone):
-        why = f"that is above the [[dns.zone]] {route.suffix}, which is all that may be written there"
+        why = f"that is above the [[dns.zone]] {route.suffix}, and only zones at or below it may be updated"
         hint = f"create the sub-zone (`zone` prints it), or name {zone} itself in a [[dns.zone]]"
         raise DnsError(f"{owner} is in the zone {zone}", why=why, hint=hint, reference="dns-outside")
 
 
 def _referral(owner: str, answer: dns.message.Message) -> str:
-    """A server that delegates the name away must not be sent the update: it would write below its own zone cut."""
+    """A phrase if *answer* delegates *owner* to other servers, else "". An update there would go below a zone cut."""
     full = dns.name.from_text(owner)
     cuts = [
         cut for cut in rrset_in(answer.authority, "NS") if cut.name != dns.name.root and full.is_subdomain(cut.name)

@@ -8,17 +8,17 @@ import dns.rcode
 import structlog
 
 from issuer.dns.asking import NoAnswer, ask
-from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text
+from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text, rrset_in, targets
 from issuer.ground.silence import Silence
 
 log = structlog.get_logger()
 _SYSTEM = Path("/etc/resolv.conf")
-_SILENT_SECONDS = 60  # for which a resolver that did not answer is left out
+_SILENT_SECONDS = 60  # a silent resolver is not asked again for so long
 _USEFUL = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
 
 class Resolvers:
-    """Thread-safe. *configured* are those of the configuration, [] when it names none."""
+    """Thread-safe. *configured*: the resolvers of the configuration, [] when it names none."""
 
     def __init__(self, texts: Sequence[str], *, system: Path = _SYSTEM):
         self.configured = configured_servers("resolvers", texts)
@@ -26,7 +26,7 @@ class Resolvers:
         self._silence: Silence[Server, NoAnswer] = Silence(_SILENT_SECONDS)
 
     def ask(self, name: str, kind: str) -> dns.message.Message:
-        """The first answer that says something: records, or that there are none. Raises NoAnswer when nobody does."""
+        """The first NOERROR or NXDOMAIN answer. Raises NoAnswer when no resolver gives one."""
         said = []
         for server in self._servers:
             silence = self._silence.of(server)
@@ -44,9 +44,19 @@ class Resolvers:
             said.append(f"{server}: {silence}")
         raise NoAnswer("; ".join(said) or "no resolver is configured")
 
+    def addresses(self, name: str) -> list[str]:
+        """Every A and AAAA address of *name*, aliases followed; [] when it has none. Raises NoAnswer."""
+        found: list[str] = []
+        for kind in ("A", "AAAA"):
+            try:
+                found += targets(rrset_in(self.ask(name, kind).answer, kind))
+            except NoAnswer as error:
+                raise NoAnswer(f"its {kind} record cannot be looked up ({error})") from error
+        return found
+
 
 def _listed_in(file: Path) -> list[Server]:
-    """The nameserver lines of a resolv.conf; without any it is this machine itself, as resolv.conf(5) says."""
+    """The nameserver lines of a resolv.conf; without any, this machine itself (resolv.conf(5))."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

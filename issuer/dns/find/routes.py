@@ -1,4 +1,4 @@
-"""Which server and key serve a name: the longest matching ``[[dns.zone]]``, else ``[dns]``. Pure."""
+"""The server and key for a name, by the longest matching ``[[dns.zone]]``, else by ``[dns]``. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from issuer.model.config import DnsSettings
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where names at and below *suffix* ("" is everything) are updated and looked at."""
+    """The servers and the key for names at and below *suffix*; "" matches every name."""
 
     suffix: str
     server: str
@@ -18,7 +18,7 @@ class Route:
     nameservers: tuple[str, ...]
 
     def allows(self, zone: str) -> bool:
-        """Is *zone* at or below what was configured? One above it would be a zone that nobody meant to be written."""
+        """Is *zone* at or below *suffix*? The operator did not allow updates of a zone above it."""
         return below(zone, self.suffix)
 
 

@@ -1,7 +1,7 @@
-"""Does a name live on a wildcard, and does it lose that by the sub-zone below it?
+"""Does a name get its records from a DNS wildcard, and does the sub-zone stop that?
 
-A wildcard answers only for names that do not exist, and ``_acme-challenge.NAME`` makes NAME exist, if only as one
-without records (RFC 4592 §2.2.2). From then on NAME, and whatever else was answered for below it, has no addresses.
+A wildcard answers only for names that do not exist. Creating ``_acme-challenge.NAME`` makes NAME exist, without records
+(RFC 4592 §2.2.2). From then on the wildcard no longer answers for NAME and the names below it.
 """
 
 import secrets
@@ -13,42 +13,48 @@ from issuer.dns.find.locate import soa_owner
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import rrset_in
 
-_ASKED = ("A", "AAAA", "MX")  # an alias stands in each of these answers
+_ASKED = ("A", "AAAA", "MX")  # each of these answers shows an alias too
 _KINDS = ("CNAME", *_ASKED)
 
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """What is to be known and done before the sub-zone of a name is created, or soon after."""
+    """A warning about the sub-zone of a name, and what to do."""
 
     sentence: str
     hint: str
 
 
 def wildcard_caution(resolvers: Resolvers, name: str) -> Caution | None:
-    """None for a name that has records of its own, or none to lose. Raises NoAnswer."""
+    """None unless a wildcard answers for *name*, or would answer without the sub-zone. Raises NoAnswer."""
     zone = soa_owner(resolvers.ask(name, "SOA"), name)
     if zone == name:  # the top of a zone exists by itself
         return None
-    hint = f"give {name} the wildcard's records as its own, in the zone that the wildcard is in"
+    hint = f"give {name} the wildcard's records as its own, in the zone of the wildcard"
     held = _records(resolvers, name)
     if held and _is_covered(resolvers, name, held):
-        sentence = f"{name} lives on a wildcard, which _acme-challenge.{name} takes from it and all below (RFC 4592)"
+        sentence = (
+            f"{name} gets its records from a DNS wildcard; "
+            f"creating _acme-challenge.{name} stops the wildcard from answering for {name} and below (RFC 4592)"
+        )
         return Caution(sentence, f"first {hint}")
     if not held and _is_below_wildcard(resolvers, name, zone):
-        sentence = f"{name} has no A, AAAA, CNAME or MX: _acme-challenge.{name} keeps the wildcard from it (RFC 4592)"
+        sentence = (
+            f"{name} has no A, AAAA, CNAME or MX: "
+            f"_acme-challenge.{name} stops the DNS wildcard from answering for it (RFC 4592)"
+        )
         return Caution(sentence, hint)
     return None
 
 
 def _is_covered(resolvers: Resolvers, name: str, held: frozenset[str]) -> bool:
-    """Is *held* what a wildcard gives to every name? A name beside it may have the same records as its own: only what
-    does not exist lets the wildcard answer for the names below it as well."""
+    """Does *held* come from a wildcard? Then unknown names beside and below *name* show the same records. Below a name
+    that exists, no wildcard answers."""
     return all(_records(resolvers, _unheard_of(above)) == held for above in (_parent(name), name))
 
 
 def _is_below_wildcard(resolvers: Resolvers, name: str, zone: str) -> bool:
-    """Would a wildcard of *zone*, "" if unknown, answer for *name* and those above it that have nothing either?"""
+    """Would a wildcard answer for *name*, were it not for the sub-zone? *zone*: the zone of *name*, "" if unknown."""
     above = _parent(name)
     while above:
         if _records(resolvers, _unheard_of(above)):
@@ -60,7 +66,7 @@ def _is_below_wildcard(resolvers: Resolvers, name: str, zone: str) -> bool:
 
 
 def _records(resolvers: Resolvers, name: str) -> frozenset[str]:
-    """What *name* itself holds, of the kinds that a wildcard is made for."""
+    """The A, AAAA, MX and CNAME records at *name*, as text. Raises NoAnswer."""
     found: set[str] = set()
     for kind in _ASKED:
         answer = resolvers.ask(name, kind)
@@ -72,7 +78,7 @@ def _records(resolvers: Resolvers, name: str) -> frozenset[str]:
 
 
 def _unheard_of(above: str) -> str:
-    """A name that nobody has created. No longer than the challenge's own, so that it fits where that one does."""
+    """A name below *above* that does not exist, no longer than the challenge's name, so that it is valid too."""
     return f"{secrets.token_hex(7)}.{above}"
 
 

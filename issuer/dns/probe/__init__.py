@@ -1,1 +1,1 @@
-"""Probing: the findings of `check` about names and the zones of their challenges."""
+"""The findings of `check` about names and the zones of their challenges."""

@@ -1,4 +1,4 @@
-"""The findings of `check` about the names of a certificate that is validated by dns-01."""
+"""The findings of `check` about a certificate that is validated by dns-01."""
 
 from collections.abc import Hashable, Sequence
 from functools import partial
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def examine(zones: "Zones", names: Sequence[str]) -> Findings:
-    """A finding for each name that a wildcard answers for, and for each whose challenge goes nowhere; the zones of the
-    others are put to the test. Never raises CertfleetError."""
+    """A finding for each name that a wildcard answers for, and for each without a zone for its challenge. The zones of
+    the others become probes. Never raises CertfleetError."""
     lines = []
     probes: dict[Hashable, Probe] = {}
     bare = list(dict.fromkeys(name.removeprefix("*.") for name in names))
@@ -37,6 +37,6 @@ def _wildcard_lines(resolvers: Resolvers, name: str) -> list[Line]:
     try:
         caution = wildcard_caution(resolvers, name)
     except NoAnswer as error:
-        hint = "set resolvers in [dns]; a name that does needs records of its own (docs/dns.md)"
-        return [warn(name, f"whether it lives on a wildcard cannot be looked up: {error}", hint)]
+        hint = "set resolvers in [dns]; a name that a wildcard answers for needs records of its own (docs/dns.md)"
+        return [warn(name, f"cannot look up whether a DNS wildcard answers for it: {error}", hint)]
     return [warn(name, caution.sentence, caution.hint)] if caution is not None else []

@@ -1,19 +1,20 @@
-"""What each observation of a zone means: one line a finding, with what to do. Pure."""
+"""The findings about a zone: one line for each observation, with what to do. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.clock import duration_text
+from issuer.dns.find.delegation import Delegation
 from issuer.model.acme import Laggard
 from issuer.rules.findings import Line, bad, ok, warn
 
-_NEGATIVE_SECONDS = 300  # longer than this, a resolver that looked too early spoils the next tries too
+_NEGATIVE_SECONDS = 300  # with more, a resolver that looked too early spoils the next tries too
 _AWAY = "it is down, or a firewall keeps us from it: start it, or open port 53 (TCP and UDP)"
 _FOLLOW = "look at NOTIFY and zone transfer to it, or at nameservers in [dns]"
 
 
 def soa_line(zone: str, minimum: int, ttl: int) -> Line:
-    """RFC 2308 §5: "there is nothing" is remembered for the smaller of the SOA's minimum and its own TTL."""
+    """How long resolvers cache "no such record": the smaller of the SOA's minimum and TTL, in seconds (RFC 2308 §5)."""
     seconds = min(minimum, ttl)
     sentence = f"resolvers remember for {duration_text(seconds)} that there is no record"
     if seconds <= _NEGATIVE_SECONDS:
@@ -23,12 +24,12 @@ def soa_line(zone: str, minimum: int, ttl: int) -> Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What became of the throw-away record in *waited* seconds.
+class RoundTrip:
+    """The throw-away record on every server after *waited* seconds.
 
-    *shown*: who shows it, and after how many seconds. *laggards*: those that have to and do not. *unasked*: who does
-    not have to, and why. *away*: who does not answer at all. *serials*: the zone's at those of *laggards* that tell,
-    *newest*: where updates go.
+    *shown*: (server, seconds until it showed the record). *laggards*: servers that do not show it. *unasked*: (server,
+    reason) of those that may be ignored. *away*: servers without any answer. *serials*: the zone's serial by server.
+    *newest*: the serial at the server that takes the updates.
     """
 
     shown: Sequence[tuple[str, float]]
@@ -40,57 +41,55 @@ class Watch:
     away: Collection[str] = ()
 
 
-def server_lines(zone: str, watch: Watch) -> list[Line]:
-    """Every server of a zone, each with what it made of the throw-away record."""
+def server_lines(zone: str, trip: RoundTrip) -> list[Line]:
+    """One line for each server of *zone*."""
     subject = f"zone {zone}"
-    lines = [ok(subject, f"{server} shows a new record after {seconds:.2f} s") for server, seconds in watch.shown]
-    hint = "a CA may reach it: see from another machine that it shows new records, or mend the route"
-    lines += [warn(subject, f"{server} cannot be looked at from here: {why}", hint) for server, why in watch.unasked]
-    for late in watch.laggards:
-        told, hint = ("", _AWAY) if late.who in watch.away else _serial_words(watch.serials.get(late.who), watch.newest)
-        lines.append(bad(subject, f"after {watch.waited:.0f} s {late}{told}", hint))
+    lines = [ok(subject, f"{server} shows a new record after {seconds:.2f} s") for server, seconds in trip.shown]
+    hint = "a CA may reach it: check from another machine that it shows new records, or mend the route"
+    lines += [warn(subject, f"{server} cannot be looked at from here: {why}", hint) for server, why in trip.unasked]
+    for late in trip.laggards:
+        told, hint = ("", _AWAY) if late.who in trip.away else _serial_words(trip.serials.get(late.who), trip.newest)
+        lines.append(bad(subject, f"after {trip.waited:.0f} s {late}{told}", hint))
     return lines
 
 
 def _serial_words(serial: int | None, newest: int | None) -> tuple[str, str]:
-    """Why a server does not show what the primary has, by their serials, and what to do about it."""
+    """(reason, hint) for a server that does not show the record, by its serial and the primary's."""
     if serial is None or newest is None:
         return "", _FOLLOW
     if serial == newest:
-        hint = "it holds another zone of that name, or another view of it: let it transfer from where updates go"
+        hint = "it serves another zone or view of that name: let it transfer the zone from the server of the updates"
         return f"; its serial is {serial}, the same as where updates go", hint
     told = f"; its serial is {serial}, {newest} where updates go"
     if (newest - serial) % 2**32 < 2**31:
         return told, _FOLLOW
-    hint = f"to it the zone is older than what it has: raise the serial above {serial}, or make it transfer anew"
+    hint = f"its copy has the higher serial, so it takes no transfer: raise the serial above {serial}, or force one"
     return told, hint
 
 
-def delegation_lines(
-    zone: str, *, parent: str, named: Sequence[str], listed: Sequence[str], seen: bool, inner: bool
-) -> list[Line]:
-    """The parent's list of name servers beside the zone's own. *seen*: did a server of the parent answer? *inner*: it
-    knows nothing of the zone, only this machine's resolvers do."""
-    subject = f"zone {zone}"
+def delegation_lines(delegation: Delegation) -> list[Line]:
+    """The parent's list of name servers beside the zone's own."""
+    subject, parent = f"zone {delegation.zone}", delegation.parent
     if not parent:
-        return [warn(subject, "no resolver answers, so its delegation was not looked at", "set resolvers in [dns]")]
+        return [warn(subject, "no resolver answers, so its delegation was not checked", "set resolvers in [dns]")]
     lines = []
-    if not seen:
+    if not delegation.seen:
         hint = "check that this machine may ask them on port 53"
-        lines.append(warn(subject, f"no server of {parent} answers, so the delegation there was not seen", hint))
-    elif inner:
+        lines.append(warn(subject, f"no server of {parent} answers, so its delegation was not checked", hint))
+    elif delegation.inner:
         hint = "add the delegation there, unless the CA asks these resolvers too"
         lines.append(warn(subject, f"{parent} does not delegate it; only this machine's resolvers know it", hint))
-    only_parent, only_zone = sorted({*named} - {*listed}), sorted({*listed} - {*named})
+    named, listed = set(delegation.named), set(delegation.listed)
+    only_parent, only_zone = sorted(named - listed), sorted(listed - named)
     if listed and (only_parent or only_zone):
         parts = [f"only {parent} names {', '.join(only_parent)}"] if only_parent else []
         parts += [f"only the zone itself names {', '.join(only_zone)}"] if only_zone else []
         lines.append(warn(subject, " and ".join(parts), "make both NS lists the same"))
-    return lines or [ok(subject, f"{parent} delegates it to {', '.join(named)}")]
+    return lines or [ok(subject, f"{parent} delegates it to {', '.join(delegation.named)}")]
 
 
 def no_zone_of_its_own_line(zone: str, owner: str) -> Line:
-    """*zone* is one above *owner* that holds other things too: is it meant to be written by a program?"""
+    """A warning: *zone* is above *owner* and may hold other records, which no program should be able to change."""
     sentence = f"{owner} has no zone of its own, so its challenges are written into this one"
     prints = f"`certfleet-issuer zone {owner.removeprefix('_acme-challenge.')}` prints it"
     hint = f"create the sub-zone ({prints}), or if {zone} is meant, name it in a [[dns.zone]]"

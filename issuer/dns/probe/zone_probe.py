@@ -1,7 +1,7 @@
-"""One sub-zone put to the test: a throw-away TXT record added, timed on every server, and taken away again.
+"""The test of one sub-zone: add a throw-away TXT record, time it on every server, and remove it.
 
-The value is journalled nowhere: a check may run beside an issuer and without a database. It is always removed, after an
-error and after Ctrl-C too; a kill leaves one, which the next check recognises and removes.
+The value is in no journal: a check may run beside an issuer and without a database. It is removed after an error and
+after Ctrl-C too. After a kill the next check recognises and removes it.
 """
 
 import time
@@ -16,7 +16,7 @@ from issuer.dns.find.delegation import Delegation
 from issuer.dns.find.locate import Place
 from issuer.dns.find.routes import below
 from issuer.dns.probe.throwaway import new_value, stale
-from issuer.dns.probe.verdicts import Watch, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
+from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
 from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in, serial_in
@@ -36,8 +36,8 @@ def probe(zones: "Zones", place: Place, clock: Clock, patience: float, pause: Ca
 
 @dataclass(frozen=True, slots=True)
 class ZoneProbe:
-    """*patience*: how many seconds every server is given. *pause* waits for some seconds; when it returns true, the
-    wait ends, and the tidying up is done all the same."""
+    """*patience*: how many seconds the servers may take. *pause* waits for the given seconds and returns whether to
+    stop; the record is removed all the same."""
 
     zones: "Zones"
     clock: Clock
@@ -62,23 +62,16 @@ class ZoneProbe:
         return lines
 
     def _delegation(self, place: Place) -> tuple[Sequence[Server], list[Line]]:
-        """Who is to show the record, and what is to be said about how the world finds them."""
+        """The servers that have to show the record, and findings about the delegation. Raises CertfleetError."""
         primary = self.zones.primary(place.route)
         try:
             delegation = self.zones.delegations.of(place.zone, primary)
         except CertfleetError as error:
             if not place.route.nameservers:
                 raise
-            # the configured servers stand in for a delegation that this machine may have no view of
+            # the configured servers are enough: this machine may have no view of the delegation
             return self.zones.servers(place.owner, place.zone), [warn(f"zone {place.zone}", str(error), error.hint)]
-        lines = delegation_lines(
-            delegation.zone,
-            parent=delegation.parent,
-            named=delegation.named,
-            listed=delegation.listed,
-            seen=delegation.seen,
-            inner=delegation.inner,
-        )
+        lines = delegation_lines(delegation)
         if delegation.seen:
             lines += self._glue(delegation)
         if delegation.parent:
@@ -86,7 +79,7 @@ class ZoneProbe:
         return self.zones.servers(place.owner, place.zone), lines
 
     def _glue(self, delegation: Delegation) -> list[Line]:
-        """A name server inside the zone is found by the parent's glue alone; elsewhere glue must not be out of date."""
+        """Findings about glue: a name server inside the zone needs it, and no glue may be out of date."""
         lines = []
         for host in delegation.named:
             handed_out = {server.address for server in delegation.glue if server.name == host}
@@ -100,20 +93,20 @@ class ZoneProbe:
         return lines
 
     def _lame(self, delegation: Delegation) -> list[Line]:
-        """Servers that the delegation names and that do not serve the zone."""
+        """A finding for each server in the delegation that does not serve the zone."""
         query = question(delegation.zone, "SOA")
         lines = []
         for server, answer in zip(
             delegation.servers, ask_all([(server, query) for server in delegation.servers]), strict=True
         ):
             if isinstance(answer, NoAnswer) or (is_authoritative(answer) and answer.answer):
-                continue  # who is silent is told of by the record that it does not show
+                continue  # a silent server is reported by _round_trip
             sentence = f"{server} does not serve it (lame): {rcode_text(answer)} without authority"
             lines.append(bad(f"zone {delegation.zone}", sentence, "load the zone there, or take it out of the NS list"))
         return lines
 
     def _primary(self, place: Place) -> list[Line]:
-        """SOA times, and records that an earlier check left."""
+        """Findings about the SOA's times; removes the records that a killed check left."""
         primary = self.zones.primary(place.route)
         try:
             soa = rrset_in(ask(primary, question(place.zone, "SOA")).answer, "SOA", place.zone)
@@ -134,14 +127,14 @@ class ZoneProbe:
             theirs = self.zones.add(place.zone, place.route, [(place.owner, value)])
             lines.append(ok(subject, f"{self.zones.primary(place.route)} takes updates with our key"))
             lines.append(clock_line(subject, abs(theirs - self.clock()), signed=True))
-            lines += self._watch(place, value, servers)
+            lines += self._wait(place, value, servers)
         except CertfleetError as error:
             lines.append(bad(subject, str(error), error.hint))
         finally:
             lines += self._remove(place, value, tried=len(lines) > 1)
         return lines
 
-    def _watch(self, place: Place, value: str, servers: Sequence[Server]) -> list[Line]:
+    def _wait(self, place: Place, value: str, servers: Sequence[Server]) -> list[Line]:
         sought = [Sought(place.owner, place.zone, frozenset([value]), tuple(servers))]
         began = time.monotonic()
         pause = _FIRST_LOOK
@@ -149,26 +142,26 @@ class ZoneProbe:
             if time.monotonic() - began > self.patience or self.pause(pause):
                 break
             pause = min(pause * 1.6, _LONGEST_LOOK)
-        watch = self._watched(place, value, sought, laggards, time.monotonic() - began)
-        return server_lines(place.zone, watch)
+        trip = self._outcome(place, value, sought, laggards, time.monotonic() - began)
+        return server_lines(place.zone, trip)
 
-    def _watched(
+    def _outcome(
         self, place: Place, value: str, sought: Sequence[Sought], laggards: Sequence[Laggard], waited: float
-    ) -> Watch:
-        """Those who do not show the record are asked for the zone's serial: it tells why they do not."""
+    ) -> RoundTrip:
+        """Ask the servers that do not show the record for the zone's serial, which tells the reason."""
         primary = self.zones.primary(place.route)
         shown = self.zones.visibility.shown_by(place.owner, value)
         others = [server for item in sought for server in item.servers if server not in shown]
         asked = [primary, *others] if others else []
         answers = dict(zip(asked, ask_all([(server, question(place.zone, "SOA")) for server in asked]), strict=True))
-        if laggards:  # looked at again: who has caught up since has the newest serial too, and the right zone
+        if laggards:  # look again: a server that has just caught up has the newest serial, which would mislead
             laggards = self.zones.visibility.unseen(sought)
             shown = self.zones.visibility.shown_by(place.owner, value)
         heard = {str(server): answer for server, answer in answers.items() if not isinstance(answer, NoAnswer)}
         serials = {server: serial_in(answer, place.zone) for server, answer in heard.items()}
         settled = {late.who for late in laggards} | {str(server) for server in shown}
         unasked = [(str(server), answers[server]) for server in others if str(server) not in settled]
-        return Watch(
+        return RoundTrip(
             shown=sorted((str(server), seconds) for server, seconds in shown.items()),
             laggards=laggards,
             waited=waited,
@@ -179,7 +172,7 @@ class ZoneProbe:
         )
 
     def _remove(self, place: Place, value: str, *, tried: bool) -> list[Line]:
-        """After a refused update there is nothing to remove; after silence there may be."""
+        """Remove the record, also when it is not known whether the server took it. *tried*: was the update accepted?"""
         try:
             self.zones.remove(place.zone, place.route, [(place.owner, value)])
         except CertfleetError as error:

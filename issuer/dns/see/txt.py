@@ -1,4 +1,4 @@
-"""What an answer shows of TXT values, as a phrase. Pure."""
+"""TXT values in an answer. Pure."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ from issuer.dns.servers import is_authoritative, rcode_text
 
 
 def missing_txt(answer: dns.message.Message, values: Collection[str], *, authoritative: bool = True) -> str:
-    """ "" when the answer shows every value, and with authority if asked for; else how it falls short."""
+    """ "" when the answer shows every value, and with authority if that is wanted; else a phrase with the reason."""
     if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return f"answers {rcode_text(answer)}"
     if authoritative and not is_authoritative(answer):
@@ -21,7 +21,7 @@ def missing_txt(answer: dns.message.Message, values: Collection[str], *, authori
 
 
 def shown_txt(answer: dns.message.Message) -> set[str]:
-    """Every TXT value of the answer, whatever aliases lead to it."""
+    """Every TXT value of the answer, also one reached through aliases."""
     return {
         b"".join(record.strings).decode("ascii", "replace")
         for rrset in answer.answer

@@ -1,8 +1,9 @@
-"""Does everybody show the values? All authoritative servers at once, and only when they agree the recursive resolvers.
+"""Do all servers show the values? The authoritative ones are asked at once; the resolvers only after those agree.
 
-A resolver that is asked too early remembers for minutes that there is nothing (RFC 2308), and so would the CA's. One
-that has just validated another challenge at the same owner remembers that set without ours, even with a TTL of 0 until
-the second is over (measured with BIND): where an owner is shared, the CA is sent there that much later.
+A resolver that is asked too early caches "no such record" for minutes (RFC 2308), and so would the CA's resolver.
+
+Several orders may share an owner. A resolver that has just validated another one has those values cached without ours.
+With a TTL of 0, BIND keeps them until the second is over (measured). The CA is told to look after that.
 """
 
 import threading
@@ -15,19 +16,21 @@ import dns.rcode
 import structlog
 
 from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
-from issuer.dns.see.shared_owner import Crowd
-from issuer.dns.see.txt import missing_txt
-from issuer.dns.servers import Server, question
+from issuer.dns.see.txt import missing_txt, shown_txt
+from issuer.dns.servers import Server, question, rrset_in
 from issuer.ground.silence import Silence
 from issuer.model.acme import Laggard
 
 log = structlog.get_logger()
-_QUIET_SECONDS = (5.0, 60.0)  # a server that was silent is not asked again for this long, doubling up to that
+_QUIET_SECONDS = (5.0, 60.0)  # a silent server is left alone for the first, then twice as long, up to the second
+
+_CACHED_SECONDS = 1.05  # a resolver may use a record with a TTL of 0 for this long
+_LONGEST_CACHED = 60  # seconds; no CA caches a record for longer
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Values that each of *servers* is to show at *owner*."""
+    """The TXT values that each of *servers* has to show at *owner*."""
 
     owner: str
     zone: str
@@ -36,58 +39,67 @@ class Sought:
 
 
 class Visibility:
-    """Thread-safe. Remembers who was silent, so that one dead server does not hold up every order.
+    """Thread-safe. Leaves silent servers alone for a while, so that a dead one does not delay every order.
 
-    *propagation*: by server, how long after the UPDATE it last showed the values, in seconds. *clock* counts seconds.
+    *propagation*: by server, the seconds from the latest UPDATE until it showed the values. *clock*: monotonic seconds.
     """
 
     def __init__(self, resolvers: Sequence[Server], clock: Callable[[], float] = time.monotonic):
         self.propagation: dict[str, float] = {}
         self._resolvers = tuple(resolvers)
         self._clock = clock
-        self._crowd = Crowd()
         self._published: dict[tuple[str, str], float] = {}
+        self._shared: dict[tuple[str, str], float] = {}  # the moment from which all servers show it, 0 before that
         self._shown: dict[tuple[str, str], dict[Server, float]] = {}
         self._silence: Silence[Server, NoAnswer] = Silence(*_QUIET_SECONDS, clock)
         self._warned: set[Server] = set()
         self._lock = threading.Lock()
 
     def published(self, values: Collection[tuple[str, str]]) -> None:
-        """These (owner, value) are in the zone now: the time until each server shows them counts from here."""
+        """These (owner, value) are in the zone from now on. The time until a server shows them starts here."""
         now = self._clock()
         with self._lock:
-            self._crowd.joined(values, now)
+            taken = {owner for owner, _ in self._published.keys() - set(values)}
+            self._shared |= {value: 0.0 for value in values if value[0] in taken}
             self._published |= dict.fromkeys(values, now)
 
     def withdrawn(self, values: Collection[tuple[str, str]]) -> None:
+        """These (owner, value) are being deleted from the zone."""
         with self._lock:
-            self._crowd.left(values, self._clock())
             for value in values:
+                self._shared.pop(value, None)
                 self._published.pop(value, None)
                 self._shown.pop(value, None)
 
     def shown_by(self, owner: str, value: str) -> dict[Server, float]:
-        """Who has shown a value that is published now, and how many seconds after the UPDATE."""
+        """The servers that have shown a published value, each with the seconds from the UPDATE until then."""
         with self._lock:
             return dict(self._shown.get((owner, value), {}))
 
     def unseen(self, sought: Sequence[Sought]) -> list[Laggard]:
-        """Everybody who does not show the values yet; [] when all do."""
+        """A laggard for each server that does not show its values yet; [] when all do. Raises DnsError."""
         answers = self._asked([(server, item.owner) for item in sought for server in item.servers], recursive=False)
         laggards: list[Laggard] = []
         for item in sought:
-            laggards += self._of_servers(item, answers) or self._still_crowded(item, answers)
+            laggards += self._of_servers(item, answers) or self._maybe_cached(item, answers)
         if laggards or not self._resolvers:
             return laggards
         return self._of_resolvers(sought)
 
-    def _still_crowded(self, item: Sought, answers: "_Answers") -> list[Laggard]:
-        """All servers show the values: may a resolver that looked a moment ago still have another set?"""
+    def _maybe_cached(self, item: Sought, answers: "_Answers") -> list[Laggard]:
+        """Called when all servers agree: a laggard if a resolver may have other values of the owner cached."""
         heard = [answer for server in item.servers if not isinstance(answer := answers[server, item.owner], NoAnswer)]
+        ttl = max((rrset.ttl for answer in heard for rrset in rrset_in(answer.answer, "TXT")), default=0)
+        mine = [(item.owner, value) for value in item.values]
+        now = self._clock()
         with self._lock:
-            seconds = self._crowd.hold(item.owner, item.values, heard, self._clock())
-        how = f"it is shared with other challenges, and resolvers may remember them for {seconds:.1f} s"
-        return [Laggard(item.owner, how)] if seconds else []
+            if not any(value in self._shared for value in mine) and not any(shown_txt(a) - item.values for a in heard):
+                return []
+            since = min(self._shared.get(value) or now for value in mine)
+            self._shared |= dict.fromkeys(mine, since)
+        seconds = since + min(ttl, _LONGEST_CACHED) + _CACHED_SECONDS - now
+        how = f"it is shared with other challenges, and resolvers may have them cached for {seconds:.1f} s"
+        return [Laggard(item.owner, how)] if seconds > 0 else []
 
     def _of_servers(self, item: Sought, answers: "_Answers") -> list[Laggard]:
         showing, silent = [], []
@@ -113,7 +125,7 @@ class Visibility:
         return missing
 
     def _of_resolvers(self, sought: Sequence[Sought]) -> list[Laggard]:
-        """A resolver that does not answer us at all is no reason to wait: the authoritative servers have agreed."""
+        """Resolvers that show other values. A silent one is no reason to wait: the authoritative servers agree."""
         pairs = [(resolver, item.owner) for item in sought for resolver in self._resolvers]
         answers = self._asked(pairs, recursive=True)
         laggards = []
@@ -129,7 +141,7 @@ class Visibility:
         return laggards
 
     def _asked(self, pairs: Sequence[tuple[Server, str]], *, recursive: bool) -> "_Answers":
-        """What each server says of each owner; those that were silent a moment ago are taken to be so still."""
+        """The answer of each server for each owner. A server that was silent a moment ago is not asked again."""
         quiet = {server: said for server in {server for server, _ in pairs} if (said := self._silence.of(server))}
         answers: _Answers = {pair: quiet[pair[0]] for pair in pairs if pair[0] in quiet}
         asked = list(dict.fromkeys(pair for pair in pairs if pair[0] not in quiet))
@@ -140,7 +152,7 @@ class Visibility:
         return answers
 
     def _remember(self, asked: Sequence[tuple[Server, str]], answers: "_Answers") -> None:
-        """Who was silent is left alone for a while; a refused connection costs nothing and is asked again."""
+        """Leave silent servers alone for a while. A refused connection costs no time, so that server is asked again."""
         outcomes = {server: answers[server, owner] for server, owner in asked}
         for server, answer in outcomes.items():
             if not isinstance(answer, NoAnswer):
@@ -153,7 +165,7 @@ class Visibility:
         with self._lock:
             for value in item.values:
                 since = self._published.get((item.owner, value))
-                if since is None:  # published by a process before this one
+                if since is None:  # an earlier process published it
                     continue
                 shown = self._shown.setdefault((item.owner, value), {})
                 for server in showing:
@@ -172,8 +184,8 @@ _Answers = dict[tuple[Server, str], "dns.message.Message | NoAnswer"]
 
 
 def _excused(server: Server, showing: Sequence[Server], silence: object) -> bool:
-    """May the others decide? An address family without a route cannot be checked from here. Nor can one that leads
-    nowhere: every address of this host in it is silent while the host shows the values in the other family."""
+    """May *server* be ignored? Yes, if this machine has no route to it, or if only its address family does not work:
+    the same host shows the values at addresses of the other family alone."""
     if isinstance(silence, NoAnswer) and silence.unreachable:
         return True
     same_host = [other for other in showing if server.name and other.name == server.name]

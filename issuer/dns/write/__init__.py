@@ -1,1 +1,1 @@
-"""Writing: RFC 2136 UPDATE signed with TSIG, what its refusals mean, and the zone as text to paste."""
+"""RFC 2136 UPDATE signed with TSIG, the errors of its refusals, and the zone as text to paste."""

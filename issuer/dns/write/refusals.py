@@ -1,4 +1,4 @@
-"""What a failed UPDATE means and what to do about it: RFC 2136 §2.2 and RFC 8945 §5.2 in a sysadmin's words. Pure."""
+"""The errors of a failed UPDATE, with hints for a sysadmin (RFC 2136 §2.2, RFC 8945 §5.2). Pure."""
 
 from dataclasses import dataclass
 
@@ -25,15 +25,17 @@ def unreachable(error: OSError, server: Server, zone: str) -> DnsError:
 
 
 def impossible(error: Exception, zone: str) -> DnsError:
-    hint = "look at the rows of the table challenges: certfleet writes no such names and values itself"
-    what = f"the update of {zone[:300]!r} cannot be put into words of DNS"
+    hint = "look at the rows of the table challenges: certfleet itself writes no such names and values"
+    what = f"the update of {zone[:300]!r} cannot be encoded as a DNS message"
     return DnsError(what, why=str(error), hint=hint, retry=Retry.NEVER)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked of *server*: to change the record *owner* of *zone*, signed with *key*. *named*: does a
-    ``[[dns.zone]]`` name that very zone?"""
+class SentUpdate:
+    """An UPDATE that was sent to *server*: change *owner* in *zone*, signed with *key*.
+
+    *named*: does a ``[[dns.zone]]`` name exactly *zone*?
+    """
 
     server: Server
     zone: str
@@ -47,69 +49,59 @@ class Asked:
 
     @property
     def first(self) -> str:
-        """How a hint begins where the update of a challenge went into a zone above it that nobody named: the commonest
-        cause is that the sub-zone is not there yet."""
+        """The beginning of a hint, "" for none. If the update went to a zone above *owner* that the configuration does
+        not name, the sub-zone is probably missing."""
         name = self.owner.removeprefix("_acme-challenge.")
-        if self.named or self.owner in (self.zone, name):  # one that does not begin so was reached by an alias
+        if self.named or self.owner in (self.zone, name):  # an owner without that prefix was reached by an alias
             return ""
         prints = f"`certfleet-issuer zone {name}` prints it"
         return f"create the sub-zone {self.owner} first ({prints}), or if {self.zone} is meant, "
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """This machine's and the name server's, in epoch seconds; *server* is 0 when it is not known."""
+def not_verified(error: Exception, sent: SentUpdate, *, own_clock: float, server_clock: int) -> DnsError:
+    """The error for an answer with a TSIG error of the server, or with a signature that does not verify here.
 
-    own: float
-    server: int
-
-    @property
-    def apart(self) -> float:
-        return abs(int(self.own) - self.server) if self.server else 0.0
-
-    def __str__(self) -> str:
-        own = f"this machine's clock says {utc_text(self.own)}, the name server's"
-        return (
-            f"{own} {utc_text(self.server)} ({duration_text(self.apart)} apart)" if self.server else f"{own} is unknown"
-        )
-
-
-def not_verified(error: Exception, asked: Asked, clocks: Clocks) -> DnsError:
-    """The answer carries a TSIG error of the server's, or a signature that does not hold here."""
-    what = _failed(asked.server, asked.zone)
-    named = f"{asked.key_name} ({asked.key.algorithm.to_text(omit_final_dot=True)})"
+    The clocks are in epoch seconds; *server_clock* is 0 when it is unknown.
+    """
+    what = _failed(sent.server, sent.zone)
+    named = f"{sent.key_name} ({sent.key.algorithm.to_text(omit_final_dot=True)})"
     if isinstance(error, dns.tsig.PeerBadKey | dns.tsig.BadKey | dns.tsig.BadAlgorithm):
         hint = (
-            f"{asked.first}add the key {named} to the name server and reload it, or name the right tsig_key_file; "
+            f"{sent.first}add the key {named} to the name server and reload it, or name the right tsig_key_file; "
             "Knot says so too when its ACL does not allow the change"
         )
         why = "BADKEY: the name server does not know this key, or not with this algorithm"
         return DnsError(what, why=why, hint=hint, reference="dns-badkey", retry=Retry.NEVER)
     if isinstance(error, dns.tsig.PeerBadSignature | dns.tsig.BadSignature):
-        hint = f"copy the key {named} again: its secret on the name server is another one than in tsig_key_file"
+        hint = f"copy the key {named} again: its secret on the name server differs from the one in tsig_key_file"
         why = "BADSIG: the name server knows this key with another secret"
-        return DnsError(what, why=why, hint=asked.first + hint, reference="dns-badsig", retry=Retry.NEVER)
+        return DnsError(what, why=why, hint=sent.first + hint, reference="dns-badsig", retry=Retry.NEVER)
     if isinstance(error, dns.tsig.PeerBadTime | dns.tsig.BadTime):
-        why = f"BADTIME: {clocks}; TSIG allows {_FUDGE} s"
+        theirs = "is unknown"
+        if server_clock:
+            theirs = f"{utc_text(server_clock)} ({duration_text(abs(int(own_clock) - server_clock))} apart)"
+        own = f"this machine's clock says {utc_text(own_clock)}"
+        why = f"BADTIME: {own}, the name server's {theirs}; TSIG allows {_FUDGE} s"
         return DnsError(what, why=why, hint="set both clocks by NTP", reference="dns-badtime")
-    why = f"its answer is not one that can be trusted ({type(error).__name__}: {error})"
+    why = f"its answer cannot be trusted ({type(error).__name__}: {error})"
     hint = "look at the name server's log; something between here and there may rewrite DNS"
     return DnsError(what, why=why, hint=hint, reference="dns-unsigned", retry=Retry.LATER)
 
 
-def refused(rcode: dns.rcode.Rcode, asked: Asked) -> DnsError:
+def refused(rcode: dns.rcode.Rcode, sent: SentUpdate) -> DnsError:
+    """The error for a refusal with *rcode* (RFC 2136 §2.2)."""
     word = dns.rcode.to_text(rcode)
     hints = {
-        "REFUSED": f"{asked.first}allow the key there; "
-        f'for BIND: update-policy {{ grant "{asked.key_name}" name {asked.owner}. TXT; }}; '
-        "PowerDNS says no more than this for an unknown key, a wrong secret or clocks apart too",
-        "NOTAUTH": f"{asked.first}create it there, as that server is not authoritative for it, or mend server in [dns]",
-        "NOTZONE": f"{asked.owner} lies outside that zone: mend the [[dns.zone]] entry",
+        "REFUSED": f"{sent.first}allow the key there; "
+        f'for BIND: update-policy {{ grant "{sent.key_name}" name {sent.owner}. TXT; }}; '
+        "PowerDNS answers the same for an unknown key, a wrong secret and clocks that differ",
+        "NOTAUTH": f"{sent.first}create it there, as that server is not authoritative for it, or mend server in [dns]",
+        "NOTZONE": f"{sent.owner} lies outside that zone: mend the [[dns.zone]] entry",
         "NOTIMP": "that server takes no updates at all: turn them on (`zone` prints how), or mend server in [dns]",
         "SERVFAIL": "look at the name server's log; often its user may not write the zone's folder or journal",
     }
     return DnsError(
-        f"the update of {asked.zone} at {asked.server} was refused",
+        f"the update of {sent.zone} at {sent.server} was refused",
         why=word,
         hint=hints.get(word, "look at the name server's log"),
         reference=f"dns-{word.lower()}",

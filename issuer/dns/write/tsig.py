@@ -17,7 +17,7 @@ _KEY = re.compile(r'key\s+"?([^"\s{]+)"?\s*\{(.*?)\}\s*;', re.DOTALL)
 
 
 def load_tsig_key(file: Path) -> dns.tsig.Key:
-    """The one key of *file*; ConfigError when there is none, more than one, or one that is malformed or too weak."""
+    """The key in *file*. Raises ConfigError unless it holds exactly one well-formed key of a known algorithm."""
     text = read_secret(file).decode("utf-8", "replace")
     keys = _KEY.findall(_strip_comments(text))
     if len(keys) != 1:
@@ -31,12 +31,12 @@ def load_tsig_key(file: Path) -> dns.tsig.Key:
         if not base64.b64decode(secret, validate=True):
             raise _wrong(file, "holds an empty secret")
         return dns.tsig.Key(dns.name.from_text(name), secret, dns.name.from_text(algorithm))
-    except (ValueError, dns.exception.DNSException) as error:  # never with the value: it is a secret
+    except (ValueError, dns.exception.DNSException) as error:  # the value is a secret and is not repeated
         raise _wrong(file, "holds a malformed key name or secret") from error
 
 
 def _strip_comments(text: str) -> str:
-    # what comes first counts: base64 may hold "//", and a comment a key that was taken out of use
+    # quoted text first: base64 may hold "//"; a comment may hold a key that is no longer used
     return _QUOTED_OR_COMMENT.sub(lambda match: match[0] if match[0].startswith('"') else "", text)
 
 

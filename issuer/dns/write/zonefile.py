@@ -1,9 +1,9 @@
 """The dynamic sub-zone of one name as text to paste: server stanza, zone file, the parent's delegation. Pure.
 
-The sub-zone is ``_acme-challenge.NAME`` itself, so that it can hold nothing but challenges, and the key may write
-nothing but TXT at its top. SOA minimum and TTL are short: a resolver that asked too early forgets soon (RFC 2308 §5).
-So is refresh: a secondary that missed a NOTIFY catches up within the time that a challenge may take to be seen.
-No text holds the key's secret: it is copied from the key file on the name server.
+The sub-zone is ``_acme-challenge.NAME`` itself: it holds only challenges, and the key may write only TXT at its top.
+SOA minimum and TTL are short, so that resolvers soon forget "no such record" (RFC 2308 §5). Refresh is short, so that
+a secondary that missed a NOTIFY catches up in time. No text holds the key's secret: it is copied from the key file on
+the name server.
 """
 
 import dataclasses
@@ -36,8 +36,8 @@ allow-dnsupdate-from=0.0.0.0/0,::/0
 # the zone's metadata can say which key, but not which names and types: that takes this policy
 lua-dnsupdate-policy-script=/etc/powerdns/certfleet.lua
 """
-_POWERDNS_POLICY = """-- Only TXT, only at the top of a zone named _acme-challenge, only with this key. What is not
--- allowed is dropped and logged, but PowerDNS has no way to refuse it: it answers NOERROR all the same.
+_POWERDNS_POLICY = """-- Only TXT, only at the top of a zone named _acme-challenge, only with this key. PowerDNS drops
+-- and logs any other update, but has no way to refuse it: it answers NOERROR all the same.
 function updatepolicy(input)
   local zone = input:getZoneName()
   return input:getTsigName():equal("KEY") and zone:toString():lower():sub(1, 16) == "_acme-challenge."
@@ -56,7 +56,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to paste where. *once*: needed by the first sub-zone of a server only."""
+    """The texts to paste, each with its place. *once*: needed only for the first sub-zone of a server."""
 
     zone: str
     once: tuple[Piece, ...]
@@ -145,7 +145,7 @@ RECIPES: dict[str, Callable[[str, str, str, Sequence[str]], Recipe]] = {
 
 
 def with_notes(recipe: Recipe, notes: Sequence[str]) -> Recipe:
-    """The same with *notes* as comments above the parent's lines, which stay ready to paste."""
+    """The same recipe with *notes* as comments above the parent's lines."""
     comments = "".join(f"; {' '.join(note.split())}\n" for note in notes)
     return dataclasses.replace(recipe, parent=comments + recipe.parent)
 

@@ -13,7 +13,7 @@ import dns.rdatatype
 import pytest
 
 from issuer.ca.account import create_account_key
-from issuer.dns.asking import Asked, NoAnswer, ask_all
+from issuer.dns.asking import NoAnswer, Question, ask_all
 from issuer.dns.probe import zone_probe
 from issuer.dns.probe.throwaway import new_value, stale
 from tests.issuer.box import Box
@@ -124,7 +124,7 @@ def test_orders_of_another_account_key_are_told(box: Box, tmp_path: Path) -> Non
     box.ok("run")
     create_account_key(tmp_path / "other.pem")
     box.write(acme={"account_key": str(tmp_path / "other.pem")})
-    unknown = told(findings(box, NAME), "warn", "the database holds orders that were opened there")
+    unknown = told(findings(box, NAME), "warn", "the database has orders that were opened there")
     assert "copy the account key" in unknown["what_to_do"]
     box.ok("reissue", NAME)
     told(findings(box, NAME), "warn", "opened with another account key")
@@ -190,7 +190,7 @@ def test_a_server_that_follows_just_then(box: Box, lab: Lab, tmp_path: Path, mon
         lab.bind.reconfigure()
         box.write(dns={"nameservers": [lab.bind.endpoint, late.endpoint]})
 
-        def after_a_moment(asked: Sequence[Asked]) -> list[dns.message.Message | NoAnswer]:
+        def after_a_moment(asked: Sequence[Question]) -> list[dns.message.Message | NoAnswer]:
             if late.endpoint in [
                 str(server) for server, query in asked if query.question[0].rdtype == dns.rdatatype.SOA
             ]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from issuer.check.installation import authority_lines
-from issuer.dns.probe.verdicts import Watch, delegation_lines, server_lines, soa_line
+from issuer.dns.find.delegation import Delegation
+from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, server_lines, soa_line
 from issuer.dns.probe.zone_probe import probe
 from issuer.dns.zones import Zones
 from issuer.model.acme import Laggard
@@ -116,6 +117,7 @@ class Ca:
 
     directory = "https://ca.test/dir"
     offers_renewal_info = True
+    caa_identities = ("ca.test",)
 
     def __init__(self, now: float, **meta: object) -> None:
         self._now, self._meta = now, meta
@@ -159,7 +161,7 @@ def test_the_rules_about_numbers() -> None:
     levels = [clock_line("x", apart, signed=True).level.value for apart in (0, 30, 31, 300, 301)]
     assert levels == ["ok", "ok", "warn", "warn", "bad"]
     assert [soa_line("z", *times).level.value for times in ((300, 9), (9, 301), (301, 301))] == ["ok", "ok", "warn"]
-    [unseen] = delegation_lines("z", parent="", named=[], listed=[], seen=False, inner=False)
+    [unseen] = delegation_lines(Delegation("z", "", (), (), (), ()))
     assert (unseen.level, unseen.hint) == (Level.WARN, "set resolvers in [dns]")
 
 
@@ -176,7 +178,7 @@ def test_the_rules_about_numbers() -> None:
 )
 def test_what_serials_tell(serial: int | None, newest: int | None, says: str, do: str) -> None:
     """Behind, another zone, or ahead, by the arithmetic of serials (RFC 1982): each has its own remedy."""
-    watch = Watch(
+    watch = RoundTrip(
         [("ns1", 0.5)], [Laggard("ns2", "no answer within 2 s")], 10.2, [("ns3", "no route")], {"ns2": serial}, newest
     )
     shown, unasked, late = server_lines("z", watch)
@@ -188,5 +190,5 @@ def test_what_serials_tell(serial: int | None, newest: int | None, says: str, do
 
 def test_who_does_not_answer_needs_no_notify() -> None:
     """A server that is down or behind a firewall is called so."""
-    [line] = server_lines("z", Watch([], [Laggard("ns2", "Connection refused")], 10.2, newest=5, away=["ns2"]))
+    [line] = server_lines("z", RoundTrip([], [Laggard("ns2", "Connection refused")], 10.2, newest=5, away=["ns2"]))
     assert line.hint == "it is down, or a firewall keeps us from it: start it, or open port 53 (TCP and UDP)"

@@ -14,7 +14,7 @@ from tests.servers.lab import Lab
 from tests.servers.ports import free_port, release_port
 
 DOMAIN = "example.test"
-LIVES = "lives on a wildcard"
+LIVES = "gets its records from a DNS wildcard"
 LOST = "has no A, AAAA, CNAME or MX"
 
 
@@ -107,7 +107,7 @@ def test_without_a_resolver_the_sub_zone_is_printed(box: Box) -> None:
     box.write(dns={"resolvers": [f"127.0.0.1:{closed}"]})
     lines = parent_lines(box, f"www.{DOMAIN}")
     assert f"_acme-challenge.www.{DOMAIN}. IN NS ns.{DOMAIN}." in lines
-    assert f"; no resolver told whether www.{DOMAIN} {LIVES}" in comments(lines)
+    assert f"; no resolver told whether a DNS wildcard answers for www.{DOMAIN}" in comments(lines)
     box.enrol(f"www.{DOMAIN}")
-    told(findings(box), "warn", f"whether it {LIVES} cannot be looked up")
+    told(findings(box), "warn", "cannot look up whether a DNS wildcard answers for it")
     release_port(closed)

@@ -75,7 +75,7 @@ def test_another_machine_finishes_and_the_first_one_tidies_up(
     with web_server(site, there), monkeypatch.context() as elsewhere:
         elsewhere.setattr(socket, "gethostname", lambda: "issuer2")
         outcome = second.ok("run")
-    assert f"was written on {socket.gethostname()}, and only there it can be removed" in outcome.err
+    assert f"was written on {socket.gethostname()} and can be removed only there" in outcome.err
     assert [state for state, _ in site.box.orders()] == ["STORED"]
     site.root.rmdir()
     there.rename(site.root)

@@ -120,7 +120,7 @@ def test_another_machine_leaves_what_it_does_not_see(folder: Path, tmp_path: Pat
     ours.publish(theirs)
     assert left(folder) == []
     for _ in range(2):
-        with pytest.raises(WebrootError, match="was written on issuer2, and only there it can be removed") as caught:
+        with pytest.raises(WebrootError, match="was written on issuer2 and can be removed only there") as caught:
             ours.withdraw(theirs)
         assert "sftp://" in caught.value.hint
         folder.rmdir() if folder.exists() else None
@@ -317,5 +317,5 @@ def test_a_webroot_that_may_not_be_written(folder: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(WebrootError, match=r"may not write in .*/\.well-known: Permission denied") as caught:
         Webroots(settings(tmp_path / "state"), MACHINE).place(NAME, row(str(folder)))
-    command = f"`install -d -o root {folder}/.well-known/acme-challenge` there as root"
+    command = f"run `install -d -o root {folder}/.well-known/acme-challenge` there as root"
     assert command in caught.value.hint
