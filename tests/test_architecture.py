@@ -66,7 +66,8 @@ IMPORTERS = {
 # Only here may an import wait for its command, or for the one case that needs a heavy library.
 LAZY = [
     *("issuer.cli", "issuer.commands.held", "common.config"),
-    *("agent.commands.wiring", "agent.journey.update", "agent.source.open"),
+    *("agent.commands.wiring", "agent.journey.run", "agent.journey.update", "agent.source.open"),
+    "agent.host.state_folder",
 ]
 BY_NAME = "import importlib\nimportlib.import_module("
 # The names of modules that are chosen at run time: the entry point that `start` is handed.

@@ -10,15 +10,17 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.model.certificate import file_stem
 from agent.model.result import Result
-from agent.rules import journal, record
-from agent.rules.journal import JournalEntry
+from agent.rules import record
 from common.errors import FileError
 from common.files import make_private_folder, read_regular, write_atomic
 from common.late_log import LateLog
+
+if TYPE_CHECKING:
+    from agent.rules.journal import JournalEntry
 
 T = TypeVar("T")
 
@@ -66,12 +68,16 @@ class StateFolder:
     def save_record(self, result: Result) -> None:
         _write(self._records / f"{file_stem(result.name)}.json", record.to_document(result))
 
-    def journals(self) -> list[JournalEntry]:
-        entries = (_read(file, journal.from_document) for file in sorted(self._journals.glob("*.json")))
-        return [entry for entry in entries if entry is not None]
+    def journals(self) -> "list[JournalEntry]":
+        files = sorted(self._journals.glob("*.json"))
+        if not files:
+            return []
+        from agent.rules.journal import from_document  # noqa: PLC0415 - an interrupted install is rare
 
-    def save_journal(self, entry: JournalEntry) -> None:
-        _write(self._journals / f"{file_stem(entry.name)}.json", journal.to_document(entry))
+        return [entry for entry in (_read(file, from_document) for file in files) if entry is not None]
+
+    def save_journal(self, entry: "JournalEntry") -> None:
+        _write(self._journals / f"{file_stem(entry.name)}.json", entry.document())
 
     def new_work(self, name: str) -> None:
         folder = self._work / file_stem(name)

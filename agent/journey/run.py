@@ -6,17 +6,19 @@ An unchanged run writes nothing but the lock: a record is saved and a report is 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.journey.ports import Tools, Turn
-from agent.journey.roll_back import settle
 from agent.journey.update import update
 from agent.model.certificate import Certificate
 from agent.model.errors import SourceError
 from agent.model.offer import Mark
 from agent.model.result import Outcome, Result
-from agent.rules.journal import JournalEntry
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
+
+if TYPE_CHECKING:
+    from agent.rules.journal import JournalEntry
 
 _log = LateLog()
 
@@ -47,10 +49,12 @@ def _asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Ma
         return error
 
 
-def _settled(certificate: Certificate | None, entry: JournalEntry, tools: Tools) -> Result | None:
+def _settled(certificate: Certificate | None, entry: "JournalEntry", tools: Tools) -> Result | None:
     """None when the interrupted install could be settled and the certificate's turn can come as usual."""
     if certificate is None:  # agent.toml does not name it any more: its files are all there is to mend
         certificate = Certificate(entry.name, frozenset(), Path())
+    from agent.journey.roll_back import settle  # noqa: PLC0415 - an interrupted install is rare
+
     turn = Turn(certificate, tools.state.record(entry.name), tools)
     result = settle(turn, entry)
     _log.warning("install.settled", certificate=entry.name, outcome=result.outcome.value, detail=result.detail)

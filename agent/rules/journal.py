@@ -42,20 +42,21 @@ class JournalEntry:
         check_transition(self.state, state)
         return replace(self, state=state)
 
-
-def to_document(entry: JournalEntry) -> dict[str, Any]:
-    """Texts, numbers and lists, for JSON."""
-    looks = [{"target": s.target, "address": s.address, "seen": s.seen.value, "sha256": s.sha256} for s in entry.before]
-    files = [
-        {
-            **asdict(file),
-            "path": str(file.path),
-            "mode": f"{file.mode:04o}",
-            "attributes": {name: value.hex() for name, value in (file.attributes or {}).items()},
-        }
-        for file in entry.files
-    ]
-    return {"name": entry.name, "sha256": entry.sha256, "state": entry.state.value, "files": files, "before": looks}
+    def document(self) -> dict[str, Any]:
+        """Texts, numbers and lists, for JSON."""
+        looks = [
+            {"target": s.target, "address": s.address, "seen": s.seen.value, "sha256": s.sha256} for s in self.before
+        ]
+        files = [
+            {
+                **asdict(file),
+                "path": str(file.path),
+                "mode": f"{file.mode:04o}",
+                "attributes": {name: value.hex() for name, value in (file.attributes or {}).items()},
+            }
+            for file in self.files
+        ]
+        return {"name": self.name, "sha256": self.sha256, "state": self.state.value, "files": files, "before": looks}
 
 
 def from_document(document: Mapping[str, Any]) -> JournalEntry:
