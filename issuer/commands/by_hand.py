@@ -1,4 +1,4 @@
-"""challenges, solve, request: one certificate step by step, a person publishing the challenges."""
+"""challenges, solve, request: one certificate step by step, while a person publishes the challenges."""
 
 import argparse
 import contextlib
@@ -13,7 +13,6 @@ from common.errors import LockedError, UsageError
 from issuer.commands.wiring import alone, build_tools, held_by_daemon, owner
 from issuer.journey.by_hand import by_hand, open_by_hand, request_by_hand, solve_by_hand
 from issuer.journey.ports import Tools
-from issuer.model.acme import Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.store.certificates import Certificates
@@ -27,12 +26,13 @@ def challenges(arguments: argparse.Namespace) -> int:
     def work(row: Enrolment, tools: Tools) -> int:
         entries = open_by_hand(row, by_hand(tools))
         if arguments.json:
-            report([_facts(entry) for entry in entries])
+            shown = ("type", "identifier", "owner", "value")
+            report([{key: getattr(entry, key) for key in shown} for entry in entries])
             return 0
         for entry in entries:
             say(tools.solvers[entry.type].type.instruction(entry))
         if not entries:
-            say("nothing is to be published: the CA holds every name valid already")
+            say("nothing is to be published: the CA has validated every name already")
         say(f"then: certfleet-issuer solve {quote(row.name)}")
         return 0
 
@@ -40,18 +40,17 @@ def challenges(arguments: argparse.Namespace) -> int:
 
 
 def solve(arguments: argparse.Namespace) -> int:
-    """Look whether the answers are there, tell the CA, wait until it has validated them."""
+    """Look whether the answers are published, let the CA validate them, and wait for the result."""
 
     def work(row: Enrolment, tools: Tools) -> int:
         laggards = solve_by_hand(row, by_hand(tools), real=tools, unseen_is_fine=arguments.force)
         for laggard in laggards:
             say(f"not there yet: {laggard}")
-        say(
-            "the CA was not asked; solve again later"
-            if laggards
-            else f"validated; then: certfleet-issuer request {quote(row.name)}"
-        )
-        return 1 if laggards else 0
+        if laggards:
+            say("the CA was not asked; solve again later")
+            return 1
+        say(f"validated; then: certfleet-issuer request {quote(row.name)}")
+        return 0
 
     return _with_row(arguments, work)
 
@@ -85,7 +84,7 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
 
 @contextlib.contextmanager
 def _at_hand(settings: Settings) -> Iterator[None]:
-    """Under the lock; LockedError says how to get it from a daemon, which does not give it up by itself."""
+    """Under the issuer's lock. The hint of LockedError says how to get it from a daemon, which never ends by itself."""
     try:
         with alone(settings, doing="certfleet-issuer, staged by hand"):
             yield
@@ -97,14 +96,10 @@ def _at_hand(settings: Settings) -> Iterator[None]:
 
 
 def refuse_leased(name: str, order: OrderUnderWay | None, me: str) -> None:
-    """LockedError while another issuer works on the order: the lock of this machine says nothing about it."""
+    """Raise LockedError while another issuer has the lease on the order; *me* is the owner of our own leases."""
     if order is None or order.lease_owner == me or not order.leased(time.time()):
         return
     raise LockedError(
         f"another issuer, {order.lease_owner}, works on the order for {name} until {utc_text(order.lease_until)}",
         hint="let it finish; if it is dead, the order is free after that moment",
     )
-
-
-def _facts(entry: Challenge) -> dict[str, str]:
-    return {"type": entry.type, "identifier": entry.identifier, "owner": entry.owner, "value": entry.value}

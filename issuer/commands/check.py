@@ -1,4 +1,4 @@
-"""check: the doctor. One line a finding; exit code 1 if any is bad."""
+"""check: the doctor. One line for each finding; exit code 1 if any is bad."""
 
 import argparse
 import socket
@@ -27,15 +27,15 @@ _ORDERS_LOOKED_AT = 5  # at each CA
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Look at everything that issuing NAMEs (by default all) depends on; changes nothing that stays."""
+    """Look at everything that issuing depends on, for NAMEs or for all; nothing that it changes stays."""
     try:
-        patience = parse_duration(arguments.wait)
+        wait_seconds = parse_duration(arguments.wait)
     except ValueError as error:
         raise UsageError(f"--wait: {error}", hint="like --wait 2m") from error
     settings = load(Settings, arguments.config)
     tell = _Report(silent=arguments.json or getattr(arguments, "quiet", False))
     stopping = threading.Event()
-    on_request(stopping.set)  # what was published is removed before the process ends
+    on_request(stopping.set)  # the test records are removed before the process ends
     tell([ok("configuration", f"{arguments.config} is well formed")])
     subjects, orders = _subjects(settings, arguments.name, tell)
     authorities = _authorities(settings, tell)
@@ -46,7 +46,7 @@ def check(arguments: argparse.Namespace) -> int:
         _mail_server(settings, tell),
         orders=orders,
         clock=time.time,
-        patience=patience,
+        patience=wait_seconds,
         stopping=stopping,
     )
     for lines in doctor.examine(subjects):
@@ -61,7 +61,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 class _Report:
-    """Prints findings as they come, and keeps them. *silent*: what is bad only, or nothing before the JSON document."""
+    """Prints findings as they come, unless *silent*, and keeps them."""
 
     def __init__(self, *, silent: bool):
         self.lines: list[Line] = []
@@ -88,7 +88,7 @@ def _document(line: Line) -> dict[str, str | None]:
 
 
 def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[list[Subject], dict[str, list[str]]]:
-    """The rows to look at, and the newest orders by CA; without a usable database the bare names."""
+    """The rows to look at, and URLs of the newest orders by CA. Without a usable database: the names alone."""
     try:
         database = Database(settings.database)
     except ConfigError as error:
@@ -98,7 +98,10 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         require(database)
         tell([ok("database", f"{database.place} is at revision {NEEDED}")])
         certificates = Certificates(database)
-        tell(_refused_changes(certificates))
+        try:
+            certificates.change_nothing()
+        except StoreError as error:  # it can be read, so the rest of the check goes on
+            tell([bad("database", str(error), error.hint)])
         rows = certificates.get(names) if names else list(certificates.all())
         overview, directories = Overview(database), [ca.directory for ca in settings.authorities]
         orders = {directory: overview.newest_orders(directory, _ORDERS_LOOKED_AT) for directory in directories}
@@ -108,15 +111,6 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         return [Subject(name) for name in names], {}
     finally:
         database.close()
-
-
-def _refused_changes(certificates: Certificates) -> list[Line]:
-    """A database that can be looked at only, which leaves the rest of the check possible."""
-    try:
-        certificates.change_nothing()
-    except StoreError as error:
-        return [bad("database", str(error), error.hint)]
-    return []
 
 
 def _authorities(settings: Settings, tell: _Report) -> dict[str, AcmeCa]:
@@ -130,7 +124,7 @@ def _authorities(settings: Settings, tell: _Report) -> dict[str, AcmeCa]:
 
 
 def _mail_server(settings: Settings, tell: _Report) -> MailServer | None:
-    """None when nobody is to get mail, or none can be sent: its files are read all the same."""
+    """None if nobody is to get mail or a file for it is unusable. The files are read in either case."""
     try:
         server = MailServer(settings.notify, socket.gethostname())
     except CertfleetError as error:

@@ -1,4 +1,4 @@
-"""daemon: wires the real adapters to the loop, holds the lock, minds the signals, opens the ear for /metrics."""
+"""daemon: wires the real adapters to the loop, takes the lock, handles the signals, listens for /metrics."""
 
 import argparse
 import os
@@ -79,7 +79,7 @@ class _Service:
         queries, outbox = DueQueries(database, owner(settings)), build_desk(settings, database)
         generation = Generation(settings, tools, outbox, queries, lambda: _close(database, tools))
         self._listen(settings.daemon.listen)
-        configure_log(settings, self._arguments, least=1)  # a service is read in its journal: it says what happens
+        configure_log(settings, self._arguments, least=1)  # its reader is the journal: it logs what happens
         self.metrics.propagation = lambda: {
             server: seconds for solver in tools.solvers.values() for server, seconds in solver.propagation.items()
         }
@@ -115,7 +115,7 @@ class _Service:
 
 
 def _refuse_other_revision(settings: Settings) -> None:
-    """Raises OtherRevision. A database that is away, or silent, is waited for: the loop's look asks it then."""
+    """Raise OtherRevision. A database that is down or silent is no reason to end: the loop asks it again."""
     asked = on_thread(lambda: open_database(settings.database).close())
     if wait([asked], _FIRST_LOOK_SECONDS).done and isinstance(error := asked.exception(), OtherRevision):
         raise error

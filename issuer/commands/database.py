@@ -26,7 +26,7 @@ def upgrade(arguments: argparse.Namespace) -> None:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Where the tables stand, and what an upgrade would meet; exit code 1 if they are not what this version needs."""
+    """Tell the revision of the tables, and what an upgrade would meet; exit code 1 unless they fit this version."""
     database = Database(load(Settings, arguments.config).database)
     found = present(database)
     table = None if found or database.absent else migrate.legacy_table(database)
@@ -45,7 +45,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _before_adoption(table: migrate.LegacyTable | None) -> str:
-    """What `db upgrade` would meet: nothing, or a table of the classic scripts."""
+    """The table of the classic scripts that `db upgrade` would meet, in a sentence."""
     if table is None:
         return "there is no table certs yet: an upgrade creates it"
     rows = f"a table certs with {table.rows} row{'' if table.rows == 1 else 's'}"
@@ -55,10 +55,10 @@ def _before_adoption(table: migrate.LegacyTable | None) -> str:
 
 
 def grants(arguments: argparse.Namespace) -> None:
-    """GRANT knows no rows; the view own_installations keeps an account to its own."""
+    """Print the rights of an agent's account. The view own_installations limits it to its own rows."""
     address = parse_database_url(load(Settings, arguments.config).database.url)
     if not isinstance(address, MysqlAddress):
-        raise UsageError("SQLite knows no accounts", hint="use file permissions; GRANTs are for MySQL and MariaDB")
+        raise UsageError("SQLite has no accounts", hint="use file permissions; GRANTs are for MySQL and MariaDB")
     for part in (arguments.account, arguments.host):
         if not re.fullmatch(r"[A-Za-z0-9_.%:-]{1,80}", part):
             raise UsageError(f"{part!r} cannot be part of an account name", hint="letters, digits and _ . % : - only")

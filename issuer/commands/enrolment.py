@@ -38,7 +38,7 @@ def populate(arguments: argparse.Namespace) -> None:
         raise RefusedError(f"the CSR in {origin} is refused", why=str(error), hint=hint, reference="csr") from error
     if name not in facts.names and not arguments.label:
         why = f"it is for {', '.join(facts.names)}"
-        hint = "mend the name; or add --label if NAME is meant to be a label of your own"
+        hint = "correct the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
     validation = Validation(certbot=bool(arguments.webroot), webroot_path=arguments.webroot)
     kind = challenge_type(validation)
@@ -53,7 +53,7 @@ def populate(arguments: argparse.Namespace) -> None:
 
 
 def enable(arguments: argparse.Namespace) -> None:
-    """Not with a key that is known to others."""
+    """Switch automatic renewal on; refused for a compromised key."""
     database = open_database(load(Settings, arguments.config).database)
     refuse_compromised(Certificates(database).get(arguments.name))
     _switch(arguments, database, enabled=True)
@@ -84,14 +84,15 @@ def _names(row: Enrolment) -> tuple[str, ...]:
 
 
 def confirmed(arguments: argparse.Namespace, prompt: str) -> bool:
-    """Has the person typed the name again, or said --yes? UsageError where nobody can be asked."""
+    """Did the person type the name again, or give --yes? Raises UsageError without a terminal, RefusedError if nothing
+    was typed."""
     if arguments.yes:
         return True
     if not sys.stdin.isatty():
         raise UsageError("this asks for confirmation and there is no terminal", hint="add --yes")
     try:
         typed = input(prompt)
-    except (EOFError, OSError, ValueError) as error:  # Ctrl-D, a terminal that went away, bytes that are no text
+    except (EOFError, OSError, ValueError) as error:  # Ctrl-D, a terminal that was closed, bytes that are no text
         raise RefusedError("nothing was typed", hint="nothing was changed; type the name, or add --yes") from error
     return typed.strip() == str(arguments.name)
 
@@ -104,7 +105,7 @@ def _switch(arguments: argparse.Namespace, database: Database, *, enabled: bool)
 
 
 def enrolment_name(text: str, *, label: bool) -> str:
-    """The name to enrol under: a DNS name, or any *label*. Raises UsageError."""
+    """The name to enrol under: a DNS name, or with *label* any text that fits. Raises UsageError."""
     if label:
         fits = 0 < len(text) <= 250 and text.isprintable() and "/" not in text and text == text.strip()
         if not fits or text.startswith((".", "-")):  # it becomes part of file names
@@ -118,7 +119,7 @@ def enrolment_name(text: str, *, label: bool) -> str:
 
 
 def checked_comment(text: str) -> str:
-    """One line for the database. Raises UsageError."""
+    """*text*, if it is one line that fits. Raises UsageError."""
     if len(text) > _LONGEST_COMMENT or "\n" in text:
         raise UsageError(f"--comment must be one line of at most {_LONGEST_COMMENT} characters", hint="shorten it")
     return text

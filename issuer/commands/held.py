@@ -1,4 +1,4 @@
-"""Which certificates wait for a moment that a CA named, or for room in its limits, told for `status` and `issue`."""
+"""Which certificates wait for the end of a CA's hold, or for room in its limits: for `status` and `issue`."""
 
 from common.clock import utc_text
 from common.errors import ConfigError
@@ -16,7 +16,7 @@ from issuer.store.holds import Holds
 
 
 class HeldUp:
-    """What is held up at *now* (epoch seconds)."""
+    """The holds at *now* (epoch seconds). Raises StoreError."""
 
     def __init__(self, settings: Settings, database: Database, now: int):
         self._settings = settings
@@ -28,7 +28,7 @@ class HeldUp:
         self._limited = any(ca.limits != CaLimits() for ca in settings.authorities)
 
     def by(self, row: Enrolment) -> Hold | None:
-        """The hold that the next attempt of *row* meets; one of our own pacing belongs to no account."""
+        """The hold that the next attempt of *row* meets; None without one. A hold of our own pacing has no account."""
         paced = self._limited and waits_longer(row, self._now, self._settings.renewal)
         if not paced and self._scopes.isdisjoint((ACCOUNT, row.name[:190])):
             return None
@@ -41,14 +41,14 @@ class HeldUp:
         return self._paced(row, ca) if hold is None and paced else hold
 
     def sentence(self, hold: Hold) -> str:
-        """Until when, by whom and why."""
+        """End, CA and reason of *hold*."""
         if not hold.account:
             return f"until {utc_text(hold.until)} by certfleet itself: {hold.failure}; {hold.failure.hint}"
         known = [directory for directory, account in self._accounts.items() if account == hold.account]
         return f"until {utc_text(hold.until)} by {known[0] if known else 'the CA'}: {hold.failure}"
 
     def _paced(self, row: Enrolment, ca: CaSettings) -> Hold | None:
-        """That it was put off is in its row, but not why: it was for want of room if there is none."""
+        """The hold of our own pacing. The row has no reason for its wait: it waits for room if there is none."""
         if isinstance(row.request, Damaged):
             return None
         names = row.request.names
@@ -58,8 +58,8 @@ class HeldUp:
 
 
 def _accounts(settings: Settings) -> dict[str, str]:
-    """The account at each CA by directory; "" where the key cannot be read: who only looks need not be able to."""
-    # acme is loaded where something is held, and not by every look at the list
+    """The account at each CA, by directory; "" if its key cannot be read: `status` works without that right."""
+    # only where a hold exists: acme is slow to import
     from issuer.ca.account import account_id, load_account_key  # noqa: PLC0415
 
     found = {}

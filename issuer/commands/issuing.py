@@ -1,4 +1,4 @@
-"""run, issue, reissue: wires the real adapters, holds the lock, minds the signals."""
+"""run, issue, reissue: wires the real adapters, takes the lock, handles the signals."""
 
 import argparse
 import time
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The daily cron: what is due, or the named ones if they are due; with --retry what failed is."""
+    """The daily cron: issue what is due, of NAMEs or of all. With --retry, what failed is due too."""
     settings = load(Settings, arguments.config)
     try:
         with alone(settings, doing="certfleet-issuer run"):
@@ -51,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         if held_by_daemon(settings):
             if arguments.retry:
                 return _retry_by_daemon(arguments, settings)
-            error.hint = "nothing: the daemon does what `run` does; `run --retry` lets it try at once what failed"
+            error.hint = (
+                "no action needed: the daemon does what `run` does; after `run --retry` it tries again what failed"
+            )
         raise
 
 
@@ -61,7 +63,7 @@ def _looked_at(arguments: argparse.Namespace, database: Database) -> list[Enrolm
 
 
 def _retried(rows: Sequence[Enrolment], database: Database) -> list[Enrolment]:
-    """*rows*, those that failed due now."""
+    """*rows*; those that failed are due now."""
     certificates = Certificates(database)
     certificates.retry_now([row.name for row in rows if row.failing])
     return certificates.enrolled([row.name for row in rows])
@@ -74,16 +76,16 @@ def _retry_by_daemon(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def issue(arguments: argparse.Namespace) -> int:
-    """Now, whether due or not; one try. What fails stays wanted, and a later `run` tries again, if it is enabled."""
+    """Issue now, whether due or not; one try. If it fails, a later `run` tries again, unless the row is disabled."""
     return _now(arguments, "asked for by hand", must_exist=False, lift_hold=arguments.lift_hold)
 
 
 def reissue(arguments: argparse.Namespace) -> int:
-    """As issue, for certificates that exist already. Many are paced inside the CA's limits, for as long as a run may
-    take; what is left then is still wanted, and the next `run` goes on."""
+    """As issue, for certificates that exist already. --all and --issued-by take as long as a run may, inside the CA's
+    limits; the next `run` goes on with the rest."""
     if not (arguments.all or arguments.issued_by):
         if not arguments.name:
-            raise UsageError("reissue what?", hint="name certificates, or give --all or --issued-by CA")
+            raise UsageError("nothing to reissue was named", hint="name certificates, or give --all or --issued-by CA")
         return _now(arguments, "reissue asked for by hand", must_exist=True)
     if arguments.name:
         raise UsageError("NAME goes with neither --all nor --issued-by", hint="give one of the three")
@@ -103,7 +105,7 @@ def _concerned(row: Enrolment, issued_by: str | None) -> bool:
     if not row.enabled or row.imported or not row.crt:
         return False
     if not issued_by or not isinstance(row.present, Leaf):
-        return True  # what cannot even be read is better replaced
+        return True  # a damaged certificate is better replaced
     return issued_by.lower() in row.present.issuer.lower()
 
 
@@ -160,8 +162,8 @@ def _hand_over(
     names: list[str],
     wish: Callable[[], list[Enrolment]],
 ) -> int:
-    """The daemon looks at the database every few seconds, so that is where a wish is left for it. Exit code 1 for one
-    that it will not begin now, because the CA has named a later moment."""
+    """Save *wish*, which returns the rows, for the daemon: it looks into the database every few seconds. Exit code 1 if
+    a hold of the CA keeps the daemon from beginning one of *names* now."""
     certificates, now = Certificates(database), int(time.time())
     disabled = [row.name for row in certificates.get(names) if not row.enabled]
     if disabled:
@@ -196,7 +198,8 @@ def _work(
     choose: Callable[[], Sequence[Enrolment]],
     stay: int,
 ) -> int:
-    """*choose* says on what, and may write; it is called once nothing in the configuration is in the way any more."""
+    """One pass over the rows that *choose* returns, and the exit code. *choose* may write to the database, so it is
+    called after every check of the configuration."""
     configure_log(settings, arguments)
     desk = build_desk(settings, database)
     tools = build_tools(settings, database, desk.note)
@@ -223,7 +226,7 @@ def _work(
 
 
 def _let_go_left(tools: Tools) -> None:
-    """Nobody else is this issuer now, so what one before us held is free. Else it is when its lease runs out."""
+    """End the leases of a killed run: under the lock nobody else has our owner. If that fails, they run out."""
     try:
         tools.orders.let_go_left()
     except StoreError as error:
@@ -251,7 +254,7 @@ def _ending(ended: Ended) -> dict[str, Any]:
 
 
 def _due(database: Database, certificates: Certificates) -> list[Enrolment]:
-    """Rows whose moment has come, those that failed and wait for it, and those whose order was left under way."""
+    """Rows whose moment has come, rows that failed and wait, and rows whose order was left under way."""
     now = int(time.time())
     rows = {row.name: row for row in (*certificates.due(now), *certificates.failing(now))}
     left = [record.name for record in Orders(database, "").under_way(now) if record.name not in rows]

@@ -1,4 +1,4 @@
-"""status NAME: one certificate in full, from every table that knows of it. Changes nothing, asks nobody."""
+"""status NAME: one certificate in full, from every table. Only reads the database."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _LATEST_EVENTS = 5
 
 
 class Particulars:
-    """What the list leaves out, as --json shows it; the moment is *now* (epoch seconds)."""
+    """All that the list leaves out, as --json shows it, at *now* (epoch seconds). Raises StoreError."""
 
     def __init__(self, settings: Settings, database: Database, now: int):
         self._settings = settings
@@ -75,8 +75,8 @@ class Particulars:
 
 
 def in_full(fact: dict[str, Any], held: str, failure: Failure | None) -> str:
-    """The same for people: a line for each thing there is to say. *held*: until when, by whom and why, or "";
-    *failure*: that of the last attempt."""
+    """The same for people, a line for each fact. *held*: the sentence about a hold, or ""; *failure*: that of the last
+    attempt."""
     lines = [f"{fact['name']}: {fact['state']}"]
     lines += [f"  {word:<14}{one_line(text)}" for word, text in _lines(fact, held, failure) if text]
     if fact["installations"]:
@@ -130,7 +130,7 @@ def _indented(text: str) -> list[str]:
 
 
 def _key(row: Enrolment) -> dict[str, Any]:
-    """The key of the CSR, or of the certificate where there is no CSR that can be read."""
+    """The key of the CSR; that of the certificate if there is no sound CSR."""
     csr, leaf = row.request, row.present
     if not isinstance(csr, Damaged):
         return {"key_type": csr.key_type, "key_sha256": csr.spki_sha256, "csr_names": list(csr.names)}

@@ -1,4 +1,4 @@
-"""init: everything an empty machine needs before the first `populate`."""
+"""init: everything that a new machine needs before the first `populate`."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from issuer.model.config import Settings
 
 
 def init(arguments: argparse.Namespace) -> None:
-    """Write the configuration if there is none, then create what it names and is missing. Never overwrites."""
+    """Write the configuration if there is none, then create the folders and keys that it names. Never overwrites."""
     if os.path.lexists(arguments.config):
         say(f"kept     {arguments.config}")
     else:

@@ -1,4 +1,4 @@
-"""status: what is enrolled, until when it is valid, what happens next and what went wrong."""
+"""status: the certificates, their ends, their next attempts and their failures."""
 
 import argparse
 import time
@@ -23,7 +23,7 @@ from issuer.store.revision import open_database
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """One line a certificate, or with NAME everything about it; exit code 1 if any enabled one is not well."""
+    """One line for each certificate, or with NAME everything about it; exit code 1 if an enabled one is not well."""
     settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     certificates, now = Certificates(database), int(time.time())
@@ -40,7 +40,7 @@ def status(arguments: argparse.Namespace) -> int:
 
     if not arguments.name and not arguments.json:
         overall = _List(held_up)
-        for row in certificates.all():  # one after the other: there may be a hundred thousand
+        for row in certificates.all():
             hold = held_up.by(row)
             ending = row.enabled and runs_out(row, now, settings.renewal)
             overall.add(look(row, hold), hold, sentence(row) if ending else "")
@@ -62,7 +62,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 class _List:
-    """What the list says, of which only the lines are kept."""
+    """The list. It keeps lines, not rows: there may be a hundred thousand."""
 
     def __init__(self, held_up: HeldUp):
         self._held_up = held_up
@@ -74,7 +74,7 @@ class _List:
         self.well = True
 
     def add(self, fact: dict[str, Any], hold: Hold | None, ending: str) -> None:
-        """*ending*: the sentence about an imported one that runs out."""
+        """Add a certificate. *ending*: the sentence about an imported one that ends soon, or ""."""
         self.well = self.well and fact["well"]
         self._lines.append(_line(fact))
         if fact["last_error"]:
@@ -103,7 +103,7 @@ class _List:
 def _facts(
     row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None, *, goes_on: bool
 ) -> dict[str, Any]:
-    """*by_hand*: until when a person has its order; None: nobody has. *goes_on*: a run goes on with its order."""
+    """*by_hand*: the end of the work by hand on its order, None without. *goes_on*: a run goes on with its order."""
     state, well = health(row, now, policy, held=hold is not None)
     by_itself = (row.enabled or goes_on) and not row.imported
     coming = by_hand or (max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0)
@@ -128,7 +128,7 @@ def _facts(
 
 
 def _content(row: Enrolment) -> dict[str, Any]:
-    """What only the certificate itself tells."""
+    """The facts that only the certificate itself has."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
         return {"names": [], "serial": None, "issuer": None}
@@ -136,11 +136,12 @@ def _content(row: Enrolment) -> dict[str, Any]:
 
 
 def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:
-    """What *not_well* hosts report counts for a certificate that somebody wants to be kept fresh."""
-    counted = not_well if fact["enabled"] else 0
-    note = f", {counted} host{'' if counted == 1 else 's'} not well" if counted else ""
-    state, well = fact["state"] + note, fact["well"] and not counted
-    return fact | {"state": state, "well": well, "hosts_not_well": not_well}
+    """With the number of hosts that are *not_well*. An enabled certificate is not well if there is any."""
+    fact["hosts_not_well"] = not_well
+    if not_well and fact["enabled"]:
+        fact["state"] += f", {not_well} host{'' if not_well == 1 else 's'} not well"
+        fact["well"] = False
+    return fact
 
 
 def _line(fact: dict[str, Any]) -> list[str]:

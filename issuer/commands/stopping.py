@@ -1,6 +1,6 @@
-"""SIGTERM and Ctrl-C while orders are in hand: the end comes within seconds, whichever server is silent.
+"""SIGTERM and Ctrl-C while orders are under way: the process ends within seconds, even if a server is silent.
 
-What is tidied up is for the loops, which are told to stop; what is left is for the next run, which goes on from there.
+The loops tidy up when they are told to stop. The next run goes on with the rest.
 """
 
 import signal
@@ -12,15 +12,15 @@ from types import FrameType
 from common.command_line import complain
 from issuer.ground.threads import on_thread
 
-_SAME_SECONDS = 0.5  # `timeout` and others send a signal to the process and once more to its group
+_SAME_SECONDS = 0.5  # `timeout` and others send a signal twice: to the process and to its group
 _LONGEST_SECONDS = 3.5
-_LOOK_SECONDS = 0.2  # a handler runs when the main thread looks: a signal that another thread takes does not wake it
+_LOOK_SECONDS = 0.2  # a handler runs in the main thread, and a signal that another thread takes does not wake it
 
 
 def on_request(stop: Callable[[], None]) -> Callable[[], float]:
-    """Let the first SIGTERM or SIGINT call *stop*. Another one ends the process at once, as kill -9 would.
+    """Let the first SIGTERM or SIGINT call *stop*. The second one ends the process at once, as kill -9 would.
 
-    The function returned tells how many seconds ago the first one came; 0 when there was none.
+    Returns a function: seconds since the first one, 0 before it.
     """
     asked_at: list[float] = []
 
@@ -41,8 +41,8 @@ def on_request(stop: Callable[[], None]) -> Callable[[], float]:
 
 
 def finish(work: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Do *work* and raise what it raises. After *stop* it has some seconds to come back, then it is left: all of it is
-    of the kind that a kill may cut short."""
+    """Do *work*; raises its errors. After *stop* it has some seconds to return, then it is abandoned: a kill may
+    interrupt all of it."""
     since = on_request(stop)
     done = on_thread(work)
     while since() < _LONGEST_SECONDS:

@@ -1,4 +1,4 @@
-"""history, rollback, import, revoke: what was stored before, what comes from outside, what is not to be trusted."""
+"""history, rollback, import, revoke: earlier certificates, those from outside, and those not to be trusted."""
 
 import argparse
 import time
@@ -40,7 +40,7 @@ _COMPROMISED = "its key was revoked as compromised"
 
 
 def history(arguments: argparse.Namespace) -> None:
-    """Every certificate and event of a name, the newest first; removed names are remembered too."""
+    """Show every certificate and event of a name, also of a removed one, the newest first."""
     database = open_database(load(Settings, arguments.config).database)
     store, row = History(database), _row(arguments.name, Certificates(database))
     present = _present_sha256(row) if row is not None else ""
@@ -99,7 +99,7 @@ def rollback(arguments: argparse.Namespace) -> None:
 
 
 def take_in(arguments: argparse.Namespace) -> None:
-    """Store a certificate that was bought or made elsewhere: handed to agents, watched, never renewed by ACME."""
+    """Store a certificate that was bought or made elsewhere, for the agents. ACME never renews it."""
     settings = load(Settings, arguments.config)
     name = enrolment_name(arguments.name, label=arguments.label)
     bundle = _read_bundle(arguments.crt, arguments.chain)
@@ -137,7 +137,7 @@ def revoke(arguments: argparse.Namespace) -> None:
     database = open_database(settings.database)
     store, certificates, name = History(database), Certificates(database), arguments.name
     row = _row(name, certificates)
-    if row is None and not (arguments.serial and store.versions(name)):  # what was removed has no present one
+    if row is None and not (arguments.serial and store.versions(name)):  # a removed name has no present certificate
         certificates.get([name])
     bundle, directory = _to_revoke(name, row, store, arguments.serial)
     if not confirmed(arguments, f"type the name again to revoke serial {serial_text(bundle.leaf)} of {name}: "):
@@ -170,8 +170,8 @@ def _tell_same_key(name: str, versions: Sequence[Version]) -> None:
 
 
 def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
-    """The version with *serial*, else the one stored before the present one: who goes back twice never comes forward
-    to what was left. Raises RefusedError."""
+    """The version with *serial*, else the one stored before the present one, so that a second rollback goes further
+    back. Raises RefusedError."""
     hint = f"`history {quote(row.name)}` shows what there is; `--serial` takes any of them"
     if serial:
         if (chosen := _with_serial(versions, serial)) is None:
@@ -187,14 +187,14 @@ def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
 
 
 def _with_serial(versions: Sequence[Version], serial: str) -> Version | None:
-    """The newest of *versions* whose number is what *serial* writes."""
+    """The newest of *versions* with that serial number."""
     wanted = serial_number(serial)
     same = (version for version in versions if wanted is not None and serial_number(version.serial) == wanted)
     return next(same, None)
 
 
 def _good_with_the_key_of(bundle: Bundle, versions: list[Version], now: int) -> list[Version]:
-    """What is neither expired nor revoked, and as unsafe as *bundle*."""
+    """Those of *versions* with the key of *bundle* that are neither expired nor revoked."""
     good, key = [version for version in versions if version.not_after > now and not version.revoked], _key(bundle)
     return [version for version in good if not isinstance(version.bundle, Damaged) and _key(version.bundle) == key]
 
@@ -204,7 +204,7 @@ def _key(bundle: Bundle) -> str:
 
 
 def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) -> tuple[Bundle, str]:
-    """What to revoke, and the directory of the CA that issued it. Raises RefusedError for one from outside."""
+    """The certificate to revoke, and the directory of its CA. Raises RefusedError for one from outside."""
     if serial and (version := _with_serial(store.versions(name), serial)) is not None:
         if not version.directory:
             raise _from_outside(name)
@@ -214,7 +214,7 @@ def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) ->
             f"no such certificate of {name} is stored", hint=f"`history {quote(name)}` shows what there is"
         )
     directory = row.directory
-    if row.imported:  # it may be our CA's all the same, if that very one was imported
+    if row.imported:  # our CA may have issued it all the same
         present = _present_sha256(row)
         directory = next((version.directory for version in store.versions(name) if version.sha256 == present), "")
         if not directory:
@@ -250,7 +250,7 @@ def _row(name: str, certificates: Certificates) -> Enrolment | None:
 
 
 def _check_key(row: Enrolment, bundle: Bundle) -> None:
-    """An enrolled name keeps its key, or the host could not use what it pulls."""
+    """Raise RefusedError if ACME renews the name, or if its key differs: the host could not use the certificate."""
     if row.enabled and not row.imported:
         hint = f"`disable {quote(row.name)}` first; the import would be replaced"
         raise RefusedError(f"{row.name} is renewed by ACME", hint=hint)

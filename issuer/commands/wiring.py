@@ -1,4 +1,4 @@
-"""The real adapters, put together: what `run`, `issue` and the daemon hand to the journeys."""
+"""Puts the real adapters together: `run`, `issue` and the daemon hand them to the journeys."""
 
 import argparse
 import contextlib
@@ -36,7 +36,7 @@ DAEMON = "certfleet-issuer daemon"  # what its lock file says
 
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
-    """Everything a journey needs. Raises ConfigError for a key or file that is not as it must be."""
+    """Everything that a journey needs. Raises ConfigError for an unusable key or file."""
     solvers = build_solvers(settings)
     for solver in solvers.values():
         solver.load_keys()
@@ -57,7 +57,7 @@ def build_tools(settings: Settings, database: Database, tell: Callable[[Event], 
 
 
 def build_desk(settings: Settings, database: Database) -> Desk:
-    """Where events go. Raises ConfigError for a password or CA file that is not as it must be."""
+    """Where events go. Raises ConfigError for an unusable password or CA file."""
     notify, host = settings.notify, socket.gethostname()
     return Desk(
         Notices(database),
@@ -70,29 +70,29 @@ def build_desk(settings: Settings, database: Database) -> Desk:
 
 
 def build_authority(settings: Settings, directory: str) -> AcmeCa:
-    """The CA with that directory URL, the first one if it is "" or not configured any more."""
+    """The CA with that directory URL; the first one for "" and for one that is not configured any more."""
     known = {ca.directory: ca for ca in settings.authorities}
     return AcmeCa(settings, known.get(directory, settings.acme), time.time)
 
 
 def configure_log(settings: Settings, arguments: argparse.Namespace, *, least: int = 0) -> None:
-    """Send the log where the configuration wants it; *least* is the verbosity that -v adds to."""
+    """Set up the log as configured. *least*: the verbosity without -v."""
     verbosity = -1 if getattr(arguments, "quiet", False) else max(least, getattr(arguments, "verbose", 0))
     configure(verbosity, syslog=_syslog() if settings.log.syslog else None)
 
 
 @functools.cache
 def _syslog() -> Syslog:
-    """One socket for the life of the process, whoever writes to it."""
+    """One socket for the life of the process."""
     return Syslog("certfleet-issuer")
 
 
 @contextlib.contextmanager
 def alone(settings: Settings, *, doing: str) -> Iterator[None]:
-    """The only issuer at work with this state folder, while the block runs; LockedError at once if there is another.
+    """While the block runs, no other issuer works with this state folder. Raises LockedError at once if one does.
 
-    The lock is on the file that says who we are in leases. So who deletes it lets in another issuer, with a name of its
-    own, and never a second one of ours.
+    The lock is on the file with the owner of our leases. If somebody deletes that file, the next issuer makes another
+    owner: two processes never share one.
     """
     make_private_folder(settings.state_dir)
     with locked(_id_file(settings), doing=doing, kept=len(_id(_id_file(settings)))):
@@ -100,14 +100,14 @@ def alone(settings: Settings, *, doing: str) -> Iterator[None]:
 
 
 def held_by_daemon(settings: Settings) -> bool:
-    """Is it a daemon that holds the lock? Only worth asking when somebody does."""
+    """Is the process with the lock a daemon? Only meaningful while there is one."""
     return DAEMON in _id_file(settings).read_text(encoding="utf-8", errors="replace")
 
 
 def owner(settings: Settings) -> str:
-    """Who we are in the lease column: the same after a crash, so that our own orders go on at once.
+    """The owner of our leases: the same after a crash, so that our own orders go on at once. Raises FileError.
 
-    :func:`alone` makes sure that there is one of us at a time. Raises FileError.
+    :func:`alone` ensures that one process at a time uses it.
     """
     return f"{socket.gethostname()[:40]}/{_id(_id_file(settings))[:20]}"
 
@@ -116,9 +116,9 @@ def _id_file(settings: Settings) -> Path:
     return settings.state_dir / "issuer.id"
 
 
-@functools.cache  # one for the life of the process, whatever becomes of the file
+@functools.cache  # one for the life of the process, even if the file is deleted
 def _id(file: Path) -> str:
-    """The first line of *file*, which is made if there is none."""
+    """The first line of *file*; makes the file if there is none."""
     if not os.path.lexists(file):
         try:
             create_new(file, secrets.token_hex(8).encode(), mode=0o600)

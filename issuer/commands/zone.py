@@ -51,8 +51,8 @@ def _recipe(text: str, make: str, nameservers: list[str], settings: Settings, re
 
 
 def _notes(name: str, resolvers: Resolvers) -> list[str]:
-    """What is to be done before the parent's lines are pasted. Without an answer, as on a machine without a network,
-    there is only what to look at."""
+    """What to do before the parent's lines are pasted. Without an answer, as on a machine without a network: what to
+    find out."""
     try:
         caution = wildcard_caution(resolvers, name)
     except NoAnswer as error:
@@ -64,7 +64,7 @@ def _notes(name: str, resolvers: Resolvers) -> list[str]:
 
 
 def _key_name(route: Route) -> str:
-    """The key's own name if it can be read here, else the name that the examples use."""
+    """The key's name if its file can be read here, else the name in the examples."""
     try:
         return load_tsig_key(route.tsig_key_file).name.to_text(omit_final_dot=True) if route.tsig_key_file else "acme"
     except ConfigError:

@@ -368,7 +368,7 @@ def test_reissue_by_issuer(box: Box) -> None:
     box.ok("run")
     first = serial(box)
     box.refused("reissue", "--issued-by", "Nobody", code=2, says=["no enabled certificate fits"])
-    box.refused("reissue", code=2, says=["reissue what?"])
+    box.refused("reissue", code=2, says=["nothing to reissue was named"])
     assert serial(box) == first
     box.ok("reissue", "--issued-by", "pebble")
     assert serial(box) != first

@@ -120,8 +120,8 @@ def test_everything_else_is_closed_to_an_agent(accounts: list[Ask], statement: s
 
 
 def test_grants_are_for_names_that_can_be_accounts(central: Box, tmp_path: Path) -> None:
-    """What could break out of the statement is refused; SQLite knows no accounts."""
+    """What could break out of the statement is refused; SQLite has no accounts."""
     assert "'web1'@'10.0.0.%'" in central.ok("db", "grants", "web1", "--host", "10.0.0.%").out
     central.refused("db", "grants", "a'b", code=2, says=["cannot be part of an account name"])
     embedded = Box(tmp_path / "embedded", SqliteDatabase(tmp_path))
-    embedded.refused("db", "grants", "web1", code=2, says=["SQLite knows no accounts"])
+    embedded.refused("db", "grants", "web1", code=2, says=["SQLite has no accounts"])
