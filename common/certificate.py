@@ -63,9 +63,7 @@ def leaf_validity(leaf_pem: bytes) -> tuple[int, int]:
 
 def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
     """Every certificate of a PEM text, in order. Raises ValueError if one cannot be parsed, or the text is too large.
-
-    The library parses late, so every part is looked at here once: nothing can fail later.
-    """
+    The library parses late, so every part is looked at here once: nothing can fail later."""
     if len(pem_text) > _MOST_BYTES:
         raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
     found: list[x509.Certificate] = []

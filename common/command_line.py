@@ -51,11 +51,9 @@ class CommandLine:
         return parser
 
     def run(self, arguments: Sequence[str] | None = None) -> int:
-        """Parse, run the command, and turn every error into a sentence and an exit code.
-
-        A traceback is shown only with -v, for a fault of our own. A failed write to stdout does not abort the command;
-        it is reported at its end (exit code 1).
-        """
+        """Parse, run the command, and turn every error into a sentence and an exit code. A traceback is shown only with
+        -v, for a fault of our own. A failed write to stdout does not abort the command; it is reported at its end (exit
+        code 1)."""
         with steady_streams() as out:
             code = self._run(sys.argv[1:] if arguments is None else arguments)
             out.flush()

@@ -113,9 +113,12 @@ def path(value: Any) -> Path:
     return found
 
 
-def optional_path(value: Any) -> Path | None:
-    """A path, or "" for none."""
-    return path(value) if text(value) else None
+def optional(parser: Parser, absent: Any) -> Parser:
+    """*parser*, or *absent* for the empty text."""
+    return lambda value: parser(value) if text(value) else absent
+
+
+optional_path = optional(path, None)
 
 
 def list_of(parser: Parser) -> Parser:

@@ -30,11 +30,9 @@ class Deadline:
 
 
 class Incoming(io.RawIOBase):
-    """The bytes that *connection* receives, until *deadline* and at most *most* of them.
-
-    A read raises TimeoutError after the deadline and after the connection's own time limit for one wait, and
-    ConnectionAbortedError when the peer sends more. The connection stays open until this stream is closed too.
-    """
+    """The bytes that *connection* receives, until *deadline* and at most *most* of them. A read raises TimeoutError
+    after the deadline and after the connection's own time limit for one wait, and ConnectionAbortedError when the peer
+    sends more. The connection stays open until this stream is closed too."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline, most: int):
         super().__init__()
@@ -66,10 +64,8 @@ class Incoming(io.RawIOBase):
 
 @contextlib.contextmanager
 def cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
-    """For libraries that read by themselves: after *seconds* shut *connection* down, and raise TimeoutError.
-
-    The connection is shut down below a TLS layer, which then cannot go on in clear.
-    """
+    """For libraries that read by themselves: after *seconds* shut *connection* down, and raise TimeoutError. The
+    connection is shut down below a TLS layer, which then cannot go on in clear."""
     twin = connection.dup()  # the library may give its connection to another object, as smtplib does for STARTTLS
     over = threading.Event()
 

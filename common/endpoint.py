@@ -5,10 +5,8 @@ from ipaddress import ip_address
 
 
 def parse_endpoint(text: str, default_port: int = 0) -> tuple[str, int]:
-    """(host, port) in "host", "host:port", "[v6]", "[v6]:port" or a bare IPv6 address.
-
-    Raises ValueError with a sentence, also for a missing port if *default_port* is 0.
-    """
+    """(host, port) in "host", "host:port", "[v6]", "[v6]:port" or a bare IPv6 address. Raises ValueError with a
+    sentence, also for a missing port if *default_port* is 0."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         port = rest[1:] if rest.startswith(":") else rest and "malformed"

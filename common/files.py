@@ -18,11 +18,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Replace *file* in one step: dot-temporary beside it, final mode and owner, fsync, rename, fsync of folder.
-
-    A reader sees the old content or the new, whatever instruction a crash hits. The temporary name starts with a dot
-    because some daemons load every other file of a folder. Raises FileError.
-    """
+    """Replace *file* in one step: dot-temporary beside it, final mode and owner, fsync, rename, fsync of folder. A
+    reader sees the old content or the new, whatever instruction a crash hits. The temporary name starts with a dot
+    because some daemons load every other file of a folder. Raises FileError."""
     with _file_errors(file):
         temporary = _write_temporary(file, NewContent(content, mode, *heir(file.parent)))
         _rename_all({file: temporary})
@@ -156,10 +154,8 @@ def make_private_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o755) -> None:
-    """Create *folder*, and its parents with 0755; leave an existing one as it is. Raises FileError.
-
-    The umask is ignored: nobody else may write into one of them, because a writer of a parent can exchange the folder.
-    """
+    """Create *folder*, and its parents with 0755; leave an existing one as it is. Raises FileError. The umask is
+    ignored: nobody else may write into one of them, because a writer of a parent can exchange the folder."""
     try:
         missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
         for one in reversed(missing):  # mkdir's own `parents` takes no mode for them
@@ -197,9 +193,7 @@ def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.s
 
 def read_secret(file: Path) -> bytes:
     """Content of a file that holds a secret. Raises ConfigError if it is absent, unreadable or open to everybody.
-
-    Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian.
-    """
+    Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian."""
     try:
         content, status = read_with_status(file)
     except OSError as error:
@@ -234,10 +228,7 @@ def _no_password(file: Path, problem: str) -> ConfigError:  # never with the con
 def locked(file: Path, *, doing: str, kept: int = 0) -> Iterator[None]:
     """Lock *file* exclusively while the block runs. Raises LockedError at once if another process has the lock,
     FileError if the file cannot be written. Process and *doing* are written into it, below its first *kept* bytes,
-    which stay.
-
-    The kernel drops the lock with the process, so a killed run never blocks the next one.
-    """
+    which stay. The kernel drops the lock with the process, so a killed run never blocks the next one."""
     try:
         create_empty(file)
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -18,11 +18,9 @@ _LONGEST_LINE = 2000  # characters; a syslog datagram has an end
 
 
 def configure(verbosity: int, *, form: str = "", syslog: "Syslog | None" = None) -> None:
-    """Send events to stderr. *verbosity*: -1 errors only, 0 warnings, 1 information, 2 everything.
-
-    *form* is "console", "json" or "logfmt"; by default console on a terminal and JSON elsewhere. With *syslog* each
-    event goes there too, in one line.
-    """
+    """Send events to stderr. *verbosity*: -1 errors only, 0 warnings, 1 information, 2 everything. *form* is "console",
+    "json" or "logfmt"; by default console on a terminal and JSON elsewhere. With *syslog* each event goes there too, in
+    one line."""
     level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
     structlog.configure(
         processors=[

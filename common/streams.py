@@ -13,11 +13,9 @@ from typing import Any, TextIO, cast
 
 
 class Steady:
-    """A text stream whose `write` and `flush` never raise; everything else is that of *stream*.
-
-    *lost* is the first reason why something could not be written. Each write is tried all the same: a disk gets room
-    again, and a daemon's log goes on.
-    """
+    """A text stream whose `write` and `flush` never raise; everything else is that of *stream*. *lost* is the first
+    reason why something could not be written. Each write is tried all the same: a disk gets room again, and a daemon's
+    log goes on."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -45,11 +43,9 @@ class Steady:
 
 @contextlib.contextmanager
 def steady_streams() -> Iterator[Steady]:
-    """The three standard streams for the life of a command. Gives standard output, which knows what was lost.
-
-    A closed stream becomes /dev/null, so that no file opened later takes its number. Characters outside the encoding
-    are escaped.
-    """
+    """The three standard streams for the life of a command. Gives standard output, which knows what was lost. A closed
+    stream becomes /dev/null, so that no file opened later takes its number. Characters outside the encoding are
+    escaped."""
     stdin, stdout, stderr = sys.stdin, sys.stdout, sys.stderr
     with contextlib.ExitStack() as opened:
         sys.stdin = stdin or opened.enter_context(open(os.devnull, encoding="utf-8"))

@@ -21,7 +21,7 @@ from issuer.loops.daemon import Daemon
 from issuer.loops.health import Health
 from issuer.loops.intake import Generation
 from issuer.loops.listen import Listener
-from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
+from issuer.loops.metrics import Metrics
 from issuer.loops.systemd import Systemd
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
@@ -40,13 +40,7 @@ def daemon(arguments: argparse.Namespace) -> int:
         _refuse_other_revision(settings)
         service = _Service(arguments, settings)
         try:
-            loop = Daemon(
-                service.build,
-                systemd=Systemd(os.environ),
-                health=service.health,
-                numbers=service.metrics,
-                most=MOST_CERTIFICATES,
-            )
+            loop = Daemon(service.build, systemd=Systemd(os.environ), health=service.health, numbers=service.metrics)
             on_request(loop.stop)
             signal.signal(signal.SIGHUP, lambda *_: loop.reload())
             loop.run()

@@ -17,8 +17,7 @@ from issuer.commands.held import HeldUp
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, held_by_daemon, owner
 from issuer.journey.ports import Tools
-from issuer.loops.processor import stay_on_one
-from issuer.loops.run import Pass, Summary
+from issuer.loops.run import Pass, Summary, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError

@@ -18,11 +18,9 @@ class _Pause(Generic[Trouble]):
 
 
 class Silence(Generic[Party, Trouble]):
-    """The parties that were silent lately, with the trouble that asking them brought. Thread-safe.
-
-    A party is left alone for *seconds*, and after each further silence for twice as long as before, up to *longest*
-    seconds. *clock* counts seconds and is never set.
-    """
+    """The parties that were silent lately, with the trouble that asking them brought. Thread-safe. A party is left
+    alone for *seconds*, and after each further silence for twice as long as before, up to *longest* seconds. *clock*
+    counts seconds and is never set."""
 
     def __init__(self, seconds: float, longest: float = 0.0, clock: Callable[[], float] = time.monotonic):
         self._seconds = seconds

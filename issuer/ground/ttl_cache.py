@@ -11,9 +11,7 @@ Value = TypeVar("Value")
 
 class TtlCache(Generic[Key, Value]):
     """Thread-safe. Two keys are looked up side by side; a second thread that asks for the same key waits for the first.
-
-    *seconds*: how long a value is kept.
-    """
+    *seconds*: how long a value is kept."""
 
     def __init__(self, seconds: float):
         self._seconds = seconds

@@ -55,89 +55,87 @@ Step = Callable[[Preparation, Tools], Ended | None]
 
 
 def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False) -> Work | Ended:
-    """The order under way for *row*, or a new one if it is wanted and allowed. Raises CertfleetError.
-
-    *by_hand*: the caller acts for a person. Without it an order that a person works on is left alone.
-    """
+    """The order under way for *row*, or a new one if it is wanted and allowed. Raises CertfleetError. *by_hand*: the
+    caller acts for a person. Without it an order that a person works on is left alone."""
     now = int(tools.clock())
     found = tools.orders.claim(row.name, now)
-    order = Preparation(row, csr, now, by_hand, found)
+    prepared = Preparation(row, csr, now, by_hand, found)
     begun = False
     try:
-        ended = _through(GOING_ON, order, tools) if found is not None else None
-        if ended is None and order.record is None:
-            ended = _through(OPENING, order, tools)
+        ended = _through(GOING_ON, prepared, tools) if found is not None else None
+        if ended is None and prepared.record is None:
+            ended = _through(OPENING, prepared, tools)
         if ended is not None:
             return ended
         begun = True
     finally:
-        if not begun and order.record is not None:
-            (tools.orders.release if order.record is found else tools.orders.drop)(order.record)
-    if order.leased.cause is Cause.INCIDENT:  # also of an order taken over: its first process may have died untold
+        if not begun and prepared.record is not None:
+            (tools.orders.release if prepared.record is found else tools.orders.drop)(prepared.record)
+    if prepared.leased.cause is Cause.INCIDENT:  # also of an order taken over: its first process may have died untold
         tools.tell(incident(row.name))
-    taken_over = order.record is found
-    return Work(order.leased, order.row, csr, resumed=taken_over, asked=taken_over)
+    taken_over = prepared.record is found
+    return Work(prepared.leased, prepared.row, csr, resumed=taken_over, asked=taken_over)
 
 
-def _through(steps: tuple[Step, ...], order: Preparation, tools: Tools) -> Ended | None:
-    return next(filter(None, (step(order, tools) for step in steps)), None)
+def _through(steps: tuple[Step, ...], prepared: Preparation, tools: Tools) -> Ended | None:
+    return next(filter(None, (step(prepared, tools) for step in steps)), None)
 
 
 # --- steps ---
 
 
-def leave_to_person(order: Preparation, tools: Tools) -> Ended | None:
+def leave_to_person(prepared: Preparation, tools: Tools) -> Ended | None:
     """An order that a person works on is left alone until its deadline."""
-    record = order.leased
-    if order.by_hand or not record.is_by_hand(order.now):
+    record = prepared.leased
+    if prepared.by_hand or not record.is_by_hand(prepared.now):
         return None
     until = utc_text(record.deadline or 0)
     return Ended(record.name, Ending.NOT_DUE, f"being issued by hand until {until}; `issue` takes it over")
 
 
-def read_again(order: Preparation, tools: Tools) -> None:
+def read_again(prepared: Preparation, tools: Tools) -> None:
     """Read the row again under the lease. From here on `remove` is refused, and `revoke` ends the order. Raises
     Overtaken, CompromisedKey."""
-    name = order.row.name
+    name = prepared.row.name
     found = tools.certificates.enrolled([name])
-    if not found or found[0].csr != order.row.csr:
+    if not found or found[0].csr != prepared.row.csr:
         raise Overtaken(name)
-    if order.csr.spki_sha256 in found[0].compromised:
+    if prepared.csr.spki_sha256 in found[0].compromised:
         raise CompromisedKey([name])
-    order.row = found[0]
+    prepared.row = found[0]
 
 
-def keep_to_hold(order: Preparation, tools: Tools) -> Ended | None:
+def keep_to_hold(prepared: Preparation, tools: Tools) -> Ended | None:
     """Do not ask the CA before the moment that it named."""
-    record = order.record
-    ca = tools.authorities.get(record.directory if record is not None else order.directory)
+    record = prepared.record
+    ca = tools.authorities.get(record.directory if record is not None else prepared.directory)
     if ca is None:  # not configured any more
         return None
     known_there = record is not None and record.state is not OrderState.PLANNED
-    held = tools.holds.until(ca.account_id, order.row.name, order.now, goes_on=known_there)
-    return _held(order, *held, tools) if held is not None else None
+    held = tools.holds.until(ca.account_id, prepared.row.name, prepared.now, goes_on=known_there)
+    return _held(prepared, *held, tools) if held is not None else None
 
 
-def give_way(order: Preparation, tools: Tools) -> None:
+def give_way(prepared: Preparation, tools: Tools) -> None:
     """End an order that its CA does not know of yet, where it is another CA's turn."""
-    record = order.leased
+    record = prepared.leased
     if (
         record.state is OrderState.PLANNED
-        and choose(order.row, order.csr, order.now, tools).directory != record.directory
+        and choose(prepared.row, prepared.csr, prepared.now, tools).directory != record.directory
     ):
-        tools.orders.fail(record, "another CA is asked now", order.now)
-        order.record = None
+        tools.orders.fail(record, "another CA is asked now", prepared.now)
+        prepared.record = None
 
 
-def look_whether_due(order: Preparation, tools: Tools) -> Ended | None:
+def look_whether_due(prepared: Preparation, tools: Tools) -> Ended | None:
     """Decide by our own rule, and by the CA's renewal information where it has some."""
-    row, policy = order.row, tools.settings.renewal
-    decision = decide(row, order.now, policy)
+    row, policy = prepared.row, tools.settings.renewal
+    decision = decide(row, prepared.now, policy)
     if isinstance(decision, Consult):
-        row = order.row = consult(row, order.now, tools)
-        decision = decide(row, order.now, policy, consulted=True)
+        row = prepared.row = consult(row, prepared.now, tools)
+        decision = decide(row, prepared.now, policy, consulted=True)
     if isinstance(decision, Due):
-        order.planned, order.cause = row, decision.cause
+        prepared.planned, prepared.cause = row, decision.cause
         return None
     assert isinstance(decision, NotDue)  # noqa: S101 - consulted
     save_next_look(row, decision, tools)
@@ -145,44 +143,44 @@ def look_whether_due(order: Preparation, tools: Tools) -> Ended | None:
     return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
 
 
-def choose_authority(order: Preparation, tools: Tools) -> None:
+def choose_authority(prepared: Preparation, tools: Tools) -> None:
     """Choose the CA. The one that issued the present certificate is told which one is replaced (RFC 9773 §5)."""
-    row, ca = order.row, choose(order.row, order.csr, order.now, tools)
-    order.directory = ca.directory
+    row, ca = prepared.row, choose(prepared.row, prepared.csr, prepared.now, tools)
+    prepared.directory = ca.directory
     if row.directory == ca.directory and row.ari_ask_at is not None:
-        order.replaces = identifier(row)
+        prepared.replaces = identifier(row)
 
 
-def look_where_to_publish(order: Preparation, tools: Tools) -> None:
+def look_where_to_publish(prepared: Preparation, tools: Tools) -> None:
     """Find a name server that is down before it costs an order."""
-    find_places(order.row, order.csr, tools)
+    find_places(prepared.row, prepared.csr, tools)
 
 
-def open_within_limits(order: Preparation, tools: Tools) -> Ended | None:
+def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
     """Insert the order's row, which takes a place in the CA's limits; drop it again where there is none."""
-    row, names, now = order.row, order.csr.names, order.now
-    exempt = order.replaces != "" and order.cause in BY_WINDOW
-    pacing = tools.pacing[order.directory]
+    row, names, now = prepared.row, prepared.csr.names, prepared.now
+    exempt = prepared.replaces != "" and prepared.cause in BY_WINDOW
+    pacing = tools.pacing[prepared.directory]
     with pacing.turn:
-        opened = tools.orders.open(row.name, order.directory, order.cause, now, order.replaces, names=names)
+        opened = tools.orders.open(row.name, prepared.directory, prepared.cause, now, prepared.replaces, names=names)
         if opened is None:
             return Ended(row.name, Ending.ELSEWHERE)
-        order.record = opened
-        renewal = renews(row, names, order.directory)
+        prepared.record = opened
+        renewal = renews(row, names, prepared.directory)
         free_at = now if exempt else pacing.free_at(names, now, renewal=renewal, besides=opened.id)
         if free_at <= now:
             return None
         tools.orders.drop(opened)
-        order.record = None
-    return _held(order, free_at, PACED, tools)
+        prepared.record = None
+    return _held(prepared, free_at, PACED, tools)
 
 
-def still_due(order: Preparation, tools: Tools) -> Ended | None:
+def still_due(prepared: Preparation, tools: Tools) -> Ended | None:
     """Another issuer may have finished between our look and our lease."""
-    row = order.row
-    if order.by_hand or row == order.planned:
+    row = prepared.row
+    if prepared.by_hand or row == prepared.planned:
         return None
-    if isinstance(decide(row, order.now, tools.settings.renewal, consulted=True), Due):
+    if isinstance(decide(row, prepared.now, tools.settings.renewal, consulted=True), Due):
         return None
     return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
 
@@ -241,8 +239,8 @@ def stored_csr(row: Enrolment) -> CsrFacts:
 # --- what the steps use ---
 
 
-def _held(order: Preparation, until: int, failure: Failure, tools: Tools) -> Ended:
+def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools) -> Ended:
     """Save the moment. An order under way goes on then, even where the certificate is disabled."""
-    tools.certificates.postpone(order.row.name, until)
-    goes_on = order.row.enabled or order.record is not None
-    return Ended.held(order.row.name, until, failure, by_itself=goes_on)
+    tools.certificates.postpone(prepared.row.name, until)
+    goes_on = prepared.row.enabled or prepared.record is not None
+    return Ended.held(prepared.row.name, until, failure, by_itself=goes_on)

@@ -8,7 +8,7 @@ it.
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError
@@ -205,8 +205,8 @@ def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[L
     return solver.unseen(placed) if placed else []
 
 
-def _go_on(work: Work, tools: Tools, *, until: OrderState, sleep: Callable[[float], None] = time.sleep) -> None:
+def _go_on(work: Work, tools: Tools, *, until: OrderState) -> None:
     while work.record.state is not until and not work.record.ended:
         again_at = advance(work, tools)
         if again_at is not None:
-            sleep(max(0.0, again_at - tools.clock()))
+            time.sleep(max(0.0, again_at - tools.clock()))

@@ -1,5 +1,7 @@
 """Choose the CA for the next certificate, and ask the CA of the present one when it wants that renewed (RFC 9773)."""
 
+import dataclasses
+
 import structlog
 
 from common.errors import CertfleetError
@@ -63,7 +65,7 @@ def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
         wanted = getattr(error, "retry_after", None)
         log.info("renewal_info.unavailable", certificate=row.name, error=str(error))
     if row.ari_ask_at is not None:
-        row = row.asked_again(ask_again_at(wanted, now))
+        row = dataclasses.replace(row, ari_ask_at=ask_again_at(wanted, now))
         tools.certificates.save_renewal_info(row, "")
     return row
 

@@ -20,11 +20,8 @@ _LOOK_AGAIN = 3600  # seconds after which a failed order has made room again
 
 
 class Pacing:
-    """The limits of one CA, for all workers of a process.
-
-    Insert an order's row and call :meth:`free_at` inside ``with pacing.turn``, so that two workers never both step
-    back.
-    """
+    """The limits of one CA, for all workers of a process. Insert an order's row and call :meth:`free_at` inside ``with
+    pacing.turn``, so that two workers never both step back."""
 
     def __init__(self, directory: str, limits: CaLimits, counts: OrderCounts):
         self._directory = directory
@@ -35,10 +32,8 @@ class Pacing:
 
     def free_at(self, names: Sequence[str], now: int, *, renewal: bool, besides: int = 0) -> int:
         """*now* (epoch seconds) if there is room for an order for *names*, else the moment at which there may be.
-
         *renewal*: the same CA issued for just these names before. *besides*: the id of the order itself, if its row is
-        inserted. Raises StoreError.
-        """
+        inserted. Raises StoreError."""
         limits = self._limits
         moments = [self._for_certificates(limits.per_name_set, now, besides, names=names)]
         if not (renewal and limits.renewals_exempt):

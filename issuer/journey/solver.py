@@ -16,11 +16,9 @@ from issuer.rules.findings import Findings
 
 
 class ChallengeType(Protocol):
-    """A value that costs no import of a heavy library, because `status` uses it too.
-
-    *name*: as the CA calls it (RFC 8555 §9.7.8). *ready*: the condition on which a new row is fit to be enabled.
-    *from_outside*: how people see for themselves what the CA sees.
-    """
+    """A value that costs no import of a heavy library, because `status` uses it too. *name*: as the CA calls it (RFC
+    8555 §9.7.8). *ready*: the condition on which a new row is fit to be enabled. *from_outside*: how people see for
+    themselves what the CA sees."""
 
     name: str
     ready: str
@@ -50,11 +48,8 @@ class ChallengeType(Protocol):
 
 
 class Solver(Protocol):
-    """The part that the journeys use. Thread-safe.
-
-    *patience*: the seconds that the world may take to show an answer. *propagation*: the seconds that it last took, by
-    server; {} where nothing is measured.
-    """
+    """The part that the journeys use. Thread-safe. *patience*: the seconds that the world may take to show an answer.
+    *propagation*: the seconds that it last took, by server; {} where nothing is measured."""
 
     @property
     def type(self) -> ChallengeType: ...

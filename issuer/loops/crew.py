@@ -109,11 +109,9 @@ class Crew:
         self._results.put(None)
 
     def disband(self) -> Iterator[Returned]:
-        """End within seconds: nothing is begun, steps at work may finish, all leases are given back.
-
-        A step that waits for a silent server is left, as by a kill: it was saved before, and the next run goes on from
-        there. A lease that cannot be given back in time expires by itself.
-        """
+        """End within seconds: nothing is begun, steps at work may finish, all leases are given back. A step that waits
+        for a silent server is left, as by a kill: it was saved before, and the next run goes on from there. A lease
+        that cannot be given back in time expires by itself."""
         until = time.monotonic() + _LAST_STEPS
         while self.running and time.monotonic() < until:
             returned = self.collect(0, max(0.0, until - time.monotonic()))

@@ -8,9 +8,8 @@ means.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import wait
-from typing import Protocol
 
 import structlog
 
@@ -23,12 +22,13 @@ from issuer.loops.backlog import Backlog
 from issuer.loops.crew import Crew, Returned
 from issuer.loops.health import Health
 from issuer.loops.intake import NOT_OURS_SECONDS, Generation, Intake, take_in
+from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.loops.periodic import Periodic
 from issuer.loops.systemd import Systemd
 from issuer.model.errors import StoreError
 from issuer.model.events import of_ending
 from issuer.model.outcomes import Ended, Ending
-from issuer.model.survey import DueRow, Survey
+from issuer.model.survey import DueRow
 
 log = structlog.get_logger()
 _TICK = 1.0  # seconds: the longest sleep of the loop
@@ -40,34 +40,15 @@ _JUST_DONE = 10  # seconds for which a certificate is deferred after its attempt
 _LAST_WORDS = 1.0  # seconds for writing down events at the end
 
 
-class Numbers(Protocol):
-    """Counts for people. *orders_left*: how many new orders fit into the limits of each CA, by directory URL."""
-
-    survey: Survey | None
-    orders_left: Mapping[str, int]
-
-    def ended(self, returned: Returned) -> None:
-        """Count the end of an attempt."""
-
-    def in_hand(self, attempts: int, running: int) -> None:
-        """There are so many *attempts* now, of which so many are *running*."""
-
-    def reloaded(self, *, taken: bool) -> None:
-        """Count a reading of the configuration; *taken*: it is valid."""
-
-
 class Daemon:
     """:meth:`stop` and :meth:`reload` may be called from signal handlers."""
 
-    def __init__(
-        self, build: Callable[[], Generation], *, systemd: Systemd, health: Health, numbers: Numbers, most: int
-    ):
-        """*build* reads the configuration and raises CertfleetError. *most*: certificates in a survey."""
+    def __init__(self, build: Callable[[], Generation], *, systemd: Systemd, health: Health, numbers: Metrics):
+        """*build* reads the configuration and raises CertfleetError."""
         self._build = build
         self._systemd = systemd
         self._health = health
         self._numbers = numbers
-        self._most_shown = most
         self._generation = build()
         self._begun: dict[str, tuple[Generation, DueRow]] = {}  # by the name of each certificate in hand
         self._retired: list[Generation] = []
@@ -170,7 +151,7 @@ class Daemon:
         settings, tools = self._generation.settings, self._generation.tools
         now, began = int(tools.clock()), time.monotonic()
         stuck_after = settings.renewal.give_up_alarm
-        self._numbers.survey = self._generation.queries.survey(now, stuck_after=stuck_after, most=self._most_shown)
+        self._numbers.survey = self._generation.queries.survey(now, stuck_after=stuck_after, most=MOST_CERTIFICATES)
         left = {url: pacing.left(now) for url, pacing in tools.pacing.items()}
         self._numbers.orders_left = {url: count for url, count in left.items() if count is not None}
         shortest, longest = _SURVEY

@@ -26,7 +26,7 @@ class Listener:
     def __init__(self, address: str, pages: dict[str, Page]):
         host, port = parse_endpoint(address)
         try:
-            self._server = _server_class(host)((host, port), _handler(pages))
+            self._server = (_Server6 if ":" in host else _Server)((host, port), _handler(pages))
         except OSError as error:
             problem = f"{address} cannot be listened on: {error.strerror or error}"
             hint = 'end what listens there, choose another port, or switch it off with listen = ""'
@@ -58,10 +58,6 @@ class _Server(ThreadingHTTPServer):
 
 class _Server6(_Server):
     address_family = socket.AF_INET6
-
-
-def _server_class(host: str) -> type[_Server]:
-    return _Server6 if ":" in host else _Server
 
 
 def _handler(pages: dict[str, Page]) -> type[BaseHTTPRequestHandler]:

@@ -53,7 +53,7 @@ class Metrics:
             buckets=_DURATIONS,
             registry=registry,
         )
-        self._mounted = Gauge(
+        self._in_hand = Gauge(
             "certfleet_attempts_in_hand", "Attempts of this process, at work or waiting.", registry=registry
         )
         self._running = Gauge("certfleet_attempts_running", "Attempts that occupy a worker now.", registry=registry)
@@ -85,7 +85,7 @@ class Metrics:
         self._failed.labels(reference or "other").inc()
 
     def in_hand(self, attempts: int, running: int) -> None:
-        self._mounted.set(attempts)
+        self._in_hand.set(attempts)
         self._running.set(running)
 
     def reloaded(self, *, taken: bool) -> None:

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One challenge that we answer, as the journal has it: enough to withdraw the answer after a crash.
-
-    The challenge type says what *owner*, *zone* and *value* mean: the name of the answer, the place that is written to
-    ("" where a person writes it), and the answer. *id* is the journal's row, 0 before it is written.
-    """
+    """One challenge that we answer, as the journal has it: enough to withdraw the answer after a crash. The challenge
+    type says what *owner*, *zone* and *value* mean: the name of the answer, the place that is written to ("" where a
+    person writes it), and the answer. *id* is the journal's row, 0 before it is written."""
 
     type: str
     identifier: str

@@ -14,6 +14,7 @@ from common.config import (
     integer,
     list_of,
     nonempty,
+    optional,
     optional_path,
     path,
     section,
@@ -61,14 +62,8 @@ def _email(value: object) -> str:
     return address
 
 
-def _optional_email(value: object) -> str:
-    return _email(value) if text(value) else ""
-
-
 def _listen(value: object) -> str:
-    """An IP address and a port, or "" for none."""
-    if text(value) == "":
-        return ""
+    """An IP address and a port."""
     try:
         ip_address(parse_endpoint(text(value))[0])
     except ValueError as error:
@@ -77,14 +72,8 @@ def _listen(value: object) -> str:
     return text(value)
 
 
-def _limit(value: object) -> Limit | None:
-    """ "300/3h" or "none"; "" takes what is known of the CA."""
-    return parse_limit(text(value)) if text(value) else None
-
-
-def _server(value: object) -> str:
-    """An address, "address:port" or "[v6]:port"; the DNS adapter checks the form."""
-    return nonempty(value)
+_limit = optional(parse_limit, None)  # None: as the CA publishes it
+_servers = list_of(nonempty)  # "address", "address:port" or "[v6]:port"; the DNS adapter checks the form
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +138,7 @@ class ZoneSettings:
     server: str = setting(text, "")
     port: int = setting(integer(0, 65535), 0)
     tsig_key_file: Path | None = setting(optional_path, None)
-    nameservers: tuple[str, ...] = setting(list_of(_server), ())
+    nameservers: tuple[str, ...] = setting(_servers, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +147,8 @@ class DnsSettings:
     port: int = setting(integer(1, 65535), 53)
     tsig_key_file: Path | None = setting(optional_path, None)
     propagation_timeout: int = setting(duration(1), 600)  # seconds
-    nameservers: tuple[str, ...] = setting(list_of(_server), ())
-    resolvers: tuple[str, ...] = setting(list_of(_server), ())
+    nameservers: tuple[str, ...] = setting(_servers, ())
+    resolvers: tuple[str, ...] = setting(_servers, ())
     zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
 
     def __post_init__(self) -> None:
@@ -196,7 +185,7 @@ class NotifySettings:
     mail."""
 
     email_to: tuple[str, ...] = setting(list_of(_email), ())
-    email_from: str = setting(_optional_email, "")  # "": certfleet@ this host
+    email_from: str = setting(optional(_email, ""), "")  # "": certfleet@ this host
     smtp_host: str = setting(nonempty, "localhost")
     smtp_port: int = setting(integer(1, 65535), 25)  # 465: TLS from the first byte (RFC 8314)
     smtp_starttls: bool = setting(boolean, False)
@@ -226,7 +215,7 @@ class NotifySettings:
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    listen: str = setting(_listen, "127.0.0.1:9402")  # "": no /healthz, no /metrics
+    listen: str = setting(optional(_listen, ""), "127.0.0.1:9402")  # "": no /healthz, no /metrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,10 +60,8 @@ def csr_of(content: bytes) -> CsrFacts | Damaged:
 
 
 def md5_modulus(key: CertificatePublicKeyTypes) -> str:
-    """The output of ``openssl req -noout -modulus | openssl md5`` for an RSA key, newline included.
-
-    An EC key has no modulus: for it this is the MD5 of the DER SubjectPublicKeyInfo. An identifier, no protection.
-    """
+    """The output of ``openssl req -noout -modulus | openssl md5`` for an RSA key, newline included. An EC key has no
+    modulus: for it this is the MD5 of the DER SubjectPublicKeyInfo. An identifier, no protection."""
     if isinstance(key, rsa.RSAPublicKey):
         printed = f"Modulus={key.public_numbers().n:X}\n".encode()
     else:

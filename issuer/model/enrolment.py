@@ -1,6 +1,5 @@
 """One row of ``certs`` as a frozen value. Times are epoch seconds."""
 
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,10 +13,8 @@ NEVER_ISSUED = 1  # the most in *ts_expire* and *ts_last_update* before the firs
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How the names of a row are to be validated, as the classic columns say it. *certbot*: is it Y?
-
-    A challenge type knows from this value whether the row is its own.
-    """
+    """How the names of a row are to be validated, as the classic columns say it. *certbot*: is it Y? A challenge type
+    knows from this value whether the row is its own."""
 
     certbot: bool = False
     webroot_path: str = ""
@@ -25,11 +22,9 @@ class Validation:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """One row of ``certs``: a certificate that is kept fresh, and the present one if there is any.
-
-    *csr*, *crt* and *ca* are PEM as in the table. :attr:`request` and :attr:`present` are parsed from them at first
-    use, because most rows of a large table are only counted.
-    """
+    """One row of ``certs``: a certificate that is kept fresh, and the present one if there is any. *csr*, *crt* and
+    *ca* are PEM as in the table. :attr:`request` and :attr:`present` are parsed from them at first use, because most
+    rows of a large table are only counted."""
 
     name: str
     enabled: bool
@@ -87,7 +82,3 @@ class Enrolment:
     def failing(self) -> bool:
         """Did our last attempt fail? A count without a failure was left by old scripts and does not tell."""
         return self.failures > 0 and self.failure is not None
-
-    def asked_again(self, at: int) -> "Enrolment":
-        """The same row, whose CA is to be asked for renewal information at *at*."""
-        return dataclasses.replace(self, ari_ask_at=at)

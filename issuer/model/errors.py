@@ -25,12 +25,10 @@ SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
 
 
 class AcmeProblem(CertfleetError):
-    """A problem document of the CA, or no answer. *kind* is the last part of its type URN, "" without one.
-
-    Retry.SOON by default: only the CA's own words end an order, never an answer that came in their place.
-    *retry_after*: the moment (epoch seconds) before which the CA does not want to be asked. *in_doubt*: the CA may have
-    done what it was asked for. *url*: a page for people that the CA names, "" without one.
-    """
+    """A problem document of the CA, or no answer. *kind* is the last part of its type URN, "" without one. Retry.SOON
+    by default: only the CA's own words end an order, never an answer that came in their place. *retry_after*: the
+    moment (epoch seconds) before which the CA does not want to be asked. *in_doubt*: the CA may have done what it was
+    asked for. *url*: a page for people that the CA names, "" without one."""
 
     reference = "acme-problem"
     retry = Retry.SOON

@@ -31,11 +31,8 @@ class EventKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one certificate, *name*. Times are epoch seconds, 0 where they are not known.
-
-    *what* to *url* are those of a Failure, even where the event is none; *expires* is when the present certificate
-    ends.
-    """
+    """One thing that happened to one certificate, *name*. Times are epoch seconds, 0 where they are not known. *what*
+    to *url* are those of a Failure, even where the event is none; *expires* is when the present certificate ends."""
 
     kind: EventKind
     name: str
@@ -78,11 +75,8 @@ def ends(kind: EventKind, name: str) -> Event:
 
 
 def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Event | None:
-    """The event that the certificate comes from another CA than before; None where it does not.
-
-    *old* is "" if it is unknown, or for the first certificate. All are directory URLs, *configured* in the order in
-    which they are tried.
-    """
+    """The event that the certificate comes from another CA than before; None where it does not. *old* is "" if it is
+    unknown, or for the first certificate. All are directory URLs, *configured* in the order in which they are tried."""
     first = configured[0]
     if new == old or (not old and new == first):
         return None

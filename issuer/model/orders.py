@@ -63,10 +63,8 @@ BY_WINDOW = (Cause.SUGGESTED, Cause.INCIDENT)  # causes of orders that CAs exemp
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """One row of ``orders``: one attempt at one certificate, under the lease of one issuer process.
-
-    Times are epoch seconds. *deadline* belongs to the present state, *created_at* to the order as a whole.
-    """
+    """One row of ``orders``: one attempt at one certificate, under the lease of one issuer process. Times are epoch
+    seconds. *deadline* belongs to the present state, *created_at* to the order as a whole."""
 
     id: int
     name: str

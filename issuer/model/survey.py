@@ -24,11 +24,9 @@ class DueRow:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Counts for people and for Prometheus. Only enabled certificates count.
-
-    *soonest* are the certificates that expire first, (name, moment). *expiring* counts those that expire within so many
-    days, 0 for the expired ones. *holds* are those of the CA's limits, (scope, until).
-    """
+    """Counts for people and for Prometheus. Only enabled certificates count. *soonest* are the certificates that expire
+    first, (name, moment). *expiring* counts those that expire within so many days, 0 for the expired ones. *holds* are
+    those of the CA's limits, (scope, until)."""
 
     at: int
     enabled: int

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds, but for the count.
-
-    *quick_tries*: how many times a step is repeated at once without an answer: a blink of the network is no failure.
-    *head_start*: for withdrawing what dead processes left, before a run issues. *ca_seconds*: how long the CA may take
-    before people hear of it. *lease_trusted*: the age (of 600 s) from which a lease is renewed before newOrder.
-    """
+    """Seconds, but for the count. *quick_tries*: how many times a step is repeated at once without an answer: a blink
+    of the network is no failure. *head_start*: for withdrawing what dead processes left, before a run issues.
+    *ca_seconds*: how long the CA may take before people hear of it. *lease_trusted*: the age (of 600 s) from which a
+    lease is renewed before newOrder."""
 
     quick_tries: int = 3
     head_start: float = 2.0

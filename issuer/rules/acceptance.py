@@ -9,10 +9,8 @@ from issuer.model.leaf import Damaged, Leaf
 
 def accept(pem: bytes, csr: CsrFacts, now: float, *, present: Leaf | Damaged | None) -> Bundle:
     """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies, and it differs from
-    *present*. Raises AcmeProblem: Retry.LATER for a wrong certificate, SOON for an answer that is no certificate.
-
-    A notBefore in the future is no fault: this machine's clock may run late.
-    """
+    *present*. Raises AcmeProblem: Retry.LATER for a wrong certificate, SOON for an answer that is no certificate. A
+    notBefore in the future is no fault: this machine's clock may run late."""
     try:
         bundle = parse_bundle(pem)
     except ValueError as error:

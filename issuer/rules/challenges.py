@@ -35,10 +35,8 @@ def answers(
     content: Content,
     place: Place,
 ) -> list[Challenge]:
-    """The answers to publish for each pending authorization, by the challenge type *kind*. Raises AcmeProblem.
-
-    Only for *names*, which are the order's: nothing is published for a name that the CA made up.
-    """
+    """The answers to publish for each pending authorization, by the challenge type *kind*. Raises AcmeProblem. Only for
+    *names*, which are the order's: nothing is published for a name that the CA made up."""
     ours = {name.removeprefix("*.") for name in names}
     entries = []
     for authorization in pending(authorizations):

@@ -44,11 +44,8 @@ def decide(
     row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool = False, resumes: bool = False
 ) -> Due | NotDue | Consult:
     """Decide for one row. A moment saved in the row (a retry, a renewal) is kept if it is believable; else it is worked
-    out.
-
-    *consulted*: the CA was asked for renewal information. *resumes*: an order is under way, so it goes on even where
-    the row is disabled.
-    """
+    out. *consulted*: the CA was asked for renewal information. *resumes*: an order is under way, so it goes on even
+    where the row is disabled."""
     if resumes and not row.enabled:
         return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
     if row.imported:

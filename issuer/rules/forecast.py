@@ -26,9 +26,7 @@ class Forecast:
 
 def forecast(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool = False) -> Forecast:
     """When the next certificate will be asked for as things are now. A moment that has passed means the next run.
-
-    *under_way*: an order is under way, so it goes on even where the row is disabled.
-    """
+    *under_way*: an order is under way, so it goes on even where the row is disabled."""
     if row.imported:
         return Forecast(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
     if not (row.enabled or under_way):
@@ -62,10 +60,8 @@ def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
 
 
 def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, policy: RenewalSettings) -> Hold | None:
-    """The hold that the next attempt of *row* meets, the longest one; None if it meets none.
-
-    *account*: the one that would be asked; "" if that is not known, so any hold may be meant.
-    """
+    """The hold that the next attempt of *row* meets, the longest one; None if it meets none. *account*: the one that
+    would be asked; "" if that is not known, so any hold may be meant."""
     scopes = (ACCOUNT, row.name[:190])
     concern = [hold for hold in holds if hold.scope in scopes and account in ("", hold.account)]
     wished = bool(row.reissue_reason) and not row.enabled  # only a person asked for it

@@ -39,12 +39,9 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """The situation that the error meets. Times are epoch seconds.
-
-    *order*: None before there is one. *asked*: the CA may know of it. *authorities*: how many CAs are configured.
-    *tries* and *quick_tries*: how many times the present step was repeated at once, and how many times it may be.
-    *stopping*: the process is to end.
-    """
+    """The situation that the error meets. Times are epoch seconds. *order*: None before there is one. *asked*: the CA
+    may know of it. *authorities*: how many CAs are configured. *tries* and *quick_tries*: how many times the present
+    step was repeated at once, and how many times it may be. *stopping*: the process is to end."""
 
     row: Enrolment
     order: OrderRecord | None
@@ -102,11 +99,9 @@ def holds_up(error: CertfleetError) -> TypeGuard[AcmeProblem]:
 
 
 def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
-    """The scope of a hold: the whole account, or only the certificate *name*.
-
-    A CA has no field for it. A busy server, a short wait and a limit on orders or requests concern the account. A limit
-    on one domain or name set must not stop a whole fleet for a day.
-    """
+    """The scope of a hold: the whole account, or only the certificate *name*. A CA has no field for it. A busy server,
+    a short wait and a limit on orders or requests concern the account. A limit on one domain or name set must not stop
+    a whole fleet for a day."""
     short = (problem.retry_after or now) - now <= _SHORT
     general = re.search(r"new orders|requests|this account|too busy|service", problem.why, re.IGNORECASE)
     return ACCOUNT if problem.status == _BUSY or short or general else name
@@ -114,10 +109,7 @@ def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
 
 def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remaining | None) -> int:
     """When to try again after the *failures*-th failure in a row (epoch seconds). The last waiting time repeats for
-    ever.
-
-    With little life left the waiting time is at most an eighth of it, so that many attempts still fit.
-    """
+    ever. With little life left the waiting time is at most an eighth of it, so that many attempts still fit."""
     wait = schedule[min(failures, len(schedule)) - 1]
     if left is not None and left.little:
         wait = min(wait, max(60, left.seconds // 8, schedule[0]))
@@ -125,11 +117,9 @@ def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remai
 
 
 def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
-    """Which of *count* CAs, in their configured order, the next attempt asks.
-
-    The first one. After two failures at the CA, with little life left or without a certificate, each in turn, the first
-    included: it may be well again. A failure of our own DNS or database changes nothing: another CA would meet it too.
-    """
+    """Which of *count* CAs, in their configured order, the next attempt asks. The first one. After two failures at the
+    CA, with little life left or without a certificate, each in turn, the first included: it may be well again. A
+    failure of our own DNS or database changes nothing: another CA would meet it too."""
     if count < 2 or row.failures < 2 or not (row.failure and row.failure.reference.startswith("acme")):
         return 0
     if left is not None and not left.little:
@@ -138,11 +128,9 @@ def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
 
 
 def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
-    """Keep to the moment that the CA named, for the account or this certificate, and count no failure.
-
-    The hold lasts a day at most, and with little life left an eighth of that life. A hold on the whole account is never
-    shortened for one certificate.
-    """
+    """Keep to the moment that the CA named, for the account or this certificate, and count no failure. The hold lasts a
+    day at most, and with little life left an eighth of that life. A hold on the whole account is never shortened for
+    one certificate."""
     now, left, fate = int(met.now), met.left, _fate(error, met)
     scope = hold_scope(error, met.row.name, now)
     hurries = scope != ACCOUNT and left is not None and left.little

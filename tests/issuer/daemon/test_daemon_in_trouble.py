@@ -16,7 +16,7 @@ from tests.servers.smtp import Smtp
 def test_a_loop_that_only_fails_feeds_no_watchdog(box: Box) -> None:
     """A fault of our own in every tick is logged with its traceback, and systemd is left to restart the service."""
     fault_code = "def fault(*_): raise ZeroDivisionError('a fault')"
-    prelude = f"import issuer.loops.daemon as d\n{fault_code}\nd.Daemon._take = fault"
+    prelude = f"import issuer.loops.daemon as d\n{fault_code}\nd.Daemon._begin_intake = fault"
     with Service(box, watchdog_seconds=0.5, prelude=prelude) as service:
         [fault, *_] = service.wait_logged("daemon.fault", 3)
         assert "Traceback" in fault["exception"]
@@ -27,8 +27,8 @@ def test_a_loop_that_only_fails_feeds_no_watchdog(box: Box) -> None:
 def test_a_fault_in_one_tick_is_survived(box: Box) -> None:
     """One fault of our own is logged, and certificates are issued as if nothing had happened."""
     prelude = (
-        "import issuer.loops.daemon as d\nfaults = [ZeroDivisionError('a fault')]\nkept = d.Daemon._take\n"
-        "def once(*words):\n    if faults: raise faults.pop()\n    return kept(*words)\nd.Daemon._take = once"
+        "import issuer.loops.daemon as d\nfaults = [ZeroDivisionError('a fault')]\nkept = d.Daemon._begin_intake\n"
+        "def once(*words):\n    if faults: raise faults.pop()\n    return kept(*words)\nd.Daemon._begin_intake = once"
     )
     name = box.enrol("www.example.test")
     with Service(box, prelude=prelude) as service:
@@ -74,7 +74,7 @@ def test_a_row_that_cannot_be_planned_is_that_rows_failure(box: Box) -> None:
     prelude = (
         "import issuer.rules.due as o\nkept = o.decide\ndef decide(row, *words, **named):\n"
         f"    if row.name == {odd!r}: raise ZeroDivisionError('a fault')\n"
-        "    return kept(row, *words, **named)\no.decide = plan"
+        "    return kept(row, *words, **named)\no.decide = decide"
     )
     name = box.enrol("www.example.test")
     with Service(box, prelude=prelude) as service:
