@@ -18,7 +18,7 @@ from tests.issuer.fakes.orders import MemoryCounts
 from tests.issuer.fakes.world import CA, NAME, OTHER_CA, Process, World
 from tests.issuer.journey.scenes import DAY, renewal
 
-OTHER = "other.example.test"
+OTHER, THIRD = "other.example.test", "third.example.test"
 LIMITED = refusal("rateLimited", "too many new orders", 429, retry_after=NOW + 2000)
 
 
@@ -34,6 +34,7 @@ def test_a_hold_on_the_account_keeps_new_orders_back_and_lets_others_go_on() -> 
     world = World()
     world.enrol()
     world.enrol(OTHER)
+    world.enrol(THIRD)
     under_way = world.process()
     under_way.calls.before(Call("ca.finalize"), raising(refusal("serverInternal", "oh", 500)))
     assert under_way.attempt().ending is Ending.FAILED
@@ -41,12 +42,12 @@ def test_a_hold_on_the_account_keeps_new_orders_back_and_lets_others_go_on() -> 
     process.calls.before(Call("ca.open_order"), raising(LIMITED))
     assert process.attempt(OTHER).ending is Ending.HELD
     later = world.process()
-    assert later.attempt(OTHER).ending is Ending.HELD
+    assert later.attempt(THIRD).ending is Ending.HELD
     assert [call.method for call in later.calls.made if call.method.startswith("ca.")] == []
     world.change(due_at=None)
     assert later.attempt(NAME).ending is Ending.STORED
     world.clock.wait_until(NOW + 2000)
-    assert world.process().run()[OTHER].ending is Ending.STORED
+    assert {ended.ending for ended in world.process().run().values()} == {Ending.STORED}
 
 
 def test_a_limit_is_kept_by_the_rows_of_all_issuers() -> None:
