@@ -89,7 +89,7 @@ TALK = {
 
 @pytest.mark.parametrize("what", TALK)
 def test_a_connection_without_end(what: str) -> None:
-    """Neither what comes drop by drop nor a flood of another question over TCP keeps us longer than we wanted to wait."""
+    """Neither what comes drop by drop nor a flood of what was not asked keeps us longer than we wanted to wait."""
     with Truncating(TALK[what]) as server:
         watch = Stopwatch()
         with pytest.raises(NoAnswer):
