@@ -69,8 +69,9 @@ def check(root: Folder) -> None:
         if not folders[-1].writable():
             what = f"certfleet may not write in {folders[-1].path}"
             folder = quote("/".join([root.path.rstrip("/"), *WELL_KNOWN]))
-            hint = f"run `install -d -o {_us()} {folder}` there as root, or over SFTP log in as the web site's owner"
-            raise WebrootError(what, why="Permission denied", hint=f"{hint}; {IN_A_UNIT}")
+            hint = f"run `install -d -o {_us()} {folder}` there as root"
+            hint += f", or over SFTP log in as the owner of the web site; {IN_A_UNIT}"
+            raise WebrootError(what, why="Permission denied", hint=hint)
 
 
 def _us() -> str:
@@ -179,7 +180,7 @@ def _enter(parent: Folder, name: str) -> Folder:
         raise WebrootError(
             f"{parent.path}/{name} is not a folder",
             why=f"it is {kind.value}",
-            hint="certfleet follows no links inside a webroot: make it a folder, or set webroot_path to the real one",
+            hint="certfleet follows no links inside a webroot: make it a real folder, or name the real webroot",
             reference="webroot-layout",
         )
     return parent.enter(name)

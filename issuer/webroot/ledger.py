@@ -1,5 +1,6 @@
 """The folders in webroots that certfleet made, kept in the state folder. Only those are removed, also after a crash."""
 
+import copy
 import json
 import threading
 from pathlib import Path
@@ -12,19 +13,18 @@ log = structlog.get_logger()
 
 
 class MadeFolders:
-    """The folders on one machine. Thread-safe; the lock on the state folder keeps other processes out.
+    """The folders on this machine. Thread-safe; the lock on the state folder keeps other processes out."""
 
-    *machine*: an sftp:// URL, "" for this machine.
-    """
-
-    def __init__(self, file: Path, machine: str = "", lock: threading.Lock | None = None):
+    def __init__(self, file: Path):
         self._file = file
-        self._machine = machine
-        self._lock = lock or threading.Lock()
+        self._machine = ""
+        self._lock = threading.Lock()
 
     def on(self, machine: str) -> "MadeFolders":
-        """The folders on another machine, in the same file."""
-        return MadeFolders(self._file, machine, self._lock)
+        """The folders on *machine* (an sftp:// URL, "" for this one), in the same file under the same lock."""
+        other = copy.copy(self)
+        other._machine = machine
+        return other
 
     def change(self, folder: str, *, made: bool) -> None:
         """Add *folder*, or take it out. Raises FileError."""

@@ -169,7 +169,7 @@ def test_the_rules_about_numbers() -> None:
     ("serial", "newest", "says", "do"),
     [
         (4, 5, "; its serial is 4, 5 where updates go", "look at NOTIFY and zone transfer"),
-        (5, 5, "; its serial is 5, the same as where updates go", "another zone of that name"),
+        (5, 5, "; its serial is 5, the same as where updates go", "another zone or view of that name"),
         (7, 5, "; its serial is 7, 5 where updates go", "raise the serial above 7"),
         (2**32 - 1, 0, "; its serial is 4294967295, 0 where updates go", "look at NOTIFY and zone transfer"),
         (None, 5, "", "look at NOTIFY and zone transfer"),

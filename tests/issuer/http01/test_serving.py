@@ -128,8 +128,8 @@ def test_a_good_answer(web: Web) -> None:
         (redirect("http://www.example.test:8080/"), "port 8080"),
         (redirect("http://192.0.2.1/"), "IP address"),
         (redirect("http://localhost/"), "not a fully qualified"),
-        (redirect("http://www.example.test:99999/"), "no CA follows"),
-        (redirect("http://[::1/"), "no CA follows"),
+        (redirect("http://www.example.test:99999/"), "not one that a CA follows"),
+        (redirect("http://[::1/"), "not one that a CA follows"),
         (redirect("http://elsewhere.example.test/"), "cannot be looked up"),
     ],
 )
