@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from common.command_line import CommandLine, Handler
+from common.command_line import CommandGroup, CommandLine, Handler
 from common.late_log import load
 
 
@@ -19,11 +19,10 @@ def _later(module: str, function: str) -> Handler:
         # it 0.58 s: 1.12 times faster, quartiles 1.08 to 1.16 of 15 rounds.
         gc.disable()
         load()
-        command: Callable[[argparse.Namespace], Any] = getattr(
-            importlib.import_module(f"issuer.commands.{module}"), function
-        )
+        commands = importlib.import_module(f"issuer.commands.{module}")
         gc.freeze()
         gc.enable()
+        command: Callable[[argparse.Namespace], Any] = getattr(commands, function)
         return int(command(arguments) or 0)
 
     return handle
@@ -37,9 +36,18 @@ def build() -> CommandLine:
     _set_up(line)
     _enrolment(line)
     _issuing(line)
-    _staged(line)
+    _by_hand(line)
     _versions(line)
     return line
+
+
+def _named(
+    line: CommandLine | CommandGroup, word: str, handler: Handler, help_text: str, names: str = "", **options: bool
+) -> argparse.ArgumentParser:
+    """A command that takes one NAME, or with *names* one or more ("+"), or any number ("*")."""
+    command = line.command(word, handler, help_text, **options)
+    command.add_argument("name", metavar="NAME", nargs=names or None)
+    return command
 
 
 def _set_up(line: CommandLine) -> None:
@@ -50,122 +58,74 @@ def _set_up(line: CommandLine) -> None:
     grants = database.command("grants", _later("database", "grants"), "print the GRANTs for an agent's account")
     grants.add_argument("account", metavar="USER", help="the agent's database account")
     grants.add_argument("--host", default="%", help="where it may connect from (default: anywhere)")
-    zone = line.command(
-        "zone", _later("zone", "zone"), "print the dynamic sub-zone of a name, ready to paste", reports=True
-    )
-    zone.add_argument("name", metavar="NAME", nargs="+")
-    zone.add_argument(
-        "--server", choices=["bind", "knot", "powerdns"], default="bind", help="the name server's make (default: bind)"
-    )
-    zone.add_argument(
-        "--ns", action="append", default=[], metavar="HOST", help="a name server of the sub-zone; repeatable"
-    )
-    check = line.command(
-        "check",
-        _later("check", "check"),
-        "look at everything that issuing depends on; each sub-zone gets a test record",
-        reports=True,
-    )
+    text = "print the dynamic sub-zone of a name, ready to paste"
+    zone = _named(line, "zone", _later("zone", "zone"), text, "+", reports=True)
+    makes = ["bind", "knot", "powerdns"]
+    zone.add_argument("--server", choices=makes, default="bind", help="the name server's make (default: bind)")
+    text = "a name server of the sub-zone; repeatable"
+    zone.add_argument("--ns", action="append", default=[], metavar="HOST", help=text)
+    text = "look at everything that issuing depends on; each sub-zone gets a test record"
+    check = line.command("check", _later("check", "check"), text, reports=True)
     check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
-    check.add_argument(
-        "--wait", default="1m", metavar="TIME", help="how long every name server may take to show the record (1m)"
-    )
+    text = "how long every name server may take to show the record (1m)"
+    check.add_argument("--wait", default="1m", metavar="TIME", help=text)
 
 
 def _enrolment(line: CommandLine) -> None:
-    populate = line.command(
-        "populate", _later("enrolment", "populate"), "enrol a name with its CSR; disabled until enabled"
-    )
-    populate.add_argument("name", metavar="NAME")
-    populate.add_argument(
-        "--csr", metavar="FILE", default="", help="the CSR; - is standard input (default: csr_dir/NAME.csr)"
-    )
-    populate.add_argument(
-        "--label", action="store_true", help="NAME is a label of your own, not one of the CSR's names"
-    )
-    populate.add_argument(
-        "--webroot",
-        metavar="PATH",
-        default="",
-        help="validate by http-01 through this webroot: a folder, or sftp://user@host/folder (default: by dns-01)",
-    )
+    text = "enrol a name with its CSR; disabled until enabled"
+    populate = _named(line, "populate", _later("enrolment", "populate"), text)
+    text = "the CSR; - is standard input (default: csr_dir/NAME.csr)"
+    populate.add_argument("--csr", metavar="FILE", default="", help=text)
+    text = "NAME is a label of your own, not one of the CSR's names"
+    populate.add_argument("--label", action="store_true", help=text)
+    text = "validate by http-01 through this webroot: a folder, or sftp://user@host/folder (default: by dns-01)"
+    populate.add_argument("--webroot", metavar="PATH", default="", help=text)
     populate.add_argument("--comment", default="", help="kept in the database")
-    for word, help_text in (("enable", "renew automatically from now on"), ("disable", "stop automatic renewal")):
-        line.command(word, _later("enrolment", word), help_text).add_argument("name", metavar="NAME", nargs="+")
-    remove = line.command("remove", _later("enrolment", "remove"), "forget a certificate; its history is kept")
-    remove.add_argument("name", metavar="NAME")
+    _named(line, "enable", _later("enrolment", "enable"), "renew automatically from now on", "+")
+    _named(line, "disable", _later("enrolment", "disable"), "stop automatic renewal", "+")
+    remove = _named(line, "remove", _later("enrolment", "remove"), "forget a certificate; its history is kept")
     remove.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def _issuing(line: CommandLine) -> None:
-    run = line.command("run", _later("issuing", "run"), "issue all that is due, retry failures, end", reports=True)
-    run.add_argument("name", metavar="NAME", nargs="*")
+    run = _named(line, "run", _later("issuing", "run"), "issue all that is due, retry failures, end", "*", reports=True)
     run.add_argument("--retry", action="store_true", help="try what failed again before its time")
     line.command("daemon", _later("daemon", "daemon"), "the same for ever, each certificate at its own moment")
-    for word, help_text in (
-        ("issue", "issue now, whether due or not"),
-        ("reissue", "replace an existing certificate now, whether due or not"),
-    ):
-        command = line.command(word, _later("issuing", word), help_text, reports=True)
-        command.add_argument("name", metavar="NAME", nargs="+" if word == "issue" else "*")
-        if word == "issue":
-            command.add_argument(
-                "--lift-hold",
-                action="store_true",
-                help="delete the CA's hold: it has lifted its limit since",
-            )
-        if word == "reissue":
-            command.add_argument("--all", action="store_true", help="every enabled certificate that was issued before")
-            command.add_argument(
-                "--issued-by", metavar="CA", help="every enabled certificate whose issuer's name contains CA"
-            )
-    status = line.command("status", _later("status", "status"), "show what is enrolled and how it is", reports=True)
-    status.add_argument("name", metavar="NAME", nargs="*")
+    issue = _named(line, "issue", _later("issuing", "issue"), "issue now, whether due or not", "+", reports=True)
+    text = "delete the CA's hold: it has lifted its limit since"
+    issue.add_argument("--lift-hold", action="store_true", help=text)
+    text = "replace an existing certificate now, whether due or not"
+    reissue = _named(line, "reissue", _later("issuing", "reissue"), text, "*", reports=True)
+    reissue.add_argument("--all", action="store_true", help="every enabled certificate that was issued before")
+    text = "every enabled certificate whose issuer's name contains CA"
+    reissue.add_argument("--issued-by", metavar="CA", help=text)
+    _named(line, "status", _later("status", "status"), "show what is enrolled and how it is", "*", reports=True)
 
 
-def _staged(line: CommandLine) -> None:
-    challenges = line.command(
-        "challenges", _later("by_hand", "challenges"), "by hand, 1: show what to publish", reports=True
-    )
-    challenges.add_argument("name", metavar="NAME")
-    solve = line.command(
-        "solve", _later("by_hand", "solve"), "by hand, 2: look at what was published, and let the CA validate it"
-    )
-    solve.add_argument("name", metavar="NAME")
-    solve.add_argument("--force", action="store_true", help="ask the CA although the answer is not visible from here")
-    request = line.command(
-        "request", _later("by_hand", "request"), "by hand, 3: hand in the CSR, store the certificate"
-    )
-    request.add_argument("name", metavar="NAME")
+def _by_hand(line: CommandLine) -> None:
+    _named(line, "challenges", _later("by_hand", "challenges"), "by hand, 1: show what to publish", reports=True)
+    text = "by hand, 2: look at what was published, and let the CA validate it"
+    solve = _named(line, "solve", _later("by_hand", "solve"), text)
+    text = "ask the CA although the answer is not visible from here"
+    solve.add_argument("--force", action="store_true", help=text)
+    _named(line, "request", _later("by_hand", "request"), "by hand, 3: hand in the CSR, store the certificate")
 
 
 def _versions(line: CommandLine) -> None:
-    history = line.command(
-        "history", _later("versions", "history"), "show every version and event of a name", reports=True
-    )
-    history.add_argument("name", metavar="NAME")
-    rollback = line.command("rollback", _later("versions", "rollback"), "make an earlier certificate the present one")
-    rollback.add_argument("name", metavar="NAME")
+    _named(line, "history", _later("versions", "history"), "show every version and event of a name", reports=True)
+    text = "make an earlier certificate the present one"
+    rollback = _named(line, "rollback", _later("versions", "rollback"), text)
     rollback.add_argument("--serial", default="", help="which one (default: the one before the present)")
-    take_in = line.command(
-        "import", _later("versions", "take_in"), "carry a certificate from outside; never renewed by ACME"
-    )
-    take_in.add_argument("name", metavar="NAME")
-    take_in.add_argument(
-        "--crt", metavar="FILE", required=True, help="the certificate, PEM; its chain may follow in it"
-    )
+    text = "carry a certificate from outside; never renewed by ACME"
+    take_in = _named(line, "import", _later("versions", "take_in"), text)
+    text = "the certificate, PEM; its chain may follow in it"
+    take_in.add_argument("--crt", metavar="FILE", required=True, help=text)
     take_in.add_argument("--chain", metavar="FILE", default="", help="the chain, if it is in a file of its own")
     take_in.add_argument("--label", action="store_true", help="NAME is a label of your own, not one of its names")
     take_in.add_argument("--comment", default="", help="kept in the database")
-    revoke = line.command("revoke", _later("versions", "revoke"), "have the CA revoke a certificate")
-    revoke.add_argument("name", metavar="NAME")
-    revoke.add_argument(
-        "--reason",
-        type=int,
-        choices=[0, 1, 4, 5],
-        default=0,
-        help="0 unspecified, 1 key compromise, 4 superseded, 5 cessation of operation",
-    )
+    revoke = _named(line, "revoke", _later("versions", "revoke"), "have the CA revoke a certificate")
+    text = "0 unspecified, 1 key compromise, 4 superseded, 5 cessation of operation"
+    revoke.add_argument("--reason", type=int, choices=[0, 1, 4, 5], default=0, help=text)
     revoke.add_argument("--serial", default="", help="an earlier one (default: the present one)")
     revoke.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 

@@ -43,7 +43,7 @@ def test_a_name_that_failed_is_tried_now(mended: Box) -> None:
 def test_the_daemon_tries_what_failed_now(mended: Box) -> None:
     """It holds the lock, so it is handed over, and said so; without the option `run` names it."""
     with Service(mended) as service:
-        mended.refused("run", code=3, says=["the daemon does what `run` does; `run --retry` lets it"])
+        mended.refused("run", code=3, says=["the daemon does what `run` does; `run --retry` makes it"])
         outcome = mended.ok("run", "--retry")
         assert all(f"{name}: handed to the daemon" in outcome.out for name in NAMES), outcome.out
         service.wait_stored(*NAMES)
