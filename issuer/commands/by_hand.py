@@ -10,7 +10,7 @@ from common.clock import utc_text
 from common.command_line import report, say
 from common.config_file import load
 from common.errors import LockedError, UsageError
-from issuer.commands.wiring import alone, build_tools, held_by_daemon, owner
+from issuer.commands.wiring import alone, build_tools, locked_by_daemon, owner
 from issuer.journey.by_hand import by_hand, open_by_hand, request_by_hand, solve_by_hand
 from issuer.journey.ports import Tools
 from issuer.model.config import Settings
@@ -89,7 +89,7 @@ def _at_hand(settings: Settings) -> Iterator[None]:
         with alone(settings, doing="certfleet-issuer, staged by hand"):
             yield
     except LockedError as error:
-        if not held_by_daemon(settings):
+        if not locked_by_daemon(settings):
             raise
         hint = "stop it for as long as this step takes: `systemctl stop certfleet-issuer-daemon`"
         raise LockedError(f"{error}, and a step by hand needs it", hint=hint) from error

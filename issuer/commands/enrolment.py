@@ -23,7 +23,7 @@ from issuer.store.history import History
 from issuer.store.revision import open_database
 
 _LONGEST_COMMENT = 1000  # characters
-_LARGEST_CSR = 65_535  # what the blob column holds
+_LARGEST_CSR = 65_535  # as much as the column takes
 
 
 def populate(arguments: argparse.Namespace) -> None:

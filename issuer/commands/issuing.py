@@ -16,7 +16,7 @@ from common.errors import LockedError, RefusedError, UsageError
 from issuer.commands.by_hand import refuse_leased
 from issuer.commands.held import HeldUp
 from issuer.commands.stopping import finish
-from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, held_by_daemon, owner
+from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, locked_by_daemon, owner
 from issuer.loops.run import Pass, Summary, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         with alone(here.settings, doing="certfleet-issuer run"):
             return here.work(choose, here.settings.renewal.max_run)
     except LockedError as error:
-        if not held_by_daemon(here.settings):
+        if not locked_by_daemon(here.settings):
             raise
         if not arguments.retry:
             error.hint = "no action needed: the daemon does what `run` does; `run --retry` makes it try again at once"
@@ -117,7 +117,7 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
         with alone(here.settings, doing="certfleet-issuer issue"):
             return here.work(wish, stay)
     except LockedError:
-        if not held_by_daemon(here.settings):
+        if not locked_by_daemon(here.settings):
             raise
     return here.hand_over(names, wish)
 

@@ -45,10 +45,7 @@ class Particulars:
             "attempt": self._attempt(row, order),
             "order": self._order(order) if order else None,
             "installations": [_installed(each, present, serials) for each in self._overview.installations(row.name)],
-            "events": [
-                {"at": utc_text(event.at), "event": event.event, "detail": event.detail}
-                for event in self._history.events(row.name, _LATEST_EVENTS)
-            ],
+            "events": [event.fields for event in self._history.events(row.name, _LATEST_EVENTS)],
         }
 
     def _attempt(self, row: Enrolment, order: OrderUnderWay | None) -> dict[str, Any]:

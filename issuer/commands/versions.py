@@ -48,15 +48,8 @@ def history(arguments: argparse.Namespace) -> None:
     if not versions and not events:
         raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
     if arguments.json:
-        report(
-            {
-                "name": arguments.name,
-                "versions": [_version_facts(version) | {"present": version.sha256 == present} for version in versions],
-                "events": [
-                    {"at": utc_text(event.at), "event": event.event, "detail": event.detail} for event in events
-                ],
-            }
-        )
+        facts = [_version_facts(version) | {"present": version.sha256 == present} for version in versions]
+        report({"name": arguments.name, "versions": facts, "events": [event.fields for event in events]})
         return
     rows = [
         [
@@ -112,9 +105,8 @@ def take_in(arguments: argparse.Namespace) -> None:
     if _key(bundle) in certificates.compromised(name):
         faults.append(_COMPROMISED)
     if faults:
-        raise RefusedError(
-            f"the certificate in {arguments.crt} is refused", why="; ".join(faults), hint="nothing was stored"
-        )
+        what = f"the certificate in {arguments.crt} is refused"
+        raise RefusedError(what, why="; ".join(faults), hint="nothing was stored")
     comment = checked_comment(arguments.comment)
     row = _row(name, certificates)
     what = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}"
@@ -158,11 +150,16 @@ def revoke(arguments: argparse.Namespace) -> None:
         say(f"servers go on serving it until they have another: `reissue {quote(row.name)}` makes one")
     if arguments.reason == KEY_COMPROMISE:
         for each in sorted({name, *store.names_with_key(md5_modulus(bundle.leaf.public_key()))}):
-            _tell_same_key(each, _good_with_the_key_of(bundle, store.versions(each), now))
+            _tell_same_key(bundle, each, store.versions(each), now)
 
 
-def _tell_same_key(name: str, versions: Sequence[Version]) -> None:
+def _tell_same_key(bundle: Bundle, name: str, versions: Sequence[Version], now: int) -> None:
+    """Tell the certificates of *name* with the key of *bundle* that are neither expired nor revoked."""
     for version in versions:
+        if version.revoked or version.not_after <= now:
+            continue
+        if isinstance(version.bundle, Damaged) or _key(version.bundle) != _key(bundle):
+            continue
         remedy = f"revoke {quote(name)} --serial {version.serial} --reason {KEY_COMPROMISE}"
         remedy = f"`{remedy}`" if version.directory else "revoke it where it was bought"
         valid = f"valid until {utc_text(version.not_after)}"
@@ -193,12 +190,6 @@ def _with_serial(versions: Sequence[Version], serial: str) -> Version | None:
     return next(same, None)
 
 
-def _good_with_the_key_of(bundle: Bundle, versions: list[Version], now: int) -> list[Version]:
-    """Those of *versions* with the key of *bundle* that are neither expired nor revoked."""
-    good, key = [version for version in versions if version.not_after > now and not version.revoked], _key(bundle)
-    return [version for version in good if not isinstance(version.bundle, Damaged) and _key(version.bundle) == key]
-
-
 def _key(bundle: Bundle) -> str:
     return spki_sha256(bundle.leaf.public_key())
 
@@ -210,9 +201,8 @@ def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) ->
             raise _from_outside(name)
         return _undamaged(version, name), version.directory
     if row is None or serial or not row.crt:
-        raise RefusedError(
-            f"no such certificate of {name} is stored", hint=f"`history {quote(name)}` shows what there is"
-        )
+        hint = f"`history {quote(name)}` shows what there is"
+        raise RefusedError(f"no such certificate of {name} is stored", hint=hint)
     directory = row.directory
     if row.imported:  # our CA may have issued it all the same
         present = _present_sha256(row)
@@ -262,9 +252,8 @@ def _read_bundle(crt: str, chain: str) -> Bundle:
     try:
         leaf_pem, chain_pem = read_regular(Path(crt)), read_regular(Path(chain)) if chain else b""
     except OSError as error:
-        raise RefusedError(
-            f"{error.filename} cannot be read", why=error.strerror or "", hint="name the PEM file"
-        ) from error
+        what = f"{error.filename} cannot be read"
+        raise RefusedError(what, why=error.strerror or "", hint="name the PEM file") from error
     if b"PRIVATE KEY-----" in leaf_pem + chain_pem:
         raise RefusedError(f"{crt} holds a private key", hint="keys stay on their host: give the certificates alone")
     try:

@@ -99,7 +99,7 @@ def alone(settings: Settings, *, doing: str) -> Iterator[None]:
         yield
 
 
-def held_by_daemon(settings: Settings) -> bool:
+def locked_by_daemon(settings: Settings) -> bool:
     """Is the process with the lock a daemon? Only meaningful while there is one."""
     return DAEMON in _id_file(settings).read_text(encoding="utf-8", errors="replace")
 

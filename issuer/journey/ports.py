@@ -166,7 +166,7 @@ class ChallengeJournal(Protocol):
     def orphans(self) -> list[Challenge]:
         """Entries whose order has ended: a process died before it could withdraw them."""
 
-    def held(self, entries: Sequence[Challenge], now: int) -> AbstractContextManager[list[Challenge]]:
+    def leased(self, entries: Sequence[Challenge], now: int) -> AbstractContextManager[list[Challenge]]:
         """For the block, the exclusive right to withdraw those of *entries* that it gives. Left out are entries of
         orders under way, and those that somebody else withdraws. An answer that an order under way wants is only
         forgotten."""

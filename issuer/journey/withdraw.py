@@ -40,7 +40,7 @@ def abandon(record: OrderRecord, tools: Tools) -> None:
 def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge]:
     """Withdraw *entries* of ended orders. Left alone are answers that another order publishes, and those that somebody
     else withdraws. Returns the withdrawn ones. Raises CertfleetError."""
-    with tools.journal.held(entries, int(tools.clock())) as ours:
+    with tools.journal.leased(entries, int(tools.clock())) as ours:
         _take_back(ours, tools)
     return ours
 

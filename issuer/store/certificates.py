@@ -39,7 +39,7 @@ _ENDING = sa.select(orders.c.state, orders.c.error).where(orders.c.id == sa.bind
 class Certificates:
     """All reading and writing of enrolled certificates. Moments are epoch seconds. Raises StoreError.
 
-    *portion*: how many rows :meth:`all` holds in memory at once.
+    *portion*: how many rows :meth:`all` has in memory at once.
     """
 
     def __init__(self, database: Database, *, portion: int = 1000):

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from common.certificate import Bundle, fingerprint, serial_text, spki_sha256
+from common.clock import utc_text
 from common.errors import RefusedError
 from issuer.model.leaf import Damaged, bundle_of
 from issuer.store.cells import from_row
@@ -42,6 +43,11 @@ class AuditEvent:
     at: int
     event: str
     detail: str
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """For --json."""
+        return {"at": utc_text(self.at), "event": self.event, "detail": self.detail}
 
 
 class History:
@@ -135,5 +141,5 @@ def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, n
 def _version(row: sa.RowMapping) -> Version:
     bundle = bundle_of(row["crt"], row["ca"])
     if isinstance(bundle, Bundle) and row["ca"] and not bundle.chain:
-        bundle = Damaged("its chain holds no certificate")
+        bundle = Damaged("its chain has no certificate")
     return from_row(Version, row, revoked=row["revoked"] is not None, bundle=bundle)

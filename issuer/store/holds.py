@@ -1,4 +1,4 @@
-"""What a CA's limits hold up: shared by every issuer on the database."""
+"""Holds: moments that a CA named, before which nothing is ordered there. Every issuer on the database shares them."""
 
 from collections.abc import Sequence
 from typing import Any

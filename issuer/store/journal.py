@@ -96,7 +96,7 @@ class Journal:
         return self._entries(sa.select(challenges).where(ended).order_by(challenges.c.id))
 
     @contextmanager
-    def held(self, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
+    def leased(self, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
         """Lease the ended orders of *entries* until the block ends; yields the entries to withdraw now.
 
         Left out are entries of orders that another thread or process has leased. An entry with the same place as one of

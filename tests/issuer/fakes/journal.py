@@ -36,7 +36,7 @@ class MemoryJournal:
     def orphans(self) -> list[Challenge]:
         return [entry for _, entry in self._tables.challenges.values() if not self._under_way(entry)]
 
-    def held(self, entries: Sequence[Challenge], now: int) -> AbstractContextManager[list[Challenge]]:
+    def leased(self, entries: Sequence[Challenge], now: int) -> AbstractContextManager[list[Challenge]]:
         return _Held(self, self._tables, entries, now)
 
     def forget(self, entries: Sequence[Challenge]) -> None:

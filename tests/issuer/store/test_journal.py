@@ -20,10 +20,10 @@ def test_what_a_revocation_meets_in_the_middle_is_taken_back_by_who_publishes_it
     assert record is not None
     left = journal.add(record.id, [entry("one")], NOW)
     store.write(lambda connection: give_up(connection, NAME, "revoked", NOW, leased=True))
-    with journal.held(left, NOW) as theirs:
+    with journal.leased(left, NOW) as theirs:
         assert theirs == []
     mine.release(record)
-    with journal.held(left, NOW) as ours:
+    with journal.leased(left, NOW) as ours:
         assert ours == left
 
 
@@ -68,7 +68,7 @@ def test_what_is_published_again_is_taken_over_from_an_ended_order(store: Databa
     [fresh] = journal.add(record.id, [entry("one")], NOW)
     assert fresh.id > elsewhere.id
     assert journal.orphans() == [other, elsewhere]
-    with journal.held([same, other], NOW) as ours:
+    with journal.leased([same, other], NOW) as ours:
         assert ours == [other]
 
 
@@ -80,16 +80,16 @@ def test_nothing_is_published_while_it_is_taken_back(store: Database) -> None:
     record = Orders(store, "mine").open(NAME, CA, Cause.RENEWAL, NOW)
     assert record is not None
     other = Journal(store, "other")
-    with journal.held([left], NOW) as ours:
+    with journal.leased([left], NOW) as ours:
         assert ours == [left]
         for each in (journal, other):
-            with each.held([left], NOW) as theirs:
+            with each.leased([left], NOW) as theirs:
                 assert theirs == []
         with pytest.raises(BeingTakenBack):
             journal.add(record.id, [entry("one")], NOW)
         assert journal.of(record.id) == []
     for successor, moment in ((Journal(store, "mine"), NOW), (other, NOW + LEASE_SECONDS + 1)):
-        with journal.held([left], NOW), successor.held([left], moment) as later:
+        with journal.leased([left], NOW), successor.leased([left], moment) as later:
             assert later == [left]
     assert [each.value for each in journal.add(record.id, [entry("one")], NOW)] == ["one"]
     assert journal.orphans() == []
@@ -102,10 +102,10 @@ def test_what_another_order_wants_is_not_taken_back(store: Database) -> None:
     first, second = [record for record in records if record is not None]
     left = journal.add(first.id, [entry("one"), entry("two")], NOW)
     kept = journal.add(second.id, [entry("one")], NOW)
-    with journal.held(left, NOW) as ours:
+    with journal.leased(left, NOW) as ours:
         assert ours == []  # its order is under way
     mine.fail(first, "", NOW)
-    with journal.held(left, NOW) as ours:
+    with journal.leased(left, NOW) as ours:
         assert [each.value for each in ours] == ["two"]
     assert [each.value for each in journal.of(first.id)] == ["two"]
     assert journal.of(second.id) == kept
