@@ -116,7 +116,7 @@ def test_silent_name_servers_are_met_once_a_run(box: Box) -> None:
 
 
 def test_answers_of_one_order_on_two_servers(box: Box, tmp_path: Path) -> None:
-    """Who takes back one of them holds the order, so the other waits for that; one sweep takes both back."""
+    """Withdrawing one of them leases the order, so the other waits for that; one sweep withdraws both."""
     box.enrol(NAME)
     file = tmp_path / "html" / ".well-known" / "acme-challenge" / "token"
     file.parent.mkdir(parents=True)
@@ -125,17 +125,17 @@ def test_answers_of_one_order_on_two_servers(box: Box, tmp_path: Path) -> None:
     box.database.execute(f"INSERT INTO orders {row}")
     leave(box, f"_acme-challenge.{NAME}", f"_acme-challenge.{NAME}", "v")
     leave(box, NAME, to_journal(str(tmp_path / "html"), socket.gethostname()), "token.k", kind="http-01")
-    held, together, visits = Journal.held, threading.Barrier(2), itertools.count()
+    leased, together, visits = Journal.leased, threading.Barrier(2), itertools.count()
 
     @contextmanager
     def at_once(journal: Journal, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
-        with held(journal, entries, now) as ours:
+        with leased(journal, entries, now) as ours:
             if next(visits) < 2:
                 together.wait(60)
             yield ours
 
     settings = load(Settings, box.config)
-    with patch.object(Journal, "held", at_once):
+    with patch.object(Journal, "leased", at_once):
         sweep(build_tools(settings, Database(settings.database)))
     assert not file.exists()
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
