@@ -124,7 +124,6 @@ def dns_names(certificate: x509.Certificate) -> frozenset[str]:
 
 
 def common_names(certificate: x509.Certificate) -> frozenset[str]:
-    """The common names of subject and issuer."""
     attributes = [
         name.get_attributes_for_oid(x509.NameOID.COMMON_NAME) for name in (certificate.subject, certificate.issuer)
     ]

@@ -138,8 +138,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 class CommandGroup:
-    """The commands below one word."""
-
     def __init__(self, add: Callable[[str, Handler, str, bool], argparse.ArgumentParser]):
         self._add = add
 
@@ -153,12 +151,11 @@ def say(line: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Say on standard error, where cron and people look, what is not well."""
+    """Print trouble on standard error, where cron and people look for it."""
     print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def report(document: Any) -> None:
-    """A --json report."""
     say(json.dumps(document, indent=2, sort_keys=True, default=str))
 
 

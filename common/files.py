@@ -106,11 +106,11 @@ def _file_errors(file: Path) -> Iterator[None]:
         raise _cannot("write", file, error) from error
 
 
-def create_new(file: Path, content: bytes, *, mode: int, kept: bool = False) -> None:
-    """Write *file* only if it does not exist yet, never through a link. Raises FileError. *kept*: this user owns it
+def create_new(file: Path, content: bytes, *, mode: int, own: bool = False) -> None:
+    """Write *file* only if it does not exist yet, never through a link. Raises FileError. *own*: this user owns it
     whoever owns the folder, as for a private key."""
     try:
-        temporary = _write_temporary(file, NewContent(content, mode, *((-1, -1) if kept else heir(file.parent))))
+        temporary = _write_temporary(file, NewContent(content, mode, *((-1, -1) if own else heir(file.parent))))
         try:
             os.link(temporary, file)  # whole or not at all; unlike a rename it never replaces
         finally:
@@ -225,9 +225,9 @@ def _no_password(file: Path, problem: str) -> ConfigError:  # never with the con
 
 
 @contextlib.contextmanager
-def locked(file: Path, *, doing: str, kept: int = 0) -> Iterator[None]:
+def locked(file: Path, *, doing: str, skip: int = 0) -> Iterator[None]:
     """Lock *file* exclusively while the block runs. Raises LockedError at once if another process has the lock,
-    FileError if the file cannot be written. Process and *doing* are written into it, below its first *kept* bytes,
+    FileError if the file cannot be written. Process and *doing* are written into it, below its first *skip* bytes,
     which stay. The kernel drops the lock with the process, so a killed run never blocks the next one."""
     try:
         create_empty(file)
@@ -238,14 +238,14 @@ def locked(file: Path, *, doing: str, kept: int = 0) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 200, kept).decode("utf-8", "replace").strip()
+            holder = os.pread(descriptor, 200, skip).decode("utf-8", "replace").strip()
             raise LockedError(
                 f"another run holds {file}" + (f" ({holder})" if holder else ""),
                 hint="let it finish, or look at what it waits for; never delete the file: a dead run holds nothing",
             ) from error
         with _file_errors(file):
-            os.ftruncate(descriptor, kept)
-            os.pwrite(descriptor, b"\n" * bool(kept) + f"process {os.getpid()}: {doing}\n".encode(), kept)
+            os.ftruncate(descriptor, skip)
+            os.pwrite(descriptor, b"\n" * bool(skip) + f"process {os.getpid()}: {doing}\n".encode(), skip)
         yield
     finally:
         os.close(descriptor)

@@ -68,7 +68,6 @@ class Syslog:
         return event
 
     def close(self) -> None:
-        """Give the socket back."""
         self._handler.close()
 
 

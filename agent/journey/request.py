@@ -69,7 +69,7 @@ def _key(wanted: Request, keys: Keys) -> tuple[HostKey, bool]:
         return key, False
     key = keys.make(wanted.key_type or _DEFAULT_KEY_TYPE)
     files.make_private_folder(wanted.key_file.parent)
-    files.create_new(wanted.key_file, key.content, mode=0o600, kept=True)
+    files.create_new(wanted.key_file, key.content, mode=0o600, own=True)
     return key, True
 
 

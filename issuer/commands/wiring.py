@@ -95,7 +95,7 @@ def alone(settings: Settings, *, doing: str) -> Iterator[None]:
     owner: two processes never share one.
     """
     make_private_folder(settings.state_dir)
-    with locked(_id_file(settings), doing=doing, kept=len(_id(_id_file(settings)))):
+    with locked(_id_file(settings), doing=doing, skip=len(_id(_id_file(settings)))):
         yield
 
 

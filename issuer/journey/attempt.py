@@ -104,7 +104,6 @@ class Attempt:
     # --- errors ---
 
     def _meet(self, error: CertfleetError) -> Ended | Waiting:
-        """Do what *error* means."""
         meaning = consequence(error, self._circumstances())
         outcome = meaning.outcome
         if isinstance(outcome, Waiting):

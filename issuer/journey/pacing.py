@@ -10,13 +10,27 @@ import functools
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 from publicsuffixlist import PublicSuffixList
 
-from issuer.journey.ports import OrderCounts
 from issuer.model.limits import CaLimits, Limit
 
 _LOOK_AGAIN = 3600  # seconds after which a failed order has made room again
+
+
+class OrderCounts(Protocol):
+    """Counts towards the limits of a CA, of all issuers on the database. Raises StoreError."""
+
+    def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
+        """The moments at which the newest orders in the span of *limit* were opened, ``limit.count`` at most, without
+        the order of id *besides*."""
+
+    def certificates(
+        self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
+    ) -> tuple[list[int], int]:
+        """The moments at which the newest certificates were stored for exactly *names*, or with a name in *domain*; and
+        the number of orders under way that may become one."""
 
 
 class Pacing:

@@ -1,4 +1,4 @@
-"""The Protocols by which the journeys know the world, but for those of challenge types (solver.py).
+"""The Protocols by which the journeys know the world; those of challenge types stand in solver.py.
 
 The command line hands in the real ones. Moments are epoch seconds.
 """
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from common.certificate import Bundle
 from common.clock import Clock
+from issuer.journey.pacing import Pacing
 from issuer.journey.solver import Solver, solver_for
 from issuer.journey.turns import Turns
 from issuer.model.acme import CaAuthorization, CaOrder, Challenge, RenewalInfo
@@ -17,7 +18,6 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event
 from issuer.model.failure import Failure
-from issuer.model.limits import Limit
 from issuer.model.orders import Cause, OrderRecord
 from issuer.model.timing import Timing
 from issuer.rules.caa import CaaRecord
@@ -186,36 +186,6 @@ class HoldStore(Protocol):
         """Save a hold on *scope*, a certificate's name or ACCOUNT, until a moment."""
 
 
-class OrderCounts(Protocol):
-    """Counts towards the limits of a CA, of all issuers on the database. Raises StoreError."""
-
-    def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
-        """The moments at which the newest orders in the span of *limit* were opened, ``limit.count`` at most, without
-        the order of id *besides*."""
-
-    def certificates(
-        self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
-    ) -> tuple[list[int], int]:
-        """The moments at which the newest certificates were stored for exactly *names*, or with a name in *domain*; and
-        the number of orders under way that may become one."""
-
-
-class Pacer(Protocol):
-    """The published limits of one CA: :class:`issuer.journey.pacing.Pacing`."""
-
-    @property
-    def turn(self) -> AbstractContextManager[object]:
-        """A lock of this process around the insertion of an order and :meth:`free_at`."""
-
-    def free_at(self, names: Sequence[str], now: int, *, renewal: bool, besides: int = 0) -> int:
-        """*now* if there is room for an order for *names*, else the moment at which there may be. *renewal*: this CA
-        issued for just these names before. *besides*: the id of the order itself if it is inserted. Raises
-        StoreError."""
-
-    def left(self, now: int) -> int | None:
-        """How many new orders fit in now; None without a limit. Raises StoreError."""
-
-
 def _nobody(_: Event) -> None:
     """Drops an event."""
 
@@ -231,7 +201,7 @@ class Tools:
     orders: OrderStore
     journal: ChallengeJournal
     holds: HoldStore
-    pacing: Mapping[str, Pacer]  # by directory URL
+    pacing: Mapping[str, Pacing]  # by directory URL
     caa: Callable[[str], Sequence[CaaRecord]]  # the record set that counts for a name
     clock: Clock
     timing: Timing = Timing()

@@ -57,7 +57,6 @@ class Crew:
 
     @property
     def idle(self) -> bool:
-        """Is nothing at work and nothing waiting?"""
         return not self._agenda and not self.running
 
     @property

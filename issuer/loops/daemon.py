@@ -75,7 +75,6 @@ class Daemon:
         self._crew.wake()
 
     def run(self) -> None:
-        """Until :meth:`stop`."""
         self._systemd.ready()
         log.info("daemon.started")
         while not self._stopping:

@@ -20,7 +20,6 @@ class Health:
         self._trouble = "the database has not been asked yet"
 
     def ticked(self) -> None:
-        """The loop has come round."""
         self._ticked_at = self._clock()
 
     def database_answered(self) -> None:

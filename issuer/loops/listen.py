@@ -36,7 +36,6 @@ class Listener:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering and give the port back."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)

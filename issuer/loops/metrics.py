@@ -67,7 +67,6 @@ class Metrics:
         self.orders_left: Mapping[str, int] = {}
 
     def ended(self, returned: Returned) -> None:
-        """Count how an attempt ended."""
         ending = returned.ended.ending
         if ending is Ending.STORED:
             self._issued.inc()

@@ -34,7 +34,6 @@ class Systemd:
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Feed the watchdog."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:

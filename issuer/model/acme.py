@@ -40,7 +40,7 @@ class Laggard:
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A problem document (RFC 7807, RFC 8555 §6.7). *kind* is the last part of its type URN; *detail* one printable
-    line with its subproblems; *url* the page for people that it names. "" for what it does not say."""
+    line with its subproblems; *url* the page for people that it names. A part that it lacks is ""."""
 
     kind: str
     detail: str

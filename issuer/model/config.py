@@ -63,7 +63,6 @@ def _email(value: object) -> str:
 
 
 def _listen(value: object) -> str:
-    """An IP address and a port."""
     try:
         ip_address(parse_endpoint(text(value))[0])
     except ValueError as error:
@@ -209,7 +208,6 @@ class NotifySettings:
 
     @property
     def wanted(self) -> bool:
-        """Is anybody to be told at all?"""
         return bool(self.email_to) or self.syslog
 
 
@@ -237,7 +235,6 @@ class Settings:
     log: LogSettings = section(LogSettings)
 
     def account_key(self, ca: CaSettings) -> Path:
-        """The account key's file of one CA."""
         return ca.account_key or self.state_dir / "account.pem"
 
     @property

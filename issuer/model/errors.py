@@ -72,8 +72,6 @@ class DnsError(CertfleetError):
 
 
 class StoreError(CertfleetError):
-    """The database refused or could not be reached."""
-
     reference = "database"
     retry = Retry.SOON
 
@@ -94,8 +92,6 @@ class OtherRevision(StoreError):
 
 
 class MailError(CertfleetError):
-    """The mail server did not take a notification, which is kept for later."""
-
     reference = "mail"
     retry = Retry.SOON
 
@@ -113,8 +109,6 @@ class CompromisedKey(RefusedError):
 
 
 class LeaseLost(CertfleetError):
-    """Another issuer took over the lease of this order."""
-
     reference = "lease-lost"
     retry = Retry.SOON
 
@@ -145,8 +139,6 @@ class BeingTakenBack(CertfleetError):
 
 
 class Overtaken(CertfleetError):
-    """The row of an order was removed, or got another CSR, after we had read it."""
-
     reference = "overtaken"
 
     def __init__(self, name: str):

@@ -11,7 +11,7 @@ from issuer.model.errors import AcmeProblem
 @dataclass(frozen=True, slots=True)
 class Failure:
     """*what* went wrong, *why*, what to do (*hint*), its kind (*reference*), and the page for people that a CA names
-    (*url*); "" for an unknown one."""
+    (*url*). An unknown fact is ""."""
 
     what: str
     why: str = ""
@@ -41,5 +41,5 @@ class Failure:
 
     @property
     def fields(self) -> dict[str, str | None]:
-        """For --json; None for an unknown one."""
+        """For --json. An unknown fact is None."""
         return {name: text or None for name, text in dataclasses.asdict(self).items()}

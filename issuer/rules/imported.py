@@ -15,12 +15,11 @@ _AGAIN = 7 * _DAY  # between two looks at one that has expired
 
 
 def runs_out(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
-    """Is it time to get the next one?"""
     return row.imported and row.ts_expire - now <= _notice(row, policy)
 
 
 def news(row: Enrolment, now: int, policy: RenewalSettings) -> Event | None:
-    """The event to tell about *row* now; None for nothing."""
+    """The event to tell about *row* now; None where there is nothing to tell."""
     if not row.enabled or not runs_out(row, now, policy):
         return None
     left = row.ts_expire - now

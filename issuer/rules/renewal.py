@@ -83,7 +83,7 @@ class Remaining:
 
 
 def remaining(row: Enrolment, now: int) -> Remaining | None:
-    """None while there is no certificate that could expire."""
+    """The rest of the present certificate's life; None without a certificate that can be read."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
         return None

@@ -28,8 +28,6 @@ _FIRST_PAUSE = 0.5  # seconds before the first quick try; each further one doubl
 
 
 class Fate(Enum):
-    """The future of the order."""
-
     GOES_ON = "the next attempt goes on with it, also where the certificate is disabled"
     ENDS = "nobody goes on with it"
     FORGOTTEN = "the CA cannot know of it, so nothing of it is kept"
@@ -70,7 +68,6 @@ class Consequence:
 
 
 def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
-    """The meaning of *error*."""
     name = met.row.name
     if isinstance(error, LeaseLost):
         return Consequence(Ended(name, Ending.ELSEWHERE), Fate.ELSEWHERE)

@@ -166,10 +166,10 @@ def test_a_lock_on_a_file_that_holds_something(tmp_path: Path) -> None:
     file = tmp_path / "name"
     file.write_bytes(b"name")
     for doing in ("a long errand", "short"):
-        with locked(file, doing=doing, kept=4):
+        with locked(file, doing=doing, skip=4):
             with (
                 pytest.raises(LockedError, match=rf"\(process {os.getpid()}: {doing}\)"),
-                locked(file, doing="", kept=4),
+                locked(file, doing="", skip=4),
             ):
                 pass
             assert file.read_text(encoding="utf-8") == f"name\nprocess {os.getpid()}: {doing}\n"

@@ -7,13 +7,12 @@ from common.clock import Clock
 from issuer.dns.dns01 import Dns01
 from issuer.journey.attempt import Attempt
 from issuer.journey.begin import left_alone
-from issuer.journey.pacing import Pacing
+from issuer.journey.pacing import OrderCounts, Pacing
 from issuer.journey.ports import (
     CertificateAuthority,
     CertificateStore,
     ChallengeJournal,
     HoldStore,
-    OrderCounts,
     OrderStore,
     Tools,
 )
