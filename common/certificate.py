@@ -20,7 +20,7 @@ PARSE_ERRORS = (
     *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm),
     *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
 )
-"""What the library may raise for bytes that are no sound certificate or request, at once or at the first look."""
+"""Errors of the library for bytes that are no sound certificate or request, at once or at the first look."""
 
 
 @dataclass(frozen=True, slots=True)

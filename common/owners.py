@@ -47,8 +47,8 @@ def owner_hint(file: Path) -> str:
 
 
 def who_directs_root(file: Path) -> str:
-    """Who besides root can edit *file*, whose commands root runs: "USER, to whom FOLDER belongs". "" if nobody can, or
-    we are not root. Raises OSError."""
+    """The user besides root who can edit *file*, whose commands root runs: "USER, to whom FOLDER belongs". "" if nobody
+    can, or we are not root. Raises OSError."""
     for one in (file, file.parent) if os.geteuid() == 0 else ():
         status = one.stat()
         if status.st_uid != 0:

@@ -13,7 +13,7 @@ from common.config_file import load
 from common.errors import ConfigError, Finding
 from issuer.ca.client import AcmeCa
 from issuer.commands.stopping import on_request
-from issuer.commands.wiring import DAEMON, alone, build_desk, build_tools, configure_log, owner
+from issuer.commands.wiring import DAEMON, alone, build_outbox, build_tools, configure_log, owner
 from issuer.ground.threads import on_thread
 from issuer.journey.ports import Tools
 from issuer.journey.turns import Turns
@@ -70,7 +70,7 @@ class _Service:
             raise ConfigError(str(self._config), [Finding("state_dir", problem)])
         database = Database(settings.database)
         tools = replace(build_tools(settings, database, self._note), turns=self._turns)
-        queries, outbox = DueQueries(database, owner(settings)), build_desk(settings, database)
+        queries, outbox = DueQueries(database, owner(settings)), build_outbox(settings, database)
         generation = Generation(settings, tools, outbox, queries, lambda: _close(database, tools))
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # its reader is the journal: it logs what happens

@@ -16,7 +16,7 @@ from common.errors import LockedError, RefusedError, UsageError
 from issuer.commands.by_hand import refuse_leased
 from issuer.commands.held import HeldUp
 from issuer.commands.stopping import finish
-from issuer.commands.wiring import alone, build_desk, build_tools, configure_log, locked_by_daemon, owner
+from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, locked_by_daemon, owner
 from issuer.loops.run import Pass, Summary, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
@@ -190,7 +190,7 @@ class _Issuing:
         """One pass of at most *stay* seconds over the rows that *choose* returns, and the exit code. *choose* may write
         to the database, so it is called after every check of the configuration."""
         configure_log(self.settings, self.arguments)
-        outbox = build_desk(self.settings, self.database)
+        outbox = build_outbox(self.settings, self.database)
         tools = build_tools(self.settings, self.database, outbox.note)
         try:  # under the lock nobody else has our owner, so a killed run had these leases
             tools.orders.let_go_left()

@@ -23,7 +23,7 @@ from issuer.journey.ports import Tools
 from issuer.model.config import Settings
 from issuer.model.events import Event
 from issuer.notify.mail import MailServer
-from issuer.notify.outbox import Desk
+from issuer.notify.outbox import Outbox
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
 from issuer.store.database import Database
@@ -56,10 +56,10 @@ def build_tools(settings: Settings, database: Database, tell: Callable[[Event], 
     )
 
 
-def build_desk(settings: Settings, database: Database) -> Desk:
+def build_outbox(settings: Settings, database: Database) -> Outbox:
     """Where events go. Raises ConfigError for an unusable password or CA file."""
     notify, host = settings.notify, socket.gethostname()
-    return Desk(
+    return Outbox(
         Notices(database),
         MailServer(notify, host) if notify.email_to else None,
         _syslog() if notify.syslog else None,

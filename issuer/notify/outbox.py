@@ -56,7 +56,7 @@ class Post(Protocol):
         """Send one mail. Raises MailError."""
 
 
-class Desk:
+class Outbox:
     """Call :meth:`tell` and :meth:`note` from any thread, :meth:`settle` and :meth:`deliver` from one at a time."""
 
     def __init__(
@@ -124,7 +124,7 @@ class Desk:
                 self._syslog.send(_LEVELS.get(event.kind, logging.ERROR), mail_text.line(event))
         return True
 
-    def take_over(self, other: "Desk") -> None:
+    def take_over(self, other: "Outbox") -> None:
         """Take the kept events of *other*, which the new configuration replaces."""
         with other._lock:
             told, other._told = other._told, []

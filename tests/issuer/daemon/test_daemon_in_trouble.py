@@ -39,9 +39,9 @@ def test_a_fault_in_one_tick_is_survived(box: Box) -> None:
 def test_a_reload_that_fails_in_any_way_is_over(box: Box) -> None:
     """By a file of ours that cannot be used, or by a fault: systemd hears READY, the old settings stay in use."""
     prelude = (
-        "import issuer.commands.daemon as d\nkept = d.build_desk\nfaults = [None, ZeroDivisionError('a fault')]\n"
+        "import issuer.commands.daemon as d\nkept = d.build_outbox\nfaults = [None, ZeroDivisionError('a fault')]\n"
         "def build(*words):\n    fault = faults.pop(0) if faults else None\n"
-        "    if fault: raise fault\n    return kept(*words)\nd.build_desk = build"
+        "    if fault: raise fault\n    return kept(*words)\nd.build_outbox = build"
     )
     with Service(box, prelude=prelude) as service:
         service.send(signal.SIGHUP)

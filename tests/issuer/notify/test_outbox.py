@@ -1,4 +1,4 @@
-"""The desk over real databases: every kind of event, what is said when, and what an outage does to it."""
+"""The outbox over real databases: every kind of event, what is said when, and what an outage does to it."""
 
 import socket
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from issuer.model.errors import MailError
 from issuer.model.events import Event, EventKind
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
-from issuer.notify.outbox import Desk
+from issuer.notify.outbox import Outbox
 from issuer.rules.csr import read_csr
 from issuer.store import migrate
 from issuer.store.certificates import Certificates
@@ -44,7 +44,7 @@ class Pigeons:
 
 
 class World:
-    """A desk over one database, and a clock that the test moves."""
+    """A outbox over one database, and a clock that the test moves."""
 
     def __init__(self, database: servers.Database) -> None:
         settings = DatabaseSettings(database.url, database.password_file, database.tls_ca)
@@ -54,19 +54,19 @@ class World:
         self.now = 1_700_000_000.0
         self.post = Pigeons()
         self.notices = Notices(self.database)
-        self.desk = self.another_desk()
+        self.outbox = self.another_outbox()
 
-    def another_desk(self, syslog: Syslog | None = None) -> Desk:
-        """A desk of another process on the same database."""
-        return Desk(self.notices, self.post, syslog, host="box", stuck_after=10, clock=lambda: self.now)
+    def another_outbox(self, syslog: Syslog | None = None) -> Outbox:
+        """A outbox of another process on the same database."""
+        return Outbox(self.notices, self.post, syslog, host="box", stuck_after=10, clock=lambda: self.now)
 
     def hear(self, *told: Event) -> list[str]:
         """Subjects of the mails after a run in which this was told."""
         before = len(self.post.sent)
         for event in told:
-            self.desk.tell(event)
-        assert self.desk.settle()
-        self.desk.deliver()
+            self.outbox.tell(event)
+        assert self.outbox.settle()
+        self.outbox.deliver()
         self.now += 3600
         return [subject for subject, _ in self.post.sent[before:]]
 
@@ -135,7 +135,7 @@ def test_endings_that_concern_nobody(world: World) -> None:
 
 def test_two_issuers_send_one_mail(world: World) -> None:
     """What one process has taken to deliver, another one leaves alone; what it could not deliver it gives back."""
-    other = world.another_desk()
+    other = world.another_outbox()
     world.post.down = True
     assert world.hear(events.failed(NAME, Failure("it failed"))) == []
     world.post.down = False
@@ -146,7 +146,7 @@ def test_two_issuers_send_one_mail(world: World) -> None:
     world.now += 601
     other.deliver()
     assert len(world.post.sent) == 1
-    world.desk.deliver()
+    world.outbox.deliver()
     assert len(world.post.sent) == 1
 
 
@@ -170,17 +170,17 @@ def test_a_database_that_is_away_loses_nothing(world: World, monkeypatch: pytest
     """Events that cannot be written down stay in memory and are written down the next time, in their order."""
     settled = world.notices.settle
     monkeypatch.setattr(world.notices, "settle", lambda *_, **__: (_ for _ in ()).throw(MailError("away")))
-    world.desk.tell(events.failed(NAME, Failure("it failed")))
-    assert not world.desk.settle()
+    world.outbox.tell(events.failed(NAME, Failure("it failed")))
+    assert not world.outbox.settle()
     monkeypatch.setattr(world.notices, "settle", settled)
     assert world.hear() == [f"certfleet: {NAME} failed on box"]
 
 
-def test_a_desk_takes_over_what_another_was_told(world: World) -> None:
-    """After a reload the new desk says what the old one had heard."""
-    old = world.another_desk()
+def test_an_outbox_takes_over_what_another_was_told(world: World) -> None:
+    """After a reload the new outbox says what the old one had heard."""
+    old = world.another_outbox()
     old.tell(events.failed(NAME, Failure("it failed")))
-    world.desk.take_over(old)
+    world.outbox.take_over(old)
     assert world.hear() == [f"certfleet: {NAME} failed on box"]
 
 
@@ -190,18 +190,18 @@ def test_a_mail_waits_for_quiet_and_for_the_mail_before(world: World) -> None:
     def due_after(seconds: float) -> bool:
         start, world.now = world.now, world.now + seconds
         try:
-            return world.desk.mail_due()
+            return world.outbox.mail_due()
         finally:
             world.now = start
 
-    world.desk.tell(events.failed(NAME, Failure("it failed")))
-    assert world.desk.settle()
+    world.outbox.tell(events.failed(NAME, Failure("it failed")))
+    assert world.outbox.settle()
     assert (due_after(55), due_after(61)) == (False, True)
     world.now += 61
-    world.desk.deliver()
+    world.outbox.deliver()
     world.now += 5
-    world.desk.tell(events.recovered(NAME))
-    assert world.desk.settle()
+    world.outbox.tell(events.recovered(NAME))
+    assert world.outbox.settle()
     assert (due_after(100), due_after(590), due_after(600)) == (False, False, True)
 
 
@@ -212,7 +212,7 @@ def test_syslog_gets_a_line_an_event(world: World, tmp_path: Path) -> None:
         listener.bind(address)
         listener.settimeout(5)
         syslog = Syslog("certfleet-issuer", address)
-        world.desk = world.another_desk(syslog)
+        world.outbox = world.another_outbox(syslog)
         world.hear(events.failed(NAME, Failure("it\nfailed", hint="mend it")))
         world.hear(events.failed(NAME, Failure("it failed")))
         world.hear(events.recovered(NAME))
@@ -228,7 +228,7 @@ def test_an_absent_syslog_is_said_once(world: World, tmp_path: Path) -> None:
     """Nobody at the socket: one warning, no error, and the mail goes out; once somebody listens, lines arrive."""
     address = tmp_path / "log"
     syslog = Syslog("certfleet-issuer", str(address))
-    world.desk = world.another_desk(syslog)
+    world.outbox = world.another_outbox(syslog)
     with structlog.testing.capture_logs() as logs:
         assert world.hear(events.failed(NAME, Failure("it failed")))
         assert world.hear(events.recovered(NAME))
