@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from issuer.model.survey import DueRow
 
+_SAME_REQUEST = 60  # seconds
+
 
 class Backlog:
     """Thread-safe. Its length is the number of certificates that are deferred."""
@@ -21,8 +23,11 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._deferred)
 
-    def defer(self, row: DueRow, until: float) -> None:
-        """Leave a certificate alone until then (epoch seconds). A person's request for it ends that at once."""
+    def defer(self, row: DueRow, until: float, now: float) -> None:
+        """Leave a certificate alone until then (epoch seconds). A new request of a person for it ends that at once, or
+        after a minute where it looks like the one before: somebody may have lifted the CA's hold meanwhile."""
+        if row.asked_for:
+            until = min(until, now + _SAME_REQUEST)
         with self._lock:
             self._deferred[row.name] = (until, row)
 

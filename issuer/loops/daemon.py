@@ -182,10 +182,11 @@ class Daemon:
 
     def _let_go(self, ended: Ended) -> None:
         generation, row = self._begun.pop(ended.name)
-        until = self._generation.tools.clock() + (NOT_OURS_SECONDS if ended.ending in _NOT_OURS else _JUST_DONE)
+        now = self._generation.tools.clock()
+        until = now + (NOT_OURS_SECONDS if ended.ending in _NOT_OURS else _JUST_DONE)
         if ended.ending in (Ending.FAILED, Ending.HELD) and ended.reference != StoreError.reference:
             until = max(until, ended.retry_at)
-        self._backlog.defer(row, until)
+        self._backlog.defer(row, until, now)
         generation.attempts -= 1
         self._close_retired()
 

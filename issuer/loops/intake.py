@@ -95,5 +95,5 @@ def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Inta
         if left_alone(enrolment, tools, resumes=row.name in left_over) is None:
             found.append((enrolment, row))
         else:
-            backlog.defer(row, now + NOT_OURS_SECONDS)
+            backlog.defer(row, now + NOT_OURS_SECONDS, now)
     return Intake(generation, sorted(found, key=lambda pair: urgency(pair[0], now)))

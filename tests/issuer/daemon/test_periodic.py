@@ -79,7 +79,7 @@ def test_a_certificate_is_left_alone_until_its_moment() -> None:
     """After a failure that could not be written down the row still looks due, and is not tried before its moment."""
     backlog, row = Backlog(), DueRow("a", None, 0, "")
     assert backlog.ready([row], 0) == [row]
-    backlog.defer(row, 60)
+    backlog.defer(row, 60, 0)
     assert backlog.ready([row], 59) == []
     assert backlog.ready([row], 60) == [row]
 
@@ -87,17 +87,17 @@ def test_a_certificate_is_left_alone_until_its_moment() -> None:
 def test_what_somebody_asks_for_by_hand_is_not_left_alone() -> None:
     """`reissue` counts at once, but the very wish that has just failed does not."""
     backlog, row = Backlog(), DueRow("a", 5, 1, "")
-    backlog.defer(row, 60)
+    backlog.defer(row, 60, 0)
     wish = DueRow("a", None, 1, "asked for by hand")
     assert backlog.ready([wish], 1) == [wish]
-    backlog.defer(wish, 60)
+    backlog.defer(wish, 60, 0)
     assert backlog.ready([wish], 2) == []
 
 
 def test_a_certificate_enrolled_anew_is_looked_at_at_once() -> None:
     """What the database no longer counts as due is forgotten, so a name removed and enrolled again starts afresh."""
     backlog, row = Backlog(), DueRow("a", None, 0, "")
-    backlog.defer(row, 86400)
+    backlog.defer(row, 86400, 0)
     assert backlog.ready([row], 1) == []
     assert backlog.ready([], 2) == []
     assert len(backlog) == 0
@@ -110,9 +110,17 @@ def test_a_backlog_has_many_hands() -> None:
     rows = [DueRow(str(number), None, 0, "") for number in range(200)]
 
     def hurry(row: DueRow) -> None:
-        backlog.defer(row, 10)
+        backlog.defer(row, 10, 0)
         backlog.ready(rows, 1)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(hurry, rows))
     assert backlog.ready(rows, 1) == []
+
+
+def test_the_same_request_again_is_heard_within_a_minute() -> None:
+    """A request that a hold of the CA answered, made again once the hold is lifted, looks the same in the database."""
+    backlog, request = Backlog(), DueRow("a", None, 0, "asked for by hand")
+    backlog.defer(request, 86400, 0)
+    assert backlog.ready([request], 59) == []
+    assert backlog.ready([request], 61) == [request]
