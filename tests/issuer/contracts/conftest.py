@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from common.config_file import load
 from issuer.commands.wiring import build_tools
+from issuer.journey.pacing import OrderCounts
 from issuer.journey.ports import (
     CertificateAuthority,
     CertificateStore,
     ChallengeJournal,
     HoldStore,
-    OrderCounts,
     OrderStore,
     Tools,
 )

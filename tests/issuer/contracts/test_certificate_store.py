@@ -16,7 +16,8 @@ from tests.issuer.store.opened import CA, NAME, NOW
 from tests.servers.authority import Authority
 
 FAILURE = Failure("shop: rsa: refused", "no: (really)", "mend it; or not", "dns", "https://ca.test/why")
-HELD = Failure("limited", "too many", url="https://ca.test/limits")
+LIMITED = Failure("limited", "too many", url="https://ca.test/limits")
+HELD = Failure(LIMITED.sentence)  # a hold keeps the reason in one line, for people
 AUTHORITY = Authority("Root").intermediate("CA")
 
 
@@ -149,7 +150,7 @@ def test_a_hold_is_in_force_until_its_moment(stores: Stores, scope: str) -> None
     """On its account and scope. Those on the account do not concern an order that goes on."""
     holds = stores.holds
     assert holds.until("account", NAME, NOW) is None
-    holds.add("account", scope, NOW + 60, HELD, NOW)
+    holds.add("account", scope, NOW + 60, LIMITED, NOW)
     assert holds.until("account", NAME, NOW + 59) == (NOW + 60, HELD)
     assert holds.until("account", NAME, NOW + 60) is None
     assert holds.until("another", NAME, NOW) is None
@@ -160,16 +161,16 @@ def test_a_hold_is_in_force_until_its_moment(stores: Stores, scope: str) -> None
 def test_the_longest_hold_counts_and_the_newest_of_a_scope(stores: Stores) -> None:
     """One that was set anew takes the place of the one before, also where it ends sooner."""
     holds = stores.holds
-    holds.add("account", ACCOUNT, NOW + 60, HELD, NOW)
-    holds.add("account", NAME, NOW + 90, HELD, NOW)
+    holds.add("account", ACCOUNT, NOW + 60, LIMITED, NOW)
+    holds.add("account", NAME, NOW + 90, LIMITED, NOW)
     assert holds.until("account", NAME, NOW) == (NOW + 90, HELD)
-    holds.add("account", NAME, NOW + 30, HELD, NOW)
+    holds.add("account", NAME, NOW + 30, LIMITED, NOW)
     assert holds.until("account", NAME, NOW) == (NOW + 60, HELD)
 
 
 def test_a_hold_of_a_clock_that_was_years_ahead(stores: Stores) -> None:
     """No CA's word holds anything up for longer than a day, so it counts no more."""
-    stores.holds.add("account", ACCOUNT, NOW + 4 * 365 * 86400, HELD, NOW)
+    stores.holds.add("account", ACCOUNT, NOW + 4 * 365 * 86400, LIMITED, NOW)
     assert stores.holds.until("account", NAME, NOW) is None
-    stores.holds.add("account", ACCOUNT, NOW + LONGEST_HOLD, HELD, NOW)
+    stores.holds.add("account", ACCOUNT, NOW + LONGEST_HOLD, LIMITED, NOW)
     assert stores.holds.until("account", NAME, NOW) == (NOW + LONGEST_HOLD, HELD)

@@ -5,13 +5,14 @@ import dataclasses
 import pytest
 
 from issuer.model.errors import GivenUp, LeaseLost
-from issuer.model.limits import CLOCKS_APART, Limit
+from issuer.model.limits import Limit
+from issuer.model.moments import CLOCKS_APART
 from issuer.model.orders import Cause, OrderRecord, OrderState
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import OTHER, Stores
 from tests.issuer.store.opened import CA, NAME, NOW, side_by_side
 
-OVER = NOW + LEASE_SECONDS + 1
+OVER = NOW + LEASE_SECONDS
 LIMIT = Limit(10, 3600)
 
 

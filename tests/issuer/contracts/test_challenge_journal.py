@@ -51,7 +51,7 @@ def test_what_is_published_again_is_taken_over_from_an_ended_order(stores: Store
     [fresh] = journal.add(record.id, [entry("one")], NOW)
     assert fresh.id > elsewhere.id
     assert journal.orphans() == [other, elsewhere]
-    with journal.held([same, other], NOW) as ours:
+    with journal.leased([same, other], NOW) as ours:
         assert ours == [other]
 
 
@@ -61,16 +61,16 @@ def test_nothing_is_published_while_it_is_taken_back(stores: Stores) -> None:
     journal, other = stores.journal("mine"), stores.journal("other")
     left = ended(stores, entry("one"))
     record = planned(stores)
-    with journal.held([left], NOW) as ours:
+    with journal.leased([left], NOW) as ours:
         assert ours == [left]
         for each in (journal, other):
-            with each.held([left], NOW) as theirs:
+            with each.leased([left], NOW) as theirs:
                 assert theirs == []
         with pytest.raises(BeingTakenBack):
             journal.add(record.id, [entry("one")], NOW)
         assert journal.of(record.id) == []
     for successor, moment in ((stores.journal("mine"), NOW), (other, NOW + LEASE_SECONDS + 1)):
-        with journal.held([left], NOW), successor.held([left], moment) as later:
+        with journal.leased([left], NOW), successor.leased([left], moment) as later:
             assert later == [left]
     assert [each.value for each in journal.add(record.id, [entry("one")], NOW)] == ["one"]
     assert journal.orphans() == []
@@ -82,10 +82,10 @@ def test_what_another_order_wants_is_not_taken_back(stores: Stores) -> None:
     first, second = planned(stores), planned(stores, name=OTHER)
     left = journal.add(first.id, [entry("one"), entry("two")], NOW)
     kept = journal.add(second.id, [entry("one")], NOW)
-    with journal.held(left, NOW) as ours:
+    with journal.leased(left, NOW) as ours:
         assert ours == []  # its order is under way
     stores.orders("mine").fail(first, "", NOW)
-    with journal.held(left, NOW) as ours:
+    with journal.leased(left, NOW) as ours:
         assert [each.value for each in ours] == ["two"]
     assert [each.value for each in journal.of(first.id)] == ["two"]
     assert journal.of(second.id) == kept
@@ -94,11 +94,11 @@ def test_what_another_order_wants_is_not_taken_back(stores: Stores) -> None:
 def test_what_an_ended_order_left_is_free_after_the_block(stores: Stores) -> None:
     """Whatever ended the block; nothing is held for nothing."""
     left = ended(stores, entry("one"))
-    with pytest.raises(KeyError), stores.journal("mine").held([left], NOW):
+    with pytest.raises(KeyError), stores.journal("mine").leased([left], NOW):
         raise KeyError
-    with stores.journal("other").held([left], NOW) as ours:
+    with stores.journal("other").leased([left], NOW) as ours:
         assert ours == [left]
-    with stores.journal("other").held([], NOW) as nothing:
+    with stores.journal("other").leased([], NOW) as nothing:
         assert nothing == []
 
 
@@ -108,8 +108,8 @@ def test_what_its_holder_may_be_about_to_publish_is_not_taken_back(stores: Store
     left = stores.journal("mine").add(record.id, [entry("one")], NOW)
     late = NOW + LEASE_SECONDS + 1
     assert stores.orders("other").end_left(record, "", late)
-    with stores.journal("other").held(left, NOW) as theirs:
+    with stores.journal("other").leased(left, NOW) as theirs:
         assert theirs == []
     stores.orders("mine").release(record)
-    with stores.journal("other").held(left, NOW) as ours:
+    with stores.journal("other").leased(left, NOW) as ours:
         assert ours == left
