@@ -11,7 +11,6 @@ import pytest
 from tests.issuer.box import Box
 from tests.issuer.stopping import SECONDS
 from tests.servers.bind import Bind
-from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
 from tests.servers.process import wait_until
@@ -159,32 +158,6 @@ def test_a_second_run_beside_the_first_is_refused(box: Box, lab: Lab, tmp_path: 
         secondary.refresh()
         assert finish(process)[0] == 0
     assert len(box.orders()) == 1
-
-
-def test_a_failed_validation_ends_the_order_and_leaves_nothing(tmp_path: Path) -> None:
-    """When the CA sees another zone than we do, its own words are kept, the value is withdrawn, the next order new."""
-    with (
-        Bind(tmp_path / "bind") as bind,
-        Bind(tmp_path / "view", secondary_of=bind, lag_seconds=math.inf) as view,
-        Pebble(tmp_path / "pebble", view.endpoint) as pebble,
-    ):
-        box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind, pebble=pebble)
-        box.set_up()
-        box.write(renewal={"retry": ["1s"]})
-        box.enrol(NAME)
-        box.fails("run", says=["the CA could not validate", NAME])
-        assert box.txt(NAME) == set()
-        assert box.database.query("SELECT * FROM challenges") == []
-        assert [state for state, _ in box.orders()] == ["FAILED"]
-        assert "unauthorized" in str(box.row(NAME, "last_reference", "last_error"))
-        box.write(dns={"nameservers": [view.endpoint]})
-        wait_until(lambda: time.time() > box.row(NAME, "due_at")[0], "it is due again")
-        process = box.start("run")
-        wait_until(lambda: state_of(box) == "PUBLISHED", "the challenge is published")
-        view.refresh()
-        code, out, _ = finish(process)
-        assert code == 0, out
-        assert [state for state, _ in box.orders()] == ["FAILED", "STORED"]
 
 
 def test_a_name_server_away_at_the_end_leaves_work_for_the_next_run(box: Box, lab: Lab, tmp_path: Path) -> None:

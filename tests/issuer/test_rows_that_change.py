@@ -5,8 +5,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from unittest.mock import patch
 
-import pytest
-
 from common.certificate import parse_bundle, spki_sha256
 from issuer.dns.zones import Zones
 from issuer.model.acme import Challenge
@@ -199,34 +197,3 @@ def test_revoked_as_compromised_while_the_next_one_is_downloaded(proxied: Box, p
     [(serial,)] = proxied.database.query("SELECT serial FROM versions WHERE revoked IS NULL")
     assert f"`revoke {NAME} --serial {serial} --reason 1`" in said
     proxied.ok("revoke", NAME, "--serial", str(serial), "--reason", "1", "--yes")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        problem("unauthorized", "no", 403),
-        problem("serverInternal", "later", 500),
-        problem("rateLimited", "slow down", 429, Retry_After="3600"),
-    ],
-    ids=["which ends it", "which interrupts it", "which holds it up"],
-)
-def test_revoked_as_compromised_before_a_step_fails(proxied: Box, proxy: CaProxy, answer: Reply) -> None:
-    """It was given up, whatever the CA has against it: nothing is left, and no next attempt is promised."""
-    proxied.enrol(NAME)
-    proxied.ok("run")
-
-    def revoked_first(request: Request) -> Reply | None:
-        if "/finalize-order/" not in request.path:
-            return None
-        out, err = proxied.start("revoke", NAME, "--reason", "1", "--yes").communicate(timeout=60)
-        assert "revoked" in out, out + err
-        return answer
-
-    proxy.before.append(revoked_first)
-    with proxied.timed(quick_tries=0):
-        outcome = proxied.fails("reissue", NAME, says=["1 given up", "its key was revoked as compromised"])
-    assert "next attempt" not in outcome.out + outcome.err
-    assert proxied.txt(NAME) == set()
-    assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
-    assert proxied.database.query("SELECT COUNT(*) FROM orders WHERE lease_owner IS NOT NULL") == [(0,)]
-    assert proxied.row(NAME, "count_fail_update") == (0,)

@@ -71,46 +71,6 @@ def test_limited_is_held_until_the_named_moment_and_not_counted(proxied: Box, pr
     assert [state for state, _ in proxied.orders()] == []
 
 
-def test_limit_on_one_name_set_does_not_hold_the_fleet(proxied: Box, proxy: CaProxy) -> None:
-    """A limit for a day on exactly these names leaves other certificates alone."""
-    detail = "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s"
-    reply = problem("rateLimited", detail, 429, Retry_After="86400")
-
-    def refuse(request: Request) -> Reply | None:
-        named = (request.payload or {}).get("identifiers") or [{}]
-        return reply if named[0].get("value") == NAME else None
-
-    proxy.before.append(refuse)
-    proxied.enrol(NAME)
-    proxied.enrol("other.lab.test")
-    proxied.fails("run", says=[f"{NAME}: held", "other.lab.test: stored"])
-
-
-@pytest.mark.parametrize(
-    ("reply", "seconds"),
-    [
-        (problem("unauthorized", "no", 403), 1080),
-        (problem("userActionRequired", "agree at https://ca.example/terms", 403), 86400),
-        (problem("rateLimited", "too many certificates (5) for this set", 429, Retry_After="3000"), 1080),
-        (problem("rateLimited", "too many new orders", 429, Retry_After="3000"), 3000),
-    ],
-    ids=["failure", "only a person mends it", "this certificate is limited", "the account is limited"],
-)
-def test_who_hurries_with_little_life_left(proxied: Box, proxy: CaProxy, reply: Reply, seconds: int) -> None:
-    """With 2.4 hours left of a day the next try comes after an eighth of that; but what only a person can mend waits
-    for its day, and what the CA said of the whole account counts as it was said."""
-    proxied.write(renewal={"retry": ["1m", "1d"]})
-    proxied.enrol(NAME)
-    proxied.put_aged(NAME, days=1, left=0.1)
-    proxied.database.execute("UPDATE certs SET count_fail_update = 1")
-    proxy.before.append(times(99, "order-plz", reply))
-    before = time.time()
-    proxied.fails("run", says=[NAME])
-    [due_at] = proxied.row(NAME, "due_at")
-    assert before + seconds - 5 <= due_at <= time.time() + seconds
-    assert all(until == due_at for [until] in proxied.database.query("SELECT until FROM holds"))
-
-
 def test_busy_ca_names_a_moment_and_the_same_run_goes_on_then(proxied: Box, proxy: CaProxy) -> None:
     """503 with Retry-After in the middle of an order: held, then the same order is finished within the run."""
     proxied.write(renewal={"max_run": "1m"})
@@ -158,20 +118,6 @@ def test_one_odd_answer_costs_neither_order_nor_try(proxied: Box, proxy: CaProxy
     assert [state for state, _ in proxied.orders()] == ["STORED"]
     assert proxied.row(NAME, "count_fail_update") == (0,)
     assert len(proxy.paths("order-plz")) == 1
-
-
-def test_a_limit_without_a_moment_keeps_the_order(proxied: Box, proxy: CaProxy) -> None:
-    """429 without Retry-After in the middle of an order is a failure, asked only once; the next run finishes the same
-    order, whose certificate the CA has issued already."""
-    proxy.before.append(times(1, "/certZ/", problem("rateLimited", "slow down", 429)))
-    proxied.enrol(NAME)
-    proxied.fails("run", says=["slow down"])
-    assert len(proxy.paths("/certZ/")) == 1
-    assert proxied.row(NAME, "count_fail_update") == (1,)
-    assert proxied.txt(NAME) == set()
-    proxied.database.execute("UPDATE certs SET due_at = NULL")
-    proxied.ok("run")
-    assert [state for state, _ in proxied.orders()] == ["STORED"]
 
 
 def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxied: Box, proxy: CaProxy) -> None:

@@ -2,35 +2,11 @@
 what was leased to it is nobody's now, and leaves nothing behind."""
 
 import threading
-from collections.abc import Callable
-
-import pytest
 
 from tests.issuer.box import Box
-from tests.issuer.crash.killer import killed_run
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 
 NAME = "www.lab.test"
-
-
-@pytest.mark.parametrize(
-    ("change", "state"),
-    [
-        (lambda box: box.ok("disable", NAME), "STORED"),
-        (lambda box: box.database.execute("DELETE FROM certs"), "FAILED"),
-        (lambda box: box.database.execute("UPDATE certs SET csr = 'x', enable = 'N'"), "FAILED"),
-    ],
-    ids=["disabled", "deleted", "damaged"],
-)
-def test_a_killed_run_then_a_row_that_changes(either_box: Box, change: Callable[[Box], object], state: str) -> None:
-    """Its lease has ten minutes to go; nobody waits for that."""
-    either_box.enrol(NAME)
-    assert killed_run(either_box, "issuer.dns.zones:Zones.unseen", "before", 1) < 0
-    assert len(either_box.txt(NAME)) == 1
-    change(either_box)
-    either_box.run("run")
-    assert [order for order, _ in either_box.orders()] == [state]
-    assert either_box.txt(NAME) == set()
 
 
 def test_revoked_while_a_run_works_that_is_killed_then(proxied: Box, proxy: CaProxy) -> None:

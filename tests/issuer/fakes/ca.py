@@ -83,7 +83,8 @@ class MemoryCa:
     """A CertificateAuthority.
 
     *validation_seconds* and *signing_seconds*: how long it takes for what is its turn. *offers_ari*: does it tell when
-    to renew? *windows*: by identifier of a certificate, where that is not its last third.
+    to renew? *windows*: by identifier of a certificate, where that is not its last third. *shares_orders*: is an order
+    that waits given to whoever asks for the same names, as by Boulder?
     """
 
     def __init__(self, directory: str, clock: Clock, zones: Mapping[str, MemoryZone], *, days: float = 90):
@@ -92,6 +93,7 @@ class MemoryCa:
         self.validation_seconds = 0.0
         self.signing_seconds = 0.0
         self.offers_ari = True
+        self.shares_orders = False
         self.windows: dict[str, RenewalInfo] = {}
         self.certificates: list[bytes] = []  # every one that was signed, leaf and chain, PEM
         self.opened: list[_Order] = []
@@ -101,6 +103,9 @@ class MemoryCa:
         self._numbers = itertools.count(1)
 
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
+        waiting = self.find_order(names) if self.shares_orders else None
+        if waiting is not None:
+            return waiting
         authorizations = [self._authorization(name) for name in dict.fromkeys(names)]
         order = _Order(self._url("order"), tuple(names), replaces, authorizations)
         self.opened.append(order)

@@ -130,4 +130,4 @@ class MemoryHolds:
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         with self._tables.lock:
             kept = {key: hold for key, hold in self._tables.holds.items() if hold[0] > now}
-            self._tables.holds = kept | {(account, scope): (until, Failure(failure.what, failure.why, url=failure.url))}
+            self._tables.holds = kept | {(account, scope): (until, Failure(failure.sentence))}

@@ -65,9 +65,9 @@ class World:
         leases = [row.holder for row in self.tables.orders.values() if row.active and row.holder is not None]
         return [*self.published, *self.tables.challenges.values(), *leases]
 
-    def enrol(self, *names: str, http: bool = False) -> str:
-        """An enabled row for *names*; its name."""
-        name = (names or (NAME,))[0]
+    def enrol(self, *names: str, label: str = "", http: bool = False) -> str:
+        """An enabled row for *names*; its name, which is the first of them unless it has a *label*."""
+        name = label or (names or (NAME,))[0]
         validation = Validation(certbot=True, webroot_path="/var/www") if http else Validation()
         self.tables.certs[name] = Enrolment(
             name=name,

@@ -83,3 +83,32 @@ def test_an_order_that_the_ca_has_ended_is_cleared_away(call: Call, when: str) -
     assert len(world.tables.versions) == 1
     assert world.tables.states() == [OrderState.FAILED, OrderState.STORED]
     assert world.left == []
+
+
+CHANGES = {
+    "disabled": lambda world: world.change(enabled=False),
+    "deleted": lambda world: world.tables.certs.clear(),
+    "damaged": lambda world: world.change(csr=b"x"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("call", calls_of(first_by_dns), ids=str)
+def test_the_row_changes_before_the_next_process(call: Call, when: str, change: str) -> None:
+    """The order of a row that is disabled is gone on with. That of one that is gone or damaged is ended, unless the CA
+    may have issued for it already and the row can be mended; all that is published is taken back."""
+    world = first_by_dns()
+    killed_at(world.process(), call, when)
+    state = next(iter(world.tables.states()), None)
+    csr = world.row().csr
+    CHANGES[change](world)
+    world.process().run()
+    if state is OrderState.FINALIZING and change == "damaged":
+        assert world.tables.states() == [state]
+        world.change(csr=csr, due_at=None)
+        world.process().run()
+    finished = change == "disabled" or state is OrderState.STORED
+    finished = finished or (change == "damaged" and state is OrderState.FINALIZING)
+    assert world.tables.states() == ([OrderState.STORED if finished else OrderState.FAILED] if state else [])
+    assert world.left == []

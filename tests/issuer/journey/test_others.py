@@ -6,13 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from common.certificate import serial_text
-from issuer.model.errors import AcmeProblem
+from issuer.model.errors import AcmeProblem, DnsError
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ending
 from issuer.rules.csr import read_csr
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.fakes.ca import refusal
-from tests.issuer.fakes.calls import Call, Killed
+from tests.issuer.fakes.calls import Call, Killed, raising
 from tests.issuer.fakes.clock import NOW
 from tests.issuer.fakes.world import NAME, World
 from tests.issuer.journey.scenes import calls_of, first_by_dns
@@ -143,3 +143,27 @@ def test_removed_or_enrolled_anew_meanwhile(call: Call, change: Callable[[World]
         assert world.process("one").run()[NAME].ending is Ending.STORED
         assert world.row().failures == 0
         assert world.left == []
+
+
+def test_two_certificates_that_share_an_order() -> None:
+    """The CA gave both the same challenge. One fails, and cannot even give its authorization back; the answer stays in
+    the zone for the other one, which is stored."""
+    world = World()
+    world.ca.shares_orders = True
+    names = [world.enrol(NAME, label=label) for label in ("rsa", "ecdsa")]
+    other = world.process("two")
+    other.calls.before(Call("ca.answer"), other.calls.kill)
+
+    def share_then_fail() -> None:
+        with pytest.raises(Killed):
+            other.attempt(names[1])
+        raise DnsError("refused")
+
+    process = world.process("one")
+    process.calls.before(Call("zone.unseen"), share_then_fail)
+    process.calls.before(Call("ca.order"), raising(AcmeProblem("no answer")))
+    assert process.attempt(names[0]).ending is Ending.FAILED
+    assert len(world.ca.opened) == 1
+    assert len(world.published) == len(world.tables.challenges) == 1
+    assert world.process("two").attempt(names[1]).ending is Ending.STORED
+    assert world.left == []

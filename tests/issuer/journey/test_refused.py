@@ -210,17 +210,21 @@ def test_it_is_tried_less_and_less_often(failures: int) -> None:
     assert world.row().due_at == NOW + [60, 600, 3600, DAY, DAY, DAY][failures - 1]
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", [*STEPS, "zone.publish", "zone.unseen"])
-def test_a_blink_is_waited_out(step: str) -> None:
-    """No answer, three times: the same attempt goes on, and nothing is counted."""
+def test_a_blink_is_waited_out(step: str, when: str) -> None:
+    """No answer, three times, although the step may have had its effect: the same attempt goes on, nothing is counted,
+    and the CA is asked for nothing twice."""
     world = World()
     world.enrol()
     process = world.process(quick_tries=3)
     for nth in (1, 2, 3):
-        error = DnsError("no answer", retry=Retry.SOON) if step.startswith("zone") else AcmeProblem("no answer")
-        process.calls.before(Call(step, nth), raising(error))
+        silence: CertfleetError = AcmeProblem("no answer", in_doubt=True)
+        if step.startswith("zone"):
+            silence = DnsError("no answer", retry=Retry.SOON)
+        (process.calls.before if when == "before" else process.calls.after)(Call(step, nth), raising(silence))
     assert process.attempt().ending is Ending.STORED
-    assert world.clock() >= NOW + 3.5
+    assert world.clock() >= NOW + 0.5
     assert len(world.ca.opened) == len(world.ca.certificates) == 1
     assert world.left == []
 

@@ -136,6 +136,8 @@ def met(**changes: object) -> Circumstances:
         ("past", {}, (Ending.HELD, Fate.GOES_ON, 1), "lift"),
         ("week", {}, (Ending.HELD, Fate.GOES_ON, DAY), "lift"),
         ("set", {}, (Ending.HELD, Fate.GOES_ON, 5000), "lift"),
+        ("orders", {"crt": pem(0.1)}, (Ending.HELD, Fate.GOES_ON, 2000), "lift"),
+        ("set", {"crt": pem(0.1)}, (Ending.HELD, Fate.GOES_ON, 1080), "lift"),
         ("week", {"crt": LITTLE}, (Ending.HELD, Fate.GOES_ON, 4 * DAY // 8), "lift"),
         ("set", {"crt": HOURS}, (Ending.HELD, Fate.GOES_ON, int(0.1 * DAY) // 8), "lift"),
         ("orders", {"crt": HOURS}, (Ending.HELD, Fate.GOES_ON, 2000), "lift"),

@@ -1,16 +1,15 @@
 """Orders and their leases: the same promises on SQLite and on database servers."""
 
 import contextlib
-import dataclasses
 
 import pytest
 import sqlalchemy as sa
 
 from common.certificate import parse_bundle
-from issuer.model.errors import GivenUp, LeaseLost, Overtaken
+from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import Limit
-from issuer.model.orders import Cause, OrderState
+from issuer.model.orders import Cause
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
@@ -19,42 +18,8 @@ from issuer.store.history import History
 from issuer.store.holds import Holds
 from issuer.store.orders import LEASE_SECONDS, Orders
 from tests.issuer.signing_requests import csr
-from tests.issuer.store.opened import CA, NAME, NOW, side_by_side
+from tests.issuer.store.opened import CA, NAME, NOW
 from tests.servers.authority import Authority
-
-
-def test_one_order_for_a_certificate(store: Database) -> None:
-    """Of eight issuers that open an order for one name at the same moment exactly one gets it."""
-    issuers = [Orders(store, f"issuer{number}") for number in range(8)]
-    records = side_by_side(*(lambda each=each: each.open(NAME, CA, Cause.RENEWAL, NOW) for each in issuers))
-    won = [record for record in records if record is not None]
-    assert len(won) == 1
-    assert won[0].state is OrderState.PLANNED
-    rows = store.read(lambda connection: connection.execute(sa.text("SELECT active_name FROM orders")).all())
-    assert rows == [(NAME,)]
-
-
-def test_a_lease_of_another_is_respected_until_it_ends(store: Database) -> None:
-    """Nobody takes an order over before the lease's end; afterwards one of many does, and the holder loses it."""
-    mine, other = Orders(store, "mine"), Orders(store, "other")
-    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
-    assert record is not None
-    assert other.claim(NAME, NOW) is None
-    assert other.under_way(NOW) == []
-    assert mine.claim(NAME, NOW) == record  # our own after a crash
-    end = NOW + LEASE_SECONDS
-    assert other.claim(NAME, end - 1) is None
-    assert [each.name for each in other.under_way(end)] == [NAME]
-    issuers = [Orders(store, f"issuer{number}") for number in range(4)]
-    taken = side_by_side(*(lambda each=each: each.claim(NAME, end + 1) for each in issuers))
-    assert sum(each is not None for each in taken) == 1
-    with pytest.raises(LeaseLost):
-        mine.save(record, dataclasses.replace(record, state=OrderState.ORDERED, url="u"), end + 1)
-    with pytest.raises(LeaseLost):
-        mine.fail(record, "reason", end + 1)
-    mine.release(record)
-    mine.drop(record)
-    assert sum(each.claim(NAME, end + 2) is not None for each in issuers) == 1
 
 
 def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
@@ -94,28 +59,6 @@ def test_moments_of_a_clock_that_was_years_ahead(store: Database, changes: str) 
     certificates = Certificates(store)
     assert {row.name for row in certificates.due(NOW) + certificates.failing(NOW)} == {NAME}
     assert [mark.name for mark in DueQueries(store, "mine").due(NOW, 10)] == [NAME]
-
-
-def test_a_step_is_saved_with_its_url_and_extends_the_lease(store: Database) -> None:
-    """What is saved is what the next process reads, and the lease runs from the last step."""
-    mine, other = Orders(store, "mine"), Orders(store, "other")
-    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
-    assert record is not None
-    ordered = dataclasses.replace(record, state=OrderState.ORDERED, url="https://ca.example.test/o/1", deadline=NOW + 5)
-    assert mine.save(record, ordered, NOW + 500) == ordered
-    assert other.claim(NAME, NOW + LEASE_SECONDS + 1) is None
-    mine.release(ordered)
-    assert other.claim(NAME, NOW + 501) == ordered
-
-
-def test_a_move_that_the_table_does_not_list_is_not_saved(store: Database) -> None:
-    """Skipping a state is a fault of ours and leaves the row as it is."""
-    mine = Orders(store, "mine")
-    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
-    assert record is not None
-    with pytest.raises(RuntimeError, match="from PLANNED to VALIDATED"):
-        mine.save(record, dataclasses.replace(record, state=OrderState.VALIDATED), NOW)
-    assert mine.claim(NAME, NOW) == record
 
 
 def test_a_failed_order_frees_its_certificate(store: Database) -> None:
@@ -180,12 +123,3 @@ def test_what_comes_too_late_is_not_called_compromised(store: Database) -> None:
     with pytest.raises(GivenUp, match="removed") as caught:
         certificates.store(record, b"", bundle, NOW, due_at=NOW, ask_at=None)
     assert "revoke" not in caught.value.hint
-
-
-def test_an_order_of_another_is_not_taken_by_opening_one(store: Database) -> None:
-    """Who finds an order under way when he wants to open one leaves it alone, even if nobody holds it just now."""
-    mine, theirs = Orders(store, "mine"), Orders(store, "theirs")
-    record = theirs.open(NAME, CA, Cause.RENEWAL, NOW)
-    assert record is not None
-    theirs.release(record)
-    assert mine.open(NAME, CA, Cause.RENEWAL, NOW) is None

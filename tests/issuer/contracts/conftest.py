@@ -1,0 +1,162 @@
+"""The fakes beside the real adapters: each contract test runs on all of them.
+
+The servers and the migrated tables are made once for a module; each test has names of its own, or empty tables.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from common.config_file import load
+from issuer.commands.wiring import build_tools
+from issuer.journey.pacing import OrderCounts
+from issuer.journey.ports import (
+    CertificateAuthority,
+    CertificateStore,
+    ChallengeJournal,
+    HoldStore,
+    OrderStore,
+    Tools,
+)
+from issuer.journey.solver import Solver
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment, Validation
+from issuer.rules.csr import read_csr
+from issuer.store import migrate
+from issuer.store.certificates import Certificates
+from issuer.store.counts import Counts
+from issuer.store.database import Database
+from issuer.store.holds import Holds
+from issuer.store.journal import Journal
+from issuer.store.orders import Orders
+from issuer.store.revision import open_database
+from issuer.store.tables import certs, challenges, events, holds, orders, versions
+from tests.issuer.box import Box
+from tests.issuer.fakes.certificates import MemoryCertificates, MemoryHolds
+from tests.issuer.fakes.journal import MemoryJournal
+from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
+from tests.issuer.fakes.world import World
+from tests.issuer.signing_requests import csr
+from tests.issuer.store.opened import NAME, NOW, opened
+from tests.servers.database import Database as Server
+from tests.servers.database import SqliteDatabase
+from tests.servers.lab import Lab
+from tests.servers.mysql import MAKES
+from tests.servers.pebble import Pebble
+from tests.servers.process import wait_until
+
+OTHER = "other.example.test"
+_numbers = itertools.count()
+
+
+@dataclass
+class Stores:
+    """What several issuers see of one database, in which NAME and OTHER are enrolled and enabled."""
+
+    certificates: CertificateStore
+    holds: HoldStore
+    counts: OrderCounts
+    orders: Callable[[str], OrderStore]  # by owner
+    journal: Callable[[str], ChallengeJournal]
+
+
+@pytest.fixture(scope="module", params=["memory", "sqlite", *MAKES])
+def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database | None]:
+    """Migrated tables in each engine; None for memory."""
+    if request.param == "memory":
+        yield None
+        return
+    server: Server = SqliteDatabase(tmp_path_factory.mktemp("contracts"))
+    if request.param != "sqlite":
+        server = request.getfixturevalue(request.param).create_database()
+    database = opened(server)
+    migrate.upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def stores(tables: Database | None) -> Stores:
+    """Empty but for the two rows."""
+    if tables is None:
+        return _in_memory()
+    for table in (certs, orders, challenges, versions, events, holds):
+        tables.write(lambda connection, table=table: connection.execute(sa.delete(table)))  # type: ignore[misc]
+    certificates = Certificates(tables)
+    for name in (NAME, OTHER):
+        certificates.enrol(name, read_csr(csr([name])), comment="", validation=Validation(), now=NOW)
+    certificates.set_enabled([NAME, OTHER], True, NOW)
+    return Stores(
+        certificates,
+        Holds(tables),
+        Counts(tables),
+        lambda owner: Orders(tables, owner),
+        lambda owner: Journal(tables, owner),
+    )
+
+
+def _in_memory() -> Stores:
+    world = World()
+    for name in (NAME, OTHER):
+        world.enrol(name)
+    return Stores(
+        MemoryCertificates(world.tables),
+        MemoryHolds(world.tables),
+        MemoryCounts(world.tables),
+        lambda owner: MemoryOrders(world.tables, owner),
+        lambda owner: MemoryJournal(world.tables, owner),
+    )
+
+
+@dataclass
+class Ground:
+    """A CA, and a solver whose answers it sees. *wait*: until something is so, of what takes its time there."""
+
+    tools: Tools
+    enrol: Callable[..., str]
+    wait: Callable[[Callable[[], bool]], None]
+
+    @property
+    def ca(self) -> CertificateAuthority:
+        return next(iter(self.tools.authorities.values()))
+
+    @property
+    def solver(self) -> Solver:
+        return self.tools.solvers["dns-01"]
+
+    def row(self, *names: str) -> Enrolment:
+        """A certificate for names that no other test has: *names* are the labels before the common part."""
+        common = f"c{next(_numbers)}.lab.test"
+        [row] = self.tools.certificates.get([self.enrol(*(f"{name}.{common}" for name in names or ("www",)))])
+        return row
+
+
+@pytest.fixture(scope="module", params=["memory", "bind and pebble"])
+def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """In memory, where everything takes a second of the fake clock; and real."""
+    if request.param == "memory":
+        world = World()
+        world.zones["dns-01"].delay = world.ca.validation_seconds = world.ca.signing_seconds = 1.0
+        yield Ground(world.process().tools, world.enrol, lambda condition: _pass_time(world, condition))
+        return
+    folder: Path = tmp_path_factory.mktemp("contracts")
+    pebble: Pebble = request.getfixturevalue("shared_pebble")
+    with Lab(folder, shared=pebble) as lab:
+        box = Box(folder / "box", SqliteDatabase(folder), bind=lab.bind, pebble=lab.pebble)
+        box.set_up()
+        settings = load(Settings, box.config)
+        database = open_database(settings.database)
+        yield Ground(build_tools(settings, database), box.enrol, lambda condition: wait_until(condition, "it is so"))
+        database.close()
+
+
+def _pass_time(world: World, condition: Callable[[], bool]) -> None:
+    for _ in range(10):
+        if condition():
+            return
+        world.clock.wait_until(world.clock() + 1)
+    raise AssertionError("it never is so")

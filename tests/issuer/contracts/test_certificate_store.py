@@ -1,0 +1,176 @@
+"""What a CertificateStore and a HoldStore promise."""
+
+import dataclasses
+
+import pytest
+
+from common.certificate import Bundle, not_after, parse_bundle
+from common.errors import UsageError
+from issuer.model.errors import GivenUp, Overtaken
+from issuer.model.failure import Failure
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.store.orders import LEASE_SECONDS
+from tests.issuer.contracts.conftest import OTHER, Stores
+from tests.issuer.contracts.test_order_store import planned
+from tests.issuer.store.opened import CA, NAME, NOW
+from tests.servers.authority import Authority
+
+FAILURE = Failure("shop: rsa: refused", "no: (really)", "mend it; or not", "dns", "https://ca.test/why")
+LIMITED = Failure("limited", "too many", url="https://ca.test/limits")
+HELD = Failure(LIMITED.sentence)  # a hold keeps the reason in one line, for people
+AUTHORITY = Authority("Root").intermediate("CA")
+
+
+def issued(name: str = NAME) -> Bundle:
+    return parse_bundle(AUTHORITY.issue([name]).fullchain_pem)
+
+
+def test_rows_are_given_in_the_order_asked_for(stores: Stores) -> None:
+    """Each once; `get` names all that are not enrolled, `enrolled` leaves them out."""
+    certificates = stores.certificates
+    assert [row.name for row in certificates.get([OTHER, NAME, OTHER])] == [OTHER, NAME]
+    with pytest.raises(UsageError, match=r"not enrolled: a\.test, b\.test"):
+        certificates.get(["a.test", NAME, "b.test"])
+    assert [row.name for row in certificates.enrolled(["a.test", NAME])] == [NAME]
+    assert certificates.enrolled([]) == []
+
+
+def test_a_row_is_due_until_it_is_put_off(stores: Stores) -> None:
+    """At its moment, or without one, or where the moment is too far ahead to be meant."""
+    certificates = stores.certificates
+    assert [row.name for row in certificates.due(NOW)] == sorted([NAME, OTHER])
+    certificates.postpone(NAME, NOW + 60)
+    assert [row.name for row in certificates.due(NOW + 59)] == [OTHER]
+    assert {row.name for row in certificates.due(NOW + 60)} == {NAME, OTHER}
+    certificates.postpone(NAME, NOW + 4 * 365 * 86400)
+    assert {row.name for row in certificates.due(NOW)} == {NAME, OTHER}
+
+
+def test_a_failure_is_counted_with_its_facts(stores: Stores) -> None:
+    """And with the moment of the next attempt; nobody else's row changes, and a row that is gone is no error."""
+    before = stores.certificates.get([OTHER])
+    for count in (1, 2):
+        stores.certificates.record_failure(NAME, FAILURE, NOW + 60, NOW)
+        [row] = stores.certificates.get([NAME])
+        assert (row.failures, row.failure, row.failing, row.due_at) == (count, FAILURE, True, NOW + 60)
+    stores.certificates.record_failure("gone.test", FAILURE, NOW + 60, NOW)
+    assert stores.certificates.get([OTHER]) == before
+
+
+def test_a_wish_makes_a_row_due(stores: Stores) -> None:
+    """Until a certificate is stored, or a person who worked by hand gives it up."""
+    certificates = stores.certificates
+    certificates.postpone(NAME, NOW + 60)
+    certificates.request_reissue([NAME], "by hand")
+    [row] = certificates.get([NAME])
+    assert (row.reissue_reason, row.due_at) == ("by hand", None)
+    certificates.give_up_by_hand(NAME, "", FAILURE, due_at=NOW + 5, now=NOW)
+    [row] = certificates.get([NAME])
+    assert (row.reissue_reason, row.due_at, row.failure, row.failures) == ("", NOW + 5, FAILURE, 0)
+
+
+def test_what_was_drawn_from_the_window_is_kept(stores: Stores) -> None:
+    """So that it is drawn once."""
+    [row] = stores.certificates.get([NAME])
+    drawn = dataclasses.replace(row, ari_at=NOW + 7, ari_window=(NOW, NOW + 9), ari_ask_at=NOW + 5)
+    stores.certificates.save_renewal_info(drawn, "")
+    assert stores.certificates.get([NAME]) == [drawn]
+
+
+def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores) -> None:
+    """Everything that was said of the one before is over."""
+    certificates = stores.certificates
+    certificates.request_reissue([NAME], "wish")
+    certificates.record_failure(NAME, FAILURE, NOW + 60, NOW)
+    [row] = certificates.get([NAME])
+    record, bundle = planned(stores), issued()
+    certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 1000, ask_at=NOW + 500)
+    [after] = certificates.get([NAME])
+    assert after == dataclasses.replace(
+        row,
+        crt=bundle.leaf_pem,
+        ca=bundle.chain_pem,
+        ts_expire=not_after(bundle.leaf),
+        ts_last_update=NOW,
+        due_at=NOW + 1000,
+        ari_ask_at=NOW + 500,
+        directory=CA,
+        reissue_reason="",
+        failures=0,
+        failure=None,
+    )
+    assert stores.orders("mine").claim(NAME, NOW) is None
+    assert planned(stores).id != record.id
+
+
+def test_a_certificate_is_stored_once(stores: Stores) -> None:
+    """The answer to our own COMMIT may be lost: the same again changes nothing, and counts as one."""
+    [row] = stores.certificates.get([NAME])
+    record, bundle = planned(stores), issued()
+    stores.certificates.store(record, row.csr, bundle, NOW, due_at=NOW, ask_at=None)
+    stored = stores.certificates.get([NAME])
+    stores.certificates.store(record, row.csr, issued(), NOW + 5, due_at=NOW + 9, ask_at=None)
+    assert stores.certificates.get([NAME]) == stored
+
+
+def test_only_the_csr_that_is_enrolled_gets_a_certificate(stores: Stores) -> None:
+    """Overtaken for another one, and for a row that is gone; the order has ended all the same."""
+    before = stores.certificates.get([NAME])
+    with pytest.raises(Overtaken):
+        stores.certificates.store(planned(stores), b"another", issued(), NOW, due_at=NOW, ask_at=None)
+    assert stores.certificates.get([NAME]) == before
+    with pytest.raises(Overtaken):
+        gone = planned(stores, name="gone.test")
+        stores.certificates.store(gone, b"", issued("gone.test"), NOW, due_at=NOW, ask_at=None)
+    assert stores.orders("mine").claim(NAME, NOW) is None
+
+
+def test_an_order_that_was_ended_gets_no_certificate(stores: Stores) -> None:
+    """GivenUp with the reason; the row stays as it is."""
+    before = stores.certificates.get([NAME])
+    record = planned(stores)
+    assert stores.orders("other").end_left(record, "its key was revoked", NOW + LEASE_SECONDS + 1)
+    with pytest.raises(GivenUp) as caught:
+        stores.certificates.store(record, before[0].csr, issued(), NOW, due_at=NOW, ask_at=None)
+    assert caught.value.why == "its key was revoked"
+    assert stores.certificates.get([NAME]) == before
+
+
+def test_an_order_that_another_issuer_took_over_may_store(stores: Stores) -> None:
+    """The certificate is good, whoever brings it first."""
+    [row] = stores.certificates.get([NAME])
+    record = planned(stores)
+    assert stores.orders("other").claim(NAME, NOW + LEASE_SECONDS + 1) == record
+    stores.certificates.store(record, row.csr, issued(), NOW, due_at=NOW, ask_at=None)
+    assert stores.orders("third").claim(NAME, NOW + 10 * LEASE_SECONDS) is None
+
+
+@pytest.mark.parametrize("scope", [ACCOUNT, NAME])
+def test_a_hold_is_in_force_until_its_moment(stores: Stores, scope: str) -> None:
+    """On its account and scope. Those on the account do not concern an order that goes on."""
+    holds = stores.holds
+    assert holds.until("account", NAME, NOW) is None
+    holds.add("account", scope, NOW + 60, LIMITED, NOW)
+    assert holds.until("account", NAME, NOW + 59) == (NOW + 60, HELD)
+    assert holds.until("account", NAME, NOW + 60) is None
+    assert holds.until("another", NAME, NOW) is None
+    assert (holds.until("account", OTHER, NOW) is None) == (scope == NAME)
+    assert (holds.until("account", NAME, NOW, goes_on=True) is None) == (scope == ACCOUNT)
+
+
+def test_the_longest_hold_counts_and_the_newest_of_a_scope(stores: Stores) -> None:
+    """One that was set anew takes the place of the one before, also where it ends sooner."""
+    holds = stores.holds
+    holds.add("account", ACCOUNT, NOW + 60, LIMITED, NOW)
+    holds.add("account", NAME, NOW + 90, LIMITED, NOW)
+    assert holds.until("account", NAME, NOW) == (NOW + 90, HELD)
+    holds.add("account", NAME, NOW + 30, LIMITED, NOW)
+    assert holds.until("account", NAME, NOW) == (NOW + 60, HELD)
+
+
+def test_a_hold_of_a_clock_that_was_years_ahead(stores: Stores) -> None:
+    """No CA's word holds anything up for longer than a day, so it counts no more."""
+    stores.holds.add("account", ACCOUNT, NOW + 4 * 365 * 86400, LIMITED, NOW)
+    assert stores.holds.until("account", NAME, NOW) is None
+    stores.holds.add("account", ACCOUNT, NOW + LONGEST_HOLD, LIMITED, NOW)
+    assert stores.holds.until("account", NAME, NOW) == (NOW + LONGEST_HOLD, HELD)
