@@ -196,6 +196,21 @@ def test_a_shared_owner_outlives_the_memory_of_resolvers(bind: Bind) -> None:
     assert bind.txt(OWNER) == {"two"}
 
 
+def test_a_resolver_may_have_a_value_that_has_just_gone(bind: Bind) -> None:
+    """Another order withdraws its value between our UPDATE and our first look: its set may still be cached."""
+    key = serve(bind)
+    looking = zones(bind, key, [bind.endpoint])
+    now = [1000.0]
+    looking.visibility = Visibility([], clock=lambda: now[0])
+    looking.publish(challenges("one"))
+    looking.publish(challenges("two"))
+    looking.withdraw(challenges("one"))
+    [laggard] = looking.unseen(challenges("two"))
+    assert "is shared with other challenges" in str(laggard)
+    now[0] += 1.1
+    assert looking.unseen(challenges("two")) == []
+
+
 def test_a_secondary_that_never_follows_is_named(tmp_path: Path) -> None:
     """The verdict says which server does not show what."""
     with Bind(tmp_path / "bind") as bind:
