@@ -8,17 +8,14 @@ import dataclasses
 import functools
 import re
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
 
 from issuer.model.moments import CLOCKS_APART
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-D = TypeVar("D", bound="DataclassInstance")
+D = TypeVar("D")  # a dataclass
 K = TypeVar("K", bound=Enum)
 log = structlog.get_logger()
 _MOST_WARNED = 1000
@@ -68,7 +65,8 @@ class Octets(sa.TypeDecorator[bytes]):
 
 def from_row(kind: type[D], row: sa.RowMapping, **more: object) -> D:
     """A dataclass: *more* by name, its other fields from the columns of the same names."""
-    cells = {field.name: row[field.name] for field in dataclasses.fields(kind) if field.name not in more}
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    cells = {field.name: row[field.name] for field in fields if field.name not in more}
     return kind(**cells, **more)
 
 
