@@ -1,4 +1,4 @@
-"""A TOML file read and parsed into a settings class of ``common.config``."""
+"""Reads a TOML file and parses it into a settings class of ``common.config``."""
 
 import tomllib
 from pathlib import Path
@@ -23,7 +23,7 @@ def load(cls: type[T], file: Path) -> T:
     except OSError as error:
         hint = owner_hint(file) if isinstance(error, PermissionError) else "name the file with --config"
         raise ConfigError(str(file), [Finding("", f"cannot be read ({error.strerror})")], hint=hint) from error
-    except ValueError as error:  # TOML, UTF-8, or a number that Python refuses
+    except ValueError as error:  # wrong TOML or UTF-8, or a number that Python refuses
         raise ConfigError(str(file), [Finding("", f"is not TOML: {error}")], hint="mend that line") from error
     except RecursionError as error:
         raise ConfigError(str(file), [Finding("", "is nested too deeply")], hint="mend the brackets in it") from error

@@ -2,14 +2,14 @@
 
     CertfleetError            what · why · hint · reference · retry · exit_code
     ├─ UsageError             the command line is wrong                           exit 2
-    ├─ ConfigError            the configuration: every finding at once, with path  exit 2
+    ├─ ConfigError            wrong configuration: every finding, with its path   exit 2
     ├─ LockedError            another run holds the lock                          exit 3
     ├─ RefusedError           a rule of ours said no; nothing was changed          exit 1
     ├─ FileError              a file of ours could not be read or written          exit 1
-    └─ issuer/model/errors.py and agent/model/errors.py hold what only one side can meet
+    └─ issuer/model/errors.py and agent/model/errors.py hold the errors of one side
 
-Foreign exceptions stop at the adapter that knows the library: caught by narrow type, raised ``from`` the original.
-Calling things in the wrong order is our own bug and stays a RuntimeError.
+An adapter catches the exceptions of its library by narrow type and raises one of these ``from`` the original.
+A call in the wrong order is a bug of ours and stays a RuntimeError.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from common.text import one_line
 
 
 class Retry(Enum):
-    """Does the same attempt have a chance later?"""
+    """Does it help to try the same again, and when?"""
 
     SOON = "soon"
     LATER = "later"
@@ -28,7 +28,7 @@ class Retry(Enum):
 
 
 class CertfleetError(Exception):
-    """Root of all errors that are shown to people; never carries a secret."""
+    """Base of all errors that people see. None carries a secret."""
 
     reference = "certfleet-error"
     retry = Retry.LATER
@@ -47,7 +47,7 @@ class CertfleetError(Exception):
 
 
 class UsageError(CertfleetError):
-    """The command line asks for something that cannot be meant."""
+    """The command line asks for something that cannot be done."""
 
     reference = "wrong-usage"
     retry = Retry.NEVER
@@ -56,7 +56,7 @@ class UsageError(CertfleetError):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, and where: a path in a configuration file, a name, a check."""
+    """One thing that is wrong. *path* says where: a key of a configuration file, a name, a check."""
 
     path: str
     problem: str
@@ -66,7 +66,7 @@ class Finding:
 
 
 class ConfigError(CertfleetError):
-    """The configuration is wrong. Carries every finding, so that one look mends them all."""
+    """The configuration is wrong. It carries every finding, so that a person can mend all at once."""
 
     reference = "wrong-configuration"
     retry = Retry.NEVER
@@ -86,7 +86,7 @@ class LockedError(CertfleetError):
 
 
 class RefusedError(CertfleetError):
-    """A rule of ours said no before anything was changed."""
+    """A rule of ours forbids it. Nothing was changed."""
 
     reference = "refused"
     retry = Retry.NEVER

@@ -1,18 +1,18 @@
-"""A log that loads structlog with its first event: a command without events saves 0.07 s of CPU time."""
+"""A log that loads structlog at its first event: a command without events saves that time (0.07 s of CPU time)."""
 
 from importlib import import_module
 from typing import Any
 
-_waiting: list[int] = []  # the verbosity that structlog is to get; empty once it is configured
+_waiting: list[int] = []  # the verbosity for structlog; empty once structlog is configured
 
 
 def configure_later(verbosity: int) -> None:
-    """Call :func:`common.log.configure` with *verbosity* before the first event."""
+    """Keep *verbosity*: the first event calls :func:`common.log.configure` with it."""
     _waiting[:] = [verbosity]
 
 
 def load() -> None:
-    """Configure it now, for a command whose modules use structlog directly."""
+    """Configure structlog now, for a command whose modules use structlog directly."""
     while _waiting:
         import_module("common.log").configure(_waiting.pop())
 

@@ -1,4 +1,4 @@
-"""probe: which certificate each live socket serves, told from one look at each of its addresses."""
+"""probe: shows which certificate a live socket serves. It looks once at each address of the socket."""
 
 import argparse
 import time
@@ -19,7 +19,7 @@ _COVERED = {True: "yes", False: "NO", None: "not asked: the host is an address"}
 
 
 def probe(arguments: argparse.Namespace) -> int:
-    """Look at every TARGET. Exit code 1 if one shows no certificate, or one that is expired or has other names."""
+    """Look at every TARGET. Exit code 1 unless every address shows a certificate that is valid now for its host."""
     targets = [_target(text) for text in arguments.target]
     sockets, now = Prober(0), time.time()
     found = [_facts(sight, one.server_name, now) for one in targets for sight in sockets.look([one], "")]
@@ -39,7 +39,7 @@ def _target(text: str) -> ProbeTarget:
 
 
 def _facts(sight: Sight, host: str, now: float) -> dict[str, Any]:
-    """The facts of *sight*; *host* is the name asked for, "" where that was an address. "well": nothing is wrong."""
+    """The facts of *sight*. *host* is the name to cover, "" if it is an address. "well" says that nothing is wrong."""
     document: dict[str, Any] = {"target": sight.target, "address": sight.address, "seen": sight.seen.value}
     if sight.seen is not Seen.SERVED:
         return {**document, "well": False, "problem": sight.problem}

@@ -1,4 +1,4 @@
-"""request: the key of a certificate, made on this host, and the CSR that goes to the issuer."""
+"""request: makes the key of a certificate on this host, and the CSR for the issuer."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from common.command_line import report
 
 
 def request(arguments: argparse.Namespace) -> int:
-    """Make what is missing of the key and the CSR for NAME."""
+    """Make the key and the CSR for NAME, each unless it exists."""
     name = dns_name(arguments.name)
     entry = _configured(arguments.config, name)
     further = [dns_name(part) for text in arguments.san for part in text.split(",") if part]
@@ -33,7 +33,7 @@ def request(arguments: argparse.Namespace) -> int:
 
 
 def _configured(config: Path, name: str) -> Certificate | None:
-    """The entry of agent.toml for *name*, where there is one: a new host has no agent.toml, and needs none here."""
+    """The entry for *name* in agent.toml, or None. A new host has no agent.toml, and `request` does not need it."""
     if config == Path(DEFAULT_FILE) and not os.path.exists(config):
         return None
     _, certificates = load_settings(config)
@@ -55,7 +55,7 @@ def _document(name: str, wanted: Request, made: Requested) -> dict[str, object]:
 
 
 def _show(wanted: Request, made: Requested) -> None:
-    """The CSR alone on standard output where it is asked for there, so that it can be piped to the issuer."""
+    """Tell what was made. With `--csr -` only the CSR is on standard output, and can be piped to the issuer."""
     out = sys.stdout if wanted.csr_file else sys.stderr
     out.write(f"key {wanted.key_file} ({made.key.key_type}, {'new' if made.key_created else 'kept as it was'})\n")
     if wanted.csr_file is None:

@@ -1,11 +1,11 @@
-"""How a result leaves the process: lines for people, a document for programs. The same for `run` and for `status`."""
+"""Turns a result into lines for people and a document for programs. `run` and `status` both use it."""
 
 from agent.model.result import Result
 from common.clock import utc_text
 
 
 def explained(result: Result) -> list[str]:
-    """Lines: why a certificate is as it is, what to do, and when a refused one is tried again."""
+    """Lines that say why it is in this state, what to do, and when the agent tries a refused one again."""
     lines = [f"{result.name}: {result.outcome.value}: {result.detail}"] if result.detail else []
     if result.hint:
         lines.append(f"  what to do: {result.hint}")
@@ -16,7 +16,7 @@ def explained(result: Result) -> list[str]:
 
 
 def document(result: Result, *, well: bool) -> dict[str, object]:
-    """One certificate of ``run --json`` and of ``status --json``."""
+    """The document of one certificate, for ``run --json`` and ``status --json``."""
     installed, refusal = result.installed, result.refusal
     return {
         "name": result.name,

@@ -1,4 +1,4 @@
-"""The Keys of ``agent.journey.ports`` on this machine. Private keys are born here and never leave it."""
+"""The Keys of ``agent.journey.ports`` on this machine. Private keys are made here and never leave the machine."""
 
 import ssl
 from pathlib import Path
@@ -26,7 +26,7 @@ _LONGEST_COMMON_NAME = 64  # RFC 5280, ub-common-name
 
 
 def make(key_type: str) -> HostKey:
-    """A new key, which is in no file yet; *key_type* as in ``request --key-type``."""
+    """Make a key and write it to no file. *key_type* is as in ``request --key-type``."""
     key: _PrivateKey
     if key_type in _CURVES:
         key = ec.generate_private_key(_CURVES[key_type])
@@ -36,7 +36,8 @@ def make(key_type: str) -> HostKey:
 
 
 def load(file: Path) -> HostKey:
-    """The key in *file*. ConfigError if absent, unreadable or too open; RefusedError if no service or CA takes it."""
+    """The key in *file*. Raises ConfigError if the file is absent, unreadable or too open, RefusedError if no service
+    or CA takes the key."""
     content = read_secret(file)
     try:
         key = load_pem_private_key(content, password=None)
@@ -62,7 +63,7 @@ def _host_key(key: _PrivateKey, content: bytes) -> HostKey:
 
 
 def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
-    """A CSR in PEM: every name in the subject alternative name, the first one as common name too if it fits there."""
+    """A CSR in PEM. subjectAltName holds every name; the common name is the first one, if that is short enough."""
     private = load_pem_private_key(key.content, password=None)
     assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
     common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])] if len(names[0]) <= _LONGEST_COMMON_NAME else []
@@ -73,7 +74,7 @@ def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
 
 
 def csr_facts(pem: bytes) -> tuple[str, tuple[str, ...]]:
-    """SPKI SHA-256 (hex) and sorted names of a CSR; ValueError if it is none."""
+    """SPKI SHA-256 (hex) and sorted names of a CSR. Raises ValueError if *pem* is no CSR."""
     found = x509.load_pem_x509_csr(pem)
     try:
         extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -84,7 +85,7 @@ def csr_facts(pem: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def serve(fullchain: Path, key: Path) -> None:
-    """Load both files as a TLS server does; InstallError if it could not."""
+    """Load both files as a TLS server does. Raises InstallError if a server could not."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(fullchain, key)
     except (ssl.SSLError, OSError) as error:

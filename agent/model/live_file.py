@@ -1,4 +1,4 @@
-"""A file of a service, as it is or as it is to become."""
+"""A file of a service, as it is now or as the agent is to write it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class LiveFile:
-    """Content, mode, owner and extended attributes (access control list, SELinux context). -1: as it comes."""
+    """Content, mode, owner, extended attributes (access control list, SELinux context). *uid*, *gid*: -1 sets none."""
 
-    content: bytes = field(repr=False)  # may hold a key
+    content: bytes = field(repr=False)  # may hold a private key
     mode: int
     uid: int = -1
     gid: int = -1

@@ -1,5 +1,5 @@
-"""How single values of agent.toml and of presets are read: each function turns a TOML value into ours, or raises
-ValueError with a sentence."""
+"""Readers for single values of agent.toml and of presets. Each function turns a TOML value into a value of ours, or
+raises ValueError with a sentence for people."""
 
 import re
 from typing import Any
@@ -32,11 +32,11 @@ def commands(value: Any) -> tuple[Command, ...]:
     """One argument list, or a list of them: ["nginx", "-t"] or [["nginx", "-t"], ["apachectl", "configtest"]]."""
     items = value if isinstance(value, list) and all(isinstance(item, list) for item in value) else [value]
     found = tuple(tuple(list_of(_argument)(item)) for item in items)
-    return found if all(found) else ()  # [] means: no command
+    return found if all(found) else ()  # an empty list, also inside the list, means: no command
 
 
 def _argument(value: Any) -> str:
-    """Any text that a program can be given, several lines too."""
+    """A text that a program can take as an argument. It may have several lines."""
     if not isinstance(value, str) or not value or "\0" in value or len(value.encode()) >= _LONGEST_ARGUMENT:
         raise ValueError(f"must be texts in quotes that a program can be given, not {shown(value)}")
     return value
@@ -48,7 +48,7 @@ def probes(value: Any) -> tuple[ProbeTarget, ...]:
 
 
 def probe_texts(value: Any) -> tuple[str, ...]:
-    """The same as texts, which may hold {name}."""
+    """The probe targets as texts. {name} may stand in them."""
     return tuple(target.text for target in probes(value))
 
 
@@ -62,7 +62,7 @@ def mode(value: Any) -> int | None:
 
 
 def parts(value: Any) -> tuple[str, ...]:
-    """One part of a file or a list of them, in the order in which they are written."""
+    """One part of a file or a list of them, in the order in which the agent writes them."""
     found = words(value)
     unknown = [part for part in found if part not in PARTS]
     if unknown or not found:

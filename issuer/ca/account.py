@@ -1,4 +1,4 @@
-"""The account key and the account (RFC 8555 §7.3). `init` makes the key once; nothing replaces it silently."""
+"""The account key and the account (RFC 8555 §7.3). `init` makes the key once; certfleet never replaces it."""
 
 import base64
 import hashlib
@@ -52,7 +52,7 @@ def load_account_key(file: Path) -> JWK:
 def load_binding_key(file: Path) -> JWKOct:
     """The HMAC key of an external account binding (RFC 8555 §7.3.4). Raises ConfigError.
 
-    CAs print it in either alphabet of base64.
+    A CA prints the key in base64 or in base64url (RFC 4648 §4, §5).
     """
     try:
         text = "".join(read_secret(file).decode("ascii").split()).rstrip("=").replace("-", "+").replace("_", "/")
@@ -64,20 +64,20 @@ def load_binding_key(file: Path) -> JWKOct:
     return JWKOct(key=key)
 
 
-def _no_binding_key(file: Path) -> ConfigError:  # the value is a secret and is not repeated
+def _no_binding_key(file: Path) -> ConfigError:  # never repeat the value: it is a secret
     return ConfigError(str(file), [Finding("", "is not a base64url key")], hint="copy it again from the CA")
 
 
 def account_id(directory: str, key: JWK) -> str:
-    """SHA-256 of directory and public key, in hex: names an account before the CA is asked for its URL."""
+    """SHA-256 in hex of directory URL and key thumbprint (RFC 7638): names an account before its URL is known."""
     return hashlib.sha256(directory.encode() + b"\0" + key.thumbprint()).hexdigest()
 
 
 class Registrar:
     """Registers or finds the account of our key (RFC 8555 §7.3), and saves its URL in the state folder.
 
-    If the CA gives the same key another account than before, that is logged as an error: CAA records may name the old
-    account, and rate limits start anew.
+    It logs an error if the CA gives our key another account than before: CAA records may name the old account, and
+    the new one has rate limits of its own.
     """
 
     def __init__(self, settings: Settings, ca: CaSettings):
@@ -86,7 +86,7 @@ class Registrar:
         self._memory = settings.state_dir / "accounts.json"
 
     def register(self, transport: Transport) -> str:
-        """The account's URL. Raises AcmeProblem."""
+        """Register or find the account. Returns its URL. Raises AcmeProblem."""
         endpoint = transport.endpoint("newAccount")
         payload: dict[str, Any] = {"termsOfServiceAgreed": True}
         if self._ca.contact:
@@ -114,7 +114,7 @@ class Registrar:
     def _binding(self, endpoint: str) -> dict[str, Any]:
         """Our public key, signed with the CA's HMAC key (RFC 8555 §7.3.4)."""
         file = self._ca.eab_hmac_file
-        assert file is not None  # noqa: S101 - asked for only where it is configured
+        assert file is not None  # noqa: S101 - register() checks it first
         secret = load_binding_key(file)
         public = self.key.public_key().json_dumps().encode()
         signed = jws.JWS.sign(public, key=secret, alg=HS256, nonce=None, url=endpoint, kid=self._ca.eab_kid)

@@ -1,4 +1,4 @@
-"""Findings about one certificate: its CSR, its present pair, and the CAA records of its names."""
+"""Findings about one certificate: its CSR, its stored certificate, and the CAA records of its names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from issuer.rules.imported import how_to_renew, runs_out
 
 
 class Authority(Protocol):
-    """The part of the ACME client that CAA needs. It registers nothing. All of it raises AcmeProblem."""
+    """The part of the ACME client that CAA needs. It registers no account. Every member may raise AcmeProblem."""
 
     directory: str
 
@@ -37,7 +37,7 @@ class Authority(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaIdentity:
-    """A CA's names in CAA records (RFC 8555 §9.7.6); *account*: the URL of ours there, "" without one."""
+    """A CA's names in CAA records (RFC 8555 §9.7.6). *account*: the URL of our account there, "" without one."""
 
     directory: str
     identities: tuple[str, ...]
@@ -45,7 +45,8 @@ class CaIdentity:
 
 
 def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
-    """(facts of the CSR, None if it is not usable; findings about it, its md5_modulus and *file*, its source)."""
+    """The facts of the stored CSR, None if it is not usable, and the findings. They are about the CSR, the md5_modulus
+    of the row, and *file*, which the CSR came from."""
     name = row.name
     try:
         facts = accepted(row.request)
@@ -60,7 +61,7 @@ def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
 
 
 def certificate_lines(row: Enrolment, facts: CsrFacts) -> list[Line]:
-    """Does the stored certificate belong to the CSR's key, and is its chain whole?"""
+    """Does the stored certificate belong to the CSR's key, and is its chain without faults?"""
     if not row.crt:
         return []
     name, bundle = row.name, row.bundle
@@ -103,7 +104,7 @@ def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
 
 
 def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authorities: Sequence[CaIdentity]) -> list[Line]:
-    """The CAA records of every name against every CA. The first of *authorities* is the one of [acme]."""
+    """Check every CA against the CAA records of every name. The first of *authorities* is the CA of [acme]."""
     lines = []
     for name in names:
         try:
@@ -119,7 +120,7 @@ def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authoriti
 
 
 def caa_line(name: str, owner: str, verdict: CaaVerdict, ca: str, *, first: bool) -> Line:
-    """The finding for one CA. *first*: is it the one of [acme]? A CAA that forbids a fallback is a warning only."""
+    """The finding for one CA. *first*: it is the CA of [acme]. A CAA record that forbids a fallback is a warning."""
     where = f"CAA at {owner}" if owner else "CAA"
     if verdict.allowed:
         return ok(name, f"{where}, {ca}: {verdict.reason}")

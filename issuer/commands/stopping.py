@@ -14,13 +14,13 @@ from issuer.ground.threads import on_thread
 
 _SAME_SECONDS = 0.5  # `timeout` and others send a signal twice: to the process and to its group
 _LONGEST_SECONDS = 3.5
-_LOOK_SECONDS = 0.2  # a handler runs in the main thread, and a signal that another thread takes does not wake it
+_LOOK_SECONDS = 0.2  # the handler waits for the main thread, and a signal that another thread takes does not wake that
 
 
 def on_request(stop: Callable[[], None]) -> Callable[[], float]:
     """Let the first SIGTERM or SIGINT call *stop*. The second one ends the process at once, as kill -9 would.
 
-    Returns a function: seconds since the first one, 0 before it.
+    Returns a function that gives the seconds since the first signal, 0 before it.
     """
     asked_at: list[float] = []
 
@@ -41,8 +41,8 @@ def on_request(stop: Callable[[], None]) -> Callable[[], float]:
 
 
 def finish(work: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Do *work*; raises its errors. After *stop* it has some seconds to return, then it is abandoned: a kill may
-    interrupt all of it."""
+    """Do *work* on a thread and raise its errors. After *stop*, *work* has _LONGEST_SECONDS to return. Then this
+    function leaves it unfinished at any instruction, as a kill would."""
     since = on_request(stop)
     done = on_thread(work)
     while since() < _LONGEST_SECONDS:

@@ -32,7 +32,7 @@ from issuer.store.journal import Journal
 from issuer.store.notices import Notices
 from issuer.store.orders import Orders
 
-DAEMON = "certfleet-issuer daemon"  # what its lock file says
+DAEMON = "certfleet-issuer daemon"  # stands in the lock file while the daemon holds it
 
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
@@ -70,7 +70,7 @@ def build_outbox(settings: Settings, database: Database) -> Outbox:
 
 
 def build_authority(settings: Settings, directory: str) -> AcmeCa:
-    """The CA with that directory URL; the first one for "" and for one that is not configured any more."""
+    """The CA with this directory URL. The CA of [acme] if the URL is "" or not configured any more."""
     known = {ca.directory: ca for ca in settings.authorities}
     return AcmeCa(settings, known.get(directory, settings.acme), time.time)
 
@@ -91,8 +91,8 @@ def _syslog() -> Syslog:
 def alone(settings: Settings, *, doing: str) -> Iterator[None]:
     """While the block runs, no other issuer works with this state folder. Raises LockedError at once if one does.
 
-    The lock is on the file with the owner of our leases. If somebody deletes that file, the next issuer makes another
-    owner: two processes never share one.
+    It locks the file that names the owner of our leases. If somebody deletes that file, the next issuer makes
+    another owner, so two processes never share an owner.
     """
     make_private_folder(settings.state_dir)
     with locked(_id_file(settings), doing=doing, skip=len(_id(_id_file(settings)))):
@@ -105,9 +105,9 @@ def locked_by_daemon(settings: Settings) -> bool:
 
 
 def owner(settings: Settings) -> str:
-    """The owner of our leases: the same after a crash, so that our own orders go on at once. Raises FileError.
+    """The owner of our leases. A crash does not change it, so our own orders go on at once. Raises FileError.
 
-    :func:`alone` ensures that one process at a time uses it.
+    :func:`alone` lets one process at a time use it.
     """
     return f"{socket.gethostname()[:40]}/{_id(_id_file(settings))[:20]}"
 
@@ -116,7 +116,7 @@ def _id_file(settings: Settings) -> Path:
     return settings.state_dir / "issuer.id"
 
 
-@functools.cache  # one for the life of the process, even if the file is deleted
+@functools.cache  # the process keeps its owner even if the file is deleted
 def _id(file: Path) -> str:
     """The first line of *file*; makes the file if there is none."""
     if not os.path.lexists(file):

@@ -1,7 +1,7 @@
-"""From a row that may be due to an order of ours: is it due, which CA, do its limits allow it?
+"""Opens the order for a row, or goes on with it: is the row due, which CA, do that CA's limits allow it?
 
-There are two tables of steps: one for an order that is under way, one for a new order. A step returns None to go on, or
-how the attempt ends. The steps that need no CA come first. An attempt that ends here gives its order back.
+There are two tables of steps: GOING_ON for an order that is under way, OPENING for a new order. A step returns None to
+go on, or an Ended. OPENING first asks whether the row is due. An attempt that ends here releases or drops its order.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Preparation:
-    """The findings of the steps so far. *record*: the order, once it is under our lease."""
+    """The facts that the steps have gathered so far. *record*: the order, once we have its lease."""
 
     row: Enrolment
     csr: CsrFacts
@@ -40,12 +40,12 @@ class Preparation:
     record: OrderRecord | None
     directory: str = ""  # of the CA
     cause: Cause = Cause.RENEWAL
-    replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
+    replaces: str = ""  # the identifier (RFC 9773 §4.1) of the certificate that the order replaces
     planned: Enrolment | None = None  # the row that was found to be due
 
     @property
     def leased(self) -> OrderRecord:
-        """The order. Raises RuntimeError before there is one."""
+        """The order. Raises RuntimeError if there is none yet."""
         if self.record is None:
             raise RuntimeError(f"there is no order for {self.row.name} yet")
         return self.record
@@ -55,8 +55,8 @@ Step = Callable[[Preparation, Tools], Ended | None]
 
 
 def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False) -> Work | Ended:
-    """The order under way for *row*, or a new one if it is wanted and allowed. Raises CertfleetError. *by_hand*: the
-    caller acts for a person. Without it an order that a person works on is left alone."""
+    """Go on with the order for *row*, or open one if it is due and allowed. Raises CertfleetError. *by_hand*: the
+    caller acts for a person. Any other caller leaves alone an order that a person works on."""
     now = int(tools.clock())
     found = tools.orders.claim(row.name, now)
     prepared = Preparation(row, csr, now, by_hand, found)
@@ -71,7 +71,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     finally:
         if not begun and prepared.record is not None:
             (tools.orders.release if prepared.record is found else tools.orders.drop)(prepared.record)
-    if prepared.leased.cause is Cause.INCIDENT:  # also of an order taken over: its first process may have died untold
+    if prepared.leased.cause is Cause.INCIDENT:  # also for an order taken over: its first process may not have told
         tools.tell(incident(row.name))
     taken_over = prepared.record is found
     return Work(prepared.leased, prepared.row, csr, resumed=taken_over, asked=taken_over)
@@ -85,7 +85,7 @@ def _through(steps: tuple[Step, ...], prepared: Preparation, tools: Tools) -> En
 
 
 def leave_to_person(prepared: Preparation, tools: Tools) -> Ended | None:
-    """An order that a person works on is left alone until its deadline."""
+    """Leave alone an order that a person works on, until its deadline."""
     record = prepared.leased
     if prepared.by_hand or not record.is_by_hand(prepared.now):
         return None
@@ -94,8 +94,8 @@ def leave_to_person(prepared: Preparation, tools: Tools) -> Ended | None:
 
 
 def read_again(prepared: Preparation, tools: Tools) -> None:
-    """Read the row again under the lease. From here on `remove` is refused, and `revoke` ends the order. Raises
-    Overtaken, CompromisedKey."""
+    """Read the row again under the lease. From here on `remove` refuses the row, and `revoke` ends the order.
+    Raises Overtaken, CompromisedKey."""
     name = prepared.row.name
     found = tools.certificates.enrolled([name])
     if not found or found[0].csr != prepared.row.csr:
@@ -117,7 +117,7 @@ def keep_to_hold(prepared: Preparation, tools: Tools) -> Ended | None:
 
 
 def give_way(prepared: Preparation, tools: Tools) -> None:
-    """End an order that its CA does not know of yet, where it is another CA's turn."""
+    """End an order that its CA does not know of yet, if we would choose another CA now."""
     record = prepared.leased
     if (
         record.state is OrderState.PLANNED
@@ -137,14 +137,14 @@ def look_whether_due(prepared: Preparation, tools: Tools) -> Ended | None:
     if isinstance(decision, Due):
         prepared.planned, prepared.cause = row, decision.cause
         return None
-    assert isinstance(decision, NotDue)  # noqa: S101 - consulted
+    assert isinstance(decision, NotDue)  # noqa: S101 - never Consult twice
     save_next_look(row, decision, tools)
     until = f", until {utc_text(decision.until)}" if decision.until else ""
     return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
 
 
 def choose_authority(prepared: Preparation, tools: Tools) -> None:
-    """Choose the CA. The one that issued the present certificate is told which one is replaced (RFC 9773 §5)."""
+    """Choose the CA. If it issued the present certificate, the order names that as replaced (RFC 9773 §5)."""
     row, ca = prepared.row, choose(prepared.row, prepared.csr, prepared.now, tools)
     prepared.directory = ca.directory
     if row.directory == ca.directory and row.ari_ask_at is not None:
@@ -152,12 +152,12 @@ def choose_authority(prepared: Preparation, tools: Tools) -> None:
 
 
 def look_where_to_publish(prepared: Preparation, tools: Tools) -> None:
-    """Find a name server that is down before it costs an order."""
+    """Find where the answers go: a name server that is down must not cost an order."""
     find_places(prepared.row, prepared.csr, tools)
 
 
 def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
-    """Insert the order's row, which takes a place in the CA's limits; drop it again where there is none."""
+    """Insert the order's row, which counts toward the CA's limits. Drop it again if they do not allow it now."""
     row, names, now = prepared.row, prepared.csr.names, prepared.now
     exempt = prepared.replaces != "" and prepared.cause in BY_WINDOW
     pacing = tools.pacing[prepared.directory]
@@ -176,7 +176,7 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
 
 
 def still_due(prepared: Preparation, tools: Tools) -> Ended | None:
-    """Another issuer may have finished between our look and our lease."""
+    """End the attempt if another issuer finished between our look and our lease."""
     row = prepared.row
     if prepared.by_hand or row == prepared.planned:
         return None
@@ -201,9 +201,9 @@ OPENING: tuple[Step, ...] = (
 
 
 def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
-    """The decision not to try *row* now, with its next moment saved; None if it is to be tried: it is due, or its order
-    is under way (*resumes*). After a fault of ours in deciding the row is tried: the attempt meets the fault again and
-    records it, and other rows go on."""
+    """None if *row* is to be tried now: it is due, or its order is under way (*resumes*). Else the decision, with the
+    next moment saved. None too if a fault of ours stops the decision: the attempt meets the fault again and records it,
+    and other rows go on."""
     try:
         decision = decide(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
     except Exception:
@@ -216,7 +216,7 @@ def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
 
 
 def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
-    """Save the moment of the next look at *row*, and tell the news of this one."""
+    """Save the moment of the next look at *row*, and tell the news of *decision*."""
     if decision.until is None or decision.until == row.due_at:
         return
     if decision.news is not None:
@@ -240,7 +240,7 @@ def stored_csr(row: Enrolment) -> CsrFacts:
 
 
 def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools) -> Ended:
-    """Save the moment. An order under way goes on then, even where the certificate is disabled."""
+    """Save the moment *until*. An order under way goes on at that moment, even if the certificate is disabled."""
     tools.certificates.postpone(prepared.row.name, until)
     goes_on = prepared.row.enabled or prepared.record is not None
     return Ended.held(prepared.row.name, until, failure, by_itself=goes_on)

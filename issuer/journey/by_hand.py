@@ -1,8 +1,8 @@
-"""The staged way, for hands-on DNS or HTTP: challenges → solve → request, a person publishing in between.
+"""The issue by hand: `challenges`, then a person publishes the answers, then `solve` and `request`.
 
-The order is an ordinary one, whose record says that a person works on it until its deadline. After that `run` goes on
-with it as with any other. An answer that a person publishes is journalled without a zone: certfleet does not withdraw
-it.
+The order is an ordinary one. Its record says that a person works on it until its deadline. After the deadline `run`
+goes on with it as with any other. The journal has the answer of a person without a zone: certfleet does not withdraw
+that answer.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _AFTER = "go on with `solve` and `request`"
 
 
 class ByHand:
-    """A Solver that leaves publishing to a person. The real one still looks, where it can."""
+    """A Solver that leaves publishing to a person. The real solver still looks, where it can."""
 
     def __init__(self, real: Solver):
         self._real = real
@@ -55,21 +55,21 @@ class ByHand:
         return self._real.propagation
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """No zone, which says that a person publishes it."""
+        """The owner, and no zone: a person publishes the answer."""
         return self._real.type.owner(name.removeprefix("*.")), ""
 
     def publish(self, entries: Sequence[Challenge]) -> None:
-        """Nothing: a person does."""
+        """Does nothing: a person publishes."""
 
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
-        """As the real one sees them. An entry without a zone is left out: the real one cannot look there."""
+        """The laggards that the real solver sees. It cannot look for an entry without a zone: we leave that out."""
         return self._real.unseen([entry for entry in entries if entry.zone])
 
     def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError:
         return self._real.too_late(laggards)
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """Withdraw the answers of a `run` that had published before a person took the order."""
+        """Withdraw the answers that `run` published before a person took the order."""
         self._real.withdraw(entries)
 
     def keeper(self, entry: Challenge) -> str:
@@ -77,12 +77,12 @@ class ByHand:
 
 
 def by_hand(tools: Tools) -> Tools:
-    """The same tools, with a person in the place of each solver."""
+    """The same tools, with each solver inside a ByHand."""
     return dataclasses.replace(tools, solvers={kind: ByHand(solver) for kind, solver in tools.solvers.items()})
 
 
 def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
-    """Open an order that a person works on, in ORDERED. Returns the answers to publish. Raises CertfleetError."""
+    """Open an order for a person, in the state ORDERED. Returns the answers to publish. Raises CertfleetError."""
     work = _work(row, tools)
     with _ending_dead_orders(work, tools):
         if work.record.state is OrderState.PLANNED:
@@ -107,8 +107,8 @@ def _give_to_person(work: Work, tools: Tools) -> None:
 
 
 def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[Laggard]:
-    """Look, answer, and wait for the CA's validation. Returns the laggards; unless *unseen_is_fine*, the CA was told
-    nothing where there are any. Raises CertfleetError."""
+    """Look, tell the CA, and wait for its validation. If there are laggards and not *unseen_is_fine*, return them and
+    tell the CA nothing; else return []. Raises CertfleetError."""
     work = _claimed(row, tools)
     with _ending_dead_orders(work, tools):
         if work.record.state is OrderState.ORDERED:
@@ -133,8 +133,8 @@ def request_by_hand(row: Enrolment, tools: Tools) -> str:
 
 @contextlib.contextmanager
 def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
-    """Give the lease back in any case. An order that the CA refused has ended, and one that never reached the CA is
-    dropped."""
+    """Give the lease back in any case. End an order that the CA refused. Drop an order that never reached the
+    CA."""
     try:
         yield
     except CertfleetError as error:
@@ -149,7 +149,7 @@ def _ending_dead_orders(work: Work, tools: Tools) -> Iterator[None]:
 
 
 def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
-    """End the order, and with it the wish for a certificate by hand. The row's moment is again the one without that
+    """End the order and the wish for a certificate by hand. The row is due again when it would be due without that
     wish."""
     now, policy, row = int(tools.clock()), tools.settings.renewal, work.row
     wish = "" if row.reissue_reason == _WISH else row.reissue_reason

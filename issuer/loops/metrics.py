@@ -1,8 +1,9 @@
-"""Numbers for Prometheus, in a registry of their own. The only importer of prometheus_client.
+"""Numbers for Prometheus, in a registry of their own. Only this file imports prometheus_client.
 
-A fleet may have 100,000 certificates, and a scrape must stay cheap. Counters and histograms are kept as things happen;
-everything else comes from the last survey of the database. Seconds to expiry are given for the thousand certificates
-that expire first, and for all of them as minimum and as counts by time left.
+A fleet may have 100,000 certificates, and a scrape must stay cheap. Each attempt updates its numbers at once. The
+numbers of certificates, orders and holds come from the last survey of the database. Each of the thousand certificates
+that expire first has a series with its seconds to expiry. All certificates together have the minimum of these seconds,
+and counts by time left.
 """
 
 import sys
@@ -36,7 +37,7 @@ class Metrics:
     """Thread-safe. *propagation* gives seconds by name server, as the solvers last measured them."""
 
     def __init__(self, version: str, health: Health, clock: Clock):
-        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series a counter, wanted by nobody
+        disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has a second series
         self._registry = CollectorRegistry(auto_describe=True)
         self._references: set[str] = set()
         registry = self._registry
@@ -97,7 +98,7 @@ class Metrics:
 
 
 class _Surveyed(Collector):
-    """Numbers of the last survey, with the seconds worked out at the moment of the scrape."""
+    """Numbers of the last survey. Each scrape computes the seconds that are left."""
 
     def __init__(self, metrics: Metrics, health: Health, clock: Clock):
         self._metrics = metrics
@@ -105,7 +106,7 @@ class _Surveyed(Collector):
         self._clock = clock
 
     def describe(self) -> list[Metric]:
-        """Empty: there is no survey yet at registration."""
+        """[]: at registration there is no survey yet."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -1,8 +1,8 @@
 """The http-01 solver: locate, publish, see and withdraw challenge files (RFC 8555 §8.3).
 
-In a Challenge *owner* is the web site's name, *zone* the webroot_path (with the machine's name before a folder) and
-*value* the key authorization, which starts with the token. That is enough to remove the file after a crash. Only the
-issuer of a machine works in its folders, unless several machines share them.
+In a Challenge *owner* is the name of the web site. *zone* is the webroot_path; the machine's name stands before a local
+folder. *value* is the key authorization, which begins with the token (RFC 8555 §8.1). These three are enough to remove
+the file after a crash. An issuer removes a file of another machine only from a folder that both share.
 """
 
 import importlib
@@ -42,9 +42,9 @@ _FORM = "/var/www/html or sftp://user@host/var/www/html"
 
 
 class Webroots:
-    """Thread-safe. One SSH connection for each host, opened by its first use and closed when it is idle.
+    """Thread-safe. Each host has one SSH connection, which its first use opens and which closes when it is idle.
 
-    *machine*: the name of this machine, which has the webroots without a host.
+    *machine* is the name of this machine: a webroot without a host is a folder here.
     """
 
     type = Http01()
@@ -63,7 +63,7 @@ class Webroots:
         self._lock = threading.Lock()
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """(name, webroot) for the challenge of *name*. Raises WebrootError where no file can be made."""
+        """The owner and the zone for the challenge of *name*. Raises WebrootError if no file can be made."""
         _provable(name)
         location = _location(row.name, row.validation)
         self._check(location)
@@ -75,7 +75,7 @@ class Webroots:
         return Findings(lines or [ok(subject, f"challenge files can be put into {validation.webroot_path}")])
 
     def _obstacles(self, subject: str, names: Sequence[str], validation: Validation) -> list[CertfleetError]:
-        """Every error in the way of challenge files for *names*, as far as one look can tell."""
+        """Every error that would stop challenge files for *names*, as far as one look can tell."""
         found: list[CertfleetError] = []
         for name in names:
             with noted(found):
@@ -84,12 +84,12 @@ class Webroots:
             location = _location(subject, validation)
             try:
                 self._check(location)
-            except ConfigError:  # raised before the host is asked: its own errors are still unknown
+            except ConfigError:  # raised before the host was asked: ask the host for its errors too
                 found += self._host(location).barriers()
         return found
 
     def load_keys(self) -> None:
-        """Nothing: the key for SSH is read by the first connection."""
+        """Does nothing: the first connection reads the key for SSH."""
 
     def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
         """The pinned host keys and our key for SSH, with their loaders."""
@@ -105,8 +105,8 @@ class Webroots:
             self._work_in(location, partial(_each, put, some, self._made.on(_machine(location))))
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """Remove exactly these files, if they are there. A file of another machine must be visible here, in a shared
-        folder. Raises WebrootError, ConfigError."""
+        """Remove these files and no others. A file that is absent is no error, unless another machine wrote it: that
+        one must be visible here, in a shared folder. Raises WebrootError, ConfigError."""
         mine, others = self._shares(entries)
         for location, some in mine.items():
             act = partial(_each, take, some, self._made.on(_machine(location)))
@@ -118,14 +118,14 @@ class Webroots:
                 raise _elsewhere(some, error) from error
 
     def keeper(self, entry: Challenge) -> str:
-        """The host of its webroot as an sftp:// URL, "" for a local folder."""
+        """The host of the entry's webroot as an sftp:// URL; "" for a local folder."""
         try:
             return _machine(parse_location(from_journal(entry.zone)[1]))
         except ValueError:
             return ""
 
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
-        """A laggard for each address of a name that does not serve its file yet; [] when all do."""
+        """A laggard for each address that does not serve the file of its name yet; [] when all serve it."""
         if not self._settings.fetch:
             return []
         looks = each_on_thread(self._unseen, entries, _LOOKS_AT_ONCE)
@@ -175,7 +175,7 @@ class Webroots:
             machine, text = from_journal(entry.zone)
             try:
                 (mine if machine in ("", self._machine) else others)[parse_location(text)].append(entry)
-            except ValueError as error:  # only a changed journal can hold it: place() checks the text
+            except ValueError as error:  # somebody changed the journal: place() lets no such text in
                 raise WebrootError("the journal names no webroot", why=str(error), retry=Retry.NEVER) from error
         return mine, others
 
@@ -215,8 +215,8 @@ def _location(subject: str, validation: Validation) -> Location:
 
 
 def _lasting(location: Location, text: str) -> str:
-    """The webroot_path *text*; for a folder of this machine with its symbolic links resolved. A deployment may switch
-    them before the file is removed."""
+    """The webroot_path *text*; for a local folder, its path without symbolic links. A deployment may switch the links
+    before the file is removed."""
     if location.host:
         return text
     real = real_path(location.folder)

@@ -1,9 +1,9 @@
-"""Do all servers show the values? The authoritative ones are asked at once; the resolvers only after those agree.
+"""Do all servers show the values? We ask the authoritative ones first, and the resolvers only when those agree.
 
-A resolver that is asked too early caches "no such record" for minutes (RFC 2308), and so would the CA's resolver.
+A resolver that is asked too early caches "no such record" for minutes (RFC 2308). The CA's resolver would too.
 
-Several orders may share an owner. A resolver that has just validated another one has those values cached without ours.
-With a TTL of 0, BIND keeps them until the second is over (measured). The CA is told to look after that.
+Several orders may share an owner. A resolver that looked for another order has cached that order's values without ours.
+With a TTL of 0, BIND caches them until the second is over (measured). We tell the CA to look after that.
 """
 
 import threading
@@ -22,7 +22,7 @@ from issuer.ground.silence import Silence
 from issuer.model.acme import Laggard
 
 log = structlog.get_logger()
-_QUIET_SECONDS = (5.0, 60.0)  # a silent server is left alone for the first, then twice as long, up to the second
+_QUIET_SECONDS = (5.0, 60.0)  # we leave a silent server alone for 5 s, then each time twice as long, up to 60 s
 
 _CACHED_SECONDS = 1.05  # a resolver may use a record with a TTL of 0 for this long
 _LONGEST_CACHED = 60  # seconds; no CA caches a record for longer
@@ -41,7 +41,8 @@ class Sought:
 class Visibility:
     """Thread-safe. Leaves silent servers alone for a while, so that a dead one does not delay every order.
 
-    *propagation*: by server, the seconds from the latest UPDATE until it showed the values. *clock*: monotonic seconds.
+    *propagation*: for each server, the seconds from the latest UPDATE until the server showed its values. *clock*:
+    monotonic seconds.
     """
 
     def __init__(self, resolvers: Sequence[Server], clock: Callable[[], float] = time.monotonic):
@@ -49,14 +50,14 @@ class Visibility:
         self._resolvers = tuple(resolvers)
         self._clock = clock
         self._published: dict[tuple[str, str], float] = {}
-        self._shared: dict[tuple[str, str], float] = {}  # the moment from which all servers show it, 0 before that
+        self._shared: dict[tuple[str, str], float] = {}  # when all servers began to show it, 0 before that
         self._shown: dict[tuple[str, str], dict[Server, float]] = {}
         self._silence: Silence[Server, NoAnswer] = Silence(*_QUIET_SECONDS, clock)
         self._warned: set[Server] = set()
         self._lock = threading.Lock()
 
     def published(self, values: Collection[tuple[str, str]]) -> None:
-        """These (owner, value) are in the zone from now on. The time until a server shows them starts here."""
+        """Note that these (owner, value) are in the zone from now on. The propagation time of a server starts here."""
         now = self._clock()
         with self._lock:
             taken = {owner for owner, _ in self._published.keys() - set(values)}
@@ -64,7 +65,7 @@ class Visibility:
             self._published |= dict.fromkeys(values, now)
 
     def withdrawn(self, values: Collection[tuple[str, str]]) -> None:
-        """These (owner, value) are being deleted from the zone."""
+        """Forget these (owner, value), which are being deleted from the zone."""
         with self._lock:
             for value in values:
                 self._shared.pop(value, None)
@@ -77,7 +78,7 @@ class Visibility:
             return dict(self._shown.get((owner, value), {}))
 
     def unseen(self, sought: Sequence[Sought]) -> list[Laggard]:
-        """A laggard for each server that does not show its values yet; [] when all do. Raises DnsError."""
+        """A laggard for each server that does not show the sought values yet; [] when all do. Raises DnsError."""
         answers = self._asked([(server, item.owner) for item in sought for server in item.servers], recursive=False)
         laggards: list[Laggard] = []
         for item in sought:
@@ -87,7 +88,7 @@ class Visibility:
         return self._of_resolvers(sought)
 
     def _maybe_cached(self, item: Sought, answers: "_Answers") -> list[Laggard]:
-        """Called when all servers agree: a laggard if a resolver may have other values of the owner cached."""
+        """A laggard if a resolver may still cache other values of the owner. Only for when all servers agree."""
         heard = [answer for server in item.servers if not isinstance(answer := answers[server, item.owner], NoAnswer)]
         ttl = max((rrset.ttl for answer in heard for rrset in rrset_in(answer.answer, "TXT")), default=0)
         mine = [(item.owner, value) for value in item.values]
@@ -125,7 +126,7 @@ class Visibility:
         return missing
 
     def _of_resolvers(self, sought: Sequence[Sought]) -> list[Laggard]:
-        """Resolvers that show other values. A silent one is no reason to wait: the authoritative servers agree."""
+        """A laggard for each resolver without the values. We do not wait for a silent one: the other servers agree."""
         pairs = [(resolver, item.owner) for item in sought for resolver in self._resolvers]
         answers = self._asked(pairs, recursive=True)
         laggards = []
@@ -152,7 +153,7 @@ class Visibility:
         return answers
 
     def _remember(self, asked: Sequence[tuple[Server, str]], answers: "_Answers") -> None:
-        """Leave silent servers alone for a while. A refused connection costs no time, so that server is asked again."""
+        """Leave silent servers alone for a while. Ask again a server that refuses connections: that costs no time."""
         outcomes = {server: answers[server, owner] for server, owner in asked}
         for server, answer in outcomes.items():
             if not isinstance(answer, NoAnswer):
@@ -184,8 +185,8 @@ _Answers = dict[tuple[Server, str], "dns.message.Message | NoAnswer"]
 
 
 def _excused(server: Server, showing: Sequence[Server], silence: object) -> bool:
-    """May *server* be ignored? Yes, if this machine has no route to it, or if only its address family does not work:
-    the same host shows the values at addresses of the other family alone."""
+    """May we ignore *server*? Yes, if this machine has no route to it. Yes too, if the same host shows the values at
+    an address of the other family (IPv4, IPv6), and at none of this family."""
     if isinstance(silence, NoAnswer) and silence.unreachable:
         return True
     same_host = [other for other in showing if server.name and other.name == server.name]

@@ -31,12 +31,12 @@ def load_tsig_key(file: Path) -> dns.tsig.Key:
         if not base64.b64decode(secret, validate=True):
             raise _wrong(file, "holds an empty secret")
         return dns.tsig.Key(dns.name.from_text(name), secret, dns.name.from_text(algorithm))
-    except (ValueError, dns.exception.DNSException) as error:  # the value is a secret and is not repeated
+    except (ValueError, dns.exception.DNSException) as error:  # never repeat the value: it is a secret
         raise _wrong(file, "holds a malformed key name or secret") from error
 
 
 def _strip_comments(text: str) -> str:
-    # quoted text first: base64 may hold "//"; a comment may hold a key that is no longer used
+    # match quoted text first: base64 may hold "//". A comment may hold a key that is no longer used
     return _QUOTED_OR_COMMENT.sub(lambda match: match[0] if match[0].startswith('"') else "", text)
 
 

@@ -1,9 +1,9 @@
-"""The dynamic sub-zone of one name as text to paste: server stanza, zone file, the parent's delegation. Pure.
+"""The dynamic sub-zone of one name as texts to paste: server stanza, zone file, delegation in the parent. Pure.
 
-The sub-zone is ``_acme-challenge.NAME`` itself: it holds only challenges, and the key may write only TXT at its top.
-SOA minimum and TTL are short, so that resolvers soon forget "no such record" (RFC 2308 §5). Refresh is short, so that
-a secondary that missed a NOTIFY catches up in time. No text holds the key's secret: it is copied from the key file on
-the name server.
+The sub-zone is ``_acme-challenge.NAME`` itself. It holds only answers, and the key may write only TXT at its apex.
+SOA minimum and TTL are short: resolvers soon forget "no such record" (RFC 2308 §5). SOA refresh is short: a secondary
+that missed a NOTIFY (RFC 1996) transfers the zone in time. No text holds the key's secret: the name server takes it
+from the key file.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A text and where it goes, for people."""
+    """A text, and the place where a person pastes it."""
 
     place: str
     text: str
@@ -68,7 +68,7 @@ class Recipe:
 
 
 def bind_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
-    """For BIND 9.11 or newer. *nameservers*: host names; the first one is the primary."""
+    """The recipe for BIND 9.11 or newer. *nameservers*: host names; the first one is the primary."""
     zone = sub_zone(name)
     file = f"{_BIND_FOLDER}/db.{zone}"
     stanza = (
@@ -90,7 +90,7 @@ def bind_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[s
 
 
 def knot_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
-    """For Knot DNS 3.0 or newer."""
+    """The recipe for Knot DNS 3.0 or newer."""
     zone = sub_zone(name)
     file = f"{_KNOT_FOLDER}/{zone}.zone"
     return Recipe(
@@ -108,7 +108,7 @@ def knot_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[s
 
 
 def powerdns_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
-    """For PowerDNS 4.3 or newer with a database behind it."""
+    """The recipe for PowerDNS 4.3 or newer with a database as its backend."""
     zone = sub_zone(name)
     file = f"{_POWERDNS_FOLDER}/{zone}.zone"
     key = (
