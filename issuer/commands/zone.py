@@ -51,8 +51,8 @@ def _recipe(text: str, make: str, nameservers: list[str], settings: Settings, re
 
 
 def _notes(name: str, resolvers: Resolvers) -> list[str]:
-    """What to do before the parent's lines are pasted. Without an answer, as on a machine without a network: what to
-    find out."""
+    """A warning to heed before the parent's lines are pasted. Where the resolvers do not answer, as without a network,
+    it names the question to clear up."""
     try:
         caution = wildcard_caution(resolvers, name)
     except NoAnswer as error:

@@ -1,4 +1,4 @@
-"""What people are shown beside the certificates themselves: orders under way, and reports of hosts. Only reads."""
+"""The facts that people see beside the certificates themselves: orders under way, and reports of hosts. Only reads."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from tests.servers.process import program, wait_until
 ROOT = Path(__file__).parents[2]
 UNIT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 LSB = "#!/bin/sh\n### BEGIN INIT INFO\n# Default-Start: 2 3 4 5\n# Default-Stop: 0 1 6\n### END INIT INFO\n"
-# What a package of Debian does to enable its service, and what it asks before it starts one.
+# These programs enable the service of a Debian package, and ask whether it may start.
 APT_GET = """#!/bin/sh
 case "$*" in *update*) exit ;; esac
 export DPKG_MAINTSCRIPT_PACKAGE=new
