@@ -32,7 +32,9 @@ def commands(value: Any) -> tuple[Command, ...]:
     """One argument list, or a list of them: ["nginx", "-t"] or [["nginx", "-t"], ["apachectl", "configtest"]]."""
     items = value if isinstance(value, list) and all(isinstance(item, list) for item in value) else [value]
     found = tuple(tuple(list_of(_argument)(item)) for item in items)
-    return found if all(found) else ()  # an empty list, also inside the list, means: no command
+    if any(found) and not all(found):
+        raise ValueError("must not hold an empty list beside a command")
+    return found if all(found) else ()  # [] and [[]] mean: no command
 
 
 def _argument(value: Any) -> str:

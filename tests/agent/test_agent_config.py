@@ -117,6 +117,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         ('name = "www.example.com"\nkey = "/k"\nkeys = "/k"', "certificate[0].keys", "did you mean 'key'?"),
         ('name = "www.example.com"', "certificate[0].key", "is missing"),
         ('name = "www.example.com"\nkey = "/k"\ncheck = "nginx -t"', "certificate[0].check", "must be a list"),
+        ('name = "www.example.com"\nkey = "/k"\ncheck = [["nginx"], []]', "certificate[0].check", "empty list beside"),
         ('name = "www.example.com"\nkey = "/k"\nprobe = ["smtp://mx"]', "certificate[0].probe", "not yet supported"),
         ('name = "www.example.com"\nkey = "/k"\nprobe = ["www"]', "certificate[0].probe", "is not a probe target"),
         (
