@@ -80,6 +80,8 @@ def _enrolment(line: CommandLine) -> None:
     populate.add_argument("--label", action="store_true", help=text)
     text = "validate by http-01 through this webroot: a folder, or sftp://user@host/folder (default: by dns-01)"
     populate.add_argument("--webroot", metavar="PATH", default="", help=text)
+    text = "validate this one of its names in another way: NAME=dns-01 or NAME=PATH, a webroot; repeatable"
+    populate.add_argument("--by", action="append", default=[], metavar="NAME=WAY", help=text)
     populate.add_argument("--comment", default="", help="kept in the database")
     _named(line, "enable", _later("enrolment", "enable"), "renew automatically from now on", "+")
     _named(line, "disable", _later("enrolment", "disable"), "stop automatic renewal", "+")

@@ -45,6 +45,7 @@ def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
         challenges=tuple(
             _challenge(item) for item in (challenges if isinstance(challenges, list) else ()) if isinstance(item, dict)
         ),
+        wildcard=document.get("wildcard") is True,
     )
 
 

@@ -122,11 +122,13 @@ class Doctor:
                 return Findings(lines)
             names = facts.names
             lines += certificate_lines(row, facts)
-        validation = Validation() if row is None else row.validation
-        solver = solver_for(validation, self._solvers)
-        lines += caa_lines(self._resolvers, names, solver.type.name, identities)
-        found = solver.examine(subject.name, names, validation)
-        return Findings(lines + found.lines, found.probes)
+        probes: dict[Hashable, Probe] = {}
+        for way, some in (Validation() if row is None else row.validation).shares(names):
+            solver = solver_for(way, self._solvers)
+            found = solver.examine(subject.name, some, way)
+            lines += caa_lines(self._resolvers, some, solver.type.name, identities) + found.lines
+            probes |= found.probes
+        return Findings(lines, probes)
 
     def _put_to_the_test(self, probe: Probe) -> list[Line]:
         return [] if self._stopping.is_set() else probe(self._clock, self._patience, self._stopping.wait)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
@@ -11,9 +12,9 @@ from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import parse_dns_name
-from issuer.commands.challenge_types import challenge_type
+from issuer.commands.challenge_types import ways
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.enrolment import DNS, Enrolment, Validation
 from issuer.model.errors import CompromisedKey
 from issuer.model.leaf import Damaged
 from issuer.rules.csr import CsrRefused, read_csr, refuse_compromised
@@ -40,16 +41,18 @@ def populate(arguments: argparse.Namespace) -> None:
         why = f"it is for {', '.join(facts.names)}"
         hint = "correct the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
-    validation = Validation(certbot=bool(arguments.webroot), webroot_path=arguments.webroot)
-    kind = challenge_type(validation)
-    kind.require(validation, facts.names)
+    validation = _validation(arguments, facts.names)
+    chosen = ways(validation, facts.names)
+    for way, kind, names in chosen:
+        kind.require(way, names)
     comment = checked_comment(arguments.comment)
     certificates = Certificates(open_database(settings.database))
     if facts.spki_sha256 in certificates.compromised(name):
         raise CompromisedKey([name])
     certificates.enrol(name, facts, comment=comment, validation=validation, now=int(time.time()))
     say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
-    say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {kind.ready}")
+    ready = dict.fromkeys(kind.ready for _, kind, _ in chosen)
+    say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {' and '.join(ready)}")
 
 
 def enable(arguments: argparse.Namespace) -> None:
@@ -74,9 +77,22 @@ def remove(arguments: argparse.Namespace) -> None:
     ours = [version for version in History(database).versions(row.name) if version.directory and not version.revoked]
     revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
     say(f"{row.name}: removed; its versions and events are kept{revocable}")
-    left = "" if row.imported else challenge_type(row.validation).leaves(_names(row))
-    if left:
-        say(left)
+    for _, kind, names in () if row.imported else ways(row.validation, _names(row)):
+        if left := kind.leaves(names):
+            say(left)
+
+
+def _validation(arguments: argparse.Namespace, names: Sequence[str]) -> Validation:
+    """The ways of --webroot and --by. Raises UsageError for a --by that is not about one of *names*."""
+    exceptions = []
+    for text in arguments.by:
+        name, _, way = text.partition("=")
+        name = name.strip().lower()
+        if name not in names or not way.strip():
+            hint = f"write NAME={DNS} or NAME=/webroot; the CSR's names are {', '.join(names)}"
+            raise UsageError(f"--by {text!r} does not say how one of the CSR's names is validated", hint=hint)
+        exceptions.append((name, way.strip()))
+    return Validation(certbot=bool(arguments.webroot), webroot_path=arguments.webroot, exceptions=tuple(exceptions))
 
 
 def _names(row: Enrolment) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ class Particulars:
         return {
             "validated_by": None if row.imported else challenge_type(row.validation).name,
             "webroot": row.validation.webroot_path or None,
+            "validated_otherwise": dict(row.validation.exceptions),
             **_key(row),
             "sha256": present or None,
             "version": number,
@@ -113,7 +114,8 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
 def _method(fact: dict[str, Any]) -> str:
     if not fact["validated_by"]:
         return "nobody: imported"
-    return f"{fact['validated_by']} through {fact['webroot']}" if fact["webroot"] else str(fact["validated_by"])
+    method = f"{fact['validated_by']} through {fact['webroot']}" if fact["webroot"] else str(fact["validated_by"])
+    return "; ".join([method, *(f"{name} by {way}" for name, way in fact["validated_otherwise"].items())])
 
 
 def _which(installation: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools:
             records = tools.caa(name.removeprefix("*."))
             account = ca.account_url() if records else ""
             wildcard = name.startswith("*.")
-            method = tools.solver(row).type.name
+            method = tools.solver(row, name).type.name
             verdict = caa_allows(records, ca.caa_identities, account, method, wildcard=wildcard)
             if verdict.allowed is False:
                 return f"{name}: {verdict.reason}"

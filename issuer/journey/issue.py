@@ -15,15 +15,15 @@ from common.certificate import not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import Retry
 from issuer.journey.ports import CertificateAuthority, Tools
-from issuer.journey.solver import Solver
-from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Challenge, Laggard, Problem
+from issuer.journey.solver import shares
+from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Laggard, Problem
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.events import ca_changed
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.acceptance import accept
-from issuer.rules.challenges import answers, failure, page, pending
+from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.renewal import ask_again_at, renewal_moment
 
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ def advance(work: Work, tools: Tools) -> float | None:
 def find_places(row: Enrolment, csr: CsrFacts, tools: Tools) -> None:
     """Find the place of every answer, so that a dead name server never costs an order. Raises CertfleetError."""
     for name in csr.names:
-        tools.solver(row).place(name, row)
+        tools.solver(row, name).place(name, row)
 
 
 def open_order(work: Work, tools: Tools) -> None:
@@ -107,34 +107,44 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         work.ca_order = order if order.status == "ready" else None
         _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return
-    solver = tools.solver(work.row)
-    entries = wanted_answers(authorizations, work, ca, solver)
-    work.journalled = tools.journal.add(work.record.id, entries, int(tools.clock()))
-    solver.publish([entry for entry in work.journalled if entry.ours])
-    _move(work, tools, OrderState.PUBLISHED, within=solver.patience)
+    entries = wanted_answers(authorizations, work, ca, tools)
+    # an earlier attempt may have journalled another type: the sweep withdraws that once the order is over
+    wanted = {entry.url for entry in entries}
+    added = tools.journal.add(work.record.id, entries, int(tools.clock()))
+    work.journalled = [entry for entry in added if entry.url in wanted]
+    published = list(shares(work.journalled, tools.solvers))
+    for solver, some in published:
+        solver.publish([entry for entry in some if entry.ours])
+    _move(work, tools, OrderState.PUBLISHED, within=max(solver.patience for solver, _ in published))
 
 
 def wanted_answers(
-    authorizations: Sequence[CaAuthorization], work: Work, ca: CertificateAuthority, solver: Solver
+    authorizations: Sequence[CaAuthorization], work: Work, ca: CertificateAuthority, tools: Tools
 ) -> list[Challenge]:
-    """The answers to publish for the order. Raises CertfleetError."""
-    row, kind = work.row, solver.type
+    """The answers to publish for the order, each of the type by which its name is validated. Raises CertfleetError."""
 
-    def content(challenge: CaChallenge, name: str) -> str:
-        return kind.content(challenge, name, ca.key_authorization)
+    def answer(name: str) -> Answer:
+        solver = tools.solver(work.row, name)
+        return Answer(
+            solver.type.name,
+            lambda challenge: solver.type.content(challenge, name.removeprefix("*."), ca.key_authorization),
+            lambda: solver.place(name, work.row),
+        )
 
-    return answers(authorizations, work.csr.names, kind.name, content, lambda name: solver.place(name, row))
+    return answers(authorizations, work.csr.names, answer)
 
 
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: every server that the CA could ask shows every answer."""
-    solver = tools.solver(work.row)
-    laggards = work.unseen = solver.unseen(journalled(work, tools))
-    if not laggards:
+    looks = [(solver, solver.unseen(some)) for solver, some in shares(journalled(work, tools), tools.solvers)]
+    work.unseen = [laggard for _, laggards in looks for laggard in laggards]
+    if not work.unseen:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
         return None
-    if _late(work, tools):
-        raise solver.too_late(laggards)
+    longest = max(solver.patience for solver, _ in looks)  # the deadline is that of the most patient type
+    for solver, laggards in looks:
+        if laggards and _late(work, tools, sooner=longest - solver.patience):
+            raise solver.too_late(laggards)
     return _look_again(work, tools, first=0.05, longest=5.0)
 
 
@@ -148,7 +158,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return None
     if order.status != "pending" or _late(work, tools):
-        raise _validation_failed(order, authority(work.record, tools), tools.solver(work.row).type.from_outside)
+        raise _validation_failed(order, work, tools)
     # every half second for half a minute, then every five seconds
     return _look_again(work, tools, first=0.03, longest=0.5 if work.looks < 60 else 5.0)
 
@@ -222,9 +232,10 @@ def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked
     return now + wait
 
 
-def _late(work: Work, tools: Tools) -> bool:
-    """Is the state's deadline over? An order without one was left by an older version."""
-    return tools.clock() >= (work.record.deadline or 0)
+def _late(work: Work, tools: Tools, *, sooner: int = 0) -> bool:
+    """Is the state's deadline over, or the moment *sooner* seconds before it? An order without one was left by an older
+    version."""
+    return tools.clock() >= (work.record.deadline or 0) - sooner
 
 
 def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
@@ -267,9 +278,13 @@ def _answer(work: Work, tools: Tools) -> None:
         ca.answer(entry.url)
 
 
-def _validation_failed(order: CaOrder, ca: CertificateAuthority, hint: str) -> AcmeProblem:
+def _validation_failed(order: CaOrder, work: Work, tools: Tools) -> AcmeProblem:
+    ca = authority(work.record, tools)
     authorizations = [ca.authorization(url) for url in order.authorizations]
     failed = [item for item in authorizations if item.status not in ("valid", "pending")]
+    urls = {item.url for item in failed or authorizations}
+    asked = [entry for entry in journalled(work, tools) if entry.authorization_url in urls]
+    hint = "; ".join(solver.type.from_outside for solver, _ in shares(asked, tools.solvers))
     error = order.error or Problem("", f"the order is {order.status or 'without a status'}")
     why, url = ("; ".join(map(failure, failed)), page(failed)) if failed else (error.detail, error.url)
     what = "the CA could not validate"

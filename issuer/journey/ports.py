@@ -3,6 +3,7 @@
 The command line hands in the real ones. Moments are epoch seconds.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -10,17 +11,19 @@ from typing import Protocol
 
 from common.certificate import Bundle
 from common.clock import Clock
+from common.errors import CertfleetError
 from issuer.journey.pacing import Pacing
 from issuer.journey.solver import Solver, solver_for
 from issuer.journey.turns import Turns
 from issuer.model.acme import CaAuthorization, CaOrder, Challenge, RenewalInfo
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.events import Event
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause, OrderRecord
 from issuer.model.timing import Timing
 from issuer.rules.caa import CaaRecord
+from issuer.rules.retry import falls_back
 
 
 class CertificateAuthority(Protocol):
@@ -208,6 +211,13 @@ class Tools:
     turns: Turns = field(default_factory=Turns)
     tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
 
-    def solver(self, row: Enrolment) -> Solver:
-        """The solver that validates the names of *row*."""
-        return solver_for(row.validation, self.solvers)
+    def solver(self, row: Enrolment, name: str) -> Solver:
+        """The solver that validates *name*, one of the names of *row*. It is that of dns-01 where the configuration
+        lets a failed file fall back to it and its place can be found."""
+        validation = row.validation.of(name)
+        if falls_back(row, validation, self.settings.webroot):
+            with contextlib.suppress(CertfleetError):
+                other = solver_for(Validation(), self.solvers)
+                other.place(name, row)
+                return other
+        return solver_for(validation, self.solvers)

@@ -164,6 +164,7 @@ class WebrootSettings:
     ssh_key_file: Path | None = setting(optional_path, None)
     ssh_host_keys: Path | None = setting(optional_path, None)
     fetch: bool = setting(boolean, True)
+    fall_back_to_dns: bool = setting(boolean, False)
     propagation_timeout: int = setting(duration(1), 60)  # seconds
     http_port: int = setting(integer(1, 65535), 80)  # other ports are for test CAs
     https_port: int = setting(integer(1, 65535), 443)

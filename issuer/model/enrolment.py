@@ -1,5 +1,6 @@
 """One row of ``certs`` as a frozen value. Times are epoch seconds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,16 +9,44 @@ from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
 
+DNS = "dns-01"  # the way of a name that is no webroot_path
 NEVER_ISSUED = 1  # the most in *ts_expire* and *ts_last_update* before the first certificate
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How the names of a row are to be validated, as the classic columns say it. *certbot*: is it Y? A challenge type
-    knows from this value whether the row is its own."""
+    """How the names of a row are to be validated. *certbot* (is it Y?) and *webroot_path* are the classic columns, and
+    count for every name but the *exceptions*: pairs of a name, as in the CSR, and its way, DNS or a webroot_path. A
+    challenge type knows from the value :meth:`of` a name whether that name is its own."""
 
     certbot: bool = False
     webroot_path: str = ""
+    exceptions: tuple[tuple[str, str], ...] = ()
+
+    def of(self, name: str) -> "Validation":
+        """The validation of one *name*, which has no exceptions."""
+        way = dict(self.exceptions).get(name)
+        if way is None:
+            return Validation(self.certbot, self.webroot_path)
+        return Validation() if way == DNS else Validation(certbot=True, webroot_path=way)
+
+    def shares(self, names: Sequence[str]) -> list[tuple["Validation", list[str]]]:
+        """*names*, those with the same validation together."""
+        shares: dict[Validation, list[str]] = {}
+        for name in names:
+            shares.setdefault(self.of(name), []).append(name)
+        return list(shares.items())
+
+    @property
+    def exceptions_text(self) -> str:
+        """The exceptions as the table has them: a line "NAME WAY" for each; "" for none."""
+        return "\n".join(f"{name} {way}" for name, way in self.exceptions)
+
+
+def exceptions_of(text: str) -> tuple[tuple[str, str], ...]:
+    """The exceptions in :attr:`Validation.exceptions_text`. A line without a way says DNS."""
+    lines = (line.strip().partition(" ") for line in text.splitlines() if line.strip())
+    return tuple((name.lower(), way.strip() or DNS) for name, _, way in lines)
 
 
 @dataclass(frozen=True)

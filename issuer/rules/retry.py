@@ -13,8 +13,8 @@ from typing import TypeGuard
 
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
-from issuer.model.config import RenewalSettings
-from issuer.model.enrolment import Enrolment
+from issuer.model.config import RenewalSettings, WebrootSettings
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD
@@ -122,6 +122,14 @@ def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
     if left is not None and not left.little:
         return 0
     return (row.failures - 1) % count
+
+
+def falls_back(row: Enrolment, validation: Validation, policy: WebrootSettings) -> bool:
+    """Is a name with this *validation* tried by dns-01 in the next attempt, although a file was meant? In every second
+    attempt after a failure of files or of the CA's validation."""
+    reference = row.failure.reference if row.failure is not None else ""
+    validated = reference.startswith("webroot") or reference == "acme-unauthorized"
+    return policy.fall_back_to_dns and validation.certbot and validated and row.failures % 2 == 1
 
 
 def _held(error: AcmeProblem, met: Circumstances) -> Consequence:

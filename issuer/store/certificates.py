@@ -12,7 +12,7 @@ from common.certificate import Bundle, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
 from issuer.model.csr import CsrFacts
-from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.enrolment import Enrolment, Validation, exceptions_of
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD
@@ -54,8 +54,12 @@ class Certificates:
                 hint = f"look at it with `status {quote(name)}`; `remove {quote(name)}` first if it is to start afresh"
                 raise RefusedError(f"{name} is enrolled already", hint=hint, reference="already-enrolled")
             row = {"name": name, "enable": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
-            kind = {"certbot": "Y" if validation.certbot else "N", "webroot_path": validation.webroot_path or None}
-            connection.execute(certs.insert().values(comment=comment, **row, **kind, **NEW_ROW))
+            ways = {
+                "certbot": "Y" if validation.certbot else "N",
+                "webroot_path": validation.webroot_path or None,
+                "validations": validation.exceptions_text or None,
+            }
+            connection.execute(certs.insert().values(comment=comment, **row, **ways, **NEW_ROW))
             add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
 
         self._database.write(work)
@@ -288,7 +292,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
     return Enrolment(
         name=row["name"],
         enabled=row["enable"] == "Y",
-        validation=Validation(row["certbot"] == "Y", row["webroot_path"]),
+        validation=Validation(row["certbot"] == "Y", row["webroot_path"], exceptions_of(row["validations"])),
         csr=row["csr"],
         crt=row["crt"],
         ca=row["ca"],

@@ -10,7 +10,8 @@ from issuer.model.limits import names_text
 from issuer.store.tables import certs, events, versions
 
 # what the operator enrolled, and the pair before: all other columns speak of the present certificate
-_KEPT = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "old_ca", "old_crt")
+_ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations")
+_KEPT = (*_ENROLLED, "old_ca", "old_crt")
 _FRESH = [column.name for column in certs.columns if column.name not in _KEPT]
 _REPLACE = (
     certs.update()

@@ -29,6 +29,7 @@ certs = sa.Table(
     sa.Column("old_crt", Octets),
     sa.Column("webroot_path", Words),
     # --- ours ---
+    sa.Column("validations", Words),  # a line "NAME WAY" for each name with a way of its own (Validation.exceptions)
     sa.Column("due_at", Number),  # of the next attempt or renewal; NULL: not worked out yet
     sa.Column("reissue_reason", Words),  # set while a new certificate is wanted whether due or not
     sa.Column("last_error", Words),  # the last attempt's failure in one line; NULL after a success
@@ -48,7 +49,7 @@ certs = sa.Table(
     sa.Column("ari_ask_at", Number),  # of the next question for renewal information; NULL: the CA offers none
     sa.Column("ari_url", Words),
 )
-LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("due_at")]
+LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
 has_certificate = certs.c.ts_expire > NEVER_ISSUED  # this column has an index, crt has none
 NEW_ROW = {"ts_expire": NEVER_ISSUED, "ts_last_update": NEVER_ISSUED, "count_fail_update": 0}
 

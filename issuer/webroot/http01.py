@@ -3,6 +3,7 @@
 import importlib
 import socket
 from collections.abc import Callable, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from common.errors import UsageError
@@ -28,12 +29,13 @@ class Http01:
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
         """Raises UsageError for a malformed webroot_path and for a wildcard. Does not look for the folder."""
+        hint = "give --webroot like /var/www/html or sftp://user@host/var/www/html, or leave it out for dns-01"
         try:
             parse_location(validation.webroot_path)
             for name in names:
+                hint = f"leave --webroot out for dns-01, or add --by {quote(f'{name}=dns-01')}"
                 refuse_wildcard(name)
         except ValueError as error:
-            hint = "give --webroot like /var/www/html or sftp://user@host/var/www/html, or leave it out for dns-01"
             raise UsageError(str(error), hint=hint, reference="webroot-path") from error
 
     def owner(self, name: str) -> str:

@@ -65,9 +65,10 @@ class Webroots:
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """The owner and the zone for the challenge of *name*. Raises WebrootError if no file can be made."""
         _provable(name)
-        location = _location(row.name, row.validation)
+        validation = row.validation.of(name)
+        location = _location(row.name, validation)
         self._check(location)
-        return name, to_journal(_lasting(location, row.validation.webroot_path.strip()), self._machine)
+        return name, to_journal(_lasting(location, validation.webroot_path.strip()), self._machine)
 
     def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
         """The findings of `check`: can challenge files be made in the webroot?"""

@@ -11,7 +11,7 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.rules.acceptance import accept
-from issuer.rules.challenges import answers
+from issuer.rules.challenges import Answer, answers
 from issuer.rules.csr import read_csr
 from tests.issuer.contracts.conftest import Ground
 
@@ -26,13 +26,15 @@ def opened(ground: Ground, *names: str) -> tuple[CaOrder, CsrFacts, list[Challen
 
 def wanted(ground: Ground, order: CaOrder, facts: CsrFacts, row: Enrolment) -> list[Challenge]:
     kind = ground.solver.type
-    return answers(
-        [ground.ca.authorization(url) for url in order.authorizations],
-        facts.names,
-        kind.name,
-        lambda challenge, name: kind.content(challenge, name, ground.ca.key_authorization),
-        lambda name: ground.solver.place(name, row),
-    )
+
+    def answer(name: str) -> Answer:
+        return Answer(
+            kind.name,
+            lambda challenge: kind.content(challenge, name, ground.ca.key_authorization),
+            lambda: ground.solver.place(name, row),
+        )
+
+    return answers([ground.ca.authorization(url) for url in order.authorizations], facts.names, answer)
 
 
 def answered(ground: Ground, order: CaOrder, entries: list[Challenge]) -> CaOrder:

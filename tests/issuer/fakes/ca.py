@@ -50,6 +50,7 @@ class _Authorization:
     identifier: str
     challenges: dict[str, str]  # URL by type
     token: str
+    wildcard: bool
     status: str = "pending"
     answered: str = ""  # the type of the challenge that the CA was told to look at
     answered_at: float = 0.0
@@ -58,7 +59,7 @@ class _Authorization:
     def seen(self) -> CaAuthorization:
         """As the CA tells it."""
         challenges = [self._challenge(kind, url) for kind, url in self.challenges.items()]
-        return CaAuthorization(self.url, self.identifier, self.status, tuple(challenges))
+        return CaAuthorization(self.url, self.identifier, self.status, tuple(challenges), self.wildcard)
 
     def _challenge(self, kind: str, url: str) -> CaChallenge:
         if kind != self.answered:
@@ -192,7 +193,9 @@ class MemoryCa:
         url = self._url("authorization")
         kinds = ["dns-01"] if name.startswith("*.") else list(self._zones)
         challenges = {kind: f"{url}/{kind}" for kind in kinds}
-        return _Authorization(url, name.removeprefix("*."), challenges, secrets.token_urlsafe(32))
+        return _Authorization(
+            url, name.removeprefix("*."), challenges, secrets.token_urlsafe(32), name.startswith("*.")
+        )
 
     def _url(self, kind: str) -> str:
         return f"{self.directory}/{kind}/{next(self._numbers)}"

@@ -36,7 +36,7 @@ class MemoryZone:
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """Each owner is a zone of its own."""
-        self.type.require(row.validation, [name])
+        self.type.require(row.validation.of(name), [name])
         owner = self.type.owner(name)
         return owner, owner
 
