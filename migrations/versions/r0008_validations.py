@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from migrations.steps import add_columns
 
-revision = "0012"
+revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
