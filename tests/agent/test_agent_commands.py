@@ -301,7 +301,7 @@ def test_the_agent_needs_none_of_the_issuers_libraries(host: Host, nginx: Nginx)
     blocked = (
         "import sys\nfor name in ('sqlalchemy', 'acme', 'dns', 'alembic', 'rich', 'requests', 'josepy', 'issuer'):\n"
     )
-    done = host.run(program=f"{blocked}    sys.modules[name] = None\n{AGENT}")
+    done = host.run(program=f"{blocked}    sys.modules[name] = None\n{AGENT}", fresh=True)
     assert done.code == 0, done.err
 
 
