@@ -23,6 +23,7 @@ from issuer.commands.wiring import build_authority, build_tools
 from issuer.journey.ports import Tools
 from issuer.model.config import Settings
 from issuer.model.timing import Timing
+from issuer.rules import retry
 from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority
@@ -65,6 +66,7 @@ class Box:
         self.config = folder / "issuer.toml"
         self.state_dir = folder / "state"
         self.csr_dir = folder / "csr"
+        self.first_pause = 0.02  # seconds before a step is repeated, for commands in this process; half a second shipped
         self.document: dict[str, Any] = {
             "state_dir": str(self.state_dir),
             "csr_dir": str(self.csr_dir),
@@ -109,7 +111,8 @@ class Box:
         out, err = io.StringIO(), io.StringIO()
         given = io.TextIOWrapper(io.BytesIO(stdin))
         printed = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
-        with _signals_kept(), printed[0], printed[1], patch.object(sys, "stdin", given):
+        pause = patch.object(retry, "_FIRST_PAUSE", self.first_pause)
+        with _signals_kept(), pause, printed[0], printed[1], patch.object(sys, "stdin", given):
             code = cli.build().run(["--config", str(self.config), *words])
         outcome = Outcome(code, out.getvalue(), err.getvalue())
         assert "Traceback" not in outcome.out + outcome.err, outcome.err

@@ -118,6 +118,7 @@ def test_one_odd_answer_costs_neither_order_nor_try(proxied: Box, proxy: CaProxy
         times(1, "/finalize-order/", json_reply({"message": "Forbidden"}, 403)),
         times(1, "/certZ/", problem("malformed", "no such certificate", 404)),
     ]
+    proxied.first_pause = 0.5
     portal = Authority("Portal").issue(["localhost"]).write(proxied.folder)
 
     def somebody_else(request: Request, reply: Reply) -> Reply:
