@@ -66,7 +66,7 @@ class Box:
         self.config = folder / "issuer.toml"
         self.state_dir = folder / "state"
         self.csr_dir = folder / "csr"
-        self.first_pause = 0.02  # seconds before a step is repeated, for commands in this process; half a second shipped
+        self.first_pause = 0.02  # seconds before a step is repeated; for commands in this process, shipped are 0.5
         self.document: dict[str, Any] = {
             "state_dir": str(self.state_dir),
             "csr_dir": str(self.csr_dir),
