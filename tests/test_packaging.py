@@ -31,6 +31,7 @@ ISSUER_ONLY = ("sqlalchemy", "acme", "josepy", "dns", "alembic")
 SECONDS = 300
 NAME = "www.example.test"
 
+
 @dataclass(frozen=True, slots=True)
 class Installed:
     """A virtual environment that knows nothing of the source tree."""
