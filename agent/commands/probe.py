@@ -49,8 +49,8 @@ def _facts(sight: Sight, host: str, now: float) -> dict[str, Any]:
     except ValueError as error:
         return {**document, "well": False, "problem": f"the certificate shown cannot be parsed: {error}"}
     covered = any(covers(pattern, host) for pattern in names) if host else None
-    in_time = not_before(leaf) <= now < not_after(leaf)
-    problems = [] if in_time else ["it is expired or not yet valid"]
+    problems = [f"it is not valid before {utc_text(not_before(leaf))}"] if now < not_before(leaf) else []
+    problems += [f"it expired at {utc_text(not_after(leaf))}"] if not_after(leaf) <= now else []
     problems += [f"it does not cover {host}"] if covered is False else []
     return {
         **document,

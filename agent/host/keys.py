@@ -49,7 +49,7 @@ def load(file: Path) -> HostKey:
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise RefusedError(f"the key {file} is neither RSA nor ECDSA", hint="public CAs accept only these two")
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < 2048:
-        hint = "move it away and run `certfleet-agent request` for a new one"
+        hint = "make another: `certfleet-agent request NAME --key NEW_FILE`; then name NEW_FILE as key in agent.toml"
         raise RefusedError(f"the key {file} is too weak", why=f"RSA with {key.key_size} bits", hint=hint)
     return _host_key(key, content)
 

@@ -55,7 +55,7 @@ def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
         return None, [bad(name, f"the stored CSR is not usable: {error}", hint)]
     lines = [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}")]
     if row.md5_modulus not in ("", facts.md5_modulus):
-        sentence = "md5_modulus in the table is not what openssl prints for the CSR's key"
+        sentence = "md5_modulus in the table differs from what `openssl req -noout -modulus | openssl md5` prints"
         lines.append(warn(name, sentence, "certfleet does not use it; old scripts may"))
     return facts, lines + _file_lines(name, file, facts)
 

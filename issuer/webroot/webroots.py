@@ -141,7 +141,7 @@ class Webroots:
         hints = {laggard.hint for laggard in laggards}
         folder = "check that webroot_path is the folder that the web server serves for this name over plain http"
         hint = (hints.pop() if len(hints) == 1 else "") or folder
-        what = "the web server does not serve the challenge; the CA was not asked to look"
+        what = "the web server does not serve the challenge; the CA was not asked to validate"
         return WebrootError(what, why="; ".join(map(str, laggards)), hint=hint, reference="webroot-not-served")
 
     def _unseen(self, entry: Challenge) -> list[Laggard]:

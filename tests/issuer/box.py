@@ -23,6 +23,7 @@ from issuer.commands.wiring import build_authority, build_tools
 from issuer.journey.ports import Tools
 from issuer.model.config import Settings
 from issuer.model.timing import Timing
+from issuer.rules import retry
 from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority
@@ -32,8 +33,8 @@ from tests.servers.pebble import Pebble
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("certs", "orders", "challenges", "versions", "events", "installations")
+_START = "from issuer.cli import main; main()"
 NOBODY = "127.0.0.1:9"  # port 9 discards: no resolver listens there
-_CODE = "import sys; from issuer.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Box:
         self.config = folder / "issuer.toml"
         self.state_dir = folder / "state"
         self.csr_dir = folder / "csr"
+        self.first_pause = 0.02  # seconds before a step is repeated at once; 0.5 as shipped
         self.document: dict[str, Any] = {
             "state_dir": str(self.state_dir),
             "csr_dir": str(self.csr_dir),
@@ -109,7 +111,8 @@ class Box:
         out, err = io.StringIO(), io.StringIO()
         given = io.TextIOWrapper(io.BytesIO(stdin))
         printed = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
-        with _signals_kept(), printed[0], printed[1], patch.object(sys, "stdin", given):
+        pause = patch.object(retry, "_FIRST_PAUSE", self.first_pause)
+        with _signals_kept(), pause, printed[0], printed[1], patch.object(sys, "stdin", given):
             code = cli.build().run(["--config", str(self.config), *words])
         outcome = Outcome(code, out.getvalue(), err.getvalue())
         assert "Traceback" not in outcome.out + outcome.err, outcome.err
@@ -136,10 +139,11 @@ class Box:
     def start(self, *words: str, user: int = 0, wrap: Sequence[str] = ()) -> "subprocess.Popen[str]":
         """One command in a process of its own, for signals; it never outlives this one. As *user* if given, or by
         *wrap*, words that start the words after them."""
+        program = f"from issuer.rules import retry; retry._FIRST_PAUSE = {self.first_pause}; {_START}"
         own = Python(("setpriv", "--pdeathsig", "KILL", "--", *wrap, sys.executable), {"PYTHONPATH": str(ROOT)}, ())
         python = python_of(user) if user else own
         return subprocess.Popen(
-            [*python.command, "-c", _CODE, "--config", str(self.config), *words],
+            [*python.command, "-c", program, "--config", str(self.config), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
