@@ -17,7 +17,7 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.rules.caa import CaaVerdict, caa_allows
-from issuer.rules.csr import CsrRefused, accepted, read_csr
+from issuer.rules.csr import CsrRefused, accepted, cautions, read_csr
 from issuer.rules.findings import Level, Line, bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
 
@@ -53,7 +53,7 @@ def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
     except CsrRefused as error:
         hint = "make a new CSR on the host, `remove` and `populate` again"
         return None, [bad(name, f"the stored CSR is not usable: {error}", hint)]
-    lines = [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}")]
+    lines = [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}"), *cautions(name, facts)]
     if row.md5_modulus not in ("", facts.md5_modulus):
         sentence = "md5_modulus in the table is not what openssl prints for the CSR's key"
         lines.append(warn(name, sentence, "certfleet does not use it; old scripts may"))
