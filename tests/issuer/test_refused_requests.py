@@ -79,6 +79,28 @@ def test_what_some_cas_refuse_is_told(lone_box: Box) -> None:
     assert not any(line.startswith(other) for line in warned)
 
 
+def test_a_name_too_long_for_its_record(box: Box) -> None:
+    """By dns-01 it is refused at the door and by `zone`; one that another program enrolled is told by `check` and
+    fails with the reason, before an order. By http-01 it is a name as any other, and so is one character less."""
+    fits = ".".join(["a" * 59, "b" * 59, "c" * 59, "d" * 48, "lab.test"])
+    name = f"a{fits}"
+    assert len(f"_acme-challenge.{fits}") == 253
+    why = "more than the 237 characters that dns-01 leaves to a name"
+    for long in (name, f"*.{name}"):
+        box.refused("populate", NAME, "--label", "--csr", "-", code=2, says=[why], stdin=csr([long], common_name=""))
+        box.refused("zone", long, code=2, says=[why])
+    box.ok("populate", fits, "--csr", "-", stdin=csr([fits], common_name=""))
+    box.ok("populate", name, "--csr", "-", "--webroot", "/var/www/html", stdin=csr([name], common_name=""))
+    box.database.execute("UPDATE certs SET certbot = 'N', webroot_path = NULL, enable = 'Y'")
+    box.ok("disable", fits)
+    outcome = box.run("check", name, fits, "--wait", "1s")
+    assert [line for line in outcome.out.splitlines() if why in line] == [
+        f"bad  {name}: {name} has {why}; leave the name out of the CSR, or give --webroot for http-01"
+    ]
+    box.fails("run", says=[f"{name}: failed", why])
+    assert box.database.query("SELECT * FROM orders") == []
+
+
 def test_no_request_at_all(lone_box: Box) -> None:
     """Neither in csr_dir nor under the name that --csr gives."""
     says = [f"{NAME}.csr cannot be read", "No such file", "--csr FILE"]
