@@ -80,10 +80,10 @@ class Issued:
 class Authority:
     """A root, or with `parent` an intermediate, that signs whatever a test asks for."""
 
-    def __init__(self, cn: str, *, parent: "Authority | None" = None) -> None:
+    def __init__(self, cn: str, *, parent: "Authority | None" = None, subject: x509.Name | None = None) -> None:
         self.parent = parent
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._subject = _common_name(cn)
+        self._subject = subject or _common_name(cn)
         start = datetime.now(UTC) - CLOCK_SKEW
         builder = (
             _builder(self._subject, self._key.public_key(), start, start + CA_LIFETIME)
@@ -103,9 +103,9 @@ class Authority:
         """This certificate and those above it, without the root: nothing when this is the root."""
         return b"" if self.parent is None else self.pem + self.parent.chain_pem
 
-    def intermediate(self, cn: str) -> "Authority":
-        """An authority below this one: what it issues comes with a chain."""
-        return Authority(cn, parent=self)
+    def intermediate(self, cn: str, *, subject: x509.Name | None = None) -> "Authority":
+        """An authority below this one: what it issues comes with a chain. Its name is *cn*, or all of *subject*."""
+        return Authority(cn, parent=self, subject=subject)
 
     def issue(
         self,
