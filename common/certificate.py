@@ -111,6 +111,11 @@ def _look_through(certificate: x509.Certificate) -> None:
     serial_text(certificate)
 
 
+def load_request(content: bytes) -> x509.CertificateSigningRequest:
+    """The signing request in a PEM text or in DER. Raises one of PARSE_ERRORS."""
+    return x509.load_der_x509_csr(content) if is_der(content) else x509.load_pem_x509_csr(plain(content))
+
+
 def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.PEM)
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from common.certificate import PARSE_ERRORS, spki_sha256
+from common.certificate import PARSE_ERRORS, load_request, spki_sha256
 from common.names import parse_certificate_name
 from common.pem import is_der, labels, plain
 from issuer.model.leaf import Damaged, key_type
@@ -54,7 +54,7 @@ def csr_of(content: bytes) -> CsrFacts | Damaged:
     if fault:
         return Damaged(fault)
     try:
-        request = x509.load_der_x509_csr(content) if is_der(content) else x509.load_pem_x509_csr(content)
+        request = load_request(content)
         request.subject.rfc4514_string()
     except PARSE_ERRORS:
         return Damaged("it is not a PEM certificate signing request, or a damaged one")

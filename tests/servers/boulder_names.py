@@ -1,8 +1,8 @@
 """Let's Encrypt's rule for the names of a CSR, before a real Pebble: the alternative names and the common name.
 
 Pebble compares the alternative names alone (its `wfe.FinalizeOrder`), Boulder counts the common name among them (its
-`csr` package). Debian has no Boulder. So the proxy takes over where the two differ: it compares, signs with a key of its
-own, and serves that certificate. Orders, authorizations and validation remain Pebble's.
+`csr` package). Debian has no Boulder. So the proxy takes over where the two differ: it compares, signs with a key of
+its own, and serves that certificate. Orders, authorizations and validation remain Pebble's.
 """
 
 import base64
