@@ -1,6 +1,7 @@
 """DNS names as certificates carry them (RFC 5280 §4.2.1.6, RFC 1123): lower case, A-labels, an optional wildcard."""
 
 import re
+from collections.abc import Sequence
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
@@ -21,11 +22,27 @@ def parse_dns_name(text: str) -> str:
     return name
 
 
+def parse_certificate_name(text: str) -> str:
+    """The same for a name as it stands in a signing request, where nothing at its ends can be taken off. Raises
+    ValueError with a sentence."""
+    name = parse_dns_name(text)
+    if name != text.lower():
+        what = "ends in a dot" if text.endswith(".") else "has a blank at its ends"
+        raise ValueError(f"{text!r} {what}, which CAs refuse")
+    return name
+
+
 def covers(pattern: str, name: str) -> bool:
     """Does a certificate name cover a host name? A wildcard stands for exactly one label (RFC 9525 §6.3)."""
     if pattern == name:
         return True
     return pattern.startswith("*.") and name.partition(".")[2] == pattern[2:] and not name.startswith("*.")
+
+
+def redundant(names: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, wildcard) for each of *names* that a wildcard among them covers."""
+    wildcards = [name for name in names if name.startswith("*.")]
+    return [(name, pattern) for name in names for pattern in wildcards if name != pattern and covers(pattern, name)]
 
 
 def uncovered(wanted: frozenset[str], offered: frozenset[str]) -> list[str]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
-from common.certificate import spki_sha256
+from common.certificate import load_request, spki_sha256
 from common.errors import RefusedError
 from common.files import read_secret
 
@@ -73,9 +73,9 @@ def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
     return builder.add_extension(alternatives, critical=not common).sign(private, digest).public_bytes(Encoding.PEM)
 
 
-def csr_facts(pem: bytes) -> tuple[str, tuple[str, ...]]:
-    """SPKI SHA-256 (hex) and sorted names of a CSR. Raises ValueError if *pem* is no CSR."""
-    found = x509.load_pem_x509_csr(pem)
+def csr_facts(content: bytes) -> tuple[str, tuple[str, ...]]:
+    """SPKI SHA-256 (hex) and sorted alternative names of a CSR. Raises ValueError if *content* is no CSR."""
+    found = load_request(content)
     try:
         extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names = extension.value.get_values_for_type(x509.DNSName)

@@ -17,7 +17,7 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.rules.caa import CaaVerdict, caa_allows
-from issuer.rules.csr import CsrRefused, accepted, read_csr
+from issuer.rules.csr import CsrRefused, accepted, cautions, read_csr
 from issuer.rules.findings import Level, Line, bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
 
@@ -47,13 +47,13 @@ class CaIdentity:
 def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
     """The facts of the stored CSR, None if it is not usable, and the findings. They are about the CSR, the md5_modulus
     of the row, and *file*, which the CSR came from."""
-    name = row.name
+    name, lines = row.name, _name_lines(row)
     try:
         facts = accepted(row.request)
     except CsrRefused as error:
         hint = "make a new CSR on the host, `remove` and `populate` again"
-        return None, [bad(name, f"the stored CSR is not usable: {error}", hint)]
-    lines = [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}")]
+        return None, [*lines, bad(name, f"the stored CSR is not usable: {error}", hint)]
+    lines += [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}"), *cautions(name, facts)]
     if row.md5_modulus not in ("", facts.md5_modulus):
         sentence = "md5_modulus in the table differs from what `openssl req -noout -modulus | openssl md5` prints"
         lines.append(warn(name, sentence, "certfleet does not use it; old scripts may"))
@@ -83,6 +83,14 @@ def imported_line(row: Enrolment, now: int, policy: RenewalSettings) -> Line:
     left = row.ts_expire - now
     found = f"imported, and {f'it ends in {duration_text(left)}' if left > 0 else 'it has expired'}"
     return Line(Level.WARN if left > 0 else Level.BAD, row.name, found, how_to_renew(row))
+
+
+def _name_lines(row: Enrolment) -> list[Line]:
+    """A name that nobody types as it stands in the table."""
+    if row.name == row.name.strip():
+        return []
+    sentence = f"its name in the table is {row.name!r}: with what stands at its ends no agent finds it"
+    return [warn(row.name, sentence, "take that off in the table; if another row has that name, delete one of them")]
 
 
 def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
-from common.command_line import say
+from common.command_line import complain, say
 from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
@@ -17,7 +17,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import DNS, Enrolment, Validation
 from issuer.model.errors import CompromisedKey
 from issuer.model.leaf import Damaged
-from issuer.rules.csr import CsrRefused, read_csr, refuse_compromised
+from issuer.rules.csr import CsrRefused, cautions, read_csr, refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -51,6 +51,8 @@ def populate(arguments: argparse.Namespace) -> None:
         raise CompromisedKey([name])
     certificates.enrol(name, facts, comment=comment, validation=validation, now=int(time.time()))
     say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
+    for caution in cautions(name, facts):
+        complain(str(caution))
     ready = dict.fromkeys(kind.ready for _, kind, _ in chosen)
     say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {' and '.join(ready)}")
 

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from common.errors import UsageError
 from issuer.model.acme import CaChallenge, Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
@@ -14,10 +15,19 @@ from issuer.rules.challenges import token_of
 if TYPE_CHECKING:
     from issuer.dns.zones import Zones
 
+_LONGEST_NAME = 253  # characters of a domain name without its final dot
+
 
 def sub_zone(name: str) -> str:
     """The name of the TXT record for *name*, and of the zone that is made for it."""
     return f"_acme-challenge.{name.removeprefix('*.')}"
+
+
+def refuse_too_long(name: str) -> None:
+    """Raise ValueError for a name whose TXT record would have more octets than a domain name may (RFC 1035 §2.3.4)."""
+    longest = _LONGEST_NAME - len(sub_zone(""))
+    if len(name.removeprefix("*.")) > longest:
+        raise ValueError(f"{name} has more than the {longest} characters that dns-01 leaves to a name")
 
 
 class Dns01:
@@ -31,7 +41,13 @@ class Dns01:
         return True  # a later type may claim the row
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
-        """Raises nothing: every name can have a zone, wildcards too."""
+        """Raises UsageError for a name too long for a zone of its own; wildcards have one."""
+        try:
+            for name in names:
+                refuse_too_long(name)
+        except ValueError as error:
+            hint = "leave the name out of the CSR, or give --webroot for http-01"
+            raise UsageError(str(error), hint=hint, reference="name-too-long") from error
 
     def owner(self, name: str) -> str:
         return sub_zone(name)

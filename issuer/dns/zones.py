@@ -103,7 +103,9 @@ class Zones:
         return place.owner, place.zone
 
     def locate(self, name: str) -> Place:
-        """The place of the challenge of *name*: owner, zone, route and aliases. Raises DnsError, ConfigError."""
+        """The place of the challenge of *name*: owner, zone, route and aliases. Raises DnsError, ConfigError, and
+        UsageError for a name that is too long."""
+        self.type.require(Validation(), [name])
         challenge = sub_zone(name)
         return self._places.get(challenge, lambda: self._locate(challenge))
 

@@ -5,8 +5,9 @@ is touched and after each step. No step sleeps, and none decides about retries: 
 that means.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -24,6 +25,7 @@ from issuer.model.events import ca_changed
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.challenges import Answer, answers, failure, page, pending
+from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.renewal import ask_again_at, renewal_moment
 
 log = structlog.get_logger()
@@ -95,6 +97,7 @@ def _new_order(work: Work, ca: CertificateAuthority) -> CaOrder:
         return ca.open_order(work.csr.names, work.record.replaces)
     except AcmeProblem as problem:
         work.asked = problem.in_doubt
+        problem.hint = hint_on_order(problem, work.csr)
         raise
 
 
@@ -170,14 +173,16 @@ def begin_finalization(work: Work, tools: Tools) -> float | None:
         work.ca_order = None
         return _look_again(work, tools, first=0.1, longest=5.0)
     if order.status == "ready":
-        work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
+        with _speaking_of(work.csr):
+            work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
     _move(work, tools, OrderState.FINALIZING, within=tools.timing.ca_seconds)
     return None
 
 
 def collect_and_store(work: Work, tools: Tools) -> float | None:
     """FINALIZING → STORED: fetch, check against the CSR, store together with the end of the order."""
-    order = _order(work, tools, "processing", "valid")
+    with _speaking_of(work.csr):
+        order = _order(work, tools, "processing", "valid")
     if order.status == "processing":
         work.ca_order = None
         return _look_again(work, tools, first=0.03, longest=5.0, asked=order.ask_again_at)
@@ -246,9 +251,20 @@ def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
         error = order.error or Problem("", f"its status is {order.status or 'missing'}")
         why, url = error.detail, error.url
         if order.status == "invalid":
-            raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, url=url, retry=Retry.LATER)
+            what = f"the CA ended the order for {work.record.name}"
+            raise AcmeProblem(what, why=why, url=url, kind=error.kind, retry=Retry.LATER)
         raise AcmeProblem(f"the CA's answer does not fit the order for {work.record.name}", why=why)
     return order
+
+
+@contextlib.contextmanager
+def _speaking_of(csr: CsrFacts) -> Iterator[None]:
+    """Give a refusal its hint about *csr*."""
+    try:
+        yield
+    except AcmeProblem as problem:
+        problem.hint = hint_on_finalize(problem, csr)
+        raise
 
 
 def journalled(work: Work, tools: Tools) -> list[Challenge]:

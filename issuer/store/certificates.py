@@ -292,7 +292,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
     return Enrolment(
         name=row["name"],
         enabled=row["enable"] == "Y",
-        validation=Validation(row["certbot"] == "Y", row["webroot_path"], exceptions_of(row["validations"])),
+        validation=Validation(row["certbot"] == "Y", row["webroot_path"].strip(), exceptions_of(row["validations"])),
         csr=row["csr"],
         crt=row["crt"],
         ca=row["ca"],
