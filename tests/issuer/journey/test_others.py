@@ -21,8 +21,8 @@ from tests.issuer.signing_requests import csr
 CALLS = calls_of(first_by_dns)
 NEW_KEY = csr([NAME], "ecdsa-p384")
 # CA and name server know nothing of leases. The lease is looked at right before these calls, and a process that is
-# frozen in between, for the ten minutes of a lease, acts beside the issuer that took over. What that costs is bounded by
-# `test_frozen_between_lease_and_call`.
+# frozen in between, for the ten minutes of a lease, acts beside the issuer that took over.
+# `test_frozen_between_lease_and_call` bounds what that costs.
 UNCOVERED = [Call("ca.open_order"), Call("zone.publish")]
 BUSY = refusal("rateLimited", "slow down", 429, retry_after=NOW + 3600)
 TRIED = CALLS[CALLS.index(Call("orders.claim")) : CALLS.index(Call("certificates.store")) + 1]
