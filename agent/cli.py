@@ -52,7 +52,9 @@ def _request(line: CommandLine) -> None:
         "make the key (0600, never overwritten) and the CSR; a second run uses the key that is there",
         reports=True,
     )
-    request.add_argument("name", metavar="NAME", help="the certificate's name, like www.example.com or *.example.com")
+    request.add_argument(
+        "name", metavar="NAME", help="the certificate's name: www.example.com, *.example.com, 192.0.2.7"
+    )
     request.add_argument("--san", nargs="+", action="extend", default=[], metavar="NAME", help="further names")
     request.add_argument("--key-type", choices=_KEY_TYPES, default="", help="for a new key; default ecdsa-p256")
     request.add_argument(

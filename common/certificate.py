@@ -103,7 +103,7 @@ def _blocks(content: bytes) -> Iterator[bytes]:
 def _look_through(certificate: x509.Certificate) -> None:
     spki_sha256(certificate.public_key())
     list(certificate.extensions)
-    dns_names(certificate)
+    certified_names(certificate)
     for name in (certificate.subject, certificate.issuer):
         name.rfc4514_string()
     not_before(certificate)
@@ -130,13 +130,18 @@ def spki_sha256(key: CertificatePublicKeyTypes) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def dns_names(certificate: x509.Certificate) -> frozenset[str]:
-    """The dNSName entries of the subject alternative name, lower case."""
+def certified_names(certificate: x509.Certificate) -> frozenset[str]:
+    """The DNS names and IP addresses of the subject alternative name, canonical as in :mod:`common.names`."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
         return frozenset()
-    return frozenset(name.lower() for name in names.get_values_for_type(x509.DNSName))
+    return frozenset(
+        [
+            *(name.lower() for name in names.get_values_for_type(x509.DNSName)),
+            *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+        ]
+    )
 
 
 def common_names(certificate: x509.Certificate) -> frozenset[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from agent.commands.wiring import dns_name
+from agent.commands.wiring import name_in
 from agent.host.programs import search_path
 from agent.model.certificate import file_stem
 from agent.settings.config import SourceSettings
@@ -18,6 +18,7 @@ from common.command_line import say
 from common.config import nonempty, path
 from common.errors import FileError, UsageError
 from common.files import create_new, make_folder, make_private_folder
+from common.names import in_url
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ _BLOCK = """
 name = "{name}"
 key = "/etc/ssl/private/{stem}.key"   # `certfleet-agent request {name}` makes it
 service = "{service}"{others}
-# probe = ["https://{name}"]   # where the new certificate must show; ?connect=127.0.0.1:443 looks here under that name
+# probe = ["https://{host}"]   # where the new certificate must show; ?connect=127.0.0.1:443 looks here under that name
 # [certificate.files]
 # fullchain = "{fullchain}"   # the preset's default: let the service's configuration name it
 """
@@ -50,7 +51,7 @@ def init(arguments: argparse.Namespace) -> int:
     source = SourceSettings(_option("--source", nonempty, arguments.source))
     open_source(source, arguments.config).close()  # raises ConfigError for a URL that cannot be meant
     found = _services_found()
-    names = [dns_name(name) for name in arguments.name]
+    names = [name_in(name) for name in arguments.name]
     if os.path.lexists(arguments.config):
         raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
     make_private_folder(state_dir)
@@ -97,7 +98,8 @@ def _block(name: str, services: Sequence[str], found: Mapping[str, Preset]) -> s
     others = f"   # also found here: {', '.join(map(_quoted, services[1:]))}" if services[1:] else ""
     others = others if found else "   # none was found here: `certfleet-agent presets` shows them"
     fullchain = paths.get("fullchain", f"/etc/ssl/certs/{stem}.fullchain.crt")
-    return _BLOCK.format(name=name, stem=stem, service=service, others=others, fullchain=fullchain)
+    host = in_url(name)
+    return _BLOCK.format(name=name, host=host, stem=stem, service=service, others=others, fullchain=fullchain)
 
 
 def _quoted(value: str) -> str:

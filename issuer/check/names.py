@@ -9,6 +9,7 @@ from typing import Protocol
 from common.certificate import chain_faults, serial_text, spki_sha256
 from common.clock import duration_text
 from common.files import read_regular
+from common.names import is_address
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.caa import relevant_caa
 from issuer.dns.find.resolvers import Resolvers
@@ -112,9 +113,11 @@ def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
 
 
 def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authorities: Sequence[CaIdentity]) -> list[Line]:
-    """Check every CA against the CAA records of every name. The first of *authorities* is the CA of [acme]."""
+    """Check every CA against the CAA records of every DNS name. The first of *authorities* is the CA of [acme]."""
     lines = []
     for name in names:
+        if is_address(name):
+            continue
         try:
             owner, records = relevant_caa(resolvers, name)
         except NoAnswer as error:

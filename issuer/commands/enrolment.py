@@ -11,7 +11,7 @@ from common.command_line import complain, say
 from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
-from common.names import parse_dns_name
+from common.names import parse_name
 from issuer.commands.challenge_types import ways
 from issuer.model.config import Settings
 from issuer.model.enrolment import DNS, Enrolment, Validation
@@ -131,9 +131,9 @@ def enrolment_name(text: str, *, label: bool) -> str:
             raise UsageError(f"{text[:250]!r} cannot be a label", hint=hint)
         return text
     try:
-        return parse_dns_name(text)
+        return parse_name(text)
     except ValueError as error:
-        raise UsageError(str(error), hint="give the DNS name that the certificate is for") from error
+        raise UsageError(str(error), hint="give the DNS name or address that the certificate is for") from error
 
 
 def checked_comment(text: str) -> str:

@@ -8,8 +8,8 @@ from shlex import quote
 
 from common.certificate import (
     Bundle,
+    certified_names,
     chain_faults,
-    dns_names,
     issuer_text,
     not_after,
     parse_bundle,
@@ -98,8 +98,8 @@ def take_in(arguments: argparse.Namespace) -> None:
     bundle = _read_bundle(arguments.crt, arguments.chain)
     now = int(time.time())
     faults = [*chain_faults(bundle), *validity_faults(bundle, now)]
-    if not arguments.label and uncovered(frozenset([name]), dns_names(bundle.leaf)):
-        faults.append(f"it is for {', '.join(sorted(dns_names(bundle.leaf))) or 'no DNS name'}, not for {name}")
+    if not arguments.label and uncovered(frozenset([name]), certified_names(bundle.leaf)):
+        faults.append(f"it is for {', '.join(sorted(certified_names(bundle.leaf))) or 'no name'}, not for {name}")
     database = open_database(settings.database)
     certificates = Certificates(database)
     if _key(bundle) in certificates.compromised(name):
@@ -268,7 +268,7 @@ def _version_facts(version: Version) -> dict[str, object]:
         "serial": version.serial,
         "sha256": version.sha256,
         "issuer": version.issuer,
-        "names": sorted(dns_names(bundle.leaf)) if bundle else [],
+        "names": sorted(certified_names(bundle.leaf)) if bundle else [],
         "not_before": utc_text(version.not_before),
         "not_after": utc_text(version.not_after),
         "stored_at": utc_text(version.stored_at),

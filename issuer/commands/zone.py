@@ -8,7 +8,7 @@ from common.config_file import load
 from common.errors import ConfigError, UsageError
 from common.names import parse_dns_name
 from issuer.dns.asking import NoAnswer
-from issuer.dns.dns01 import refuse_too_long, sub_zone
+from issuer.dns.dns01 import refuse_unfit, sub_zone
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route, route_for, routes
 from issuer.dns.find.wildcard import wildcard_caution
@@ -38,7 +38,7 @@ def zone(arguments: argparse.Namespace) -> None:
 def _recipe(text: str, make: str, nameservers: list[str], settings: Settings, resolvers: Resolvers) -> Recipe:
     try:
         name = parse_dns_name(text)
-        refuse_too_long(name)
+        refuse_unfit(name)
         hosts = [parse_dns_name(host) for host in nameservers]
     except ValueError as error:
         raise UsageError(str(error), hint="give a DNS name like www.example.com") from error

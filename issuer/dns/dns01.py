@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from common.errors import UsageError
+from common.names import is_address
 from issuer.model.acme import CaChallenge, Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
@@ -23,8 +24,11 @@ def sub_zone(name: str) -> str:
     return f"_acme-challenge.{name.removeprefix('*.')}"
 
 
-def refuse_too_long(name: str) -> None:
-    """Raise ValueError for a name whose TXT record would have more octets than a domain name may (RFC 1035 §2.3.4)."""
+def refuse_unfit(name: str) -> None:
+    """Raise ValueError for a name that can have no TXT record: an address (RFC 8738 §7), or one whose record would have
+    more octets than a domain name may (RFC 1035 §2.3.4)."""
+    if is_address(name):
+        raise ValueError(f"{name} is an IP address, and dns-01 cannot validate addresses")
     longest = _LONGEST_NAME - len(sub_zone(""))
     if len(name.removeprefix("*.")) > longest:
         raise ValueError(f"{name} has more than the {longest} characters that dns-01 leaves to a name")
@@ -41,13 +45,13 @@ class Dns01:
         return True  # a later type may claim the row
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
-        """Raises UsageError for a name too long for a zone of its own; wildcards have one."""
+        """Raises UsageError for an address, and for a name too long for a zone of its own; wildcards have one."""
         try:
             for name in names:
-                refuse_too_long(name)
+                refuse_unfit(name)
         except ValueError as error:
-            hint = "leave the name out of the CSR, or give --webroot for http-01"
-            raise UsageError(str(error), hint=hint, reference="name-too-long") from error
+            hint = "validate it by http-01 (--webroot, or --by NAME=/webroot), or leave it out of the CSR"
+            raise UsageError(str(error), hint=hint, reference="not-by-dns") from error
 
     def owner(self, name: str) -> str:
         return sub_zone(name)

@@ -104,7 +104,7 @@ class Zones:
 
     def locate(self, name: str) -> Place:
         """The place of the challenge of *name*: owner, zone, route and aliases. Raises DnsError, ConfigError, and
-        UsageError for a name that is too long."""
+        UsageError for a name that can have no record."""
         self.type.require(Validation(), [name])
         challenge = sub_zone(name)
         return self._places.get(challenge, lambda: self._locate(challenge))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from common.certificate import PARSE_ERRORS, load_request, spki_sha256
-from common.names import parse_certificate_name
+from common.names import is_address, parse_certificate_name
 from common.pem import is_der, labels, plain
 from issuer.model.leaf import Damaged, key_type
 
@@ -31,20 +32,27 @@ _OTHER_KINDS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class CsrFacts:
-    """The content of a request (RFC 2986). *asked*: every name as written, the alternative names and then the common
-    name, if that is a DNS name or the only name. *names*: the same as DNS names, each once, without those that cannot
-    be one. *alternative* and *common_name*: as written, () and "" without any."""
+    """The content of a request (RFC 2986). *asked*: every DNS name as written, the alternative names and then the
+    common name, if that is a DNS name or the only name. *addresses*: its IP addresses. *names*: all of these in
+    canonical form, each once, without those that cannot be one. *alternative*: the DNS names among the alternative
+    names as written. *common_name*: as written, "" without one."""
 
     pem: bytes
     der: bytes
     asked: tuple[str, ...]
     names: tuple[str, ...]
     alternative: tuple[str, ...]
+    addresses: tuple[str, ...]
     common_name: str
     spki_sha256: str
     md5_modulus: str
     key_type: str
     request: x509.CertificateSigningRequest = field(repr=False, compare=False)  # for the rules
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """The *names* that are no addresses."""
+        return tuple(name for name in self.names if not is_address(name))
 
 
 def csr_of(content: bytes) -> CsrFacts | Damaged:
@@ -63,17 +71,18 @@ def csr_of(content: bytes) -> CsrFacts | Damaged:
     except PARSE_ERRORS:
         return Damaged("its key is of a type that no public CA accepts")
     try:
-        alternative = _alternative_names(request)
+        alternative, addresses = _alternative_names(request)
     except PARSE_ERRORS:
         return Damaged("its extensions are malformed")
     common_name = _common_name(request)
-    asked = _asked(alternative, common_name)
+    asked = _asked(alternative, addresses, common_name)
     return CsrFacts(
         pem=request.public_bytes(Encoding.PEM),
         der=request.public_bytes(Encoding.DER),
         asked=asked,
-        names=tuple(dict.fromkeys(filter(None, map(_dns_name, asked)))),
+        names=tuple(dict.fromkeys([*filter(None, map(_dns_name, asked)), *addresses])),
         alternative=alternative,
+        addresses=addresses,
         common_name=common_name,
         spki_sha256=spki_sha256(key),
         md5_modulus=md5_modulus(key),
@@ -123,18 +132,21 @@ def _common_name(request: x509.CertificateSigningRequest) -> str:
     return str(found[-1].value) if found else ""
 
 
-def _alternative_names(request: x509.CertificateSigningRequest) -> tuple[str, ...]:
+def _alternative_names(request: x509.CertificateSigningRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The DNS names and the IP addresses. A network, which is none of both, is left out; the rules refuse it."""
     try:
         alternative = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return ()
-    return tuple(alternative.get_values_for_type(x509.DNSName))
+        return (), ()
+    found = alternative.get_values_for_type(x509.IPAddress)
+    addresses = [str(one) for one in found if isinstance(one, IPv4Address | IPv6Address)]
+    return tuple(alternative.get_values_for_type(x509.DNSName)), tuple(addresses)
 
 
-def _asked(alternative: tuple[str, ...], common_name: str) -> tuple[str, ...]:
+def _asked(alternative: tuple[str, ...], addresses: tuple[str, ...], common_name: str) -> tuple[str, ...]:
     """A name may stand in either place or in both (RFC 8555 §7.4). A common name such as "Example Ltd" is none."""
     known = common_name.lower() in {name.lower() for name in alternative}
-    if not common_name or known or (alternative and not _dns_name(common_name)):
+    if not common_name or known or ((alternative or addresses) and not _dns_name(common_name)):
         return alternative
     return (*alternative, common_name)
 

@@ -5,6 +5,7 @@ with the reason. Rules: RFC 8555 ยง7.4, CA/Browser Forum Baseline Requirements ย
 """
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -75,11 +76,11 @@ def cautions(subject: str, csr: CsrFacts) -> list[Line]:
     """A warning about *subject* for each thing that is ordered all the same and that some CAs refuse."""
     found = []
     alternative, common = {name.lower() for name in csr.alternative}, csr.common_name
-    if common.lower() in csr.names and common.lower() not in alternative:
+    if common.lower() in csr.dns_names and common.lower() not in alternative:
         sentence = f"the CSR's common name {common} is not among its alternative names; it is ordered with them"
         found.append(warn(subject, sentence, f"some CAs look at the alternative names alone: {_ALL_NAMES}"))
-    elif common and common.lower() not in csr.names:
-        sentence = f"the CSR's common name {common!r} is not a DNS name, so it is not ordered"
+    elif common and common.lower() not in csr.dns_names:
+        sentence = f"the CSR's common name {common!r} is not a DNS name and does not count as a name"
         found.append(warn(subject, sentence, "some CAs refuse that: leave it out of the next CSR"))
     for name, wildcard in redundant(csr.names):
         sentence = f"the CSR asks for {name} and for {wildcard}, which covers it"
@@ -128,7 +129,7 @@ def _signature_holds(request: x509.CertificateSigningRequest) -> bool:
 
 
 def _of_names(csr: CsrFacts) -> Iterator[str]:
-    if not csr.asked and not _other_names(csr.request.extensions):
+    if not csr.asked and not csr.addresses and not _other_names(csr.request.extensions):
         yield "it has no names: no subject alternative name and no common name"
     for name in csr.asked:
         try:
@@ -146,15 +147,17 @@ def _of_extensions(extensions: x509.Extensions) -> Iterator[str]:
             yield "it asks for must-staple (TLS feature); CAs refuse that since OCSP ended in 2025"
         elif isinstance(value, x509.BasicConstraints) and value.ca:
             yield "it asks to become a CA"
-    others = _other_names(extensions)
-    addresses = [str(name.value) for name in others if isinstance(name, x509.IPAddress)]
-    if addresses:
-        yield f"it asks for the IP address {', '.join(addresses)}; certfleet validates DNS names alone"
-    if len(addresses) < len(others):
+    if _other_names(extensions):
         yield "it asks for names that are neither DNS names nor IP addresses, such as e-mail addresses"
 
 
 def _other_names(extensions: x509.Extensions) -> list[x509.GeneralName]:
-    """Its alternative names that are no DNS names."""
+    """Its alternative names that no CA certifies by ACME: neither DNS names nor single IP addresses."""
     found = [each.value for each in extensions if isinstance(each.value, x509.SubjectAlternativeName)]
-    return [name for names in found for name in names if not isinstance(name, x509.DNSName)]
+    return [
+        name
+        for names in found
+        for name in names
+        if not isinstance(name, x509.DNSName)
+        and not (isinstance(name, x509.IPAddress) and isinstance(name.value, IPv4Address | IPv6Address))
+    ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, dns_names, fingerprint, issuer_text, not_after, not_before, serial_text
+from common.certificate import Bundle, certified_names, fingerprint, issuer_text, not_after, not_before, serial_text
 from issuer.model.limits import names_text
 from issuer.store.tables import certs, events, versions
 
@@ -56,7 +56,7 @@ def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory:
         "not_after": not_after(bundle.leaf),
         "crt": bundle.leaf_pem,
         "ca": bundle.chain_pem,
-        "names": names_text(dns_names(bundle.leaf)),
+        "names": names_text(certified_names(bundle.leaf)),
         "directory": directory,
         "stored_at": now,
     }

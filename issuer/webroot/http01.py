@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from common.errors import UsageError
+from common.names import in_url
 from issuer.model.acme import CaChallenge, Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
@@ -49,7 +50,7 @@ class Http01:
     def instruction(self, entry: Challenge) -> str:
         """The URL of the file, and below it the content."""
         token = entry.value.partition(".")[0]
-        return f"http://{entry.owner}/.well-known/acme-challenge/{token}\n    {entry.value}"
+        return f"http://{in_url(entry.owner)}/.well-known/acme-challenge/{token}\n    {entry.value}"
 
     def leaves(self, names: Sequence[str]) -> str:
         return ""  # each file is removed after its order

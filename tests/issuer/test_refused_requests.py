@@ -94,9 +94,8 @@ def test_a_name_too_long_for_its_record(box: Box) -> None:
     box.database.execute("UPDATE certs SET certbot = 'N', webroot_path = NULL, enable = 'Y'")
     box.ok("disable", fits)
     outcome = box.run("check", name, fits, "--wait", "1s")
-    assert [line for line in outcome.out.splitlines() if why in line] == [
-        f"bad  {name}: {name} has {why}; leave the name out of the CSR, or give --webroot for http-01"
-    ]
+    [line] = [line for line in outcome.out.splitlines() if why in line]
+    assert line.startswith(f"bad  {name}: {name} has {why}; validate it by http-01")
     box.fails("run", says=[f"{name}: failed", why])
     assert box.database.query("SELECT * FROM orders") == []
 
@@ -141,7 +140,7 @@ def test_remove_wants_to_be_sure(lone_box: Box) -> None:
     assert [event for (event,) in lone_box.database.query("SELECT event FROM events ORDER BY id")][-1] == "removed"
 
 
-@pytest.mark.parametrize("name", ["localhost", "a..test", "192.0.2.1", "münchen.test", "a-.test", "a" * 64 + ".test"])
+@pytest.mark.parametrize("name", ["localhost", "a..test", "192.0.2.256", "münchen.test", "a-.test", "a" * 64 + ".test"])
 def test_a_name_that_cannot_be(lone_box: Box, name: str) -> None:
     """A malformed NAME is wrong usage, before the request is even read."""
     lone_box.refused("populate", name, "--csr", "-", code=2, says=[repr(name)])

@@ -5,7 +5,7 @@ apart."""
 import subprocess
 from pathlib import Path
 
-from common.certificate import dns_names, parse_bundle
+from common.certificate import certified_names, parse_bundle
 from tests.agent.host import Host
 from tests.issuer.box import Box
 from tests.issuer.store import legacy_table
@@ -56,7 +56,7 @@ def test_an_adopted_row_with_a_common_name_of_its_own(lab: Lab, proxy: CaProxy, 
     lab.bind.reconfigure()
     box.ok("run")
     crt, ca = box.row(NAME, "crt", "ca")
-    assert dns_names(parse_bundle(crt).leaf) == {NAME, OTHER}
+    assert certified_names(parse_bundle(crt).leaf) == {NAME, OTHER}
     host.configure(files=f'names = ["{NAME}", "{OTHER}"]\n[certificate.files]\nfullchain = "{host.fullchain}"')
     host.offer(crt, ca)
     done = host.run()

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from common.certificate import dns_names
+from common.certificate import certified_names
 from common.errors import Retry
 from issuer.model.acme import CaOrder, Challenge
 from issuer.model.csr import CsrFacts
@@ -63,7 +63,7 @@ def test_from_an_order_to_a_certificate(ground: Ground) -> None:
     ground.wait(lambda: ground.ca.order(order.url).status == "valid")
     pem = ground.ca.certificate(ground.ca.order(order.url).certificate_url)
     bundle = accept(pem, facts, ground.tools.clock(), present=None)
-    assert dns_names(bundle.leaf) == set(facts.names)
+    assert certified_names(bundle.leaf) == set(facts.names)
     assert bundle.chain
 
 

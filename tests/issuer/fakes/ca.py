@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from common.clock import Clock
 from common.errors import Retry
+from common.names import is_address
 from issuer.ca.problems import meaning
 from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Problem, RenewalInfo
 from issuer.model.errors import AcmeProblem
@@ -193,7 +194,7 @@ class MemoryCa:
 
     def _authorization(self, name: str) -> _Authorization:
         url = self._url("authorization")
-        kinds = ["dns-01"] if name.startswith("*.") else list(self._zones)
+        kinds = ["dns-01"] if name.startswith("*.") else ["http-01"] if is_address(name) else list(self._zones)
         challenges = {kind: f"{url}/{kind}" for kind in kinds}
         return _Authorization(
             url, name.removeprefix("*."), challenges, secrets.token_urlsafe(32), name.startswith("*.")

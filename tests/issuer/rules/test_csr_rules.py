@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from issuer.model.csr import md5_modulus
 from issuer.rules.csr import CsrRefused, cautions, read_csr
 from issuer.rules.findings import Level
 from tests.issuer.rules.test_renewal_and_retry import enrolment
-from tests.issuer.signing_requests import csr, private_key, private_pem, signed_by_openssl, with_broken_signature
+from tests.issuer.signing_requests import csr, private_key, private_pem, signed_by_openssl
 from tests.servers.authority import Authority
 from tests.servers.process import program
 
@@ -143,22 +143,28 @@ def test_paddings_and_digests() -> None:
             assert read_csr(csr([NAME], kind, digest=digest)).names == (NAME,)
 
 
-def test_only_an_address() -> None:
-    """It is told what the request asks for, and not that it has no names."""
-    address = x509.IPAddress(ip_address("192.0.2.7"))
-    with pytest.raises(CsrRefused) as caught:
-        read_csr(csr([], other_names=[address]))
-    [finding] = caught.value.findings
-    assert "the IP address 192.0.2.7" in finding
+def address(text: str) -> x509.IPAddress:
+    return x509.IPAddress(ip_network(text) if "/" in text else ip_address(text))
 
 
-def test_findings_are_collected() -> None:
-    """One refusal carries everything that is wrong."""
-    extensions = [x509.TLSFeature([x509.TLSFeatureType.status_request]), x509.BasicConstraints(True, None)]
-    bad = with_broken_signature(csr([NAME, "a_b.test"], "rsa1024", common_name="other.test", extensions=extensions))
-    with pytest.raises(CsrRefused) as caught:
-        read_csr(bad)
-    assert len(caught.value.findings) == 5
+def test_addresses_are_names() -> None:
+    """Alone, beside names, and in the form of RFC 5952."""
+    facts = read_csr(csr([], other_names=[address("192.0.2.7"), address("2001:DB8:0:0::1")]))
+    assert facts.names == ("192.0.2.7", "2001:db8::1")
+    assert cautions(NAME, facts) == []
+    assert read_csr(csr([NAME], other_names=[address("192.0.2.7")])).names == (NAME, "192.0.2.7")
+
+
+def test_an_address_in_the_wrong_place() -> None:
+    """As a DNS name CAs refuse it; as a common name some do, and it is no DNS name."""
+    with pytest.raises(CsrRefused, match="is an IP address or ends in a number"):
+        read_csr(csr([NAME, "192.0.2.7"]))
+    with pytest.raises(CsrRefused, match="neither DNS names nor IP addresses"):
+        read_csr(csr([NAME], other_names=[address("192.0.2.0/24")]))
+    facts = read_csr(csr([], common_name="192.0.2.7", other_names=[address("192.0.2.7")]))
+    assert facts.names == ("192.0.2.7",)
+    [caution] = cautions(NAME, facts)
+    assert "'192.0.2.7' is not a DNS name" in caution.sentence
 
 
 AS_LEFT_BY: dict[str, Callable[[bytes], bytes]] = {
