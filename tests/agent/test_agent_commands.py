@@ -153,9 +153,7 @@ def test_an_encrypted_or_weak_key(bare: Host, command: list[str]) -> None:
     assert ("is encrypted" if "2048" in command else "RSA with 1024 bits") in done.err
 
 
-@pytest.mark.parametrize(
-    "name", ["www", "a..b", "a-.example.test", "1.2.3.400", "ü.example.test", "a_b.example.test"]
-)
+@pytest.mark.parametrize("name", ["www", "a..b", "a-.example.test", "1.2.3.400", "ü.example.test", "a_b.example.test"])
 def test_a_name_that_is_none(bare: Host, name: str) -> None:
     """Wrong usage, a sentence, no file."""
     done = bare.agent("request", name, "--key", "k.pem")

@@ -1,16 +1,22 @@
 """The names of an order are the alternative names and the common name of its CSR; a CA that sees it otherwise is
 told apart, and its refusals speak of the CSR."""
 
+import dataclasses
 from functools import partial
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
 
 from issuer.model.acme import Problem
+from issuer.model.errors import DnsError
+from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.outcomes import Ending
+from issuer.rules.caa import CaaRecord
 from tests.issuer.fakes.ca import refusal
 from tests.issuer.fakes.calls import Call, raising
-from tests.issuer.fakes.world import NAME, World
+from tests.issuer.fakes.world import CA, NAME, OTHER_CA, World
 from tests.issuer.signing_requests import csr
 
 CLASSIC = csr(["bar.example.org"], common_name="WWW.Example.test")  # openssl req with [alt_names] DNS.1 alone
@@ -101,3 +107,23 @@ def test_a_refused_order_for_other_names() -> None:
     failure = process.attempt().failure
     assert failure is not None
     assert failure.hint == ""
+
+
+def test_an_address_has_no_caa() -> None:
+    """So a fallback CA is asked for it, wherever the CAA records of names cannot be looked up. It is an identifier of a
+    type of its own, and the certificate names it."""
+    world = World(CA, OTHER_CA)
+    world.enrol(http=True)
+    request = csr([], other_names=[x509.IPAddress(ip_address("192.0.2.7"))])
+    world.change(csr=request, failures=2, failure=Failure("no", reference="acme-connection"))
+    process = world.process()
+
+    def silent(name: str) -> list[CaaRecord]:
+        raise DnsError(f"nobody answers for {name}")
+
+    process.tools = dataclasses.replace(process.tools, caa=silent)
+    assert process.attempt().ending is Ending.STORED
+    assert [len(ca.opened) for ca in world.authorities.values()] == [0, 1]
+    present = world.row().present
+    assert isinstance(present, Leaf)
+    assert present.names == {"192.0.2.7"}
