@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from common import files
 from common.config_file import load
 from issuer import cli
 from issuer.commands import by_hand, issuing
@@ -28,11 +29,12 @@ from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
-from tests.servers.database import Database, Row
+from tests.servers.database import Database, Row, SqliteDatabase
 from tests.servers.pebble import Pebble
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("certs", "orders", "challenges", "versions", "events", "installations")
+_MIGRATED: list[bytes] = []  # the content of a SQLite file after `db upgrade`
 _START = "from issuer.cli import main; main()"
 NOBODY = "127.0.0.1:9"  # port 9 discards: no resolver listens there
 
@@ -102,9 +104,15 @@ class Box:
         self.config.write_text(_toml(self.document), encoding="utf-8")
 
     def set_up(self) -> None:
-        """What a sysadmin does once."""
+        """What a sysadmin does once. A new SQLite file is migrated once in this process, and copied from then on."""
         self.ok("init")
-        self.ok("db", "upgrade")
+        if not isinstance(self.database, SqliteDatabase) or self.database.path.exists():
+            self.ok("db", "upgrade")
+            return
+        if not _MIGRATED:
+            self.ok("db", "upgrade")
+            _MIGRATED.append(self.database.content())
+        files.write_atomic(self.database.path, _MIGRATED[0], mode=0o600)
 
     def run(self, *words: str, stdin: bytes = b"") -> Outcome:
         """One command in this process. No traceback ever reaches a user, whatever the command was."""
