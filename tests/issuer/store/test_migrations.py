@@ -233,6 +233,30 @@ def test_what_stands_at_the_ends_of_a_name_goes(legacy: tuple[Database, str], tm
     assert [line.partition(" in the table is ")[2][:20] for line in told] == ["' kept.example.test'"]
 
 
+def test_an_adopted_row_that_was_made_to_expire_is_renewed_once(
+    lab: Lab, legacy: tuple[Database, str], tmp_path: Path
+) -> None:
+    """ts_expire = 1 beside a certificate that is good for 60 days: the old operators' way to force a renewal."""
+    database, engine = legacy
+    database.execute(legacy_table.ddl(engine))
+    for insert in legacy_table.rows(NAME):
+        database.execute(insert)
+    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
+    box.set_up()
+    box.add_zone(NAME)
+    lab.bind.reconfigure()
+    box.put_aged(NAME, days=90, left=60)
+    assert "stored" not in box.ok("run").out
+    database.execute(f"UPDATE certs SET ts_expire = 1 WHERE name = '{NAME}'")  # noqa: S608
+    told = box.ok("status", NAME).out
+    assert "1970" not in told
+    assert "ts_expire was set into the past" in told
+    assert "ts_expire was set into the past" in box.ok("run").out
+    crt, ts_expire = box.row(NAME, "crt", "ts_expire")
+    assert x509.load_pem_x509_certificate(crt).not_valid_after_utc.timestamp() == ts_expire
+    assert "nothing is due" in box.ok("run").out
+
+
 @pytest.mark.parametrize("column", ["comment", "old_crt", "md5_ca"])
 def test_a_table_that_is_another_one_is_refused(legacy: tuple[Database, str], tmp_path: Path, column: str) -> None:
     """A `certs` table that lacks a column is not ours: refused with its name, nothing added, nothing created."""
