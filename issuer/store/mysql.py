@@ -11,6 +11,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
+from common import mysql_session
 from common.database_url import MysqlAddress
 from common.mysql_errors import READ_ONLY_CODES, About, about
 
@@ -62,7 +63,7 @@ class MysqlServers:
             "user": address.user,
             "password": password,
             "database": address.database,
-            "charset": "utf8mb4",
+            **mysql_session.OPTIONS,
             "connect_timeout": 10,
             "read_timeout": 120,
             "write_timeout": 120,
