@@ -28,6 +28,7 @@ _HINTS = {
     About.CHARACTERS: (
         "a column of the classic scripts takes only characters of its own set, often latin1: write the text otherwise"
     ),
+    About.ROOM: "shorten that text, or widen the column: `db upgrade` widens those that certificates need",
     About.READ_ONLY: ("no server in [database] url takes writes: start or name the primary, or end its read-only mode"),
     About.UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
     About.TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",

@@ -21,22 +21,11 @@ from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
-from tests.servers.mysql import MAKES
 from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlDatabase, SqlServer
 
 NAME = "www.example.test"
 OURS = ("orders", "challenges", "versions", "events", "installations")
-
-
-@pytest.fixture(params=["sqlite", *(f"{make} {engine}" for make in MAKES for engine in ("InnoDB", "MyISAM"))])
-def legacy(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Database, str]:
-    """A database without tables, and the engine that the legacy table is to have."""
-    if request.param == "sqlite":
-        return SqliteDatabase(tmp_path), "sqlite"
-    make, engine = request.param.split()
-    server: SqlServer = request.getfixturevalue(make)
-    return server.create_database(), engine
 
 
 def tables(database: Database) -> set[str]:
@@ -231,30 +220,6 @@ def test_what_stands_at_the_ends_of_a_name_goes(legacy: tuple[Database, str], tm
         assert Certificates(store).get([NAME])[0].validation.webroot_path == "/var/www/html"
     told = [line for line in box.run("check").out.splitlines() if "its name in the table is" in line]
     assert [line.partition(" in the table is ")[2][:20] for line in told] == ["' kept.example.test'"]
-
-
-def test_an_adopted_row_that_was_made_to_expire_is_renewed_once(
-    lab: Lab, legacy: tuple[Database, str], tmp_path: Path
-) -> None:
-    """ts_expire = 1 beside a certificate that is good for 60 days: the old operators' way to force a renewal."""
-    database, engine = legacy
-    database.execute(legacy_table.ddl(engine))
-    for insert in legacy_table.rows(NAME):
-        database.execute(insert)
-    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
-    box.set_up()
-    box.add_zone(NAME)
-    lab.bind.reconfigure()
-    box.put_aged(NAME, days=90, left=60)
-    assert "stored" not in box.ok("run").out
-    database.execute(f"UPDATE certs SET ts_expire = 1 WHERE name = '{NAME}'")  # noqa: S608
-    told = box.ok("status", NAME).out
-    assert "1970" not in told
-    assert "ts_expire was set into the past" in told
-    assert "ts_expire was set into the past" in box.ok("run").out
-    crt, ts_expire = box.row(NAME, "crt", "ts_expire")
-    assert x509.load_pem_x509_certificate(crt).not_valid_after_utc.timestamp() == ts_expire
-    assert "nothing is due" in box.ok("run").out
 
 
 @pytest.mark.parametrize("column", ["comment", "old_crt", "md5_ca"])
