@@ -47,6 +47,16 @@ def hint(error: BaseException, address: MysqlAddress) -> str:
     return _HINTS.get(of, "look at the database server's log")
 
 
+def certificate_life(connection: Any) -> tuple[int, int] | None:
+    """Start and end of the server's certificate (epoch seconds); None without TLS."""
+    transport = connection._sock  # PyMySQL has no other way to it
+    peer = transport.getpeercert() if isinstance(transport, ssl.SSLSocket) else None
+    if not peer:
+        return None
+    starts, ends = (int(ssl.cert_time_to_seconds(str(peer[part]))) for part in ("notBefore", "notAfter"))
+    return starts, ends
+
+
 def takes_writes(variables: Mapping[str, str]) -> bool:
     """Does a server take writes, by its SHOW VARIABLES? An account exempt from read_only must not write either."""
     return all(value == "OFF" for name, value in variables.items() if name.endswith("read_only"))
