@@ -81,7 +81,7 @@ def _database(arguments: argparse.Namespace) -> str:
 
 def _address(arguments: argparse.Namespace) -> MysqlAddress | None:
     """The database server of the configuration; None for SQLite, or as long as there is no configuration."""
-    if not arguments.config.exists():
+    if not os.path.exists(arguments.config):
         return None
     address = _parsed(arguments)
     return address if isinstance(address, MysqlAddress) else None
