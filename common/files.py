@@ -191,6 +191,23 @@ def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.s
     return content, status
 
 
+Stamp = tuple[int, ...]
+"""Differs whenever a file was written, replaced, or given to others."""
+
+
+def stamps(files: Iterable[Path]) -> dict[Path, Stamp | None]:
+    """The stamp of each of *files*; None where there is no such file, or it cannot be looked at."""
+    return {file: _stamp(file) for file in files}
+
+
+def _stamp(file: Path) -> Stamp | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
 def read_secret(file: Path) -> bytes:
     """Content of a file that holds a secret. Raises ConfigError if it is absent, unreadable or open to everybody.
     Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian."""

@@ -55,9 +55,17 @@ def _set_up(line: CommandLine) -> None:
     database = line.group("db", "create, migrate and look at the database")
     database.command("upgrade", _later("database", "upgrade"), "create the tables, or adopt and migrate existing ones")
     database.command("status", _later("database", "status"), "show the schema's revision", reports=True)
-    grants = database.command("grants", _later("database", "grants"), "print the GRANTs for an agent's account")
+    text = "make or renew a CA and the server's certificate in DIR, and print the settings for server and agents"
+    tls = database.command("tls", _later("database_access", "tls"), text)
+    tls.add_argument("folder", metavar="DIR", help="where the files are, like /etc/mysql/certfleet")
+    text = "a name or address of the server; repeatable (default: as before, then that of [database] url)"
+    tls.add_argument("--host", action="append", default=[], metavar="HOST", help=text)
+    grants = database.command("grants", _later("database_access", "grants"), "print the GRANTs for an agent's account")
     grants.add_argument("account", metavar="USER", help="the agent's database account")
     grants.add_argument("--host", default="%", help="where it may connect from (default: anywhere)")
+    grants.add_argument("--create", action="store_true", help="and the CREATE USER before them")
+    text = "its password for CREATE USER; a new one is written there if there is no such file"
+    grants.add_argument("--password-file", metavar="FILE", default=None, help=text)
     text = "print the dynamic sub-zone of a name, ready to paste"
     zone = _named(line, "zone", _later("zone", "zone"), text, "+", reports=True)
     makes = ["bind", "knot", "powerdns"]

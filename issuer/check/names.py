@@ -81,7 +81,7 @@ def imported_line(row: Enrolment, now: int, policy: RenewalSettings) -> Line:
     """The finding about an imported certificate: does it end soon?"""
     if not runs_out(row, now, policy):
         return ok(row.name, "imported, so there is nothing to validate")
-    left = row.ts_expire - now
+    left = row.ends - now
     found = f"imported, and {f'it ends in {duration_text(left)}' if left > 0 else 'it has expired'}"
     return Line(Level.WARN if left > 0 else Level.BAD, row.name, found, how_to_renew(row))
 

@@ -12,6 +12,7 @@ from common.config_file import load
 from common.errors import CertfleetError, ConfigError, UsageError
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
+from issuer.check.installation import database_certificate_lines
 from issuer.commands.challenge_types import build_solvers
 from issuer.commands.stopping import on_request
 from issuer.model.config import Settings
@@ -97,6 +98,7 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
     try:
         require(database)
         tell([ok("database", f"{database.place} is at revision {NEEDED}")])
+        tell(database_certificate_lines(database.certificate_life(), time.time()))
         certificates = Certificates(database)
         try:
             certificates.change_nothing()

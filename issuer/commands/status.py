@@ -121,8 +121,8 @@ def _facts(
         "by_hand": by_hand is not None,
         "imported": row.imported,
         "rolled_back": bool(row.rolled_back),
-        "valid_for_seconds": row.ts_expire - now if row.crt else None,
-        "valid_until": utc_text(row.ts_expire) if row.crt else None,
+        "valid_for_seconds": row.ends - now if row.crt else None,
+        "valid_until": utc_text(row.ends) if row.crt else None,
         "last_update": utc_text(row.ts_last_update) if row.ts_last_update > NEVER_ISSUED else None,
     }
 

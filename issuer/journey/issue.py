@@ -22,10 +22,11 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.events import ca_changed
-from issuer.model.orders import OrderRecord, OrderState
+from issuer.model.orders import Cause, OrderRecord, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
+from issuer.rules.due import FORCED
 from issuer.rules.renewal import ask_again_at, renewal_moment
 
 log = structlog.get_logger()
@@ -199,6 +200,8 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
         tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
+    if work.record.cause is Cause.FORCED:
+        work.stored += f"; {FORCED}"
     return None
 
 

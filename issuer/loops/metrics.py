@@ -60,7 +60,7 @@ class Metrics:
         self._running = Gauge("certfleet_attempts_running", "Attempts that occupy a worker now.", registry=registry)
         self._reloads = Counter(
             "certfleet_configuration_reloads",
-            "Times that SIGHUP had the configuration read, by result.",
+            "Times that SIGHUP or a changed file had everything built anew, by result.",
             ["result"],
             registry=registry,
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -222,6 +223,15 @@ class LogSettings:
     syslog: bool = setting(boolean, False)
 
 
+def _paths(value: object) -> Iterator[Path]:
+    """Every path in a value and in the tuples inside it."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _paths(part)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     state_dir: Path = setting(path, Path("/var/lib/certfleet"))
@@ -237,6 +247,12 @@ class Settings:
 
     def account_key(self, ca: CaSettings) -> Path:
         return ca.account_key or self.state_dir / "account.pem"
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """Every file whose content is read once and kept in memory: keys, passwords, CA bundles."""
+        named = {*map(self.account_key, self.authorities), *_paths(dataclasses.astuple(self))}
+        return frozenset(named - {self.state_dir, self.csr_dir})
 
     @property
     def authorities(self) -> tuple[CaSettings, ...]:

@@ -1,5 +1,6 @@
 """One row of ``certs`` as a frozen value. Times are epoch seconds."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,15 @@ from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
 
 DNS = "dns-01"  # the way of a name that is no webroot_path
 NEVER_ISSUED = 1  # the most in *ts_expire* and *ts_last_update* before the first certificate
+
+
+def end_of(crt: bytes, ts_expire: int | None, *, imported: bool) -> int:
+    """The end of a certificate in PEM (epoch seconds), whatever others wrote to *ts_expire*. That column counts where
+    the certificate cannot be read, and for an imported one, whose owner may want to be told sooner; 0 for no number."""
+    with contextlib.suppress(ValueError):
+        if not imported:
+            return leaf_validity(crt)[1]
+    return ts_expire or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class Enrolment:
     csr: bytes
     crt: bytes
     ca: bytes
-    ts_expire: int
+    ts_expire: int | None  # the end of the certificate, or what others wrote there; None: no number
     ts_last_update: int
     failures: int
     due_at: int | None
@@ -106,6 +116,11 @@ class Enrolment:
             return leaf_validity(self.crt)
         except ValueError:
             return None
+
+    @cached_property
+    def ends(self) -> int:
+        """The end of the present certificate (epoch seconds), as :func:`end_of` tells it."""
+        return end_of(self.crt, self.ts_expire, imported=self.imported)
 
     @property
     def failing(self) -> bool:

@@ -52,6 +52,7 @@ class Cause(Enum):
     SUGGESTED = "suggested"  # the moment drawn in the CA's window has come (RFC 9773)
     INCIDENT = "incident"  # the CA's window has passed long before our own moment: a revocation, an incident
     EXPIRED = "expired"
+    FORCED = "forced"  # ts_expire was set into the past, by hand or by an old script
     DAMAGED = "damaged"  # the stored certificate cannot be parsed
     WISH = "wish"  # a person asked for a new one, due or not
     BY_HAND = "by hand"  # a person works on it, until its deadline

@@ -11,7 +11,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, Hold
-from issuer.rules.due import still_waits
+from issuer.rules.due import FORCED, forced, still_waits
 from issuer.rules.imported import how_to_renew
 from issuer.rules.renewal import renewal
 
@@ -43,6 +43,8 @@ def forecast(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bo
         return Forecast(coming, "first certificate")
     if isinstance(leaf, Damaged):
         return Forecast(now, "the stored certificate cannot be parsed")
+    if forced(row, now):
+        return Forecast(coming, FORCED)
     wanted = renewal(row, leaf.starts, leaf.ends, policy)
     if row.due_at is not None and waits_longer(row, now, policy):
         return Forecast(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")

@@ -9,7 +9,7 @@ from issuer.rules.imported import runs_out
 def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False) -> tuple[str, bool]:
     """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. One whose key
     others know is not well, disabled or not. *held*: its next attempt waits for a moment that the CA named."""
-    if row.crt and row.ts_expire <= now:
+    if row.crt and row.ends <= now:
         state = "expired"
     elif row.revoked:
         state = "revoked"

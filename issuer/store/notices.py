@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from issuer.model.enrolment import end_of
 from issuer.model.events import Event, EventKind, from_json, recovered, to_json
 from issuer.rules.alarms import graded, weigh
 from issuer.store.cells import believable, known
@@ -20,7 +21,8 @@ from issuer.store.tables import alarms, certs, outbox
 
 log = structlog.get_logger()
 _TAKEN_SECONDS = 600
-_CERTIFICATE = sa.select(certs.c.name, certs.c.ts_expire, certs.c.count_fail_update, certs.c.ari_url)
+_OF_CERTIFICATE = ("name", "crt", "ts_expire", "imported", "count_fail_update", "ari_url")
+_CERTIFICATE = sa.select(*(certs.c[column] for column in _OF_CERTIFICATE))
 
 
 class Notices:
@@ -117,7 +119,8 @@ def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:
         return dataclasses.replace(event, at=now, expires=0)
     url = event.url or (row.ari_url if event.kind is EventKind.INCIDENT else "")
     failures = event.failures or row.count_fail_update
-    return dataclasses.replace(event, at=now, expires=row.ts_expire, failures=failures, url=url)
+    expires = end_of(row.crt, row.ts_expire, imported=row.imported == "Y")
+    return dataclasses.replace(event, at=now, expires=expires, failures=failures, url=url)
 
 
 def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[str, dict[EventKind, int]]:

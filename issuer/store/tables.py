@@ -22,7 +22,7 @@ certs = sa.Table(
     sa.Column("crt", Octets),
     sa.Column("md5_modulus", Words(64)),
     sa.Column("md5_ca", Words(64)),
-    sa.Column("ts_expire", NumberOrZero),
+    sa.Column("ts_expire", Number),
     sa.Column("ts_last_update", NumberOrZero),
     sa.Column("count_fail_update", NumberOrZero),
     sa.Column("old_ca", Octets),

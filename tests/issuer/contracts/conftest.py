@@ -6,6 +6,7 @@ The servers and the migrated tables are made once for a module; each test has na
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ class Stores:
     counts: OrderCounts
     orders: Callable[[str], OrderStore]  # by owner
     journal: Callable[[str], ChallengeJournal]
+    change: Callable[..., None]  # columns of a certificate's row by its name, as another program would
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", *MAKES])
@@ -96,7 +98,12 @@ def stores(tables: Database | None) -> Stores:
         Counts(tables),
         lambda owner: Orders(tables, owner),
         lambda owner: Journal(tables, owner),
+        partial(_change, tables),
     )
+
+
+def _change(database: Database, name: str, **values: object) -> None:
+    database.write(lambda connection: connection.execute(certs.update().where(certs.c.name == name).values(**values)))
 
 
 def _in_memory() -> Stores:
@@ -109,6 +116,7 @@ def _in_memory() -> Stores:
         MemoryCounts(world.tables),
         lambda owner: MemoryOrders(world.tables, owner),
         lambda owner: MemoryJournal(world.tables, owner),
+        world.change,
     )
 
 

@@ -46,6 +46,26 @@ def test_a_row_is_due_until_it_is_put_off(stores: Stores) -> None:
     assert {row.name for row in certificates.due(NOW)} == {NAME, OTHER}
 
 
+def test_a_row_that_somebody_has_made_expire_is_due_whatever_its_moment(stores: Stores) -> None:
+    """ts_expire in the past beside a certificate; not without one, and not while it waits after a failure."""
+    certificates = stores.certificates
+    for name in (NAME, OTHER):
+        certificates.postpone(name, NOW + 60)
+    stores.change(NAME, ts_expire=1)
+    assert certificates.due(NOW) == []
+    stores.change(NAME, crt=issued().leaf_pem, ts_expire=NOW + 1)
+    assert certificates.due(NOW) == []
+    for ts_expire in (NOW, 1, 0, -1):
+        stores.change(NAME, ts_expire=ts_expire)
+        assert [row.name for row in certificates.due(NOW)] == [NAME]
+    stores.change(NAME, ts_expire=None)
+    assert certificates.due(NOW) == []
+    stores.change(NAME, ts_expire=1)
+    certificates.record_failure(NAME, FAILURE, NOW + 60, NOW)
+    assert certificates.due(NOW) == []
+    assert [row.name for row in certificates.due(NOW + 60)] == sorted([NAME, OTHER])
+
+
 def test_a_failure_is_counted_with_its_facts(stores: Stores) -> None:
     """And with the moment of the next attempt; nobody else's row changes, and a row that is gone is no error."""
     before = stores.certificates.get([OTHER])

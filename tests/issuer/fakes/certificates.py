@@ -86,8 +86,11 @@ class MemoryCertificates:
 def _due(row: Enrolment, now: int) -> bool:
     if row.due_at is None or row.due_at <= now:
         return True
-    late = now + (LONGEST_HOLD if row.ts_expire > 1 else FIRST_MAY_WAIT)
-    return row.ts_expire <= now + _NEAR_END and row.due_at > late and not row.imported
+    expire = row.ts_expire
+    if expire is None or expire > now + _NEAR_END or row.imported:
+        return False
+    forced = expire <= now and bool(row.crt) and not row.failing
+    return forced or row.due_at > now + (LONGEST_HOLD if expire > 1 else FIRST_MAY_WAIT)
 
 
 def _renewed(

@@ -120,7 +120,8 @@ def pem(days: float, age: float) -> bytes:
     return AUTHORITY.issue([NAME], days=days, not_before=datetime.now(UTC) - timedelta(days=age)).cert_pem
 
 
-OURS = pem(90, 1)
+OURS = GOOD = pem(90, 1)
+OH = Failure("oh")
 KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
 
 
@@ -145,6 +146,23 @@ KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
         ({"crt": pem(90, 1), "ari_at": 5, "ari_window": (1, 9)}, Due, Cause.INCIDENT),
         ({"crt": pem(90, 1), "ari_at": -62135596800, "ari_window": (-62135596800, -62135596800)}, Due, Cause.INCIDENT),
         ({"crt": pem(90, 1), "ari_at": SOON, "ari_window": None}, NotDue, "valid"),
+        # what somebody set by hand, or an old script
+        ({"crt": GOOD, "ts_expire": 1}, Due, Cause.FORCED),
+        ({"crt": GOOD, "ts_expire": 0}, Due, Cause.FORCED),
+        ({"crt": GOOD, "ts_expire": -9}, Due, Cause.FORCED),
+        ({"crt": GOOD, "ts_expire": SOON - DAY}, Due, Cause.FORCED),
+        ({"crt": GOOD, "ts_expire": 1, "due_at": SOON}, Due, Cause.FORCED),  # saved before that
+        ({"crt": GOOD, "ts_expire": 1, "due_at": SOON, "failures": 2}, Due, Cause.FORCED),  # counted by an old script
+        ({"crt": GOOD, "ts_expire": 1, "due_at": SOON, "failures": 2, "failure": OH}, NotDue, "waiting to try again"),
+        ({"crt": GOOD, "ts_expire": 1, "enabled": False}, NotDue, "disabled"),
+        ({"crt": GOOD, "ts_expire": 1, "imported": True}, NotDue, "imported"),
+        ({"crt": GOOD, "ts_expire": None}, NotDue, "valid"),  # no number says nothing
+        ({"crt": GOOD, "ts_expire": SOON}, NotDue, "valid"),  # neither does another end that is still to come
+        ({"crt": pem(90, 91), "ts_expire": 1}, Due, Cause.EXPIRED),
+        ({"crt": pem(90, 91), "ts_expire": 1, "due_at": SOON}, NotDue, "valid"),
+        ({"crt": b"damaged", "ts_expire": 1}, Due, Cause.DAMAGED),
+        ({"ts_expire": 1}, Due, Cause.FIRST),
+        ({"ts_expire": 1, "due_at": SOON}, NotDue, "valid"),
         # what a clock left that was wrong
         ({"reissue_reason": "by hand", "due_at": SOON + DAY}, Due, Cause.WISH),
         ({"due_at": SOON + DAY, "failures": 1, "failure": Failure("x")}, Due, Cause.FIRST),
@@ -173,6 +191,7 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str | C
         ({"crt": b"x", "ts_expire": START + 1}, ("valid", True)),
         ({"crt": b"x", "ts_expire": START}, ("expired", False)),
         ({"crt": b"x", "ts_expire": START, "enabled": False}, ("disabled, expired", True)),
+        ({"crt": OURS, "ts_expire": 1}, ("valid", True)),  # set by hand: the certificate knows its end better
         ({"failures": 3, "enabled": False}, ("disabled", True)),
         ({"crt": OURS, "ts_expire": START + 1, "compromised": KEY}, ("key compromised", False)),
         (

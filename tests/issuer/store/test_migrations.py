@@ -21,22 +21,11 @@ from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
-from tests.servers.mysql import MAKES
 from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlDatabase, SqlServer
 
 NAME = "www.example.test"
 OURS = ("orders", "challenges", "versions", "events", "installations")
-
-
-@pytest.fixture(params=["sqlite", *(f"{make} {engine}" for make in MAKES for engine in ("InnoDB", "MyISAM"))])
-def legacy(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Database, str]:
-    """A database without tables, and the engine that the legacy table is to have."""
-    if request.param == "sqlite":
-        return SqliteDatabase(tmp_path), "sqlite"
-    make, engine = request.param.split()
-    server: SqlServer = request.getfixturevalue(make)
-    return server.create_database(), engine
 
 
 def tables(database: Database) -> set[str]:
