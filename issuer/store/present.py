@@ -23,9 +23,7 @@ _REPLACE = (
         *((certs.c[column], sa.bindparam(f"new_{column}")) for column in _FRESH),
     )
 )
-_REPLACE_OF_CSR = _REPLACE.where(  # cast, because an old script may have left text
-    sa.cast(certs.c.csr, sa.LargeBinary) == sa.bindparam("the_csr")
-)
+_CSR = sa.select(certs.c.csr).where(certs.c.name == sa.bindparam("the_name")).with_for_update()
 
 
 def replace_present(
@@ -40,9 +38,10 @@ def replace_present(
     moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0}
     values = dict.fromkeys(_FRESH) | pair | moments | more
     change = {f"new_{column}": value for column, value in values.items()}
-    if csr is None:
-        return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
-    return connection.execute(_REPLACE_OF_CSR, {"the_name": name, "the_csr": csr, **change}).rowcount > 0
+    # compared here: a column of text has other bytes for the server than for us
+    if csr is not None and connection.scalar(_CSR, {"the_name": name}) != csr:
+        return False
+    return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
 
 
 def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int) -> None:

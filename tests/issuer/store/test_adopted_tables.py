@@ -1,16 +1,23 @@
 """A table of the classic scripts as others have left it: room for what we write, and values that mean something."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from common.certificate import parse_bundle
+from issuer.model.orders import Cause
+from issuer.store.certificates import Certificates
+from issuer.store.orders import Orders
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
+from tests.issuer.store.opened import CA, NOW, opened
 from tests.servers.authority import Authority
 from tests.servers.database import Database
 from tests.servers.lab import Lab
+from tests.servers.mariadb import MariaDB
 from tests.servers.sql_server import SqlServer
 
 NAME = "www.example.test"
@@ -108,3 +115,22 @@ def test_an_adopted_row_that_was_made_to_expire_is_renewed_once(
     crt, ts_expire = box.row(NAME, "crt", "ts_expire")
     assert x509.load_pem_x509_certificate(crt).not_valid_after_utc.timestamp() == ts_expire
     assert "nothing is due" in box.ok("run").out
+
+
+@pytest.mark.parametrize("script", ["latin1", "utf8mb4 COLLATE utf8mb4_unicode_ci", "utf16"])
+def test_a_request_in_a_column_of_text_gets_its_certificate(mariadb: MariaDB, tmp_path: Path, script: str) -> None:
+    """In any character set, with words beside the PEM block: the request that a certificate is for is known again."""
+    database = mariadb.create_database()
+    database.execute(legacy_table.ddl("InnoDB").replace("csr blob", f"csr text CHARACTER SET {script}"))
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    request = f"Büro\n{csr([NAME]).decode()}"
+    database.execute(f"INSERT INTO certs (name, enable, csr) VALUES ('{NAME}', 'Y', '{request}')")  # noqa: S608
+    bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
+    with closing(opened(database)) as store:
+        certificates, orders = Certificates(store), Orders(store, "us")
+        [row] = certificates.get([NAME])
+        record = orders.open(NAME, CA, Cause.FIRST, NOW)
+        assert record is not None
+        certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 9, ask_at=None)
+        assert certificates.get([NAME])[0].crt == bundle.leaf_pem
