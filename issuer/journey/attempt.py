@@ -20,6 +20,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ended, Ending, Waiting
+from issuer.rules.change import other_moment, stored, turn
 from issuer.rules.retry import Circumstances, Fate, consequence
 
 log = structlog.get_logger()
@@ -37,7 +38,8 @@ class Attempt:
 
     def __init__(self, row: Enrolment, tools: Tools, *, stopping: Callable[[], bool]):
         self.name = row.name
-        self._row = row
+        self._enrolled = row
+        self._row = row  # as seen by the CSR that this attempt is for
         self._tools = tools
         self._stopping = stopping
         self._work: Work | None = None
@@ -63,6 +65,7 @@ class Attempt:
     def _go_on(self) -> Ended | Waiting:
         """Run the steps. Raises every error that ends one."""
         if self._work is None:
+            self._row = turn(self._enrolled, int(self._tools.clock()), self._tools.settings.renewal)
             csr = stored_csr(self._row)
             if not self._tools.turns.take(csr.names, self.name):
                 return Waiting(self.name, self._tools.clock() + _ANOTHERS_TURN)
@@ -79,7 +82,7 @@ class Attempt:
             if again_at is not None:
                 return Waiting(self.name, again_at)
         withdraw(work, self._tools)
-        return Ended(self.name, Ending.STORED, work.stored)
+        return stored(self._row, work.stored)
 
     @property
     def waits_for(self) -> str:
@@ -125,7 +128,8 @@ class Attempt:
                 self._part(meaning.fate, str(error))
         except (LeaseLost, GivenUp) as loss:  # the order is no longer ours: the error does not count
             return self._meet(loss)
-        return outcome
+        other_at = other_moment(self._row, self._enrolled, int(self._tools.clock()), self._tools.settings.renewal)
+        return outcome if other_at is None else dataclasses.replace(outcome, other_at=other_at)
 
     def _circumstances(self) -> Circumstances:
         tools, work = self._tools, self._work
@@ -152,9 +156,9 @@ class Attempt:
                 tools.holds.add(authority(record, tools).account_id, held, outcome.retry_at, failure, now)
             tools.orders.save(record, record, now)  # renews the lease, or raises
         if held:
-            tools.certificates.postpone(self.name, outcome.retry_at)
+            tools.certificates.postpone(self.name, outcome.retry_at, change=self._row.changing)
         else:
-            tools.certificates.record_failure(self.name, failure, outcome.retry_at, now)
+            tools.certificates.record_failure(self.name, failure, outcome.retry_at, now, change=self._row.changing)
 
     def _part(self, fate: Fate, reason: str) -> None:
         """Let the order go. Raises StoreError, LeaseLost, GivenUp."""

@@ -6,12 +6,12 @@ import sqlalchemy as sa
 
 from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.survey import DAY, EXPIRY_DAYS, DueRow, Survey
-from issuer.store.certificates import due
 from issuer.store.database import Database, rows_of
 from issuer.store.holds import in_force
 from issuer.store.orders import free
 from issuer.store.overview import orders_by_hand
 from issuer.store.revision import require
+from issuer.store.rows import due
 from issuer.store.tables import certs, has_certificate, holds, orders
 
 _COLUMNS = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.reissue_reason)
