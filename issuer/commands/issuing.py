@@ -95,9 +95,9 @@ def _concerned(row: Enrolment, issued_by: str | None) -> bool:
 def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = False) -> int:
     rows = here.certificates.get(here.arguments.name)
     names = [row.name for row in rows]
-    outside = [row.name for row in rows if row.imported]
+    outside = [row.name for row in rows if row.imported and row.change is None]
     if outside:
-        hint = "`remove` and `populate` it for ACME"
+        hint = "`populate --replace NAME --csr FILE` moves it to ACME"
         raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint=hint)
     refuse_compromised(map(newest, rows))
     by_hand = Overview(here.database).by_hand(names, int(time.time()))

@@ -256,7 +256,7 @@ def stored_csr(row: Enrolment) -> CsrFacts:
     try:
         facts = accepted(row.request)
     except CsrRefused as error:
-        hint = f"make a new CSR on the host, then `populate {quote(row.name)} --replace --csr FILE`"
+        hint = f"make a new CSR on the host, then `populate --replace {quote(row.name)} --csr FILE`"
         raise RefusedError(f"the stored CSR of {row.name} is not usable", why=str(error), hint=hint) from error
     if facts.spki_sha256 in row.compromised:
         raise CompromisedKey([row.name])

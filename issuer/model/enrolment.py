@@ -124,7 +124,7 @@ class Enrolment:
     @property
     def scope(self) -> str:
         """The scope of holds that concern this row alone. A limit that its change met does not hold up its renewal."""
-        return f"change/{self.name}" if self.changing else self.name
+        return change_scope(self.name) if self.changing else self.name
 
     @property
     def key_sha256(self) -> str:
@@ -155,6 +155,11 @@ class Enrolment:
     def failing(self) -> bool:
         """Did our last attempt fail? A count without a failure was left by old scripts and does not tell."""
         return self.failures > 0 and self.failure is not None
+
+
+def change_scope(name: str) -> str:
+    """The scope of holds that concern the change of a certificate alone: no name of another has a slash."""
+    return f"change/{name}"
 
 
 def csr_digest(csr: bytes) -> str:

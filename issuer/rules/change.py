@@ -6,9 +6,11 @@ An order that is under way goes on before another is opened.
 """
 
 import dataclasses
+from dataclasses import dataclass
 
 from common.names import uncovered
 from issuer.model.config import RenewalSettings
+from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import AT_ONCE, Change, Enrolment, csr_digest
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.orders import OrderRecord
@@ -75,6 +77,16 @@ def other_moment(seen: Enrolment, row: Enrolment, now: int, policy: RenewalSetti
     return decision.until if isinstance(decision, NotDue) else now
 
 
+def append_faults(row: Enrolment, csr: CsrFacts) -> list[str]:
+    """Why *csr* does not only add names to the CSR of *row*."""
+    old = row.request
+    if isinstance(old, Damaged):
+        return [f"the CSR that is enrolled is not usable: {old.why}"]
+    faults = [] if csr.spki_sha256 == old.spki_sha256 else ["its key is another one"]
+    lost = sorted(set(old.names) - set(csr.names))
+    return [*faults, f"it lacks {', '.join(lost)}"] if lost else faults
+
+
 def failing(row: Enrolment) -> Enrolment | None:
     """*row* as its change sees it if that failed, else as it is if it failed; None where neither did."""
     if row.change is not None and row.change.failing:
@@ -101,3 +113,44 @@ def stored(seen: Enrolment, detail: str) -> Ended:
     return Ended(
         seen.name, Ending.FAILED, renewed, change.due_at, change.failure, change.failures, by_itself=seen.enabled
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A change beside the present certificate, for people: the names that come and go, and whether the key does."""
+
+    added: tuple[str, ...]
+    gone: tuple[str, ...]
+    another_key: bool
+
+    def __str__(self) -> str:
+        parts = [
+            f"adds {', '.join(self.added)}" if self.added else "",
+            f"drops {', '.join(self.gone)}" if self.gone else "",
+            "has another key" if self.another_key else "",
+        ]
+        return ", ".join(filter(None, parts)) or "has the same names and key"
+
+
+def difference(row: Enrolment, csr: CsrFacts) -> Difference:
+    """What *csr* changes for *row*: against its own CSR, without one against its certificate."""
+    old = row.request if row.csr else row.present
+    if old is None or isinstance(old, Damaged):
+        return Difference(csr.names, (), another_key=True)
+    before, after = set(old.names), set(csr.names)
+    return Difference(tuple(sorted(after - before)), tuple(sorted(before - after)), csr.spki_sha256 != old.spki_sha256)
+
+
+def remarks(row: Enrolment) -> list[str]:
+    """Sentences about a change that waits, and about names that the present certificate lacks."""
+    told = []
+    missing = lacking(row)
+    if missing:
+        told.append(f"the present certificate does not carry {', '.join(missing)}, which its CSR has")
+    if row.change is not None:
+        request = newest(row).request
+        what = request.why if isinstance(request, Damaged) else str(difference(row, request))
+        told.append(f"a change waits: its CSR {what}; it takes effect when its certificate is stored")
+        if row.change.failure is not None:
+            told.append(f"the last attempt at the change failed: {row.change.failure.sentence}")
+    return told

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from common.errors import RefusedError
 from issuer.model.csr import CsrFacts
-from issuer.model.enrolment import AT_ONCE, Enrolment, csr_digest
+from issuer.model.enrolment import AT_ONCE, Enrolment, Validation, csr_digest
 from issuer.model.leaf import Damaged
 from issuer.store.database import Database
 from issuer.store.orders import give_up
@@ -33,9 +33,9 @@ class Changes:
     def __init__(self, database: Database):
         self._database = database
 
-    def replace(self, name: str, csr: CsrFacts, now: int) -> Outcome:
-        """Enrol another CSR for *name*; an earlier change that waits is forgotten. Raises RefusedError if there is no
-        such row."""
+    def replace(self, name: str, csr: CsrFacts, validation: Validation, now: int) -> Outcome:
+        """Enrol another CSR for *name*, with the exceptions of *validation* for its names; an earlier change that waits
+        is forgotten. Raises RefusedError if there is no such row."""
 
         def work(connection: sa.Connection) -> Outcome:
             row = next(iter(named(connection, [name])), None)
@@ -57,6 +57,8 @@ class Changes:
                 waits = {"change_csr": csr.pem, "change_due_at": AT_ONCE}
                 _set(connection, name, {**NO_CHANGE, **waits, "change_failures": 0})
                 add_event(connection, now, name, "change enrolled", _told(csr))
+            if validation.exceptions != row.validation.exceptions:
+                _set(connection, name, {"validations": validation.exceptions_text or None})
             return outcome
 
         return self._database.write(work)
@@ -68,7 +70,9 @@ def _end_order(connection: sa.Connection, row: Enrolment, csr: bytes, now: int) 
 
 
 def _outcome(row: Enrolment, csr: CsrFacts) -> Outcome:
-    if not isinstance(row.request, Damaged) and row.request.der == csr.der:
+    old = row.request
+    # without their signatures, of which one key makes many
+    if not isinstance(old, Damaged) and old.request.tbs_certrequest_bytes == csr.request.tbs_certrequest_bytes:
         return Outcome.SAME if row.change is None else Outcome.DROPPED
     return Outcome.WAITS if row.crt else Outcome.TAKEN
 

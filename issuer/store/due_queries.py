@@ -71,7 +71,7 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
         enabled=enabled,
         issued=with_certificate,
         due=count(certs.c.due_at.is_(None)) + count(certs.c.due_at <= now) - _due_by_hand(connection, now),
-        failing=count(certs.c.count_fail_update > 0),
+        failing=count(sa.or_(certs.c.count_fail_update > 0, certs.c.change_failures > 0)),
         stuck=count(certs.c.count_fail_update >= stuck_after),
         soonest=tuple((name, moment) for name, moment in connection.execute(soonest) if moment),
         expiring=expiring,
