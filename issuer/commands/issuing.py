@@ -23,7 +23,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError
 from issuer.model.leaf import Leaf
 from issuer.model.outcomes import Ended, Ending
-from issuer.rules.change import failing, newest
+from issuer.rules.change import failed_as, newest
 from issuer.rules.csr import refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.retry:
             error.hint = "no action needed: the daemon does what `run` does; `run --retry` makes it try again at once"
             raise
-    failing = [row for row in here.due() if failing(row)]
+    failing = [row for row in here.due() if failed_as(row)]
     return here.hand_over([row.name for row in failing], lambda: here.retry(failing))
 
 
@@ -157,7 +157,7 @@ class _Issuing:
 
     def retry(self, rows: Sequence[Enrolment]) -> list[Enrolment]:
         """*rows*; those that failed are due now."""
-        self.certificates.retry_now([row.name for row in rows if failing(row)])
+        self.certificates.retry_now([row.name for row in rows if failed_as(row)])
         return self.certificates.enrolled([row.name for row in rows])
 
     def hand_over(self, names: Sequence[str], wish: Callable[[], list[Enrolment]]) -> int:

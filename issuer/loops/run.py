@@ -29,7 +29,7 @@ from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
 from issuer.model.outcomes import Ended, Ending
-from issuer.rules.change import failing
+from issuer.rules.change import failed_as
 from issuer.rules.due import urgency
 from issuer.rules.imported import sentence
 
@@ -95,7 +95,7 @@ class Pass:
         began = time.monotonic()
         self._ends = began + stay if stay else -math.inf
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
-        self.summary.failures = {row.name: _failure(row) for row in filter(None, map(failing, rows))}
+        self.summary.failures = {row.name: _failure(row) for row in filter(None, map(failed_as, rows))}
         left_overs = on_thread(partial(sweep, self._tools))
         wait([left_overs], self._tools.timing.head_start)  # a silent name server may take longer
         now = int(self._tools.clock())
@@ -119,7 +119,7 @@ class Pass:
         if decision is None:
             self._add(row, self._tools.clock())
             return
-        failed = failing(row)
+        failed = failed_as(row)
         next_at = failed.due_at if failed is not None and failed.changing else decision.until
         if failed is not None and next_at is not None:
             self._wait_for(row, _failure(failed, next_at))

@@ -87,7 +87,7 @@ def append_faults(row: Enrolment, csr: CsrFacts) -> list[str]:
     return [*faults, f"it lacks {', '.join(lost)}"] if lost else faults
 
 
-def failing(row: Enrolment) -> Enrolment | None:
+def failed_as(row: Enrolment) -> Enrolment | None:
     """*row* as its change sees it if that failed, else as it is if it failed; None where neither did."""
     if row.change is not None and row.change.failing:
         return as_changing(row, row.change)

@@ -15,7 +15,7 @@ from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
-from issuer.rules.change import failing
+from issuer.rules.change import failed_as
 from issuer.store.compromised import compromised_keys
 from issuer.store.database import Database
 from issuer.store.failures import failure_cells, line, to_text
@@ -124,7 +124,7 @@ class Certificates:
             (enabled, certs.c.change_failures > 0, certs.c.change_due_at > now),
         ]
         rows = self._database.read(lambda connection: [row for each in failed for row in select(connection, each)])
-        return [row for row in rows if failing(row)]
+        return [row for row in rows if failed_as(row)]
 
     def set_enabled(self, names: Sequence[str], enabled: bool, now: int) -> None:
         """Switch automatic renewal. Raises UsageError for names that are not enrolled."""
