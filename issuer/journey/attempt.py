@@ -71,7 +71,7 @@ class Attempt:
                 return Waiting(self.name, self._tools.clock() + _ANOTHERS_TURN)
             begun = begin(self._row, csr, self._tools)
             if isinstance(begun, Ended):
-                return begun
+                return self._with_other(begun) if begun.ending is Ending.HELD else begun
             self._work, self._row = begun, begun.row
         work = self._work
         while not work.record.ended:
@@ -120,16 +120,22 @@ class Attempt:
         if outcome.ending is Ending.GIVEN_UP:
             log.warning("order.given_up", certificate=self.name, why=error.why, hint=error.hint)
         try:
+            saved = False
             with self._kept_going("failure.unrecorded"):
-                self._save(
-                    outcome, meaning.held
-                )  # first: once the order has ended, another issuer may find the row due
+                # first: once the order has ended, another issuer may find the row due
+                self._save(outcome, meaning.held)
+                saved = True
             with self._kept_going("failure.unrecorded"):
                 self._part(meaning.fate, str(error))
         except (LeaseLost, GivenUp) as loss:  # the order is no longer ours: the error does not count
             return self._meet(loss)
+        # where the database is away, the other CSR would not get on either
+        return self._with_other(outcome) if saved and not isinstance(error, StoreError) else outcome
+
+    def _with_other(self, outcome: Ended) -> Ended:
+        """With the next moment of the other CSR of the row."""
         other_at = other_moment(self._row, self._enrolled, int(self._tools.clock()), self._tools.settings.renewal)
-        return outcome if other_at is None else dataclasses.replace(outcome, other_at=other_at)
+        return dataclasses.replace(outcome, other_at=other_at)
 
     def _circumstances(self) -> Circumstances:
         tools, work = self._tools, self._work

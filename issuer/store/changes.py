@@ -8,14 +8,18 @@ from common.errors import RefusedError
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation, csr_digest
 from issuer.model.leaf import Damaged
+from issuer.rules.alarms import FAILURES
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import NO_CHANGE, add_event
 from issuer.store.rows import named
-from issuer.store.tables import certs
+from issuer.store.tables import alarms, certs
 
 _NO_FAILURE = dict.fromkeys(("last_error", "last_reference", "last_what", "last_why", "last_hint", "last_url"))
 _ANEW = {"count_fail_update": 0, "due_at": None, **_NO_FAILURE}  # a row whose failures were those of another CSR
+
+
+_FAILURES = [kind.value for kind in FAILURES]
 
 
 class Outcome(Enum):
@@ -44,6 +48,9 @@ class Changes:
                     f"{name} is not enrolled", hint="enrol it without --replace", reference="not-enrolled"
                 )
             outcome = _outcome(row, csr)
+            if outcome is not Outcome.SAME and (outcome is Outcome.TAKEN or not row.failing):
+                # people were told of another CSR: the next failure is news
+                connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(_FAILURES)))
             if row.change is not None and row.change.csr != csr.pem:
                 _end_order(connection, row, row.change.csr, now)
             if outcome is Outcome.DROPPED:

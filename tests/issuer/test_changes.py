@@ -1,13 +1,19 @@
 """Another key or other names for a certificate that is served, with real servers: from `populate --replace` on."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.certificate import certified_names, parse_bundle, spki_sha256
+from common.config_file import load
+from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
+from issuer.model.events import EventKind
 from issuer.rules.csr import read_csr
+from issuer.store.notices import Notices
+from issuer.store.revision import open_database
 from tests.issuer.acme.test_staged import nsupdate
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
@@ -213,3 +219,25 @@ def test_killed_while_it_is_stored(served: Box, step: str, when: str) -> None:
     served.ok("run")
     assert present(served) == (frozenset([NAME, ADDED]), read_csr(NEW).spki_sha256)
     assert [state for state, _ in served.orders()] == ["STORED", "STORED"]
+
+
+def test_an_alarm_of_a_change_outlives_a_renewal(served: Box) -> None:
+    """It has not recovered as long as the change fails; another CSR ends the alarm, so that its failure is news."""
+    database = open_database(load(Settings, served.config).database)
+    now = int(time.time())
+
+    def news() -> list[EventKind]:
+        told = Notices(database).settle([], stuck_after=9, by_mail=False, now=now, others=True)
+        return [event.kind for event in told]
+
+    alarm = f"INSERT INTO alarms (name, kind, since) VALUES ('{NAME}', 'failed', 1)"  # noqa: S608
+    replace(served, NEW)
+    served.database.execute(alarm)
+    served.database.execute("UPDATE certs SET change_failures = 1")
+    assert news() == []
+    served.database.execute("UPDATE certs SET change_failures = 0")
+    assert news() == [EventKind.RECOVERED]
+    served.database.execute(alarm)
+    replace(served, csr([NAME, LATER]))
+    assert served.database.query("SELECT * FROM alarms") == []
+    database.close()

@@ -6,7 +6,8 @@ import pytest
 
 from common.certificate import parse_bundle, spki_sha256
 from issuer.model.enrolment import AT_ONCE, Change, csr_digest
-from issuer.model.errors import AcmeProblem
+from issuer.model.errors import AcmeProblem, StoreError
+from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf, leaf_of
 from issuer.model.orders import Cause, OrderState
 from issuer.model.outcomes import Ending
@@ -269,3 +270,26 @@ def test_what_is_told_of_a_renewal_beside_a_change_that_fails() -> None:
     assert (ended.ending, ended.retry_at, ended.failures) == (Ending.FAILED, int(world.clock()) + 500, 1)
     assert "the present certificate was renewed" in str(ended)
     assert "has no zone" in ended.complaint
+
+
+@pytest.mark.parametrize("call", ["certificates.record_failure", "orders.open"])
+def test_a_database_that_is_away_is_not_asked_again_at_once(call: str) -> None:
+    """A moment that could not be saved would make the same attempt again, without a pause."""
+    world = served(zone=call == "orders.open")
+    world.clock.wait_until(world.clock() + 70 * DAY)
+    process = world.process()
+    process.calls.before(Call(call), raising(StoreError("the database is away")))
+    ended = process.attempt()
+    assert ended.ending is Ending.FAILED
+    assert ended.look_again_at == ended.retry_at > world.clock()
+
+
+def test_a_hold_before_the_order_keeps_no_renewal_waiting() -> None:
+    """The moment of the renewal is told with it."""
+    world = served()
+    world.clock.wait_until(world.clock() + 70 * DAY)
+    world.tables.holds[(world.ca.account_id, f"change/{NAME}")] = (int(world.clock()) + 7200, Failure("limited"))
+    held = world.process().attempt()
+    assert (held.ending, held.retry_at) == (Ending.HELD, int(world.clock()) + 7200)
+    assert held.look_again_at <= world.clock()
+    assert world.process().attempt().ending is Ending.STORED
