@@ -200,6 +200,13 @@ def test_what_does_not_go_together(lone_box: Box) -> None:
     assert lone_box.run(*words, "--append", stdin=NEW).code == 2
 
 
+def test_a_new_name_may_be_validated_in_its_own_way(lone_box: Box) -> None:
+    """--by adds to the ways of the row; the way of a name that keeps its own is not touched."""
+    lone_box.ok("populate", NAME, "--csr", "-", "--by", f"{NAME}=/var/www", stdin=csr([NAME]))
+    replace(lone_box, csr([NAME, ADDED]), "--by", f"{ADDED}=/srv/added")
+    assert lone_box.row(NAME, "validations") == (f"{NAME} /var/www\n{ADDED} /srv/added",)
+
+
 def test_remove_offers_the_way_without_a_gap(lone_box: Box) -> None:
     """It does not tell people to delete a zone that the same names need again."""
     lone_box.populate(NAME)
