@@ -80,9 +80,16 @@ def _set_up(line: CommandLine) -> None:
 
 
 def _enrolment(line: CommandLine) -> None:
-    text = "enrol a name with its CSR; disabled until enabled"
-    populate = _named(line, "populate", _later("enrolment", "populate"), text)
-    text = "the CSR; - is standard input (default: csr_dir/NAME.csr)"
+    text = "enrol names with their CSRs, or give a name another CSR; what is new is disabled until enabled"
+    populate = _named(line, "populate", _later("enrolment", "populate"), text, "*")
+    way = populate.add_mutually_exclusive_group()
+    text = (
+        "NAME is enrolled: this CSR, with any key and names, takes the place of its own once its certificate is stored"
+    )
+    way.add_argument("--replace", action="store_true", help=text)
+    text = "the same for a CSR of the same key that adds names and loses none"
+    way.add_argument("--append", action="store_true", help=text)
+    text = "the CSR; - is standard input; a folder holds NAME.csr for each NAME, or for all (default: csr_dir)"
     populate.add_argument("--csr", metavar="FILE", default="", help=text)
     text = "NAME is a label of your own, not one of the CSR's names"
     populate.add_argument("--label", action="store_true", help=text)
@@ -93,7 +100,7 @@ def _enrolment(line: CommandLine) -> None:
     populate.add_argument("--comment", default="", help="kept in the database")
     _named(line, "enable", _later("enrolment", "enable"), "renew automatically from now on", "+")
     _named(line, "disable", _later("enrolment", "disable"), "stop automatic renewal", "+")
-    remove = _named(line, "remove", _later("enrolment", "remove"), "forget a certificate; its history is kept")
+    remove = _named(line, "remove", _later("enrolment", "remove"), "forget certificates; their history is kept", "+")
     remove.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 

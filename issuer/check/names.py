@@ -18,6 +18,7 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.rules.caa import CaaVerdict, caa_allows
+from issuer.rules.change import remarks
 from issuer.rules.csr import CsrRefused, accepted, cautions, read_csr
 from issuer.rules.findings import Level, Line, bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
@@ -52,7 +53,7 @@ def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
     try:
         facts = accepted(row.request)
     except CsrRefused as error:
-        hint = "make a new CSR on the host, `remove` and `populate` again"
+        hint = f"make a new CSR on the host, then `populate --replace {quote(name)} --csr FILE`"
         return None, [*lines, bad(name, f"the stored CSR is not usable: {error}", hint)]
     lines += [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}"), *cautions(name, facts)]
     if row.md5_modulus not in ("", facts.md5_modulus):
@@ -75,6 +76,12 @@ def certificate_lines(row: Enrolment, facts: CsrFacts) -> list[Line]:
     if faults:
         return [bad(name, f"the stored certificate is not fit for use: {'; '.join(faults)}", hint)]
     return [ok(name, f"certificate {serial_text(bundle.leaf)} belongs to the CSR's key")]
+
+
+def change_lines(row: Enrolment) -> list[Line]:
+    """Does the stored certificate carry the names of its CSR, and does a change wait?"""
+    hint = "no action needed while a change waits; else `certfleet-issuer reissue` makes one with all names"
+    return [warn(row.name, remark, hint) for remark in remarks(row)]
 
 
 def imported_line(row: Enrolment, now: int, policy: RenewalSettings) -> Line:
@@ -107,7 +114,7 @@ def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
     except CsrRefused as error:
         return [bad(name, f"{file} is not usable: {error}", "make a new CSR on the host")]
     if there.der != facts.der:
-        hint = "if the file is newer: `remove` and `populate` again"
+        hint = f"if the file is newer: `populate --replace {quote(name)}` enrols it"
         return [warn(name, f"{file} holds another CSR than the database", hint)]
     return []
 

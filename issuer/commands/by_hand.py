@@ -94,10 +94,9 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
     with _at_hand(settings):
         database = open_database(settings.database)
         row = Certificates(database).get([arguments.name])[0]
-        if row.imported:
-            raise UsageError(
-                f"{row.name} is imported, so not ours to issue", hint="`remove` and `populate` it for ACME"
-            )
+        if row.imported and row.change is None:
+            hint = "`populate --replace NAME --csr FILE` moves it to ACME"
+            raise UsageError(f"{row.name} is imported, so not ours to issue", hint=hint)
         refuse_leased(row.name, Overview(database).order(row.name), owner(settings))
         try:
             return work(row, build_tools(settings, database))

@@ -23,6 +23,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError
 from issuer.model.leaf import Leaf
 from issuer.model.outcomes import Ended, Ending
+from issuer.rules.change import failed_as, newest
 from issuer.rules.csr import refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.retry:
             error.hint = "no action needed: the daemon does what `run` does; `run --retry` makes it try again at once"
             raise
-    failing = [row for row in here.due() if row.failing]
+    failing = [row for row in here.due() if failed_as(row)]
     return here.hand_over([row.name for row in failing], lambda: here.retry(failing))
 
 
@@ -94,11 +95,11 @@ def _concerned(row: Enrolment, issued_by: str | None) -> bool:
 def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = False) -> int:
     rows = here.certificates.get(here.arguments.name)
     names = [row.name for row in rows]
-    outside = [row.name for row in rows if row.imported]
+    outside = [row.name for row in rows if row.imported and row.change is None]
     if outside:
-        hint = "`remove` and `populate` it for ACME"
+        hint = "`populate --replace NAME --csr FILE` moves it to ACME"
         raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint=hint)
-    refuse_compromised(rows)
+    refuse_compromised(map(newest, rows))
     by_hand = Overview(here.database).by_hand(names, int(time.time()))
     for name, order in by_hand.items():
         refuse_leased(name, order, owner(here.settings))
@@ -156,7 +157,7 @@ class _Issuing:
 
     def retry(self, rows: Sequence[Enrolment]) -> list[Enrolment]:
         """*rows*; those that failed are due now."""
-        self.certificates.retry_now([row.name for row in rows if row.failing])
+        self.certificates.retry_now([row.name for row in rows if failed_as(row)])
         return self.certificates.enrolled([row.name for row in rows])
 
     def hand_over(self, names: Sequence[str], wish: Callable[[], list[Enrolment]]) -> int:

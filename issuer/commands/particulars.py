@@ -106,8 +106,24 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
         ("next attempt", f"{attempt['at'] or 'none'}: {attempt['why']}"),
         ("held", held),
         ("order", f"{order['state']} since {order['since']} at {order['directory']}{lease}" if order else ""),
+        ("lacking", f"{', '.join(fact['lacking'])}, which its CSR has" if fact["lacking"] else ""),
+        *_change_lines(fact["change"]),
         ("failures", f"{fact['failures']} in a row" if fact["failures"] else ""),
         *([("last error", f"{failure.reference or 'unknown'}: {failure}"), *failure.advice] if failure else []),
+    ]
+
+
+def _change_lines(change: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """A change that waits, next to the present certificate."""
+    if change is None:
+        return []
+    coming = f"next attempt {change['next']}" if change["next"] else "not tried yet"
+    return [
+        ("change", f"waits for a certificate, {coming}"),
+        ("new names", ", ".join(change["names"])),
+        ("new key", f"{change['key_type']}, SHA-256 {change['key_sha256']}" if change["key_type"] else ""),
+        ("failures", f"{change['failures']} in a row of the change" if change["failures"] else ""),
+        ("change error", change["last_error"] or ""),
     ]
 
 

@@ -2,18 +2,21 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, table
 from common.config_file import load
 from common.text import one_line
+from issuer.commands.change import change_fields
 from issuer.commands.held import HeldUp
 from issuer.commands.particulars import Particulars, in_full
 from issuer.model.config import RenewalSettings, Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, Hold
+from issuer.rules.change import remarks
 from issuer.rules.health import health
 from issuer.rules.imported import runs_out, sentence
 from issuer.store.certificates import Certificates
@@ -43,7 +46,8 @@ def status(arguments: argparse.Namespace) -> int:
         for row in certificates.all():
             hold = held_up.by(row)
             ending = row.enabled and runs_out(row, now, settings.renewal)
-            overall.add(look(row, hold), hold, sentence(row) if ending else "")
+            told = remarks(row) if row.change is not None or row.rolled_back else []
+            overall.add(look(row, hold), hold, sentence(row) if ending else "", told)
         overall.tell()
         return 0 if overall.well else 1
     rows = certificates.get(arguments.name) if arguments.name else certificates.all()
@@ -73,12 +77,14 @@ class _List:
         self._holds: dict[Hold, None] = {}
         self.well = True
 
-    def add(self, fact: dict[str, Any], hold: Hold | None, ending: str) -> None:
-        """Add a certificate. *ending*: the sentence about an imported one that ends soon, or ""."""
+    def add(self, fact: dict[str, Any], hold: Hold | None, ending: str, told: Sequence[str]) -> None:
+        """Add a certificate. *ending*: the sentence about an imported one that ends soon, or "". *told*: more
+        sentences."""
         self.well = self.well and fact["well"]
         self._lines.append(_line(fact))
         if fact["last_error"]:
             self._remarks.append(f"{fact['name']}: last attempt failed: {one_line(fact['last_error'])}")
+        self._remarks += [f"{fact['name']}: {one_line(remark)}" for remark in told]
         if ending:
             self._endings.append(f"{fact['name']}: {ending}")
         if hold is not None and hold.account:
@@ -107,6 +113,11 @@ def _facts(
     state, well = health(row, now, policy, held=hold is not None)
     by_itself = (row.enabled or goes_on) and not row.imported
     coming = by_hand or (max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0)
+    if row.change is not None:
+        broken = row.change.failing and row.enabled
+        state, well = f"{state}, change {'failing' if broken else 'waits'}", well and not broken
+        if row.enabled and not by_hand:
+            coming = row.change.due_at if row.imported else min(coming, row.change.due_at)
     return {
         "name": row.name,
         "enabled": row.enabled,
@@ -120,6 +131,7 @@ def _facts(
         "held_because": str(hold.failure) if hold else None,
         "by_hand": by_hand is not None,
         "imported": row.imported,
+        "changing": row.change is not None,
         "rolled_back": bool(row.rolled_back),
         "valid_for_seconds": row.ends - now if row.crt else None,
         "valid_until": utc_text(row.ends) if row.crt else None,
@@ -131,8 +143,8 @@ def _content(row: Enrolment) -> dict[str, Any]:
     """The facts that only the certificate itself has."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
-        return {"names": [], "serial": None, "issuer": None}
-    return {"names": sorted(leaf.names), "serial": leaf.serial, "issuer": leaf.issuer}
+        return {"names": [], "serial": None, "issuer": None, **change_fields(row)}
+    return {"names": sorted(leaf.names), "serial": leaf.serial, "issuer": leaf.issuer, **change_fields(row)}
 
 
 def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:
@@ -147,6 +159,7 @@ def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:
 def _line(fact: dict[str, Any]) -> list[str]:
     left = fact["valid_for_seconds"]
     valid = "-" if left is None else duration_text(left) if left > 0 else "expired"
-    coming = fact["next"] or ("at the next run" if fact["enabled"] and not fact["imported"] else "-")
+    waits = fact["enabled"] and (fact["changing"] or not fact["imported"])
+    coming = fact["next"] or ("at the next run" if waits else "-")
     coming = f"by hand until {fact['next']}" if fact["by_hand"] else coming
     return [fact["name"], fact["state"], valid, coming, str(fact["failures"])]

@@ -24,6 +24,7 @@ from issuer.model.errors import AcmeProblem, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
+from issuer.rules.change import asked_for, of_order, turn
 from issuer.rules.due import NotDue, decide
 from issuer.rules.renewal import remaining
 from issuer.rules.retry import interrupts, retry_moment
@@ -194,32 +195,38 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
     wish."""
     now, policy, row = int(tools.clock()), tools.settings.renewal, work.row
     wish = "" if row.reissue_reason == _WISH else row.reissue_reason
-    decision = decide(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
-    retry_at = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
-    due_at = decision.until if isinstance(decision, NotDue) else retry_at
+    due_at: int | None = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
+    if not row.changing:
+        decision = decide(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
+        due_at = decision.until if isinstance(decision, NotDue) else due_at
     failure = Failure.of(error)
     work.record = tools.orders.fail(work.record, failure.sentence, now)
-    tools.certificates.give_up_by_hand(row.name, wish, failure, due_at=due_at, now=now)
+    tools.certificates.give_up_by_hand(row.name, wish, failure, due_at=due_at, now=now, change=row.changing)
     abandon(work.record, tools)
     withdraw(work, tools)
 
 
 def _claimed(row: Enrolment, tools: Tools) -> Work:
     """The order that `challenges` opened. Raises RefusedError if there is none."""
-    csr = stored_csr(row)
     record = tools.orders.claim(row.name, int(tools.clock()))
-    if record is None or record.state is OrderState.PLANNED:
+    seen = of_order(row, record) if record is not None else None
+    if record is None or seen is None or record.state is OrderState.PLANNED:
         if record is not None:
             tools.orders.release(record)
         raise RefusedError(
             f"there is no order by hand for {row.name}", hint=f"run `challenges {quote(row.name)}` first"
         )
-    return Work(record, row, csr, resumed=True, asked=True)
+    try:
+        return Work(record, seen, stored_csr(seen), resumed=True, asked=True)
+    except RefusedError:
+        tools.orders.release(record)
+        raise
 
 
 def _work(row: Enrolment, tools: Tools) -> Work:
-    wanted = dataclasses.replace(row, reissue_reason=row.reissue_reason or _WISH, due_at=None)
-    begun = begin(wanted, stored_csr(row), tools, by_hand=True)
+    now, policy = int(tools.clock()), tools.settings.renewal
+    wanted = turn(asked_for(row, row.reissue_reason or _WISH), now, policy)
+    begun = begin(wanted, stored_csr(wanted), tools, by_hand=True)
     if isinstance(begun, Ended):
         failure = begun.failure or Failure(begun.detail, hint="`status` shows how it stands")
         raise RefusedError(str(begun), why=str(failure), hint=failure.hint)

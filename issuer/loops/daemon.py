@@ -196,7 +196,7 @@ class Daemon:
         now = self._generation.tools.clock()
         until = now + (NOT_OURS_SECONDS if ended.ending in _NOT_OURS else _JUST_DONE)
         if ended.ending in (Ending.FAILED, Ending.HELD) and ended.reference != StoreError.reference:
-            until = max(until, ended.retry_at)
+            until = max(until, ended.look_again_at or ended.retry_at)
         self._backlog.defer(row, until, now)
         generation.attempts -= 1
         self._close_retired()

@@ -29,6 +29,7 @@ from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
 from issuer.model.outcomes import Ended, Ending
+from issuer.rules.change import failed_as
 from issuer.rules.due import urgency
 from issuer.rules.imported import sentence
 
@@ -94,7 +95,7 @@ class Pass:
         began = time.monotonic()
         self._ends = began + stay if stay else -math.inf
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
-        self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
+        self.summary.failures = {row.name: _failure(row) for row in filter(None, map(failed_as, rows))}
         left_overs = on_thread(partial(sweep, self._tools))
         wait([left_overs], self._tools.timing.head_start)  # a silent name server may take longer
         now = int(self._tools.clock())
@@ -118,19 +119,21 @@ class Pass:
         if decision is None:
             self._add(row, self._tools.clock())
             return
-        if row.failing and decision.until is not None:
-            self._wait_for(row, decision.until)
+        failed = failed_as(row)
+        next_at = failed.due_at if failed is not None and failed.changing else decision.until
+        if failed is not None and next_at is not None:
+            self._wait_for(row, _failure(failed, next_at))
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.news is not None:
             self._complain(f"warning: {row.name}: {sentence(row)}")
 
-    def _wait_for(self, row: Enrolment, next_at: int) -> None:
+    def _wait_for(self, row: Enrolment, failed: Ended) -> None:
         """The certificate failed before this run: stay for its next attempt, or say that it is still not well."""
-        if self._comes_before(self._ends, next_at):
-            self._add(row, next_at)
+        if self._comes_before(self._ends, failed.retry_at):
+            self._add(row, failed.retry_at)
             return
-        self._end(_failure(row, next_at))
+        self._end(failed)
 
     def _add(self, row: Enrolment, at: float) -> None:
         self._rows[row.name] = row
@@ -158,8 +161,8 @@ class Pass:
             self._end(returned.ended)
 
     def _stays_for(self, outcome: Ended) -> bool:
-        again = outcome.ending in (Ending.FAILED, Ending.HELD) and outcome.next_attempt > 0
-        return again and self._comes_before(self._ends, outcome.next_attempt)
+        again = outcome.look_again_at > 0 and outcome.ending in (Ending.FAILED, Ending.HELD, Ending.STORED)
+        return again and self._comes_before(self._ends, outcome.look_again_at)
 
     def _try_again(self, outcome: Ended) -> None:
         try:
@@ -169,7 +172,7 @@ class Pass:
         except CertfleetError as error:  # removed meanwhile
             log.warning("retry.dropped", certificate=outcome.name, error=str(error))
             return
-        self._add(row, outcome.retry_at)
+        self._add(row, outcome.look_again_at)
 
     def _end(self, ended: Ended) -> None:
         self.summary.endings[ended.name] = ended

@@ -1,6 +1,7 @@
 """One row of ``certs`` as a frozen value. Times are epoch seconds."""
 
 import contextlib
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,11 +60,31 @@ def exceptions_of(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name.lower(), way.strip() or DNS) for name, _, way in lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A CSR that waits: it takes the place of the row's CSR together with its first certificate. *due_at*: the moment
+    of its next attempt, AT_ONCE for at once. *failures*: how many in a row; *failure*: the last one."""
+
+    csr: bytes
+    due_at: int
+    failures: int = 0
+    failure: Failure | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Did its last attempt fail?"""
+        return self.failures > 0
+
+
+AT_ONCE = 0  # as the moment of a change
+
+
 @dataclass(frozen=True)
 class Enrolment:
     """One row of ``certs``: a certificate that is kept fresh, and the present one if there is any. *csr*, *crt* and
     *ca* are PEM as in the table. :attr:`request` and :attr:`present` are parsed from them at first use, because most
-    rows of a large table are only counted."""
+    rows of a large table are only counted. *changing*: this is the row as an attempt for its change sees it, with CSR,
+    moment and failures of the change in place of its own (:mod:`issuer.rules.change`)."""
 
     name: str
     enabled: bool
@@ -86,6 +107,9 @@ class Enrolment:
     ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
     md5_modulus: str = ""  # of the CSR's key, by an old script or by us
     compromised: frozenset[str] = frozenset()  # SHA-256 of the public keys of this name that others know
+    change: Change | None = None  # None: no other CSR waits
+    ordered: str = ""  # digest of the CSR that the order under way is for; "" without one or without a change
+    changing: bool = False
 
     @cached_property
     def present(self) -> Leaf | Damaged | None:
@@ -96,6 +120,11 @@ class Enrolment:
     def request(self) -> CsrFacts | Damaged:
         """The signing request, whether or not a CA would take it."""
         return csr_of(self.csr)
+
+    @property
+    def scope(self) -> str:
+        """The scope of holds that concern this row alone. A limit that its change met does not hold up its renewal."""
+        return change_scope(self.name) if self.changing else self.name
 
     @property
     def key_sha256(self) -> str:
@@ -126,3 +155,13 @@ class Enrolment:
     def failing(self) -> bool:
         """Did our last attempt fail? A count without a failure was left by old scripts and does not tell."""
         return self.failures > 0 and self.failure is not None
+
+
+def change_scope(name: str) -> str:
+    """The scope of holds that concern the change of a certificate alone: no name of another has a slash."""
+    return f"change/{name}"
+
+
+def csr_digest(csr: bytes) -> str:
+    """SHA-256 of the text of a CSR as it stands in its row, by which an order names the CSR that it is for."""
+    return hashlib.sha256(csr).hexdigest()

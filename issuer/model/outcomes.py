@@ -27,7 +27,8 @@ _WHEN_HELD = "no action needed, certfleet retries then; once the CA has lifted i
 class Ended:
     """How an attempt ended. *detail*: more about one that is well. *failure*: about one that is FAILED, HELD or
     GIVEN_UP. *retry_at*: the next try (epoch seconds), 0 where it is not known. *failures*: how many in a row, this one
-    included. *by_itself*: is there a next try without a person?"""
+    included. *by_itself*: is there a next try without a person? *other_at*: the next try of the other CSR of a row that
+    has two (epoch seconds), else None."""
 
     name: str
     ending: Ending
@@ -36,6 +37,7 @@ class Ended:
     failure: Failure | None = None
     failures: int = 0
     by_itself: bool = True
+    other_at: int | None = None
 
     @classmethod
     def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool) -> Self:
@@ -53,11 +55,17 @@ class Ended:
         """The next try as far as people are concerned; 0 if there is none, or it is not known."""
         return self.retry_at if self.by_itself else 0
 
+    @property
+    def look_again_at(self) -> int:
+        """The next try of either CSR; 0 if there is none, or it is not known."""
+        moments = (self.next_attempt or None, self.other_at if self.by_itself else None)
+        return min((moment for moment in moments if moment is not None), default=0)
+
     def __str__(self) -> str:
         """One line about the attempt for people; :attr:`complaint` says why it is not well."""
         if self.ending is Ending.FAILED:
             again = f"next attempt at {utc_text(self.retry_at)}" if self.by_itself else "not tried again by itself"
-            return f"{self.name}: failed; {again}"
+            return f"{self.name}: failed; {again}" + (f" ({self.detail})" if self.detail else "")
         if self.ending is Ending.HELD:
             return f"{self.name}: held by a limit of the CA until {utc_text(self.retry_at)}"
         return f"{self.name}: {self.ending.value}" + (f" ({self.detail})" if self.detail else "")

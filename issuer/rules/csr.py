@@ -36,9 +36,11 @@ _REFUSED_SIGNATURES = {
 }
 _OF_NAMES = ("malformed", "rejectedIdentifier", "unsupportedIdentifier")  # RFC 8555 §6.7
 _OF_CSR = (*_OF_NAMES, "badCSR", "badPublicKey", "unauthorized")
-_NEW_CSR = "make a new CSR on the host, `remove` and `populate` again"
-_ALL_NAMES = "make a CSR with all names among its alternative names, `remove` and `populate` again"
-_NOT_BOTH = "make a CSR with only one of a wildcard and a name that it covers, `remove` and `populate` again"
+_NEW_CSR = "make a new CSR on the host, then `populate --replace NAME --csr FILE`"
+_ALL_NAMES = "make a CSR with all names among its alternative names, then `populate --replace NAME --csr FILE`"
+_NOT_BOTH = (
+    "make a CSR with only one of a wildcard and a name that it covers, then `populate --replace NAME --csr FILE`"
+)
 
 
 class CsrRefused(ValueError):

@@ -50,6 +50,8 @@ def decide(
     where the row is disabled."""
     if resumes and not row.enabled:
         return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
+    if row.changing:
+        return _of_change(row, now, policy)
     if row.imported:
         return _watched(row, now, policy)
     if row.reissue_reason:
@@ -73,11 +75,11 @@ def decide(
 def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     """Is the row's moment still to come, and believable? A hold and a retry last a day at most. Only two kinds of row
     wait longer: a first certificate in a long queue, and a certificate that is not to be renewed yet."""
-    if forced(row, now) and not row.failing:
+    if forced(row, now) and not (row.failing or row.changing):
         return False  # the moment was saved before that wish; a hold is met again
     if believable(row.due_at, now, max(LONGEST_HOLD, *policy.retry)):
         return True
-    if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason:
+    if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason or row.changing:
         return False
     leaf = row.present
     if leaf is None:
@@ -91,6 +93,12 @@ def forced(row: Enrolment, now: int) -> bool:
     if row.ts_expire is None or row.ts_expire > now:
         return False
     return isinstance(row.present, Leaf) and row.present.ends > now
+
+
+def _of_change(row: Enrolment, now: int, policy: RenewalSettings) -> Due | NotDue:
+    if not (row.enabled or row.reissue_reason):
+        return NotDue(row.name, None, "disabled")
+    return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.CHANGE)
 
 
 def _to_be_consulted(row: Enrolment, now: int) -> bool:

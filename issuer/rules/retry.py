@@ -137,7 +137,7 @@ def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
     day at most, and with little life left an eighth of that life. A hold on the whole account is never shortened for
     one certificate."""
     now, left, fate = int(met.now), met.left, _fate(error, met)
-    scope = hold_scope(error, met.row.name, now)
+    scope = hold_scope(error, met.row.scope, now)
     hurries = scope != ACCOUNT and left is not None and left.little
     longest = max(60, left.seconds // 8) if left is not None and hurries else LONGEST_HOLD
     until = min(max(int(error.retry_after or 0), now + 1), now + longest)

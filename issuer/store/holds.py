@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from issuer.model.enrolment import change_scope
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, Hold
 from issuer.store.cells import believable
@@ -60,7 +61,8 @@ class Holds:
 
     def lift(self, names: Sequence[str], now: int) -> None:
         """Delete the holds on *names* and on whole accounts. Certificates that wait for the end of one are due now."""
-        concerned = (holds.c.until > now, holds.c.scope.in_([ACCOUNT, *(name[:190] for name in names)]))
+        alone = [scope[:190] for name in names for scope in (name, change_scope(name))]
+        concerned = (holds.c.until > now, holds.c.scope.in_([ACCOUNT, *alone]))
 
         def work(connection: sa.Connection) -> None:
             for hold in connection.execute(sa.select(holds).where(*concerned)).all():
@@ -68,6 +70,8 @@ class Holds:
                 if hold.scope != ACCOUNT:
                     waits.append(certs.c.name == hold.scope)
                 connection.execute(certs.update().where(*waits).values(due_at=now))
+                changes = certs.update().where(certs.c.change_due_at == hold.until)
+                connection.execute(changes.values(change_due_at=now))
                 add_event(connection, now, hold.scope, "hold lifted", hold.reason)
             connection.execute(holds.delete().where(*concerned))
 

@@ -139,9 +139,10 @@ def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[st
 def _recovered_elsewhere(
     connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str]
 ) -> list[Event]:
-    """Recoveries of *names* that nobody told: a certificate was stored since its alarm. Alarms and unsent mail of
-    removed certificates are deleted."""
-    query = sa.select(certs.c.name, certs.c.ts_last_update)
+    """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails.
+    Alarms and unsent mail of removed certificates are deleted."""
+    well = sa.case((certs.c.change_failures > 0, 0), else_=certs.c.ts_last_update)
+    query = sa.select(certs.c.name, sa.func.coalesce(well, 0))
     stored = dict(rows_of(connection, query, certs.c.name, names))
     for gone in set(names) - stored.keys():
         connection.execute(alarms.delete().where(alarms.c.name == gone))

@@ -47,7 +47,15 @@ class Orders:
         self._owner = owner
 
     def open(
-        self, name: str, directory: str, cause: Cause, now: int, replaces: str = "", *, names: Sequence[str] = ()
+        self,
+        name: str,
+        directory: str,
+        cause: Cause,
+        now: int,
+        replaces: str = "",
+        *,
+        names: Sequence[str] = (),
+        csr_sha256: str = "",
     ) -> OrderRecord | None:
         """A new order for *names* in PLANNED under our lease; None if another issuer has one under way for *name*.
 
@@ -61,6 +69,7 @@ class Orders:
             "directory": directory,
             "reason": cause.value,
             "replaces": replaces or None,
+            "csr_sha256": csr_sha256 or None,
             "created_at": now,
             "updated_at": now,
             **self._lease(now),
@@ -74,7 +83,16 @@ class Orders:
             found = self._under_way(name)
             ours = found is not None and (found["lease_owner"], found["state"]) == (self._owner, row["state"])
             return _record(found) if found is not None and ours else None
-        return OrderRecord(number, name, OrderState.PLANNED, directory, now, cause=cause, replaces=replaces)
+        return OrderRecord(
+            number,
+            name,
+            OrderState.PLANNED,
+            directory,
+            now,
+            cause=cause,
+            replaces=replaces,
+            csr_sha256=csr_sha256,
+        )
 
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders under way without a lease at *now*: a crash or a stop left them behind."""

@@ -11,8 +11,10 @@ from issuer.store.tables import certs, events, versions
 
 # what the operator enrolled, and the pair before: all other columns speak of the present certificate
 _ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations")
-_KEPT = (*_ENROLLED, "old_ca", "old_crt")
+_CHANGE = ("change_csr", "change_due_at", "change_failures", "change_failure")
+_KEPT = (*_ENROLLED, *_CHANGE, "old_ca", "old_crt")
 _FRESH = [column.name for column in certs.columns if column.name not in _KEPT]
+NO_CHANGE = dict.fromkeys(_CHANGE)
 _REPLACE = (
     certs.update()
     .where(certs.c.name == sa.bindparam("the_name"))
@@ -24,6 +26,15 @@ _REPLACE = (
     )
 )
 _CSR = sa.select(certs.c.csr).where(certs.c.name == sa.bindparam("the_name")).with_for_update()
+
+
+def take_change(connection: sa.Connection, name: str, csr: bytes, md5_modulus: str) -> bool:
+    """Let the change of *name* with that *csr* take the place of the row's CSR; False if no such change waits."""
+    waits = sa.cast(certs.c.change_csr, sa.LargeBinary) == csr
+    change = certs.update().where(certs.c.name == name, waits)
+    own = (certs.c.csr, certs.c.change_csr), (certs.c.md5_modulus, md5_modulus)  # in this order, as above
+    none = ((certs.c[column], value) for column, value in NO_CHANGE.items())
+    return connection.execute(change.ordered_values(*own, *none)).rowcount > 0
 
 
 def replace_present(

@@ -48,6 +48,10 @@ certs = sa.Table(
     sa.Column("ari_window", Words(50)),  # "START-END" by an earlier version; counts until the next draw
     sa.Column("ari_ask_at", Number),  # of the next question for renewal information; NULL: the CA offers none
     sa.Column("ari_url", Words),
+    sa.Column("change_csr", Octets),  # a CSR that waits to take the place of csr; NULL: none
+    sa.Column("change_due_at", Number),  # of its next attempt, 0 for at once; NULL: none waits
+    sa.Column("change_failures", NumberOrZero),  # in a row
+    sa.Column("change_failure", Words),  # of its last attempt, as JSON
 )
 LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
 has_certificate = certs.c.ts_expire > NEVER_ISSUED  # this column has an index, crt has none
@@ -65,6 +69,7 @@ orders = sa.Table(
     sa.Column("reason", Words),  # a Cause; earlier versions wrote other words for Cause.WISH
     sa.Column("replaces", Words),  # certificate identifier that was sent to the CA (RFC 9773)
     sa.Column("names", Words),  # DNS names in their order, separated by blanks
+    sa.Column("csr_sha256", Words(64)),  # of the PEM text of the CSR that it is for; NULL: an earlier version opened it
     sa.Column("deadline", Number),  # of the present state; NULL: none
     sa.Column("lease_owner", Words(64)),
     sa.Column("lease_until", NumberOrZero),

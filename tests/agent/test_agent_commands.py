@@ -245,7 +245,7 @@ def test_status_shows_a_refusal(host: Host, nginx: Nginx) -> None:
     assert "it is tried again when a newer one comes or after" in done.out
     for shown in (first.err, host.agent("run").err, done.out):
         assert f"{NAME}: refused: the certificate offered does not fit: key: it belongs to another key" in shown
-        assert f"what to do: enrol the CSR that `certfleet-agent request {NAME}` makes here" in shown
+        assert f"what to do: put its key in place; or make a CSR here with `certfleet-agent request {NAME}`" in shown
     assert host.agent("status", "--json").certificate["refused"]["attempts"] == 1
 
 

@@ -105,16 +105,15 @@ def test_deleted_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
 
 
 def test_a_damaged_csr_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
-    """The run ends it, takes back what it had published and gives its authorization back; `remove` and `populate`, as
-    the error says, help. What a disabled one is owed: tests/issuer/journey/test_killed.py."""
+    """The run ends it, takes back what it had published and gives its authorization back; `populate --replace`, as the
+    error says, helps. What a disabled one is owed: tests/issuer/journey/test_killed.py."""
     left_in_the_middle(proxied, proxy)
     proxied.database.execute("UPDATE certs SET csr = 'x', due_at = NULL")
-    proxied.fails("run", says=["`remove` and `populate` again"])
+    proxied.fails("run", says=[f"`populate --replace {NAME} --csr FILE`"])
     assert [state for state, _ in proxied.orders()] == ["FAILED"]
     assert proxied.txt(NAME) == set()
     assert any(request.payload == {"status": "deactivated"} for request in proxy.seen)
-    proxied.ok("remove", NAME, "--yes")
-    proxied.populate(NAME)
+    proxied.ok("populate", "--replace", NAME, "--csr", "-", stdin=csr([NAME]))
     assert f"{NAME}: stored" in proxied.ok("run").out
     assert proxied.txt(NAME) == set()
 

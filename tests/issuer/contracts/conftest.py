@@ -25,7 +25,7 @@ from issuer.journey.ports import (
 )
 from issuer.journey.solver import Solver
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation
 from issuer.rules.csr import read_csr
 from issuer.store import migrate
 from issuer.store.certificates import Certificates
@@ -64,6 +64,7 @@ class Stores:
     orders: Callable[[str], OrderStore]  # by owner
     journal: Callable[[str], ChallengeJournal]
     change: Callable[..., None]  # columns of a certificate's row by its name, as another program would
+    wait: Callable[[str, bytes], object]  # another CSR for a row waits
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", *MAKES])
@@ -99,6 +100,11 @@ def stores(tables: Database | None) -> Stores:
         lambda owner: Orders(tables, owner),
         lambda owner: Journal(tables, owner),
         partial(_change, tables),
+        lambda name, wanted: tables.write(
+            lambda connection: connection.execute(
+                certs.update().where(certs.c.name == name).values(change_csr=wanted, change_due_at=AT_ONCE)
+            )
+        ),
     )
 
 
@@ -117,6 +123,7 @@ def _in_memory() -> Stores:
         lambda owner: MemoryOrders(world.tables, owner),
         lambda owner: MemoryJournal(world.tables, owner),
         world.change,
+        lambda name, wanted: world.change(name, change=Change(wanted, AT_ONCE)),
     )
 
 

@@ -87,7 +87,7 @@ class World:
         return name
 
     def row(self, name: str = NAME) -> Enrolment:
-        return self.tables.certs[name]
+        return self.tables.row(name)
 
     def change(self, name: str = NAME, **values: object) -> None:
         """As another program would, past the product."""
