@@ -15,14 +15,17 @@ from common.config_file import load
 from common.errors import LockedError, RefusedError, UsageError
 from issuer.commands.by_hand import refuse_leased
 from issuer.commands.held import HeldUp
+from issuer.commands.lock import locked_by_daemon
 from issuer.commands.stopping import finish
-from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, locked_by_daemon, owner
+from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
 from issuer.loops.run import Pass, Summary, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError
 from issuer.model.leaf import Leaf
 from issuer.model.outcomes import Ended, Ending
+from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
+from issuer.rules.complaints import complaints
 from issuer.rules.csr import refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -173,13 +176,13 @@ class _Issuing:
             Ended.held(name, hold.until, hold.failure, by_itself=True) if hold else Ended(name, Ending.HANDED_OVER)
             for name, hold in holds.items()
         ]
-        for ended in endings:
-            if not self._quiet:
-                say(str(ended))
-            if ended.complaint:
-                complain(ended.complaint)
+        if not self._quiet:
+            for ended in endings:
+                say(ended.line(BY_DAEMON))
+        for text in complaints(endings, BY_DAEMON):
+            complain(text)
         if self.arguments.json:
-            report({"certificates": [_ending(ended) for ended in endings], "stopped": False})
+            report({"certificates": [_ending(ended, BY_DAEMON) for ended in endings], "stopped": False})
         elif not self._quiet and not names:
             say("nothing has failed")
         elif not self._quiet:
@@ -190,7 +193,7 @@ class _Issuing:
         """One pass of at most *stay* seconds over the rows that *choose* returns, and the exit code. *choose* may write
         to the database, so it is called after every check of the configuration."""
         configure_log(self.settings, self.arguments)
-        outbox = build_outbox(self.settings, self.database)
+        outbox = build_outbox(self.settings, self.database, BY_NEXT_RUN)
         tools = build_tools(self.settings, self.database, outbox.note)
         try:  # under the lock nobody else has our owner, so a killed run had these leases
             tools.orders.let_go_left()
@@ -216,19 +219,20 @@ class _Issuing:
 
     def _show(self, summary: Summary) -> None:
         if self.arguments.json:
-            endings = [_ending(ended) for ended in summary.endings.values()]
+            endings = [_ending(ended, BY_NEXT_RUN) for ended in summary.endings.values()]
             report({"certificates": endings, "stopped": summary.stopped})
         elif not self._quiet:
             counts = [(ending, len(summary.names(ending))) for ending in Ending]
             say(", ".join(f"{count} {ending.value}" for ending, count in counts if count) or "nothing is due")
 
 
-def _ending(ended: Ended) -> dict[str, Any]:
+def _ending(ended: Ended, tries: Tries) -> dict[str, Any]:
     failure = ended.failure
     return {
         "name": ended.name,
         "ending": ended.ending.value,
         "detail": failure.sentence if failure else ended.detail,
         "next": utc_text(ended.next_attempt) if ended.next_attempt else None,
+        "next_attempt": tries.words(ended.next_attempt) if ended.next_attempt else None,
         "failure": failure.fields if failure else None,
     }

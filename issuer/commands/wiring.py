@@ -16,12 +16,14 @@ from common.log import Syslog, configure
 from common.owners import owner_hint
 from issuer.ca.client import AcmeCa
 from issuer.commands.challenge_types import build_solvers
+from issuer.commands.lock import id_file
 from issuer.dns.find.caa import caa_of
 from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.pacing import Pacing
 from issuer.journey.ports import Tools
 from issuer.model.config import Settings
 from issuer.model.events import Event
+from issuer.model.tries import Tries
 from issuer.notify.mail import MailServer
 from issuer.notify.outbox import Outbox
 from issuer.store.certificates import Certificates
@@ -31,8 +33,6 @@ from issuer.store.holds import Holds
 from issuer.store.journal import Journal
 from issuer.store.notices import Notices
 from issuer.store.orders import Orders
-
-DAEMON = "certfleet-issuer daemon"  # stands in the lock file while the daemon holds it
 
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
@@ -56,8 +56,8 @@ def build_tools(settings: Settings, database: Database, tell: Callable[[Event], 
     )
 
 
-def build_outbox(settings: Settings, database: Database) -> Outbox:
-    """Where events go. Raises ConfigError for an unusable password or CA file."""
+def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox:
+    """Where events go. *tries*: who makes the next attempts. Raises ConfigError for an unusable password or CA file."""
     notify, host = settings.notify, socket.gethostname()
     return Outbox(
         Notices(database),
@@ -66,6 +66,7 @@ def build_outbox(settings: Settings, database: Database) -> Outbox:
         host=host,
         stuck_after=settings.renewal.give_up_alarm,
         clock=time.time,
+        tries=tries,
     )
 
 
@@ -95,13 +96,8 @@ def alone(settings: Settings, *, doing: str) -> Iterator[None]:
     another owner, so two processes never share an owner.
     """
     make_private_folder(settings.state_dir)
-    with locked(_id_file(settings), doing=doing, skip=len(_id(_id_file(settings)))):
+    with locked(id_file(settings), doing=doing, skip=len(_id(id_file(settings)))):
         yield
-
-
-def locked_by_daemon(settings: Settings) -> bool:
-    """Is the process with the lock a daemon? Only meaningful while there is one."""
-    return DAEMON in _id_file(settings).read_text(encoding="utf-8", errors="replace")
 
 
 def owner(settings: Settings) -> str:
@@ -109,11 +105,7 @@ def owner(settings: Settings) -> str:
 
     :func:`alone` lets one process at a time use it.
     """
-    return f"{socket.gethostname()[:40]}/{_id(_id_file(settings))[:20]}"
-
-
-def _id_file(settings: Settings) -> Path:
-    return settings.state_dir / "issuer.id"
+    return f"{socket.gethostname()[:40]}/{_id(id_file(settings))[:20]}"
 
 
 @functools.cache  # the process keeps its owner even if the file is deleted
