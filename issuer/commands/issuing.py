@@ -16,6 +16,7 @@ from common.errors import LockedError, RefusedError, UsageError
 from issuer.commands.by_hand import refuse_leased
 from issuer.commands.held import HeldUp
 from issuer.commands.lock import locked_by_daemon
+from issuer.commands.schedule import remember_run, slow_schedule
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
 from issuer.loops.run import Pass, Summary, stay_on_one
@@ -47,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         with alone(here.settings, doing="certfleet-issuer run"):
-            return here.work(choose, here.settings.renewal.max_run)
+            if not arguments.name:
+                remember_run(here.settings, int(time.time()))
+            return here.work(choose, here.settings.renewal.max_run, looks_at_schedule=True)
     except LockedError as error:
         if not locked_by_daemon(here.settings):
             raise
@@ -189,7 +192,7 @@ class _Issuing:
             say(f"`certfleet-issuer status{f' {quote(names[0])}' if len(names) == 1 else ''}` shows how it goes")
         return 1 if any(holds.values()) else 0
 
-    def work(self, choose: Callable[[], Sequence[Enrolment]], stay: int) -> int:
+    def work(self, choose: Callable[[], Sequence[Enrolment]], stay: int, *, looks_at_schedule: bool = False) -> int:
         """One pass of at most *stay* seconds over the rows that *choose* returns, and the exit code. *choose* may write
         to the database, so it is called after every check of the configuration."""
         configure_log(self.settings, self.arguments)
@@ -210,20 +213,24 @@ class _Issuing:
 
         try:
             finish(work, one_pass.stop)
+            ended = looks_at_schedule and not summary.stopped
+            slow = slow_schedule(self.settings, self.database, int(time.time())) if ended else ""
         finally:
             self.database.close()
-        self._show(summary)
+        self._show(summary, slow)
         for trouble in summary.troubles:
             raise trouble
         return 0 if summary.well else 1
 
-    def _show(self, summary: Summary) -> None:
+    def _show(self, summary: Summary, slow: str) -> None:
         if self.arguments.json:
             endings = [_ending(ended, BY_NEXT_RUN) for ended in summary.endings.values()]
-            report({"certificates": endings, "stopped": summary.stopped})
+            report({"certificates": endings, "stopped": summary.stopped, "schedule": slow or None})
         elif not self._quiet:
             counts = [(ending, len(summary.names(ending))) for ending in Ending]
             say(", ".join(f"{count} {ending.value}" for ending, count in counts if count) or "nothing is due")
+            if slow:
+                complain(f"warning: {slow}")
 
 
 def _ending(ended: Ended, tries: Tries) -> dict[str, Any]:

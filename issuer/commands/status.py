@@ -12,6 +12,7 @@ from common.text import one_line
 from issuer.commands.held import HeldUp
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
+from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.failure import Failure
@@ -39,6 +40,9 @@ def status(arguments: argparse.Namespace) -> int:
             ending = row.enabled and runs_out(row, now, settings.renewal)
             overall.add(view.of(row, {}), sentence(row) if ending else "")
         overall.tell()
+        slow = slow_schedule(settings, database, now)
+        if slow:
+            say(slow)
         return 0 if overall.well else 1
     if arguments.name:
         particulars = Particulars(settings, database, now, view.tries)
@@ -47,7 +51,8 @@ def status(arguments: argparse.Namespace) -> int:
         every = (view.of(row, _content(row)) for row in certificates.all())
         looks = sorted(every, key=lambda look: (look.rank, look.name))
     if arguments.json:
-        report({"certificates": [look.fact for look in looks]})
+        slow = slow_schedule(settings, database, now)
+        report({"certificates": [look.fact for look in looks], "schedule": slow or None})
     else:
         held = [view.held_up.sentence(look.hold) if look.hold else "" for look in looks]
         say("\n\n".join(in_full(look.fact, why, look.failure) for look, why in zip(looks, held, strict=True)))
