@@ -109,6 +109,11 @@ def _issuing(line: CommandLine) -> None:
     reissue.add_argument("--all", action="store_true", help="every enabled certificate that was issued before")
     text = "every enabled certificate whose issuer's name contains CA"
     reissue.add_argument("--issued-by", metavar="CA", help=text)
+    for command in (run, issue, reissue):
+        text = "only tell what would be ordered, where and why, and what would be held or fail"
+        command.add_argument("--dry-run", action="store_true", help=text)
+        text = "order for test at the CA's staging directory, with another account; nothing is stored"
+        command.add_argument("--staging", action="store_true", help=text)
     _named(line, "status", _later("status", "status"), "show what is enrolled and how it is", "*", reports=True)
 
 

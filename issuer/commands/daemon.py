@@ -6,6 +6,7 @@ import signal
 import time
 from concurrent.futures import wait
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from common import VERSION
@@ -14,6 +15,7 @@ from common.errors import ConfigError, Finding
 from common.files import stamps
 from issuer.ca.client import AcmeCa
 from issuer.commands.lock import DAEMON
+from issuer.commands.staging import clear_staging
 from issuer.commands.stopping import on_request
 from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
 from issuer.ground.threads import on_thread
@@ -45,6 +47,7 @@ def daemon(arguments: argparse.Namespace) -> int:
         try:
             loop = Daemon(service.build, systemd=Systemd(os.environ), health=service.health, numbers=service.metrics)
             on_request(loop.stop)
+            on_thread(partial(clear_staging, settings))
             signal.signal(signal.SIGHUP, lambda *_: loop.reload())
             loop.run()
         finally:

@@ -14,9 +14,11 @@ from common.command_line import complain, report, say
 from common.config_file import load
 from common.errors import LockedError, RefusedError, UsageError
 from issuer.commands.by_hand import refuse_leased
+from issuer.commands.dry_run import rehearsal, show
 from issuer.commands.held import HeldUp
 from issuer.commands.lock import locked_by_daemon
 from issuer.commands.schedule import remember_run, slow_schedule
+from issuer.commands.staging import clear_staging, order_at_staging, staging_directory
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
 from issuer.loops.run import Pass, Summary, stay_on_one
@@ -41,6 +43,8 @@ log = structlog.get_logger()
 def run(arguments: argparse.Namespace) -> int:
     """The daily cron: issue what is due, of NAMEs or of all. With --retry, what failed is due too."""
     here = _Issuing(arguments)
+    if _rehearses(arguments):
+        return here.rehearse(here.due(), retry=arguments.retry)
 
     def choose() -> list[Enrolment]:
         rows = here.due()
@@ -105,6 +109,12 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
         hint = "`remove` and `populate` it for ACME"
         raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint=hint)
     refuse_compromised(rows)
+    if _rehearses(here.arguments):
+        if lift_hold:
+            raise UsageError(
+                "--lift-hold goes with neither --dry-run nor --staging", hint="look first, then lift the hold"
+            )
+        return here.rehearse(rows, wish=reason)
     by_hand = Overview(here.database).by_hand(names, int(time.time()))
     for name, order in by_hand.items():
         refuse_leased(name, order, owner(here.settings))
@@ -126,6 +136,11 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
         if not locked_by_daemon(here.settings):
             raise
     return here.hand_over(names, wish)
+
+
+def _rehearses(arguments: argparse.Namespace) -> bool:
+    """Is nothing to be stored?"""
+    return bool(arguments.dry_run or arguments.staging)
 
 
 class _Issuing:
@@ -164,6 +179,18 @@ class _Issuing:
         """*rows*; those that failed are due now."""
         self.certificates.retry_now([row.name for row in rows if row.failing])
         return self.certificates.enrolled([row.name for row in rows])
+
+    def rehearse(self, rows: Sequence[Enrolment], *, wish: str = "", retry: bool = False) -> int:
+        """Tell what would become of *rows*; the exit code."""
+        configure_log(self.settings, self.arguments)
+        try:
+            found = rehearsal(self.settings, self.database, rows, wish=wish, retry=retry)
+            if self.arguments.staging:
+                found = order_at_staging(self.settings, rows, found)
+            directory = staging_directory(self.settings) if self.arguments.staging else ""
+            return show(found, as_json=self.arguments.json, staging=directory)
+        finally:
+            self.database.close()
 
     def hand_over(self, names: Sequence[str], wish: Callable[[], list[Enrolment]]) -> int:
         """Save *wish*, which returns the rows, for the daemon: it looks into the database every few seconds. Exit code
@@ -208,6 +235,7 @@ class _Issuing:
 
         def work() -> None:
             stay_on_one()
+            clear_staging(self.settings)
             one_pass.run(rows, stay=stay)
             outbox.close_run(summary.news)
 

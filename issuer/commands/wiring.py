@@ -37,17 +37,28 @@ from issuer.store.orders import Orders
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
     """Everything that a journey needs. Raises ConfigError for an unusable key or file."""
+    return build_tools_over(settings, database, AcmeCa, owner(settings), tell)
+
+
+def build_tools_over(
+    settings: Settings,
+    database: Database,
+    authority: type[AcmeCa],
+    us: str = "",
+    tell: Callable[[Event], None] = lambda _: None,
+) -> Tools:
+    """The same with another kind of *authority*. *us*: the owner of our leases."""
     solvers = build_solvers(settings)
     for solver in solvers.values():
         solver.load_keys()
-    authorities = {ca.directory: AcmeCa(settings, ca, time.time) for ca in settings.authorities}
+    authorities = {ca.directory: authority(settings, ca, time.time) for ca in settings.authorities}
     return Tools(
         settings=settings,
         authorities=authorities,
         solvers=solvers,
         certificates=Certificates(database),
-        orders=Orders(database, owner(settings)),
-        journal=Journal(database, owner(settings)),
+        orders=Orders(database, us),
+        journal=Journal(database, us),
         holds=Holds(database),
         caa=functools.partial(caa_of, Resolvers(settings.dns.resolvers)),
         pacing={ca.directory: Pacing(ca.directory, ca.limits, Counts(database)) for ca in settings.authorities},

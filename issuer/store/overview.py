@@ -9,7 +9,7 @@ from issuer.model.moments import believable
 from issuer.model.orders import Cause, is_by_hand
 from issuer.store.cells import from_row
 from issuer.store.database import Database
-from issuer.store.orders import LEASE_SECONDS, cause_of
+from issuer.store.orders import FREE, LEASE_SECONDS, cause_of
 from issuer.store.tables import certs, has_certificate, installations, orders
 
 
@@ -72,6 +72,11 @@ class Overview:
         query = sa.select(orders).where(orders.c.active_name == name)
         row = self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
         return None if row is None else _under_way(row)
+
+    def leased(self, now: int) -> set[str]:
+        """The certificates whose order an issuer works on."""
+        query = sa.select(orders.c.active_name).where(orders.c.active_name > "", sa.not_(FREE))
+        return self._database.read(lambda connection: set(connection.scalars(query, {"now": now})))
 
     def newest_orders(self, directory: str, most: int) -> list[str]:
         """URLs of the orders that were opened last at a CA."""
