@@ -98,3 +98,15 @@ def test_only_root_sets_up_a_machine(fresh: Machine) -> None:
         words = ("runuser", "-u", "nobody", "--", f"/opt/certfleet/bin/{program}", "init", "--system")
         fresh.run(*words, code=1)
     assert not fresh.path("/etc/certfleet").exists()
+
+
+def test_a_database_in_the_mariadb_of_the_machine(fresh: Machine) -> None:
+    """Made with its account by one option; a run by the unit uses it."""
+    fresh.run("ln", "-s", "/lib/systemd/system/mariadb.service", "/etc/systemd/system/")
+    fresh.run("install", "-d", "-o", "mysql", "-g", "mysql", "/run/mysqld", "/var/lib/mysql")
+    fresh.run("systemctl", "start", "mariadb")
+    said = fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--mariadb")
+    assert "made     database certfleet in MariaDB" in said
+    assert "certs" in fresh.run("mariadb", "certfleet", "-e", "SHOW TABLES").split()
+    fresh.run("systemctl", "start", "certfleet-issuer")
+    assert fresh.show("certfleet-issuer", "Result", "ExecMainStatus") == ("success", "0")
