@@ -118,7 +118,7 @@ def _tsig_key() -> bytes:
 
 def _configuration(arguments: argparse.Namespace, key: Path) -> bytes:
     """The commented example with what the options say. Raises ConfigError where they cannot be meant."""
-    values: dict[tuple[str, str], object] = {}
+    values: dict[tuple[str, str], object] = {("log", "form"): "plain"}  # the journal is read by people
     if arguments.server:
         values |= {("dns", "server"): arguments.server, ("dns", "tsig_key_file"): str(key)}
     if arguments.email:

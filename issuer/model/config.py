@@ -72,6 +72,13 @@ def _listen(value: object) -> str:
     return text(value)
 
 
+def _log_form(value: object) -> str:
+    if value not in ("", *_LOG_FORMS):
+        raise ValueError(f'must be one of {", ".join(_LOG_FORMS)} or "", not {shown(value)}')
+    return str(value)
+
+
+_LOG_FORMS = ("plain", "json", "logfmt", "console")
 _limit = optional(parse_limit, None)  # None: as the CA publishes it
 _STAGING = {
     "https://acme-v02.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
@@ -230,6 +237,7 @@ class DaemonSettings:
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     syslog: bool = setting(boolean, False)
+    form: str = setting(_log_form, "")  # "": console on a terminal, JSON elsewhere
 
 
 def _paths(value: object) -> Iterator[Path]:

@@ -58,6 +58,7 @@ def test_the_daemon_in_place_of_the_timer(fresh: Machine) -> None:
     """With --schedule daemon."""
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daemon")
     assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("active", "enabled")
+    assert "daemon.started" in [entry["MESSAGE"] for entry in fresh.journal("certfleet-issuer-daemon")]
     assert fresh.show("certfleet-issuer.timer", "ActiveState") == ("inactive",)
 
 
