@@ -76,7 +76,8 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
 
 
 def test_the_zone_is_one_script_for_the_name_server(fresh: Machine) -> None:
-    """Piped into a root shell it serves the sub-zone, which takes updates by the key; once more changes nothing."""
+    """Piped into a root shell it serves the sub-zone, which takes updates by the key. Once more changes nothing but a
+    key that is new."""
     fresh.run("ln", "-s", "/lib/systemd/system/named.service", "/etc/systemd/system/")
     fresh.run("systemctl", "start", "named")
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--server", "127.0.0.1")
@@ -89,6 +90,10 @@ def test_the_zone_is_one_script_for_the_name_server(fresh: Machine) -> None:
     update = f"server 127.0.0.1\nupdate add {record} 60 TXT hello\nsend\n"
     fresh.run(*AS_CERTFLEET, "nsupdate", "-k", "/etc/certfleet/acme.key", stdin=update)
     assert fresh.run("dig", "+short", "@127.0.0.1", record, "TXT") == '"hello"\n'
+    fresh.run("sh", "-c", "tsig-keygen -a hmac-sha256 certfleet > /etc/certfleet/acme.key")
+    fresh.run("sh", stdin=fresh.run(*AS_CERTFLEET, *words))
+    fresh.run(*AS_CERTFLEET, "nsupdate", "-k", "/etc/certfleet/acme.key", stdin=update.replace("hello", "new"))
+    assert fresh.run("stat", "-c", "%U %G %a", "/etc/bind/certfleet.key") == "root bind 640\n"
     conf = fresh.path("/etc/bind/named.conf.local").read_text(encoding="utf-8")
     assert conf.count(f'zone "{record}"') == conf.count("certfleet.key") == 1
 

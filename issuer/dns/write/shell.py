@@ -1,7 +1,7 @@
 """The recipes of sub-zones for BIND as one script for a root shell of the primary. Pure.
 
-It holds the secret of the key. Run twice, it changes nothing the second time. The parent's zone file is written by
-hand, so the script only prints the lines for it.
+It holds the secret of the key, and puts it in place of another one. A zone that is there stays as it is. The parent's
+zone file is written by hand, so the script only prints the lines for it.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,12 @@ _HEAD = """\
 # For a root shell of the primary name server (BIND on Debian). It holds the secret of the key "{key}".
 set -e
 conf=/etc/bind/named.conf.local
-if ! grep -qs '^include "/etc/bind/{key}.key"' "$conf"; then
-(umask 077; cat > /etc/bind/{key}.key <<'END'
+(umask 077; cat > /etc/bind/{key}.key.new <<'END'
 {secret}END
 )
-chown root:bind /etc/bind/{key}.key; chmod 0640 /etc/bind/{key}.key
-echo 'include "/etc/bind/{key}.key";' >> "$conf"
-fi
+chown root:bind /etc/bind/{key}.key.new; chmod 0640 /etc/bind/{key}.key.new
+mv -f /etc/bind/{key}.key.new /etc/bind/{key}.key
+grep -qs '^include "/etc/bind/{key}.key"' "$conf" || echo 'include "/etc/bind/{key}.key";' >> "$conf"
 """
 _ZONE = """\
 if ! grep -qs '^zone "{zone}"' "$conf"; then
