@@ -43,6 +43,10 @@ def _init(line: CommandLine) -> None:
     init.add_argument("name", nargs="*", metavar="NAME", help="certificates to write an entry for")
     init.add_argument("--state-dir", default="/var/lib/certfleet-agent", metavar="FOLDER")
     init.add_argument("--source", default="mysql://agent-NAME@db.example.com/certfleet", metavar="URL")
+    init.add_argument("--password-file", metavar="FILE", help="with the password of the source, mode 0600")
+    init.add_argument("--tls-ca", metavar="FILE", help="the CA of the source (default: the system's)")
+    text = "as root: systemd's units and a link too, and key and CSR of every NAME"
+    init.add_argument("--system", action="store_true", help=text)
 
 
 def _request(line: CommandLine) -> None:

@@ -28,6 +28,10 @@ def _later(module: str, function: str) -> Handler:
     return handle
 
 
+def _init(arguments: argparse.Namespace) -> int:
+    return (_later("system", "set_up") if arguments.system else _later("setup", "init"))(arguments)
+
+
 def build() -> CommandLine:
     """The whole command line."""
     line = CommandLine(
@@ -51,7 +55,17 @@ def _named(
 
 
 def _set_up(line: CommandLine) -> None:
-    line.command("init", _later("setup", "init"), "write a commented issuer.toml, the state folder and the account key")
+    init = line.command("init", _init, "write a commented issuer.toml, the state folder and the account key")
+    text = "as root: user, folders, key for the name server, tables, systemd's units too; keeps what is there"
+    init.add_argument("--system", action="store_true", help=text)
+    text = "with --system: the name server that takes updates; a key for it is made"
+    init.add_argument("--server", metavar="ADDRESS", default="", help=text)
+    text = "with --system: who gets mail about failures; repeatable"
+    init.add_argument("--email", metavar="ADDRESS", action="append", default=[], help=text)
+    text = "with --system: a database in the MariaDB of this machine (default: an SQLite file)"
+    init.add_argument("--mariadb", action="store_true", help=text)
+    text = "with --system: start `run` so often, or the daemon in its place (docs/daemon.md)"
+    init.add_argument("--schedule", choices=["daily", "hourly", "daemon"], default="daily", help=text)
     database = line.group("db", "create, migrate and look at the database")
     database.command("upgrade", _later("database", "upgrade"), "create the tables, or adopt and migrate existing ones")
     database.command("status", _later("database", "status"), "show the schema's revision", reports=True)
@@ -73,6 +87,8 @@ def _set_up(line: CommandLine) -> None:
     text = "a name server of the sub-zone; repeatable"
     zone.add_argument("--ns", action="append", default=[], metavar="HOST", help=text)
     text = "look at everything that issuing depends on; each sub-zone gets a test record"
+    text = "BIND on Debian: one script for a root shell of the primary; it holds the key's secret"
+    zone.add_argument("--shell", action="store_true", help=text)
     check = line.command("check", _later("check", "check"), text, reports=True)
     check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
     text = "how long every name server may take to show the record (1m)"
@@ -116,6 +132,11 @@ def _issuing(line: CommandLine) -> None:
     reissue.add_argument("--all", action="store_true", help="every enabled certificate that was issued before")
     text = "every enabled certificate whose issuer's name contains CA"
     reissue.add_argument("--issued-by", metavar="CA", help=text)
+    for command in (run, issue, reissue):
+        text = "only tell what would be ordered, where and why, and what would be held or fail"
+        command.add_argument("--dry-run", action="store_true", help=text)
+        text = "order for test at the CA's staging directory, with another account; nothing is stored"
+        command.add_argument("--staging", action="store_true", help=text)
     _named(line, "status", _later("status", "status"), "show what is enrolled and how it is", "*", reports=True)
 
 

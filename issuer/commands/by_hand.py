@@ -10,7 +10,8 @@ from common.clock import utc_text
 from common.command_line import report, say
 from common.config_file import load
 from common.errors import LockedError, UsageError
-from issuer.commands.wiring import alone, build_tools, locked_by_daemon, owner
+from issuer.commands.lock import locked_by_daemon
+from issuer.commands.wiring import alone, build_tools, owner
 from issuer.journey.by_hand import OfferedChallenge, by_hand, open_by_hand, request_by_hand, solve_by_hand
 from issuer.journey.ports import Tools
 from issuer.model.acme import Challenge

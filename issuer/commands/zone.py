@@ -1,17 +1,21 @@
 """zone: the sub-zone of each name, ready to paste."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from common.command_line import report, say
 from common.config_file import load
 from common.errors import ConfigError, UsageError
+from common.files import read_regular
 from common.names import parse_dns_name
 from issuer.dns.asking import NoAnswer
 from issuer.dns.dns01 import refuse_unfit, sub_zone
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route, route_for, routes
 from issuer.dns.find.wildcard import wildcard_caution
+from issuer.dns.write.shell import bind_script
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.zonefile import RECIPES, Recipe, with_notes
 from issuer.dns.zones import nameserver_names
@@ -27,12 +31,28 @@ def zone(arguments: argparse.Namespace) -> None:
     if arguments.json:
         report([asdict(recipe) for recipe in recipes])
         return
+    if arguments.shell:
+        sys.stdout.write(_script(arguments, recipes, settings))  # a key file holds tabs, which `say` would escape
+        return
     for piece in dict.fromkeys(piece for recipe in recipes for piece in recipe.once):
         say(f"--- once on the primary, in {piece.place} ---\n{piece.text}")
     for recipe in recipes:
         say(f"--- on the primary, as {recipe.zone_place} ---\n{recipe.zone_file}")
         say(f"--- on the primary, in {recipe.stanza_place} ---\n{recipe.stanza}")
         say(f"--- in the zone file of the parent ---\n{recipe.parent}")
+
+
+def _script(arguments: argparse.Namespace, recipes: Sequence[Recipe], settings: Settings) -> str:
+    """Raises UsageError, ConfigError."""
+    if arguments.server != "bind":
+        raise UsageError("--shell is for BIND only", hint="leave it out, and paste what `zone` prints")
+    files = {route_for(recipe.zone, routes(settings.dns)).tsig_key_file for recipe in recipes}
+    file = files.pop()
+    if files or file is None:
+        hint = "set tsig_key_file in [dns]; ask for the names of one key at a time"
+        raise UsageError("--shell wants one key for all names", hint=hint)
+    key = load_tsig_key(file).name.to_text(omit_final_dot=True)
+    return bind_script(recipes, key, read_regular(file).decode())
 
 
 def _recipe(text: str, make: str, nameservers: list[str], settings: Settings, resolvers: Resolvers) -> Recipe:

@@ -72,7 +72,17 @@ def _listen(value: object) -> str:
     return text(value)
 
 
+def _log_form(value: object) -> str:
+    if value not in ("", *_LOG_FORMS):
+        raise ValueError(f'must be one of {", ".join(_LOG_FORMS)} or "", not {shown(value)}')
+    return str(value)
+
+
+_LOG_FORMS = ("plain", "json", "logfmt", "console")
 _limit = optional(parse_limit, None)  # None: as the CA publishes it
+_STAGING = {
+    "https://acme-v02.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
+}
 _servers = list_of(nonempty)  # "address", "address:port" or "[v6]:port"; the DNS adapter checks the form
 
 
@@ -88,6 +98,7 @@ class CaSettings:
     """One certification authority: ``[acme]``, and each ``[[acme.fallback]]``."""
 
     directory: str = setting(_directory_url, "https://acme-v02.api.letsencrypt.org/directory")
+    staging: str = setting(optional(_directory_url, ""), "")  # "": as the CA publishes it
     account_key: Path | None = setting(optional_path, None)  # None: account.pem in state_dir
     contact: tuple[str, ...] = setting(list_of(nonempty), ())
     ca_bundle: Path | None = setting(optional_path, None)
@@ -100,6 +111,11 @@ class CaSettings:
     limit_new_orders: Limit | None = setting(_limit, None)
     limit_per_domain: Limit | None = setting(_limit, None)
     limit_per_name_set: Limit | None = setting(_limit, None)
+
+    @property
+    def staging_directory(self) -> str:
+        """The CA's directory for tests; "" where none is known."""
+        return self.staging or _STAGING.get(self.directory, "")
 
     @property
     def limits(self) -> CaLimits:
@@ -221,6 +237,7 @@ class DaemonSettings:
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     syslog: bool = setting(boolean, False)
+    form: str = setting(_log_form, "")  # "": console on a terminal, JSON elsewhere
 
 
 def _paths(value: object) -> Iterator[Path]:

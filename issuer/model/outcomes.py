@@ -6,6 +6,7 @@ from typing import Self
 
 from common.clock import utc_text
 from issuer.model.failure import Failure
+from issuer.model.tries import Tries
 
 
 class Ending(Enum):
@@ -20,7 +21,9 @@ class Ending(Enum):
 
 
 NOT_AGAIN = "it is disabled, so certfleet orders nothing by itself; `issue NAME` tries again"
-_WHEN_HELD = "no action needed, certfleet retries then; once the CA has lifted its limit, `issue NAME --lift-hold`"
+_WHEN_HELD = (
+    "no action needed, certfleet tries again after that; once the CA has lifted its limit, `issue NAME --lift-hold`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +64,14 @@ class Ended:
         moments = (self.next_attempt or None, self.other_at if self.by_itself else None)
         return min((moment for moment in moments if moment is not None), default=0)
 
-    def __str__(self) -> str:
-        """One line about the attempt for people; :attr:`complaint` says why it is not well."""
+    def line(self, tries: Tries) -> str:
+        """One line about the attempt for people; its failure says why it is not well."""
         if self.ending is Ending.FAILED:
-            again = f"next attempt at {utc_text(self.retry_at)}" if self.by_itself else "not tried again by itself"
+            again = f"next attempt at {tries.words(self.retry_at)}" if self.by_itself else "not tried again by itself"
             return f"{self.name}: failed; {again}" + (f" ({self.detail})" if self.detail else "")
         if self.ending is Ending.HELD:
             return f"{self.name}: held by a limit of the CA until {utc_text(self.retry_at)}"
         return f"{self.name}: {self.ending.value}" + (f" ({self.detail})" if self.detail else "")
-
-    @property
-    def complaint(self) -> str:
-        """The failure, its hint, and the next attempt, for standard error; "" without a failure."""
-        if self.failure is None:
-            return ""
-        lines = [f"error: {self.name}: {self.ending.value}: {self.failure}"]
-        lines += [f"  {label}: {text}" for label, text in self.failure.advice]
-        lines += [f"  next attempt: {utc_text(self.next_attempt)}"] * bool(self.next_attempt)
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf, leaf_of
 from issuer.model.orders import Cause, OrderState
 from issuer.model.outcomes import Ending
+from issuer.model.tries import BY_NEXT_RUN
+from issuer.rules.complaints import complaints
 from issuer.rules.csr import read_csr
 from tests.issuer.fakes.ca import MemoryCa, refusal
 from tests.issuer.fakes.calls import Call, Killed, raising
@@ -268,8 +270,8 @@ def test_what_is_told_of_a_renewal_beside_a_change_that_fails() -> None:
     world.change(due_at=0, change=dataclasses.replace(change, due_at=int(world.clock()) + 500))
     ended = world.process().attempt()
     assert (ended.ending, ended.retry_at, ended.failures) == (Ending.FAILED, int(world.clock()) + 500, 1)
-    assert "the present certificate was renewed" in str(ended)
-    assert "has no zone" in ended.complaint
+    assert "the present certificate was renewed" in ended.line(BY_NEXT_RUN)
+    assert "has no zone" in complaints([ended], BY_NEXT_RUN)[0]
 
 
 @pytest.mark.parametrize("call", ["certificates.record_failure", "orders.open"])

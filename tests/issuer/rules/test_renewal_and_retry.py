@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause
 from issuer.rules.due import Due, NotDue, decide
-from issuer.rules.health import health
+from issuer.rules.health import health, severity
 from issuer.rules.renewal import Remaining, remaining, renewal, renewal_moment
 from issuer.rules.retry import retry_moment
 from tests.issuer.signing_requests import csr
@@ -204,3 +205,23 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str | C
 def test_health(changes: dict[str, object], expected: tuple[str, bool]) -> None:
     """What `status` says of a row, and whether that is well."""
     assert health(enrolment(**changes), START, POLICY) == expected
+
+
+def test_the_worst_comes_first() -> None:
+    """Not well, then well, then disabled; among them by state; then what is due."""
+    failure, later, valid = Failure("x"), {"due_at": START + DAY}, {"crt": OURS, "ts_expire": START + DAY}
+    worst_first: list[tuple[dict[str, object], dict[str, Any]]] = [
+        ({"crt": OURS, "ts_expire": START, "failures": 3, "failure": failure}, {}),
+        (valid | {"failures": 10, "failure": failure}, {}),
+        (valid | {"failures": 1, "failure": failure}, {}),
+        (valid | {"failures": 1, "failure": failure} | later, {}),
+        (valid | later, {"held": True}),
+        (valid | later, {"hosts_not_well": 1}),
+        ({}, {}),
+        (valid, {}),
+        (valid | later, {}),
+        ({"crt": OURS, "ts_expire": START, "enabled": False}, {"hosts_not_well": 1}),
+        (valid | {"enabled": False}, {}),
+    ]
+    ranks = [severity(enrolment(**row), START, POLICY, **seen) for row, seen in worst_first]
+    assert ranks == sorted(set(ranks))
