@@ -33,8 +33,10 @@ class Place:
 
     @property
     def meant(self) -> bool:
-        """Did the operator choose that zone for challenges: by a sub-zone, an alias or a [[dns.zone]]?"""
-        return self.owner == self.zone or bool(self.aliases) or self.route.suffix == self.zone
+        """Did the operator choose that zone for challenges: by a sub-zone, by a zone for the certificate's name alone,
+        by an alias or by a [[dns.zone]]?"""
+        own = self.zone in (self.owner, self.owner.removeprefix("_acme-challenge."))
+        return own or bool(self.aliases) or self.route.suffix == self.zone
 
 
 def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server], resolvers: Resolvers) -> Place:

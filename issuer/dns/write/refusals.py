@@ -94,6 +94,7 @@ def refused(rcode: dns.rcode.Rcode, sent: SentUpdate) -> DnsError:
     hints = {
         "REFUSED": f"{sent.first}allow the key there; "
         f'for BIND: update-policy {{ grant "{sent.key_name}" name {sent.owner}. TXT; }}; '
+        f"if the zone was frozen for an edit: `rndc thaw {sent.zone}`; "
         "PowerDNS answers the same for an unknown key, a wrong secret and clocks that differ",
         "NOTAUTH": f"{sent.first}create it there, as that server is not authoritative for it, or mend server in [dns]",
         "NOTZONE": f"{sent.owner} lies outside that zone: mend the [[dns.zone]] entry",
