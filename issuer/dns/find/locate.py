@@ -178,6 +178,9 @@ def _ask(server: Server, name: str, kind: str) -> dns.message.Message:
     try:
         return ask(server, question(name, kind))
     except NoAnswer as error:
-        hint = "check that the name server runs and that server and port in [dns] are right"
         what = f"the name server {server} cannot be asked"
+        if error.key_refused:
+            hint = "add the key to the name server and reload it, or name the right tsig_key_file"
+            raise DnsError(what, why=str(error), hint=hint, reference="dns-badkey", retry=Retry.NEVER) from error
+        hint = "check that the name server runs and that server and port in [dns] are right"
         raise DnsError(what, why=str(error), hint=hint, retry=Retry.SOON) from error

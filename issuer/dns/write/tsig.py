@@ -39,6 +39,14 @@ def load_tsig_key(file: Path) -> dns.tsig.Key:
         raise _wrong(file, "holds a malformed key name or secret") from error
 
 
+def readable_tsig_key(file: Path | None) -> dns.tsig.Key | None:
+    """The key in *file*, None without a file or if it cannot be used here: its secret may be for another user only."""
+    try:
+        return load_tsig_key(file) if file else None
+    except ConfigError:
+        return None
+
+
 def _strip_comments(text: str) -> str:
     # match quoted text first: base64 may hold "//". A comment may hold a key that is no longer used
     return _QUOTED_OR_COMMENT.sub(lambda match: match[0] if match[0].startswith('"') else "", text)
