@@ -92,6 +92,9 @@ def test_the_key_chooses_the_view(tmp_path: Path, outer: str, inner: str) -> Non
         if outer != inner:
             assert "NOTAUTH" in blind.out
             assert "sign_queries = true" in blind.out
+        else:
+            assert f"127.0.0.1:{port}: does not show 1 of 1 values yet; its serial is" in blind.out
+            assert "if it is that server, another of its views answers us: set sign_queries" in blind.out
         box.write(dns={"zone": [{"name": outer, "sign_queries": True}]})
         checked = box.run("check").out
         assert f"zone {outer}: 127.0.0.1:{port} shows a new record after" in checked
