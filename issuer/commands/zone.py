@@ -7,16 +7,16 @@ from dataclasses import asdict
 
 from common.command_line import report, say
 from common.config_file import load
-from common.errors import ConfigError, UsageError
+from common.errors import UsageError
 from common.files import read_regular
 from common.names import parse_dns_name
 from issuer.dns.asking import NoAnswer
 from issuer.dns.dns01 import refuse_unfit, sub_zone
 from issuer.dns.find.resolvers import Resolvers
-from issuer.dns.find.routes import Route, route_for, routes
+from issuer.dns.find.routes import route_for, routes
 from issuer.dns.find.wildcard import wildcard_caution
 from issuer.dns.write.shell import bind_script
-from issuer.dns.write.tsig import load_tsig_key
+from issuer.dns.write.tsig import load_tsig_key, readable_tsig_key
 from issuer.dns.write.zonefile import RECIPES, Recipe, with_notes
 from issuer.dns.zones import nameserver_names
 from issuer.model.config import Settings
@@ -63,11 +63,13 @@ def _recipe(text: str, make: str, nameservers: list[str], settings: Settings, re
     except ValueError as error:
         raise UsageError(str(error), hint="give a DNS name like www.example.com") from error
     route = route_for(sub_zone(name), routes(settings.dns))
-    hosts = hosts or nameserver_names(route, name, resolvers)
+    key = readable_tsig_key(route.tsig_key_file)
+    hosts = hosts or nameserver_names(route, name, resolvers, key if route.sign_queries else None)
     if not hosts:
         hint = "name them with --ns ns1.example.com --ns ns2.example.com"
         raise UsageError(f"the name servers of {name} cannot be found", hint=hint)
-    recipe = RECIPES[make](name, _key_name(route), str(route.tsig_key_file or "/etc/certfleet/acme.key"), hosts)
+    key_name = "acme" if key is None else key.name.to_text(omit_final_dot=True)
+    recipe = RECIPES[make](name, key_name, str(route.tsig_key_file or "/etc/certfleet/acme.key"), hosts)
     return with_notes(recipe, _notes(name.removeprefix("*."), resolvers))
 
 
@@ -82,11 +84,3 @@ def _notes(name: str, resolvers: Resolvers) -> list[str]:
             "if it does, give it records of its own first",
         ]
     return [caution.sentence, caution.hint] if caution is not None else []
-
-
-def _key_name(route: Route) -> str:
-    """The key's name if its file can be read here, else the name in the examples."""
-    try:
-        return load_tsig_key(route.tsig_key_file).name.to_text(omit_final_dot=True) if route.tsig_key_file else "acme"
-    except ConfigError:
-        return "acme"

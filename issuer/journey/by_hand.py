@@ -24,6 +24,7 @@ from issuer.model.errors import AcmeProblem, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
+from issuer.model.tries import BY_NEXT_RUN
 from issuer.rules.change import asked_for, of_order, turn
 from issuer.rules.due import NotDue, decide
 from issuer.rules.renewal import remaining
@@ -229,7 +230,7 @@ def _work(row: Enrolment, tools: Tools) -> Work:
     begun = begin(wanted, stored_csr(wanted), tools, by_hand=True)
     if isinstance(begun, Ended):
         failure = begun.failure or Failure(begun.detail, hint="`status` shows how it stands")
-        raise RefusedError(str(begun), why=str(failure), hint=failure.hint)
+        raise RefusedError(begun.line(BY_NEXT_RUN), why=str(failure), hint=failure.hint)
     return begun
 
 

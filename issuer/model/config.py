@@ -155,6 +155,7 @@ class ZoneSettings:
     port: int = setting(integer(0, 65535), 0)
     tsig_key_file: Path | None = setting(optional_path, None)
     nameservers: tuple[str, ...] = setting(_servers, ())
+    sign_queries: bool | None = setting(boolean, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ class DnsSettings:
     propagation_timeout: int = setting(duration(1), 600)  # seconds
     nameservers: tuple[str, ...] = setting(_servers, ())
     resolvers: tuple[str, ...] = setting(_servers, ())
+    sign_queries: bool = setting(boolean, False)
     zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ import pytest
 from issuer.model.config import RenewalSettings
 from issuer.model.orders import Cause
 from issuer.model.outcomes import Ending
+from issuer.model.tries import BY_NEXT_RUN
 from issuer.rules.due import FORCED
 from issuer.rules.forecast import forecast
 from tests.issuer.fakes.ca import refusal
@@ -31,7 +32,7 @@ def test_it_is_renewed_once_and_says_why(forced: World) -> None:
     before = forced.row().crt
     ended = forced.process().run()[NAME]
     assert ended.ending is Ending.STORED
-    assert FORCED in str(ended)
+    assert FORCED in ended.line(BY_NEXT_RUN)
     assert forced.row().crt != before
     assert [row.record.cause for row in forced.tables.orders.values()] == [Cause.FORCED]
     assert forced.process().run() == {}
