@@ -64,12 +64,13 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
         if isinstance(begun, Ended):
             verdict = _OF_ENDING.get(begun.ending, Verdict.NOT_DUE)
             return Rehearsed(row.name, verdict, begun.detail, begun.retry_at, begun.failure)
-        solver, record = tools.solver(begun.row), begun.record
-        places = tuple(dict.fromkeys(solver.place(name, begun.row)[1] for name in csr.names))
+        record, solvers = begun.record, [(tools.solver(begun.row, name), name) for name in csr.names]
+        places = tuple(dict.fromkeys(solver.place(name, begun.row)[1] for solver, name in solvers))
+        way = " and ".join(dict.fromkeys(solver.type.name for solver, _ in solvers))
         verdict, why = Verdict.GOES_ON, f"it is {record.state.value}"
         if not begun.resumed:
             verdict, why = Verdict.ORDERED, forecast(begun.row, int(tools.clock()), tools.settings.renewal).why
-        return Rehearsed(row.name, verdict, why, directory=record.directory, way=solver.type.name, places=places)
+        return Rehearsed(row.name, verdict, why, directory=record.directory, way=way, places=places)
     except CertfleetError as error:
         return Rehearsed(row.name, Verdict.FAILED, failure=Failure.of(error))
 
