@@ -66,10 +66,9 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
         if isinstance(begun, Ended):
             verdict = _OF_ENDING.get(begun.ending, Verdict.NOT_DUE)
             return Rehearsed(row.name, verdict, begun.detail, begun.retry_at, begun.failure)
-        solvers, record = [tools.solver(begun.row, name) for name in csr.names], begun.record
-        found = zip(solvers, csr.names, strict=True)
-        places = tuple(dict.fromkeys(solver.place(name, begun.row)[1] for solver, name in found))
-        way = ", ".join(dict.fromkeys(solver.type.name for solver in solvers))
+        record, solvers = begun.record, [(tools.solver(begun.row, name), name) for name in csr.names]
+        places = tuple(dict.fromkeys(solver.place(name, begun.row)[1] for solver, name in solvers))
+        way = " and ".join(dict.fromkeys(solver.type.name for solver, _ in solvers))
         verdict, why = Verdict.GOES_ON, f"it is {record.state.value}"
         if not begun.resumed:
             verdict, why = Verdict.ORDERED, forecast(begun.row, int(tools.clock()), tools.settings.renewal).why

@@ -209,9 +209,9 @@ def test_health(changes: dict[str, object], expected: tuple[str, bool]) -> None:
 
 def test_the_worst_comes_first() -> None:
     """Not well, then well, then disabled; among them by state; then what is due."""
-    failure, later, valid = Failure("x"), {"due_at": START + DAY}, {"crt": OURS, "ts_expire": START + DAY}
+    failure, later, valid = Failure("x"), {"due_at": START + DAY}, {"crt": b"x", "ts_expire": START + DAY}
     worst_first: list[tuple[dict[str, object], dict[str, Any]]] = [
-        ({"crt": OURS, "ts_expire": START, "failures": 3, "failure": failure}, {}),
+        ({"crt": b"x", "ts_expire": START, "failures": 3, "failure": failure}, {}),
         (valid | {"failures": 10, "failure": failure}, {}),
         (valid | {"failures": 1, "failure": failure}, {}),
         (valid | {"failures": 1, "failure": failure} | later, {}),
@@ -220,7 +220,7 @@ def test_the_worst_comes_first() -> None:
         ({}, {}),
         (valid, {}),
         (valid | later, {}),
-        ({"crt": OURS, "ts_expire": START, "enabled": False}, {"hosts_not_well": 1}),
+        ({"crt": b"x", "ts_expire": START, "enabled": False}, {"hosts_not_well": 1}),
         (valid | {"enabled": False}, {}),
     ]
     ranks = [severity(enrolment(**row), START, POLICY, **seen) for row, seen in worst_first]
