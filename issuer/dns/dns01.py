@@ -38,11 +38,12 @@ class Dns01:
     """The default challenge type. The methods are described in :class:`issuer.journey.solver.ChallengeType`."""
 
     name = "dns-01"
+    standing = False
     ready = "its sub-zone is in place"
     from_outside = "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
 
     def chosen_by(self, validation: Validation) -> bool:
-        return True  # a later type may claim the row
+        return not validation.way  # a webroot claims a name after this
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
         """Raises UsageError for an address, and for a name too long for a zone of its own; wildcards have one."""

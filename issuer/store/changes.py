@@ -65,7 +65,7 @@ class Changes:
                 _set(connection, name, {**NO_CHANGE, **waits, "change_failures": 0})
                 add_event(connection, now, name, "change enrolled", _told(csr))
             if validation.exceptions != row.validation.exceptions:
-                _set(connection, name, {"validations": validation.exceptions_text or None})
+                _set(connection, name, {"validations": validation.ways_text or None})
             return outcome
 
         return self._database.write(work)
