@@ -2,7 +2,8 @@
 
 It never changes DNS. In a Challenge *owner* is the name of the record, *zone* is "" and *value* has a line for each
 record that counts. The authoritative servers are asked: after a person has published the record, a resolver may say for
-hours that there is none (RFC 2308). The resolvers are asked where no authoritative server can be, and for aliases.
+hours that there is none (RFC 2308). The resolvers are asked where no authoritative server can be, and where an alias
+leads into another zone.
 """
 
 import time
@@ -133,9 +134,10 @@ class Records:
         """What each authoritative server shows, without those that do not answer: a CA leaves them out too. Raises
         DnsError where nobody answers."""
         heard = self._by_authorities(owner)
-        aliased = any(rrset_in(answer.answer, "CNAME") for answer in heard.values())
-        if heard and not aliased:
-            return {str(server): shown_txt(answer) for server, answer in heard.items()}
+        shown = {str(server): shown_txt(answer) for server, answer in heard.items()}
+        elsewhere = any(rrset_in(answer.answer, "CNAME") and not shown_txt(answer) for answer in heard.values())
+        if shown and not elsewhere:
+            return shown
         try:
             return {"the resolvers": shown_txt(self._resolvers.ask(owner, "TXT"))}
         except NoAnswer as error:

@@ -1,8 +1,9 @@
-"""A CA that validates by dns-persist-01 alone: CaProxy rules before a Pebble that takes every validation for good.
+"""A CA that validates by dns-persist-01: CaProxy rules before a Pebble that takes every validation for good.
 
-Debian's Pebble does not know the type. So each challenge passes here as one of that type, and when it is answered the
-real name server is asked and its records are judged by the text of draft-ietf-acme-dns-persist, by code of this file
-alone. Pebble hears only of what that allows; the order of anything else is invalid.
+Debian's Pebble does not know the type. So its http-01, and for wildcards its dns-01, passes here as one of that type.
+When it is answered, the real name server is asked and its records are judged by the text of
+draft-ietf-acme-dns-persist, by code of this file alone. Pebble hears only of what that allows; the order of anything
+else is invalid.
 """
 
 import base64
@@ -114,7 +115,10 @@ class PersistCa:
         return json_reply(document)
 
     def _authorization(self, request: Request, document: dict[str, Any]) -> None:
-        [offered] = [one for one in document["challenges"] if one["type"] == "dns-01"] or document["challenges"][:1]
+        by_type = {one["type"]: one for one in document["challenges"]}
+        offered = by_type.get("http-01") or by_type["dns-01"]
+        if document["status"] != "pending" and _path(offered["url"]) not in self._names:
+            return  # Pebble shows only the one that it has validated, and this one it validated by itself
         base = document["identifier"]["value"].removeprefix("*.")
         path = _path(offered["url"])
         self._names[path] = f"*.{base}" if document.get("wildcard") else base
@@ -126,7 +130,10 @@ class PersistCa:
         if path in self._refused:
             document["status"] = "invalid"
             challenge = self._failed(challenge, self._refused[path])
-        document["challenges"] = [challenge]
+        document["challenges"] = [
+            challenge,
+            *(one for one in document["challenges"] if one["type"] == "dns-01" and one is not offered),
+        ]
 
     def _order(self, document: dict[str, Any]) -> None:
         if any(self._of.get(_path(url)) in self._refused for url in document["authorizations"]):

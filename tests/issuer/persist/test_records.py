@@ -37,13 +37,15 @@ class Served:
         ]
         self.resolver = Resolver(self.folder / "resolver", f"127.0.0.2:{self.port}")
 
-    def start(self, *records: list[str]) -> Records:
-        """Serve what each server is to have, on as many servers as there are lists."""
+    def start(self, *records: list[str], configured: bool = False) -> Records:
+        """Serve what each server is to have, on as many servers as there are lists. *configured*: the configuration
+        names them."""
         for server, lines in zip(self.servers, records, strict=False):
             server.static_zone("example.test", [*HOSTS, *lines])
             server.start()
         self.resolver.start()
-        return Records(DnsSettings(resolvers=(self.resolver.endpoint,)), port=self.port)
+        named = tuple(f"127.0.0.{number}:{self.port}" for number in (2, 3)) if configured else ()
+        return Records(DnsSettings(resolvers=(self.resolver.endpoint,), nameservers=named), port=self.port)
 
     def close(self) -> None:
         for server in (self.resolver, *self.servers):
@@ -95,12 +97,22 @@ def test_a_resolver_that_remembers_that_there_was_none(served: Served) -> None:
     assert place(records) == (OWNER, "")
 
 
-def test_an_alias_and_a_record_in_pieces(served: Served) -> None:
-    """The record may stand under another name, which the resolvers follow, and in several strings."""
-    lines = ["_validation-persist.shop CNAME shop.records", f'shop.records TXT "{VALUE[:20]}" "{VALUE[20:]}"']
-    records = served.start(lines, lines)
+@pytest.mark.parametrize("configured", [False, True])
+def test_an_alias_and_a_record_in_pieces(served: Served, *, configured: bool) -> None:
+    """The record may stand in another zone, where the resolvers follow, and in several strings."""
+    alias = ["_validation-persist.shop CNAME shop.records.test."]
+    served.servers[0].static_zone("records.test", [*HOSTS, f'shop TXT "{VALUE[:20]}" "{VALUE[20:]}"'])
+    records = served.start(alias, alias, configured=configured)
     assert place(records) == (OWNER, "")
     assert records.unseen([ENTRY]) == []
+
+
+def test_an_alias_inside_the_zone(served: Served) -> None:
+    """The zone's servers show its end themselves, so no resolver can have an older answer."""
+    alias = "_validation-persist.shop CNAME all-records"
+    records = served.start([alias, f'all-records TXT "{VALUE}"'], [alias, "all-records TXT other"])
+    [laggard] = records.unseen([ENTRY])
+    assert "127.0.0.3" in laggard.who
 
 
 def test_nobody_answers(served: Served) -> None:
