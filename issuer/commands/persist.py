@@ -8,7 +8,9 @@ from common.command_line import complain, report, say
 from common.errors import CertfleetError, UsageError, render
 from common.names import parse_dns_name
 from issuer.commands.wiring import build_authority
+from issuer.dns.persist01 import DnsPersist01
 from issuer.model.config import Settings
+from issuer.model.enrolment import Validation
 from issuer.model.errors import noted
 from issuer.rules.persist import owner_of, wanted_at, zone_line
 
@@ -51,6 +53,7 @@ def _names(texts: list[str]) -> list[str]:
         names = [parse_dns_name(text) for text in texts]
     except ValueError as error:
         raise UsageError(str(error), hint="give a DNS name like www.example.com") from error
+    DnsPersist01().require(Validation(), names)
     return [name for name in dict.fromkeys(names) if f"*.{name}" not in names]
 
 

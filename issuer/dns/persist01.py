@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from issuer.dns.dns01 import require_records
 from issuer.model.acme import CaChallenge, Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
@@ -29,7 +30,8 @@ class DnsPersist01:
         return validation.way == self.name
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
-        """Raises nothing: every name can have a record, wildcards too."""
+        """Raises UsageError for an address, and for a name too long for a record; wildcards have one."""
+        require_records(names, self.name, self.owner)
 
     def owner(self, name: str) -> str:
         return owner_of(name)

@@ -72,8 +72,9 @@ class Records:
         self._clock = clock
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """The name of the record, and no zone. Raises DnsError where no CA and account could have a record: that must
-        not cost an order."""
+        """The name of the record, and no zone. Raises DnsError where no CA and account could have a record, and
+        UsageError for a name that can have none: that must not cost an order."""
+        self.type.require(Validation(), [name])
         owner = owner_of(name)
         complaints = self._complaints(owner, _any_for(name))
         if complaints:
@@ -112,6 +113,7 @@ class Records:
 
     def _lines(self, authorities: Sequence[CaIdentity], name: str) -> list[Line]:
         try:
+            self.type.require(Validation(), [name])
             shown = self._shown(owner_of(name))
         except CertfleetError as error:
             return bad_lines(name, error)

@@ -3,6 +3,8 @@ reads it by the draft."""
 
 import signal
 import time
+from collections.abc import Callable
+from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
@@ -62,6 +64,20 @@ def test_one_name_by_its_record_and_another_by_its_zone(shop: Shop) -> None:
     assert shop.bind.txt(f"_validation-persist.{NAME}") == {value}
     assert shop.box.txt("www.example.test") == set()
     assert shop.box.database.query("SELECT * FROM challenges") == []
+
+
+def test_a_row_goes_over_to_its_record(shop: Shop) -> None:
+    """`populate --replace` with the same CSR and another way, and back for one name."""
+    shop.box.populate(NAME, WILD)
+    shop.publish(shop.value(NAME, WILD))
+    request = csr([NAME, WILD])
+    shop.box.ok("populate", "--replace", NAME, "--csr", "-", "--by", "dns-persist-01", stdin=request)
+    assert shop.box.row(NAME, "validations") == ("* dns-persist-01",)
+    shop.box.ok("run")
+    assert names(shop) == {NAME, WILD}
+    shop.box.ok("populate", "--replace", NAME, "--csr", "-", "--by", f"{WILD}=dns-01", stdin=request)
+    assert shop.box.row(NAME, "validations") == (f"* dns-persist-01\n{WILD} dns-01",)
+    assert f"dns-persist-01; {WILD} by dns-01" in shop.box.ok("status", NAME).out
 
 
 def refused(shop: Shop, *says: str) -> None:
@@ -245,6 +261,30 @@ def test_an_unknown_way_is_refused(shop: Shop) -> None:
     assert "'dns-persist-02' is no way" in shop.box.run("challenges", NAME).err
     assert shop.box.orders() == []
     shop.box.ok("remove", NAME, "--yes")
+
+
+ADDRESS, LONG = "192.0.2.1", f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 43}.example.test"
+
+
+@pytest.mark.parametrize(
+    ("name", "request_of"),
+    [
+        (ADDRESS, lambda: csr([], other_names=[x509.IPAddress(ip_address(ADDRESS))])),
+        (LONG, lambda: csr([LONG], common_name="")),
+    ],
+    ids=["address", "long"],
+)
+def test_names_that_can_have_no_record(shop: Shop, name: str, request_of: Callable[[], bytes]) -> None:
+    """An address, and a name whose record would be too long: at `populate`, and in a row that an old script made."""
+    words = ["populate", name, "--csr", "-", "--by"]
+    shop.box.refused(*words, "dns-persist-01", code=2, says=["dns-persist-01", name], stdin=request_of())
+    shop.box.ok(*words, f"{name}=/var/www", stdin=request_of())
+    shop.box.ok("enable", name)
+    shop.box.database.execute("UPDATE certs SET validations = '* dns-persist-01'")
+    shop.box.fails("run", says=["dns-persist-01", name])
+    assert f"{name}: {name} " in shop.box.run("check", name).out
+    assert shop.box.orders() == []
+    assert shop.box.run("zone", "--persist", name).code == 2
 
 
 def test_malformed_challenges(shop: Shop) -> None:
