@@ -32,6 +32,7 @@ def test_from_enrolment_to_a_stored_certificate(shop: Shop, draft: str) -> None:
     shop.publish(value)
     shop.populate(NAME, WILD)
     shop.box.ok("check", NAME)
+    assert f"by dns-persist-01 in _validation-persist.{NAME}:" in shop.box.ok("run", "--dry-run").out
     shop.box.ok("run")
     assert names(shop) == {NAME, WILD}
     assert sorted(shop.ca.looked) == sorted([NAME, WILD])
