@@ -86,6 +86,8 @@ def _set_up(line: CommandLine) -> None:
     zone.add_argument("--server", choices=makes, default="bind", help="the name server's make (default: bind)")
     text = "a name server of the sub-zone; repeatable"
     zone.add_argument("--ns", action="append", default=[], metavar="HOST", help=text)
+    text = "print the record of dns-persist-01 instead, for our account at each CA"
+    zone.add_argument("--persist", action="store_true", help=text)
     text = "look at everything that issuing depends on; each sub-zone gets a test record"
     text = "BIND on Debian: one script for a root shell of the primary; it holds the key's secret"
     zone.add_argument("--shell", action="store_true", help=text)
@@ -111,8 +113,9 @@ def _enrolment(line: CommandLine) -> None:
     populate.add_argument("--label", action="store_true", help=text)
     text = "validate by http-01 through this webroot: a folder, or sftp://user@host/folder (default: by dns-01)"
     populate.add_argument("--webroot", metavar="PATH", default="", help=text)
-    text = "validate this one of its names in another way: NAME=dns-01 or NAME=PATH, a webroot; repeatable"
-    populate.add_argument("--by", action="append", default=[], metavar="NAME=WAY", help=text)
+    text = "validate this one of its names in another way: dns-01, dns-persist-01 or a webroot; repeatable; without"
+    text += " NAME= all of them"
+    populate.add_argument("--by", action="append", default=[], metavar="[NAME=]WAY", help=text)
     populate.add_argument("--comment", default="", help="kept in the database")
     _named(line, "enable", _later("enrolment", "enable"), "renew automatically from now on", "+")
     _named(line, "disable", _later("enrolment", "disable"), "stop automatic renewal", "+")

@@ -9,8 +9,9 @@ from typing import Any
 
 from issuer.ca import words
 from issuer.ca.transport import AcmeAnswer
-from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Problem, RenewalInfo
+from issuer.model.acme import CaAuthorization, CaChallenge, CaIdentity, CaOrder, Problem, RenewalInfo
 from issuer.model.errors import AcmeProblem
+from issuer.rules.persist import accounts_of
 
 
 def order_of(url: str, answer: AcmeAnswer) -> CaOrder:
@@ -34,16 +35,19 @@ def names_of(answer: AcmeAnswer) -> set[str]:
     return {words.text(item.get("value")).lower() for item in found if isinstance(item, dict)}
 
 
-def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
+def authorization_of(url: str, document: dict[str, Any], ca: CaIdentity) -> CaAuthorization:
     """An authorization object (RFC 8555 §7.1.4). Raises AcmeProblem."""
     identifier = document.get("identifier")
+    name = words.text(identifier.get("value")).lower() if isinstance(identifier, dict) else ""
     challenges = document.get("challenges")
     return CaAuthorization(
         url=url,
-        identifier=words.text(identifier.get("value")).lower() if isinstance(identifier, dict) else "",
+        identifier=name,
         status=words.text(document.get("status")),
         challenges=tuple(
-            _challenge(item) for item in (challenges if isinstance(challenges, list) else ()) if isinstance(item, dict)
+            _challenge(item, name, ca)
+            for item in (challenges if isinstance(challenges, list) else ())
+            if isinstance(item, dict)
         ),
         wildcard=document.get("wildcard") is True,
     )
@@ -76,13 +80,19 @@ def _moment(text: str) -> int:
         raise ValueError(f"{text!r} is out of range") from error
 
 
-def _challenge(document: dict[str, Any]) -> CaChallenge:
+def _challenge(document: dict[str, Any], name: str, ca: CaIdentity) -> CaChallenge:
+    """A challenge object (RFC 8555 §7.1.5). Draft 02 of dns-persist-01 has another spelling for the list of the
+    issuers, and draft 01 alone has an accounturi."""
+    issuers = words.domains(document.get("issuer-domain-names")) or words.domains(document.get("issuerDomainNames"))
+    account = words.text(document.get("accounturi"))
     return CaChallenge(
         type=words.text(document.get("type")),
         url=words.url(document.get("url")),
         token=words.text(document.get("token")),
         status=words.text(document.get("status")),
         error=_error(document),
+        issuer_domain_names=issuers or ca.issuers,
+        account_uris=(account,) if account else accounts_of(ca, name),
     )
 
 

@@ -18,7 +18,7 @@ from issuer.ca.account import Registrar, account_id
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.order_list import OrderList
 from issuer.ca.transport import AcmeAnswer, Transport, http_date
-from issuer.model.acme import CaAuthorization, CaOrder, RenewalInfo
+from issuer.model.acme import CaAuthorization, CaIdentity, CaOrder, RenewalInfo
 from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import AcmeProblem, OtherAccount
 
@@ -77,7 +77,8 @@ class AcmeCa:
 
     def authorization(self, url: str) -> CaAuthorization:
         """The authorization at *url* (RFC 8555 §7.1.4). Raises OtherAccount if it belongs to another account."""
-        return authorization_of(url, self._fetch(url).json())
+        document = self._fetch(url).json()
+        return authorization_of(url, document, self.identity(self._transport.kid))
 
     def deactivate(self, authorization_url: str) -> None:
         """Deactivate an authorization (RFC 8555 §7.5.2): CAs limit the number of pending ones."""
@@ -145,6 +146,13 @@ class AcmeCa:
         """The names by which CAA records call this CA (RFC 8555 §9.7.6)."""
         names = self.meta().get("caaIdentities")
         return tuple(map(words.text, names)) if isinstance(names, list) else ()
+
+    def identity(self, account: str) -> CaIdentity:
+        """What stands for the CA and for *account*, the URL of ours, in DNS records."""
+        meta, identities = self.meta(), self.caa_identities
+        prefix = words.text(meta.get("accountHashPrefix"))
+        issuers = words.domains(meta.get("issuerDomainNames")) or words.domains(list(identities))
+        return CaIdentity(self.directory, identities, account, issuers, prefix, self._thumbprint)
 
     def account_url(self) -> str:
         """The account's URL, which CAA's accounturi names (RFC 8657). Registers the account if need be."""

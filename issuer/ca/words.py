@@ -53,6 +53,12 @@ def urls(value: object) -> tuple[str, ...]:
     return tuple(found for item in value if (found := url(item))) if isinstance(value, list) else ()
 
 
+def domains(value: object) -> tuple[str, ...]:
+    """The names of a list in lower case and without the final dot, each once; () unless *value* is a list."""
+    names = (text(item).lower().removesuffix(".") for item in value) if isinstance(value, list) else ()
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def links(headers: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """(relation, URL) of each Link header (RFC 8288 §3); those without a usable https:// URL are left out."""
     found = _LINK.findall(", ".join(headers)[:_LONGEST_LINKS])

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.clock import Clock
-from common.errors import CertfleetError
+from common.errors import CertfleetError, RefusedError
 from issuer.ca.account import load_binding_key
 from issuer.check.installation import AcmeServer, MailLogin, account_key_line, authority_lines, identity, mail_line
-from issuer.check.names import CaIdentity, caa_lines, certificate_lines, change_lines, csr_lines, imported_line
+from issuer.check.names import caa_lines, certificate_lines, change_lines, csr_lines, imported_line
 from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import on_thread
 from issuer.journey.solver import CheckableSolver, solver_for
+from issuer.model.acme import CaIdentity
 from issuer.model.config import CaSettings, Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation
@@ -130,8 +131,12 @@ class Doctor:
             lines += change_lines(row)
         probes: dict[Hashable, Probe] = {}
         for way, some in (Validation() if row is None else row.validation).shares(names):
-            solver = solver_for(way, self._solvers)
-            found = solver.examine(subject.name, some, way)
+            try:
+                solver = solver_for(way, self._solvers)
+            except RefusedError as error:
+                lines += bad_lines(subject.name, error)
+                continue
+            found = solver.examine(subject.name, some, way, identities)
             lines += caa_lines(self._resolvers, some, solver.type.name, identities) + found.lines
             probes |= found.probes
         return Findings(lines, probes)

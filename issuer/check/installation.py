@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from common.clock import Clock, duration_text
 from common.errors import CertfleetError
-from issuer.check.names import Authority, CaIdentity
+from issuer.check.names import Authority
+from issuer.model.acme import CaIdentity
 from issuer.model.config import CaSettings, NotifySettings
 from issuer.model.errors import SHARED_KEY
 from issuer.rules.findings import Line, bad, clock_line, ok, warn
@@ -84,9 +85,10 @@ def mail_line(server: MailLogin, settings: NotifySettings) -> Line:
 
 
 def identity(ca: AcmeServer) -> CaIdentity | None:
-    """The CA's names in CAA records and our account there; None when it cannot be reached (authority_lines says so)."""
+    """What stands for the CA and our account in DNS records; None when it cannot be reached (authority_lines says
+    so)."""
     try:
-        return CaIdentity(ca.directory, ca.caa_identities, ca.find_account())
+        return ca.identity(ca.find_account())
     except CertfleetError:
         return None
 

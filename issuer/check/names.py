@@ -1,7 +1,6 @@
 """Findings about one certificate: its CSR, its stored certificate, and the CAA records of its names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Protocol
@@ -13,6 +12,7 @@ from common.names import is_address
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.caa import relevant_caa
 from issuer.dns.find.resolvers import Resolvers
+from issuer.model.acme import CaIdentity
 from issuer.model.config import RenewalSettings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
@@ -29,21 +29,11 @@ class Authority(Protocol):
 
     directory: str
 
-    @property
-    def caa_identities(self) -> tuple[str, ...]:
-        """The CA's names in CAA records (RFC 8555 §9.7.6)."""
+    def identity(self, account: str) -> CaIdentity:
+        """What stands for the CA and for *account*, the URL of ours, in DNS records."""
 
     def find_account(self) -> str:
         """The URL of our key's account, "" when the CA knows none."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaIdentity:
-    """A CA's names in CAA records (RFC 8555 §9.7.6). *account*: the URL of our account there, "" without one."""
-
-    directory: str
-    identities: tuple[str, ...]
-    account: str
 
 
 def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:

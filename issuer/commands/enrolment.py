@@ -1,6 +1,7 @@
 """populate, enable, disable, remove."""
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 import time
@@ -13,7 +14,7 @@ from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import parse_name
-from issuer.commands.challenge_types import ways
+from issuer.commands.challenge_types import challenge_type, ways
 from issuer.commands.many import LIST, each, names_of
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
@@ -76,8 +77,7 @@ class _Populating:
         facts, origin = _read(given[1])
         if not arguments.label:
             _refuse_other_name(name, facts, origin)
-        exceptions = _exceptions(arguments, facts.names)
-        validation = Validation(bool(arguments.webroot), arguments.webroot, exceptions)
+        validation = _validation(arguments, facts.names, Validation(bool(arguments.webroot), arguments.webroot))
         ready = _ready(validation, facts.names)
         if facts.spki_sha256 in self._certificates.compromised(name):
             raise CompromisedKey([name])
@@ -97,8 +97,7 @@ class _Populating:
         if faults:
             hint = "nothing was changed; --replace takes another key and other names"
             raise RefusedError(f"the CSR in {origin} adds nothing to {row.name}", why="; ".join(faults), hint=hint)
-        exceptions = dict(row.validation.exceptions) | dict(_exceptions(self._arguments, facts.names))
-        validation = dataclasses.replace(row.validation, exceptions=tuple(exceptions.items()))
+        validation = _validation(self._arguments, facts.names, row.validation)
         ready = _ready(validation, facts.names)
         if facts.spki_sha256 in row.compromised:
             raise CompromisedKey([row.name])
@@ -212,9 +211,10 @@ def _tell_left(row: Enrolment, history: History) -> None:
     ours = [version for version in history.versions(row.name) if version.directory and not version.revoked]
     revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
     say(f"{row.name}: removed; its versions and events are kept{revocable}")
-    for _, kind, names in () if row.imported else ways(row.validation, _names(row)):
-        if left := kind.leaves(names):
-            say(left)
+    with contextlib.suppress(RefusedError):  # a way that is none leaves nothing
+        for _, kind, names in () if row.imported else ways(row.validation, _names(row)):
+            if left := kind.leaves(names):
+                say(left)
 
 
 def _ready(validation: Validation, names: Sequence[str]) -> str:
@@ -230,17 +230,24 @@ def _caution(name: str, facts: CsrFacts) -> None:
         complain(str(caution))
 
 
-def _exceptions(arguments: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The ways of --by. Raises UsageError for one that is not about one of *names*."""
-    exceptions = []
+def _validation(arguments: argparse.Namespace, names: Sequence[str], before: Validation) -> Validation:
+    """*before* with the ways of --by. Raises UsageError for one that is no way, or is not about one of *names*."""
+    exceptions, usual = dict(before.exceptions), ""
     for text in arguments.by:
-        name, _, way = text.partition("=")
-        name = name.strip().lower()
-        if name not in names or not way.strip():
-            hint = f"write NAME={DNS} or NAME=/webroot; the CSR's names are {', '.join(names)}"
+        name, _, way = (part.strip() for part in (text if "=" in text else f"={text}").partition("="))
+        try:
+            challenge_type(Validation(way=way).usual)
+        except RefusedError as error:
+            raise UsageError(f"--by {text}: {error.what}", hint=error.hint) from error
+        if not name and way and not usual and not arguments.webroot:
+            usual = way
+        elif name.lower() in names and way:
+            exceptions[name.lower()] = way
+        else:
+            hint = f"write NAME={DNS} or NAME=/webroot; the CSR's names are {', '.join(names)}; without NAME= it is for"
+            hint += " all of them, once and without --webroot"
             raise UsageError(f"--by {text!r} does not say how one of the CSR's names is validated", hint=hint)
-        exceptions.append((name, way.strip()))
-    return tuple(exceptions)
+    return dataclasses.replace(before, exceptions=tuple(exceptions.items()), way=usual or before.way)
 
 
 def _names(row: Enrolment) -> tuple[str, ...]:

@@ -36,9 +36,10 @@ class Particulars:
         present = row.present.sha256 if isinstance(row.present, Leaf) else ""
         serials = {version.sha256: version.serial for version in versions}
         number = [version.sha256 for version in reversed(versions)].index(present) + 1 if present in serials else None
+        usual = row.validation.usual
         return {
-            "validated_by": None if row.imported else challenge_type(row.validation).name,
-            "webroot": row.validation.webroot_path or None,
+            "validated_by": None if row.imported else usual.way or challenge_type(usual).name,
+            "webroot": usual.webroot_path or None,
             "validated_otherwise": dict(row.validation.exceptions),
             **_key(row),
             "sha256": present or None,

@@ -10,6 +10,7 @@ from common.config_file import load
 from common.errors import UsageError
 from common.files import read_regular
 from common.names import parse_dns_name
+from issuer.commands.persist import print_records
 from issuer.dns.asking import NoAnswer
 from issuer.dns.dns01 import refuse_unfit, sub_zone
 from issuer.dns.find.resolvers import Resolvers
@@ -25,6 +26,9 @@ from issuer.model.config import Settings
 def zone(arguments: argparse.Namespace) -> None:
     """Print stanza, zone file and parent lines of every NAME."""
     settings = load(Settings, arguments.config)
+    if arguments.persist:
+        print_records(settings, arguments)
+        return
     resolvers = Resolvers(settings.dns.resolvers)
     recipes = [_recipe(text, arguments.server, arguments.ns, settings, resolvers) for text in arguments.name]
     recipes = list({recipe.zone: recipe for recipe in recipes}.values())  # a wildcard and its apex share one

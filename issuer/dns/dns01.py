@@ -24,34 +24,40 @@ def sub_zone(name: str) -> str:
     return f"_acme-challenge.{name.removeprefix('*.')}"
 
 
-def refuse_unfit(name: str) -> None:
-    """Raise ValueError for a name that can have no TXT record: an address (RFC 8738 §7), or one whose record would have
-    more octets than a domain name may (RFC 1035 §2.3.4)."""
+def refuse_unfit(name: str, kind: str = "dns-01", owner: Callable[[str], str] = sub_zone) -> None:
+    """Raise ValueError for a name that can have no TXT record of this *kind*: an address (RFC 8738 §7), or one whose
+    record, at *owner*, would have more octets than a domain name may (RFC 1035 §2.3.4)."""
     if is_address(name):
-        raise ValueError(f"{name} is an IP address, and dns-01 cannot validate addresses")
-    longest = _LONGEST_NAME - len(sub_zone(""))
+        raise ValueError(f"{name} is an IP address, and {kind} cannot validate addresses")
+    longest = _LONGEST_NAME - len(owner(""))
     if len(name.removeprefix("*.")) > longest:
-        raise ValueError(f"{name} has more than the {longest} characters that dns-01 leaves to a name")
+        raise ValueError(f"{name} has more than the {longest} characters that {kind} leaves to a name")
+
+
+def require_records(names: Sequence[str], kind: str, owner: Callable[[str], str]) -> None:
+    """As :func:`refuse_unfit` for each of *names*. Raises UsageError."""
+    try:
+        for name in names:
+            refuse_unfit(name, kind, owner)
+    except ValueError as error:
+        hint = "validate it by http-01 (--webroot, or --by NAME=/webroot), or leave it out of the CSR"
+        raise UsageError(str(error), hint=hint, reference="not-by-dns") from error
 
 
 class Dns01:
     """The default challenge type. The methods are described in :class:`issuer.journey.solver.ChallengeType`."""
 
     name = "dns-01"
+    standing = False
     ready = "its sub-zone is in place"
     from_outside = "check the zone from outside: dig +trace TXT _acme-challenge.NAME"
 
     def chosen_by(self, validation: Validation) -> bool:
-        return True  # a later type may claim the row
+        return not validation.way  # a webroot claims a name after this
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
         """Raises UsageError for an address, and for a name too long for a zone of its own; wildcards have one."""
-        try:
-            for name in names:
-                refuse_unfit(name)
-        except ValueError as error:
-            hint = "validate it by http-01 (--webroot, or --by NAME=/webroot), or leave it out of the CSR"
-            raise UsageError(str(error), hint=hint, reference="not-by-dns") from error
+        require_records(names, self.name, self.owner)
 
     def owner(self, name: str) -> str:
         return sub_zone(name)

@@ -38,7 +38,7 @@ from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import UPDATE_SECONDS, TxtValue, change_txt
 from issuer.ground.silence import Silence
 from issuer.ground.ttl_cache import TtlCache
-from issuer.model.acme import Challenge, Laggard
+from issuer.model.acme import CaIdentity, Challenge, Laggard
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import DnsError
@@ -110,7 +110,9 @@ class Zones:
         challenge = sub_zone(name)
         return self._places.get(challenge, lambda: self._locate(challenge))
 
-    def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
+    def examine(
+        self, subject: str, names: Sequence[str], validation: Validation, authorities: Sequence[CaIdentity]
+    ) -> Findings:
         """The findings of `check`: names on wildcards, names without a place, and a test record in each zone."""
         return examine(self, names)
 

@@ -91,7 +91,7 @@ def by_hand(tools: Tools) -> Tools:
 @dataclass(frozen=True, slots=True)
 class OfferedChallenge:
     """One challenge that the CA offers for *name* (RFC 8555 §7.1.5). *publish* tells a person what answers it; for a
-    type that we do not know it is the key authorization (§8.1), and "" without a token."""
+    type that we do not know it is the key authorization (§8.1), and "" without a token or for a malformed challenge."""
 
     name: str
     authorization_url: str
@@ -133,9 +133,10 @@ def _offered(
     solver, publish = tools.solvers.get(challenge.type), ""
     if solver is not None:
         kind = solver.type
-        value = kind.content(challenge, authorization.identifier, ca.key_authorization)
         facts = (authorization.identifier, authorization.url, challenge.url, kind.owner(authorization.identifier))
-        publish = kind.instruction(Challenge(kind.name, *facts, zone="", value=value))
+        with contextlib.suppress(AcmeProblem):  # a malformed one that nobody wants
+            value = kind.content(challenge, authorization.name, ca.key_authorization)
+            publish = kind.instruction(Challenge(kind.name, *facts, zone="", value=value))
     elif challenge.token:
         publish = ca.key_authorization(challenge.token)
     return OfferedChallenge(authorization.name, authorization.url, challenge, publish)
@@ -244,9 +245,12 @@ def _authorizations(work: Work, tools: Tools) -> list[CaAuthorization]:
 
 
 def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[Laggard]:
-    """The laggards that the real solver sees, for the entries that it can place."""
-    placed = []
+    """The laggards that the real solver sees, for the entries that it can place. A standing answer has its place
+    already."""
+    placed = [entry for entry in entries if real.solvers[entry.type].type.standing]
     for entry in entries:
+        if entry in placed:
+            continue
         try:
             owner, zone = real.solvers[entry.type].place(entry.identifier, row)
         except CertfleetError:

@@ -131,7 +131,7 @@ def wanted_answers(
         solver = tools.solver(work.row, name)
         return Answer(
             solver.type.name,
-            lambda challenge: solver.type.content(challenge, name.removeprefix("*."), ca.key_authorization),
+            lambda challenge: solver.type.content(challenge, name, ca.key_authorization),
             lambda: solver.place(name, work.row),
         )
 

@@ -67,7 +67,8 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
             verdict = _OF_ENDING.get(begun.ending, Verdict.NOT_DUE)
             return Rehearsed(row.name, verdict, begun.detail, begun.retry_at, begun.failure)
         record, solvers = begun.record, [(tools.solver(begun.row, name), name) for name in csr.names]
-        places = tuple(dict.fromkeys(solver.place(name, begun.row)[1] for solver, name in solvers))
+        found = [solver.place(name, begun.row) for solver, name in solvers]
+        places = tuple(dict.fromkeys(zone or owner for owner, zone in found))  # a standing answer has no zone
         way = " and ".join(dict.fromkeys(solver.type.name for solver, _ in solvers))
         verdict, why = Verdict.GOES_ON, f"it is {record.state.value}"
         if not begun.resumed:

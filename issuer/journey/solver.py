@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from common.errors import CertfleetError
-from issuer.model.acme import CaChallenge, Challenge, Laggard
+from common.errors import CertfleetError, RefusedError
+from issuer.model.acme import CaChallenge, CaIdentity, Challenge, Laggard
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.findings import Findings
@@ -17,10 +17,12 @@ from issuer.rules.findings import Findings
 
 class ChallengeType(Protocol):
     """A value that costs no import of a heavy library, because `status` uses it too. *name*: as the CA calls it (RFC
-    8555 §9.7.8). *ready*: the condition on which a new row is fit to be enabled. *from_outside*: how people see for
-    themselves what the CA sees."""
+    8555 §9.7.8). *standing*: a person publishes the answer once, before there is an order, and it stays. *ready*: the
+    condition on which a new row is fit to be enabled. *from_outside*: how people see for themselves what the CA
+    sees."""
 
     name: str
+    standing: bool
     ready: str
     from_outside: str
 
@@ -35,8 +37,8 @@ class ChallengeType(Protocol):
         """The name at which a person publishes the answer for *name*."""
 
     def content(self, challenge: CaChallenge, name: str, key_authorization: Callable[[str], str]) -> str:
-        """The answer to *challenge* for *name*. *key_authorization* makes the one of a token (RFC 8555 §8.1). Raises
-        AcmeProblem for a malformed challenge."""
+        """The answer to *challenge* for *name*, as it was ordered: a wildcard with its "*.". *key_authorization* makes
+        the one of a token (RFC 8555 §8.1). Raises AcmeProblem for a malformed challenge."""
 
     def instruction(self, entry: Challenge) -> str:
         """The lines that tell a person what to publish."""
@@ -60,8 +62,8 @@ class Solver(Protocol):
     def propagation(self) -> Mapping[str, float]: ...
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """The place of the answer for *name*, as (owner, zone) of a Challenge; *zone* is never "". Raises
-        CertfleetError where it cannot be published."""
+        """The place of the answer for *name*, as (owner, zone) of a Challenge; *zone* is "" where we never publish, and
+        so never withdraw. Raises CertfleetError where it cannot be published, or is not there already."""
 
     def publish(self, entries: Sequence[Challenge]) -> None:
         """Put every answer into the world, also one that is there already. Raises CertfleetError."""
@@ -90,21 +92,29 @@ class CheckableSolver(Solver, Protocol):
     def files(self) -> Sequence[tuple[str, Path | None, Callable[[Path], object]]]:
         """The files that the configuration names for it, as (subject, file, loader that raises CertfleetError)."""
 
-    def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
-        """The findings of `check` about *names* of the certificate *subject*. Never raises CertfleetError."""
+    def examine(
+        self, subject: str, names: Sequence[str], validation: Validation, authorities: Sequence[CaIdentity]
+    ) -> Findings:
+        """The findings of `check` about *names* of the certificate *subject*. *authorities*: those that can be reached;
+        faults that concern only later ones are warnings. Never raises CertfleetError."""
 
 
 S = TypeVar("S", bound=Solver)
 
 
 def chosen(types: Sequence[ChallengeType], validation: Validation) -> ChallengeType:
-    """The last of *types* that the *validation* of a name chooses. There is always one: the first type takes every
-    name."""
-    return next(kind for kind in reversed(types) if kind.chosen_by(validation))
+    """The last of *types* that the *validation* of a name chooses. Raises RefusedError for a way that is none."""
+    for kind in reversed(types):
+        if kind.chosen_by(validation):
+            return kind
+    known = [kind.name for kind in types if kind.chosen_by(Validation(way=kind.name).usual)]
+    hint = f"a way is {', '.join(known)} or a webroot like /var/www/html; the column validations has it"
+    raise RefusedError(f"{validation.way!r} is no way to validate a name", hint=hint, reference="unknown-way")
 
 
 def solver_for(validation: Validation, solvers: Mapping[str, S]) -> S:
-    """The solver that the *validation* of a name chooses. *solvers* are by type, in the order of the types."""
+    """The solver that the *validation* of a name chooses. *solvers* are by type, in the order of the types. Raises
+    RefusedError for a way that is none."""
     return solvers[chosen([solver.type for solver in solvers.values()], validation).name]
 
 

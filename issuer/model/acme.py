@@ -71,14 +71,32 @@ class RenewalInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class CaIdentity:
+    """What stands for a CA and for our account there in DNS records. *identities*: its names in CAA records (RFC 8555
+    §9.7.6). *account*: the URL of our account, "" without one. *issuers*: its names in the records of dns-persist-01.
+    *hash_prefix* and *thumbprint*: the account is named there by a hash below that prefix, made with that thumbprint of
+    our key; "" where it is named by its URL."""
+
+    directory: str
+    identities: tuple[str, ...]
+    account: str
+    issuers: tuple[str, ...] = ()
+    hash_prefix: str = ""
+    thumbprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CaChallenge:
-    """RFC 8555 §7.1.5. Unknown types are kept and ignored."""
+    """RFC 8555 §7.1.5. Unknown types are kept and ignored. *token* is "" where the type has none. *issuer_domain_names*
+    and *account_uris* are what a record of dns-persist-01 may name."""
 
     type: str
     url: str
     token: str
     status: str
     error: Problem | None
+    issuer_domain_names: tuple[str, ...] = ()
+    account_uris: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
 
-DNS = "dns-01"  # the way of a name that is no webroot_path
+DNS = "dns-01"  # the way of a name that has no other one
+_EVERY = "*"  # in the table the name of the way for all names without an exception
 NEVER_ISSUED = 1  # the most in *ts_expire* and *ts_last_update* before the first certificate
 
 
@@ -26,20 +27,29 @@ def end_of(crt: bytes, ts_expire: int | None, *, imported: bool) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How the names of a row are to be validated. *certbot* (is it Y?) and *webroot_path* are the classic columns, and
-    count for every name but the *exceptions*: pairs of a name, as in the CSR, and its way, DNS or a webroot_path. A
-    challenge type knows from the value :meth:`of` a name whether that name is its own."""
+    """How the names of a row are to be validated. *certbot* (is it Y?) and *webroot_path* are the classic columns;
+    *way* counts instead of them where it is not "". They are for every name but the *exceptions*: pairs of a name, as
+    in the CSR, and its way. A way with a "/" is a webroot_path, any other one the name of a challenge type. A challenge
+    type knows from the value :meth:`of` a name whether that name is its own."""
 
     certbot: bool = False
     webroot_path: str = ""
     exceptions: tuple[tuple[str, str], ...] = ()
+    way: str = ""
 
     def of(self, name: str) -> "Validation":
-        """The validation of one *name*, which has no exceptions."""
-        way = dict(self.exceptions).get(name)
-        if way is None:
-            return Validation(self.certbot, self.webroot_path)
-        return Validation() if way == DNS else Validation(certbot=True, webroot_path=way)
+        """The validation of one *name*, which has no exceptions. Its way is "" for dns-01 and for a webroot."""
+        way = dict(self.exceptions).get(name, self.way)
+        if "/" in way:
+            return Validation(certbot=True, webroot_path=way)
+        if way:
+            return Validation(way="" if way == DNS else way)
+        return Validation(self.certbot, self.webroot_path)
+
+    @property
+    def usual(self) -> "Validation":
+        """The validation of the names without an exception."""
+        return self.of("")
 
     def shares(self, names: Sequence[str]) -> list[tuple["Validation", list[str]]]:
         """*names*, those with the same validation together."""
@@ -49,15 +59,18 @@ class Validation:
         return list(shares.items())
 
     @property
-    def exceptions_text(self) -> str:
-        """The exceptions as the table has them: a line "NAME WAY" for each; "" for none."""
-        return "\n".join(f"{name} {way}" for name, way in self.exceptions)
+    def ways_text(self) -> str:
+        """Way and exceptions as the table has them: a line "* WAY", and "NAME WAY" for each exception; "" for none."""
+        usual = [(_EVERY, self.way)] if self.way else []
+        return "\n".join(f"{name} {way}" for name, way in (*usual, *self.exceptions))
 
 
-def exceptions_of(text: str) -> tuple[tuple[str, str], ...]:
-    """The exceptions in :attr:`Validation.exceptions_text`. A line without a way says DNS."""
-    lines = (line.strip().partition(" ") for line in text.splitlines() if line.strip())
-    return tuple((name.lower(), way.strip() or DNS) for name, _, way in lines)
+def validation_of(certbot: str, webroot_path: str, ways_text: str) -> Validation:
+    """The validation in the columns of a row. A line of *ways_text* without a way says DNS."""
+    lines = (line.strip().partition(" ") for line in ways_text.splitlines() if line.strip())
+    ways = {name.lower(): way.strip() or DNS for name, _, way in lines}
+    usual = ways.pop(_EVERY, "")
+    return Validation(certbot == "Y", webroot_path, tuple(ways.items()), usual)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ The caller brings the relevant record set: that of the name itself, or of the ne
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from issuer.rules.issue_value import issue_value
+
 _CRITICAL = 128
 # RFC 8659 §4, RFC 9495, and the CA/Browser Forum's contact properties: a critical one of them is no obstacle
 _KNOWN_TAGS = ("issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone")
@@ -58,22 +60,17 @@ def _decisive(records: Sequence[CaaRecord], *, wildcard: bool) -> list[CaaRecord
 
 def _refusal(record: CaaRecord, ours: set[str], account_uri: str, method: str) -> str:
     """Why this property does not allow it; "" when it does."""
-    domain, _, rest = record.value.partition(";")
-    domain = domain.strip(" \t").lower().rstrip(".")
-    if not domain:
+    value = issue_value(record.value)
+    if not value.domain:
         return "allows nobody"
-    if domain not in ours:
+    if value.domain not in ours:
         return f"allows another CA than {', '.join(sorted(ours))}"
-    parameters: dict[str, str] = {}
-    for part in rest.split(";") if rest.strip(" \t") else []:
-        tag, equals, value = part.strip(" \t").partition("=")
-        tag = tag.strip(" \t").lower()
-        if not equals or not tag.isalnum() or tag in parameters:  # RFC 8657 §3: a repeated one allows no CA
-            return f"has a malformed or repeated parameter ({part.strip()})"
-        parameters[tag] = value.strip(" \t")
-    if "accounturi" in parameters and parameters["accounturi"] != account_uri:
+    if value.fault:
+        return f"has a malformed or repeated parameter ({value.fault})"
+    account = value.parameters.get("accounturi")
+    if account is not None and account != account_uri:
         return f"allows another account than ours ({account_uri or 'which does not exist yet'})"
-    methods = parameters.get("validationmethods")
-    if methods is not None and method not in [word.strip().lower() for word in methods.split(",")]:
+    methods = value.parameters.get("validationmethods")
+    if methods is not None and method not in methods.lower().split(","):
         return f"does not allow validation by {method}"
     return ""

@@ -52,7 +52,7 @@ class Certificates:
             ways = {
                 "certbot": "Y" if validation.certbot else "N",
                 "webroot_path": validation.webroot_path or None,
-                "validations": validation.exceptions_text or None,
+                "validations": validation.ways_text or None,
             }
             connection.execute(certs.insert().values(comment=comment, **row, **ways, **NEW_ROW))
             add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")

@@ -38,7 +38,7 @@ class Changes:
         self._database = database
 
     def replace(self, name: str, csr: CsrFacts, validation: Validation, now: int) -> Outcome:
-        """Enrol another CSR for *name*, with the exceptions of *validation* for its names; an earlier change that waits
+        """Enrol another CSR for *name*, with the ways of *validation* for its names; an earlier change that waits
         is forgotten. Raises RefusedError if there is no such row."""
 
         def work(connection: sa.Connection) -> Outcome:
@@ -64,8 +64,8 @@ class Changes:
                 waits = {"change_csr": csr.pem, "change_due_at": AT_ONCE}
                 _set(connection, name, {**NO_CHANGE, **waits, "change_failures": 0})
                 add_event(connection, now, name, "change enrolled", _told(csr))
-            if validation.exceptions != row.validation.exceptions:
-                _set(connection, name, {"validations": validation.exceptions_text or None})
+            if validation.ways_text != row.validation.ways_text:
+                _set(connection, name, {"validations": validation.ways_text or None})
             return outcome
 
         return self._database.write(work)

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, exceptions_of
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, validation_of
 from issuer.model.limits import LONGEST_HOLD
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import too_far, window
@@ -75,7 +75,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
     return Enrolment(
         name=row["name"],
         enabled=row["enable"] == "Y",
-        validation=Validation(row["certbot"] == "Y", row["webroot_path"].strip(), exceptions_of(row["validations"])),
+        validation=validation_of(row["certbot"], row["webroot_path"].strip(), row["validations"]),
         csr=row["csr"],
         crt=row["crt"],
         ca=row["ca"],

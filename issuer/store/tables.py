@@ -29,7 +29,7 @@ certs = sa.Table(
     sa.Column("old_crt", Octets),
     sa.Column("webroot_path", Words),
     # --- ours ---
-    sa.Column("validations", Words),  # a line "NAME WAY" for each name with a way of its own (Validation.exceptions)
+    sa.Column("validations", Words),  # Validation.ways_text
     sa.Column("due_at", Number),  # of the next attempt or renewal; NULL: not worked out yet
     sa.Column("reissue_reason", Words),  # set while a new certificate is wanted whether due or not
     sa.Column("last_error", Words),  # the last attempt's failure in one line; NULL after a success
@@ -83,7 +83,7 @@ challenges = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("order_id", Number),
-    sa.Column("type", Words(12)),
+    sa.Column("type", Words(64)),
     sa.Column("identifier", Words(253)),
     sa.Column("authorization_url", Words),
     sa.Column("url", Words),

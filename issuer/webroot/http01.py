@@ -22,6 +22,7 @@ class Http01:
     """The challenge type of rows with certbot = Y; see :class:`issuer.journey.solver.ChallengeType`."""
 
     name = "http-01"
+    standing = False
     ready = "its web server serves that webroot"
     from_outside = "check the web site from outside: the CA fetches http://NAME/.well-known/acme-challenge/ on port 80"
 

@@ -18,7 +18,7 @@ from common.errors import CertfleetError, ConfigError, Retry
 from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import each_on_thread
 from issuer.ground.ttl_cache import TtlCache
-from issuer.model.acme import Challenge, Laggard
+from issuer.model.acme import CaIdentity, Challenge, Laggard
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import WebrootError, noted
@@ -70,7 +70,9 @@ class Webroots:
         self._check(location)
         return name, to_journal(_lasting(location, validation.webroot_path.strip()), self._machine)
 
-    def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
+    def examine(
+        self, subject: str, names: Sequence[str], validation: Validation, authorities: Sequence[CaIdentity]
+    ) -> Findings:
         """The findings of `check`: can challenge files be made in the webroot?"""
         lines = [line for error in self._obstacles(subject, names, validation) for line in bad_lines(subject, error)]
         return Findings(lines or [ok(subject, f"challenge files can be put into {validation.webroot_path}")])

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.clock import Clock
 from common.errors import CertfleetError, UsageError
-from issuer.model.acme import CaChallenge, Challenge, Laggard
+from issuer.model.acme import CaChallenge, CaIdentity, Challenge, Laggard
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.challenges import token_of
@@ -34,6 +34,7 @@ class Alpn01:
     """The way of a row whose webroot_path begins with alpn://."""
 
     name = "tls-alpn-01"
+    standing = False
     ready = "its TLS server takes certificates from that folder"
     from_outside = f"check the TLS server from outside: the CA speaks {PROTOCOL} on port 443"
 
@@ -104,7 +105,9 @@ class AlpnServers:
     def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
         return []
 
-    def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
+    def examine(
+        self, subject: str, names: Sequence[str], validation: Validation, authorities: Sequence[CaIdentity]
+    ) -> Findings:
         """The folder of the certificate now, its TLS server once for all that share it."""
 
         def probe(_clock: Clock, _patience: float, _pause: Callable[[float], bool]) -> list[Line]:

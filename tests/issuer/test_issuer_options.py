@@ -77,7 +77,7 @@ WRONG: dict[str, list[str]] = {
     "populate --csr": FILES,
     "populate --webroot": WEBROOTS,
     "populate --by": [
-        *("", "=", "new.example.test", "new.example.test=", "other.example.test=dns-01"),
+        *("", "=", "new.example.test", "new.example.test=", "other.example.test=dns-01", "dns-persist-02", "http-01"),
         *(f"new.example.test={webroot}" for webroot in WEBROOTS),
     ],
     "populate --comment": COMMENTS,

@@ -23,6 +23,7 @@ from issuer.ca.transport import AcmeAnswer, retry_after
 from issuer.ca.words import problem
 from issuer.dns.servers import parse_server
 from issuer.dns.write.tsig import load_tsig_key
+from issuer.model.acme import CaIdentity
 from issuer.model.config import RenewalSettings, Settings
 from issuer.model.csr import csr_of
 from issuer.model.errors import AcmeProblem
@@ -141,7 +142,7 @@ def test_answers_of_a_ca(document: dict[str, Any]) -> None:
         assert order.status.isprintable()
         assert all(url.startswith("https://") for url in (*order.authorizations, order.finalize_url) if url)
     with contextlib.suppress(AcmeProblem):
-        authorization = authorization_of(answer.url, document)
+        authorization = authorization_of(answer.url, document, CaIdentity("https://ca.example/dir", (), ""))
         assert authorization.identifier.isprintable()
         assert all(item.type.isprintable() for item in authorization.challenges)
     with contextlib.suppress(AcmeProblem):

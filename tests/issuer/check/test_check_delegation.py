@@ -12,7 +12,7 @@ from issuer.dns.find.delegation import Delegation
 from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, server_lines, soa_line
 from issuer.dns.probe.zone_probe import probe
 from issuer.dns.zones import Zones
-from issuer.model.acme import Laggard
+from issuer.model.acme import CaIdentity, Laggard
 from issuer.model.config import CaSettings, DnsSettings
 from issuer.rules.findings import Level, Line, clock_line
 from tests.issuer.dns.test_dns_delegation import HOSTS, ZONE, World
@@ -117,13 +117,15 @@ class Ca:
 
     directory = "https://ca.test/dir"
     offers_renewal_info = True
-    caa_identities = ("ca.test",)
 
     def __init__(self, now: float, **meta: object) -> None:
         self._now, self._meta = now, meta
 
     def meta(self) -> dict[str, object]:
         return self._meta
+
+    def identity(self, account: str) -> CaIdentity:
+        return CaIdentity(self.directory, ("ca.test",), account)
 
     def find_account(self) -> str:
         return "https://ca.test/acct/1"

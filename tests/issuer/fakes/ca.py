@@ -25,6 +25,7 @@ from issuer.model.leaf import Leaf, leaf_of
 from tests.issuer.fakes.zone import MemoryZone
 from tests.servers.authority import Authority, names_in
 
+_PERSIST, _ISSUER = "dns-persist-01", "ca.example"
 _THUMBPRINT = "thumbprint-of-the-account-key"
 
 
@@ -52,6 +53,7 @@ class _Authorization:
     challenges: dict[str, str]  # URL by type
     token: str
     wildcard: bool
+    account: str
     status: str = "pending"
     answered: str = ""  # the type of the challenge that the CA was told to look at
     answered_at: float = 0.0
@@ -63,10 +65,12 @@ class _Authorization:
         return CaAuthorization(self.url, self.identifier, self.status, tuple(challenges), self.wildcard)
 
     def _challenge(self, kind: str, url: str) -> CaChallenge:
-        if kind != self.answered:
-            return CaChallenge(kind, url, self.token, "pending", None)
-        status = "processing" if self.status == "pending" else self.status
-        return CaChallenge(kind, url, self.token, status, self.error)
+        status, error = "pending", None
+        if kind == self.answered:
+            status, error = "processing" if self.status == "pending" else self.status, self.error
+        if kind == _PERSIST:
+            return CaChallenge(kind, url, "", status, error, (_ISSUER,), (self.account,))
+        return CaChallenge(kind, url, self.token, status, error)
 
 
 @dataclass
@@ -168,7 +172,7 @@ class MemoryCa:
 
     @property
     def caa_identities(self) -> tuple[str, ...]:
-        return ("ca.example",)
+        return (_ISSUER,)
 
     @property
     def offers_renewal_info(self) -> bool:
@@ -194,10 +198,17 @@ class MemoryCa:
 
     def _authorization(self, name: str) -> _Authorization:
         url = self._url("authorization")
-        kinds = ["dns-01"] if name.startswith("*.") else ["http-01"] if is_address(name) else list(self._zones)
+        kinds = list(self._zones)
+        if name.startswith("*.") or is_address(name):
+            kinds = ["http-01"] if is_address(name) else ["dns-01", _PERSIST]
         challenges = {kind: f"{url}/{kind}" for kind in kinds}
         return _Authorization(
-            url, name.removeprefix("*."), challenges, secrets.token_urlsafe(32), name.startswith("*.")
+            url,
+            name.removeprefix("*."),
+            challenges,
+            secrets.token_urlsafe(32),
+            name.startswith("*."),
+            self.account_url(),
         )
 
     def _url(self, kind: str) -> str:
@@ -235,12 +246,20 @@ class MemoryCa:
             authorization.error = Problem("unauthorized", f"no right answer for {authorization.identifier}")
 
     def _proven(self, authorization: _Authorization) -> bool:
-        """RFC 8555 §8.3 and §8.4."""
+        """RFC 8555 §8.3 and §8.4; draft-ietf-acme-dns-persist, section 4."""
+        if authorization.answered == _PERSIST:
+            return self._allowed(authorization) in self._zones[_PERSIST].shown(
+                f"_validation-persist.{authorization.identifier}"
+            )
         text = self.key_authorization(authorization.token)
         if authorization.answered == "http-01":
             return text in self._zones["http-01"].shown(authorization.identifier)
         digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
         return digest in self._zones["dns-01"].shown(f"_acme-challenge.{authorization.identifier}")
+
+    def _allowed(self, authorization: _Authorization) -> str:
+        policy = "; policy=wildcard" if authorization.wildcard else ""
+        return f"{_ISSUER}; accounturi={self.account_url()}{policy}"
 
     def _seen(self, order: _Order) -> CaOrder:
         """As the CA tells it now (RFC 8555 §7.1.6)."""

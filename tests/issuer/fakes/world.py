@@ -30,6 +30,7 @@ from tests.issuer.fakes.certificates import MemoryCertificates, MemoryHolds
 from tests.issuer.fakes.clock import FakeClock
 from tests.issuer.fakes.journal import MemoryJournal
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
+from tests.issuer.fakes.records import MemoryRecords
 from tests.issuer.fakes.tables import Tables
 from tests.issuer.fakes.zone import MemoryZone
 from tests.issuer.signing_requests import csr
@@ -45,7 +46,9 @@ class World:
     def __init__(self, *directories: str) -> None:
         self.clock = FakeClock()
         self.tables = Tables()
+        self.records = MemoryRecords(self.clock)
         self.zones = {kind.name: MemoryZone(kind, self.clock) for kind in (Dns01(), Http01())}
+        self.zones[self.records.type.name] = self.records
         self.authorities = {each: MemoryCa(each, self.clock, self.zones) for each in directories or (CA,)}
         self.events: list[Event] = []
 
@@ -65,12 +68,14 @@ class World:
         leases = [row.holder for row in self.tables.orders.values() if row.active and row.holder is not None]
         return [*self.published, *self.tables.challenges.values(), *leases]
 
-    def enrol(self, *names: str, label: str = "", http: bool = False, by_dns: Sequence[str] = ()) -> str:
+    def enrol(self, *names: str, label: str = "", http: bool = False, by_dns: Sequence[str] = (), way: str = "") -> str:
         """An enabled row for *names*; its name, which is the first of them unless it has a *label*. *by_dns*: the names
-        that are validated by dns-01 although the others are by *http*."""
+        that are validated by dns-01 although the others are by *http*. *way*: that of all names."""
         name = label or (names or (NAME,))[0]
         exceptions = tuple((each, DNS) for each in by_dns)
-        validation = Validation(certbot=True, webroot_path="/var/www", exceptions=exceptions) if http else Validation()
+        validation = (
+            Validation(certbot=True, webroot_path="/var/www", exceptions=exceptions) if http else Validation(way=way)
+        )
         self.tables.certs[name] = Enrolment(
             name=name,
             enabled=True,

@@ -95,9 +95,10 @@ def test_the_row_outlives_its_certificate(site: Site) -> None:
     ("way", "says"),
     [
         (f"shop.{ZONE}=dns-01", ["does not say how one of the CSR's names is validated", f"{NAME}, {ZONE}"]),
-        (ZONE, ["does not say how"]),
+        (ZONE, [f"{ZONE!r} is no way to validate a name", "dns-persist-01"]),
         (f"{ZONE}=", ["does not say how"]),
-        (f"{ZONE}=html", ["must be an absolute path"]),
+        (f"{ZONE}=html", ["'html' is no way to validate a name", "a webroot like /var/www/html"]),
+        (f"{ZONE}=./html", ["must be an absolute path"]),
     ],
 )
 def test_what_is_no_way(lone_box: Box, way: str, says: list[str]) -> None:

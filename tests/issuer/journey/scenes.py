@@ -30,6 +30,15 @@ def first_by_both() -> World:
     return world
 
 
+def first_by_records() -> World:
+    """A name and its wildcard, each with the record that a person has published for it."""
+    world = World()
+    world.enrol("www.example.test", "*.www.example.test", way="dns-persist-01")
+    record = f"ca.example; accounturi={world.ca.account_url()}"
+    world.records.written["_validation-persist.www.example.test"] = {record, f"{record}; policy=wildcard"}
+    return world
+
+
 def renewal() -> World:
     """A certificate whose CA suggests by now to renew it."""
     world = World()
@@ -50,7 +59,7 @@ def slow() -> World:
 
 
 SCENES: dict[str, Callable[[], World]] = {
-    scene.__name__: scene for scene in (first_by_dns, first_by_http, first_by_both, renewal)
+    scene.__name__: scene for scene in (first_by_dns, first_by_http, first_by_both, first_by_records, renewal)
 }
 
 
