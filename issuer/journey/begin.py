@@ -144,10 +144,12 @@ def look_whether_due(prepared: Preparation, tools: Tools) -> Ended | None:
 
 
 def choose_authority(prepared: Preparation, tools: Tools) -> None:
-    """Choose the CA. If it issued the present certificate, the order names that as replaced (RFC 9773 §5)."""
+    """Choose the CA. If our account there ordered the present certificate, the order names that as replaced (RFC 9773
+    §5). An earlier version has not saved the account."""
     row, ca = prepared.row, choose(prepared.row, prepared.csr, prepared.now, tools)
     prepared.directory = ca.directory
-    if row.directory == ca.directory and row.ari_ask_at is not None:
+    ours = row.directory == ca.directory and row.account in ("", ca.account_id)
+    if ours and row.ari_ask_at is not None:
         prepared.replaces = identifier(row)
 
 

@@ -178,7 +178,9 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
     first_look = due_at if ask_at is None else min(due_at, ask_at)
-    tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at)
+    tools.certificates.store(
+        work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, account=ca.account_id
+    )
     changed = ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities))
     if changed is not None:
         tools.tell(changed)

@@ -33,7 +33,8 @@ class CertificateAuthority(Protocol):
 
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
         """A new order for exactly *names* (RFC 8555 §7.4). *replaces*: identifier of the certificate that it renews
-        (RFC 9773 §5). An AcmeProblem that is *in_doubt* leaves open whether the CA made the order."""
+        (RFC 9773 §5), left out where the CA takes none. An AcmeProblem that is *in_doubt* leaves open whether the CA
+        made the order."""
 
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
         """A pending order for exactly *names*; None where there is none, or the CA lists no orders (RFC 8555
@@ -145,12 +146,21 @@ class CertificateStore(Protocol):
         """Count one failure more, with its facts and the moment of the next attempt."""
 
     def store(
-        self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+        self,
+        order: OrderRecord,
+        csr: bytes,
+        bundle: Bundle,
+        now: int,
+        *,
+        due_at: int,
+        ask_at: int | None,
+        account: str = "",
     ) -> None:
         """Make *bundle* the present certificate, keep the pair before it, and end *order* as STORED, in one
         transaction. *csr* is the one that was certified, in PEM; *due_at* the next moment, *ask_at* that for renewal
-        information (None: the CA offers none). Raises GivenUp where the order was ended meanwhile, Overtaken where the
-        row is gone or has another CSR: then only the versions keep the certificate."""
+        information (None: the CA offers none); *account* the account at the CA. Raises GivenUp where the order was
+        ended meanwhile, Overtaken where the row is gone or has another CSR: then only the versions keep the
+        certificate."""
 
 
 class ChallengeJournal(Protocol):

@@ -16,13 +16,13 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD
-from issuer.model.orders import OrderRecord, OrderState, is_by_hand
+from issuer.model.orders import Cause, OrderRecord, OrderState
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import too_far, window
 from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.database import Database
 from issuer.store.failures import failure_cells, failure_of, line
-from issuer.store.orders import cause_of, give_up
+from issuer.store.orders import give_up, refuse_under_way
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import NEW_ROW, certs, events, has_certificate, orders
 
@@ -196,7 +196,15 @@ class Certificates:
         self._database.write(work)
 
     def store(
-        self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+        self,
+        order: OrderRecord,
+        csr: bytes,
+        bundle: Bundle,
+        now: int,
+        *,
+        due_at: int,
+        ask_at: int | None,
+        account: str = "",
     ) -> None:
         """Make a checked certificate the present one, keep the old pair, and end the order: one transaction.
 
@@ -204,7 +212,8 @@ class Certificates:
         `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
         renewal information; None if the CA offers none.
         """
-        present = {"due_at": due_at, "directory": order.directory, "ari_ask_at": ask_at}
+        origin = {"directory": order.directory, "account": account or None, "cause": order.cause.value}
+        present = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
 
         def work(connection: sa.Connection) -> CertfleetError | None:
@@ -270,20 +279,6 @@ def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list
     return [_enrolment(row, compromised.get(row["name"], frozenset())) for row in rows]
 
 
-def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
-    """Raise RefusedError while an order for *name* is under way: it would overwrite the change."""
-    query = sa.select(orders.c.reason, orders.c.deadline).where(orders.c.active_name == name)
-    order = connection.execute(query).first()
-    if order is None:
-        return
-    what = f"an order for {name} is under way"
-    hint = "let `certfleet-issuer run` finish it first; after a killed run wait ten minutes"
-    if is_by_hand(cause_of(order.reason), order.deadline, now):
-        what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
-        hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
-    raise RefusedError(what, hint=hint, reference="order-under-way")
-
-
 def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
     return Enrolment(
         name=row["name"],
@@ -298,6 +293,8 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
         due_at=row["due_at"],
         reissue_reason=row["reissue_reason"],
         directory=row["directory"],
+        account=row["account"].strip(),
+        early=row["cause"] == Cause.INCIDENT.value,
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
         failure=failure_of(row),

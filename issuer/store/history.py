@@ -10,10 +10,10 @@ from common.clock import utc_text
 from common.errors import RefusedError
 from issuer.model.leaf import Damaged, bundle_of
 from issuer.store.cells import from_row
-from issuer.store.certificates import named, refuse_under_way
+from issuer.store.certificates import named
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
-from issuer.store.orders import give_up
+from issuer.store.orders import give_up, refuse_under_way
 from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import NEW_ROW, certs, events, versions
 

@@ -6,13 +6,16 @@ UPDATE, and the unique ``active_name`` prevents a second order for the same cert
 
 import dataclasses
 from collections.abc import Collection, Sequence
+from shlex import quote
 from typing import Any
 
 import sqlalchemy as sa
 
+from common.clock import utc_text
+from common.errors import RefusedError
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
 from issuer.model.limits import names_text
-from issuer.model.orders import Cause, OrderRecord, OrderState, check_move
+from issuer.model.orders import Cause, OrderRecord, OrderState, check_move, is_by_hand
 from issuer.store.cells import believable, from_row, known
 from issuer.store.database import Database, insert
 from issuer.store.tables import challenges, orders
@@ -177,6 +180,20 @@ def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leas
     ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else FREE)
     values = ended.values(**change, deadline=None, updated_at=now)
     return connection.execute(values, {"the_name": name, "now": now}).rowcount
+
+
+def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
+    """Raise RefusedError while an order for *name* is under way: it would overwrite the change."""
+    query = sa.select(orders.c.reason, orders.c.deadline).where(orders.c.active_name == name)
+    order = connection.execute(query).first()
+    if order is None:
+        return
+    what = f"an order for {name} is under way"
+    hint = "let `certfleet-issuer run` finish it first; after a killed run wait ten minutes"
+    if is_by_hand(cause_of(order.reason), order.deadline, now):
+        what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
+        hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
+    raise RefusedError(what, hint=hint, reference="order-under-way")
 
 
 def cause_of(reason: str) -> Cause:

@@ -9,12 +9,14 @@ from common.errors import UsageError
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.orders import Cause
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import OTHER, Stores
 from tests.issuer.contracts.test_order_store import planned
 from tests.issuer.store.opened import CA, NAME, NOW
 from tests.servers.authority import Authority
 
+ACCOUNT_ID = "ab" * 32
 FAILURE = Failure("shop: rsa: refused", "no: (really)", "mend it; or not", "dns", "https://ca.test/why")
 LIMITED = Failure("limited", "too many", url="https://ca.test/limits")
 HELD = Failure(LIMITED.sentence)  # a hold keeps the reason in one line, for people
@@ -77,14 +79,15 @@ def test_what_was_drawn_from_the_window_is_kept(stores: Stores) -> None:
     assert stores.certificates.get([NAME]) == [drawn]
 
 
-def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores) -> None:
+@pytest.mark.parametrize("cause", [Cause.RENEWAL, Cause.INCIDENT])
+def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores, cause: Cause) -> None:
     """Everything that was said of the one before is over."""
     certificates = stores.certificates
     certificates.request_reissue([NAME], "wish")
     certificates.record_failure(NAME, FAILURE, NOW + 60, NOW)
     [row] = certificates.get([NAME])
-    record, bundle = planned(stores), issued()
-    certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 1000, ask_at=NOW + 500)
+    record, bundle = planned(stores, cause=cause), issued()
+    certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 1000, ask_at=NOW + 500, account=ACCOUNT_ID)
     [after] = certificates.get([NAME])
     assert after == dataclasses.replace(
         row,
@@ -95,6 +98,8 @@ def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores) -> Non
         due_at=NOW + 1000,
         ari_ask_at=NOW + 500,
         directory=CA,
+        account=ACCOUNT_ID,
+        early=cause is Cause.INCIDENT,
         reissue_reason="",
         failures=0,
         failure=None,

@@ -16,8 +16,8 @@ OVER = NOW + LEASE_SECONDS
 LIMIT = Limit(10, 3600)
 
 
-def planned(stores: Stores, owner: str = "mine", name: str = NAME) -> OrderRecord:
-    record = stores.orders(owner).open(name, CA, Cause.RENEWAL, NOW, names=[name])
+def planned(stores: Stores, owner: str = "mine", name: str = NAME, *, cause: Cause = Cause.RENEWAL) -> OrderRecord:
+    record = stores.orders(owner).open(name, CA, cause, NOW, names=[name])
     assert record is not None
     return record
 
