@@ -161,7 +161,7 @@ def look_where_to_publish(prepared: Preparation, tools: Tools) -> None:
 def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
     """Insert the order's row, which counts toward the CA's limits. Drop it again if they do not allow it now."""
     row, names, now = prepared.row, prepared.csr.names, prepared.now
-    exempt = prepared.replaces != "" and prepared.cause in BY_WINDOW
+    in_window = prepared.replaces != "" and prepared.cause in BY_WINDOW
     pacing = tools.pacing[prepared.directory]
     with pacing.turn:
         opened = tools.orders.open(row.name, prepared.directory, prepared.cause, now, prepared.replaces, names=names)
@@ -169,7 +169,7 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
             return Ended(row.name, Ending.ELSEWHERE)
         prepared.record = opened
         renewal = renews(row, names, prepared.directory)
-        free_at = now if exempt else pacing.free_at(names, now, renewal=renewal, besides=opened.id)
+        free_at = pacing.free_at(names, now, renewal=renewal, in_window=in_window, besides=opened.id)
         if free_at <= now:
             return None
         tools.orders.drop(opened)

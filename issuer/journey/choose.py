@@ -4,13 +4,14 @@ import dataclasses
 
 import structlog
 
+from common.clock import utc_text
 from common.errors import CertfleetError
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
 from issuer.rules.caa import caa_allows
-from issuer.rules.renewal import ask_again_at, draw, remaining
+from issuer.rules.renewal import ask_again_at, by_window, draw, remaining
 from issuer.rules.retry import authority_index
 
 log = structlog.get_logger()
@@ -56,7 +57,8 @@ def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
     try:
         info = ca.renewal_info(present) if present else None
         if info is not None:
-            row = draw(row, info, now)
+            row = draw(before := row, info, now)
+            _tell_put_off(before, row)
             tools.certificates.save_renewal_info(row, info.explanation_url)
             if info.explanation_url:
                 log.warning("renewal_info.explained", certificate=row.name, url=info.explanation_url)
@@ -68,6 +70,16 @@ def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
         row = dataclasses.replace(row, ari_ask_at=ask_again_at(wanted, now))
         tools.certificates.save_renewal_info(row, "")
     return row
+
+
+def _tell_put_off(before: Enrolment, row: Enrolment) -> None:
+    """Log once for each window that it is not followed at its moment."""
+    leaf = row.present
+    if not isinstance(leaf, Leaf) or before.ari_window == row.ari_window:
+        return
+    wanted = by_window(row, leaf.starts, leaf.ends)
+    if wanted is not None and wanted.at != row.ari_at:
+        log.warning("renewal_info.put_off", certificate=row.name, until=utc_text(wanted.at), why=wanted.why)
 
 
 def identifier(row: Enrolment) -> str:

@@ -8,6 +8,7 @@ that means.
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -24,7 +25,7 @@ from issuer.model.events import ca_changed
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.challenges import answers, failure, page, pending
-from issuer.rules.renewal import ask_again_at, renewal_moment
+from issuer.rules.renewal import ask_again_at, is_early, renewal_moment
 
 log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
@@ -178,9 +179,8 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
     first_look = due_at if ask_at is None else min(due_at, ask_at)
-    tools.certificates.store(
-        work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, account=ca.account_id
-    )
+    origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
+    tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
     changed = ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities))
     if changed is not None:
         tools.tell(changed)

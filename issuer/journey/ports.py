@@ -155,12 +155,13 @@ class CertificateStore(Protocol):
         due_at: int,
         ask_at: int | None,
         account: str = "",
+        early: bool = False,
     ) -> None:
         """Make *bundle* the present certificate, keep the pair before it, and end *order* as STORED, in one
         transaction. *csr* is the one that was certified, in PEM; *due_at* the next moment, *ask_at* that for renewal
-        information (None: the CA offers none); *account* the account at the CA. Raises GivenUp where the order was
-        ended meanwhile, Overtaken where the row is gone or has another CSR: then only the versions keep the
-        certificate."""
+        information (None: the CA offers none); *account* the account at the CA; *early*: was it ordered long before
+        its moment, because of a window of the CA? Raises GivenUp where the order was ended meanwhile, Overtaken where
+        the row is gone or has another CSR: then only the versions keep the certificate."""
 
 
 class ChallengeJournal(Protocol):

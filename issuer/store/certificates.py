@@ -16,7 +16,7 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD
-from issuer.model.orders import Cause, OrderRecord, OrderState
+from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import too_far, window
 from issuer.store.compromised import ANY, compromised_keys
@@ -205,6 +205,7 @@ class Certificates:
         due_at: int,
         ask_at: int | None,
         account: str = "",
+        early: bool = False,
     ) -> None:
         """Make a checked certificate the present one, keep the old pair, and end the order: one transaction.
 
@@ -212,7 +213,7 @@ class Certificates:
         `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
         renewal information; None if the CA offers none.
         """
-        origin = {"directory": order.directory, "account": account or None, "cause": order.cause.value}
+        origin = {"directory": order.directory, "account": account or None, "early": "Y" if early else None}
         present = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
 
@@ -294,7 +295,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
         reissue_reason=row["reissue_reason"],
         directory=row["directory"],
         account=row["account"].strip(),
-        early=row["cause"] == Cause.INCIDENT.value,
+        early=row["early"] == "Y",
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
         failure=failure_of(row),

@@ -1,4 +1,4 @@
-"""A certificate has the account that ordered it, and why: `replaces` (RFC 9773 §5) is for one account alone."""
+"""A certificate has the account that ordered it, and whether a window of the CA had it ordered early (RFC 9773)."""
 
 import sqlalchemy as sa
 
@@ -11,4 +11,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    add_columns("certs", sa.Column("account", sa.CHAR(64)), sa.Column("cause", sa.String(12)))
+    add_columns("certs", sa.Column("account", sa.CHAR(64)), sa.Column("early", sa.CHAR(1)))

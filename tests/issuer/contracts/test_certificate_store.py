@@ -9,7 +9,6 @@ from common.errors import UsageError
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD
-from issuer.model.orders import Cause
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import OTHER, Stores
 from tests.issuer.contracts.test_order_store import planned
@@ -79,15 +78,17 @@ def test_what_was_drawn_from_the_window_is_kept(stores: Stores) -> None:
     assert stores.certificates.get([NAME]) == [drawn]
 
 
-@pytest.mark.parametrize("cause", [Cause.RENEWAL, Cause.INCIDENT])
-def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores, cause: Cause) -> None:
+@pytest.mark.parametrize("early", [True, False])
+def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores, early: bool) -> None:
     """Everything that was said of the one before is over."""
     certificates = stores.certificates
     certificates.request_reissue([NAME], "wish")
     certificates.record_failure(NAME, FAILURE, NOW + 60, NOW)
     [row] = certificates.get([NAME])
-    record, bundle = planned(stores, cause=cause), issued()
-    certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 1000, ask_at=NOW + 500, account=ACCOUNT_ID)
+    record, bundle = planned(stores), issued()
+    certificates.store(
+        record, row.csr, bundle, NOW, due_at=NOW + 1000, ask_at=NOW + 500, account=ACCOUNT_ID, early=early
+    )
     [after] = certificates.get([NAME])
     assert after == dataclasses.replace(
         row,
@@ -99,7 +100,7 @@ def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores, cause:
         ari_ask_at=NOW + 500,
         directory=CA,
         account=ACCOUNT_ID,
-        early=cause is Cause.INCIDENT,
+        early=early,
         reissue_reason="",
         failures=0,
         failure=None,

@@ -10,7 +10,7 @@ from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD
 from issuer.model.moments import believable
-from issuer.model.orders import Cause, OrderRecord, OrderState
+from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.due import FIRST_MAY_WAIT
 from tests.issuer.fakes.tables import Tables
 
@@ -63,6 +63,7 @@ class MemoryCertificates:
         due_at: int,
         ask_at: int | None,
         account: str = "",
+        early: bool = False,
     ) -> None:
         with self._tables.lock:
             row, present = self._tables.orders.get(order.id), self._tables.certs.get(order.name)
@@ -79,7 +80,7 @@ class MemoryCertificates:
                 raise Overtaken(order.name)
             self._tables.old_pairs[order.name] = (present.crt, present.ca)
             renewed = _renewed(present, order, bundle, now, due_at=due_at, ask_at=ask_at)
-            self._tables.certs[order.name] = dataclasses.replace(renewed, account=account)
+            self._tables.certs[order.name] = dataclasses.replace(renewed, account=account, early=early)
 
     def _given_up(self, name: str, reason: str, bundle: Bundle) -> GivenUp:
         row = self._tables.certs.get(name)
@@ -116,7 +117,6 @@ def _renewed(
         due_at=due_at,
         reissue_reason="",
         directory=order.directory,
-        early=order.cause is Cause.INCIDENT,
         ari_ask_at=ask_at,
         compromised=row.compromised,
     )

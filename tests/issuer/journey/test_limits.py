@@ -6,11 +6,13 @@ import pytest
 
 from issuer.journey.pacing import Pacing
 from issuer.model.acme import RenewalInfo
+from issuer.model.config import RenewalSettings
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf, leaf_of
 from issuer.model.limits import CaLimits, Limit
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ending
+from issuer.rules.forecast import forecast
 from tests.issuer.fakes.ca import refusal
 from tests.issuer.fakes.calls import Call, raising
 from tests.issuer.fakes.clock import NOW
@@ -113,6 +115,32 @@ def test_a_window_that_has_passed_long_before_our_own_moment() -> None:
     assert process.run()[NAME].ending is Ending.STORED
     assert [event.kind.value for event in world.events] == ["incident"]
     assert world.tables.states() == [OrderState.STORED] * 2
+
+
+@pytest.mark.parametrize("span", [(-3600, -1800), (-DAY, 60)], ids=["passed", "open"])
+def test_a_ca_that_wants_every_certificate_replaced_at_once(span: tuple[int, int]) -> None:
+    """It gets one order. Then each certificate lives for a tenth of its life first, and that is told."""
+    world = World()
+    world.enrol()
+    world.process().run()
+
+    def always(_: str) -> RenewalInfo:
+        return RenewalInfo(int(world.clock()) + span[0], int(world.clock()) + span[1], "", None)
+
+    world.ca.renewal_info = always  # type: ignore[method-assign,assignment]
+    for _ in range(4 * 8):  # eight days, one run every six hours
+        world.clock.wait_until(world.clock() + 6 * 3600 + 1)
+        world.process().run()
+    assert len(world.ca.opened) == 2
+    row, now = world.row(), int(world.clock())
+    step = forecast(row, now, RenewalSettings())
+    leaf = row.present
+    assert isinstance(leaf, Leaf)
+    assert (row.early, step.at) == (True, leaf.starts + 9 * DAY)
+    assert "put off: the certificate before was replaced early for it too" in step.why
+    world.clock.wait_until(leaf.starts + 9 * DAY + 1)
+    world.process().run()
+    assert len(world.ca.opened) == 3
 
 
 def test_renewal_information_that_is_not_to_be_had() -> None:
