@@ -36,11 +36,10 @@ def names_of(answer: AcmeAnswer) -> set[str]:
 
 def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
     """An authorization object (RFC 8555 §7.1.4). Raises AcmeProblem."""
-    identifier = document.get("identifier")
     challenges = document.get("challenges")
     return CaAuthorization(
         url=url,
-        identifier=words.text(identifier.get("value")).lower() if isinstance(identifier, dict) else "",
+        identifier=words.identifier(document),
         status=words.text(document.get("status")),
         challenges=tuple(
             _challenge(item) for item in (challenges if isinstance(challenges, list) else ()) if isinstance(item, dict)

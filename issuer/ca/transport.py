@@ -257,7 +257,8 @@ def _problem(
         hint = "the CA, or a proxy or load balancer before it, has trouble"
         if status < 500:
             hint += "; if it stays, check [acme] directory"
-        return AcmeProblem(f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at)
+        what = f"the CA answered from {url}"
+        return AcmeProblem(what, why=why, hint=hint, status=status, retry_after=ask_again_at, resource=resource)
     problem = words.problem(document)
     retry, hint = meaning(problem.kind, resource)
     return AcmeProblem(
@@ -269,6 +270,8 @@ def _problem(
         retry_after=ask_again_at,
         retry=retry,
         url=problem.url,
+        resource=resource,
+        identifiers=problem.identifiers,
     )
 
 

@@ -28,14 +28,18 @@ def problem(document: dict[str, Any]) -> Problem:
     kind = re.sub(r"[^A-Za-z]", "", text(document.get("type")).rpartition(":")[2])[:_LONGEST_KIND]
     parts = [str(document.get("detail") or document.get("title") or kind or "no detail given")]
     subproblems = document.get("subproblems")
-    for item in subproblems if isinstance(subproblems, list) else []:
-        if isinstance(item, dict):
-            identifier = item.get("identifier")
-            name = identifier.get("value", "") if isinstance(identifier, dict) else ""
-            parts.append(f"{name}: {item.get('detail', '')}")
+    items = [item for item in subproblems if isinstance(item, dict)] if isinstance(subproblems, list) else []
+    parts += [f"{identifier(item)}: {item.get('detail', '')}" for item in items]
     detail = text("; ".join(parts))
     page = _PAGE.match(text(document.get("instance"))) or _PAGE.search(detail)
-    return Problem(kind, detail, page.group().rstrip(".,;:") if page else "")
+    names = tuple(filter(None, map(identifier, [document, *items])))
+    return Problem(kind, detail, page.group().rstrip(".,;:") if page else "", names)
+
+
+def identifier(document: dict[str, Any]) -> str:
+    """The value of an object's identifier (RFC 8555 §7.1.4, §6.7.1); "" without one."""
+    found = document.get("identifier")
+    return text(found.get("value")).lower() if isinstance(found, dict) else ""
 
 
 def url(value: object) -> str:

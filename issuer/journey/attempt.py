@@ -20,6 +20,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ended, Ending, Waiting
+from issuer.rules.due import look_when_held
 from issuer.rules.retry import Circumstances, Fate, consequence
 
 log = structlog.get_logger()
@@ -152,7 +153,7 @@ class Attempt:
                 tools.holds.add(authority(record, tools).account_id, held, outcome.retry_at, failure, now)
             tools.orders.save(record, record, now)  # renews the lease, or raises
         if held:
-            tools.certificates.postpone(self.name, outcome.retry_at)
+            tools.certificates.postpone(self.name, look_when_held(outcome.retry_at, now))
         else:
             tools.certificates.record_failure(self.name, failure, outcome.retry_at, now)
 

@@ -23,7 +23,7 @@ from issuer.model.limits import PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.csr import CsrRefused, accepted
-from issuer.rules.due import Consult, Due, NotDue, decide
+from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
 from issuer.rules.renewal import renews
 
 log = structlog.get_logger()
@@ -243,6 +243,7 @@ def stored_csr(row: Enrolment) -> CsrFacts:
 
 def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools) -> Ended:
     """Save the moment *until*. An order under way goes on at that moment, even if the certificate is disabled."""
-    tools.certificates.postpone(prepared.row.name, until)
+    due_at = until if failure is PACED else look_when_held(until, prepared.now)
+    tools.certificates.postpone(prepared.row.name, due_at)
     goes_on = prepared.row.enabled or prepared.record is not None
     return Ended.held(prepared.row.name, until, failure, by_itself=goes_on)

@@ -28,7 +28,8 @@ class AcmeProblem(CertfleetError):
     """A problem document of the CA, or no answer. *kind* is the last part of its type URN, "" without one. Retry.SOON
     by default: only the CA's own words end an order, never an answer that came in their place. *retry_after*: the
     moment (epoch seconds) before which the CA does not want to be asked. *in_doubt*: the CA may have done what it was
-    asked for. *url*: a page for people that the CA names, "" without one."""
+    asked for. *url*: a page for people that the CA names, "" without one. *resource*: the name in the directory of what
+    was asked, "" for an order and the like. *identifiers*: the names that the problem document is about (§6.7.1)."""
 
     reference = "acme-problem"
     retry = Retry.SOON
@@ -45,6 +46,8 @@ class AcmeProblem(CertfleetError):
         retry: Retry | None = None,
         in_doubt: bool = False,
         url: str = "",
+        resource: str = "",
+        identifiers: tuple[str, ...] = (),
     ):
         super().__init__(what, why=why, hint=hint, reference=f"acme-{kind}" if kind else "", retry=retry)
         self.kind = kind
@@ -52,6 +55,8 @@ class AcmeProblem(CertfleetError):
         self.retry_after = retry_after
         self.in_doubt = in_doubt
         self.url = url
+        self.resource = resource
+        self.identifiers = identifiers
 
 
 class OtherAccount(AcmeProblem):

@@ -13,7 +13,8 @@ from issuer.model.failure import Failure
 from issuer.model.moments import believable
 
 _HOUR, _WEEK = 3600, 7 * 86400
-LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold stops renewals too
+LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold on the account stops renewals too
+LONGEST_HOLD_ON_NAME = _WEEK  # the span of the longest published limit
 _RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
 PACED = Failure("paced inside the CA's published limits", hint=_RAISE)
 ACCOUNT = "*"  # scope of a hold on the whole account

@@ -79,6 +79,12 @@ def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     return isinstance(leaf, Leaf) and believable(row.due_at, now, renewal(row, leaf.starts, leaf.ends, policy).at - now)
 
 
+def look_when_held(until: int, now: int) -> int:
+    """The moment to save in a row that a hold of the CA keeps back until then. It is a day ahead at most: one that is
+    further ahead would pass for a moment that a wrong clock left."""
+    return min(until, now + LONGEST_HOLD)
+
+
 def _to_be_consulted(row: Enrolment, now: int) -> bool:
     if row.ari_ask_at is not None:
         return not believable(row.ari_ask_at, now, LATEST)

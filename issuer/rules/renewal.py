@@ -101,6 +101,11 @@ class Remaining:
         """Less than an eighth: time to hurry."""
         return self.fraction < 1 / 8
 
+    @property
+    def before_little(self) -> int:
+        """Seconds until then."""
+        return self.seconds - int(self.seconds / self.fraction / 8) if self.fraction > 0 else 0
+
 
 def remaining(row: Enrolment, now: int) -> Remaining | None:
     """The rest of the present certificate's life; None without a certificate that can be read."""

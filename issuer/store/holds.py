@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD, Hold
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME, Hold
 from issuer.store.cells import believable
 from issuer.store.database import Database
 from issuer.store.failures import line
@@ -16,7 +16,8 @@ from issuer.store.tables import certs, holds
 
 def in_force(now: Any) -> sa.ColumnElement[bool]:
     """Does a hold count at *now*?"""
-    return believable(holds.c.until, now, LONGEST_HOLD)
+    longest = sa.case((holds.c.scope == ACCOUNT, LONGEST_HOLD), else_=LONGEST_HOLD_ON_NAME)
+    return believable(holds.c.until, now, longest)
 
 
 _ALL = sa.select(holds).where(in_force(sa.bindparam("now", type_=sa.BigInteger))).order_by(holds.c.until.desc())

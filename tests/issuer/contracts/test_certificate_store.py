@@ -8,7 +8,7 @@ from common.certificate import Bundle, not_after, parse_bundle
 from common.errors import UsageError
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import OTHER, Stores
 from tests.issuer.contracts.test_order_store import planned
@@ -174,9 +174,10 @@ def test_the_longest_hold_counts_and_the_newest_of_a_scope(stores: Stores) -> No
     assert holds.until("account", NAME, NOW) == (NOW + 60, HELD)
 
 
-def test_a_hold_of_a_clock_that_was_years_ahead(stores: Stores) -> None:
-    """No CA's word holds anything up for longer than a day, so it counts no more."""
-    stores.holds.add("account", ACCOUNT, NOW + 4 * 365 * 86400, LIMITED, NOW)
+@pytest.mark.parametrize(("scope", "longest"), [(ACCOUNT, LONGEST_HOLD), (NAME, LONGEST_HOLD_ON_NAME)])
+def test_a_hold_of_a_clock_that_was_years_ahead(stores: Stores, scope: str, longest: int) -> None:
+    """No CA's word holds anything up for longer than a day, or a name for longer than a week, so it counts no more."""
+    stores.holds.add("account", scope, NOW + 4 * 365 * 86400, LIMITED, NOW)
     assert stores.holds.until("account", NAME, NOW) is None
-    stores.holds.add("account", ACCOUNT, NOW + LONGEST_HOLD, LIMITED, NOW)
-    assert stores.holds.until("account", NAME, NOW) == (NOW + LONGEST_HOLD, HELD)
+    stores.holds.add("account", scope, NOW + longest, LIMITED, NOW)
+    assert stores.holds.until("account", NAME, NOW) == (NOW + longest, HELD)

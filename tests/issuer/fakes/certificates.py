@@ -8,7 +8,7 @@ from common.errors import UsageError
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.moments import believable
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.due import FIRST_MAY_WAIT
@@ -130,12 +130,10 @@ class MemoryHolds:
 
     def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
         scopes = [name] if goes_on else [ACCOUNT, name]
-        found = [self._tables.holds.get((account, scope)) for scope in scopes]
-        return max(
-            (hold for hold in found if hold and believable(hold[0], now, LONGEST_HOLD)),
-            key=lambda hold: hold[0],
-            default=None,
-        )
+        longest = {ACCOUNT: LONGEST_HOLD, name: LONGEST_HOLD_ON_NAME}
+        found = [(hold, longest[scope]) for scope in scopes if (hold := self._tables.holds.get((account, scope)))]
+        in_force = [hold for hold, most in found if believable(hold[0], now, most)]
+        return max(in_force, key=lambda hold: hold[0], default=None)
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         with self._tables.lock:

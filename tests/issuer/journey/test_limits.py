@@ -52,6 +52,29 @@ def test_a_hold_on_the_account_keeps_new_orders_back_and_lets_others_go_on() -> 
     assert {ended.ending for ended in world.process().run().values()} == {Ending.STORED}
 
 
+def test_a_hold_on_a_name_lasts_as_long_as_the_ca_says() -> None:
+    """Days, in which the CA hears nothing of it; another certificate goes on. The row is looked at every day, so that a
+    moment of a wrong clock is noticed."""
+    world = World()
+    world.enrol()
+    world.enrol(OTHER)
+    why = 'too many certificates (50) already issued for "selfservice.example" in the last 168h0m0s'
+    process = world.process()
+    refused = refusal("rateLimited", why, 429, retry_after=NOW + 5 * DAY)
+    process.calls.before(Call("ca.open_order"), raising(refused))
+    ended = process.attempt()
+    assert (ended.ending, ended.retry_at, world.row().due_at) == (Ending.HELD, NOW + 5 * DAY, NOW + DAY)
+    assert world.process().attempt(OTHER).ending is Ending.STORED
+    for day in range(1, 5):
+        world.clock.wait_until(NOW + day * DAY)
+        process = world.process()
+        ended = process.attempt()
+        assert (ended.ending, ended.retry_at) == (Ending.HELD, NOW + 5 * DAY)
+        assert [call.method for call in process.calls.made if call.method.startswith("ca.")] == []
+    world.clock.wait_until(NOW + 5 * DAY)
+    assert world.process().run()[NAME].ending is Ending.STORED
+
+
 def test_a_limit_is_kept_by_the_rows_of_all_issuers() -> None:
     """Two an hour: the third waits until the first leaves the span, whoever opens it, and no row of it stays."""
     world = World()

@@ -25,7 +25,7 @@ from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
-from issuer.rules.retry import Circumstances, Fate, authority_index, consequence, hold_scope
+from issuer.rules.retry import Circumstances, Fate, authority_index, consequence
 from tests.issuer.rules.test_renewal_and_retry import AUTHORITY, NAME, enrolment
 
 NOW, HOUR, DAY = 1_800_000_000, 3600, 86400
@@ -38,6 +38,10 @@ ERRORS: dict[str, CertfleetError] = {
     "orders": AcmeProblem("limited", why="too many new orders", kind="rateLimited", status=429, retry_after=NOW + 2000),
     "set": AcmeProblem("limited", why=SET, kind="rateLimited", status=429, retry_after=NOW + 5000),
     "week": AcmeProblem("limited", why=SET, kind="rateLimited", status=429, retry_after=NOW + 7 * DAY),
+    "month": AcmeProblem("limited", why=SET, kind="rateLimited", status=429, retry_after=NOW + 30 * DAY),
+    "all week": AcmeProblem(
+        "limited", why="too many new orders", kind="rateLimited", status=429, retry_after=NOW + 7 * DAY
+    ),
     "past": AcmeProblem("limited", kind="rateLimited", status=429, retry_after=NOW - 5),
     "limit": AcmeProblem("limited", why="slow down", kind="rateLimited", status=429),
     "busy": AcmeProblem("busy", kind="serverInternal", status=503, retry_after=NOW + 2),
@@ -134,7 +138,12 @@ def met(**changes: object) -> Circumstances:
         ("orders", {"enabled": False, "order": order(age=DAY)}, (Ending.HELD, Fate.ENDS, 2000), NOT_AGAIN),
         ("busy", {"order": order(OrderState.FINALIZING)}, (Ending.HELD, Fate.GOES_ON, 2), "lift"),
         ("past", {}, (Ending.HELD, Fate.GOES_ON, 1), "lift"),
-        ("week", {}, (Ending.HELD, Fate.GOES_ON, DAY), "lift"),
+        ("week", {}, (Ending.HELD, Fate.GOES_ON, 7 * DAY), "lift"),
+        ("month", {}, (Ending.HELD, Fate.GOES_ON, 7 * DAY), "lift"),
+        ("week", {"crt": MUCH}, (Ending.HELD, Fate.GOES_ON, 7 * DAY), "lift"),
+        ("week", {"crt": pem(14)}, (Ending.HELD, Fate.GOES_ON, int(2.75 * DAY)), "lift"),
+        ("week", {"crt": pem(12)}, (Ending.HELD, Fate.GOES_ON, DAY), "lift"),
+        ("all week", {}, (Ending.HELD, Fate.GOES_ON, DAY), "lift"),
         ("set", {}, (Ending.HELD, Fate.GOES_ON, 5000), "lift"),
         ("orders", {"crt": pem(0.1)}, (Ending.HELD, Fate.GOES_ON, 2000), "lift"),
         ("set", {"crt": pem(0.1)}, (Ending.HELD, Fate.GOES_ON, 1080), "lift"),
@@ -211,7 +220,7 @@ def test_whatever_happens() -> None:
         found = consequence(ERRORS[error], case)
         outcome = found.outcome
         assert isinstance(outcome, Ended)
-        assert NOW < outcome.retry_at <= NOW + DAY
+        assert NOW < outcome.retry_at <= NOW + (7 * DAY if found.held == NAME else DAY)
         assert outcome.by_itself == (enabled or found.fate is Fate.GOES_ON)
         assert outcome.failure is not None
         assert (NOT_AGAIN in outcome.failure.hint) == (not outcome.by_itself)
@@ -226,25 +235,6 @@ def test_whatever_happens() -> None:
         else:
             assert outcome.ending is Ending.HELD
             assert found.held in (ACCOUNT, NAME)
-
-
-@pytest.mark.parametrize(
-    ("error", "scope"),
-    [
-        ("orders", ACCOUNT),
-        ("busy", ACCOUNT),
-        ("maintenance", ACCOUNT),
-        ("past", ACCOUNT),
-        ("set", NAME),
-        ("week", NAME),
-    ],
-)
-def test_what_a_moment_of_the_ca_holds_up(error: str, scope: str) -> None:
-    """A limit on orders, a busy CA and a short wait concern the account, a limit on a set of names only that."""
-    problem = ERRORS[error]
-    assert isinstance(problem, AcmeProblem)
-    assert hold_scope(problem, NAME, NOW) == scope
-    assert consequence(problem, met()).held == scope
 
 
 @pytest.mark.parametrize(
