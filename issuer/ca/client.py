@@ -152,6 +152,11 @@ class AcmeCa:
         self._ensure_account()
         return self._transport.kid
 
+    @property
+    def registered(self) -> bool:
+        """Is the account's URL known in this process?"""
+        return bool(self._transport.kid)
+
     def find_account(self) -> str:
         """The URL of our key's account, "" when the CA knows none (RFC 8555 §7.3.1). Registers nothing."""
         with self._account_lock:

@@ -13,7 +13,7 @@ from issuer.commands.particulars import Particulars, in_full
 from issuer.model.config import RenewalSettings, Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.leaf import Leaf
-from issuer.model.limits import ACCOUNT, PACED, Hold
+from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.rules.health import health
 from issuer.rules.imported import runs_out, sentence
 from issuer.store.certificates import Certificates
@@ -96,7 +96,7 @@ class _List:
         if self._paced:
             say(f"{self._paced} wait: {PACED}; {PACED.hint}")
         for hold in self._holds:
-            whose = "every new order" if hold.scope == ACCOUNT else hold.scope
+            whose = "every new order" if hold.scope in (ACCOUNT, REGISTRATION) else hold.scope
             say(f"{whose}: held {self._held_up.sentence(hold)}")
 
 

@@ -152,7 +152,7 @@ class Attempt:
             if held:
                 tools.holds.add(authority(record, tools).account_id, held, outcome.retry_at, failure, now)
             tools.orders.save(record, record, now)  # renews the lease, or raises
-        if held:
+        if outcome.ending is Ending.HELD:
             tools.certificates.postpone(self.name, look_when_held(outcome.retry_at, now))
         else:
             tools.certificates.record_failure(self.name, failure, outcome.retry_at, now)

@@ -7,6 +7,7 @@ import structlog
 from common.clock import utc_text
 from common.errors import CertfleetError
 from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.journey.register import refused
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
@@ -18,9 +19,13 @@ log = structlog.get_logger()
 
 
 def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> CertificateAuthority:
-    """The first CA; after failures another one, unless CAA forbids it."""
-    authorities = list(tools.authorities.values())
-    ca = authorities[authority_index(row, len(authorities), remaining(row, now))]
+    """The first CA; after failures another one, unless CAA forbids it. In need a CA that refuses our account is passed
+    over."""
+    authorities, left = list(tools.authorities.values()), remaining(row, now)
+    index = authority_index(row, len(authorities), left)
+    ca = authorities[index]
+    if len(authorities) > 1 and (left is None or left.little) and not ca.registered and refused(ca, tools):
+        ca = authorities[(index + 1) % len(authorities)]
     if ca is authorities[0]:
         return ca
     refusal = _caa_refusal(row, csr, ca, tools)

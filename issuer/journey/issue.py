@@ -16,6 +16,7 @@ from common.certificate import not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import Retry
 from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.journey.register import have_account
 from issuer.journey.solver import Solver
 from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Challenge, Laggard, Problem
 from issuer.model.csr import CsrFacts
@@ -83,6 +84,7 @@ def open_order(work: Work, tools: Tools) -> None:
     if work.resumed:  # a new order's places were found before it was opened
         find_places(work.row, work.csr, tools)
     ca = authority(work.record, tools)
+    have_account(ca, tools)
     known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
     if tools.clock() - began > tools.timing.lease_trusted:
         work.record = tools.orders.save(work.record, work.record, int(tools.clock()))

@@ -3,6 +3,7 @@
 The command line hands in the real ones. Moments are epoch seconds.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -64,6 +65,10 @@ class CertificateAuthority(Protocol):
     def account_url(self) -> str:
         """The URL of our account, which is registered if need be (RFC 8555 §7.3). CAA's accounturi names it (RFC
         8657)."""
+
+    @property
+    def registered(self) -> bool:
+        """Has :meth:`account_url` found or registered our account before? Asks the CA nothing."""
 
     @property
     def caa_identities(self) -> tuple[str, ...]:
@@ -194,7 +199,7 @@ class HoldStore(Protocol):
         *goes_on* the order is known to the CA already, so a hold on the account does not concern it."""
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
-        """Save a hold on *scope*, a certificate's name or ACCOUNT, until a moment."""
+        """Save a hold on *scope*, a certificate's name, ACCOUNT or REGISTRATION, until a moment."""
 
 
 def _nobody(_: Event) -> None:
@@ -217,6 +222,7 @@ class Tools:
     clock: Clock
     timing: Timing = Timing()
     turns: Turns = field(default_factory=Turns)
+    registering: AbstractContextManager[object] = field(default_factory=threading.Lock)  # one attempt at a time
     tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
 
     def solver(self, row: Enrolment) -> Solver:

@@ -10,6 +10,7 @@ CertfleetError
 ├─ MailError       the mail server did not take a notification
 ├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
+├─ NotRegistered   the CA refused to register our account when another certificate asked for it
 ├─ LeaseLost       another issuer took this order over; no failure of the certificate
 ├─ GivenUp         this order was ended by a person, or by another issuer that took it over
 └─ Overtaken       the row was removed or got another CSR; no failure of the certificate either
@@ -68,6 +69,19 @@ class OtherAccount(AcmeProblem):
         hint = f"copy the account key of the issuer that opened it ({SHARED_KEY})"
         what = "the CA does not give us this order, because another account key opened it"
         super().__init__(what, why=why, hint=hint, retry=Retry.LATER)
+
+
+class NotRegistered(CertfleetError):
+    """The CA refused to register our account, and is not asked again before *until* (epoch seconds). No failure of the
+    certificate."""
+
+    reference = "not-registered"
+    retry = Retry.SOON
+
+    def __init__(self, until: int, why: str):
+        hint = "mend that, then `certfleet-issuer run --retry`"
+        super().__init__("the CA does not register our account", why=why, hint=hint)
+        self.until = until
 
 
 class DnsError(CertfleetError):

@@ -18,6 +18,7 @@ LONGEST_HOLD_ON_NAME = _WEEK  # the span of the longest published limit
 _RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
 PACED = Failure("paced inside the CA's published limits", hint=_RAISE)
 ACCOUNT = "*"  # scope of a hold on the whole account
+REGISTRATION = "*registration"  # scope of a hold on registering the account, for every certificate without an order
 
 
 @dataclass(frozen=True, slots=True)

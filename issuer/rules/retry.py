@@ -14,7 +14,7 @@ from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
+from issuer.model.errors import AcmeProblem, GivenUp, LeaseLost, NotRegistered, OtherAccount, Overtaken, StoreError
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import OrderRecord, OrderState
@@ -74,6 +74,8 @@ def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
         return Consequence(Ended(name, Ending.GIVEN_UP, failure=Failure.of(error)), Fate.ENDED_BEFORE)
     if isinstance(error, Overtaken):
         return Consequence(Ended(name, Ending.NOT_DUE, str(error)), Fate.ENDED_BEFORE)
+    if isinstance(error, NotRegistered):
+        return _waits_for_account(error, met)
     if holds_up(error) and met.order is not None:
         return _held(error, met)
     if interrupts(error) and met.stopping:  # no failure of the certificate: the next run asks again
@@ -123,6 +125,14 @@ def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
     return Consequence(Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met)), fate, scope)
 
 
+def _waits_for_account(error: NotRegistered, met: Circumstances) -> Consequence:
+    fate = _fate(error, met)
+    held = Ended.held(
+        met.row.name, error.until, Failure.of(error), by_itself=_by_itself(fate, met), by="the refusal of our account"
+    )
+    return Consequence(held, fate)
+
+
 def _longest_hold(scope: str, left: Remaining | None) -> int:
     """How long the CA is believed, in seconds. A hold on the account lasts a day at most, and is never shortened for
     one certificate. A hold on a name lasts a week at most. It ends when little life is left, but a day may always pass;
@@ -148,7 +158,8 @@ def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
     if not by_itself:
         hints.append(NOT_AGAIN)
     elif hopeless:
-        hints.append(f"tried every {duration_text(schedule[-1])} only; `issue NAME` once it is mended")
+        again = "run --retry" if isinstance(error, AcmeProblem) and error.resource == "newAccount" else "issue NAME"
+        hints.append(f"tried every {duration_text(schedule[-1])} only; `{again}` once it is mended")
     failure = Failure.of(error, hint="; ".join(filter(None, hints)))
     return Consequence(Ended(met.row.name, Ending.FAILED, "", at, failure, failures, by_itself), fate)
 

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME, Hold
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME, REGISTRATION, Hold
 from issuer.store.cells import believable
 from issuer.store.database import Database
 from issuer.store.failures import line
@@ -27,7 +27,7 @@ _HELD = _ALL.where(
 
 
 class Holds:
-    """Holds by account (SHA-256 of directory and key) and scope: a certificate's name, or ACCOUNT for all of them.
+    """Holds by account (SHA-256 of directory and key) and scope: a certificate's name, ACCOUNT or REGISTRATION.
 
     Moments are epoch seconds. Raises StoreError.
     """
@@ -61,12 +61,19 @@ class Holds:
 
     def lift(self, names: Sequence[str], now: int) -> None:
         """Delete the holds on *names* and on whole accounts. Certificates that wait for the end of one are due now."""
-        concerned = (holds.c.until > now, holds.c.scope.in_([ACCOUNT, *(name[:190] for name in names)]))
+        self._lift([ACCOUNT, REGISTRATION, *(name[:190] for name in names)], now)
+
+    def lift_registration(self, now: int) -> None:
+        """Delete the holds on registering accounts. Certificates that wait for the end of one are due now."""
+        self._lift([REGISTRATION], now)
+
+    def _lift(self, scopes: Sequence[str], now: int) -> None:
+        concerned = (holds.c.until > now, holds.c.scope.in_(scopes))
 
         def work(connection: sa.Connection) -> None:
             for hold in connection.execute(sa.select(holds).where(*concerned)).all():
                 waits = [certs.c.due_at == hold.until]
-                if hold.scope != ACCOUNT:
+                if hold.scope not in (ACCOUNT, REGISTRATION):
                     waits.append(certs.c.name == hold.scope)
                 connection.execute(certs.update().where(*waits).values(due_at=now))
                 add_event(connection, now, hold.scope, "hold lifted", hold.reason)

@@ -75,6 +75,51 @@ def test_a_hold_on_a_name_lasts_as_long_as_the_ca_says() -> None:
     assert world.process().run()[NAME].ending is Ending.STORED
 
 
+def test_an_account_that_the_ca_refuses_is_asked_for_once() -> None:
+    """One certificate fails; the others are held until it is tried again, also by another issuer, and then one asks."""
+    world = World()
+    names = [world.enrol(f"n{number}.example.test") for number in range(10)]
+    asked = []
+
+    def refuse() -> None:
+        asked.append(world.clock())
+        raise refusal("externalAccountRequired", "an account binding is needed", 403, resource="newAccount")
+
+    def disturbed(owner: str) -> Process:
+        process = world.process(owner)
+        for turn in range(1, len(names) + 1):
+            process.calls.before(Call("ca.account_url", turn), refuse)
+        return process
+
+    ended = disturbed("one").run()
+    assert [each.ending for each in ended.values()] == [Ending.FAILED] + [Ending.HELD] * 9
+    assert "`run --retry` once it is mended" in ended[names[0]].complaint
+    assert all("an account binding is needed" in ended[name].complaint for name in names)
+    assert all("run --retry" in ended[name].complaint for name in names)
+    assert all("held by the refusal of our account" in str(ended[name]) for name in names[1:])
+    assert [world.row(name).failures for name in names] == [1] + [0] * 9
+    assert world.tables.states() == [OrderState.FAILED]
+    assert disturbed("two").run() == {}
+    world.clock.wait_until(NOW + DAY)
+    again = disturbed("two").run()
+    assert (len(again), asked) == (10, [NOW, NOW + DAY])
+    world.clock.wait_until(NOW + 2 * DAY)
+    assert {each.ending for each in world.process().run().values()} == {Ending.STORED}
+
+
+def test_a_ca_that_refuses_our_account_is_passed_over_in_need() -> None:
+    """A certificate that needs it is ordered elsewhere, without failures of its own."""
+    world = World(CA, OTHER_CA)
+    world.enrol()
+    world.enrol(OTHER)
+    process = world.process()
+    no = refusal("unauthorized", "no such binding", 403, resource="newAccount")
+    process.calls.before(Call("ca.account_url"), raising(no))
+    assert process.attempt().ending is Ending.FAILED
+    assert world.process().attempt(OTHER).ending is Ending.STORED
+    assert (world.row(OTHER).directory, world.row(OTHER).failures) == (OTHER_CA, 0)
+
+
 def test_a_limit_is_kept_by_the_rows_of_all_issuers() -> None:
     """Two an hour: the third waits until the first leaves the span, whoever opens it, and no row of it stays."""
     world = World()
