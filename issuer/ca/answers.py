@@ -39,7 +39,7 @@ def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
     challenges = document.get("challenges")
     return CaAuthorization(
         url=url,
-        identifier=words.identifier(document),
+        identifier=words.identifier(document).removeprefix("*."),  # RFC 8555 §7.1.4 forbids it; some CAs send it
         status=words.text(document.get("status")),
         challenges=tuple(
             _challenge(item) for item in (challenges if isinstance(challenges, list) else ()) if isinstance(item, dict)

@@ -185,7 +185,9 @@ class Transport:
         if not 200 <= response.status < 300:
             raise _problem(url, self._resource(url), response, content, ask_again_at)
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
-        return AcmeAnswer(url, location, words.links(response.headers.getlist("Link")), content, ask_again_at, date)
+        location = words.absolute(url, location) if location else ""
+        links = words.links(response.headers.getlist("Link"), url)
+        return AcmeAnswer(url, location, links, content, ask_again_at, date)
 
     def _resource(self, url: str) -> str:
         """The name of *url* in the directory; "" for an order, an authorization and the like."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from common.text import one_line, storable
 from issuer.model.acme import Problem
@@ -15,7 +15,12 @@ _LONGEST_LINKS = 8000
 _MOST_LINKS = 10
 _LONGEST_KIND = 50  # twice the longest registered type; it has to fit into a column
 _PAGE = re.compile(r"https?://[^\s<>\"'()]{1,500}")
-_LINK = re.compile(r'<([^<>]*)>\s*;\s*rel="?([^",;<]+)')
+_TARGET = re.compile(r"<([^<>]*)>")
+_PARAMETER = re.compile(
+    r"""[ \t]{0,99} ; [ \t]{0,99} ([^\s=;,"<>]*)
+        (?: [ \t]{0,99} = [ \t]{0,99} (?: "((?:[^"\\]|\\.)*)" | ([^\s;,"]*) ) )?""",
+    re.VERBOSE,
+)
 
 
 def text(value: object) -> str:
@@ -57,10 +62,27 @@ def urls(value: object) -> tuple[str, ...]:
     return tuple(found for item in value if (found := url(item))) if isinstance(value, list) else ()
 
 
-def links(headers: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """(relation, URL) of each Link header (RFC 8288 §3); those without a usable https:// URL are left out."""
-    found = _LINK.findall(", ".join(headers)[:_LONGEST_LINKS])
-    return tuple((relation.strip(), target) for target, relation in found if _usable(target))[:_MOST_LINKS]
+def links(headers: Iterable[str], base: str = "") -> tuple[tuple[str, str], ...]:
+    """(relation, URL) of each Link header in any form of RFC 8288 §3, relations in lower case. A relative address is
+    one below *base*, the URL of the answer. Links without a usable https:// URL are left out."""
+    text, position, found = ", ".join(headers)[:_LONGEST_LINKS], 0, list[tuple[str, str]]()
+    while (target := _TARGET.search(text, position)) and len(found) < _MOST_LINKS:
+        position, parameters = target.end(), dict[str, str]()
+        while parameter := _PARAMETER.match(text, position):
+            position, (name, quoted, plain) = parameter.end(), parameter.groups("")
+            parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)  # the first one counts
+        address = absolute(base, target[1].strip())
+        if "anchor" not in parameters and _usable(address):  # with an anchor it is about something else
+            found += [(relation, address) for relation in parameters.get("rel", "").lower().split()]
+    return tuple(found[:_MOST_LINKS])
+
+
+def absolute(base: str, address: str) -> str:
+    """*address*, relative to *base* or not, as an absolute one (RFC 3986 §5); as it is where that cannot be."""
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address
 
 
 def _usable(value: str) -> bool:

@@ -30,6 +30,7 @@ from issuer.rules.renewal import ask_again_at, is_early, renewal_moment
 
 log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
+_OFTEN, _RARELY = 8, 20.0  # questions before they become rarer, and the longest time between two (seconds)
 _LONGEST_LOOK = 300.0  # well below the lease, which each look extends
 
 
@@ -152,8 +153,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         return None
     if order.status != "pending" or _late(work, tools):
         raise _validation_failed(order, authority(work.record, tools), tools.solver(work.row).type.from_outside)
-    # every half second for half a minute, then every five seconds
-    return _look_again(work, tools, first=0.03, longest=0.5 if work.looks < 60 else 5.0)
+    return _ask_again(work, tools, order, first=0.03, often=0.5)
 
 
 def begin_finalization(work: Work, tools: Tools) -> float | None:
@@ -161,7 +161,7 @@ def begin_finalization(work: Work, tools: Tools) -> float | None:
     order = _order(work, tools, "pending", "ready", "processing", "valid")
     if order.status == "pending":  # every authorization is valid; the CA has not updated the order yet
         work.ca_order = None
-        return _look_again(work, tools, first=0.1, longest=5.0)
+        return _ask_again(work, tools, order, first=0.1, often=5.0)
     if order.status == "ready":
         work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
     _move(work, tools, OrderState.FINALIZING, within=tools.timing.ca_seconds)
@@ -173,7 +173,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     order = _order(work, tools, "processing", "valid")
     if order.status == "processing":
         work.ca_order = None
-        return _look_again(work, tools, first=0.03, longest=5.0, asked=order.ask_again_at)
+        return _ask_again(work, tools, order, first=0.03, often=5.0)
     now = int(tools.clock())
     ca = authority(work.record, tools)
     bundle = accept(ca.certificate(order.certificate_url), work.csr, now, present=work.row.present)
@@ -206,6 +206,14 @@ def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within:
     deadline = None if within is None else now + within
     moved = dataclasses.replace(work.record, state=state, url=url or work.record.url, deadline=deadline)
     work.record = tools.orders.save(work.record, moved, now)
+
+
+def _ask_again(work: Work, tools: Tools, order: CaOrder, *, first: float, often: float) -> float:
+    """The moment of the next question about an order that the CA is at work on: soon every *often* seconds, then ever
+    more rarely, and as the CA asks."""
+    left = (work.record.deadline or 0) - tools.clock()  # the last question comes when the time is over
+    rarely = min(often * 1.25 ** max(0, min(work.looks - _OFTEN, 30)), _RARELY, left)
+    return _look_again(work, tools, first=first, longest=max(often, rarely), asked=order.ask_again_at)
 
 
 def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked: float | None = None) -> float:

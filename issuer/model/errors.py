@@ -2,7 +2,8 @@
 
 CertfleetError
 ├─ AcmeProblem     the CA refused, or could not be reached (RFC 8555 §6.7)
-│  └─ OtherAccount the order was opened with another account key
+│  ├─ OtherAccount the order was opened with another account key
+│  └─ WrongCertificate the CA issued one that must not be stored
 ├─ DnsError        the zone: not ours, update refused, not visible in time
 ├─ WebrootError    a webroot: not there, not ours, not served
 ├─ StoreError      the database: unavailable, read-only
@@ -68,6 +69,17 @@ class OtherAccount(AcmeProblem):
     def __init__(self, why: str):
         hint = f"copy the account key of the issuer that opened it ({SHARED_KEY})"
         what = "the CA does not give us this order, because another account key opened it"
+        super().__init__(what, why=why, hint=hint, retry=Retry.LATER)
+
+
+class WrongCertificate(AcmeProblem):
+    """The CA issued a certificate that must not be stored. The next one costs it another, so it is ordered once a day
+    at most."""
+
+    reference = "wrong-certificate"
+
+    def __init__(self, why: str):
+        what, hint = "the CA returned a certificate that must not be stored", "nothing was stored; report it to the CA"
         super().__init__(what, why=why, hint=hint, retry=Retry.LATER)
 
 

@@ -14,7 +14,16 @@ from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import AcmeProblem, GivenUp, LeaseLost, NotRegistered, OtherAccount, Overtaken, StoreError
+from issuer.model.errors import (
+    AcmeProblem,
+    GivenUp,
+    LeaseLost,
+    NotRegistered,
+    OtherAccount,
+    Overtaken,
+    StoreError,
+    WrongCertificate,
+)
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import OrderRecord, OrderState
@@ -23,6 +32,7 @@ from issuer.rules.renewal import Remaining, remaining
 from issuer.rules.scope import hold_scope
 
 _LIMITED, _BUSY = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
+_DAY = 86400
 _FIRST_PAUSE = 0.5  # seconds before the first quick try; each further one doubles it
 
 
@@ -152,14 +162,16 @@ def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
     now, left, schedule = int(met.now), met.left, met.policy.retry
     failures, fate = met.row.failures + 1, _fate(error, met)
     another = met.authorities > 1 and (left is None or left.little)  # another CA may still accept it
-    hopeless = error.retry is Retry.NEVER and not another
-    at = now + schedule[-1] if hopeless else retry_moment(failures, now, schedule, left)
+    costs = isinstance(error, WrongCertificate)
+    hopeless = costs or (error.retry is Retry.NEVER and not another)
+    rarely = max(schedule[-1], _DAY) if costs else schedule[-1]
+    at = now + rarely if hopeless else retry_moment(failures, now, schedule, left)
     by_itself, hints = _by_itself(fate, met), [error.hint]
     if not by_itself:
         hints.append(NOT_AGAIN)
     elif hopeless:
         again = "run --retry" if isinstance(error, AcmeProblem) and error.resource == "newAccount" else "issue NAME"
-        hints.append(f"tried every {duration_text(schedule[-1])} only; `{again}` once it is mended")
+        hints.append(f"tried every {duration_text(rarely)} only; `{again}` once it is mended")
     failure = Failure.of(error, hint="; ".join(filter(None, hints)))
     return Consequence(Ended(met.row.name, Ending.FAILED, "", at, failure, failures, by_itself), fate)
 

@@ -18,7 +18,14 @@ from issuer.store.present import add_event, add_version, replace_present
 from issuer.store.tables import NEW_ROW, certs, events, versions
 
 CESSATION = 5
-REASONS = {0: "unspecified", KEY_COMPROMISE: "key compromise", 4: "superseded", CESSATION: "cessation of operation"}
+REASONS = {
+    0: "unspecified",
+    KEY_COMPROMISE: "key compromise",
+    3: "affiliation changed",
+    4: "superseded",
+    CESSATION: "cessation of operation",
+    9: "privilege withdrawn",
+}
 
 
 @dataclass(frozen=True, slots=True)

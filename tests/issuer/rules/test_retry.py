@@ -20,6 +20,7 @@ from issuer.model.errors import (
     Overtaken,
     StoreError,
     WebrootError,
+    WrongCertificate,
 )
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT
@@ -34,6 +35,7 @@ SET = "too many certificates (5) already issued for this exact set of identifier
 ERRORS: dict[str, CertfleetError] = {
     "silent": AcmeProblem("no answer"),
     "no": AcmeProblem("the CA could not validate", hint="look", kind="unauthorized", retry=Retry.LATER),
+    "wrong": WrongCertificate("the chain is empty"),
     "terms": AcmeProblem("agree", hint="do so", kind="userActionRequired", status=403, retry=Retry.NEVER),
     "orders": AcmeProblem("limited", why="too many new orders", kind="rateLimited", status=429, retry_after=NOW + 2000),
     "set": AcmeProblem("limited", why=SET, kind="rateLimited", status=429, retry_after=NOW + 5000),
@@ -107,6 +109,10 @@ def met(**changes: object) -> Circumstances:
         ("no", {"stopping": True}, (Ending.FAILED, Fate.ENDS, 60), "look"),
         ("no", {"failures": 9, "crt": LITTLE}, (Ending.FAILED, Fate.ENDS, 4 * DAY // 8), "look"),
         ("no", {"failures": 9, "crt": MUCH}, (Ending.FAILED, Fate.ENDS, DAY), "look"),
+        # a certificate that cannot be taken costs the next order another one
+        ("wrong", {}, (Ending.FAILED, Fate.ENDS, DAY), "report it to the CA; tried every 24h only"),
+        ("wrong", {"crt": LITTLE, "authorities": 2}, (Ending.FAILED, Fate.ENDS, DAY), "tried every 24h only"),
+        ("wrong", {"policy": RenewalSettings(retry=(60, HOUR))}, (Ending.FAILED, Fate.ENDS, DAY), "tried every 24h"),
         ("fault", {}, (Ending.FAILED, Fate.ENDS, 60), ""),
         ("unseen", {}, (Ending.FAILED, Fate.ENDS, 60), ""),
         ("webroot", {}, (Ending.FAILED, Fate.ENDS, 60), ""),
@@ -210,7 +216,7 @@ def test_whatever_happens() -> None:
     """Each error in each state, with little life left and much, enabled and not, of one and two CAs, at the first and
     the tenth failure, asked for or not: there is a moment in the future, a promise only where somebody keeps it, no
     order that the CA cannot know of is kept, and nothing but an answer by the CA or its age ends one."""
-    no = {"no", "terms", "key", "unseen", "webroot", "csr", "compromised", "fault", "account"}
+    no = {"wrong", "no", "terms", "key", "unseen", "webroot", "csr", "compromised", "fault", "account"}
     for error, state, crt, enabled, authorities, failures, in_doubt in EVERY:
         record = None if state is None else order(state)
         asked = in_doubt or state not in (None, OrderState.PLANNED)
