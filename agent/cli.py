@@ -43,6 +43,10 @@ def _init(line: CommandLine) -> None:
     init.add_argument("name", nargs="*", metavar="NAME", help="certificates to write an entry for")
     init.add_argument("--state-dir", default="/var/lib/certfleet-agent", metavar="FOLDER")
     init.add_argument("--source", default="mysql://agent-NAME@db.example.com/certfleet", metavar="URL")
+    init.add_argument("--password-file", metavar="FILE", help="with the password of the source, mode 0600")
+    init.add_argument("--tls-ca", metavar="FILE", help="the CA of the source (default: the system's)")
+    text = "as root: systemd's units and a link too, and key and CSR of every NAME"
+    init.add_argument("--system", action="store_true", help=text)
 
 
 def _request(line: CommandLine) -> None:
@@ -52,7 +56,9 @@ def _request(line: CommandLine) -> None:
         "make the key (0600, never overwritten) and the CSR; a second run uses the key that is there",
         reports=True,
     )
-    request.add_argument("name", metavar="NAME", help="the certificate's name, like www.example.com or *.example.com")
+    request.add_argument(
+        "name", metavar="NAME", help="the certificate's name: www.example.com, *.example.com, 192.0.2.7"
+    )
     request.add_argument("--san", nargs="+", action="extend", default=[], metavar="NAME", help="further names")
     request.add_argument("--key-type", choices=_KEY_TYPES, default="", help="for a new key; default ecdsa-p256")
     request.add_argument(

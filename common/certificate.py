@@ -13,6 +13,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from common.pem import is_der, plain
+
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _MOST_BYTES, _MOST_CERTIFICATES = 256_000, 32
 
@@ -54,7 +56,7 @@ def leaf_validity(leaf_pem: bytes) -> tuple[int, int]:
     for many that were parsed before. Raises ValueError with a sentence."""
     for block in _blocks(leaf_pem):
         try:
-            leaf = x509.load_pem_x509_certificate(block)
+            leaf = _load(block)
             return not_before(leaf), not_after(leaf)
         except PARSE_ERRORS as error:
             raise ValueError("the certificate cannot be parsed") from error
@@ -62,8 +64,8 @@ def leaf_validity(leaf_pem: bytes) -> tuple[int, int]:
 
 
 def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
-    """Every certificate of a PEM text, in order. Raises ValueError if one cannot be parsed, or the text is too large.
-    The library parses late, so every part is looked at here once: nothing can fail later."""
+    """Every certificate of a PEM text, in order, or the one in DER. Raises ValueError if one cannot be parsed, or the
+    text is too large. The library parses late, so every part is looked at here once: nothing can fail later."""
     if len(pem_text) > _MOST_BYTES:
         raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
     found: list[x509.Certificate] = []
@@ -71,7 +73,7 @@ def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
         if len(found) == _MOST_CERTIFICATES:
             raise ValueError(f"it holds more than {_MOST_CERTIFICATES} certificates")
         try:
-            certificate = x509.load_pem_x509_certificate(block)
+            certificate = _load(block)
             _look_through(certificate)
         except PARSE_ERRORS as error:
             raise ValueError("a certificate in it cannot be parsed") from error
@@ -79,7 +81,16 @@ def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
     return found
 
 
-def _blocks(pem_text: bytes) -> Iterator[bytes]:
+def _load(block: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(block) if is_der(block) else x509.load_pem_x509_certificate(block)
+
+
+def _blocks(content: bytes) -> Iterator[bytes]:
+    """Each certificate of a PEM text, or the one in DER."""
+    if is_der(content):
+        yield content
+        return
+    pem_text = plain(content)
     position = 0
     while (start := pem_text.find(_BEGIN, position)) >= 0:
         end = pem_text.find(_END, start)
@@ -92,12 +103,17 @@ def _blocks(pem_text: bytes) -> Iterator[bytes]:
 def _look_through(certificate: x509.Certificate) -> None:
     spki_sha256(certificate.public_key())
     list(certificate.extensions)
-    dns_names(certificate)
+    certified_names(certificate)
     for name in (certificate.subject, certificate.issuer):
         name.rfc4514_string()
     not_before(certificate)
     not_after(certificate)
     serial_text(certificate)
+
+
+def load_request(content: bytes) -> x509.CertificateSigningRequest:
+    """The signing request in a PEM text or in DER. Raises one of PARSE_ERRORS."""
+    return x509.load_der_x509_csr(content) if is_der(content) else x509.load_pem_x509_csr(plain(content))
 
 
 def pem(certificate: x509.Certificate) -> bytes:
@@ -114,13 +130,18 @@ def spki_sha256(key: CertificatePublicKeyTypes) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def dns_names(certificate: x509.Certificate) -> frozenset[str]:
-    """The dNSName entries of the subject alternative name, lower case."""
+def certified_names(certificate: x509.Certificate) -> frozenset[str]:
+    """The DNS names and IP addresses of the subject alternative name, canonical as in :mod:`common.names`."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
         return frozenset()
-    return frozenset(name.lower() for name in names.get_values_for_type(x509.DNSName))
+    return frozenset(
+        [
+            *(name.lower() for name in names.get_values_for_type(x509.DNSName)),
+            *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+        ]
+    )
 
 
 def common_names(certificate: x509.Certificate) -> frozenset[str]:

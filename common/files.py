@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from common.errors import ConfigError, FileError, Finding, LockedError
 from common.owners import IN_A_UNIT, heir, owner_hint
 
 LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
+_INSTANT = 0.02  # seconds
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -191,6 +193,23 @@ def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.s
     return content, status
 
 
+Stamp = tuple[int, ...]
+"""Differs whenever a file was written, replaced, or given to others."""
+
+
+def stamps(files: Iterable[Path]) -> dict[Path, Stamp | None]:
+    """The stamp of each of *files*; None where there is no such file, or it cannot be looked at."""
+    return {file: _stamp(file) for file in files}
+
+
+def _stamp(file: Path) -> Stamp | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
 def read_secret(file: Path) -> bytes:
     """Content of a file that holds a secret. Raises ConfigError if it is absent, unreadable or open to everybody.
     Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian."""
@@ -236,7 +255,7 @@ def locked(file: Path, *, doing: str, skip: int = 0) -> Iterator[None]:
         raise _cannot("open the lock file", file, error) from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 200, skip).decode("utf-8", "replace").strip()
             raise LockedError(
@@ -249,6 +268,33 @@ def locked(file: Path, *, doing: str, skip: int = 0) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_locked(file: Path) -> bool:
+    """Has a process the lock of *file*? False too where the file is not there or may not be read."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int) -> None:
+    """Raises BlockingIOError where another process has the lock for more than the instant of :func:`is_locked`."""
+    for last in (False, True):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if last:
+                raise
+            time.sleep(_INSTANT)
 
 
 def _cannot(what: str, file: Path, error: OSError) -> FileError:

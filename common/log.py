@@ -14,12 +14,14 @@ import structlog
 from common.text import one_line, printable, storable
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 _LONGEST_LINE = 2000  # characters; a syslog datagram has an end
 
 
 def configure(verbosity: int, *, form: str = "", syslog: "Syslog | None" = None) -> None:
     """Send events to stderr. *verbosity*: -1 errors only, 0 warnings, 1 information, 2 everything. *form* is "console",
-    "json" or "logfmt"; by default console on a terminal and JSON elsewhere. With *syslog* each event goes there too, in
+    "json", "logfmt" or "plain", which is for people who read a journal; by default console on a terminal and JSON
+    elsewhere. With *syslog* each event goes there too, in
     one line."""
     level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
     structlog.configure(
@@ -95,4 +97,18 @@ def _renderers(form: str) -> list[structlog.typing.Processor]:
         return [plain, _escaped, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     if form == "logfmt":
         return [plain, _escaped, structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])]
+    if form == "plain":
+        return [plain, _escaped, _sentence]
     return [plain, structlog.processors.JSONRenderer()]  # escapes by itself
+
+
+def _sentence(logger: structlog.typing.WrappedLogger, method: str, event: structlog.typing.EventDict) -> str:
+    """A structlog renderer: a line as people read it in a journal, which has time and program in a column of its own.
+    Where systemd listens, the line begins with its priority (sd-daemon(3))."""
+    facts = {key: value for key, value in event.items() if key not in ("event", "level", "timestamp", "exception")}
+    level = str(event.get("level"))
+    words = "" if level in ("info", "debug") else f"{level}: "
+    priority = f"<{_PRIORITIES.get(level, 3)}>" if "JOURNAL_STREAM" in os.environ else ""
+    line = f"{priority}{words}{event.get('event')} {structlog.processors.LogfmtRenderer()(logger, method, facts)}"
+    trace = event.get("exception")
+    return line.rstrip() + (f"\n{trace}" if trace else "")

@@ -14,6 +14,7 @@ class About(Enum):
     NO_DATABASE = "a database of that name"
     SCHEMA = "tables or columns that are not there"
     CHARACTERS = "a column's character set"
+    ROOM = "a value that is longer than its column"
     DUPLICATE = "a row that is there already"
     READ_ONLY = "a server that takes no writes"
     TLS = "the server's certificate"
@@ -27,6 +28,7 @@ _CODES = {
     1049: About.NO_DATABASE,
     **dict.fromkeys((1146, 1054), About.SCHEMA),
     **dict.fromkeys((1267, 1366), About.CHARACTERS),  # in a comparison, and in a value
+    **dict.fromkeys((1264, 1406), About.ROOM),
     1062: About.DUPLICATE,
     **dict.fromkeys(READ_ONLY_CODES, About.READ_ONLY),
     2026: About.TLS,

@@ -1,6 +1,9 @@
-"""DNS names as certificates carry them (RFC 5280 §4.2.1.6, RFC 1123): lower case, A-labels, an optional wildcard."""
+"""Names as certificates carry them (RFC 5280 §4.2.1.6): DNS names (RFC 1123) in lower case, with A-labels and an
+optional wildcard; IP addresses as text (RFC 5952 for IPv6), as ACME writes them (RFC 8738 §3)."""
 
 import re
+from collections.abc import Sequence
+from ipaddress import ip_address
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
@@ -21,11 +24,49 @@ def parse_dns_name(text: str) -> str:
     return name
 
 
+def parse_name(text: str) -> str:
+    """*text* as a DNS name or an IP address in canonical form. Raises ValueError with a sentence."""
+    try:
+        address = ip_address(text.strip())
+    except ValueError:
+        return parse_dns_name(text)
+    if "%" in str(address):
+        raise ValueError(f"{text!r} is an address of one link; no certificate can name it")
+    return str(address)
+
+
+def is_address(name: str) -> bool:
+    """Is a canonical name an IP address? No DNS name ends in a number or has a colon."""
+    return ":" in name or name.rpartition(".")[2].isdigit()
+
+
+def in_url(name: str) -> str:
+    """A canonical name as the host of a URL (RFC 3986 §3.2.2)."""
+    return f"[{name}]" if ":" in name else name
+
+
+def parse_certificate_name(text: str) -> str:
+    """The same for a name as it stands in a signing request, where nothing at its ends can be taken off. Raises
+    ValueError with a sentence."""
+    name = parse_dns_name(text)
+    if name != text.lower():
+        what = "ends in a dot" if text.endswith(".") else "has a blank at its ends"
+        raise ValueError(f"{text!r} {what}, which CAs refuse")
+    return name
+
+
 def covers(pattern: str, name: str) -> bool:
-    """Does a certificate name cover a host name? A wildcard stands for exactly one label (RFC 9525 §6.3)."""
+    """Does a certificate name cover a host name? A wildcard stands for exactly one label (RFC 9525 §6.3); an address
+    covers itself."""
     if pattern == name:
         return True
     return pattern.startswith("*.") and name.partition(".")[2] == pattern[2:] and not name.startswith("*.")
+
+
+def redundant(names: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, wildcard) for each of *names* that a wildcard among them covers."""
+    wildcards = [name for name in names if name.startswith("*.")]
+    return [(name, pattern) for name in names for pattern in wildcards if name != pattern and covers(pattern, name)]
 
 
 def uncovered(wanted: frozenset[str], offered: frozenset[str]) -> list[str]:

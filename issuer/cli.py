@@ -28,6 +28,10 @@ def _later(module: str, function: str) -> Handler:
     return handle
 
 
+def _init(arguments: argparse.Namespace) -> int:
+    return (_later("system", "set_up") if arguments.system else _later("setup", "init"))(arguments)
+
+
 def build() -> CommandLine:
     """The whole command line."""
     line = CommandLine(
@@ -51,13 +55,31 @@ def _named(
 
 
 def _set_up(line: CommandLine) -> None:
-    line.command("init", _later("setup", "init"), "write a commented issuer.toml, the state folder and the account key")
+    init = line.command("init", _init, "write a commented issuer.toml, the state folder and the account key")
+    text = "as root: user, folders, key for the name server, tables, systemd's units too; keeps what is there"
+    init.add_argument("--system", action="store_true", help=text)
+    text = "with --system: the name server that takes updates; a key for it is made"
+    init.add_argument("--server", metavar="ADDRESS", default="", help=text)
+    text = "with --system: who gets mail about failures; repeatable"
+    init.add_argument("--email", metavar="ADDRESS", action="append", default=[], help=text)
+    text = "with --system: a database in the MariaDB of this machine (default: an SQLite file)"
+    init.add_argument("--mariadb", action="store_true", help=text)
+    text = "with --system: start `run` so often, or the daemon in its place (docs/daemon.md)"
+    init.add_argument("--schedule", choices=["daily", "hourly", "daemon"], default="daily", help=text)
     database = line.group("db", "create, migrate and look at the database")
     database.command("upgrade", _later("database", "upgrade"), "create the tables, or adopt and migrate existing ones")
     database.command("status", _later("database", "status"), "show the schema's revision", reports=True)
-    grants = database.command("grants", _later("database", "grants"), "print the GRANTs for an agent's account")
+    text = "make or renew a CA and the server's certificate in DIR, and print the settings for server and agents"
+    tls = database.command("tls", _later("database_access", "tls"), text)
+    tls.add_argument("folder", metavar="DIR", help="where the files are, like /etc/mysql/certfleet")
+    text = "a name or address of the server; repeatable (default: as before, then that of [database] url)"
+    tls.add_argument("--host", action="append", default=[], metavar="HOST", help=text)
+    grants = database.command("grants", _later("database_access", "grants"), "print the GRANTs for an agent's account")
     grants.add_argument("account", metavar="USER", help="the agent's database account")
     grants.add_argument("--host", default="%", help="where it may connect from (default: anywhere)")
+    grants.add_argument("--create", action="store_true", help="and the CREATE USER before them")
+    text = "its password for CREATE USER; a new one is written there if there is no such file"
+    grants.add_argument("--password-file", metavar="FILE", default=None, help=text)
     text = "print the dynamic sub-zone of a name, ready to paste"
     zone = _named(line, "zone", _later("zone", "zone"), text, "+", reports=True)
     makes = ["bind", "knot", "powerdns"]
@@ -65,6 +87,8 @@ def _set_up(line: CommandLine) -> None:
     text = "a name server of the sub-zone; repeatable"
     zone.add_argument("--ns", action="append", default=[], metavar="HOST", help=text)
     text = "look at everything that issuing depends on; each sub-zone gets a test record"
+    text = "BIND on Debian: one script for a root shell of the primary; it holds the key's secret"
+    zone.add_argument("--shell", action="store_true", help=text)
     check = line.command("check", _later("check", "check"), text, reports=True)
     check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
     text = "how long every name server may take to show the record (1m)"
@@ -72,18 +96,27 @@ def _set_up(line: CommandLine) -> None:
 
 
 def _enrolment(line: CommandLine) -> None:
-    text = "enrol a name with its CSR; disabled until enabled"
-    populate = _named(line, "populate", _later("enrolment", "populate"), text)
-    text = "the CSR; - is standard input (default: csr_dir/NAME.csr)"
+    text = "enrol names with their CSRs, or give a name another CSR; what is new is disabled until enabled"
+    populate = _named(line, "populate", _later("enrolment", "populate"), text, "*")
+    way = populate.add_mutually_exclusive_group()
+    text = (
+        "NAME is enrolled: this CSR, with any key and names, takes the place of its own once its certificate is stored"
+    )
+    way.add_argument("--replace", action="store_true", help=text)
+    text = "the same for a CSR of the same key that adds names and loses none"
+    way.add_argument("--append", action="store_true", help=text)
+    text = "the CSR; - is standard input; a folder holds NAME.csr for each NAME, or for all (default: csr_dir)"
     populate.add_argument("--csr", metavar="FILE", default="", help=text)
     text = "NAME is a label of your own, not one of the CSR's names"
     populate.add_argument("--label", action="store_true", help=text)
     text = "validate by http-01 through this webroot: a folder, or sftp://user@host/folder (default: by dns-01)"
     populate.add_argument("--webroot", metavar="PATH", default="", help=text)
+    text = "validate this one of its names in another way: NAME=dns-01 or NAME=PATH, a webroot; repeatable"
+    populate.add_argument("--by", action="append", default=[], metavar="NAME=WAY", help=text)
     populate.add_argument("--comment", default="", help="kept in the database")
     _named(line, "enable", _later("enrolment", "enable"), "renew automatically from now on", "+")
     _named(line, "disable", _later("enrolment", "disable"), "stop automatic renewal", "+")
-    remove = _named(line, "remove", _later("enrolment", "remove"), "forget a certificate; its history is kept")
+    remove = _named(line, "remove", _later("enrolment", "remove"), "forget certificates; their history is kept", "+")
     remove.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
@@ -99,6 +132,11 @@ def _issuing(line: CommandLine) -> None:
     reissue.add_argument("--all", action="store_true", help="every enabled certificate that was issued before")
     text = "every enabled certificate whose issuer's name contains CA"
     reissue.add_argument("--issued-by", metavar="CA", help=text)
+    for command in (run, issue, reissue):
+        text = "only tell what would be ordered, where and why, and what would be held or fail"
+        command.add_argument("--dry-run", action="store_true", help=text)
+        text = "order for test at the CA's staging directory, with another account; nothing is stored"
+        command.add_argument("--staging", action="store_true", help=text)
     _named(line, "status", _later("status", "status"), "show what is enrolled and how it is", "*", reports=True)
 
 

@@ -31,9 +31,6 @@ ISSUER_ONLY = ("sqlalchemy", "acme", "josepy", "dns", "alembic")
 SECONDS = 300
 NAME = "www.example.test"
 
-# One process builds the wheel and both environments; the others need not.
-pytestmark = pytest.mark.xdist_group("packaging")
-
 
 @dataclass(frozen=True, slots=True)
 class Installed:

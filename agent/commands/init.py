@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from agent.commands.wiring import dns_name
+from agent.commands.request import request
+from agent.commands.wiring import name_in
 from agent.host.programs import search_path
 from agent.model.certificate import file_stem
 from agent.settings.config import SourceSettings
@@ -18,6 +19,8 @@ from common.command_line import say
 from common.config import nonempty, path
 from common.errors import FileError, UsageError
 from common.files import create_new, make_folder, make_private_folder
+from common.names import in_url
+from common.system import enable, install_units, link, program, require_root
 
 T = TypeVar("T")
 
@@ -29,8 +32,8 @@ state_dir = {state_dir}
 
 [source]
 url = {url}
-# password_file = "/etc/certfleet/db.password"   # mode 0600
-# tls_ca = "/etc/certfleet/db-ca.pem"            # without it: the system's trust store; TLS is always verified
+{password_file}   # mode 0600
+{tls_ca}   # without it: the system's trust store; TLS is always verified
 """
 
 _BLOCK = """
@@ -38,7 +41,7 @@ _BLOCK = """
 name = "{name}"
 key = "/etc/ssl/private/{stem}.key"   # `certfleet-agent request {name}` makes it
 service = "{service}"{others}
-# probe = ["https://{name}"]   # where the new certificate must show; ?connect=127.0.0.1:443 looks here under that name
+# probe = ["https://{host}"]   # where the new certificate must show; ?connect=127.0.0.1:443 looks here under that name
 # [certificate.files]
 # fullchain = "{fullchain}"   # the preset's default: let the service's configuration name it
 """
@@ -47,19 +50,40 @@ service = "{service}"{others}
 def init(arguments: argparse.Namespace) -> int:
     """Write agent.toml, which must not exist, with an entry for each NAME, and make the state folder."""
     state_dir = _option("--state-dir", path, arguments.state_dir)
-    source = SourceSettings(_option("--source", nonempty, arguments.source))
-    open_source(source, arguments.config).close()  # raises ConfigError for a URL that cannot be meant
+    source = SourceSettings(
+        _option("--source", nonempty, arguments.source),
+        password_file=_file_option("--password-file", arguments.password_file),
+        tls_ca=_file_option("--tls-ca", arguments.tls_ca),
+    )
+    open_source(SourceSettings(source.url), arguments.config).close()  # raises ConfigError for a wrong URL
+    if arguments.system:
+        require_root()
+        started = program("certfleet-agent")
     found = _services_found()
-    names = [dns_name(name) for name in arguments.name]
+    names = [name_in(name) for name in arguments.name]
     if os.path.lexists(arguments.config):
         raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
-    create_new(arguments.config, _text(state_dir, source.url, names, found).encode(), mode=0o644)
+    create_new(arguments.config, _text(state_dir, source, names, found).encode(), mode=0o644)
     say(f"wrote {arguments.config}; services found here: {', '.join(found) or 'none'}")
     say(f"state folder {state_dir}")
-    say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
+    if arguments.system:
+        _set_up(started, names, arguments)
+    else:
+        say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
     return 0
+
+
+def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
+    """The rest of this host: a link, units and timer, and key and CSR of every NAME."""
+    link(started)
+    if install_units("agent.commands", ("certfleet-agent.service", "certfleet-agent.timer"), started):
+        enable("certfleet-agent.timer")
+    for name in names:
+        made = vars(arguments) | {"name": name, "san": [], "key": None, "key_type": "", "csr": "", "json": False}
+        request(argparse.Namespace(**made))
+    say("next: take each CSR to the issuer, then `certfleet-agent run`")
 
 
 def _option(option: str, parser: Callable[[str], T], value: str) -> T:
@@ -68,6 +92,10 @@ def _option(option: str, parser: Callable[[str], T], value: str) -> T:
         return parser(value)
     except ValueError as error:
         raise UsageError(f"{option} {error}") from error
+
+
+def _file_option(option: str, value: str | None) -> Path | None:
+    return None if value is None else _option(option, path, value)
 
 
 def _services_found() -> dict[str, Preset]:
@@ -80,9 +108,14 @@ def _services_found() -> dict[str, Preset]:
     }
 
 
-def _text(state_dir: Path, url: str, names: Sequence[str], found: Mapping[str, Preset]) -> str:
+def _text(state_dir: Path, source: SourceSettings, names: Sequence[str], found: Mapping[str, Preset]) -> str:
     """The file. Without names the entries are comments, one for each service found."""
-    text = _HEAD.format(state_dir=_quoted(str(state_dir)), url=_quoted(url))
+    text = _HEAD.format(
+        state_dir=_quoted(str(state_dir)),
+        url=_quoted(source.url),
+        password_file=_file("password_file", source.password_file, "/etc/certfleet/db.password"),
+        tls_ca=_file("tls_ca", source.tls_ca, "/etc/certfleet/db-ca.pem"),
+    )
     text += "".join(f"\n# found on this host: {service}. {preset.note}\n" for service, preset in found.items())
     services = list(found) or preset_names()[:1]
     if names:
@@ -91,13 +124,18 @@ def _text(state_dir: Path, url: str, names: Sequence[str], found: Mapping[str, P
     return text + "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())
 
 
+def _file(key: str, file: Path | None, example: str) -> str:
+    return f"{key} = {_quoted(str(file))}" if file else f'# {key} = "{example}"'
+
+
 def _block(name: str, services: Sequence[str], found: Mapping[str, Preset]) -> str:
     stem, service = file_stem(name), services[0]
     paths = found[service].file_paths(stem) if service in found else {}
     others = f"   # also found here: {', '.join(map(_quoted, services[1:]))}" if services[1:] else ""
     others = others if found else "   # none was found here: `certfleet-agent presets` shows them"
     fullchain = paths.get("fullchain", f"/etc/ssl/certs/{stem}.fullchain.crt")
-    return _BLOCK.format(name=name, stem=stem, service=service, others=others, fullchain=fullchain)
+    host = in_url(name)
+    return _BLOCK.format(name=name, host=host, stem=stem, service=service, others=others, fullchain=fullchain)
 
 
 def _quoted(value: str) -> str:

@@ -9,20 +9,20 @@ from cryptography import x509
 from agent.host.sockets import Prober
 from agent.model.probe_targets import ProbeTarget, parse_target
 from agent.rules.evidence import Seen, Sight
-from common.certificate import dns_names, issuer_text, not_after, not_before, serial_text
+from common.certificate import certified_names, issuer_text, not_after, not_before, serial_text
 from common.clock import utc_text
 from common.command_line import report, say
 from common.errors import ConfigError, Finding
 from common.names import covers
 
-_COVERED = {True: "yes", False: "NO", None: "not asked: the host is an address"}
+_COVERED = {True: "yes", False: "NO", None: "not asked: the host is an address that the certificate does not name"}
 
 
 def probe(arguments: argparse.Namespace) -> int:
     """Look at every TARGET. Exit code 1 unless every address shows a certificate that is valid now for its host."""
     targets = [_target(text) for text in arguments.target]
     sockets, now = Prober(0), time.time()
-    found = [_facts(sight, one.server_name, now) for one in targets for sight in sockets.look([one], "")]
+    found = [_facts(sight, one, now) for one in targets for sight in sockets.look([one], "")]
     if arguments.json:
         report({"targets": found})
     else:
@@ -38,20 +38,21 @@ def _target(text: str) -> ProbeTarget:
         raise ConfigError("probe", [Finding("", str(error))]) from error
 
 
-def _facts(sight: Sight, host: str, now: float) -> dict[str, Any]:
-    """The facts of *sight*. *host* is the name to cover, "" if it is an address. "well" says that nothing is wrong."""
+def _facts(sight: Sight, target: ProbeTarget, now: float) -> dict[str, Any]:
+    """The facts of *sight*. "well" says that nothing is wrong. A host is often looked at by an address that its
+    certificate does not name, and that is no fault."""
     document: dict[str, Any] = {"target": sight.target, "address": sight.address, "seen": sight.seen.value}
     if sight.seen is not Seen.SERVED:
         return {**document, "well": False, "problem": sight.problem}
     try:
         leaf = x509.load_der_x509_certificate(sight.certificate)
-        names = sorted(dns_names(leaf))
+        names = sorted(certified_names(leaf))
     except ValueError as error:
         return {**document, "well": False, "problem": f"the certificate shown cannot be parsed: {error}"}
-    covered = any(covers(pattern, host) for pattern in names) if host else None
-    in_time = not_before(leaf) <= now < not_after(leaf)
-    problems = [] if in_time else ["it is expired or not yet valid"]
-    problems += [f"it does not cover {host}"] if covered is False else []
+    covered = any(covers(pattern, target.host) for pattern in names) or (False if target.server_name else None)
+    problems = [f"it is not valid before {utc_text(not_before(leaf))}"] if now < not_before(leaf) else []
+    problems += [f"it expired at {utc_text(not_after(leaf))}"] if not_after(leaf) <= now else []
+    problems += [f"it does not cover {target.host}"] if covered is False else []
     return {
         **document,
         "well": not problems,

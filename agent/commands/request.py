@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.commands.wiring import dns_name
+from agent.commands.wiring import name_in
 from agent.host import keys
 from agent.journey.request import Request, Requested
 from agent.journey.request import request as make
@@ -16,9 +16,9 @@ from common.command_line import report
 
 def request(arguments: argparse.Namespace) -> int:
     """Make the key and the CSR for NAME, each unless it exists."""
-    name = dns_name(arguments.name)
+    name = name_in(arguments.name)
     entry = _configured(arguments.config, name)
-    further = [dns_name(part) for text in arguments.san for part in text.split(",") if part]
+    further = [name_in(part) for text in arguments.san for part in text.split(",") if part]
     names = tuple(dict.fromkeys([name, *further, *(sorted(entry.names) if entry else [])]))
     stem = file_stem(name)
     key_file = (arguments.key or (entry.key if entry else Path("/etc/ssl/private") / f"{stem}.key")).absolute()

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from agent.commands.show import document, explained
-from agent.commands.wiring import LocalTools, dns_name
+from agent.commands.wiring import LocalTools, name_in
 from agent.host.signals import deferred
 from agent.journey.run import run as run_over
 from agent.model.certificate import Certificate
@@ -50,7 +50,7 @@ def _selected(arguments: argparse.Namespace, certificates: Sequence[Certificate]
         finding = Finding("certificate", "none is configured")
         raise ConfigError(str(arguments.config), [finding], hint="add a [[certificate]]")
     by_name = {one.name: one for one in certificates}
-    wanted = [dns_name(name) for name in arguments.name] or list(by_name)
+    wanted = [name_in(name) for name in arguments.name] or list(by_name)
     unknown = [name for name in wanted if name not in by_name]
     if unknown:
         hint = f"configured are: {', '.join(by_name)}"

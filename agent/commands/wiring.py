@@ -12,7 +12,7 @@ from agent.model.certificate import Certificate
 from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
 from common.errors import UsageError
-from common.names import parse_dns_name
+from common.names import parse_name
 
 
 class LocalTools:
@@ -51,9 +51,9 @@ class LocalTools:
         return Prober(self._settings.probe_timeout)
 
 
-def dns_name(text: str) -> str:
-    """The name in *text*; UsageError if it is none."""
+def name_in(text: str) -> str:
+    """The DNS name or IP address in *text*; UsageError if it is none."""
     try:
-        return parse_dns_name(text)
+        return parse_name(text)
     except ValueError as error:
         raise UsageError(str(error)) from error

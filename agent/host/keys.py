@@ -1,6 +1,7 @@
 """The Keys of ``agent.journey.ports`` on this machine. Private keys are made here and never leave the machine."""
 
 import ssl
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -16,9 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
-from common.certificate import spki_sha256
+from common.certificate import load_request, spki_sha256
 from common.errors import RefusedError
 from common.files import read_secret
+from common.names import is_address
 
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 _CURVES: dict[str, ec.EllipticCurve] = {"ecdsa-p256": ec.SECP256R1(), "ecdsa-p384": ec.SECP384R1()}
@@ -49,7 +51,7 @@ def load(file: Path) -> HostKey:
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise RefusedError(f"the key {file} is neither RSA nor ECDSA", hint="public CAs accept only these two")
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < 2048:
-        hint = "move it away and run `certfleet-agent request` for a new one"
+        hint = "make another: `certfleet-agent request NAME --key NEW_FILE`; then name NEW_FILE as key in agent.toml"
         raise RefusedError(f"the key {file} is too weak", why=f"RSA with {key.key_size} bits", hint=hint)
     return _host_key(key, content)
 
@@ -63,22 +65,27 @@ def _host_key(key: _PrivateKey, content: bytes) -> HostKey:
 
 
 def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
-    """A CSR in PEM. subjectAltName holds every name; the common name is the first one, if that is short enough."""
+    """A CSR in PEM. subjectAltName holds every name; the common name is the first one, if that is a DNS name and short
+    enough."""
     private = load_pem_private_key(key.content, password=None)
     assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
-    common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])] if len(names[0]) <= _LONGEST_COMMON_NAME else []
+    fits = len(names[0]) <= _LONGEST_COMMON_NAME and not is_address(names[0])
+    common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])] if fits else []
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(common))
-    alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    alternatives = x509.SubjectAlternativeName(
+        [x509.IPAddress(ip_address(name)) if is_address(name) else x509.DNSName(name) for name in names]
+    )
     digest = hashes.SHA384() if key.key_type == "ecdsa-p384" else hashes.SHA256()
     return builder.add_extension(alternatives, critical=not common).sign(private, digest).public_bytes(Encoding.PEM)
 
 
-def csr_facts(pem: bytes) -> tuple[str, tuple[str, ...]]:
-    """SPKI SHA-256 (hex) and sorted names of a CSR. Raises ValueError if *pem* is no CSR."""
-    found = x509.load_pem_x509_csr(pem)
+def csr_facts(content: bytes) -> tuple[str, tuple[str, ...]]:
+    """SPKI SHA-256 (hex) and sorted alternative names of a CSR. Raises ValueError if *content* is no CSR."""
+    found = load_request(content)
     try:
         extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names = extension.value.get_values_for_type(x509.DNSName)
+        addresses = map(str, extension.value.get_values_for_type(x509.IPAddress))
+        names = [*extension.value.get_values_for_type(x509.DNSName), *addresses]
     except x509.ExtensionNotFound:
         names = []
     return spki_sha256(found.public_key()), tuple(sorted(names))

@@ -77,7 +77,8 @@ def _verify(turn: Turn, bundle: Bundle, expected: Expectation) -> None:
     name = turn.certificate.name
     hint = f"`certfleet-issuer reissue {name}` makes a new one; it is taken when it comes"
     if "key" in kinds:
-        hint = f"enrol the CSR that `certfleet-agent request {name}` makes here, then reissue it"
+        hint = f"put its key in place; or make a CSR here with `certfleet-agent request {name}`, then on the issuer "
+        hint += f"`certfleet-issuer populate --replace {name} --csr FILE`"
     elif "age" in kinds:
         hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)

@@ -40,7 +40,8 @@ def update(turn: Turn, mark: Mark | None) -> Result:
 
 def not_enrolled(turn: Turn) -> Result:
     name = turn.certificate.name
-    detail, hint = f"the source does not know {name}: not enrolled", f"run `certfleet-issuer populate {name}` there"
+    detail = f"the source does not know {name}: not enrolled"
+    hint = f"run `certfleet-issuer populate {name}` there; if it was removed on purpose, take it out of agent.toml"
     return turn.result(Outcome.NOT_ENROLLED, detail, hint)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.model.probe_targets import ProbeTarget
+from common.names import is_address
 
 Command = tuple[str, ...]
 """One program and its arguments; never a line for a shell."""
@@ -41,11 +42,11 @@ class Certificate:
 
     @property
     def server_name(self) -> str:
-        """The name to ask for where a probe's host is an address: one that the certificate covers."""
-        plain = sorted(name for name in self.names if not name.startswith("*."))
-        if self.name in plain or not plain:
-            return self.name.replace("*", "www", 1)
-        return plain[0]
+        """The DNS name to ask for where a probe's host is an address: one that the certificate covers. "" for a
+        certificate of addresses alone: TLS has no way to ask for those (RFC 6066 §3)."""
+        known = [name for name in (self.name, *sorted(self.names)) if not is_address(name)]
+        plain = [name for name in known if name in self.names and not name.startswith("*.")]
+        return (plain or known or [""])[0].replace("*", "www", 1)
 
     def circumstances(self, key_stamp: str) -> str:
         """A digest that changes with every setting of this certificate and with its key file, of which *key_stamp* says

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from common.certificate import (
     Bundle,
+    certified_names,
     chain_faults,
-    dns_names,
     fingerprint,
     load_certificates,
     not_after,
@@ -64,9 +64,9 @@ def verify(bundle: Bundle, expected: Expectation, now: float) -> list[Finding]:
     if offered_key != expected.key_spki_sha256:
         problem = f"it belongs to another key ({offered_key[:16]}…) than this host's ({expected.key_spki_sha256[:16]}…)"
         findings.append(Finding("key", problem))
-    missing = uncovered(expected.names, dns_names(leaf))
+    missing = uncovered(expected.names, certified_names(leaf))
     if missing:
-        carried = ", ".join(sorted(dns_names(leaf))) or "no name"
+        carried = ", ".join(sorted(certified_names(leaf))) or "no name"
         findings.append(Finding("names", f"it does not cover {', '.join(missing)}; it carries {carried}"))
     findings += (Finding("dates", fault) for fault in validity_faults(bundle, now))
     findings += (Finding("chain", fault) for fault in chain_faults(bundle))

@@ -8,6 +8,7 @@ from agent.model.certificate import Command
 from agent.settings import values
 from common.config import nonempty, optional_path, section, setting
 from common.config_file import load
+from common.names import in_url
 
 _FOLDER = Path(__file__).with_name("presets")
 
@@ -44,7 +45,7 @@ class Preset:
 
     def probe_texts(self, name: str) -> tuple[str, ...]:
         """The probe targets of a certificate."""
-        return tuple(text.replace("{name}", name) for text in self.probe)
+        return tuple(text.replace("{name}", in_url(name)) for text in self.probe)
 
 
 def preset_names() -> tuple[str, ...]:

@@ -7,20 +7,20 @@ from typing import Any
 from agent.model.certificate import Command
 from agent.model.probe_targets import ProbeTarget, parse_target
 from common.config import list_of, nonempty, shown, text
-from common.names import parse_dns_name
+from common.names import parse_name
 
 PARTS = ("certificate", "chain", "key")
 _LONGEST_ARGUMENT = 131_072  # bytes, MAX_ARG_STRLEN of Linux
 
 
 def name(value: Any) -> str:
-    """A DNS name, which may begin with a wildcard."""
-    return parse_dns_name(text(value))
+    """A DNS name, which may begin with a wildcard, or an IP address."""
+    return parse_name(text(value))
 
 
 def names(value: Any) -> tuple[str, ...]:
-    """A list of DNS names."""
-    return tuple(map(parse_dns_name, list_of(nonempty)(value)))
+    """A list of DNS names and IP addresses."""
+    return tuple(map(parse_name, list_of(nonempty)(value)))
 
 
 def words(value: Any) -> tuple[str, ...]:

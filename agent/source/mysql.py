@@ -16,6 +16,7 @@ from pymysql.constants import CLIENT
 from agent.model.errors import SourceError
 from agent.model.offer import Mark, Offer
 from agent.model.result import Result
+from common import mysql_session
 from common.database_url import MysqlAddress
 from common.mysql_errors import About, about, text_of
 
@@ -117,7 +118,7 @@ class MysqlSource:
             user=address.user,
             password=self._password,
             database=address.database,
-            charset="utf8mb4",
+            **mysql_session.OPTIONS,
             autocommit=True,
             client_flag=CLIENT.FOUND_ROWS,  # an UPDATE to the same values still found its row
             connect_timeout=_CONNECT_TIMEOUT,

@@ -28,7 +28,7 @@ def order_of(url: str, answer: AcmeAnswer) -> CaOrder:
 
 
 def names_of(answer: AcmeAnswer) -> set[str]:
-    """The DNS names of an order object (RFC 8555 §7.1.3). Raises AcmeProblem."""
+    """The names of an order object (RFC 8555 §7.1.3). Raises AcmeProblem."""
     identifiers = answer.json().get("identifiers")
     found = identifiers if isinstance(identifiers, list) else []
     return {words.text(item.get("value")).lower() for item in found if isinstance(item, dict)}
@@ -44,6 +44,7 @@ def authorization_of(url: str, document: dict[str, Any]) -> CaAuthorization:
         challenges=tuple(
             _challenge(item) for item in (challenges if isinstance(challenges, list) else ()) if isinstance(item, dict)
         ),
+        wildcard=document.get("wildcard") is True,
     )
 
 

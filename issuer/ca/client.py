@@ -12,6 +12,7 @@ from josepy.json_util import encode_b64jose
 from common.certificate import Bundle, common_names, load_certificates
 from common.clock import Clock
 from common.errors import Retry
+from common.names import is_address
 from issuer.ca import words
 from issuer.ca.account import Registrar, account_id
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
@@ -51,7 +52,7 @@ class AcmeCa:
         matters more than its place in the window, and CAs refuse the identifier with many types of problem.
         """
         self._ensure_account()
-        payload: dict[str, Any] = {"identifiers": [{"type": "dns", "value": name} for name in names]}
+        payload: dict[str, Any] = {"identifiers": list(map(_identifier, names))}
         profile = self._profile(names)
         if profile:
             payload["profile"] = profile
@@ -239,6 +240,11 @@ class AcmeCa:
         with self._account_lock:
             if not self._transport.kid:
                 self._transport.kid = self._registrar.register(self._transport)
+
+
+def _identifier(name: str) -> dict[str, str]:
+    """RFC 8555 §9.7.7, RFC 8738 §3."""
+    return {"type": "ip" if is_address(name) else "dns", "value": name}
 
 
 def _has_top(pem: bytes, wanted: str) -> bool:

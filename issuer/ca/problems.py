@@ -9,7 +9,7 @@ _TABLE: dict[str, tuple[Retry, str]] = {
     "accountDoesNotExist": (Retry.LATER, "the CA forgot this account; check [acme] directory and account_key"),
     "alreadyReplaced": (Retry.SOON, ""),
     "badRevocationReason": (Retry.NEVER, "choose another --reason"),
-    "badCSR": (Retry.NEVER, "make a new CSR that the CA accepts, then populate it"),
+    "badCSR": (Retry.NEVER, "make a new CSR that the CA accepts, then `populate --replace NAME --csr FILE`"),
     "badNonce": (Retry.SOON, ""),
     "badPublicKey": (Retry.NEVER, "the CA does not accept this key; make a new key and CSR on the host"),
     "badSignatureAlgorithm": (Retry.NEVER, "use an account key of another type"),

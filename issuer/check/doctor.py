@@ -11,12 +11,14 @@ from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.ca.account import load_binding_key
 from issuer.check.installation import AcmeServer, MailLogin, account_key_line, authority_lines, identity, mail_line
-from issuer.check.names import CaIdentity, caa_lines, certificate_lines, csr_lines, imported_line
+from issuer.check.names import CaIdentity, caa_lines, certificate_lines, change_lines, csr_lines, imported_line
 from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import on_thread
 from issuer.journey.solver import CheckableSolver, solver_for
 from issuer.model.config import CaSettings, Settings
+from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation
+from issuer.rules.change import newest
 from issuer.rules.findings import Findings, Line, Probe, bad_lines, ok
 
 _AT_ONCE = 16
@@ -114,19 +116,25 @@ class Doctor:
         names: Sequence[str] = [subject.name]
         lines: list[Line] = []
         if row is not None:
-            if row.imported:
+            if row.imported and row.change is None:
                 return Findings([imported_line(row, int(self._clock()), self._settings.renewal)])
             file = self._settings.csr_dir / f"{row.name}.csr"
-            facts, lines = csr_lines(row, file)
+            facts, lines = csr_lines(newest(row), file)
             if facts is None:
                 return Findings(lines)
+            own = facts if row.change is None else row.request
             names = facts.names
-            lines += certificate_lines(row, facts)
-        validation = Validation() if row is None else row.validation
-        solver = solver_for(validation, self._solvers)
-        lines += caa_lines(self._resolvers, names, solver.type.name, identities)
-        found = solver.examine(subject.name, names, validation)
-        return Findings(lines + found.lines, found.probes)
+            if isinstance(own, CsrFacts):
+                names = list(dict.fromkeys((*names, *own.names)))  # both are ordered as long as a change waits
+                lines += certificate_lines(row, own)
+            lines += change_lines(row)
+        probes: dict[Hashable, Probe] = {}
+        for way, some in (Validation() if row is None else row.validation).shares(names):
+            solver = solver_for(way, self._solvers)
+            found = solver.examine(subject.name, some, way)
+            lines += caa_lines(self._resolvers, some, solver.type.name, identities) + found.lines
+            probes |= found.probes
+        return Findings(lines, probes)
 
     def _put_to_the_test(self, probe: Probe) -> list[Line]:
         return [] if self._stopping.is_set() else probe(self._clock, self._patience, self._stopping.wait)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from common.clock import Clock
+from common.clock import Clock, duration_text
 from common.errors import CertfleetError
 from issuer.check.names import Authority, CaIdentity
 from issuer.model.config import CaSettings, NotifySettings
@@ -34,6 +34,18 @@ class MailLogin(Protocol):
 
     def reach(self) -> str:
         """Connect, encrypt and log in, but send no mail. Returns the server's address. Raises MailError."""
+
+
+def database_certificate_lines(life: tuple[int, int] | None, now: float) -> list[Line]:
+    """The finding about the database server's certificate by its start and end (epoch seconds); none without TLS."""
+    if life is None:
+        return []
+    starts, ends = life
+    found = f"its TLS certificate is good for another {duration_text(int(ends - now))}"
+    if ends - now > (ends - starts) / 10:
+        return [ok("database", found)]
+    hint = "renew it, or neither agents nor issuer get in: `certfleet-issuer db tls DIR`, if that made it"
+    return [warn("database", f"{found} only", hint)]
 
 
 def account_key_line(file: Path, mode: int) -> Line:

@@ -9,6 +9,7 @@ from typing import Protocol
 from common.certificate import chain_faults, serial_text, spki_sha256
 from common.clock import duration_text
 from common.files import read_regular
+from common.names import is_address
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.caa import relevant_caa
 from issuer.dns.find.resolvers import Resolvers
@@ -17,7 +18,8 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.rules.caa import CaaVerdict, caa_allows
-from issuer.rules.csr import CsrRefused, accepted, read_csr
+from issuer.rules.change import remarks
+from issuer.rules.csr import CsrRefused, accepted, cautions, read_csr
 from issuer.rules.findings import Level, Line, bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
 
@@ -47,15 +49,15 @@ class CaIdentity:
 def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
     """The facts of the stored CSR, None if it is not usable, and the findings. They are about the CSR, the md5_modulus
     of the row, and *file*, which the CSR came from."""
-    name = row.name
+    name, lines = row.name, _name_lines(row)
     try:
         facts = accepted(row.request)
     except CsrRefused as error:
-        hint = "make a new CSR on the host, `remove` and `populate` again"
-        return None, [bad(name, f"the stored CSR is not usable: {error}", hint)]
-    lines = [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}")]
+        hint = f"make a new CSR on the host, then `populate --replace {quote(name)} --csr FILE`"
+        return None, [*lines, bad(name, f"the stored CSR is not usable: {error}", hint)]
+    lines += [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}"), *cautions(name, facts)]
     if row.md5_modulus not in ("", facts.md5_modulus):
-        sentence = "md5_modulus in the table is not what openssl prints for the CSR's key"
+        sentence = "md5_modulus in the table differs from what `openssl req -noout -modulus | openssl md5` prints"
         lines.append(warn(name, sentence, "certfleet does not use it; old scripts may"))
     return facts, lines + _file_lines(name, file, facts)
 
@@ -76,13 +78,27 @@ def certificate_lines(row: Enrolment, facts: CsrFacts) -> list[Line]:
     return [ok(name, f"certificate {serial_text(bundle.leaf)} belongs to the CSR's key")]
 
 
+def change_lines(row: Enrolment) -> list[Line]:
+    """Does the stored certificate carry the names of its CSR, and does a change wait?"""
+    hint = "no action needed while a change waits; else `certfleet-issuer reissue` makes one with all names"
+    return [warn(row.name, remark, hint) for remark in remarks(row)]
+
+
 def imported_line(row: Enrolment, now: int, policy: RenewalSettings) -> Line:
     """The finding about an imported certificate: does it end soon?"""
     if not runs_out(row, now, policy):
         return ok(row.name, "imported, so there is nothing to validate")
-    left = row.ts_expire - now
+    left = row.ends - now
     found = f"imported, and {f'it ends in {duration_text(left)}' if left > 0 else 'it has expired'}"
     return Line(Level.WARN if left > 0 else Level.BAD, row.name, found, how_to_renew(row))
+
+
+def _name_lines(row: Enrolment) -> list[Line]:
+    """A name that nobody types as it stands in the table."""
+    if row.name == row.name.strip():
+        return []
+    sentence = f"its name in the table is {row.name!r}: with what stands at its ends no agent finds it"
+    return [warn(row.name, sentence, "take that off in the table; if another row has that name, delete one of them")]
 
 
 def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
@@ -98,15 +114,17 @@ def _file_lines(name: str, file: Path, facts: CsrFacts) -> list[Line]:
     except CsrRefused as error:
         return [bad(name, f"{file} is not usable: {error}", "make a new CSR on the host")]
     if there.der != facts.der:
-        hint = "if the file is newer: `remove` and `populate` again"
+        hint = f"if the file is newer: `populate --replace {quote(name)}` enrols it"
         return [warn(name, f"{file} holds another CSR than the database", hint)]
     return []
 
 
 def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authorities: Sequence[CaIdentity]) -> list[Line]:
-    """Check every CA against the CAA records of every name. The first of *authorities* is the CA of [acme]."""
+    """Check every CA against the CAA records of every DNS name. The first of *authorities* is the CA of [acme]."""
     lines = []
     for name in names:
+        if is_address(name):
+            continue
         try:
             owner, records = relevant_caa(resolvers, name)
         except NoAnswer as error:

@@ -3,16 +3,18 @@
 import argparse
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from shlex import quote
 
 from common.clock import utc_text
 from common.command_line import report, say
 from common.config_file import load
 from common.errors import LockedError, UsageError
-from issuer.commands.wiring import alone, build_tools, locked_by_daemon, owner
-from issuer.journey.by_hand import by_hand, open_by_hand, request_by_hand, solve_by_hand
+from issuer.commands.lock import locked_by_daemon
+from issuer.commands.wiring import alone, build_tools, owner
+from issuer.journey.by_hand import OfferedChallenge, by_hand, open_by_hand, request_by_hand, solve_by_hand
 from issuer.journey.ports import Tools
+from issuer.model.acme import Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.store.certificates import Certificates
@@ -24,19 +26,41 @@ def challenges(arguments: argparse.Namespace) -> int:
     """Open an order and print what to publish."""
 
     def work(row: Enrolment, tools: Tools) -> int:
-        entries = open_by_hand(row, by_hand(tools))
+        staged = open_by_hand(row, by_hand(tools))
         if arguments.json:
-            shown = ("type", "identifier", "owner", "value")
-            report([{key: getattr(entry, key) for key in shown} for entry in entries])
+            report([_document(entry, staged.offered) for entry in staged.answers])
             return 0
-        for entry in entries:
+        for entry in staged.answers:
             say(tools.solvers[entry.type].type.instruction(entry))
-        if not entries:
+        if not staged.answers:
             say("nothing is to be published: the CA has validated every name already")
         say(f"then: certfleet-issuer solve {quote(row.name)}")
+        _show_offered(staged.offered)
         return 0
 
     return _with_row(arguments, work)
+
+
+def _document(entry: Challenge, offered: Sequence[OfferedChallenge]) -> dict[str, object]:
+    """One answer, with every challenge that the CA offers instead."""
+    shown = ("type", "identifier", "owner", "value")
+    choice = [_raw(one) for one in offered if one.authorization_url == entry.authorization_url]
+    return {key: getattr(entry, key) for key in shown} | {"offered": choice}
+
+
+def _raw(one: OfferedChallenge) -> dict[str, str]:
+    challenge = one.challenge
+    facts = {"type": challenge.type, "status": challenge.status, "url": challenge.url, "token": challenge.token}
+    return {"name": one.name, **facts, "publish": one.publish}
+
+
+def _show_offered(offered: Sequence[OfferedChallenge]) -> None:
+    """Every challenge of the order as the CA tells it, and what would answer it."""
+    say("the CA offers:" if offered else "the CA offers no challenge")
+    for fact in map(_raw, offered):
+        say(f"{fact['name']}  {fact['type']}  {fact['status']}")
+        for key in ("url", "token", "publish"):
+            say(f"    {key:8}{fact[key] or '-'}")
 
 
 def solve(arguments: argparse.Namespace) -> int:
@@ -71,10 +95,9 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
     with _at_hand(settings):
         database = open_database(settings.database)
         row = Certificates(database).get([arguments.name])[0]
-        if row.imported:
-            raise UsageError(
-                f"{row.name} is imported, so not ours to issue", hint="`remove` and `populate` it for ACME"
-            )
+        if row.imported and row.change is None:
+            hint = "`populate --replace NAME --csr FILE` moves it to ACME"
+            raise UsageError(f"{row.name} is imported, so not ours to issue", hint=hint)
         refuse_leased(row.name, Overview(database).order(row.name), owner(settings))
         try:
             return work(row, build_tools(settings, database))

@@ -1,5 +1,7 @@
 """The challenge types of this issuer. A new one is a file of its own and a line here."""
 
+from collections.abc import Sequence
+
 from issuer.dns.dns01 import Dns01
 from issuer.journey.solver import ChallengeType, CheckableSolver, chosen
 from issuer.model.config import Settings
@@ -13,8 +15,13 @@ CHALLENGE_TYPES: list[ChallengeType] = [  # the last one that claims a row gets 
 
 
 def challenge_type(validation: Validation) -> ChallengeType:
-    """The challenge type that *validation* chooses."""
+    """The challenge type that the *validation* of a name chooses."""
     return chosen(CHALLENGE_TYPES, validation)
+
+
+def ways(validation: Validation, names: Sequence[str]) -> list[tuple[Validation, ChallengeType, list[str]]]:
+    """The *names* of a row, those with the same validation together, with that validation and its type."""
+    return [(way, challenge_type(way), some) for way, some in validation.shares(names)]
 
 
 def build_solvers(settings: Settings) -> dict[str, CheckableSolver]:

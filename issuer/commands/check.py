@@ -12,12 +12,14 @@ from common.config_file import load
 from common.errors import CertfleetError, ConfigError, UsageError
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
+from issuer.check.installation import database_certificate_lines
 from issuer.commands.challenge_types import build_solvers
+from issuer.commands.schedule import slow_schedule
 from issuer.commands.stopping import on_request
 from issuer.model.config import Settings
 from issuer.model.errors import StoreError
 from issuer.notify.mail import MailServer
-from issuer.rules.findings import Level, Line, bad, bad_lines, ok
+from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.overview import Overview
@@ -97,11 +99,14 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
     try:
         require(database)
         tell([ok("database", f"{database.place} is at revision {NEEDED}")])
+        tell(database_certificate_lines(database.certificate_life(), time.time()))
         certificates = Certificates(database)
         try:
             certificates.change_nothing()
         except StoreError as error:  # it can be read, so the rest of the check goes on
             tell([bad("database", str(error), error.hint)])
+        slow = slow_schedule(settings, database, int(time.time()))
+        tell([warn("schedule", slow, "")] if slow else [])
         rows = certificates.get(names) if names else list(certificates.all())
         overview, directories = Overview(database), [ca.directory for ca in settings.authorities]
         orders = {directory: overview.newest_orders(directory, _ORDERS_LOOKED_AT) for directory in directories}

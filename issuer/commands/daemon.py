@@ -6,14 +6,18 @@ import signal
 import time
 from concurrent.futures import wait
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from common import VERSION
 from common.config_file import load
 from common.errors import ConfigError, Finding
+from common.files import stamps
 from issuer.ca.client import AcmeCa
+from issuer.commands.lock import DAEMON
+from issuer.commands.staging import clear_staging
 from issuer.commands.stopping import on_request
-from issuer.commands.wiring import DAEMON, alone, build_outbox, build_tools, configure_log, owner
+from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
 from issuer.ground.threads import on_thread
 from issuer.journey.ports import Tools
 from issuer.journey.turns import Turns
@@ -26,6 +30,7 @@ from issuer.loops.systemd import Systemd
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.model.events import Event
+from issuer.model.tries import BY_DAEMON
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
 from issuer.store.revision import open_database
@@ -42,6 +47,7 @@ def daemon(arguments: argparse.Namespace) -> int:
         try:
             loop = Daemon(service.build, systemd=Systemd(os.environ), health=service.health, numbers=service.metrics)
             on_request(loop.stop)
+            on_thread(partial(clear_staging, settings))
             signal.signal(signal.SIGHUP, lambda *_: loop.reload())
             loop.run()
         finally:
@@ -62,16 +68,18 @@ class _Service:
         self.health = Health(time.monotonic)
         self.metrics = Metrics(VERSION, self.health, time.time)
 
-    def build(self) -> Generation:
-        """Read the configuration and make everything it names. Raises ConfigError, and then nothing has changed."""
-        settings = load(Settings, self._config)
+    def build(self, settings: Settings | None = None) -> Generation:
+        """Make everything that *settings* name, read again from the configuration without them. Raises ConfigError, and
+        then nothing has changed."""
+        settings = settings or load(Settings, self._config)
+        found = stamps(settings.files)
         if settings.state_dir != self._state_dir:
             problem = "cannot change while the daemon runs: the lock stands there; restart it"
             raise ConfigError(str(self._config), [Finding("state_dir", problem)])
         database = Database(settings.database)
         tools = replace(build_tools(settings, database, self._note), turns=self._turns)
-        queries, outbox = DueQueries(database, owner(settings)), build_outbox(settings, database)
-        generation = Generation(settings, tools, outbox, queries, lambda: _close(database, tools))
+        queries, outbox = DueQueries(database, owner(settings)), build_outbox(settings, database, BY_DAEMON)
+        generation = Generation(settings, tools, outbox, queries, lambda: _close(database, tools), found)
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # its reader is the journal: it logs what happens
         self.metrics.propagation = lambda: {

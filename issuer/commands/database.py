@@ -1,13 +1,10 @@
-"""db upgrade, db status, db grants."""
+"""db upgrade, db status."""
 
 import argparse
-import re
 from pathlib import Path
 
 from common.command_line import report, say
 from common.config_file import load
-from common.database_url import MysqlAddress, parse_database_url
-from common.errors import UsageError
 from common.files import make_private_folder
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
@@ -52,16 +49,3 @@ def _before_adoption(table: migrate.LegacyTable | None) -> str:
     if table.missing:
         return f"there is {rows} that lacks the columns {', '.join(table.missing)}: an upgrade refuses it"
     return f"there is {rows} that can be adopted: an upgrade changes no value in it"
-
-
-def grants(arguments: argparse.Namespace) -> None:
-    """Print the rights of an agent's account. The view own_installations limits it to its own rows."""
-    address = parse_database_url(load(Settings, arguments.config).database.url)
-    if not isinstance(address, MysqlAddress):
-        raise UsageError("SQLite has no accounts", hint="use file permissions; GRANTs are for MySQL and MariaDB")
-    for part in (arguments.account, arguments.host):
-        if not re.fullmatch(r"[A-Za-z0-9_.%:-]{1,80}", part):
-            raise UsageError(f"{part!r} cannot be part of an account name", hint="letters, digits and _ . % : - only")
-    account, schema = f"'{arguments.account}'@'{arguments.host}'", f"`{address.database}`"
-    say(f"GRANT SELECT ON {schema}.`certs` TO {account};")
-    say(f"GRANT SELECT, INSERT, UPDATE ON {schema}.`own_installations` TO {account};")

@@ -1,23 +1,29 @@
 """populate, enable, disable, remove."""
 
 import argparse
+import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
-from common.command_line import say
+from common.command_line import complain, say
 from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
-from common.names import parse_dns_name
-from issuer.commands.challenge_types import challenge_type
+from common.names import parse_name
+from issuer.commands.challenge_types import ways
+from issuer.commands.many import LIST, each, names_of
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.csr import CsrFacts
+from issuer.model.enrolment import DNS, Enrolment, Validation
 from issuer.model.errors import CompromisedKey
 from issuer.model.leaf import Damaged
-from issuer.rules.csr import CsrRefused, read_csr, refuse_compromised
+from issuer.rules.change import append_faults, difference, newest
+from issuer.rules.csr import CsrRefused, cautions, read_csr, refuse_compromised
 from issuer.store.certificates import Certificates
+from issuer.store.changes import Changes, Outcome
 from issuer.store.database import Database
 from issuer.store.history import History
 from issuer.store.revision import open_database
@@ -26,67 +32,227 @@ _LONGEST_COMMENT = 1000  # characters
 _LARGEST_CSR = 65_535  # as much as the column takes
 
 
-def populate(arguments: argparse.Namespace) -> None:
-    """Enrol a name; the row is disabled until `enable`."""
+def populate(arguments: argparse.Namespace) -> int:
+    """Enrol names; each row is disabled until `enable`. With --replace or --append, enrol another CSR for a name."""
     settings = load(Settings, arguments.config)
-    name = enrolment_name(arguments.name, label=arguments.label)
-    content, origin = _csr(arguments.csr, name, settings)
-    try:
-        facts = read_csr(content)
-    except CsrRefused as error:
-        hint = "nothing was enrolled; make a new CSR on the host with `certfleet-agent request`"
-        raise RefusedError(f"the CSR in {origin} is refused", why=str(error), hint=hint, reference="csr") from error
-    if name not in facts.names and not arguments.label:
+    checked_comment(arguments.comment)
+    if (arguments.replace or arguments.append) and (arguments.webroot or arguments.comment):
+        raise UsageError("--webroot and --comment are for a name that is new", hint="leave them out")
+    files = _files(arguments, settings)
+    populating = _Populating(arguments, open_database(settings.database))
+    return each(files, populating.change if arguments.replace or arguments.append else populating.enrol)
+
+
+def _files(arguments: argparse.Namespace, settings: Settings) -> list[tuple[str, Path | None]]:
+    """Each name with the file of its CSR, None for standard input. Raises UsageError."""
+    if arguments.csr == LIST and LIST in arguments.name:
+        raise UsageError("standard input cannot be both the CSR and the names", hint="name the CSR's file with --csr")
+    names, folder = names_of(arguments.name), Path(arguments.csr or settings.csr_dir)
+    if arguments.csr and not folder.is_dir():
+        if len(names) != 1:
+            raise UsageError(
+                "one CSR is for one NAME", hint="give one NAME; or --csr FOLDER, which holds NAME.csr for each"
+            )
+        return [(names[0], None if arguments.csr == LIST else folder)]
+    if not names and arguments.csr:
+        names = sorted(file.stem for file in folder.glob("*.csr"))
+    if not names:
+        raise UsageError("no NAME is given", hint="give names; or --csr FOLDER with a NAME.csr for each")
+    return [(name, folder / f"{name}.csr") for name in names]
+
+
+class _Populating:
+    """One `populate`: its *arguments*, and the database."""
+
+    def __init__(self, arguments: argparse.Namespace, database: Database):
+        self._arguments = arguments
+        self._certificates = Certificates(database)
+        self._changes = Changes(database)
+
+    def enrol(self, given: tuple[str, Path | None]) -> None:
+        """Enrol a new name. Raises CertfleetError."""
+        arguments = self._arguments
+        name = enrolment_name(given[0], label=arguments.label)
+        facts, origin = _read(given[1])
+        if not arguments.label:
+            _refuse_other_name(name, facts, origin)
+        exceptions = _exceptions(arguments, facts.names)
+        validation = Validation(bool(arguments.webroot), arguments.webroot, exceptions)
+        ready = _ready(validation, facts.names)
+        if facts.spki_sha256 in self._certificates.compromised(name):
+            raise CompromisedKey([name])
+        now = int(time.time())
+        self._certificates.enrol(name, facts, comment=arguments.comment, validation=validation, now=now)
+        say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
+        _caution(name, facts)
+        say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {ready}")
+
+    def change(self, given: tuple[str, Path | None]) -> None:
+        """Enrol another CSR for a name that is enrolled. Raises CertfleetError."""
+        row, (facts, origin) = self._enrolled(given[0]), _read(given[1])
+        before = newest(row)
+        if not (self._arguments.label or _is_label(row)):
+            _refuse_other_name(row.name, facts, origin)
+        faults = append_faults(before, facts) if self._arguments.append else []
+        if faults:
+            hint = "nothing was changed; --replace takes another key and other names"
+            raise RefusedError(f"the CSR in {origin} adds nothing to {row.name}", why="; ".join(faults), hint=hint)
+        exceptions = dict(row.validation.exceptions) | dict(_exceptions(self._arguments, facts.names))
+        validation = dataclasses.replace(row.validation, exceptions=tuple(exceptions.items()))
+        ready = _ready(validation, facts.names)
+        if facts.spki_sha256 in row.compromised:
+            raise CompromisedKey([row.name])
+        outcome = self._changes.replace(row.name, facts, validation, int(time.time()))
+        say(f"{row.name}: {outcome.value}")
+        if outcome in (Outcome.WAITS, Outcome.TAKEN):
+            _caution(row.name, facts)
+            _tell_change(row, facts, ready)
+
+    def _enrolled(self, text: str) -> Enrolment:
+        """The row of a name, which may be a label. Raises UsageError."""
+        found = self._certificates.enrolled([text])
+        return found[0] if found else self._certificates.get([enrolment_name(text, label=self._arguments.label)])[0]
+
+
+def _tell_change(row: Enrolment, facts: CsrFacts, ready: str) -> None:
+    """What is different now, and what comes next."""
+    different = difference(row, facts)
+    say(f"it {different}")
+    if different.another_key and row.crt:
+        say("the host goes on with its present key until the new certificate is stored, and needs the new one then")
+    typed = quote(row.name)
+    if row.enabled:
+        say(f"the next `run` orders it; `certfleet-issuer issue {typed}` does so at once when {ready}")
+    else:
+        say(f"it is disabled; `certfleet-issuer enable {typed}` when {ready}")
+
+
+def _is_label(row: Enrolment) -> bool:
+    """Is the name of the row none of its CSR's names?"""
+    return not isinstance(row.request, Damaged) and bool(row.csr) and row.name not in row.request.names
+
+
+def _refuse_other_name(name: str, facts: CsrFacts, origin: str) -> None:
+    if name not in facts.names:
         why = f"it is for {', '.join(facts.names)}"
         hint = "correct the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
-    validation = Validation(certbot=bool(arguments.webroot), webroot_path=arguments.webroot)
-    kind = challenge_type(validation)
-    kind.require(validation, facts.names)
-    comment = checked_comment(arguments.comment)
-    certificates = Certificates(open_database(settings.database))
-    if facts.spki_sha256 in certificates.compromised(name):
-        raise CompromisedKey([name])
-    certificates.enrol(name, facts, comment=comment, validation=validation, now=int(time.time()))
-    say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
-    say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {kind.ready}")
 
 
-def enable(arguments: argparse.Namespace) -> None:
+def _read(file: Path | None) -> tuple[CsrFacts, str]:
+    """The CSR in a file, or for None on standard input, and where it came from. Raises RefusedError."""
+    origin = "standard input" if file is None else str(file)
+    try:
+        if file is None:
+            content = sys.stdin.buffer.read(_LARGEST_CSR + 1)[:_LARGEST_CSR]
+        else:
+            content = read_regular(file, _LARGEST_CSR)
+        return read_csr(content), origin
+    except OSError as error:
+        what = f"the CSR {origin} cannot be read"
+        hint = "copy the CSR from the host there, or name it with --csr FILE (- is standard input)"
+        raise RefusedError(what, why=error.strerror or "", hint=hint, reference="csr") from error
+    except CsrRefused as error:
+        hint = "nothing was enrolled; make a new CSR on the host with `certfleet-agent request`"
+        raise RefusedError(f"the CSR in {origin} is refused", why=str(error), hint=hint, reference="csr") from error
+
+
+def enable(arguments: argparse.Namespace) -> int:
     """Switch automatic renewal on; refused for a compromised key."""
+    return _switch(arguments, enabled=True)
+
+
+def disable(arguments: argparse.Namespace) -> int:
+    return _switch(arguments, enabled=False)
+
+
+def _switch(arguments: argparse.Namespace, *, enabled: bool) -> int:
     database = open_database(load(Settings, arguments.config).database)
-    refuse_compromised(Certificates(database).get(arguments.name))
-    _switch(arguments, database, enabled=True)
+    certificates, names = Certificates(database), names_of(arguments.name)
+    rows = {row.name: row for row in certificates.enrolled(names)}
+    good = [name for name in names if name in rows and (not enabled or _usable(rows[name]))]
+    certificates.set_enabled(good, enabled, int(time.time()))
+
+    def tell(name: str) -> None:
+        if name not in good:  # why not?
+            refuse_compromised(map(newest, certificates.get([name])))
+        say(f"{name}: {'enabled' if enabled else 'disabled'}")
+
+    return each(names, tell)
 
 
-def disable(arguments: argparse.Namespace) -> None:
-    _switch(arguments, open_database(load(Settings, arguments.config).database), enabled=False)
+def _usable(row: Enrolment) -> bool:
+    """Is the key of the newest CSR one that nobody else knows?"""
+    try:
+        refuse_compromised([newest(row)])
+    except CompromisedKey:
+        return False
+    return True
 
 
-def remove(arguments: argparse.Namespace) -> None:
-    """Delete the row after the person has typed the name once more."""
+def remove(arguments: argparse.Namespace) -> int:
+    """Delete rows after the person has typed each name once more."""
     database = open_database(load(Settings, arguments.config).database)
     certificates = Certificates(database)
-    [row] = certificates.get([arguments.name])
-    if not confirmed(arguments, f"type the name again to remove {arguments.name}: "):
-        raise RefusedError("the names differ", hint="nothing was removed")
-    certificates.remove(arguments.name, int(time.time()))
-    ours = [version for version in History(database).versions(row.name) if version.directory and not version.revoked]
+
+    def work(name: str) -> None:
+        [row] = certificates.get([name])
+        if row.crt and not row.imported and not arguments.yes:
+            say(f"to change names or key instead: `certfleet-issuer populate --replace {quote(name)} --csr FILE`")
+        if not confirmed(name, f"type the name again to remove {name}: ", yes=arguments.yes):
+            raise RefusedError("the names differ", hint="nothing was removed")
+        certificates.remove(name, int(time.time()))
+        _tell_left(row, History(database))
+
+    return each(names_of(arguments.name), work)
+
+
+def _tell_left(row: Enrolment, history: History) -> None:
+    """What stays of a row that was removed."""
+    ours = [version for version in history.versions(row.name) if version.directory and not version.revoked]
     revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
     say(f"{row.name}: removed; its versions and events are kept{revocable}")
-    left = "" if row.imported else challenge_type(row.validation).leaves(_names(row))
-    if left:
-        say(left)
+    for _, kind, names in () if row.imported else ways(row.validation, _names(row)):
+        if left := kind.leaves(names):
+            say(left)
+
+
+def _ready(validation: Validation, names: Sequence[str]) -> str:
+    """What has to be there before the first order. Raises RefusedError for a name that cannot be validated so."""
+    chosen = ways(validation, names)
+    for way, kind, some in chosen:
+        kind.require(way, some)
+    return " and ".join(dict.fromkeys(kind.ready for _, kind, _ in chosen))
+
+
+def _caution(name: str, facts: CsrFacts) -> None:
+    for caution in cautions(name, facts):
+        complain(str(caution))
+
+
+def _exceptions(arguments: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The ways of --by. Raises UsageError for one that is not about one of *names*."""
+    exceptions = []
+    for text in arguments.by:
+        name, _, way = text.partition("=")
+        name = name.strip().lower()
+        if name not in names or not way.strip():
+            hint = f"write NAME={DNS} or NAME=/webroot; the CSR's names are {', '.join(names)}"
+            raise UsageError(f"--by {text!r} does not say how one of the CSR's names is validated", hint=hint)
+        exceptions.append((name, way.strip()))
+    return tuple(exceptions)
 
 
 def _names(row: Enrolment) -> tuple[str, ...]:
-    return () if isinstance(row.request, Damaged) else row.request.names
+    requests = [seen.request for seen in (row, newest(row))]
+    names = [name for request in requests if not isinstance(request, Damaged) for name in request.names]
+    return tuple(dict.fromkeys(names))
 
 
-def confirmed(arguments: argparse.Namespace, prompt: str) -> bool:
-    """Did the person type the name again, or give --yes? Raises UsageError without a terminal, RefusedError if nothing
-    was typed."""
-    if arguments.yes:
+def confirmed(name: str, prompt: str, *, yes: bool) -> bool:
+    """Did the person type *name* again, or say *yes* before? Raises UsageError without a terminal, RefusedError if
+    nothing was typed."""
+    if yes:
         return True
     if not sys.stdin.isatty():
         raise UsageError("this asks for confirmation and there is no terminal", hint="add --yes")
@@ -94,14 +260,7 @@ def confirmed(arguments: argparse.Namespace, prompt: str) -> bool:
         typed = input(prompt)
     except (EOFError, OSError, ValueError) as error:  # Ctrl-D, a terminal that was closed, bytes that are no text
         raise RefusedError("nothing was typed", hint="nothing was changed; type the name, or add --yes") from error
-    return typed.strip() == str(arguments.name)
-
-
-def _switch(arguments: argparse.Namespace, database: Database, *, enabled: bool) -> None:
-    names = list(dict.fromkeys(arguments.name))
-    Certificates(database).set_enabled(names, enabled, int(time.time()))
-    for name in names:
-        say(f"{name}: {'enabled' if enabled else 'disabled'}")
+    return typed.strip() == name
 
 
 def enrolment_name(text: str, *, label: bool) -> str:
@@ -113,9 +272,9 @@ def enrolment_name(text: str, *, label: bool) -> str:
             raise UsageError(f"{text[:250]!r} cannot be a label", hint=hint)
         return text
     try:
-        return parse_dns_name(text)
+        return parse_name(text)
     except ValueError as error:
-        raise UsageError(str(error), hint="give the DNS name that the certificate is for") from error
+        raise UsageError(str(error), hint="give the DNS name or address that the certificate is for") from error
 
 
 def checked_comment(text: str) -> str:
@@ -123,16 +282,3 @@ def checked_comment(text: str) -> str:
     if len(text) > _LONGEST_COMMENT or "\n" in text:
         raise UsageError(f"--comment must be one line of at most {_LONGEST_COMMENT} characters", hint="shorten it")
     return text
-
-
-def _csr(option: str, name: str, settings: Settings) -> tuple[bytes, str]:
-    file = Path(option) if option else settings.csr_dir / f"{name}.csr"
-    try:
-        if option == "-":
-            return sys.stdin.buffer.read(_LARGEST_CSR + 1)[:_LARGEST_CSR], "standard input"
-        return read_regular(file, _LARGEST_CSR), str(file)
-    except OSError as error:
-        hint = "copy the CSR from the host there, or name it with --csr FILE (- is standard input)"
-        raise RefusedError(
-            f"the CSR {file} cannot be read", why=error.strerror or "", hint=hint, reference="csr"
-        ) from error

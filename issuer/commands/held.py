@@ -7,6 +7,7 @@ from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, CaLimits, Hold
+from issuer.rules.change import turn
 from issuer.rules.forecast import hold_on, waits_longer
 from issuer.rules.renewal import remaining, renews
 from issuer.rules.retry import authority_index
@@ -29,8 +30,9 @@ class HeldUp:
 
     def by(self, row: Enrolment) -> Hold | None:
         """The hold that the next attempt of *row* meets; None without one. A hold of our own pacing has no account."""
+        row = turn(row, self._now, self._settings.renewal)
         paced = self._limited and waits_longer(row, self._now, self._settings.renewal)
-        if not paced and self._scopes.isdisjoint((ACCOUNT, REGISTRATION, row.name[:190])):
+        if not paced and self._scopes.isdisjoint((ACCOUNT, REGISTRATION, row.scope[:190])):
             return None
         authorities = self._settings.authorities
         ca = authorities[0]

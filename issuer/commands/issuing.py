@@ -14,15 +14,22 @@ from common.command_line import complain, report, say
 from common.config_file import load
 from common.errors import LockedError, RefusedError, UsageError
 from issuer.commands.by_hand import refuse_leased
+from issuer.commands.dry_run import rehearsal, show
 from issuer.commands.held import HeldUp
+from issuer.commands.lock import locked_by_daemon
+from issuer.commands.schedule import remember_run, slow_schedule
+from issuer.commands.staging import clear_staging, order_at_staging, staging_directory
 from issuer.commands.stopping import finish
-from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, locked_by_daemon, owner
+from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
 from issuer.loops.run import Pass, Summary, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError
 from issuer.model.leaf import Leaf
 from issuer.model.outcomes import Ended, Ending
+from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
+from issuer.rules.change import failed_as, newest
+from issuer.rules.complaints import complaints
 from issuer.rules.csr import refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -37,6 +44,8 @@ log = structlog.get_logger()
 def run(arguments: argparse.Namespace) -> int:
     """The daily cron: issue what is due, of NAMEs or of all. With --retry, what failed is due too."""
     here = _Issuing(arguments)
+    if _rehearses(arguments):
+        return here.rehearse(here.due(), retry=arguments.retry)
 
     def choose() -> list[Enrolment]:
         if arguments.retry:
@@ -46,7 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         with alone(here.settings, doing="certfleet-issuer run"):
-            return here.work(choose, here.settings.renewal.max_run)
+            if not arguments.name:
+                remember_run(here.settings, int(time.time()))
+            return here.work(choose, here.settings.renewal.max_run, looks_at_schedule=True)
     except LockedError as error:
         if not locked_by_daemon(here.settings):
             raise
@@ -54,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             error.hint = "no action needed: the daemon does what `run` does; `run --retry` makes it try again at once"
             raise
     here.lift_registration()
-    failing = [row for row in here.due() if row.failing]
+    failing = [row for row in here.due() if failed_as(row)]
     return here.hand_over([row.name for row in failing], lambda: here.retry(failing))
 
 
@@ -97,11 +108,17 @@ def _concerned(row: Enrolment, issued_by: str | None) -> bool:
 def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = False) -> int:
     rows = here.certificates.get(here.arguments.name)
     names = [row.name for row in rows]
-    outside = [row.name for row in rows if row.imported]
+    outside = [row.name for row in rows if row.imported and row.change is None]
     if outside:
-        hint = "`remove` and `populate` it for ACME"
+        hint = "`populate --replace NAME --csr FILE` moves it to ACME"
         raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint=hint)
-    refuse_compromised(rows)
+    refuse_compromised(map(newest, rows))
+    if _rehearses(here.arguments):
+        if lift_hold:
+            raise UsageError(
+                "--lift-hold goes with neither --dry-run nor --staging", hint="look first, then lift the hold"
+            )
+        return here.rehearse(rows, wish=reason)
     by_hand = Overview(here.database).by_hand(names, int(time.time()))
     for name, order in by_hand.items():
         refuse_leased(name, order, owner(here.settings))
@@ -124,6 +141,11 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
         if not locked_by_daemon(here.settings):
             raise
     return here.hand_over(names, wish)
+
+
+def _rehearses(arguments: argparse.Namespace) -> bool:
+    """Is nothing to be stored?"""
+    return bool(arguments.dry_run or arguments.staging)
 
 
 class _Issuing:
@@ -164,8 +186,20 @@ class _Issuing:
 
     def retry(self, rows: Sequence[Enrolment]) -> list[Enrolment]:
         """*rows*; those that failed are due now."""
-        self.certificates.retry_now([row.name for row in rows if row.failing])
+        self.certificates.retry_now([row.name for row in rows if failed_as(row)])
         return self.certificates.enrolled([row.name for row in rows])
+
+    def rehearse(self, rows: Sequence[Enrolment], *, wish: str = "", retry: bool = False) -> int:
+        """Tell what would become of *rows*; the exit code."""
+        configure_log(self.settings, self.arguments)
+        try:
+            found = rehearsal(self.settings, self.database, rows, wish=wish, retry=retry)
+            if self.arguments.staging:
+                found = order_at_staging(self.settings, rows, found)
+            directory = staging_directory(self.settings) if self.arguments.staging else ""
+            return show(found, as_json=self.arguments.json, staging=directory)
+        finally:
+            self.database.close()
 
     def hand_over(self, names: Sequence[str], wish: Callable[[], list[Enrolment]]) -> int:
         """Save *wish*, which returns the rows, for the daemon: it looks into the database every few seconds. Exit code
@@ -181,24 +215,24 @@ class _Issuing:
             Ended.held(name, hold.until, hold.failure, by_itself=True) if hold else Ended(name, Ending.HANDED_OVER)
             for name, hold in holds.items()
         ]
-        for ended in endings:
-            if not self._quiet:
-                say(str(ended))
-            if ended.complaint:
-                complain(ended.complaint)
+        if not self._quiet:
+            for ended in endings:
+                say(ended.line(BY_DAEMON))
+        for text in complaints(endings, BY_DAEMON):
+            complain(text)
         if self.arguments.json:
-            report({"certificates": [_ending(ended) for ended in endings], "stopped": False})
+            report({"certificates": [_ending(ended, BY_DAEMON) for ended in endings], "stopped": False})
         elif not self._quiet and not names:
             say("nothing has failed")
         elif not self._quiet:
             say(f"`certfleet-issuer status{f' {quote(names[0])}' if len(names) == 1 else ''}` shows how it goes")
         return 1 if any(holds.values()) else 0
 
-    def work(self, choose: Callable[[], Sequence[Enrolment]], stay: int) -> int:
+    def work(self, choose: Callable[[], Sequence[Enrolment]], stay: int, *, looks_at_schedule: bool = False) -> int:
         """One pass of at most *stay* seconds over the rows that *choose* returns, and the exit code. *choose* may write
         to the database, so it is called after every check of the configuration."""
         configure_log(self.settings, self.arguments)
-        outbox = build_outbox(self.settings, self.database)
+        outbox = build_outbox(self.settings, self.database, BY_NEXT_RUN)
         tools = build_tools(self.settings, self.database, outbox.note)
         try:  # under the lock nobody else has our owner, so a killed run had these leases
             tools.orders.let_go_left()
@@ -210,33 +244,39 @@ class _Issuing:
 
         def work() -> None:
             stay_on_one()
+            clear_staging(self.settings)
             one_pass.run(rows, stay=stay)
             outbox.close_run(summary.news)
 
         try:
             finish(work, one_pass.stop)
+            ended = looks_at_schedule and not summary.stopped
+            slow = slow_schedule(self.settings, self.database, int(time.time())) if ended else ""
         finally:
             self.database.close()
-        self._show(summary)
+        self._show(summary, slow)
         for trouble in summary.troubles:
             raise trouble
         return 0 if summary.well else 1
 
-    def _show(self, summary: Summary) -> None:
+    def _show(self, summary: Summary, slow: str) -> None:
         if self.arguments.json:
-            endings = [_ending(ended) for ended in summary.endings.values()]
-            report({"certificates": endings, "stopped": summary.stopped})
+            endings = [_ending(ended, BY_NEXT_RUN) for ended in summary.endings.values()]
+            report({"certificates": endings, "stopped": summary.stopped, "schedule": slow or None})
         elif not self._quiet:
             counts = [(ending, len(summary.names(ending))) for ending in Ending]
             say(", ".join(f"{count} {ending.value}" for ending, count in counts if count) or "nothing is due")
+            if slow:
+                complain(f"warning: {slow}")
 
 
-def _ending(ended: Ended) -> dict[str, Any]:
+def _ending(ended: Ended, tries: Tries) -> dict[str, Any]:
     failure = ended.failure
     return {
         "name": ended.name,
         "ending": ended.ending.value,
         "detail": failure.sentence if failure else ended.detail,
         "next": utc_text(ended.next_attempt) if ended.next_attempt else None,
+        "next_attempt": tries.words(ended.next_attempt) if ended.next_attempt else None,
         "failure": failure.fields if failure else None,
     }

@@ -10,6 +10,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf
+from issuer.model.tries import Tries
 from issuer.rules.forecast import forecast
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -19,9 +20,11 @@ _LATEST_EVENTS = 5
 
 
 class Particulars:
-    """All that the list leaves out, as --json shows it, at *now* (epoch seconds). Raises StoreError."""
+    """All that the list leaves out, as --json shows it, at *now* (epoch seconds). *tried*: who makes the next attempt.
+    Raises StoreError."""
 
-    def __init__(self, settings: Settings, database: Database, now: int):
+    def __init__(self, settings: Settings, database: Database, now: int, tried: Tries):
+        self._tried = tried
         self._settings = settings
         self._overview = Overview(database)
         self._history = History(database)
@@ -36,6 +39,7 @@ class Particulars:
         return {
             "validated_by": None if row.imported else challenge_type(row.validation).name,
             "webroot": row.validation.webroot_path or None,
+            "validated_otherwise": dict(row.validation.exceptions),
             **_key(row),
             "sha256": present or None,
             "version": number,
@@ -53,9 +57,13 @@ class Particulars:
         if order is not None and order.is_by_hand(self._now):
             return {
                 "at": utc_text(order.deadline or 0),
+                "words": self._tried.words(order.deadline or 0),
                 "why": "a person issues it by hand; `run` goes on with it then, `issue` at once",
             }
-        return {"at": utc_text(step.at) if step.at is not None else None, "why": step.why}
+        if step.at is None:
+            return {"at": None, "words": "none", "why": step.why}
+        words = self._tried.words(step.at) if step.at > self._now else "the next run"
+        return {"at": utc_text(step.at), "words": words, "why": step.why}
 
     def _order(self, order: OrderUnderWay) -> dict[str, Any]:
         leased = order.leased(self._now)
@@ -102,18 +110,35 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
         ("from", fact["directory"] or ""),
         ("stored", fact["last_update"] or ""),
         ("valid until", valid if left is None or left > 0 else f"{fact['valid_until']} (expired)"),
-        ("next attempt", f"{attempt['at'] or 'none'}: {attempt['why']}"),
+        ("next attempt", f"{attempt['words']}: {attempt['why']}"),
         ("held", held),
         ("order", f"{order['state']} since {order['since']} at {order['directory']}{lease}" if order else ""),
+        ("lacking", f"{', '.join(fact['lacking'])}, which its CSR has" if fact["lacking"] else ""),
+        *_change_lines(fact["change"]),
         ("failures", f"{fact['failures']} in a row" if fact["failures"] else ""),
         *([("last error", f"{failure.reference or 'unknown'}: {failure}"), *failure.advice] if failure else []),
+    ]
+
+
+def _change_lines(change: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """A change that waits, next to the present certificate."""
+    if change is None:
+        return []
+    coming = f"next attempt {change['next']}" if change["next"] else "not tried yet"
+    return [
+        ("change", f"waits for a certificate, {coming}"),
+        ("new names", ", ".join(change["names"])),
+        ("new key", f"{change['key_type']}, SHA-256 {change['key_sha256']}" if change["key_type"] else ""),
+        ("failures", f"{change['failures']} in a row of the change" if change["failures"] else ""),
+        ("change error", change["last_error"] or ""),
     ]
 
 
 def _method(fact: dict[str, Any]) -> str:
     if not fact["validated_by"]:
         return "nobody: imported"
-    return f"{fact['validated_by']} through {fact['webroot']}" if fact["webroot"] else str(fact["validated_by"])
+    method = f"{fact['validated_by']} through {fact['webroot']}" if fact["webroot"] else str(fact["validated_by"])
+    return "; ".join([method, *(f"{name} by {way}" for name, way in fact["validated_otherwise"].items())])
 
 
 def _which(installation: dict[str, Any]) -> str:

@@ -6,21 +6,34 @@ from importlib import resources
 
 from common.command_line import say
 from common.config_file import load
+from common.errors import UsageError
 from common.files import create_new, make_private_folder
 from issuer.ca.account import create_account_key, load_account_key
 from issuer.model.config import Settings
 
+EXAMPLE = "issuer.example.toml"
+
 
 def init(arguments: argparse.Namespace) -> None:
     """Write the configuration if there is none, then create the folders and keys that it names. Never overwrites."""
+    if arguments.server or arguments.email or arguments.mariadb or arguments.schedule != "daily":
+        raise UsageError("these options go with --system", hint="add --system, or edit the file that `init` writes")
     if os.path.lexists(arguments.config):
         say(f"kept     {arguments.config}")
     else:
         make_private_folder(arguments.config.parent)
-        example = resources.files("issuer.commands").joinpath("issuer.example.toml").read_bytes()
-        create_new(arguments.config, example, mode=0o640)
+        create_new(arguments.config, example(), mode=0o640)
         say(f"wrote    {arguments.config}; look through it, then go on with `certfleet-issuer db upgrade`")
-    settings = load(Settings, arguments.config)
+    make_all(load(Settings, arguments.config))
+
+
+def example() -> bytes:
+    """The commented configuration with every default."""
+    return resources.files("issuer.commands").joinpath(EXAMPLE).read_bytes()
+
+
+def make_all(settings: Settings) -> None:
+    """Create the folders and keys that *settings* name, and say so."""
     for folder in (settings.state_dir, settings.csr_dir):
         made = not os.path.lexists(folder)
         make_private_folder(folder)

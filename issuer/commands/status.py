@@ -2,21 +2,30 @@
 
 import argparse
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, table
 from common.config_file import load
 from common.text import one_line
+from issuer.commands.change import change_fields
 from issuer.commands.held import HeldUp
+from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
-from issuer.model.config import RenewalSettings, Settings
+from issuer.commands.schedule import slow_schedule
+from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
+from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
-from issuer.rules.health import health
+from issuer.rules.causes import by_cause, some
+from issuer.rules.change import remarks
+from issuer.rules.health import Severity, health, severity
 from issuer.rules.imported import runs_out, sentence
 from issuer.store.certificates import Certificates
+from issuer.store.database import Database
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
@@ -27,38 +36,102 @@ def status(arguments: argparse.Namespace) -> int:
     settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     certificates, now = Certificates(database), int(time.time())
-    held_up = HeldUp(settings, database, now)
-    overview = Overview(database)
-    under_way = {record.name for record in Orders(database, "").under_way(now)}
-    by_hand, not_well = overview.by_hand(arguments.name or None, now), overview.hosts_not_well(now)
-
-    def look(row: Enrolment, hold: Hold | None) -> dict[str, Any]:
-        order = by_hand.get(row.name)
-        deadline = order.deadline if order else None
-        fact = _facts(row, now, settings.renewal, hold, deadline, goes_on=row.name in under_way)
-        return _with_hosts(fact, not_well.get(row.name, 0))
-
+    view = _View(settings, database, now, arguments.name)
     if not arguments.name and not arguments.json:
-        overall = _List(held_up)
+        overall = _List(view.held_up)
         for row in certificates.all():
-            hold = held_up.by(row)
             ending = row.enabled and runs_out(row, now, settings.renewal)
-            overall.add(look(row, hold), hold, sentence(row) if ending else "")
+            overall.add(view.of(row, {}), sentence(row) if ending else "", view.remarks(row))
         overall.tell()
+        slow = slow_schedule(settings, database, now)
+        if slow:
+            say(slow)
         return 0 if overall.well else 1
-    rows = certificates.get(arguments.name) if arguments.name else certificates.all()
-    particulars = Particulars(settings, database, now)
-    facts, texts = [], []
-    for row in rows:
-        hold = held_up.by(row)
-        facts.append(look(row, hold) | _content(row) | (particulars.of(row) if arguments.name else {}))
-        if not arguments.json:
-            texts.append(in_full(facts[-1], held_up.sentence(hold) if hold else "", row.failure))
-    if arguments.json:
-        report({"certificates": facts})
+    if arguments.name:
+        particulars = Particulars(settings, database, now, view.tries)
+        looks = [view.of(row, _content(row) | particulars.of(row)) for row in certificates.get(arguments.name)]
     else:
-        say("\n\n".join(texts))
-    return 0 if all(fact["well"] for fact in facts) else 1
+        every = (view.of(row, _content(row)) for row in certificates.all())
+        looks = sorted(every, key=lambda look: (look.rank, look.name))
+    if arguments.json:
+        slow = slow_schedule(settings, database, now)
+        report({"certificates": [look.fact for look in looks], "schedule": slow or None})
+    else:
+        held = [view.held_up.sentence(look.hold) if look.hold else "" for look in looks]
+        say("\n\n".join(in_full(look.fact, why, look.failure) for look, why in zip(looks, held, strict=True)))
+    return 0 if all(look.fact["well"] for look in looks) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One certificate as it is now, without its row. *fact*: as --json shows it. *rank*: the lowest is the worst."""
+
+    name: str
+    rank: Severity
+    fact: dict[str, Any]
+    failure: Failure | None
+    hold: Hold | None
+
+
+class _View:
+    """What concerns all certificates, asked for once. *names*: those that are looked at, [] for all."""
+
+    def __init__(self, settings: Settings, database: Database, now: int, names: list[str]):
+        overview = Overview(database)
+        self._now = now
+        self._policy = settings.renewal
+        self._under_way = {record.name for record in Orders(database, "").under_way(now)}
+        self._by_hand = overview.by_hand(names or None, now)
+        self._hosts_not_well = overview.hosts_not_well(now)
+        self.held_up = HeldUp(settings, database, now)
+        self.tries = tries(settings)
+
+    def of(self, row: Enrolment, more: dict[str, Any]) -> _Look:
+        """*more*: the facts that only some of the commands show."""
+        hold, hosts = self.held_up.by(row), self._hosts_not_well.get(row.name, 0)
+        fact = self._facts(row, hold) | more
+        rank = severity(row, self._now, self._policy, held=hold is not None, hosts_not_well=hosts)
+        return _Look(row.name, rank, _with_hosts(fact, hosts), row.failure, hold)
+
+    @staticmethod
+    def remarks(row: Enrolment) -> list[str]:
+        """Sentences about a change that waits; parsing is left out for the many rows that have nothing to tell."""
+        return remarks(row) if row.change is not None or row.rolled_back else []
+
+    def _facts(self, row: Enrolment, hold: Hold | None) -> dict[str, Any]:
+        now, order, change = self._now, self._by_hand.get(row.name), row.change
+        state, well = health(row, now, self._policy, held=hold is not None)
+        by_itself = (row.enabled or row.name in self._under_way) and not row.imported
+        coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
+        if change is not None:
+            broken = change.failing and row.enabled
+            state, well = f"{state}, change {'failing' if broken else 'waits'}", well and not broken
+            if row.enabled:
+                coming, by_itself = change.due_at if row.imported else min(coming, change.due_at), True
+        coming = order.deadline or coming if order else coming
+        return {
+            "name": row.name,
+            "enabled": row.enabled,
+            "state": state,
+            "well": well,
+            "failures": row.failures,
+            "last_error": row.failure.sentence if row.failure else None,
+            "failure": row.failure.fields if row.failure else None,
+            "next": utc_text(coming) if coming else None,
+            "next_attempt": self._words(coming) if coming or by_itself else None,
+            "held_until": utc_text(hold.until) if hold else None,
+            "held_because": str(hold.failure) if hold else None,
+            "by_hand": order is not None,
+            "imported": row.imported,
+            "changing": change is not None,
+            "rolled_back": bool(row.rolled_back),
+            "valid_for_seconds": row.ends - now if row.crt else None,
+            "valid_until": utc_text(row.ends) if row.crt else None,
+            "last_update": utc_text(row.ts_last_update) if row.ts_last_update > NEVER_ISSUED else None,
+        }
+
+    def _words(self, coming: int) -> str:
+        return self.tries.words(coming) if coming > self._now else "the next run"
 
 
 class _List:
@@ -66,21 +139,25 @@ class _List:
 
     def __init__(self, held_up: HeldUp):
         self._held_up = held_up
-        self._lines: list[list[str]] = []
+        self._lines: list[tuple[Severity, list[str]]] = []
+        self._failures: list[tuple[str, Failure]] = []
         self._remarks: list[str] = []
         self._endings: list[str] = []
         self._paced = 0
         self._holds: dict[Hold, None] = {}
         self.well = True
 
-    def add(self, fact: dict[str, Any], hold: Hold | None, ending: str) -> None:
-        """Add a certificate. *ending*: the sentence about an imported one that ends soon, or ""."""
-        self.well = self.well and fact["well"]
-        self._lines.append(_line(fact))
-        if fact["last_error"]:
-            self._remarks.append(f"{fact['name']}: last attempt failed: {one_line(fact['last_error'])}")
+    def add(self, look: _Look, ending: str, remarks: Sequence[str]) -> None:
+        """Add a certificate. *ending*: the sentence about an imported one that ends soon, or "". *remarks*: more
+        sentences."""
+        hold = look.hold
+        self.well = self.well and look.fact["well"]
+        self._lines.append((look.rank, _line(look.fact)))
+        if look.failure:
+            self._failures.append((look.name, look.failure))
+        self._remarks += [f"{look.name}: {one_line(remark)}" for remark in remarks]
         if ending:
-            self._endings.append(f"{fact['name']}: {ending}")
+            self._endings.append(f"{look.name}: {ending}")
         if hold is not None and hold.account:
             self._holds[hold] = None
         elif hold is not None:
@@ -90,7 +167,11 @@ class _List:
         if not self._lines:
             say("nothing is enrolled; begin with `certfleet-issuer populate NAME`")
             return
-        say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], self._lines))
+        say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [line for _, line in sorted(self._lines)]))
+        for common in by_cause(self._failures, lambda told: told):
+            names = [name for name, _ in common.all]
+            who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
+            say(one_line(f"{who}: last attempt failed: {common.failure.sentence}"))
         for remark in (*self._remarks, *self._endings):
             say(remark)
         if self._paced:
@@ -100,39 +181,12 @@ class _List:
             say(f"{whose}: held {self._held_up.sentence(hold)}")
 
 
-def _facts(
-    row: Enrolment, now: int, policy: RenewalSettings, hold: Hold | None, by_hand: int | None, *, goes_on: bool
-) -> dict[str, Any]:
-    """*by_hand*: the end of the work by hand on its order, None without. *goes_on*: a run goes on with its order."""
-    state, well = health(row, now, policy, held=hold is not None)
-    by_itself = (row.enabled or goes_on) and not row.imported
-    coming = by_hand or (max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0)
-    return {
-        "name": row.name,
-        "enabled": row.enabled,
-        "state": state,
-        "well": well,
-        "failures": row.failures,
-        "last_error": row.failure.sentence if row.failure else None,
-        "failure": row.failure.fields if row.failure else None,
-        "next": utc_text(coming) if coming else None,
-        "held_until": utc_text(hold.until) if hold else None,
-        "held_because": str(hold.failure) if hold else None,
-        "by_hand": by_hand is not None,
-        "imported": row.imported,
-        "rolled_back": bool(row.rolled_back),
-        "valid_for_seconds": row.ts_expire - now if row.crt else None,
-        "valid_until": utc_text(row.ts_expire) if row.crt else None,
-        "last_update": utc_text(row.ts_last_update) if row.ts_last_update > NEVER_ISSUED else None,
-    }
-
-
 def _content(row: Enrolment) -> dict[str, Any]:
     """The facts that only the certificate itself has."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
-        return {"names": [], "serial": None, "issuer": None}
-    return {"names": sorted(leaf.names), "serial": leaf.serial, "issuer": leaf.issuer}
+        return {"names": [], "serial": None, "issuer": None, **change_fields(row)}
+    return {"names": sorted(leaf.names), "serial": leaf.serial, "issuer": leaf.issuer, **change_fields(row)}
 
 
 def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:
@@ -147,6 +201,5 @@ def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:
 def _line(fact: dict[str, Any]) -> list[str]:
     left = fact["valid_for_seconds"]
     valid = "-" if left is None else duration_text(left) if left > 0 else "expired"
-    coming = fact["next"] or ("at the next run" if fact["enabled"] and not fact["imported"] else "-")
-    coming = f"by hand until {fact['next']}" if fact["by_hand"] else coming
+    coming = f"by hand until {fact['next']}" if fact["by_hand"] else fact["next_attempt"] or "-"
     return [fact["name"], fact["state"], valid, coming, str(fact["failures"])]

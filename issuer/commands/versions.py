@@ -8,8 +8,8 @@ from shlex import quote
 
 from common.certificate import (
     Bundle,
+    certified_names,
     chain_faults,
-    dns_names,
     issuer_text,
     not_after,
     parse_bundle,
@@ -24,12 +24,14 @@ from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import uncovered
+from issuer.commands.change import change_fields
 from issuer.commands.enrolment import checked_comment, confirmed, enrolment_name
 from issuer.commands.wiring import build_authority
 from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged, Leaf
+from issuer.rules.change import remarks
 from issuer.rules.renewal import renewal_moment
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
@@ -49,7 +51,8 @@ def history(arguments: argparse.Namespace) -> None:
         raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
     if arguments.json:
         facts = [_version_facts(version) | {"present": version.sha256 == present} for version in versions]
-        report({"name": arguments.name, "versions": facts, "events": [event.fields for event in events]})
+        beside = change_fields(row) if row is not None else {}
+        report({"name": arguments.name, "versions": facts, "events": [event.fields for event in events], **beside})
         return
     rows = [
         [
@@ -62,6 +65,8 @@ def history(arguments: argparse.Namespace) -> None:
         for item in versions
     ]
     say(table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER", ""], rows))
+    for remark in remarks(row) if row is not None else ():
+        say(remark)
     for event in events:
         say(f"{utc_text(event.at)}  {event.event}  {event.detail}".rstrip())
 
@@ -76,7 +81,7 @@ def rollback(arguments: argparse.Namespace) -> None:
     bundle, now = _undamaged(version, row.name), int(time.time())
     faults = validity_faults(bundle, now)
     if row.csr and _key(bundle) != row.key_sha256:
-        faults.append("its key is not the key of the present CSR")
+        faults.append("its key is not the key of the present CSR; `populate --replace` takes a CSR of that key")
     if _key(bundle) in row.compromised:
         faults.append(_COMPROMISED)
     if version.revoked:
@@ -89,6 +94,8 @@ def rollback(arguments: argparse.Namespace) -> None:
     say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
     if row.enabled and due_at <= now:
         say(f"it is due for renewal already: `disable {quote(row.name)}` if it is to stay")
+    for remark in remarks(Certificates(database).get([row.name])[0]):
+        say(remark)
 
 
 def take_in(arguments: argparse.Namespace) -> None:
@@ -98,8 +105,8 @@ def take_in(arguments: argparse.Namespace) -> None:
     bundle = _read_bundle(arguments.crt, arguments.chain)
     now = int(time.time())
     faults = [*chain_faults(bundle), *validity_faults(bundle, now)]
-    if not arguments.label and uncovered(frozenset([name]), dns_names(bundle.leaf)):
-        faults.append(f"it is for {', '.join(sorted(dns_names(bundle.leaf))) or 'no DNS name'}, not for {name}")
+    if not arguments.label and uncovered(frozenset([name]), certified_names(bundle.leaf)):
+        faults.append(f"it is for {', '.join(sorted(certified_names(bundle.leaf))) or 'no name'}, not for {name}")
     database = open_database(settings.database)
     certificates = Certificates(database)
     if _key(bundle) in certificates.compromised(name):
@@ -117,7 +124,10 @@ def take_in(arguments: argparse.Namespace) -> None:
         _check_key(row, bundle)
     History(database).take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now)
     say(f"{name}: imported {what}")
-    if certificates.get([name])[0].enabled:
+    [after] = certificates.get([name])
+    for remark in remarks(after):
+        say(remark)
+    if after.enabled:
         say("it is enabled: agents take it at their next run, `status` watches it, nothing renews it")
     else:
         say(f"it is disabled: agents take it at their next run; `enable {quote(name)}` lets `status` watch it")
@@ -132,7 +142,8 @@ def revoke(arguments: argparse.Namespace) -> None:
     if row is None and not (arguments.serial and store.versions(name)):  # a removed name has no present certificate
         certificates.get([name])
     bundle, directory = _to_revoke(name, row, store, arguments.serial)
-    if not confirmed(arguments, f"type the name again to revoke serial {serial_text(bundle.leaf)} of {name}: "):
+    prompt = f"type the name again to revoke serial {serial_text(bundle.leaf)} of {name}: "
+    if not confirmed(name, prompt, yes=arguments.yes):
         raise RefusedError("the names differ", hint="nothing was revoked")
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
@@ -141,7 +152,12 @@ def revoke(arguments: argparse.Namespace) -> None:
     if row is None:
         say(f"{name} is not enrolled any more, so nothing else changes here")
     elif disabled:
-        say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, remove, populate")
+        typed = quote(row.name)
+        say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, then")
+        say(f"`populate --replace {typed} --csr FILE`, `enable {typed}`, `issue {typed}`")
+    elif arguments.reason == KEY_COMPROMISE and row.change is not None and row.key_sha256 == _key(bundle):
+        say("the key is not to be used again; the CSR that waits is ordered next, at once by")
+        say(f"`issue {quote(row.name)}`")
     elif bundle.leaf_pem != row.crt:
         say(f"it is not the present one of {row.name}, which stays as it is")
     elif arguments.reason == CESSATION:
@@ -268,7 +284,7 @@ def _version_facts(version: Version) -> dict[str, object]:
         "serial": version.serial,
         "sha256": version.sha256,
         "issuer": version.issuer,
-        "names": sorted(dns_names(bundle.leaf)) if bundle else [],
+        "names": sorted(certified_names(bundle.leaf)) if bundle else [],
         "not_before": utc_text(version.not_before),
         "not_after": utc_text(version.not_after),
         "stored_at": utc_text(version.stored_at),

@@ -16,12 +16,14 @@ from common.log import Syslog, configure
 from common.owners import owner_hint
 from issuer.ca.client import AcmeCa
 from issuer.commands.challenge_types import build_solvers
+from issuer.commands.lock import id_file
 from issuer.dns.find.caa import caa_of
 from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.pacing import Pacing
 from issuer.journey.ports import Tools
 from issuer.model.config import Settings
 from issuer.model.events import Event
+from issuer.model.tries import Tries
 from issuer.notify.mail import MailServer
 from issuer.notify.outbox import Outbox
 from issuer.store.certificates import Certificates
@@ -32,22 +34,31 @@ from issuer.store.journal import Journal
 from issuer.store.notices import Notices
 from issuer.store.orders import Orders
 
-DAEMON = "certfleet-issuer daemon"  # stands in the lock file while the daemon holds it
-
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
     """Everything that a journey needs. Raises ConfigError for an unusable key or file."""
+    return build_tools_over(settings, database, AcmeCa, owner(settings), tell)
+
+
+def build_tools_over(
+    settings: Settings,
+    database: Database,
+    authority: type[AcmeCa],
+    us: str = "",
+    tell: Callable[[Event], None] = lambda _: None,
+) -> Tools:
+    """The same with another kind of *authority*. *us*: the owner of our leases."""
     solvers = build_solvers(settings)
     for solver in solvers.values():
         solver.load_keys()
-    authorities = {ca.directory: AcmeCa(settings, ca, time.time) for ca in settings.authorities}
+    authorities = {ca.directory: authority(settings, ca, time.time) for ca in settings.authorities}
     return Tools(
         settings=settings,
         authorities=authorities,
         solvers=solvers,
         certificates=Certificates(database),
-        orders=Orders(database, owner(settings)),
-        journal=Journal(database, owner(settings)),
+        orders=Orders(database, us),
+        journal=Journal(database, us),
         holds=Holds(database),
         caa=functools.partial(caa_of, Resolvers(settings.dns.resolvers)),
         pacing={ca.directory: Pacing(ca.directory, ca.limits, Counts(database)) for ca in settings.authorities},
@@ -56,8 +67,8 @@ def build_tools(settings: Settings, database: Database, tell: Callable[[Event], 
     )
 
 
-def build_outbox(settings: Settings, database: Database) -> Outbox:
-    """Where events go. Raises ConfigError for an unusable password or CA file."""
+def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox:
+    """Where events go. *tries*: who makes the next attempts. Raises ConfigError for an unusable password or CA file."""
     notify, host = settings.notify, socket.gethostname()
     return Outbox(
         Notices(database),
@@ -66,6 +77,7 @@ def build_outbox(settings: Settings, database: Database) -> Outbox:
         host=host,
         stuck_after=settings.renewal.give_up_alarm,
         clock=time.time,
+        tries=tries,
     )
 
 
@@ -78,7 +90,7 @@ def build_authority(settings: Settings, directory: str) -> AcmeCa:
 def configure_log(settings: Settings, arguments: argparse.Namespace, *, least: int = 0) -> None:
     """Set up the log as configured. *least*: the verbosity without -v."""
     verbosity = -1 if getattr(arguments, "quiet", False) else max(least, getattr(arguments, "verbose", 0))
-    configure(verbosity, syslog=_syslog() if settings.log.syslog else None)
+    configure(verbosity, form=settings.log.form, syslog=_syslog() if settings.log.syslog else None)
 
 
 @functools.cache
@@ -95,13 +107,8 @@ def alone(settings: Settings, *, doing: str) -> Iterator[None]:
     another owner, so two processes never share an owner.
     """
     make_private_folder(settings.state_dir)
-    with locked(_id_file(settings), doing=doing, skip=len(_id(_id_file(settings)))):
+    with locked(id_file(settings), doing=doing, skip=len(_id(id_file(settings)))):
         yield
-
-
-def locked_by_daemon(settings: Settings) -> bool:
-    """Is the process with the lock a daemon? Only meaningful while there is one."""
-    return DAEMON in _id_file(settings).read_text(encoding="utf-8", errors="replace")
 
 
 def owner(settings: Settings) -> str:
@@ -109,11 +116,7 @@ def owner(settings: Settings) -> str:
 
     :func:`alone` lets one process at a time use it.
     """
-    return f"{socket.gethostname()[:40]}/{_id(_id_file(settings))[:20]}"
-
-
-def _id_file(settings: Settings) -> Path:
-    return settings.state_dir / "issuer.id"
+    return f"{socket.gethostname()[:40]}/{_id(id_file(settings))[:20]}"
 
 
 @functools.cache  # the process keeps its owner even if the file is deleted

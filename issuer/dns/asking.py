@@ -1,10 +1,14 @@
 """Queries to many servers at once, by one thread: UDP, sent twice, then TCP if the answer is truncated (RFC 7766).
+A query to a server with a key is signed (RFC 8945). The signature of the answer is not verified: it proves nothing that
+matters here, because the CA will ask without one.
 
 A dead server does not delay the others. Sockets are connected: the kernel drops datagrams from elsewhere, and reports
 at once that nobody listens or that no route exists.
 """
 
 import contextlib
+import copy
+import dataclasses
 import errno
 import select
 import socket
@@ -15,6 +19,7 @@ from functools import partial
 import dns.exception
 import dns.flags
 import dns.message
+import dns.rcode
 
 from common.deadline import Deadline
 from issuer.dns.over_tcp import over_tcp
@@ -39,26 +44,37 @@ Question = tuple[Server, dns.message.QueryMessage]
 class NoAnswer(Exception):
     """The server gave no usable answer; the text says why.
 
-    *unreachable*: this machine has no route to it. *slow*: it used up the time limit.
+    *unreachable*: this machine has no route to it. *slow*: it used up the time limit. *key_refused*: it does not take
+    the signature of our query.
     """
 
-    def __init__(self, text: str, *, unreachable: bool = False, slow: bool = False):
+    def __init__(self, text: str, *, unreachable: bool = False, slow: bool = False, key_refused: bool = False):
         super().__init__(text)
         self.unreachable = unreachable
         self.slow = slow
+        self.key_refused = key_refused
 
 
 def ask(server: Server, query: dns.message.QueryMessage, seconds: float = ASK_SECONDS) -> dns.message.Message:
     """One server's answer. Raises NoAnswer."""
-    [answer] = ask_all([(server, query)], seconds)
+    [answer] = _ask_some([(server, query)], seconds)
     if isinstance(answer, NoAnswer):
         raise answer
     return answer
 
 
 def ask_all(questions: Sequence[Question], seconds: float = ASK_SECONDS) -> list[dns.message.Message | NoAnswer]:
-    """The answer to each query, in their order, within *seconds* for each 128 of them. Raises nothing."""
-    return [answer for some in chunks(questions, _AT_ONCE) for answer in _ask_some(some, seconds)]
+    """The answer to each query, in their order, within *seconds* for each 128 of them. Raises nothing.
+
+    A server that does not take our key is asked once more without it: a secondary needs no key of the primary.
+    """
+    answers = [answer for some in chunks(questions, _AT_ONCE) for answer in _ask_some(some, seconds)]
+    refused = [at for at, answer in enumerate(answers) if isinstance(answer, NoAnswer) and answer.key_refused]
+    if refused:
+        unsigned = [(dataclasses.replace(questions[at][0], key=None), questions[at][1]) for at in refused]
+        for at, answer in zip(refused, ask_all(unsigned, seconds), strict=True):
+            answers[at] = answer
+    return answers
 
 
 def _ask_some(questions: Sequence[Question], seconds: float) -> list[dns.message.Message | NoAnswer]:
@@ -95,8 +111,10 @@ class _Exchange:
     def __init__(self, server: Server, query: dns.message.QueryMessage, deadline: Deadline):
         self.outcome: dns.message.Message | NoAnswer | None = None
         self._server = server
-        self._query = query
-        self._wire = query.to_wire()
+        self._query = copy.copy(query)
+        if server.key is not None:
+            self._query.use_tsig(server.key)
+        self._wire = self._query.to_wire()
         self._deadline = deadline
         self._socket: socket.socket | None = None
         self._by_tcp: Future[bytes] | None = None
@@ -147,7 +165,13 @@ class _Exchange:
         if wire[:2] != self._wire[:2]:
             return None
         try:
-            answer = dns.message.from_wire(wire, ignore_trailing=True)
+            answer = dns.message.from_wire(wire, keyring=False, ignore_trailing=True)
         except dns.exception.DNSException as error:
             return NoAnswer(f"a malformed answer ({error})")
-        return answer if self._query.is_response(answer) else None
+        if not self._query.is_response(answer):
+            return None
+        if self._server.key is not None and answer.rcode() == dns.rcode.NOTAUTH:  # an answer to a signature alone
+            name = self._server.key.name.to_text(omit_final_dot=True)
+            said = dns.rcode.to_text(dns.rcode.Rcode(answer.tsig_error), tsig=True) if answer.tsig_error else "NOTAUTH"
+            return NoAnswer(f"it does not take the key {name}: {said}", key_refused=True)
+        return answer

@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from common.errors import UsageError
+from common.names import is_address
 from issuer.model.acme import CaChallenge, Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
@@ -14,10 +16,22 @@ from issuer.rules.challenges import token_of
 if TYPE_CHECKING:
     from issuer.dns.zones import Zones
 
+_LONGEST_NAME = 253  # characters of a domain name without its final dot
+
 
 def sub_zone(name: str) -> str:
     """The name of the TXT record for *name*, and of the zone that is made for it."""
     return f"_acme-challenge.{name.removeprefix('*.')}"
+
+
+def refuse_unfit(name: str) -> None:
+    """Raise ValueError for a name that can have no TXT record: an address (RFC 8738 §7), or one whose record would have
+    more octets than a domain name may (RFC 1035 §2.3.4)."""
+    if is_address(name):
+        raise ValueError(f"{name} is an IP address, and dns-01 cannot validate addresses")
+    longest = _LONGEST_NAME - len(sub_zone(""))
+    if len(name.removeprefix("*.")) > longest:
+        raise ValueError(f"{name} has more than the {longest} characters that dns-01 leaves to a name")
 
 
 class Dns01:
@@ -31,7 +45,13 @@ class Dns01:
         return True  # a later type may claim the row
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
-        """Raises nothing: every name can have a zone, wildcards too."""
+        """Raises UsageError for an address, and for a name too long for a zone of its own; wildcards have one."""
+        try:
+            for name in names:
+                refuse_unfit(name)
+        except ValueError as error:
+            hint = "validate it by http-01 (--webroot, or --by NAME=/webroot), or leave it out of the CSR"
+            raise UsageError(str(error), hint=hint, reference="not-by-dns") from error
 
     def owner(self, name: str) -> str:
         return sub_zone(name)
@@ -46,7 +66,8 @@ class Dns01:
 
     def leaves(self, names: Sequence[str]) -> str:
         zones = ", ".join(dict.fromkeys(map(sub_zone, names)))
-        return zones and f"in DNS stay {zones} and its NS records: delete them unless another certificate needs them"
+        unneeded = "delete them only if nobody enrols these names again and no other certificate needs them"
+        return zones and f"in DNS stay {zones} and its NS records: {unneeded}"
 
     def solver(self, settings: Settings) -> "Zones":
         zones: Zones = importlib.import_module("issuer.dns.zones").Zones(settings.dns)

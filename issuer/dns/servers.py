@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dns.exception
 import dns.flags
@@ -13,6 +13,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rdtypes.ANY.SOA
 import dns.rrset
+import dns.tsig
 
 from common.endpoint import parse_endpoint
 from common.errors import ConfigError, Finding, Retry
@@ -24,11 +25,15 @@ ROOT = "."
 
 @dataclass(frozen=True, slots=True, order=True)
 class Server:
-    """One address of one server; *name* is its host name, "" if it is unknown."""
+    """One address of one server; *name* is its host name, "" if it is unknown.
+
+    *key* signs the queries to it (RFC 8945): BIND can choose the view of a zone by the key (``match-clients``).
+    """
 
     address: str
     port: int
     name: str = ""
+    key: dns.tsig.Key | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         where = f"[{self.address}]" if ":" in self.address else self.address

@@ -4,6 +4,7 @@ In a Challenge *owner* is the name of the TXT record after all aliases, *zone* t
 TXT value.
 """
 
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -103,7 +104,9 @@ class Zones:
         return place.owner, place.zone
 
     def locate(self, name: str) -> Place:
-        """The place of the challenge of *name*: owner, zone, route and aliases. Raises DnsError, ConfigError."""
+        """The place of the challenge of *name*: owner, zone, route and aliases. Raises DnsError, ConfigError, and
+        UsageError for a name that can have no record."""
+        self.type.require(Validation(), [name])
         challenge = sub_zone(name)
         return self._places.get(challenge, lambda: self._locate(challenge))
 
@@ -161,15 +164,18 @@ class Zones:
         """The servers that have to show the values: the configured ones, else the delegation's. Raises DnsError."""
         route = route_for(owner, self._routes)
         if route.nameservers:
-            return configured_servers("nameservers", route.nameservers)
+            listed = configured_servers("nameservers", route.nameservers)
+            return [dataclasses.replace(server, key=self._signer(route)) for server in listed]
         return self.delegations.servers(zone, self.primary(route))
 
     def primary(self, route: Route) -> Server:
-        """The server that takes the updates of *route*. Raises ConfigError when none is configured."""
+        """The server that takes the updates of *route*, with the key that signs queries to it, if any. Raises
+        ConfigError when no server, or no usable key, is configured."""
         if not route.server:
             problem = "is missing: the address of the name server that takes the updates"
             raise ConfigError("configuration", [Finding("dns.server", problem)])
-        return configured_servers("server", [route.server], route.port)[0]
+        server = configured_servers("server", [route.server], route.port)[0]
+        return dataclasses.replace(server, key=self._signer(route))
 
     def _take_back(self, zone: str, route: Route, values: Sequence[TxtValue]) -> None:
         """Delete *values*, but fail at once soon after silence: a dead server costs its time limit once, not for every
@@ -203,6 +209,9 @@ class Zones:
             zones[entry.zone, route_for(entry.owner, self._routes)].append((entry.owner, entry.value))
         return zones
 
+    def _signer(self, route: Route) -> dns.tsig.Key | None:
+        return self._key(route) if route.sign_queries else None
+
     def _key(self, route: Route) -> dns.tsig.Key:
         if route.tsig_key_file is None:
             problem = "is missing: the file with the TSIG key, as `tsig-keygen` writes it"
@@ -210,15 +219,16 @@ class Zones:
         return self._keys.get(route.tsig_key_file, partial(load_tsig_key, route.tsig_key_file))
 
 
-def nameserver_names(route: Route, name: str, resolvers: Resolvers) -> list[str]:
-    """The NS host names of the zone that holds *name* today, asked at the update server; [] if it does not say.
+def nameserver_names(route: Route, name: str, resolvers: Resolvers, signer: dns.tsig.Key | None) -> list[str]:
+    """The NS host names of the zone that holds *name* today, asked at the update server with the key *signer*, if any;
+    [] if it does not say.
 
     The primary is the first: the host with the update server's address, else the MNAME of the zone's SOA. The others
     are sorted, so that the output does not change from call to call.
     """
     if not route.server:
         return []
-    primary = configured_servers("server", [route.server], route.port)[0]
+    primary = dataclasses.replace(configured_servers("server", [route.server], route.port)[0], key=signer)
     try:
         zone = zone_at(primary, name.removeprefix("*."))
         hosts = sorted(targets(rrset_in(ask(primary, question(zone, "NS")).answer, "NS", zone)))

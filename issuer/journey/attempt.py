@@ -20,6 +20,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ended, Ending, Waiting
+from issuer.rules.change import other_moment, stored, turn
 from issuer.rules.due import look_when_held
 from issuer.rules.retry import Circumstances, Fate, consequence
 
@@ -38,7 +39,8 @@ class Attempt:
 
     def __init__(self, row: Enrolment, tools: Tools, *, stopping: Callable[[], bool]):
         self.name = row.name
-        self._row = row
+        self._enrolled = row
+        self._row = row  # as seen by the CSR that this attempt is for
         self._tools = tools
         self._stopping = stopping
         self._work: Work | None = None
@@ -64,12 +66,13 @@ class Attempt:
     def _go_on(self) -> Ended | Waiting:
         """Run the steps. Raises every error that ends one."""
         if self._work is None:
+            self._row = turn(self._enrolled, int(self._tools.clock()), self._tools.settings.renewal)
             csr = stored_csr(self._row)
             if not self._tools.turns.take(csr.names, self.name):
                 return Waiting(self.name, self._tools.clock() + _ANOTHERS_TURN)
             begun = begin(self._row, csr, self._tools)
             if isinstance(begun, Ended):
-                return begun
+                return self._with_other(begun) if begun.ending is Ending.HELD else begun
             self._work, self._row = begun, begun.row
         work = self._work
         while not work.record.ended:
@@ -80,7 +83,7 @@ class Attempt:
             if again_at is not None:
                 return Waiting(self.name, again_at)
         withdraw(work, self._tools)
-        return Ended(self.name, Ending.STORED, work.stored)
+        return stored(self._row, work.stored)
 
     @property
     def waits_for(self) -> str:
@@ -118,15 +121,22 @@ class Attempt:
         if outcome.ending is Ending.GIVEN_UP:
             log.warning("order.given_up", certificate=self.name, why=error.why, hint=error.hint)
         try:
+            saved = False
             with self._kept_going("failure.unrecorded"):
-                self._save(
-                    outcome, meaning.held
-                )  # first: once the order has ended, another issuer may find the row due
+                # first: once the order has ended, another issuer may find the row due
+                self._save(outcome, meaning.held)
+                saved = True
             with self._kept_going("failure.unrecorded"):
                 self._part(meaning.fate, str(error))
         except (LeaseLost, GivenUp) as loss:  # the order is no longer ours: the error does not count
             return self._meet(loss)
-        return outcome
+        # where the database is away, the other CSR would not get on either
+        return self._with_other(outcome) if saved and not isinstance(error, StoreError) else outcome
+
+    def _with_other(self, outcome: Ended) -> Ended:
+        """With the next moment of the other CSR of the row."""
+        other_at = other_moment(self._row, self._enrolled, int(self._tools.clock()), self._tools.settings.renewal)
+        return dataclasses.replace(outcome, other_at=other_at)
 
     def _circumstances(self) -> Circumstances:
         tools, work = self._tools, self._work
@@ -153,9 +163,10 @@ class Attempt:
                 tools.holds.add(authority(record, tools).account_id, held, outcome.retry_at, failure, now)
             tools.orders.save(record, record, now)  # renews the lease, or raises
         if outcome.ending is Ending.HELD:
-            tools.certificates.postpone(self.name, look_when_held(outcome.retry_at, now))
+            moment = look_when_held(outcome.retry_at, now)
+            tools.certificates.postpone(self.name, moment, change=self._row.changing)
         else:
-            tools.certificates.record_failure(self.name, failure, outcome.retry_at, now)
+            tools.certificates.record_failure(self.name, failure, outcome.retry_at, now, change=self._row.changing)
 
     def _part(self, fate: Fate, reason: str) -> None:
         """Let the order go. Raises StoreError, LeaseLost, GivenUp."""

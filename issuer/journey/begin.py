@@ -6,6 +6,7 @@ go on, or an Ended. OPENING first asks whether the row is due. An attempt that e
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 
 import structlog
 
@@ -14,14 +15,16 @@ from common.errors import RefusedError
 from issuer.journey.choose import choose, consult, identifier
 from issuer.journey.issue import Work, find_places
 from issuer.journey.ports import Tools
+from issuer.journey.withdraw import abandon
 from issuer.model.csr import CsrFacts
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, csr_digest
 from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import incident
 from issuer.model.failure import Failure
 from issuer.model.limits import PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
+from issuer.rules.change import of_csr, of_order, turn
 from issuer.rules.csr import CsrRefused, accepted
 from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
 from issuer.rules.renewal import renews
@@ -98,11 +101,19 @@ def read_again(prepared: Preparation, tools: Tools) -> None:
     Raises Overtaken, CompromisedKey."""
     name = prepared.row.name
     found = tools.certificates.enrolled([name])
-    if not found or found[0].csr != prepared.row.csr:
+    row = of_csr(found[0], prepared.row.csr) if found else None
+    if row is None:
         raise Overtaken(name)
-    if prepared.csr.spki_sha256 in found[0].compromised:
+    if prepared.csr.spki_sha256 in row.compromised:
         raise CompromisedKey([name])
-    prepared.row = found[0]
+    prepared.row = row
+
+
+def leave_to_other_csr(prepared: Preparation, tools: Tools) -> Ended | None:
+    """Leave alone an order for the other CSR of the row, which was opened after the row was read."""
+    seen = of_order(prepared.row, prepared.leased)
+    other = seen is not None and seen.csr != prepared.row.csr
+    return Ended(prepared.row.name, Ending.NOT_DUE, "its other CSR is being ordered") if other else None
 
 
 def keep_to_hold(prepared: Preparation, tools: Tools) -> Ended | None:
@@ -112,19 +123,24 @@ def keep_to_hold(prepared: Preparation, tools: Tools) -> Ended | None:
     if ca is None:  # not configured any more
         return None
     known_there = record is not None and record.state is not OrderState.PLANNED
-    held = tools.holds.until(ca.account_id, prepared.row.name, prepared.now, goes_on=known_there)
+    held = tools.holds.until(ca.account_id, prepared.row.scope, prepared.now, goes_on=known_there)
     return _held(prepared, *held, tools) if held is not None else None
 
 
 def give_way(prepared: Preparation, tools: Tools) -> None:
-    """End an order that its CA does not know of yet, if we would choose another CA now."""
-    record = prepared.leased
-    if (
-        record.state is OrderState.PLANNED
-        and choose(prepared.row, prepared.csr, prepared.now, tools).directory != record.directory
+    """End an order for a CSR that is enrolled no more, and an order that its CA does not know of yet if we would choose
+    another CA now."""
+    record, row = prepared.leased, prepared.row
+    if of_order(row, record) is None:
+        why = "another CSR is enrolled now"
+    elif record.state is OrderState.PLANNED and (
+        choose(row, prepared.csr, prepared.now, tools).directory != record.directory
     ):
-        tools.orders.fail(record, "another CA is asked now", prepared.now)
-        prepared.record = None
+        why = "another CA is asked now"
+    else:
+        return
+    abandon(tools.orders.fail(record, why, prepared.now), tools)
+    prepared.record = None
 
 
 def look_whether_due(prepared: Preparation, tools: Tools) -> Ended | None:
@@ -145,11 +161,12 @@ def look_whether_due(prepared: Preparation, tools: Tools) -> Ended | None:
 
 def choose_authority(prepared: Preparation, tools: Tools) -> None:
     """Choose the CA. If our account there ordered the present certificate, the order names that as replaced (RFC 9773
-    §5). An earlier version has not saved the account."""
+    §5). An earlier version has not saved the account. The order of a change names none: CAs refuse that where no name
+    is the same."""
     row, ca = prepared.row, choose(prepared.row, prepared.csr, prepared.now, tools)
     prepared.directory = ca.directory
     ours = row.directory == ca.directory and row.account in ("", ca.account_id)
-    if ours and row.ari_ask_at is not None:
+    if ours and row.ari_ask_at is not None and not row.changing:
         prepared.replaces = identifier(row)
 
 
@@ -164,7 +181,15 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
     in_window = prepared.replaces != "" and prepared.cause in BY_WINDOW
     pacing = tools.pacing[prepared.directory]
     with pacing.turn:
-        opened = tools.orders.open(row.name, prepared.directory, prepared.cause, now, prepared.replaces, names=names)
+        opened = tools.orders.open(
+            row.name,
+            prepared.directory,
+            prepared.cause,
+            now,
+            prepared.replaces,
+            names=names,
+            csr_sha256=csr_digest(row.csr),
+        )
         if opened is None:
             return Ended(row.name, Ending.ELSEWHERE)
         prepared.record = opened
@@ -187,7 +212,7 @@ def still_due(prepared: Preparation, tools: Tools) -> Ended | None:
     return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
 
 
-GOING_ON: tuple[Step, ...] = (leave_to_person, read_again, keep_to_hold, give_way)
+GOING_ON: tuple[Step, ...] = (leave_to_person, read_again, leave_to_other_csr, keep_to_hold, give_way)
 OPENING: tuple[Step, ...] = (
     look_whether_due,
     choose_authority,
@@ -203,11 +228,13 @@ OPENING: tuple[Step, ...] = (
 
 
 def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
-    """None if *row* is to be tried now: it is due, or its order is under way (*resumes*). Else the decision, with the
-    next moment saved. None too if a fault of ours stops the decision: the attempt meets the fault again and records it,
-    and other rows go on."""
+    """None if *row* is to be tried now, by the CSR whose turn it is: it is due, or its order is under way (*resumes*).
+    Else the decision, with the next moment saved. None too if a fault of ours stops the decision: the attempt meets the
+    fault again and records it, and other rows go on."""
     try:
-        decision = decide(row, int(tools.clock()), tools.settings.renewal, resumes=resumes)
+        now, policy = int(tools.clock()), tools.settings.renewal
+        row = turn(row, now, policy)
+        decision = decide(row, now, policy, resumes=resumes)
     except Exception:
         log.info("decision.fault", certificate=row.name, exc_info=True)
         return None
@@ -223,7 +250,7 @@ def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
         return
     if decision.news is not None:
         tools.tell(decision.news)
-    tools.certificates.postpone(row.name, decision.until)
+    tools.certificates.postpone(row.name, decision.until, change=row.changing)
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:
@@ -231,7 +258,7 @@ def stored_csr(row: Enrolment) -> CsrFacts:
     try:
         facts = accepted(row.request)
     except CsrRefused as error:
-        hint = "make a new CSR on the host, `remove` and `populate` again"
+        hint = f"make a new CSR on the host, then `populate --replace {quote(row.name)} --csr FILE`"
         raise RefusedError(f"the stored CSR of {row.name} is not usable", why=str(error), hint=hint) from error
     if facts.spki_sha256 in row.compromised:
         raise CompromisedKey([row.name])
@@ -244,6 +271,6 @@ def stored_csr(row: Enrolment) -> CsrFacts:
 def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools) -> Ended:
     """Save the moment *until*. An order under way goes on at that moment, even if the certificate is disabled."""
     due_at = until if failure is PACED else look_when_held(until, prepared.now)
-    tools.certificates.postpone(prepared.row.name, due_at)
+    tools.certificates.postpone(prepared.row.name, due_at, change=prepared.row.changing)
     goes_on = prepared.row.enabled or prepared.record is not None
     return Ended.held(prepared.row.name, until, failure, by_itself=goes_on)

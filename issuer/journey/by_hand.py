@@ -9,20 +9,23 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError
 from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import Work, advance, authority, wanted_answers
-from issuer.journey.ports import Tools
-from issuer.journey.solver import ChallengeType, Solver
+from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.journey.solver import ChallengeType, Solver, shares
 from issuer.journey.withdraw import abandon, withdraw
-from issuer.model.acme import Challenge, Laggard
+from issuer.model.acme import CaAuthorization, CaChallenge, Challenge, Laggard
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
+from issuer.model.tries import BY_NEXT_RUN
+from issuer.rules.change import asked_for, of_order, turn
 from issuer.rules.due import NotDue, decide
 from issuer.rules.renewal import remaining
 from issuer.rules.retry import interrupts, retry_moment
@@ -77,12 +80,35 @@ class ByHand:
 
 
 def by_hand(tools: Tools) -> Tools:
-    """The same tools, with each solver inside a ByHand."""
-    return dataclasses.replace(tools, solvers={kind: ByHand(solver) for kind, solver in tools.solvers.items()})
+    """The same tools, with each solver inside a ByHand. A person publishes by the ways that were enrolled."""
+    webroot = dataclasses.replace(tools.settings.webroot, fall_back_to_dns=False)
+    settings = dataclasses.replace(tools.settings, webroot=webroot)
+    return dataclasses.replace(
+        tools, settings=settings, solvers={kind: ByHand(solver) for kind, solver in tools.solvers.items()}
+    )
 
 
-def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
-    """Open an order for a person, in the state ORDERED. Returns the answers to publish. Raises CertfleetError."""
+@dataclass(frozen=True, slots=True)
+class OfferedChallenge:
+    """One challenge that the CA offers for *name* (RFC 8555 §7.1.5). *publish* tells a person what answers it; for a
+    type that we do not know it is the key authorization (§8.1), and "" without a token."""
+
+    name: str
+    authorization_url: str
+    challenge: CaChallenge
+    publish: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An order in a person's hands: the *answers* to publish, and all that the CA offers."""
+
+    answers: list[Challenge]
+    offered: list[OfferedChallenge]
+
+
+def open_by_hand(row: Enrolment, tools: Tools) -> Staged:
+    """Open an order for a person, in the state ORDERED. Raises CertfleetError."""
     work = _work(row, tools)
     with _ending_dead_orders(work, tools):
         if work.record.state is OrderState.PLANNED:
@@ -95,7 +121,24 @@ def open_by_hand(row: Enrolment, tools: Tools) -> list[Challenge]:
         if work.record.state is not OrderState.ORDERED:
             raise RefusedError(f"the order for {row.name} is {work.record.state.value} already", hint=_AFTER)
         _give_to_person(work, tools)
-        return _entries(work, tools)
+        authorizations = _authorizations(work, tools)
+        ca = authority(work.record, tools)
+        offered = [_offered(each, one, ca, tools) for each in authorizations for one in each.challenges]
+        return Staged(wanted_answers(authorizations, work, ca, tools), offered)
+
+
+def _offered(
+    authorization: CaAuthorization, challenge: CaChallenge, ca: CertificateAuthority, tools: Tools
+) -> OfferedChallenge:
+    solver, publish = tools.solvers.get(challenge.type), ""
+    if solver is not None:
+        kind = solver.type
+        value = kind.content(challenge, authorization.identifier, ca.key_authorization)
+        facts = (authorization.identifier, authorization.url, challenge.url, kind.owner(authorization.identifier))
+        publish = kind.instruction(Challenge(kind.name, *facts, zone="", value=value))
+    elif challenge.token:
+        publish = ca.key_authorization(challenge.token)
+    return OfferedChallenge(authorization.name, authorization.url, challenge, publish)
 
 
 def _give_to_person(work: Work, tools: Tools) -> None:
@@ -153,56 +196,63 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
     wish."""
     now, policy, row = int(tools.clock()), tools.settings.renewal, work.row
     wish = "" if row.reissue_reason == _WISH else row.reissue_reason
-    decision = decide(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
-    retry_at = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
-    due_at = decision.until if isinstance(decision, NotDue) else retry_at
+    due_at: int | None = retry_moment(row.failures + 1, now, policy.retry, remaining(row, now))
+    if not row.changing:
+        decision = decide(dataclasses.replace(row, reissue_reason=wish, due_at=None), now, policy, consulted=True)
+        due_at = decision.until if isinstance(decision, NotDue) else due_at
     failure = Failure.of(error)
     work.record = tools.orders.fail(work.record, failure.sentence, now)
-    tools.certificates.give_up_by_hand(row.name, wish, failure, due_at=due_at, now=now)
+    tools.certificates.give_up_by_hand(row.name, wish, failure, due_at=due_at, now=now, change=row.changing)
     abandon(work.record, tools)
     withdraw(work, tools)
 
 
 def _claimed(row: Enrolment, tools: Tools) -> Work:
     """The order that `challenges` opened. Raises RefusedError if there is none."""
-    csr = stored_csr(row)
     record = tools.orders.claim(row.name, int(tools.clock()))
-    if record is None or record.state is OrderState.PLANNED:
+    seen = of_order(row, record) if record is not None else None
+    if record is None or seen is None or record.state is OrderState.PLANNED:
         if record is not None:
             tools.orders.release(record)
         raise RefusedError(
             f"there is no order by hand for {row.name}", hint=f"run `challenges {quote(row.name)}` first"
         )
-    return Work(record, row, csr, resumed=True, asked=True)
+    try:
+        return Work(record, seen, stored_csr(seen), resumed=True, asked=True)
+    except RefusedError:
+        tools.orders.release(record)
+        raise
 
 
 def _work(row: Enrolment, tools: Tools) -> Work:
-    wanted = dataclasses.replace(row, reissue_reason=row.reissue_reason or _WISH, due_at=None)
-    begun = begin(wanted, stored_csr(row), tools, by_hand=True)
+    now, policy = int(tools.clock()), tools.settings.renewal
+    wanted = turn(asked_for(row, row.reissue_reason or _WISH), now, policy)
+    begun = begin(wanted, stored_csr(wanted), tools, by_hand=True)
     if isinstance(begun, Ended):
         failure = begun.failure or Failure(begun.detail, hint="`status` shows how it stands")
-        raise RefusedError(str(begun), why=str(failure), hint=failure.hint)
+        raise RefusedError(begun.line(BY_NEXT_RUN), why=str(failure), hint=failure.hint)
     return begun
 
 
 def _entries(work: Work, tools: Tools) -> list[Challenge]:
+    return wanted_answers(_authorizations(work, tools), work, authority(work.record, tools), tools)
+
+
+def _authorizations(work: Work, tools: Tools) -> list[CaAuthorization]:
     ca = authority(work.record, tools)
-    order = ca.order(work.record.url)
-    authorizations = [ca.authorization(url) for url in order.authorizations]
-    return wanted_answers(authorizations, work, ca, tools.solver(work.row))
+    return [ca.authorization(url) for url in ca.order(work.record.url).authorizations]
 
 
 def _unseen(entries: Sequence[Challenge], row: Enrolment, real: Tools) -> list[Laggard]:
     """The laggards that the real solver sees, for the entries that it can place."""
-    solver = real.solver(row)
     placed = []
     for entry in entries:
         try:
-            owner, zone = solver.place(entry.identifier, row)
+            owner, zone = real.solvers[entry.type].place(entry.identifier, row)
         except CertfleetError:
             continue
         placed.append(dataclasses.replace(entry, owner=owner, zone=zone))
-    return solver.unseen(placed) if placed else []
+    return [laggard for solver, some in shares(placed, real.solvers) for laggard in solver.unseen(some)]
 
 
 def _go_on(work: Work, tools: Tools, *, until: OrderState) -> None:

@@ -40,11 +40,11 @@ def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools:
     """Why CAA keeps *ca* from issuing for one of the names; "" if it does not. A failed lookup is no permission (RFC
     8659 §3)."""
     try:
-        for name in csr.names:
+        for name in csr.dns_names:  # addresses have no CAA records
             records = tools.caa(name.removeprefix("*."))
             account = ca.account_url() if records else ""
             wildcard = name.startswith("*.")
-            method = tools.solver(row).type.name
+            method = tools.solver(row, name).type.name
             verdict = caa_allows(records, ca.caa_identities, account, method, wildcard=wildcard)
             if verdict.allowed is False:
                 return f"{name}: {verdict.reason}"

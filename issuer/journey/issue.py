@@ -5,8 +5,9 @@ is touched and after each step. No step sleeps, and none decides about retries: 
 that means.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,17 @@ from common.clock import utc_text
 from common.errors import Retry
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
-from issuer.journey.solver import Solver
-from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Challenge, Laggard, Problem
+from issuer.journey.solver import shares
+from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Laggard, Problem
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.events import ca_changed
-from issuer.model.orders import OrderRecord, OrderState
+from issuer.model.orders import Cause, OrderRecord, OrderState
 from issuer.rules.acceptance import accept
-from issuer.rules.challenges import answers, failure, page, pending
+from issuer.rules.challenges import Answer, answers, failure, page, pending
+from issuer.rules.csr import hint_on_finalize, hint_on_order
+from issuer.rules.due import FORCED
 from issuer.rules.renewal import ask_again_at, is_early, renewal_moment
 
 log = structlog.get_logger()
@@ -75,7 +78,7 @@ def advance(work: Work, tools: Tools) -> float | None:
 def find_places(row: Enrolment, csr: CsrFacts, tools: Tools) -> None:
     """Find the place of every answer, so that a dead name server never costs an order. Raises CertfleetError."""
     for name in csr.names:
-        tools.solver(row).place(name, row)
+        tools.solver(row, name).place(name, row)
 
 
 def open_order(work: Work, tools: Tools) -> None:
@@ -99,6 +102,7 @@ def _new_order(work: Work, ca: CertificateAuthority) -> CaOrder:
         return ca.open_order(work.csr.names, work.record.replaces)
     except AcmeProblem as problem:
         work.asked = problem.in_doubt
+        problem.hint = hint_on_order(problem, work.csr)
         raise
 
 
@@ -111,34 +115,44 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         work.ca_order = order if order.status == "ready" else None
         _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return
-    solver = tools.solver(work.row)
-    entries = wanted_answers(authorizations, work, ca, solver)
-    work.journalled = tools.journal.add(work.record.id, entries, int(tools.clock()))
-    solver.publish([entry for entry in work.journalled if entry.ours])
-    _move(work, tools, OrderState.PUBLISHED, within=solver.patience)
+    entries = wanted_answers(authorizations, work, ca, tools)
+    # an earlier attempt may have journalled another type: the sweep withdraws that once the order is over
+    wanted = {entry.url for entry in entries}
+    added = tools.journal.add(work.record.id, entries, int(tools.clock()))
+    work.journalled = [entry for entry in added if entry.url in wanted]
+    published = list(shares(work.journalled, tools.solvers))
+    for solver, some in published:
+        solver.publish([entry for entry in some if entry.ours])
+    _move(work, tools, OrderState.PUBLISHED, within=max(solver.patience for solver, _ in published))
 
 
 def wanted_answers(
-    authorizations: Sequence[CaAuthorization], work: Work, ca: CertificateAuthority, solver: Solver
+    authorizations: Sequence[CaAuthorization], work: Work, ca: CertificateAuthority, tools: Tools
 ) -> list[Challenge]:
-    """The answers to publish for the order. Raises CertfleetError."""
-    row, kind = work.row, solver.type
+    """The answers to publish for the order, each of the type by which its name is validated. Raises CertfleetError."""
 
-    def content(challenge: CaChallenge, name: str) -> str:
-        return kind.content(challenge, name, ca.key_authorization)
+    def answer(name: str) -> Answer:
+        solver = tools.solver(work.row, name)
+        return Answer(
+            solver.type.name,
+            lambda challenge: solver.type.content(challenge, name.removeprefix("*."), ca.key_authorization),
+            lambda: solver.place(name, work.row),
+        )
 
-    return answers(authorizations, work.csr.names, kind.name, content, lambda name: solver.place(name, row))
+    return answers(authorizations, work.csr.names, answer)
 
 
 def await_visibility(work: Work, tools: Tools) -> float | None:
     """PUBLISHED → VISIBLE: every server that the CA could ask shows every answer."""
-    solver = tools.solver(work.row)
-    laggards = work.unseen = solver.unseen(journalled(work, tools))
-    if not laggards:
+    looks = [(solver, solver.unseen(some)) for solver, some in shares(journalled(work, tools), tools.solvers)]
+    work.unseen = [laggard for _, laggards in looks for laggard in laggards]
+    if not work.unseen:
         _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
         return None
-    if _late(work, tools):
-        raise solver.too_late(laggards)
+    longest = max(solver.patience for solver, _ in looks)  # the deadline is that of the most patient type
+    for solver, laggards in looks:
+        if laggards and _late(work, tools, sooner=longest - solver.patience):
+            raise solver.too_late(laggards)
     return _look_again(work, tools, first=0.05, longest=5.0)
 
 
@@ -152,7 +166,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return None
     if order.status != "pending" or _late(work, tools):
-        raise _validation_failed(order, authority(work.record, tools), tools.solver(work.row).type.from_outside)
+        raise _validation_failed(order, work, tools)
     return _ask_again(work, tools, order, first=0.03, often=0.5)
 
 
@@ -163,14 +177,16 @@ def begin_finalization(work: Work, tools: Tools) -> float | None:
         work.ca_order = None
         return _ask_again(work, tools, order, first=0.1, often=5.0)
     if order.status == "ready":
-        work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
+        with _speaking_of(work.csr):
+            work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
     _move(work, tools, OrderState.FINALIZING, within=tools.timing.ca_seconds)
     return None
 
 
 def collect_and_store(work: Work, tools: Tools) -> float | None:
     """FINALIZING → STORED: fetch, check against the CSR, store together with the end of the order."""
-    order = _order(work, tools, "processing", "valid")
+    with _speaking_of(work.csr):
+        order = _order(work, tools, "processing", "valid")
     if order.status == "processing":
         work.ca_order = None
         return _ask_again(work, tools, order, first=0.03, often=5.0)
@@ -183,11 +199,11 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     first_look = due_at if ask_at is None else min(due_at, ask_at)
     origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
     tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
-    changed = ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities))
-    if changed is not None:
+    if changed := ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities)):
         tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
-    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
+    forced = f"; {FORCED}" if work.record.cause is Cause.FORCED else ""
+    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{forced}"
     return None
 
 
@@ -210,10 +226,10 @@ def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within:
 
 def _ask_again(work: Work, tools: Tools, order: CaOrder, *, first: float, often: float) -> float:
     """The moment of the next question about an order that the CA is at work on: soon every *often* seconds, then ever
-    more rarely, and as the CA asks."""
-    left = (work.record.deadline or 0) - tools.clock()  # the last question comes when the time is over
-    rarely = min(often * 1.25 ** max(0, min(work.looks - _OFTEN, 30)), _RARELY, left)
-    return _look_again(work, tools, first=first, longest=max(often, rarely), asked=order.ask_again_at)
+    more rarely, and as the CA asks; the last question comes when the time is over."""
+    left, growing = (work.record.deadline or 0) - tools.clock(), often * 1.25 ** max(0, min(work.looks - _OFTEN, 30))
+    longest = max(often, min(growing, _RARELY, left))
+    return _look_again(work, tools, first=first, longest=longest, asked=order.ask_again_at)
 
 
 def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked: float | None = None) -> float:
@@ -234,9 +250,10 @@ def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked
     return now + wait
 
 
-def _late(work: Work, tools: Tools) -> bool:
-    """Is the state's deadline over? An order without one was left by an older version."""
-    return tools.clock() >= (work.record.deadline or 0)
+def _late(work: Work, tools: Tools, *, sooner: int = 0) -> bool:
+    """Is the state's deadline over, or the moment *sooner* seconds before it? An order without one was left by an older
+    version."""
+    return tools.clock() >= (work.record.deadline or 0) - sooner
 
 
 def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
@@ -247,9 +264,20 @@ def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:
         error = order.error or Problem("", f"its status is {order.status or 'missing'}")
         why, url = error.detail, error.url
         if order.status == "invalid":
-            raise AcmeProblem(f"the CA ended the order for {work.record.name}", why=why, url=url, retry=Retry.LATER)
+            what = f"the CA ended the order for {work.record.name}"
+            raise AcmeProblem(what, why=why, url=url, kind=error.kind, retry=Retry.LATER)
         raise AcmeProblem(f"the CA's answer does not fit the order for {work.record.name}", why=why)
     return order
+
+
+@contextlib.contextmanager
+def _speaking_of(csr: CsrFacts) -> Iterator[None]:
+    """Give a refusal its hint about *csr*."""
+    try:
+        yield
+    except AcmeProblem as problem:
+        problem.hint = hint_on_finalize(problem, csr)
+        raise
 
 
 def journalled(work: Work, tools: Tools) -> list[Challenge]:
@@ -279,9 +307,13 @@ def _answer(work: Work, tools: Tools) -> None:
         ca.answer(entry.url)
 
 
-def _validation_failed(order: CaOrder, ca: CertificateAuthority, hint: str) -> AcmeProblem:
+def _validation_failed(order: CaOrder, work: Work, tools: Tools) -> AcmeProblem:
+    ca = authority(work.record, tools)
     authorizations = [ca.authorization(url) for url in order.authorizations]
     failed = [item for item in authorizations if item.status not in ("valid", "pending")]
+    urls = {item.url for item in failed or authorizations}
+    asked = [entry for entry in journalled(work, tools) if entry.authorization_url in urls]
+    hint = "; ".join(solver.type.from_outside for solver, _ in shares(asked, tools.solvers))
     error = order.error or Problem("", f"the order is {order.status or 'without a status'}")
     why, url = ("; ".join(map(failure, failed)), page(failed)) if failed else (error.detail, error.url)
     what = "the CA could not validate"

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from publicsuffixlist import PublicSuffixList
 
+from common.names import is_address
 from issuer.model.limits import CaLimits, Limit
 
 _LOOK_AGAIN = 3600  # seconds after which a failed order has made room again
@@ -89,6 +90,6 @@ def _suffixes() -> PublicSuffixList:
 
 
 def _registered_domains(names: Sequence[str]) -> set[str]:
-    """The domains under a public suffix that *names* lie in."""
+    """The domains under a public suffix that *names* lie in. An address counts by itself."""
     bases = {name.removeprefix("*.") for name in names}
-    return {_suffixes().privatesuffix(base) or base for base in bases}
+    return {base if is_address(base) else _suffixes().privatesuffix(base) or base for base in bases}

@@ -3,6 +3,7 @@
 The command line hands in the real ones. Moments are epoch seconds.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,17 +12,19 @@ from typing import Protocol
 
 from common.certificate import Bundle
 from common.clock import Clock
+from common.errors import CertfleetError
 from issuer.journey.pacing import Pacing
 from issuer.journey.solver import Solver, solver_for
 from issuer.journey.turns import Turns
 from issuer.model.acme import CaAuthorization, CaOrder, Challenge, RenewalInfo
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.events import Event
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause, OrderRecord
 from issuer.model.timing import Timing
 from issuer.rules.caa import CaaRecord
+from issuer.rules.retry import falls_back
 
 
 class CertificateAuthority(Protocol):
@@ -88,10 +91,18 @@ class OrderStore(Protocol):
     ended it."""
 
     def open(
-        self, name: str, directory: str, cause: Cause, now: int, replaces: str = "", *, names: Sequence[str] = ()
+        self,
+        name: str,
+        directory: str,
+        cause: Cause,
+        now: int,
+        replaces: str = "",
+        *,
+        names: Sequence[str] = (),
+        csr_sha256: str = "",
     ) -> OrderRecord | None:
-        """A new order in PLANNED under our lease. Returns None where another issuer has an order under way for
-        *name*."""
+        """A new order for *names* and the CSR with that digest, in PLANNED under our lease. Returns None where another
+        issuer has an order under way for *name*."""
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
         """Take the lease of the order under way for *name*. Returns None where there is no such order, or another
@@ -123,7 +134,7 @@ class OrderStore(Protocol):
 
 class CertificateStore(Protocol):
     """The rows of ``certs`` with their history. Every method may raise StoreError; a change of a row that is gone does
-    nothing."""
+    nothing. With *change*, a method saves moments and failures of the CSR that waits, in place of those of the row."""
 
     def get(self, names: Sequence[str]) -> list[Enrolment]:
         """The rows of *names* in that order. Raises UsageError with every name that is not enrolled."""
@@ -135,19 +146,22 @@ class CertificateStore(Protocol):
         """Enabled rows whose moment has come, is not known, or cannot be meant."""
 
     def request_reissue(self, names: Sequence[str], reason: str) -> None:
-        """Make *names* due whatever their dates say, until a new certificate is stored. *reason* is shown to people."""
+        """Make *names* and their changes due whatever their dates say, until a new certificate is stored. *reason* is
+        shown to people."""
 
-    def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
+    def give_up_by_hand(
+        self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
+    ) -> None:
         """Record that a step by hand failed. *wish* becomes the row's reissue reason; *due_at* its next moment."""
 
-    def postpone(self, name: str, due_at: int) -> None:
+    def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
         """Save the next moment of *name*."""
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         """Save the row's moments of renewal information; *explanation_url* is the page of the CA about it, "" for
         none."""
 
-    def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
+    def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
         """Count one failure more, with its facts and the moment of the next attempt."""
 
     def store(
@@ -163,10 +177,11 @@ class CertificateStore(Protocol):
         early: bool = False,
     ) -> None:
         """Make *bundle* the present certificate, keep the pair before it, and end *order* as STORED, in one
-        transaction. *csr* is the one that was certified, in PEM; *due_at* the next moment, *ask_at* that for renewal
-        information (None: the CA offers none); *account* the account at the CA; *early*: was it ordered long before
-        its moment, because of a window of the CA? Raises GivenUp where the order was ended meanwhile, Overtaken where
-        the row is gone or has another CSR: then only the versions keep the certificate."""
+        transaction. *csr* is the one that was certified, in PEM; if it is that of a change, it becomes the CSR of the
+        row, and the change is over. *due_at* is the next moment, *ask_at* that for renewal information (None: the CA
+        offers none); *account* the account at the CA; *early*: was it ordered long before its moment, because of a
+        window of the CA? Raises GivenUp where the order was ended meanwhile, Overtaken where the row is gone or has
+        another CSR: then only the versions keep the certificate."""
 
 
 class ChallengeJournal(Protocol):
@@ -225,6 +240,13 @@ class Tools:
     registering: AbstractContextManager[object] = field(default_factory=threading.Lock)  # one attempt at a time
     tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
 
-    def solver(self, row: Enrolment) -> Solver:
-        """The solver that validates the names of *row*."""
-        return solver_for(row.validation, self.solvers)
+    def solver(self, row: Enrolment, name: str) -> Solver:
+        """The solver that validates *name*, one of the names of *row*. It is that of dns-01 where the configuration
+        lets a failed file fall back to it and its place can be found."""
+        validation = row.validation.of(name)
+        if falls_back(row, validation, self.settings.webroot):
+            with contextlib.suppress(CertfleetError):
+                other = solver_for(Validation(), self.solvers)
+                other.place(name, row)
+                return other
+        return solver_for(validation, self.solvers)

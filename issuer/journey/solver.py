@@ -4,7 +4,7 @@ A :class:`ChallengeType` is a value that asks nobody. Its :class:`Solver` acts. 
 its line in :mod:`issuer.commands.challenge_types`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -25,10 +25,11 @@ class ChallengeType(Protocol):
     from_outside: str
 
     def chosen_by(self, validation: Validation) -> bool:
-        """Does *validation* choose this type? Of several types that it chooses, the last one counts."""
+        """Does *validation*, that of one name, choose this type? Of several types, the last one counts."""
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
-        """Raises UsageError if *names* can never be validated by this type: a wildcard, a malformed webroot."""
+        """Raises UsageError if *names*, which have this *validation*, can never be validated by this type: a wildcard,
+        a malformed webroot."""
 
     def owner(self, name: str) -> str:
         """The name at which a person publishes the answer for *name*."""
@@ -97,10 +98,18 @@ S = TypeVar("S", bound=Solver)
 
 
 def chosen(types: Sequence[ChallengeType], validation: Validation) -> ChallengeType:
-    """The last of *types* that *validation* chooses. There is always one: the first type takes every row."""
+    """The last of *types* that the *validation* of a name chooses. There is always one: the first type takes every
+    name."""
     return next(kind for kind in reversed(types) if kind.chosen_by(validation))
 
 
 def solver_for(validation: Validation, solvers: Mapping[str, S]) -> S:
-    """The solver that *validation* chooses. *solvers* are by type, in the order of the types."""
+    """The solver that the *validation* of a name chooses. *solvers* are by type, in the order of the types."""
     return solvers[chosen([solver.type for solver in solvers.values()], validation).name]
+
+
+def shares(entries: Sequence[Challenge], solvers: Mapping[str, S]) -> Iterator[tuple[S, list[Challenge]]]:
+    """Each solver with those of *entries* that are of its type, where there are any."""
+    for kind, solver in solvers.items():
+        if mine := [entry for entry in entries if entry.type == kind]:
+            yield solver, mine

@@ -13,6 +13,7 @@ from issuer.journey.withdraw import abandon, take_back_left
 from issuer.model.acme import Challenge
 from issuer.model.enrolment import Enrolment
 from issuer.model.orders import OrderRecord, OrderState
+from issuer.rules.change import of_order
 
 log = structlog.get_logger()
 _AT_ONCE = 32  # keepers
@@ -97,8 +98,11 @@ def _unusable(record: OrderRecord, row: Enrolment | None, now: int) -> str:
         return "its row was deleted"
     if record.state is OrderState.FINALIZING and now < record.kept_until(hurry=False):
         return ""
+    seen = of_order(row, record)
+    if seen is None:
+        return "another CSR is enrolled now"
     try:
-        stored_csr(row)
+        stored_csr(seen)
     except RefusedError as error:
         return str(error)
     return ""

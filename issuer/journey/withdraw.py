@@ -7,6 +7,7 @@ import structlog
 from common.errors import CertfleetError
 from issuer.journey.issue import Work, authority, journalled
 from issuer.journey.ports import Tools
+from issuer.journey.solver import shares
 from issuer.model.acme import Challenge
 from issuer.model.orders import OrderRecord, OrderState
 
@@ -47,7 +48,6 @@ def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge
 
 def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
     """Out of the world, then out of the journal. Raises CertfleetError."""
-    for kind, solver in tools.solvers.items():
-        mine = [entry for entry in entries if entry.type == kind]
+    for solver, mine in shares(entries, tools.solvers):
         solver.withdraw([entry for entry in mine if entry.ours])
         tools.journal.forget(mine)

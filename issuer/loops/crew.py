@@ -19,6 +19,7 @@ from issuer.ground.threads import each_on_thread, on_thread
 from issuer.journey.attempt import Attempt
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending, Waiting
+from issuer.rules.causes import some
 
 log = structlog.get_logger()
 _FAULT_PAUSE = 3600  # seconds
@@ -169,11 +170,6 @@ def waits(attempts: list[Attempt]) -> str:
         names.setdefault(attempt.waits_for, []).append(attempt.name)
         laggards.setdefault(attempt.waits_for, []).extend(map(str, attempt.laggards))
     return "; ".join(
-        f"{reason} ({_some(names[reason])})" + (f": {_some(late)}" if late else "")
+        f"{reason} ({some(names[reason])})" + (f": {some(late)}" if late else "")
         for reason, late in ((reason, list(dict.fromkeys(laggards[reason]))) for reason in sorted(names))
     )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

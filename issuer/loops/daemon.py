@@ -8,13 +8,15 @@ means.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import wait
+from pathlib import Path
 
 import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError, ConfigError, Finding
+from common.files import Stamp, stamps
 from issuer.ground.threads import on_thread
 from issuer.journey.attempt import Attempt
 from issuer.journey.sweep import sweep
@@ -25,6 +27,7 @@ from issuer.loops.intake import NOT_OURS_SECONDS, Generation, Intake, take_in
 from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.loops.periodic import Periodic
 from issuer.loops.systemd import Systemd
+from issuer.model.config import Settings
 from issuer.model.errors import StoreError
 from issuer.model.events import of_ending
 from issuer.model.outcomes import Ended, Ending
@@ -32,7 +35,8 @@ from issuer.model.survey import DueRow
 
 log = structlog.get_logger()
 _TICK = 1.0  # seconds: the longest sleep of the loop
-_LOOK, _SWEEP, _MAIL = 3.0, 600.0, 5.0  # seconds between two runs of a periodic work
+# seconds between two runs of a periodic work
+_LOOK, _FILES, _SWEEP, _MAIL = 3.0, 3.0, 600.0, 5.0
 _SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey costs the database one percent of its time
 _SURVEY_SHARE = 100
 _NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE)
@@ -43,13 +47,17 @@ _LAST_WORDS = 1.0  # seconds for writing down events at the end
 class Daemon:
     """:meth:`stop` and :meth:`reload` may be called from signal handlers."""
 
-    def __init__(self, build: Callable[[], Generation], *, systemd: Systemd, health: Health, numbers: Metrics):
-        """*build* reads the configuration and raises CertfleetError."""
+    def __init__(
+        self, build: Callable[[Settings | None], Generation], *, systemd: Systemd, health: Health, numbers: Metrics
+    ):
+        """*build* makes a generation from settings, without them from the configuration read again. It raises
+        CertfleetError."""
         self._build = build
         self._systemd = systemd
         self._health = health
         self._numbers = numbers
-        self._generation = build()
+        self._generation = build(None)
+        self._stamps = self._generation.stamps  # of the files as they were read, or refused
         self._begun: dict[str, tuple[Generation, DueRow]] = {}  # by the name of each certificate in hand
         self._retired: list[Generation] = []
         self._crew = Crew(self._generation.tools.clock)
@@ -62,6 +70,8 @@ class Daemon:
             "sweep", lambda: sweep(self._generation.tools), every=_SWEEP, wake=wake, longest_pause=600
         )
         self._mail = Periodic("mail", self._send_mail, every=_MAIL, wake=wake)
+        self._files = Periodic("files", self._look_at_files, every=_FILES, wake=wake)
+        self._seen = self._stamps
         self._fed_at = float("-inf")
 
     def stop(self) -> None:
@@ -89,7 +99,8 @@ class Daemon:
         now = time.monotonic()
         if self._reload_wanted:
             self._reload_wanted = False
-            self._reload()
+            self._reload(None)
+        self._follow_files(now)
         self._run_periodic(now)
         # while the database is away no step can be saved: no attempt goes on
         workers = 0 if self._look.failures else self._generation.settings.acme.workers
@@ -185,7 +196,7 @@ class Daemon:
         now = self._generation.tools.clock()
         until = now + (NOT_OURS_SECONDS if ended.ending in _NOT_OURS else _JUST_DONE)
         if ended.ending in (Ending.FAILED, Ending.HELD) and ended.reference != StoreError.reference:
-            until = max(until, ended.retry_at)
+            until = max(until, ended.look_again_at or ended.retry_at)
         self._backlog.defer(row, until, now)
         generation.attempts -= 1
         self._close_retired()
@@ -196,12 +207,30 @@ class Daemon:
             self._retired.remove(generation)
             generation.close()
 
-    def _reload(self) -> None:
-        """Take a new configuration; where it is wrong, keep the old one and log every finding."""
+    def _follow_files(self, now: float) -> None:
+        """Build a new generation from the same settings once a file that they name has changed: a rotated password, a
+        renewed CA bundle. Its writer is given until the second look, and a file that is refused is not read again."""
+        found = self._files.result(now)
+        self._files.start(now)
+        if found is None:
+            return
+        if found != self._stamps and found == self._seen:
+            changed = [str(file) for file, stamp in found.items() if stamp != self._stamps.get(file)]
+            log.info("configuration.file_changed", files=sorted(changed))
+            self._stamps = found
+            self._reload(self._generation.settings)
+        self._seen = found
+
+    def _look_at_files(self) -> Mapping[Path, Stamp | None]:
+        return stamps(self._generation.settings.files)
+
+    def _reload(self, settings: Settings | None) -> None:
+        """Take *settings*, without them those of the configuration read again; where something is wrong, keep the old
+        generation and log every finding."""
         self._systemd.reloading()
         self._refused = True
         try:
-            self._take_up(self._build())
+            self._take_up(self._build(settings))
         except CertfleetError as error:
             findings = error.findings if isinstance(error, ConfigError) else (Finding("", str(error)),)
             for finding in findings:
@@ -217,6 +246,7 @@ class Daemon:
         new.outbox.take_over(old.outbox)
         self._retired.append(old)  # orders under way finish with it
         self._generation, self._refused = new, False
+        self._stamps = self._seen = new.stamps
         self._close_retired()
         log.info("configuration.taken")
 

@@ -1,9 +1,11 @@
 """Choose what the daemon begins next: certificates that are due, and orders that a stop or a crash left under way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
+from common.files import Stamp
 from issuer.journey.begin import left_alone
 from issuer.journey.ports import Tools
 from issuer.loops.backlog import Backlog
@@ -57,13 +59,15 @@ class Outbox(Protocol):
 
 @dataclass(slots=True)
 class Generation:
-    """One reading of the configuration and everything that was built from it. *close* gives its connections back."""
+    """One reading of the configuration and everything that was built from it. *close* gives its connections back.
+    *stamps*: those of its files from before they were read."""
 
     settings: Settings
     tools: Tools
     outbox: Outbox
     queries: DueQueries
     close: Callable[[], None]
+    stamps: Mapping[Path, Stamp | None]
     attempts: int = 0  # that were begun with it and have not ended
 
 

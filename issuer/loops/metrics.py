@@ -47,10 +47,10 @@ class Metrics:
         self._failed = Counter(
             "certfleet_attempts_failed", "Failed attempts by kind of failure.", ["reference"], registry=registry
         )
-        self._held = Counter("certfleet_attempts_held", "Attempts put off by a limit of the CA.", registry=registry)
+        self._held = Counter("certfleet_attempts_held", "Attempts that a limit of the CA put off.", registry=registry)
         self._duration = Histogram(
             "certfleet_order_duration_seconds",
-            "From the first step of an attempt to the stored certificate, waits included.",
+            "Seconds from the first step of an attempt to the stored certificate, waits included.",
             buckets=_DURATIONS,
             registry=registry,
         )
@@ -58,8 +58,13 @@ class Metrics:
             "certfleet_attempts_in_hand", "Attempts of this process, at work or waiting.", registry=registry
         )
         self._running = Gauge("certfleet_attempts_running", "Attempts that occupy a worker now.", registry=registry)
-        self._reloads = Counter("certfleet_configuration_reloads", "SIGHUP, by result.", ["result"], registry=registry)
-        build = Info("certfleet_build", "What is running.", registry=registry)
+        self._reloads = Counter(
+            "certfleet_configuration_reloads",
+            "Times that SIGHUP or a changed file had everything built anew, by result.",
+            ["result"],
+            registry=registry,
+        )
+        build = Info("certfleet_build", "Version of certfleet, and of Python, that is running.", registry=registry)
         build.info({"version": version, "python": ".".join(map(str, sys.version_info[:3]))})
         ProcessCollector(registry=self._registry)
         self._registry.register(_Surveyed(self, health, clock))
@@ -112,7 +117,9 @@ class _Surveyed(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _gauge("certfleet_healthy", "1 while /healthz answers 200.", not self._health.faults())
         servers = _labelled(
-            "certfleet_propagation_seconds", "From the UPDATE until a name server showed the values, last.", "server"
+            "certfleet_propagation_seconds",
+            "Seconds from the last UPDATE until a name server showed the values.",
+            "server",
         )
         for server, seconds in self._metrics.propagation().items():
             servers.add_metric([server], seconds)
@@ -128,12 +135,14 @@ class _Surveyed(Collector):
 
 
 def _counts(survey: Survey) -> Iterator[Metric]:
-    yield _gauge("certfleet_survey_timestamp_seconds", "When the counts below were taken.", survey.at)
+    yield _gauge("certfleet_survey_timestamp_seconds", "Moment at which the database was last counted.", survey.at)
     yield _gauge("certfleet_certificates", "Enabled certificates.", survey.enabled)
-    yield _gauge("certfleet_certificates_issued_present", "Enabled ones that have a certificate.", survey.issued)
-    yield _gauge("certfleet_certificates_due", "Enabled ones whose moment has come.", survey.due)
-    yield _gauge("certfleet_certificates_failing", "Enabled ones whose last attempt failed.", survey.failing)
-    yield _gauge("certfleet_certificates_stuck", "Those that failed give_up_alarm times in a row.", survey.stuck)
+    yield _gauge("certfleet_certificates_issued_present", "Enabled certificates of which one is issued.", survey.issued)
+    yield _gauge("certfleet_certificates_due", "Enabled certificates whose moment to be issued has come.", survey.due)
+    yield _gauge("certfleet_certificates_failing", "Enabled certificates whose last attempt failed.", survey.failing)
+    yield _gauge(
+        "certfleet_certificates_stuck", "Enabled certificates that failed give_up_alarm times in a row.", survey.stuck
+    )
     orders = _labelled("certfleet_orders_in_flight", "Orders under way, of every issuer on the database.", "state")
     for state, count in sorted(survey.orders.items()):
         orders.add_metric([state], count)
@@ -142,25 +151,31 @@ def _counts(survey: Survey) -> Iterator[Metric]:
 
 def _expiry(survey: Survey, now: float) -> Iterator[Metric]:
     each = _labelled(
-        "certfleet_certificate_expiry_seconds", f"Until it expires; the {MOST_CERTIFICATES} that do so first.", "name"
+        "certfleet_certificate_expiry_seconds",
+        f"Seconds until a certificate expires, for the {MOST_CERTIFICATES} that expire first.",
+        "name",
     )
     for name, moment in survey.soonest:
         each.add_metric([name], moment - now)
     yield each
     if survey.soonest:
         least = survey.soonest[0][1] - now
-        yield _gauge("certfleet_certificate_expiry_seconds_min", "Until the first certificate expires.", least)
+        yield _gauge("certfleet_certificate_expiry_seconds_min", "Seconds until the first certificate expires.", least)
     within = _labelled("certfleet_certificates_expiring", "Certificates that expire within so many seconds.", "within")
     for days, count in sorted(survey.expiring.items()):
         within.add_metric([str(days * DAY)], count)
     yield within
     holds = _labelled(
-        "certfleet_rate_limit_hold_seconds", "For how long a limit of a CA holds up its account or one name.", "scope"
+        "certfleet_rate_limit_hold_seconds",
+        "Seconds for which a limit of a CA holds up an account or one name.",
+        "scope",
     )
     for scope, until in survey.holds[:MOST_CERTIFICATES]:
         holds.add_metric([scope], max(0.0, until - now))
     yield holds
-    yield _gauge("certfleet_rate_limit_holds", "How many such holds there are.", len(survey.holds))
+    yield _gauge(
+        "certfleet_rate_limit_holds", "Limits of CAs that hold up an account or a name now.", len(survey.holds)
+    )
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -29,6 +29,9 @@ from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
 from issuer.model.outcomes import Ended, Ending
+from issuer.model.tries import BY_NEXT_RUN, Tries
+from issuer.rules.change import failed_as
+from issuer.rules.complaints import complaints
 from issuer.rules.due import urgency
 from issuer.rules.imported import sentence
 
@@ -71,7 +74,8 @@ class Pass:
     """One run over many certificates. :meth:`stop` may be called from a signal handler."""
 
     def __init__(self, tools: Tools, say: Say, complain: Say, *, at_end: bool = False):
-        """*at_end*: complain once at the end, and only of what is not well then."""
+        """*at_end*: complain once at the end, and only of what is not well then. Otherwise whenever nothing is at work,
+        so that certificates that fail together for one cause are told together."""
         self._tools = tools
         self._say = say
         self._complain = complain
@@ -80,6 +84,7 @@ class Pass:
         self._stopping = False
         self.summary = Summary()  # true at any moment: a pass may be abandoned
         self._told = ""
+        self._untold: list[Ended] = []  # whose failures no complaint has told yet
         self._ends = -math.inf  # monotonic: failures are retried until then
         self._rows: dict[str, Enrolment] = {}
 
@@ -94,7 +99,7 @@ class Pass:
         began = time.monotonic()
         self._ends = began + stay if stay else -math.inf
         self.summary.endings = {row.name: Ended(row.name, Ending.STOPPED) for row in rows}
-        self.summary.failures = {row.name: _failure(row) for row in rows if row.failing}
+        self.summary.failures = {row.name: _failure(row) for row in filter(None, map(failed_as, rows))}
         left_overs = on_thread(partial(sweep, self._tools))
         wait([left_overs], self._tools.timing.head_start)  # a silent name server may take longer
         now = int(self._tools.clock())
@@ -103,9 +108,7 @@ class Pass:
         for row in sorted(rows, key=lambda row: (*urgency(row, now), random.random())):
             self._consider(row, resumes=row.name in under_way)
         self._drive(max(self._ends, began + _ONE_ROUND))
-        if self._complains_at_end:
-            for ended in self.summary.news:
-                self._complain_of(ended)
+        self._tell_failures(self.summary.news if self._complains_at_end else self._untold, BY_NEXT_RUN)
         if not self._stopping:
             wait([left_overs])
             with noted(self.summary.troubles):  # told after the endings
@@ -118,19 +121,21 @@ class Pass:
         if decision is None:
             self._add(row, self._tools.clock())
             return
-        if row.failing and decision.until is not None:
-            self._wait_for(row, decision.until)
+        failed = failed_as(row)
+        next_at = failed.due_at if failed is not None and failed.changing else decision.until
+        if failed is not None and next_at is not None:
+            self._wait_for(row, _failure(failed, next_at))
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.news is not None:
             self._complain(f"warning: {row.name}: {sentence(row)}")
 
-    def _wait_for(self, row: Enrolment, next_at: int) -> None:
+    def _wait_for(self, row: Enrolment, failed: Ended) -> None:
         """The certificate failed before this run: stay for its next attempt, or say that it is still not well."""
-        if self._comes_before(self._ends, next_at):
-            self._add(row, next_at)
+        if self._comes_before(self._ends, failed.retry_at):
+            self._add(row, failed.retry_at)
             return
-        self._end(_failure(row, next_at))
+        self._end(failed)
 
     def _add(self, row: Enrolment, at: float) -> None:
         self._rows[row.name] = row
@@ -158,8 +163,8 @@ class Pass:
             self._end(returned.ended)
 
     def _stays_for(self, outcome: Ended) -> bool:
-        again = outcome.ending in (Ending.FAILED, Ending.HELD) and outcome.next_attempt > 0
-        return again and self._comes_before(self._ends, outcome.next_attempt)
+        again = outcome.look_again_at > 0 and outcome.ending in (Ending.FAILED, Ending.HELD, Ending.STORED)
+        return again and self._comes_before(self._ends, outcome.look_again_at)
 
     def _try_again(self, outcome: Ended) -> None:
         try:
@@ -169,25 +174,35 @@ class Pass:
         except CertfleetError as error:  # removed meanwhile
             log.warning("retry.dropped", certificate=outcome.name, error=str(error))
             return
-        self._add(row, outcome.retry_at)
+        self._add(row, outcome.look_again_at)
 
     def _end(self, ended: Ended) -> None:
         self.summary.endings[ended.name] = ended
         if ended.ending is Ending.FAILED:
             self.summary.failures[ended.name] = ended
-        self._say(str(ended))
+        self._say(ended.line(self._tries))
         if not self._complains_at_end:
-            self._complain_of(ended)
+            self._untold.append(ended)
 
-    def _complain_of(self, ended: Ended) -> None:
-        if ended.complaint:
-            self._complain(ended.complaint)
+    @property
+    def _tries(self) -> Tries:
+        """This run makes the attempts that fall before its end."""
+        if self._stopping:
+            return BY_NEXT_RUN
+        return Tries(self._tools.clock() + self._ends - time.monotonic())
+
+    def _tell_failures(self, endings: Sequence[Ended], tries: Tries) -> None:
+        for text in complaints(endings, tries):
+            self._complain(text)
+        self._untold = []
 
     def _tell_wait(self) -> None:
-        """Nothing is at work: say what the run stays for, if that is more than a moment; the same thing only once."""
+        """Nothing is at work: say what failed, and what the run stays for, if that is more than a moment; the same
+        thing only once."""
         at = self._crew.next_at
         if at is None or at - self._tools.clock() < _MOMENT:
             return
+        self._tell_failures(self._untold, self._tries)
         told = waits(self._crew.waiting)
         if told != self._told:
             self._told = told

@@ -85,9 +85,15 @@ class CaChallenge:
 
 @dataclass(frozen=True, slots=True)
 class CaAuthorization:
-    """RFC 8555 §7.1.4. *identifier* never carries the "*." of a wildcard."""
+    """RFC 8555 §7.1.4. *identifier* never carries the "*." of a *wildcard*."""
 
     url: str
     identifier: str
     status: str
     challenges: tuple[CaChallenge, ...]
+    wildcard: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the order that it is for."""
+        return f"*.{self.identifier}" if self.wildcard else self.identifier

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -71,7 +72,17 @@ def _listen(value: object) -> str:
     return text(value)
 
 
+def _log_form(value: object) -> str:
+    if value not in ("", *_LOG_FORMS):
+        raise ValueError(f'must be one of {", ".join(_LOG_FORMS)} or "", not {shown(value)}')
+    return str(value)
+
+
+_LOG_FORMS = ("plain", "json", "logfmt", "console")
 _limit = optional(parse_limit, None)  # None: as the CA publishes it
+_STAGING = {
+    "https://acme-v02.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
+}
 _servers = list_of(nonempty)  # "address", "address:port" or "[v6]:port"; the DNS adapter checks the form
 
 
@@ -87,6 +98,7 @@ class CaSettings:
     """One certification authority: ``[acme]``, and each ``[[acme.fallback]]``."""
 
     directory: str = setting(_directory_url, "https://acme-v02.api.letsencrypt.org/directory")
+    staging: str = setting(optional(_directory_url, ""), "")  # "": as the CA publishes it
     account_key: Path | None = setting(optional_path, None)  # None: account.pem in state_dir
     contact: tuple[str, ...] = setting(list_of(nonempty), ())
     ca_bundle: Path | None = setting(optional_path, None)
@@ -99,6 +111,11 @@ class CaSettings:
     limit_new_orders: Limit | None = setting(_limit, None)
     limit_per_domain: Limit | None = setting(_limit, None)
     limit_per_name_set: Limit | None = setting(_limit, None)
+
+    @property
+    def staging_directory(self) -> str:
+        """The CA's directory for tests; "" where none is known."""
+        return self.staging or _STAGING.get(self.directory, "")
 
     @property
     def limits(self) -> CaLimits:
@@ -138,6 +155,7 @@ class ZoneSettings:
     port: int = setting(integer(0, 65535), 0)
     tsig_key_file: Path | None = setting(optional_path, None)
     nameservers: tuple[str, ...] = setting(_servers, ())
+    sign_queries: bool | None = setting(boolean, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +166,7 @@ class DnsSettings:
     propagation_timeout: int = setting(duration(1), 600)  # seconds
     nameservers: tuple[str, ...] = setting(_servers, ())
     resolvers: tuple[str, ...] = setting(_servers, ())
+    sign_queries: bool = setting(boolean, False)
     zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
 
     def __post_init__(self) -> None:
@@ -164,6 +183,7 @@ class WebrootSettings:
     ssh_key_file: Path | None = setting(optional_path, None)
     ssh_host_keys: Path | None = setting(optional_path, None)
     fetch: bool = setting(boolean, True)
+    fall_back_to_dns: bool = setting(boolean, False)
     propagation_timeout: int = setting(duration(1), 60)  # seconds
     http_port: int = setting(integer(1, 65535), 80)  # other ports are for test CAs
     https_port: int = setting(integer(1, 65535), 443)
@@ -219,6 +239,16 @@ class DaemonSettings:
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     syslog: bool = setting(boolean, False)
+    form: str = setting(_log_form, "")  # "": console on a terminal, JSON elsewhere
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """Every path in a value and in the tuples inside it."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _paths(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +266,12 @@ class Settings:
 
     def account_key(self, ca: CaSettings) -> Path:
         return ca.account_key or self.state_dir / "account.pem"
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """Every file whose content is read once and kept in memory: keys, passwords, CA bundles."""
+        named = {*map(self.account_key, self.authorities), *_paths(dataclasses.astuple(self))}
+        return frozenset(named - {self.state_dir, self.csr_dir})
 
     @property
     def authorities(self) -> tuple[CaSettings, ...]:

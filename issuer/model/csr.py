@@ -1,41 +1,68 @@
 """A signing request, parsed once. :mod:`issuer.rules.csr` says whether a CA would take it. Pure."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
 from cryptography.x509.oid import NameOID
 
-from common.certificate import PARSE_ERRORS, spki_sha256
-from common.names import parse_dns_name
+from common.certificate import PARSE_ERRORS, load_request, spki_sha256
+from common.names import is_address, parse_certificate_name
+from common.pem import is_der, labels, plain
 from issuer.model.leaf import Damaged, key_type
+
+_REQUESTS = ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")  # RFC 7468 §7; the second one is older
+
+_OTHER_KINDS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
+    ("CERTIFICATE", x509.load_der_x509_certificate),
+    ("PRIVATE KEY", lambda content: load_der_private_key(content, None)),
+    ("PUBLIC KEY", load_der_public_key),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CsrFacts:
-    """The content of a request (RFC 2986). *asked*: every name as written, from the alternative names, or without any
-    the common name. *names*: the same as DNS names, each once, without those that cannot be one."""
+    """The content of a request (RFC 2986). *asked*: every DNS name as written, the alternative names and then the
+    common name, if that is a DNS name or the only name. *addresses*: its IP addresses. *names*: all of these in
+    canonical form, each once, without those that cannot be one. *alternative*: the DNS names among the alternative
+    names as written. *common_name*: as written, "" without one."""
 
     pem: bytes
     der: bytes
     asked: tuple[str, ...]
     names: tuple[str, ...]
+    alternative: tuple[str, ...]
+    addresses: tuple[str, ...]
+    common_name: str
     spki_sha256: str
     md5_modulus: str
     key_type: str
     request: x509.CertificateSigningRequest = field(repr=False, compare=False)  # for the rules
 
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """The *names* that are no addresses."""
+        return tuple(name for name in self.names if not is_address(name))
+
 
 def csr_of(content: bytes) -> CsrFacts | Damaged:
-    """The request in a PEM text."""
-    fault = _no_single_block(content)
+    """The request in a PEM text, with or without other text around it, or in DER."""
+    content = plain(content)
+    fault = _no_single_request(content)
     if fault:
         return Damaged(fault)
     try:
-        request = x509.load_pem_x509_csr(content)
+        request = load_request(content)
         request.subject.rfc4514_string()
     except PARSE_ERRORS:
         return Damaged("it is not a PEM certificate signing request, or a damaged one")
@@ -44,14 +71,19 @@ def csr_of(content: bytes) -> CsrFacts | Damaged:
     except PARSE_ERRORS:
         return Damaged("its key is of a type that no public CA accepts")
     try:
-        asked = _asked(request)
+        alternative, addresses = _alternative_names(request)
     except PARSE_ERRORS:
         return Damaged("its extensions are malformed")
+    common_name = _common_name(request)
+    asked = _asked(alternative, addresses, common_name)
     return CsrFacts(
         pem=request.public_bytes(Encoding.PEM),
         der=request.public_bytes(Encoding.DER),
         asked=asked,
-        names=_dns_names(asked),
+        names=tuple(dict.fromkeys([*filter(None, map(_dns_name, asked)), *addresses])),
+        alternative=alternative,
+        addresses=addresses,
+        common_name=common_name,
         spki_sha256=spki_sha256(key),
         md5_modulus=md5_modulus(key),
         key_type=key_type(key),
@@ -69,32 +101,59 @@ def md5_modulus(key: CertificatePublicKeyTypes) -> str:
     return hashlib.md5(printed, usedforsecurity=False).hexdigest()
 
 
-def common_names(request: x509.CertificateSigningRequest) -> list[str]:
-    return [str(item.value) for item in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-
-
-def _no_single_block(content: bytes) -> str:
-    """Why a text cannot hold exactly one request; "" where it may."""
-    if b"PRIVATE KEY-----" in content:
-        return "it holds a private key; keys stay on their host, give the CSR alone"
+def _no_single_request(content: bytes) -> str:
+    """Why *content* cannot hold exactly one request; "" where it may."""
     if not content.strip():
         return "it is empty"
-    return "it holds more than one PEM block; give one CSR alone" if content.count(b"-----BEGIN") > 1 else ""
+    found = _kinds_of_der(content) if is_der(content) else labels(content)
+    if any(kind.endswith("PRIVATE KEY") for kind in found):
+        return "it holds a private key; keys stay on their host, give the CSR alone"
+    if len(found) > 1:
+        return "it holds more than one PEM block; give one CSR alone"
+    if found and found[0] not in _REQUESTS:
+        return f"it is a {found[0].lower()}, not a certificate signing request"
+    return ""
 
 
-def _asked(request: x509.CertificateSigningRequest) -> tuple[str, ...]:
+def _kinds_of_der(content: bytes) -> list[str]:
+    """The label that *content* would have in PEM, if it is one of those things that are mistaken for a request."""
+    for label, load in _OTHER_KINDS:
+        try:
+            load(content)
+        except PARSE_ERRORS:
+            continue
+        return [label]
+    return []
+
+
+def _common_name(request: x509.CertificateSigningRequest) -> str:
+    """The last common name, which is the most specific one (RFC 2818 §3.1); "" without one."""
+    found = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[-1].value) if found else ""
+
+
+def _alternative_names(request: x509.CertificateSigningRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The DNS names and the IP addresses. A network, which is none of both, is left out; the rules refuse it."""
     try:
         alternative = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return tuple(common_names(request)[:1])
-    return tuple(alternative.get_values_for_type(x509.DNSName)) or tuple(common_names(request)[:1])
+        return (), ()
+    found = alternative.get_values_for_type(x509.IPAddress)
+    addresses = [str(one) for one in found if isinstance(one, IPv4Address | IPv6Address)]
+    return tuple(alternative.get_values_for_type(x509.DNSName)), tuple(addresses)
 
 
-def _dns_names(asked: tuple[str, ...]) -> tuple[str, ...]:
-    names: dict[str, None] = {}
-    for name in asked:
-        try:
-            names[parse_dns_name(name)] = None
-        except ValueError:  # the rules say why
-            continue
-    return tuple(names)
+def _asked(alternative: tuple[str, ...], addresses: tuple[str, ...], common_name: str) -> tuple[str, ...]:
+    """A name may stand in either place or in both (RFC 8555 §7.4). A common name such as "Example Ltd" is none."""
+    known = common_name.lower() in {name.lower() for name in alternative}
+    if not common_name or known or ((alternative or addresses) and not _dns_name(common_name)):
+        return alternative
+    return (*alternative, common_name)
+
+
+def _dns_name(text: str) -> str:
+    """*text* as a DNS name; "" where it cannot be one, and the rules say why."""
+    try:
+        return parse_certificate_name(text)
+    except ValueError:
+        return ""

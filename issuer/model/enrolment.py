@@ -1,5 +1,8 @@
 """One row of ``certs`` as a frozen value. Times are epoch seconds."""
 
+import contextlib
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,23 +11,80 @@ from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
 
+DNS = "dns-01"  # the way of a name that is no webroot_path
 NEVER_ISSUED = 1  # the most in *ts_expire* and *ts_last_update* before the first certificate
+
+
+def end_of(crt: bytes, ts_expire: int | None, *, imported: bool) -> int:
+    """The end of a certificate in PEM (epoch seconds), whatever others wrote to *ts_expire*. That column counts where
+    the certificate cannot be read, and for an imported one, whose owner may want to be told sooner; 0 for no number."""
+    with contextlib.suppress(ValueError):
+        if not imported:
+            return leaf_validity(crt)[1]
+    return ts_expire or 0
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How the names of a row are to be validated, as the classic columns say it. *certbot*: is it Y? A challenge type
-    knows from this value whether the row is its own."""
+    """How the names of a row are to be validated. *certbot* (is it Y?) and *webroot_path* are the classic columns, and
+    count for every name but the *exceptions*: pairs of a name, as in the CSR, and its way, DNS or a webroot_path. A
+    challenge type knows from the value :meth:`of` a name whether that name is its own."""
 
     certbot: bool = False
     webroot_path: str = ""
+    exceptions: tuple[tuple[str, str], ...] = ()
+
+    def of(self, name: str) -> "Validation":
+        """The validation of one *name*, which has no exceptions."""
+        way = dict(self.exceptions).get(name)
+        if way is None:
+            return Validation(self.certbot, self.webroot_path)
+        return Validation() if way == DNS else Validation(certbot=True, webroot_path=way)
+
+    def shares(self, names: Sequence[str]) -> list[tuple["Validation", list[str]]]:
+        """*names*, those with the same validation together."""
+        shares: dict[Validation, list[str]] = {}
+        for name in names:
+            shares.setdefault(self.of(name), []).append(name)
+        return list(shares.items())
+
+    @property
+    def exceptions_text(self) -> str:
+        """The exceptions as the table has them: a line "NAME WAY" for each; "" for none."""
+        return "\n".join(f"{name} {way}" for name, way in self.exceptions)
+
+
+def exceptions_of(text: str) -> tuple[tuple[str, str], ...]:
+    """The exceptions in :attr:`Validation.exceptions_text`. A line without a way says DNS."""
+    lines = (line.strip().partition(" ") for line in text.splitlines() if line.strip())
+    return tuple((name.lower(), way.strip() or DNS) for name, _, way in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A CSR that waits: it takes the place of the row's CSR together with its first certificate. *due_at*: the moment
+    of its next attempt, AT_ONCE for at once. *failures*: how many in a row; *failure*: the last one."""
+
+    csr: bytes
+    due_at: int
+    failures: int = 0
+    failure: Failure | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Did its last attempt fail?"""
+        return self.failures > 0
+
+
+AT_ONCE = 0  # as the moment of a change
 
 
 @dataclass(frozen=True)
 class Enrolment:
     """One row of ``certs``: a certificate that is kept fresh, and the present one if there is any. *csr*, *crt* and
     *ca* are PEM as in the table. :attr:`request` and :attr:`present` are parsed from them at first use, because most
-    rows of a large table are only counted."""
+    rows of a large table are only counted. *changing*: this is the row as an attempt for its change sees it, with CSR,
+    moment and failures of the change in place of its own (:mod:`issuer.rules.change`)."""
 
     name: str
     enabled: bool
@@ -32,7 +92,7 @@ class Enrolment:
     csr: bytes
     crt: bytes
     ca: bytes
-    ts_expire: int
+    ts_expire: int | None  # the end of the certificate, or what others wrote there; None: no number
     ts_last_update: int
     failures: int
     due_at: int | None
@@ -49,6 +109,9 @@ class Enrolment:
     ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
     md5_modulus: str = ""  # of the CSR's key, by an old script or by us
     compromised: frozenset[str] = frozenset()  # SHA-256 of the public keys of this name that others know
+    change: Change | None = None  # None: no other CSR waits
+    ordered: str = ""  # digest of the CSR that the order under way is for; "" without one or without a change
+    changing: bool = False
 
     @cached_property
     def present(self) -> Leaf | Damaged | None:
@@ -59,6 +122,11 @@ class Enrolment:
     def request(self) -> CsrFacts | Damaged:
         """The signing request, whether or not a CA would take it."""
         return csr_of(self.csr)
+
+    @property
+    def scope(self) -> str:
+        """The scope of holds that concern this row alone. A limit that its change met does not hold up its renewal."""
+        return change_scope(self.name) if self.changing else self.name
 
     @property
     def key_sha256(self) -> str:
@@ -80,7 +148,22 @@ class Enrolment:
         except ValueError:
             return None
 
+    @cached_property
+    def ends(self) -> int:
+        """The end of the present certificate (epoch seconds), as :func:`end_of` tells it."""
+        return end_of(self.crt, self.ts_expire, imported=self.imported)
+
     @property
     def failing(self) -> bool:
         """Did our last attempt fail? A count without a failure was left by old scripts and does not tell."""
         return self.failures > 0 and self.failure is not None
+
+
+def change_scope(name: str) -> str:
+    """The scope of holds that concern the change of a certificate alone: no name of another has a slash."""
+    return f"change/{name}"
+
+
+def csr_digest(csr: bytes) -> str:
+    """SHA-256 of the text of a CSR as it stands in its row, by which an order names the CSR that it is for."""
+    return hashlib.sha256(csr).hexdigest()

@@ -135,7 +135,7 @@ class CompromisedKey(RefusedError):
 
     def __init__(self, names: Sequence[str]):
         what = f"the key of {', '.join(sorted(names))} was revoked as compromised"
-        hint = f"make a new key and CSR on the host, then `remove {quote(min(names))}` and `populate` it with that"
+        hint = f"make a new key and CSR on the host, then `populate --replace {quote(min(names))} --csr FILE`"
         super().__init__(what, hint=hint)
 
 

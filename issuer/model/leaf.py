@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from common.certificate import (
     Bundle,
-    dns_names,
+    certified_names,
     fingerprint,
     issuer_text,
     not_after,
@@ -30,8 +30,8 @@ class Damaged:
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """One certificate. *starts* and *ends* are epoch seconds; *serial* is upper-case hex, as openssl prints it; *names*
-    are its DNS names; *sha256* is that of its DER form, *spki_sha256* that of its public key; *ari_id* names it to its
-    CA (RFC 9773 §4.1), "" without an issuer's key identifier."""
+    are its DNS names and IP addresses; *sha256* is that of its DER form, *spki_sha256* that of its public key; *ari_id*
+    names it to its CA (RFC 9773 §4.1), "" without an issuer's key identifier."""
 
     starts: int
     ends: int
@@ -63,7 +63,7 @@ def leaf_of(pem: bytes) -> Leaf | Damaged:
         ends=not_after(certificate),
         serial=serial_text(certificate),
         issuer=issuer_text(certificate),
-        names=dns_names(certificate),
+        names=certified_names(certificate),
         sha256=fingerprint(certificate),
         spki_sha256=spki_sha256(key),
         key_type=key_type(key),

@@ -52,7 +52,9 @@ class Cause(Enum):
     SUGGESTED = "suggested"  # the moment drawn in the CA's window has come (RFC 9773)
     INCIDENT = "incident"  # the CA's window has passed long before our own moment: a revocation, an incident
     EXPIRED = "expired"
+    FORCED = "forced"  # ts_expire was set into the past, by hand or by an old script
     DAMAGED = "damaged"  # the stored certificate cannot be parsed
+    CHANGE = "change"  # another CSR is enrolled and waits for its first certificate
     WISH = "wish"  # a person asked for a new one, due or not
     BY_HAND = "by hand"  # a person works on it, until its deadline
     UNDER_WAY = "under-way"  # no new order: one is under way and goes on
@@ -75,6 +77,7 @@ class OrderRecord:
     cause: Cause = Cause.RENEWAL
     replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
     deadline: int | None = None
+    csr_sha256: str = ""  # of the text of the CSR that it is for; "" if an earlier version opened it
 
     def is_by_hand(self, now: int) -> bool:
         """Does a person work on it, so that `run` leaves it alone?"""

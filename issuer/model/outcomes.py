@@ -6,6 +6,7 @@ from typing import Self
 
 from common.clock import utc_text
 from issuer.model.failure import Failure
+from issuer.model.tries import Tries
 
 
 class Ending(Enum):
@@ -20,14 +21,17 @@ class Ending(Enum):
 
 
 NOT_AGAIN = "it is disabled, so certfleet orders nothing by itself; `issue NAME` tries again"
-_WHEN_HELD = "no action needed, certfleet retries then; once the CA has lifted its limit, `issue NAME --lift-hold`"
+_WHEN_HELD = (
+    "no action needed, certfleet tries again after that; once the CA has lifted its limit, `issue NAME --lift-hold`"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How an attempt ended. *detail*: more about one that is well, or what holds it up. *failure*: about one that is
     FAILED, HELD or GIVEN_UP. *retry_at*: the next try (epoch seconds), 0 where it is not known. *failures*: how many in
-    a row, this one included. *by_itself*: is there a next try without a person?"""
+    a row, this one included. *by_itself*: is there a next try without a person? *other_at*: the next try of the other
+    CSR of a row that has two (epoch seconds), else None."""
 
     name: str
     ending: Ending
@@ -36,6 +40,7 @@ class Ended:
     failure: Failure | None = None
     failures: int = 0
     by_itself: bool = True
+    other_at: int | None = None
 
     @classmethod
     def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool, by: str = "a limit of the CA") -> Self:
@@ -53,24 +58,20 @@ class Ended:
         """The next try as far as people are concerned; 0 if there is none, or it is not known."""
         return self.retry_at if self.by_itself else 0
 
-    def __str__(self) -> str:
-        """One line about the attempt for people; :attr:`complaint` says why it is not well."""
+    @property
+    def look_again_at(self) -> int:
+        """The next try of either CSR; 0 if there is none, or it is not known."""
+        moments = (self.next_attempt or None, self.other_at if self.by_itself else None)
+        return min((moment for moment in moments if moment is not None), default=0)
+
+    def line(self, tries: Tries) -> str:
+        """One line about the attempt for people; its failure says why it is not well."""
         if self.ending is Ending.FAILED:
-            again = f"next attempt at {utc_text(self.retry_at)}" if self.by_itself else "not tried again by itself"
-            return f"{self.name}: failed; {again}"
+            again = f"next attempt at {tries.words(self.retry_at)}" if self.by_itself else "not tried again by itself"
+            return f"{self.name}: failed; {again}" + (f" ({self.detail})" if self.detail else "")
         if self.ending is Ending.HELD:
             return f"{self.name}: held by {self.detail} until {utc_text(self.retry_at)}"
         return f"{self.name}: {self.ending.value}" + (f" ({self.detail})" if self.detail else "")
-
-    @property
-    def complaint(self) -> str:
-        """The failure, its hint, and the next attempt, for standard error; "" without a failure."""
-        if self.failure is None:
-            return ""
-        lines = [f"error: {self.name}: {self.ending.value}: {self.failure}"]
-        lines += [f"  {label}: {text}" for label, text in self.failure.advice]
-        lines += [f"  next attempt: {utc_text(self.next_attempt)}"] * bool(self.next_attempt)
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from common.errors import CertfleetError
 from common.log import Syslog
 from issuer.model.events import Event, EventKind, of_ending
 from issuer.model.outcomes import Ended
+from issuer.model.tries import Tries
 from issuer.rules import mail_text
 from issuer.rules.alarms import mail_moment
 
@@ -68,13 +69,16 @@ class Outbox:
         host: str,
         stuck_after: int,
         clock: Clock,
+        tries: Tries,
     ):
+        """*tries*: who makes the next attempts after an event was told."""
         self._notices = notices
         self._post = post
         self._syslog = syslog
         self._host = host
         self._stuck_after = stuck_after
         self._clock = clock
+        self._tries = tries
         self._lock = threading.Lock()
         self._told: list[Event] = []
         self._mailed_at = 0.0
@@ -121,7 +125,7 @@ class Outbox:
         for event in changed:
             log.info("notification.noted", kind=event.kind.value, certificate=event.name)
             if self._syslog is not None:
-                self._syslog.send(_LEVELS.get(event.kind, logging.ERROR), mail_text.line(event))
+                self._syslog.send(_LEVELS.get(event.kind, logging.ERROR), mail_text.line(event, self._tries))
         return True
 
     def take_over(self, other: "Outbox") -> None:
@@ -163,7 +167,8 @@ class Outbox:
                 return
             self._mailed_at = now
             try:
-                self._post.send(mail_text.subject(events, self._host), mail_text.body(events, self._host, now))
+                text = mail_text.body(events, self._host, now, self._tries)
+                self._post.send(mail_text.subject(events, self._host), text)
             except CertfleetError as error:
                 log.warning("notification.unsent", events=len(events), error=str(error), hint=error.hint)
                 self._notices.give_back(delivery)

@@ -2,8 +2,8 @@
 
 from common.certificate import (
     Bundle,
+    certified_names,
     chain_faults,
-    dns_names,
     fingerprint,
     is_signed_by,
     not_after,
@@ -37,7 +37,7 @@ def accept(pem: bytes, csr: CsrFacts, now: float, *, present: Leaf | Damaged | N
     faults = chain_faults(bundle)
     if spki_sha256(bundle.leaf.public_key()) != csr.spki_sha256:
         faults.append("its key is not the key of the CSR")
-    names = dns_names(bundle.leaf)
+    names = certified_names(bundle.leaf)
     if names != set(csr.names):
         faults.append(f"its names are {', '.join(sorted(names)) or 'none'}, the CSR asks for {', '.join(csr.names)}")
     if not_after(bundle.leaf) <= now:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from issuer.model.events import Event, EventKind
 
-_FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
+FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
-TROUBLE = _FAILURES | _RUNS_OUT
+TROUBLE = FAILURES | _RUNS_OUT
 _COVERED_BY = {  # an alarm of one of these says it already
-    EventKind.FAILED: _FAILURES,
+    EventKind.FAILED: FAILURES,
     EventKind.STUCK: frozenset({EventKind.STUCK, EventKind.USER_ACTION}),
     EventKind.USER_ACTION: frozenset({EventKind.USER_ACTION}),
     EventKind.ENDS_SOON: _RUNS_OUT,

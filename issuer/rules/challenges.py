@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from common.errors import Retry
 from issuer.model.acme import CaAuthorization, CaChallenge, Challenge
@@ -9,10 +10,15 @@ from issuer.model.errors import AcmeProblem
 
 _DEAD = ("invalid", "deactivated", "expired", "revoked")  # RFC 8555 §7.1.6
 
-Place = Callable[[str], tuple[str, str]]
-"""(owner, zone) of the answer for an identifier."""
-Content = Callable[[CaChallenge, str], str]
-"""The answer to a challenge for an identifier. Raises AcmeProblem for a challenge that is malformed."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a name is answered for: by the challenge *type*. *content* makes the answer to its challenge, and raises
+    AcmeProblem for a malformed one; *place* finds the (owner, zone) of the answer."""
+
+    type: str
+    content: Callable[[CaChallenge], str]
+    place: Callable[[], tuple[str, str]]
 
 
 def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
@@ -29,34 +35,37 @@ def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
 
 
 def answers(
-    authorizations: Sequence[CaAuthorization],
-    names: Sequence[str],
-    kind: str,
-    content: Content,
-    place: Place,
+    authorizations: Sequence[CaAuthorization], names: Sequence[str], answer: Callable[[str], Answer]
 ) -> list[Challenge]:
-    """The answers to publish for each pending authorization, by the challenge type *kind*. Raises AcmeProblem. Only for
-    *names*, which are the order's: nothing is published for a name that the CA made up."""
-    ours = {name.removeprefix("*.") for name in names}
+    """The answers to publish for each pending authorization, each as *answer* says for its name. Raises AcmeProblem.
+    Only for *names*, which are the order's: nothing is published for a name that the CA made up."""
     entries = []
     for authorization in pending(authorizations):
-        if authorization.identifier not in ours:
-            why = f"it asks about {authorization.identifier or 'no name'}"
-            raise AcmeProblem("the CA wants proof for a name that was not ordered", why=why, retry=Retry.LATER)
-        challenge = _offered(authorization, kind)
-        owner, zone = place(authorization.identifier)
+        way = answer(_ordered(authorization, names))
+        challenge = _offered(authorization, way.type)
+        owner, zone = way.place()
         entries.append(
             Challenge(
-                type=kind,
+                type=way.type,
                 identifier=authorization.identifier,
                 authorization_url=authorization.url,
                 url=challenge.url,
                 owner=owner,
                 zone=zone,
-                value=content(challenge, authorization.identifier),
+                value=way.content(challenge),
             )
         )
     return entries
+
+
+def _ordered(authorization: CaAuthorization, names: Sequence[str]) -> str:
+    """The one of *names* that *authorization* is for, also where the CA does not mark a wildcard. Raises
+    AcmeProblem."""
+    for name in (authorization.name, f"*.{authorization.identifier}", authorization.identifier):
+        if name in names:
+            return name
+    why = f"it asks about {authorization.identifier or 'no name'}"
+    raise AcmeProblem("the CA wants proof for a name that was not ordered", why=why, retry=Retry.LATER)
 
 
 def failure(authorization: CaAuthorization) -> str:

@@ -5,19 +5,42 @@ with the reason. Rules: RFC 8555 §7.4, CA/Browser Forum Baseline Requirements �
 """
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from common.certificate import PARSE_ERRORS
-from common.names import parse_dns_name
-from issuer.model.csr import CsrFacts, common_names, csr_of
+from common.names import parse_certificate_name, redundant
+from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import CompromisedKey
+from issuer.model.errors import AcmeProblem, CompromisedKey
 from issuer.model.leaf import Damaged
+from issuer.rules.findings import Line, warn
 
 _RSA_BITS = (2048, 3072, 4096)
 _MOST_NAMES = 100
+_SIGNATURES = (
+    *(SignatureAlgorithmOID.RSA_WITH_SHA256, SignatureAlgorithmOID.RSA_WITH_SHA384),
+    *(SignatureAlgorithmOID.RSA_WITH_SHA512, SignatureAlgorithmOID.ECDSA_WITH_SHA256),
+    *(SignatureAlgorithmOID.ECDSA_WITH_SHA384, SignatureAlgorithmOID.ECDSA_WITH_SHA512),
+)
+_REFUSED_SIGNATURES = {
+    SignatureAlgorithmOID.RSA_WITH_MD5: "MD5",
+    SignatureAlgorithmOID.RSA_WITH_SHA1: "SHA-1",
+    SignatureAlgorithmOID.ECDSA_WITH_SHA1: "SHA-1",
+    SignatureAlgorithmOID.RSA_WITH_SHA224: "SHA-224",
+    SignatureAlgorithmOID.ECDSA_WITH_SHA224: "SHA-224",
+    SignatureAlgorithmOID.RSASSA_PSS: "RSA-PSS",
+}
+_OF_NAMES = ("malformed", "rejectedIdentifier", "unsupportedIdentifier")  # RFC 8555 §6.7
+_OF_CSR = (*_OF_NAMES, "badCSR", "badPublicKey", "unauthorized")
+_NEW_CSR = "make a new CSR on the host, then `populate --replace NAME --csr FILE`"
+_ALL_NAMES = "make a CSR with all names among its alternative names, then `populate --replace NAME --csr FILE`"
+_NOT_BOTH = (
+    "make a CSR with only one of a wildcard and a name that it covers, then `populate --replace NAME --csr FILE`"
+)
 
 
 class CsrRefused(ValueError):
@@ -29,7 +52,7 @@ class CsrRefused(ValueError):
 
 
 def read_csr(content: bytes) -> CsrFacts:
-    """The CSR in a PEM text. Raises CsrRefused."""
+    """The CSR in a PEM text or in DER. Raises CsrRefused."""
     return accepted(csr_of(content))
 
 
@@ -51,10 +74,44 @@ def refuse_compromised(rows: Iterable[Enrolment]) -> None:
         raise CompromisedKey(found)
 
 
+def cautions(subject: str, csr: CsrFacts) -> list[Line]:
+    """A warning about *subject* for each thing that is ordered all the same and that some CAs refuse."""
+    found = []
+    alternative, common = {name.lower() for name in csr.alternative}, csr.common_name
+    if common.lower() in csr.dns_names and common.lower() not in alternative:
+        sentence = f"the CSR's common name {common} is not among its alternative names; it is ordered with them"
+        found.append(warn(subject, sentence, f"some CAs look at the alternative names alone: {_ALL_NAMES}"))
+    elif common and common.lower() not in csr.dns_names:
+        sentence = f"the CSR's common name {common!r} is not a DNS name and does not count as a name"
+        found.append(warn(subject, sentence, "some CAs refuse that: leave it out of the next CSR"))
+    for name, wildcard in redundant(csr.names):
+        sentence = f"the CSR asks for {name} and for {wildcard}, which covers it"
+        found.append(warn(subject, sentence, f"some CAs refuse that: {_NOT_BOTH}"))
+    return found
+
+
+def hint_on_order(problem: AcmeProblem, csr: CsrFacts) -> str:
+    """What to do about a refusal of the order for the names of *csr*."""
+    return _NOT_BOTH if problem.kind in _OF_NAMES and redundant(csr.names) else problem.hint
+
+
+def hint_on_finalize(problem: AcmeProblem, csr: CsrFacts) -> str:
+    """What to do about a refusal to certify *csr*. The account and its authorizations were accepted before, so a
+    problem that may be about either is about the CSR."""
+    if problem.kind not in _OF_CSR:
+        return problem.hint
+    doubts = "; ".join(dict.fromkeys(line.hint for line in cautions("", csr)))
+    return doubts or f"the CA's text tells why it does not certify this CSR; if the CSR is at fault, {_NEW_CSR}"
+
+
 def _of_key(request: x509.CertificateSigningRequest) -> Iterator[str]:
-    if not _signature_holds(request):
-        yield "its signature does not fit its own key"
-    key = request.public_key()
+    algorithm, key = request.signature_algorithm_oid, request.public_key()
+    if algorithm in _SIGNATURES:
+        if not _signature_holds(request):
+            yield "its signature does not fit its own key"
+    elif isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        known = _REFUSED_SIGNATURES.get(algorithm, f"the algorithm {algorithm.dotted_string}")
+        yield f"it is signed with {known}; CAs accept SHA-256, SHA-384 and SHA-512, for RSA with PKCS #1 v1.5 padding"
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size not in _RSA_BITS:
             weak = " (weak)" if key.key_size < _RSA_BITS[0] else ""
@@ -74,15 +131,11 @@ def _signature_holds(request: x509.CertificateSigningRequest) -> bool:
 
 
 def _of_names(csr: CsrFacts) -> Iterator[str]:
-    if not csr.asked:
+    if not csr.asked and not csr.addresses and not _other_names(csr.request.extensions):
         yield "it has no names: no subject alternative name and no common name"
-    asked, common = {name.lower() for name in csr.asked}, common_names(csr.request)
-    strangers = [name for name in common if name.lower() not in asked] if list(csr.asked) != common[:1] else []
-    if strangers:
-        yield f"its common name {strangers[0]!r} is not among its subject alternative names"
     for name in csr.asked:
         try:
-            parse_dns_name(name)
+            parse_certificate_name(name)
         except ValueError as error:
             yield f"it asks for a name that cannot be: {error}"
     if len(csr.names) > _MOST_NAMES:
@@ -96,5 +149,17 @@ def _of_extensions(extensions: x509.Extensions) -> Iterator[str]:
             yield "it asks for must-staple (TLS feature); CAs refuse that since OCSP ended in 2025"
         elif isinstance(value, x509.BasicConstraints) and value.ca:
             yield "it asks to become a CA"
-        elif isinstance(value, x509.SubjectAlternativeName) and any(not isinstance(n, x509.DNSName) for n in value):
-            yield "it asks for names that are not DNS names (IP addresses, e-mail); certfleet validates no others"
+    if _other_names(extensions):
+        yield "it asks for names that are neither DNS names nor IP addresses, such as e-mail addresses"
+
+
+def _other_names(extensions: x509.Extensions) -> list[x509.GeneralName]:
+    """Its alternative names that no CA certifies by ACME: neither DNS names nor single IP addresses."""
+    found = [each.value for each in extensions if isinstance(each.value, x509.SubjectAlternativeName)]
+    return [
+        name
+        for names in found
+        for name in names
+        if not isinstance(name, x509.DNSName)
+        and not (isinstance(name, x509.IPAddress) and isinstance(name.value, IPv4Address | IPv6Address))
+    ]

@@ -14,6 +14,8 @@ from issuer.rules.renewal import LATEST, by_window, renewal, renewal_moment, win
 
 FIRST_MAY_WAIT = 7 * 86400  # seconds: the span of the longest published limit, for which a large fleet queues
 
+FORCED = "ts_expire was set into the past, by hand or by an old script"
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -48,6 +50,8 @@ def decide(
     where the row is disabled."""
     if resumes and not row.enabled:
         return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.UNDER_WAY)
+    if row.changing:
+        return _of_change(row, now, policy)
     if row.imported:
         return _watched(row, now, policy)
     if row.reissue_reason:
@@ -61,6 +65,8 @@ def decide(
         return Due(row.name, Cause.FIRST)
     if isinstance(leaf, Damaged):
         return Due(row.name, Cause.DAMAGED)
+    if forced(row, now):
+        return Due(row.name, Cause.FORCED)
     if not consulted and leaf.ends > now and _to_be_consulted(row, now):
         return Consult(row.name)
     return _by_moment(row, leaf, now, policy)
@@ -69,9 +75,11 @@ def decide(
 def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     """Is the row's moment still to come, and believable? A hold and a retry last a day at most. Only two kinds of row
     wait longer: a first certificate in a long queue, and a certificate that is not to be renewed yet."""
+    if forced(row, now) and not (row.failing or row.changing):
+        return False  # the moment was saved before that wish; a hold is met again
     if believable(row.due_at, now, max(LONGEST_HOLD, *policy.retry)):
         return True
-    if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason:
+    if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason or row.changing:
         return False
     leaf = row.present
     if leaf is None:
@@ -83,6 +91,20 @@ def look_when_held(until: int, now: int) -> int:
     """The moment to save in a row that a hold of the CA keeps back until then. It is a day ahead at most: one that is
     further ahead would pass for a moment that a wrong clock left."""
     return min(until, now + LONGEST_HOLD)
+
+
+def forced(row: Enrolment, now: int) -> bool:
+    """Does ``ts_expire`` lie in the past beside a certificate that is good? The operators of the classic system force a
+    renewal that way. A value that differs from the certificate's end and is still to come says nothing."""
+    if row.ts_expire is None or row.ts_expire > now:
+        return False
+    return isinstance(row.present, Leaf) and row.present.ends > now
+
+
+def _of_change(row: Enrolment, now: int, policy: RenewalSettings) -> Due | NotDue:
+    if not (row.enabled or row.reissue_reason):
+        return NotDue(row.name, None, "disabled")
+    return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.CHANGE)
 
 
 def _to_be_consulted(row: Enrolment, now: int) -> bool:
@@ -113,7 +135,7 @@ def _cause(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Cau
 def urgency(row: Enrolment, now: int) -> tuple[bool, int]:
     """A sort key: first the certificates whose window of the CA has passed (an incident, as a rule), then those that
     expire first."""
-    return row.ari_at is None or window_end(row) > now, row.ts_expire
+    return row.ari_at is None or window_end(row) > now, row.ends
 
 
 def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:

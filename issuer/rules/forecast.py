@@ -11,7 +11,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, REGISTRATION, Hold
-from issuer.rules.due import still_waits
+from issuer.rules.due import FORCED, forced, still_waits
 from issuer.rules.imported import how_to_renew
 from issuer.rules.renewal import renewal
 
@@ -26,7 +26,19 @@ class Forecast:
 
 def forecast(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool = False) -> Forecast:
     """When the next certificate will be asked for as things are now. A moment that has passed means the next run.
-    *under_way*: an order is under way, so it goes on even where the row is disabled."""
+    *under_way*: an order is under way, so it goes on even where the row is disabled. Where a change waits, it is the
+    sooner of the two attempts."""
+    own, change = _own(row, now, policy, under_way=under_way), row.change
+    if change is None or not (row.enabled or under_way):
+        return own
+    at = max(now, change.due_at)
+    if own.at is not None and own.at < at:
+        return own
+    why = f"retry after failure {change.failures}" if change.failing else "it waits for its first certificate"
+    return Forecast(at, f"the new CSR: {why}")
+
+
+def _own(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool) -> Forecast:
     if row.imported:
         return Forecast(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
     if not (row.enabled or under_way):
@@ -43,6 +55,8 @@ def forecast(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bo
         return Forecast(coming, "first certificate")
     if isinstance(leaf, Damaged):
         return Forecast(now, "the stored certificate cannot be parsed")
+    if forced(row, now):
+        return Forecast(coming, FORCED)
     wanted = renewal(row, leaf.starts, leaf.ends, policy)
     if row.due_at is not None and waits_longer(row, now, policy):
         return Forecast(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")
@@ -51,8 +65,10 @@ def forecast(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bo
 
 def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     """Does it wait beyond the moment of its renewal, without a failure of its own?"""
-    if row.imported or row.failing or row.due_at is None or row.due_at <= now:
+    if (row.imported and not row.changing) or row.failing or row.due_at is None or row.due_at <= now:
         return False
+    if row.changing:
+        return True
     if row.reissue_reason or not row.enabled:
         return bool(row.reissue_reason)
     life = row.life
@@ -62,7 +78,7 @@ def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
 def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, policy: RenewalSettings) -> Hold | None:
     """The hold that the next attempt of *row* meets, the longest one; None if it meets none. *account*: the one that
     would be asked; "" if that is not known, so any hold may be meant."""
-    scopes = (ACCOUNT, REGISTRATION, row.name[:190])
+    scopes = (ACCOUNT, REGISTRATION, row.scope[:190])
     concern = [hold for hold in holds if hold.scope in scopes and account in ("", hold.account)]
     wished = bool(row.reissue_reason) and not row.enabled  # only a person asked for it
     at = (now if wished else forecast(row, now, policy).at) if concern else None

@@ -5,30 +5,63 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
 from issuer.rules.imported import runs_out
 
+_WORST_FIRST = (
+    "expired",
+    "key compromised",
+    "revoked",
+    "stuck",
+    "failing",
+    "ends soon",
+    "held",
+    "waiting for its first certificate",
+    "valid",
+)
+
+Severity = tuple[bool, bool, int, bool]
+"""The lowest is the worst: those that are not well, then those that are, then disabled ones; among them by state; then
+what is due."""
+
 
 def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False) -> tuple[str, bool]:
     """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. One whose key
     others know is not well, disabled or not. *held*: its next attempt waits for a moment that the CA named."""
-    if row.crt and row.ts_expire <= now:
-        state = "expired"
-    elif row.revoked:
-        state = "revoked"
-    elif _known_to_others(row):
-        state = "key compromised"
-    elif row.failing:
-        state = "stuck" if row.failures >= policy.give_up_alarm else "failing"
-    elif runs_out(row, now, policy):
-        state = "ends soon"
-    elif held:
-        state = "held"
-    elif not row.crt:
-        state = "waiting for its first certificate"
-    else:
-        state = "valid"
-    well = state in ("valid", "waiting for its first certificate") or not (row.enabled or state == "key compromised")
+    state = _state(row, now, policy, held=held)
+    well = _well(state, row)
     if not row.enabled:
         state = f"disabled, {state}" if state in ("expired", "revoked", "key compromised") else "disabled"
     return (f"{state}, rolled back" if row.rolled_back else state), well
+
+
+def severity(
+    row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False, hosts_not_well: int = 0
+) -> Severity:
+    """The place of *row* in a list that begins with the worst."""
+    state = _state(row, now, policy, held=held)
+    change_fails = row.change is not None and row.change.failing
+    well = _well(state, row) and not (row.enabled and (hosts_not_well or change_fails))
+    waits = row.imported or (row.due_at is not None and row.due_at > now)
+    return well, well and not row.enabled, _WORST_FIRST.index(state), waits
+
+
+def _well(state: str, row: Enrolment) -> bool:
+    return state in ("valid", "waiting for its first certificate") or not (row.enabled or state == "key compromised")
+
+
+def _state(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool) -> str:
+    """One of the words of _WORST_FIRST."""
+    if row.crt and row.ends <= now:
+        return "expired"
+    if row.revoked:
+        return "revoked"
+    if _known_to_others(row):
+        return "key compromised"
+    if row.failing:
+        return "stuck" if row.failures >= policy.give_up_alarm else "failing"
+    if runs_out(row, now, policy):
+        return "ends soon"
+    if held:
+        return "held"
+    return "valid" if row.crt else "waiting for its first certificate"
 
 
 def _known_to_others(row: Enrolment) -> bool:

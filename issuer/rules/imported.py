@@ -15,14 +15,14 @@ _AGAIN = 7 * _DAY  # between two looks at one that has expired
 
 
 def runs_out(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
-    return row.imported and row.ts_expire - now <= _notice(row, policy)
+    return row.imported and row.ends - now <= _notice(row, policy)
 
 
 def news(row: Enrolment, now: int, policy: RenewalSettings) -> Event | None:
     """The event to tell about *row* now; None where there is nothing to tell."""
     if not row.enabled or not runs_out(row, now, policy):
         return None
-    left = row.ts_expire - now
+    left = row.ends - now
     return ends(next((kind for kind, bound in _WORSE.items() if left <= bound), EventKind.ENDS_SOON), row.name)
 
 
@@ -30,12 +30,12 @@ def next_look(row: Enrolment, now: int, policy: RenewalSettings) -> int:
     """When :func:`news` will say something else (epoch seconds)."""
     notice = _notice(row, policy)
     bounds = (notice, *(bound for bound in _WORSE.values() if bound < notice), 0)
-    return min((row.ts_expire - bound for bound in bounds if row.ts_expire - bound > now), default=now + _AGAIN)
+    return min((row.ends - bound for bound in bounds if row.ends - bound > now), default=now + _AGAIN)
 
 
 def sentence(row: Enrolment) -> str:
     """Its end and what to do, for people."""
-    return f"imported, valid until {utc_text(row.ts_expire)}; {how_to_renew(row)}"
+    return f"imported, valid until {utc_text(row.ends)}; {how_to_renew(row)}"
 
 
 def how_to_renew(row: Enrolment) -> str:

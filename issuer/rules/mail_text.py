@@ -4,14 +4,17 @@ Words of an event may come from a CA or a legacy table, so they are printed with
 bounds. Never a traceback, never a secret.
 """
 
+import dataclasses
 import textwrap
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from common.clock import duration_text, utc_text
 from common.text import storable
 from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.events import Event, EventKind
+from issuer.model.failure import Failure
+from issuer.model.tries import BY_NEXT_RUN, Tries
+from issuer.rules.causes import Common, by_cause
 
 _MOST_NAMES = 50  # in one paragraph; nobody reads a mail of 10,000 lines
 _LONGEST_TEXT = 1000
@@ -42,22 +45,23 @@ def subject(events: Sequence[Event], host: str) -> str:
     return f"certfleet: {', '.join(parts)} on {host}"
 
 
-def body(events: Sequence[Event], host: str, now: int) -> str:
-    """A section for each kind, a paragraph for each explanation, a line for each certificate."""
+def body(events: Sequence[Event], host: str, now: int, tries: Tries = BY_NEXT_RUN) -> str:
+    """A section for each kind, a paragraph for each cause, a line for each certificate. *tries*: who makes the next
+    attempts."""
     lines = [f"certfleet on {host}, {utc_text(now)}", ""]
     for kind, group in _by_kind(events):
         lines += [f"{_WORDS[kind][2]} ({len(group)})", ""]
-        for _, paragraph in groupby(sorted(group, key=_explanation), key=_explanation):
-            lines += [*_paragraph(list(paragraph), now), ""]
+        for common in by_cause(sorted(group, key=_sorted), _cause):
+            lines += [*_paragraph(common, now, tries), ""]
     return "\n".join([*lines, _CLOSING, ""])
 
 
-def line(event: Event) -> str:
+def line(event: Event, tries: Tries = BY_NEXT_RUN) -> str:
     """One event in one line, for syslog."""
     text = f"{event.name} {_WORDS[event.kind][0]}"
     text += f": {event.told}" if event.what else ""
     text += "".join(f"; {label}: {words}" for label, words in event.told.advice)
-    text += f"; next attempt at {utc_text(event.next_attempt)}" if event.next_attempt else ""
+    text += f"; next attempt at {tries.words(event.next_attempt)}" if event.next_attempt else ""
     return _safe(text)
 
 
@@ -68,19 +72,25 @@ def _by_kind(events: Iterable[Event]) -> list[tuple[EventKind, list[Event]]]:
     return [(kind, group) for kind, group in found.items() if group]
 
 
-def _explanation(event: Event) -> list[tuple[str, str]]:
-    """(label, text) of a paragraph. The words of a recovery stand in its line: they differ by certificate."""
-    if event.kind is EventKind.RECOVERED:
-        return []
-    return [("what", event.what), *([("why", event.why)] if event.why else []), *event.told.advice]
+def _sorted(event: Event) -> tuple[tuple[str, ...], str]:
+    return dataclasses.astuple(_cause(event)[1]), event.name
 
 
-def _paragraph(events: list[Event], now: int) -> list[str]:
-    lines = [f"  {_safe(event.name)}: {_standing(event, now)}" for event in sorted(events, key=lambda e: e.name)]
-    more = len(lines) - _MOST_NAMES
+def _cause(event: Event) -> tuple[str, Failure]:
+    """The words of a recovery stand in its line: they differ by certificate."""
+    return event.name, Failure("") if event.kind is EventKind.RECOVERED else event.told
+
+
+def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
+    failure, events = common.failure, sorted(common.all, key=lambda event: event.name)
+    lines = [f"  {len(events)} certificates for one cause:"] * (len(events) > 1 and bool(failure.what))
+    lines += [f"  {_safe(event.name)}: {_standing(event, now, tries)}" for event in events[:_MOST_NAMES]]
+    more = len(events) - _MOST_NAMES
     if more > 0:
-        lines = [*lines[:_MOST_NAMES], f"  and {more} more; `certfleet-issuer status` lists all"]
-    for label, text in _explanation(events[0]):
+        lines.append(f"  and {more} more; `certfleet-issuer status` lists all")
+    if not failure.what:
+        return lines
+    for label, text in (("what", failure.what), *([("why", failure.why)] if failure.why else []), *failure.advice):
         lines += textwrap.wrap(
             _safe(text),
             _WIDTH,
@@ -92,12 +102,12 @@ def _paragraph(events: list[Event], now: int) -> list[str]:
     return lines
 
 
-def _standing(event: Event, now: int) -> str:
+def _standing(event: Event, now: int, tries: Tries) -> str:
     parts = [_safe(event.what)] if event.kind is EventKind.RECOVERED and event.what else [_left(event.expires, now)]
     if event.failures:
         parts.append(f"failed {event.failures} time{'s' if event.failures > 1 else ''} in a row")
     if event.next_attempt:
-        parts.append(f"next attempt at {utc_text(event.next_attempt)}")
+        parts.append(f"next attempt at {tries.words(event.next_attempt)}")
     return "; ".join(parts)
 
 

@@ -12,8 +12,8 @@ from typing import TypeGuard
 
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
-from issuer.model.config import RenewalSettings
-from issuer.model.enrolment import Enrolment
+from issuer.model.config import RenewalSettings, WebrootSettings
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import (
     AcmeProblem,
     GivenUp,
@@ -126,10 +126,18 @@ def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
     return (row.failures - 1) % count
 
 
+def falls_back(row: Enrolment, validation: Validation, policy: WebrootSettings) -> bool:
+    """Is a name with this *validation* tried by dns-01 in the next attempt, although a file was meant? In every second
+    attempt after a failure of files or of the CA's validation."""
+    reference = row.failure.reference if row.failure is not None else ""
+    validated = reference.startswith("webroot") or reference == "acme-unauthorized"
+    return policy.fall_back_to_dns and validation.certbot and validated and row.failures % 2 == 1
+
+
 def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
     """Keep to the moment that the CA named, for the account or this certificate, and count no failure."""
     now, fate = int(met.now), _fate(error, met)
-    scope = hold_scope(error, met.row.name)
+    scope = hold_scope(error, met.row.scope)
     until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(scope, met.left))
     failure = Failure.of(error, hint="")  # its own hint is about failures; a hold needs no action
     return Consequence(Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met)), fate, scope)

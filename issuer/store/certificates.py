@@ -4,33 +4,28 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from shlex import quote
-from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, serial_text, spki_sha256
+from common.certificate import Bundle, certified_names, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
-from issuer.model.csr import CsrFacts
-from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.csr import CsrFacts, md5_modulus
+from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.limits import LONGEST_HOLD
-from issuer.model.orders import OrderRecord, OrderState
-from issuer.rules.due import FIRST_MAY_WAIT
-from issuer.store.cells import too_far, window
-from issuer.store.compromised import ANY, compromised_keys
+from issuer.model.orders import OrderRecord, OrderState, is_by_hand
+from issuer.rules.change import failed_as
+from issuer.store.compromised import compromised_keys
 from issuer.store.database import Database
-from issuer.store.failures import failure_cells, failure_of, line
-from issuer.store.orders import give_up, refuse_under_way
-from issuer.store.present import add_event, add_version, replace_present
-from issuer.store.tables import NEW_ROW, certs, events, has_certificate, orders
+from issuer.store.failures import failure_cells, line, to_text
+from issuer.store.orders import cause_of, give_up
+from issuer.store.present import add_event, add_version, replace_present, take_change
+from issuer.store.rows import due, named, select
+from issuer.store.tables import NEW_ROW, certs, events, orders
 
-_NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones: a suggestion takes less than a second
-_OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
-_ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), ANY).order_by(certs.c.name)
-_NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
+_AT_ONCE = sa.case((certs.c.change_csr.is_not(None), AT_ONCE), else_=None)  # for the changes among some rows
 _ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
 _END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state.not_in(_ENDED))
 _ENDING = sa.select(orders.c.state, orders.c.error).where(orders.c.id == sa.bindparam("number"))
@@ -54,8 +49,12 @@ class Certificates:
                 hint = f"look at it with `status {quote(name)}`; `remove {quote(name)}` first if it is to start afresh"
                 raise RefusedError(f"{name} is enrolled already", hint=hint, reference="already-enrolled")
             row = {"name": name, "enable": "N", "csr": csr.pem, "md5_modulus": csr.md5_modulus}
-            kind = {"certbot": "Y" if validation.certbot else "N", "webroot_path": validation.webroot_path or None}
-            connection.execute(certs.insert().values(comment=comment, **row, **kind, **NEW_ROW))
+            ways = {
+                "certbot": "Y" if validation.certbot else "N",
+                "webroot_path": validation.webroot_path or None,
+                "validations": validation.exceptions_text or None,
+            }
+            connection.execute(certs.insert().values(comment=comment, **row, **ways, **NEW_ROW))
             add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
 
         self._database.write(work)
@@ -102,14 +101,14 @@ class Certificates:
     def all(self) -> Iterator[Enrolment]:
         """Every row, by name; read in portions, because all at once may not fit in memory."""
         later: sa.ColumnElement[bool] = sa.true()
-        while portion := self._database.read(partial(_select, conditions=[later], most=self._portion)):
+        while portion := self._database.read(partial(select, conditions=[later], most=self._portion)):
             yield from portion
             later = certs.c.name > portion[-1].name
 
     def due(self, now: int) -> list[Enrolment]:
         """Enabled rows whose moment has come, is not known yet or is too far ahead to be meant."""
         return self._database.read(
-            lambda connection: [row for question in due(now) for row in _select(connection, question)]
+            lambda connection: [row for question in due(now) for row in select(connection, question)]
         )
 
     def change_nothing(self) -> None:
@@ -119,8 +118,13 @@ class Certificates:
 
     def failing(self, now: int) -> list[Enrolment]:
         """Enabled rows that failed and wait for their next attempt."""
-        failed = (certs.c.enable == "Y", certs.c.count_fail_update > 0, certs.c.due_at > now)
-        return [row for row in self._database.read(lambda connection: _select(connection, failed)) if row.failing]
+        enabled = certs.c.enable == "Y"
+        failed = [
+            (enabled, certs.c.count_fail_update > 0, certs.c.due_at > now),
+            (enabled, certs.c.change_failures > 0, certs.c.change_due_at > now),
+        ]
+        rows = self._database.read(lambda connection: [row for each in failed for row in select(connection, each)])
+        return [row for row in rows if failed_as(row)]
 
     def set_enabled(self, names: Sequence[str], enabled: bool, now: int) -> None:
         """Switch automatic renewal. Raises UsageError for names that are not enrolled."""
@@ -151,22 +155,26 @@ class Certificates:
 
     def request_reissue(self, names: Sequence[str], reason: str) -> None:
         """Make *names* due whatever their dates say, until a new certificate is stored; *reason* says why."""
-        self._change(names, reissue_reason=reason, due_at=None)
+        self._change(names, reissue_reason=reason, due_at=None, change_due_at=_AT_ONCE)
 
     def retry_now(self, names: Sequence[str]) -> None:
         """Make *names*, which failed, due now. A hold of the CA stays in force."""
-        self._change(names, due_at=None)
+        self._change(names, due_at=None, change_due_at=_AT_ONCE)
 
-    def postpone(self, name: str, due_at: int) -> None:
-        """Save the moment of the next look at *name*."""
-        self._change([name], due_at=due_at)
+    def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
+        """Save the moment of the next look at *name*, or at its *change*."""
+        self._change([name], **({"change_due_at": due_at} if change else {"due_at": due_at}))
 
-    def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
-        """Save why a step by hand failed; *wish* and *due_at* become what they would be without that step.
+    def give_up_by_hand(
+        self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
+    ) -> None:
+        """Save why a step by hand failed, for *name* or for its *change*; *wish* and *due_at* become what they would be
+        without that step.
 
         It counts as no failure in a row: only a person tried.
         """
-        values = {"reissue_reason": wish or None, "due_at": due_at, **failure_cells(failure)}
+        values: dict[str, object] = {"reissue_reason": wish or None}
+        values |= _change_cells(failure, due_at or AT_ONCE) if change else _own_cells(failure, due_at)
 
         def work(connection: sa.Connection) -> None:
             connection.execute(certs.update().where(certs.c.name == name).values(**values))
@@ -184,14 +192,17 @@ class Certificates:
         change = certs.update().where(certs.c.name.in_(names)).values(**values)
         self._database.write(lambda connection: connection.execute(change))
 
-    def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
-        """Count a failed attempt; save its facts and *due_at*, the moment of the next one."""
+    def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
+        """Count a failed attempt at *name*, or at its *change*; save its facts and *due_at*, the moment of the next
+        one."""
+        column = certs.c.change_failures if change else certs.c.count_fail_update
+        cells = _change_cells(failure, due_at) if change else _own_cells(failure, due_at)
+        cells[column.name] = sa.func.coalesce(column, 0) + 1
 
         def work(connection: sa.Connection) -> None:
-            counted = sa.func.coalesce(certs.c.count_fail_update, 0) + 1
-            change = certs.update().where(certs.c.name == name)
-            connection.execute(change.values(count_fail_update=counted, due_at=due_at, **failure_cells(failure)))
-            add_event(connection, now, name, "failed", line(failure))
+            there = certs.c.change_csr.is_not(None) if change else sa.true()
+            connection.execute(certs.update().where(certs.c.name == name, there).values(cells))
+            add_event(connection, now, name, "change failed" if change else "failed", line(failure))
 
         self._database.write(work)
 
@@ -207,7 +218,8 @@ class Certificates:
         account: str = "",
         early: bool = False,
     ) -> None:
-        """Make a checked certificate the present one, keep the old pair, and end the order: one transaction.
+        """Make a checked certificate the present one, keep the old pair, and end the order: one transaction. The CSR of
+        a change becomes that of the row with it.
 
         Raises Overtaken if the row is gone or has another CSR than *csr*, GivenUp if the order was ended. Then only
         `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
@@ -222,9 +234,13 @@ class Certificates:
             ending = None if live else connection.execute(_ENDING, {"number": order.id}).one_or_none()
             if ending is not None and ending.state == OrderState.STORED.value:
                 return None  # our own COMMIT succeeded and its answer was lost; a second one would lose the old pair
+            changed = live and take_change(connection, order.name, csr, md5_modulus(bundle.leaf.public_key()))
             placed = live and replace_present(connection, order.name, bundle, now, csr=csr, **present)
             add_version(connection, order.name, bundle, order.directory, now)
             serial = serial_text(bundle.leaf)
+            if changed:
+                names = ", ".join(sorted(certified_names(bundle.leaf)))
+                add_event(connection, now, order.name, "changed", f"it is for {names} now")
             if placed:
                 add_event(connection, now, order.name, "stored", f"serial {serial} from {order.directory}")
                 return None
@@ -240,69 +256,23 @@ class Certificates:
             raise refusal
 
 
-Question = tuple[sa.ColumnElement[bool], ...]
-"""Conditions on ``certs``, all of which hold."""
+def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
+    """Raise RefusedError while an order for *name* is under way: it would overwrite the change."""
+    query = sa.select(orders.c.reason, orders.c.deadline).where(orders.c.active_name == name)
+    order = connection.execute(query).first()
+    if order is None:
+        return
+    what = f"an order for {name} is under way"
+    hint = "let `certfleet-issuer run` finish it first; after a killed run wait ten minutes"
+    if is_by_hand(cause_of(order.reason), order.deadline, now):
+        what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
+        hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
+    raise RefusedError(what, hint=hint, reference="order-under-way")
 
 
-def due(now: int) -> list[Question]:
-    """Enabled rows whose moment is not known yet; whose moment has come; and two kinds whose moment is too far ahead to
-    be meant, because a clock was wrong: rows that end soon or have no certificate, and rows that failed.
-
-    One question for each, because an OR would scan the table.
-    """
-    enabled = certs.c.enable == "Y"
-    longest = sa.case((has_certificate, LONGEST_HOLD), else_=FIRST_MAY_WAIT)
-    ends_soon = (certs.c.imported.is_(None), certs.c.ts_expire <= now + _NEAR_END)
-    failed = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
-    # a comparison of due_at alone would walk its index through all rows that are well
-    return [
-        (enabled, certs.c.due_at.is_(None)),
-        (enabled, certs.c.due_at <= now),
-        (enabled, *ends_soon, too_far(certs.c.due_at, now, longest)),
-        (enabled, *failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD)),
-    ]
+def _own_cells(failure: Failure, due_at: int | None) -> dict[str, object]:
+    return {"due_at": due_at, **failure_cells(failure)}
 
 
-def named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
-    """As :meth:`Certificates.enrolled`, in the caller's transaction."""
-    return _enrolments(connection, connection.execute(_NAMED, {"names": names}))
-
-
-def _select(
-    connection: sa.Connection, conditions: Iterable[sa.ColumnElement[bool]], most: int | None = None
-) -> list[Enrolment]:
-    return _enrolments(connection, connection.execute(_ROWS.where(*conditions).limit(most)))
-
-
-def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:
-    rows = [row for row in result.mappings() if row["name"]]
-    compromised = compromised_keys(connection, [row["name"] for row in rows if row["any_compromised"]])
-    return [_enrolment(row, compromised.get(row["name"], frozenset())) for row in rows]
-
-
-def _enrolment(row: sa.RowMapping, compromised: frozenset[str]) -> Enrolment:
-    return Enrolment(
-        name=row["name"],
-        enabled=row["enable"] == "Y",
-        validation=Validation(row["certbot"] == "Y", row["webroot_path"]),
-        csr=row["csr"],
-        crt=row["crt"],
-        ca=row["ca"],
-        ts_expire=row["ts_expire"],
-        ts_last_update=row["ts_last_update"],
-        failures=max(0, row["count_fail_update"]),
-        due_at=row["due_at"],
-        reissue_reason=row["reissue_reason"],
-        directory=row["directory"],
-        account=row["account"].strip(),
-        early=row["early"] == "Y",
-        imported=row["imported"] == "Y",
-        revoked=row["revoked"] == "Y",
-        failure=failure_of(row),
-        ari_at=row["ari_at"],
-        ari_window=window(row["ari_start"], row["ari_end"], row["ari_window"]),
-        rolled_back=row["rolled_back"],
-        ari_ask_at=row["ari_ask_at"],
-        md5_modulus=row["md5_modulus"].strip(),
-        compromised=compromised,
-    )
+def _change_cells(failure: Failure, due_at: int) -> dict[str, object]:
+    return {"change_due_at": due_at, "change_failure": to_text(failure)}

@@ -94,6 +94,12 @@ class Database:
         """Run *work* in a transaction that only reads and return its result. Raises StoreError."""
         return self._transact(work, _READING)
 
+    def certificate_life(self) -> tuple[int, int] | None:
+        """Start and end of the server's own certificate (epoch seconds); None without TLS. Raises StoreError."""
+        if self.embedded:
+            return None
+        return self.read(lambda connection: mysql.certificate_life(connection.connection.dbapi_connection))
+
     @property
     def absent(self) -> bool:
         """Is it a SQLite file that does not exist? False if the folder cannot be searched."""

@@ -6,12 +6,12 @@ import sqlalchemy as sa
 
 from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.survey import DAY, EXPIRY_DAYS, DueRow, Survey
-from issuer.store.certificates import due
 from issuer.store.database import Database, rows_of
 from issuer.store.holds import in_force
 from issuer.store.orders import free
 from issuer.store.overview import orders_by_hand
 from issuer.store.revision import require
+from issuer.store.rows import due
 from issuer.store.tables import certs, has_certificate, holds, orders
 
 _COLUMNS = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.reissue_reason)
@@ -71,7 +71,7 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
         enabled=enabled,
         issued=with_certificate,
         due=count(certs.c.due_at.is_(None)) + count(certs.c.due_at <= now) - _due_by_hand(connection, now),
-        failing=count(certs.c.count_fail_update > 0),
+        failing=count(sa.or_(certs.c.count_fail_update > 0, certs.c.change_failures > 0)),
         stuck=count(certs.c.count_fail_update >= stuck_after),
         soonest=tuple((name, moment) for name, moment in connection.execute(soonest) if moment),
         expiring=expiring,

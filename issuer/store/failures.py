@@ -3,6 +3,9 @@
 The line wins: if it differs from the parts, an earlier version or a script wrote it after them.
 """
 
+import dataclasses
+import json
+
 import sqlalchemy as sa
 
 from issuer.model.failure import Failure
@@ -29,3 +32,16 @@ def failure_of(row: sa.RowMapping) -> Failure | None:
     if told and told != line(parts):
         return Failure(told, reference=parts.reference)
     return parts if told else None
+
+
+def to_text(failure: Failure) -> str:
+    """The failure in one column, as JSON."""
+    return json.dumps({part: text[:_LONGEST] for part, text in dataclasses.asdict(failure).items()})
+
+
+def of_text(text: str) -> Failure | None:
+    """The failure in such a column; None for an empty one. Other text is told as it stands."""
+    try:
+        return Failure(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return Failure(text)

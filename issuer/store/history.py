@@ -8,16 +8,20 @@ import sqlalchemy as sa
 from common.certificate import Bundle, fingerprint, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import RefusedError
+from issuer.model.enrolment import csr_digest
 from issuer.model.leaf import Damaged, bundle_of
+from issuer.rules.change import newest
 from issuer.store.cells import from_row
-from issuer.store.certificates import named
+from issuer.store.certificates import refuse_under_way
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
-from issuer.store.orders import give_up, refuse_under_way
+from issuer.store.orders import give_up
 from issuer.store.present import add_event, add_version, replace_present
+from issuer.store.rows import named
 from issuer.store.tables import NEW_ROW, certs, events, versions
 
 CESSATION = 5
+_COMPROMISED = "its key was revoked as compromised"
 REASONS = {
     0: "unspecified",
     KEY_COMPROMISE: "key compromise",
@@ -107,7 +111,7 @@ class History:
     def mark_revoked(self, name: str, bundle: Bundle, directory: str, reason: int, now: int) -> bool:
         """Save a revocation, also in the row if it is the present certificate. *reason*: one of REASONS (RFC 5280
         §5.3.1). A compromised key is never certified again: a row that still has it is disabled and its order ended,
-        and the answer is True."""
+        and the answer is True. A row whose change has another key stays enabled: that is the remedy."""
         key = spki_sha256(bundle.leaf.public_key())
 
         def work(connection: sa.Connection) -> bool:
@@ -120,7 +124,11 @@ class History:
             add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {REASONS[reason]}")
             if reason != KEY_COMPROMISE or row is None or row.key_sha256 not in (key, ""):
                 return False
-            give_up(connection, name, "its key was revoked as compromised", now, leased=True)
+            if row.change is not None and newest(row).key_sha256 not in ("", *row.compromised):
+                if row.ordered != csr_digest(row.change.csr):
+                    give_up(connection, name, _COMPROMISED, now, leased=True)
+                return False
+            give_up(connection, name, _COMPROMISED, now, leased=True)
             connection.execute(certs.update().where(certs.c.name == name).values(enable="N", reissue_reason=None))
             add_event(connection, now, name, "disabled", "its key must not be used again")
             return True

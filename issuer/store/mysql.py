@@ -11,6 +11,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
+from common import mysql_session
 from common.database_url import MysqlAddress
 from common.mysql_errors import READ_ONLY_CODES, About, about
 
@@ -27,6 +28,7 @@ _HINTS = {
     About.CHARACTERS: (
         "a column of the classic scripts takes only characters of its own set, often latin1: write the text otherwise"
     ),
+    About.ROOM: "shorten that text, or widen the column: `db upgrade` widens those that certificates need",
     About.READ_ONLY: ("no server in [database] url takes writes: start or name the primary, or end its read-only mode"),
     About.UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
     About.TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
@@ -43,6 +45,16 @@ def hint(error: BaseException, address: MysqlAddress) -> str:
     if of is About.UNREACHABLE and address.socket:
         return f"check that the server runs, that its socket is {address.socket}, and that this user may open it"
     return _HINTS.get(of, "look at the database server's log")
+
+
+def certificate_life(connection: Any) -> tuple[int, int] | None:
+    """Start and end of the server's certificate (epoch seconds); None without TLS."""
+    transport = connection._sock  # PyMySQL has no other way to it
+    peer = transport.getpeercert() if isinstance(transport, ssl.SSLSocket) else None
+    if not peer:
+        return None
+    starts, ends = (int(ssl.cert_time_to_seconds(str(peer[part]))) for part in ("notBefore", "notAfter"))
+    return starts, ends
 
 
 def takes_writes(variables: Mapping[str, str]) -> bool:
@@ -62,7 +74,7 @@ class MysqlServers:
             "user": address.user,
             "password": password,
             "database": address.database,
-            "charset": "utf8mb4",
+            **mysql_session.OPTIONS,
             "connect_timeout": 10,
             "read_timeout": 120,
             "write_timeout": 120,

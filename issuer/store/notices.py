@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from issuer.model.enrolment import end_of
 from issuer.model.events import Event, EventKind, from_json, recovered, to_json
 from issuer.rules.alarms import graded, weigh
 from issuer.store.cells import believable, known
@@ -20,7 +21,8 @@ from issuer.store.tables import alarms, certs, outbox
 
 log = structlog.get_logger()
 _TAKEN_SECONDS = 600
-_CERTIFICATE = sa.select(certs.c.name, certs.c.ts_expire, certs.c.count_fail_update, certs.c.ari_url)
+_OF_CERTIFICATE = ("name", "crt", "ts_expire", "imported", "count_fail_update", "ari_url")
+_CERTIFICATE = sa.select(*(certs.c[column] for column in _OF_CERTIFICATE))
 
 
 class Notices:
@@ -117,7 +119,8 @@ def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:
         return dataclasses.replace(event, at=now, expires=0)
     url = event.url or (row.ari_url if event.kind is EventKind.INCIDENT else "")
     failures = event.failures or row.count_fail_update
-    return dataclasses.replace(event, at=now, expires=row.ts_expire, failures=failures, url=url)
+    expires = end_of(row.crt, row.ts_expire, imported=row.imported == "Y")
+    return dataclasses.replace(event, at=now, expires=expires, failures=failures, url=url)
 
 
 def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[str, dict[EventKind, int]]:
@@ -136,9 +139,10 @@ def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[st
 def _recovered_elsewhere(
     connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str]
 ) -> list[Event]:
-    """Recoveries of *names* that nobody told: a certificate was stored since its alarm. Alarms and unsent mail of
-    removed certificates are deleted."""
-    query = sa.select(certs.c.name, certs.c.ts_last_update)
+    """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails.
+    Alarms and unsent mail of removed certificates are deleted."""
+    well = sa.case((certs.c.change_failures > 0, 0), else_=certs.c.ts_last_update)
+    query = sa.select(certs.c.name, sa.func.coalesce(well, 0))
     stored = dict(rows_of(connection, query, certs.c.name, names))
     for gone in set(names) - stored.keys():
         connection.execute(alarms.delete().where(alarms.c.name == gone))

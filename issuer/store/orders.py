@@ -6,16 +6,13 @@ UPDATE, and the unique ``active_name`` prevents a second order for the same cert
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from shlex import quote
 from typing import Any
 
 import sqlalchemy as sa
 
-from common.clock import utc_text
-from common.errors import RefusedError
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
 from issuer.model.limits import names_text
-from issuer.model.orders import Cause, OrderRecord, OrderState, check_move, is_by_hand
+from issuer.model.orders import Cause, OrderRecord, OrderState, check_move
 from issuer.store.cells import believable, from_row, known
 from issuer.store.database import Database, insert
 from issuer.store.tables import challenges, orders
@@ -50,7 +47,15 @@ class Orders:
         self._owner = owner
 
     def open(
-        self, name: str, directory: str, cause: Cause, now: int, replaces: str = "", *, names: Sequence[str] = ()
+        self,
+        name: str,
+        directory: str,
+        cause: Cause,
+        now: int,
+        replaces: str = "",
+        *,
+        names: Sequence[str] = (),
+        csr_sha256: str = "",
     ) -> OrderRecord | None:
         """A new order for *names* in PLANNED under our lease; None if another issuer has one under way for *name*.
 
@@ -64,6 +69,7 @@ class Orders:
             "directory": directory,
             "reason": cause.value,
             "replaces": replaces or None,
+            "csr_sha256": csr_sha256 or None,
             "created_at": now,
             "updated_at": now,
             **self._lease(now),
@@ -77,7 +83,16 @@ class Orders:
             found = self._under_way(name)
             ours = found is not None and (found["lease_owner"], found["state"]) == (self._owner, row["state"])
             return _record(found) if found is not None and ours else None
-        return OrderRecord(number, name, OrderState.PLANNED, directory, now, cause=cause, replaces=replaces)
+        return OrderRecord(
+            number,
+            name,
+            OrderState.PLANNED,
+            directory,
+            now,
+            cause=cause,
+            replaces=replaces,
+            csr_sha256=csr_sha256,
+        )
 
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders under way without a lease at *now*: a crash or a stop left them behind."""
@@ -180,20 +195,6 @@ def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leas
     ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else FREE)
     values = ended.values(**change, deadline=None, updated_at=now)
     return connection.execute(values, {"the_name": name, "now": now}).rowcount
-
-
-def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:
-    """Raise RefusedError while an order for *name* is under way: it would overwrite the change."""
-    query = sa.select(orders.c.reason, orders.c.deadline).where(orders.c.active_name == name)
-    order = connection.execute(query).first()
-    if order is None:
-        return
-    what = f"an order for {name} is under way"
-    hint = "let `certfleet-issuer run` finish it first; after a killed run wait ten minutes"
-    if is_by_hand(cause_of(order.reason), order.deadline, now):
-        what = f"an order for {name} is in a person's hands until {utc_text(order.deadline)}"
-        hint = f"finish it with `solve` and `request`, or let `issue {quote(name)}` take it over"
-    raise RefusedError(what, hint=hint, reference="order-under-way")
 
 
 def cause_of(reason: str) -> Cause:

@@ -9,8 +9,8 @@ from issuer.model.moments import believable
 from issuer.model.orders import Cause, is_by_hand
 from issuer.store.cells import from_row
 from issuer.store.database import Database
-from issuer.store.orders import LEASE_SECONDS, cause_of
-from issuer.store.tables import installations, orders
+from issuer.store.orders import FREE, LEASE_SECONDS, cause_of
+from issuer.store.tables import certs, has_certificate, installations, orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class Overview:
         row = self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
         return None if row is None else _under_way(row)
 
+    def leased(self, now: int) -> set[str]:
+        """The certificates whose order an issuer works on."""
+        query = sa.select(orders.c.active_name).where(orders.c.active_name > "", sa.not_(FREE))
+        return self._database.read(lambda connection: set(connection.scalars(query, {"now": now})))
+
     def newest_orders(self, directory: str, most: int) -> list[str]:
         """URLs of the orders that were opened last at a CA."""
         at_the_ca = (orders.c.directory == directory, orders.c.url > "")
@@ -96,6 +101,13 @@ class Overview:
         query = sa.select(installations.c.name, sa.func.count()).where(*reported).group_by(installations.c.name)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return {row[0]: row[1] for row in rows if row[0]}
+
+    def short_lives(self, longest: int) -> list[tuple[str, int]]:
+        """(name, seconds from its storing to its end) of certificates of ours that live *longest* seconds at most."""
+        life = certs.c.ts_expire - certs.c.ts_last_update
+        ours = (certs.c.enable == "Y", has_certificate, certs.c.imported.is_(None), certs.c.rolled_back.is_(None))
+        query = sa.select(certs.c.name, life).where(*ours, life > 0, life <= longest).order_by(life, certs.c.name)
+        return self._database.read(lambda connection: [(row[0], row[1]) for row in connection.execute(query)])
 
 
 def _under_way(row: sa.RowMapping) -> OrderUnderWay:

@@ -5,13 +5,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle, dns_names, fingerprint, issuer_text, not_after, not_before, serial_text
+from common.certificate import Bundle, certified_names, fingerprint, issuer_text, not_after, not_before, serial_text
 from issuer.model.limits import names_text
 from issuer.store.tables import certs, events, versions
 
 # what the operator enrolled, and the pair before: all other columns speak of the present certificate
-_KEPT = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "old_ca", "old_crt")
+_ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations")
+_CHANGE = ("change_csr", "change_due_at", "change_failures", "change_failure")
+_KEPT = (*_ENROLLED, *_CHANGE, "old_ca", "old_crt")
 _FRESH = [column.name for column in certs.columns if column.name not in _KEPT]
+NO_CHANGE = dict.fromkeys(_CHANGE)
 _REPLACE = (
     certs.update()
     .where(certs.c.name == sa.bindparam("the_name"))
@@ -22,9 +25,16 @@ _REPLACE = (
         *((certs.c[column], sa.bindparam(f"new_{column}")) for column in _FRESH),
     )
 )
-_REPLACE_OF_CSR = _REPLACE.where(  # cast, because an old script may have left text
-    sa.cast(certs.c.csr, sa.LargeBinary) == sa.bindparam("the_csr")
-)
+_CSR = sa.select(certs.c.csr).where(certs.c.name == sa.bindparam("the_name")).with_for_update()
+
+
+def take_change(connection: sa.Connection, name: str, csr: bytes, md5_modulus: str) -> bool:
+    """Let the change of *name* with that *csr* take the place of the row's CSR; False if no such change waits."""
+    waits = sa.cast(certs.c.change_csr, sa.LargeBinary) == csr
+    change = certs.update().where(certs.c.name == name, waits)
+    own = (certs.c.csr, certs.c.change_csr), (certs.c.md5_modulus, md5_modulus)  # in this order, as above
+    none = ((certs.c[column], value) for column, value in NO_CHANGE.items())
+    return connection.execute(change.ordered_values(*own, *none)).rowcount > 0
 
 
 def replace_present(
@@ -39,9 +49,10 @@ def replace_present(
     moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0}
     values = dict.fromkeys(_FRESH) | pair | moments | more
     change = {f"new_{column}": value for column, value in values.items()}
-    if csr is None:
-        return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
-    return connection.execute(_REPLACE_OF_CSR, {"the_name": name, "the_csr": csr, **change}).rowcount > 0
+    # compared here: a column of text has other bytes for the server than for us
+    if csr is not None and connection.scalar(_CSR, {"the_name": name}) != csr:
+        return False
+    return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
 
 
 def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int) -> None:
@@ -55,7 +66,7 @@ def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory:
         "not_after": not_after(bundle.leaf),
         "crt": bundle.leaf_pem,
         "ca": bundle.chain_pem,
-        "names": names_text(dns_names(bundle.leaf)),
+        "names": names_text(certified_names(bundle.leaf)),
         "directory": directory,
         "stored_at": now,
     }

@@ -22,13 +22,14 @@ certs = sa.Table(
     sa.Column("crt", Octets),
     sa.Column("md5_modulus", Words(64)),
     sa.Column("md5_ca", Words(64)),
-    sa.Column("ts_expire", NumberOrZero),
+    sa.Column("ts_expire", Number),
     sa.Column("ts_last_update", NumberOrZero),
     sa.Column("count_fail_update", NumberOrZero),
     sa.Column("old_ca", Octets),
     sa.Column("old_crt", Octets),
     sa.Column("webroot_path", Words),
     # --- ours ---
+    sa.Column("validations", Words),  # a line "NAME WAY" for each name with a way of its own (Validation.exceptions)
     sa.Column("due_at", Number),  # of the next attempt or renewal; NULL: not worked out yet
     sa.Column("reissue_reason", Words),  # set while a new certificate is wanted whether due or not
     sa.Column("last_error", Words),  # the last attempt's failure in one line; NULL after a success
@@ -49,8 +50,12 @@ certs = sa.Table(
     sa.Column("ari_window", Words(50)),  # "START-END" by an earlier version; counts until the next draw
     sa.Column("ari_ask_at", Number),  # of the next question for renewal information; NULL: the CA offers none
     sa.Column("ari_url", Words),
+    sa.Column("change_csr", Octets),  # a CSR that waits to take the place of csr; NULL: none
+    sa.Column("change_due_at", Number),  # of its next attempt, 0 for at once; NULL: none waits
+    sa.Column("change_failures", NumberOrZero),  # in a row
+    sa.Column("change_failure", Words),  # of its last attempt, as JSON
 )
-LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("due_at")]
+LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
 has_certificate = certs.c.ts_expire > NEVER_ISSUED  # this column has an index, crt has none
 NEW_ROW = {"ts_expire": NEVER_ISSUED, "ts_last_update": NEVER_ISSUED, "count_fail_update": 0}
 
@@ -66,6 +71,7 @@ orders = sa.Table(
     sa.Column("reason", Words),  # a Cause; earlier versions wrote other words for Cause.WISH
     sa.Column("replaces", Words),  # certificate identifier that was sent to the CA (RFC 9773)
     sa.Column("names", Words),  # DNS names in their order, separated by blanks
+    sa.Column("csr_sha256", Words(64)),  # of the PEM text of the CSR that it is for; NULL: an earlier version opened it
     sa.Column("deadline", Number),  # of the present state; NULL: none
     sa.Column("lease_owner", Words(64)),
     sa.Column("lease_until", NumberOrZero),

@@ -7,6 +7,7 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from common.deadline import Deadline, Incoming
+from common.names import in_url
 
 _LONGEST_BODY = 4096
 _LONGEST_ANSWER = 64 * 1024
@@ -24,7 +25,8 @@ class Url:
     @property
     def authority(self) -> str:
         default = {"http": 80, "https": 443}[self.scheme]
-        return self.host if self.port == default else f"{self.host}:{self.port}"
+        host = in_url(self.host)
+        return host if self.port == default else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"

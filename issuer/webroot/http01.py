@@ -3,9 +3,11 @@
 import importlib
 import socket
 from collections.abc import Callable, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from common.errors import UsageError
+from common.names import in_url
 from issuer.model.acme import CaChallenge, Challenge
 from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
@@ -28,12 +30,13 @@ class Http01:
 
     def require(self, validation: Validation, names: Sequence[str]) -> None:
         """Raises UsageError for a malformed webroot_path and for a wildcard. Does not look for the folder."""
+        hint = "give --webroot like /var/www/html or sftp://user@host/var/www/html, or leave it out for dns-01"
         try:
             parse_location(validation.webroot_path)
             for name in names:
+                hint = f"leave --webroot out for dns-01, or add --by {quote(f'{name}=dns-01')}"
                 refuse_wildcard(name)
         except ValueError as error:
-            hint = "give --webroot like /var/www/html or sftp://user@host/var/www/html, or leave it out for dns-01"
             raise UsageError(str(error), hint=hint, reference="webroot-path") from error
 
     def owner(self, name: str) -> str:
@@ -47,7 +50,7 @@ class Http01:
     def instruction(self, entry: Challenge) -> str:
         """The URL of the file, and below it the content."""
         token = entry.value.partition(".")[0]
-        return f"http://{entry.owner}/.well-known/acme-challenge/{token}\n    {entry.value}"
+        return f"http://{in_url(entry.owner)}/.well-known/acme-challenge/{token}\n    {entry.value}"
 
     def leaves(self, names: Sequence[str]) -> str:
         return ""  # each file is removed after its order

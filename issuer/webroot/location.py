@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from common.names import parse_dns_name
+from common.names import parse_name
 
 LONGEST = 188  # the journal's column holds 253 characters: at most 64 for the machine's name, and a colon
 
@@ -68,7 +68,7 @@ def refuse_wildcard(name: str) -> None:
     """Raise ValueError for a name that http-01 cannot validate: a wildcard, or one that is malformed."""
     if name.startswith("*."):
         raise ValueError(f"{name} is a wildcard, and http-01 cannot validate wildcards")
-    parse_dns_name(name)
+    parse_name(name)
 
 
 def _folder(path: str, text: str) -> str:

@@ -1,4 +1,7 @@
-"""Does every address of a name serve its challenge (RFC 8555 §8.3)? Redirects are followed as a CA follows them."""
+"""Does every address of a name serve its challenge (RFC 8555 §8.3), or the address that is itself a name (RFC 8738)?
+
+Redirects are followed as a CA follows them.
+"""
 
 import urllib.parse
 from collections import deque
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from common.names import parse_dns_name
+from common.names import is_address, parse_dns_name, parse_name
 from issuer.dns.asking import NoAnswer
 from issuer.model.acme import Laggard
 from issuer.webroot.fetch import NoHttpAnswer, Url, look, reachable
@@ -77,7 +80,7 @@ def _targets(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: l
     """A target for each address of the last URL of *way* that this machine has a route to; appends to *laggards*."""
     url = way[-1]
     try:
-        addresses = net.addresses(url.host)
+        addresses = [url.host] if is_address(url.host) else net.addresses(url.host)
     except NoAnswer as error:
         laggards.append(Laggard(label, str(error)))
         return []
@@ -122,6 +125,7 @@ def _followed(url: Url, location: str, net: Net) -> Url:
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     if port not in (80, 443, net.http_port, net.https_port):
         raise ValueError(f"port {port}")
+    parse_host = parse_name if is_address(url.host) else parse_dns_name  # CAs follow none from a name to an address
     target = urllib.parse.quote(parts.path or "/", safe="/%:=&?~#+!$,;'@()*[]")
     query = f"?{urllib.parse.quote(parts.query, safe='/%:=&?~+!$,;@()*[]')}" if parts.query else ""
-    return Url(parts.scheme, parse_dns_name(parts.hostname or ""), port, target + query)
+    return Url(parts.scheme, parse_host(parts.hostname or ""), port, target + query)

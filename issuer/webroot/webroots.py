@@ -65,9 +65,10 @@ class Webroots:
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """The owner and the zone for the challenge of *name*. Raises WebrootError if no file can be made."""
         _provable(name)
-        location = _location(row.name, row.validation)
+        validation = row.validation.of(name)
+        location = _location(row.name, validation)
         self._check(location)
-        return name, to_journal(_lasting(location, row.validation.webroot_path.strip()), self._machine)
+        return name, to_journal(_lasting(location, validation.webroot_path.strip()), self._machine)
 
     def examine(self, subject: str, names: Sequence[str], validation: Validation) -> Findings:
         """The findings of `check`: can challenge files be made in the webroot?"""
@@ -140,7 +141,7 @@ class Webroots:
         hints = {laggard.hint for laggard in laggards}
         folder = "check that webroot_path is the folder that the web server serves for this name over plain http"
         hint = (hints.pop() if len(hints) == 1 else "") or folder
-        what = "the web server does not serve the challenge; the CA was not asked to look"
+        what = "the web server does not serve the challenge; the CA was not asked to validate"
         return WebrootError(what, why="; ".join(map(str, laggards)), hint=hint, reference="webroot-not-served")
 
     def _unseen(self, entry: Challenge) -> list[Laggard]:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from agent.host import keys
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority, Issued
+from tests.servers.forks import forks
 
 ROOT = Path(__file__).parents[2]
 NAME = "www.example.test"
@@ -172,25 +173,35 @@ probe = {json.dumps(list(probe))}
             encoding="utf-8",
         )
 
-    def agent(self, *arguments: str, program: str = AGENT, wrap: Sequence[str] = (), user: int = 0) -> Done:
-        """Run certfleet-agent in a process of its own: as *user* if given, or by *wrap*, words that start the rest."""
-        own = Python((*wrap, sys.executable), {"PYTHONPATH": str(ROOT)}, ())
-        python = python_of(user) if user else own
-        command = [*python.command, "-W", "error", "-c", program, *arguments]
-        environment = {**os.environ, **python.environment, "CERTFLEET_CONFIG": str(self.config)}
+    def agent(
+        self, *arguments: str, program: str = AGENT, fresh: bool = False, wrap: Sequence[str] = (), user: int = 0
+    ) -> Done:
+        """Run certfleet-agent in a process of its own: with an interpreter that has imported nothing if *fresh*, as
+        *user* if given, or by *wrap*, words that start the rest."""
+        environment = {**os.environ, "CERTFLEET_CONFIG": str(self.config)}
         if arguments[:1] == ("request",):
             environment.pop("CERTFLEET_CONFIG") if not self.config.exists() else None
+        if fresh or wrap or user:
+            done = self._started([program, *arguments], environment, wrap, user)
+        else:
+            ended = forks("agent").run(program, arguments, folder=self.folder, environment=environment)
+            done = Done(ended.code, ended.out, ended.err)
+        assert "Traceback" not in done.err, done.err
+        return done
+
+    def _started(self, words: Sequence[str], environment: dict[str, str], wrap: Sequence[str], user: int) -> Done:
+        own = Python((*wrap, sys.executable), {"PYTHONPATH": str(ROOT)}, ())
+        python = python_of(user) if user else own
         done = subprocess.run(
-            command,
+            [*python.command, "-W", "error", "-c", *words],
             cwd=self.folder,
-            env=environment,
+            env=environment | python.environment,
             pass_fds=python.folders,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        assert "Traceback" not in done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
     def run(self, *arguments: str, **options: Any) -> Done:

@@ -92,6 +92,25 @@ def test_a_wildcard_gets_a_file_name_without_a_star() -> None:
     assert one.server_name == "www.example.com"
 
 
+@pytest.mark.parametrize(
+    ("name", "names", "asked"),
+    [
+        ("192.0.2.7", [], ""),
+        ("2001:DB8::7", ["2001:db8::7", "192.0.2.7"], ""),
+        ("192.0.2.7", ["192.0.2.7", "*.example.com"], "www.example.com"),
+        ("192.0.2.7", ["192.0.2.7", "b.example.com", "a.example.com"], "a.example.com"),
+        ("b.example.com", ["a.example.com", "b.example.com", "192.0.2.7"], "b.example.com"),
+    ],
+)
+def test_an_address_is_a_name(name: str, names: list[str], asked: str) -> None:
+    """It is probed by itself. A TLS client can ask for a DNS name only, so for such a certificate it asks for none."""
+    (one,) = certificates(f'[[certificate]]\nname = "{name}"\nnames = {names}\nkey = "/k"\nservice = "nginx"')
+    assert one.names == frozenset(names or [name])
+    assert one.server_name == asked
+    by_name = one.name if one.name == "b.example.com" else ""
+    assert [(probe.host, probe.server_name) for probe in one.probes] == [(one.name, by_name)]
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     """One look names every finding with its path in the file."""
     found = findings(

@@ -32,10 +32,13 @@ TARGETS += [
 ]
 URLS = ["", "x", "ftp://h/x", "https://h/x", "mysql://h/x", "mysql://u:p@h/x", "mysql://u@h/", "mysql://u@h:x/d"]
 URLS += ["mysql://u@h/d?ssl_ca=/x", "sqlite:///relative", "sqlite://h/x.db", 'sqlite:////x"y\nz', "mysql://u@h/\x1b"]
+PATHS = ["", "relative", "../up", "/" + "x" * 4096, "/a\nb", "/\x1b[2J", "/\udce9"]
 WRONG = {
     "init NAME": NAMES,
-    "init --state-dir": ["", "relative", "../up", "/" + "x" * 4096, "/a\nb", "/\x1b[2J", "/\udce9", "{folder}/key.pem"],
+    "init --state-dir": [*PATHS, "{folder}/key.pem"],
     "init --source": URLS,
+    "init --password-file": PATHS,
+    "init --tls-ca": PATHS,
     "request NAME": NAMES,
     "request --san": [name for name in NAMES if name != "a.example.test,b.example.test"],
     "request --key-type": ["", "rsa", "rsa1024", "RSA2048", "ecdsa-p521", "ed25519", "\x1b[2J"],

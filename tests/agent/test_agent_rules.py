@@ -239,6 +239,8 @@ def test_age(minutes: int, issued_later_minutes: int, kinds: list[str]) -> None:
         (["*.a.test", "a.test"], {"*.a.test", "a.test"}, True),
         (["*.a.test"], {"x.y.a.test"}, False),
         (["a.test", "b.test"], {"a.test"}, True),
+        (["a.test", "192.0.2.7", "2001:db8::7"], {"a.test", "192.0.2.7", "2001:db8::7"}, True),
+        (["192.0.2.7"], {"192.0.2.8"}, False),
     ],
 )
 def test_names(offered: list[str], wanted: set[str], fits: bool) -> None:

@@ -330,6 +330,7 @@ def test_enrolled_and_waiting(host: Host, nginx: Nginx) -> None:
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "not-enrolled")
     assert f"certfleet-issuer populate {NAME}" in done.err
+    assert "if it was removed on purpose, take it out of agent.toml" in done.err
     host.offer(b"", b"", updated=1)
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "waiting")

@@ -31,43 +31,45 @@ setattr(place, function, killed)
 sys.exit(main())
 """
 
-Step = tuple[str, str, int]
+Step = tuple[str, str, int, str]
+# Each instant once: what comes after one of these calls is the moment before the next.
 STEPS: list[Step] = [
-    ("agent.journey.install", "stage", 1),
-    ("agent.journey.install", "check_before", 1),
-    ("agent.journey.install", "back_up", 1),
-    ("agent.journey.install", "open_journal", 1),
-    ("agent.journey.install", "swap", 1),
-    ("agent.journey.install", "check_after", 1),
-    ("agent.journey.install", "activate", 1),
-    ("agent.journey.install", "prove", 1),
-    ("agent.journey.install", "commit", 1),
-    ("agent.journey.install", "enter", 1),
-    ("agent.journey.install", "enter", 2),
-    ("agent.journey.install", "enter", 3),
-    ("os", "rename", 6),  # the first live file; five went before in the state folder
-    ("os", "rename", 7),  # the second one
-    ("agent.host.state_folder", "_write", 6),  # the record, after five states of the journal
-    ("agent.host.state_folder", "_write", 7),  # the record again: the report has been sent
+    ("agent.journey.install", "stage", 1, "before"),
+    ("agent.journey.install", "check_before", 1, "before"),
+    ("agent.journey.install", "back_up", 1, "before"),
+    ("agent.journey.install", "open_journal", 1, "before"),
+    ("agent.journey.install", "enter", 1, "before"),
+    ("agent.journey.install", "swap", 1, "before"),
+    ("os", "rename", 6, "before"),  # the first live file; five went before in the state folder
+    ("os", "rename", 7, "before"),  # the second one
+    ("agent.journey.install", "check_after", 1, "before"),
+    ("agent.journey.install", "enter", 2, "before"),
+    ("agent.journey.install", "activate", 1, "before"),
+    ("agent.journey.install", "enter", 3, "before"),
+    ("agent.journey.install", "prove", 1, "before"),
+    ("agent.journey.install", "commit", 1, "before"),
+    ("agent.host.state_folder", "_write", 6, "before"),  # the record, after five states of the journal
+    ("agent.host.state_folder", "_write", 6, "after"),
+    ("agent.host.state_folder", "_write", 7, "before"),  # the record again: the report has been sent
+    ("agent.host.state_folder", "_write", 7, "after"),
 ]
 STEPS_BACK: list[Step] = [
-    ("agent.journey.install", "roll_back", 1),
-    ("agent.journey.roll_back", "_note_roll_back", 1),
-    ("agent.host.files:LocalFiles", "restore", 1),
-    ("agent.journey.roll_back", "_tell_again", 1),
-    ("agent.journey.roll_back", "_look_until_as_before", 1),
+    ("agent.journey.install", "roll_back", 1, "before"),
+    ("agent.host.files:LocalFiles", "restore", 1, "before"),
+    ("agent.journey.roll_back", "_tell_again", 1, "before"),
+    ("agent.journey.roll_back", "_look_until_as_before", 1, "before"),
+    ("agent.journey.install", "roll_back", 1, "after"),
 ]
 
 
-def die(host: Host, step: Step, when: str) -> None:
-    module, function, call = step
+def die(host: Host, step: Step) -> None:
+    module, function, call, when = step
     done = host.run(program=KILLED.format(module=module, function=function, when=when, call=call))
     assert done.code == -signal.SIGKILL, (done.code, done.err)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_killed_then_settled(host: Host, nginx: Nginx, step: Step, when: str) -> None:
+def test_killed_then_settled(host: Host, nginx: Nginx, step: Step) -> None:
     """Whatever instruction it dies at: the service serves on, and the next run ends with the new one proven."""
     key = host.live / "combined.pem"
     host.configure(
@@ -79,7 +81,7 @@ def test_killed_then_settled(host: Host, nginx: Nginx, step: Step, when: str) ->
     host.first = host.offer_new()
     assert host.run().code == 0
     renewed = host.offer_new()
-    die(host, step, when)
+    die(host, step)
     assert nginx.served() in {host.first.certificate, renewed.certificate}
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
@@ -91,15 +93,14 @@ def test_killed_then_settled(host: Host, nginx: Nginx, step: Step, when: str) ->
     assert subprocess.run(nginx.check, capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS_BACK, ids=str)
-def test_killed_while_rolling_back(host: Host, nginx: Nginx, step: Step, when: str) -> None:
+def test_killed_while_rolling_back(host: Host, nginx: Nginx, step: Step) -> None:
     """A roll back that was interrupted is ended by the next run, and the old certificate is served."""
     host.first = host.offer_new()
     assert host.run().code == 0
     host.configure(check=nginx.check, activate=["true"], probe=[f"https://127.0.0.1:{nginx.port}"], probe_timeout="1s")
     host.offer_new()
-    die(host, step, when)
+    die(host, step)
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
     assert nginx.served() == host.first.certificate
@@ -112,7 +113,7 @@ def test_an_interrupted_install_that_is_proven_stands(host: Host, nginx: Nginx) 
     host.first = host.offer_new()
     assert host.run().code == 0
     renewed = host.offer_new()
-    die(host, ("agent.journey.install", "prove", 1), "after")
+    die(host, ("agent.journey.install", "prove", 1, "after"))
     inode = host.fullchain.stat().st_ino
     done = host.run()
     assert (done.code, done.certificate["changed"]) == (0, False), done.err
@@ -125,7 +126,7 @@ def test_an_interrupted_install_of_what_is_configured_no_more(host: Host, nginx:
     host.first = host.offer_new()
     assert host.run().code == 0
     host.offer_new()
-    die(host, ("agent.journey.install", "swap", 1), "after")
+    die(host, ("agent.journey.install", "swap", 1, "after"))
     host.config.write_text(host.config.read_text().replace(host.name, "other.example.test"))
     done = host.run()
     assert done.code == 1
@@ -138,14 +139,14 @@ def test_a_commit_that_was_not_put_on_record_stands(host: Host, nginx: Nginx) ->
     host.first = host.offer_new()
     assert host.run().code == 0
     renewed = host.offer_new()
-    die(host, ("agent.host.state_folder", "_write", 6), "before")
+    die(host, ("agent.host.state_folder", "_write", 6, "before"))
     config = host.config.read_text()
     host.config.write_text(config.replace(host.name, "other.example.test"))
     assert "certfleet itself" not in host.run().err
     assert host.fullchain.read_bytes() == renewed.fullchain_pem
     host.config.write_text(config)
     renewed = host.offer_new()
-    die(host, ("agent.host.state_folder", "_write", 6), "before")
+    die(host, ("agent.host.state_folder", "_write", 6, "before"))
     host.fullchain.unlink()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err

@@ -20,7 +20,7 @@ sys.exit(code)
 
 def loaded(host: Host, *arguments: str) -> set[str]:
     """The libraries that a run without news imports."""
-    done = host.run(*arguments, program=LOADED)
+    done = host.run(*arguments, program=LOADED, fresh=True)
     assert done.code == 0, done.err
     assert not any(one["changed"] for one in done.json["certificates"])
     return set(json.loads(done.err.splitlines()[-1]))

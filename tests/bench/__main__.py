@@ -26,8 +26,9 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.process import MissingProgram, ServerFailed
 
 AGENTS = 1000
-# As shipped by Debian where the tests' own server is made small, and room for the crowd.
-MARIADB = ("--innodb-buffer-pool-size=128M", f"--max-connections={AGENTS + 100}", f"--back-log={AGENTS}")
+# As shipped by Debian where the tests' own server is made small and never waits for the disk; and room for the crowd.
+SYNC = ("--debug-no-sync=0", "--innodb-flush-method=fsync")
+MARIADB = (*SYNC, "--innodb-buffer-pool-size=128M", f"--max-connections={AGENTS + 100}", f"--back-log={AGENTS}")
 
 
 class Bench:

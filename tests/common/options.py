@@ -30,7 +30,7 @@ HOSTILE_NAMES = {
     "not UTF-8": "www\udce9.example.test",
     "SQL": "' OR 1=1 --",
     "SQL pattern": "%",
-    "address": "192.0.2.1",
+    "address": "192.0.2.256",
     "IPv6": "[2001:db8::1]",
     "host name": "localhost",
     "underscore": "_acme-challenge.www.example.test",

@@ -43,6 +43,25 @@ def test_each_event_goes_to_stderr_and_to_syslog(tmp_path: Path, capsys: pytest.
     assert "too.fine" not in shown
 
 
+def test_a_plain_line_for_people(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The event first, then its facts; the level where it matters; neither time nor braces. Where the journal listens,
+    the line begins with its priority."""
+    log.configure(1, form="plain")
+    logger = structlog.get_logger()
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    logger.info("order.moved", certificate="www.example.test", new="ORDERED")
+    logger.warning("order.late", why="two words")
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    logger.info("daemon.ended")
+    logger.error("order.fault", why="no")
+    assert capsys.readouterr().err.splitlines() == [
+        "order.moved certificate=www.example.test new=ORDERED",
+        'warning: order.late why="two words"',
+        "<6>daemon.ended",
+        "<3>error: order.fault why=no",
+    ]
+
+
 def test_a_syslog_that_is_not_there_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The events still reach stderr, with one warning beside them."""
     syslog = log.Syslog("certfleet-issuer", str(tmp_path / "log"))
@@ -55,7 +74,7 @@ def test_a_syslog_that_is_not_there_is_said_once(tmp_path: Path, capsys: pytest.
     assert shown.count("order.moved") == 3
 
 
-@pytest.mark.parametrize("form", ["console", "logfmt", "json"])
+@pytest.mark.parametrize("form", ["console", "logfmt", "json", "plain"])
 def test_what_others_wrote_steers_no_terminal(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Escape sequences and line ends in any field, in a list and in an exception's words are shown and not obeyed."""
     hostile = "\x1b]0;pwned\x07\x1b[2J\nERROR: fake line\ud800"

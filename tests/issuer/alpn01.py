@@ -74,9 +74,10 @@ class AlpnServers:
         self.patience = patience
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        self.type.require(row.validation, [name])
-        _folder(row.validation.webroot_path)
-        return name, row.validation.webroot_path
+        validation = row.validation.of(name)
+        self.type.require(validation, [name])
+        _folder(validation.webroot_path)
+        return name, validation.webroot_path
 
     def publish(self, entries: Sequence[Challenge]) -> None:
         for entry in entries:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from common import files
 from common.config_file import load
 from issuer import cli
 from issuer.commands import by_hand, issuing
@@ -23,17 +24,19 @@ from issuer.commands.wiring import build_authority, build_tools
 from issuer.journey.ports import Tools
 from issuer.model.config import Settings
 from issuer.model.timing import Timing
+from issuer.rules import retry
 from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
-from tests.servers.database import Database, Row
+from tests.servers.database import Database, Row, SqliteDatabase
 from tests.servers.pebble import Pebble
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("certs", "orders", "challenges", "versions", "events", "installations")
+_MIGRATED: list[bytes] = []  # the content of a SQLite file after `db upgrade`
+_START = "from issuer.cli import main; main()"
 NOBODY = "127.0.0.1:9"  # port 9 discards: no resolver listens there
-_CODE = "import sys; from issuer.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Box:
         self.config = folder / "issuer.toml"
         self.state_dir = folder / "state"
         self.csr_dir = folder / "csr"
+        self.first_pause = 0.02  # seconds before a step is repeated at once; 0.5 as shipped
         self.document: dict[str, Any] = {
             "state_dir": str(self.state_dir),
             "csr_dir": str(self.csr_dir),
@@ -100,16 +104,23 @@ class Box:
         self.config.write_text(_toml(self.document), encoding="utf-8")
 
     def set_up(self) -> None:
-        """What a sysadmin does once."""
+        """What a sysadmin does once. A new SQLite file is migrated once in this process, and copied from then on."""
         self.ok("init")
-        self.ok("db", "upgrade")
+        if not isinstance(self.database, SqliteDatabase) or self.database.path.exists():
+            self.ok("db", "upgrade")
+            return
+        if not _MIGRATED:
+            self.ok("db", "upgrade")
+            _MIGRATED.append(self.database.content())
+        files.write_atomic(self.database.path, _MIGRATED[0], mode=0o600)
 
     def run(self, *words: str, stdin: bytes = b"") -> Outcome:
         """One command in this process. No traceback ever reaches a user, whatever the command was."""
         out, err = io.StringIO(), io.StringIO()
         given = io.TextIOWrapper(io.BytesIO(stdin))
         printed = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
-        with _signals_kept(), printed[0], printed[1], patch.object(sys, "stdin", given):
+        pause = patch.object(retry, "_FIRST_PAUSE", self.first_pause)
+        with _signals_kept(), pause, printed[0], printed[1], patch.object(sys, "stdin", given):
             code = cli.build().run(["--config", str(self.config), *words])
         outcome = Outcome(code, out.getvalue(), err.getvalue())
         assert "Traceback" not in outcome.out + outcome.err, outcome.err
@@ -136,10 +147,11 @@ class Box:
     def start(self, *words: str, user: int = 0, wrap: Sequence[str] = ()) -> "subprocess.Popen[str]":
         """One command in a process of its own, for signals; it never outlives this one. As *user* if given, or by
         *wrap*, words that start the words after them."""
+        program = f"from issuer.rules import retry; retry._FIRST_PAUSE = {self.first_pause}; {_START}"
         own = Python(("setpriv", "--pdeathsig", "KILL", "--", *wrap, sys.executable), {"PYTHONPATH": str(ROOT)}, ())
         python = python_of(user) if user else own
         return subprocess.Popen(
-            [*python.command, "-c", _CODE, "--config", str(self.config), *words],
+            [*python.command, "-c", program, "--config", str(self.config), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

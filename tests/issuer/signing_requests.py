@@ -1,13 +1,17 @@
 """Keys and signing requests as hosts make them. Keys are made once a process: generating RSA is what costs."""
 
+import subprocess
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from tests.servers.process import program
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 KEY_TYPES = ("rsa2048", "rsa4096", "ecdsa-p256", "ecdsa-p384")
@@ -45,8 +49,11 @@ def csr(
     common_name: str | None = None,
     other_names: Sequence[x509.GeneralName] = (),
     extensions: Sequence[x509.ExtensionType] = (),
+    digest: hashes.SHA224 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | hashes.SHA3_256 | None = None,
+    pss: bool = False,
 ) -> bytes:
-    """A PEM request for *names* as alternative names, the first one as CN unless *common_name* says otherwise."""
+    """A PEM request for *names* as alternative names, the first one as CN unless *common_name* says otherwise. Signed
+    with SHA-256 or with *digest*, and with *pss* by RSA-PSS."""
     common = names[0] if common_name is None and names else common_name
     subject = [x509.NameAttribute(NameOID.COMMON_NAME, common)] if common else []
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
@@ -56,8 +63,19 @@ def csr(
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     key = private_key(kind, number)
-    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    return builder.sign(key, algorithm).public_bytes(Encoding.PEM)
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else digest or hashes.SHA256()
+    salted = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH) if pss else None
+    return builder.sign(key, algorithm, rsa_padding=salted).public_bytes(Encoding.PEM)
+
+
+def signed_by_openssl(digest: str, name: str, folder: Path) -> bytes:
+    """A PEM request that OpenSSL signs with an RSA key and one of its digests, also with those that the library has
+    given up."""
+    key = folder / "key.pem"
+    key.write_bytes(private_pem("rsa2048"))
+    command = [program("openssl", "openssl"), "req", "-new", "-key", str(key), f"-{digest}", "-subj", f"/CN={name}"]
+    command += ["-addext", f"subjectAltName=DNS:{name}"]
+    return subprocess.run(command, capture_output=True, check=True, timeout=20).stdout
 
 
 def with_broken_signature(pem: bytes) -> bytes:

@@ -17,7 +17,9 @@ from tests.servers.authority import Authority
 
 NAME = "www.example.test"
 GOOD = {  # words with which a command would work, or would if it had servers; {folder} is the box's
+    ("init",): [],
     ("db", "grants"): ["agent-web1"],
+    ("db", "tls"): ["{folder}/tls", "--host", "db.example.test"],
     ("zone",): [NAME, "--ns", "ns1.example.test"],
     ("check",): [NAME],
     ("populate",): ["new.example.test", "--csr", "{folder}/new.csr"],
@@ -61,8 +63,14 @@ WEBROOTS = [
 WEBROOTS += ["sftp://h/x", "sftp://u:p@h/x", "sftp://u@h:0/x", "sftp://u@h:99999/x", "sftp://u@[/x"]
 COMMENTS = ["", "x" * 1001, "two\nlines", "not UTF-8 \udce9", "x" * 100_000]
 WRONG: dict[str, list[str]] = {
+    "init --server": ["", "192.0.2.53"],  # without --system: here and below
+    "init --email": ["", "noc@example.com"],
+    "init --schedule": ["", "weekly", "hourly"],
     "db grants ACCOUNT": ["", "a'b", "a`b", "a b", "a\nb", "x" * 81, "ü", "a@b", "\udce9"],
     "db grants --host": ["", "a'b", "a b", "x" * 81, "%'; DROP TABLE certs; --", "\x1b"],
+    "db grants --password-file": ["", "/nonexistent/x", "/dev/zero", "{folder}", "{folder}/pipe", "{folder}/new.pem"],
+    "db tls FOLDER": ["", "/dev/null", "{folder}/key", "/proc/x"],
+    "db tls --host": ["", "a b", "-x", "ü.example", "x" * 64, "a..b", "1.2.3.4.5", "*", "\x1b[2J"],
     "zone --server": ["", "BIND", "unbound", "\x1b[2J"],
     "zone --ns": [*HOSTILE_NAMES.values()],
     "check --wait": ["", "1", "-1s", "1.5m", "soon", "1e9s", "9999999999s", "1m\n", "٣m"],

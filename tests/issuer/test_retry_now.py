@@ -50,6 +50,22 @@ def test_the_daemon_tries_what_failed_now(mended: Box) -> None:
         assert mended.ok("run", "--retry").out == "nothing has failed\n"
 
 
+def test_only_a_daemon_is_promised_to_act_at_the_moment(mended: Box) -> None:
+    """Without one the next attempt is that of the first run after it; `status` sees whether one runs."""
+    at = mended.run("status", "--json").report()["certificates"][0]["next"]
+    first_run = f"the first run after {at}"
+    for words in (("run",), ("status",), ("status", NAMES[0])):
+        assert first_run in mended.run(*words).out, words
+    assert mended.run("run", "--json").report()["certificates"][0]["next_attempt"] == first_run
+    with Service(mended):
+        for words in (("status",), ("status", NAMES[0])):
+            shown = mended.run(*words).out
+            assert at in shown, words
+            assert "first run" not in shown, words
+        assert mended.run("status", "--json").report()["certificates"][0]["next_attempt"] == at
+    assert first_run in mended.run("status").out
+
+
 def test_a_hold_of_the_ca_is_kept_to(proxied: Box, proxy: CaProxy) -> None:
     """It is not asked before the moment that it has named."""
     name = proxied.enrol(NAMES[0])
@@ -74,6 +90,6 @@ def test_a_hold_on_an_order_under_way_is_kept_to(proxied: Box, proxy: CaProxy, w
     proxy.seen.clear()
     proxied.fails(*words, says=["held by a limit of the CA"])
     proxied.ok("disable", name)
-    proxied.fails("issue", name, says=["held by a limit of the CA", "no action needed, certfleet retries then"])
+    proxied.fails("issue", name, says=["held by a limit of the CA", "certfleet tries again after that"])
     assert [request.path for request in proxy.seen if request.method == "POST"] == []
     assert f"{name}: stored" in proxied.ok("issue", name, "--lift-hold").out

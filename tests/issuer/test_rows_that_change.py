@@ -105,30 +105,17 @@ def test_deleted_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
 
 
 def test_a_damaged_csr_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
-    """The run ends it and takes back what it had published; `remove` and `populate`, as the error says, help."""
+    """The run ends it, takes back what it had published and gives its authorization back; `populate --replace`, as the
+    error says, helps. What a disabled one is owed: tests/issuer/journey/test_killed.py."""
     left_in_the_middle(proxied, proxy)
     proxied.database.execute("UPDATE certs SET csr = 'x', due_at = NULL")
-    proxied.fails("run", says=["`remove` and `populate` again"])
+    proxied.fails("run", says=[f"`populate --replace {NAME} --csr FILE`"])
     assert [state for state, _ in proxied.orders()] == ["FAILED"]
     assert proxied.txt(NAME) == set()
-    proxied.ok("remove", NAME, "--yes")
-    proxied.populate(NAME)
+    assert any(request.payload == {"status": "deactivated"} for request in proxy.seen)
+    proxied.ok("populate", "--replace", NAME, "--csr", "-", stdin=csr([NAME]))
     assert f"{NAME}: stored" in proxied.ok("run").out
     assert proxied.txt(NAME) == set()
-
-
-def test_a_damaged_csr_that_is_disabled_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
-    """Nobody is to mend it, so nobody tries, nor counts it: its order is ended, and nothing stays in its zone, nor
-    waits at the CA."""
-    left_in_the_middle(proxied, proxy)
-    proxied.ok("disable", NAME)
-    proxied.database.execute("UPDATE certs SET csr = 'x', due_at = NULL")
-    [before] = proxied.row(NAME, "count_fail_update")
-    assert "1 not due" in proxied.ok("run").out
-    assert [state for state, _ in proxied.orders()] == ["FAILED"]
-    assert proxied.txt(NAME) == set()
-    assert proxied.row(NAME, "count_fail_update") == (before,)
-    assert any(request.payload == {"status": "deactivated"} for request in proxy.seen)
 
 
 def test_a_compromised_key_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:

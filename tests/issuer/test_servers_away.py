@@ -21,7 +21,7 @@ NAME = "www.example.test"
 def fails_once(box: Box, *says: str) -> None:
     """One run fails with these words, counted once with its next moment; the table is otherwise as it was."""
     before = box.row(NAME, "csr", "crt", "enable", "ts_expire", "md5_modulus")
-    box.fails("run", says=[f"{NAME}: failed: ", "next attempt at 20", *says])
+    box.fails("run", says=[f"{NAME}: failed: ", "next attempt at the first run after 20", *says])
     count, error, due_at = box.row(NAME, "count_fail_update", "last_error", "due_at")
     assert count == 1
     assert all(phrase in error for phrase in says), error

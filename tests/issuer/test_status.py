@@ -225,7 +225,7 @@ def test_an_order_under_way_shows_with_state_and_lease(stored: Box) -> None:
     text = stored.ok("status", NAME).out
     lease = f"leased to host/1 until {utc_text(now + 600)}"
     assert f"order         PUBLISHED since {utc_text(now)} at {DIRECTORY}, {lease}\n" in text
-    assert f"next attempt  {utc_text(now + 500)}: a person issues it by hand" in text
+    assert f"next attempt  the first run after {utc_text(now + 500)}: a person issues it by hand" in text
     stored.database.execute("UPDATE certs SET due_at = 1")
     assert f"  by hand until {utc_text(now + 500)}  0" in stored.ok("status").out
     stored.database.execute("UPDATE orders SET reason = 'renewal', lease_until = 1")
@@ -262,7 +262,8 @@ def test_a_name_that_is_nearly_right(lone_box: Box, words: list[str], typed: str
 
 
 def test_the_list_goes_through_many_without_parsing_them(stored: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many portions it takes, each is listed once, in order; and no certificate is parsed for its line."""
+    """However many portions it takes, each is listed once, what is due first, then by name; and no certificate is
+    parsed for its line."""
     parsed = []
     parse = certificate.load_certificates
 
@@ -278,8 +279,8 @@ def test_the_list_goes_through_many_without_parsing_them(stored: Box, monkeypatc
         SELECT 'host' || n, {due_at}, {columns} FROM certs, numbers""")  # noqa: S608
     monkeypatch.setattr(certificate, "load_certificates", watched)
     lines = stored.ok("status").out.splitlines()
-    names = [*(f"host{number}" for number in range(10, 31)), NAME]
-    assert [line.split()[0] for line in lines] == ["NAME", *names]
+    hosts = [f"host{number}" for number in range(10, 31)]
+    assert [line.split()[0] for line in lines] == ["NAME", NAME, *hosts]
     assert parsed == []
     rows = Certificates(Database(load(Settings, stored.config).database), portion=4)
-    assert [row.name for row in rows.all()] == names
+    assert [row.name for row in rows.all()] == [*hosts, NAME]

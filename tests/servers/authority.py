@@ -80,10 +80,10 @@ class Issued:
 class Authority:
     """A root, or with `parent` an intermediate, that signs whatever a test asks for."""
 
-    def __init__(self, cn: str, *, parent: "Authority | None" = None) -> None:
+    def __init__(self, cn: str, *, parent: "Authority | None" = None, subject: x509.Name | None = None) -> None:
         self.parent = parent
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._subject = _common_name(cn)
+        self._subject = subject or _common_name(cn)
         start = datetime.now(UTC) - CLOCK_SKEW
         builder = (
             _builder(self._subject, self._key.public_key(), start, start + CA_LIFETIME)
@@ -103,9 +103,9 @@ class Authority:
         """This certificate and those above it, without the root: nothing when this is the root."""
         return b"" if self.parent is None else self.pem + self.parent.chain_pem
 
-    def intermediate(self, cn: str) -> "Authority":
-        """An authority below this one: what it issues comes with a chain."""
-        return Authority(cn, parent=self)
+    def intermediate(self, cn: str, *, subject: x509.Name | None = None) -> "Authority":
+        """An authority below this one: what it issues comes with a chain. Its name is *cn*, or all of *subject*."""
+        return Authority(cn, parent=self, subject=subject)
 
     def issue(
         self,
@@ -120,16 +120,21 @@ class Authority:
         return self._issue(names, key.public_key(), key_pem, days, not_before)
 
     def sign(
-        self, csr_pem: bytes, days: float = 90, not_before: datetime | None = None, serial: int | None = None
+        self,
+        csr_pem: bytes,
+        days: float = 90,
+        not_before: datetime | None = None,
+        serial: int | None = None,
+        names: list[str] | None = None,
     ) -> Issued:
-        """A certificate for a signing request: its key, its alternative names. The key stays where it is. The serial
-        number is random unless a test gives one."""
+        """A certificate for a signing request: its key, its alternative names or those *names*. The key stays where it
+        is. The serial number is random unless a test gives one."""
         csr = x509.load_pem_x509_csr(csr_pem)
-        alternative = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        wanted = names or [str(name.value) for name in _alternative_names(csr)]
         public_key = csr.public_key()
         if not isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise TypeError(f"this authority signs no keys of type {type(public_key).__name__}")
-        return self._issue([str(name.value) for name in alternative], public_key, b"", days, not_before, serial=serial)
+        return self._issue(wanted, public_key, b"", days, not_before, serial=serial)
 
     def write(self, folder: Path) -> Path:
         """Write this authority's certificate as ca.pem; its key never leaves memory."""
@@ -167,6 +172,21 @@ class Authority:
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.issuer_name(self._subject).add_extension(identifier, critical=False)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def names_in(csr: x509.CertificateSigningRequest, *, with_common_name: bool) -> set[str]:
+    """The names that a CA finds in a request, in lower case: those of Boulder with the common name, those of Pebble
+    without it."""
+    common = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[-1:] if with_common_name else []
+    found = [*(name.value for name in _alternative_names(csr)), *(name.value for name in common)]
+    return {str(name).lower() for name in found}
+
+
+def _alternative_names(csr: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
+    try:
+        return list(csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        return []
 
 
 def _builder(

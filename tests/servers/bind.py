@@ -4,6 +4,7 @@ A root zone is always there, so that the server answers for every name with auth
 """
 
 import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.servers.process import program
 from tests.servers.server import DnsServer
 from tests.servers.zone_folder import PACKAGE, ZoneFolder
 from tests.servers.zones import Settings, secondary_statement
+
+RNDC_SECONDS = 10
 
 
 class Bind(DnsServer):
@@ -47,6 +50,7 @@ class Bind(DnsServer):
         self._contents = ZoneFolder(folder, address)
         self._secondaries: list[Bind] = []
         self._relay: NotifyRelay | None = None
+        self._rndc_port = 0
         if secondary_of is not None:
             secondary_of._secondaries.append(self)
             if lag_seconds:
@@ -97,6 +101,15 @@ class Bind(DnsServer):
             if secondary.running:
                 secondary.reconfigure()
 
+    def rndc(self, *words: str) -> None:
+        """One command of rndc, signed with the first key; the first one opens the control channel."""
+        if not self._rndc_port:
+            self._rndc_port = self._own_port()
+            self.reconfigure()
+        key = next(iter(self._contents.keys.values()))
+        command = [program("rndc", PACKAGE), "-s", LOOPBACK, "-p", str(self._rndc_port), "-k", str(key), *words]
+        subprocess.run(command, check=True, capture_output=True, timeout=RNDC_SECONDS)
+
     def close(self) -> None:
         """Stop for good and give the ports back."""
         if self.primary is not None and self in self.primary._secondaries:
@@ -134,7 +147,8 @@ class Bind(DnsServer):
             for secondary in self._secondaries
         )
         keys = tuple(self._contents.keys.values())
-        return Settings(self.folder, self.address, self.port, notify, self._notify_delay, keys, self.address6)
+        told = (notify, self._notify_delay, keys, self.address6, self._rndc_port)
+        return Settings(self.folder, self.address, self.port, *told)
 
     def _configure(self) -> None:
         copied = []

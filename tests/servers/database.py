@@ -40,6 +40,11 @@ class SqliteDatabase:
         self.path = folder / "certfleet.db"
         self.url = f"sqlite:///{self.path}"
 
+    def content(self) -> bytes:
+        """The whole file as it would be after the last connection to it was closed."""
+        with closing(sqlite3.connect(self.path, timeout=10)) as connection:
+            return connection.serialize()
+
     def query(self, sql: str) -> list[Row]:
         """The rows of one statement."""
         with closing(sqlite3.connect(self.path, timeout=10)) as connection:

@@ -16,7 +16,8 @@ class Resolver(DnsServer):
     """Asks `everything` ("address:port") for all names, except those below the zones that `but` maps to others.
 
     `forwards` may be changed before the start. Without `everything` it begins at the server of the root zone at `root`,
-    and follows delegations from there, which lead to port 53.
+    and follows delegations from there, which lead to port 53. With *signer*, the file of a TSIG key, it signs what it
+    asks at this machine, as a client of a view that is chosen by the key.
     """
 
     def __init__(
@@ -28,8 +29,10 @@ class Resolver(DnsServer):
         root: str = "",
         address: str = LOOPBACK,
         port: int | None = None,
+        signer: Path | None = None,
     ) -> None:
         super().__init__(folder, address=address, port=port)
+        self._signer = signer
         self.root = root
         self.forwards = ({".": everything} if everything else {}) | dict(but or {})
         self._conf = folder / "named.conf"
@@ -53,6 +56,8 @@ class Resolver(DnsServer):
             "dnssec-validation no; empty-zones-enable no; qname-minimization off; min-ncache-ttl 90;",
         ]
         zones = []
+        if self._signer is not None:
+            zones.append(f'include "{self._signer}"; server {LOOPBACK} {{ keys {{ "{self._signer.stem}"; }}; }};')
         if self.root:
             hints = self.folder / "root.hints"
             hints.write_text(f". 1 NS ns.root.\nns.root. 1 A {self.root}\n", encoding="ascii")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.forks import forks
 from tests.servers.ports import free_port, release_port
 from tests.servers.process import MissingProgram, Process, ServerFailed, accepts_tcp, program, wait_until
 from tests.servers.server import Server
@@ -99,3 +100,33 @@ def test_a_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     wait_until(lambda: not accepts_tcp("127.0.0.1", port), "named has ended")
     release_port(port)
+
+
+def test_a_forked_program_is_as_one_of_its_own_interpreter(tmp_path: Path) -> None:
+    """Its words, folder, environment, exit code and output are its own, the modules are there, and a second program
+    finds nothing of the first."""
+    program = """
+import os, sys
+assert "agent.cli" in sys.modules and not hasattr(sys, "first")
+sys.first = os.environ["FIRST"] = "here"
+print(sys.argv[1:], os.getcwd() == os.environ["OWN"], sorted(os.environ))
+sys.exit("the end")
+"""
+    for _ in range(2):
+        ended = forks("agent").run(program, ["a", "b"], folder=tmp_path, environment={"OWN": str(tmp_path)})
+        assert (ended.code, ended.err) == (1, "the end\n")
+        assert ended.out == "['a', 'b'] True ['FIRST', 'OWN']\n"
+
+
+def test_a_forked_program_is_killed_with_those_who_wait_for_it(tmp_path: Path) -> None:
+    """Its end by a signal is told; and it does not outlive the wait for it."""
+    killed = forks("agent").run("import os; os.kill(os.getpid(), 9)", [], folder=tmp_path, environment={})
+    assert killed.code == -signal.SIGKILL
+    program = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
+    seconds, pid = 0.5, ""
+    while not pid:
+        seconds *= 2
+        with pytest.raises(TimeoutError):
+            forks("agent").run(program, [], folder=tmp_path, environment={}, seconds=seconds)
+        pid = (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else ""
+    wait_until(lambda: not Path("/proc", pid).exists(), "the program is gone")

@@ -38,6 +38,7 @@ class Settings:
     notify_delay: int = 0
     keys: tuple[Path, ...] = field(default=())
     address6: str = ""
+    rndc_port: int = 0
 
 
 def normal(name: str) -> str:
@@ -91,9 +92,11 @@ def named_conf(settings: Settings, statements: Sequence[str]) -> str:
     """
     also = " ".join(f"{address} port {port};" for address, port in settings.notify)
     includes = [f'include "{key}";' for key in settings.keys]
+    told = " ".join(f'"{key.stem}";' for key in settings.keys)
+    inet = f"inet 127.0.0.1 port {settings.rndc_port} allow {{ 127.0.0.1; }} keys {{ {told} }};"
     return "\n".join(
         [
-            "controls { };",
+            f"controls {{ {inet if settings.rndc_port else ''} }};",
             "options {",
             f'  directory "{settings.folder}"; pid-file none; session-keyfile none; lock-file none;',
             f"  listen-on port {settings.port} {{ {settings.address}; }};",

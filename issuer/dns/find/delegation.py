@@ -4,6 +4,7 @@ The parent's servers are asked for the referral (RFC 1034 §4.3.2) and its glue,
 The zone's own NS records are added: resolvers may use either (RFC 2181 §5.4.1).
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ class Delegations:
         return self.of(zone, primary).servers
 
     def of(self, zone: str, primary: Server) -> Delegation:
-        """The delegation of *zone*, which *primary* serves. Raises DnsError."""
+        """The delegation of *zone*, which *primary* serves. Its servers are asked with the key of *primary*. Raises
+        DnsError."""
         return self._delegations.get(zone, lambda: self._look_up(zone, primary))
 
     def _look_up(self, zone: str, primary: Server) -> Delegation:
@@ -70,7 +72,7 @@ class Delegations:
         except NoAnswer as error:
             log.warning("delegation.unverified", zone=zone, asked=str(primary), why=str(error))
             return Delegation(zone, "", (), tuple(listed), (), tuple(self._listed_by(primary, listed)))
-        named, glue, seen = self._referral(zone, parent)
+        named, glue, seen = self._referral(zone, parent, primary)
         inner = not named
         if inner:
             # split horizon: an inner view may have a zone that the outer parent does not delegate
@@ -86,7 +88,8 @@ class Delegations:
         if not servers:
             why = f"none of its name servers {', '.join(names)} has an address"
             raise DnsError(f"the delegation of {zone} is broken", why=why, hint="add address records for them")
-        return Delegation(zone, parent, tuple(named), tuple(listed), tuple(glue), tuple(servers), seen, inner)
+        asked = tuple(dataclasses.replace(server, key=primary.key) for server in servers)
+        return Delegation(zone, parent, tuple(named), tuple(listed), tuple(glue), asked, seen, inner)
 
     def _zone_above(self, zone: str) -> str:
         """The parent of *zone*, by the SOA that the resolvers show above it. Raises NoAnswer."""
@@ -102,9 +105,14 @@ class Delegations:
     def _zone_by_soa(self, name: str) -> str:
         return soa_owner(self._resolvers.ask(name, "SOA"), name)
 
-    def _referral(self, zone: str, parent: str) -> tuple[list[str], list[Server], bool]:
-        """(NS hosts, glue, whether a server of the parent answered), merged from all servers of *parent*."""
-        asked = self._parents.get(parent, lambda: self._parent_servers(parent))
+    def _referral(self, zone: str, parent: str, primary: Server) -> tuple[list[str], list[Server], bool]:
+        """(NS hosts, glue, whether a server of the parent answered), merged from all servers of *parent*.
+
+        The key goes to *primary* alone: the parent's other servers may belong to others.
+        """
+        servers = self._parents.get(parent, lambda: self._parent_servers(parent))
+        here = (primary.address, primary.port)
+        asked = [primary if (server.address, server.port) == here else server for server in servers]
         query = question(zone, "NS")
         answers = [item for item in ask_all([(server, query) for server in asked]) if not isinstance(item, NoAnswer)]
         names: dict[str, None] = {}
@@ -156,7 +164,7 @@ class Delegations:
                 for address in targets(_own(primary, name, kind)):
                     # the primary itself may listen on another port; the other servers cannot
                     port = primary.port if address == primary.address else self._port
-                    servers.append(Server(address, port, name))
+                    servers.append(Server(address, port, name, primary.key))
         return servers or [primary]
 
 

@@ -33,8 +33,10 @@ class Place:
 
     @property
     def meant(self) -> bool:
-        """Did the operator choose that zone for challenges: by a sub-zone, an alias or a [[dns.zone]]?"""
-        return self.owner == self.zone or bool(self.aliases) or self.route.suffix == self.zone
+        """Did the operator choose that zone for challenges: by a sub-zone, by a zone for the certificate's name alone,
+        by an alias or by a [[dns.zone]]?"""
+        own = self.zone in (self.owner, self.owner.removeprefix("_acme-challenge."))
+        return own or bool(self.aliases) or self.route.suffix == self.zone
 
 
 def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server], resolvers: Resolvers) -> Place:
@@ -176,6 +178,9 @@ def _ask(server: Server, name: str, kind: str) -> dns.message.Message:
     try:
         return ask(server, question(name, kind))
     except NoAnswer as error:
-        hint = "check that the name server runs and that server and port in [dns] are right"
         what = f"the name server {server} cannot be asked"
+        if error.key_refused:
+            hint = "add the key to the name server and reload it, or name the right tsig_key_file"
+            raise DnsError(what, why=str(error), hint=hint, reference="dns-badkey", retry=Retry.NEVER) from error
+        hint = "check that the name server runs and that server and port in [dns] are right"
         raise DnsError(what, why=str(error), hint=hint, retry=Retry.SOON) from error

@@ -9,13 +9,17 @@ from issuer.model.config import DnsSettings
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The servers and the key for names at and below *suffix*; "" matches every name."""
+    """The servers and the key for names at and below *suffix*; "" matches every name.
+
+    *sign_queries*: are the zone's servers asked with the key, because it chooses the view of the zone there?
+    """
 
     suffix: str
     server: str
     port: int
     tsig_key_file: Path | None
     nameservers: tuple[str, ...]
+    sign_queries: bool
 
     def allows(self, zone: str) -> bool:
         """Is *zone* at or below *suffix*? The operator did not allow updates of a zone above it."""
@@ -24,7 +28,9 @@ class Route:
 
 def routes(settings: DnsSettings) -> list[Route]:
     """Every route, the most specific first."""
-    default = Route("", settings.server, settings.port, settings.tsig_key_file, settings.nameservers)
+    default = Route(
+        "", settings.server, settings.port, settings.tsig_key_file, settings.nameservers, settings.sign_queries
+    )
     special = [
         Route(
             zone.name,
@@ -32,6 +38,7 @@ def routes(settings: DnsSettings) -> list[Route]:
             zone.port or (settings.port if not zone.server else 53),
             zone.tsig_key_file or default.tsig_key_file,
             zone.nameservers or (default.nameservers if not zone.server else ()),
+            settings.sign_queries if zone.sign_queries is None else zone.sign_queries,
         )
         for zone in settings.zone
     ]

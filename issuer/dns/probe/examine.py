@@ -2,9 +2,11 @@
 
 from collections.abc import Hashable, Sequence
 from functools import partial
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError
+from common.names import is_address
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.wildcard import wildcard_caution
@@ -21,7 +23,7 @@ def examine(zones: "Zones", names: Sequence[str]) -> Findings:
     lines = []
     probes: dict[Hashable, Probe] = {}
     bare = list(dict.fromkeys(name.removeprefix("*.") for name in names))
-    for name in bare:
+    for name in filterfalse(is_address, bare):
         lines += _wildcard_lines(zones.resolvers, name)
     for name in bare:
         try:

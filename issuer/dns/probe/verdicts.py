@@ -58,7 +58,11 @@ def _serial_words(serial: int | None, newest: int | None) -> tuple[str, str]:
     if serial is None or newest is None:
         return "", _FOLLOW
     if serial == newest:
-        hint = "it serves another zone or view of that name: let it transfer the zone from the server of the updates"
+        hint = (
+            "it serves another zone or view of that name: let it transfer the zone from the server of the updates; "
+            "if it is that server, another of its views answers us: set sign_queries in [dns] if the key chooses the "
+            "view, or show the zone in both (in-view)"
+        )
         return f"; its serial is {serial}, the same as where updates go", hint
     told = f"; its serial is {serial}, {newest} where updates go"
     if (newest - serial) % 2**32 < 2**31:

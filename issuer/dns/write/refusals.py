@@ -91,11 +91,14 @@ def not_verified(error: Exception, sent: SentUpdate, *, own_clock: float, server
 def refused(rcode: dns.rcode.Rcode, sent: SentUpdate) -> DnsError:
     """The error for a refusal with *rcode* (RFC 2136 §2.2)."""
     word = dns.rcode.to_text(rcode)
+    by_key = "" if sent.server.key else "; if BIND chooses the view by the key: sign_queries = true in [dns]"
     hints = {
         "REFUSED": f"{sent.first}allow the key there; "
         f'for BIND: update-policy {{ grant "{sent.key_name}" name {sent.owner}. TXT; }}; '
+        f"if the zone was frozen for an edit: `rndc thaw {sent.zone}`; "
         "PowerDNS answers the same for an unknown key, a wrong secret and clocks that differ",
-        "NOTAUTH": f"{sent.first}create it there, as that server is not authoritative for it, or mend server in [dns]",
+        "NOTAUTH": f"{sent.first}create it there, as that server is not authoritative for it, or mend server in [dns]"
+        + by_key,
         "NOTZONE": f"{sent.owner} lies outside that zone: mend the [[dns.zone]] entry",
         "NOTIMP": "that server takes no updates at all: turn them on (`zone` prints how), or mend server in [dns]",
         "SERVFAIL": "look at the name server's log; often its user may not write the zone's folder or journal",

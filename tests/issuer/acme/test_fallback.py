@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from issuer.model.timing import Timing
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, in_directory, problem, times
 from tests.servers.lab import Lab
@@ -13,6 +14,7 @@ from tests.servers.pebble import Pebble
 from tests.servers.smtp import Smtp
 
 NAME = "www.lab.test"
+TRIES = 1 + Timing().quick_tries  # of a step before it is a failure
 BROKEN = Reply(500, b"<html>out of order</html>", {"Content-Type": "text/html"})
 
 
@@ -115,11 +117,12 @@ def test_caa_is_asked_before_the_fallback(two: Box, proxy: CaProxy, second: CaPr
     issuers = "second.example" if allowed else "first.example"
     second.after.append(in_directory(meta={"caaIdentities": ["second.example"]}))
     lab.bind.static_zone("lab.test", [f'@ CAA 0 issue "{issuers}"'])
-    two.write(dns={"resolvers": [lab.bind.endpoint]}, renewal={"retry": ["1s"], "max_run": "60s" if allowed else "12s"})
+    two.write(dns={"resolvers": [lab.bind.endpoint]}, renewal={"retry": ["1s"], "max_run": "60s" if allowed else "4s"})
     two.enrol(NAME)
     proxy.before.append(times(99, "order-plz", BROKEN))
     outcome = two.run("run")
     assert (outcome.code == 0) is allowed
+    assert len(proxy.paths("order-plz")) >= 2 * TRIES
     assert bool(second.paths("order-plz")) is allowed
 
 
@@ -127,8 +130,9 @@ def test_our_own_dns_trouble_changes_no_ca(two: Box, proxy: CaProxy, second: CaP
     """When our name server is down, another CA would meet the same."""
     two.enrol(NAME)
     lab.bind.stop()
-    two.write(renewal={"retry": ["1s"], "max_run": "15s"})
+    two.write(renewal={"retry": ["1s"], "max_run": "4s"})
     started = time.monotonic()
     two.fails("run", says=["name server"])
     assert time.monotonic() - started < 60
+    assert two.row(NAME, "count_fail_update")[0] >= 2
     assert second.seen == []

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from common.config_file import load
 from issuer.commands.wiring import alone
 from issuer.model.config import Settings
@@ -44,6 +46,15 @@ def test_a_lifted_hold_frees_everything_that_waited_for_it(proxied: Box, proxy: 
         ("*", "hold lifted")
     ]
     proxied.ok("status")
+
+
+@pytest.mark.parametrize("apart", [-2, 2])
+def test_orders_that_were_limited_side_by_side_are_all_freed(proxied: Box, proxy: CaProxy, apart: int) -> None:
+    """The CA names a moment in each answer, so one certificate waits for another second than the hold that was kept."""
+    held(proxied, proxy)
+    proxied.database.execute(f"UPDATE certs SET due_at = due_at + {apart} WHERE name = '{OTHER}'")  # noqa: S608
+    proxied.ok("issue", NAME, "--lift-hold")
+    assert proxied.row(OTHER, "due_at")[0] <= time.time()
 
 
 def test_a_hold_that_was_lifted_too_soon_costs_one_question(proxied: Box, proxy: CaProxy) -> None:

@@ -3,12 +3,25 @@
 import contextlib
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
+from common.config_file import load
+from issuer.ca.client import AcmeCa
 from issuer.ca.problems import meaning
+from issuer.commands.wiring import build_authority
+from issuer.model.acme import CaOrder
+from issuer.model.config import Settings
+from issuer.model.errors import AcmeProblem
+from issuer.rules.acceptance import accept
+from issuer.rules.csr import read_csr
+from issuer.rules.retry import interrupts
 from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
 from tests.servers.ca_proxy import CaProxy, Reply, Request, json_reply, problem, times
@@ -28,6 +41,8 @@ HOSTILE = {
     "problem of wrong types": json_reply({"type": 3, "detail": ["x"], "subproblems": 9}, 400),
     "terminal tricks": problem("malformed", "\x1b[2Jhello\nERROR: fake line", 400),
 }
+
+UNKNOWN_STATUS = [("/authZ/", "wrong types"), ("/finalize-order/", "wrong types")]  # an object, with a status of 7
 
 
 def test_ninety_percent_of_nonces_refused_costs_no_try(bind: Bind, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -117,6 +132,7 @@ def test_one_odd_answer_costs_neither_order_nor_try(proxied: Box, proxy: CaProxy
         times(1, "/finalize-order/", json_reply({"message": "Forbidden"}, 403)),
         times(1, "/certZ/", problem("malformed", "no such certificate", 404)),
     ]
+    proxied.first_pause = 0.5
     portal = Authority("Portal").issue(["localhost"]).write(proxied.folder)
 
     def somebody_else(request: Request, reply: Reply) -> Reply:
@@ -159,16 +175,68 @@ def test_workers_bound_the_requests_under_way_and_orders_wait_side_by_side(proxi
     assert proxy.most_at_once == 4
 
 
-@pytest.mark.parametrize("path", ["/dir", "order-plz", "/authZ/", "/finalize-order/", "/certZ/"])
-@pytest.mark.parametrize("what", HOSTILE)
+@dataclass(frozen=True)
+class Asked:
+    """A real adapter with an order at a CA that answers nonsense: *steps* are what an attempt asks, by path."""
+
+    proxy: CaProxy
+    box: Box
+    order: CaOrder
+
+    def steps(self, ca: AcmeCa) -> dict[str, Callable[[], object]]:
+        facts, url = read_csr(csr([NAME])), f"https://localhost:{self.proxy.port}/"
+        return {
+            "/dir": ca.account_url,
+            "order-plz": lambda: ca.open_order([NAME]),
+            "/authZ/": lambda: ca.authorization(self.order.authorizations[0]),
+            "/finalize-order/": lambda: ca.finalize(self.order, facts.der),
+            "/certZ/": lambda: accept(ca.certificate(f"{url}certZ/1"), facts, time.time(), present=None),
+        }
+
+
+@pytest.fixture(scope="module")
+def asked(shared_pebble: Pebble, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    folder = tmp_path_factory.mktemp("nonsense")
+    with CaProxy(folder, shared_pebble) as proxy:
+        box = Box(folder / "box", SqliteDatabase(folder), pebble=shared_pebble)
+        box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
+        box.ok("init")
+        with closing(build_authority(load(Settings, box.config), "")) as ca:
+            yield Asked(proxy, box, ca.open_order([NAME]))
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        (path, what)
+        for path in ("/dir", "order-plz", "/authZ/", "/finalize-order/", "/certZ/")
+        for what in HOSTILE
+        if (path, what) not in UNKNOWN_STATUS
+    ],
+)
+def test_nonsense_is_an_answer_that_does_not_count(asked: Asked, path: str, what: str) -> None:
+    """Whatever comes back, it is one problem of the CA, which ends no order unless the CA said so itself, and had not
+    issued before; a redirect is not followed."""
+    asked.proxy.before[:] = [times(99, path, HOSTILE[what])]
+    with closing(build_authority(load(Settings, asked.box.config), "")) as ca, pytest.raises(AcmeProblem) as caught:
+        asked.steps(ca)[path]()
+    over = what == "terminal tricks" and path != "/certZ/"
+    assert interrupts(caught.value) is not over
+    assert "\n" not in str(caught.value)
+    assert all("evil.example" not in request.path for request in asked.proxy.seen)
+
+
+@pytest.mark.parametrize(
+    ("path", "what"), [("/finalize-order/", "terminal tricks"), ("/certZ/", "terminal tricks"), *UNKNOWN_STATUS]
+)
 def test_nonsense_is_one_clear_failure(proxied: Box, proxy: CaProxy, path: str, what: str) -> None:
-    """Whatever comes back, there is one sentence, no traceback, nothing stored, nothing left in the zone; and an order
-    is over only if the CA said so itself, and had not issued before."""
+    """There is one sentence that cannot steer a terminal, no traceback, nothing stored, nothing left in the zone; and
+    an order is over only if the CA said so itself, and had not issued before."""
     proxied.enrol(NAME)
     proxy.before.append(times(99, path, HOSTILE[what]))
     with proxied.timed(quick_tries=0):
         outcome = proxied.run("run")
-    over = what == "terminal tricks" and path != "/certZ/"
+    over = (path, what) == ("/finalize-order/", "terminal tricks")
     assert ("FAILED" in [state for state, _ in proxied.orders()]) is over
     assert outcome.code == 1
     assert f"error: {NAME}: failed: " in outcome.err
@@ -176,7 +244,6 @@ def test_nonsense_is_one_clear_failure(proxied: Box, proxy: CaProxy, path: str, 
     assert "\nERROR: fake line" not in outcome.out + outcome.err
     assert proxied.row(NAME, "crt", "count_fail_update") == (None, 1)
     assert proxied.txt(NAME) == set()
-    assert all("evil.example" not in request.path for request in proxy.seen)
 
 
 def test_unknown_problem_type_is_tried_again_later() -> None:

@@ -232,3 +232,22 @@ def test_names_without_a_zone_cost_nothing_of_what_the_ca_allows(proxied: Box, p
     proxied.database.execute(f"UPDATE certs SET ts_expire = 2 WHERE name = '{name}'")  # noqa: S608
     assert f"{name}: stored" in proxied.run("run").out
     assert len(proxy.paths("order-plz")) == 1
+
+
+def test_an_address_counts_by_itself() -> None:
+    """It lies in no registered domain."""
+    asked = []
+
+    class Counted:
+        def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
+            return []
+
+        def certificates(
+            self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
+        ) -> tuple[list[int], int]:
+            asked.append(domain)
+            return [], 0
+
+    pacing = Pacing(CA, CaLimits(per_domain=Limit(1, HOUR)), Counted())
+    pacing.free_at(["192.0.2.7", "2001:db8::7", "www.example.co.uk"], NOW, renewal=False)
+    assert sorted(asked) == ["192.0.2.7", "2001:db8::7", "example.co.uk"]

@@ -27,7 +27,7 @@ def test_three_steps_by_hand(proxied: Box, proxy: CaProxy) -> None:
     assert early.code == 1
     assert "not there yet" in early.out
     assert proxy.paths("/chalZ/") == []
-    _nsupdate(proxied, f'update add {challenge["owner"]}. 1 TXT "{challenge["value"]}"')
+    nsupdate(proxied, f'update add {challenge["owner"]}. 1 TXT "{challenge["value"]}"')
     proxied.ok("solve", NAME)
     assert "stored" in proxied.ok("request", NAME).out
     assert len(proxy.paths("order-plz")) == 1
@@ -40,7 +40,7 @@ def test_request_does_not_wait_without_end(proxied: Box, proxy: CaProxy) -> None
     """When the CA takes its time, that is said, and lock and lease are given back; asked again later, it stores."""
     proxied.enrol(NAME)
     [challenge] = proxied.ok("challenges", NAME, "--json").report()
-    _nsupdate(proxied, f'update add {challenge["owner"]}. 1 TXT "{challenge["value"]}"')
+    nsupdate(proxied, f'update add {challenge["owner"]}. 1 TXT "{challenge["value"]}"')
     proxied.ok("solve", NAME)
 
     def processing(request: Request, reply: Reply) -> Reply:
@@ -202,7 +202,7 @@ def test_another_run_or_issuer_at_work(proxied: Box, step: str) -> None:
     assert proxied.run(step, NAME).code != 3
 
 
-def _nsupdate(box: Box, line: str) -> None:
+def nsupdate(box: Box, line: str) -> None:
     dns = box.document["dns"]
     script = f"server {dns['server']} {dns['port']}\n{line}\nsend\n"
     subprocess.run(["nsupdate", "-k", dns["tsig_key_file"]], input=script, text=True, check=True, timeout=20)

@@ -270,6 +270,20 @@ def test_a_zone_that_is_written_though_nobody_named_it(box: Box, lab: Lab) -> No
     told(found, "ok", "takes updates with our key")
 
 
+def test_a_zone_whose_top_is_the_name(box: Box, lab: Lab) -> None:
+    """The zone of the classic system holds one name, its addresses and its challenges: nothing is warned of."""
+    names = ["svc.example.test", "*.svc.example.test"]
+    records = ["@ NS ns.example.test.", "@ A 192.0.2.80"]
+    lab.bind.dynamic_zone(names[0], "acme", ["_acme-challenge.svc.example.test"], records=records)
+    lab.bind.reconfigure()
+    box.populate(*names)
+    found = findings(box)
+    assert "has no zone of its own" not in str(found)
+    told(found, "ok", "zone svc.example.test: " + lab.bind.endpoint + " takes updates with our key")
+    assert bad_ones(found) == []
+    box.ok("run")
+
+
 def test_a_zone_that_an_alias_leads_to(box: Box, lab: Lab) -> None:
     """A CNAME or DNAME is somebody's own word for the zone: nothing is warned of."""
     lab.bind.static_zone("example.test", ["_acme-challenge.www CNAME www.acme.test.", "shop DNAME acme.test."])

@@ -6,6 +6,7 @@ The servers and the migrated tables are made once for a module; each test has na
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from issuer.journey.ports import (
 )
 from issuer.journey.solver import Solver
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation
 from issuer.rules.csr import read_csr
 from issuer.store import migrate
 from issuer.store.certificates import Certificates
@@ -62,6 +63,8 @@ class Stores:
     counts: OrderCounts
     orders: Callable[[str], OrderStore]  # by owner
     journal: Callable[[str], ChallengeJournal]
+    change: Callable[..., None]  # columns of a certificate's row by its name, as another program would
+    wait: Callable[[str, bytes], object]  # another CSR for a row waits
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", *MAKES])
@@ -96,7 +99,17 @@ def stores(tables: Database | None) -> Stores:
         Counts(tables),
         lambda owner: Orders(tables, owner),
         lambda owner: Journal(tables, owner),
+        partial(_change, tables),
+        lambda name, wanted: tables.write(
+            lambda connection: connection.execute(
+                certs.update().where(certs.c.name == name).values(change_csr=wanted, change_due_at=AT_ONCE)
+            )
+        ),
     )
+
+
+def _change(database: Database, name: str, **values: object) -> None:
+    database.write(lambda connection: connection.execute(certs.update().where(certs.c.name == name).values(**values)))
 
 
 def _in_memory() -> Stores:
@@ -109,6 +122,8 @@ def _in_memory() -> Stores:
         MemoryCounts(world.tables),
         lambda owner: MemoryOrders(world.tables, owner),
         lambda owner: MemoryJournal(world.tables, owner),
+        world.change,
+        lambda name, wanted: world.change(name, change=Change(wanted, AT_ONCE)),
     )
 
 

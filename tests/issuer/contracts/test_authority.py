@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from common.certificate import dns_names
+from common.certificate import certified_names
 from common.errors import Retry
 from issuer.model.acme import CaOrder, Challenge
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.rules.acceptance import accept
-from issuer.rules.challenges import answers
+from issuer.rules.challenges import Answer, answers
 from issuer.rules.csr import read_csr
 from tests.issuer.contracts.conftest import Ground
 
@@ -26,13 +26,15 @@ def opened(ground: Ground, *names: str) -> tuple[CaOrder, CsrFacts, list[Challen
 
 def wanted(ground: Ground, order: CaOrder, facts: CsrFacts, row: Enrolment) -> list[Challenge]:
     kind = ground.solver.type
-    return answers(
-        [ground.ca.authorization(url) for url in order.authorizations],
-        facts.names,
-        kind.name,
-        lambda challenge, name: kind.content(challenge, name, ground.ca.key_authorization),
-        lambda name: ground.solver.place(name, row),
-    )
+
+    def answer(name: str) -> Answer:
+        return Answer(
+            kind.name,
+            lambda challenge: kind.content(challenge, name, ground.ca.key_authorization),
+            lambda: ground.solver.place(name, row),
+        )
+
+    return answers([ground.ca.authorization(url) for url in order.authorizations], facts.names, answer)
 
 
 def answered(ground: Ground, order: CaOrder, entries: list[Challenge]) -> CaOrder:
@@ -61,7 +63,7 @@ def test_from_an_order_to_a_certificate(ground: Ground) -> None:
     ground.wait(lambda: ground.ca.order(order.url).status == "valid")
     pem = ground.ca.certificate(ground.ca.order(order.url).certificate_url)
     bundle = accept(pem, facts, ground.tools.clock(), present=None)
-    assert dns_names(bundle.leaf) == set(facts.names)
+    assert certified_names(bundle.leaf) == set(facts.names)
     assert bundle.chain
 
 

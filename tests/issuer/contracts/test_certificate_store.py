@@ -6,12 +6,16 @@ import pytest
 
 from common.certificate import Bundle, not_after, parse_bundle
 from common.errors import UsageError
+from issuer.model.csr import md5_modulus
+from issuer.model.enrolment import AT_ONCE, Change
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
+from issuer.model.orders import Cause
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import OTHER, Stores
 from tests.issuer.contracts.test_order_store import planned
+from tests.issuer.signing_requests import csr
 from tests.issuer.store.opened import CA, NAME, NOW
 from tests.servers.authority import Authority
 
@@ -45,6 +49,26 @@ def test_a_row_is_due_until_it_is_put_off(stores: Stores) -> None:
     assert {row.name for row in certificates.due(NOW + 60)} == {NAME, OTHER}
     certificates.postpone(NAME, NOW + 4 * 365 * 86400)
     assert {row.name for row in certificates.due(NOW)} == {NAME, OTHER}
+
+
+def test_a_row_that_somebody_has_made_expire_is_due_whatever_its_moment(stores: Stores) -> None:
+    """ts_expire in the past beside a certificate; not without one, and not while it waits after a failure."""
+    certificates = stores.certificates
+    for name in (NAME, OTHER):
+        certificates.postpone(name, NOW + 60)
+    stores.change(NAME, ts_expire=1)
+    assert certificates.due(NOW) == []
+    stores.change(NAME, crt=issued().leaf_pem, ts_expire=NOW + 1)
+    assert certificates.due(NOW) == []
+    for ts_expire in (NOW, 1, 0, -1):
+        stores.change(NAME, ts_expire=ts_expire)
+        assert [row.name for row in certificates.due(NOW)] == [NAME]
+    stores.change(NAME, ts_expire=None)
+    assert certificates.due(NOW) == []
+    stores.change(NAME, ts_expire=1)
+    certificates.record_failure(NAME, FAILURE, NOW + 60, NOW)
+    assert certificates.due(NOW) == []
+    assert [row.name for row in certificates.due(NOW + 60)] == sorted([NAME, OTHER])
 
 
 def test_a_failure_is_counted_with_its_facts(stores: Stores) -> None:
@@ -181,3 +205,87 @@ def test_a_hold_of_a_clock_that_was_years_ahead(stores: Stores, scope: str, long
     assert stores.holds.until("account", NAME, NOW) is None
     stores.holds.add("account", scope, NOW + longest, LIMITED, NOW)
     assert stores.holds.until("account", NAME, NOW) == (NOW + longest, HELD)
+
+
+def changing(stores: Stores, *names: str) -> bytes:
+    """Another CSR for NAME waits; that CSR."""
+    wanted = csr(names or (NAME, "added.test"), "ecdsa-p384")
+    stores.wait(NAME, wanted)
+    return wanted
+
+
+def test_a_change_has_moments_and_failures_of_its_own(stores: Stores) -> None:
+    """Those of the row stay as they are, and the other way round."""
+    certificates = stores.certificates
+    for name in (NAME, OTHER):
+        certificates.postpone(name, NOW + 1000)
+    wanted = changing(stores)
+    assert [row.name for row in certificates.due(NOW)] == [NAME]
+    certificates.record_failure(NAME, FAILURE, NOW + 60, NOW, change=True)
+    certificates.record_failure(NAME, FAILURE, NOW + 70, NOW, change=True)
+    [row] = certificates.get([NAME])
+    assert row.change == Change(wanted, NOW + 70, 2, FAILURE)
+    assert (row.due_at, row.failures, row.failure) == (NOW + 1000, 0, None)
+    assert certificates.due(NOW + 69) == []
+    certificates.postpone(NAME, NOW + 50, change=True)
+    assert [row.name for row in certificates.due(NOW + 50)] == [NAME]
+    certificates.record_failure(NAME, LIMITED, NOW + 90, NOW)
+    [row] = certificates.get([NAME])
+    assert row.change == Change(wanted, NOW + 50, 2, FAILURE)
+    assert (row.due_at, row.failures, row.failure) == (NOW + 90, 1, LIMITED)
+    certificates.request_reissue([NAME, OTHER], "by hand")
+    [row, other] = certificates.get([NAME, OTHER])
+    assert row.change == Change(wanted, AT_ONCE, 2, FAILURE)
+    assert other.change is None
+    certificates.give_up_by_hand(NAME, "", FAILURE, due_at=NOW + 5, now=NOW, change=True)
+    [row] = certificates.get([NAME])
+    assert row.change == Change(wanted, NOW + 5, 2, FAILURE)
+    assert (row.reissue_reason, row.due_at, row.failure) == ("", None, LIMITED)
+
+
+def test_a_moment_of_a_change_that_is_too_far_ahead_does_not_count(stores: Stores) -> None:
+    """A clock was years ahead when it was saved."""
+    for name in (NAME, OTHER):
+        stores.certificates.postpone(name, NOW + 1000)
+    changing(stores)
+    stores.certificates.postpone(NAME, NOW + 4 * 365 * 86400, change=True)
+    assert [row.name for row in stores.certificates.due(NOW)] == [NAME]
+
+
+def test_a_change_of_a_row_without_one_is_none(stores: Stores) -> None:
+    """A change that was dropped meanwhile does not come back by its failure."""
+    before = stores.certificates.get([NAME])
+    stores.certificates.record_failure(NAME, FAILURE, NOW + 60, NOW, change=True)
+    stores.certificates.postpone(NAME, NOW + 60, change=True)
+    assert stores.certificates.get([NAME]) == before
+
+
+def test_a_change_is_over_with_its_certificate(stores: Stores) -> None:
+    """CSR and certificate change together; until then the certificate of the row's own CSR is stored as ever."""
+    certificates = stores.certificates
+    [row] = certificates.get([NAME])
+    wanted = changing(stores)
+    certificates.record_failure(NAME, FAILURE, NOW + 60, NOW, change=True)
+    certificates.store(planned(stores), row.csr, issued(), NOW, due_at=NOW + 9, ask_at=None)
+    [renewed] = certificates.get([NAME])
+    assert (renewed.csr, renewed.change) == (row.csr, Change(wanted, NOW + 60, 1, FAILURE))
+    bundle = issued()
+    certificates.store(planned(stores), wanted, bundle, NOW, due_at=NOW + 10, ask_at=None)
+    [changed] = certificates.get([NAME])
+    assert (changed.csr, changed.crt, changed.change, changed.due_at) == (wanted, bundle.leaf_pem, None, NOW + 10)
+    assert changed.md5_modulus in ("", md5_modulus(bundle.leaf.public_key()))
+    with pytest.raises(Overtaken):
+        certificates.store(planned(stores), row.csr, issued(), NOW, due_at=NOW, ask_at=None)
+    assert certificates.get([NAME]) == [changed]
+
+
+def test_a_row_with_a_change_knows_which_csr_its_order_is_for(stores: Stores) -> None:
+    """Until that order has ended."""
+    changing(stores)
+    record = stores.orders("mine").open(NAME, CA, Cause.CHANGE, NOW, csr_sha256="ab" * 32)
+    assert record is not None
+    assert record.csr_sha256 == "ab" * 32
+    assert stores.orders("mine").claim(NAME, NOW) == record
+    assert [row.ordered for row in stores.certificates.get([NAME, OTHER])] == ["ab" * 32, ""]
+    stores.orders("mine").fail(record, "over", NOW)
+    assert [row.ordered for row in stores.certificates.get([NAME])] == [""]

@@ -1,6 +1,5 @@
 """Runs certfleet-issuer in this process and kills it with SIGKILL right before or right after one call.
 
-Usage: python -m tests.issuer.crash.killer MODULE:[CLASS.]METHOD before|after NTH COMMAND...
 The product knows nothing of this: the method is wrapped from outside.
 """
 
@@ -8,27 +7,26 @@ import functools
 import importlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from issuer.cli import build
 from tests.issuer.box import ROOT, Box
+from tests.servers.forks import forks
 
 
 def killed_run(box: Box, place: str, when: str, nth: int, words: Sequence[str] = ("run",)) -> int:
     """The exit code of a `run`, or of another command, in a process of its own, armed so."""
-    command = [sys.executable, "-m", "tests.issuer.crash.killer", place, when, str(nth)]
-    done = subprocess.run(
-        [*command, "--config", str(box.config), *words],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        timeout=180,
-        check=False,
-    )
-    return done.returncode
+    program = f"from tests.issuer.crash.killer import run_armed; run_armed({place!r}, {when!r}, {nth})"
+    words = ("--config", str(box.config), *words)
+    return forks("issuer").run(program, words, folder=ROOT, environment=os.environ, seconds=180).code
+
+
+def run_armed(place: str, when: str, nth: int) -> NoReturn:
+    """The command line of this process, so armed."""
+    arm(place, when, nth)
+    sys.exit(build().run(sys.argv[1:]))
 
 
 def arm(place: str, when: str, nth: int) -> None:
@@ -50,8 +48,3 @@ def arm(place: str, when: str, nth: int) -> None:
         return result
 
     setattr(owner, method, wrapped)
-
-
-if __name__ == "__main__":
-    arm(sys.argv[1], sys.argv[2], int(sys.argv[3]))
-    sys.exit(build().run(sys.argv[4:]))

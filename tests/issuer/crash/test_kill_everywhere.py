@@ -1,8 +1,13 @@
-"""kill -9 at every state and inside every step: the next run finishes the same order, and nothing is lost or left."""
+"""kill -9 at every state and inside every step: the next run finishes the same order, and nothing is lost or left.
 
+Every call, also those that only read, and other endings: tests/issuer/journey/test_killed.py, in a world in memory.
+"""
+
+import contextlib
+import functools
 import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +41,10 @@ STEPS = [
     ("issuer.dns.zones:Zones.withdraw", 1),
     ("issuer.store.journal:Journal.forget", 1),
 ]
-# A database server makes a difference only where a call goes to it
-CASES = [
-    (engine, *step) for engine in ("sqlite", *MAKES) for step in STEPS if engine == "sqlite" or ".store." in step[0]
-]
+# Each instant once: what comes after one of these calls is the moment before the next. A database server makes a
+# difference only where a call goes to it, and only once that has returned.
+CASES = [("sqlite", *step, "before") for step in STEPS] + [("sqlite", *STEPS[-1], "after")]
+CASES += [(engine, *step, "after") for engine in MAKES for step in STEPS if ".store." in step[0]]
 _numbers = itertools.count()
 
 
@@ -50,29 +55,39 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """Servers for all cases of one database: each case has a name of its own."""
-    folder = tmp_path_factory.mktemp("crash")
-    database: Database = SqliteDatabase(folder)
-    if request.param != "sqlite":
-        server: SqlServer = request.getfixturevalue(request.param)
-        database = server.create_database()
-    with Lab(folder) as lab, CaProxy(_made(folder / "proxy"), lab.pebble) as proxy:
-        box = Box(folder / "box", database, bind=lab.bind, pebble=lab.pebble)
-        box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
-        box.set_up()
-        yield Scene(box, proxy)
+def scenes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Scene]]:
+    """Servers for all cases of one engine: each case has a name of its own."""
+    with contextlib.ExitStack() as servers:
+
+        @functools.cache
+        def of(engine: str) -> Scene:
+            folder = tmp_path_factory.mktemp("crash")
+            database: Database = SqliteDatabase(folder)
+            if engine != "sqlite":
+                server: SqlServer = request.getfixturevalue(engine)
+                database = server.create_database()
+            lab = servers.enter_context(Lab(folder))
+            proxy = servers.enter_context(CaProxy(_made(folder / "proxy"), lab.pebble))
+            box = Box(folder / "box", database, bind=lab.bind, pebble=lab.pebble)
+            box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
+            box.set_up()
+            return Scene(box, proxy)
+
+        yield of
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
-    ("scene", "place", "nth"),
+    ("engine", "place", "nth", "when"),
     CASES,
-    ids=[f"{engine}-{place.rpartition('.')[2]}-{nth}" for engine, place, nth in CASES],
-    indirect=["scene"],
+    ids=[f"{engine}-{place.rpartition('.')[2]}-{nth}-{when}" for engine, place, nth, when in CASES],
 )
-def test_killed_run_is_finished_by_the_next(scene: Scene, place: str, nth: int, when: str) -> None:
+def test_killed_run_is_finished_by_the_next(
+    scenes: Callable[[str], Scene], engine: str, place: str, nth: int, when: str
+) -> None:
     """One order at the CA, one finalization, one certificate stored, no TXT value and no journal row left."""
+    scene = scenes(engine)
     box = scene.box
     name = box.enrol(f"k{next(_numbers)}.lab.test")
     scene.proxy.seen.clear()

@@ -44,7 +44,7 @@ def test_issued_but_not_fetched_then_damaged_for_a_while(proxied: Box, proxy: Ca
     [(_, url)] = proxied.orders()
     [csr] = proxied.row(NAME, "csr")
     proxied.database.execute("UPDATE certs SET csr = 'x'")
-    proxied.fails("run", "--retry", says=["`remove` and `populate` again"])
+    proxied.fails("run", "--retry", says=[f"`populate --replace {NAME} --csr FILE`"])
     proxied.database.execute(f"UPDATE certs SET csr = X'{bytes(csr).hex()}'")  # noqa: S608
     assert f"{NAME}: stored" in proxied.ok("run", "--retry").out
     assert proxied.orders() == [("STORED", url)]

@@ -13,10 +13,10 @@ from tests.servers.lab import Lab
 from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlServer
 
-COUNT = 60
+COUNT = 30
 
 
-def test_two_issuers_share_sixty_certificates(lab: Lab, sql_server: SqlServer, tmp_path: Path) -> None:
+def test_two_issuers_share_thirty_certificates(lab: Lab, sql_server: SqlServer, tmp_path: Path) -> None:
     """Both work, together they store everything, and the CA saw one order for each certificate."""
     database = sql_server.create_database()
     (tmp_path / "proxy").mkdir()

@@ -18,7 +18,10 @@ from tests.servers.ports import free_port, release_port
 from tests.servers.process import START_SECONDS, wait_until
 from tests.servers.stopwatch import Stopwatch, wait_ended
 
-_CODE = "import sys; from issuer.cli import main; main()"
+# It looks, mails and repeats a step sooner than shipped
+_QUICK = "from issuer.loops import daemon; daemon._LOOK = daemon._MAIL = 0.5"
+_QUICK += "; from issuer.rules import retry; retry._FIRST_PAUSE = 0.02"
+_START = "from issuer.cli import main; main()"
 END_SECONDS = 10.0
 QUICK_SECONDS = 5.0  # as promised; less than any server is waited for
 
@@ -73,7 +76,8 @@ class Service:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "NOTIFY_SOCKET": self._address}
         if self._watchdog:
             environment["WATCHDOG_USEC"] = str(int(self._watchdog * 1e6))
-        command = [sys.executable, "-W", "error", "-c", f"{self._prelude}\n{_CODE}", "--config", str(self.box.config)]
+        code = "\n".join([self._prelude, _QUICK, _START])
+        command = [sys.executable, "-W", "error", "-c", code, "--config", str(self.box.config)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *command, "daemon"],

@@ -58,6 +58,31 @@ def test_each_certificate_has_its_own_moment(box: Box) -> None:
         assert moment <= stored_at <= max(moment, ready) + 20
 
 
+def test_a_change_that_fails_keeps_no_renewal_waiting(box: Box) -> None:
+    """Both are due, and the zone of a new name is missing: the present certificate is renewed all the same; asked for
+    when the zone is there, the change is issued."""
+    name = box.enrol("www.example.test")
+
+    def stored() -> int:
+        [(count,)] = box.database.query("SELECT COUNT(*) FROM versions")
+        return int(str(count))
+
+    box.ok("run")
+    wanted = csr([name, "added.example.test"], "ecdsa-p384")
+    box.ok("populate", "--replace", name, "--csr", "-", stdin=wanted)
+    box.put_aged(name, days=90, left=20)
+    with Service(box):
+        wait_until(lambda: box.row(name, "change_failures") == (1,), "the change is tried, and fails")
+        wait_until(lambda: stored() == 2, "the present certificate is renewed")
+        assert box.row(name, "change_failures", "count_fail_update") == (1, 0)
+        assert box.bind is not None
+        box.add_zone("added.example.test")
+        box.bind.reconfigure()
+        box.ok("issue", name)
+        wait_until(lambda: box.row(name, "csr") == (wanted,), "the change is issued")
+    assert stored() == 3
+
+
 def test_a_slow_zone_keeps_no_other_certificate_waiting(box: Box, slow: Bind) -> None:
     """With one worker, while an order waits for a lagging name server, a certificate enabled later is issued."""
     late = box.enrol("www.slow.test")
@@ -217,7 +242,8 @@ def test_issue_and_reissue_are_handed_to_the_daemon(box: Box) -> None:
         assert f"`certfleet-issuer status {name}` shows" in box.ok("reissue", name).out
         wait_until(lambda: box.row(name, "crt") != before, "it is replaced")
         [handed] = box.ok("issue", name, "--json").report()["certificates"]
-        assert handed == {"name": name, "ending": "handed to the daemon", "detail": "", "failure": None, "next": None}
+        nothing = {"failure": None, "next": None, "next_attempt": None}
+        assert handed == {"name": name, "ending": "handed to the daemon", "detail": ""} | nothing
         wait_until(lambda: orders(box) == ["STORED"] * 3, "it is replaced once more")
         box.ok("disable", name)
         box.refused("reissue", name, code=3, says=["leaves disabled ones alone"])

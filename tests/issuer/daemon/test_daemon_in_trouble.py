@@ -125,7 +125,7 @@ def test_one_mail_for_what_happens_within_a_short_time(box: Box, tmp_path: Path)
     with Smtp(tmp_path) as smtp:
         box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": smtp.port}
         box.populate("a.nowhere.test")
-        with Service(box, prelude=prelude.format("15, 60")) as service:
+        with Service(box, prelude=prelude.format("10, 60")) as service:
             service.wait_logged("certificate.failed", 1)
             box.populate("b.nowhere.test")
             service.wait_logged("certificate.failed", 2)

@@ -2,7 +2,7 @@
 
 In a network of their own stand a root server, a server of the parents ``example.test`` and ``example.net``, a primary
 and a secondary for the sub-zones, each with an address of either family, and a resolver that follows delegations.
-Every journey is made over each database; those that are servers stand in that network too.
+One journey is made over each database; those that are servers stand in that network too.
 """
 
 import os
@@ -28,10 +28,7 @@ from tests.servers.process import wait_until
 from tests.servers.resolver import Resolver
 from tests.servers.sql_server import SqlServer
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network"),
-    pytest.mark.xdist_group("real-world"),
-]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network")
 
 ROOT_SERVER, PARENT, PRIMARY, SECONDARY, RESOLVER = (f"127.0.1.{number}" for number in range(1, 6))
 PARENT6, PRIMARY6, SECONDARY6 = (f"fd00:53::{number}" for number in range(2, 5))
@@ -178,19 +175,19 @@ def test_one_suffix_with_its_server_and_key(world: World, database: Database, tm
     world.gone("_acme-challenge.www.example.test")
 
 
-def test_nothing_but_a_server_and_a_key(world: World, database: Database, tmp_path: Path) -> None:
+def test_nothing_but_a_server_and_a_key(world: World, tmp_path: Path) -> None:
     """Without any [[dns.zone]] SOA and delegation tell the zone; the server may be given by its IPv6 address."""
-    box = world.box(tmp_path, database, {"server": PRIMARY6, "tsig_key_file": str(world.key)})
+    box = world.box(tmp_path, SqliteDatabase(tmp_path), {"server": PRIMARY6, "tsig_key_file": str(world.key)})
     checked, _ = world.journey(box, "mail.example.test")
     for sentence in shown(*NS1, *NS2):
         assert sentence in checked.out
     world.gone("_acme-challenge.mail.example.test")
 
 
-def test_an_alias_into_another_domain(world: World, database: Database, tmp_path: Path) -> None:
+def test_an_alias_into_another_domain(world: World, tmp_path: Path) -> None:
     """_acme-challenge is a CNAME in the hand-written zone: the resolver shows it, the record goes where it leads."""
     zone = {"name": "acme.example.net", "server": PRIMARY, "tsig_key_file": str(world.key)}
-    box = world.box(tmp_path, database, {"zone": [zone]})
+    box = world.box(tmp_path, SqliteDatabase(tmp_path), {"zone": [zone]})
     checked, _ = world.journey(box, "shop.example.test")
     assert "_acme-challenge.shop.example.test → shop.acme.example.net is followed" in checked.out
     for sentence in shown(*NS1, *NS2):
@@ -198,9 +195,9 @@ def test_an_alias_into_another_domain(world: World, database: Database, tmp_path
     world.gone("shop.acme.example.net")
 
 
-def test_an_address_without_a_route(world: World, database: Database, tmp_path: Path) -> None:
+def test_an_address_without_a_route(world: World, tmp_path: Path) -> None:
     """One address of one name server cannot be reached from here: `check` and `run` warn of it, and neither waits."""
-    box = world.box(tmp_path, database, {"server": PRIMARY, "tsig_key_file": str(world.key)})
+    box = world.box(tmp_path, SqliteDatabase(tmp_path), {"server": PRIMARY, "tsig_key_file": str(world.key)})
     began = time.monotonic()
     checked, ran = world.journey(box, "far.example.test")
     assert time.monotonic() - began < 30

@@ -113,6 +113,17 @@ def test_refused(primary: Primary) -> None:
     assert f'grant "other" name {ZONE}. TXT;' in error.hint
 
 
+def test_frozen(primary: Primary) -> None:
+    """A zone that somebody edits: REFUSED, the hint names `rndc thaw`, and after that the update is taken."""
+    primary.bind.rndc("freeze", ZONE)
+    error = primary.refusal(primary.key)
+    assert (error.reference, error.why) == ("dns-refused", "REFUSED")
+    assert f"`rndc thaw {ZONE}`" in error.hint
+    primary.bind.rndc("thaw", ZONE)
+    change_txt(primary.server, ZONE, primary.key, add=VALUES)
+    assert primary.bind.txt(ZONE) == {"one"}
+
+
 def test_notzone(primary: Primary) -> None:
     """A name outside the zone that is updated."""
     error = primary.refusal(primary.key, ZONE, "www.example.org")

@@ -24,11 +24,12 @@ from tests.servers.questions import send_notify, soa_serial, txt_values
 
 NAME = "www.example.test"
 ZONE = f"_acme-challenge.{NAME}"
+KEY = "CertFleet.Key"  # with capitals: the makes compare a key's name in different ways
 
 
-def make_key(folder: Path) -> Path:
+def make_key(folder: Path, name: str = "acme") -> Path:
     """A TSIG key as tsig-keygen writes it."""
-    made = subprocess.run([program("tsig-keygen", "bind9"), "acme"], check=True, capture_output=True, timeout=10)
+    made = subprocess.run([program("tsig-keygen", "bind9"), name], check=True, capture_output=True, timeout=10)
     file = folder / "acme.key"
     file.touch(mode=0o600)
     file.write_bytes(made.stdout)
@@ -43,7 +44,7 @@ def recipe(box: Box, make: str) -> Any:
 
 def a_box(folder: Path, port: int) -> Box:
     """A box whose name server, of whatever make, is on that port."""
-    key = make_key(folder)
+    key = make_key(folder, KEY)
     box = Box(folder / "box", SqliteDatabase(folder))
     here = {"server": "127.0.0.1", "port": port, "tsig_key_file": str(key), "nameservers": [f"127.0.0.1:{port}"]}
     box.write(dns=here)
@@ -113,11 +114,11 @@ def test_knot_takes_the_recipe(tmp_path: Path) -> None:
     box = a_box(tmp_path, server.port)
     printed = recipe(box, "knot")
     shell, acl = printed["once"]
-    key_conf = str(server.folder / "acme.conf")
-    commands = shell["text"].replace("/etc/knot/acme.conf", key_conf).partition("; chown")[0]
+    key_conf = str(server.folder / "key.conf")
+    commands = shell["text"].replace(f"/etc/knot/{KEY.lower()}.conf", key_conf).partition("; chown")[0]
     subprocess.run(["/bin/sh", "-ec", commands], check=True, timeout=10)
     file = server.zone_file(ZONE, printed["zone_file"])
-    server.paste(acl["text"].replace("/etc/knot/acme.conf", key_conf))
+    server.paste(acl["text"].replace(f"/etc/knot/{KEY.lower()}.conf", key_conf))
     server.paste(printed["stanza"].replace(printed["zone_place"].partition(" ")[0], str(file)))
     with server:
         refuses_the_rest(box, server.port)

@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from common.clock import Clock
 from common.errors import Retry
+from common.names import is_address
 from issuer.ca.problems import meaning
 from issuer.model.acme import CaAuthorization, CaChallenge, CaOrder, Problem, RenewalInfo
 from issuer.model.errors import AcmeProblem
 from issuer.model.leaf import Leaf, leaf_of
 from tests.issuer.fakes.zone import MemoryZone
-from tests.servers.authority import Authority
+from tests.servers.authority import Authority, names_in
 
 _THUMBPRINT = "thumbprint-of-the-account-key"
 
@@ -57,6 +58,7 @@ class _Authorization:
     identifier: str
     challenges: dict[str, str]  # URL by type
     token: str
+    wildcard: bool
     status: str = "pending"
     answered: str = ""  # the type of the challenge that the CA was told to look at
     answered_at: float = 0.0
@@ -65,7 +67,7 @@ class _Authorization:
     def seen(self) -> CaAuthorization:
         """As the CA tells it."""
         challenges = [self._challenge(kind, url) for kind, url in self.challenges.items()]
-        return CaAuthorization(self.url, self.identifier, self.status, tuple(challenges))
+        return CaAuthorization(self.url, self.identifier, self.status, tuple(challenges), self.wildcard)
 
     def _challenge(self, kind: str, url: str) -> CaChallenge:
         if kind != self.answered:
@@ -91,7 +93,8 @@ class MemoryCa:
 
     *validation_seconds* and *signing_seconds*: how long it takes for what is its turn. *offers_ari*: does it tell when
     to renew? *windows*: by identifier of a certificate, where that is not its last third. *shares_orders*: is an order
-    that waits given to whoever asks for the same names, as by Boulder?
+    that waits given to whoever asks for the same names, as by Boulder? *takes_common_name*: are the names of a CSR its
+    alternative names and its common name, as for Boulder, or the first alone, as for Pebble?
     """
 
     def __init__(self, directory: str, clock: Clock, zones: Mapping[str, MemoryZone], *, days: float = 90):
@@ -102,6 +105,7 @@ class MemoryCa:
         self.offers_ari = True
         self.shares_orders = False
         self.registered = False
+        self.takes_common_name = True
         self.windows: dict[str, RenewalInfo] = {}
         self.certificates: list[bytes] = []  # every one that was signed, leaf and chain, PEM
         self.opened: list[_Order] = []
@@ -147,11 +151,11 @@ class MemoryCa:
         if self._seen(found).status != "ready":
             raise refusal("orderNotReady", f"it is {found.status}", 403)
         csr = x509.load_der_x509_csr(csr_der)
-        asked = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        if set(asked.get_values_for_type(x509.DNSName)) != set(found.names):
-            raise refusal("badCSR", "its names are not those of the order")
+        if names_in(csr, with_common_name=self.takes_common_name) != set(found.names):
+            raise refusal("unauthorized", "its names are not those of the order", 403)
         start = datetime.fromtimestamp(self._clock(), UTC)
-        found.pem = _signer().sign(csr.public_bytes(Encoding.PEM), self._days, start).fullchain_pem
+        pem = csr.public_bytes(Encoding.PEM)
+        found.pem = _signer().sign(pem, self._days, start, names=list(found.names)).fullchain_pem
         found.status, found.finalized_at = "processing", self._clock()
         self.certificates.append(found.pem)
         return self._seen(found)
@@ -199,9 +203,11 @@ class MemoryCa:
 
     def _authorization(self, name: str) -> _Authorization:
         url = self._url("authorization")
-        kinds = ["dns-01"] if name.startswith("*.") else list(self._zones)
+        kinds = ["dns-01"] if name.startswith("*.") else ["http-01"] if is_address(name) else list(self._zones)
         challenges = {kind: f"{url}/{kind}" for kind in kinds}
-        return _Authorization(url, name.removeprefix("*."), challenges, secrets.token_urlsafe(32))
+        return _Authorization(
+            url, name.removeprefix("*."), challenges, secrets.token_urlsafe(32), name.startswith("*.")
+        )
 
     def _url(self, kind: str) -> str:
         return f"{self.directory}/{kind}/{next(self._numbers)}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from common.certificate import Bundle, not_after, serial_text, spki_sha256
 from common.errors import UsageError
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import AT_ONCE, Enrolment
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
@@ -27,31 +27,39 @@ class MemoryCertificates:
         unknown = [name for name in names if name not in self._tables.certs]
         if unknown:
             raise UsageError(f"not enrolled: {', '.join(unknown)}", reference="not-enrolled")
-        return [self._tables.certs[name] for name in dict.fromkeys(names)]
+        return [self._tables.row(name) for name in dict.fromkeys(names)]
 
     def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
-        return [self._tables.certs[name] for name in sorted(set(names)) if name in self._tables.certs]
+        return [self._tables.row(name) for name in sorted(set(names)) if name in self._tables.certs]
 
     def due(self, now: int) -> list[Enrolment]:
-        return [row for _, row in sorted(self._tables.certs.items()) if row.enabled and _due(row, now)]
+        return [
+            self._tables.row(name) for name, row in sorted(self._tables.certs.items()) if row.enabled and _due(row, now)
+        ]
 
     def request_reissue(self, names: Sequence[str], reason: str) -> None:
         for name in names:
             self._change(name, reissue_reason=reason, due_at=None)
+            self._change_change(name, due_at=AT_ONCE)
 
-    def give_up_by_hand(self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int) -> None:
-        self._change(name, reissue_reason=wish, due_at=due_at, failure=failure)
+    def give_up_by_hand(
+        self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
+    ) -> None:
+        self._change(name, reissue_reason=wish)
+        (self._change_change if change else self._change)(name, due_at=due_at, failure=failure)
 
-    def postpone(self, name: str, due_at: int) -> None:
-        self._change(name, due_at=due_at)
+    def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
+        (self._change_change if change else self._change)(name, due_at=due_at)
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         self._change(row.name, ari_at=row.ari_at, ari_ask_at=row.ari_ask_at, ari_window=row.ari_window)
 
-    def record_failure(self, name: str, failure: Failure, due_at: int, now: int) -> None:
+    def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
         with self._tables.lock:
-            failures = self._tables.certs[name].failures + 1 if name in self._tables.certs else 0
-            self._change(name, failures=failures, failure=failure, due_at=due_at)
+            row = self._tables.certs.get(name)
+            counted = row.change if row is not None and change else row
+            failures = counted.failures + 1 if counted is not None else 0
+            (self._change_change if change else self._change)(name, failures=failures, failure=failure, due_at=due_at)
 
     def store(
         self,
@@ -76,6 +84,8 @@ class MemoryCertificates:
             self._tables.versions.append((order.name, bundle))
             if ended:
                 raise self._given_up(order.name, reason, bundle)
+            if present is not None and present.change is not None and present.change.csr == csr:
+                present = dataclasses.replace(present, csr=csr, change=None)
             if present is None or present.csr != csr:
                 raise Overtaken(order.name)
             self._tables.old_pairs[order.name] = (present.crt, present.ca)
@@ -87,6 +97,11 @@ class MemoryCertificates:
         unsafe = row is not None and spki_sha256(bundle.leaf.public_key()) in row.compromised
         return GivenUp(name, reason, to_revoke=serial_text(bundle.leaf) if unsafe else "")
 
+    def _change_change(self, name: str, **values: object) -> None:
+        row = self._tables.certs.get(name)
+        if row is not None and row.change is not None:
+            self._change(name, change=dataclasses.replace(row.change, **values))  # type: ignore[arg-type]
+
     def _change(self, name: str, **values: object) -> None:
         with self._tables.lock:
             if name in self._tables.certs:
@@ -96,8 +111,13 @@ class MemoryCertificates:
 def _due(row: Enrolment, now: int) -> bool:
     if row.due_at is None or row.due_at <= now:
         return True
-    late = now + (LONGEST_HOLD if row.ts_expire > 1 else FIRST_MAY_WAIT)
-    return row.ts_expire <= now + _NEAR_END and row.due_at > late and not row.imported
+    if row.change is not None and not now < row.change.due_at <= now + LONGEST_HOLD:
+        return True
+    expire = row.ts_expire
+    if expire is None or expire > now + _NEAR_END or row.imported:
+        return False
+    forced = expire <= now and bool(row.crt) and not row.failing
+    return forced or row.due_at > now + (LONGEST_HOLD if expire > 1 else FIRST_MAY_WAIT)
 
 
 def _renewed(
@@ -119,6 +139,7 @@ def _renewed(
         directory=order.directory,
         ari_ask_at=ask_at,
         compromised=row.compromised,
+        change=row.change,
     )
 
 

@@ -18,7 +18,15 @@ class MemoryOrders:
         self._tables, self._owner = tables, owner
 
     def open(
-        self, name: str, directory: str, cause: Cause, now: int, replaces: str = "", *, names: Sequence[str] = ()
+        self,
+        name: str,
+        directory: str,
+        cause: Cause,
+        now: int,
+        replaces: str = "",
+        *,
+        names: Sequence[str] = (),
+        csr_sha256: str = "",
     ) -> OrderRecord | None:
         with self._tables.lock:
             found = self._tables.active(name)
@@ -27,7 +35,14 @@ class MemoryOrders:
                 return found.record if ours else None
             number = next(self._tables.numbers)
             record = OrderRecord(
-                number, name, OrderState.PLANNED, directory, created_at=now, cause=cause, replaces=replaces
+                number,
+                name,
+                OrderState.PLANNED,
+                directory,
+                created_at=now,
+                cause=cause,
+                replaces=replaces,
+                csr_sha256=csr_sha256,
             )
             until = now + LEASE_SECONDS
             self._tables.orders[number] = OrderRow(record, tuple(sorted(names)), self._owner, until, now)

@@ -1,5 +1,6 @@
 """The tables of the database in memory: what all issuers share. The stores beside this file act on them."""
 
+import dataclasses
 import itertools
 import threading
 from dataclasses import dataclass, field
@@ -42,6 +43,13 @@ class Tables:
     holds: dict[tuple[str, str], tuple[int, Failure]] = field(default_factory=dict)
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     lock: "threading.RLock" = field(default_factory=threading.RLock)
+
+    def row(self, name: str) -> Enrolment:
+        """A row as it is read: for a change it is worth knowing which CSR the order under way is for."""
+        row, order = self.certs[name], self.active(name)
+        if row.change is None or order is None:
+            return row
+        return dataclasses.replace(row, ordered=order.record.csr_sha256)
 
     def active(self, name: str) -> OrderRow | None:
         """The order under way for a certificate: there is one at most."""

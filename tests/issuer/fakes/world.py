@@ -19,7 +19,7 @@ from issuer.journey.ports import (
 from issuer.journey.solver import Solver
 from issuer.journey.sweep import sweep
 from issuer.model.config import AcmeSettings, CaSettings, Settings
-from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.enrolment import DNS, Enrolment, Validation
 from issuer.model.events import Event
 from issuer.model.outcomes import Ended
 from issuer.model.timing import Timing
@@ -65,10 +65,12 @@ class World:
         leases = [row.holder for row in self.tables.orders.values() if row.active and row.holder is not None]
         return [*self.published, *self.tables.challenges.values(), *leases]
 
-    def enrol(self, *names: str, label: str = "", http: bool = False) -> str:
-        """An enabled row for *names*; its name, which is the first of them unless it has a *label*."""
+    def enrol(self, *names: str, label: str = "", http: bool = False, by_dns: Sequence[str] = ()) -> str:
+        """An enabled row for *names*; its name, which is the first of them unless it has a *label*. *by_dns*: the names
+        that are validated by dns-01 although the others are by *http*."""
         name = label or (names or (NAME,))[0]
-        validation = Validation(certbot=True, webroot_path="/var/www") if http else Validation()
+        exceptions = tuple((each, DNS) for each in by_dns)
+        validation = Validation(certbot=True, webroot_path="/var/www", exceptions=exceptions) if http else Validation()
         self.tables.certs[name] = Enrolment(
             name=name,
             enabled=True,
@@ -85,7 +87,7 @@ class World:
         return name
 
     def row(self, name: str = NAME) -> Enrolment:
-        return self.tables.certs[name]
+        return self.tables.row(name)
 
     def change(self, name: str = NAME, **values: object) -> None:
         """As another program would, past the product."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from common.clock import Clock
+from common.errors import Retry
 from issuer.journey.solver import ChallengeType
 from issuer.model.acme import Challenge, Laggard
 from issuer.model.enrolment import Enrolment
@@ -10,13 +11,15 @@ from issuer.model.errors import DnsError
 
 
 class MemoryZone:
-    """A Solver. *delay*: seconds after which a value that is published shows; `math.inf` for never."""
+    """A Solver. *delay*: seconds after which a value that is published shows; `math.inf` for never. *missing*: names
+    without a zone."""
 
     def __init__(self, kind: ChallengeType, clock: Clock, *, delay: float = 0.0, patience: int = 600):
         self.type = kind
         self.patience = patience
         self.propagation: Mapping[str, float] = {}
         self.delay = delay
+        self.missing: set[str] = set()
         self._clock = clock
         self._shows_from: dict[tuple[str, str], float] = {}  # by owner and value
 
@@ -36,7 +39,9 @@ class MemoryZone:
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """Each owner is a zone of its own."""
-        self.type.require(row.validation, [name])
+        self.type.require(row.validation.of(name), [name])
+        if name in self.missing:
+            raise DnsError(f"{name} has no zone", hint="make it", retry=Retry.NEVER)
         owner = self.type.owner(name)
         return owner, owner
 

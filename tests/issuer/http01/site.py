@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from common.certificate import certified_names
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -53,10 +54,7 @@ class Site:
     def names(self, name: str) -> set[str]:
         """What the certificate stored for *name* is for."""
         [crt] = self.box.row(name, "crt")
-        alternative = x509.load_pem_x509_certificate(crt).extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        )
-        return set(alternative.value.get_values_for_type(x509.DNSName))
+        return set(certified_names(x509.load_pem_x509_certificate(crt)))
 
 
 def web_server(site: Site, root: Path) -> Nginx:

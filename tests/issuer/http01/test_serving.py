@@ -36,7 +36,8 @@ class Web:
 
     def serve(self, address: str, *answers: Answer) -> None:
         """The answers in turn, the last one again and again."""
-        listener = self._running.enter_context(socket.create_server((address, self.port)))
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listener = self._running.enter_context(socket.create_server((address, self.port), family=family))
         thread = threading.Thread(target=self._loop, args=[listener, list(answers)], daemon=True)
         thread.start()
         self._running.callback(thread.join, 10)
@@ -106,6 +107,14 @@ def test_a_good_answer(web: Web) -> None:
     head = web.requests[0].decode().split("\r\n")
     assert head[0] == f"GET /.well-known/acme-challenge/{TOKEN} HTTP/1.1"
     assert f"Host: {NAME}:{web.port}" in head
+
+
+@pytest.mark.parametrize(("address", "host"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_a_name_that_is_an_address(web: Web, address: str, host: str) -> None:
+    """It is asked itself, and may redirect to itself; nobody is asked for its addresses."""
+    web.serve(address, redirect(f"http://{host}:{web.port}/here"), GOOD)
+    assert not_serving(address, TOKEN, CONTENT, net(web)) == []
+    assert [request.split(b"\r\n")[1] for request in web.requests] == [f"Host: {host}:{web.port}".encode()] * 2
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,13 @@ def first_by_http() -> World:
     return world
 
 
+def first_by_both() -> World:
+    """One name on a web server, its wildcard by its zone."""
+    world = World()
+    world.enrol("www.example.test", "*.www.example.test", http=True, by_dns=["*.www.example.test"])
+    return world
+
+
 def renewal() -> World:
     """A certificate whose CA suggests by now to renew it."""
     world = World()
@@ -42,7 +49,9 @@ def slow() -> World:
     return world
 
 
-SCENES: dict[str, Callable[[], World]] = {scene.__name__: scene for scene in (first_by_dns, first_by_http, renewal)}
+SCENES: dict[str, Callable[[], World]] = {
+    scene.__name__: scene for scene in (first_by_dns, first_by_http, first_by_both, renewal)
+}
 
 
 def calls_of(scene: Callable[[], World]) -> list[Call]:

@@ -93,10 +93,10 @@ def test_an_account_that_the_ca_refuses_is_asked_for_once() -> None:
 
     ended = disturbed("one").run()
     assert [each.ending for each in ended.values()] == [Ending.FAILED] + [Ending.HELD] * 9
-    assert "`run --retry` once it is mended" in ended[names[0]].complaint
-    assert all("an account binding is needed" in ended[name].complaint for name in names)
-    assert all("run --retry" in ended[name].complaint for name in names)
-    assert all("held by the refusal of our account" in str(ended[name]) for name in names[1:])
+    told = [failure.sentence for name in names if (failure := ended[name].failure)]
+    assert "`run --retry` once it is mended" in told[0]
+    assert all("an account binding is needed" in sentence and "run --retry" in sentence for sentence in told)
+    assert {ended[name].detail for name in names[1:]} == {"the refusal of our account"}
     assert [world.row(name).failures for name in names] == [1] + [0] * 9
     assert world.tables.states() == [OrderState.FAILED]
     assert disturbed("two").run() == {}

@@ -20,8 +20,9 @@ from tests.issuer.signing_requests import csr
 
 CALLS = calls_of(first_by_dns)
 NEW_KEY = csr([NAME], "ecdsa-p384")
-# No lease covers what follows just these calls: one that hangs there for ten minutes, and acts then, acts beside the
-# issuer that took over: a second order at the CA, which is never answered, or an answer that nobody takes back.
+# CA and name server know nothing of leases. The lease is looked at right before these calls, and a process that is
+# frozen in between, for the ten minutes of a lease, acts beside the issuer that took over.
+# `test_frozen_between_lease_and_call` bounds what that costs.
 UNCOVERED = [Call("ca.open_order"), Call("zone.publish")]
 BUSY = refusal("rateLimited", "slow down", 429, retry_after=NOW + 3600)
 TRIED = CALLS[CALLS.index(Call("orders.claim")) : CALLS.index(Call("certificates.store")) + 1]
@@ -65,6 +66,18 @@ def test_overtaken_by_another_issuer(call: Call) -> None:
     assert len(world.tables.versions) == len(world.ca.opened) == len(world.ca.certificates) == 1
     world.process("one").run()  # what it has published late is in the journal
     assert world.left == []
+
+
+@pytest.mark.parametrize("call", UNCOVERED, ids=str)
+def test_frozen_between_lease_and_call(call: Call) -> None:
+    """As a virtual machine that is suspended: a second order that expires unanswered, or answers that stay in the
+    zone. There is one certificate all the same, and no failure."""
+    world = first_by_dns()
+    assert ending_with(world, call, lambda: overtake(world)) in WELL
+    assert world.row().failures == 0
+    assert len(world.tables.versions) == len(world.ca.certificates) == 1
+    assert len(world.ca.opened) == (2 if call == Call("ca.open_order") else 1)
+    assert bool(world.published) is (call == Call("zone.publish"))
 
 
 def test_slow_before_the_order_is_asked_for() -> None:

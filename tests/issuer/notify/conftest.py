@@ -11,7 +11,7 @@ from common.log import Syslog
 from issuer.commands import wiring
 from tests.issuer.box import NOBODY, Box
 from tests.issuer.signing_requests import csr
-from tests.servers.database import Database
+from tests.servers.database import SqliteDatabase
 from tests.servers.smtp import Smtp
 
 
@@ -23,9 +23,10 @@ def smtp(tmp_path: Path) -> Iterator[Smtp]:
 
 
 @pytest.fixture
-def troubled(database: Database, smtp: Smtp, tmp_path: Path) -> Box:
-    """A box whose CA cannot be reached, with three certificates enrolled, over either database."""
-    box = Box(tmp_path / "box", database)
+def troubled(smtp: Smtp, tmp_path: Path) -> Box:
+    """A box whose CA cannot be reached, with three certificates enrolled. The outbox itself is tested over each
+    database."""
+    box = Box(tmp_path / "box", SqliteDatabase(tmp_path))
     box.document["acme"] = {"directory": f"https://{NOBODY}/dir"}
     box.document["dns"] = {"server": "127.0.0.1", "port": 9, "nameservers": [NOBODY], "resolvers": [NOBODY]}
     told_by_mail(box, smtp)

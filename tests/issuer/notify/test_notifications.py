@@ -35,19 +35,21 @@ def test_a_run_that_fails_three_certificates_sends_one_mail(troubled: Box, smtp:
     for name in ("a.example.test", "b.example.test", "c.example.test"):
         [line] = [line for line in letter.text.splitlines() if f"{name}:" in line]
         assert "no certificate yet" in line
-        assert re.search(r"next attempt at 20\d\d-", line)
+        assert re.search(r"next attempt at the first run after 20\d\d-", line)
     for label in ("    what: ", "    why: ", "    what to do: "):
         assert label in letter.text
     assert "Traceback" not in letter.text
 
 
 def test_what_cron_mails(troubled: Box) -> None:
-    """run -q: each failure once, at the end, with what to do and the next attempt; nothing at all when all is well."""
+    """run -q: each cause once, at the end, with its certificates, what to do and the next attempt; nothing at all when
+    all is well."""
     troubled.write(renewal={"retry": ["1s", "1h"], "max_run": "2m"})
-    outcome = troubled.fails("run", "-q", says=["error: a.example.test: failed: "])
+    outcome = troubled.fails("run", "-q", says=["error: 3 certificates: failed: "])
     assert outcome.out == ""
-    assert outcome.err.count("error: ") == outcome.err.count("  what to do: ") == 3
-    assert outcome.err.count("  next attempt: 20") == 3
+    assert outcome.err.count("error: ") == outcome.err.count("  what to do: ") == 1
+    assert "  certificates: a.example.test, b.example.test, c.example.test\n" in outcome.err
+    assert outcome.err.count("  next attempt: the first run after 20") == 1
     mend(troubled, "a.example.test", "b.example.test", "c.example.test")
     quiet = troubled.ok("run", "-q")
     assert quiet.out + quiet.err == ""
@@ -56,8 +58,8 @@ def test_what_cron_mails(troubled: Box) -> None:
 def test_a_database_that_fails_at_the_very_end(troubled: Box, smtp: Smtp) -> None:
     """What failed is told and mailed all the same, and then that nothing could be tidied up."""
     troubled.database.execute("ALTER TABLE challenges RENAME TO out_of_order")
-    quiet = troubled.fails("run", "-q", says=["error: c.example.test: failed: "])
-    assert quiet.err.count("error: ") == 4
+    quiet = troubled.fails("run", "-q", says=["error: 3 certificates: failed: "])
+    assert quiet.err.count("error: ") == 2
     assert "challenges" in quiet.err.rpartition("error: ")[2]
     assert len(smtp.letters) == 1
     try_again(troubled)

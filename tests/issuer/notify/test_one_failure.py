@@ -20,7 +20,7 @@ RARELY = "tried every 60m only; `issue NAME` once it is mended"
 DAMAGED = Failure(
     "the stored CSR of shop: rsa is not usable",
     "it is not a PEM certificate signing request, or a damaged one",
-    f"make a new CSR on the host, `remove` and `populate` again; {RARELY}",
+    f"make a new CSR on the host, then `populate --replace '{LABEL}' --csr FILE`; {RARELY}",
     "refused",
 )
 REFUSED = Failure(

@@ -15,6 +15,7 @@ from issuer.model.errors import MailError
 from issuer.model.events import Event, EventKind
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
+from issuer.model.tries import BY_NEXT_RUN
 from issuer.notify.outbox import Outbox
 from issuer.rules.csr import read_csr
 from issuer.store import migrate
@@ -58,7 +59,8 @@ class World:
 
     def another_outbox(self, syslog: Syslog | None = None) -> Outbox:
         """A outbox of another process on the same database."""
-        return Outbox(self.notices, self.post, syslog, host="box", stuck_after=10, clock=lambda: self.now)
+        clock, tries = lambda: self.now, BY_NEXT_RUN
+        return Outbox(self.notices, self.post, syslog, host="box", stuck_after=10, clock=clock, tries=tries)
 
     def hear(self, *told: Event) -> list[str]:
         """Subjects of the mails after a run in which this was told."""

@@ -45,6 +45,16 @@ def test_a_chain_is_put_right_where_signatures_allow() -> None:
         assert accept(leaf + chain, read_csr(REQUEST), time.time(), present=None).chain_pem == right + ROOT.pem
 
 
+def test_the_common_name_is_among_the_names() -> None:
+    """A certificate with the alternative names of the CSR alone is refused; the one with all names is accepted."""
+    request = csr(["bar.example.org"], common_name="www.example.test")
+    now, facts = time.time(), read_csr(request)
+    with pytest.raises(AcmeProblem, match=r"its names are bar.example.org, the CSR asks for .*, www.example.test"):
+        accept(BELOW.sign(request).fullchain_pem, facts, now, present=None)
+    issued = BELOW.sign(request, names=["www.example.test", "bar.example.org"])
+    assert accept(issued.fullchain_pem, facts, now, present=None).chain
+
+
 def test_a_late_clock_is_no_fault_of_the_ca() -> None:
     """A notBefore in our future is stored all the same."""
     issued = BELOW.sign(REQUEST, not_before=datetime.now(UTC) + timedelta(hours=2))

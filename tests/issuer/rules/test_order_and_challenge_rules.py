@@ -1,5 +1,6 @@
 """The table of order states, and what is published for an authorization."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -8,7 +9,7 @@ from common.errors import Retry
 from issuer.model.acme import CaAuthorization, CaChallenge, Problem
 from issuer.model.errors import AcmeProblem
 from issuer.model.orders import ENDED, TRANSITIONS, OrderState, check_move
-from issuer.rules.challenges import answers, failure, pending, token_of
+from issuer.rules.challenges import Answer, answers, failure, pending, token_of
 
 TOKEN = "T" * 43
 NAMES = ["www.example.test", "*.example.test"]
@@ -44,26 +45,30 @@ def authorization(status: str = "pending", *challenges: CaChallenge, name: str =
     return CaAuthorization("https://ca.test/authz/1", name, status, challenges or (challenge("http-01"), challenge()))
 
 
-def place(name: str) -> tuple[str, str]:
-    return f"_acme-challenge.{name}", name
+def answer(name: str) -> Answer:
+    """By dns-01, with the token itself as the answer."""
+    identifier = name.removeprefix("*.")
+    return Answer(
+        "dns-01", lambda challenge: token_of(challenge, identifier), lambda: (f"_acme-challenge.{identifier}", name)
+    )
 
 
 def test_an_answer_is_what_the_journal_needs() -> None:
     """Type, URLs, owner, zone and value of the challenge of the wanted type."""
-    [entry] = answers([authorization()], NAMES, "dns-01", lambda challenge, _: challenge.token.lower(), place)
+    [entry] = answers([authorization()], NAMES, answer)
     assert (entry.type, entry.url, entry.owner) == (
         "dns-01",
         "https://ca.test/dns-01",
         "_acme-challenge.www.example.test",
     )
-    assert (entry.zone, entry.value, entry.id) == ("www.example.test", TOKEN.lower(), 0)
+    assert (entry.zone, entry.value, entry.id) == ("www.example.test", TOKEN, 0)
 
 
 def test_what_is_valid_already_wants_no_answer() -> None:
     """Authorizations that the CA reuses are left out; of wildcard and apex each gets its own value."""
     some = [authorization("valid"), authorization(), authorization("pending", challenge(token="U" * 43))]
     assert len(pending(some)) == 2
-    assert [entry.value for entry in answers(some, NAMES, "dns-01", token_of, place)] == [TOKEN, "U" * 43]
+    assert [entry.value for entry in answers(some, NAMES, answer)] == [TOKEN, "U" * 43]
 
 
 @pytest.mark.parametrize("status", ["invalid", "expired", "revoked", "deactivated"])
@@ -90,19 +95,35 @@ def test_what_is_no_authorization_ends_nothing(status: str) -> None:
 def test_a_token_that_is_not_base64url(token: str) -> None:
     """A malformed token is never published, nor made part of a file name."""
     with pytest.raises(AcmeProblem, match=r"token for www.example.test is malformed"):
-        answers([authorization("pending", challenge(token=token))], NAMES, "dns-01", token_of, place)
+        answers([authorization("pending", challenge(token=token))], NAMES, answer)
 
 
 def test_a_challenge_that_is_not_offered() -> None:
     """The refusal names what is offered, and trying again is hopeless."""
     with pytest.raises(AcmeProblem, match=r"does not offer dns-01 for www.example.test: it offers http-01") as caught:
-        answers([authorization("pending", challenge("http-01"))], NAMES, "dns-01", token_of, place)
+        answers([authorization("pending", challenge("http-01"))], NAMES, answer)
     assert caught.value.retry is Retry.NEVER
+
+
+def test_each_name_is_answered_in_its_own_way() -> None:
+    """A wildcard and its base are two authorizations for one identifier; the mark tells them apart (RFC 8555 §7.1.4).
+    Where a CA leaves it out, the order decides."""
+    asked: list[str] = []
+
+    def noted(name: str) -> Answer:
+        asked.append(name)
+        return answer(name)
+
+    base = authorization(name="example.test")
+    wild = dataclasses.replace(base, wildcard=True)
+    answers([wild, base], ["example.test", "*.example.test"], noted)
+    answers([base], ["*.example.test"], noted)
+    assert asked == ["*.example.test", "example.test", "*.example.test"]
 
 
 @pytest.mark.parametrize("name", ["victim.example.test", "a..b", "a" * 300 + ".example.test", "*.www.example.test", ""])
 def test_a_name_that_was_not_ordered(name: str) -> None:
     """The CA says for which names it wants proof; of those only the order's own get any, and a wildcard its base."""
     with pytest.raises(AcmeProblem, match="a name that was not ordered"):
-        answers([authorization(name=name)], NAMES, "dns-01", token_of, place)
-    assert answers([authorization(name="example.test")], NAMES, "dns-01", token_of, place)
+        answers([authorization(name=name)], NAMES, answer)
+    assert answers([authorization(name="example.test")], NAMES, answer)

@@ -1,8 +1,9 @@
 """What a row says once its bytes are parsed: a certificate, a request, or why there is none."""
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from common.certificate import fingerprint, parse_bundle
+from common.certificate import fingerprint, leaf_validity, parse_bundle
 from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.leaf import Damaged, Leaf, leaf_of
 from issuer.rules.csr import CsrRefused, accepted
@@ -41,6 +42,15 @@ def test_a_certificate() -> None:
     request = csr_of(REQUEST)
     assert isinstance(request, CsrFacts)
     assert (leaf.spki_sha256, leaf.key_type) == (request.spki_sha256, request.key_type)
+
+
+def test_a_certificate_as_others_leave_it() -> None:
+    """In DER, in UTF-16, with CR line ends, with a mark before it, within text."""
+    der, text = ISSUED.certificate.public_bytes(Encoding.DER), ISSUED.cert_pem.decode()
+    left = [text.encode("utf-16"), text.encode("utf-16-be"), text.encode("utf-8-sig"), f"text\n{text}text".encode()]
+    for content in (der, *left, ISSUED.cert_pem.replace(b"\n", b"\r")):
+        assert leaf_of(content) == leaf_of(ISSUED.cert_pem)
+        assert leaf_validity(content) == leaf_validity(ISSUED.cert_pem)
 
 
 def test_the_identifier_of_renewal_information() -> None:

@@ -113,11 +113,12 @@ def tsig_file(folder: Path, text: str) -> Path:
         f'key acme {{ secret "{SECRET}"; algorithm HMAC-SHA256; }};',
         f'// made by me\n# for you\n/* key "no" {{ algorithm hmac-sha256; secret "eA=="; }}; */\n'
         f'key "acme" {{ algorithm "hmac-sha256"; // comment\n secret "{SECRET}"; /* " */ }};',
+        f'Key "ACME." {{ Algorithm hmac-sha256; SECRET "{SECRET}"; }};',
     ],
-    ids=["tsig-keygen", "other order", "comments"],
+    ids=["tsig-keygen", "other order", "comments", "capitals"],
 )
 def test_tsig_files(tmp_path: Path, text: str) -> None:
-    """As tsig-keygen writes it or as people do: name, algorithm and secret are found."""
+    """As tsig-keygen writes it or as people do: name in lower case, algorithm and secret are found."""
     key = load_tsig_key(tsig_file(tmp_path, text))
     assert (key.name.to_text(), key.algorithm.to_text()) == ("acme.", "hmac-sha256.")
     assert base64.b64encode(key.secret).decode() == SECRET

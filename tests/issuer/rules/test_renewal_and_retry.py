@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause
 from issuer.rules.due import Due, NotDue, decide
-from issuer.rules.health import health
+from issuer.rules.health import health, severity
 from issuer.rules.renewal import Remaining, remaining, renewal, renewal_moment
 from issuer.rules.retry import retry_moment
 from tests.issuer.signing_requests import csr
@@ -120,7 +121,8 @@ def pem(days: float, age: float) -> bytes:
     return AUTHORITY.issue([NAME], days=days, not_before=datetime.now(UTC) - timedelta(days=age)).cert_pem
 
 
-OURS = pem(90, 1)
+OURS = GOOD = pem(90, 1)
+OH = Failure("oh")
 KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
 
 
@@ -150,6 +152,23 @@ KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
         ({"crt": pem(90, 8), "ari_at": 5, "ari_window": (1, 9), "early": True}, NotDue, "valid"),
         ({"crt": pem(90, 10), "ari_at": 5, "ari_window": (1, 9), "early": True}, Due, Cause.INCIDENT),
         ({"crt": pem(90, 65), "ari_at": 5, "ari_window": (1, SOON), "early": True}, Due, Cause.SUGGESTED),
+        # what somebody set by hand, or an old script
+        ({"crt": GOOD, "ts_expire": 1}, Due, Cause.FORCED),
+        ({"crt": GOOD, "ts_expire": 0}, Due, Cause.FORCED),
+        ({"crt": GOOD, "ts_expire": -9}, Due, Cause.FORCED),
+        ({"crt": GOOD, "ts_expire": SOON - DAY}, Due, Cause.FORCED),
+        ({"crt": GOOD, "ts_expire": 1, "due_at": SOON}, Due, Cause.FORCED),  # saved before that
+        ({"crt": GOOD, "ts_expire": 1, "due_at": SOON, "failures": 2}, Due, Cause.FORCED),  # counted by an old script
+        ({"crt": GOOD, "ts_expire": 1, "due_at": SOON, "failures": 2, "failure": OH}, NotDue, "waiting to try again"),
+        ({"crt": GOOD, "ts_expire": 1, "enabled": False}, NotDue, "disabled"),
+        ({"crt": GOOD, "ts_expire": 1, "imported": True}, NotDue, "imported"),
+        ({"crt": GOOD, "ts_expire": None}, NotDue, "valid"),  # no number says nothing
+        ({"crt": GOOD, "ts_expire": SOON}, NotDue, "valid"),  # neither does another end that is still to come
+        ({"crt": pem(90, 91), "ts_expire": 1}, Due, Cause.EXPIRED),
+        ({"crt": pem(90, 91), "ts_expire": 1, "due_at": SOON}, NotDue, "valid"),
+        ({"crt": b"damaged", "ts_expire": 1}, Due, Cause.DAMAGED),
+        ({"ts_expire": 1}, Due, Cause.FIRST),
+        ({"ts_expire": 1, "due_at": SOON}, NotDue, "valid"),
         # what a clock left that was wrong
         ({"reissue_reason": "by hand", "due_at": SOON + DAY}, Due, Cause.WISH),
         ({"due_at": SOON + DAY, "failures": 1, "failure": Failure("x")}, Due, Cause.FIRST),
@@ -178,6 +197,7 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str | C
         ({"crt": b"x", "ts_expire": START + 1}, ("valid", True)),
         ({"crt": b"x", "ts_expire": START}, ("expired", False)),
         ({"crt": b"x", "ts_expire": START, "enabled": False}, ("disabled, expired", True)),
+        ({"crt": OURS, "ts_expire": 1}, ("valid", True)),  # set by hand: the certificate knows its end better
         ({"failures": 3, "enabled": False}, ("disabled", True)),
         ({"crt": OURS, "ts_expire": START + 1, "compromised": KEY}, ("key compromised", False)),
         (
@@ -190,3 +210,23 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str | C
 def test_health(changes: dict[str, object], expected: tuple[str, bool]) -> None:
     """What `status` says of a row, and whether that is well."""
     assert health(enrolment(**changes), START, POLICY) == expected
+
+
+def test_the_worst_comes_first() -> None:
+    """Not well, then well, then disabled; among them by state; then what is due."""
+    failure, later, valid = Failure("x"), {"due_at": START + DAY}, {"crt": b"x", "ts_expire": START + DAY}
+    worst_first: list[tuple[dict[str, object], dict[str, Any]]] = [
+        ({"crt": b"x", "ts_expire": START, "failures": 3, "failure": failure}, {}),
+        (valid | {"failures": 10, "failure": failure}, {}),
+        (valid | {"failures": 1, "failure": failure}, {}),
+        (valid | {"failures": 1, "failure": failure} | later, {}),
+        (valid | later, {"held": True}),
+        (valid | later, {"hosts_not_well": 1}),
+        ({}, {}),
+        (valid, {}),
+        (valid | later, {}),
+        ({"crt": b"x", "ts_expire": START, "enabled": False}, {"hosts_not_well": 1}),
+        (valid | {"enabled": False}, {}),
+    ]
+    ranks = [severity(enrolment(**row), START, POLICY, **seen) for row, seen in worst_first]
+    assert ranks == sorted(set(ranks))

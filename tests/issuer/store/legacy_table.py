@@ -41,8 +41,9 @@ def ddl(engine: str, *, without: str = "") -> str:
 def rows(name: str) -> list[str]:
     """INSERT statements: a full row for *name* with a certificate that has expired, a bare one, a broken one."""
     authority = Authority("Old Root").intermediate("Old CA")
-    request = csr([name], "rsa2048")
-    issued = authority.sign(request, days=1, not_before=datetime.now(UTC) - timedelta(days=2))
+    pem = csr([name], "rsa2048")
+    request = pem.decode().encode("utf-16")  # as a Windows editor saves it
+    issued = authority.sign(pem, days=1, not_before=datetime.now(UTC) - timedelta(days=2))
     pair = f"X'{issued.chain_pem.hex()}', X'{issued.cert_pem.hex()}'"
     values = [
         f"'{name}', 'Y', 'Büro Zürich; \"quoted\" \\\\ ñ', 'N', X'{request.hex()}', {pair}, 'computed-another-way',"

@@ -6,9 +6,10 @@ import sqlalchemy as sa
 from common.errors import RefusedError
 from issuer.model.moments import CLOCKS_APART
 from issuer.model.orders import HAND_SECONDS, Cause
+from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
-from issuer.store.orders import Orders, refuse_under_way
+from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from tests.issuer.store.opened import CA, NAME, NOW
 

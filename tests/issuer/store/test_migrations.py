@@ -11,30 +11,21 @@ from cryptography import x509
 
 from issuer.model.config import DatabaseSettings
 from issuer.model.errors import StoreError
+from issuer.store.certificates import Certificates
 from issuer.store.database import Database as Store
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
+from tests.issuer.store.opened import opened
 from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
-from tests.servers.mysql import MAKES
 from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlDatabase, SqlServer
 
 NAME = "www.example.test"
 OURS = ("orders", "challenges", "versions", "events", "installations")
-
-
-@pytest.fixture(params=["sqlite", *(f"{make} {engine}" for make in MAKES for engine in ("InnoDB", "MyISAM"))])
-def legacy(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Database, str]:
-    """A database without tables, and the engine that the legacy table is to have."""
-    if request.param == "sqlite":
-        return SqliteDatabase(tmp_path), "sqlite"
-    make, engine = request.param.split()
-    server: SqlServer = request.getfixturevalue(make)
-    return server.create_database(), engine
 
 
 def tables(database: Database) -> set[str]:
@@ -208,6 +199,27 @@ def test_an_adopted_certificate_is_renewed(lab: Lab, legacy: tuple[Database, str
     assert "Büro Zürich" in box.row(NAME, *kept)[1]
     assert box.row(NAME, *kept)[2:] == ("/var/www/html", "Y", 0)
     assert database.query(legacy_table.read())[:2] == others
+
+
+def test_what_stands_at_the_ends_of_a_name_goes(legacy: tuple[Database, str], tmp_path: Path) -> None:
+    """Then commands find the row. A name that another row has without it stays, and `check` tells of it."""
+    database, engine = legacy
+    database.execute(legacy_table.ddl(engine))
+    request = csr([NAME]).hex()
+    columns = "name, enable, certbot, csr, webroot_path, ts_expire, ts_last_update"
+    for name in (f" {NAME}\r\n", "blank.example.test ", "kept.example.test", " kept.example.test"):
+        values = f"'{name}', 'Y', 'Y', X'{request}', '/var/www/html ', 1, 1"
+        database.execute(f"INSERT INTO certs ({columns}) VALUES ({values})")  # noqa: S608
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    box.ok("db", "upgrade")
+    kept = [" kept.example.test", "blank.example.test", "kept.example.test", NAME]
+    assert [name for (name,) in database.query("SELECT name FROM certs ORDER BY name")] == kept
+    assert "waiting for its first certificate" in box.ok("status", NAME).out
+    with closing(opened(database)) as store:
+        assert Certificates(store).get([NAME])[0].validation.webroot_path == "/var/www/html"
+    told = [line for line in box.run("check").out.splitlines() if "its name in the table is" in line]
+    assert [line.partition(" in the table is ")[2][:20] for line in told] == ["' kept.example.test'"]
 
 
 @pytest.mark.parametrize("column", ["comment", "old_crt", "md5_ca"])

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 
 from migrations.steps import add_columns
 
-revision = "0009"
-down_revision = "0007"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,25 @@
+"""Certificates and signing requests as other programs leave them: PEM (RFC 7468), also in UTF-16, or DER. Pure.
+
+Each of them is public. Whoever reads one says first what it is for.
+"""
+
+import re
+
+_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_SEQUENCE = b"\x30"  # the first octet of a certificate, a request or a key in DER; no PEM text starts so
+
+
+def is_der(content: bytes) -> bool:
+    """Is it DER, if it is a certificate, a request or a key at all?"""
+    return content.startswith(_SEQUENCE)
+
+
+def plain(content: bytes) -> bytes:
+    """DER as it is, and a PEM text in ASCII. PEM has ASCII characters only: in UTF-16 and UTF-32 each of them is one
+    octet among NULs. A byte order mark stays, as text before the first block."""
+    return content if is_der(content) else content.replace(b"\0", b"")
+
+
+def labels(content: bytes) -> list[str]:
+    """The labels of the PEM blocks, such as "CERTIFICATE REQUEST", in their order."""
+    return [label.decode() for label in _LABEL.findall(content)]

@@ -1,0 +1,84 @@
+"""What `init --system` does to a machine for either program, as root: a link, units of systemd, and their timer.
+
+Nothing that is there already is overwritten.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from common.command_line import say
+from common.errors import RefusedError
+from common.files import create_new
+
+_LINKS, _UNITS = Path("/usr/local/bin"), Path("/etc/systemd/system")
+_RUNNING = Path("/run/systemd/system")  # is there where systemd is the first process: sd_booted(3)
+_LONGEST_SECONDS = 120
+
+
+def require_root() -> None:
+    """Raises RefusedError for anybody else."""
+    if os.geteuid() != 0:
+        raise RefusedError("--system sets up the machine, which only root may", hint="run it as root, or leave it out")
+
+
+def act(*command: str, stdin: str = "") -> None:
+    """Run a program of the system. Raises RefusedError with what it said if it fails."""
+    hint = "mend that, then run the same command again: it goes on from there"
+    try:
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RefusedError(f"{command[0]} cannot be run", why=str(error), hint=hint) from error
+    if done.returncode != 0:
+        why = (done.stderr or done.stdout).strip()[-500:] or f"exit code {done.returncode}"
+        raise RefusedError(f"{' '.join(command)} failed", why=why, hint=hint)
+
+
+def program(name: str) -> Path:
+    """The program that runs now. Raises RefusedError where it was not started by its *name*, as a service has to."""
+    started = Path(os.path.realpath(sys.argv[0]))
+    if started.name != name or not os.access(started, os.X_OK):
+        hint = f"install it in a virtual environment and start its {name}, as the README does"
+        raise RefusedError(f"{started} is not an installed {name}, so no service can start it", hint=hint)
+    return started
+
+
+def link(target: Path) -> None:
+    """Let every user start *target* by its name."""
+    place = _LINKS / target.name
+    if target == place or os.path.lexists(place):
+        say(f"kept     {place}")
+        return
+    place.symlink_to(target)
+    say(f"made     {place}, a link to {target}")
+
+
+def install_units(folder: str, names: Sequence[str], started: Path, changes: Sequence[tuple[str, str]] = ()) -> bool:
+    """Write the units *names*, which lie in the package *folder*, for the program *started*, with *changes* of their
+    text. Returns False, and tells it, on a machine without systemd."""
+    if not _RUNNING.is_dir():
+        say("no systemd runs here: take the line of deploy/cron in place of a timer")
+        return False
+    for name in names:
+        file = _UNITS / name
+        if os.path.lexists(file):
+            say(f"kept     {file}")
+            continue
+        text = resources.files(folder).joinpath("systemd", name).read_text(encoding="utf-8")
+        for old, new in ((f"/opt/certfleet/bin/{started.name}", str(started)), *changes):
+            text = text.replace(old, new)
+        create_new(file, text.encode(), mode=0o644)
+        say(f"wrote    {file}")
+    act("systemctl", "daemon-reload")
+    return True
+
+
+def enable(unit: str) -> None:
+    """Start *unit* now and at each boot."""
+    act("systemctl", "enable", "--now", unit)
+    say(f"started  {unit}, now and at each boot")

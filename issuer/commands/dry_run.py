@@ -1,0 +1,126 @@
+"""--dry-run of run, issue and reissue: what they would do, and why. Writes nothing, anywhere; needs no lock."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from common.clock import utc_text
+from common.command_line import complain, report, say
+from issuer.ca.client import AcmeCa
+from issuer.commands.wiring import build_tools_over
+from issuer.journey.pacing import Pacing
+from issuer.journey.ports import Tools
+from issuer.journey.rehearsal import (
+    Rehearsed,
+    RehearsedCertificates,
+    RehearsedCounts,
+    RehearsedOrders,
+    Verdict,
+    rehearse,
+)
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.failure import Failure
+from issuer.rules.causes import by_cause, some
+from issuer.rules.change import failed_as
+from issuer.rules.due import urgency
+from issuer.store.certificates import Certificates
+from issuer.store.counts import Counts
+from issuer.store.database import Database
+from issuer.store.orders import Orders
+from issuer.store.overview import Overview
+
+
+class _Onlooker(AcmeCa):
+    """Registers no account."""
+
+    def account_url(self) -> str:
+        return self.find_account()
+
+
+def rehearsal(
+    settings: Settings, database: Database, rows: Sequence[Enrolment], *, wish: str = "", retry: bool = False
+) -> list[Rehearsed]:
+    """What would become of *rows*, the most urgent first. *wish*: the reason for which a person wants them now;
+    *retry*: those that failed are due. Raises CertfleetError."""
+    now, names = int(time.time()), [row.name for row in rows]
+    orders = RehearsedOrders(Orders(database, "").under_way(now), Overview(database).leased(now))
+    certificates = RehearsedCertificates(Certificates(database))
+    if wish:
+        certificates.request_reissue(names, wish)
+    if retry:
+        certificates.retry_now([row.name for row in rows if failed_as(row)])
+    counts = RehearsedCounts(Counts(database), orders)
+    tools = dataclasses.replace(
+        build_tools_over(settings, database, _Onlooker),
+        certificates=certificates,
+        orders=orders,
+        pacing={ca.directory: Pacing(ca.directory, ca.limits, counts) for ca in settings.authorities},
+    )
+    return _each(certificates.enrolled(names), tools, now)
+
+
+def _each(rows: Sequence[Enrolment], tools: Tools, now: int) -> list[Rehearsed]:
+    with ThreadPoolExecutor(tools.settings.acme.workers, thread_name_prefix="dry-run") as pool:
+        wanted = sorted(rows, key=lambda row: (*urgency(row, now), row.name))
+        return list(pool.map(partial(rehearse, tools=tools), wanted))
+
+
+def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "") -> int:
+    """Print what was *found*; the exit code is 1 if anything would fail or be held. *staging*: the directory where it
+    was ordered."""
+    if as_json:
+        report({"certificates": [_document(one) for one in found], "dry_run": True, "staging": staging or None})
+    else:
+        for one in found:
+            say(_line(one))
+        for text in _complaints(found):
+            complain(text)
+        counts = [(verdict, sum(one.verdict is verdict for one in found)) for verdict in Verdict]
+        counted = ", ".join(f"{count} {verdict.value}" for verdict, count in counts if count)
+        begin = f"ordered at {staging}, nothing is stored" if staging else "dry run, nothing was done"
+        say(f"{begin}: {counted or 'nothing is due'}")
+    return 0 if all(one.well for one in found) else 1
+
+
+def _line(one: Rehearsed) -> str:
+    words = f"{one.name}: {one.verdict.value}"
+    if one.places:
+        words += f" at {one.directory} by {one.way} in {some(one.places)}: {one.why}"
+    elif one.verdict is Verdict.HELD:
+        words += f" until {utc_text(one.until)}: {one.failure}"
+    elif one.why:
+        words += f" ({one.why})"
+    return words
+
+
+def _complaints(found: Sequence[Rehearsed]) -> list[str]:
+    """A paragraph for each cause of a failure."""
+    failing = [(one.name, one.failure) for one in found if one.verdict is Verdict.FAILED and one.failure]
+    texts = []
+    for common in by_cause(failing, _told):
+        names = [name for name, _ in common.all]
+        who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
+        lines = [f"error: {who}: would fail: {common.failure}"]
+        texts.append("\n".join([*lines, *(f"  {label}: {text}" for label, text in common.failure.advice)]))
+    return texts
+
+
+def _told(pair: tuple[str, Failure]) -> tuple[str, Failure]:
+    return pair
+
+
+def _document(one: Rehearsed) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "ending": one.verdict.value,
+        "detail": one.failure.sentence if one.failure else one.why,
+        "next": utc_text(one.until) if one.until else None,
+        "failure": one.failure.fields if one.failure else None,
+        "directory": one.directory or None,
+        "validated_by": one.way or None,
+        "places": list(one.places),
+    }

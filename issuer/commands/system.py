@@ -1,0 +1,147 @@
+"""init --system: a whole central machine in one command, as root. Nothing that is there is overwritten.
+
+User, folders, key for the name server, issuer.toml, account key, tables, units and their timer.
+"""
+
+import argparse
+import base64
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.command_line import say
+from common.config import parse
+from common.config_file import load
+from common.errors import RefusedError
+from common.files import create_new
+from common.system import act, enable, install_units, link, program, require_root
+from issuer.commands.setup import EXAMPLE, example, make_all
+from issuer.model.config import Settings
+
+USER = "certfleet"
+_STATE = Path("/var/lib/certfleet")
+_SERVICES = {  # by --schedule: the unit that is started, and changes of the timer's text
+    "daily": ("certfleet-issuer.timer", ()),
+    "hourly": (
+        "certfleet-issuer.timer",
+        (("OnCalendar=*-*-* 01:30", "OnCalendar=hourly"), ("RandomizedDelaySec=2h", "RandomizedDelaySec=10m")),
+    ),
+    "daemon": ("certfleet-issuer-daemon.service", ()),
+}
+_UNITS = ("certfleet-issuer.service", "certfleet-issuer.timer", "certfleet-issuer-daemon.service")
+_MARIADB = f"""CREATE DATABASE IF NOT EXISTS certfleet;
+CREATE USER IF NOT EXISTS {USER}@localhost IDENTIFIED VIA unix_socket;
+GRANT ALL ON certfleet.* TO {USER}@localhost;
+"""
+_MARIADB_URL = f"mysql+pymysql://{USER}@localhost/certfleet?unix_socket=/run/mysqld/mysqld.sock"
+
+
+def set_up(arguments: argparse.Namespace) -> None:
+    """Raises CertfleetError; the same command goes on from there."""
+    require_root()
+    started = program("certfleet-issuer")
+    folder = arguments.config.parent
+    _user()
+    key = folder / "acme.key"
+    for each, mode in ((folder, 0o750), (_STATE, 0o700)):
+        _folder(each, mode)
+    if arguments.server:
+        _write(key, _tsig_key(), mode=0o600)
+    _write(arguments.config, _configuration(arguments, key), mode=0o640)
+    settings = load(Settings, arguments.config)
+    make_all(settings)
+    for each in (settings.state_dir, settings.csr_dir, *map(settings.account_key, settings.authorities)):
+        shutil.chown(each, USER, USER)
+    if arguments.mariadb:
+        act(shutil.which("mariadb") or "mysql", stdin=_MARIADB)
+        say(f"made     database certfleet in MariaDB, for {USER}@localhost by the socket")
+    act("runuser", "-u", USER, "--", str(started), "--config", str(arguments.config), "db", "upgrade")
+    say("made     the tables")
+    link(started)
+    unit, changes = _SERVICES[arguments.schedule]
+    if install_units("issuer.commands", _UNITS, started, changes):
+        enable(unit)
+    say(f"then     `zone NAME --shell`, `populate NAME`, `enable NAME`, as the user {USER}: runuser -u {USER} -- …")
+
+
+def _user() -> None:
+    try:
+        pwd.getpwnam(USER)
+        say(f"kept     user {USER}")
+    except KeyError:
+        nobody = "/usr/sbin/nologin"
+        act(
+            "useradd",
+            "--system",
+            "--user-group",
+            "--no-create-home",
+            "--home-dir",
+            str(_STATE),
+            "--shell",
+            nobody,
+            USER,
+        )
+        say(f"made     user {USER}")
+
+
+def _folder(folder: Path, mode: int) -> None:
+    if os.path.lexists(folder):
+        say(f"kept     {folder}")
+        return
+    folder.mkdir(mode=mode, parents=True)
+    folder.chmod(mode)
+    shutil.chown(folder, USER, USER)
+    say(f"made     {folder}")
+
+
+def _write(file: Path, content: bytes, *, mode: int) -> None:
+    """A file of the user's; kept if it is there."""
+    if os.path.lexists(file):
+        say(f"kept     {file}")
+        return
+    create_new(file, content, mode=mode)
+    shutil.chown(file, USER, USER)
+    say(f"wrote    {file}")
+
+
+def _tsig_key() -> bytes:
+    """A new key as `tsig-keygen -a hmac-sha256 certfleet` writes it."""
+    secret = base64.b64encode(secrets.token_bytes(32)).decode()
+    return f'key "{USER}" {{\n\talgorithm hmac-sha256;\n\tsecret "{secret}";\n}};\n'.encode()
+
+
+def _configuration(arguments: argparse.Namespace, key: Path) -> bytes:
+    """The commented example with what the options say. Raises ConfigError where they cannot be meant."""
+    values: dict[tuple[str, str], object] = {("log", "form"): "plain"}  # the journal is read by people
+    if arguments.server:
+        values |= {("dns", "server"): arguments.server, ("dns", "tsig_key_file"): str(key)}
+    if arguments.email:
+        values["notify", "email_to"] = arguments.email
+    if arguments.mariadb:
+        values["database", "url"] = _MARIADB_URL
+    text = filled(example().decode(), values)
+    parse(Settings, tomllib.loads(text), "the options")
+    return text.encode()
+
+
+def filled(text: str, values: Mapping[tuple[str, str], object]) -> str:
+    """The TOML *text* with other *values*, by (section, key), on the lines of these keys; their comments stay. Raises
+    RefusedError for a key that has no line."""
+    section, left, lines = "", dict(values), []
+    for line in text.splitlines():
+        head = re.match(r"\[([a-z.]+)\]", line)
+        section = head[1] if head else section
+        found = re.match(r'([a-z_]+)( *= )("[^"]*"|\[[^\]]*\])(.*)', line)
+        if found is None or (section, found[1]) not in left:
+            lines.append(line)
+            continue
+        lines.append(f"{found[1]}{found[2]}{json.dumps(left.pop((section, found[1])))}{found[4]}")
+    if left:
+        raise RefusedError(f"{EXAMPLE} has no line for {', '.join('.'.join(key) for key in left)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,215 @@
+"""What an attempt would do: the beginning of the journey, over stores that remember in place of saving.
+
+Nothing is written to the database, asked of the CA for good, or published. Name servers and the CA's renewal
+information are asked as in earnest, because they decide.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from common.certificate import Bundle
+from common.errors import CertfleetError
+from issuer.journey.begin import begin, stored_csr
+from issuer.journey.pacing import OrderCounts
+from issuer.journey.ports import CertificateStore, Tools
+from issuer.model.enrolment import Enrolment
+from issuer.model.failure import Failure
+from issuer.model.limits import Limit
+from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
+from issuer.model.outcomes import Ended, Ending
+from issuer.rules.change import asked_for, turn
+from issuer.rules.forecast import forecast
+
+
+class Verdict(Enum):
+    ORDERED = "would be ordered"
+    GOES_ON = "would go on with its order"
+    HELD = "would be held"
+    FAILED = "would fail"
+    ISSUED = "issued for test"  # by the CA's staging directory
+    STOPPED = "stopped"
+    NOT_DUE = "not due"
+    ELSEWHERE = "in the hands of another issuer"
+
+
+_OF_ENDING = {Ending.HELD: Verdict.HELD, Ending.ELSEWHERE: Verdict.ELSEWHERE}
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What would become of one certificate. *why* it is ordered, or not due; *until* when it waits (epoch seconds, 0
+    for none); *directory* of the CA, *way* of validation and *places* of the answers, where it would be ordered."""
+
+    name: str
+    verdict: Verdict
+    why: str = ""
+    until: int = 0
+    failure: Failure | None = None
+    directory: str = ""
+    way: str = ""
+    places: tuple[str, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        return self.verdict not in (Verdict.HELD, Verdict.FAILED, Verdict.STOPPED)
+
+
+def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
+    """*tools* with the stores of this module. Never raises CertfleetError."""
+    try:
+        seen = turn(row, int(tools.clock()), tools.settings.renewal)
+        csr = stored_csr(seen)
+        begun = begin(seen, csr, tools)
+        if isinstance(begun, Ended):
+            verdict = _OF_ENDING.get(begun.ending, Verdict.NOT_DUE)
+            return Rehearsed(row.name, verdict, begun.detail, begun.retry_at, begun.failure)
+        record, solvers = begun.record, [(tools.solver(begun.row, name), name) for name in csr.names]
+        places = tuple(dict.fromkeys(solver.place(name, begun.row)[1] for solver, name in solvers))
+        way = " and ".join(dict.fromkeys(solver.type.name for solver, _ in solvers))
+        verdict, why = Verdict.GOES_ON, f"it is {record.state.value}"
+        if not begun.resumed:
+            verdict, why = Verdict.ORDERED, forecast(begun.row, int(tools.clock()), tools.settings.renewal).why
+        return Rehearsed(row.name, verdict, why, directory=record.directory, way=way, places=places)
+    except CertfleetError as error:
+        return Rehearsed(row.name, Verdict.FAILED, failure=Failure.of(error))
+
+
+class RehearsedCertificates:
+    """A CertificateStore that keeps its changes to itself."""
+
+    def __init__(self, real: CertificateStore):
+        self._real = real
+        self._changed: dict[str, Enrolment] = {}
+
+    def get(self, names: Sequence[str]) -> list[Enrolment]:
+        return self._as_changed(self._real.get(names))
+
+    def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
+        return self._as_changed(self._real.enrolled(names))
+
+    def due(self, now: int) -> list[Enrolment]:
+        return self._as_changed(self._real.due(now))
+
+    def request_reissue(self, names: Sequence[str], reason: str) -> None:
+        for row in self.enrolled(names):
+            self._changed[row.name] = asked_for(row, reason)
+
+    def retry_now(self, names: Sequence[str]) -> None:
+        """As of the real store: those that failed are due."""
+        for row in self.enrolled(names):
+            self._changed[row.name] = asked_for(row, row.reissue_reason)
+
+    def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
+        """Nothing after this look at *name* would see it."""
+
+    def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
+        self._changed[row.name] = row
+
+    def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
+        raise NotImplementedError
+
+    def give_up_by_hand(
+        self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
+    ) -> None:
+        raise NotImplementedError
+
+    def store(
+        self,
+        order: OrderRecord,
+        csr: bytes,
+        bundle: Bundle,
+        now: int,
+        *,
+        due_at: int,
+        ask_at: int | None,
+        account: str = "",
+        early: bool = False,
+    ) -> None:
+        raise NotImplementedError
+
+    def _as_changed(self, rows: Iterable[Enrolment]) -> list[Enrolment]:
+        return [self._changed.get(row.name, row) for row in rows]
+
+
+class RehearsedOrders:
+    """An OrderStore that begins with the orders *left* under way without a lease. Another process works on those of the
+    certificates *elsewhere*."""
+
+    def __init__(self, left: Iterable[OrderRecord], elsewhere: Collection[str]):
+        self._left = {record.name: record for record in left}
+        self._elsewhere = elsewhere
+        self._numbers = itertools.count(-1, -1)  # of no order in the database
+        self.opened: dict[int, tuple[OrderRecord, tuple[str, ...]]] = {}
+
+    def open(
+        self,
+        name: str,
+        directory: str,
+        cause: Cause,
+        now: int,
+        replaces: str = "",
+        *,
+        names: Sequence[str] = (),
+        csr_sha256: str = "",
+    ) -> OrderRecord | None:
+        if name in self._elsewhere:
+            return None
+        planned = OrderState.PLANNED
+        record = OrderRecord(next(self._numbers), name, planned, directory, now, cause=cause, replaces=replaces)
+        self.opened[record.id] = record, tuple(names)
+        return record
+
+    def claim(self, name: str, now: int) -> OrderRecord | None:
+        return self._left.get(name)
+
+    def under_way(self, now: int) -> list[OrderRecord]:
+        return list(self._left.values())
+
+    def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
+        return new
+
+    def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
+        return dataclasses.replace(record, state=OrderState.FAILED)
+
+    def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
+        return False
+
+    def let_go_left(self) -> None:
+        pass
+
+    def drop(self, record: OrderRecord) -> None:
+        self.opened.pop(record.id, None)
+
+    def release(self, record: OrderRecord) -> None:
+        pass
+
+
+class RehearsedCounts:
+    """The *real* OrderCounts, and the orders of a rehearsal on top."""
+
+    def __init__(self, real: OrderCounts, orders: RehearsedOrders):
+        self._real = real
+        self._orders = orders
+
+    def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
+        ours = [record for record, _ in self._ours(directory, besides)]
+        counting = [record for record in ours if not (record.replaces and record.cause in BY_WINDOW)]
+        return [*self._real.orders(directory, limit, now, besides=besides), *[now] * len(counting)]
+
+    def certificates(
+        self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
+    ) -> tuple[list[int], int]:
+        found = [theirs for _, theirs in self._ours(directory, besides)]
+        if domain:
+            ours = [theirs for theirs in found if any(f".{name}".endswith(f".{domain}") for name in theirs)]
+        else:
+            ours = [theirs for theirs in found if set(theirs) == set(names)]
+        issued, coming = self._real.certificates(directory, limit, now, besides=besides, names=names, domain=domain)
+        return issued, coming + len(ours)
+
+    def _ours(self, directory: str, besides: int) -> list[tuple[OrderRecord, tuple[str, ...]]]:
+        opened = list(self._orders.opened.values())
+        return [pair for pair in opened if pair[0].directory == directory and pair[0].id != besides]

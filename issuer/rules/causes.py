@@ -1,0 +1,48 @@
+"""One cause that several certificates fail for is told once, with their count. Pure."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from issuer.model.failure import Failure
+
+T = TypeVar("T")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Common(Generic[T]):
+    """The things that have one *failure* in common, in the order in which they came. Where its words differ by the
+    certificate's own name, they say NAME."""
+
+    failure: Failure
+    all: tuple[T, ...]
+
+
+def by_cause(things: Iterable[T], told: Callable[[T], tuple[str, Failure]]) -> list[Common[T]]:
+    """*things* by cause, in the order of the first of each. *told*: name of the certificate and failure of a thing."""
+    groups: dict[Failure, list[T]] = {}
+    for thing in things:
+        groups.setdefault(_general(*told(thing)), []).append(thing)
+    found = []
+    for general, group in groups.items():
+        own = {told(thing)[1] for thing in group}
+        found.append(Common(own.pop() if len(own) == 1 else general, tuple(group)))
+    return found
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of *names*, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _general(name: str, failure: Failure) -> Failure:
+    """*failure* with NAME in place of *name*. A label without a dot may be an ordinary word, so it stays."""
+    if "." not in name:
+        return failure
+    own = re.compile(rf"(?<![\w-]){re.escape(name.removeprefix('*.'))}(?![\w-])", re.IGNORECASE)
+    what, why, hint = (own.sub("NAME", text) for text in (failure.what, failure.why, failure.hint))
+    return dataclasses.replace(failure, what=what, why=why, hint=hint)

@@ -1,0 +1,156 @@
+"""A change waits: which CSR does an attempt order, the present one or the new one? Pure.
+
+The new CSR goes first. Where it has failed, each of the two has its own moments and failures: the present certificate
+is renewed at its own moment whatever becomes of the change, and a renewal that fails does not keep the change waiting.
+An order that is under way goes on before another is opened.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from common.names import uncovered
+from issuer.model.config import RenewalSettings
+from issuer.model.csr import CsrFacts
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, csr_digest
+from issuer.model.leaf import Damaged, Leaf
+from issuer.model.orders import OrderRecord
+from issuer.model.outcomes import Ended, Ending
+from issuer.rules.due import Due, NotDue, decide, still_waits
+
+
+def turn(row: Enrolment, now: int, policy: RenewalSettings) -> Enrolment:
+    """*row* as the next attempt is to see it: as it is, or as its change sees it."""
+    if row.change is None:
+        return row
+    changing = as_changing(row, row.change)
+    if row.ordered in (csr_digest(row.csr), csr_digest(row.change.csr)):
+        return row if row.ordered == csr_digest(row.csr) else changing
+    if still_waits(changing, now, policy):
+        return row
+    due = isinstance(decide(row, now, policy, consulted=True), Due) and row.key_sha256 not in row.compromised
+    return row if due and (row.due_at or 0) < row.change.due_at else changing
+
+
+def as_changing(row: Enrolment, change: Change) -> Enrolment:
+    """*row* as an attempt for *change* sees it."""
+    return dataclasses.replace(
+        row,
+        csr=change.csr,
+        md5_modulus="",
+        due_at=change.due_at,
+        failures=change.failures,
+        failure=change.failure,
+        changing=True,
+    )
+
+
+def asked_for(row: Enrolment, reason: str) -> Enrolment:
+    """*row* when a person has asked for a certificate at once."""
+    change = None if row.change is None else dataclasses.replace(row.change, due_at=AT_ONCE)
+    return dataclasses.replace(row, reissue_reason=reason, due_at=None, change=change)
+
+
+def newest(row: Enrolment) -> Enrolment:
+    """*row* with the CSR that was enrolled last, whether or not there is a certificate for it."""
+    return row if row.change is None else as_changing(row, row.change)
+
+
+def of_csr(row: Enrolment, csr: bytes) -> Enrolment | None:
+    """*row* as an attempt for *csr* sees it; None where neither the row nor its change has that CSR."""
+    return next((seen for seen in dict.fromkeys((row, newest(row))) if seen.csr == csr), None)
+
+
+def of_order(row: Enrolment, order: OrderRecord) -> Enrolment | None:
+    """*row* as an attempt that goes on with *order* sees it; None for an order of a CSR that is enrolled no more."""
+    if not order.csr_sha256:
+        return row
+    return next((seen for seen in (row, newest(row)) if csr_digest(seen.csr) == order.csr_sha256), None)
+
+
+def other_moment(seen: Enrolment, row: Enrolment, now: int, policy: RenewalSettings) -> int | None:
+    """The next moment (epoch seconds) of the CSR of *row* that an attempt for *seen* is not about; None without one."""
+    if row.change is None:
+        return None
+    if not seen.changing:
+        return max(1, row.change.due_at)
+    decision = decide(row, now, policy, consulted=True)
+    return decision.until if isinstance(decision, NotDue) else now
+
+
+def append_faults(row: Enrolment, csr: CsrFacts) -> list[str]:
+    """Why *csr* does not only add names to the CSR of *row*."""
+    old = row.request
+    if isinstance(old, Damaged):
+        return [f"the CSR that is enrolled is not usable: {old.why}"]
+    faults = [] if csr.spki_sha256 == old.spki_sha256 else ["its key is another one"]
+    lost = sorted(set(old.names) - set(csr.names))
+    return [*faults, f"it lacks {', '.join(lost)}"] if lost else faults
+
+
+def failed_as(row: Enrolment) -> Enrolment | None:
+    """*row* as its change sees it if that failed, else as it is if it failed; None where neither did."""
+    if row.change is not None and row.change.failing:
+        return as_changing(row, row.change)
+    return row if row.failing else None
+
+
+def lacking(row: Enrolment) -> list[str]:
+    """The names of the row's CSR that the present certificate does not carry."""
+    if isinstance(row.request, Damaged) or not isinstance(row.present, Leaf):
+        return []
+    return sorted(uncovered(frozenset(row.request.names), row.present.names))
+
+
+def stored(seen: Enrolment, detail: str) -> Ended:
+    """The end of an attempt for *seen* that stored a certificate; *detail* tells about it. Where that was a renewal and
+    the change has failed before, the certificate as a whole is not well yet."""
+    change = seen.change
+    if change is None or seen.changing:
+        return Ended(seen.name, Ending.STORED, detail)
+    if not change.failing:
+        return Ended(seen.name, Ending.STORED, detail, other_at=max(1, change.due_at))
+    renewed = f"the present certificate was renewed: {detail}"
+    return Ended(
+        seen.name, Ending.FAILED, renewed, change.due_at, change.failure, change.failures, by_itself=seen.enabled
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A change beside the present certificate, for people: the names that come and go, and whether the key does."""
+
+    added: tuple[str, ...]
+    gone: tuple[str, ...]
+    another_key: bool
+
+    def __str__(self) -> str:
+        parts = [
+            f"adds {', '.join(self.added)}" if self.added else "",
+            f"drops {', '.join(self.gone)}" if self.gone else "",
+            "has another key" if self.another_key else "",
+        ]
+        return ", ".join(filter(None, parts)) or "has the same names and key"
+
+
+def difference(row: Enrolment, csr: CsrFacts) -> Difference:
+    """What *csr* changes for *row*: against its own CSR, without one against its certificate."""
+    old = row.request if row.csr else row.present
+    if old is None or isinstance(old, Damaged):
+        return Difference(csr.names, (), another_key=True)
+    before, after = set(old.names), set(csr.names)
+    return Difference(tuple(sorted(after - before)), tuple(sorted(before - after)), csr.spki_sha256 != old.spki_sha256)
+
+
+def remarks(row: Enrolment) -> list[str]:
+    """Sentences about a change that waits, and about names that the present certificate lacks."""
+    told = []
+    missing = lacking(row)
+    if missing:
+        told.append(f"the present certificate does not carry {', '.join(missing)}, which its CSR has")
+    if row.change is not None:
+        request = newest(row).request
+        what = request.why if isinstance(request, Damaged) else str(difference(row, request))
+        told.append(f"a change waits: its CSR {what}; it takes effect when its certificate is stored")
+        if row.change.failure is not None:
+            told.append(f"the last attempt at the change failed: {row.change.failure.sentence}")
+    return told

@@ -1,0 +1,36 @@
+"""The paragraphs about attempts that are not well, for standard error: one for each cause. Pure."""
+
+from collections.abc import Iterable
+
+from issuer.model.failure import Failure
+from issuer.model.outcomes import Ended, Ending
+from issuer.model.tries import Tries
+from issuer.rules.causes import Common, by_cause, some
+
+
+def complaints(endings: Iterable[Ended], tries: Tries) -> list[str]:
+    """A paragraph for each ending and cause among *endings*: the failure, its hint, and the next attempt. None about
+    endings without a failure."""
+    bad = [ended for ended in endings if ended.failure is not None]
+    return [
+        _paragraph(common, tries)
+        for ending in Ending
+        for common in by_cause([ended for ended in bad if ended.ending is ending], _told)
+    ]
+
+
+def _told(ended: Ended) -> tuple[str, Failure]:
+    return ended.name, ended.failure or Failure("")
+
+
+def _paragraph(common: Common[Ended], tries: Tries) -> str:
+    first, names = common.all[0], sorted(ended.name for ended in common.all)
+    who = first.name if len(names) == 1 else f"{len(names)} certificates"
+    lines = [f"error: {who}: {first.ending.value}: {common.failure}"]
+    if len(names) > 1:
+        lines.append(f"  certificates: {some(names)}")
+    lines += [f"  {label}: {text}" for label, text in common.failure.advice]
+    coming = [ended.next_attempt for ended in common.all if ended.next_attempt]
+    if coming:
+        lines.append(f"  next attempt: {tries.words(min(coming))}")
+    return "\n".join(lines)

@@ -1,0 +1,106 @@
+"""Rows of ``certs`` as they are read: which ones are due, and each with what other tables say of it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, exceptions_of
+from issuer.model.limits import LONGEST_HOLD
+from issuer.rules.due import FIRST_MAY_WAIT
+from issuer.store.cells import too_far, window
+from issuer.store.compromised import ANY, compromised_keys
+from issuer.store.failures import failure_of, of_text
+from issuer.store.tables import certs, has_certificate, orders
+
+_NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
+_OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
+_ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), ANY).order_by(certs.c.name)
+_NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
+_ORDERED = sa.select(orders.c.active_name, orders.c.csr_sha256).where(
+    orders.c.active_name.in_(sa.bindparam("names", expanding=True))
+)
+
+Question = tuple[sa.ColumnElement[bool], ...]
+"""Conditions on ``certs``, all of which hold."""
+
+
+def due(now: int) -> list[Question]:
+    """Enabled rows whose moment is not known yet; whose moment has come; and two kinds whose moment is too far ahead to
+    be meant, because a clock was wrong: rows that end soon or have no certificate, and rows that failed. A row whose
+    ``ts_expire`` has passed beside a certificate is among the former, whatever its moment: only the certificate tells
+    whether it is good (:func:`issuer.rules.due.forced`). The same for changes.
+
+    One question for each, because an OR would scan the table.
+    """
+    enabled = certs.c.enable == "Y"
+    longest = sa.case((has_certificate, LONGEST_HOLD), else_=FIRST_MAY_WAIT)
+    ends_soon = (certs.c.imported.is_(None), certs.c.ts_expire <= now + _NEAR_END)
+    failed = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
+    retries = sa.func.coalesce(sa.and_(*failed), sa.false())
+    past = (certs.c.ts_expire <= now, certs.c.due_at > now)
+    forced = sa.and_(*past, sa.func.length(certs.c.crt) > 0, sa.not_(retries))
+    # a comparison of due_at alone would walk its index through all rows that are well
+    return [
+        (enabled, certs.c.due_at.is_(None)),
+        (enabled, certs.c.due_at <= now),
+        (enabled, *ends_soon, sa.or_(too_far(certs.c.due_at, now, longest), forced)),
+        (enabled, *failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD)),
+        (enabled, certs.c.change_due_at <= now),
+        (enabled, too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
+    ]
+
+
+def named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
+    """As :meth:`Certificates.enrolled`, in the caller's transaction."""
+    return _enrolments(connection, connection.execute(_NAMED, {"names": names}))
+
+
+def select(
+    connection: sa.Connection, conditions: Iterable[sa.ColumnElement[bool]], most: int | None = None
+) -> list[Enrolment]:
+    return _enrolments(connection, connection.execute(_ROWS.where(*conditions).limit(most)))
+
+
+def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:
+    rows = [row for row in result.mappings() if row["name"]]
+    compromised = compromised_keys(connection, [row["name"] for row in rows if row["any_compromised"]])
+    changing = [row["name"] for row in rows if row["change_csr"]]
+    under_way = connection.execute(_ORDERED, {"names": changing}) if changing else ()
+    ordered = {order.active_name: order.csr_sha256 for order in under_way}
+    return [_enrolment(row, compromised.get(row["name"], frozenset()), ordered.get(row["name"], "")) for row in rows]
+
+
+def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) -> Enrolment:
+    return Enrolment(
+        name=row["name"],
+        enabled=row["enable"] == "Y",
+        validation=Validation(row["certbot"] == "Y", row["webroot_path"].strip(), exceptions_of(row["validations"])),
+        csr=row["csr"],
+        crt=row["crt"],
+        ca=row["ca"],
+        ts_expire=row["ts_expire"],
+        ts_last_update=row["ts_last_update"],
+        failures=max(0, row["count_fail_update"]),
+        due_at=row["due_at"],
+        reissue_reason=row["reissue_reason"],
+        directory=row["directory"],
+        account=row["account"].strip(),
+        early=row["early"] == "Y",
+        imported=row["imported"] == "Y",
+        revoked=row["revoked"] == "Y",
+        failure=failure_of(row),
+        ari_at=row["ari_at"],
+        ari_window=window(row["ari_start"], row["ari_end"], row["ari_window"]),
+        rolled_back=row["rolled_back"],
+        ari_ask_at=row["ari_ask_at"],
+        md5_modulus=row["md5_modulus"].strip(),
+        compromised=compromised,
+        change=_change(row) if row["change_csr"] else None,
+        ordered=ordered,
+    )
+
+
+def _change(row: sa.RowMapping) -> Change:
+    failure = of_text(row["change_failure"])
+    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, max(0, row["change_failures"]), failure)

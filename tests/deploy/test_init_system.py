@@ -1,0 +1,118 @@
+"""`init --system` of both programs on a fresh machine under systemd: from an installed program to a timer that runs."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.machine import Machine
+from tests.servers.network import Network
+
+NAME = "www.example.test"
+AS_CERTFLEET = ("runuser", "-u", "certfleet", "--")
+
+
+@pytest.fixture
+def fresh(systemd_or_skip: None, tmp_path: Path) -> Iterator[Machine]:
+    """A machine on which certfleet is installed, and nothing is set up: no user, no unit."""
+    with Network([]), Machine(tmp_path / "machine") as booted:
+        booted.run("sh", "-c", "rm /etc/systemd/system/certfleet-*; systemctl daemon-reload")
+        for program in ("certfleet-issuer", "certfleet-agent"):
+            launcher = booted.path(f"/opt/certfleet/bin/{program}").read_text(encoding="utf-8")
+            package = program.partition("-")[2]
+            entry = f"import sys; from {package}.cli import main; "
+            entry += f"sys.argv[0] = '/opt/certfleet/bin/{program}'; sys.exit(main())"
+            booted.write(
+                f"/opt/certfleet/bin/{program}", launcher.replace(f"-m {package}", f'-c "{entry}"'), mode=0o755
+            )
+        yield booted
+
+
+def test_a_central_machine_in_one_command(fresh: Machine) -> None:
+    """User, folders, key, configuration, tables, unit and timer; a run by the unit is well. A second time nothing
+    changes."""
+    words = ("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--server", "192.0.2.53")
+    options = ("--email", "noc@example.com", "--schedule", "hourly")
+    said = fresh.run(*words, *options)
+    for made in ("user certfleet", "/etc/certfleet", "/etc/certfleet/acme.key", "/usr/local/bin/certfleet-issuer"):
+        assert re.search(rf"^(made|wrote) +{made}\b", said, re.MULTILINE), made
+    paths = ["/etc/certfleet", "/var/lib/certfleet", "/etc/certfleet/acme.key", "/etc/certfleet/issuer.toml"]
+    paths += ["/var/lib/certfleet/account.pem", "/var/lib/certfleet/certfleet.db", "/etc/certfleet/csr"]
+    owners = fresh.run("stat", "-c", "%U %a", *paths).splitlines()
+    assert {line.split()[0] for line in owners} == {"certfleet"}
+    assert [line.split()[1] for line in owners[:4]] == ["750", "700", "600", "640"]
+    text = fresh.path("/etc/certfleet/issuer.toml").read_text(encoding="utf-8")
+    assert re.search(r'^server +=  ?"192.0.2.53"', text, re.MULTILINE)
+    assert re.search(r'^email_to +=  ?\["noc@example.com"\]', text, re.MULTILINE)
+    assert fresh.show("certfleet-issuer.timer", "ActiveState", "UnitFileState") == ("active", "enabled")
+    assert "OnCalendar=hourly" in fresh.path("/etc/systemd/system/certfleet-issuer.timer").read_text(encoding="utf-8")
+    fresh.run("systemctl", "start", "certfleet-issuer")
+    assert fresh.show("certfleet-issuer", "Result", "ExecMainStatus") == ("success", "0")
+    again = fresh.run(*words, *options)
+    assert "wrote" not in again
+    assert fresh.path("/etc/certfleet/issuer.toml").read_text(encoding="utf-8") == text
+
+
+def test_the_daemon_in_place_of_the_timer(fresh: Machine) -> None:
+    """With --schedule daemon."""
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daemon")
+    assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("active", "enabled")
+    assert "daemon.started" in [entry["MESSAGE"] for entry in fresh.journal("certfleet-issuer-daemon")]
+    assert fresh.show("certfleet-issuer.timer", "ActiveState") == ("inactive",)
+
+
+def test_a_host_in_one_command(fresh: Machine) -> None:
+    """agent.toml for what is found here, key, CSR, unit and timer."""
+    source = ("--source", "sqlite:////var/lib/certfleet/certfleet.db", "--tls-ca", "/etc/certfleet/db-ca.pem")
+    said = fresh.run("/opt/certfleet/bin/certfleet-agent", "init", "--system", *source, NAME)
+    assert "key /etc/ssl/private/www.example.test.key" in said
+    text = fresh.path("/etc/certfleet/agent.toml").read_text(encoding="utf-8")
+    assert '\ntls_ca = "/etc/certfleet/db-ca.pem"' in text
+    assert '\n# password_file = "' in text
+    assert fresh.run("stat", "-c", "%U %a", f"/etc/ssl/private/{NAME}.key") == "root 600\n"
+    assert "BEGIN CERTIFICATE REQUEST" in fresh.run("cat", f"/{NAME}.csr")
+    assert fresh.show("certfleet-agent.timer", "ActiveState", "UnitFileState") == ("active", "enabled")
+
+
+def test_the_zone_is_one_script_for_the_name_server(fresh: Machine) -> None:
+    """Piped into a root shell it serves the sub-zone, which takes updates by the key. Once more changes nothing but a
+    key that is new."""
+    fresh.run("ln", "-s", "/lib/systemd/system/named.service", "/etc/systemd/system/")
+    fresh.run("systemctl", "start", "named")
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--server", "127.0.0.1")
+    words = ("/opt/certfleet/bin/certfleet-issuer", "zone", NAME, "--ns", "ns1.example.test", "--shell")
+    script = fresh.run(*AS_CERTFLEET, *words)
+    for _ in range(2):
+        said = fresh.run("sh", stdin=script)
+        assert f"_acme-challenge.{NAME}. IN NS ns1.example.test.\n" in said
+    record = f"_acme-challenge.{NAME}"
+    update = f"server 127.0.0.1\nupdate add {record} 60 TXT hello\nsend\n"
+    fresh.run(*AS_CERTFLEET, "nsupdate", "-k", "/etc/certfleet/acme.key", stdin=update)
+    assert fresh.run("dig", "+short", "@127.0.0.1", record, "TXT") == '"hello"\n'
+    fresh.run("sh", "-c", "tsig-keygen -a hmac-sha256 certfleet > /etc/certfleet/acme.key")
+    fresh.run("sh", stdin=fresh.run(*AS_CERTFLEET, *words))
+    fresh.run(*AS_CERTFLEET, "nsupdate", "-k", "/etc/certfleet/acme.key", stdin=update.replace("hello", "new"))
+    assert fresh.run("stat", "-c", "%U %G %a", "/etc/bind/certfleet.key") == "root bind 640\n"
+    conf = fresh.path("/etc/bind/named.conf.local").read_text(encoding="utf-8")
+    assert conf.count(f'zone "{record}"') == conf.count("certfleet.key") == 1
+
+
+def test_only_root_sets_up_a_machine(fresh: Machine) -> None:
+    """Anybody else is told so, and nothing has changed."""
+    for program in ("certfleet-issuer", "certfleet-agent"):
+        words = ("runuser", "-u", "nobody", "--", f"/opt/certfleet/bin/{program}", "init", "--system")
+        fresh.run(*words, code=1)
+    assert not fresh.path("/etc/certfleet").exists()
+
+
+def test_a_database_in_the_mariadb_of_the_machine(fresh: Machine) -> None:
+    """Made with its account by one option; a run by the unit uses it."""
+    fresh.run("ln", "-s", "/lib/systemd/system/mariadb.service", "/etc/systemd/system/")
+    fresh.run("install", "-d", "-o", "mysql", "-g", "mysql", "/run/mysqld", "/var/lib/mysql")
+    fresh.run("systemctl", "start", "mariadb")
+    said = fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--mariadb")
+    assert "made     database certfleet in MariaDB" in said
+    assert "certs" in fresh.run("mariadb", "certfleet", "-e", "SHOW TABLES").split()
+    fresh.run("systemctl", "start", "certfleet-issuer")
+    assert fresh.show("certfleet-issuer", "Result", "ExecMainStatus") == ("success", "0")

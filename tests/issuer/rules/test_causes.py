@@ -1,0 +1,77 @@
+"""One cause that several certificates fail for, and who makes their next attempt: the words, from values to text."""
+
+from issuer.model.events import of_ending
+from issuer.model.failure import Failure
+from issuer.model.outcomes import Ended, Ending
+from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
+from issuer.rules import mail_text
+from issuer.rules.causes import by_cause
+from issuer.rules.complaints import complaints
+from tests.issuer.fakes.clock import NOW
+
+MANY = [f"w{number:02}.example.test" for number in range(40)]
+DEAD = Failure("the name server ns1 cannot be asked", "timed out", "start it")
+
+
+def failed(name: str, failure: Failure = DEAD, at: int = 3600) -> Ended:
+    return Ended(name, Ending.FAILED, "", at, failure, 1)
+
+
+def test_one_dead_server_is_one_paragraph() -> None:
+    """Forty names that fail for it: their count, the first of them, what to do, and the first next attempt."""
+    [text] = complaints([failed(name, at=3600 + number) for number, name in enumerate(reversed(MANY))], BY_NEXT_RUN)
+    assert text.splitlines() == [
+        "error: 40 certificates: failed: the name server ns1 cannot be asked: timed out",
+        "  certificates: w00.example.test, w01.example.test, w02.example.test and 37 more",
+        "  what to do: start it",
+        "  next attempt: the first run after 1970-01-01T01:00:00Z",
+    ]
+
+
+def test_another_cause_is_another_paragraph() -> None:
+    """Also another ending of the same cause; an ending without a failure is none."""
+    endings = [failed("a"), failed("b", Failure("full")), Ended.held("c", 9, DEAD, by_itself=True)]
+    texts = complaints([*endings, Ended("d", Ending.STORED)], BY_DAEMON)
+    assert [text.splitlines()[0].split(": ")[1:3] for text in texts] == [
+        ["a", "failed"],
+        ["b", "failed"],
+        ["c", "held"],
+    ]
+
+
+def test_words_that_differ_by_the_own_name_are_one_cause() -> None:
+    """They say NAME then; alone, a certificate keeps its own words. A part of another name is not its name."""
+    own = [(name, Failure(f"_acme-challenge.{name} is in the zone example.test")) for name in ("a.test", "b.test")]
+    [common] = by_cause(own, lambda told: told)
+    assert common.failure.what == "_acme-challenge.NAME is in the zone example.test"
+    [alone] = by_cause(own[:1], lambda told: told)
+    assert alone.failure.what == "_acme-challenge.a.test is in the zone example.test"
+    others = [("a.test", Failure("my-a.test is lame")), ("b.test", Failure("my-b.test is lame"))]
+    assert len(by_cause(others, lambda told: told)) == 2
+
+
+def test_a_label_that_is_an_ordinary_word_stays() -> None:
+    """Words of ours are no name, whatever a label is called."""
+    [common] = by_cause([("fault", Failure("a fault"))], lambda told: told)
+    assert common.failure.what == "a fault"
+    assert len(by_cause([("fault", Failure("a fault")), ("bug", Failure("a bug"))], lambda told: told)) == 2
+
+
+def test_a_moment_is_promised_only_where_somebody_acts_then() -> None:
+    """A daemon always, a run as long as it stays, and nobody after that."""
+    at = "2027-01-15T08:00:00Z"
+    assert BY_DAEMON.words(NOW) == at == Tries(NOW).words(NOW)
+    assert BY_NEXT_RUN.words(NOW) == Tries(NOW - 1).words(NOW) == f"the first run after {at}"
+    assert failed("a", at=NOW).line(BY_DAEMON) == f"a: failed; next attempt at {at}"
+    assert failed("a", at=NOW).line(BY_NEXT_RUN) == f"a: failed; next attempt at the first run after {at}"
+
+
+def test_a_mail_says_the_same() -> None:
+    """One paragraph for one cause, with its count; the moment as whoever sends the mail will keep it."""
+    events = [event for event in (of_ending(failed(name, at=NOW)) for name in MANY) if event is not None]
+    text = mail_text.body(events, "box", NOW, BY_NEXT_RUN)
+    assert text.count("what: ") == 1
+    assert "  40 certificates for one cause:\n" in text
+    assert text.count("next attempt at the first run after 2027") == 40
+    assert "next attempt at 2027" in mail_text.body(events, "box", NOW, BY_DAEMON)
+    assert mail_text.line(events[0], BY_DAEMON).endswith("next attempt at 2027-01-15T08:00:00Z")

@@ -1,0 +1,84 @@
+"""Many names in one command: from words, a list, a folder. One that is bad stops no other, and is told."""
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
+from tests.servers.stopwatch import Stopwatch
+
+NAMES = [f"n{number}.lab.test" for number in range(100)]
+FEW = NAMES[:3]
+
+
+def put(box: Box, names: list[str]) -> None:
+    for name in names:
+        box.put_csr(name, csr([name]))
+
+
+def enabled(box: Box) -> dict[str, str]:
+    return {str(name): str(flag) for name, flag in box.database.query("SELECT name, enable FROM certs")}
+
+
+def test_a_hundred_in_seconds(lone_box: Box) -> None:
+    """Enrolled from a folder, enabled from a list."""
+    put(lone_box, NAMES)
+    watch = Stopwatch()
+    lone_box.ok("populate", "--csr", str(lone_box.csr_dir))
+    lone_box.ok("enable", "-", stdin="\n".join(NAMES).encode())
+    assert watch.seconds() < 10
+    assert enabled(lone_box) == dict.fromkeys(NAMES, "Y")
+
+
+def test_a_bad_one_among_them(lone_box: Box) -> None:
+    """Each command tells it and does the others; the exit code is 1."""
+    put(lone_box, FEW)
+    lone_box.put_csr(FEW[1], b"no CSR")
+    done = lone_box.run("populate", *FEW)
+    assert (done.code, sorted(enabled(lone_box))) == (1, [FEW[0], FEW[2]])
+    assert f"{FEW[1]}.csr is refused" in done.err
+    assert "2 of 3 are done" in done.out
+    for word, flag in (("enable", "Y"), ("disable", "N")):
+        done = lone_box.run(word, *FEW)
+        assert done.code == 1
+        assert f"not enrolled: {FEW[1]}" in done.err
+        assert enabled(lone_box) == {FEW[0]: flag, FEW[2]: flag}
+    done = lone_box.run("remove", *FEW, "--yes")
+    assert (done.code, enabled(lone_box)) == (1, {})
+    assert f"not enrolled: {FEW[1]}" in done.err
+
+
+def test_a_list_with_blanks_and_comments(lone_box: Box) -> None:
+    """Names stand one a line; the same name counts once."""
+    put(lone_box, FEW)
+    listed = f"# ours\r\n\n  {FEW[0]} \n{FEW[1]}\r\n{FEW[0]}\n".encode()
+    said = lone_box.ok("populate", "-", FEW[2], stdin=listed).out
+    assert [line for line in said.splitlines() if "enrolled" in line] == [
+        line for line in said.splitlines() if line.startswith(tuple(FEW))
+    ]
+    assert sorted(enabled(lone_box)) == FEW
+
+
+def test_names_in_a_folder_of_their_own(lone_box: Box) -> None:
+    """--csr names the folder, NAME the files in it; with --replace too."""
+    put(lone_box, FEW)
+    lone_box.ok("populate", *FEW[:2], "--csr", str(lone_box.csr_dir))
+    assert sorted(enabled(lone_box)) == FEW[:2]
+    for name in FEW[:2]:
+        lone_box.put_csr(name, csr([name, f"added.{name}"]))
+    lone_box.ok("populate", "--append", *FEW[:2], "--csr", str(lone_box.csr_dir))
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "says"),
+    [
+        (["populate"], b"", "no NAME is given"),
+        (["populate", "-"], b"# nothing\n", "has no names"),
+        (["enable", "-"], b"\xff\xfe\n", "not UTF-8"),
+        (["populate", "-", "--csr", "-"], b"", "standard input cannot be both"),
+        (["populate", *FEW, "--csr", "some.csr"], b"", "one CSR is for one NAME"),
+    ],
+)
+def test_what_cannot_be_meant(lone_box: Box, words: list[str], stdin: bytes, says: str) -> None:
+    """Told as wrong usage; nothing is changed."""
+    lone_box.refused(*words, code=2, says=[says], stdin=stdin)
+    assert enabled(lone_box) == {}
