@@ -24,9 +24,9 @@ from issuer.journey.rehearsal import (
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
-from issuer.rules.causes import by_cause, some
 from issuer.rules.change import failed_as
 from issuer.rules.due import urgency
+from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
 from issuer.store.database import Database
@@ -98,10 +98,10 @@ def _line(one: Rehearsed) -> str:
 
 
 def _complaints(found: Sequence[Rehearsed]) -> list[str]:
-    """A paragraph for each cause of a failure."""
+    """A paragraph for each failure."""
     failing = [(one.name, one.failure) for one in found if one.verdict is Verdict.FAILED and one.failure]
     texts = []
-    for common in by_cause(failing, _told):
+    for common in by_failure(failing, _told):
         names = [name for name, _ in common.all]
         who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
         lines = [f"error: {who}: would fail: {common.failure}"]

@@ -20,10 +20,10 @@ from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
-from issuer.rules.causes import by_cause, some
 from issuer.rules.change import remarks
 from issuer.rules.health import Severity, health, severity
 from issuer.rules.imported import runs_out, sentence
+from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.orders import Orders
@@ -168,7 +168,7 @@ class _List:
             say("nothing is enrolled; begin with `certfleet-issuer populate NAME`")
             return
         say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [line for _, line in sorted(self._lines)]))
-        for common in by_cause(self._failures, lambda told: told):
+        for common in by_failure(self._failures, lambda told: told):
             names = [name for name, _ in common.all]
             who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
             say(one_line(f"{who}: last attempt failed: {common.failure.sentence}"))

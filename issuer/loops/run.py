@@ -75,7 +75,7 @@ class Pass:
 
     def __init__(self, tools: Tools, say: Say, complain: Say, *, at_end: bool = False):
         """*at_end*: complain once at the end, and only of what is not well then. Otherwise whenever nothing is at work,
-        so that certificates that fail together for one cause are told together."""
+        so that certificates that share a failure are told together."""
         self._tools = tools
         self._say = say
         self._complain = complain

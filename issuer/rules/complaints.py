@@ -1,21 +1,21 @@
-"""The paragraphs about attempts that are not well, for standard error: one for each cause. Pure."""
+"""The paragraphs about attempts that are not well, for standard error: one for each failure. Pure."""
 
 from collections.abc import Iterable
 
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import Tries
-from issuer.rules.causes import Common, by_cause, some
+from issuer.rules.shared_failures import Common, by_failure, some
 
 
 def complaints(endings: Iterable[Ended], tries: Tries) -> list[str]:
-    """A paragraph for each ending and cause among *endings*: the failure, its hint, and the next attempt. None about
+    """A paragraph for each ending and failure among *endings*, with its hint, and the next attempt. None about
     endings without a failure."""
     bad = [ended for ended in endings if ended.failure is not None]
     return [
         _paragraph(common, tries)
         for ending in Ending
-        for common in by_cause([ended for ended in bad if ended.ending is ending], _told)
+        for common in by_failure([ended for ended in bad if ended.ending is ending], _told)
     ]
 
 

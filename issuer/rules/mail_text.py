@@ -14,7 +14,7 @@ from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.events import Event, EventKind
 from issuer.model.failure import Failure
 from issuer.model.tries import BY_NEXT_RUN, Tries
-from issuer.rules.causes import Common, by_cause
+from issuer.rules.shared_failures import Common, by_failure
 
 _MOST_NAMES = 50  # in one paragraph; nobody reads a mail of 10,000 lines
 _LONGEST_TEXT = 1000
@@ -46,12 +46,12 @@ def subject(events: Sequence[Event], host: str) -> str:
 
 
 def body(events: Sequence[Event], host: str, now: int, tries: Tries = BY_NEXT_RUN) -> str:
-    """A section for each kind, a paragraph for each cause, a line for each certificate. *tries*: who makes the next
+    """A section for each kind, a paragraph for each failure, a line for each certificate. *tries*: who makes the next
     attempts."""
     lines = [f"certfleet on {host}, {utc_text(now)}", ""]
     for kind, group in _by_kind(events):
         lines += [f"{_WORDS[kind][2]} ({len(group)})", ""]
-        for common in by_cause(sorted(group, key=_sorted), _cause):
+        for common in by_failure(sorted(group, key=_sorted), _told):
             lines += [*_paragraph(common, now, tries), ""]
     return "\n".join([*lines, _CLOSING, ""])
 
@@ -73,17 +73,17 @@ def _by_kind(events: Iterable[Event]) -> list[tuple[EventKind, list[Event]]]:
 
 
 def _sorted(event: Event) -> tuple[tuple[str, ...], str]:
-    return dataclasses.astuple(_cause(event)[1]), event.name
+    return dataclasses.astuple(_told(event)[1]), event.name
 
 
-def _cause(event: Event) -> tuple[str, Failure]:
+def _told(event: Event) -> tuple[str, Failure]:
     """The words of a recovery stand in its line: they differ by certificate."""
     return event.name, Failure("") if event.kind is EventKind.RECOVERED else event.told
 
 
 def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
     failure, events = common.failure, sorted(common.all, key=lambda event: event.name)
-    lines = [f"  {len(events)} certificates for one cause:"] * (len(events) > 1 and bool(failure.what))
+    lines = [f"  {len(events)} certificates for one reason:"] * (len(events) > 1 and bool(failure.what))
     lines += [f"  {_safe(event.name)}: {_standing(event, now, tries)}" for event in events[:_MOST_NAMES]]
     more = len(events) - _MOST_NAMES
     if more > 0:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from common.clock import duration_text
 from issuer.model.config import RenewalSettings
-from issuer.rules.causes import some
 from issuer.rules.renewal import renewal_moment
+from issuer.rules.shared_failures import some
 
 _DAILY = 86400  # seconds between two runs, until we know better: the timer that is shipped
 _KNOWN = 4  # runs whose moments tell the schedule

@@ -77,11 +77,12 @@ class Holds:
 
         def work(connection: sa.Connection) -> None:
             for hold in connection.execute(sa.select(holds).where(*concerned)).all():
-                waits = [certs.c.due_at.between(hold.until - _SIDE_BY_SIDE, hold.until + _SIDE_BY_SIDE)]
+                about = (hold.until - _SIDE_BY_SIDE, hold.until + _SIDE_BY_SIDE)
+                waits = [certs.c.due_at.between(*about)]
                 if hold.scope not in (ACCOUNT, REGISTRATION):
                     waits.append(certs.c.name == hold.scope)
                 connection.execute(certs.update().where(*waits).values(due_at=now))
-                changes = certs.update().where(certs.c.change_due_at == hold.until)
+                changes = certs.update().where(certs.c.change_due_at.between(*about))
                 connection.execute(changes.values(change_due_at=now))
                 add_event(connection, now, hold.scope, "hold lifted", hold.reason)
             connection.execute(holds.delete().where(*concerned))

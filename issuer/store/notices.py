@@ -141,9 +141,9 @@ def _recovered_elsewhere(
 ) -> list[Event]:
     """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails.
     Alarms and unsent mail of removed certificates are deleted."""
-    well = sa.case((certs.c.change_failures > 0, 0), else_=certs.c.ts_last_update)
-    query = sa.select(certs.c.name, sa.func.coalesce(well, 0))
-    stored = dict(rows_of(connection, query, certs.c.name, names))
+    query = sa.select(certs.c.name, certs.c.ts_last_update, certs.c.change_failures)
+    rows = rows_of(connection, query, certs.c.name, names)
+    stored = {name: 0 if failures else at for name, at, failures in rows}
     for gone in set(names) - stored.keys():
         connection.execute(alarms.delete().where(alarms.c.name == gone))
         connection.execute(outbox.delete().where(outbox.c.name == gone, outbox.c.taken_by.is_(None)))

@@ -76,6 +76,10 @@ WRONG: dict[str, list[str]] = {
     "check --wait": ["", "1", "-1s", "1.5m", "soon", "1e9s", "9999999999s", "1m\n", "٣m"],
     "populate --csr": FILES,
     "populate --webroot": WEBROOTS,
+    "populate --by": [
+        *("", "=", "new.example.test", "new.example.test=", "other.example.test=dns-01"),
+        *(f"new.example.test={webroot}" for webroot in WEBROOTS),
+    ],
     "populate --comment": COMMENTS,
     "reissue --issued-by": ["", "nobody", "%", "\x1b"],
     "rollback --serial": SERIALS,

@@ -1,4 +1,7 @@
-"""The recursive resolvers: those of ``[dns] resolvers``, else the system's. Asked in turn until one answers."""
+"""The recursive resolvers: those of ``[dns] resolvers``, else the system's. Asked in turn until one answers.
+
+The system's file is read again whenever it has changed: a daemon may start before the network has filled it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +10,7 @@ import dns.message
 import dns.rcode
 import structlog
 
+from common.files import stamps
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text, rrset_in, targets
 from issuer.ground.silence import Silence
@@ -20,15 +24,16 @@ _USEFUL = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 class Resolvers:
     """Thread-safe. *configured*: the resolvers of the configuration, [] when it names none."""
 
-    def __init__(self, texts: Sequence[str], *, system: Path = _SYSTEM):
+    def __init__(self, texts: Sequence[str]):
         self.configured = configured_servers("resolvers", texts)
-        self._servers = self.configured or _listed_in(system)
+        self._listed: list[Server] = []
+        self._read = stamps([])  # nothing yet
         self._silence: Silence[Server, NoAnswer] = Silence(_SILENT_SECONDS)
 
     def ask(self, name: str, kind: str) -> dns.message.Message:
         """The first NOERROR or NXDOMAIN answer. Raises NoAnswer when no resolver gives one."""
         said = []
-        for server in self._servers:
+        for server in self.configured or self._of_the_system():
             silence = self._silence.of(server)
             if silence is None:
                 try:
@@ -43,6 +48,12 @@ class Resolvers:
                     log.warning("resolver.silent", resolver=str(server), name=name, kind=kind, error=str(error))
             said.append(f"{server}: {silence}")
         raise NoAnswer("; ".join(said) or "no resolver is configured")
+
+    def _of_the_system(self) -> list[Server]:
+        found = stamps([_SYSTEM])
+        if found != self._read:
+            self._listed, self._read = _listed_in(_SYSTEM), found
+        return self._listed
 
     def addresses(self, name: str) -> list[str]:
         """Every A and AAAA address of *name*, aliases followed; [] when it has none. Raises NoAnswer."""

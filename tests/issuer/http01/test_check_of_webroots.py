@@ -145,9 +145,9 @@ def test_names_that_no_file_can_prove(box: Box, remote: Remote, path: str, findi
             box,
             remote,
             path or remote.sshd.url(Path("/nowhere/html")),
-            names=[NAME, "*.example.test", "*.example.net"],
+            names=[NAME, "*.example.org", "*.example.net"],
         ),
-        "*.example.test cannot be validated through a webroot: *.example.test is a wildcard",
+        "*.example.org cannot be validated through a webroot: *.example.org is a wildcard",
         "*.example.net cannot be validated through a webroot: *.example.net is a wildcard",
         finding,
     )

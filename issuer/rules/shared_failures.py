@@ -1,4 +1,4 @@
-"""One cause that several certificates fail for is told once, with their count. Pure."""
+"""A failure that several certificates share is told once, with their count. Pure."""
 
 import dataclasses
 import re
@@ -21,8 +21,8 @@ class Common(Generic[T]):
     all: tuple[T, ...]
 
 
-def by_cause(things: Iterable[T], told: Callable[[T], tuple[str, Failure]]) -> list[Common[T]]:
-    """*things* by cause, in the order of the first of each. *told*: name of the certificate and failure of a thing."""
+def by_failure(things: Iterable[T], told: Callable[[T], tuple[str, Failure]]) -> list[Common[T]]:
+    """*things* by failure, in the order of the first of each. *told*: its certificate and its failure."""
     groups: dict[Failure, list[T]] = {}
     for thing in things:
         groups.setdefault(_general(*told(thing)), []).append(thing)

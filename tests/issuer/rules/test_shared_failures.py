@@ -1,12 +1,12 @@
-"""One cause that several certificates fail for, and who makes their next attempt: the words, from values to text."""
+"""A failure that several certificates share, and who makes their next attempt: the words, from values to text."""
 
 from issuer.model.events import of_ending
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
 from issuer.rules import mail_text
-from issuer.rules.causes import by_cause
 from issuer.rules.complaints import complaints
+from issuer.rules.shared_failures import by_failure
 from tests.issuer.fakes.clock import NOW
 
 MANY = [f"w{number:02}.example.test" for number in range(40)]
@@ -28,8 +28,8 @@ def test_one_dead_server_is_one_paragraph() -> None:
     ]
 
 
-def test_another_cause_is_another_paragraph() -> None:
-    """Also another ending of the same cause; an ending without a failure is none."""
+def test_another_failure_is_another_paragraph() -> None:
+    """Also another ending of the same failure; an ending without a failure is none."""
     endings = [failed("a"), failed("b", Failure("full")), Ended.held("c", 9, DEAD, by_itself=True)]
     texts = complaints([*endings, Ended("d", Ending.STORED)], BY_DAEMON)
     assert [text.splitlines()[0].split(": ")[1:3] for text in texts] == [
@@ -39,22 +39,22 @@ def test_another_cause_is_another_paragraph() -> None:
     ]
 
 
-def test_words_that_differ_by_the_own_name_are_one_cause() -> None:
+def test_words_that_differ_by_the_own_name_are_one_failure() -> None:
     """They say NAME then; alone, a certificate keeps its own words. A part of another name is not its name."""
     own = [(name, Failure(f"_acme-challenge.{name} is in the zone example.test")) for name in ("a.test", "b.test")]
-    [common] = by_cause(own, lambda told: told)
+    [common] = by_failure(own, lambda told: told)
     assert common.failure.what == "_acme-challenge.NAME is in the zone example.test"
-    [alone] = by_cause(own[:1], lambda told: told)
+    [alone] = by_failure(own[:1], lambda told: told)
     assert alone.failure.what == "_acme-challenge.a.test is in the zone example.test"
     others = [("a.test", Failure("my-a.test is lame")), ("b.test", Failure("my-b.test is lame"))]
-    assert len(by_cause(others, lambda told: told)) == 2
+    assert len(by_failure(others, lambda told: told)) == 2
 
 
 def test_a_label_that_is_an_ordinary_word_stays() -> None:
     """Words of ours are no name, whatever a label is called."""
-    [common] = by_cause([("fault", Failure("a fault"))], lambda told: told)
+    [common] = by_failure([("fault", Failure("a fault"))], lambda told: told)
     assert common.failure.what == "a fault"
-    assert len(by_cause([("fault", Failure("a fault")), ("bug", Failure("a bug"))], lambda told: told)) == 2
+    assert len(by_failure([("fault", Failure("a fault")), ("bug", Failure("a bug"))], lambda told: told)) == 2
 
 
 def test_a_moment_is_promised_only_where_somebody_acts_then() -> None:
@@ -67,11 +67,11 @@ def test_a_moment_is_promised_only_where_somebody_acts_then() -> None:
 
 
 def test_a_mail_says_the_same() -> None:
-    """One paragraph for one cause, with its count; the moment as whoever sends the mail will keep it."""
+    """One paragraph for one failure, with its count; the moment as whoever sends the mail will keep it."""
     events = [event for event in (of_ending(failed(name, at=NOW)) for name in MANY) if event is not None]
     text = mail_text.body(events, "box", NOW, BY_NEXT_RUN)
     assert text.count("what: ") == 1
-    assert "  40 certificates for one cause:\n" in text
+    assert "  40 certificates for one reason:\n" in text
     assert text.count("next attempt at the first run after 2027") == 40
     assert "next attempt at 2027" in mail_text.body(events, "box", NOW, BY_DAEMON)
     assert mail_text.line(events[0], BY_DAEMON).endswith("next attempt at 2027-01-15T08:00:00Z")
