@@ -203,7 +203,7 @@ def chain_faults(bundle: Bundle) -> list[str]:
         what = f"the chain's certificate {position} ({_subject(issuer)})"
         if below.issuer != issuer.subject:
             faults.append(f"{what} is not the issuer of the one before it, which names {issuer_text(below)!r}")
-        elif not _signed_by(below, issuer):
+        elif not is_signed_by(below, issuer):
             faults.append(f"{what} did not sign the one before it")
         if not _is_ca(issuer):
             faults.append(f"{what} is not a CA certificate")
@@ -211,7 +211,8 @@ def chain_faults(bundle: Bundle) -> list[str]:
     return faults
 
 
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Does *certificate* name *issuer*, and is its signature made by that key?"""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, *PARSE_ERRORS):

@@ -165,10 +165,25 @@ def _versions(line: CommandLine) -> None:
     take_in.add_argument("--label", action="store_true", help="NAME is a label of your own, not one of its names")
     take_in.add_argument("--comment", default="", help="kept in the database")
     revoke = _named(line, "revoke", _later("versions", "revoke"), "have the CA revoke a certificate")
-    text = "0 unspecified, 1 key compromise, 4 superseded, 5 cessation of operation"
-    revoke.add_argument("--reason", type=int, choices=[0, 1, 4, 5], default=0, help=text)
+    names = ", ".join(f"{word} ({number})" for word, number in _REASONS.items())
+    text = f"the name or number of RFC 5280: {names}"
+    revoke.add_argument("--reason", metavar="REASON", type=_reason, default=0, help=text)
     revoke.add_argument("--serial", default="", help="an earlier one (default: the present one)")
     revoke.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+
+
+# RFC 5280 §5.3.1: the others are for CAs, or for a pause that no CA of ACME offers
+_REASONS = {"unspecified": 0, "keyCompromise": 1, "affiliationChanged": 3, "superseded": 4, "cessationOfOperation": 5}
+_REASONS |= {"privilegeWithdrawn": 9}
+
+
+def _reason(text: str) -> int:
+    """The number of a reason that is given by its name, in any spelling of case and hyphens, or by its number."""
+    wanted = text.replace("-", "").replace("_", "").replace(" ", "").lower()
+    for word, number in _REASONS.items():
+        if wanted in (word.lower(), str(number)):
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is no reason: give one of {', '.join(_REASONS)}, or its number")
 
 
 def main() -> None:

@@ -37,8 +37,8 @@ def names_of(answer: AcmeAnswer) -> set[str]:
 
 def authorization_of(url: str, document: dict[str, Any], ca: CaIdentity) -> CaAuthorization:
     """An authorization object (RFC 8555 §7.1.4). Raises AcmeProblem."""
-    identifier = document.get("identifier")
-    name = words.text(identifier.get("value")).lower() if isinstance(identifier, dict) else ""
+    raw = words.identifier(document)
+    name = raw.removeprefix("*.")  # RFC 8555 §7.1.4 forbids the asterisk; some CAs send it
     challenges = document.get("challenges")
     return CaAuthorization(
         url=url,
@@ -49,7 +49,7 @@ def authorization_of(url: str, document: dict[str, Any], ca: CaIdentity) -> CaAu
             for item in (challenges if isinstance(challenges, list) else ())
             if isinstance(item, dict)
         ),
-        wildcard=document.get("wildcard") is True,
+        wildcard=document.get("wildcard") is True or raw != name,
     )
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from http.client import NOT_FOUND
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import AcmeProblem, OtherAccount
 
 log = structlog.get_logger()
+_NOT_ABOUT_REPLACES = (0, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # 0: no answer
 _ORDERS_LOOKED_AT = 20  # plus one for each worker: each may have lost the answer to one newOrder
 
 
@@ -47,7 +48,8 @@ class AcmeCa:
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
         """A new order for exactly *names*. *replaces*: the ARI identifier of the renewed certificate (RFC 9773 §5).
 
-        If the CA refuses *replaces* (already replaced, or an unknown field), the order is sent again without it.
+        If the CA refuses that order for whatever reason but a limit, it is sent again without *replaces*: the renewal
+        matters more than its place in the window, and CAs refuse the identifier with many types of problem.
         """
         self._ensure_account()
         payload: dict[str, Any] = {"identifiers": list(map(_identifier, names))}
@@ -58,7 +60,7 @@ class AcmeCa:
             try:
                 return self._new_order({**payload, "replaces": replaces})
             except AcmeProblem as problem:
-                if problem.kind not in ("alreadyReplaced", "conflict", "malformed") and problem.status != 409:
+                if problem.kind == "rateLimited" or problem.status in _NOT_ABOUT_REPLACES:
                     raise
                 log.info("order.replaces_refused", why=str(problem))
         return self._new_order(payload)
@@ -159,6 +161,11 @@ class AcmeCa:
         self._ensure_account()
         return self._transport.kid
 
+    @property
+    def registered(self) -> bool:
+        """Is the account's URL known in this process?"""
+        return bool(self._transport.kid)
+
     def find_account(self) -> str:
         """The URL of our key's account, "" when the CA knows none (RFC 8555 §7.3.1). Registers nothing."""
         with self._account_lock:
@@ -216,7 +223,9 @@ class AcmeCa:
         try:
             return self._post(url, None)
         except AcmeProblem as problem:
-            if problem.kind == "unauthorized" or (problem.status == NOT_FOUND and "for account" in problem.why):
+            if problem.kind == "unauthorized" or (
+                problem.status == HTTPStatus.NOT_FOUND and "for account" in problem.why
+            ):
                 raise OtherAccount(problem.why) from problem
             raise
 

@@ -29,8 +29,10 @@ _TABLE: dict[str, tuple[Retry, str]] = {
     "userActionRequired": (Retry.NEVER, "open the address that the CA names and do what it asks"),
 }
 _OF_RESOURCE: dict[tuple[str, str], tuple[Retry, str]] = {  # (type, resource): the type means something else there
-    ("malformed", "newAccount"): (Retry.LATER, "look at contact, eab_kid and eab_hmac_file of this CA"),
+    ("invalidContact", "newAccount"): (Retry.NEVER, "mend contact of this CA"),
+    ("malformed", "newAccount"): (Retry.NEVER, "look at contact, eab_kid and eab_hmac_file of this CA"),
     ("unauthorized", "newAccount"): (Retry.NEVER, "mend eab_kid and eab_hmac_file of this CA, as it gave them to you"),
+    ("unsupportedContact", "newAccount"): (Retry.NEVER, "mend contact of this CA: it takes no such address"),
     ("unauthorized", "revokeCert"): (
         Retry.NEVER,
         "name the account_key that it was issued with: only that may revoke",
@@ -44,4 +46,7 @@ def meaning(kind: str, resource: str = "") -> tuple[Retry, str]:
     *resource*: the name of the asked resource in the directory (RFC 8555 §7.1.1); "" for an order, an authorization
     or the error of a validation.
     """
-    return _OF_RESOURCE.get((kind, resource)) or _TABLE.get(kind, (Retry.LATER, ""))
+    retry, hint = _OF_RESOURCE.get((kind, resource)) or _TABLE.get(kind, (Retry.LATER, ""))
+    if resource == "newAccount" and retry is Retry.LATER:
+        retry = Retry.NEVER  # our account stays as it is, however often we ask
+    return retry, hint

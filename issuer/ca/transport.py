@@ -185,7 +185,9 @@ class Transport:
         if not 200 <= response.status < 300:
             raise _problem(url, self._resource(url), response, content, ask_again_at)
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
-        return AcmeAnswer(url, location, words.links(response.headers.getlist("Link")), content, ask_again_at, date)
+        location = words.absolute(url, location) if location else ""
+        links = words.links(response.headers.getlist("Link"), url)
+        return AcmeAnswer(url, location, links, content, ask_again_at, date)
 
     def _resource(self, url: str) -> str:
         """The name of *url* in the directory; "" for an order, an authorization and the like."""
@@ -257,7 +259,8 @@ def _problem(
         hint = "the CA, or a proxy or load balancer before it, has trouble"
         if status < 500:
             hint += "; if it stays, check [acme] directory"
-        return AcmeProblem(f"the CA answered from {url}", why=why, hint=hint, status=status, retry_after=ask_again_at)
+        what = f"the CA answered from {url}"
+        return AcmeProblem(what, why=why, hint=hint, status=status, retry_after=ask_again_at, resource=resource)
     problem = words.problem(document)
     retry, hint = meaning(problem.kind, resource)
     return AcmeProblem(
@@ -269,6 +272,8 @@ def _problem(
         retry_after=ask_again_at,
         retry=retry,
         url=problem.url,
+        resource=resource,
+        identifiers=problem.identifiers,
     )
 
 

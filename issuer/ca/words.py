@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from common.text import one_line, storable
 from issuer.model.acme import Problem
@@ -15,7 +15,12 @@ _LONGEST_LINKS = 8000
 _MOST_LINKS = 10
 _LONGEST_KIND = 50  # twice the longest registered type; it has to fit into a column
 _PAGE = re.compile(r"https?://[^\s<>\"'()]{1,500}")
-_LINK = re.compile(r'<([^<>]*)>\s*;\s*rel="?([^",;<]+)')
+_TARGET = re.compile(r"<([^<>]*)>")
+_PARAMETER = re.compile(
+    r"""[ \t]{0,99} ; [ \t]{0,99} ([^\s=;,"<>]*)
+        (?: [ \t]{0,99} = [ \t]{0,99} (?: "((?:[^"\\]|\\.)*)" | ([^\s;,"]*) ) )?""",
+    re.VERBOSE,
+)
 
 
 def text(value: object) -> str:
@@ -28,14 +33,18 @@ def problem(document: dict[str, Any]) -> Problem:
     kind = re.sub(r"[^A-Za-z]", "", text(document.get("type")).rpartition(":")[2])[:_LONGEST_KIND]
     parts = [str(document.get("detail") or document.get("title") or kind or "no detail given")]
     subproblems = document.get("subproblems")
-    for item in subproblems if isinstance(subproblems, list) else []:
-        if isinstance(item, dict):
-            identifier = item.get("identifier")
-            name = identifier.get("value", "") if isinstance(identifier, dict) else ""
-            parts.append(f"{name}: {item.get('detail', '')}")
+    items = [item for item in subproblems if isinstance(item, dict)] if isinstance(subproblems, list) else []
+    parts += [f"{identifier(item)}: {item.get('detail', '')}" for item in items]
     detail = text("; ".join(parts))
     page = _PAGE.match(text(document.get("instance"))) or _PAGE.search(detail)
-    return Problem(kind, detail, page.group().rstrip(".,;:") if page else "")
+    names = tuple(filter(None, map(identifier, [document, *items])))
+    return Problem(kind, detail, page.group().rstrip(".,;:") if page else "", names)
+
+
+def identifier(document: dict[str, Any]) -> str:
+    """The value of an object's identifier (RFC 8555 §7.1.4, §6.7.1); "" without one."""
+    found = document.get("identifier")
+    return text(found.get("value")).lower() if isinstance(found, dict) else ""
 
 
 def url(value: object) -> str:
@@ -59,10 +68,27 @@ def domains(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def links(headers: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """(relation, URL) of each Link header (RFC 8288 §3); those without a usable https:// URL are left out."""
-    found = _LINK.findall(", ".join(headers)[:_LONGEST_LINKS])
-    return tuple((relation.strip(), target) for target, relation in found if _usable(target))[:_MOST_LINKS]
+def links(headers: Iterable[str], base: str = "") -> tuple[tuple[str, str], ...]:
+    """(relation, URL) of each Link header in any form of RFC 8288 §3, relations in lower case. A relative address is
+    one below *base*, the URL of the answer. Links without a usable https:// URL are left out."""
+    text, position, found = ", ".join(headers)[:_LONGEST_LINKS], 0, list[tuple[str, str]]()
+    while (target := _TARGET.search(text, position)) and len(found) < _MOST_LINKS:
+        position, parameters = target.end(), dict[str, str]()
+        while parameter := _PARAMETER.match(text, position):
+            position, (name, quoted, plain) = parameter.end(), parameter.groups("")
+            parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)  # the first one counts
+        address = absolute(base, target[1].strip())
+        if "anchor" not in parameters and _usable(address):  # with an anchor it is about something else
+            found += [(relation, address) for relation in parameters.get("rel", "").lower().split()]
+    return tuple(found[:_MOST_LINKS])
+
+
+def absolute(base: str, address: str) -> str:
+    """*address*, relative to *base* or not, as an absolute one (RFC 3986 §5); as it is where that cannot be."""
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address
 
 
 def _usable(value: str) -> bool:

@@ -6,7 +6,7 @@ from issuer.journey.pacing import Pacing
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
-from issuer.model.limits import ACCOUNT, PACED, CaLimits, Hold
+from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, CaLimits, Hold
 from issuer.rules.change import turn
 from issuer.rules.forecast import hold_on, waits_longer
 from issuer.rules.renewal import remaining, renews
@@ -32,7 +32,7 @@ class HeldUp:
         """The hold that the next attempt of *row* meets; None without one. A hold of our own pacing has no account."""
         row = turn(row, self._now, self._settings.renewal)
         paced = self._limited and waits_longer(row, self._now, self._settings.renewal)
-        if not paced and self._scopes.isdisjoint((ACCOUNT, row.scope[:190])):
+        if not paced and self._scopes.isdisjoint((ACCOUNT, REGISTRATION, row.scope[:190])):
             return None
         authorities = self._settings.authorities
         ca = authorities[0]

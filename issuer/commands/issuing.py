@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         return here.rehearse(here.due(), retry=arguments.retry)
 
     def choose() -> list[Enrolment]:
+        if arguments.retry:
+            here.lift_registration()  # before the look: who waited for our account is due again
         rows = here.due()
         return here.retry(rows) if arguments.retry else rows
 
@@ -62,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.retry:
             error.hint = "no action needed: the daemon does what `run` does; `run --retry` makes it try again at once"
             raise
+    here.lift_registration()
     failing = [row for row in here.due() if failed_as(row)]
     return here.hand_over([row.name for row in failing], lambda: here.retry(failing))
 
@@ -127,6 +130,7 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
                 complain(f"{name}: taken over from the steps by hand; what was published for them may be removed")
         if lift_hold:
             Holds(here.database).lift(names, int(time.time()))
+        here.lift_registration()
         here.certificates.request_reissue(names, reason)
         return here.certificates.get(names)
 
@@ -175,6 +179,10 @@ class _Issuing:
         found = {row.name: row for row in (*self.certificates.due(now), *self.certificates.failing(now))}
         left = [record.name for record in Orders(self.database, "").under_way(now) if record.name not in found]
         return [*found.values(), *self.certificates.enrolled(left)]
+
+    def lift_registration(self) -> None:
+        """A person asks for something, so a CA that refused our account is asked again."""
+        Holds(self.database).lift_registration(int(time.time()))
 
     def retry(self, rows: Sequence[Enrolment]) -> list[Enrolment]:
         """*rows*; those that failed are due now."""

@@ -19,7 +19,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
-from issuer.model.limits import ACCOUNT, PACED, Hold
+from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.rules.change import remarks
 from issuer.rules.health import Severity, health, severity
 from issuer.rules.imported import runs_out, sentence
@@ -177,7 +177,7 @@ class _List:
         if self._paced:
             say(f"{self._paced} wait: {PACED}; {PACED.hint}")
         for hold in self._holds:
-            whose = "every new order" if hold.scope == ACCOUNT else hold.scope
+            whose = "every new order" if hold.scope in (ACCOUNT, REGISTRATION) else hold.scope
             say(f"{whose}: held {self._held_up.sentence(hold)}")
 
 

@@ -21,6 +21,7 @@ from issuer.model.errors import GivenUp, LeaseLost, StoreError
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ended, Ending, Waiting
 from issuer.rules.change import other_moment, stored, turn
+from issuer.rules.due import look_when_held
 from issuer.rules.retry import Circumstances, Fate, consequence
 
 log = structlog.get_logger()
@@ -161,8 +162,9 @@ class Attempt:
             if held:
                 tools.holds.add(authority(record, tools).account_id, held, outcome.retry_at, failure, now)
             tools.orders.save(record, record, now)  # renews the lease, or raises
-        if held:
-            tools.certificates.postpone(self.name, outcome.retry_at, change=self._row.changing)
+        if outcome.ending is Ending.HELD:
+            moment = look_when_held(outcome.retry_at, now)
+            tools.certificates.postpone(self.name, moment, change=self._row.changing)
         else:
             tools.certificates.record_failure(self.name, failure, outcome.retry_at, now, change=self._row.changing)
 

@@ -26,7 +26,7 @@ from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import of_csr, of_order, turn
 from issuer.rules.csr import CsrRefused, accepted
-from issuer.rules.due import Consult, Due, NotDue, decide
+from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
 from issuer.rules.renewal import renews
 
 log = structlog.get_logger()
@@ -160,11 +160,13 @@ def look_whether_due(prepared: Preparation, tools: Tools) -> Ended | None:
 
 
 def choose_authority(prepared: Preparation, tools: Tools) -> None:
-    """Choose the CA. If it issued the present certificate, the order names that as replaced (RFC 9773 §5). The order of
-    a change does not: CAs refuse that where no name is the same."""
+    """Choose the CA. If our account there ordered the present certificate, the order names that as replaced (RFC 9773
+    §5). An earlier version has not saved the account. The order of a change names none: CAs refuse that where no name
+    is the same."""
     row, ca = prepared.row, choose(prepared.row, prepared.csr, prepared.now, tools)
     prepared.directory = ca.directory
-    if row.directory == ca.directory and row.ari_ask_at is not None and not row.changing:
+    ours = row.directory == ca.directory and row.account in ("", ca.account_id)
+    if ours and row.ari_ask_at is not None and not row.changing:
         prepared.replaces = identifier(row)
 
 
@@ -176,7 +178,7 @@ def look_where_to_publish(prepared: Preparation, tools: Tools) -> None:
 def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
     """Insert the order's row, which counts toward the CA's limits. Drop it again if they do not allow it now."""
     row, names, now = prepared.row, prepared.csr.names, prepared.now
-    exempt = prepared.replaces != "" and prepared.cause in BY_WINDOW
+    in_window = prepared.replaces != "" and prepared.cause in BY_WINDOW
     pacing = tools.pacing[prepared.directory]
     with pacing.turn:
         opened = tools.orders.open(
@@ -192,7 +194,7 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
             return Ended(row.name, Ending.ELSEWHERE)
         prepared.record = opened
         renewal = renews(row, names, prepared.directory)
-        free_at = now if exempt else pacing.free_at(names, now, renewal=renewal, besides=opened.id)
+        free_at = pacing.free_at(names, now, renewal=renewal, in_window=in_window, besides=opened.id)
         if free_at <= now:
             return None
         tools.orders.drop(opened)
@@ -268,6 +270,7 @@ def stored_csr(row: Enrolment) -> CsrFacts:
 
 def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools) -> Ended:
     """Save the moment *until*. An order under way goes on at that moment, even if the certificate is disabled."""
-    tools.certificates.postpone(prepared.row.name, until, change=prepared.row.changing)
+    due_at = until if failure is PACED else look_when_held(until, prepared.now)
+    tools.certificates.postpone(prepared.row.name, due_at, change=prepared.row.changing)
     goes_on = prepared.row.enabled or prepared.record is not None
     return Ended.held(prepared.row.name, until, failure, by_itself=goes_on)

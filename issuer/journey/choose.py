@@ -4,22 +4,28 @@ import dataclasses
 
 import structlog
 
+from common.clock import utc_text
 from common.errors import CertfleetError
 from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.journey.register import refused
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
 from issuer.rules.caa import caa_allows
-from issuer.rules.renewal import ask_again_at, draw, remaining
+from issuer.rules.renewal import ask_again_at, by_window, draw, remaining
 from issuer.rules.retry import authority_index
 
 log = structlog.get_logger()
 
 
 def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> CertificateAuthority:
-    """The first CA; after failures another one, unless CAA forbids it."""
-    authorities = list(tools.authorities.values())
-    ca = authorities[authority_index(row, len(authorities), remaining(row, now))]
+    """The first CA; after failures another one, unless CAA forbids it. In need a CA that refuses our account is passed
+    over."""
+    authorities, left = list(tools.authorities.values()), remaining(row, now)
+    index = authority_index(row, len(authorities), left)
+    ca = authorities[index]
+    if len(authorities) > 1 and (left is None or left.little) and not ca.registered and refused(ca, tools):
+        ca = authorities[(index + 1) % len(authorities)]
     if ca is authorities[0]:
         return ca
     refusal = _caa_refusal(row, csr, ca, tools)
@@ -56,7 +62,8 @@ def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
     try:
         info = ca.renewal_info(present) if present else None
         if info is not None:
-            row = draw(row, info, now)
+            row = draw(before := row, info, now)
+            _tell_put_off(before, row)
             tools.certificates.save_renewal_info(row, info.explanation_url)
             if info.explanation_url:
                 log.warning("renewal_info.explained", certificate=row.name, url=info.explanation_url)
@@ -68,6 +75,16 @@ def consult(row: Enrolment, now: int, tools: Tools) -> Enrolment:
         row = dataclasses.replace(row, ari_ask_at=ask_again_at(wanted, now))
         tools.certificates.save_renewal_info(row, "")
     return row
+
+
+def _tell_put_off(before: Enrolment, row: Enrolment) -> None:
+    """Log once for each window that it is not followed at its moment."""
+    leaf = row.present
+    if not isinstance(leaf, Leaf) or before.ari_window == row.ari_window:
+        return
+    wanted = by_window(row, leaf.starts, leaf.ends)
+    if wanted is not None and wanted.at != row.ari_at:
+        log.warning("renewal_info.put_off", certificate=row.name, until=utc_text(wanted.at), why=wanted.why)
 
 
 def identifier(row: Enrolment) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -16,6 +17,7 @@ from common.certificate import not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import Retry
 from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.journey.register import have_account
 from issuer.journey.solver import shares
 from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Laggard, Problem
 from issuer.model.csr import CsrFacts
@@ -27,10 +29,11 @@ from issuer.rules.acceptance import accept
 from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.due import FORCED
-from issuer.rules.renewal import ask_again_at, renewal_moment
+from issuer.rules.renewal import ask_again_at, is_early, renewal_moment
 
 log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
+_OFTEN, _RARELY = 8, 20.0  # questions before they become rarer, and the longest time between two (seconds)
 _LONGEST_LOOK = 300.0  # well below the lease, which each look extends
 
 
@@ -85,6 +88,7 @@ def open_order(work: Work, tools: Tools) -> None:
     if work.resumed:  # a new order's places were found before it was opened
         find_places(work.row, work.csr, tools)
     ca = authority(work.record, tools)
+    have_account(ca, tools)
     known = ca.find_order(work.csr.names) if work.resumed else None  # the answer to an earlier newOrder may be lost
     if tools.clock() - began > tools.timing.lease_trusted:
         work.record = tools.orders.save(work.record, work.record, int(tools.clock()))
@@ -163,8 +167,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         return None
     if order.status != "pending" or _late(work, tools):
         raise _validation_failed(order, work, tools)
-    # every half second for half a minute, then every five seconds
-    return _look_again(work, tools, first=0.03, longest=0.5 if work.looks < 60 else 5.0)
+    return _ask_again(work, tools, order, first=0.03, often=0.5)
 
 
 def begin_finalization(work: Work, tools: Tools) -> float | None:
@@ -172,7 +175,7 @@ def begin_finalization(work: Work, tools: Tools) -> float | None:
     order = _order(work, tools, "pending", "ready", "processing", "valid")
     if order.status == "pending":  # every authorization is valid; the CA has not updated the order yet
         work.ca_order = None
-        return _look_again(work, tools, first=0.1, longest=5.0)
+        return _ask_again(work, tools, order, first=0.1, often=5.0)
     if order.status == "ready":
         with _speaking_of(work.csr):
             work.ca_order = authority(work.record, tools).finalize(order, work.csr.der)
@@ -186,7 +189,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
         order = _order(work, tools, "processing", "valid")
     if order.status == "processing":
         work.ca_order = None
-        return _look_again(work, tools, first=0.03, longest=5.0, asked=order.ask_again_at)
+        return _ask_again(work, tools, order, first=0.03, often=5.0)
     now = int(tools.clock())
     ca = authority(work.record, tools)
     bundle = accept(ca.certificate(order.certificate_url), work.csr, now, present=work.row.present)
@@ -194,14 +197,13 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
     first_look = due_at if ask_at is None else min(due_at, ask_at)
-    tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at)
-    changed = ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities))
-    if changed is not None:
+    origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
+    tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
+    if changed := ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities)):
         tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
-    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
-    if work.record.cause is Cause.FORCED:
-        work.stored += f"; {FORCED}"
+    forced = f"; {FORCED}" if work.record.cause is Cause.FORCED else ""
+    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{forced}"
     return None
 
 
@@ -220,6 +222,14 @@ def _move(work: Work, tools: Tools, state: OrderState, *, url: str = "", within:
     deadline = None if within is None else now + within
     moved = dataclasses.replace(work.record, state=state, url=url or work.record.url, deadline=deadline)
     work.record = tools.orders.save(work.record, moved, now)
+
+
+def _ask_again(work: Work, tools: Tools, order: CaOrder, *, first: float, often: float) -> float:
+    """The moment of the next question about an order that the CA is at work on: soon every *often* seconds, then ever
+    more rarely, and as the CA asks; the last question comes when the time is over."""
+    left, growing = (work.record.deadline or 0) - tools.clock(), often * 1.25 ** max(0, min(work.looks - _OFTEN, 30))
+    longest = max(often, min(growing, _RARELY, left))
+    return _look_again(work, tools, first=first, longest=longest, asked=order.ask_again_at)
 
 
 def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked: float | None = None) -> float:

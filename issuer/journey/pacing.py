@@ -45,14 +45,17 @@ class Pacing:
         limited = limits.new_orders.count or limits.per_domain.count or limits.per_name_set.count
         self.turn: AbstractContextManager[object] = threading.Lock() if limited else contextlib.nullcontext()
 
-    def free_at(self, names: Sequence[str], now: int, *, renewal: bool, besides: int = 0) -> int:
+    def free_at(
+        self, names: Sequence[str], now: int, *, renewal: bool, in_window: bool = False, besides: int = 0
+    ) -> int:
         """*now* (epoch seconds) if there is room for an order for *names*, else the moment at which there may be.
-        *renewal*: the same CA issued for just these names before. *besides*: the id of the order itself, if its row is
-        inserted. Raises StoreError."""
-        limits = self._limits
+        *renewal*: the same CA issued for just these names before. *in_window*: it replaces that certificate at the
+        moment that the CA suggested. *besides*: the id of the order itself, if its row is inserted. Raises
+        StoreError."""
+        limits = self._limits.in_window if in_window else self._limits
         moments = [self._for_certificates(limits.per_name_set, now, besides, names=names)]
         if not (renewal and limits.renewals_exempt):
-            moments.append(limits.new_orders.free_at(self._orders(now, besides), now))
+            moments.append(limits.new_orders.free_at(self._orders(limits.new_orders, now, besides), now))
             moments += [
                 self._for_certificates(limits.per_domain, now, besides, domain=domain)
                 for domain in (_registered_domains(names) if limits.per_domain.count else ())
@@ -61,12 +64,11 @@ class Pacing:
 
     def left(self, now: int) -> int | None:
         """How many new orders fit in now; None without a limit. Raises StoreError."""
-        count = self._limits.new_orders.count
-        return count - len(self._orders(now, 0)) if count else None
-
-    def _orders(self, now: int, besides: int) -> list[int]:
-        """The moments at which the newest orders that count were opened: no more of them than the limit allows."""
         limit = self._limits.new_orders
+        return limit.count - len(self._orders(limit, now, 0)) if limit.count else None
+
+    def _orders(self, limit: Limit, now: int, besides: int) -> list[int]:
+        """The moments at which the newest orders that count were opened: no more of them than the limit allows."""
         return self._counts.orders(self._directory, limit, now, besides=besides) if limit.count else []
 
     def _for_certificates(

@@ -4,6 +4,7 @@ The command line hands in the real ones. Moments are epoch seconds.
 """
 
 import contextlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ class CertificateAuthority(Protocol):
 
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
         """A new order for exactly *names* (RFC 8555 §7.4). *replaces*: identifier of the certificate that it renews
-        (RFC 9773 §5). An AcmeProblem that is *in_doubt* leaves open whether the CA made the order."""
+        (RFC 9773 §5), left out where the CA takes none. An AcmeProblem that is *in_doubt* leaves open whether the CA
+        made the order."""
 
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
         """A pending order for exactly *names*; None where there is none, or the CA lists no orders (RFC 8555
@@ -66,6 +68,10 @@ class CertificateAuthority(Protocol):
     def account_url(self) -> str:
         """The URL of our account, which is registered if need be (RFC 8555 §7.3). CAA's accounturi names it (RFC
         8657)."""
+
+    @property
+    def registered(self) -> bool:
+        """Has :meth:`account_url` found or registered our account before? Asks the CA nothing."""
 
     @property
     def caa_identities(self) -> tuple[str, ...]:
@@ -159,13 +165,23 @@ class CertificateStore(Protocol):
         """Count one failure more, with its facts and the moment of the next attempt."""
 
     def store(
-        self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+        self,
+        order: OrderRecord,
+        csr: bytes,
+        bundle: Bundle,
+        now: int,
+        *,
+        due_at: int,
+        ask_at: int | None,
+        account: str = "",
+        early: bool = False,
     ) -> None:
         """Make *bundle* the present certificate, keep the pair before it, and end *order* as STORED, in one
         transaction. *csr* is the one that was certified, in PEM; if it is that of a change, it becomes the CSR of the
         row, and the change is over. *due_at* is the next moment, *ask_at* that for renewal information (None: the CA
-        offers none). Raises GivenUp where the order was ended meanwhile, Overtaken where the row is gone or has another
-        CSR: then only the versions keep the certificate."""
+        offers none); *account* the account at the CA; *early*: was it ordered long before its moment, because of a
+        window of the CA? Raises GivenUp where the order was ended meanwhile, Overtaken where the row is gone or has
+        another CSR: then only the versions keep the certificate."""
 
 
 class ChallengeJournal(Protocol):
@@ -198,7 +214,7 @@ class HoldStore(Protocol):
         *goes_on* the order is known to the CA already, so a hold on the account does not concern it."""
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
-        """Save a hold on *scope*, a certificate's name or ACCOUNT, until a moment."""
+        """Save a hold on *scope*, a certificate's name, ACCOUNT or REGISTRATION, until a moment."""
 
 
 def _nobody(_: Event) -> None:
@@ -221,6 +237,7 @@ class Tools:
     clock: Clock
     timing: Timing = Timing()
     turns: Turns = field(default_factory=Turns)
+    registering: AbstractContextManager[object] = field(default_factory=threading.Lock)  # one attempt at a time
     tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
 
     def solver(self, row: Enrolment, name: str) -> Solver:

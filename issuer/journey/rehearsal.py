@@ -118,7 +118,16 @@ class RehearsedCertificates:
         raise NotImplementedError
 
     def store(
-        self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+        self,
+        order: OrderRecord,
+        csr: bytes,
+        bundle: Bundle,
+        now: int,
+        *,
+        due_at: int,
+        ask_at: int | None,
+        account: str = "",
+        early: bool = False,
     ) -> None:
         raise NotImplementedError
 

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from issuer.model.survey import DueRow
 
 _SAME_REQUEST = 60  # seconds
+_SETTLED = 10  # seconds after which a change of the row is not our own attempt's any more
 
 
 class Backlog:
     """Thread-safe. Its length is the number of certificates that are deferred."""
 
     def __init__(self) -> None:
-        self._deferred: dict[str, tuple[float, DueRow]] = {}
+        self._deferred: dict[str, tuple[float, float, DueRow]] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -25,11 +26,12 @@ class Backlog:
 
     def defer(self, row: DueRow, until: float, now: float) -> None:
         """Leave a certificate alone until then (epoch seconds). A new request of a person for it ends that at once, or
-        after a minute where it looks like the one before: somebody may have lifted the CA's hold meanwhile."""
+        after a minute where it looks like the one before: somebody may have lifted the CA's hold meanwhile. Another
+        change of the row ends it after a few seconds: a person has lifted a hold for all, or wants a retry."""
         if row.asked_for:
             until = min(until, now + _SAME_REQUEST)
         with self._lock:
-            self._deferred[row.name] = (until, row)
+            self._deferred[row.name] = (until, now, row)
 
     def ready(self, rows: Iterable[DueRow], now: float) -> list[DueRow]:
         """Those of *rows* that are not deferred. Forgets the names that *rows* lacks: when such a name is enrolled
@@ -37,11 +39,10 @@ class Backlog:
         found = list(rows)
         with self._lock:
             names = {row.name for row in found}
-            self._deferred = {
-                name: (until, row) for name, (until, row) in self._deferred.items() if name in names and until > now
-            }
-            return [row for row in found if row.name not in self._deferred or self._is_new_request(row)]
+            self._deferred = {name: entry for name, entry in self._deferred.items() if name in names and entry[0] > now}
+            return [row for row in found if row.name not in self._deferred or self._is_wanted(row, now)]
 
-    def _is_new_request(self, row: DueRow) -> bool:
+    def _is_wanted(self, row: DueRow, now: float) -> bool:
         """Did somebody ask for it since it was deferred?"""
-        return row.asked_for and row != self._deferred[row.name][1]
+        _, since, deferred = self._deferred[row.name]
+        return row != deferred and (row.asked_for or now >= since + _SETTLED)

@@ -40,11 +40,13 @@ class Laggard:
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A problem document (RFC 7807, RFC 8555 §6.7). *kind* is the last part of its type URN; *detail* one printable
-    line with its subproblems; *url* the page for people that it names. A part that it lacks is ""."""
+    line with its subproblems; *url* the page for people that it names; *identifiers* the names that it and its
+    subproblems are about. A part that it lacks is empty."""
 
     kind: str
     detail: str
     url: str = ""
+    identifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,8 @@ class Enrolment:
     due_at: int | None
     reissue_reason: str
     directory: str = ""  # of the CA that issued the present certificate; "" for unknown
+    account: str = ""  # the account there that ordered it (issuer.ca.account.account_id); "" for unknown
+    early: bool = False  # it was ordered long before our own moment, because of a window of the CA
     imported: bool = False  # bought elsewhere: looked at, never renewed
     revoked: bool = False  # we revoked the present certificate
     failure: Failure | None = None  # of the last attempt; None after a success

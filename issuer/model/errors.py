@@ -2,7 +2,8 @@
 
 CertfleetError
 ├─ AcmeProblem     the CA refused, or could not be reached (RFC 8555 §6.7)
-│  └─ OtherAccount the order was opened with another account key
+│  ├─ OtherAccount the order was opened with another account key
+│  └─ WrongCertificate the CA issued one that must not be stored
 ├─ DnsError        the zone: not ours, update refused, not visible in time
 ├─ WebrootError    a webroot: not there, not ours, not served
 ├─ StoreError      the database: unavailable, read-only
@@ -10,6 +11,7 @@ CertfleetError
 ├─ MailError       the mail server did not take a notification
 ├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
+├─ NotRegistered   the CA refused to register our account when another certificate asked for it
 ├─ LeaseLost       another issuer took this order over; no failure of the certificate
 ├─ GivenUp         this order was ended by a person, or by another issuer that took it over
 └─ Overtaken       the row was removed or got another CSR; no failure of the certificate either
@@ -28,7 +30,8 @@ class AcmeProblem(CertfleetError):
     """A problem document of the CA, or no answer. *kind* is the last part of its type URN, "" without one. Retry.SOON
     by default: only the CA's own words end an order, never an answer that came in their place. *retry_after*: the
     moment (epoch seconds) before which the CA does not want to be asked. *in_doubt*: the CA may have done what it was
-    asked for. *url*: a page for people that the CA names, "" without one."""
+    asked for. *url*: a page for people that the CA names, "" without one. *resource*: the name in the directory of what
+    was asked, "" for an order and the like. *identifiers*: the names that the problem document is about (§6.7.1)."""
 
     reference = "acme-problem"
     retry = Retry.SOON
@@ -45,6 +48,8 @@ class AcmeProblem(CertfleetError):
         retry: Retry | None = None,
         in_doubt: bool = False,
         url: str = "",
+        resource: str = "",
+        identifiers: tuple[str, ...] = (),
     ):
         super().__init__(what, why=why, hint=hint, reference=f"acme-{kind}" if kind else "", retry=retry)
         self.kind = kind
@@ -52,6 +57,8 @@ class AcmeProblem(CertfleetError):
         self.retry_after = retry_after
         self.in_doubt = in_doubt
         self.url = url
+        self.resource = resource
+        self.identifiers = identifiers
 
 
 class OtherAccount(AcmeProblem):
@@ -63,6 +70,30 @@ class OtherAccount(AcmeProblem):
         hint = f"copy the account key of the issuer that opened it ({SHARED_KEY})"
         what = "the CA does not give us this order, because another account key opened it"
         super().__init__(what, why=why, hint=hint, retry=Retry.LATER)
+
+
+class WrongCertificate(AcmeProblem):
+    """The CA issued a certificate that must not be stored. The next one costs it another, so it is ordered once a day
+    at most."""
+
+    reference = "wrong-certificate"
+
+    def __init__(self, why: str):
+        what, hint = "the CA returned a certificate that must not be stored", "nothing was stored; report it to the CA"
+        super().__init__(what, why=why, hint=hint, retry=Retry.LATER)
+
+
+class NotRegistered(CertfleetError):
+    """The CA refused to register our account, and is not asked again before *until* (epoch seconds). No failure of the
+    certificate."""
+
+    reference = "not-registered"
+    retry = Retry.SOON
+
+    def __init__(self, until: int, why: str):
+        hint = "mend that, then `certfleet-issuer run --retry`"
+        super().__init__("the CA does not register our account", why=why, hint=hint)
+        self.until = until
 
 
 class DnsError(CertfleetError):

@@ -13,18 +13,22 @@ from issuer.model.failure import Failure
 from issuer.model.moments import believable
 
 _HOUR, _WEEK = 3600, 7 * 86400
-LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold stops renewals too
+LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold on the account stops renewals too
+LONGEST_HOLD_ON_NAME = _WEEK  # the span of the longest published limit
 _RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
 PACED = Failure("paced inside the CA's published limits", hint=_RAISE)
 ACCOUNT = "*"  # scope of a hold on the whole account
+REGISTRATION = "*registration"  # scope of a hold on registering the account, for every certificate without an order
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most *count* in any *seconds*; a count of 0 means no limit."""
+    """At most *count* in any *seconds*; a count of 0 means no limit. *in_window*: do orders count that replace a
+    certificate in the window of its renewal information (RFC 9773)?"""
 
     count: int
     seconds: int
+    in_window: bool = False
 
     def free_at(self, moments: Iterable[int], now: int) -> int:
         """The moment (epoch seconds) at which one more fits after the others at *moments*; *now* if it fits now."""
@@ -44,6 +48,15 @@ class CaLimits:
     per_name_set: Limit = Limit(0, 1)
     renewals_exempt: bool = False
 
+    @property
+    def in_window(self) -> "CaLimits":
+        """The limits for an order that replaces a certificate in the window of its renewal information."""
+
+        def kept(limit: Limit) -> Limit:
+            return limit if limit.in_window else Limit(0, 1)
+
+        return CaLimits(kept(self.new_orders), kept(self.per_domain), kept(self.per_name_set), self.renewals_exempt)
+
 
 _LETS_ENCRYPT = CaLimits(Limit(300, 3 * _HOUR), Limit(50, _WEEK), Limit(5, _WEEK), renewals_exempt=True)
 _TABLE = {
@@ -60,13 +73,13 @@ def limits_of(directory: str) -> CaLimits:
 
 
 def parse_limit(text: str) -> Limit:
-    """A limit as the configuration writes it, "300/3h" or "none". Raises ValueError."""
+    """A limit as the configuration writes it, "300/3h" or "none": it holds for every order. Raises ValueError."""
     if text == "none":
         return Limit(0, 1)
     match = re.fullmatch(r"([1-9][0-9]{0,8})/(0*[1-9][0-9]*[smhd])", text)
     if match is None:
         raise ValueError(f'{text!r} is not a limit: write a number, a slash and a duration, like "300/3h", or "none"')
-    return Limit(int(match[1]), parse_duration(match[2]))
+    return Limit(int(match[1]), parse_duration(match[2]), in_window=True)
 
 
 def names_text(names: Iterable[str]) -> str:

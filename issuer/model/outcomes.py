@@ -12,7 +12,7 @@ from issuer.model.tries import Tries
 class Ending(Enum):
     STORED = "stored"
     FAILED = "failed"
-    HELD = "held"  # by a limit of the CA; no failure of the certificate
+    HELD = "held"  # by a limit of the CA, or because it refuses our account; no failure of the certificate
     ELSEWHERE = "in the hands of another issuer"
     GIVEN_UP = "given up"  # somebody else ended its order
     NOT_DUE = "not due"
@@ -28,10 +28,10 @@ _WHEN_HELD = (
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended. *detail*: more about one that is well. *failure*: about one that is FAILED, HELD or
-    GIVEN_UP. *retry_at*: the next try (epoch seconds), 0 where it is not known. *failures*: how many in a row, this one
-    included. *by_itself*: is there a next try without a person? *other_at*: the next try of the other CSR of a row that
-    has two (epoch seconds), else None."""
+    """How an attempt ended. *detail*: more about one that is well, or what holds it up. *failure*: about one that is
+    FAILED, HELD or GIVEN_UP. *retry_at*: the next try (epoch seconds), 0 where it is not known. *failures*: how many in
+    a row, this one included. *by_itself*: is there a next try without a person? *other_at*: the next try of the other
+    CSR of a row that has two (epoch seconds), else None."""
 
     name: str
     ending: Ending
@@ -43,10 +43,10 @@ class Ended:
     other_at: int | None = None
 
     @classmethod
-    def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool) -> Self:
-        """Held until a moment (epoch seconds), with a hint where *failure* has none."""
+    def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool, by: str = "a limit of the CA") -> Self:
+        """Held *by* something until a moment (epoch seconds), with a hint where *failure* has none."""
         hint = failure.hint or (_WHEN_HELD if by_itself else NOT_AGAIN)
-        return cls(name, Ending.HELD, "", until, replace(failure, hint=hint), by_itself=by_itself)
+        return cls(name, Ending.HELD, by, until, replace(failure, hint=hint), by_itself=by_itself)
 
     @property
     def reference(self) -> str:
@@ -70,7 +70,7 @@ class Ended:
             again = f"next attempt at {tries.words(self.retry_at)}" if self.by_itself else "not tried again by itself"
             return f"{self.name}: failed; {again}" + (f" ({self.detail})" if self.detail else "")
         if self.ending is Ending.HELD:
-            return f"{self.name}: held by a limit of the CA until {utc_text(self.retry_at)}"
+            return f"{self.name}: held by {self.detail} until {utc_text(self.retry_at)}"
         return f"{self.name}: {self.ending.value}" + (f" ({self.detail})" if self.detail else "")
 
 

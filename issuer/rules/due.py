@@ -10,7 +10,7 @@ from issuer.model.limits import LONGEST_HOLD
 from issuer.model.moments import believable
 from issuer.model.orders import Cause
 from issuer.rules.imported import news, next_look
-from issuer.rules.renewal import LATEST, renewal, renewal_moment, window_end
+from issuer.rules.renewal import LATEST, by_window, renewal, renewal_moment, window_end
 
 FIRST_MAY_WAIT = 7 * 86400  # seconds: the span of the longest published limit, for which a large fleet queues
 
@@ -87,6 +87,12 @@ def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     return isinstance(leaf, Leaf) and believable(row.due_at, now, renewal(row, leaf.starts, leaf.ends, policy).at - now)
 
 
+def look_when_held(until: int, now: int) -> int:
+    """The moment to save in a row that a hold of the CA keeps back until then. It is a day ahead at most: one that is
+    further ahead would pass for a moment that a wrong clock left."""
+    return min(until, now + LONGEST_HOLD)
+
+
 def forced(row: Enrolment, now: int) -> bool:
     """Does ``ts_expire`` lie in the past beside a certificate that is good? The operators of the classic system force a
     renewal that way. A value that differs from the certificate's end and is still to come says nothing."""
@@ -110,14 +116,20 @@ def _to_be_consulted(row: Enrolment, now: int) -> bool:
 def _by_moment(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Due | NotDue:
     moment = renewal(row, leaf.starts, leaf.ends, policy).at
     if moment <= now:
-        if leaf.ends <= now:
-            return Due(row.name, Cause.EXPIRED)
-        ours = renewal_moment(row.name, leaf.starts, leaf.ends, policy)
-        if row.ari_at is None or row.ari_at > now:
-            return Due(row.name, Cause.RENEWAL)
-        return Due(row.name, Cause.INCIDENT if now < ours and window_end(row) <= now else Cause.SUGGESTED)
+        return Due(row.name, _cause(row, leaf, now, policy))
     until = moment if row.ari_ask_at is None else min(moment, max(row.ari_ask_at, now + 1))
     return NotDue(row.name, until, "valid")
+
+
+def _cause(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Cause:
+    """Why a certificate whose moment has come is ordered."""
+    if leaf.ends <= now:
+        return Cause.EXPIRED
+    suggested = by_window(row, leaf.starts, leaf.ends)
+    if suggested is None or suggested.at > now:
+        return Cause.RENEWAL
+    ours = renewal_moment(row.name, leaf.starts, leaf.ends, policy)
+    return Cause.INCIDENT if now < ours and window_end(row) <= now else Cause.SUGGESTED
 
 
 def urgency(row: Enrolment, now: int) -> tuple[bool, int]:

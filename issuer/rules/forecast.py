@@ -10,7 +10,7 @@ from common.clock import utc_text
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
-from issuer.model.limits import ACCOUNT, Hold
+from issuer.model.limits import ACCOUNT, REGISTRATION, Hold
 from issuer.rules.due import FORCED, forced, still_waits
 from issuer.rules.imported import how_to_renew
 from issuer.rules.renewal import renewal
@@ -78,7 +78,7 @@ def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
 def hold_on(row: Enrolment, holds: Sequence[Hold], account: str, now: int, policy: RenewalSettings) -> Hold | None:
     """The hold that the next attempt of *row* meets, the longest one; None if it meets none. *account*: the one that
     would be asked; "" if that is not known, so any hold may be meant."""
-    scopes = (ACCOUNT, row.scope[:190])
+    scopes = (ACCOUNT, REGISTRATION, row.scope[:190])
     concern = [hold for hold in holds if hold.scope in scopes and account in ("", hold.account)]
     wished = bool(row.reissue_reason) and not row.enabled  # only a person asked for it
     at = (now if wished else forecast(row, now, policy).at) if concern else None

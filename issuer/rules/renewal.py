@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from issuer.model.acme import RenewalInfo
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.leaf import Leaf
+from issuer.model.leaf import Damaged, Leaf
+from issuer.model.orders import Cause, OrderRecord
 
 _DAY = 86400
 _SHORT_LIFE = 10 * _DAY
@@ -27,12 +28,31 @@ class Renewal:
 
 def renewal(row: Enrolment, starts: int, ends: int, policy: RenewalSettings) -> Renewal:
     """The CA's window if it told one, else the fraction that is left. ``days_left`` can only make either earlier."""
-    rules = [_by_fraction(row.name, starts, ends, policy)]
-    if row.ari_at is not None:
+    rules, suggested = [_by_fraction(row.name, starts, ends, policy)], by_window(row, starts, ends)
+    if suggested is not None:
         # near the end we renew whatever the CA says
         late = Renewal(ends - (ends - starts) // 20, "5 % of its lifetime left, whatever the CA says")
-        rules = [Renewal(row.ari_at, "the window that the CA suggests (ARI)"), late]
+        rules = [suggested, late]
     return min([*rules, *_by_days(row.name, starts, ends, policy)], key=lambda renewal: renewal.at)
+
+
+def by_window(row: Enrolment, starts: int, ends: int) -> Renewal | None:
+    """The moment that the CA suggests (RFC 9773), None without one. A certificate that was itself ordered early because
+    of a window lives for a tenth of its life first: a CA may say of every certificate that its window has passed."""
+    if row.ari_at is None:
+        return None
+    why, soonest = "the window that the CA suggests (ARI)", starts + (ends - starts) // 10
+    if row.early and row.ari_at < soonest:
+        return Renewal(soonest, f"{why}, put off: the certificate before was replaced early for it too")
+    return Renewal(row.ari_at, why)
+
+
+def is_early(order: OrderRecord, replaced: Leaf | Damaged | None) -> bool:
+    """Did a window of the CA have the order opened long before the moment of *replaced*: after its end, or with half of
+    the life left, when no CA plans a renewal?"""
+    if order.cause is Cause.SUGGESTED and isinstance(replaced, Leaf):
+        return order.created_at < (replaced.starts + replaced.ends) // 2
+    return order.cause is Cause.INCIDENT
 
 
 def window_end(row: Enrolment) -> int:
@@ -80,6 +100,11 @@ class Remaining:
     def little(self) -> bool:
         """Less than an eighth: time to hurry."""
         return self.fraction < 1 / 8
+
+    @property
+    def before_little(self) -> int:
+        """Seconds until then."""
+        return self.seconds - int(self.seconds / self.fraction / 8) if self.fraction > 0 else 0
 
 
 def remaining(row: Enrolment, now: int) -> Remaining | None:

@@ -5,7 +5,6 @@ with it until it is too old. Only an answer by the CA itself ends an order: a pr
 authorization that it calls invalid, a wrong certificate.
 """
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -15,15 +14,25 @@ from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.model.config import RenewalSettings, WebrootSettings
 from issuer.model.enrolment import Enrolment, Validation
-from issuer.model.errors import AcmeProblem, GivenUp, LeaseLost, OtherAccount, Overtaken, StoreError
+from issuer.model.errors import (
+    AcmeProblem,
+    GivenUp,
+    LeaseLost,
+    NotRegistered,
+    OtherAccount,
+    Overtaken,
+    StoreError,
+    WrongCertificate,
+)
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
 from issuer.rules.renewal import Remaining, remaining
+from issuer.rules.scope import hold_scope
 
 _LIMITED, _BUSY = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
-_SHORT = 15 * 60  # seconds: a CA that names so short a wait is busy
+_DAY = 86400
 _FIRST_PAUSE = 0.5  # seconds before the first quick try; each further one doubles it
 
 
@@ -75,6 +84,8 @@ def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
         return Consequence(Ended(name, Ending.GIVEN_UP, failure=Failure.of(error)), Fate.ENDED_BEFORE)
     if isinstance(error, Overtaken):
         return Consequence(Ended(name, Ending.NOT_DUE, str(error)), Fate.ENDED_BEFORE)
+    if isinstance(error, NotRegistered):
+        return _waits_for_account(error, met)
     if holds_up(error) and met.order is not None:
         return _held(error, met)
     if interrupts(error) and met.stopping:  # no failure of the certificate: the next run asks again
@@ -93,15 +104,6 @@ def interrupts(error: CertfleetError) -> bool:
 def holds_up(error: CertfleetError) -> TypeGuard[AcmeProblem]:
     """Did the CA name a moment before which it is not to be asked?"""
     return isinstance(error, AcmeProblem) and error.status in (_LIMITED, _BUSY) and error.retry_after is not None
-
-
-def hold_scope(problem: AcmeProblem, name: str, now: float) -> str:
-    """The scope of a hold: the whole account, or only the certificate *name*. A CA has no field for it. A busy server,
-    a short wait and a limit on orders or requests concern the account. A limit on one domain or name set must not stop
-    a whole fleet for a day."""
-    short = (problem.retry_after or now) - now <= _SHORT
-    general = re.search(r"new orders|requests|this account|too busy|service", problem.why, re.IGNORECASE)
-    return ACCOUNT if problem.status == _BUSY or short or general else name
 
 
 def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remaining | None) -> int:
@@ -133,16 +135,33 @@ def falls_back(row: Enrolment, validation: Validation, policy: WebrootSettings) 
 
 
 def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
-    """Keep to the moment that the CA named, for the account or this certificate, and count no failure. The hold lasts a
-    day at most, and with little life left an eighth of that life. A hold on the whole account is never shortened for
-    one certificate."""
-    now, left, fate = int(met.now), met.left, _fate(error, met)
-    scope = hold_scope(error, met.row.scope, now)
-    hurries = scope != ACCOUNT and left is not None and left.little
-    longest = max(60, left.seconds // 8) if left is not None and hurries else LONGEST_HOLD
-    until = min(max(int(error.retry_after or 0), now + 1), now + longest)
+    """Keep to the moment that the CA named, for the account or this certificate, and count no failure."""
+    now, fate = int(met.now), _fate(error, met)
+    scope = hold_scope(error, met.row.scope)
+    until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(scope, met.left))
     failure = Failure.of(error, hint="")  # its own hint is about failures; a hold needs no action
     return Consequence(Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met)), fate, scope)
+
+
+def _waits_for_account(error: NotRegistered, met: Circumstances) -> Consequence:
+    fate = _fate(error, met)
+    held = Ended.held(
+        met.row.name, error.until, Failure.of(error), by_itself=_by_itself(fate, met), by="the refusal of our account"
+    )
+    return Consequence(held, fate)
+
+
+def _longest_hold(scope: str, left: Remaining | None) -> int:
+    """How long the CA is believed, in seconds. A hold on the account lasts a day at most, and is never shortened for
+    one certificate. A hold on a name lasts a week at most. It ends when little life is left, but a day may always pass;
+    with little life left already it lasts an eighth of that."""
+    if scope == ACCOUNT:
+        return LONGEST_HOLD
+    if left is None:
+        return LONGEST_HOLD_ON_NAME
+    if left.little:
+        return max(60, left.seconds // 8)
+    return min(LONGEST_HOLD_ON_NAME, max(LONGEST_HOLD, left.before_little))
 
 
 def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
@@ -151,13 +170,16 @@ def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
     now, left, schedule = int(met.now), met.left, met.policy.retry
     failures, fate = met.row.failures + 1, _fate(error, met)
     another = met.authorities > 1 and (left is None or left.little)  # another CA may still accept it
-    hopeless = error.retry is Retry.NEVER and not another
-    at = now + schedule[-1] if hopeless else retry_moment(failures, now, schedule, left)
+    costs = isinstance(error, WrongCertificate)
+    hopeless = costs or (error.retry is Retry.NEVER and not another)
+    rarely = max(schedule[-1], _DAY) if costs else schedule[-1]
+    at = now + rarely if hopeless else retry_moment(failures, now, schedule, left)
     by_itself, hints = _by_itself(fate, met), [error.hint]
     if not by_itself:
         hints.append(NOT_AGAIN)
     elif hopeless:
-        hints.append(f"tried every {duration_text(schedule[-1])} only; `issue NAME` once it is mended")
+        again = "run --retry" if isinstance(error, AcmeProblem) and error.resource == "newAccount" else "issue NAME"
+        hints.append(f"tried every {duration_text(rarely)} only; `{again}` once it is mended")
     failure = Failure.of(error, hint="; ".join(filter(None, hints)))
     return Consequence(Ended(met.row.name, Ending.FAILED, "", at, failure, failures, by_itself), fate)
 

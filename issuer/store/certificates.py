@@ -207,7 +207,16 @@ class Certificates:
         self._database.write(work)
 
     def store(
-        self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+        self,
+        order: OrderRecord,
+        csr: bytes,
+        bundle: Bundle,
+        now: int,
+        *,
+        due_at: int,
+        ask_at: int | None,
+        account: str = "",
+        early: bool = False,
     ) -> None:
         """Make a checked certificate the present one, keep the old pair, and end the order: one transaction. The CSR of
         a change becomes that of the row with it.
@@ -216,7 +225,8 @@ class Certificates:
         `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
         renewal information; None if the CA offers none.
         """
-        present = {"due_at": due_at, "directory": order.directory, "ari_ask_at": ask_at}
+        origin = {"directory": order.directory, "account": account or None, "early": "Y" if early else None}
+        present = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
 
         def work(connection: sa.Connection) -> CertfleetError | None:

@@ -27,9 +27,10 @@ class Counts:
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
         """The moments at which the newest orders were opened, up to the limit's count, without *besides*.
 
-        An order that replaces a certificate in its window of renewal information counts for no limit (RFC 9773).
+        Where the limit says so, an order that replaces a certificate in its window does not count.
         """
-        counts = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(_EXEMPT))
+        outside = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(_EXEMPT))
+        counts = sa.true() if limit.in_window else outside
         known = sa.or_(orders.c.url > "", _UNDER_WAY)
         query = sa.select(orders.c.created_at).where(*_newest(directory, limit, now, besides), counts, known)
         return self._database.read(lambda connection: list(connection.scalars(_most(query, limit))))

@@ -22,7 +22,14 @@ from issuer.store.tables import NEW_ROW, certs, events, versions
 
 CESSATION = 5
 _COMPROMISED = "its key was revoked as compromised"
-REASONS = {0: "unspecified", KEY_COMPROMISE: "key compromise", 4: "superseded", CESSATION: "cessation of operation"}
+REASONS = {
+    0: "unspecified",
+    KEY_COMPROMISE: "key compromise",
+    3: "affiliation changed",
+    4: "superseded",
+    CESSATION: "cessation of operation",
+    9: "privilege withdrawn",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from issuer.model.enrolment import change_scope
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD, Hold
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME, REGISTRATION, Hold
 from issuer.store.cells import believable
 from issuer.store.database import Database
 from issuer.store.failures import line
@@ -20,7 +20,8 @@ _SIDE_BY_SIDE = 60
 
 def in_force(now: Any) -> sa.ColumnElement[bool]:
     """Does a hold count at *now*?"""
-    return believable(holds.c.until, now, LONGEST_HOLD)
+    longest = sa.case((holds.c.scope == ACCOUNT, LONGEST_HOLD), else_=LONGEST_HOLD_ON_NAME)
+    return believable(holds.c.until, now, longest)
 
 
 _ALL = sa.select(holds).where(in_force(sa.bindparam("now", type_=sa.BigInteger))).order_by(holds.c.until.desc())
@@ -30,7 +31,7 @@ _HELD = _ALL.where(
 
 
 class Holds:
-    """Holds by account (SHA-256 of directory and key) and scope: a certificate's name, or ACCOUNT for all of them.
+    """Holds by account (SHA-256 of directory and key) and scope: a certificate's name, ACCOUNT or REGISTRATION.
 
     Moments are epoch seconds. Raises StoreError.
     """
@@ -65,13 +66,20 @@ class Holds:
     def lift(self, names: Sequence[str], now: int) -> None:
         """Delete the holds on *names* and on whole accounts. Certificates that wait for the end of one are due now."""
         alone = [scope[:190] for name in names for scope in (name, change_scope(name))]
-        concerned = (holds.c.until > now, holds.c.scope.in_([ACCOUNT, *alone]))
+        self._lift([ACCOUNT, REGISTRATION, *alone], now)
+
+    def lift_registration(self, now: int) -> None:
+        """Delete the holds on registering accounts. Certificates that wait for the end of one are due now."""
+        self._lift([REGISTRATION], now)
+
+    def _lift(self, scopes: Sequence[str], now: int) -> None:
+        concerned = (holds.c.until > now, holds.c.scope.in_(scopes))
 
         def work(connection: sa.Connection) -> None:
             for hold in connection.execute(sa.select(holds).where(*concerned)).all():
                 about = (hold.until - _SIDE_BY_SIDE, hold.until + _SIDE_BY_SIDE)
                 waits = [certs.c.due_at.between(*about)]
-                if hold.scope != ACCOUNT:
+                if hold.scope not in (ACCOUNT, REGISTRATION):
                     waits.append(certs.c.name == hold.scope)
                 connection.execute(certs.update().where(*waits).values(due_at=now))
                 changes = certs.update().where(certs.c.change_due_at.between(*about))

@@ -85,6 +85,8 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         due_at=row["due_at"],
         reissue_reason=row["reissue_reason"],
         directory=row["directory"],
+        account=row["account"].strip(),
+        early=row["early"] == "Y",
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
         failure=failure_of(row),

@@ -86,7 +86,19 @@ WRONG: dict[str, list[str]] = {
     "import --crt": FILES,
     "import --chain": [*FILES[:-1], "{folder}/key", "{folder}/new.csr"],
     "import --comment": COMMENTS,
-    "revoke --reason": ["", "2", "6", "-1", "one", "1.0", "99999999999999999999", "nan", "\x1b"],
+    "revoke --reason": [
+        "",
+        "2",
+        "6",
+        "-1",
+        "one",
+        "removeFromCRL",
+        "superseded!",
+        "1.0",
+        "99999999999999999999",
+        "nan",
+        "\x1b",
+    ],
     "revoke --serial": SERIALS,
 }
 OPTIONS = options_of(build())

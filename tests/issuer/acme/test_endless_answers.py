@@ -119,3 +119,26 @@ def test_links_that_can_be_meant_are_kept() -> None:
     """In one header or in several, quoted or not; what is no https:// URL is left out."""
     several = ['<https://ca.test/a>;rel="alternate", <https://ca.test/b> ; rel=next', '<gopher://x/>;rel="alternate"']
     assert links(several) == (("alternate", "https://ca.test/a"), ("next", "https://ca.test/b"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '<https://ca.test/a>; title="x"; rel="alternate"',
+        "<https://ca.test/a>;rel=alternate",
+        '<https://ca.test/a> ; REL = "Alternate"',
+        '<https://ca.test/a>; rel="up alternate"; rel="next"',
+        '<https://ca.test/a>; title="a, <https://evil.test>; rel=alternate \\" ; x"; rel="alternate"',
+        "<https://ca.test/a>; title*=UTF-8''a%20b; rel=\"alternate\"",
+        '<https://ca.test/a>; flag; ; rel="alternate" ;',
+        '<https://ca.test/x>; rel="index", , <https://ca.test/a>\t;\trel="alternate"',
+        '</a>; rel="alternate"',
+        '<a>; rel="alternate"',
+        '<//ca.test/a>; rel="alternate"',
+        '<https://ca.test/x>; rel="alternate"; anchor="https://ca.test/other", <a>; rel="alternate"',
+    ],
+)
+def test_links_in_every_legal_form(header: str) -> None:
+    """RFC 8288 §3: parameters in any order, lists, quoted commas, case, relative addresses; the first `rel` counts."""
+    found = links([header], "https://ca.test/certificate")
+    assert [target for relation, target in found if relation == "alternate"] == ["https://ca.test/a"]

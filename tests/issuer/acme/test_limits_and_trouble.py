@@ -86,6 +86,20 @@ def test_limited_is_held_until_the_named_moment_and_not_counted(proxied: Box, pr
     assert [state for state, _ in proxied.orders()] == []
 
 
+@pytest.mark.parametrize("seconds", ["5", "432000"])
+def test_a_limit_on_one_name_stops_no_other(proxied: Box, proxy: CaProxy, seconds: str) -> None:
+    """However the domain is called that the CA quotes, and however short or long the wait is."""
+    detail = (
+        'too many certificates (50) already issued for "selfservice.example" in the last 168h0m0s: see https://ca.test'
+    )
+    proxy.before.append(times(1, "order-plz", problem("rateLimited", detail, 429, Retry_After=seconds)))
+    proxied.write(acme={"workers": 1})
+    proxied.enrol(NAME)
+    proxied.fails("run", says=["held by a limit", "selfservice.example"])
+    other = proxied.enrol("other.lab.test")
+    assert f"{other}: stored" in proxied.run("run").out
+
+
 def test_busy_ca_names_a_moment_and_the_same_run_goes_on_then(proxied: Box, proxy: CaProxy) -> None:
     """503 with Retry-After in the middle of an order: held, then the same order is finished within the run."""
     proxied.write(renewal={"max_run": "1m"})

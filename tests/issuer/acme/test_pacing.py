@@ -12,9 +12,9 @@ from issuer.commands.wiring import build_tools
 from issuer.journey.begin import Preparation, open_within_limits
 from issuer.journey.pacing import Pacing
 from issuer.journey.ports import Tools
-from issuer.model.config import DatabaseSettings, Settings
+from issuer.model.config import CaSettings, DatabaseSettings, Settings
 from issuer.model.enrolment import Validation
-from issuer.model.limits import CaLimits, Limit, limits_of
+from issuer.model.limits import CaLimits, Limit, limits_of, parse_limit
 from issuer.model.orders import Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ending
 from issuer.rules.csr import read_csr
@@ -98,6 +98,15 @@ def test_new_orders_of_three_hours(issuer: Issuer) -> None:
     assert me.open(["b.example.com"]) == NOW + HOUR
     assert me.open(["c.example.com"], cause=Cause.SUGGESTED, replaces="identifier") == NOW
     assert me.open(["b.example.com"], NOW + HOUR) == NOW + HOUR
+
+
+def test_a_limit_that_is_set_by_hand_holds_for_every_order(issuer: Issuer) -> None:
+    """An order in the window of ARI waits and counts like any other."""
+    ca = CaSettings(directory="https://acme-v02.api.letsencrypt.org/directory", limit_new_orders=parse_limit("1/1h"))
+    me = issuer(ca.limits)
+    assert me.open(["a.example.com"], cause=Cause.SUGGESTED, replaces="identifier") == NOW
+    assert me.open(["b.example.com"], cause=Cause.INCIDENT, replaces="identifier") == NOW + HOUR
+    assert me.open(["c.example.com"]) == NOW + HOUR
 
 
 def test_held_orders_leave_nothing(issuer: Issuer) -> None:

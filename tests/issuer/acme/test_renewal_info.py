@@ -13,7 +13,7 @@ from tests.issuer.acme.information import HOUR, Information
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.issuer.notify.conftest import told_by_mail
-from tests.servers.ca_proxy import CaProxy, Reply, json_reply, problem, times
+from tests.servers.ca_proxy import Before, CaProxy, Reply, json_reply, problem, times
 from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp
 
@@ -108,18 +108,64 @@ def test_a_window_that_has_passed_comes_before_all_others(proxied: Box, proxy: C
     assert (orders[0], sorted(orders)) == (NAME, sorted(names))
 
 
-@pytest.mark.parametrize(("kind", "status"), [("alreadyReplaced", 409), ("malformed", 400)])
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("alreadyReplaced", 409),
+        ("malformed", 400),
+        ("unauthorized", 403),
+        ("serverInternal", 500),
+        ("somethingNew", 404),
+        ("", 500),  # a page in place of a problem document
+    ],
+)
 def test_refused_replaces_is_left_out_once(
     proxied: Box, proxy: CaProxy, information: Information, kind: str, status: int
 ) -> None:
-    """A CA that says the certificate was replaced already, or knows no such field, is asked again without it."""
+    """Whatever a CA says to `replaces`, it is asked once more without it, and the renewal is no failure."""
     _issued(proxied)
     information.start, information.end = time.time() - 2 * HOUR, time.time() - HOUR
-    proxy.before.append(times(1, "order-plz", problem(kind, "no", status)))
+    proxy.before.append(_refusing_replaces(problem(kind, "no", status) if kind else Reply(status, b"<html>")))
     _come_to_ask(proxied)
     proxied.ok("run")
-    assert ["replaces" in (request.payload or {}) for request in proxy.paths("order-plz")] == [False, True, False]
+    assert _sent(proxy) == [False, True, False]
     assert proxied.row(NAME, "count_fail_update") == (0,)
+
+
+@pytest.mark.parametrize(("kind", "status"), [("rateLimited", 429), ("rateLimited", 403), ("serverInternal", 503)])
+def test_a_limit_says_nothing_of_replaces(
+    proxied: Box, proxy: CaProxy, information: Information, kind: str, status: int
+) -> None:
+    """A CA that limits us is not asked again at once."""
+    _issued(proxied)
+    information.start, information.end = time.time() - 2 * HOUR, time.time() - HOUR
+    proxy.before.append(_refusing_replaces(problem(kind, "no", status, Retry_After="3600")))
+    _come_to_ask(proxied)
+    proxied.fails("run", says=["no"])
+    assert _sent(proxy) == [False, True]
+
+
+def test_a_new_account_replaces_nothing_of_another_one(proxied: Box, proxy: CaProxy, information: Information) -> None:
+    """Another key is another account: its order names no certificate of the account before, its next one does."""
+    _issued(proxied)
+    key = proxied.state_dir / "account.pem"
+    key.rename(key.with_suffix(".aside"))
+    proxied.ok("init")
+    proxied.ok("reissue", NAME)
+    proxied.ok("reissue", NAME)
+    assert _sent(proxy) == [False, False, True]
+
+
+def test_the_account_of_an_earlier_version_is_not_known(proxied: Box, proxy: CaProxy, information: Information) -> None:
+    """It has not saved whose order a certificate was: `replaces` is tried, and left out where the CA refuses it."""
+    _issued(proxied)
+    proxied.database.execute("UPDATE certs SET account = NULL")
+    (proxied.state_dir / "account.pem").unlink()
+    proxied.ok("init")
+    refusal = problem("unauthorized", "requester account did not request the certificate being replaced", 403)
+    proxy.before.append(_refusing_replaces(refusal))
+    proxied.ok("reissue", NAME)
+    assert _sent(proxy) == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +198,16 @@ def test_ca_without_information_is_never_asked(proxied: Box, proxy: CaProxy) -> 
     proxied.ok("reissue", NAME)
     assert proxy.paths("renewal-info") == []
     assert all("replaces" not in (request.payload or {}) for request in proxy.paths("order-plz"))
+
+
+def _refusing_replaces(reply: Reply) -> Before:
+    """A rule that answers every newOrder with `replaces`."""
+    return lambda request: reply if "replaces" in (request.payload or {}) else None
+
+
+def _sent(proxy: CaProxy) -> list[bool]:
+    """Of each newOrder: did it carry `replaces`?"""
+    return ["replaces" in (request.payload or {}) for request in proxy.paths("order-plz")]
 
 
 def _issued(box: Box) -> None:

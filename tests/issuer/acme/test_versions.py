@@ -198,7 +198,7 @@ def test_a_compromised_key_is_certified_no_more(box: Box) -> None:
     for command in ("enable", "issue", "reissue", "challenges"):
         box.refused(command, NAME, code=1, says=[f"the key of {NAME} was revoked as compromised", "new key"])
     assert box.contents() == before
-    box.ok("revoke", NAME, "--reason", "4", "--yes")  # a second revocation makes the key no better
+    box.ok("revoke", NAME, "--reason", "superseded", "--yes")  # a second revocation makes the key no better
     box.refused("enable", NAME, code=1, says=["compromised"])
     box.ok("remove", NAME, "--yes")
     box.refused("populate", NAME, "--csr", "-", code=1, says=["compromised"], stdin=request)

@@ -165,3 +165,10 @@ def test_renewal_information_is_there_if_it_is_offered(ground: Ground) -> None:
             ground.ca.renewal_info("of.nobody")
     else:
         assert ground.ca.renewal_info("of.nobody") is None
+
+
+def test_an_account_is_registered_once_it_has_an_address(ground: Ground) -> None:
+    """The address stays, and the CA knows it."""
+    address = ground.ca.account_url()
+    assert (address, ground.ca.registered) == (ground.ca.account_url(), True)
+    assert address.startswith("https://")

@@ -10,7 +10,7 @@ from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import AT_ONCE, Change
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import Cause
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import OTHER, Stores
@@ -19,6 +19,7 @@ from tests.issuer.signing_requests import csr
 from tests.issuer.store.opened import CA, NAME, NOW
 from tests.servers.authority import Authority
 
+ACCOUNT_ID = "ab" * 32
 FAILURE = Failure("shop: rsa: refused", "no: (really)", "mend it; or not", "dns", "https://ca.test/why")
 LIMITED = Failure("limited", "too many", url="https://ca.test/limits")
 HELD = Failure(LIMITED.sentence)  # a hold keeps the reason in one line, for people
@@ -101,14 +102,17 @@ def test_what_was_drawn_from_the_window_is_kept(stores: Stores) -> None:
     assert stores.certificates.get([NAME]) == [drawn]
 
 
-def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores) -> None:
+@pytest.mark.parametrize("early", [True, False])
+def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores, early: bool) -> None:
     """Everything that was said of the one before is over."""
     certificates = stores.certificates
     certificates.request_reissue([NAME], "wish")
     certificates.record_failure(NAME, FAILURE, NOW + 60, NOW)
     [row] = certificates.get([NAME])
     record, bundle = planned(stores), issued()
-    certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 1000, ask_at=NOW + 500)
+    certificates.store(
+        record, row.csr, bundle, NOW, due_at=NOW + 1000, ask_at=NOW + 500, account=ACCOUNT_ID, early=early
+    )
     [after] = certificates.get([NAME])
     assert after == dataclasses.replace(
         row,
@@ -119,6 +123,8 @@ def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores) -> Non
         due_at=NOW + 1000,
         ari_ask_at=NOW + 500,
         directory=CA,
+        account=ACCOUNT_ID,
+        early=early,
         reissue_reason="",
         failures=0,
         failure=None,
@@ -192,12 +198,13 @@ def test_the_longest_hold_counts_and_the_newest_of_a_scope(stores: Stores) -> No
     assert holds.until("account", NAME, NOW) == (NOW + 60, HELD)
 
 
-def test_a_hold_of_a_clock_that_was_years_ahead(stores: Stores) -> None:
-    """No CA's word holds anything up for longer than a day, so it counts no more."""
-    stores.holds.add("account", ACCOUNT, NOW + 4 * 365 * 86400, LIMITED, NOW)
+@pytest.mark.parametrize(("scope", "longest"), [(ACCOUNT, LONGEST_HOLD), (NAME, LONGEST_HOLD_ON_NAME)])
+def test_a_hold_of_a_clock_that_was_years_ahead(stores: Stores, scope: str, longest: int) -> None:
+    """No CA's word holds anything up for longer than a day, or a name for longer than a week, so it counts no more."""
+    stores.holds.add("account", scope, NOW + 4 * 365 * 86400, LIMITED, NOW)
     assert stores.holds.until("account", NAME, NOW) is None
-    stores.holds.add("account", ACCOUNT, NOW + LONGEST_HOLD, LIMITED, NOW)
-    assert stores.holds.until("account", NAME, NOW) == (NOW + LONGEST_HOLD, HELD)
+    stores.holds.add("account", scope, NOW + longest, LIMITED, NOW)
+    assert stores.holds.until("account", NAME, NOW) == (NOW + longest, HELD)
 
 
 def changing(stores: Stores, *names: str) -> bytes:

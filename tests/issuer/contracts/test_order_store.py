@@ -16,8 +16,8 @@ OVER = NOW + LEASE_SECONDS
 LIMIT = Limit(10, 3600)
 
 
-def planned(stores: Stores, owner: str = "mine", name: str = NAME) -> OrderRecord:
-    record = stores.orders(owner).open(name, CA, Cause.RENEWAL, NOW, names=[name])
+def planned(stores: Stores, owner: str = "mine", name: str = NAME, *, cause: Cause = Cause.RENEWAL) -> OrderRecord:
+    record = stores.orders(owner).open(name, CA, cause, NOW, names=[name])
     assert record is not None
     return record
 
@@ -148,8 +148,8 @@ def test_what_is_under_way_is_listed_by_name(stores: Stores) -> None:
 
 
 def test_what_counts_for_a_limit_on_orders(stores: Stores) -> None:
-    """The newest that the CA knows of or is about to, in the span, of that CA; not one that failed before it asked, nor
-    one that replaces a certificate in its window."""
+    """The newest that the CA knows of or is about to, in the span, of that CA; not one that failed before it asked,
+    nor, unless the limit says so, one that replaces a certificate in its window."""
     record = planned(stores)
     assert stores.counts.orders(CA, LIMIT, NOW, besides=0) == [NOW]
     assert stores.counts.orders(CA, LIMIT, NOW, besides=record.id) == []
@@ -164,6 +164,7 @@ def test_what_counts_for_a_limit_on_orders(stores: Stores) -> None:
     suggested = stores.orders("mine").open(NAME, CA, Cause.SUGGESTED, NOW + 1, "replaced", names=[NAME])
     assert suggested is not None
     assert stores.counts.orders(CA, LIMIT, NOW, besides=0) == [NOW]
+    assert stores.counts.orders(CA, dataclasses.replace(LIMIT, in_window=True), NOW, besides=0) == [NOW + 1, NOW]
     assert stores.orders("mine").open(OTHER, CA, Cause.SUGGESTED, NOW + 2, names=[OTHER]) is not None
     assert stores.counts.orders(CA, LIMIT, NOW, besides=0) == [NOW + 2, NOW]
     assert stores.counts.orders(CA, Limit(1, 3600), NOW, besides=0) == [NOW + 2]

@@ -94,6 +94,15 @@ def test_what_somebody_asks_for_by_hand_is_not_left_alone() -> None:
     assert backlog.ready([wish], 2) == []
 
 
+def test_a_change_of_the_row_is_noticed_a_little_later() -> None:
+    """A person has lifted a hold, or wants what failed tried again; what our own attempt has just written is none."""
+    backlog = Backlog()
+    backlog.defer(DueRow("a", None, 0, ""), 86400, 0)
+    lifted = DueRow("a", 1, 0, "")
+    assert backlog.ready([lifted], 9) == []
+    assert backlog.ready([lifted], 10) == [lifted]
+
+
 def test_a_certificate_enrolled_anew_is_looked_at_at_once() -> None:
     """What the database no longer counts as due is forgotten, so a name removed and enrolled again starts afresh."""
     backlog, row = Backlog(), DueRow("a", None, 0, "")

@@ -30,10 +30,16 @@ _THUMBPRINT = "thumbprint-of-the-account-key"
 
 
 def refusal(
-    kind: str, detail: str = "", status: int = 400, *, retry_after: float | None = None, in_doubt: bool = False
+    kind: str,
+    detail: str = "",
+    status: int = 400,
+    *,
+    retry_after: float | None = None,
+    in_doubt: bool = False,
+    resource: str = "",
 ) -> AcmeProblem:
     """A problem document (RFC 8555 §6.7), as the real adapter reads it."""
-    retry, hint = meaning(kind)
+    retry, hint = meaning(kind, resource)
     return AcmeProblem(
         "the CA said no",
         why=detail,
@@ -43,6 +49,7 @@ def refusal(
         retry_after=retry_after,
         retry=retry,
         in_doubt=in_doubt,
+        resource=resource,
     )
 
 
@@ -101,6 +108,7 @@ class MemoryCa:
         self.signing_seconds = 0.0
         self.offers_ari = True
         self.shares_orders = False
+        self.registered = False
         self.takes_common_name = True
         self.windows: dict[str, RenewalInfo] = {}
         self.certificates: list[bytes] = []  # every one that was signed, leaf and chain, PEM
@@ -168,6 +176,7 @@ class MemoryCa:
         return f"{token}.{_THUMBPRINT}"
 
     def account_url(self) -> str:
+        self.registered = True
         return f"{self.directory}/account/1"
 
     @property

@@ -8,7 +8,7 @@ from common.errors import UsageError
 from issuer.model.enrolment import AT_ONCE, Enrolment
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.limits import ACCOUNT, LONGEST_HOLD
+from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.moments import believable
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.due import FIRST_MAY_WAIT
@@ -62,7 +62,16 @@ class MemoryCertificates:
             (self._change_change if change else self._change)(name, failures=failures, failure=failure, due_at=due_at)
 
     def store(
-        self, order: OrderRecord, csr: bytes, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
+        self,
+        order: OrderRecord,
+        csr: bytes,
+        bundle: Bundle,
+        now: int,
+        *,
+        due_at: int,
+        ask_at: int | None,
+        account: str = "",
+        early: bool = False,
     ) -> None:
         with self._tables.lock:
             row, present = self._tables.orders.get(order.id), self._tables.certs.get(order.name)
@@ -80,7 +89,8 @@ class MemoryCertificates:
             if present is None or present.csr != csr:
                 raise Overtaken(order.name)
             self._tables.old_pairs[order.name] = (present.crt, present.ca)
-            self._tables.certs[order.name] = _renewed(present, order, bundle, now, due_at=due_at, ask_at=ask_at)
+            renewed = _renewed(present, order, bundle, now, due_at=due_at, ask_at=ask_at)
+            self._tables.certs[order.name] = dataclasses.replace(renewed, account=account, early=early)
 
     def _given_up(self, name: str, reason: str, bundle: Bundle) -> GivenUp:
         row = self._tables.certs.get(name)
@@ -141,12 +151,10 @@ class MemoryHolds:
 
     def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
         scopes = [name] if goes_on else [ACCOUNT, name]
-        found = [self._tables.holds.get((account, scope)) for scope in scopes]
-        return max(
-            (hold for hold in found if hold and believable(hold[0], now, LONGEST_HOLD)),
-            key=lambda hold: hold[0],
-            default=None,
-        )
+        longest = {ACCOUNT: LONGEST_HOLD, name: LONGEST_HOLD_ON_NAME}
+        found = [(hold, longest[scope]) for scope in scopes if (hold := self._tables.holds.get((account, scope)))]
+        in_force = [hold for hold, most in found if believable(hold[0], now, most)]
+        return max(in_force, key=lambda hold: hold[0], default=None)
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
         with self._tables.lock:

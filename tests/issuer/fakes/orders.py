@@ -124,8 +124,8 @@ class MemoryCounts:
         self._tables = tables
 
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
-        exempt = [row for row in self._newest(directory, limit, now, besides) if _by_window(row.record)]
-        counted = [row for row in self._newest(directory, limit, now, besides) if row not in exempt]
+        newest = self._newest(directory, limit, now, besides)
+        counted = [row for row in newest if limit.in_window or not _by_window(row.record)]
         return [row.record.created_at for row in counted if row.record.url or row.active][: limit.count]
 
     def certificates(

@@ -6,11 +6,13 @@ import pytest
 
 from issuer.journey.pacing import Pacing
 from issuer.model.acme import RenewalInfo
+from issuer.model.config import RenewalSettings
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf, leaf_of
 from issuer.model.limits import CaLimits, Limit
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ending
+from issuer.rules.forecast import forecast
 from tests.issuer.fakes.ca import refusal
 from tests.issuer.fakes.calls import Call, raising
 from tests.issuer.fakes.clock import NOW
@@ -48,6 +50,74 @@ def test_a_hold_on_the_account_keeps_new_orders_back_and_lets_others_go_on() -> 
     assert later.attempt(NAME).ending is Ending.STORED
     world.clock.wait_until(NOW + 2000)
     assert {ended.ending for ended in world.process().run().values()} == {Ending.STORED}
+
+
+def test_a_hold_on_a_name_lasts_as_long_as_the_ca_says() -> None:
+    """Days, in which the CA hears nothing of it; another certificate goes on. The row is looked at every day, so that a
+    moment of a wrong clock is noticed."""
+    world = World()
+    world.enrol()
+    world.enrol(OTHER)
+    why = 'too many certificates (50) already issued for "selfservice.example" in the last 168h0m0s'
+    process = world.process()
+    refused = refusal("rateLimited", why, 429, retry_after=NOW + 5 * DAY)
+    process.calls.before(Call("ca.open_order"), raising(refused))
+    ended = process.attempt()
+    assert (ended.ending, ended.retry_at, world.row().due_at) == (Ending.HELD, NOW + 5 * DAY, NOW + DAY)
+    assert world.process().attempt(OTHER).ending is Ending.STORED
+    for day in range(1, 5):
+        world.clock.wait_until(NOW + day * DAY)
+        process = world.process()
+        ended = process.attempt()
+        assert (ended.ending, ended.retry_at) == (Ending.HELD, NOW + 5 * DAY)
+        assert [call.method for call in process.calls.made if call.method.startswith("ca.")] == []
+    world.clock.wait_until(NOW + 5 * DAY)
+    assert world.process().run()[NAME].ending is Ending.STORED
+
+
+def test_an_account_that_the_ca_refuses_is_asked_for_once() -> None:
+    """One certificate fails; the others are held until it is tried again, also by another issuer, and then one asks."""
+    world = World()
+    names = [world.enrol(f"n{number}.example.test") for number in range(10)]
+    asked = []
+
+    def refuse() -> None:
+        asked.append(world.clock())
+        raise refusal("externalAccountRequired", "an account binding is needed", 403, resource="newAccount")
+
+    def disturbed(owner: str) -> Process:
+        process = world.process(owner)
+        for turn in range(1, len(names) + 1):
+            process.calls.before(Call("ca.account_url", turn), refuse)
+        return process
+
+    ended = disturbed("one").run()
+    assert [each.ending for each in ended.values()] == [Ending.FAILED] + [Ending.HELD] * 9
+    told = [failure.sentence for name in names if (failure := ended[name].failure)]
+    assert "`run --retry` once it is mended" in told[0]
+    assert all("an account binding is needed" in sentence and "run --retry" in sentence for sentence in told)
+    assert {ended[name].detail for name in names[1:]} == {"the refusal of our account"}
+    assert [world.row(name).failures for name in names] == [1] + [0] * 9
+    assert world.tables.states() == [OrderState.FAILED]
+    assert disturbed("two").run() == {}
+    world.clock.wait_until(NOW + DAY)
+    again = disturbed("two").run()
+    assert (len(again), asked) == (10, [NOW, NOW + DAY])
+    world.clock.wait_until(NOW + 2 * DAY)
+    assert {each.ending for each in world.process().run().values()} == {Ending.STORED}
+
+
+def test_a_ca_that_refuses_our_account_is_passed_over_in_need() -> None:
+    """A certificate that needs it is ordered elsewhere, without failures of its own."""
+    world = World(CA, OTHER_CA)
+    world.enrol()
+    world.enrol(OTHER)
+    process = world.process()
+    no = refusal("unauthorized", "no such binding", 403, resource="newAccount")
+    process.calls.before(Call("ca.account_url"), raising(no))
+    assert process.attempt().ending is Ending.FAILED
+    assert world.process().attempt(OTHER).ending is Ending.STORED
+    assert (world.row(OTHER).directory, world.row(OTHER).failures) == (OTHER_CA, 0)
 
 
 def test_a_limit_is_kept_by_the_rows_of_all_issuers() -> None:
@@ -113,6 +183,32 @@ def test_a_window_that_has_passed_long_before_our_own_moment() -> None:
     assert process.run()[NAME].ending is Ending.STORED
     assert [event.kind.value for event in world.events] == ["incident"]
     assert world.tables.states() == [OrderState.STORED] * 2
+
+
+@pytest.mark.parametrize("span", [(-3600, -1800), (-DAY, 60)], ids=["passed", "open"])
+def test_a_ca_that_wants_every_certificate_replaced_at_once(span: tuple[int, int]) -> None:
+    """It gets one order. Then each certificate lives for a tenth of its life first, and that is told."""
+    world = World()
+    world.enrol()
+    world.process().run()
+
+    def always(_: str) -> RenewalInfo:
+        return RenewalInfo(int(world.clock()) + span[0], int(world.clock()) + span[1], "", None)
+
+    world.ca.renewal_info = always  # type: ignore[method-assign,assignment]
+    for _ in range(4 * 8):  # eight days, one run every six hours
+        world.clock.wait_until(world.clock() + 6 * 3600 + 1)
+        world.process().run()
+    assert len(world.ca.opened) == 2
+    row, now = world.row(), int(world.clock())
+    step = forecast(row, now, RenewalSettings())
+    leaf = row.present
+    assert isinstance(leaf, Leaf)
+    assert (row.early, step.at) == (True, leaf.starts + 9 * DAY)
+    assert "put off: the certificate before was replaced early for it too" in step.why
+    world.clock.wait_until(leaf.starts + 9 * DAY + 1)
+    world.process().run()
+    assert len(world.ca.opened) == 3
 
 
 def test_renewal_information_that_is_not_to_be_had() -> None:

@@ -1,10 +1,12 @@
 """Zones that lag, and a CA that validates and signs slowly: no attempt waits for ever, none asks without pause, and the
 lease is kept while it waits."""
 
+import dataclasses
 import math
 
 import pytest
 
+from issuer.model.acme import CaOrder
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import Ending
 from tests.issuer.fakes.calls import Call, Calls
@@ -60,15 +62,32 @@ def test_a_ca_that_validates_and_signs_slowly(seconds: float) -> None:
     assert world.left == []
 
 
+def test_a_ca_that_says_when_to_ask_about_a_validation() -> None:
+    """Its Retry-After is kept to (RFC 8555 §7.5.1)."""
+    world = first_by_dns()
+    world.ca.validation_seconds = 100.0
+    seen = world.ca.order
+
+    def order(url: str) -> CaOrder:
+        return dataclasses.replace(seen(url), ask_again_at=world.clock() + 90)
+
+    world.ca.order = order  # type: ignore[method-assign]
+    process = world.process()
+    assert process.attempt().ending is Ending.STORED
+    assert count(process.calls, "ca.order") <= 6
+
+
 def test_a_ca_that_does_not_get_on_with_validating() -> None:
     """After an hour the order is given up, in the CA's words; the authorizations are given back."""
     world = first_by_dns()
     world.ca.validation_seconds = math.inf
-    ended = world.process().attempt()
+    process = world.process()
+    ended = process.attempt()
     assert ended.ending is Ending.FAILED
     assert ended.failure is not None
     assert ended.failure.what == "the CA could not validate"
     assert HOUR <= world.clock() - NOW <= HOUR + 5
+    assert count(process.calls, "ca.order") <= 30 + HOUR / 20  # ever more rarely
     assert world.tables.states() == [OrderState.FAILED]
     assert world.ca.waiting == []
     assert world.left == []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.errors import Retry
-from issuer.model.errors import AcmeProblem
+from issuer.model.errors import AcmeProblem, WrongCertificate
 from issuer.model.leaf import leaf_of
 from issuer.rules.acceptance import accept
 from issuer.rules.csr import read_csr
@@ -24,7 +24,7 @@ def refusal(pem: bytes) -> str:
     with pytest.raises(AcmeProblem) as caught:
         accept(pem, read_csr(REQUEST), time.time(), present=None)
     assert "nothing was stored" in caught.value.hint
-    assert caught.value.retry is Retry.LATER
+    assert isinstance(caught.value, WrongCertificate)
     return caught.value.why
 
 
@@ -32,6 +32,17 @@ def test_what_was_asked_for_is_accepted() -> None:
     """Leaf and chain come back apart."""
     bundle = accept(BELOW.sign(REQUEST).fullchain_pem, read_csr(REQUEST), time.time(), present=None)
     assert bundle.chain_pem == BELOW.pem
+
+
+def test_a_chain_is_put_right_where_signatures_allow() -> None:
+    """An intermediate twice, the leaf again, the wrong order, a root at any place; a right one stays as it is."""
+    deep = BELOW.intermediate("Deep")
+    leaf = deep.sign(REQUEST).cert_pem
+    right = deep.pem + BELOW.pem
+    for chain in (right, BELOW.pem + deep.pem, deep.pem * 2 + BELOW.pem, leaf + right, BELOW.pem + right + leaf):
+        assert accept(leaf + chain, read_csr(REQUEST), time.time(), present=None).chain_pem == right
+    for chain in (right + ROOT.pem, ROOT.pem + BELOW.pem + deep.pem):
+        assert accept(leaf + chain, read_csr(REQUEST), time.time(), present=None).chain_pem == right + ROOT.pem
 
 
 def test_the_common_name_is_among_the_names() -> None:
@@ -66,8 +77,8 @@ def test_each_fault_is_named() -> None:
         "it has expired already": old.fullchain_pem,
         "the chain is empty": good.cert_pem,
         "did not sign the one before it": good.cert_pem + other.pem,
-        "is not the issuer of the one before it": deep_leaf + BELOW.pem + deep.pem,
-        "is not a CA certificate": good.cert_pem + good.cert_pem,
+        "is not the issuer of the one before it": deep_leaf + other.pem + deep.pem,
+        "is not a CA certificate": good.cert_pem + BELOW.sign(csr(["x.test"])).cert_pem,
     }
     for says, pem in cases.items():
         assert says in refusal(pem)

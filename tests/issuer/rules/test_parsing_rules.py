@@ -48,7 +48,7 @@ def test_problem_documents_become_one_line() -> None:
         "detail": "two\nlines\x1b[31m",
         "subproblems": [{"identifier": {"value": "a.test"}, "detail": "no"}, "nonsense", {}],
     }
-    assert problem(document) == Problem("malformed", r"two lines\x1b[31m; a.test: no; :")
+    assert problem(document) == Problem("malformed", r"two lines\x1b[31m; a.test: no; :", identifiers=("a.test",))
     assert problem({}) == Problem("", "no detail given")
     assert problem({"type": 5, "detail": "x" * 5000}).detail == "x" * 1000
     assert len(problem({"type": f"urn:{'y' * 5000}"}).kind) == 50

@@ -147,6 +147,11 @@ KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
         ({"crt": pem(90, 1), "ari_at": 5, "ari_window": (1, 9)}, Due, Cause.INCIDENT),
         ({"crt": pem(90, 1), "ari_at": -62135596800, "ari_window": (-62135596800, -62135596800)}, Due, Cause.INCIDENT),
         ({"crt": pem(90, 1), "ari_at": SOON, "ari_window": None}, NotDue, "valid"),
+        # a window for a certificate that was itself ordered early counts from a tenth of its life on
+        ({"crt": pem(90, 8), "ari_at": 5, "ari_window": (1, SOON), "early": True}, NotDue, "valid"),
+        ({"crt": pem(90, 8), "ari_at": 5, "ari_window": (1, 9), "early": True}, NotDue, "valid"),
+        ({"crt": pem(90, 10), "ari_at": 5, "ari_window": (1, 9), "early": True}, Due, Cause.INCIDENT),
+        ({"crt": pem(90, 65), "ari_at": 5, "ari_window": (1, SOON), "early": True}, Due, Cause.SUGGESTED),
         # what somebody set by hand, or an old script
         ({"crt": GOOD, "ts_expire": 1}, Due, Cause.FORCED),
         ({"crt": GOOD, "ts_expire": 0}, Due, Cause.FORCED),

@@ -20,12 +20,13 @@ from issuer.model.errors import (
     Overtaken,
     StoreError,
     WebrootError,
+    WrongCertificate,
 )
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
-from issuer.rules.retry import Circumstances, Fate, authority_index, consequence, hold_scope
+from issuer.rules.retry import Circumstances, Fate, authority_index, consequence
 from tests.issuer.rules.test_renewal_and_retry import AUTHORITY, NAME, enrolment
 
 NOW, HOUR, DAY = 1_800_000_000, 3600, 86400
@@ -34,10 +35,15 @@ SET = "too many certificates (5) already issued for this exact set of identifier
 ERRORS: dict[str, CertfleetError] = {
     "silent": AcmeProblem("no answer"),
     "no": AcmeProblem("the CA could not validate", hint="look", kind="unauthorized", retry=Retry.LATER),
+    "wrong": WrongCertificate("the chain is empty"),
     "terms": AcmeProblem("agree", hint="do so", kind="userActionRequired", status=403, retry=Retry.NEVER),
     "orders": AcmeProblem("limited", why="too many new orders", kind="rateLimited", status=429, retry_after=NOW + 2000),
     "set": AcmeProblem("limited", why=SET, kind="rateLimited", status=429, retry_after=NOW + 5000),
     "week": AcmeProblem("limited", why=SET, kind="rateLimited", status=429, retry_after=NOW + 7 * DAY),
+    "month": AcmeProblem("limited", why=SET, kind="rateLimited", status=429, retry_after=NOW + 30 * DAY),
+    "all week": AcmeProblem(
+        "limited", why="too many new orders", kind="rateLimited", status=429, retry_after=NOW + 7 * DAY
+    ),
     "past": AcmeProblem("limited", kind="rateLimited", status=429, retry_after=NOW - 5),
     "limit": AcmeProblem("limited", why="slow down", kind="rateLimited", status=429),
     "busy": AcmeProblem("busy", kind="serverInternal", status=503, retry_after=NOW + 2),
@@ -103,6 +109,10 @@ def met(**changes: object) -> Circumstances:
         ("no", {"stopping": True}, (Ending.FAILED, Fate.ENDS, 60), "look"),
         ("no", {"failures": 9, "crt": LITTLE}, (Ending.FAILED, Fate.ENDS, 4 * DAY // 8), "look"),
         ("no", {"failures": 9, "crt": MUCH}, (Ending.FAILED, Fate.ENDS, DAY), "look"),
+        # a certificate that cannot be taken costs the next order another one
+        ("wrong", {}, (Ending.FAILED, Fate.ENDS, DAY), "report it to the CA; tried every 24h only"),
+        ("wrong", {"crt": LITTLE, "authorities": 2}, (Ending.FAILED, Fate.ENDS, DAY), "tried every 24h only"),
+        ("wrong", {"policy": RenewalSettings(retry=(60, HOUR))}, (Ending.FAILED, Fate.ENDS, DAY), "tried every 24h"),
         ("fault", {}, (Ending.FAILED, Fate.ENDS, 60), ""),
         ("unseen", {}, (Ending.FAILED, Fate.ENDS, 60), ""),
         ("webroot", {}, (Ending.FAILED, Fate.ENDS, 60), ""),
@@ -134,7 +144,12 @@ def met(**changes: object) -> Circumstances:
         ("orders", {"enabled": False, "order": order(age=DAY)}, (Ending.HELD, Fate.ENDS, 2000), NOT_AGAIN),
         ("busy", {"order": order(OrderState.FINALIZING)}, (Ending.HELD, Fate.GOES_ON, 2), "lift"),
         ("past", {}, (Ending.HELD, Fate.GOES_ON, 1), "lift"),
-        ("week", {}, (Ending.HELD, Fate.GOES_ON, DAY), "lift"),
+        ("week", {}, (Ending.HELD, Fate.GOES_ON, 7 * DAY), "lift"),
+        ("month", {}, (Ending.HELD, Fate.GOES_ON, 7 * DAY), "lift"),
+        ("week", {"crt": MUCH}, (Ending.HELD, Fate.GOES_ON, 7 * DAY), "lift"),
+        ("week", {"crt": pem(14)}, (Ending.HELD, Fate.GOES_ON, int(2.75 * DAY)), "lift"),
+        ("week", {"crt": pem(12)}, (Ending.HELD, Fate.GOES_ON, DAY), "lift"),
+        ("all week", {}, (Ending.HELD, Fate.GOES_ON, DAY), "lift"),
         ("set", {}, (Ending.HELD, Fate.GOES_ON, 5000), "lift"),
         ("orders", {"crt": pem(0.1)}, (Ending.HELD, Fate.GOES_ON, 2000), "lift"),
         ("set", {"crt": pem(0.1)}, (Ending.HELD, Fate.GOES_ON, 1080), "lift"),
@@ -201,7 +216,7 @@ def test_whatever_happens() -> None:
     """Each error in each state, with little life left and much, enabled and not, of one and two CAs, at the first and
     the tenth failure, asked for or not: there is a moment in the future, a promise only where somebody keeps it, no
     order that the CA cannot know of is kept, and nothing but an answer by the CA or its age ends one."""
-    no = {"no", "terms", "key", "unseen", "webroot", "csr", "compromised", "fault", "account"}
+    no = {"wrong", "no", "terms", "key", "unseen", "webroot", "csr", "compromised", "fault", "account"}
     for error, state, crt, enabled, authorities, failures, in_doubt in EVERY:
         record = None if state is None else order(state)
         asked = in_doubt or state not in (None, OrderState.PLANNED)
@@ -211,7 +226,7 @@ def test_whatever_happens() -> None:
         found = consequence(ERRORS[error], case)
         outcome = found.outcome
         assert isinstance(outcome, Ended)
-        assert NOW < outcome.retry_at <= NOW + DAY
+        assert NOW < outcome.retry_at <= NOW + (7 * DAY if found.held == NAME else DAY)
         assert outcome.by_itself == (enabled or found.fate is Fate.GOES_ON)
         assert outcome.failure is not None
         assert (NOT_AGAIN in outcome.failure.hint) == (not outcome.by_itself)
@@ -226,25 +241,6 @@ def test_whatever_happens() -> None:
         else:
             assert outcome.ending is Ending.HELD
             assert found.held in (ACCOUNT, NAME)
-
-
-@pytest.mark.parametrize(
-    ("error", "scope"),
-    [
-        ("orders", ACCOUNT),
-        ("busy", ACCOUNT),
-        ("maintenance", ACCOUNT),
-        ("past", ACCOUNT),
-        ("set", NAME),
-        ("week", NAME),
-    ],
-)
-def test_what_a_moment_of_the_ca_holds_up(error: str, scope: str) -> None:
-    """A limit on orders, a busy CA and a short wait concern the account, a limit on a set of names only that."""
-    problem = ERRORS[error]
-    assert isinstance(problem, AcmeProblem)
-    assert hold_scope(problem, NAME, NOW) == scope
-    assert consequence(problem, met()).held == scope
 
 
 @pytest.mark.parametrize(

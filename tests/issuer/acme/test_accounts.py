@@ -1,0 +1,71 @@
+"""The account at the CA: it is asked for once."""
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.daemon.service import Service
+from tests.servers.ca_proxy import CaProxy, Reply, Request, problem
+from tests.servers.process import wait_until
+
+NAME = "www.lab.test"
+NO_BINDING = problem("externalAccountRequired", "an external account binding is needed", 403)
+
+
+def refusing_registration(request: Request) -> Reply | None:
+    """A CA that wants a binding."""
+    return NO_BINDING if "sign-me-up" in request.path and request.method == "POST" else None
+
+
+def enrolled(box: Box, count: int) -> list[str]:
+    names = [f"n{number}.lab.test" for number in range(count)]
+    box.add_zone(*names)
+    assert box.bind is not None
+    box.bind.reconfigure()
+    return [box.populate(name) for name in names]
+
+
+def test_a_refused_account_is_one_failure(proxied: Box, proxy: CaProxy) -> None:
+    """However many certificates are due, and whatever runs meanwhile; once it is mended, `run --retry` issues all."""
+    names = enrolled(proxied, 12)
+    proxy.before.append(refusing_registration)
+    outcome = proxied.fails("run", says=["1 failed", "11 held", "held by the refusal of our account"])
+    assert "an external account binding is needed" in outcome.err
+    assert "run --retry" in outcome.err
+    assert len(proxy.paths("sign-me-up")) == 1
+    assert sorted(row[0] for row in proxied.database.query("SELECT count_fail_update FROM certs")) == [0] * 11 + [1]
+    proxied.run("run")
+    assert len(proxy.paths("sign-me-up")) == 1
+    proxied.fails("status", says=["every new order: held until", "an external account binding is needed"])
+    proxied.fails("run", "--retry", says=["1 failed", "11 held"])
+    assert len(proxy.paths("sign-me-up")) == 2
+    proxy.before.remove(refusing_registration)
+    assert proxied.ok("run", "--retry").out.count(": stored") == len(names)
+
+
+@pytest.mark.parametrize("words", [("issue",), ("run", "--retry")], ids=" ".join)
+def test_a_person_who_asks_is_reason_enough(proxied: Box, proxy: CaProxy, words: tuple[str, ...]) -> None:
+    """The CA is asked at once, for a certificate that was only held too, and the others are due again."""
+    names = enrolled(proxied, 3)
+    proxied.write(acme={"workers": 1})
+    proxy.before.append(refusing_registration)
+    proxied.fails("run", says=["1 failed", "2 held"])
+    proxy.before.remove(refusing_registration)
+    [held, *_] = [name for name in names if proxied.row(name, "count_fail_update") == (0,)]
+    assert f"{held}: stored" in proxied.ok(*words, held).out
+    proxied.ok("run", "--retry")
+    assert [state for name in names for state, _ in proxied.orders(name) if state == "STORED"] == ["STORED"] * 3
+
+
+def test_the_daemon_asks_once_too(proxied: Box, proxy: CaProxy) -> None:
+    """And at once when a person asks for it."""
+    names = enrolled(proxied, 4)
+    proxy.before.append(refusing_registration)
+    with Service(proxied):
+        waiting = "SELECT count(*) FROM certs WHERE due_at IS NULL"
+        wait_until(lambda: proxied.database.query(waiting) == [(0,)], "each failed or held")
+        assert len(proxy.paths("sign-me-up")) == 1
+        proxy.before.remove(refusing_registration)
+        proxied.ok("run", "--retry")
+        stored = "SELECT count(*) FROM orders WHERE state = 'STORED'"
+        wait_until(lambda: proxied.database.query(stored) == [(len(names),)], "all issued")
+    assert len(proxy.paths("sign-me-up")) == 2
