@@ -5,6 +5,7 @@ hosts are tried in turn.
 """
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -37,6 +38,8 @@ _DURABLE = ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE")
 _WRITING = ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE")
 _READING = ("BEGIN",)
 _READ_WRITE = os.R_OK | os.W_OK
+
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # no tracebacks: a StoreError tells the same
 
 
 class Database:

@@ -1,6 +1,8 @@
 """Conflicts are tried again, and what must survive a power cut waits for the disk."""
 
 import dataclasses
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +49,27 @@ def test_a_deadlock_is_tried_again(sql_server: SqlServer, tmp_path: Path) -> Non
     store.close()
     assert len(runs) == 3
     assert database.query("SELECT count_fail_update FROM certs") == [(2,), (2,)]
+
+
+_BROKEN = """
+import sys
+from issuer.model.config import DatabaseSettings
+from issuer.store.database import Database
+
+database = Database(DatabaseSettings(url=sys.argv[1]))
+connection = database._engine.connect()
+connection.connection.dbapi_connection.close()  # as a server does that goes away
+del connection
+"""
+
+
+def test_a_broken_connection_is_given_back_in_silence(tmp_path: Path) -> None:
+    """The pool's own log would print a traceback beside the error that people are told."""
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    (tmp_path / "x.db").touch()
+    command = [sys.executable, "-c", _BROKEN, url]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
 
 
 def test_a_conflict_lost_in_group_replication(sql_server: SqlServer) -> None:
