@@ -72,6 +72,8 @@ WRONG: dict[str, list[str]] = {
     "db tls FOLDER": ["", "/dev/null", "{folder}/key", "/proc/x"],
     "db tls --host": ["", "a b", "-x", "ü.example", "x" * 64, "a..b", "1.2.3.4.5", "*", "\x1b[2J"],
     "zone --server": ["", "BIND", "unbound", "\x1b[2J"],
+    "zone --secondary": ["", "BIND", "nsd", "\x1b[2J"],
+    "zone --out": ["", "/dev/null", "{folder}/key", "/proc/x"],
     "zone --ns": [*HOSTILE_NAMES.values()],
     "check --wait": ["", "1", "-1s", "1.5m", "soon", "1e9s", "9999999999s", "1m\n", "٣m"],
     "populate --csr": FILES,

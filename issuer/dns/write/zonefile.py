@@ -7,8 +7,9 @@ from the key file.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from issuer.dns.dns01 import sub_zone
 
@@ -16,6 +17,7 @@ _BIND_KEY_PLACE = " (name the copy of the key that named may read: on Debian bel
 _BIND_FOLDER = "/var/lib/bind"
 _KNOT_FOLDER = "/var/lib/knot"
 _POWERDNS_FOLDER = "/etc/powerdns"
+_SHELL = "a root shell"
 
 _KNOT_KEY = r"""umask 077; sed -n 's/^key "\(.*\)" {/key:\n  - id: "\1"/p
 s/^[[:space:]]*algorithm \(.*\);/    algorithm: \1/p
@@ -30,7 +32,8 @@ acl:
     update-owner: zone
     update-owner-match: equal
 """
-_POWERDNS_OPTIONS = """dnsupdate=yes
+_POWERDNS_OPTIONS = """primary=yes
+dnsupdate=yes
 # address and key must both be right: narrow this to the issuer's address
 allow-dnsupdate-from=0.0.0.0/0,::/0
 # the zone's metadata can say which key, but not which names and types: that takes this policy
@@ -48,15 +51,32 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A text, and the place where a person pastes it."""
+    """A text, and the place on *host* where a person pastes it. *file*: the name of a file for it."""
 
     place: str
     text: str
+    file: str
+    host: str = "the primary"
+
+    @property
+    def path(self) -> str:
+        """The place of the file below the folder of `zone --out`."""
+        return f"{self.host.removeprefix('the ')}/{self.file}"
+
+
+@dataclass(frozen=True, slots=True)
+class Nameservers:
+    """The name servers of a sub-zone by host name; *hosts* begins with the primary. *secondaries*: the addresses of the
+    others, [] where they are not known here."""
+
+    hosts: Sequence[str]
+    secondaries: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The texts to paste, each with its place. *once*: needed only for the first sub-zone of a server."""
+    """The texts to paste, each with its place. *once*: needed only for the first sub-zone of a server. *secondaries*:
+    a stanza for each."""
 
     zone: str
     once: tuple[Piece, ...]
@@ -65,22 +85,38 @@ class Recipe:
     zone_place: str
     zone_file: str
     parent: str
+    secondaries: tuple[Piece, ...] = ()
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """What is to be pasted for this zone, in the order of the work."""
+        shell = self.stanza_place.startswith(_SHELL)
+        file = PurePath(self.zone_place.partition(" ")[0]).name
+        return [
+            Piece(self.zone_place, self.zone_file, file),
+            Piece(self.stanza_place, self.stanza, "commands.sh" if shell else self.stanza_place),
+            *self.secondaries,
+            Piece("its zone file", self.parent, "ns-records", "the parent"),
+        ]
 
 
-def bind_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
-    """The recipe for BIND 9.11 or newer. *nameservers*: host names; the first one is the primary."""
+def bind_recipe(name: str, key_name: str, key_file: str, servers: Nameservers) -> Recipe:
+    """The recipe for BIND."""
     zone = sub_zone(name)
     file = f"{_BIND_FOLDER}/db.{zone}"
+    known = [address for addresses in servers.secondaries.values() for address in addresses]
     stanza = (
         f'zone "{zone}" {{\n'
         "    type primary;\n"
         f'    file "{file}";\n'
         f'    update-policy {{ grant "{key_name}" name {zone}. TXT; }};\n'
-        "};\n"
+        + (f"    allow-transfer {{ {' '.join(f'{address};' for address in known)} }};\n" if known else "")
+        + "};\n"
     )
+    nameservers = servers.hosts
     return Recipe(
         zone,
-        (Piece(f"named.conf{_BIND_KEY_PLACE}", f'include "{key_file}";\n'),),
+        (Piece(f"named.conf{_BIND_KEY_PLACE}", f'include "{key_file}";\n', "named.conf"),),
         "named.conf",
         stanza,
         f"{file} (its folder writable for named)",
@@ -89,27 +125,41 @@ def bind_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[s
     )
 
 
-def knot_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
-    """The recipe for Knot DNS 3.0 or newer."""
-    zone = sub_zone(name)
+def knot_recipe(name: str, key_name: str, key_file: str, servers: Nameservers) -> Recipe:
+    """The recipe for Knot DNS."""
+    zone, nameservers = sub_zone(name), servers.hosts
     file = f"{_KNOT_FOLDER}/{zone}.zone"
+    known = {host: f"[{', '.join(addresses)}]" for host, addresses in servers.secondaries.items() if addresses}
+    followers = [
+        Piece(
+            "knot.conf",
+            f"remote:\n  - id: {host}\n    address: {addresses}\n"
+            f"acl:\n  - id: {host}\n    address: {addresses}\n    action: transfer\n",
+            "knot.conf",
+        )
+        for host, addresses in known.items()
+    ]
+    stanza = f'zone:\n  - domain: "{zone}"\n    file: "{file}"\n    acl: [{", ".join(["certfleet", *known])}]\n'
+    stanza += f"    notify: [{', '.join(known)}]\n" if known else ""
     return Recipe(
         zone,
         (
-            Piece("a root shell of the primary", _filled(_KNOT_KEY, key_name, key_file)),
-            Piece("knot.conf", _filled(_KNOT_ACL, key_name, key_file)),
+            Piece(_SHELL, _filled(_KNOT_KEY, key_name, key_file), "commands.sh"),
+            Piece("knot.conf", _filled(_KNOT_ACL, key_name, key_file), "knot.conf"),
+            *followers,
         ),
         "knot.conf",
-        f'zone:\n  - domain: "{zone}"\n    file: "{file}"\n    acl: certfleet\n',
+        stanza,
         f"{file} (its folder writable for knot)",
         _zone_file(zone, nameservers),
         _parent(zone, nameservers, f"keymgr {zone} ds"),
     )
 
 
-def powerdns_recipe(name: str, key_name: str, key_file: str, nameservers: Sequence[str]) -> Recipe:
-    """The recipe for PowerDNS 4.3 or newer with a database as its backend."""
-    zone = sub_zone(name)
+def powerdns_recipe(name: str, key_name: str, key_file: str, servers: Nameservers) -> Recipe:
+    """The recipe for PowerDNS with a database as its backend."""
+    zone, nameservers = sub_zone(name), servers.hosts
+    known = [address for addresses in servers.secondaries.values() for address in addresses]
     file = f"{_POWERDNS_FOLDER}/{zone}.zone"
     key = (
         f"pdnsutil import-tsig-key {key_name} $(sed -n 's/^[[:space:]]*algorithm \\(.*\\);/\\1/p' {key_file}) "
@@ -121,15 +171,16 @@ def powerdns_recipe(name: str, key_name: str, key_file: str, nameservers: Sequen
         f"pdnsutil set-meta {zone} TSIG-ALLOW-DNSUPDATE {key_name}\n"
         f"pdnsutil set-meta {zone} NOTIFY-DNSUPDATE 1\n"
         f"pdnsutil set-meta {zone} SOA-EDIT-DNSUPDATE INCREASE\n"
+        + (f"pdnsutil set-meta {zone} ALLOW-AXFR-FROM {' '.join(known)}\n" if known else "")
     )
     return Recipe(
         zone,
         (
-            Piece("a root shell of the primary", key),
-            Piece("pdns.conf", _POWERDNS_OPTIONS),
-            Piece("/etc/powerdns/certfleet.lua", _filled(_POWERDNS_POLICY, key_name, key_file)),
+            Piece(_SHELL, key, "commands.sh"),
+            Piece("pdns.conf", _POWERDNS_OPTIONS, "pdns.conf"),
+            Piece("/etc/powerdns/certfleet.lua", _filled(_POWERDNS_POLICY, key_name, key_file), "certfleet.lua"),
         ),
-        "a root shell of the primary, after the zone file; served within zone-cache-refresh-interval (5 minutes)",
+        f"{_SHELL}, after the zone file; served within zone-cache-refresh-interval (5 minutes)",
         stanza,
         file,
         _zone_file(zone, nameservers),
@@ -137,7 +188,7 @@ def powerdns_recipe(name: str, key_name: str, key_file: str, nameservers: Sequen
     )
 
 
-RECIPES: dict[str, Callable[[str, str, str, Sequence[str]], Recipe]] = {
+RECIPES: dict[str, Callable[[str, str, str, Nameservers], Recipe]] = {
     "bind": bind_recipe,
     "knot": knot_recipe,
     "powerdns": powerdns_recipe,

@@ -1,6 +1,5 @@
 """What `zone` prints is loaded into the real server word for word, and a certificate is issued through it."""
 
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import pytest
 from issuer.dns.servers import Server
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import change_txt
-from tests.issuer.box import ROOT, Box
+from tests.issuer.box import Box
 from tests.servers.bind import Bind
 from tests.servers.database import SqliteDatabase
 from tests.servers.knot import Knot
@@ -142,12 +141,16 @@ def test_powerdns_takes_the_recipe(tmp_path: Path) -> None:
         issues_through(box, server.port, tmp_path)
 
 
-def on_a_secondary(beginning: str) -> str:
-    """The stanza of docs/dns.md that begins so, for the zone of these tests."""
-    page = (ROOT / "docs" / "dns.md").read_text(encoding="utf-8").partition("## On a secondary")[2]
-    blocks: list[str] = re.findall(r"```\n(.*?)```", page, re.DOTALL)
-    [stanza] = [block for block in blocks if block.startswith(beginning)]
-    return stanza.replace("_acme-challenge.www.example.com", ZONE)
+def on_a_secondary(bind: Bind, folder: Path, make: str) -> tuple[str, str]:
+    """What `zone` prints for ns2, of that make: the text that is needed once, and the zone's."""
+    box = Box(folder / "box", SqliteDatabase(folder))
+    box.write(dns={"server": bind.address, "port": bind.port})
+    hosts = ["--ns", "ns1.example.test", "--ns", "ns2.example.test"]
+    [printed] = box.ok("zone", NAME, "--secondary", make, *hosts, "--json").report()
+    once = [piece["text"] for piece in printed["once"] if piece["host"] == "ns2.example.test"]
+    [stanza] = printed["secondaries"]
+    assert stanza["host"] == "ns2.example.test"
+    return "".join(once), stanza["text"]
 
 
 def follows(bind: Bind, port: int) -> None:
@@ -168,30 +171,138 @@ def primary(bind: Bind) -> Bind:
     return bind
 
 
-def test_bind_follows_as_the_docs_have_it(primary: Bind, tmp_path: Path) -> None:
-    """named with the stanza of docs/dns.md transfers the zone, and again when it is told of a change."""
-    stanza = on_a_secondary("zone ").replace("/var/cache/bind", str(tmp_path))
+def test_bind_follows(primary: Bind, tmp_path: Path) -> None:
+    """named with the printed stanza transfers the zone, and again when it is told of a change."""
+    _, stanza = on_a_secondary(primary, tmp_path, "bind")
     port = free_port()
-    with named(tmp_path / "ns2", port, stanza.replace("192.0.2.53;", f"127.0.0.1 port {primary.port};")):
+    with named(tmp_path / "ns2", port, stanza.replace("/var/cache/bind", str(tmp_path))):
         follows(primary, port)
 
 
-def test_knot_follows_as_the_docs_have_it(primary: Bind, tmp_path: Path) -> None:
+def test_knot_follows(primary: Bind, tmp_path: Path) -> None:
     """So does knotd."""
-    stanza = on_a_secondary("remote:").replace("/var/lib/knot", str(tmp_path))
+    once, stanza = on_a_secondary(primary, tmp_path, "knot")
     server = Knot(tmp_path / "ns2")
-    server.paste(stanza.replace("192.0.2.53", f"127.0.0.1@{primary.port}", 1).replace("192.0.2.53", "127.0.0.1"))
+    server.paste(once + stanza.replace("/var/lib/knot", str(tmp_path)))
     with server:
         follows(primary, server.port)
 
 
-def test_powerdns_follows_as_the_docs_have_it(primary: Bind, tmp_path: Path) -> None:
+def test_powerdns_follows(primary: Bind, tmp_path: Path) -> None:
     """So does pdns_server."""
+    once, stanza = on_a_secondary(primary, tmp_path, "powerdns")
     server = PowerDns(tmp_path / "ns2")
-    server.paste("secondary=yes\n")
-    server.run(on_a_secondary("pdnsutil ").replace("192.0.2.53", f"127.0.0.1:{primary.port}"))
+    server.paste(once)
+    server.run(stanza)
     with server:
         follows(primary, server.port)
+
+
+@pytest.fixture
+def known_hosts(bind: Bind, tmp_path: Path) -> Box:
+    """A box whose resolver knows the addresses of the name servers: ns2 is on this machine, ns3 elsewhere."""
+    bind.static_zone("example.test", ["ns1 A 127.0.0.1", "ns2 A 127.0.0.1", "ns3 A 192.0.2.3", "ns3 AAAA 2001:db8::3"])
+    bind.reconfigure()
+    box = Box(tmp_path / "known", SqliteDatabase(tmp_path), bind=bind)
+    box.write(dns={"resolvers": [bind.endpoint], "tsig_key_file": str(make_key(tmp_path, KEY))})
+    return box
+
+
+def with_secondaries(box: Box, make: str) -> Any:
+    hosts = [word for number in (1, 2, 3) for word in ("--ns", f"ns{number}.example.test")]
+    [printed] = box.ok("zone", NAME, "--server", make, *hosts, "--json").report()
+    return printed
+
+
+def test_a_bind_primary_allows_its_secondaries(known_hosts: Box, tmp_path: Path) -> None:
+    """BIND 9.20 allows the transfer to nobody unless it is told: the stanza names the addresses, and is loaded."""
+    printed = with_secondaries(known_hosts, "bind")
+    assert "    allow-transfer { 127.0.0.1; 192.0.2.3; 2001:db8::3; };\n" in printed["stanza"]
+    (tmp_path / "zone").write_text(printed["zone_file"], encoding="utf-8")
+    once = "".join(piece["text"] for piece in printed["once"])
+    stanza = printed["stanza"].replace(printed["zone_place"].partition(" ")[0], str(tmp_path / "zone"))
+    port = free_port()
+    with named(tmp_path / "named", port, f"{once}{stanza}"):
+        assert "XFR size: 5 records" in transferred(port)
+
+
+def test_a_knot_primary_allows_and_notifies_its_secondaries(known_hosts: Box, tmp_path: Path) -> None:
+    """knotd allows nothing by itself: remote, ACL and notify are printed, and a secondary follows at once."""
+    printed = with_secondaries(known_hosts, "knot")
+    server, secondary = Knot(tmp_path / "knot"), Knot(tmp_path / "ns2")
+    key_conf = str(server.folder / "key.conf")
+    shell, acl, *followers = (piece["text"] for piece in printed["once"] if piece["host"] == "the primary")
+    own_conf = f"/etc/knot/{KEY.lower()}.conf"
+    subprocess.run(
+        ["/bin/sh", "-ec", shell.replace(own_conf, key_conf).partition("; chown")[0]], check=True, timeout=10
+    )
+    file = server.zone_file(ZONE, printed["zone_file"])
+    server.paste(acl.replace(own_conf, key_conf))
+    for text in followers:
+        server.paste(text.replace("address: [127.0.0.1]", f"address: 127.0.0.1@{secondary.port}", 1))
+    server.paste(printed["stanza"].replace(printed["zone_place"].partition(" ")[0], str(file)))
+    once = "".join(piece["text"] for piece in printed["once"] if piece["host"] == "ns2.example.test")
+    [stanza] = [piece["text"] for piece in printed["secondaries"] if piece["host"] == "ns2.example.test"]
+    secondary.paste(once.replace("address: 127.0.0.1", f"address: 127.0.0.1@{server.port}", 1))
+    secondary.paste(stanza.replace("/var/lib/knot", str(secondary.folder)))
+    with server, secondary:
+        secondary.wait_until(lambda: soa_serial("127.0.0.1", secondary.port, ZONE) == 1, "the zone is transferred")
+        key = load_tsig_key(Path(known_hosts.document["dns"]["tsig_key_file"]))
+        change_txt(Server("127.0.0.1", server.port), ZONE, key, add=[(ZONE, "new")])
+        wait_until(lambda: txt_values("127.0.0.1", secondary.port, ZONE) == {"new"}, "the secondary is notified")
+
+
+def transferred(port: int) -> str:
+    """What dig says of a transfer of the zone."""
+    asked = ["dig", "@127.0.0.1", "-p", str(port), "AXFR", ZONE]
+    return subprocess.run(asked, check=True, capture_output=True, text=True, timeout=10).stdout
+
+
+def test_a_powerdns_primary_allows_its_secondaries(known_hosts: Box, tmp_path: Path) -> None:
+    """pdns_server allows this machine alone: the addresses are printed as metadata of the zone, and it notifies."""
+    printed = with_secondaries(known_hosts, "powerdns")
+    server = PowerDns(tmp_path / "pdns")
+    (server.folder / "zone").write_text(printed["zone_file"], encoding="utf-8")
+    server.paste("allow-axfr-ips=192.0.2.99\nprimary=yes\n")
+    stanza = printed["stanza"].replace(printed["zone_place"], str(server.folder / "zone"))
+    [key, *_] = printed["once"]
+    server.run(key["text"] + stanza)
+    with server:
+        server.wait_for(ZONE)
+        assert "XFR size: 5 records" in transferred(server.port)
+
+
+def test_the_texts_as_files(known_hosts: Box, tmp_path: Path) -> None:
+    """Two names: one file for each place on each machine, zone files apart. What is there stays, unless --force."""
+    out = tmp_path / "texts"
+    words = ["zone", NAME, "shop.example.test", "--ns", "ns1.example.test", "--ns", "ns2.example.test"]
+    printed = known_hosts.ok(*words).out
+    told = known_hosts.ok(*words, "--out", str(out)).out
+    files = sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_file())
+    shop = "_acme-challenge.shop.example.test"
+    assert files == [
+        *("ns2.example.test/named.conf", "parent/ns-records"),
+        *(f"primary/db.{shop}", f"primary/db.{ZONE}", "primary/named.conf"),
+    ]
+    for name in files:
+        assert str(out / name) in told
+        for line in (out / name).read_text(encoding="utf-8").splitlines():
+            assert line in printed.splitlines()
+    assert "next: " in told
+    stanzas = (out / "primary/named.conf").read_text(encoding="utf-8")
+    assert (stanzas.count("include "), stanzas.count("type primary;")) == (1, 2)
+    (out / "primary/named.conf").write_text("mine", encoding="utf-8")
+    (out / "parent/ns-records").unlink()
+    known_hosts.refused(*words, "--out", str(out), code=1, says=["exists already", "nothing was written", "--force"])
+    assert not (out / "parent/ns-records").exists()
+    assert (out / "primary/named.conf").read_text(encoding="utf-8") == "mine"
+    [first, *_] = known_hosts.ok(*words, "--out", str(out), "--force", "--json").report()
+    assert first == {
+        "file": str(out / "primary/named.conf"),
+        "on": "the primary",
+        "in": "named.conf (name the copy of the key that named may read: on Debian below /etc/bind)",
+    }
+    assert (out / "primary/named.conf").read_text(encoding="utf-8") == stanzas
 
 
 @pytest.mark.parametrize("make", ["bind", "knot", "powerdns"])
