@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from issuer.model.csr import md5_modulus
@@ -88,13 +88,26 @@ def test_a_common_name_that_is_no_name(title: str) -> None:
     assert repr(title) in caution.sentence
 
 
-def test_the_last_common_name_counts() -> None:
-    """It is the most specific one (RFC 2818)."""
+@pytest.mark.parametrize(("first", "told"), [("Example Ltd", 1), ("first.example.test", 1), (NAME.upper(), 0)])
+def test_the_last_common_name_counts(first: str, told: int) -> None:
+    """It is the most specific one (RFC 2818). Whoever wrote another name there too is told that it gets none."""
     key = private_key()
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one) for one in ("Example Ltd", NAME)])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one) for one in (first, NAME)])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    assert read_csr(request.public_bytes(Encoding.PEM)).names == (NAME,)
+    facts = read_csr(request.public_bytes(Encoding.PEM))
+    assert facts.names == (NAME,)
+    assert sum(f"{first!r} does not count" in caution.sentence for caution in cautions(NAME, facts)) == told
+
+
+def test_an_exponent_that_lets_encrypt_refuses() -> None:
+    """Boulder's goodkey takes 65537 alone."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    key = rsa.generate_private_key(3, 2048)
+    names = x509.SubjectAlternativeName([x509.DNSName(NAME)])
+    builder = x509.CertificateSigningRequestBuilder(name).add_extension(names, critical=False)
+    [caution] = cautions(NAME, read_csr(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)))
+    assert "the exponent 3" in caution.sentence
 
 
 def test_what_some_cas_refuse_is_told() -> None:
