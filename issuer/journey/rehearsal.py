@@ -72,7 +72,8 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
         way = " and ".join(dict.fromkeys(solver.type.name for solver, _ in solvers))
         verdict, why = Verdict.GOES_ON, f"it is {record.state.value}"
         if not begun.resumed:
-            verdict, why = Verdict.ORDERED, forecast(begun.row, int(tools.clock()), tools.settings.renewal).why
+            verdict = Verdict.ORDERED
+            why = forecast(begun.row, int(tools.clock()), tools.settings.renewal, under_way=True).why
         return Rehearsed(row.name, verdict, why, directory=record.directory, way=way, places=places)
     except CertfleetError as error:
         return Rehearsed(row.name, Verdict.FAILED, failure=Failure.of(error))

@@ -33,6 +33,8 @@ def test_a_dry_run_asks_the_ca_for_nothing(proxied: Box, proxy: CaProxy) -> None
     assert [request.path for request in proxy.seen if request.method == "POST"] == []
     assert proxied.contents() == before
     assert proxied.txt(NAME) == set()
+    proxied.ok("disable", NAME)
+    assert f"_acme-challenge.{NAME}: asked for by hand\n" in proxied.ok("issue", "--dry-run", NAME).out
 
 
 def test_a_dry_run_beside_the_daemon(box: Box) -> None:
