@@ -79,10 +79,10 @@ def other_moment(seen: Enrolment, row: Enrolment, now: int, policy: RenewalSetti
 
 
 def append_faults(row: Enrolment, csr: CsrFacts) -> list[str]:
-    """Why *csr* does not only add names to the CSR of *row*."""
-    old = row.request
-    if isinstance(old, Damaged):
-        return [f"the CSR that is enrolled is not usable: {old.why}"]
+    """Why *csr* does not only add names to the CSR of *row*, without one to its certificate."""
+    old = row.request if row.csr else row.present
+    if old is None or isinstance(old, Damaged):
+        return [f"the CSR that is enrolled is not usable: {old.why if old else 'it is empty'}"]
     faults = [] if csr.spki_sha256 == old.spki_sha256 else ["its key is another one"]
     lost = sorted(set(old.names) - set(csr.names))
     return [*faults, f"it lacks {', '.join(lost)}"] if lost else faults

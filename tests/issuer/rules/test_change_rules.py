@@ -110,6 +110,10 @@ def test_what_a_change_changes() -> None:
     assert str(difference(here, read_csr(csr([ADDED])))) == f"adds {ADDED}, drops {NAME}"
     assert str(difference(here, read_csr(csr([NAME])))) == "has the same names and key"
     assert append_faults(here, read_csr(csr([NAME, ADDED]))) == []
+    assert append_faults(row(None, csr=b""), read_csr(csr([NAME, ADDED]))) == []
+    assert append_faults(row(None, csr=b"", crt=b""), read_csr(NEW)) == [
+        "the CSR that is enrolled is not usable: it is empty"
+    ]
     assert append_faults(here, read_csr(csr([ADDED], "ecdsa-p384"))) == ["its key is another one", f"it lacks {NAME}"]
 
 
