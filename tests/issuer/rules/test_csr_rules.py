@@ -192,6 +192,9 @@ AS_LEFT_BY: dict[str, Callable[[bytes], bytes]] = {
     "CR": lambda request: request.replace(b"\n", b"\r"),
     "one line": lambda request: request.replace(b"\n", b" "),
     "blanks": lambda request: b" \n" + request.replace(b"\n", b" \n") + b"\n\n ",
+    "empty lines": lambda request: request.replace(b"\n", b"\r\n\r\n"),
+    "line ends of a shell": lambda request: request.replace(b"\n", rb"\n"),
+    "line ends of JSON": lambda request: b'"' + request.replace(b"\n", rb"\r\n") + b'"',
     "an old label": lambda request: request.replace(b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST"),
 }
 
@@ -204,6 +207,14 @@ def test_a_request_as_others_leave_it(leave: Callable[[bytes], bytes]) -> None:
     assert left != request
     assert read_csr(left) == read_csr(request)
     assert enrolment(csr=left).request == read_csr(request)
+
+
+def test_a_request_without_its_first_and_last_line() -> None:
+    """As a web form or a column of its own may have it."""
+    bare = b"\n".join(csr([NAME]).splitlines()[1:-1])
+    for left in (bare, bare.replace(b"\n", b"")):
+        with pytest.raises(CsrRefused, match="lacks the lines -----BEGIN CERTIFICATE REQUEST-----"):
+            read_csr(left)
 
 
 @pytest.mark.parametrize("encode", [lambda text: text, lambda text: text.decode().encode("utf-16")])
