@@ -167,6 +167,12 @@ class RehearsedOrders:
         self.opened[record.id] = record, tuple(names)
         return record
 
+    def take_from_hand(self, names: Collection[str]) -> None:
+        """As of the real store: a person's wish comes before the steps by hand."""
+        for name in self._left.keys() & names:
+            if self._left[name].cause is Cause.BY_HAND:
+                self._left[name] = dataclasses.replace(self._left[name], cause=Cause.WISH)
+
     def claim(self, name: str, now: int) -> OrderRecord | None:
         return self._left.get(name)
 

@@ -110,3 +110,17 @@ def test_the_daemon_withdraws_it_too(left: Box) -> None:
     """At its start."""
     with Service(left):
         wait_until(lambda: not left.txt(NAME), "the answer is withdrawn")
+
+
+def test_a_wish_takes_over_from_a_person(box: Box) -> None:
+    """As `issue` does; a `run` leaves the steps by hand alone, and at the staging directory nothing is ordered then."""
+    name = box.enrol(NAME)
+    box.ok("challenges", name)
+    before = box.contents()
+    assert "1 would go on" in box.ok("issue", "--dry-run", name).out
+    box.write(acme={"staging": box.document["acme"]["directory"]})
+    told = box.ok("run", "--staging").out
+    assert "by hand until" in told
+    assert "nothing was ordered at" in told
+    assert box.contents() == before
+    box.ok("issue", name)
