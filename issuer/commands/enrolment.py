@@ -50,8 +50,8 @@ def _files(arguments: argparse.Namespace, settings: Settings) -> list[tuple[str,
     if arguments.csr == LIST and LIST in arguments.name:
         raise UsageError("standard input cannot be both the CSR and the names", hint="name the CSR's file with --csr")
     names, folder = names_of(arguments.name), Path(arguments.csr or settings.csr_dir)
-    if arguments.csr and not folder.is_dir():
-        if not names and arguments.csr != LIST and not folder.exists():
+    if arguments.csr and not os.path.isdir(folder):  # pathlib's own raises an error where we may not look
+        if not names and arguments.csr != LIST and not os.path.exists(folder):
             raise UsageError(f"there is no folder {folder}", hint="correct --csr, or give the NAME that it is for")
         if len(names) != 1:
             raise UsageError(
@@ -62,7 +62,7 @@ def _files(arguments: argparse.Namespace, settings: Settings) -> list[tuple[str,
         return [(name, folder / f"{name}.csr") for name in names]
     if not arguments.csr:
         raise UsageError("no NAME is given", hint="give names; or --csr FOLDER with a NAME.csr for each")
-    found = sorted(file for file in folder.iterdir() if file.suffix == ".csr" and not file.name.startswith("."))
+    found = sorted(folder.glob("[!.]*.csr"))
     if not found:
         raise UsageError(
             f"no file in {folder} is called NAME.csr", hint="rename them, or give one NAME and its --csr FILE"

@@ -107,3 +107,10 @@ def test_a_name_in_capitals_in_the_table_is_suggested(lone_box: Box) -> None:
     lone_box.ok("populate", FEW[0], "--csr", "-", stdin=csr(FEW[:1]))
     lone_box.database.execute("UPDATE certs SET name = 'N0.Lab.TEST'")
     lone_box.refused("status", FEW[0], code=2, says=["did you mean N0.Lab.TEST?"])
+
+
+@pytest.mark.parametrize("place", ["a" * 300, "a" * 300 + "/b.csr"])
+def test_a_file_that_the_system_refuses_to_look_at(lone_box: Box, place: str) -> None:
+    """As a folder of another account, which only root may enter in a test: told, no fault of ours."""
+    lone_box.refused("populate", FEW[0], "--csr", place, code=1, says=["cannot be read"])
+    lone_box.refused("populate", "--csr", place, code=2, says=["there is no folder"])
