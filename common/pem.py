@@ -6,6 +6,7 @@ Each of them is public. Whoever reads one says first what it is for.
 import re
 
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_EMPTY_LINES = re.compile(rb"[\r\n][\s]*[\r\n]")
 _SEQUENCE = b"\x30"  # the first octet of a certificate, a request or a key in DER; no PEM text starts so
 
 
@@ -16,8 +17,12 @@ def is_der(content: bytes) -> bool:
 
 def plain(content: bytes) -> bytes:
     """DER as it is, and a PEM text in ASCII. PEM has ASCII characters only: in UTF-16 and UTF-32 each of them is one
-    octet among NULs. A byte order mark stays, as text before the first block."""
-    return content if is_der(content) else content.replace(b"\0", b"")
+    octet among NULs. A byte order mark stays, as text before the first block. Line ends that a shell or JSON left as
+    the two characters ``\\n`` become line ends, and empty lines, which parsers refuse inside a block, go."""
+    if is_der(content):
+        return content
+    text = content.replace(b"\0", b"").replace(b"\\r", b"").replace(b"\\n", b"\n")
+    return _EMPTY_LINES.sub(b"\n", text)
 
 
 def labels(content: bytes) -> list[str]:

@@ -49,10 +49,10 @@ class MysqlSource:
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         if not names:
             return {}
-        with (
-            self._cursor() as cursor
-        ):  # in lower case, as agent.toml has them: the server compares without regard to case
-            cursor.execute("SELECT LOWER(name), ts_last_update, ts_expire FROM certs WHERE name IN %s", (tuple(names),))
+        # in lower case, as agent.toml has them: the server compares without regard to case; a column of bytes as text
+        name = "LOWER(CONVERT(name USING utf8mb4))"
+        with self._cursor() as cursor:
+            cursor.execute(f"SELECT {name}, ts_last_update, ts_expire FROM certs WHERE name IN %s", (tuple(names),))  # noqa: S608
             return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in cursor.fetchall()}
 
     def fetch(self, name: str) -> Offer | None:

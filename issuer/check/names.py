@@ -18,7 +18,7 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.rules.caa import CaaVerdict, caa_allows
-from issuer.rules.change import remarks
+from issuer.rules.change import advised
 from issuer.rules.csr import CsrRefused, accepted, cautions, read_csr
 from issuer.rules.findings import Level, Line, bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
@@ -70,8 +70,7 @@ def certificate_lines(row: Enrolment, facts: CsrFacts) -> list[Line]:
 
 def change_lines(row: Enrolment) -> list[Line]:
     """Does the stored certificate carry the names of its CSR, and does a change wait?"""
-    hint = "no action needed while a change waits; else `certfleet-issuer reissue` makes one with all names"
-    return [warn(row.name, remark, hint) for remark in remarks(row)]
+    return [warn(row.name, remark, hint) for remark, hint in advised(row)]
 
 
 def imported_line(row: Enrolment, now: int, policy: RenewalSettings) -> Line:

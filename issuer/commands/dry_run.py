@@ -50,6 +50,7 @@ def rehearsal(
     orders = RehearsedOrders(Orders(database, "").under_way(now), Overview(database).leased(now))
     certificates = RehearsedCertificates(Certificates(database))
     if wish:
+        orders.take_from_hand(names)
         certificates.request_reissue(names, wish)
     if retry:
         certificates.retry_now([row.name for row in rows if failed_as(row)])
@@ -81,7 +82,10 @@ def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "") -> int
             complain(text)
         counts = [(verdict, sum(one.verdict is verdict for one in found)) for verdict in Verdict]
         counted = ", ".join(f"{count} {verdict.value}" for verdict, count in counts if count)
-        begin = f"ordered at {staging}, nothing is stored" if staging else "dry run, nothing was done"
+        begin = "dry run, nothing was done"
+        if staging:
+            there = any(one.directory == staging for one in found)
+            begin = f"ordered at {staging}, nothing is stored" if there else f"nothing was ordered at {staging}"
         say(f"{begin}: {counted or 'nothing is due'}")
     return 0 if all(one.well for one in found) else 1
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from issuer.model.enrolment import DNS, Enrolment, Validation
 from issuer.model.errors import CompromisedKey
 from issuer.model.leaf import Damaged
 from issuer.rules.change import append_faults, difference, newest
-from issuer.rules.csr import CsrRefused, cautions, read_csr, refuse_compromised
+from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.changes import Changes, Outcome
 from issuer.store.database import Database
@@ -49,17 +50,24 @@ def _files(arguments: argparse.Namespace, settings: Settings) -> list[tuple[str,
     if arguments.csr == LIST and LIST in arguments.name:
         raise UsageError("standard input cannot be both the CSR and the names", hint="name the CSR's file with --csr")
     names, folder = names_of(arguments.name), Path(arguments.csr or settings.csr_dir)
-    if arguments.csr and not folder.is_dir():
+    if arguments.csr and not os.path.isdir(folder):  # pathlib's own raises an error where we may not look
+        if not names and arguments.csr != LIST and not os.path.exists(folder):
+            raise UsageError(f"there is no folder {folder}", hint="correct --csr, or give the NAME that it is for")
         if len(names) != 1:
             raise UsageError(
                 "one CSR is for one NAME", hint="give one NAME; or --csr FOLDER, which holds NAME.csr for each"
             )
         return [(names[0], None if arguments.csr == LIST else folder)]
-    if not names and arguments.csr:
-        names = sorted(file.stem for file in folder.glob("*.csr"))
-    if not names:
+    if names:
+        return [(name, folder / f"{name}.csr") for name in names]
+    if not arguments.csr:
         raise UsageError("no NAME is given", hint="give names; or --csr FOLDER with a NAME.csr for each")
-    return [(name, folder / f"{name}.csr") for name in names]
+    found = sorted(folder.glob("[!.]*.csr"))
+    if not found:
+        raise UsageError(
+            f"no file in {folder} is called NAME.csr", hint="rename them, or give one NAME and its --csr FILE"
+        )
+    return [(os.fsencode(file.stem).decode(errors="replace"), file) for file in found]
 
 
 class _Populating:
@@ -103,6 +111,8 @@ class _Populating:
             raise CompromisedKey([row.name])
         outcome = self._changes.replace(row.name, facts, validation, int(time.time()))
         say(f"{row.name}: {outcome.value}")
+        for name, way in set(validation.exceptions) - set(row.validation.exceptions):
+            say(f"{name} is validated by {way} from now on")
         if outcome in (Outcome.WAITS, Outcome.TAKEN):
             _caution(row.name, facts)
             _tell_change(row, facts, ready)
@@ -133,7 +143,7 @@ def _is_label(row: Enrolment) -> bool:
 
 def _refuse_other_name(name: str, facts: CsrFacts, origin: str) -> None:
     if name not in facts.names:
-        why = f"it is for {', '.join(facts.names)}"
+        why = "; ".join([f"it is for {', '.join(facts.names)}", *not_counted(facts)])
         hint = "correct the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
 

@@ -155,8 +155,13 @@ def look_whether_due(prepared: Preparation, tools: Tools) -> Ended | None:
         return None
     assert isinstance(decision, NotDue)  # noqa: S101 - never Consult twice
     save_next_look(row, decision, tools)
+    return not_due(decision)
+
+
+def not_due(decision: NotDue) -> Ended:
+    """The end of an attempt by *decision*."""
     until = f", until {utc_text(decision.until)}" if decision.until else ""
-    return Ended(row.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
+    return Ended(decision.name, Ending.NOT_DUE, decision.reason + until, decision.until or 0)
 
 
 def choose_authority(prepared: Preparation, tools: Tools) -> None:

@@ -12,7 +12,7 @@ from enum import Enum
 
 from common.certificate import Bundle
 from common.errors import CertfleetError
-from issuer.journey.begin import begin, stored_csr
+from issuer.journey.begin import begin, not_due, stored_csr
 from issuer.journey.pacing import OrderCounts
 from issuer.journey.ports import CertificateStore, Tools
 from issuer.model.enrolment import Enrolment
@@ -21,6 +21,7 @@ from issuer.model.limits import Limit
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import asked_for, turn
+from issuer.rules.due import NotDue, decide
 from issuer.rules.forecast import forecast
 
 
@@ -60,19 +61,22 @@ class Rehearsed:
 def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
     """*tools* with the stores of this module. Never raises CertfleetError."""
     try:
-        seen = turn(row, int(tools.clock()), tools.settings.renewal)
-        csr = stored_csr(seen)
-        begun = begin(seen, csr, tools)
+        now, policy = int(tools.clock()), tools.settings.renewal
+        seen = turn(row, now, policy)
+        decision = decide(seen, now, policy, resumes=tools.orders.claim(row.name, now) is not None)
+        # an imported one that is only looked at has no CSR
+        begun = not_due(decision) if isinstance(decision, NotDue) else begin(seen, stored_csr(seen), tools)
         if isinstance(begun, Ended):
             verdict = _OF_ENDING.get(begun.ending, Verdict.NOT_DUE)
             return Rehearsed(row.name, verdict, begun.detail, begun.retry_at, begun.failure)
-        record, solvers = begun.record, [(tools.solver(begun.row, name), name) for name in csr.names]
+        record, solvers = begun.record, [(tools.solver(begun.row, name), name) for name in stored_csr(seen).names]
         found = [solver.place(name, begun.row) for solver, name in solvers]
         places = tuple(dict.fromkeys(zone or owner for owner, zone in found))  # a standing answer has no zone
         way = " and ".join(dict.fromkeys(solver.type.name for solver, _ in solvers))
         verdict, why = Verdict.GOES_ON, f"it is {record.state.value}"
         if not begun.resumed:
-            verdict, why = Verdict.ORDERED, forecast(begun.row, int(tools.clock()), tools.settings.renewal).why
+            verdict = Verdict.ORDERED
+            why = forecast(begun.row, now, policy, under_way=True).why
         return Rehearsed(row.name, verdict, why, directory=record.directory, way=way, places=places)
     except CertfleetError as error:
         return Rehearsed(row.name, Verdict.FAILED, failure=Failure.of(error))
@@ -162,6 +166,12 @@ class RehearsedOrders:
         record = OrderRecord(next(self._numbers), name, planned, directory, now, cause=cause, replaces=replaces)
         self.opened[record.id] = record, tuple(names)
         return record
+
+    def take_from_hand(self, names: Collection[str]) -> None:
+        """As of the real store: a person's wish comes before the steps by hand."""
+        for name in self._left.keys() & names:
+            if self._left[name].cause is Cause.BY_HAND:
+                self._left[name] = dataclasses.replace(self._left[name], cause=Cause.WISH)
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
         return self._left.get(name)

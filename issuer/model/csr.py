@@ -1,6 +1,7 @@
 """A signing request, parsed once. :mod:`issuer.rules.csr` says whether a CA would take it. Pure."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
@@ -22,6 +23,8 @@ from common.pem import is_der, labels, plain
 from issuer.model.leaf import Damaged, key_type
 
 _REQUESTS = ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")  # RFC 7468 §7; the second one is older
+
+_BASE64 = re.compile(rb"MI[A-Za-z0-9+/=\s]{100,}")  # MI: a SEQUENCE of more than 127 octets
 
 _OTHER_KINDS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
     ("CERTIFICATE", x509.load_der_x509_certificate),
@@ -110,6 +113,8 @@ def _no_single_request(content: bytes) -> str:
         return "it holds a private key; keys stay on their host, give the CSR alone"
     if len(found) > 1:
         return "it holds more than one PEM block; give one CSR alone"
+    if not found and _BASE64.fullmatch(content.strip()):
+        return f"it lacks the lines -----BEGIN {_REQUESTS[0]}----- and -----END {_REQUESTS[0]}-----"
     if found and found[0] not in _REQUESTS:
         return f"it is a {found[0].lower()}, not a certificate signing request"
     return ""

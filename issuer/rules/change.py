@@ -7,6 +7,7 @@ An order that is under way goes on before another is opened.
 
 import dataclasses
 from dataclasses import dataclass
+from shlex import quote
 
 from common.names import uncovered
 from issuer.model.config import RenewalSettings
@@ -78,10 +79,10 @@ def other_moment(seen: Enrolment, row: Enrolment, now: int, policy: RenewalSetti
 
 
 def append_faults(row: Enrolment, csr: CsrFacts) -> list[str]:
-    """Why *csr* does not only add names to the CSR of *row*."""
-    old = row.request
-    if isinstance(old, Damaged):
-        return [f"the CSR that is enrolled is not usable: {old.why}"]
+    """Why *csr* does not only add names to the CSR of *row*, without one to its certificate."""
+    old = row.request if row.csr else row.present
+    if old is None or isinstance(old, Damaged):
+        return [f"the CSR that is enrolled is not usable: {old.why if old else 'it is empty'}"]
     faults = [] if csr.spki_sha256 == old.spki_sha256 else ["its key is another one"]
     lost = sorted(set(old.names) - set(csr.names))
     return [*faults, f"it lacks {', '.join(lost)}"] if lost else faults
@@ -143,14 +144,25 @@ def difference(row: Enrolment, csr: CsrFacts) -> Difference:
 
 def remarks(row: Enrolment) -> list[str]:
     """Sentences about a change that waits, and about names that the present certificate lacks."""
-    told = []
+    return [sentence for sentence, _ in advised(row)]
+
+
+def advised(row: Enrolment) -> list[tuple[str, str]]:
+    """The :func:`remarks`, each with what to do about it."""
+    told, typed = [], quote(row.name)
     missing = lacking(row)
     if missing:
-        told.append(f"the present certificate does not carry {', '.join(missing)}, which its CSR has")
+        sentence = f"the present certificate does not carry {', '.join(missing)}, which its CSR has"
+        told.append((sentence, f"`certfleet-issuer reissue {typed}` makes one with all names"))
     if row.change is not None:
         request = newest(row).request
         what = request.why if isinstance(request, Damaged) else str(difference(row, request))
-        told.append(f"a change waits: its CSR {what}; it takes effect when its certificate is stored")
+        sentence = f"a change waits: its CSR {what}; it takes effect when its certificate is stored"
+        orders = (
+            "no action needed, a `run` orders it" if row.enabled else f"`certfleet-issuer enable {typed}` if it is to"
+        )
+        told.append((sentence, orders))
         if row.change.failure is not None:
-            told.append(f"the last attempt at the change failed: {row.change.failure.sentence}")
+            sentence = f"the last attempt at the change failed: {row.change.failure.sentence}"
+            told.append((sentence, f"when that is mended, `certfleet-issuer issue {typed}` tries it at once"))
     return told

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import SignatureAlgorithmOID
+from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from common.certificate import PARSE_ERRORS
 from common.names import parse_certificate_name, redundant
@@ -20,6 +20,7 @@ from issuer.model.leaf import Damaged
 from issuer.rules.findings import Line, warn
 
 _RSA_BITS = (2048, 3072, 4096)
+_RSA_EXPONENT = 65537
 _MOST_NAMES = 100
 _SIGNATURES = (
     *(SignatureAlgorithmOID.RSA_WITH_SHA256, SignatureAlgorithmOID.RSA_WITH_SHA384),
@@ -81,13 +82,29 @@ def cautions(subject: str, csr: CsrFacts) -> list[Line]:
     if common.lower() in csr.dns_names and common.lower() not in alternative:
         sentence = f"the CSR's common name {common} is not among its alternative names; it is ordered with them"
         found.append(warn(subject, sentence, f"some CAs look at the alternative names alone: {_ALL_NAMES}"))
-    elif common and common.lower() not in csr.dns_names:
-        sentence = f"the CSR's common name {common!r} is not a DNS name and does not count as a name"
-        found.append(warn(subject, sentence, "some CAs refuse that: leave it out of the next CSR"))
+    leave_out = "some CAs refuse that: leave it out of the next CSR"
+    found += [warn(subject, sentence, leave_out) for sentence in not_counted(csr)]
+    key = csr.request.public_key()
+    if isinstance(key, rsa.RSAPublicKey) and key.public_numbers().e != _RSA_EXPONENT:
+        sentence = f"the CSR's RSA key has the exponent {key.public_numbers().e}"
+        found.append(warn(subject, sentence, f"some CAs accept {_RSA_EXPONENT} alone: {_NEW_CSR}"))
     for name, wildcard in redundant(csr.names):
         sentence = f"the CSR asks for {name} and for {wildcard}, which covers it"
         found.append(warn(subject, sentence, f"some CAs refuse that: {_NOT_BOTH}"))
     return found
+
+
+def not_counted(csr: CsrFacts) -> list[str]:
+    """A sentence about each common name that is none of the names that are ordered."""
+    *others, last = [str(one.value) for one in csr.request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] or [""]
+    sentences = [
+        f"the CSR's common name {common!r} does not count as a name: of several the last one does"
+        for common in others
+        if common.lower() not in csr.names
+    ]
+    if last and last.lower() not in csr.dns_names:
+        sentences.append(f"the CSR's common name {last!r} is not a DNS name and does not count as a name")
+    return sentences
 
 
 def hint_on_order(problem: AcmeProblem, csr: CsrFacts) -> str:

@@ -44,12 +44,15 @@ class NumberOrZero(Number):
 
 
 class Words(sa.TypeDecorator[str]):
-    """Text; "" for NULL and for a value that is no text."""
+    """Text; "" for NULL and for a value that is no text. On a server it may stand in a column of bytes,
+    as a script made it; SQLite finds no row by text whose cell is a blob."""
 
     impl = sa.String
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> str:
+        if isinstance(value, bytes) and dialect.name != "sqlite":
+            return value.decode(errors="replace")
         return value if isinstance(value, str) else ""
 
 

@@ -91,8 +91,9 @@ class Certificates:
         names = self._database.read(lambda connection: list(filter(None, connection.scalars(query))))
         if len(names) > _MOST_COMPARED:
             return []
-        close = [difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.85) for name in unknown[:_MOST_TYPED]]
-        return list(dict.fromkeys(match for matches in close for match in matches))
+        spelled = {name.lower(): name for name in names}
+        close = [difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.85) for name in unknown[:_MOST_TYPED]]
+        return list(dict.fromkeys(spelled[match] for matches in close for match in matches))
 
     def compromised(self, name: str) -> frozenset[str]:
         """SHA-256 of the public keys of *name* that were revoked as compromised, also after its removal."""

@@ -29,7 +29,7 @@ def legacy_table(database: Database) -> LegacyTable | None:
         look = sa.inspect(connection)
         if not look.has_table(certs.name):
             return None
-        there = {column["name"] for column in look.get_columns(certs.name)}
+        there = {column["name"].lower() for column in look.get_columns(certs.name)}
         rows = connection.scalar(sa.select(sa.func.count()).select_from(certs)) or 0
         return LegacyTable(rows, tuple(name for name in LEGACY_COLUMNS if name not in there))
 

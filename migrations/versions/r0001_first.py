@@ -36,7 +36,8 @@ def upgrade() -> None:
 
 def _certs() -> None:
     look = sa.inspect(op.get_bind())
-    present = {column["name"] for column in look.get_columns("certs")} if look.has_table("certs") else set(_LEGACY)
+    found = look.get_columns("certs") if look.has_table("certs") else []
+    present = {column["name"].lower() for column in found} or set(_LEGACY)
     missing = [name for name in _LEGACY if name not in present]
     if missing:
         raise ValueError(f"the table certs exists but lacks the columns {', '.join(missing)}, so it cannot be adopted")

@@ -22,7 +22,7 @@ _LEAST = {  # characters or bytes of a PEM text, and of an MD5 in hex
     **dict.fromkeys(("comment", "webroot_path"), 0),
 }
 _COLUMNS = sa.text(
-    "SELECT column_name AS name, data_type AS kind, column_type AS full_type, is_nullable = 'YES' AS nullable,"
+    "SELECT LOWER(column_name) AS name, data_type AS kind, column_type AS full_type, is_nullable = 'YES' AS nullable,"
     " column_default AS value, character_maximum_length AS length, character_set_name AS script,"
     " collation_name AS collation"
     " FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'certs'"

@@ -67,6 +67,15 @@ def test_a_source_answers(source: tuple[Source, Database]) -> None:
     assert opened.fetch("unknown.b") is None
 
 
+def test_a_name_in_a_column_of_bytes_is_found(mariadb: MariaDB, tmp_path: Path) -> None:
+    """A classic script may have made it so; the case of the letters is that of the table then."""
+    database = mariadb.create_database()
+    with contextlib.closing(open_source(Agents(database, tmp_path).settings(), tmp_path / "agent.toml")) as opened:
+        database.execute("ALTER TABLE certs MODIFY name varbinary(250) NOT NULL")
+        database.execute("INSERT INTO certs (name, ts_last_update, ts_expire) VALUES ('a.b', 99, 77)")
+        assert opened.marks(["a.b"]) == {"a.b": Mark(99, 77)}
+
+
 def test_a_report_replaces_the_one_before(source: tuple[Source, Database]) -> None:
     """One row for a name and a host, the newest."""
     opened, behind = source

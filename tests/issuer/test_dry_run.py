@@ -33,6 +33,8 @@ def test_a_dry_run_asks_the_ca_for_nothing(proxied: Box, proxy: CaProxy) -> None
     assert [request.path for request in proxy.seen if request.method == "POST"] == []
     assert proxied.contents() == before
     assert proxied.txt(NAME) == set()
+    proxied.ok("disable", NAME)
+    assert f"_acme-challenge.{NAME}: asked for by hand\n" in proxied.ok("issue", "--dry-run", NAME).out
 
 
 def test_a_dry_run_beside_the_daemon(box: Box) -> None:
@@ -108,3 +110,17 @@ def test_the_daemon_withdraws_it_too(left: Box) -> None:
     """At its start."""
     with Service(left):
         wait_until(lambda: not left.txt(NAME), "the answer is withdrawn")
+
+
+def test_a_wish_takes_over_from_a_person(box: Box) -> None:
+    """As `issue` does; a `run` leaves the steps by hand alone, and at the staging directory nothing is ordered then."""
+    name = box.enrol(NAME)
+    box.ok("challenges", name)
+    before = box.contents()
+    assert "1 would go on" in box.ok("issue", "--dry-run", name).out
+    box.write(acme={"staging": box.document["acme"]["directory"]})
+    told = box.ok("run", "--staging").out
+    assert "by hand until" in told
+    assert "nothing was ordered at" in told
+    assert box.contents() == before
+    box.ok("issue", name)

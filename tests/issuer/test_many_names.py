@@ -1,5 +1,7 @@
 """Many names in one command: from words, a list, a folder. One that is bad stops no other, and is told."""
 
+import os
+
 import pytest
 
 from tests.issuer.box import Box
@@ -72,6 +74,8 @@ def test_names_in_a_folder_of_their_own(lone_box: Box) -> None:
     ("words", "stdin", "says"),
     [
         (["populate"], b"", "no NAME is given"),
+        (["populate", "--csr", "gone"], b"", "there is no folder gone"),
+        (["populate", "--csr", "docs"], b"", "no file in docs is called NAME.csr"),
         (["populate", "-"], b"# nothing\n", "has no names"),
         (["enable", "-"], b"\xff\xfe\n", "not UTF-8"),
         (["populate", "-", "--csr", "-"], b"", "standard input cannot be both"),
@@ -82,3 +86,31 @@ def test_what_cannot_be_meant(lone_box: Box, words: list[str], stdin: bytes, say
     """Told as wrong usage; nothing is changed."""
     lone_box.refused(*words, code=2, says=[says], stdin=stdin)
     assert enabled(lone_box) == {}
+
+
+@pytest.mark.parametrize("words", [["populate"], ["populate", "--replace"], ["populate", "--append"]])
+def test_odd_files_among_them(lone_box: Box, words: list[str]) -> None:
+    """What an editor or another system hides there is no CSR; a name that is not UTF-8 is told."""
+    put(lone_box, FEW[:1])
+    if len(words) > 1:
+        lone_box.ok("populate", *FEW[:1])
+    lone_box.csr_dir.joinpath(f"._{FEW[0]}.csr").write_bytes(b"of macOS")
+    (lone_box.csr_dir / os.fsdecode(b"n\xe9.csr")).write_bytes(b"in Latin-1")
+    done = lone_box.run(*words, "--csr", str(lone_box.csr_dir))
+    assert done.code == 1
+    assert "1 of 2 are done" in done.out
+    assert "'n\ufffd' is not in ASCII" in done.err
+
+
+def test_a_name_in_capitals_in_the_table_is_suggested(lone_box: Box) -> None:
+    """A classic script wrote it so."""
+    lone_box.ok("populate", FEW[0], "--csr", "-", stdin=csr(FEW[:1]))
+    lone_box.database.execute("UPDATE certs SET name = 'N0.Lab.TEST'")
+    lone_box.refused("status", FEW[0], code=2, says=["did you mean N0.Lab.TEST?"])
+
+
+@pytest.mark.parametrize("place", ["a" * 300, "a" * 300 + "/b.csr"])
+def test_a_file_that_the_system_refuses_to_look_at(lone_box: Box, place: str) -> None:
+    """As a folder of another account, which only root may enter in a test: told, no fault of ours."""
+    lone_box.refused("populate", FEW[0], "--csr", place, code=1, says=["cannot be read"])
+    lone_box.refused("populate", "--csr", place, code=2, says=["there is no folder"])

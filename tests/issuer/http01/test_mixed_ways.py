@@ -113,3 +113,11 @@ def test_a_wildcard_by_a_file_is_refused(lone_box: Box) -> None:
     words = ["populate", ZONE, "--csr", "-", "--webroot", "/var/www"]
     lone_box.refused(*words, code=2, says=["wildcard", f"--by '{WILD}=dns-01'"], stdin=csr([ZONE, WILD]))
     lone_box.refused(*words, "--by", f"{WILD}=/var/www", code=2, says=["wildcard"], stdin=csr([ZONE, WILD]))
+
+
+def test_another_way_for_the_same_csr_is_told(lone_box: Box) -> None:
+    """`populate --replace` with the CSR of the row changes the ways alone."""
+    lone_box.ok("populate", ZONE, "--csr", "-", stdin=csr([ZONE, WILD]))
+    words = ("populate", "--replace", ZONE, "--csr", "-", "--by", f"{ZONE}=/var/www")
+    assert f"{ZONE} is validated by /var/www from now on" in lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
+    assert "from now on" not in lone_box.ok(*words, stdin=csr([ZONE, WILD])).out

@@ -24,7 +24,7 @@ from tests.issuer.fakes.calls import Call, Killed, raising
 from tests.issuer.fakes.clock import NOW
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
 from tests.issuer.fakes.world import CA, NAME, Process, World
-from tests.issuer.journey.scenes import SCENES
+from tests.issuer.journey.scenes import SCENES, renewal
 
 _READ = {"get", "enrolled", "due", "under_way", "until", "place", "type", "patience", "directory", "account_id"}
 _READ |= {"renewal_info", "caa_identities", "offers_renewal_info", "propagation"}
@@ -134,3 +134,13 @@ def test_an_order_under_way_goes_on() -> None:
     world.clock.wait_until(NOW + 700)
     found = rehearse(world.row(), rehearsing(world.process("two")))
     assert (found.verdict, found.why) == (Verdict.GOES_ON, "it is ORDERED")
+
+
+def test_an_imported_certificate_is_looked_at_alone() -> None:
+    """It has no CSR, and none is missed."""
+    world = renewal()
+    world.change(imported=True, csr=b"", due_at=None)
+    [row] = world.process().tools.certificates.get([NAME])
+    rehearsed = rehearse(row, rehearsing(world.process()))
+    assert rehearsed.verdict is Verdict.NOT_DUE
+    assert rehearsed.why.startswith("imported, until")

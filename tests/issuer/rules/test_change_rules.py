@@ -10,7 +10,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, csr_digest
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause, OrderRecord, OrderState
-from issuer.rules.change import append_faults, difference, lacking, of_order, other_moment, turn
+from issuer.rules.change import advised, append_faults, difference, lacking, of_order, other_moment, turn
 from issuer.rules.csr import read_csr
 from issuer.rules.due import Due, decide
 from tests.issuer.signing_requests import csr
@@ -110,6 +110,10 @@ def test_what_a_change_changes() -> None:
     assert str(difference(here, read_csr(csr([ADDED])))) == f"adds {ADDED}, drops {NAME}"
     assert str(difference(here, read_csr(csr([NAME])))) == "has the same names and key"
     assert append_faults(here, read_csr(csr([NAME, ADDED]))) == []
+    assert append_faults(row(None, csr=b""), read_csr(csr([NAME, ADDED]))) == []
+    assert append_faults(row(None, csr=b"", crt=b""), read_csr(NEW)) == [
+        "the CSR that is enrolled is not usable: it is empty"
+    ]
     assert append_faults(here, read_csr(csr([ADDED], "ecdsa-p384"))) == ["its key is another one", f"it lacks {NAME}"]
 
 
@@ -119,3 +123,17 @@ def test_names_that_the_present_certificate_lacks() -> None:
     assert lacking(row(None, csr=NEW)) == [ADDED]
     wild = AUTHORITY.issue(["*.example.test"]).cert_pem
     assert lacking(row(None, csr=NEW, crt=wild)) == []
+
+
+def test_each_remark_has_its_own_advice() -> None:
+    """A change that fails does not need "no action"."""
+    assert advised(row(None)) == []
+    [(_, why)] = advised(row(None, csr=NEW))
+    assert f"reissue {NAME}" in why
+    [(_, waits)] = advised(row(Change(NEW, AT_ONCE)))
+    assert waits.startswith("no action needed")
+    [(_, disabled)] = advised(row(Change(NEW, AT_ONCE), enabled=False))
+    assert f"enable {NAME}" in disabled
+    [_, (failed, mended)] = advised(row(waiting(NOW)))
+    assert FAILURE.sentence in failed
+    assert f"issue {NAME}" in mended

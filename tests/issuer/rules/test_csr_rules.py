@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from issuer.model.csr import md5_modulus
@@ -88,13 +88,26 @@ def test_a_common_name_that_is_no_name(title: str) -> None:
     assert repr(title) in caution.sentence
 
 
-def test_the_last_common_name_counts() -> None:
-    """It is the most specific one (RFC 2818)."""
+@pytest.mark.parametrize(("first", "told"), [("Example Ltd", 1), ("first.example.test", 1), (NAME.upper(), 0)])
+def test_the_last_common_name_counts(first: str, told: int) -> None:
+    """It is the most specific one (RFC 2818). Whoever wrote another name there too is told that it gets none."""
     key = private_key()
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one) for one in ("Example Ltd", NAME)])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one) for one in (first, NAME)])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    assert read_csr(request.public_bytes(Encoding.PEM)).names == (NAME,)
+    facts = read_csr(request.public_bytes(Encoding.PEM))
+    assert facts.names == (NAME,)
+    assert sum(f"{first!r} does not count" in caution.sentence for caution in cautions(NAME, facts)) == told
+
+
+def test_an_exponent_that_lets_encrypt_refuses() -> None:
+    """Boulder's goodkey takes 65537 alone."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    key = rsa.generate_private_key(3, 2048)
+    names = x509.SubjectAlternativeName([x509.DNSName(NAME)])
+    builder = x509.CertificateSigningRequestBuilder(name).add_extension(names, critical=False)
+    [caution] = cautions(NAME, read_csr(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)))
+    assert "the exponent 3" in caution.sentence
 
 
 def test_what_some_cas_refuse_is_told() -> None:
@@ -179,6 +192,9 @@ AS_LEFT_BY: dict[str, Callable[[bytes], bytes]] = {
     "CR": lambda request: request.replace(b"\n", b"\r"),
     "one line": lambda request: request.replace(b"\n", b" "),
     "blanks": lambda request: b" \n" + request.replace(b"\n", b" \n") + b"\n\n ",
+    "empty lines": lambda request: request.replace(b"\n", b"\r\n\r\n"),
+    "line ends of a shell": lambda request: request.replace(b"\n", rb"\n"),
+    "line ends of JSON": lambda request: b'"' + request.replace(b"\n", rb"\r\n") + b'"',
     "an old label": lambda request: request.replace(b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST"),
 }
 
@@ -191,6 +207,14 @@ def test_a_request_as_others_leave_it(leave: Callable[[bytes], bytes]) -> None:
     assert left != request
     assert read_csr(left) == read_csr(request)
     assert enrolment(csr=left).request == read_csr(request)
+
+
+def test_a_request_without_its_first_and_last_line() -> None:
+    """As a web form or a column of its own may have it."""
+    bare = b"\n".join(csr([NAME]).splitlines()[1:-1])
+    for left in (bare, bare.replace(b"\n", b"")):
+        with pytest.raises(CsrRefused, match="lacks the lines -----BEGIN CERTIFICATE REQUEST-----"):
+            read_csr(left)
 
 
 @pytest.mark.parametrize("encode", [lambda text: text, lambda text: text.decode().encode("utf-16")])

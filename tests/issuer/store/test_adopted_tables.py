@@ -1,5 +1,6 @@
 """A table of the classic scripts as others have left it: room for what we write, and values that mean something."""
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
 from tests.issuer.store.opened import CA, NOW, opened
 from tests.servers.authority import Authority
-from tests.servers.database import Database
+from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
 from tests.servers.sql_server import SqlServer
@@ -134,3 +135,37 @@ def test_a_request_in_a_column_of_text_gets_its_certificate(mariadb: MariaDB, tm
         assert record is not None
         certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 9, ask_at=None)
         assert certificates.get([NAME])[0].crt == bundle.leaf_pem
+
+
+def test_words_in_columns_of_bytes_are_read(lab: Lab, mariadb: MariaDB, tmp_path: Path) -> None:
+    """A row without words is left out without a word, and `run` ends well."""
+    database = mariadb.create_database()
+    ddl = legacy_table.ddl("InnoDB").replace("name char(250)", "name varbinary(250)")
+    ddl = ddl.replace("enum('Y','N')", "binary(1)").replace("varchar(250)", "blob").replace("char(64)", "binary(32)")
+    database.execute(ddl)
+    columns = "name, enable, certbot, comment, csr, webroot_path"
+    request = csr([NAME]).decode()
+    database.execute(f"INSERT INTO certs ({columns}) VALUES ('{NAME}', 'Y', 'N', 'Büro', '{request}', ' ')")  # noqa: S608
+    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
+    box.set_up()
+    box.add_zone(NAME)
+    lab.bind.reconfigure()
+    assert f"{NAME}: stored" in box.ok("run").out
+    assert box.row(NAME, "enable") == (b"Y",)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "InnoDB"])
+def test_columns_in_capitals_are_adopted(mariadb: MariaDB, tmp_path: Path, engine: str) -> None:
+    """SQL has no case in the names of columns."""
+    database: Database = SqliteDatabase(tmp_path) if engine == "sqlite" else mariadb.create_database()
+    ddl = legacy_table.ddl(engine)
+    for column in legacy_table.COLUMNS:
+        ddl = re.sub(rf"(?<=[ (]){column} (?=[a-z])", f"{column.upper()} ", ddl)
+    database.execute(ddl)
+    for insert in legacy_table.rows(NAME):
+        database.execute(insert)
+    box = Box(tmp_path / "box", database)
+    assert "can be adopted" in box.run("db", "status").out
+    box.set_up()
+    assert NAME in box.run("status").out
+    imported(box, "long.example.test", days=5000)
