@@ -86,16 +86,17 @@ def _set_up(line: CommandLine) -> None:
     zone.add_argument("--server", choices=makes, default="bind", help="the name server's make (default: bind)")
     text = "a name server of the sub-zone, the primary first; repeatable"
     zone.add_argument("--ns", action="append", default=[], metavar="HOST", help=text)
-    text = "print the record of dns-persist-01 instead, for our account at each CA"
-    zone.add_argument("--persist", action="store_true", help=text)
     text = "the make of the secondaries (default: that of --server)"
     zone.add_argument("--secondary", choices=makes, default="", help=text)
+    form = zone.add_mutually_exclusive_group()
+    text = "print the record of dns-persist-01 instead, for our account at each CA"
+    form.add_argument("--persist", action="store_true", help=text)
+    text = "BIND on Debian: one script for a root shell of the primary; it holds the key's secret"
+    form.add_argument("--shell", action="store_true", help=text)
     text = "write the texts to files below this folder, by the machine that they are for"
-    zone.add_argument("--out", metavar="DIR", default=None, help=text)
+    form.add_argument("--out", metavar="DIR", default=None, help=text)
     zone.add_argument("--force", action="store_true", help="with --out: replace files that are there")
     text = "look at everything that issuing depends on; each sub-zone gets a test record"
-    text = "BIND on Debian: one script for a root shell of the primary; it holds the key's secret"
-    zone.add_argument("--shell", action="store_true", help=text)
     check = line.command("check", _later("check", "check"), text, reports=True)
     check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
     text = "how long every name server may take to show the record (1m)"

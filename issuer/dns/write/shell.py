@@ -1,7 +1,7 @@
 """The recipes of sub-zones for BIND as one script for a root shell of the primary. Pure.
 
 It holds the secret of the key, and puts it in place of another one. A zone that is there stays as it is. The parent's
-zone file is written by hand, so the script only prints the lines for it.
+zone file is written by hand, so the script only prints the lines for it, and the stanzas for the secondaries.
 """
 
 from collections.abc import Sequence
@@ -34,15 +34,20 @@ rndc reconfig
 cat <<'END'
 Now into the zone file of the parent, by hand; then raise its serial and `rndc reload` it:
 
-{parents}END
+{parents}{secondaries}END
 """
 
 
 def bind_script(recipes: Sequence[Recipe], key: str, secret: str) -> str:
     """*key*: its name; *secret*: the text of the key file."""
     parents = "".join(recipe.parent for recipe in recipes)
+    pieces = [*(piece for recipe in recipes for piece in recipe.once), *(p for r in recipes for p in r.secondaries)]
+    on_others = dict.fromkeys(piece for piece in pieces if piece.on_secondary)
+    secondaries = "".join(f"\nOn {piece.host}, in {piece.place}:\n\n{piece.text}" for piece in on_others)
     zones = (_ZONE.format(zone=recipe.zone, zone_file=recipe.zone_file, stanza=recipe.stanza) for recipe in recipes)
-    return "".join([_HEAD.format(key=key, secret=_lines(secret)), *zones, _TAIL.format(parents=parents)])
+    return "".join(
+        [_HEAD.format(key=key, secret=_lines(secret)), *zones, _TAIL.format(parents=parents, secondaries=secondaries)]
+    )
 
 
 def _lines(text: str) -> str:

@@ -18,6 +18,7 @@ _BIND_FOLDER = "/var/lib/bind"
 _KNOT_FOLDER = "/var/lib/knot"
 _POWERDNS_FOLDER = "/etc/powerdns"
 _SHELL = "a root shell"
+_PRIMARY, _PARENT = "the primary", "the parent"
 
 _KNOT_KEY = r"""umask 077; sed -n 's/^key "\(.*\)" {/key:\n  - id: "\1"/p
 s/^[[:space:]]*algorithm \(.*\);/    algorithm: \1/p
@@ -56,7 +57,11 @@ class Piece:
     place: str
     text: str
     file: str
-    host: str = "the primary"
+    host: str = _PRIMARY
+
+    @property
+    def on_secondary(self) -> bool:
+        return self.host not in (_PRIMARY, _PARENT)
 
     @property
     def path(self) -> str:
@@ -96,7 +101,7 @@ class Recipe:
             Piece(self.zone_place, self.zone_file, file),
             Piece(self.stanza_place, self.stanza, "commands.sh" if shell else self.stanza_place),
             *self.secondaries,
-            Piece("its zone file", self.parent, "ns-records", "the parent"),
+            Piece("its zone file", self.parent, "ns-records", _PARENT),
         ]
 
 

@@ -214,18 +214,6 @@ def with_secondaries(box: Box, make: str) -> Any:
     return printed
 
 
-def test_a_bind_primary_allows_its_secondaries(known_hosts: Box, tmp_path: Path) -> None:
-    """BIND 9.20 allows the transfer to nobody unless it is told: the stanza names the addresses, and is loaded."""
-    printed = with_secondaries(known_hosts, "bind")
-    assert "    allow-transfer { 127.0.0.1; 192.0.2.3; 2001:db8::3; };\n" in printed["stanza"]
-    (tmp_path / "zone").write_text(printed["zone_file"], encoding="utf-8")
-    once = "".join(piece["text"] for piece in printed["once"])
-    stanza = printed["stanza"].replace(printed["zone_place"].partition(" ")[0], str(tmp_path / "zone"))
-    port = free_port()
-    with named(tmp_path / "named", port, f"{once}{stanza}"):
-        assert "XFR size: 5 records" in transferred(port)
-
-
 def test_a_knot_primary_allows_and_notifies_its_secondaries(known_hosts: Box, tmp_path: Path) -> None:
     """knotd allows nothing by itself: remote, ACL and notify are printed, and a secondary follows at once."""
     printed = with_secondaries(known_hosts, "knot")
@@ -303,6 +291,17 @@ def test_the_texts_as_files(known_hosts: Box, tmp_path: Path) -> None:
         "in": "named.conf (name the copy of the key that named may read: on Debian below /etc/bind)",
     }
     assert (out / "primary/named.conf").read_text(encoding="utf-8") == stanzas
+
+
+def test_the_shell_script_prints_the_secondaries(known_hosts: Box) -> None:
+    """What the script cannot do itself stands at its end: the parent's lines, then each secondary's."""
+    hosts = ["--ns", "ns1.example.test", "--ns", "ns2.example.test", "--secondary", "knot"]
+    script = known_hosts.ok("zone", NAME, *hosts, "--shell").out
+    parent, once, stanza = script.partition("by hand; then")[2].split("\n\nOn ns2.example.test, in ")[0:3]
+    assert f"{ZONE}. IN NS ns2.example.test." in parent
+    assert "remote:" in once
+    assert f'domain: "{ZONE}"' in stanza
+    assert stanza.endswith("END\n")
 
 
 @pytest.mark.parametrize("make", ["bind", "knot", "powerdns"])
