@@ -109,14 +109,12 @@ def bind_recipe(name: str, key_name: str, key_file: str, servers: Nameservers) -
     """The recipe for BIND."""
     zone = sub_zone(name)
     file = f"{_BIND_FOLDER}/db.{zone}"
-    known = [address for addresses in servers.secondaries.values() for address in addresses]
     stanza = (
         f'zone "{zone}" {{\n'
         "    type primary;\n"
         f'    file "{file}";\n'
         f'    update-policy {{ grant "{key_name}" name {zone}. TXT; }};\n'
-        + (f"    allow-transfer {{ {' '.join(f'{address};' for address in known)} }};\n" if known else "")
-        + "};\n"
+        "};\n"
     )
     nameservers = servers.hosts
     return Recipe(

@@ -293,6 +293,11 @@ def test_the_texts_as_files(known_hosts: Box, tmp_path: Path) -> None:
     assert (out / "primary/named.conf").read_text(encoding="utf-8") == stanzas
 
 
+def test_a_bind_stanza_leaves_allow_transfer_to_the_server(known_hosts: Box) -> None:
+    """The allow-transfer of the whole server may name addresses that a resolver does not know: it stays in force."""
+    assert "allow-transfer" not in with_secondaries(known_hosts, "bind")["stanza"]
+
+
 def test_the_shell_script_prints_the_secondaries(known_hosts: Box) -> None:
     """What the script cannot do itself stands at its end: the parent's lines, then each secondary's."""
     hosts = ["--ns", "ns1.example.test", "--ns", "ns2.example.test", "--secondary", "knot"]
