@@ -7,6 +7,7 @@ their size is limited, and no redirect is followed. This module knows nothing of
 import email.utils
 import functools
 import json
+import os
 import re
 import threading
 import urllib.request
@@ -233,8 +234,8 @@ def _algorithm(key: JWK) -> JWASignature:
 
 
 def _existing(ca_bundle: Path | None) -> Path | None:
-    if ca_bundle is not None and not ca_bundle.is_file():
-        raise ConfigError("configuration", [Finding("acme.ca_bundle", f"{ca_bundle} is not a file")])
+    if ca_bundle is not None and not os.path.isfile(ca_bundle):  # pathlib's own raises an error where we may not look
+        raise ConfigError("configuration", [Finding("acme.ca_bundle", f"{ca_bundle} is not a file that we can see")])
     return ca_bundle
 
 

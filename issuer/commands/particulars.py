@@ -11,6 +11,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.tries import Tries
+from issuer.rules.change import newest
 from issuer.rules.forecast import forecast
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -40,7 +41,7 @@ class Particulars:
         return {
             "validated_by": None if row.imported else usual.way or challenge_type(usual).name,
             "webroot": usual.webroot_path or None,
-            "validated_otherwise": dict(row.validation.exceptions),
+            "validated_otherwise": _exceptions(row),
             **_key(row),
             "sha256": present or None,
             "version": number,
@@ -133,6 +134,15 @@ def _change_lines(change: dict[str, Any] | None) -> list[tuple[str, str]]:
         ("failures", f"{change['failures']} in a row of the change" if change["failures"] else ""),
         ("change error", change["last_error"] or ""),
     ]
+
+
+def _exceptions(row: Enrolment) -> dict[str, str]:
+    """The exceptions for names that the row or its change has; those of names that have gone wait for their return."""
+    requests = [seen.request for seen in (row, newest(row))]
+    if any(isinstance(request, Damaged) for request in requests):
+        return dict(row.validation.exceptions)
+    names = {name for request in requests if not isinstance(request, Damaged) for name in request.names}
+    return {name: way for name, way in row.validation.exceptions if name in names}
 
 
 def _method(fact: dict[str, Any]) -> str:

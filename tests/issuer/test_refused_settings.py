@@ -250,3 +250,14 @@ def test_populate_reads_csr_dir(lone_box: Box) -> None:
     lone_box.put_csr(NAME, csr([NAME]))
     assert "enrolled, ecdsa-p256, 1 name(s)" in lone_box.ok("populate", NAME, "--comment", "Zürich").out
     assert lone_box.row(NAME, "comment", "enable") == ("Zürich", "N")
+
+
+@pytest.mark.parametrize("place", ["/nowhere.pem", "/", "/" + "a" * 300])
+def test_a_ca_bundle_that_is_none(lone_box: Box, place: str) -> None:
+    """The last one stands for a folder that we may not enter: the system refuses to look there as well."""
+    lone_box.write(acme={"ca_bundle": place})
+    lone_box.populate(NAME)
+    for words in (["issue", NAME], ["check"]):
+        told = lone_box.run(*words)
+        assert told.code != 0
+        assert f"{place} is not a file that we can see" in told.out + told.err

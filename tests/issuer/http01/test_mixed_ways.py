@@ -121,3 +121,11 @@ def test_another_way_for_the_same_csr_is_told(lone_box: Box) -> None:
     words = ("populate", "--replace", ZONE, "--csr", "-", "--by", f"{ZONE}=/var/www")
     assert f"{ZONE} is validated by /var/www from now on" in lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
     assert "from now on" not in lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
+
+
+def test_the_way_of_a_name_that_has_gone_is_not_told(lone_box: Box) -> None:
+    """`status` speaks of the names that are enrolled."""
+    lone_box.ok("populate", ZONE, "--csr", "-", "--by", f"{WILD}=dns-01", stdin=csr([ZONE, WILD]))
+    assert f"{WILD} by dns-01" in lone_box.ok("status", ZONE).out
+    lone_box.ok("populate", "--replace", ZONE, "--csr", "-", stdin=csr([ZONE]))
+    assert WILD not in lone_box.ok("status", ZONE).out
