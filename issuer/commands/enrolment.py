@@ -160,6 +160,8 @@ def _read(file: Path | None) -> tuple[CsrFacts, str]:
     except OSError as error:
         what = f"the CSR {origin} cannot be read"
         hint = "copy the CSR from the host there, or name it with --csr FILE (- is standard input)"
+        if isinstance(error, PermissionError):
+            hint = "this user may not read it: pipe it in with --csr -, from a shell that may; or copy it to csr_dir"
         raise RefusedError(what, why=error.strerror or "", hint=hint, reference="csr") from error
     except CsrRefused as error:
         hint = "nothing was enrolled; make a new CSR on the host with `certfleet-agent request`"

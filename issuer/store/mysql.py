@@ -44,6 +44,8 @@ def hint(error: BaseException, address: MysqlAddress) -> str:
     of = about(error)
     if of is About.UNREACHABLE and address.socket:
         return f"check that the server runs, that its socket is {address.socket}, and that this user may open it"
+    if of is About.LOGIN and address.socket:
+        return f"{_HINTS[of]}; by a socket often for that system user alone: runuser -u {address.user} -- …"
     return _HINTS.get(of, "look at the database server's log")
 
 

@@ -116,3 +116,7 @@ def test_a_database_in_the_mariadb_of_the_machine(fresh: Machine) -> None:
     assert "certs" in fresh.run("mariadb", "certfleet", "-e", "SHOW TABLES").split()
     fresh.run("systemctl", "start", "certfleet-issuer")
     assert fresh.show("certfleet-issuer", "Result", "ExecMainStatus") == ("success", "0")
+    words = ("/opt/certfleet/bin/certfleet-issuer", "status")
+    assert "nothing is enrolled" in fresh.run(*AS_CERTFLEET, *words)
+    said = fresh.run("sh", "-c", f"{' '.join(words)} 2>&1", code=1)  # root is another user to the socket
+    assert "runuser -u certfleet" in said

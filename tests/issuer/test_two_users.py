@@ -146,3 +146,16 @@ def test_an_enrolled_name_of_root_is_theirs_to_change(their_box: Box) -> None:
     their_box.ok("populate", NAME, "--csr", "-", stdin=csr([NAME]))
     as_them(their_box, "enable", NAME)
     their_box.ok("disable", NAME)
+
+
+def test_a_csr_in_a_folder_that_is_closed_to_them(their_box: Box, place: Path) -> None:
+    """It is told to be out of their reach, and what to do."""
+    their_box.set_up()
+    closed = place / "root"
+    closed.mkdir(0o700)
+    (closed / "www.csr").write_bytes(csr([NAME]))
+    child = their_box.start("populate", NAME, "--csr", str(closed / "www.csr"), user=THEM)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 1, err
+    assert "cannot be read: Permission denied" in err
+    assert "pipe it in with --csr -" in err
