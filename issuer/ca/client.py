@@ -9,7 +9,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 from josepy.json_util import encode_b64jose
 
-from common.certificate import Bundle, common_names, load_certificates
+from common.certificate import Bundle, common_names, is_signed_by, load_certificates
 from common.clock import Clock
 from common.errors import Retry
 from common.names import is_address
@@ -100,7 +100,7 @@ class AcmeCa:
         Every AcmeProblem of it is Retry.SOON: the certificate exists, and a new order would cost another one.
         """
         try:
-            return self._certificate(url)
+            return self._with_root(self._certificate(url))
         except AcmeProblem as problem:
             problem.retry = Retry.SOON
             raise
@@ -116,6 +116,17 @@ class AcmeCa:
                     return body
         log.warning("chain.not_offered", preferred=self._ca.preferred_chain)
         return answer.body
+
+    def _with_root(self, pem: bytes) -> bytes:
+        """*pem*; a leaf alone with the root that signed it, where that stands in ca_bundle. A private CA without
+        intermediates sends no chain, and an agent wants to see the issuer."""
+        try:
+            leaf, *chain = load_certificates(pem)
+            trusted = self._ca.ca_bundle.read_bytes() if self._ca.ca_bundle and not chain else b""
+            root = next((each for each in load_certificates(trusted) if is_signed_by(leaf, each)), None)
+        except (OSError, ValueError):  # the caller judges the answer
+            return pem
+        return pem if root is None else pem.rstrip() + b"\n" + root.public_bytes(Encoding.PEM)
 
     def revoke(self, bundle: Bundle, reason: int) -> None:
         """Revoke with the account key (RFC 8555 §7.6). *reason*: a code of RFC 5280 §5.3.1. Safe to repeat."""

@@ -12,9 +12,10 @@ import structlog
 
 from common.errors import CertfleetError
 from issuer.journey.begin import begin, stored_csr
-from issuer.journey.issue import Work, advance, authority
+from issuer.journey.issue import advance
 from issuer.journey.ports import Tools
 from issuer.journey.withdraw import abandon, withdraw
+from issuer.journey.work import Work, authority
 from issuer.model.acme import Laggard
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import GivenUp, LeaseLost, StoreError

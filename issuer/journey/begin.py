@@ -13,9 +13,10 @@ import structlog
 from common.clock import utc_text
 from common.errors import RefusedError
 from issuer.journey.choose import choose, consult, identifier
-from issuer.journey.issue import Work, find_places
+from issuer.journey.issue import find_places
 from issuer.journey.ports import Tools
 from issuer.journey.withdraw import abandon
+from issuer.journey.work import Work
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, csr_digest
 from issuer.model.errors import CompromisedKey, Overtaken

@@ -14,10 +14,11 @@ from shlex import quote
 
 from common.errors import CertfleetError, RefusedError
 from issuer.journey.begin import begin, stored_csr
-from issuer.journey.issue import Work, advance, authority, wanted_answers
+from issuer.journey.issue import advance, wanted_answers
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.solver import ChallengeType, Solver, shares
 from issuer.journey.withdraw import abandon, withdraw
+from issuer.journey.work import Work, authority
 from issuer.model.acme import CaAuthorization, CaChallenge, Challenge, Laggard
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, OtherAccount

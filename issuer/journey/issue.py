@@ -8,23 +8,23 @@ that means.
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from common.certificate import not_after, not_before, serial_text
+from common.certificate import Bundle, certified_names, not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import Retry
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
 from issuer.journey.solver import shares
-from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Laggard, Problem
+from issuer.journey.work import Work, authority, journalled
+from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Problem
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.events import ca_changed
-from issuer.model.orders import Cause, OrderRecord, OrderState
+from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
@@ -35,27 +35,6 @@ log = structlog.get_logger()
 _VALIDATION_SECONDS = 3600
 _OFTEN, _RARELY = 8, 20.0  # questions before they become rarer, and the longest time between two (seconds)
 _LONGEST_LOOK = 300.0  # well below the lease, which each look extends
-
-
-@dataclass(slots=True)
-class Work:
-    """One order in flight. Only *record* outlives the process; the rest saves questions that were answered already."""
-
-    record: OrderRecord
-    row: Enrolment
-    csr: CsrFacts
-    resumed: bool = False
-    asked: bool = False  # the CA may know of it: newOrder was sent, and no answer refused it
-    ca_order: CaOrder | None = None
-    journalled: list[Challenge] | None = None  # what is or may be published
-    looks: int = 0
-    unseen: list[Laggard] = dataclasses.field(default_factory=list)  # at the last look
-    answered: bool = False
-    stored: str = ""  # one line about the new certificate
-
-    def forget(self) -> None:
-        """After an interruption the answers heard before may no longer hold, so ask again."""
-        self.ca_order, self.journalled, self.resumed, self.answered = None, None, True, False
 
 
 Step = Callable[[Work, Tools], float | None]
@@ -192,7 +171,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
         return _ask_again(work, tools, order, first=0.03, often=5.0)
     now = int(tools.clock())
     ca = authority(work.record, tools)
-    bundle = accept(ca.certificate(order.certificate_url), work.csr, now, present=work.row.present)
+    bundle = _accepted(ca.certificate(order.certificate_url), work, now, tools)
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
@@ -280,20 +259,13 @@ def _speaking_of(csr: CsrFacts) -> Iterator[None]:
         raise
 
 
-def journalled(work: Work, tools: Tools) -> list[Challenge]:
-    """The order's entries: as this process wrote them, else read from the journal."""
-    if work.journalled is None:
-        work.journalled = tools.journal.of(work.record.id)
-    return work.journalled
-
-
-def authority(record: OrderRecord, tools: Tools) -> CertificateAuthority:
-    """The CA of an order. Raises AcmeProblem if it is no longer configured."""
-    ca = tools.authorities.get(record.directory)
-    if ca is None:
-        what = f"the order for {record.name} is with a CA that is not configured any more"
-        raise AcmeProblem(what, why=record.directory, hint="a new order is opened next time", retry=Retry.LATER)
-    return ca
+def _accepted(pem: bytes, work: Work, now: int, tools: Tools) -> Bundle:
+    """The CA's answer, judged. Raises AcmeProblem."""
+    lenient = any(ca.extra_names for ca in tools.settings.authorities if ca.directory == work.record.directory)
+    bundle = accept(pem, work.csr, now, present=work.row.present, extra_names=lenient)
+    if extra := sorted(certified_names(bundle.leaf) - set(work.csr.names)):
+        log.warning("certificate.extra_names", certificate=work.record.name, names=", ".join(extra))
+    return bundle
 
 
 def _answer(work: Work, tools: Tools) -> None:

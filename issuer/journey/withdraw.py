@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import structlog
 
 from common.errors import CertfleetError
-from issuer.journey.issue import Work, authority, journalled
 from issuer.journey.ports import Tools
 from issuer.journey.solver import shares
+from issuer.journey.work import Work, authority, journalled
 from issuer.model.acme import Challenge
 from issuer.model.orders import OrderRecord, OrderState
 

@@ -102,6 +102,7 @@ class CaSettings:
     account_key: Path | None = setting(optional_path, None)  # None: account.pem in state_dir
     contact: tuple[str, ...] = setting(list_of(nonempty), ())
     ca_bundle: Path | None = setting(optional_path, None)
+    extra_names: bool = setting(boolean, False)
     profile: str = setting(text, "")
     profile_required: bool = setting(boolean, False)
     preferred_chain: str = setting(text, "")

@@ -25,10 +25,13 @@ def straightened(bundle: Bundle) -> Bundle:
     return bundle if rest else Bundle(bundle.leaf, tuple(chain[1:]))
 
 
-def accept(pem: bytes, csr: CsrFacts, now: float, *, present: Leaf | Damaged | None) -> Bundle:
+def accept(
+    pem: bytes, csr: CsrFacts, now: float, *, present: Leaf | Damaged | None, extra_names: bool = False
+) -> Bundle:
     """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies, and it differs from
-    *present*. Raises WrongCertificate, and AcmeProblem with Retry.SOON for an answer that is no certificate. A
-    notBefore in the future is no fault: this machine's clock may run late."""
+    *present*. With *extra_names* it may have more names than the CSR. Raises WrongCertificate, and AcmeProblem with
+    Retry.SOON for an answer that is no certificate. A notBefore in the future is no fault: this machine's clock may run
+    late."""
     try:
         bundle = straightened(parse_bundle(pem))
     except ValueError as error:
@@ -38,7 +41,7 @@ def accept(pem: bytes, csr: CsrFacts, now: float, *, present: Leaf | Damaged | N
     if spki_sha256(bundle.leaf.public_key()) != csr.spki_sha256:
         faults.append("its key is not the key of the CSR")
     names = certified_names(bundle.leaf)
-    if names != set(csr.names):
+    if names != set(csr.names) and not (extra_names and names > set(csr.names)):
         faults.append(f"its names are {', '.join(sorted(names)) or 'none'}, the CSR asks for {', '.join(csr.names)}")
     if not_after(bundle.leaf) <= now:
         faults.append("it has expired already")

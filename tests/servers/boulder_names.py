@@ -18,10 +18,11 @@ from tests.servers.ca_proxy import CaProxy, Reply, Request, json_reply, problem
 
 
 class BoulderNames:
-    """Works as long as *proxy* runs."""
+    """Works as long as *proxy* runs. *authority* signs."""
 
-    def __init__(self, proxy: CaProxy) -> None:
-        self.authority = Authority("Boulder Root").intermediate("Boulder CA")
+    def __init__(self, proxy: CaProxy, authority: Authority | None = None) -> None:
+        self.authority = authority or Authority("Boulder Root").intermediate("Boulder CA")
+        self.adds: list[str] = []  # names that the CA puts into each certificate besides those of the order
         self._proxy = proxy
         self._orders: dict[str, dict[str, Any]] = {}  # as Pebble told them last, by the path of their finalize URL
         self._signed: dict[str, bytes] = {}  # leaf and chain, by the same path
@@ -52,7 +53,7 @@ class BoulderNames:
         names = [identifier["value"] for identifier in order["identifiers"]]
         if names_in(csr, with_common_name=True) != set(names):
             return problem("badCSR", "CSR does not specify same identifiers as Order", 400)
-        issued = self.authority.sign(csr.public_bytes(Encoding.PEM), names=names)
+        issued = self.authority.sign(csr.public_bytes(Encoding.PEM), names=[*names, *self.adds])
         self._signed[request.path] = issued.fullchain_pem
         return json_reply(self._shown(request.path))
 
