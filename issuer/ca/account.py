@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 from common.errors import ConfigError, FileError, Finding
 from common.files import create_new, read_secret, write_atomic
 from issuer.ca import words
-from issuer.ca.transport import Transport
+from issuer.ca.contact import HINT, UNUSABLE, Contact, addresses
+from issuer.ca.transport import AcmeAnswer, Transport
 from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import AcmeProblem
 
@@ -84,32 +86,51 @@ class Registrar:
         self.key = load_account_key(settings.account_key(ca))
         self._ca = ca
         self._memory = settings.state_dir / "accounts.json"
+        self._contact = Contact(ca.directory, ca.contact, settings.state_dir / "contacts.json")
 
-    def register(self, transport: Transport) -> str:
-        """Register or find the account. Returns its URL. Raises AcmeProblem."""
-        endpoint = transport.endpoint("newAccount")
-        payload: dict[str, Any] = {"termsOfServiceAgreed": True}
-        if self._ca.contact:
-            payload["contact"] = [address if ":" in address else f"mailto:{address}" for address in self._ca.contact]
-        if self._ca.eab_hmac_file is not None:  # some CAs accept a binding key only once
-            existing = self.existing(transport)
-            if existing:
-                return existing
-            payload["externalAccountBinding"] = self._binding(endpoint)
-        url = words.url(transport.post(endpoint, payload).location)
+    def register(self, transport: Transport) -> None:
+        """Register or find the account; *transport* signs as it from then on. Raises AcmeProblem."""
+        try:
+            answer, refused = self._register(transport, self._ca.contact), False
+        except AcmeProblem as problem:
+            if problem.kind not in UNUSABLE or not self._ca.contact:
+                raise
+            log.warning("account.contact_refused", directory=self._ca.directory, error=str(problem), hint=HINT)
+            answer, refused = self._register(transport, ()), True
+        url = words.url(answer.location)
         if not url:
             raise AcmeProblem("the CA does not name our account", why="no Location header")
         self._remember(url)
-        return url
+        transport.kid = url
+        if answer.created and not refused:
+            self._contact.told(url)
+        elif not refused:
+            self._contact.put_right(transport, answer)
 
     def existing(self, transport: Transport) -> str:
         """The URL of our key's account, "" if the CA knows none (RFC 8555 §7.3.1). Raises AcmeProblem."""
+        answer = self._existing(transport)
+        return words.url(answer.location) if answer else ""
+
+    def _register(self, transport: Transport, contact: Sequence[str]) -> AcmeAnswer:
+        endpoint = transport.endpoint("newAccount")
+        payload: dict[str, Any] = {"termsOfServiceAgreed": True}
+        if contact:
+            payload["contact"] = addresses(contact)
+        if self._ca.eab_hmac_file is not None:  # some CAs accept a binding key only once
+            existing = self._existing(transport)
+            if existing:
+                return existing
+            payload["externalAccountBinding"] = self._binding(endpoint)
+        return transport.post(endpoint, payload)
+
+    def _existing(self, transport: Transport) -> AcmeAnswer | None:
         try:
-            return words.url(transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True}).location)
+            return transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True})
         except AcmeProblem as problem:
             if problem.kind != "accountDoesNotExist":
                 raise
-            return ""
+            return None
 
     def _binding(self, endpoint: str) -> dict[str, Any]:
         """Our public key, signed with the CA's HMAC key (RFC 8555 §7.3.4)."""

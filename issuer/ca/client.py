@@ -258,7 +258,7 @@ class AcmeCa:
     def _ensure_account(self) -> None:
         with self._account_lock:
             if not self._transport.kid:
-                self._transport.kid = self._registrar.register(self._transport)
+                self._registrar.register(self._transport)
 
 
 def _identifier(name: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ import threading
 import urllib.request
 from collections import deque
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import INTERNAL_SERVER_ERROR, MULTIPLE_CHOICES
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 
 @dataclass(frozen=True, slots=True)
 class AcmeAnswer:
-    """A successful answer. *ask_again_at*: its Retry-After, in epoch seconds. *date*: its Date header, unparsed."""
+    """A successful answer. *ask_again_at*: its Retry-After, in epoch seconds. *date*: its Date header, unparsed.
+    *created*: its status says that what was asked for is new (RFC 8555 §7.3)."""
 
     url: str
     location: str
@@ -54,6 +56,7 @@ class AcmeAnswer:
     body: bytes
     ask_again_at: float | None
     date: str = ""
+    created: bool = False
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises AcmeProblem when it is none."""
@@ -188,7 +191,7 @@ class Transport:
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
         location = words.absolute(url, location) if location else ""
         links = words.links(response.headers.getlist("Link"), url)
-        return AcmeAnswer(url, location, links, content, ask_again_at, date)
+        return AcmeAnswer(url, location, links, content, ask_again_at, date, response.status == HTTPStatus.CREATED)
 
     def _resource(self, url: str) -> str:
         """The name of *url* in the directory; "" for an order, an authorization and the like."""

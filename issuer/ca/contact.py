@@ -1,0 +1,78 @@
+"""The contact of our account: what is configured later reaches the CA too (RFC 8555 §7.3.2)."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from common.errors import FileError
+from common.files import write_atomic
+from issuer.ca import words
+from issuer.ca.transport import AcmeAnswer, Transport
+from issuer.model.errors import AcmeProblem
+
+log = structlog.get_logger()
+UNUSABLE = ("invalidContact", "unsupportedContact")
+HINT = "change contact of this CA in issuer.toml; certificates do not need it"
+
+
+def addresses(contact: Iterable[str]) -> list[str]:
+    """*contact* as URLs; a bare address is one of mail."""
+    return [address if ":" in address else f"mailto:{address}" for address in contact]
+
+
+class Contact:
+    """What the CA has been told, so that a CA that keeps no contact, or spells it otherwise, is told once.
+
+    *memory*: a JSON file in the state folder, from account URL to contact.
+    """
+
+    def __init__(self, directory: str, wanted: Iterable[str], memory: Path):
+        self._directory = directory
+        self._wanted = addresses(wanted)
+        self._memory = memory
+
+    def put_right(self, transport: Transport, found: AcmeAnswer) -> None:
+        """Tell the CA if the account at *transport*'s kid, which it has *found*, names another contact. A refusal is
+        a warning: certificates do not depend on it."""
+        if not self._wanted or self._known().get(transport.kid) == self._wanted:
+            return
+        try:
+            before = _contact_of(transport, found)
+            if set(before) != set(self._wanted):
+                transport.post(transport.kid, {"contact": self._wanted})
+                log.info("account.contact_changed", directory=self._directory, before=before, now=self._wanted)
+        except AcmeProblem as problem:
+            hint = HINT if problem.kind in UNUSABLE else problem.hint
+            log.warning("account.contact_refused", directory=self._directory, error=str(problem), hint=hint)
+        else:
+            self.told(transport.kid)
+
+    def told(self, account_url: str) -> None:
+        """Remember that the CA has been told."""
+        if not self._wanted:
+            return
+        known = {**self._known(), account_url: self._wanted}
+        try:
+            write_atomic(self._memory, json.dumps(known, indent=2).encode(), mode=0o600)
+        except FileError as error:  # no harm: the next process tells the CA again
+            log.warning("account.not_remembered", error=str(error))
+
+    def _known(self) -> dict[str, Any]:
+        try:
+            known = json.loads(self._memory.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+
+def _contact_of(transport: Transport, found: AcmeAnswer) -> list[str]:
+    """What the CA keeps. Not every CA sends the account's object where it names an existing account."""
+    try:
+        account = found.json()
+    except AcmeProblem:
+        account = transport.post(transport.kid, None).json()
+    shown = account.get("contact")
+    return [words.text(address) for address in shown] if isinstance(shown, list) else []
