@@ -38,6 +38,7 @@ def build() -> CommandLine:
         "certfleet-issuer", "Obtains TLS certificates by ACME into a database.", "/etc/certfleet/issuer.toml"
     )
     _set_up(line)
+    _account(line)
     _enrolment(line)
     _issuing(line)
     _by_hand(line)
@@ -101,6 +102,18 @@ def _set_up(line: CommandLine) -> None:
     check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
     text = "how long every name server may take to show the record (1m)"
     check.add_argument("--wait", default="1m", metavar="TIME", help=text)
+
+
+def _account(line: CommandLine) -> None:
+    account = line.group("account", "look at our account at a CA, change its key, end it")
+    account.command("show", _later("account", "show"), "show our account at each CA; registers nothing", reports=True)
+    text = "give the account another key; account, orders and limits stay"
+    rollover = account.command("rollover", _later("account", "rollover"), text)
+    deactivate = account.command("deactivate", _later("account", "deactivate"), "end the account for good")
+    deactivate.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    for command in (rollover, deactivate):
+        text = "the CA, by the directory URL in issuer.toml (default: that of [acme])"
+        command.add_argument("--directory", metavar="URL", default=None, help=text)
 
 
 def _enrolment(line: CommandLine) -> None:

@@ -1,4 +1,4 @@
-"""The account key and the account (RFC 8555 §7.3). `init` makes the key once; certfleet never replaces it."""
+"""The account key and the account (RFC 8555 §7.3). `init` makes the key; `account rollover` replaces it."""
 
 import base64
 import hashlib
@@ -75,6 +75,17 @@ def account_id(directory: str, key: JWK) -> str:
     return hashlib.sha256(directory.encode() + b"\0" + key.thumbprint()).hexdigest()
 
 
+def existing_account(transport: Transport) -> AcmeAnswer | None:
+    """What the CA answers about the account of *transport*'s key; None if it knows none (RFC 8555 §7.3.1). Raises
+    AcmeProblem."""
+    try:
+        return transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True})
+    except AcmeProblem as problem:
+        if problem.kind != "accountDoesNotExist":
+            raise
+        return None
+
+
 class Registrar:
     """Registers or finds the account of our key (RFC 8555 §7.3), and saves its URL in the state folder.
 
@@ -109,7 +120,7 @@ class Registrar:
 
     def existing(self, transport: Transport) -> str:
         """The URL of our key's account, "" if the CA knows none (RFC 8555 §7.3.1). Raises AcmeProblem."""
-        answer = self._existing(transport)
+        answer = existing_account(transport)
         return words.url(answer.location) if answer else ""
 
     def _register(self, transport: Transport, contact: Sequence[str]) -> AcmeAnswer:
@@ -118,19 +129,11 @@ class Registrar:
         if contact:
             payload["contact"] = addresses(contact)
         if self._ca.eab_hmac_file is not None:  # some CAs accept a binding key only once
-            existing = self._existing(transport)
+            existing = existing_account(transport)
             if existing:
                 return existing
             payload["externalAccountBinding"] = self._binding(endpoint)
         return transport.post(endpoint, payload)
-
-    def _existing(self, transport: Transport) -> AcmeAnswer | None:
-        try:
-            return transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True})
-        except AcmeProblem as problem:
-            if problem.kind != "accountDoesNotExist":
-                raise
-            return None
 
     def _binding(self, endpoint: str) -> dict[str, Any]:
         """Our public key, signed with the CA's HMAC key (RFC 8555 §7.3.4)."""

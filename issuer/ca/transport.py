@@ -89,7 +89,7 @@ class Transport:
         self.directory_url = directory_url
         self.key = key
         self.kid = ""
-        self._algorithm = _algorithm(key)
+        self._algorithm = algorithm(key)
         self._ca_bundle = _existing(ca_bundle)
         self._connections = connections
         self._clock = clock
@@ -230,7 +230,8 @@ def http_date(value: str) -> float | None:
         return None
 
 
-def _algorithm(key: JWK) -> JWASignature:
+def algorithm(key: JWK) -> JWASignature:
+    """The signature algorithm of requests with *key* (RFC 8555 §6.2)."""
     if isinstance(key, JWKRSA):
         return RS256
     return {256: ES256, 384: ES384}[key.key.key_size]

@@ -1,0 +1,158 @@
+"""account: it shows, changes its key and ends; a change that is cut short anywhere goes on by itself."""
+
+import json
+import os
+import time
+
+import pytest
+
+from common.config_file import load
+from issuer.ca.account import account_id, load_account_key
+from issuer.ca.upkeep import KeyAccount
+from issuer.commands import rollover
+from issuer.commands.wiring import alone
+from issuer.model.config import Settings
+from issuer.model.failure import Failure
+from issuer.store.database import Database
+from issuer.store.holds import Holds
+from tests.issuer.box import Box
+from tests.servers.ca_proxy import CaProxy, Reply, Request, problem
+
+NAME = "www.lab.test"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def shown(box: Box) -> dict[str, object]:
+    [account] = json.loads(box.ok("account", "show", "--json").out)
+    assert isinstance(account, dict)
+    return account
+
+
+def ours(box: Box) -> str:
+    """The account's name in the tables."""
+    settings = load(Settings, box.config)
+    return account_id(settings.acme.directory, load_account_key(settings.account_key(settings.acme)))
+
+
+def assert_changed(box: Box, before: dict[str, object]) -> None:
+    """Same account, another key; certificates and holds are that account's; nothing is left over."""
+    after = shown(box)
+    assert (after["url"], after["status"]) == (before["url"], "valid")
+    assert after["thumbprint"] != before["thumbprint"]
+    assert box.row(NAME, "account") == (ours(box),)
+    assert box.database.query("SELECT account FROM holds") == [(ours(box),)]
+    assert not os.path.lexists(box.state_dir / "account.pem.new")
+    assert os.stat(box.state_dir / "account.pem").st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def issued(proxied: Box) -> Box:
+    """One certificate, an order under way by hand, and a hold."""
+    proxied.enrol(NAME)
+    proxied.ok("issue", NAME)
+    settings = load(Settings, proxied.config)
+    now = int(time.time())
+    Holds(Database(settings.database)).add(ours(proxied), "held.lab.test", now + 3600, Failure("busy"), now)
+    return proxied
+
+
+def test_show_registers_nothing(proxied: Box, proxy: CaProxy) -> None:
+    """Before the first order there is no account; then it has its URL."""
+    assert shown(proxied)["url"] == ""
+    assert "none yet" in proxied.ok("account", "show").out
+    assert all((request.payload or {}).get("onlyReturnExisting") for request in proxy.paths("sign-me-up"))
+    proxied.enrol(NAME)
+    proxied.ok("issue", NAME)
+    account = shown(proxied)
+    assert account["status"] == "valid"
+    assert str(account["url"]) in proxied.ok("account", "show").out
+
+
+def test_another_key_for_the_same_account(issued: Box, proxy: CaProxy) -> None:
+    """An order that was begun goes on, and no second account is made."""
+    before = shown(issued)
+    issued.ok("challenges", NAME)
+    issued.ok("account", "rollover")
+    assert_changed(issued, before)
+    issued.ok("challenges", NAME)
+    made = [request for request in proxy.paths("sign-me-up") if "contact" in (request.payload or {})]
+    assert made == []
+    assert shown(issued)["url"] == before["url"]
+
+
+@pytest.mark.parametrize("step", ["create_account_key", "change_key", "rename_account", "sync_folder"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("command", [("account", "rollover"), ("reissue", NAME)], ids=" ".join)
+def test_a_kill_at_any_step(
+    issued: Box, monkeypatch: pytest.MonkeyPatch, step: str, after: bool, command: tuple[str, ...]
+) -> None:
+    """The next command finds out which key the CA knows; the account is the same whatever it was."""
+    before = shown(issued)
+    owner = KeyAccount if step == "change_key" else rollover
+    real = getattr(owner, step)
+
+    def kill(*given: object) -> None:
+        if after:
+            real(*given)
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(owner, step, kill)
+        issued.run("account", "rollover")
+    untouched = step == "create_account_key" and not after
+    issued.ok(*command)
+    if untouched and command[0] == "reissue":
+        assert shown(issued)["thumbprint"] == before["thumbprint"]
+    else:
+        assert_changed(issued, before)
+    assert shown(issued)["url"] == before["url"]
+    issued.ok("reissue", NAME)
+
+
+def test_a_lost_answer(issued: Box, proxy: CaProxy) -> None:
+    """The CA has changed the key and its answer is lost: that is found out at once."""
+    before = shown(issued)
+
+    def lose(request: Request, reply: Reply) -> Reply:
+        return Reply(502, b"") if "rollover" in request.path else reply
+
+    proxy.after.append(lose)
+    issued.ok("account", "rollover")
+    assert_changed(issued, before)
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_ca_that_refuses(issued: Box, proxy: CaProxy, status: int) -> None:
+    """The old key goes on, and nothing is left that could stop a run."""
+    before = shown(issued)
+    proxy.before.append(
+        lambda request: problem("serverInternal", "not today", status) if "rollover" in request.path else None
+    )
+    issued.fails("account", "rollover", says=["not today"])
+    assert shown(issued) == before
+    issued.ok("reissue", NAME)
+
+
+def test_not_while_another_issuer_works_here(issued: Box) -> None:
+    """The daemon is named with what to do."""
+    with alone(load(Settings, issued.config), doing="certfleet-issuer daemon"):
+        for command in (["rollover"], ["deactivate", "--yes"]):
+            assert "stop the daemon" in issued.run("account", *command).err
+    assert shown(issued)["status"] == "valid"
+
+
+def test_a_key_of_two_cas(issued: Box) -> None:
+    """It would be lost at the other one."""
+    issued.write(acme={"fallback": [{"directory": "https://other.example/dir"}]})
+    issued.fails("account", "rollover", says=["https://other.example/dir too", "copy"])
+
+
+def test_an_account_that_ends(issued: Box) -> None:
+    """Only after a confirmation; then the CA takes no order of it."""
+    assert "--yes" in issued.run("account", "deactivate").err
+    assert shown(issued)["status"] == "valid"
+    assert "is deactivated" in issued.ok("account", "deactivate", "--yes").out
+    issued.fails("reissue", NAME, says=["refused"])
