@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,20 @@ def create_account_key(file: Path) -> None:
     """Write a new P-256 account key, mode 0600. Raises FileError if *file* exists."""
     key = ec.generate_private_key(ec.SECP256R1())
     create_new(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
+
+
+def next_key(file: Path) -> Path:
+    """Where the new key of a change lies until it takes the place of *file* (issuer/commands/rollover.py)."""
+    return file.with_name(file.name + ".new")
+
+
+def refuse_half_done(file: Path) -> None:
+    """Raise AcmeProblem while the change of the key in *file* is not finished: the CA may know the other one, and would
+    register a second account for this one."""
+    if os.path.lexists(next_key(file)):
+        what = f"a change of the account key in {file} is not finished"
+        hint = "once the CA answers, run `certfleet-issuer account rollover` again, or start or reload the daemon"
+        raise AcmeProblem(what, hint=hint)
 
 
 def load_account_key(file: Path) -> JWK:
@@ -94,13 +109,15 @@ class Registrar:
     """
 
     def __init__(self, settings: Settings, ca: CaSettings):
-        self.key = load_account_key(settings.account_key(ca))
+        self._key_file = settings.account_key(ca)
+        self.key = load_account_key(self._key_file)
         self._ca = ca
         self._memory = settings.state_dir / "accounts.json"
         self._contact = Contact(ca.directory, ca.contact, settings.state_dir / "contacts.json")
 
     def register(self, transport: Transport) -> None:
         """Register or find the account; *transport* signs as it from then on. Raises AcmeProblem."""
+        refuse_half_done(self._key_file)
         try:
             answer, refused = self._register(transport, self._ca.contact), False
         except AcmeProblem as problem:

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from common.command_line import complain, report, say
 from common.config_file import load
 from common.errors import CertfleetError, LockedError, RefusedError, UsageError, render
-from issuer.ca.account import load_account_key
+from issuer.ca.account import load_account_key, next_key, refuse_half_done
 from issuer.ca.upkeep import KeyAccount
 from issuer.commands.enrolment import confirmed
 from issuer.commands.lock import locked_by_daemon
-from issuer.commands.rollover import next_key, refuse_half_done, roll_over
+from issuer.commands.rollover import roll_over
 from issuer.commands.wiring import alone
 from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import noted
@@ -69,7 +69,7 @@ def deactivate(arguments: argparse.Namespace) -> None:
     """End the account for good, after the person has typed its URL."""
     settings = load(Settings, arguments.config)
     ca = _chosen(settings, arguments.directory)
-    refuse_half_done(settings)
+    refuse_half_done(settings.account_key(ca))
     account = KeyAccount(ca, load_account_key(settings.account_key(ca)))
     url = account.find()
     if not url:

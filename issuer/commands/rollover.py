@@ -11,7 +11,7 @@ import structlog
 
 from common.errors import RefusedError
 from common.files import sync_folder
-from issuer.ca.account import account_id, create_account_key, load_account_key
+from issuer.ca.account import account_id, create_account_key, load_account_key, next_key
 from issuer.ca.upkeep import KeyAccount
 from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import AcmeProblem
@@ -19,11 +19,6 @@ from issuer.store.accounts import rename_account
 from issuer.store.database import Database
 
 log = structlog.get_logger()
-
-
-def next_key(file: Path) -> Path:
-    """Where the new key of a change lies until it takes the place of *file*."""
-    return file.with_name(file.name + ".new")
 
 
 def roll_over(settings: Settings, ca: CaSettings, database: Database) -> None:
@@ -43,7 +38,8 @@ def roll_over(settings: Settings, ca: CaSettings, database: Database) -> None:
 
 def finish_rollovers(settings: Settings, database: Database) -> None:
     """Finish each change of a key that was cut short. One that the CA does not take is given up: the old key goes on.
-    Raises CertfleetError where CA or database cannot tell."""
+    Where the CA cannot tell, nothing is ordered there (issuer/ca/account.py), and other CAs go on. Raises StoreError,
+    FileError, ConfigError."""
     for ca in settings.authorities:
         file = settings.account_key(ca)
         if not os.path.lexists(next_key(file)):
@@ -51,19 +47,10 @@ def finish_rollovers(settings: Settings, database: Database) -> None:
         try:
             _settle(ca, file, database)
         except (AcmeProblem, RefusedError) as error:
-            if os.path.lexists(next_key(file)):
-                raise
-            log.warning("account.rollover_given_up", directory=ca.directory, error=str(error))
+            event = "account.rollover_unfinished" if os.path.lexists(next_key(file)) else "account.rollover_given_up"
+            log.warning(event, directory=ca.directory, error=str(error))
         else:
             log.info("account.rollover_finished", directory=ca.directory)
-
-
-def refuse_half_done(settings: Settings) -> None:
-    """Raise RefusedError while a change of a key is not finished: nobody knows yet which of the two is ours."""
-    for file in map(settings.account_key, settings.authorities):
-        if os.path.lexists(next_key(file)):
-            hint = "run `certfleet-issuer account rollover` again, or `run`: either finishes it"
-            raise RefusedError(f"a change of the account key in {file} is not finished", hint=hint)
 
 
 def _settle(ca: CaSettings, file: Path, database: Database) -> None:

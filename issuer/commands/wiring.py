@@ -17,7 +17,7 @@ from common.owners import owner_hint
 from issuer.ca.client import AcmeCa
 from issuer.commands.challenge_types import build_solvers
 from issuer.commands.lock import id_file
-from issuer.commands.rollover import finish_rollovers, refuse_half_done
+from issuer.commands.rollover import finish_rollovers
 from issuer.dns.find.caa import caa_of
 from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.pacing import Pacing
@@ -38,7 +38,7 @@ from issuer.store.orders import Orders
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
     """Everything that a journey needs. A change of the account key that was cut short is finished first. Raises
-    ConfigError for an unusable key or file, CertfleetError where the change cannot be finished."""
+    ConfigError for an unusable key or file, StoreError, FileError."""
     finish_rollovers(settings, database)
     return build_tools_over(settings, database, AcmeCa, owner(settings), tell)
 
@@ -85,9 +85,7 @@ def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox
 
 
 def build_authority(settings: Settings, directory: str) -> AcmeCa:
-    """The CA with this directory URL. The CA of [acme] if the URL is "" or not configured any more. Raises
-    RefusedError while the account key changes."""
-    refuse_half_done(settings)
+    """The CA with this directory URL. The CA of [acme] if the URL is "" or not configured any more."""
     known = {ca.directory: ca for ca in settings.authorities}
     return AcmeCa(settings, known.get(directory, settings.acme), time.time)
 

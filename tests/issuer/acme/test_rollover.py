@@ -124,6 +124,23 @@ def test_a_lost_answer(issued: Box, proxy: CaProxy) -> None:
     assert_changed(issued, before)
 
 
+def test_a_ca_that_cannot_tell(issued: Box, proxy: CaProxy) -> None:
+    """Nothing registers a second account meanwhile; once it answers again, the next run finishes."""
+    before = shown(issued)
+
+    def away(request: Request) -> Reply | None:
+        asks = "rollover" in request.path or (request.payload or {}).get("onlyReturnExisting")
+        return Reply(503, b"") if asks and os.path.lexists(issued.state_dir / "account.pem.new") else None
+
+    proxy.before.append(away)
+    issued.fails("account", "rollover", says=["the CA answered"])
+    issued.fails("reissue", NAME, says=["a change of the account key", "account rollover"])
+    issued.fails("revoke", NAME, "--yes", says=["a change of the account key"])
+    proxy.before.remove(away)
+    issued.ok("reissue", NAME)
+    assert_changed(issued, before)
+
+
 @pytest.mark.parametrize("status", [403, 500])
 def test_a_ca_that_refuses(issued: Box, proxy: CaProxy, status: int) -> None:
     """The old key goes on, and nothing is left that could stop a run."""
