@@ -31,7 +31,11 @@ _TABLE: dict[str, tuple[Retry, str]] = {
 _OF_RESOURCE: dict[tuple[str, str], tuple[Retry, str]] = {  # (type, resource): the type means something else there
     ("invalidContact", "newAccount"): (Retry.NEVER, "mend contact of this CA"),
     ("malformed", "newAccount"): (Retry.NEVER, "look at contact, eab_kid and eab_hmac_file of this CA"),
-    ("unauthorized", "newAccount"): (Retry.NEVER, "mend eab_kid and eab_hmac_file of this CA, as it gave them to you"),
+    ("unauthorized", "newAccount"): (
+        Retry.NEVER,
+        "mend eab_kid and eab_hmac_file of this CA, as it gave them to you; for an account that was deactivated name a "
+        "new file as account_key, then `certfleet-issuer init`",
+    ),
     ("unsupportedContact", "newAccount"): (Retry.NEVER, "mend contact of this CA: it takes no such address"),
     ("unauthorized", "revokeCert"): (
         Retry.NEVER,

@@ -172,4 +172,9 @@ def test_an_account_that_ends(issued: Box) -> None:
     assert "--yes" in issued.run("account", "deactivate").err
     assert shown(issued)["status"] == "valid"
     assert "is deactivated" in issued.ok("account", "deactivate", "--yes").out
-    issued.fails("reissue", NAME, says=["refused"])
+    issued.fails("reissue", NAME, says=["is deactivated", "name a new file as account_key"])
+    issued.fails("account", "show", says=["is deactivated", "name a new file as account_key"])
+    issued.write(acme={"account_key": str(issued.state_dir / "second.pem")})
+    issued.ok("init")
+    issued.ok("run", "--retry")
+    assert issued.row(NAME, "account") == (ours(issued),)
