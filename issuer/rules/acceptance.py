@@ -1,5 +1,9 @@
 """May this certificate be stored? Pure: the CA's answer against the CSR and the present certificate."""
 
+from collections.abc import Collection
+
+from cryptography.x509 import Certificate
+
 from common.certificate import (
     Bundle,
     certified_names,
@@ -14,15 +18,31 @@ from issuer.model.csr import CsrFacts
 from issuer.model.errors import AcmeProblem, WrongCertificate
 from issuer.model.leaf import Damaged, Leaf
 
+_MOST_SORTED = 8  # certificates: each order is tried
+
 
 def straightened(bundle: Bundle) -> Bundle:
-    """*bundle* with each certificate of the chain once, and in the order of the signatures. Where they do not lead
-    through all of them the chain stays as it came."""
-    rest = {fingerprint(each): each for each in bundle.chain if fingerprint(each) != fingerprint(bundle.leaf)}
-    chain = [bundle.leaf]
-    while issuer := next((each for each in rest.values() if is_signed_by(chain[-1], each)), None):
-        chain.append(rest.pop(fingerprint(issuer)))
-    return bundle if rest else Bundle(bundle.leaf, tuple(chain[1:]))
+    """*bundle* with each key of the chain once, and in the order of the signatures: of certificates that share a key,
+    as cross-signed ones do, that which leads further. Where the signatures do not lead through all keys the chain stays
+    as it came."""
+    if len(bundle.chain) > _MOST_SORTED:
+        return bundle
+    others = [each for each in bundle.chain if each != bundle.leaf]
+    _, *chain = _longest((bundle.leaf,), others)
+    keys = {spki_sha256(each.public_key()) for each in chain}
+    led = all(spki_sha256(each.public_key()) in keys for each in others)
+    return Bundle(bundle.leaf, tuple(chain)) if led else bundle
+
+
+def _longest(chain: tuple[Certificate, ...], others: Collection[Certificate]) -> tuple[Certificate, ...]:
+    """*chain*, gone on with as far as the signatures of *others* lead without meeting a key twice."""
+    keys = {spki_sha256(each.public_key()) for each in chain}
+    ways = [
+        _longest((*chain, each), others)
+        for each in others
+        if spki_sha256(each.public_key()) not in keys and is_signed_by(chain[-1], each)
+    ]
+    return max(ways, key=len, default=chain)
 
 
 def accept(

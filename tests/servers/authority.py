@@ -84,14 +84,7 @@ class Authority:
         self.parent = parent
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = subject or _common_name(cn)
-        start = datetime.now(UTC) - CLOCK_SKEW
-        builder = (
-            _builder(self._subject, self._key.public_key(), start, start + CA_LIFETIME)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_usage("digital_signature", "key_cert_sign", "crl_sign"), critical=True)
-        )
-        signer = self if parent is None else parent
-        self.certificate = signer._sign(builder)
+        self.certificate = self._signed_by(self if parent is None else parent)
 
     @property
     def pem(self) -> bytes:
@@ -106,6 +99,18 @@ class Authority:
     def intermediate(self, cn: str, *, subject: x509.Name | None = None) -> "Authority":
         """An authority below this one: what it issues comes with a chain. Its name is *cn*, or all of *subject*."""
         return Authority(cn, parent=self, subject=subject)
+
+    def crossed(self, other: "Authority") -> bytes:
+        """Name and key of this authority, certified by *other* too; PEM."""
+        return self._signed_by(other).public_bytes(Encoding.PEM)
+
+    def _signed_by(self, signer: "Authority") -> x509.Certificate:
+        start = datetime.now(UTC) - CLOCK_SKEW
+        return signer._sign(
+            _builder(self._subject, self._key.public_key(), start, start + CA_LIFETIME)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_usage("digital_signature", "key_cert_sign", "crl_sign"), critical=True)
+        )
 
     def issue(
         self,

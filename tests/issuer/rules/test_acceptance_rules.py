@@ -45,6 +45,19 @@ def test_a_chain_is_put_right_where_signatures_allow() -> None:
         assert accept(leaf + chain, read_csr(REQUEST), time.time(), present=None).chain_pem == right + ROOT.pem
 
 
+def test_of_cross_signed_twins_the_one_that_leads_further_stays() -> None:
+    """Whichever comes first; a certificate of a stranger is still refused."""
+    old_root, new_root = Authority("Old Root"), Authority("New Root")
+    crossed = new_root.crossed(old_root)  # the key of the new root, certified by the old one
+    below = new_root.intermediate("Below")
+    leaf = below.sign(REQUEST).cert_pem
+    for chain in (below.pem + new_root.pem + crossed, crossed + below.pem + new_root.pem):
+        found = accept(leaf + chain + old_root.pem, read_csr(REQUEST), time.time(), present=None).chain_pem
+        assert found == below.pem + crossed + old_root.pem
+    with pytest.raises(AcmeProblem, match="is not the issuer"):
+        accept(leaf + below.pem + Authority("Stranger").pem, read_csr(REQUEST), time.time(), present=None)
+
+
 def test_the_common_name_is_among_the_names() -> None:
     """A certificate with the alternative names of the CSR alone is refused; the one with all names is accepted."""
     request = csr(["bar.example.org"], common_name="www.example.test")
