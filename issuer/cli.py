@@ -135,6 +135,7 @@ def _enrolment(line: CommandLine) -> None:
     text = "validate this one of its names in another way: dns-01, dns-persist-01 or a webroot; repeatable; without"
     text += " NAME= all of them"
     populate.add_argument("--by", action="append", default=[], metavar="[NAME=]WAY", help=text)
+    populate.add_argument("--enable", action="store_true", help="enable what is new at once")
     populate.add_argument("--comment", default="", help="kept in the database")
     _named(line, "enable", _later("enrolment", "enable"), "renew automatically from now on", "+")
     _named(line, "disable", _later("enrolment", "disable"), "stop automatic renewal", "+")

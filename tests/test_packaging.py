@@ -227,3 +227,12 @@ def test_a_request_of_the_agent_is_enrolled_by_the_issuer(sides: dict[str, Insta
     assert "fault in certfleet itself" not in ran.stderr
     assert json.loads(ran.stdout)["certificates"][0]["name"] == NAME
     assert not (tmp_path / "fullchain.pem").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("dev",), ("../x",), ("issuer", "a", "b")], ids=" ".join)
+def test_the_installer_takes_only_what_it_can_install(tmp_path: Path, words: Sequence[str]) -> None:
+    """The part is named, and nothing is made for another word."""
+    done = _run(str(ROOT / "deploy" / "install"), *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: deploy/install issuer|agent" in done.stderr
+    assert list(tmp_path.iterdir()) == []

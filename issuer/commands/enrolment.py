@@ -35,11 +35,12 @@ _LARGEST_CSR = 65_535  # as much as the column takes
 
 
 def populate(arguments: argparse.Namespace) -> int:
-    """Enrol names; each row is disabled until `enable`. With --replace or --append, enrol another CSR for a name."""
+    """Enrol names; each row is disabled until `enable`, or with --enable at once enabled. With --replace or --append,
+    enrol another CSR for a name."""
     settings = load(Settings, arguments.config)
     checked_comment(arguments.comment)
-    if (arguments.replace or arguments.append) and (arguments.webroot or arguments.comment):
-        raise UsageError("--webroot and --comment are for a name that is new", hint="leave them out")
+    if (arguments.replace or arguments.append) and (arguments.webroot or arguments.comment or arguments.enable):
+        raise UsageError("--webroot, --comment and --enable are for a name that is new", hint="leave them out")
     files = _files(arguments, settings)
     populating = _Populating(arguments, open_database(settings.database))
     return each(files, populating.change if arguments.replace or arguments.append else populating.enrol)
@@ -93,7 +94,11 @@ class _Populating:
         self._certificates.enrol(name, facts, comment=arguments.comment, validation=validation, now=now)
         say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
         _caution(name, facts)
-        say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {ready}")
+        if arguments.enable:
+            self._certificates.set_enabled([name], True, now)
+            say(f"it is enabled: the next run issues it, if {ready}")
+        else:
+            say(f"it is disabled; `certfleet-issuer enable {quote(name)}` when {ready}")
 
     def change(self, given: tuple[str, Path | None]) -> None:
         """Enrol another CSR for a name that is enrolled. Raises CertfleetError."""

@@ -21,6 +21,15 @@ def enabled(box: Box) -> dict[str, str]:
     return {str(name): str(flag) for name, flag in box.database.query("SELECT name, enable FROM certs")}
 
 
+def test_enrolled_and_enabled_in_one_step(lone_box: Box) -> None:
+    """It says that the next run issues it; for a name that is there the option means nothing, so it is refused."""
+    said = lone_box.ok("populate", FEW[0], "--csr", "-", "--enable", stdin=csr([FEW[0]])).out
+    assert "it is enabled: the next run issues it, if its sub-zone is in place" in said
+    assert enabled(lone_box) == {FEW[0]: "Y"}
+    words = ["populate", "--replace", FEW[0], "--csr", "-", "--enable"]
+    lone_box.refused(*words, code=2, says=["--enable are for a name that is new"], stdin=csr([FEW[0]]))
+
+
 def test_a_hundred_in_seconds(lone_box: Box) -> None:
     """Enrolled from a folder, enabled from a list."""
     put(lone_box, NAMES)
