@@ -55,8 +55,8 @@ class CommandLine:
         """Parse, run the command, and turn every error into a sentence and an exit code. A traceback is shown only with
         -v, for a fault of our own. A failed write to stdout does not abort the command; it is reported at its end (exit
         code 1)."""
-        # Libraries warn of odd certificates, such as one with C=Germany, on standard error, which cron mails. Who runs
-        # the command cannot mend them. With `python -W` a developer sees every other kind of warning.
+        # Libraries warn of odd certificates, such as one with C=Germany, on standard error, which cron mails. The
+        # person who runs the command cannot mend them. With `python -W` a developer sees every other kind of warning.
         warnings.simplefilter("ignore", UserWarning if sys.warnoptions else Warning)
         with steady_streams() as out:
             code = self._run(sys.argv[1:] if arguments is None else arguments)

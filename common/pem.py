@@ -1,6 +1,6 @@
 """Certificates and signing requests as other programs leave them: PEM (RFC 7468), also in UTF-16, or DER. Pure.
 
-Each of them is public. Whoever reads one says first what it is for.
+Each of them is public. The caller says which one it expects.
 """
 
 import re

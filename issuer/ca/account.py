@@ -91,7 +91,7 @@ def account_id(directory: str, key: JWK) -> str:
 
 
 def existing_account(transport: Transport) -> AcmeAnswer | None:
-    """What the CA answers about the account of *transport*'s key; None if it knows none (RFC 8555 §7.3.1). Raises
+    """The CA's answer about the account of *transport*'s key; None if it knows none (RFC 8555 §7.3.1). Raises
     AcmeProblem."""
     try:
         return transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True})

@@ -83,7 +83,8 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
 
 
 class RehearsedCertificates:
-    """A CertificateStore that keeps its changes to itself."""
+    """A CertificateStore that keeps its changes to itself. A rehearsal ends where an order is opened, so the methods of
+    later steps raise NotImplementedError."""
 
     def __init__(self, real: CertificateStore):
         self._real = real
