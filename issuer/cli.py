@@ -92,10 +92,14 @@ def _set_up(line: CommandLine) -> None:
     form = zone.add_mutually_exclusive_group()
     text = "print the record of dns-persist-01 instead, for our account at each CA"
     form.add_argument("--persist", action="store_true", help=text)
+    text = "print the CAA record instead that lets our account alone have certificates for the name (RFC 8657)"
+    form.add_argument("--caa", action="store_true", help=text)
     text = "BIND on Debian: one script for a root shell of the primary; it holds the key's secret"
     form.add_argument("--shell", action="store_true", help=text)
     text = "write the texts to files below this folder, by the machine that they are for"
     form.add_argument("--out", metavar="DIR", default=None, help=text)
+    text = "with --caa: the only validation method that is to be allowed (default: dns-01)"
+    zone.add_argument("--method", choices=["dns-01", "http-01", "dns-persist-01"], default="dns-01", help=text)
     zone.add_argument("--force", action="store_true", help="with --out: replace files that are there")
     text = "look at everything that issuing depends on; each sub-zone gets a test record"
     check = line.command("check", _later("check", "check"), text, reports=True)

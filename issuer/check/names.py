@@ -17,7 +17,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
-from issuer.rules.caa import CaaVerdict, caa_allows
+from issuer.rules.caa import CaaVerdict, binding, binds, caa_allows
 from issuer.rules.change import advised
 from issuer.rules.csr import CsrRefused, accepted, cautions, read_csr
 from issuer.rules.findings import Level, Line, bad, ok, warn
@@ -121,8 +121,12 @@ def caa_lines(resolvers: Resolvers, names: Sequence[str], method: str, authoriti
             lines.append(warn(name, f"CAA cannot be looked up: {error}", hint))
             continue
         for number, ca in enumerate(authorities):
-            verdict = caa_allows(records, ca.identities, ca.account, method, wildcard=name.startswith("*."))
+            wildcard = name.startswith("*.")
+            verdict = caa_allows(records, ca.identities, ca.account, method, wildcard=wildcard)
             lines.append(caa_line(name, owner, verdict, ca.directory, first=number == 0))
+            record = binding(name, ca.identities, ca.account, method)
+            if verdict.allowed and record is not None and not binds(records, wildcard=wildcard):
+                lines.append(ok(name, f"any account may have certificates; for ours alone: {record.zone_line}"))
     return lines
 
 

@@ -13,7 +13,7 @@ from common.config_file import load
 from common.errors import ConfigError, FileError, UsageError
 from common.files import make_folder, read_regular, write_atomic
 from common.names import parse_dns_name
-from issuer.commands.persist import print_records
+from issuer.commands.records import print_caa, print_persist
 from issuer.dns.asking import NoAnswer
 from issuer.dns.dns01 import refuse_unfit, sub_zone
 from issuer.dns.find.resolvers import Resolvers
@@ -32,7 +32,10 @@ def zone(arguments: argparse.Namespace) -> None:
     """Print, or write to files, what every NAME needs on the primary, on the secondaries and in the parent."""
     settings = load(Settings, arguments.config)
     if arguments.persist:
-        print_records(settings, arguments)
+        print_persist(settings, arguments)
+        return
+    if arguments.caa:
+        print_caa(settings, arguments)
         return
     resolvers = Resolvers(settings.dns.resolvers)
     recipes = [_recipe(text, arguments, settings, resolvers) for text in arguments.name]

@@ -22,6 +22,20 @@ class CaaRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """The CAA property that lets one account alone issue for the *wildcard* names of *owner*, or for all others, by one
+    method (RFC 8657)."""
+
+    owner: str
+    value: str
+    wildcard: bool
+
+    @property
+    def zone_line(self) -> str:
+        return f'{self.owner}. 3600 IN CAA 0 {"issuewild" if self.wildcard else "issue"} "{self.value}"'
+
+
+@dataclass(frozen=True, slots=True)
 class CaaVerdict:
     """*allowed* is None where it cannot be told, because the CA does not publish its CAA names."""
 
@@ -50,6 +64,20 @@ def caa_allows(
             return CaaVerdict(True, f'CAA allows it: {record.tag} "{record.value}"')
         refusals.append(f'{record.tag} "{record.value}" {refusal}')
     return CaaVerdict(False, "; ".join(refusals))
+
+
+def binding(name: str, ca_identities: Sequence[str], account_uri: str, method: str) -> Binding | None:
+    """The property for *name*; None where the CA does not publish its CAA names or there is no account yet."""
+    if not ca_identities or not account_uri:
+        return None
+    value = f"{ca_identities[0]}; accounturi={account_uri}; validationmethods={method}"
+    return Binding(name.removeprefix("*."), value, wildcard=name.startswith("*."))
+
+
+def binds(records: Sequence[CaaRecord], *, wildcard: bool) -> bool:
+    """Does every property that counts name an account, or allow nobody?"""
+    values = [issue_value(record.value) for record in _decisive(records, wildcard=wildcard)]
+    return bool(values) and all(not value.domain or "accounturi" in value.parameters for value in values)
 
 
 def _decisive(records: Sequence[CaaRecord], *, wildcard: bool) -> list[CaaRecord]:

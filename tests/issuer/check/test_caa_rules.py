@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.rules.caa import CaaRecord, caa_allows
+from issuer.rules.caa import CaaRecord, binding, binds, caa_allows
 
 CA = ("letsencrypt.org", "other-name.example")
 ACCOUNT = "https://acme.example/acct/7"
@@ -51,6 +51,42 @@ def test_who_may_issue(what: str, records: list[CaaRecord], wildcard: bool, allo
     verdict = caa_allows(records, CA, ACCOUNT, "dns-01", wildcard=wildcard)
     assert verdict.allowed is allowed, what
     assert verdict.reason
+
+
+@pytest.mark.parametrize("name", ["www.example.test", "*.example.test"])
+def test_a_binding_lets_one_account_and_one_method_in(name: str) -> None:
+    """The property that is printed allows ours, and neither another account nor another method nor another CA."""
+    found, wildcard = binding(name, CA, ACCOUNT, "dns-01"), name.startswith("*.")
+    assert found is not None
+    assert found.owner == name.removeprefix("*.")
+    records = [record(found.value, "issuewild" if found.wildcard else "issue")]
+    assert found.wildcard is wildcard
+    assert binds(records, wildcard=wildcard)
+    assert caa_allows(records, CA, ACCOUNT, "dns-01", wildcard=wildcard).allowed
+    assert not caa_allows(records, CA, f"{ACCOUNT}1", "dns-01", wildcard=wildcard).allowed
+    assert not caa_allows(records, CA, ACCOUNT, "http-01", wildcard=wildcard).allowed
+    assert not caa_allows(records, ["ca.example"], ACCOUNT, "dns-01", wildcard=wildcard).allowed
+
+
+@pytest.mark.parametrize(
+    ("records", "bound"),
+    [
+        ([], False),
+        ([record("letsencrypt.org")], False),
+        ([record(f"letsencrypt.org; accounturi={ACCOUNT}"), record("ca.example")], False),
+        ([record(f"letsencrypt.org; accounturi={ACCOUNT}"), record(";")], True),
+        ([record("letsencrypt.org", "issuewild")], False),
+    ],
+)
+def test_what_binds_to_an_account(records: list[CaaRecord], bound: bool) -> None:
+    """Each CA that is allowed has to name an account."""
+    assert binds(records, wildcard=False) is bound
+
+
+def test_no_binding_without_an_account() -> None:
+    """Nor at a CA that does not tell its name."""
+    assert binding("www.example.test", CA, "", "dns-01") is None
+    assert binding("www.example.test", (), ACCOUNT, "dns-01") is None
 
 
 def test_a_ca_without_identities_cannot_be_told() -> None:

@@ -67,6 +67,30 @@ def test_the_account_and_the_method_count(box: Box, lab: Lab) -> None:
     told(findings(box), "ok", "CAA allows it")
 
 
+def test_the_record_to_paste_shuts_other_accounts_out(box: Box, lab: Lab) -> None:
+    """`zone --caa` and `check` print it, a name server takes it, and from then on another account key gets nothing."""
+    wild = f"*.{NAME}"
+    printed = box.ok("zone", "--caa", NAME, wild).out.splitlines()
+    lines = [record["line"] for record in box.ok("zone", "--caa", NAME, wild, "--json").report()]
+    assert [line for line in lines if line in printed] == lines
+    assert told(findings(box), "ok", "any account may have certificates")["finding"].endswith(lines[0])
+    publish(lab.bind, *(line.replace(".example.test. 3600 IN", "") for line in lines))
+    assert not [line for line in findings(box) if "any account" in line["finding"]]
+    box.ok("run")
+    (box.state_dir / "account.pem").rename(box.state_dir / "account.old")
+    (box.state_dir / "accounts.json").unlink()
+    box.ok("init")
+    assert box.run("zone", "--caa", NAME).out  # registers the thief's account
+    told(findings(box), "bad", "allows another account than ours")
+
+
+def test_a_ca_that_does_not_tell_its_name(box: Box, lab: Lab) -> None:
+    """There is no record to print, and that is said."""
+    box.trust(lab.pebble)
+    box.write(dns={"resolvers": [lab.bind.endpoint]})
+    box.refused("zone", "--caa", NAME, code=1, says=["does not tell its name in CAA records"])
+
+
 def test_a_wildcard_has_its_own_property(box: Box, lab: Lab) -> None:
     """issuewild decides for the wildcard, issue for the name beside it."""
     publish(lab.bind, '@ CAA 0 issue "ca.test"', '@ CAA 0 issuewild ";"')
