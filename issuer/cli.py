@@ -81,6 +81,15 @@ def _set_up(line: CommandLine) -> None:
     grants.add_argument("--create", action="store_true", help="and the CREATE USER before them")
     text = "its password for CREATE USER; a new one is written there if there is no such file"
     grants.add_argument("--password-file", metavar="FILE", default=None, help=text)
+    _zone(line)
+    text = "look at everything that issuing depends on; each sub-zone gets a test record"
+    check = line.command("check", _later("check", "check"), text, reports=True)
+    check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
+    text = "how long every name server may take to show the record (1m)"
+    check.add_argument("--wait", default="1m", metavar="TIME", help=text)
+
+
+def _zone(line: CommandLine) -> None:
     text = "print the dynamic sub-zone of a name, ready to paste"
     zone = _named(line, "zone", _later("zone", "zone"), text, "+", reports=True)
     makes = ["bind", "knot", "powerdns"]
@@ -101,11 +110,6 @@ def _set_up(line: CommandLine) -> None:
     text = "with --caa: the only validation method that is to be allowed (default: dns-01)"
     zone.add_argument("--method", choices=["dns-01", "http-01", "dns-persist-01"], default="dns-01", help=text)
     zone.add_argument("--force", action="store_true", help="with --out: replace files that are there")
-    text = "look at everything that issuing depends on; each sub-zone gets a test record"
-    check = line.command("check", _later("check", "check"), text, reports=True)
-    check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
-    text = "how long every name server may take to show the record (1m)"
-    check.add_argument("--wait", default="1m", metavar="TIME", help=text)
 
 
 def _account(line: CommandLine) -> None:

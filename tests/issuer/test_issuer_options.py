@@ -76,6 +76,7 @@ WRONG: dict[str, list[str]] = {
     "account rollover --directory": ["", "https://other.example/dir", "acme", "\x1b[2J"],
     "account deactivate --directory": ["", "https://other.example/dir", "acme", "\x1b[2J"],
     "zone --server": ["", "BIND", "unbound", "\x1b[2J"],
+    "zone --method": ["", "DNS-01", "tls-alpn-01", "\x1b[2J"],
     "zone --secondary": ["", "BIND", "nsd", "\x1b[2J"],
     "zone --out": ["", "/dev/null", "{folder}/key", "/proc/x"],
     "zone --ns": [*HOSTILE_NAMES.values()],
