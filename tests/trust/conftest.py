@@ -1,0 +1,77 @@
+"""The central box that thieves are after, with two names issued, and what each thief builds for himself."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from common.certificate import spki_sha256
+from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr, private_key
+from tests.servers.authority import Authority
+from tests.servers.database import SqliteDatabase
+from tests.servers.lab import Lab
+
+NAME, OTHER = "www.example.test", "shop.example.test"
+STOLEN = 7  # the number of the thief's own key
+
+
+@pytest.fixture
+def box(lab: Lab, tmp_path: Path) -> Box:
+    """The central box. Each zone has a key of its own."""
+    made = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=lab.bind, pebble=lab.pebble)
+    made.document["dns"]["zone"] = [
+        {"name": f"_acme-challenge.{OTHER}", "tsig_key_file": str(lab.bind.tsig_key("other"))}
+    ]
+    made.write()
+    made.set_up()
+    made.add_zone(OTHER, key="other")
+    made.enrol(NAME)
+    made.populate(OTHER)
+    made.ok("run")
+    return made
+
+
+@pytest.fixture
+def den(box: Box, lab: Lab, tmp_path: Path) -> Callable[..., Box]:
+    """What a thief builds: an issuer of his own, with the files that he stole."""
+
+    def build(*, tsig: Path | None = None, account: Path | None = None) -> Box:
+        made = Box(tmp_path / "den", SqliteDatabase(tmp_path / "loot"), pebble=lab.pebble)
+        dns = {"server": lab.bind.address, "port": lab.bind.port, "nameservers": [lab.bind.endpoint]}
+        made.write(dns={**dns, "tsig_key_file": str(tsig or _key_of_his_own(tmp_path))})
+        if account is not None:
+            made.document["acme"]["account_key"] = str(account)
+            made.write()
+        (tmp_path / "loot").mkdir()
+        made.set_up()
+        return made
+
+    return build
+
+
+def gets(den: Box, name: str, *ways: str) -> bool:
+    """Does the thief's own issuer get a certificate for his own key? *ways*: options of `populate`."""
+    den.ok("populate", name, "--csr", "-", "--enable", *ways, stdin=csr([name], number=STOLEN))
+    den.run("run", name)
+    [crt] = den.row(name, "crt")
+    return bool(crt) and is_his(bytes(crt))
+
+
+def is_his(pem: bytes) -> bool:
+    """Is this certificate for the thief's key?"""
+    key = x509.load_pem_x509_certificate(pem).public_key()
+    return spki_sha256(key) == spki_sha256(private_key(number=STOLEN).public_key())
+
+
+def signed_for_him(name: str) -> bytes:
+    """A certificate with its chain for the thief's own key, as a CA makes it that is in league with him."""
+    return Authority("Root").intermediate("Intermediate").sign(csr([name], number=STOLEN)).fullchain_pem
+
+
+def _key_of_his_own(folder: Path) -> Path:
+    file = folder / "guess.key"
+    file.touch(mode=0o600)
+    file.write_text('key "acme" { algorithm hmac-sha256; secret "Z3Vlc3NlZCBieSBhIHRoaWVmIHdobyBoYXMgbm9uZQ=="; };\n')
+    return file

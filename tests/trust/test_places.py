@@ -1,0 +1,118 @@
+"""Thieves who sit in a place that certificates depend on: a name server, a web server, the CA, the issuer's machine."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.box import Box
+from tests.issuer.http01.site import Site, web_server
+from tests.servers.ca_proxy import CaProxy, Reply, Request
+from tests.servers.lab import Lab
+from tests.servers.process import program
+from tests.trust.conftest import NAME, OTHER, gets, is_his, signed_for_him
+from tests.trust.thief import Thief
+
+Den = Callable[..., Box]
+_NOBODY = 65534
+
+
+def test_a_name_server_of_the_zone(box: Box, den: Den, lab: Lab) -> None:
+    """It answers what it likes, so that it can answer any challenge for the zone's names."""
+    thief = Thief("A name server of the zone")
+    his_key = lab.bind.tsig_key("his")
+    lab.bind.dynamic_zone(f"_acme-challenge.{NAME}", "his")
+    lab.bind.reconfigure()
+    his = den(tsig=his_key)
+    thief.tries("a certificate for his own key, from an account of his own", got=gets(his, NAME))
+    box.forget_validations()
+    box.run("reissue", NAME)
+    thief.tries("a certificate for his own key in our database", got=is_his(bytes(box.row(NAME, "crt")[0])))
+    thief.is_told()
+
+
+def test_the_web_server_of_a_name(lab: Lab, den: Den, tmp_path: Path) -> None:
+    """http-01: a file in its webroot is all that a CA asks for."""
+    thief = Thief("The web server of a name")
+    his = den()
+    his.document["webroot"] = {"http_port": lab.pebble.http_port, "propagation_timeout": "1s"}
+    his.write(dns={"resolvers": [lab.bind.endpoint]})
+    root = tmp_path / "html"
+    root.mkdir()
+    site = Site(his, lab, root)
+    site.dns("www A 127.0.0.1", "shop A 192.0.2.1")
+    with web_server(site, root):
+        way = ("--webroot", str(root))
+        thief.tries("a certificate for his own key, for a name that leads to this server", got=gets(his, NAME, *way))
+        thief.tries("the same for a name that leads to another server", got=gets(his, OTHER, *way))
+    thief.is_told()
+
+
+@pytest.fixture
+def hostile_ca(box: Box, lab: Lab, tmp_path: Path) -> Iterator[CaProxy]:
+    """A CA that the box uses and that hands out what it likes."""
+    folder = tmp_path / "proxy"
+    folder.mkdir()
+    with CaProxy(folder, lab.pebble) as running:
+        box.write(acme={"directory": running.directory, "ca_bundle": str(running.ca_file)})
+        yield running
+
+
+def test_the_ca(box: Box, hostile_ca: CaProxy) -> None:
+    """It can sign for anybody. Our issuer stores nothing that is not for the CSR, and asks only about names ordered."""
+    thief = Thief("The CA")
+
+    def other_key(request: Request) -> Reply | None:
+        kind = {"Content-Type": "application/pem-certificate-chain"}
+        return Reply(200, signed_for_him(NAME), kind) if "/certZ/" in request.path else None
+
+    hostile_ca.before.append(other_key)
+    box.run("reissue", NAME)
+    thief.tries("a certificate for another key in our database", got=is_his(bytes(box.row(NAME, "crt")[0])))
+    hostile_ca.before.clear()
+    asked = set()
+
+    def other_name(request: Request, reply: Reply) -> Reply:
+        if "/authZ/" not in request.path or reply.status >= 300:
+            return reply
+        document = json.loads(reply.body)
+        document["identifier"]["value"] = "central.example.test"
+        return Reply(reply.status, json.dumps(document).encode(), reply.headers)
+
+    box.add_zone("central.example.test")
+    assert box.bind is not None
+    box.bind.reconfigure()
+    hostile_ca.after.append(other_name)
+    box.run("reissue", NAME)
+    asked = box.txt("central.example.test")
+    thief.tries("our answer to a challenge for a name that was not ordered", got=bool(asked))
+    thief.is_told()
+
+
+def test_a_user_of_the_central_box(box: Box) -> None:
+    """What is secret belongs to the issuer's user alone; nobody else opens it."""
+    thief = Thief("A user of the central box")
+    secret = [file for file in box.state_dir.rglob("*") if file.is_file() and _is_secret(file)]
+    assert any(file.name == "account.pem" for file in secret)
+    assert _opens(Path(box.config)), "the thief can open a file that is open"
+    opened = [file for file in [*secret, Path(box.document["dns"]["tsig_key_file"])] if _opens(file)]
+    thief.tries("a key or password of the issuer", got=bool(opened))
+    thief.is_told()
+
+
+def _is_secret(file: Path) -> bool:
+    return file.suffix in (".pem", ".key", ".password")
+
+
+def _opens(file: Path) -> bool:
+    """Can user nobody open it? A link to it stands outside of the test's folders, which are closed."""
+    way = Path(f"/tmp/certfleet-trust-{os.getpid()}")
+    os.link(file, way)
+    try:
+        words = [program("setpriv", "util-linux"), f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+        return subprocess.run([*words, "cat", str(way)], capture_output=True, check=False).returncode == 0
+    finally:
+        way.unlink()
