@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from josepy.jwa import HS256
 from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 
-from common.errors import ConfigError, FileError, Finding
-from common.files import create_new, read_secret, write_atomic
+from common.errors import ConfigError, Finding, Retry
+from common.files import create_new, read_secret
 from issuer.ca import words
+from issuer.ca.account_memory import AccountMemory
 from issuer.ca.contact import HINT, UNUSABLE, Contact, addresses
 from issuer.ca.transport import AcmeAnswer, Transport
 from issuer.model.config import CaSettings, Settings
@@ -104,15 +106,15 @@ def existing_account(transport: Transport) -> AcmeAnswer | None:
 class Registrar:
     """Registers or finds the account of our key (RFC 8555 §7.3), and saves its URL in the state folder.
 
-    It logs an error if the CA gives our key another account than before: CAA records may name the old account, and
-    the new one has rate limits of its own.
+    A key that had an account is never registered anew while that account lives with another key.
     """
 
     def __init__(self, settings: Settings, ca: CaSettings):
         self._key_file = settings.account_key(ca)
         self.key = load_account_key(self._key_file)
         self._ca = ca
-        self._memory = settings.state_dir / "accounts.json"
+        account = account_id(ca.directory, self.key)
+        self._memory = AccountMemory(settings.state_dir / "accounts.json", ca.directory, account)
         self._contact = Contact(ca.directory, ca.contact, settings.state_dir / "contacts.json")
 
     def register(self, transport: Transport) -> None:
@@ -128,7 +130,7 @@ class Registrar:
         url = words.url(answer.location)
         if not url:
             raise AcmeProblem("the CA does not name our account", why="no Location header")
-        self._remember(url)
+        self._memory.remember(url)
         transport.kid = url
         if answer.created and not refused:
             self._contact.told(url)
@@ -137,20 +139,42 @@ class Registrar:
 
     def existing(self, transport: Transport) -> str:
         """The URL of our key's account, "" if the CA knows none (RFC 8555 §7.3.1). Raises AcmeProblem."""
-        answer = existing_account(transport)
+        answer = self._existing(transport)
         return words.url(answer.location) if answer else ""
+
+    def _existing(self, transport: Transport) -> AcmeAnswer | None:
+        """The CA's answer about our key's account, None if it knows none. Raises AcmeProblem, also where our key had an
+        account that has another key now: a second one would have neither its orders nor its CAA records."""
+        found, known = existing_account(transport), self._memory.url
+        if found is None and known:
+            self._refuse_void_key(known, transport)
+        return found
 
     def _register(self, transport: Transport, contact: Sequence[str]) -> AcmeAnswer:
         endpoint = transport.endpoint("newAccount")
         payload: dict[str, Any] = {"termsOfServiceAgreed": True}
         if contact:
             payload["contact"] = addresses(contact)
-        if self._ca.eab_hmac_file is not None:  # some CAs accept a binding key only once
-            existing = existing_account(transport)
-            if existing:
-                return existing
+        binds = self._ca.eab_hmac_file is not None  # some CAs accept a binding key only once
+        if (binds or self._memory.url) and (existing := self._existing(transport)):
+            return existing
+        if binds:
             payload["externalAccountBinding"] = self._binding(endpoint)
         return transport.post(endpoint, payload)
+
+    def _refuse_void_key(self, known: str, transport: Transport) -> None:
+        """Raise AcmeProblem unless the CA has forgotten *known*, which was our key's account."""
+        transport.kid = known
+        try:
+            transport.post(known, None)
+        except AcmeProblem as problem:
+            if problem.kind == "accountDoesNotExist" or problem.status == HTTPStatus.NOT_FOUND:
+                return
+            if problem.retry is Retry.SOON:
+                raise
+            raise _void_key(self._key_file, known, problem) from problem
+        finally:
+            transport.kid = ""
 
     def _binding(self, endpoint: str) -> dict[str, Any]:
         """Our public key, signed with the CA's HMAC key (RFC 8555 §7.3.4)."""
@@ -162,23 +186,12 @@ class Registrar:
         binding: dict[str, Any] = json.loads(signed.json_dumps())
         return binding
 
-    def _remember(self, url: str) -> None:
-        try:
-            known = json.loads(self._memory.read_bytes())
-        except (OSError, ValueError):
-            known = {}
-        if not isinstance(known, dict):
-            known = {}
-        before = known.get(self._ca.directory)
-        if before == url:
-            return
-        if before:
-            hint = (
-                "if you did not change account_key, find out who did; CAA records with accounturi must name the new "
-                "account"
-            )
-            log.error("account.changed", directory=self._ca.directory, before=before, now=url, hint=hint)
-        try:
-            write_atomic(self._memory, json.dumps({**known, self._ca.directory: url}, indent=2).encode(), mode=0o600)
-        except FileError as error:  # no harm: the CA gives the URL again
-            log.warning("account.not_remembered", error=str(error))
+
+def _void_key(file: Path, account: str, problem: AcmeProblem) -> AcmeProblem:
+    hint = (
+        "copy the present key from the issuer that changed it, or from the newest backup; if it is lost or the account "
+        "was ended, name a new file as account_key, then `certfleet-issuer init`"
+    )
+    about: Any = {"kind": "accountDoesNotExist", "status": problem.status, "resource": "newAccount"}
+    what = f"the key in {file} is no longer that of our account {account}"
+    return AcmeProblem(what, why=problem.why, hint=hint, retry=Retry.NEVER, **about)

@@ -241,18 +241,22 @@ class AcmeCa:
             raise
 
     def _post(self, url: str, payload: dict[str, Any] | None) -> AcmeAnswer:
-        """A POST signed by our account. If the CA has forgotten the account: register again, then post once more."""
+        """A POST signed by our account. If the CA has forgotten the account: register again, then post once more. A
+        signature that it does not take is called malformed (RFC 8555 §6.2), as much else is: then the account is asked
+        for again, and the error tells where its key was changed."""
         self._ensure_account()
         kid = self._transport.kid
         try:
             return self._transport.post(url, payload)
         except AcmeProblem as problem:
-            if problem.kind != "accountDoesNotExist":
+            if problem.kind not in ("accountDoesNotExist", "malformed"):
                 raise
-        with self._account_lock:
-            if self._transport.kid == kid:
-                self._transport.kid = ""
-        self._ensure_account()
+            with self._account_lock:
+                if self._transport.kid == kid:
+                    self._transport.kid = ""
+            self._ensure_account()
+            if problem.kind == "malformed":
+                raise
         return self._transport.post(url, payload)
 
     def _ensure_account(self) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,10 @@ from issuer.model.failure import Failure
 from issuer.store.database import Database
 from issuer.store.holds import Holds
 from tests.issuer.box import Box
+from tests.issuer.daemon.service import Service
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem
+from tests.servers.database import SqliteDatabase
+from tests.servers.process import wait_until
 
 NAME = "www.lab.test"
 
@@ -178,3 +183,61 @@ def test_an_account_that_ends(issued: Box) -> None:
     issued.ok("init")
     issued.ok("run", "--retry")
     assert issued.row(NAME, "account") == (ours(issued),)
+
+
+@pytest.fixture
+def other_box(issued: Box, tmp_path: Path) -> Box:
+    """A second issuer with a copy of the key, which has used the account, on a database of its own."""
+    other = Box(tmp_path / "other", SqliteDatabase(tmp_path / "other"))
+    other.write(acme=issued.document["acme"], dns=issued.document["dns"])
+    other.set_up()
+    copy_key(issued, other)
+    other.populate(NAME)
+    other.ok("issue", NAME)
+    return other
+
+
+def copy_key(source: Box, target: Box) -> None:
+    shutil.copy(source.state_dir / "account.pem", target.state_dir / "account.pem")
+
+
+def registrations(proxy: CaProxy) -> list[Request]:
+    """Requests that would make a second account."""
+    return [each for each in proxy.paths("sign-me-up") if "termsOfServiceAgreed" in (each.payload or {})]
+
+
+SAYS_VOID = ["is no longer that of our account", "copy the present key from the issuer that changed it"]
+
+
+def test_a_copy_of_the_old_key_registers_nothing(issued: Box, other_box: Box, proxy: CaProxy) -> None:
+    """The other issuer says that the key was changed; with a copy of the new key it goes on, with the same account."""
+    before = shown(issued)
+    issued.ok("account", "rollover")
+    asked = len(registrations(proxy))
+    other_box.fails("reissue", NAME, says=[*SAYS_VOID, str(before["url"]), "run --retry"])
+    other_box.fails("check", says=["no longer that of our account"])
+    assert len(registrations(proxy)) == asked
+    copy_key(issued, other_box)
+    assert "account.changed" not in other_box.ok("run", "--retry").err
+    assert shown(other_box)["url"] == before["url"]
+
+
+def test_a_daemon_with_the_old_key_says_it(issued: Box, other_box: Box, proxy: CaProxy) -> None:
+    """Its process has signed with the key before; the CA calls the signature malformed."""
+    with Service(other_box) as daemon:
+        other_box.ok("reissue", NAME)
+        stored = "SELECT count(*) FROM orders WHERE state = 'STORED'"
+        wait_until(lambda: other_box.database.query(stored) == [(2,)], "issued by the daemon")
+        issued.ok("account", "rollover")
+        asked = len(registrations(proxy))
+        other_box.ok("reissue", NAME)
+        wait_until(lambda: other_box.row(NAME, "count_fail_update") == (1,), "a failure")
+        assert SAYS_VOID[0] in daemon.log_file.read_text(encoding="utf-8")
+    assert len(registrations(proxy)) == asked
+
+
+def test_another_key_on_purpose_registers(issued: Box, proxy: CaProxy) -> None:
+    """A key that never had an account gets one, although the CA gave us another before."""
+    issued.write(acme={"account_key": str(issued.state_dir / "second.pem")})
+    issued.ok("init")
+    assert "account.changed" in issued.ok("reissue", NAME).err

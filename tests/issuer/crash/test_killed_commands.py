@@ -1,5 +1,7 @@
 """A command that a person has typed is killed in the middle: the same command, typed again, gets to its end."""
 
+import json
+import os
 import signal
 from pathlib import Path
 
@@ -34,3 +36,26 @@ def test_an_import_is_all_or_nothing(lone_box: Box, tmp_path: Path, step: str) -
     assert killed_run(lone_box, f"issuer.store.history:{step}", "before", 1, take_in) == -signal.SIGKILL
     assert lone_box.database.query("SELECT name FROM certs") == []
     lone_box.ok(*take_in)
+
+
+@pytest.mark.parametrize("step", ["create_account_key", "KeyAccount.change_key", "rename_account", "sync_folder"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_change_of_the_account_key_is_finished(box: Box, step: str, when: str) -> None:
+    """Killed at any step: the next run goes on with the same account, and the command with another key for it."""
+
+    def account() -> tuple[str, str]:
+        [shown] = json.loads(box.ok("account", "show", "--json").out)
+        return shown["url"], shown["thumbprint"]
+
+    box.enrol(NAME)
+    box.ok("run")
+    url, thumbprint = account()
+    place = f"issuer.commands.rollover:{step}"
+    assert killed_run(box, place, when, 1, ("account", "rollover")) == -signal.SIGKILL
+    box.ok("reissue", NAME)
+    assert not os.path.lexists(box.state_dir / "account.pem.new")
+    begun = (step, when) != ("create_account_key", "before")
+    assert (account()[0], account()[1] != thumbprint) == (url, begun)
+    box.ok("account", "rollover")
+    assert account()[0] == url
+    box.ok("reissue", NAME)
