@@ -34,6 +34,9 @@ from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 
 
+_NOT_TRIED = "whether the answers can be published there, and seen from outside, was not tried: `check` tries it"
+
+
 class _Onlooker(AcmeCa):
     """Registers no account."""
 
@@ -73,8 +76,10 @@ def _each(rows: Sequence[Enrolment], tools: Tools, now: int) -> list[Rehearsed]:
 def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "") -> int:
     """Print what was *found*; the exit code is 1 if anything would fail or be held. *staging*: the directory where it
     was ordered."""
+    untried = _NOT_TRIED if any(one.verdict is Verdict.ORDERED for one in found) else None
     if as_json:
-        report({"certificates": [_document(one) for one in found], "dry_run": True, "staging": staging or None})
+        documents = [_document(one) for one in found]
+        report({"certificates": documents, "dry_run": True, "staging": staging or None, "not_tried": untried})
     else:
         for one in found:
             say(_line(one))
@@ -87,6 +92,8 @@ def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "") -> int
             there = any(one.directory == staging for one in found)
             begin = f"ordered at {staging}, nothing is stored" if there else f"nothing was ordered at {staging}"
         say(f"{begin}: {counted or 'nothing is due'}")
+        if untried:
+            say(untried)
     return 0 if all(one.well for one in found) else 1
 
 

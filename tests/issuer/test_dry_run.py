@@ -5,6 +5,7 @@ import pytest
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.servers.ca_proxy import CaProxy
+from tests.servers.lab import Lab
 from tests.servers.process import wait_until
 
 NAME, OTHER = "www.example.test", "mail.example.test"
@@ -35,6 +36,22 @@ def test_a_dry_run_asks_the_ca_for_nothing(proxied: Box, proxy: CaProxy) -> None
     assert proxied.txt(NAME) == set()
     proxied.ok("disable", NAME)
     assert f"_acme-challenge.{NAME}: asked for by hand\n" in proxied.ok("issue", "--dry-run", NAME).out
+
+
+def test_a_dry_run_tells_what_it_has_not_tried(box: Box, lab: Lab) -> None:
+    """The sub-zone is missing, the zone above is served there: an update would be refused, and `check` finds that."""
+    lab.bind.static_zone("example.test")
+    lab.bind.reconfigure()
+    box.populate(NAME)
+    outcome = box.ok("run", "--dry-run")
+    assert f"{NAME}: would be ordered" in outcome.out
+    assert "was not tried: `check` tries it" in outcome.out
+    assert "`check` tries it" in box.ok("run", "--dry-run", "--json").report()["not_tried"]
+    box.fails("check", NAME, says=["REFUSED"])
+    box.fails("run", says=["REFUSED"])
+    box.ok("disable", NAME)
+    assert "tried" not in box.ok("run", "--dry-run").out
+    assert box.ok("run", "--dry-run", "--json").report()["not_tried"] is None
 
 
 def test_a_dry_run_beside_the_daemon(box: Box) -> None:

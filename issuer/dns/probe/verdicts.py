@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from common.clock import duration_text
 from issuer.dns.find.delegation import Delegation
+from issuer.dns.find.routes import below
 from issuer.model.acme import Laggard
 from issuer.rules.findings import Line, bad, ok, warn
 
@@ -89,6 +90,12 @@ def delegation_lines(delegation: Delegation) -> list[Line]:
         parts = [f"only {parent} names {', '.join(only_parent)}"] if only_parent else []
         parts += [f"only the zone itself names {', '.join(only_zone)}"] if only_zone else []
         lines.append(warn(subject, " and ".join(parts), "make both NS lists the same"))
+    found = {server.name for server in delegation.servers}
+    for host in sorted((named | listed) - found):
+        if host in named and below(host, delegation.zone):
+            continue  # the parent lacks its glue, which is told
+        sentence = f"its name server {host} has no address that the resolvers know, so a CA may try it in vain"
+        lines.append(warn(subject, sentence, "add address records for it, or take it out of the NS lists"))
     return lines or [ok(subject, f"{parent} delegates it to {', '.join(delegation.named)}")]
 
 

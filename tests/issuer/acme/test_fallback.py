@@ -1,5 +1,6 @@
 """Another CA when the first cannot deliver and little life is left: two real Pebbles, one of which fails."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,3 +137,33 @@ def test_our_own_dns_trouble_changes_no_ca(two: Box, proxy: CaProxy, second: CaP
     assert time.monotonic() - started < 60
     assert two.row(NAME, "count_fail_update")[0] >= 2
     assert second.seen == []
+
+
+def test_the_key_of_a_fallback_is_changed_alone(two: Box, proxy: CaProxy, second: CaProxy) -> None:
+    """With a key file of its own. While that CA cannot tell which key it knows, the first one issues all the same, and
+    a later run finishes the change."""
+    [fallback] = two.document["acme"]["fallback"]
+    fallback["account_key"] = str(two.state_dir / "second.pem")
+    two.write()
+    two.ok("init")
+    two.enrol(NAME)
+    proxy.before.append(times(2 * TRIES, "order-plz", BROKEN))
+    two.ok("run")
+    assert two.row(NAME, "directory") == (second.directory,)
+    first, there = accounts(two)
+    away = times(99, "", BROKEN)
+    second.before.append(lambda request: away(request) if (two.state_dir / "second.pem.new").exists() else None)
+    two.fails("account", "rollover", "--directory", second.directory, says=["HTTP 500"])
+    assert "account.rollover_unfinished" in two.ok("reissue", NAME).err
+    assert two.row(NAME, "directory") == (proxy.directory,)
+    second.before.clear()
+    two.ok("reissue", NAME)
+    assert not (two.state_dir / "second.pem.new").exists()
+    assert accounts(two)[0] == first
+    assert accounts(two)[1]["url"] == there["url"]
+    assert accounts(two)[1]["thumbprint"] != there["thumbprint"]
+
+
+def accounts(box: Box) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(box.ok("account", "show", "--json").out)
+    return found

@@ -96,6 +96,18 @@ def test_a_server_inside_the_zone_needs_glue(world: Checked, tmp_path: Path) -> 
     assert stale in said(lines, Level.WARN)
 
 
+def test_a_server_without_an_address_is_a_warning(world: Checked, tmp_path: Path) -> None:
+    """Nobody can ask it, whichever of the two lists names it; the others are enough for now. Once for each host."""
+    world.resolver.forwards[ZONE] = f"127.0.0.4:{world.port}"
+    parent = [f"_acme-challenge.www NS {host}" for host in ("ns2", "gone", f"ns.{ZONE}.")]
+    lines = world.check(tmp_path, parent, ["@ NS ns2.example.test.", "@ NS gone.example.test.", f"@ NS also.{ZONE}."])
+    warned = said(lines, Level.WARN)
+    for host in ("gone.example.test", f"also.{ZONE}"):
+        assert warned.count(f"its name server {host} has no address") == 1, warned
+    assert f"its name server ns.{ZONE}" not in warned
+    assert f"no glue for ns.{ZONE}" in said(lines, Level.BAD)
+
+
 def test_no_delegation_is_bad(world: Checked, tmp_path: Path) -> None:
     """The zone takes updates, but the parent does not know it."""
     lines = world.check(tmp_path, [], ["@ NS ns2.example.test."])
