@@ -33,7 +33,6 @@ from issuer.store.database import Database
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 
-
 _NOT_TRIED = "whether the answers can be published there, and seen from outside, was not tried: `check` tries it"
 
 

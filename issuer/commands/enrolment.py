@@ -16,6 +16,7 @@ from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import parse_name
 from issuer.commands.challenge_types import challenge_type, ways
+from issuer.commands.change import new_ways
 from issuer.commands.many import LIST, each, names_of
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
@@ -116,8 +117,8 @@ class _Populating:
             raise CompromisedKey([row.name])
         outcome = self._changes.replace(row.name, facts, validation, int(time.time()))
         say(f"{row.name}: {outcome.value}")
-        for name, way in set(validation.exceptions) - set(row.validation.exceptions):
-            say(f"{name} is validated by {way} from now on")
+        for sentence in new_ways(row, facts.names, validation):
+            say(sentence)
         if outcome in (Outcome.WAITS, Outcome.TAKEN):
             _caution(row.name, facts)
             _tell_change(row, facts, ready)

@@ -123,6 +123,22 @@ def test_another_way_for_the_same_csr_is_told(lone_box: Box) -> None:
     assert "from now on" not in lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
 
 
+def test_a_way_that_endangers_the_present_certificate_is_told(lone_box: Box) -> None:
+    """It counts for the next renewal, whatever becomes of the change; for a name that is new it endangers nothing."""
+    lone_box.ok("populate", ZONE, "--csr", "-", stdin=csr([ZONE]))
+    lone_box.put_aged(ZONE, days=90, left=60)
+    words = ("populate", "--replace", ZONE, "--csr", "-", "--by", "/var/www", "--by", f"{WILD}=dns-persist-01")
+    said = lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
+    for part in (
+        f"{ZONE} is validated by /var/www from now on, also for the renewal of the present certificate: ",
+        f"`certfleet-issuer check {ZONE}` tries it, --by {ZONE}=dns-01 goes back",
+        f"{WILD} is validated by dns-persist-01 from now on\n",
+    ):
+        assert part in said
+    words = ("populate", "--replace", ZONE, "--csr", "-", "--by", f"{ZONE}=dns-01", "--by", f"{WILD}=dns-01")
+    assert f"{ZONE} is validated by dns-01 from now on, also" in lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
+
+
 def test_the_way_of_a_name_that_has_gone_is_not_told(lone_box: Box) -> None:
     """`status` speaks of the names that are enrolled."""
     lone_box.ok("populate", ZONE, "--csr", "-", "--by", f"{WILD}=dns-01", stdin=csr([ZONE, WILD]))
