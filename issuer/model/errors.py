@@ -78,9 +78,9 @@ class WrongCertificate(AcmeProblem):
 
     reference = "wrong-certificate"
 
-    def __init__(self, why: str):
-        what, hint = "the CA returned a certificate that must not be stored", "nothing was stored; report it to the CA"
-        super().__init__(what, why=why, hint=hint, retry=Retry.LATER)
+    def __init__(self, why: str, hint: str):
+        what = "the CA returned a certificate that must not be stored"
+        super().__init__(what, why=why, hint=f"nothing was stored; {hint}", retry=Retry.LATER)
 
 
 class NotRegistered(CertfleetError):

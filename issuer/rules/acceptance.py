@@ -18,6 +18,10 @@ from issuer.model.csr import CsrFacts
 from issuer.model.errors import AcmeProblem, WrongCertificate
 from issuer.model.leaf import Damaged, Leaf
 
+_LONE = (
+    "if this CA signs with its root, which it does not send, add that root to the file that its ca_bundle names, "
+    "beside what its server's TLS needs; else report it to the CA"
+)
 _MOST_SORTED = 8  # certificates: each order is tried
 
 
@@ -57,7 +61,8 @@ def accept(
     except ValueError as error:
         hint = "certfleet asks again; if this stays, report it to the CA"
         raise AcmeProblem("the CA's answer is no certificate", why=str(error), hint=hint) from error
-    faults = chain_faults(bundle)
+    chain = chain_faults(bundle)
+    faults = [*chain]
     if spki_sha256(bundle.leaf.public_key()) != csr.spki_sha256:
         faults.append("its key is not the key of the CSR")
     names = certified_names(bundle.leaf)
@@ -68,5 +73,6 @@ def accept(
     if isinstance(present, Leaf) and fingerprint(bundle.leaf) == present.sha256:
         faults.append("it is the one that is there already, not a new one")
     if faults:
-        raise WrongCertificate("; ".join(faults))
+        alone = not bundle.chain and faults == chain
+        raise WrongCertificate("; ".join(faults), _LONE if alone else "report it to the CA")
     return bundle

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from common.certificate import Bundle, certified_names, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
-from issuer.model.csr import CsrFacts, md5_modulus
+from issuer.model.csr import CsrFacts, csr_of, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
+from issuer.model.leaf import Damaged
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.change import failed_as
 from issuer.store.compromised import compromised_keys
@@ -243,7 +244,7 @@ class Certificates:
                 names = ", ".join(sorted(certified_names(bundle.leaf)))
                 add_event(connection, now, order.name, "changed", f"it is for {names} now")
             if placed:
-                add_event(connection, now, order.name, "stored", f"serial {serial} from {order.directory}")
+                _tell_stored(connection, order, csr, bundle, now)
                 return None
             add_event(connection, now, order.name, "set aside", f"serial {serial}, not for what is enrolled now")
             if ending is None:
@@ -255,6 +256,15 @@ class Certificates:
         refusal = self._database.write(work)
         if refusal is not None:
             raise refusal
+
+
+def _tell_stored(connection: sa.Connection, order: OrderRecord, csr: bytes, bundle: Bundle, now: int) -> None:
+    """The event, and another one for names that are not in *csr* and that the settings allowed the CA to add."""
+    detail = f"serial {serial_text(bundle.leaf)} from {order.directory}"
+    add_event(connection, now, order.name, "stored", detail)
+    request = csr_of(csr)
+    if not isinstance(request, Damaged) and (extra := certified_names(bundle.leaf) - set(request.names)):
+        add_event(connection, now, order.name, "names added", f"the CA added {', '.join(sorted(extra))}")
 
 
 def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:

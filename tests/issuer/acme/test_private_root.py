@@ -56,7 +56,7 @@ def test_without_it_the_answer_is_refused(proxied: Box, proxy: CaProxy) -> None:
     """A truncated answer of a public CA looks the same: it is said, and ordered again once a day at most."""
     trust(proxied, proxy)
     proxied.populate(NAME)
-    proxied.fails("run", says=["the chain is empty", "'Private Root' is missing"])
+    proxied.fails("run", says=["the chain is empty", "'Private Root' is missing", "add that root to the file"])
     [(due_at,)] = proxied.database.query("SELECT due_at FROM certs")
     assert due_at > time.time() + 80_000
 
@@ -72,3 +72,5 @@ def test_names_that_the_ca_adds(proxied: Box, proxy: CaProxy) -> None:
     proxied.ok("run")
     assert proxied.orders(NAME)[-1][0] == "STORED"
     assert len(proxied.orders(NAME)) == 2
+    told = [event for event in proxied.ok("history", NAME, "--json").report()["events"] if "names" in event["event"]]
+    assert [(event["event"], event["detail"]) for event in told] == [("names added", "the CA added extra.lab.test")]
