@@ -35,7 +35,7 @@ SET = "too many certificates (5) already issued for this exact set of identifier
 ERRORS: dict[str, CertfleetError] = {
     "silent": AcmeProblem("no answer"),
     "no": AcmeProblem("the CA could not validate", hint="look", kind="unauthorized", retry=Retry.LATER),
-    "wrong": WrongCertificate("the chain is empty", "report it"),
+    "wrong": WrongCertificate("the chain is empty", "report it to the CA"),
     "terms": AcmeProblem("agree", hint="do so", kind="userActionRequired", status=403, retry=Retry.NEVER),
     "orders": AcmeProblem("limited", why="too many new orders", kind="rateLimited", status=429, retry_after=NOW + 2000),
     "set": AcmeProblem("limited", why=SET, kind="rateLimited", status=429, retry_after=NOW + 5000),
