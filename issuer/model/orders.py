@@ -83,11 +83,13 @@ class OrderRecord:
         """Does a person work on it, so that `run` leaves it alone?"""
         return is_by_hand(self.cause, self.deadline, now)
 
-    def kept_until(self, *, hurry: bool) -> int:
+    def kept_until(self, *, hurry: bool, life: int | None = None) -> int:
         """The moment (epoch seconds) until which an interrupted order is gone on with. In FINALIZING that is days,
-        unless there is a *hurry*: the CA may have issued. Before that, a new order costs no more than the old one."""
+        unless there is a *hurry*: the CA may have issued. Before that, a new order costs no more than the old one.
+        Never more than an eighth of the *life* of the present certificate (seconds): others have to fit after it."""
         patient = self.state is OrderState.FINALIZING and not hurry
-        return self.created_at + (_KEPT_DAYS if patient else 1) * _DAY
+        kept = (_KEPT_DAYS if patient else 1) * _DAY
+        return self.created_at + (kept if life is None else min(kept, life // 8))
 
     @property
     def ended(self) -> bool:

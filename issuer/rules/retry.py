@@ -25,6 +25,7 @@ from issuer.model.errors import (
     WrongCertificate,
 )
 from issuer.model.failure import Failure
+from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
@@ -64,6 +65,15 @@ class Circumstances:
     def left(self) -> Remaining | None:
         """The rest of the present certificate's life; None without one."""
         return remaining(self.row, int(self.now))
+
+    @property
+    def kept_until(self) -> int:
+        """The moment until which the order is gone on with where it is interrupted; 0 without one."""
+        if self.order is None:
+            return 0
+        left, leaf = self.left, self.row.present
+        life = leaf.ends - leaf.starts if isinstance(leaf, Leaf) else None
+        return self.order.kept_until(hurry=left is not None and left.little, life=life)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,8 @@ def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
     now, fate = int(met.now), _fate(error, met)
     scope = hold_scope(error, met.row.scope)
     until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(scope, met.left))
+    if met.row.changing and fate is Fate.GOES_ON and until > met.kept_until:
+        fate = Fate.ENDS  # it would keep the renewal of the present certificate waiting for as long
     failure = Failure.of(error, hint="")  # its own hint is about failures; a hold needs no action
     return Consequence(Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met)), fate, scope)
 
@@ -174,6 +186,8 @@ def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
     hopeless = costs or (error.retry is Retry.NEVER and not another)
     rarely = max(schedule[-1], _DAY) if costs else schedule[-1]
     at = now + rarely if hopeless else retry_moment(failures, now, schedule, left)
+    if fate is Fate.GOES_ON and now < met.kept_until:
+        at = min(at, met.kept_until)  # no later: it ends then, and makes room for another
     by_itself, hints = _by_itself(fate, met), [error.hint]
     if not by_itself:
         hints.append(NOT_AGAIN)
@@ -185,10 +199,10 @@ def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
 
 
 def _fate(error: CertfleetError, met: Circumstances) -> Fate:
-    order, left = met.order, met.left
+    order = met.order
     if order is None:
         return Fate.FORGOTTEN
-    lives = interrupts(error) and met.now < order.kept_until(hurry=left is not None and left.little)
+    lives = interrupts(error) and met.now < met.kept_until
     # the issuer that has the key goes on with it; once tries come once a day, there is no such issuer
     elsewhere = isinstance(error, OtherAccount) and met.row.failures < len(met.policy.retry)
     if not (lives or elsewhere):

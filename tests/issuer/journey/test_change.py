@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from common.certificate import parse_bundle, spki_sha256
+from issuer.model.acme import CaOrder
 from issuer.model.enrolment import AT_ONCE, Change, csr_digest
 from issuer.model.errors import AcmeProblem, StoreError
 from issuer.model.failure import Failure
@@ -295,3 +296,49 @@ def test_a_hold_before_the_order_keeps_no_renewal_waiting() -> None:
     assert (held.ending, held.retry_at) == (Ending.HELD, int(world.clock()) + 7200)
     assert held.look_again_at <= world.clock()
     assert world.process().attempt().ending is Ending.STORED
+
+
+class Stubborn(MemoryCa):
+    """Refuses each order for ADDED at the *step* that a test names: it has trouble of its own, or a limit of *wait*
+    seconds."""
+
+    step, wait = "", 0.0
+
+    def certificate(self, url: str) -> bytes:
+        self._trouble("certificate")
+        return super().certificate(url)
+
+    def finalize(self, order: CaOrder, csr_der: bytes) -> CaOrder:
+        self._trouble("finalize")
+        return super().finalize(order, csr_der)
+
+    def answer(self, challenge_url: str) -> None:
+        self._trouble("answer")
+        super().answer(challenge_url)
+
+    def _trouble(self, step: str) -> None:
+        if step == self.step and ADDED in self.opened[-1].names:
+            if self.wait:
+                moment = self._clock() + self.wait
+                raise refusal("rateLimited", "too many failed authorizations for this name", 429, retry_after=moment)
+            raise refusal("serverInternal", "trouble", 500)
+
+
+@pytest.mark.parametrize("wait", [0, DAY, 30 * DAY])
+@pytest.mark.parametrize("step", ["answer", "finalize", "certificate"])
+@pytest.mark.parametrize("life", [1, 6, 90])
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.65])
+def test_an_order_of_the_change_that_makes_no_progress(step: str, life: int, share: float, wait: int) -> None:
+    """It goes on first, but never so long that the present certificate ends, whenever it was opened."""
+    world = World()
+    ca = world.authorities[CA] = Stubborn(CA, world.clock, world.zones, days=life)
+    ca.step, ca.wait = step, wait
+    ca.offers_ari = False
+    world.enrol()
+    world.process().run()
+    world.clock.wait_until(world.clock() + share * life * DAY)
+    world.change(change=Change(NEW, AT_ONCE))
+    for _ in range(2 * 24):
+        world.process().run()
+        world.clock.wait_until(world.clock() + life * DAY / 24)
+        assert (world.row().ts_expire or 0) > world.clock()
