@@ -14,7 +14,7 @@ from common.errors import CertfleetError
 from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import advance
 from issuer.journey.ports import Tools
-from issuer.journey.withdraw import abandon, withdraw
+from issuer.journey.withdraw import abandon, journal_again, withdraw
 from issuer.journey.work import Work, authority
 from issuer.model.acme import Laggard
 from issuer.model.enrolment import Enrolment
@@ -185,7 +185,10 @@ class Attempt:
             work.record = tools.orders.fail(work.record, reason, int(tools.clock()))
             abandon(work.record, tools)
             withdraw(work, tools)
+        elif fate is Fate.ELSEWHERE:
+            journal_again(work, tools)
         elif fate is Fate.ENDED_BEFORE:
+            journal_again(work, tools)
             work.record = dataclasses.replace(work.record, state=OrderState.FAILED)
             tools.orders.release(work.record)
             withdraw(work, tools)

@@ -1,5 +1,6 @@
 """Takes back: answers leave the world, and authorizations that nobody needs go back to the CA."""
 
+import contextlib
 from collections.abc import Sequence
 
 import structlog
@@ -9,6 +10,7 @@ from issuer.journey.ports import Tools
 from issuer.journey.solver import shares
 from issuer.journey.work import Work, authority, journalled
 from issuer.model.acme import Challenge
+from issuer.model.errors import BeingTakenBack
 from issuer.model.orders import OrderRecord, OrderState
 
 log = structlog.get_logger()
@@ -25,6 +27,14 @@ def withdraw(work: Work, tools: Tools) -> None:
             _take_back(entries, tools)
     except CertfleetError as error:
         log.warning("challenge.left", certificate=work.record.name, error=str(error))
+
+
+def journal_again(work: Work, tools: Tools) -> None:
+    """Journal once more what we may have published after we had lost the order. Whoever took it over may have withdrawn
+    the same before; then the sweep takes ours back. Raises StoreError."""
+    if work.journalled:
+        with contextlib.suppress(BeingTakenBack):  # somebody withdraws it at this moment
+            work.journalled = tools.journal.add(work.record.id, work.journalled, int(tools.clock()))
 
 
 def abandon(record: OrderRecord, tools: Tools) -> None:

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from common.certificate import serial_text
+from common.errors import Retry
 from issuer.model.errors import AcmeProblem, DnsError
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ending
@@ -20,10 +22,10 @@ from tests.issuer.signing_requests import csr
 
 CALLS = calls_of(first_by_dns)
 NEW_KEY = csr([NAME], "ecdsa-p384")
-# CA and name server know nothing of leases. The lease is looked at right before these calls, and a process that is
-# frozen in between, for the ten minutes of a lease, acts beside the issuer that took over.
+# The CA knows nothing of leases. The lease is looked at right before this call, and a process that is frozen in
+# between, for the ten minutes of a lease, acts beside the issuer that took over.
 # `test_frozen_between_lease_and_call` bounds what that costs.
-UNCOVERED = [Call("ca.open_order"), Call("zone.publish")]
+UNCOVERED = [Call("ca.open_order")]
 BUSY = refusal("rateLimited", "slow down", 429, retry_after=NOW + 3600)
 TRIED = CALLS[CALLS.index(Call("orders.claim")) : CALLS.index(Call("certificates.store")) + 1]
 WITH_ORDER = TRIED[TRIED.index(Call("ca.open_order")) :]
@@ -70,14 +72,40 @@ def test_overtaken_by_another_issuer(call: Call) -> None:
 
 @pytest.mark.parametrize("call", UNCOVERED, ids=str)
 def test_frozen_between_lease_and_call(call: Call) -> None:
-    """As a virtual machine that is suspended: a second order that expires unanswered, or answers that stay in the
-    zone. There is one certificate all the same, and no failure."""
+    """As a virtual machine that is suspended: a second order that expires unanswered. There is one certificate all the
+    same, and no failure."""
     world = first_by_dns()
     assert ending_with(world, call, lambda: overtake(world)) in WELL
     assert world.row().failures == 0
     assert len(world.tables.versions) == len(world.ca.certificates) == 1
-    assert len(world.ca.opened) == (2 if call == Call("ca.open_order") else 1)
-    assert bool(world.published) is (call == Call("zone.publish"))
+    assert len(world.ca.opened) == 2
+    assert not world.published
+
+
+def overtake_and_end(world: World) -> None:
+    """As :func:`overtake`, but the order ends as failed, and its answers are withdrawn."""
+    world.clock.wait_until(world.clock() + LEASE_SECONDS + 1)
+    other = world.process("two")
+    other.calls.before(Call("ca.answer"), raising(refusal("unauthorized", "no")))
+    other.run()
+    assert world.tables.states() == [OrderState.FAILED]
+
+
+@pytest.mark.parametrize("act", [overtake, overtake_and_end], ids=["stored", "failed"])
+def test_frozen_before_it_publishes(act: Callable[[World], object]) -> None:
+    """The issuer that took over has withdrawn the answers and forgotten them. What is published after that stands in
+    the journal again, also where the name server's answer is lost, and the next sweep takes it back."""
+    for lost in (False, True):
+        world = first_by_dns()
+        process = world.process("one")
+        process.calls.before(Call("zone.publish"), partial(act, world))
+        if lost:
+            process.calls.after(Call("zone.publish"), raising(DnsError("no answer", retry=Retry.NEVER)))
+        process.run()
+        assert Call("zone.publish") in process.calls.made
+        world.process("three").run()
+        assert not world.published
+        assert world.left == []
 
 
 def test_slow_before_the_order_is_asked_for() -> None:
