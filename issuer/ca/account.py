@@ -103,6 +103,13 @@ def existing_account(transport: Transport) -> AcmeAnswer | None:
         return None
 
 
+def may_be_signature(problem: AcmeProblem) -> bool:
+    """May *problem* mean that the CA does not take the signature of an account? RFC 8555 has no type for it: Boulder
+    and Pebble say malformed, as of much else; acme2certifier answers 403 without a type."""
+    denied = problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    return problem.kind in ("malformed", "unauthorized") or (denied and not problem.kind)
+
+
 class Registrar:
     """Registers or finds the account of our key (RFC 8555 §7.3), and saves its URL in the state folder.
 
@@ -170,7 +177,7 @@ class Registrar:
         except AcmeProblem as problem:
             if problem.kind == "accountDoesNotExist" or problem.status == HTTPStatus.NOT_FOUND:
                 return
-            if problem.retry is Retry.SOON:
+            if not may_be_signature(problem):
                 raise
             raise _void_key(self._key_file, known, problem) from problem
         finally:

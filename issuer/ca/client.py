@@ -14,7 +14,7 @@ from common.clock import Clock
 from common.errors import Retry
 from common.names import is_address
 from issuer.ca import words
-from issuer.ca.account import Registrar, account_id
+from issuer.ca.account import Registrar, account_id, may_be_signature
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.order_list import OrderList
 from issuer.ca.transport import AcmeAnswer, Transport, http_date
@@ -241,21 +241,21 @@ class AcmeCa:
             raise
 
     def _post(self, url: str, payload: dict[str, Any] | None) -> AcmeAnswer:
-        """A POST signed by our account. If the CA has forgotten the account: register again, then post once more. A
-        signature that it does not take is called malformed (RFC 8555 §6.2), as much else is: then the account is asked
-        for again, and the error tells where its key was changed."""
+        """A POST signed by our account. If the CA has forgotten the account: register again, then post once more. What
+        may be about our signature lets us ask for the account again, whose error tells where its key was changed."""
         self._ensure_account()
         kid = self._transport.kid
         try:
             return self._transport.post(url, payload)
         except AcmeProblem as problem:
-            if problem.kind not in ("accountDoesNotExist", "malformed"):
+            forgotten = problem.kind == "accountDoesNotExist"
+            if not (forgotten or may_be_signature(problem)):
                 raise
             with self._account_lock:
                 if self._transport.kid == kid:
                     self._transport.kid = ""
             self._ensure_account()
-            if problem.kind == "malformed":
+            if not forgotten:
                 raise
         return self._transport.post(url, payload)
 

@@ -53,7 +53,8 @@ def url(value: object) -> str:
         return ""
     if not isinstance(value, str) or not _usable(value):
         what = "the CA sends a URL that is malformed or not https://"
-        raise AcmeProblem(what, why=one_line(str(value)[:100]), hint="check [acme] directory")
+        hint = "check [acme] directory; a private CA behind a proxy has to hear from it that clients use https"
+        raise AcmeProblem(what, why=one_line(str(value)[:100]), hint=hint)
     return value
 
 

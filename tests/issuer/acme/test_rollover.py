@@ -209,9 +209,18 @@ def registrations(proxy: CaProxy) -> list[Request]:
 SAYS_VOID = ["is no longer that of our account", "copy the present key from the issuer that changed it"]
 
 
-def test_a_copy_of_the_old_key_registers_nothing(issued: Box, other_box: Box, proxy: CaProxy) -> None:
-    """The other issuer says that the key was changed; with a copy of the new key it goes on, with the same account."""
+@pytest.mark.parametrize("form", [None, problem("unauthorized", "no", 403), Reply(403, b"no")])
+def test_a_copy_of_the_old_key_registers_nothing(
+    issued: Box, other_box: Box, proxy: CaProxy, form: Reply | None
+) -> None:
+    """The other issuer says that the key was changed, in whatever form the CA refuses its signature; with a copy of the
+    new key it goes on, with the same account."""
     before = shown(issued)
+
+    def otherwise(request: Request, reply: Reply) -> Reply:
+        return form if form and reply.status == 400 and "/my-account/" in request.path else reply
+
+    proxy.after.append(otherwise)
     issued.ok("account", "rollover")
     asked = len(registrations(proxy))
     other_box.fails("reissue", NAME, says=[*SAYS_VOID, str(before["url"]), "run --retry"])
