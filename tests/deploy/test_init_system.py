@@ -55,11 +55,17 @@ def test_a_central_machine_in_one_command(fresh: Machine) -> None:
 
 
 def test_the_daemon_in_place_of_the_timer(fresh: Machine) -> None:
-    """With --schedule daemon."""
+    """With --schedule daemon. Once more without that it stays the daemon; another schedule takes its place."""
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daemon")
     assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("active", "enabled")
     assert "daemon.started" in [entry["MESSAGE"] for entry in fresh.journal("certfleet-issuer-daemon")]
     assert fresh.show("certfleet-issuer.timer", "ActiveState") == ("inactive",)
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system")
+    assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("active", "enabled")
+    assert fresh.show("certfleet-issuer.timer", "ActiveState", "UnitFileState") == ("inactive", "disabled")
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daily")
+    assert fresh.show("certfleet-issuer.timer", "ActiveState", "UnitFileState") == ("active", "enabled")
+    assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("inactive", "disabled")
 
 
 def test_a_host_in_one_command(fresh: Machine) -> None:
