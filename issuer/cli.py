@@ -99,7 +99,7 @@ def _zone(line: CommandLine) -> None:
     text = "a name server of the sub-zone, the primary first; repeatable"
     zone.add_argument("--ns", action="append", default=[], metavar="HOST", help=text)
     text = "the make of the secondaries (default: that of --server)"
-    zone.add_argument("--secondary", choices=makes, default="", help=text)
+    zone.add_argument("--secondary", choices=[*makes, "nsd"], default="", help=text)
     form = zone.add_mutually_exclusive_group()
     text = "print the record of dns-persist-01 instead, for our account at each CA"
     form.add_argument("--persist", action="store_true", help=text)
