@@ -87,10 +87,10 @@ def _load(block: bytes) -> x509.Certificate:
 
 def _blocks(content: bytes) -> Iterator[bytes]:
     """Each certificate of a PEM text, or the one in DER."""
-    if is_der(content):
-        yield content
-        return
     pem_text = plain(content)
+    if is_der(pem_text):
+        yield pem_text
+        return
     position = 0
     while (start := pem_text.find(_BEGIN, position)) >= 0:
         end = pem_text.find(_END, start)

@@ -47,10 +47,13 @@ def owner_hint(file: Path) -> str:
 
 
 def who_directs_root(file: Path) -> str:
-    """The user besides root who can edit *file*, whose commands root runs: "USER, to whom FOLDER belongs". "" if nobody
-    can, or we are not root. Raises OSError."""
+    """The user besides root who can edit *file*, which need not be there yet and whose commands root runs: "USER, to
+    whom FOLDER belongs". "" if nobody can, or we are not root. Raises OSError."""
     for one in (file, file.parent) if os.geteuid() == 0 else ():
-        status = one.stat()
+        try:
+            status = one.stat()
+        except FileNotFoundError:
+            continue
         if status.st_uid != 0:
             return f"{_user(status.st_uid)}, to whom {one} belongs,"
         if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:

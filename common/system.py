@@ -78,6 +78,17 @@ def install_units(folder: str, names: Sequence[str], started: Path, changes: Seq
     return True
 
 
+def is_enabled(unit: str) -> bool:
+    """Is *unit* started at each boot? False where no systemd runs."""
+    command = ["systemctl", "--quiet", "is-enabled", unit]
+    return _RUNNING.is_dir() and subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def disable(*units: str) -> None:
+    """Stop *units*, and start them at no boot."""
+    act("systemctl", "--quiet", "disable", "--now", *units)
+
+
 def enable(unit: str) -> None:
     """Start *unit* now and at each boot."""
     act("systemctl", "enable", "--now", unit)

@@ -65,8 +65,8 @@ def _set_up(line: CommandLine) -> None:
     init.add_argument("--email", metavar="ADDRESS", action="append", default=[], help=text)
     text = "with --system: a database in the MariaDB of this machine (default: an SQLite file)"
     init.add_argument("--mariadb", action="store_true", help=text)
-    text = "with --system: start `run` so often, or the daemon in its place (docs/daemon.md)"
-    init.add_argument("--schedule", choices=["daily", "hourly", "daemon"], default="daily", help=text)
+    text = "with --system: start `run` so often, or the daemon instead (docs/daemon.md); default: as it is, else daily"
+    init.add_argument("--schedule", choices=["daily", "hourly", "daemon"], default="", help=text)
     database = line.group("db", "create, migrate and look at the database")
     database.command("upgrade", _later("database", "upgrade"), "create the tables, or adopt and migrate existing ones")
     database.command("status", _later("database", "status"), "show the schema's revision", reports=True)
@@ -78,8 +78,10 @@ def _set_up(line: CommandLine) -> None:
     grants = database.command("grants", _later("database_access", "grants"), "print the GRANTs for an agent's account")
     grants.add_argument("account", metavar="USER", help="the agent's database account")
     grants.add_argument("--host", default="%", help="where it may connect from (default: anywhere)")
-    grants.add_argument("--create", action="store_true", help="and the CREATE USER before them")
-    text = "its password for CREATE USER; a new one is written there if there is no such file"
+    account = grants.add_mutually_exclusive_group()
+    account.add_argument("--create", action="store_true", help="and the CREATE USER before them")
+    account.add_argument("--alter", action="store_true", help="and the ALTER USER that changes its password")
+    text = "its password for that; a new one is written there if there is no such file"
     grants.add_argument("--password-file", metavar="FILE", default=None, help=text)
     _zone(line)
     text = "look at everything that issuing depends on; each sub-zone gets a test record"
@@ -97,7 +99,7 @@ def _zone(line: CommandLine) -> None:
     text = "a name server of the sub-zone, the primary first; repeatable"
     zone.add_argument("--ns", action="append", default=[], metavar="HOST", help=text)
     text = "the make of the secondaries (default: that of --server)"
-    zone.add_argument("--secondary", choices=makes, default="", help=text)
+    zone.add_argument("--secondary", choices=[*makes, "nsd"], default="", help=text)
     form = zone.add_mutually_exclusive_group()
     text = "print the record of dns-persist-01 instead, for our account at each CA"
     form.add_argument("--persist", action="store_true", help=text)

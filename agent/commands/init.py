@@ -10,19 +10,21 @@ from typing import TypeVar
 
 from agent.commands.request import request
 from agent.commands.wiring import name_in
-from agent.host.programs import search_path
+from agent.host.programs import running, search_path
 from agent.model.certificate import file_stem
-from agent.settings.config import SourceSettings
+from agent.settings.config import DEFAULT_FILE, SourceSettings
 from agent.settings.preset import Preset, load_preset, preset_names
 from agent.source.open import open_source
 from common.command_line import say
 from common.config import nonempty, path
-from common.errors import FileError, UsageError
+from common.errors import FileError, RefusedError, UsageError
 from common.files import create_new, make_folder, make_private_folder
 from common.names import in_url
+from common.owners import who_directs_root
 from common.system import enable, install_units, link, program, require_root
 
 T = TypeVar("T")
+_OWN = "/etc/certfleet-agent/agent.toml"  # where /etc/certfleet is the issuer's
 
 _HEAD = """\
 # agent.toml: which certificates this host takes, from where, and what is done with them.
@@ -63,6 +65,9 @@ def init(arguments: argparse.Namespace) -> int:
     names = [name_in(name) for name in arguments.name]
     if os.path.lexists(arguments.config):
         raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
+    if director := who_directs_root(arguments.config):
+        words = f"{director} could make root run any command by {arguments.config.name}"
+        raise RefusedError(words, hint=f"choose a folder of root's own: `certfleet-agent --config {_OWN} init …`")
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
     create_new(arguments.config, _text(state_dir, source, names, found).encode(), mode=0o644)
@@ -78,7 +83,9 @@ def init(arguments: argparse.Namespace) -> int:
 def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
     """The rest of this host: a link, units and timer, and key and CSR of every NAME."""
     link(started)
-    if install_units("agent.commands", ("certfleet-agent.service", "certfleet-agent.timer"), started):
+    elsewhere = arguments.config != Path(DEFAULT_FILE)
+    changes = [(f"{started} run", f"{started} --config {arguments.config.absolute()} run")] if elsewhere else []
+    if install_units("agent.commands", ("certfleet-agent.service", "certfleet-agent.timer"), started, changes):
         enable("certfleet-agent.timer")
     for name in names:
         made = vars(arguments) | {"name": name, "san": [], "key": None, "key_type": "", "csr": "", "json": False}
@@ -99,13 +106,15 @@ def _file_option(option: str, value: str | None) -> Path | None:
 
 
 def _services_found() -> dict[str, Preset]:
-    """The presets of which a program is installed here."""
+    """The presets of which a program is installed here; those whose service runs come first."""
     folders, presets = search_path(), {name: load_preset(name) for name in preset_names()}
-    return {
-        name: preset
+    found = [
+        (name, preset)
         for name, preset in presets.items()
         if preset is not None and any(shutil.which(program, path=folders) for program in preset.programs)
-    }
+    ]
+    now = running()
+    return dict(sorted(found, key=lambda each: now.isdisjoint(each[1].processes)))
 
 
 def _text(state_dir: Path, source: SourceSettings, names: Sequence[str], found: Mapping[str, Preset]) -> str:

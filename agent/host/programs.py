@@ -1,11 +1,13 @@
 """Running the operator's commands: argument lists, never a shell; with a time limit, and nothing left behind by it."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from agent.model.certificate import Command
@@ -52,6 +54,15 @@ class LocalPrograms:
                     process.wait()
             if code != 0:
                 raise InstallError(step, f"{_shown(command)} failed", why=_with_tail(_ending(code), output))
+
+
+def running() -> frozenset[str]:
+    """The names of the programs that run on this machine, as far as /proc tells: 15 characters of each at most."""
+    names = set()
+    for file in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has ended
+            names.add(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+    return frozenset(names)
 
 
 def search_path() -> str:

@@ -79,6 +79,9 @@ def _verify(turn: Turn, bundle: Bundle, expected: Expectation) -> None:
     if "key" in kinds:
         hint = f"put its key in place; or make a CSR here with `certfleet-agent request {name}`, then on the issuer "
         hint += f"`certfleet-issuer populate --replace {name} --csr FILE`"
+    elif "names" in kinds:  # another certificate for the same CSR would have the same names
+        hint = "say in `names` of agent.toml what it has to cover, as for a label; or on the issuer "
+        hint += f"`certfleet-issuer populate --append {name} --csr FILE` with a CSR that has the names"
     elif "age" in kinds:
         hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)

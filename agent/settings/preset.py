@@ -29,11 +29,13 @@ class FilePaths:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One service: the programs that show that it is installed, its own config test, how it takes a new certificate,
-    where to look at it, its files. ``{name}`` in files and probes stands for the certificate's name."""
+    """One service: the programs that show that it is installed, the processes that show that it runs, its own config
+    test, how it takes a new certificate, where to look at it, its files. ``{name}`` in files and probes stands for the
+    certificate's name."""
 
     note: str = setting(nonempty)
     programs: tuple[str, ...] = setting(values.words)
+    processes: tuple[str, ...] = setting(values.words)
     check: tuple[Command, ...] = setting(values.commands)
     activate: tuple[Command, ...] = setting(values.commands)
     probe: tuple[str, ...] = setting(values.probe_texts)

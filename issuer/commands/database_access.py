@@ -102,13 +102,19 @@ def grants(arguments: argparse.Namespace) -> None:
     for part in (arguments.account, arguments.host):
         if not re.fullmatch(r"[A-Za-z0-9_.%:-]{1,80}", part):
             raise UsageError(f"{part!r} cannot be part of an account name", hint="letters, digits and _ . % : - only")
-    if arguments.password_file is not None and not arguments.create:
-        raise UsageError("--password-file goes with --create", hint="give both")
-    account, schema = f"'{arguments.account}'@'{arguments.host}'", f"`{address.database}`"
-    if arguments.create:
-        say(f"CREATE USER {account} IDENTIFIED BY {_password(arguments.password_file)} REQUIRE SSL;")
+    verb = "CREATE" if arguments.create else "ALTER" if arguments.alter else ""
+    if arguments.password_file is not None and not verb:
+        raise UsageError("--password-file goes with --create or --alter", hint="give one of them too")
+    account, schema = f"'{arguments.account}'@'{arguments.host}'", _identifier(address.database)
+    if verb:
+        say(f"{verb} USER {account} IDENTIFIED BY {_password(arguments.password_file)} REQUIRE SSL;")
     say(f"GRANT SELECT ON {schema}.`certs` TO {account};")
     say(f"GRANT SELECT, INSERT, UPDATE ON {schema}.`own_installations` TO {account};")
+
+
+def _identifier(name: str) -> str:
+    """A name between backquotes, as MySQL and MariaDB read it whatever it holds."""
+    return f"`{name.replace('`', '``')}`"
 
 
 def _password(file: str | None) -> str:

@@ -25,6 +25,7 @@ from issuer.model.errors import CompromisedKey
 from issuer.model.leaf import Damaged
 from issuer.rules.change import append_faults, difference, newest
 from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
+from issuer.rules.shared_failures import some
 from issuer.store.certificates import Certificates
 from issuer.store.changes import Changes, Outcome
 from issuer.store.database import Database
@@ -64,12 +65,21 @@ def _files(arguments: argparse.Namespace, settings: Settings) -> list[tuple[str,
         return [(name, folder / f"{name}.csr") for name in names]
     if not arguments.csr:
         raise UsageError("no NAME is given", hint="give names; or --csr FOLDER with a NAME.csr for each")
-    found = sorted(folder.glob("[!.]*.csr"))
+    found, others = _csrs_in(folder)
+    if found and others:
+        complain(f"passed over, as a CSR is called NAME.csr: {some([file.name for file in others])}")
     if not found:
         raise UsageError(
             f"no file in {folder} is called NAME.csr", hint="rename them, or give one NAME and its --csr FILE"
         )
     return [(os.fsencode(file.stem).decode(errors="replace"), file) for file in found]
+
+
+def _csrs_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The files of *folder* that are called NAME.csr, in any case of letters, and the others; without hidden ones."""
+    files = sorted(file for file in folder.glob("[!.]*") if not file.is_dir())
+    found = [file for file in files if file.suffix.lower() == ".csr"]
+    return found, [file for file in files if file not in found]
 
 
 class _Populating:
@@ -238,8 +248,8 @@ def _tell_left(row: Enrolment, history: History) -> None:
 def _ready(validation: Validation, names: Sequence[str]) -> str:
     """What has to be there before the first order. Raises RefusedError for a name that cannot be validated so."""
     chosen = ways(validation, names)
-    for way, kind, some in chosen:
-        kind.require(way, some)
+    for way, kind, validated in chosen:
+        kind.require(way, validated)
     return " and ".join(dict.fromkeys(kind.ready for _, kind, _ in chosen))
 
 

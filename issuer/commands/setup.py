@@ -16,7 +16,7 @@ EXAMPLE = "issuer.example.toml"
 
 def init(arguments: argparse.Namespace) -> None:
     """Write the configuration if there is none, then create the folders and keys that it names. Never overwrites."""
-    if arguments.server or arguments.email or arguments.mariadb or arguments.schedule != "daily":
+    if arguments.server or arguments.email or arguments.mariadb or arguments.schedule:
         raise UsageError("these options go with --system", hint="add --system, or edit the file that `init` writes")
     if os.path.lexists(arguments.config):
         say(f"kept     {arguments.config}")

@@ -20,21 +20,22 @@ from common.config import parse
 from common.config_file import load
 from common.errors import RefusedError
 from common.files import create_new
-from common.system import act, enable, install_units, link, program, require_root
+from common.system import act, disable, enable, install_units, is_enabled, link, program, require_root
 from issuer.commands.setup import EXAMPLE, example, make_all
 from issuer.model.config import Settings
 
 USER = "certfleet"
 _STATE = Path("/var/lib/certfleet")
+_TIMER, _DAEMON = "certfleet-issuer.timer", "certfleet-issuer-daemon.service"
 _SERVICES = {  # by --schedule: the unit that is started, and changes of the timer's text
-    "daily": ("certfleet-issuer.timer", ()),
+    "daily": (_TIMER, ()),
     "hourly": (
-        "certfleet-issuer.timer",
+        _TIMER,
         (("OnCalendar=*-*-* 01:30", "OnCalendar=hourly"), ("RandomizedDelaySec=2h", "RandomizedDelaySec=10m")),
     ),
-    "daemon": ("certfleet-issuer-daemon.service", ()),
+    "daemon": (_DAEMON, ()),
 }
-_UNITS = ("certfleet-issuer.service", "certfleet-issuer.timer", "certfleet-issuer-daemon.service")
+_UNITS = ("certfleet-issuer.service", _TIMER, _DAEMON)
 _MARIADB = f"""CREATE DATABASE IF NOT EXISTS certfleet;
 CREATE USER IF NOT EXISTS {USER}@localhost IDENTIFIED VIA unix_socket;
 GRANT ALL ON certfleet.* TO {USER}@localhost;
@@ -64,10 +65,12 @@ def set_up(arguments: argparse.Namespace) -> None:
     act("runuser", "-u", USER, "--", str(started), "--config", str(arguments.config), "db", "upgrade")
     say("made     the tables")
     link(started)
-    unit, changes = _SERVICES[arguments.schedule]
+    kept = "daemon" if is_enabled(_DAEMON) else "daily"
+    unit, changes = _SERVICES[arguments.schedule or kept]
     if install_units("issuer.commands", _UNITS, started, changes):
+        disable(*{_TIMER, _DAEMON} - {unit})
         enable(unit)
-    say(f"then     `zone NAME --shell`, `populate NAME`, `enable NAME`, as the user {USER}: runuser -u {USER} -- …")
+    say(f"then     `zone NAME --shell` and `populate --enable NAME`, as the user {USER}: runuser -u {USER} -- …")
 
 
 def _user() -> None:

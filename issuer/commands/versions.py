@@ -89,6 +89,9 @@ def rollback(arguments: argparse.Namespace) -> None:
     if faults:
         hint = "nothing was changed; `history` shows the others"
         raise RefusedError(f"the certificate {version.serial} cannot be used again", why="; ".join(faults), hint=hint)
+    if version.sha256 == _present_sha256(row):
+        say(f"{row.name}: serial {version.serial} is the present one already; nothing was changed")
+        return
     due_at = renewal_moment(row.name, version.not_before, version.not_after, settings.renewal)
     store.go_back(row.name, version, bundle, due_at, now)
     say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")

@@ -73,7 +73,7 @@ class Dns01:
     def leaves(self, names: Sequence[str]) -> str:
         zones = ", ".join(dict.fromkeys(map(sub_zone, names)))
         unneeded = "delete them only if nobody enrols these names again and no other certificate needs them"
-        return zones and f"in DNS stay {zones} and its NS records: {unneeded}"
+        return zones and f"in DNS stay {zones} and the NS records: {unneeded}"
 
     def solver(self, settings: Settings) -> "Zones":
         zones: Zones = importlib.import_module("issuer.dns.zones").Zones(settings.dns)

@@ -206,7 +206,9 @@ class Pass:
         told = waits(self._crew.waiting)
         if told != self._told:
             self._told = told
-            self._say(f"waiting for {told}; looks again at {utc_text(at)}")
+            until = self._tries.until
+            ends = f"; stays until {utc_text(until)} at most, Ctrl-C ends it sooner" if until > at else ""
+            self._say(f"waiting for {told}; looks again at {utc_text(at)}{ends}")
 
 
 def _failure(row: Enrolment, next_at: int = 0) -> Ended:

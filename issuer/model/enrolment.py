@@ -27,7 +27,7 @@ def end_of(crt: bytes, ts_expire: int | None, *, imported: bool) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How the names of a row are to be validated. *certbot* (is it Y?) and *webroot_path* are the classic columns;
+    """How the names of a row are to be validated. *certbot* and *webroot_path* are the classic columns;
     *way* counts instead of them where it is not "". They are for every name but the *exceptions*: pairs of a name, as
     in the CSR, and its way. A way with a "/" is a webroot_path, any other one the name of a challenge type. A challenge
     type knows from the value :meth:`of` a name whether that name is its own."""
@@ -65,12 +65,12 @@ class Validation:
         return "\n".join(f"{name} {way}" for name, way in (*usual, *self.exceptions))
 
 
-def validation_of(certbot: str, webroot_path: str, ways_text: str) -> Validation:
+def validation_of(certbot: bool, webroot_path: str, ways_text: str) -> Validation:
     """The validation in the columns of a row. A line of *ways_text* without a way says DNS."""
     lines = (line.strip().partition(" ") for line in ways_text.splitlines() if line.strip())
     ways = {name.lower(): way.strip() or DNS for name, _, way in lines}
     usual = ways.pop(_EVERY, "")
-    return Validation(certbot == "Y", webroot_path, tuple(ways.items()), usual)
+    return Validation(certbot, webroot_path, tuple(ways.items()), usual)
 
 
 @dataclass(frozen=True, slots=True)

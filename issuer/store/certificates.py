@@ -23,7 +23,7 @@ from issuer.store.failures import failure_cells, line, to_text
 from issuer.store.orders import cause_of, give_up
 from issuer.store.present import add_event, add_version, replace_present, take_change
 from issuer.store.rows import due, named, select
-from issuer.store.tables import NEW_ROW, certs, events, orders
+from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders
 
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones: a suggestion takes less than a second
 _AT_ONCE = sa.case((certs.c.change_csr.is_not(None), AT_ONCE), else_=None)  # for the changes among some rows
@@ -120,10 +120,9 @@ class Certificates:
 
     def failing(self, now: int) -> list[Enrolment]:
         """Enabled rows that failed and wait for their next attempt."""
-        enabled = certs.c.enable == "Y"
         failed = [
-            (enabled, certs.c.count_fail_update > 0, certs.c.due_at > now),
-            (enabled, certs.c.change_failures > 0, certs.c.change_due_at > now),
+            (is_enabled, certs.c.count_fail_update > 0, certs.c.due_at > now),
+            (is_enabled, certs.c.change_failures > 0, certs.c.change_due_at > now),
         ]
         rows = self._database.read(lambda connection: [row for each in failed for row in select(connection, each)])
         return [row for row in rows if failed_as(row)]

@@ -12,7 +12,7 @@ from issuer.store.orders import free
 from issuer.store.overview import orders_by_hand
 from issuer.store.revision import require
 from issuer.store.rows import due
-from issuer.store.tables import certs, has_certificate, holds, orders
+from issuer.store.tables import certs, has_certificate, holds, is_enabled, orders
 
 _COLUMNS = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.reissue_reason)
 
@@ -40,7 +40,7 @@ class DueQueries:
         wait for their next attempt."""
         ours_to_take = sa.or_(free(now), orders.c.lease_owner == self._owner)
         under_way = sa.select(orders.c.active_name).where(orders.c.active_name > "", ours_to_take)
-        waits = sa.and_(certs.c.enable == "Y", certs.c.due_at.is_not(None), certs.c.due_at > now)
+        waits = sa.and_(is_enabled, certs.c.due_at.is_not(None), certs.c.due_at > now)
 
         def work(connection: sa.Connection) -> list[DueRow]:
             # no join with certs: SQLite would scan that table
@@ -58,10 +58,10 @@ class DueQueries:
 
 def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) -> Survey:
     def count(*conditions: sa.ColumnElement[bool]) -> int:
-        query = sa.select(sa.func.count()).select_from(certs).where(certs.c.enable == "Y", *conditions)
+        query = sa.select(sa.func.count()).select_from(certs).where(is_enabled, *conditions)
         return int(connection.scalar(query) or 0)
 
-    soonest = sa.select(certs.c.name, certs.c.ts_expire).where(certs.c.enable == "Y", has_certificate)
+    soonest = sa.select(certs.c.name, certs.c.ts_expire).where(is_enabled, has_certificate)
     soonest = soonest.order_by(certs.c.ts_expire).limit(most)
     by_state = sa.select(orders.c.state, sa.func.count()).where(orders.c.active_name > "").group_by(orders.c.state)
     held = sa.select(holds.c.scope, sa.func.max(holds.c.until)).where(in_force(now)).group_by(holds.c.scope)
@@ -82,7 +82,7 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
 
 def _due_by_hand(connection: sa.Connection, now: int) -> int:
     """How many look due and are by hand."""
-    come = (certs.c.enable == "Y", sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now))
+    come = (is_enabled, sa.or_(certs.c.due_at.is_(None), certs.c.due_at <= now))
     query = sa.select(certs.c.name).where(*come)
     return len(list(rows_of(connection, query, certs.c.name, orders_by_hand(connection, now))))
 
@@ -94,7 +94,7 @@ def _by_expiry(connection: sa.Connection, now: int) -> tuple[int, int, dict[int,
         sa.func.sum(sa.case((certs.c.ts_expire.between(NEVER_ISSUED + 1, moment), 1), else_=0))
         for moment in (2**62, *(now + days * DAY for days in bounds))
     ]
-    row = connection.execute(sa.select(sa.func.count(), *sums).select_from(certs).where(certs.c.enable == "Y")).one()
+    row = connection.execute(sa.select(sa.func.count(), *sums).select_from(certs).where(is_enabled)).one()
     issued, *within = (int(value or 0) for value in row[1:])
     return int(row[0]), issued, dict(zip(bounds, within, strict=True))
 

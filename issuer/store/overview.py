@@ -10,7 +10,7 @@ from issuer.model.orders import Cause, is_by_hand
 from issuer.store.cells import from_row
 from issuer.store.database import Database
 from issuer.store.orders import FREE, LEASE_SECONDS, cause_of
-from issuer.store.tables import certs, has_certificate, installations, orders
+from issuer.store.tables import certs, has_certificate, installations, is_enabled, orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Overview:
     def short_lives(self, longest: int) -> list[tuple[str, int]]:
         """(name, seconds from its storing to its end) of certificates of ours that live *longest* seconds at most."""
         life = certs.c.ts_expire - certs.c.ts_last_update
-        ours = (certs.c.enable == "Y", has_certificate, certs.c.imported.is_(None), certs.c.rolled_back.is_(None))
+        ours = (is_enabled, has_certificate, certs.c.imported.is_(None), certs.c.rolled_back.is_(None))
         query = sa.select(certs.c.name, life).where(*ours, life > 0, life <= longest).order_by(life, certs.c.name)
         return self._database.read(lambda connection: [(row[0], row[1]) for row in connection.execute(query)])
 

@@ -11,7 +11,7 @@ from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import too_far, window
 from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.failures import failure_of, of_text
-from issuer.store.tables import certs, has_certificate, orders
+from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders
 
 _NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
@@ -33,7 +33,6 @@ def due(now: int) -> list[Question]:
 
     One question for each, because an OR would scan the table.
     """
-    enabled = certs.c.enable == "Y"
     longest = sa.case((has_certificate, LONGEST_HOLD), else_=FIRST_MAY_WAIT)
     ends_soon = (certs.c.imported.is_(None), certs.c.ts_expire <= now + _NEAR_END)
     failed = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
@@ -42,12 +41,12 @@ def due(now: int) -> list[Question]:
     forced = sa.and_(*past, sa.func.length(certs.c.crt) > 0, sa.not_(retries))
     # a comparison of due_at alone would walk its index through all rows that are well
     return [
-        (enabled, certs.c.due_at.is_(None)),
-        (enabled, certs.c.due_at <= now),
-        (enabled, *ends_soon, sa.or_(too_far(certs.c.due_at, now, longest), forced)),
-        (enabled, *failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD)),
-        (enabled, certs.c.change_due_at <= now),
-        (enabled, too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
+        (is_enabled, certs.c.due_at.is_(None)),
+        (is_enabled, certs.c.due_at <= now),
+        (is_enabled, *ends_soon, sa.or_(too_far(certs.c.due_at, now, longest), forced)),
+        (is_enabled, *failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD)),
+        (is_enabled, certs.c.change_due_at <= now),
+        (is_enabled, too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
     ]
 
 
@@ -74,8 +73,8 @@ def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list
 def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) -> Enrolment:
     return Enrolment(
         name=row["name"],
-        enabled=row["enable"] == "Y",
-        validation=validation_of(row["certbot"], row["webroot_path"].strip(), row["validations"]),
+        enabled=row["enable"] in YES,
+        validation=validation_of(row["certbot"] in YES, row["webroot_path"].strip(), row["validations"]),
         csr=row["csr"],
         crt=row["crt"],
         ca=row["ca"],

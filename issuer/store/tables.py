@@ -56,6 +56,8 @@ certs = sa.Table(
     sa.Column("change_failure", Words),  # of its last attempt, as JSON
 )
 LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
+YES = ("Y", "y")  # ours, and of scripts that rely on a column whose comparisons ignore case
+is_enabled = certs.c.enable.in_(YES)
 has_certificate = certs.c.ts_expire > NEVER_ISSUED  # this column has an index, crt has none
 NEW_ROW = {"ts_expire": NEVER_ISSUED, "ts_last_update": NEVER_ISSUED, "count_fail_update": 0}
 

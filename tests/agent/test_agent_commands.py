@@ -255,7 +255,8 @@ def test_init_writes_what_run_accepts(bare: Host) -> None:
     arguments = ["init", NAME, "--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", source]
     done = bare.agent(*arguments)
     assert done.code == 0, done.err
-    assert "services found here: apache, nginx" in done.out
+    [found] = [line.partition("services found here: ")[2] for line in done.out.splitlines() if "found here" in line]
+    assert sorted(found.split(", ")) == ["apache", "nginx"]
     settings, (one,) = load_settings(bare.config)
     assert (settings.state_dir, settings.source.url, one.name) == (bare.state_dir, source, NAME)
     assert stat.S_IMODE(bare.state_dir.stat().st_mode) == 0o700

@@ -92,7 +92,10 @@ def test_a_certificate_with_other_names(host: Host, served: Apache) -> None:
     assert done.code == 0, done.err
     issued = host.authority.sign(key.read_bytes())
     host.offer(issued.cert_pem, issued.chain_pem)
-    assert_refused(host, served, host.run(), "it does not cover www.example.test; it carries other.example.test")
+    done = host.run()
+    assert_refused(host, served, done, "it does not cover www.example.test; it carries other.example.test")
+    assert "what to do: say in `names` of agent.toml what it has to cover" in done.err
+    assert "reissue" not in done.err
 
 
 def test_an_older_certificate(host: Host, served: Apache) -> None:

@@ -55,24 +55,49 @@ def test_a_central_machine_in_one_command(fresh: Machine) -> None:
 
 
 def test_the_daemon_in_place_of_the_timer(fresh: Machine) -> None:
-    """With --schedule daemon."""
+    """With --schedule daemon. Once more without that it stays the daemon; another schedule takes its place."""
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daemon")
     assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("active", "enabled")
     assert "daemon.started" in [entry["MESSAGE"] for entry in fresh.journal("certfleet-issuer-daemon")]
     assert fresh.show("certfleet-issuer.timer", "ActiveState") == ("inactive",)
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system")
+    assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("active", "enabled")
+    assert fresh.show("certfleet-issuer.timer", "ActiveState", "UnitFileState") == ("inactive", "disabled")
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daily")
+    assert fresh.show("certfleet-issuer.timer", "ActiveState", "UnitFileState") == ("active", "enabled")
+    assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("inactive", "disabled")
 
 
 def test_a_host_in_one_command(fresh: Machine) -> None:
-    """agent.toml for what is found here, key, CSR, unit and timer."""
+    """agent.toml for what is found here and runs, key, CSR, unit and timer."""
+    fresh.run("systemctl", "start", "nginx")
     source = ("--source", "sqlite:////var/lib/certfleet/certfleet.db", "--tls-ca", "/etc/certfleet/db-ca.pem")
     said = fresh.run("/opt/certfleet/bin/certfleet-agent", "init", "--system", *source, NAME)
     assert "key /etc/ssl/private/www.example.test.key" in said
     text = fresh.path("/etc/certfleet/agent.toml").read_text(encoding="utf-8")
+    assert '\nservice = "nginx"   # also found here: "apache"\n' in text
     assert '\ntls_ca = "/etc/certfleet/db-ca.pem"' in text
     assert '\n# password_file = "' in text
     assert fresh.run("stat", "-c", "%U %a", f"/etc/ssl/private/{NAME}.key") == "root 600\n"
     assert "BEGIN CERTIFICATE REQUEST" in fresh.run("cat", f"/{NAME}.csr")
     assert fresh.show("certfleet-agent.timer", "ActiveState", "UnitFileState") == ("active", "enabled")
+
+
+def test_an_issuer_that_is_a_host_too(fresh: Machine) -> None:
+    """In the issuer's folder agent.toml is refused, before anything is made; in one of root's own the unit reads it,
+    and nothing warns."""
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system")
+    source = ("--source", "sqlite:////var/lib/certfleet/certfleet.db", NAME)
+    init = "/opt/certfleet/bin/certfleet-agent {} init --system"
+    said = fresh.run("sh", "-c", f"{init.format('')} {' '.join(source)} 2>&1", code=1)
+    assert "certfleet, to whom /etc/certfleet belongs, could make root run any command by agent.toml" in said
+    assert "--config /etc/certfleet-agent/agent.toml init" in said
+    assert not fresh.path("/etc/certfleet/agent.toml").exists()
+    fresh.run(*init.format("--config /etc/certfleet-agent/agent.toml").split(), *source)
+    fresh.run("systemctl", "start", "certfleet-agent", code=1)  # nothing is enrolled
+    lines = [entry["MESSAGE"] for entry in fresh.journal("certfleet-agent")]
+    assert any("not-enrolled" in line for line in lines), lines
+    assert not any("root run any command" in line for line in lines)
 
 
 def test_the_zone_is_one_script_for_the_name_server(fresh: Machine) -> None:

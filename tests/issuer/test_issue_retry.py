@@ -1,6 +1,7 @@
 """What fails is counted, explained, put off and tried again; what does not fail is not kept from being stored."""
 
 import math
+import re
 import signal
 import subprocess
 import time
@@ -119,6 +120,7 @@ def test_a_run_says_what_it_waits_for_and_ends_on_sigterm(box: Box, lab: Lab, tm
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(2)]
     assert "waiting for the next attempt (www.example.test); looks again at 20" in lines[1], lines
+    assert re.search(r"; stays until \S+Z at most, Ctrl-C ends it sooner$", lines[1].rstrip()), lines
     process.send_signal(signal.SIGTERM)
     code, _, _ = finish(process, SECONDS)
     assert code == 1

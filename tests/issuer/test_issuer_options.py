@@ -77,7 +77,7 @@ WRONG: dict[str, list[str]] = {
     "account deactivate --directory": ["", "https://other.example/dir", "acme", "\x1b[2J"],
     "zone --server": ["", "BIND", "unbound", "\x1b[2J"],
     "zone --method": ["", "DNS-01", "tls-alpn-01", "\x1b[2J"],
-    "zone --secondary": ["", "BIND", "nsd", "\x1b[2J"],
+    "zone --secondary": ["", "BIND", "nsd4", "\x1b[2J"],
     "zone --out": ["", "/dev/null", "{folder}/key", "/proc/x"],
     "zone --ns": [*HOSTILE_NAMES.values()],
     "check --wait": ["", "1", "-1s", "1.5m", "soon", "1e9s", "9999999999s", "1m\n", "٣m"],

@@ -40,6 +40,17 @@ def test_a_hundred_in_seconds(lone_box: Box) -> None:
     assert enabled(lone_box) == dict.fromkeys(NAMES, "Y")
 
 
+def test_a_folder_tells_what_it_holds_besides(lone_box: Box) -> None:
+    """The ending counts in any case of letters; of other files it says that they are passed over."""
+    put(lone_box, FEW)
+    (lone_box.csr_dir / f"{FEW[0]}.csr").rename(lone_box.csr_dir / f"{FEW[0]}.CSR")
+    (lone_box.csr_dir / f"{FEW[1]}.csr").rename(lone_box.csr_dir / f"{FEW[1]}.pem")
+    (lone_box.csr_dir / "old").mkdir()
+    done = lone_box.ok("populate", "--csr", str(lone_box.csr_dir))
+    assert sorted(enabled(lone_box)) == [FEW[0], FEW[2]]
+    assert done.err == f"passed over, as a CSR is called NAME.csr: {FEW[1]}.pem\n"
+
+
 def test_a_bad_one_among_them(lone_box: Box) -> None:
     """Each command tells it and does the others; the exit code is 1."""
     put(lone_box, FEW)

@@ -107,9 +107,10 @@ class SqlServer(Server):
         """An empty database, and a new user with a new password who has all rights on it and on nothing else."""
         name = name or f"certfleet_{secrets.token_hex(4)}"
         user, password = f"issuer_{secrets.token_hex(4)}", secrets.token_urlsafe(16)
-        self.sql(f"CREATE DATABASE `{name}`")
+        quoted = f"`{name.replace('`', '``')}`"
+        self.sql(f"CREATE DATABASE {quoted}")
         self.sql(f"CREATE USER `{user}`@`%` IDENTIFIED BY '{password}' REQUIRE SSL")
-        self.sql(f"GRANT ALL ON `{name}`.* TO `{user}`@`%`")
+        self.sql(f"GRANT ALL ON {quoted}.* TO `{user}`@`%`")
         password_file = self.folder / f"{user}.password"
         password_file.touch(mode=0o600)
         password_file.write_text(password + "\n", encoding="utf-8")

@@ -49,8 +49,18 @@ def _powerdns(zone: str, host: str, primary: Server) -> Follower:
     return Follower((options,), Piece("a root shell", text, "commands.sh", host))
 
 
+def _nsd(zone: str, host: str, primary: Server) -> Follower:
+    port = "" if primary.port == DNS_PORT else f"@{primary.port}"
+    text = (
+        f'zone:\n    name: "{zone}"\n    zonefile: "/var/lib/nsd/{zone}.zone"\n'
+        f"    request-xfr: {primary.address}{port} NOKEY\n    allow-notify: {primary.address} NOKEY\n"
+    )
+    return Follower((), Piece("nsd.conf, then `nsd-control reconfig`", text, "nsd.conf", host))
+
+
 FOLLOWERS: dict[str, Callable[[str, str, Server], Follower]] = {
     "bind": _bind,
     "knot": _knot,
     "powerdns": _powerdns,
+    "nsd": _nsd,
 }

@@ -54,6 +54,9 @@ def test_who_goes_back_twice_never_comes_forward(box: Box) -> None:
         assert f"back at serial {earlier}" in box.ok("rollback", NAME).out
     box.refused("rollback", NAME, code=1, says=["no earlier certificate", "`--serial`"])
     assert f"back at serial {third}" in box.ok("rollback", NAME, "--serial", third).out
+    before = box.row(NAME, "due_at", "rolled_back"), box.ok("history", NAME, "--json").report()
+    assert f"serial {third} is the present one already; nothing" in box.ok("rollback", NAME, "--serial", third).out
+    assert (box.row(NAME, "due_at", "rolled_back"), box.ok("history", NAME, "--json").report()) == before
 
 
 def test_rollback_refuses_what_cannot_be_used(box: Box) -> None:
@@ -313,7 +316,7 @@ def test_what_was_removed_can_be_revoked(proxied: Box, proxy: CaProxy) -> None:
     [version] = proxied.ok("history", NAME, "--json").report()["versions"]
     said = proxied.ok("remove", NAME, "--yes").out
     assert f"`revoke {NAME} --serial` can use them" in said
-    assert f"in DNS stay _acme-challenge.{NAME}, _acme-challenge.other.lab.test and its NS records" in said
+    assert f"in DNS stay _acme-challenge.{NAME}, _acme-challenge.other.lab.test and the NS records" in said
     says = [f"{NAME} was removed at 2", f"`history {NAME}` shows it"]
     for words in (["revoke", NAME, "--yes"], ["status", NAME], ["issue", NAME]):
         assert "did you mean" not in proxied.refused(*words, code=2, says=says).err

@@ -15,6 +15,7 @@ from tests.issuer.box import Box
 from tests.servers.bind import Bind
 from tests.servers.database import SqliteDatabase
 from tests.servers.knot import Knot
+from tests.servers.nsd import Nsd
 from tests.servers.pebble import Pebble
 from tests.servers.ports import free_port, release_port
 from tests.servers.powerdns import PowerDns
@@ -184,6 +185,16 @@ def test_knot_follows(primary: Bind, tmp_path: Path) -> None:
     once, stanza = on_a_secondary(primary, tmp_path, "knot")
     server = Knot(tmp_path / "ns2")
     server.paste(once + stanza.replace("/var/lib/knot", str(tmp_path)))
+    with server:
+        follows(primary, server.port)
+
+
+def test_nsd_follows(primary: Bind, tmp_path: Path) -> None:
+    """So does nsd, which can be no primary here."""
+    once, stanza = on_a_secondary(primary, tmp_path, "nsd")
+    assert once == ""
+    server = Nsd(tmp_path / "ns2")
+    server.paste(stanza.replace("/var/lib/nsd", str(tmp_path)))
     with server:
         follows(primary, server.port)
 

@@ -184,6 +184,7 @@ AS_LEFT_BY: dict[str, Callable[[bytes], bytes]] = {
     "openssl -text": lambda request: openssl("req", "-text", stdin=request),
     "a mail": lambda request: "Gr\u00fc\u00dfe,\r\n".encode("latin-1") + request + b"\n-- \nnoc\n",
     "DER": lambda request: openssl("req", "-outform", "DER", stdin=request),
+    "DER in a column of fixed width": lambda request: openssl("req", "-outform", "DER", stdin=request) + bytes(300),
     "UTF-16 by a Windows editor": lambda request: request.decode().replace("\n", "\r\n").encode("utf-16"),
     "UTF-16 without a mark": lambda request: request.decode().encode("utf-16-le"),
     "UTF-16, the other way round": lambda request: request.decode().encode("utf-16-be"),

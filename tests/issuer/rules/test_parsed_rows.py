@@ -45,10 +45,10 @@ def test_a_certificate() -> None:
 
 
 def test_a_certificate_as_others_leave_it() -> None:
-    """In DER, in UTF-16, with CR line ends, with a mark before it, within text."""
+    """In DER, in DER with NULs behind it, in UTF-16, with CR line ends, with a mark before it, within text."""
     der, text = ISSUED.certificate.public_bytes(Encoding.DER), ISSUED.cert_pem.decode()
     left = [text.encode("utf-16"), text.encode("utf-16-be"), text.encode("utf-8-sig"), f"text\n{text}text".encode()]
-    for content in (der, *left, ISSUED.cert_pem.replace(b"\n", b"\r")):
+    for content in (der, der + bytes(300), *left, ISSUED.cert_pem.replace(b"\n", b"\r")):
         assert leaf_of(content) == leaf_of(ISSUED.cert_pem)
         assert leaf_validity(content) == leaf_validity(ISSUED.cert_pem)
 

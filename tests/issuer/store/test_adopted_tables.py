@@ -94,6 +94,23 @@ def test_a_table_that_is_narrow_in_every_column_is_adopted(sql_server: SqlServer
     assert database.query("SHOW CREATE TABLE certs") == kept
 
 
+def test_flags_in_small_letters(tmp_path: Path) -> None:
+    """As scripts wrote them for columns that ignore case. In SQLite none does: they mean the same there."""
+    database = SqliteDatabase(tmp_path)
+    database.execute(legacy_table.ddl("sqlite"))
+    for insert in legacy_table.rows(NAME):
+        database.execute(insert)
+    database.execute("UPDATE certs SET enable = lower(enable), certbot = 'y'")
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    rows = {row["name"]: row for row in box.run("status", "--json").report()["certificates"]}
+    assert [name for name, row in rows.items() if row["enabled"]] == [NAME]
+    with closing(opened(database)) as store:
+        certificates = Certificates(store)
+        assert [row.name for row in certificates.due(NOW)] == [NAME]
+        assert all(row.validation.certbot for row in certificates.all())
+
+
 def test_an_adopted_row_that_was_made_to_expire_is_renewed_once(
     lab: Lab, legacy: tuple[Database, str], tmp_path: Path
 ) -> None:

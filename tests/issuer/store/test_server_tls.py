@@ -1,7 +1,10 @@
 """`db tls` and `db grants --create`: what they make lets agents into a real server, and nobody else."""
 
+import dataclasses
+import secrets
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
@@ -98,7 +101,25 @@ def test_a_password_is_made_once_and_never_shown(mariadb: MariaDB, tmp_path: Pat
     with pytest.raises(Exception, match="syntax"):
         mariadb.sql(create.removesuffix(";"))
     assert grants == box.ok("db", "grants", "agent").out.splitlines()
-    box.refused("db", "grants", "agent", "--password-file", str(file), code=2, says=["goes with --create"])
+    box.refused("db", "grants", "agent", "--password-file", str(file), code=2, says=["goes with --create or --alter"])
+
+
+def test_a_password_is_changed_by_what_is_printed(made: tuple[Path, MariaDB], tmp_path: Path) -> None:
+    """`--alter` for an account that is there, in a database whose name holds a backquote: the new password gets in, the
+    old one does not."""
+    folder, server = made
+    box = Box(tmp_path / "box", server.create_database(f"of`{secrets.token_hex(4)}"))
+    box.write(database={"tls_ca": str(folder / "ca.pem")})
+    box.set_up()
+    old = source_of(made, box, "rotated", tls_ca=folder / "ca.pem")
+    assert old.password_file is not None
+    file = box.folder / "new.password"
+    for statement in box.ok("db", "grants", "rotated", "--alter", "--password-file", str(file)).out.splitlines():
+        server.sql(statement.removesuffix(";"))
+    with closing(open_source(dataclasses.replace(old, password_file=file), tmp_path)) as source:
+        assert source.marks(["www.example.test"]) == {}
+    with closing(open_source(old, tmp_path)) as source, pytest.raises(SourceError, match="Access denied"):
+        source.marks(["www.example.test"])
 
 
 def test_what_others_made_is_not_touched(lone_box: Box, tmp_path: Path) -> None:
