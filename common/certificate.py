@@ -13,10 +13,10 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from common.pem import is_der, plain
+from common.pem import LARGEST, is_der, plain
 
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
-_MOST_BYTES, _MOST_CERTIFICATES = 256_000, 32
+_MOST_CERTIFICATES = 32
 
 PARSE_ERRORS = (
     *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm),
@@ -66,8 +66,8 @@ def leaf_validity(leaf_pem: bytes) -> tuple[int, int]:
 def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
     """Every certificate of a PEM text, in order, or the one in DER. Raises ValueError if one cannot be parsed, or the
     text is too large. The library parses late, so every part is looked at here once: nothing can fail later."""
-    if len(pem_text) > _MOST_BYTES:
-        raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
+    if len(pem_text) > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST} bytes")
     found: list[x509.Certificate] = []
     for block in _blocks(pem_text):
         if len(found) == _MOST_CERTIFICATES:
