@@ -48,6 +48,8 @@ def parse_bundle(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle:
         raise ValueError("there is no certificate in it")
     if chain_pem and len(leaves) > 1:
         raise ValueError(f"one leaf was expected and {len(leaves)} certificates were found")
+    if leaves[0].serial_number < 0:
+        raise ValueError("its serial number is negative (RFC 5280 §4.1.2.2)")
     return Bundle(leaves[0], (*leaves[1:], *load_certificates(chain_pem)))
 
 
@@ -153,8 +155,8 @@ def common_names(certificate: x509.Certificate) -> frozenset[str]:
 
 def serial_text(certificate: x509.Certificate) -> str:
     """The serial number as openssl prints it: upper-case hex, whole octets."""
-    digits = f"{certificate.serial_number:X}"
-    return digits if len(digits) % 2 == 0 else "0" + digits
+    digits = f"{abs(certificate.serial_number):X}"
+    return ("-" if certificate.serial_number < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
 def serial_number(text: str) -> int | None:

@@ -17,6 +17,7 @@ from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 
 from common.errors import ConfigError, FileError, Finding
 from common.files import create_new, read_secret, write_atomic
+from common.strict_json import parse_json
 from issuer.ca import words
 from issuer.ca.contact import HINT, UNUSABLE, Contact, addresses
 from issuer.ca.transport import AcmeAnswer, Transport
@@ -164,7 +165,7 @@ class Registrar:
 
     def _remember(self, url: str) -> None:
         try:
-            known = json.loads(self._memory.read_bytes())
+            known = parse_json(self._memory.read_bytes())
         except (OSError, ValueError):
             known = {}
         if not isinstance(known, dict):
