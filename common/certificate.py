@@ -13,10 +13,10 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from common.pem import is_der, plain
+from common.pem import LARGEST, is_der, plain
 
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
-_MOST_BYTES, _MOST_CERTIFICATES = 256_000, 32
+_MOST_CERTIFICATES = 32
 
 PARSE_ERRORS = (
     *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm),
@@ -48,6 +48,8 @@ def parse_bundle(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle:
         raise ValueError("there is no certificate in it")
     if chain_pem and len(leaves) > 1:
         raise ValueError(f"one leaf was expected and {len(leaves)} certificates were found")
+    if leaves[0].serial_number < 0:
+        raise ValueError("its serial number is negative (RFC 5280 §4.1.2.2)")
     return Bundle(leaves[0], (*leaves[1:], *load_certificates(chain_pem)))
 
 
@@ -66,8 +68,8 @@ def leaf_validity(leaf_pem: bytes) -> tuple[int, int]:
 def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
     """Every certificate of a PEM text, in order, or the one in DER. Raises ValueError if one cannot be parsed, or the
     text is too large. The library parses late, so every part is looked at here once: nothing can fail later."""
-    if len(pem_text) > _MOST_BYTES:
-        raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
+    if len(pem_text) > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST} bytes")
     found: list[x509.Certificate] = []
     for block in _blocks(pem_text):
         if len(found) == _MOST_CERTIFICATES:
@@ -153,8 +155,8 @@ def common_names(certificate: x509.Certificate) -> frozenset[str]:
 
 def serial_text(certificate: x509.Certificate) -> str:
     """The serial number as openssl prints it: upper-case hex, whole octets."""
-    digits = f"{certificate.serial_number:X}"
-    return digits if len(digits) % 2 == 0 else "0" + digits
+    digits = f"{abs(certificate.serial_number):X}"
+    return ("-" if certificate.serial_number < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
 def serial_number(text: str) -> int | None:

@@ -13,7 +13,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def utc_text(epoch: float) -> str:
     """2026-11-21T03:14:15Z for a moment in epoch seconds."""
-    sane = min(max(int(epoch), 0), _LAST_SECOND)  # a database or a CA may name absurd moments
+    sane = int(min(max(epoch, 0), _LAST_SECOND))  # a database or a CA may name absurd moments
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(sane))
 
 

@@ -5,6 +5,9 @@ Each of them is public. The caller says which one it expects.
 
 import re
 
+LARGEST = 256_000
+"""Bytes of a leaf with its chain: far more than any needs, and what a hostile one costs at most."""
+
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _EMPTY_LINES = re.compile(rb"[\r\n][\s]*[\r\n]")
 _SEQUENCE = b"\x30"  # the first octet of a certificate, a request or a key in DER; no PEM text starts so

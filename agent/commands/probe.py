@@ -7,6 +7,7 @@ from typing import Any
 from cryptography import x509
 
 from agent.host.sockets import Prober
+from agent.host.waits import Waits
 from agent.model.probe_targets import ProbeTarget, parse_target
 from agent.rules.evidence import Seen, Sight
 from common.certificate import certified_names, issuer_text, not_after, not_before, serial_text
@@ -21,7 +22,7 @@ _COVERED = {True: "yes", False: "NO", None: "not asked: the host is an address t
 def probe(arguments: argparse.Namespace) -> int:
     """Look at every TARGET. Exit code 1 unless every address shows a certificate that is valid now for its host."""
     targets = [_target(text) for text in arguments.target]
-    sockets, now = Prober(0), time.time()
+    sockets, now = Prober(0, Waits()), time.time()
     found = [_facts(sight, one, now) for one in targets for sight in sockets.look([one], "")]
     if arguments.json:
         report({"targets": found})

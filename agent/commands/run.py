@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from agent.commands.show import document, explained
 from agent.commands.wiring import LocalTools, name_in
-from agent.host.signals import deferred
 from agent.journey.run import run as run_over
 from agent.model.certificate import Certificate
+from agent.model.errors import Stopped
 from agent.model.result import Result
 from agent.settings.config import load_settings
 from common.clock import utc_text
@@ -28,13 +28,15 @@ def run(arguments: argparse.Namespace) -> int:
     tools.folder.create()
     silent = arguments.json or getattr(arguments, "quiet", False)
     results: list[Result] = []
-    with locked(tools.folder.lock_file, doing="run"), deferred() as stop_asked:
+    with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
         try:
             for result in run_over(certificates, selected, tools):
                 results.append(result)
                 _show(result, silent=silent)
-                if stop_asked():
+                if tools.waits.stop_asked:
                     break
+        except Stopped:
+            pass
         finally:
             tools.source.close()
     unfinished = len({one.name for one in selected} - {one.name for one in results})

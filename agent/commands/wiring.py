@@ -3,10 +3,12 @@
 import os
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from agent.host.files import LocalFiles
 from agent.host.state_folder import StateFolder
+from agent.host.waits import Waits
 from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateStore
 from agent.model.certificate import Certificate
 from agent.settings.config import AgentSettings
@@ -25,12 +27,16 @@ class LocalTools:
         keys = {certificate.key for certificate in certificates}
         protected = (settings.state_dir, config, *keys, *own_files(settings.source))
         self._settings = settings
-        self.source: Source = open_source(settings.source, config)
+        self.waits = Waits()
+        self.source: Source = open_source(settings.source, config, self.waits)
         self.folder = StateFolder(settings.state_dir)
         self.state: StateStore = self.folder
         self.files: Files = LocalFiles()
         self.protected: Sequence[Path] = [Path(os.path.realpath(one)) for one in protected]
         self.host, self.now, self.retry = os.uname().nodename, time.time(), retry
+
+    def unbroken(self) -> AbstractContextManager[None]:
+        return self.waits.unbroken()
 
     @property
     def keys(self) -> Keys:
@@ -42,13 +48,13 @@ class LocalTools:
     def programs(self) -> Programs:
         from agent.host.programs import LocalPrograms  # noqa: PLC0415 - subprocess, for an install only
 
-        return LocalPrograms(self._settings.command_timeout)
+        return LocalPrograms(self._settings.command_timeout, self.waits)
 
     @property
     def sockets(self) -> Sockets:
         from agent.host.sockets import Prober  # noqa: PLC0415 - ssl, for certificates with a probe
 
-        return Prober(self._settings.probe_timeout)
+        return Prober(self._settings.probe_timeout, self.waits)
 
 
 def name_in(text: str) -> str:

@@ -7,11 +7,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+from agent.host.waits import Waits
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
+from common.deadline import Deadline
 
 _TAIL = 800  # characters of output that an error shows
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where nginx and apachectl lie, and where cron's PATH does not look
@@ -19,9 +22,11 @@ _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where nginx and apachectl l
 
 @dataclass(frozen=True, slots=True)
 class LocalPrograms:
-    """The Programs of ``agent.journey.ports`` on this machine; each command gets at most *timeout* seconds."""
+    """The Programs of ``agent.journey.ports`` on this machine; each command gets at most *timeout* seconds. A request
+    to stop ends a command as the time limit does."""
 
     timeout: float
+    waits: Waits
 
     def run(self, step: str, commands: Iterable[Command]) -> None:
         """Run each to its end; InstallError, with the end of its output, at the first that fails."""
@@ -44,16 +49,25 @@ class LocalPrograms:
                 hint = "name a program that is installed here, as a list of words"
                 raise InstallError(step, f"cannot run {_shown(command)}", why=str(error), hint=hint) from error
             try:
-                code = process.wait(self.timeout)
-            except subprocess.TimeoutExpired as error:
+                self.waits.until(Deadline(self.timeout), partial(_has_ended, process))
+            except TimeoutError as error:
                 why = _with_tail(f"it had not ended after {self.timeout:g} s", output)
                 raise InstallError(step, f"{_shown(command)} was ended", why=why) from error
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
-            if code != 0:
-                raise InstallError(step, f"{_shown(command)} failed", why=_with_tail(_ending(code), output))
+            if process.returncode != 0:
+                why = _with_tail(_ending(process.returncode), output)
+                raise InstallError(step, f"{_shown(command)} failed", why=why)
+
+
+def _has_ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def running() -> frozenset[str]:

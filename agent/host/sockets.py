@@ -5,6 +5,7 @@ installed. "Cannot be asked" (the name does not resolve) is kept apart from "not
 """
 
 import contextlib
+import errno
 import hashlib
 import socket
 import ssl
@@ -12,12 +13,15 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agent.host.waits import Waits, result
 from agent.model.probe_targets import ProbeTarget
 from agent.rules.evidence import Seen, Sight
 from common.deadline import Deadline, Incoming
 
-_ONE_LOOK = 5.0  # seconds for connection and handshake, each
+_RESOLVING = 20.0  # seconds; libc's own patience with a dead resolver is shorter, with one over TCP it has no end
+_MOST_ADDRESSES = 64  # of one name, looked at side by side: whoever answers for a name can give it thousands
 _LONGEST_HANDSHAKE = 1_000_000  # bytes
+_Address = tuple[int, tuple[object, ...]]  # family, and what connect takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,26 @@ class Prober:
     """
 
     patience: float
+    waits: Waits
     steady: float = 0.5
     pause: float = 0.1
+    one_look: float = 5.0  # seconds for connection and handshake, each
 
     def look(self, targets: Iterable[ProbeTarget], server_name: str) -> tuple[Sight, ...]:
-        """One look at every address of every target."""
-        return tuple(
-            sight for target in targets for sight in look_at(target, target.server_name or server_name, _ONE_LOOK)
-        )
+        """One look at every address of every target, all side by side: one that is slow does not hold up the others."""
+        targets = list(targets)
+        sights: list[Sight] = []
+        asked: list[tuple[ProbeTarget, _Address]] = []
+        for target, found in zip(targets, self.waits.each_within(_RESOLVING, _addresses, targets), strict=True):
+            if isinstance(found, BaseException):
+                sights.append(_without_address(target, found))
+            else:
+                asked += [(target, address) for address in found]
+
+        def look_at(one: tuple[ProbeTarget, _Address]) -> Sight:
+            return _look(*one, one[0].server_name or server_name, self.one_look)
+
+        return (*sights, *map(result, self.waits.each_within(3 * self.one_look, look_at, asked)))
 
     def deadline(self) -> float:
         return time.monotonic() + self.patience
@@ -50,20 +66,25 @@ class Prober:
         return True
 
 
-def look_at(target: ProbeTarget, server_name: str, timeout: float) -> list[Sight]:
-    """One look at every address that the target's host has; never raises."""
-    try:
-        found = socket.getaddrinfo(target.connect_host, target.connect_port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        problem = f"{target.connect_host} has no address ({getattr(error, 'strerror', None) or error})"
-        return [Sight(target.text, target.connect_host, Seen.UNKNOWN, problem)]
-    return [
-        _look(target.text, family, address, server_name, timeout)
-        for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found)
-    ]
+def _addresses(target: ProbeTarget) -> list[_Address]:
+    """Every address of the target's host. Raises OSError and UnicodeError."""
+    found = socket.getaddrinfo(target.connect_host, target.connect_port, type=socket.SOCK_STREAM)
+    addresses: list[_Address] = list(dict.fromkeys((entry[0], entry[4]) for entry in found))
+    if len(addresses) > _MOST_ADDRESSES:
+        raise OSError(errno.E2BIG, f"{len(addresses)} of them, and at most {_MOST_ADDRESSES} are looked at")
+    return addresses
 
 
-def _look(target: str, family: int, address: tuple[object, ...], server_name: str, timeout: float) -> Sight:
+def _without_address(target: ProbeTarget, error: BaseException) -> Sight:
+    """Raises an *error* that is no resolver's."""
+    if not isinstance(error, OSError | UnicodeError):
+        raise error
+    problem = f"{target.connect_host} has no address ({getattr(error, 'strerror', None) or error})"
+    return Sight(target.text, target.connect_host, Seen.UNKNOWN, problem)
+
+
+def _look(one: ProbeTarget, where: _Address, server_name: str, timeout: float) -> Sight:
+    (family, address), target = where, one.text
     shown = f"[{address[0]}]:{address[1]}" if family == socket.AF_INET6 else f"{address[0]}:{address[1]}"
     try:
         with socket.socket(family, socket.SOCK_STREAM) as plain:

@@ -18,6 +18,7 @@ from agent.rules import record
 from common.errors import FileError
 from common.files import make_private_folder, read_regular, write_atomic
 from common.late_log import LateLog
+from common.strict_json import parse_json
 
 if TYPE_CHECKING:
     from agent.rules.journal import JournalEntry
@@ -117,7 +118,7 @@ class StateFolder:
 
 def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:
     try:
-        return parse(json.loads(file.read_bytes()))
+        return parse(parse_json(file.read_bytes()))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -42,6 +42,12 @@ def install(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFile], *, sou
     except CertfleetError as failure:
         result = turn.result(Outcome.FAILED, f"{failure}; no live file was touched", failure.hint)
         return replace(result, ended=True)
+    with turn.tools.unbroken():
+        return _carried_out(turn, entry, planned, broken_before)
+
+
+def _carried_out(turn: Turn, entry: JournalEntry, planned: Mapping[Path, LiveFile], broken_before: str) -> Result:
+    """From the swap to the proof, or back."""
     try:
         swap(turn, planned)
         check_after(turn, entry, broken_before)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from agent.model.certificate import Certificate, Command
     from agent.model.host_key import HostKey
     from agent.model.live_file import LiveFile
@@ -153,6 +155,9 @@ class Tools(Protocol):
     host: str
     now: float
     retry: bool
+
+    def unbroken(self) -> AbstractContextManager[None]:
+        """While the block runs, a request to stop waits; elsewhere it ends each wait with Stopped."""
 
     @property
     def keys(self) -> Keys: ...

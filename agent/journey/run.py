@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.journey.ports import Tools, Turn
 from agent.journey.update import update
 from agent.model.certificate import Certificate
-from agent.model.errors import SourceError
+from agent.model.errors import SourceError, Stopped
 from agent.model.offer import Mark
 from agent.model.result import Outcome, Result
 from common.errors import CertfleetError, FileError
@@ -56,7 +56,8 @@ def _settled(certificate: Certificate | None, entry: "JournalEntry", tools: Tool
     from agent.journey.roll_back import settle  # noqa: PLC0415 - an interrupted install is rare
 
     turn = Turn(certificate, tools.state.record(entry.name), tools)
-    result = settle(turn, entry)
+    with tools.unbroken():
+        result = settle(turn, entry)
     _log.warning("install.settled", certificate=entry.name, outcome=result.outcome.value, detail=result.detail)
     if result.outcome is Outcome.BROKEN:
         return _concluded(turn, result)
@@ -107,6 +108,8 @@ def _told(result: Result, tools: Tools) -> Result:
     """Report it to the issuer's side; if that fails now, it stays unsent and the next run reports it."""
     try:
         tools.source.report(result, tools.host, int(tools.now))
+    except Stopped:  # this certificate has had its turn
+        return result
     except SourceError as error:
         _log.warning("report.unsent", certificate=result.name, error=str(error), hint=error.hint)
         return result

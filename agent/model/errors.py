@@ -11,6 +11,11 @@ from collections.abc import Sequence
 from common.errors import CertfleetError, Finding, Retry
 
 
+class Stopped(BaseException):
+    """Somebody asked for the end of the run. Like KeyboardInterrupt it is no certificate's error: only the command that
+    began the run catches it."""
+
+
 class SourceError(CertfleetError):
     """The database that holds the certificates cannot be asked, or says no."""
 

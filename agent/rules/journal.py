@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.rules.evidence import Seen, Sight
 from agent.rules.install_states import InstallState, check_transition
+from common.strict_json import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class JournalEntry:
 
 def from_document(document: Mapping[str, Any]) -> JournalEntry:
     """The entry in *document*; KeyError, TypeError or ValueError if it is none."""
-    looks = (Sight(**{**look, "seen": Seen(look["seen"])}) for look in document["before"])
+    looks = (checked(Sight(**{**look, "seen": Seen(look["seen"])})) for look in document["before"])
     files = map(_file, document["files"])
     return JournalEntry(
         str(document["name"]), str(document["sha256"]), InstallState(document["state"]), tuple(files), tuple(looks)
@@ -71,4 +72,4 @@ def from_document(document: Mapping[str, Any]) -> JournalEntry:
 def _file(document: Mapping[str, Any]) -> SavedFile:
     attributes = {name: bytes.fromhex(value) for name, value in document["attributes"].items()}
     path, mode = Path(document["path"]), int(document["mode"], 8)
-    return SavedFile(**{**document, "path": path, "mode": mode, "attributes": attributes})
+    return checked(SavedFile(**{**document, "path": path, "mode": mode, "attributes": attributes}))

@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
+from common.strict_json import checked
 
 _BACK_OFF = (3600, 6 * 3600, 86400)  # seconds until the same one is tried again: once, twice, every further time
 
@@ -40,7 +41,9 @@ def from_document(document: Mapping[str, Any]) -> Result:
         outcome=Outcome(document["outcome"]),
         detail=str(document["detail"]),
         hint=str(document.get("hint", "")),
-        installed=Installed(**{**installed, "mark": Mark(**installed["mark"])}) if installed else None,
+        installed=checked(Installed(**{**installed, "mark": checked(Mark(**installed["mark"]))}))
+        if installed
+        else None,
         refusal=_refusal(refusal) if refusal else None,
         since=int(document["changed_at"]),
         unsent=bool(document["unsent"]),
@@ -48,4 +51,5 @@ def from_document(document: Mapping[str, Any]) -> Result:
 
 
 def _refusal(document: Mapping[str, Any]) -> Refusal:
-    return Refusal(**{**document, "outcome": Outcome(document["outcome"]), "mark": Mark(**document["mark"])})
+    mark = checked(Mark(**document["mark"]))
+    return checked(Refusal(**{**document, "outcome": Outcome(document["outcome"]), "mark": mark}))

@@ -6,22 +6,27 @@ certificate of any CA, so only an SSLContext is ever handed to it. Plain text pa
 
 import contextlib
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pymysql
 from pymysql.constants import CLIENT
 
-from agent.model.errors import SourceError
+from agent.host.waits import Waits
+from agent.model.errors import SourceError, Stopped
 from agent.model.offer import Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
 from common.database_url import MysqlAddress
 from common.mysql_errors import About, about, text_of
+from common.pem import LARGEST
+
+T = TypeVar("T")
 
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
+_PATIENCE = 60.0
 _UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
 _HINTS = {
     About.TLS: (
@@ -38,12 +43,18 @@ _HINTS = {
 
 
 class MysqlSource:
-    """The Source over MySQL or MariaDB."""
+    """The Source over MySQL or MariaDB. An answer gets *patience* seconds, connecting included: a server that sends a
+    byte a second stays within every time limit of a socket. One that gave no answer in time is not asked again."""
 
-    def __init__(self, address: MysqlAddress, password: str, tls_ca: Path | None):
+    def __init__(
+        self, address: MysqlAddress, password: str, tls_ca: Path | None, waits: Waits, patience: float = _PATIENCE
+    ):
         self._address = address
         self._password = password
         self._tls_ca = tls_ca
+        self._waits = waits
+        self._patience = patience
+        self._given_up: SourceError | None = None
         self._connection: pymysql.connections.Connection[Any] | None = None
 
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
@@ -51,17 +62,17 @@ class MysqlSource:
             return {}
         # in lower case, as agent.toml has them: the server compares without regard to case; a column of bytes as text
         name = "LOWER(CONVERT(name USING utf8mb4))"
-        with self._cursor() as cursor:
-            cursor.execute(f"SELECT {name}, ts_last_update, ts_expire FROM certs WHERE name IN %s", (tuple(names),))  # noqa: S608
-            return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in cursor.fetchall()}
+        rows = self._ask(f"SELECT {name}, ts_last_update, ts_expire FROM certs WHERE name IN %s", (tuple(names),))  # noqa: S608
+        return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in rows}
 
     def fetch(self, name: str) -> Offer | None:
-        row = self._one("SELECT crt, ca FROM certs WHERE name = %s", (name,))
-        return Offer.of_cells(*row) if row else None
+        statement = "SELECT LEFT(crt, %s), LEFT(ca, %s) FROM certs WHERE name = %s"
+        rows = self._ask(statement, (LARGEST + 1, LARGEST + 1, name))
+        return Offer.of_cells(*rows[0]) if rows else None
 
     def older_on_purpose(self, name: str) -> str:
-        row = self._one("SELECT rolled_back FROM certs WHERE name = %s", (name,))
-        return str(row[0] or "") if row else ""
+        rows = self._ask("SELECT rolled_back FROM certs WHERE name = %s", (name,))
+        return str(rows[0][0] or "") if rows else ""
 
     def report(self, result: Result, host: str, moment: int) -> None:
         """Change our row through the view, which shows no other account's; add it when there is none yet.
@@ -69,7 +80,8 @@ class MysqlSource:
         Not one statement with ON DUPLICATE KEY UPDATE: that one could take over a row of another account.
         """
         facts = (*result.columns(), moment, result.name, host)
-        with self._cursor() as cursor:
+
+        def write(cursor: pymysql.cursors.Cursor) -> None:
             changed = cursor.execute(
                 "UPDATE own_installations SET sha256 = %s, not_after = %s, state = %s, detail = %s, ts_report = %s"
                 " WHERE name = %s AND host = %s",
@@ -82,16 +94,39 @@ class MysqlSource:
                     (*facts, self._address.user),
                 )
 
+        self._within(write)
+
     def close(self) -> None:
         if self._connection is not None and self._connection.open:
             self._connection.close()
         self._connection = None
 
-    def _one(self, statement: str, arguments: tuple[str, ...]) -> tuple[Any, ...] | None:
-        with self._cursor() as cursor:
+    def _ask(self, statement: str, arguments: tuple[object, ...]) -> Sequence[tuple[Any, ...]]:
+        def ask(cursor: pymysql.cursors.Cursor) -> Sequence[tuple[Any, ...]]:
             cursor.execute(statement, arguments)
-            row: tuple[Any, ...] | None = cursor.fetchone()
-            return row
+            return cursor.fetchall()
+
+        return self._within(ask)
+
+    def _within(self, work: Callable[[pymysql.cursors.Cursor], T]) -> T:
+        """The result of *work*, which is left to its thread if it takes too long."""
+        if self._given_up is not None:
+            raise self._given_up
+
+        def with_cursor() -> T:
+            with self._cursor() as cursor:
+                return work(cursor)
+
+        try:
+            return self._waits.within(self._patience, with_cursor)
+        except TimeoutError as error:
+            self._connection = None
+            what = f"the database on {self._address} cannot be used"
+            self._given_up = SourceError(what, why=str(error), hint=_UNREACHABLE)
+            raise self._given_up from error
+        except Stopped:
+            self._connection = None
+            raise
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[pymysql.cursors.Cursor]:

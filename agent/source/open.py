@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.host.waits import Waits
 from agent.settings.config import SourceSettings
 from common.database_url import SqliteAddress, parse_database_url
 from common.errors import ConfigError, Finding
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from agent.source.sqlite import SqliteSource
 
 
-def open_source(settings: SourceSettings, config_file: Path) -> "MysqlSource | SqliteSource":
+def open_source(
+    settings: SourceSettings, config_file: Path, waits: Waits | None = None
+) -> "MysqlSource | SqliteSource":
     """The source that *settings* name; nothing is connected yet. ConfigError if the URL cannot be meant."""
     try:
         if settings.url.startswith("https://"):
@@ -25,7 +28,7 @@ def open_source(settings: SourceSettings, config_file: Path) -> "MysqlSource | S
         if isinstance(address, SqliteAddress):
             from agent.source.sqlite import SqliteSource  # noqa: PLC0415 - a host pays for its own source's library only
 
-            return SqliteSource(address.file)
+            return SqliteSource(address.file, waits or Waits())
         if len(address.hosts) > 1:
             raise ValueError("must name one host: an agent has one server to ask, and asks it again in its next run")
     except ValueError as error:
@@ -36,7 +39,7 @@ def open_source(settings: SourceSettings, config_file: Path) -> "MysqlSource | S
     with _without("cryptography"):
         from agent.source.mysql import MysqlSource  # noqa: PLC0415
 
-    return MysqlSource(address, password, settings.tls_ca)
+    return MysqlSource(address, password, settings.tls_ca, waits or Waits())
 
 
 def own_files(settings: SourceSettings) -> tuple[Path, ...]:

@@ -8,52 +8,76 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.model.errors import SourceError
+from agent.host.waits import Waits
+from agent.model.errors import SourceError, Stopped
 from agent.model.offer import Mark, Offer
 from agent.model.result import Result
+from common.pem import LARGEST
 
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
+_MOMENTS = [
+    f"CASE WHEN typeof({one}) IN ('blob', 'text') THEN 0 ELSE {one} END" for one in ("ts_last_update", "ts_expire")
+]
+_PEMS = [  # a blob that is too large is not even read: its length alone tells
+    f"CASE WHEN typeof({one}) = 'blob' AND length({one}) > {LARGEST}"
+    f" THEN zeroblob({LARGEST} + 1) ELSE substr({one}, 1, {LARGEST} + 1) END"
+    for one in ("crt", "ca")
+]
 
 
 class SqliteSource:
-    """The Source over an SQLite file."""
+    """The Source over an SQLite file. An answer gets *patience* seconds: a view may compute without end. A file that
+    gave no answer in time is not asked again."""
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, waits: Waits, patience: float = 30.0):
         self._file = file
-        self._connection: sqlite3.Connection | None = None
+        self._waits = waits
+        self._patience = patience
+        self._given_up: SourceError | None = None
 
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         places = ", ".join("?" * len(names))
-        rows = self._all(f"SELECT name, ts_last_update, ts_expire FROM certs WHERE name IN ({places})", *names)  # noqa: S608 - question marks
-        return {name: Mark.of_cells(*cells) for name, *cells in rows}
+        statement = f"SELECT name, {', '.join(_MOMENTS)} FROM certs WHERE name IN ({places})"  # noqa: S608 - question marks
+        return {name: Mark.of_cells(*cells) for name, *cells in self._ask("ro", statement, *names)}
 
     def fetch(self, name: str) -> Offer | None:
-        rows = self._all("SELECT crt, ca FROM certs WHERE name = ?", name)
+        rows = self._ask("ro", f"SELECT {', '.join(_PEMS)} FROM certs WHERE name = ?", name)  # noqa: S608 - a constant
         return Offer.of_cells(*rows[0]) if rows else None
 
     def older_on_purpose(self, name: str) -> str:
-        rows = self._all("SELECT rolled_back FROM certs WHERE name = ?", name)
+        rows = self._ask("ro", "SELECT substr(rolled_back, 1, 64) FROM certs WHERE name = ?", name)
         return str(rows[0][0] or "") if rows else ""
 
     def report(self, result: Result, host: str, moment: int) -> None:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"
         values = (*result.columns(), moment, result.name, host, _account())
-        with _translated(self._file):
-            connection = sqlite3.connect(_uri(self._file, "rw"), uri=True, timeout=_BUSY_TIMEOUT)
-            with contextlib.closing(connection), connection:
-                statement = f"INSERT OR REPLACE INTO installations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
-                connection.execute(statement, values)
+        statement = f"INSERT OR REPLACE INTO installations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
+        self._ask("rw", statement, *values)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Each question has a connection of its own."""
 
-    def _all(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+    def _ask(self, mode: str, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+        if self._given_up is not None:
+            raise self._given_up
+
+        def ask() -> list[tuple[Any, ...]]:
+            with contextlib.closing(connection), connection:
+                return connection.execute(statement, values).fetchall()
+
         with _translated(self._file):
-            if self._connection is None:
-                self._connection = sqlite3.connect(_uri(self._file, "ro"), uri=True, timeout=_BUSY_TIMEOUT)
-            return self._connection.execute(statement, values).fetchall()
+            connection = sqlite3.connect(
+                _uri(self._file, mode), uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False
+            )
+            try:
+                return self._waits.within(self._patience, ask)
+            except (TimeoutError, Stopped) as stop:
+                connection.interrupt()
+                if isinstance(stop, TimeoutError):
+                    hint = "find out what is slow there: a view in place of the table certs, or the disk"
+                    self._given_up = SourceError(f"the database {self._file} cannot be used", why=str(stop), hint=hint)
+                    raise self._given_up from stop
+                raise
 
 
 def _uri(file: Path, mode: str) -> str:

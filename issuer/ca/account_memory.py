@@ -8,6 +8,7 @@ import structlog
 
 from common.errors import FileError
 from common.files import write_atomic
+from common.strict_json import parse_json
 
 log = structlog.get_logger()
 
@@ -48,7 +49,7 @@ class AccountMemory:
 
     def _read(self) -> dict[str, Any]:
         try:
-            known = json.loads(self._file.read_bytes())
+            known = parse_json(self._file.read_bytes())
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}

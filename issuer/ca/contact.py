@@ -9,6 +9,7 @@ import structlog
 
 from common.errors import FileError
 from common.files import write_atomic
+from common.strict_json import parse_json
 from issuer.ca import words
 from issuer.ca.transport import AcmeAnswer, Transport
 from issuer.model.errors import AcmeProblem
@@ -62,7 +63,7 @@ class Contact:
 
     def _known(self) -> dict[str, Any]:
         try:
-            known = json.loads(self._memory.read_bytes())
+            known = parse_json(self._memory.read_bytes())
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}

@@ -27,6 +27,7 @@ from josepy.jwk import JWK, JWKRSA
 
 from common.clock import Clock
 from common.errors import ConfigError, Finding
+from common.strict_json import parse_json
 from issuer.ca import words
 from issuer.ca.connection import pool_manager
 from issuer.ca.problems import meaning
@@ -61,8 +62,8 @@ class AcmeAnswer:
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises AcmeProblem when it is none."""
         try:
-            document = json.loads(self.body)
-        except (ValueError, RecursionError):
+            document = parse_json(self.body)
+        except ValueError:
             document = None
         if not isinstance(document, dict):
             what, hint = f"the CA's answer from {self.url} is not a JSON object", "check [acme] directory"
@@ -254,8 +255,8 @@ def _problem(
     status = response.status
     if "json" in response.headers.get("Content-Type", ""):
         try:
-            document = json.loads(content)
-        except (ValueError, RecursionError):
+            document = parse_json(content)
+        except ValueError:
             document = None
     if not isinstance(document, dict) or not words.text(document.get("type")).startswith(_ACME_ERROR):
         why = f"HTTP {status} and no problem document of ACME" + (

@@ -19,7 +19,7 @@ from issuer.commands.challenge_types import challenge_type, ways
 from issuer.commands.change import new_ways
 from issuer.commands.many import LIST, each, names_of
 from issuer.model.config import Settings
-from issuer.model.csr import CsrFacts
+from issuer.model.csr import LARGEST_REQUEST, CsrFacts
 from issuer.model.enrolment import DNS, Enrolment, Validation
 from issuer.model.errors import CompromisedKey
 from issuer.model.leaf import Damaged
@@ -33,7 +33,6 @@ from issuer.store.history import History
 from issuer.store.revision import open_database
 
 _LONGEST_COMMENT = 1000  # characters
-_LARGEST_CSR = 65_535  # as much as the column takes
 
 
 def populate(arguments: argparse.Namespace) -> int:
@@ -168,10 +167,7 @@ def _read(file: Path | None) -> tuple[CsrFacts, str]:
     """The CSR in a file, or for None on standard input, and where it came from. Raises RefusedError."""
     origin = "standard input" if file is None else str(file)
     try:
-        if file is None:
-            content = sys.stdin.buffer.read(_LARGEST_CSR + 1)[:_LARGEST_CSR]
-        else:
-            content = read_regular(file, _LARGEST_CSR)
+        content = sys.stdin.buffer.read(LARGEST_REQUEST + 1) if file is None else read_regular(file, LARGEST_REQUEST)
         return read_csr(content), origin
     except OSError as error:
         what = f"the CSR {origin} cannot be read"

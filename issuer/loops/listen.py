@@ -1,21 +1,29 @@
 """/healthz and /metrics over plain HTTP, on loopback unless the configuration says otherwise.
 
-It reads memory only, so a scrape never waits for the database.
+It reads memory only, so a scrape never waits for the database. Every local user can connect, and none can keep others
+out or use up the daemon's descriptors: connections are few, each ends soon, and a new one replaces the oldest.
 """
 
+import contextlib
+import os
 import socket
 import socketserver
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import structlog
 
+from common.deadline import Deadline, Incoming
 from common.endpoint import parse_endpoint
 from common.errors import ConfigError, Finding
 
 log = structlog.get_logger()
+_MOST_CONNECTIONS = 32
+_SECONDS = 5.0  # for a whole request, and again for its answer
+_LONGEST_REQUEST = 16_384  # bytes
 Page = Callable[[str], tuple[int, str, bytes]]
 """(status, content type, body) for an Accept header."""
 
@@ -44,6 +52,36 @@ class Listener:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a hanging scraper must not delay the end of the daemon
+    request_queue_size = 128
+
+    def __init__(self, *arguments: Any):
+        self._room = threading.Semaphore(_MOST_CONNECTIONS)
+        self._open: list[socket.socket] = []  # the oldest first
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A scraper is served within milliseconds: the connection that has been open for longest waits for nothing
+        that would come."""
+        if not self._room.acquire(blocking=False):
+            with contextlib.suppress(IndexError, OSError):  # one has ended meanwhile
+                self._open[0].shutdown(socket.SHUT_RDWR)
+            self._room.acquire()
+        self._open.append(request)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread could be started
+            self._ended(request)
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._ended(request)
+
+    def _ended(self, request: Any) -> None:
+        self._open.remove(request)
+        self._room.release()
 
     def server_bind(self) -> None:
         """HTTPServer's own asks DNS for our name, and DNS may be what has failed."""
@@ -59,13 +97,37 @@ class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
+def is_ours(host: str, reached: str) -> bool:
+    """Does a Host header (RFC 9110 §7.2) name this machine, when *reached* is the address that the client connected to?
+    A browser sends another name when a page of that name had its own name resolve to us ("DNS rebinding")."""
+    name = host.strip().lower()
+    name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+    if name in ("", "localhost", os.uname().nodename.lower()):  # no browser leaves it out
+        return True
+    try:
+        address = _plain(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address == _plain(reached)
+
+
+def _plain(text: str) -> IPv4Address | IPv6Address:
+    address = ip_address(text)
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
 def _handler(pages: dict[str, Page]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """GET and HEAD of a few pages; everything else is refused."""
 
-        timeout = 5.0
+        timeout = _SECONDS
         server_version = "certfleet"
         sys_version = ""
+
+        def setup(self) -> None:
+            super().setup()
+            self.rfile.close()
+            self.rfile = Incoming(self.connection, Deadline(_SECONDS), _LONGEST_REQUEST).makefile()
 
         def do_GET(self) -> None:
             self._answer(with_body=True)
@@ -75,10 +137,13 @@ def _handler(pages: dict[str, Page]) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, *, with_body: bool) -> None:
             page = pages.get(self.path.partition("?")[0])
-            if page is None:
+            if not is_ours(self.headers.get("Host", ""), self.connection.getsockname()[0]):
+                status, content_type, body = 421, "text/plain", b"ask by the address of this page, or as localhost\n"
+            elif page is None:
                 status, content_type, body = 404, "text/plain", b"/healthz and /metrics are here\n"
             else:
                 status, content_type, body = page(self.headers.get("Accept", ""))
+            self.connection.settimeout(_SECONDS)
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))

@@ -22,6 +22,8 @@ from common.names import is_address, parse_certificate_name
 from common.pem import is_der, labels, plain
 from issuer.model.leaf import Damaged, key_type
 
+LARGEST_REQUEST = 65_535
+"""Bytes: as much as the column of the classic scripts takes."""
 _REQUESTS = ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")  # RFC 7468 §7; the second one is older
 
 _BASE64 = re.compile(rb"MI[A-Za-z0-9+/=\s]{100,}")  # MI: a SEQUENCE of more than 127 octets
@@ -60,6 +62,8 @@ class CsrFacts:
 
 def csr_of(content: bytes) -> CsrFacts | Damaged:
     """The request in a PEM text, with or without other text around it, or in DER."""
+    if len(content) > LARGEST_REQUEST:
+        return Damaged(f"it is larger than {LARGEST_REQUEST} bytes")
     content = plain(content)
     fault = _no_single_request(content)
     if fault:

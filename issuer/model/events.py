@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from common.strict_json import checked
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 
@@ -108,4 +109,4 @@ def from_json(document: dict[str, Any]) -> Event:
     """Raises KeyError, TypeError, ValueError for a document that is no event."""
     known = {field.name for field in dataclasses.fields(Event)}
     values = {key: value for key, value in document.items() if key in known}
-    return Event(**values | {"kind": EventKind(values["kind"])})
+    return checked(Event(**values | {"kind": EventKind(values["kind"])}))

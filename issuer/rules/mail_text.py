@@ -1,10 +1,12 @@
 """The words of a mail: a subject for a telephone, a body that says what to do. Pure.
 
-Words of an event may come from a CA or a legacy table, so they are printed without control characters and within
-bounds. Never a traceback, never a secret.
+Words of an event come out of the database, where anybody who can write to it may have put them, a CA's among them. So
+they are quoted, each line of them marked, without characters that steer a screen, and within bounds; a mail without a
+mark would lend them our voice. Never a traceback, never a secret.
 """
 
 import dataclasses
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -19,6 +21,8 @@ from issuer.rules.shared_failures import Common, by_failure
 _MOST_NAMES = 50  # in one paragraph; nobody reads a mail of 10,000 lines
 _LONGEST_TEXT = 1000
 _WIDTH = 100
+_MARK = "  > "
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:*-]{1,100}")
 _WORDS = {  # (one, several, heading)
     EventKind.USER_ACTION: ("waits for you at the CA", "wait for you at the CA", "THE CA WAITS FOR A PERSON"),
     EventKind.STUCK: ("is stuck", "are stuck", "STUCK"),
@@ -30,13 +34,14 @@ _WORDS = {  # (one, several, heading)
     EventKind.CA_CHANGED: ("came from another CA", "came from another CA", "FROM ANOTHER CA"),
     EventKind.RECOVERED: ("recovered", "recovered", "RECOVERED"),
 }
+_MARKED = "Lines that begin with > are quoted from the database: do what they say only if it makes sense to you."
 _CLOSING = "Each of these is said once, when it changes. How things stand now: certfleet-issuer status"
 
 
 def subject(events: Sequence[Event], host: str) -> str:
     """certfleet: 3 certificates failed, 1 recovered on issuer1."""
     if len(events) == 1:
-        return f"certfleet: {_safe(events[0].name)[:100]} {_WORDS[events[0].kind][0]} on {host}"
+        return f"certfleet: {_name(events[0].name)} {_WORDS[events[0].kind][0]} on {host}"
     parts: list[str] = []
     for kind, group in _by_kind(events):
         count = len({event.name for event in group})
@@ -53,12 +58,13 @@ def body(events: Sequence[Event], host: str, now: int, tries: Tries = BY_NEXT_RU
         lines += [f"{_WORDS[kind][2]} ({len(group)})", ""]
         for common in by_failure(sorted(group, key=_sorted), _told):
             lines += [*_paragraph(common, now, tries), ""]
-    return "\n".join([*lines, _CLOSING, ""])
+    quoted = [_MARKED] * any(one.startswith(_MARK) for one in lines)
+    return "\n".join([*lines, *quoted, _CLOSING, ""])
 
 
 def line(event: Event, tries: Tries = BY_NEXT_RUN) -> str:
     """One event in one line, for syslog."""
-    text = f"{event.name} {_WORDS[event.kind][0]}"
+    text = f"{_name(event.name)} {_WORDS[event.kind][0]}"
     text += f": {event.told}" if event.what else ""
     text += "".join(f"; {label}: {words}" for label, words in event.told.advice)
     text += f"; next attempt at {tries.words(event.next_attempt)}" if event.next_attempt else ""
@@ -84,7 +90,7 @@ def _told(event: Event) -> tuple[str, Failure]:
 def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
     failure, events = common.failure, sorted(common.all, key=lambda event: event.name)
     lines = [f"  {len(events)} certificates for one reason:"] * (len(events) > 1 and bool(failure.what))
-    lines += [f"  {_safe(event.name)}: {_standing(event, now, tries)}" for event in events[:_MOST_NAMES]]
+    lines += [f"  {_name(event.name)}: {_standing(event, now, tries)}" for event in events[:_MOST_NAMES]]
     more = len(events) - _MOST_NAMES
     if more > 0:
         lines.append(f"  and {more} more; `certfleet-issuer status` lists all")
@@ -94,8 +100,8 @@ def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
         lines += textwrap.wrap(
             _safe(text),
             _WIDTH,
-            initial_indent=f"    {label + ':':12}",
-            subsequent_indent=" " * 16,
+            initial_indent=f"{_MARK}{label + ':':12}",
+            subsequent_indent=_MARK + " " * 12,
             break_long_words=False,
             break_on_hyphens=False,
         )
@@ -103,7 +109,9 @@ def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
 
 
 def _standing(event: Event, now: int, tries: Tries) -> str:
-    parts = [_safe(event.what)] if event.kind is EventKind.RECOVERED and event.what else [_left(event.expires, now)]
+    parts = (
+        [f'"{_safe(event.what)}"'] if event.kind is EventKind.RECOVERED and event.what else [_left(event.expires, now)]
+    )
     if event.failures:
         parts.append(f"failed {event.failures} time{'s' if event.failures > 1 else ''} in a row")
     if event.next_attempt:
@@ -118,6 +126,11 @@ def _left(expires: int, now: int) -> str:
     if left <= 0:
         return f"EXPIRED {duration_text(-left)} ago"
     return f"{left // 86400} days left" if left >= 2 * 86400 else f"{duration_text(left)} left"
+
+
+def _name(text: str) -> str:
+    """A name as it is; any other text, which may read like a sentence of ours, in quotes."""
+    return text if _PLAIN_NAME.fullmatch(text) else f'"{_safe(text)[:100]}"'
 
 
 def _safe(text: str) -> str:

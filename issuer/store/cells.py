@@ -1,7 +1,8 @@
 """Types of columns and conditions on them, for whatever stands in a cell.
 
 SQLite keeps any value that an old script wrote, and a newer certfleet writes words that this one does not know. Such a
-cell costs its row at most, never the command.
+cell costs its row at most, never the command. Nor does a cell of 200 MB: the database hands out the start of one, by a
+byte longer than any good one, so that whoever parses it says that it is too large.
 """
 
 import dataclasses
@@ -12,13 +13,39 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.ext.compiler import compiles
 
+from common.pem import LARGEST
 from issuer.model.moments import CLOCKS_APART
 
 D = TypeVar("D")  # a dataclass
 K = TypeVar("K", bound=Enum)
 log = structlog.get_logger()
 _MOST_WARNED = 1000
+_LONGEST_WORDS = 65_535  # characters
+
+
+class _Start(sa.sql.functions.FunctionElement[Any]):
+    """The first *most* octets or characters of a cell."""
+
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], most: int, kind: "sa.types.TypeEngine[Any]"):
+        super().__init__(column, sa.literal_column(str(most)))
+        self.type = kind
+
+
+@compiles(_Start)
+def _of_server(start: _Start, compiler: Any, **options: Any) -> str:
+    return f"SUBSTR({compiler.process(start.clauses.clauses[0], **options)}, 1, {start.clauses.clauses[1]})"
+
+
+@compiles(_Start, "sqlite")
+def _of_file(start: _Start, compiler: Any, **options: Any) -> str:
+    """SQLite would read a whole blob for its start, and knows its length without."""
+    cell, most = compiler.process(start.clauses.clauses[0], **options), start.clauses.clauses[1]
+    is_large = f"typeof({cell}) = 'blob' AND length({cell}) > {most}"
+    return f"CASE WHEN {is_large} THEN zeroblob({most}) ELSE substr({cell}, 1, {most}) END"
 
 
 class Number(sa.TypeDecorator[int]):
@@ -50,6 +77,10 @@ class Words(sa.TypeDecorator[str]):
     impl = sa.String
     cache_ok = True
 
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        has_room = isinstance(self.impl_instance, sa.String) and self.impl_instance.length is None
+        return _Start(column, _LONGEST_WORDS, self) if has_room else column
+
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> str:
         if isinstance(value, bytes) and dialect.name != "sqlite":
             return value.decode(errors="replace")
@@ -61,6 +92,9 @@ class Octets(sa.TypeDecorator[bytes]):
 
     impl = sa.LargeBinary
     cache_ok = True
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return _Start(column, LARGEST + 1, self)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> bytes:
         return value if isinstance(value, bytes) else str(value or "").encode()

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from common.strict_json import parse_json
 from issuer.model.enrolment import end_of
 from issuer.model.events import Event, EventKind, from_json, recovered, to_json
 from issuer.rules.alarms import graded, weigh
@@ -70,7 +71,7 @@ class Notices:
 def _read(content: str) -> Event | None:
     """The event; None, with a warning, for one that cannot be read. It is deleted with the rest of its delivery."""
     try:
-        return from_json(json.loads(content))
+        return from_json(parse_json(content))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("notification.unreadable", error=type(error).__name__)
         return None

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from common.files import make_private_folder, write_atomic
+from common.strict_json import parse_json
 
 log = structlog.get_logger()
 
@@ -44,7 +45,7 @@ class MadeFolders:
 
     def _read(self) -> set[str]:
         try:
-            entries = json.loads(self._file.read_bytes())
+            entries = parse_json(self._file.read_bytes())
         except FileNotFoundError:
             return set()
         except (OSError, ValueError) as error:  # no reason to issue nothing: an empty folder may stay behind

@@ -7,6 +7,7 @@ import urllib.parse
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import structlog
 
@@ -17,6 +18,8 @@ from issuer.webroot.fetch import NoHttpAnswer, Url, look, reachable
 
 log = structlog.get_logger()
 _NO_ADDRESS = "add A or AAAA records that the CA can see; or validate it by dns-01, without a webroot"
+_NOT_PUBLIC = "the redirect leads to an address that is not public, which a public CA does not follow"
+_PUBLIC = "let it lead to public addresses; a private CA whose [acme] ca_bundle is configured may follow it elsewhere"
 _MOST_REDIRECTS = 10
 _MOST_LOOKS = 50  # redirects of a name with many addresses may fan out
 _LONGEST_LOCATION = 2000
@@ -27,13 +30,15 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 class Net:
     """*addresses*: the addresses of a name; raises NoAnswer. The ports differ from the default for test CAs only.
 
-    *look_seconds*: the time limit of one request to one address.
+    *look_seconds*: the time limit of one request to one address. *inside*: redirects may lead to addresses that are not
+    public, as a private CA follows them. A public one does not, and our look would reach what it does not.
     """
 
     addresses: Callable[[str], Sequence[str]]
     http_port: int = 80
     https_port: int = 443
     look_seconds: float = 10.0  # as Let's Encrypt has it
+    inside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ def not_serving(name: str, token: str, content: str, net: Net) -> list[Laggard]:
     laggards: list[Laggard] = []
     start = Url("http", name, net.http_port, f"/.well-known/acme-challenge/{token}")
     targets = deque(_targets((start,), "", name, net, laggards))
-    known, looks = {start}, 0
+    known, looks, own = {start}, 0, {target.address for target in targets}
     while targets:
         target = targets.popleft()
         looks += 1
@@ -72,8 +77,17 @@ def not_serving(name: str, token: str, content: str, net: Net) -> list[Laggard]:
         elif outcome not in known:
             known.add(outcome)
             label = f"{target.begin}, redirected to {outcome.scheme}://{outcome.authority}"
-            targets += _targets((*target.way, outcome), target.begin, label, net, laggards)
+            for found in _targets((*target.way, outcome), target.begin, label, net, laggards):
+                if net.inside or found.address in own or _is_public(found.address):
+                    targets.append(found)
+                else:
+                    laggards.append(Laggard(found.label, _NOT_PUBLIC, _PUBLIC))
     return laggards
+
+
+def _is_public(address: str) -> bool:
+    found = ip_address(address)
+    return (getattr(found, "ipv4_mapped", None) or found).is_global
 
 
 def _targets(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: list[Laggard]) -> list[_Target]:

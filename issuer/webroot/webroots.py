@@ -56,7 +56,8 @@ class Webroots:
         self._limits = limits or SshLimits()
         self._made = MadeFolders(settings.state_dir / "webroot-folders.json")
         resolvers = Resolvers(settings.dns.resolvers)
-        self._net = Net(resolvers.addresses, self._settings.http_port, self._settings.https_port)
+        ports = self._settings.http_port, self._settings.https_port
+        self._net = Net(resolvers.addresses, *ports, inside=settings.acme.ca_bundle is not None)
         self._hosts: dict[tuple[str, str, int], SshHost] = {}
         self._turns: dict[Location, threading.Lock] = {}
         self._checked: TtlCache[Location, bool] = TtlCache(_CHECKED_SECONDS)

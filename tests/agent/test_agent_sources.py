@@ -9,6 +9,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from agent.host.waits import Waits
 from agent.journey.ports import Source
 from agent.model.errors import SourceError
 from agent.model.offer import Mark
@@ -17,7 +18,9 @@ from agent.settings.config import SourceSettings
 from agent.source.mysql import MysqlSource
 from agent.source.open import open_source
 from agent.source.sqlite import SqliteSource
+from common.certificate import parse_bundle
 from common.errors import ConfigError
+from common.pem import LARGEST
 from tests.agent.accounts import Agents, source_lines
 from tests.agent.host import NAME, TABLES, Host
 from tests.servers.authority import Authority
@@ -34,7 +37,7 @@ def source(database: Database, tmp_path: Path) -> Iterator[tuple[Source, Databas
     if isinstance(database, SqliteDatabase):
         for statement in TABLES.split(";"):
             database.execute(statement)
-        opened = SqliteSource(database.path)
+        opened = SqliteSource(database.path, Waits())
     else:
         assert isinstance(database, SqlDatabase)
         opened = open_source(Agents(database, tmp_path).settings(), tmp_path / "agent.toml")
@@ -65,6 +68,36 @@ def test_a_source_answers(source: tuple[Source, Database]) -> None:
     assert empty.leaf_pem == b""
     assert opened.marks([]) == {}
     assert opened.fetch("unknown.b") is None
+
+
+def test_a_certificate_that_is_far_too_large(source: tuple[Source, Database]) -> None:
+    """It costs one byte more than the most that a certificate may have: enough to say so."""
+    opened, database = source
+    large = "zeroblob(12000000)" if isinstance(database, SqliteDatabase) else "REPEAT('x', 12000000)"
+    if not isinstance(database, SqliteDatabase):
+        database.execute("ALTER TABLE certs MODIFY crt LONGBLOB, MODIFY ca LONGBLOB")
+    database.execute(f"UPDATE certs SET crt = {large}, ca = {large} WHERE name = 'a.b'")  # noqa: S608 - our own words
+    offer = opened.fetch("a.b")
+    assert offer is not None
+    assert (len(offer.leaf_pem), len(offer.chain_pem)) == (LARGEST + 1, LARGEST + 1)
+    with pytest.raises(ValueError, match="larger than 256000 bytes"):
+        parse_bundle(offer.leaf_pem, offer.chain_pem)
+
+
+def test_a_row_of_blobs_in_a_file(host: Host, nginx: Nginx) -> None:
+    """200 MB in each cell of a row: the process has no room for them and needs none; the other row goes on."""
+    host.fill(2)
+    small = ["prlimit", "--data=160000000"]
+    assert host.run(wrap=small).code == 0
+    host.sql(
+        "UPDATE certs SET crt = zeroblob(200000000), ca = zeroblob(200000000), ts_last_update = 2 WHERE name = ?",
+        [NAME],
+    )
+    done = host.run(wrap=small)
+    assert [one["state"] for one in done.json["certificates"]] == ["unprovable", "refused"], done.err
+    assert "larger than 256000 bytes" in done.err
+    host.sql("UPDATE certs SET ts_last_update = zeroblob(200000000) WHERE name = ?", [NAME])
+    assert [one["state"] for one in host.run(wrap=small).json["certificates"]] == ["unprovable", "waiting"]
 
 
 def test_a_name_in_a_column_of_bytes_is_found(mariadb: MariaDB, tmp_path: Path) -> None:
@@ -353,8 +386,8 @@ def test_a_database_without_tables(tmp_path: Path) -> None:
     empty = tmp_path / "empty.db"
     empty.touch()
     with pytest.raises(SourceError, match="no such table") as caught:
-        SqliteSource(empty).marks(["a.b"])
+        SqliteSource(empty, Waits()).marks(["a.b"])
     assert "db upgrade" in caught.value.hint
     (tmp_path / "text.db").write_text("this is not a database at all, whatever its name" * 50)
     with pytest.raises(SourceError, match="not a database"):
-        SqliteSource(tmp_path / "text.db").marks(["a.b"])
+        SqliteSource(tmp_path / "text.db", Waits()).marks(["a.b"])

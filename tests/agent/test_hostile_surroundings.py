@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from agent.host.sockets import look_at
+from agent.host.sockets import Prober
+from agent.host.waits import Waits
 from agent.model.probe_targets import parse_target
 from agent.rules.evidence import Seen
 from tests.agent.host import Host
@@ -80,7 +81,9 @@ def test_a_server_that_never_ends_its_handshake() -> None:
         thread.start()
         stopper = threading.Timer(30, over.set)
         stopper.start()
-        (sight,) = look_at(parse_target(f"tls://127.0.0.1:{server.getsockname()[1]}"), "", 1.0)
+        (sight,) = Prober(0, Waits(), one_look=1.0).look(
+            [parse_target(f"tls://127.0.0.1:{server.getsockname()[1]}")], ""
+        )
         ended_itself = not over.is_set()
         over.set()
         stopper.cancel()

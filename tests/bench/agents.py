@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.host.waits import Waits
 from agent.model.errors import SourceError
 from agent.source.mysql import MysqlSource
 from common.database_url import MysqlAddress
@@ -154,7 +155,7 @@ def poll_at_once(database: SqlDatabase, agents: int) -> Poll:
     def ask(number: int) -> None:
         start.wait()
         began = time.monotonic()
-        source = MysqlSource(address, database.password, database.tls_ca)
+        source = MysqlSource(address, database.password, database.tls_ca, Waits())
         try:
             if not source.marks([f"host{number:06d}.bench.test"]):
                 poll.errors.append(f"row {number} was not found")

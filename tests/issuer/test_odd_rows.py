@@ -83,3 +83,16 @@ def test_the_daemon_among_odd_rows(box: Box, tmp_path: Path) -> None:
             skipped = service.wait_logged("row.skipped", 2)
             assert {entry["row"] for entry in skipped} <= {OF_TOMORROW, FAILING}
             assert not service.logged("daemon.fault")
+
+
+def test_a_row_of_blobs(box: Box) -> None:
+    """200 MB in cells of one row: it is damaged and says so, in a process that has no room for any of them; the other
+    row is issued."""
+    box.enrol(NAME)
+    box.populate(FAILING)
+    for column in ("csr", "crt", "ca", "change_csr"):
+        box.database.execute(f"UPDATE certs SET {column} = zeroblob(200000000) WHERE name = '{FAILING}'")  # noqa: S608
+    run = box.start("run", wrap=["prlimit", "--data=450000000"])
+    out, err = run.communicate(timeout=120)
+    assert f"{NAME}: stored" in out, err
+    assert "larger than 65535 bytes" in err

@@ -6,6 +6,7 @@ The zone's own NS records are added: resolvers may use either (RFC 2181 §5.4.1)
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,10 @@ from issuer.model.errors import DnsError
 
 log = structlog.get_logger()
 KEEP_SECONDS = 300
-_MOST_SERVERS = 16
+_MOST_ASKED = 16  # servers of the parent, of which each knows the delegation
+# Each of the zone's own has to be asked, so more than these is an error: leaving some out would prove nothing. The root
+# has 13 names and 26 addresses; a hostile zone can have thousands of both, and hold up its order for hours.
+_MOST_NAMES, _MOST_ADDRESSES = 32, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,12 @@ class Delegations:
 
     def _look_up(self, zone: str, primary: Server) -> Delegation:
         listed = targets(_own(primary, zone, "NS"))
+        _refuse_too_many(zone, listed, "names", _MOST_NAMES)
         try:
             parent = self._zone_above(zone)
         except NoAnswer as error:
             log.warning("delegation.unverified", zone=zone, asked=str(primary), why=str(error))
-            return Delegation(zone, "", (), tuple(listed), (), tuple(self._listed_by(primary, listed)))
+            return Delegation(zone, "", (), tuple(listed), (), tuple(self._listed_by(zone, primary, listed)))
         named, glue, seen = self._referral(zone, parent, primary)
         inner = not named
         if inner:
@@ -84,7 +89,9 @@ class Delegations:
             hint = "add the delegation to the parent zone (`zone` prints the lines), or set nameservers in [dns]"
             raise DnsError(f"the zone {zone} is not delegated", why=why, hint=hint, reference="dns-not-delegated")
         names = list(dict.fromkeys([*named, *listed]))
+        _refuse_too_many(zone, names, "names", _MOST_NAMES)
         servers = list(dict.fromkeys([*glue, *(server for name in names for server in self.addresses(name))]))
+        _refuse_too_many(zone, servers, "addresses", _MOST_ADDRESSES)
         if not servers:
             why = f"none of its name servers {', '.join(names)} has an address"
             raise DnsError(f"the delegation of {zone} is broken", why=why, hint="add address records for them")
@@ -134,7 +141,8 @@ class Delegations:
         ]
 
     def _parent_servers(self, parent: str) -> list[Server]:
-        return [server for name in self._names(parent) for server in self.addresses(name)][:_MOST_SERVERS]
+        found = (server for name in self._names(parent)[:_MOST_NAMES] for server in self.addresses(name))
+        return list(itertools.islice(found, _MOST_ASKED))
 
     def _names(self, zone: str) -> list[str]:
         try:
@@ -157,7 +165,7 @@ class Delegations:
             found += [Server(address, self._port, host) for address in addresses]
         return found
 
-    def _listed_by(self, primary: Server, names: Sequence[str]) -> list[Server]:
+    def _listed_by(self, zone: str, primary: Server, names: Sequence[str]) -> list[Server]:
         servers = []
         for name in names:
             for kind in ("A", "AAAA"):
@@ -165,7 +173,16 @@ class Delegations:
                     # the primary itself may listen on another port; the other servers cannot
                     port = primary.port if address == primary.address else self._port
                     servers.append(Server(address, port, name, primary.key))
+        _refuse_too_many(zone, servers, "addresses", _MOST_ADDRESSES)
         return servers or [primary]
+
+
+def _refuse_too_many(zone: str, found: Sequence[object], kind: str, most: int) -> None:
+    """Raises DnsError."""
+    if len(found) > most:
+        what = f"the name servers of {zone} have {len(found)} {kind}, and more than {most} are not asked"
+        hint = f"list fewer NS records in {zone} and above it, or set nameservers in [dns] to those that count"
+        raise DnsError(what, hint=hint, reference="dns-too-many-servers")
 
 
 def _own(server: Server, name: str, kind: str) -> list[dns.rrset.RRset]:

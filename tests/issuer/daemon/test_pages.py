@@ -1,10 +1,12 @@
 """/healthz and /metrics: what they say, how cheap they are, and what they refuse."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import ConfigError
 from issuer.loops.health import LONGEST_SILENCE, LONGEST_TICK, Health
-from issuer.loops.listen import Listener
+from issuer.loops.listen import Listener, is_ours
 from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.model.config import DatabaseSettings
 from issuer.model.orders import Cause
@@ -217,6 +219,39 @@ def test_a_client_that_hangs_or_leaves_does_no_harm(listener: Listener, capfd: p
             rude.sendall(b"GET /page HTTP/1.0\r\n")
         assert ask(listener, b"GET /page HTTP/1.0\r\n\r\n")
     assert capfd.readouterr().err == ""
+
+
+def test_a_thousand_slow_connections(listener: Listener) -> None:
+    """They take a few descriptors of the process, no more, and the page answers while they are open. Those that stay
+    end by themselves, also when they send a byte now and then."""
+    host, _, port = listener.address.partition(":")
+    ours, before = [], len(list(Path("/proc/self/fd").iterdir()))
+    with ExitStack() as stack:
+        for _ in range(1000):
+            slow = stack.enter_context(closing(socket.create_connection((host, int(port)), timeout=10)))
+            slow.sendall(b"GET /page HTTP/1.0\r\n")
+            ours.append(slow)
+        assert ask(listener, b"GET /page HTTP/1.0\r\nAccept: me\r\n\r\n").endswith(b"for me")
+        assert len(list(Path("/proc/self/fd").iterdir())) - before - 1000 <= 2 * 32
+        began = time.monotonic()
+        with suppress(OSError):
+            while time.monotonic() < began + 30:
+                ours[-1].sendall(b"X")
+                time.sleep(0.2)
+        assert time.monotonic() - began < 15
+        assert ask(listener, b"GET /page HTTP/1.0\r\nAccept: me\r\n\r\n").endswith(b"for me")
+
+
+def test_a_page_in_a_browser_cannot_read_the_daemons(listener: Listener) -> None:
+    """One whose own name resolves to loopback by now is refused; our addresses and this machine's name are not."""
+    for host in ("evil.example", "evil.example:9402", "localhost.evil.example", "192.0.2.1:9402", "[2001:db8::1]:1"):
+        answer = ask(listener, f"GET /page HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert b" 421 " in answer.splitlines()[0], host
+        assert b"for" not in answer.splitlines()
+    for host in (listener.address, "127.0.0.1", "LOCALHOST:9402", "[::1]:9402", os.uname().nodename):
+        assert b" 200 " in ask(listener, f"GET /page HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()).splitlines()[0], host
+    assert is_ours("10.0.0.5:9402", "::ffff:10.0.0.5")
+    assert not is_ours("10.0.0.6", "10.0.0.5")
 
 
 def test_an_address_that_cannot_be_had(listener: Listener) -> None:

@@ -123,6 +123,38 @@ def test_without_any_resolver_the_primarys_own_list_counts(world: World) -> None
     assert "delegation.unverified" in [entry["event"] for entry in logs]
 
 
+@pytest.mark.parametrize(
+    ("parent", "child", "says"),
+    [
+        ([f"_acme-challenge.www NS n{number}" for number in range(200)], [], "200 names"),
+        ([], [f"@ NS n{number}.example.test." for number in range(200)], "200 names"),
+        (
+            [
+                f"_acme-challenge.www NS n{name}\nn{name} A 127.1.{name}.{number}"
+                for name in range(4)
+                for number in range(50)
+            ],
+            [],
+            "200 addresses",
+        ),
+    ],
+)
+def test_servers_without_end(world: World, parent: list[str], child: list[str], says: str) -> None:
+    """A hostile zone is refused with a sentence before anybody is asked; leaving some out would prove nothing."""
+    delegations = world.start(parent, child)
+    with pytest.raises(CertfleetError, match=says) as caught:
+        delegations.servers(ZONE, world.primary)
+    assert "set nameservers in [dns]" in caught.value.hint
+
+
+def test_a_zone_with_thirteen_servers(world: World) -> None:
+    """As the root has them, each with two addresses: every one is asked."""
+    names = [f"n{number:02d}" for number in range(13)]
+    addresses = [f"{name} {kind}{name[1:]}" for name in names for kind in ("A 127.1.0.1", "AAAA 2001:db8::")]
+    delegations = world.start([*(f"_acme-challenge.www NS {name}" for name in names), *addresses])
+    assert len(delegations.servers(ZONE, world.primary)) == 26
+
+
 def test_a_zone_is_looked_up_once(world: World) -> None:
     """What is known is not asked again: the second look needs no server at all."""
     delegations = world.start(["_acme-challenge.www NS ns1"], ["@ NS ns1.example.test."])

@@ -89,7 +89,7 @@ def net(web: Web, https_port: int = 443, **names: Sequence[str]) -> Net:
             raise NoAnswer("it cannot be looked up")
         return names[name.partition(".")[0]]
 
-    return Net(addresses, web.port, https_port)
+    return Net(addresses, web.port, https_port, inside=True)
 
 
 def verdicts(web: Web, *addresses: str) -> list[str]:
@@ -204,6 +204,19 @@ def test_a_redirect_s_target_counts_with_every_address(web: Web) -> None:
     [verdict] = map(str, not_serving(NAME, TOKEN, CONTENT, known))
     target = f"http://central.example.test:{web.port}"
     assert verdict == f"{NAME} at 127.0.0.1, redirected to {target} at 127.0.0.3: HTTP 500"
+
+
+def test_a_redirect_to_what_only_we_can_reach(web: Web) -> None:
+    """With a public CA a redirect leads to public addresses, or to those of the name itself. The address that a name
+    has now is judged, the one that would be connected to, and nothing is sent there."""
+    web.serve("127.0.0.1", redirect(f"http://inside.example.test:{web.port}/"), redirect("/there"), GOOD)
+    web.serve("127.0.0.2", GOOD)
+    known = replace(net(web, www=["127.0.0.1"], inside=["127.0.0.2"]), inside=False)
+    [verdict] = map(str, not_serving(NAME, TOKEN, CONTENT, known))
+    assert "inside.example.test" in verdict
+    assert "an address that is not public" in verdict
+    assert len(web.requests) == 1
+    assert not_serving(NAME, TOKEN, CONTENT, known) == []
 
 
 def test_redirects_without_end(web: Web) -> None:

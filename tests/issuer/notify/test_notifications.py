@@ -36,7 +36,7 @@ def test_a_run_that_fails_three_certificates_sends_one_mail(troubled: Box, smtp:
         [line] = [line for line in letter.text.splitlines() if f"{name}:" in line]
         assert "no certificate yet" in line
         assert re.search(r"next attempt at the first run after 20\d\d-", line)
-    for label in ("    what: ", "    why: ", "    what to do: "):
+    for label in ("  > what: ", "  > why: ", "  > what to do: "):
         assert label in letter.text
     assert "Traceback" not in letter.text
 

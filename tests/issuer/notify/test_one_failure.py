@@ -88,7 +88,7 @@ def test_it_reads_the_same_everywhere(
     assert f"last error {failure.reference}: {failure.what}: {failure.why} what to do {failure.hint}{see}" in shown
     [letter] = smtp.letters
     see = f" see: {failure.url}" if failure.url else ""
-    paragraph = f"what: {failure.what} why: {failure.why} what to do: {failure.hint}{see} Each of these"
-    assert paragraph in " ".join(letter.text.split())
+    paragraph = f"what: {failure.what} why: {failure.why} what to do: {failure.hint}{see} Lines that begin"
+    assert paragraph in " ".join(letter.text.replace("  > ", " ").split())
     see = f"; see: {failure.url}" if failure.url else ""
     assert f": {failure.what}: {failure.why}; what to do: {failure.hint}{see}; next attempt at" in lines[0]
