@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.host.files import LocalFiles
 from agent.host.state_folder import StateFolder
-from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateStore
+from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateStore, Trust
 from agent.model.certificate import Certificate
 from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
@@ -37,6 +37,12 @@ class LocalTools:
         from agent.host import keys  # noqa: PLC0415 - cryptography costs 0.1 s, and a run without news has no use for it
 
         return keys
+
+    @property
+    def trust(self) -> Trust:
+        from agent.host import trust  # noqa: PLC0415 - ssl and cryptography, for a new certificate only
+
+        return trust
 
     @property
     def programs(self) -> Programs:
