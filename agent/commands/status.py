@@ -27,7 +27,7 @@ def status(arguments: argparse.Namespace) -> int:
     else:
         say(f"last run {shown or 'never'}")
         say(table(_HEAD, [_row(one, now) for one in results]))
-        for line in (line for one in results for line in explained(one)):
+        for line in (line for one in results for line in explained(one, now)):
             say(line)
     return 0 if all(one.outcome.is_well for one in results) else 1
 

@@ -1,5 +1,6 @@
 """How much life is left of what is in place, by table; and what a run says of it."""
 
+import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -49,9 +50,23 @@ def test_the_life_left(life: float, left: float, outcome: Outcome) -> None:
 def test_an_end_is_said_of_what_is_in_place(outcome: Outcome) -> None:
     """What is not well for another reason keeps its state; a doubt about the service stays beside the end."""
     found = standing(in_place(90 * DAY, -1, outcome, "why"), NOW)
-    ended = outcome in {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.UNPROVEN, Outcome.INCOMPLETE}
-    assert (found.outcome is Outcome.EXPIRED) is (ended or outcome is Outcome.EXPIRED)
-    assert ("why" in found.detail) is not outcome.is_well
+    doubtful = outcome in {Outcome.UNPROVEN, Outcome.INCOMPLETE}
+    ended = doubtful or outcome in {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.ENDING}
+    assert found.outcome is (Outcome.EXPIRED if ended else outcome)
+    assert ("why" in found.detail) is (doubtful or not ended)
+
+
+@pytest.mark.parametrize("left", [60 * DAY, DAY, 0])
+@pytest.mark.parametrize("outcome", [Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.UNPROVEN, Outcome.INCOMPLETE])
+def test_a_result_on_record_is_judged_like_a_new_one(left: int, outcome: Outcome) -> None:
+    """Twice is as once, and a day of little life does not hide the end."""
+    new = in_place(90 * DAY, left, outcome)
+    assert new.installed is not None
+    new = replace(new, installed=replace(new.installed, by_issuer=True))
+    once = standing(new, NOW)
+    assert standing(once, NOW) == once
+    assert standing(once, NOW + 61 * DAY).outcome is Outcome.EXPIRED
+    assert standing(once, NOW + 1) == once  # a day later nothing else is said, and nothing is written
 
 
 def test_an_earlier_agent_did_not_write_down_when_it_began() -> None:
@@ -63,7 +78,7 @@ def test_an_earlier_agent_did_not_write_down_when_it_began() -> None:
     assert standing(unknown, NOW + 2 * DAY).outcome is Outcome.EXPIRED
 
 
-def test_the_ca_of_the_one_before_is_named(host: Host) -> None:
+def test_the_ca_of_the_one_before_is_named() -> None:
     """A certificate that no root vouches for is well, and each look at it says so."""
     before = in_place(90 * DAY, 60 * DAY)
     assert before.installed is not None
@@ -79,7 +94,7 @@ def test_a_served_certificate_that_ends(host: Host, nginx: Nginx) -> None:
     host.offer(issued.cert_pem, issued.chain_pem)
     first = host.run()
     assert (first.code, first.certificate["state"], first.certificate["changed"]) == (1, "ending", True)
-    assert "left), and nothing newer has come" in first.err
+    assert f"{host.name}: ending: it ends at" in first.err
     while time.time() <= issued.certificate.not_valid_after_utc.timestamp():
         time.sleep(0.2)
     quiet = host.agent("run", "-q")
@@ -90,6 +105,11 @@ def test_a_served_certificate_that_ends(host: Host, nginx: Nginx) -> None:
     shown = host.agent("status", "--json")
     assert (shown.code, shown.certificate["state"]) == (1, "expired")
     assert nginx.served() == issued.certificate
+    os.rename(host.database, host.folder / "away.db")
+    away = host.agent("run", "-q")
+    assert "unreachable" in away.err
+    assert "meanwhile the certificate in place expired at" in away.err
+    os.rename(host.folder / "away.db", host.database)
     renewed = host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
