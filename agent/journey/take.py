@@ -157,7 +157,7 @@ def _in_place_already(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFil
     sha256, installed = fingerprint(bundle.leaf), turn.before.installed
     evidence = judge(look(turn), sha256, chain=to_be_shown(bundle))
     is_known = installed is not None and installed.sha256 == sha256
-    if evidence.proof in {Proof.PROVEN, Proof.INCOMPLETE} or (is_known and evidence.proof is not Proof.WRONG):
+    if evidence.proof is Proof.PROVEN or (is_known and evidence.proof is not Proof.WRONG):
         return evidence
     return None
 

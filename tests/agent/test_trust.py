@@ -2,7 +2,6 @@
 
 import os
 import ssl
-import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -332,14 +331,17 @@ def test_a_chain_that_does_not_follow_takes_the_service_back(host: Host, apache:
     assert (apache.served(), host.fullchain.read_bytes()) == (first.certificate, old)
 
 
-def test_a_root_in_the_chain_need_not_be_shown(host: Host, nginx: Nginx) -> None:
-    """Clients have it."""
+def test_a_root_in_the_chain_need_not_be_shown(host: Host, tmp_path: Path) -> None:
+    """A CA whose root signs leaves sends the root as chain, and clients have it: the leaf alone is whole."""
     root = Authority("Direct")
     host.roots.write_bytes(root.pem)
-    issued = root.sign((host.folder / "host.csr").read_bytes())
-    host.offer(issued.cert_pem, root.pem)
-    host.run()
-    host.fullchain.write_bytes(issued.cert_pem)
-    subprocess.run(nginx.activate, check=True)
-    done = host.run()
+    leaf = host.live / "leaf.pem"
+    leaf.write_bytes(host.self_signed())
+    files = f'[certificate.files]\ncertificate = "{leaf}"\nchain = "{host.live / "chain.pem"}"'
+    with Nginx(tmp_path / "nginx", leaf, host.key, name=NAME) as server:
+        probe = [f"https://127.0.0.1:{server.port}"]
+        host.configure(check=server.check, activate=server.activate, probe=probe, files=files)
+        issued = root.sign((host.folder / "host.csr").read_bytes())
+        host.offer(issued.cert_pem, root.pem)
+        done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
