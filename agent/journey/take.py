@@ -103,7 +103,7 @@ def _verify(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -
         hint = f"put its key in place; or make a CSR here with `certfleet-agent request {name}`, then on the issuer "
         hint += f"`certfleet-issuer populate --replace {name} --csr FILE`"
     elif "trust" in kinds:
-        hint += f"; {ROOTS_HINT}"
+        hint = f"{ROOTS_HINT}; {hint}"
     elif "age" in kinds:
         hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)

@@ -57,6 +57,7 @@ def test_an_adopted_row_with_a_common_name_of_its_own(lab: Lab, proxy: CaProxy, 
     box.ok("run")
     crt, ca = box.row(NAME, "crt", "ca")
     assert certified_names(parse_bundle(crt).leaf) == {NAME, OTHER}
+    host.roots.write_bytes(lab.pebble.root())
     host.configure(files=f'names = ["{NAME}", "{OTHER}"]\n[certificate.files]\nfullchain = "{host.fullchain}"')
     host.offer(crt, ca)
     done = host.run()
