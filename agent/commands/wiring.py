@@ -22,8 +22,8 @@ class LocalTools:
     """
 
     def __init__(self, settings: AgentSettings, certificates: Sequence[Certificate], config: Path, *, retry: bool):
-        keys = {certificate.key for certificate in certificates}
-        protected = (settings.state_dir, config, *keys, *own_files(settings.source))
+        inputs = {file for certificate in certificates for file in certificate.inputs}
+        protected = (settings.state_dir, config, *inputs, *own_files(settings.source))
         self._settings = settings
         self.source: Source = open_source(settings.source, config)
         self.folder = StateFolder(settings.state_dir)

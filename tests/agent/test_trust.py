@@ -282,6 +282,17 @@ def test_roots_that_were_named_are_all_that_counts(host: Host, ours: zoo.Key) ->
     assert host.run().code == 0
 
 
+def test_the_roots_are_no_target(host: Host, ours: zoo.Key) -> None:
+    """A link that leads to them is not followed: the next chain would vouch for itself."""
+    roots = host.folder / "root.pem"
+    host.fullchain.unlink()
+    host.fullchain.symlink_to(roots)
+    offer(host, BELOW.leaf(ours, [NAME]), BELOW)
+    done = host.run()
+    assert (done.code, roots.read_bytes()) == (1, ROOT.pem)
+    assert f"leads to {roots}, which must not be overwritten" in done.err
+
+
 def test_a_wrong_clock_is_soon_forgotten(host: Host, ours: zoo.Key) -> None:
     """One run three years ahead refuses the certificate; the next with the right clock takes it."""
     offer(host, BELOW.leaf(ours, [NAME]), BELOW)
