@@ -198,7 +198,7 @@ def validity_faults(bundle: Bundle, now: float) -> list[str]:
 def chain_faults(bundle: Bundle) -> list[str]:
     """Sentences about order, names, signatures and CA flags of the chain; empty when all is well."""
     faults = []
-    if not bundle.chain and bundle.leaf.issuer != bundle.leaf.subject:
+    if not bundle.chain and not is_signed_by(bundle.leaf, bundle.leaf):
         faults.append(f"the chain is empty; the certificate of the issuer {issuer_text(bundle.leaf)!r} is missing")
     below = bundle.leaf
     for position, issuer in enumerate(bundle.chain, start=1):
@@ -207,7 +207,7 @@ def chain_faults(bundle: Bundle) -> list[str]:
             faults.append(f"{what} is not the issuer of the one before it, which names {issuer_text(below)!r}")
         elif not is_signed_by(below, issuer):
             faults.append(f"{what} did not sign the one before it")
-        if not _is_ca(issuer):
+        if not is_ca(issuer):
             faults.append(f"{what} is not a CA certificate")
         below = issuer
     return faults
@@ -222,7 +222,8 @@ def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
     return True
 
 
-def _is_ca(certificate: x509.Certificate) -> bool:
+def is_ca(certificate: x509.Certificate) -> bool:
+    """May it issue others (RFC 5280 section 4.2.1.9)?"""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):

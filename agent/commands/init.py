@@ -36,6 +36,9 @@ state_dir = {state_dir}
 url = {url}
 {password_file}   # mode 0600
 {tls_ca}   # without it: the system's trust store; TLS is always verified
+
+# [trust]
+# roots = "/etc/ssl/our-ca.pem"   # for a CA of your own; without it, a chain must lead to the system's trust store
 """
 
 _BLOCK = """

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             for result in run_over(certificates, selected, tools):
                 results.append(result)
-                _show(result, silent=silent)
+                _show(result, tools.now, silent=silent)
                 if tools.waits.stop_asked:
                     break
         except Stopped:
@@ -60,14 +60,14 @@ def _selected(arguments: argparse.Namespace, certificates: Sequence[Certificate]
     return [by_name[name] for name in dict.fromkeys(wanted)]
 
 
-def _show(result: Result, *, silent: bool) -> None:
+def _show(result: Result, now: float, *, silent: bool) -> None:
     """One line for each certificate unless *silent*; one that is not well also on stderr, with why and what to do."""
     if not silent:
         installed = result.installed
         shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
         say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
     if not result.outcome.is_well:
-        complain("\n".join(explained(result)))
+        complain("\n".join(explained(result, now)))
 
 
 def _document(result: Result) -> dict[str, object]:

@@ -1,10 +1,10 @@
 """Turns a result into lines for people and a document for programs. `run` and `status` both use it."""
 
-from agent.model.result import Result
+from agent.model.result import Outcome, Result
 from common.clock import utc_text
 
 
-def explained(result: Result) -> list[str]:
+def explained(result: Result, now: float) -> list[str]:
     """Lines that say why it is in this state, what to do, and when the agent tries a refused one again."""
     lines = [f"{result.name}: {result.outcome.value}: {result.detail}"] if result.detail else []
     if result.hint:
@@ -12,6 +12,8 @@ def explained(result: Result) -> list[str]:
     if result.refusal is not None and result.outcome is result.refusal.outcome:
         until = utc_text(result.refusal.until)
         lines.append(f"  it is tried again when a newer one comes or after {until}; now with `run --retry`")
+    if result.installed is not None and result.installed.not_after <= now and result.outcome is not Outcome.EXPIRED:
+        lines.append(f"  meanwhile the certificate in place expired at {utc_text(result.installed.not_after)}")
     return lines
 
 

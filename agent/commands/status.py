@@ -6,6 +6,7 @@ import time
 from agent.commands.show import document, explained
 from agent.host.state_folder import StateFolder
 from agent.model.result import Result
+from agent.rules.standing import standing
 from agent.settings.config import load_settings
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, table
@@ -14,26 +15,21 @@ _HEAD = ["NAME", "STATE", "SERIAL", "NOT AFTER", "SINCE"]
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show how each certificate stood after its last run. Exit code 1 if one is not well, or has expired since."""
+    """Show how each certificate stood after its last run. Exit code 1 if one is not well, or not any more."""
     settings, certificates = load_settings(arguments.config)
     state, now = StateFolder(settings.state_dir), time.time()
-    results = [state.record(certificate.name) for certificate in certificates]
+    results = [standing(state.record(certificate.name), now) for certificate in certificates]
     last_run = state.last_run()
     shown = utc_text(last_run) if last_run else None
     if arguments.json:
-        documents = [document(one, well=_is_well(one, now)) for one in results]
+        documents = [document(one, well=one.outcome.is_well) for one in results]
         report({"last_run": shown, "certificates": documents})
     else:
         say(f"last run {shown or 'never'}")
         say(table(_HEAD, [_row(one, now) for one in results]))
-        for line in (line for one in results for line in explained(one)):
+        for line in (line for one in results for line in explained(one, now)):
             say(line)
-    return 0 if all(_is_well(one, now) for one in results) else 1
-
-
-def _is_well(result: Result, now: float) -> bool:
-    installed = result.installed
-    return result.outcome.is_well and (installed is None or installed.not_after > now)
+    return 0 if all(one.outcome.is_well for one in results) else 1
 
 
 def _row(result: Result, now: float) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.host.files import LocalFiles
 from agent.host.state_folder import StateFolder
 from agent.host.waits import Waits
-from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateStore
+from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateStore, Trust
 from agent.model.certificate import Certificate
 from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
@@ -24,8 +24,8 @@ class LocalTools:
     """
 
     def __init__(self, settings: AgentSettings, certificates: Sequence[Certificate], config: Path, *, retry: bool):
-        keys = {certificate.key for certificate in certificates}
-        protected = (settings.state_dir, config, *keys, *own_files(settings.source))
+        inputs = {file for certificate in certificates for file in certificate.inputs}
+        protected = (settings.state_dir, config, *inputs, *own_files(settings.source))
         self._settings = settings
         self.waits = Waits()
         self.source: Source = open_source(settings.source, config, self.waits)
@@ -43,6 +43,12 @@ class LocalTools:
         from agent.host import keys  # noqa: PLC0415 - cryptography costs 0.1 s, and a run without news has no use for it
 
         return keys
+
+    @property
+    def trust(self) -> Trust:
+        from agent.host import trust  # noqa: PLC0415 - ssl and cryptography, for a new certificate only
+
+        return trust
 
     @property
     def programs(self) -> Programs:

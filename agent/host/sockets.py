@@ -9,9 +9,11 @@ import errno
 import hashlib
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from agent.host.waits import Waits, result
 from agent.model.probe_targets import ProbeTarget
@@ -92,19 +94,20 @@ def _look(one: ProbeTarget, where: _Address, server_name: str, timeout: float) -
             plain.connect(address)
             deadline = Deadline(timeout)
             with Incoming(plain, deadline, _LONGEST_HANDSHAKE) as received:
-                certificate = _shown_by(plain, received, server_name, deadline)
+                shown_there = _shown_by(plain, received, server_name, deadline)
     except (ConnectionError, TimeoutError, ssl.SSLError) as error:
         return Sight(target, shown, Seen.DOWN, _said(error))
     except OSError as error:  # no route, no such family on this host: nobody was asked
         return Sight(target, shown, Seen.UNKNOWN, _said(error))
-    if not certificate:
+    if not shown_there:
         return Sight(target, shown, Seen.DOWN, "it shows no certificate")
-    return Sight(target, shown, Seen.SERVED, sha256=hashlib.sha256(certificate).hexdigest(), certificate=certificate)
+    sha256, *chain = (hashlib.sha256(one).hexdigest() for one in shown_there)
+    return Sight(target, shown, Seen.SERVED, sha256=sha256, certificate=shown_there[0], chain=tuple(chain))
 
 
-def _shown_by(plain: socket.socket, received: Incoming, server_name: str, deadline: Deadline) -> bytes | None:
-    """The certificate shown in a handshake. The bytes pass through our hands: over a socket, OpenSSL would read tiny
-    records for ever within one call, and the time limit would never count."""
+def _shown_by(plain: socket.socket, received: Incoming, server_name: str, deadline: Deadline) -> list[bytes]:
+    """The certificates shown in a handshake (DER), the leaf first. The bytes pass through our hands: over a socket,
+    OpenSSL would read tiny records for ever within one call, and the time limit would never count."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = _lenient_context().wrap_bio(incoming, outgoing, server_hostname=server_name or None)
     done = False
@@ -115,11 +118,19 @@ def _shown_by(plain: socket.socket, received: Incoming, server_name: str, deadli
         plain.settimeout(deadline.left())
         plain.sendall(outgoing.read())
         if done:
-            return tls.getpeercert(binary_form=True)
+            return _certificates(tls)
         if data := received.read(65536):
             incoming.write(data)
         else:
             incoming.write_eof()
+
+
+def _certificates(tls: ssl.SSLObject) -> list[bytes]:
+    """All that the peer has shown. Python has a public way since 3.13; 3.11 and 3.12 have the same one below."""
+    if sys.version_info >= (3, 13):
+        return tls.get_unverified_chain()
+    below: Any = tls
+    return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in below._sslobj.get_unverified_chain() or ()]
 
 
 def _said(error: OSError) -> str:

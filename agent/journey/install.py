@@ -6,7 +6,7 @@ or a kill between any two instructions (the next run calls ``settle`` first).
 The truth about a service is on its sockets: exit codes of its own tools only lead there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from agent.model.result import Outcome, Result
 from agent.rules.evidence import Evidence, Proof, Sight, conclusion, judge, was_down
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, SavedFile
+from agent.rules.verify import to_be_shown
 from common.certificate import Bundle, fingerprint
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
@@ -43,10 +44,12 @@ def install(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFile], *, sou
         result = turn.result(Outcome.FAILED, f"{failure}; no live file was touched", failure.hint)
         return replace(result, ended=True)
     with turn.tools.unbroken():
-        return _carried_out(turn, entry, planned, broken_before)
+        return _carried_out(turn, entry, bundle, planned, broken_before=broken_before)
 
 
-def _carried_out(turn: Turn, entry: JournalEntry, planned: Mapping[Path, LiveFile], broken_before: str) -> Result:
+def _carried_out(
+    turn: Turn, entry: JournalEntry, bundle: Bundle, planned: Mapping[Path, LiveFile], *, broken_before: str
+) -> Result:
     """From the swap to the proof, or back."""
     try:
         swap(turn, planned)
@@ -54,7 +57,7 @@ def _carried_out(turn: Turn, entry: JournalEntry, planned: Mapping[Path, LiveFil
         entry = enter(InstallState.ACTIVATING, entry, turn.tools)
         told = activate(turn, entry)
         entry = enter(InstallState.PROVING, entry, turn.tools)
-        evidence = prove(turn, entry, told=told)
+        evidence = prove(turn, entry, to_be_shown(bundle), told=told)
     except CertfleetError as failure:
         name, state = turn.certificate.name, entry.state
         _log.warning("install.failed", certificate=name, state=state.value, error=str(failure))
@@ -139,16 +142,27 @@ def activate(turn: Turn, entry: JournalEntry) -> bool:
     return True
 
 
-def prove(turn: Turn, entry: JournalEntry, *, told: bool) -> Evidence:
-    """Look at the sockets until all that answer show the new leaf; InstallError if they do not in time.
+def prove(turn: Turn, entry: JournalEntry, chain: Sequence[str], *, told: bool) -> Evidence:
+    """Look at the sockets until all that answer show the new leaf and its *chain*; InstallError if they do not in time.
 
     A service that was down before, and is still, has not been made worse: the verified files stay, for it may need
-    them to start at all.
+    them to start at all. So does one that shows no chain, unless its clients had a better one before.
     """
-    evidence = watch(turn, lambda sights: judge(sights, entry.sha256, entry.before), patient=told)
+    evidence = watch(turn, lambda sights: judge(sights, entry.sha256, entry.before, chain), patient=told)
     if evidence.proof is Proof.WRONG:
         raise InstallError("prove", "the service does not serve the new certificate", why=evidence.detail)
+    if evidence.proof is Proof.INCOMPLETE and _was_whole(turn, entry.before):
+        what = "the service does not serve the new certificate whole, as it did the one before"
+        raise InstallError("prove", what, why=evidence.detail, hint=conclusion(evidence)[2])
     return evidence
+
+
+def _was_whole(turn: Turn, before: Sequence[Sight]) -> bool:
+    """Did the sockets show the one before with all of its chain, and is it valid still?"""
+    was = turn.before.installed
+    if was is None or not was.not_before or was.not_after <= turn.tools.now:
+        return False
+    return judge(before, was.sha256, chain=was.chain).proof is Proof.PROVEN
 
 
 def commit(entry: JournalEntry, tools: Tools) -> None:

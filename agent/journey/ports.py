@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -118,6 +118,16 @@ class Keys(Protocol):
         """Load both as a TLS server does; InstallError if it could not."""
 
 
+class Trust(Protocol):
+    """The judgement of clients."""
+
+    def objection(
+        self, fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system"] | Path | bytes
+    ) -> str:
+        """Why a client that trusts *roots* refuses *fullchain* (PEM), served with *key* under *names*; "" if it takes
+        it under all. *roots*: those of the system's store, a PEM file, or PEM. ConfigError for a file without any."""
+
+
 class Programs(Protocol):
     """The operator's own commands."""
 
@@ -161,6 +171,8 @@ class Tools(Protocol):
 
     @property
     def keys(self) -> Keys: ...
+    @property
+    def trust(self) -> Trust: ...
     @property
     def programs(self) -> Programs: ...
     @property

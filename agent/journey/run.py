@@ -14,6 +14,7 @@ from agent.model.certificate import Certificate
 from agent.model.errors import SourceError, Stopped
 from agent.model.offer import Mark
 from agent.model.result import Outcome, Result
+from agent.rules.standing import standing
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 
@@ -85,7 +86,7 @@ def _taken_up(
         _log.info("run.fault", certificate=certificate.name, exc_info=True)
         what = f"a fault in certfleet itself: {type(error).__name__}: {error}"
         result = turn.result(Outcome.FAILED, what, "run again with -v and report what it prints")
-    return _concluded(turn, result, tell=tell)
+    return _concluded(turn, standing(result, tools.now), tell=tell)
 
 
 def _concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:

@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.journey.install import install
 from agent.journey.ports import Turn
 from agent.journey.update import held, is_held, not_enrolled, waiting
+from agent.journey.vouch import Voucher, is_trusted, vouch
 from agent.journey.watch import look
 from agent.model.errors import SourceError, VerificationError
 from agent.model.host_key import HostKey
@@ -18,10 +19,14 @@ from agent.model.offer import Mark, Offer
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off
+from agent.rules.standing import ROOTS_HINT
 from agent.rules.targets import is_as_wanted, refuse_detours, wanted
-from agent.rules.verify import Expectation, InstalledCertificate, installed_in, verify
-from common.certificate import Bundle, fingerprint, not_after, parse_bundle, serial_text
+from agent.rules.verify import Expectation, installed_facts, installed_in, to_be_shown, verify
+from common.certificate import Bundle, fingerprint, not_after, not_before, parse_bundle, serial_text
 from common.errors import CertfleetError, Finding
+from common.late_log import LateLog
+
+_log = LateLog()
 
 
 def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
@@ -38,16 +43,28 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
     try:
         bundle = _parse(offer)
         key = turn.tools.keys.load(turn.certificate.key)
-        live = _live_leaf(turn, key)
-        _verify(turn, bundle, Expectation(key.spki_sha256, turn.certificate.names, live))
+        in_place = _in_place(turn, key)
+        voucher = _verify(turn, bundle, key, in_place)
     except CertfleetError as error:
         result = turn.result(Outcome.REFUSED, f"{error}; no live file was touched", error.hint)
         return _refused(replace(result, at_fault=True), turn, offered, mark, circumstances)
-    result = _put_in_place(turn, bundle, key, live)
+    if voucher.is_issuer:
+        _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
+    result = _put_in_place(turn, bundle, key, in_place)
     if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
         return _refused(result, turn, offered, mark, circumstances)
-    leaf, digests = bundle.leaf, _digests(turn)
-    installed = Installed(fingerprint(leaf), serial_text(leaf), not_after(leaf), mark, digests, circumstances)
+    leaf = bundle.leaf
+    installed = Installed(
+        sha256=fingerprint(leaf),
+        serial=serial_text(leaf),
+        not_before=not_before(leaf),
+        not_after=not_after(leaf),
+        mark=mark,
+        files=_digests(turn),
+        circumstances=circumstances,
+        chain=to_be_shown(bundle),
+        by_issuer=voucher.is_issuer,
+    )
     return replace(result, installed=installed, refusal=None)
 
 
@@ -60,20 +77,26 @@ def _parse(offer: Offer) -> Bundle:
         raise VerificationError("the certificate offered cannot be read", [finding], hint=hint) from error
 
 
-def _live_leaf(turn: Turn, key: HostKey) -> InstalledCertificate | None:
-    """The leaf that the live files hold for this key. Raises FileError."""
-    found = (turn.tools.files.read(file.path) for file in turn.certificate.files if "certificate" in file.parts)
+def _in_place(turn: Turn, key: HostKey) -> Bundle | None:
+    """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
+    files = [file for file in turn.certificate.files if {"certificate", "chain"} & set(file.parts)]
+    found = (turn.tools.files.read(file.path) for file in files)
     return installed_in((live.content for live in found if live is not None), key.spki_sha256)
 
 
-def _verify(turn: Turn, bundle: Bundle, expected: Expectation) -> None:
-    """VerificationError with every finding that speaks against *bundle*."""
+def _verify(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> Voucher:
+    """What vouches for *bundle*; VerificationError with every finding that speaks against it."""
+    installed = installed_facts(in_place) if in_place is not None else None
+    expected = Expectation(key.spki_sha256, turn.certificate.names, installed)
     findings = verify(bundle, expected, turn.tools.now)
+    if {finding.path for finding in findings} <= {"age"}:  # else a client would say the same again
+        voucher, refused = vouch(turn, bundle, key, in_place)
+        if findings and in_place is not None and not _counts(turn, bundle, key, in_place, voucher):
+            findings = []
+        findings += refused
+        if not findings:
+            return voucher
     kinds = {finding.path for finding in findings}
-    if "age" in kinds and _is_meant(turn, fingerprint(bundle.leaf)):
-        findings = [finding for finding in findings if finding.path != "age"]
-    if not findings:
-        return
     name = turn.certificate.name
     hint = f"`certfleet-issuer reissue {name}` makes a new one; it is taken when it comes"
     if "key" in kinds:
@@ -82,9 +105,16 @@ def _verify(turn: Turn, bundle: Bundle, expected: Expectation) -> None:
     elif "names" in kinds:  # another certificate for the same CSR would have the same names
         hint = "say in `names` of agent.toml what it has to cover, as for a label; or on the issuer "
         hint += f"`certfleet-issuer populate --append {name} --csr FILE` with a CSR that has the names"
+    elif "trust" in kinds:
+        hint = f"{ROOTS_HINT}; {hint}"
     elif "age" in kinds:
         hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)
+
+
+def _counts(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle, voucher: Voucher) -> bool:
+    """Does it count that *bundle* is older? Not if that is meant, nor beside a certificate that no client takes."""
+    return not _is_meant(turn, fingerprint(bundle.leaf)) and is_trusted(turn, in_place, key, voucher)
 
 
 def _is_meant(turn: Turn, sha256: str) -> bool:
@@ -95,14 +125,14 @@ def _is_meant(turn: Turn, sha256: str) -> bool:
         return False
 
 
-def _put_in_place(turn: Turn, bundle: Bundle, key: HostKey, live: InstalledCertificate | None) -> Result:
+def _put_in_place(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> Result:
     """Install it, unless files and sockets show just this one already."""
     try:
         planned = _plan(turn, bundle, key)
         evidence = _in_place_already(turn, bundle, planned)
         if evidence is not None:
             return turn.result(*conclusion(evidence))
-        sound = _is_sound(turn, live)
+        sound = _is_sound(turn, in_place)
     except CertfleetError as error:
         return turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
     return install(turn, bundle, planned, sound=sound)
@@ -128,17 +158,17 @@ def _in_place_already(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFil
     if not all(is_as_wanted(turn.tools.files.read(file), new) for file, new in planned.items()):
         return None
     sha256, installed = fingerprint(bundle.leaf), turn.before.installed
-    evidence = judge(look(turn), sha256)
+    evidence = judge(look(turn), sha256, chain=to_be_shown(bundle))
     is_known = installed is not None and installed.sha256 == sha256
     if evidence.proof is Proof.PROVEN or (is_known and evidence.proof is not Proof.WRONG):
         return evidence
     return None
 
 
-def _is_sound(turn: Turn, live: InstalledCertificate | None) -> bool:
+def _is_sound(turn: Turn, in_place: Bundle | None) -> bool:
     """Do the live files hold a working pair, as we left it if we left one? Then the service's check must pass now."""
     digests, installed = _digests(turn), turn.before.installed
-    if live is None or not all(digests.values()):
+    if in_place is None or not all(digests.values()):
         return False
     return installed is None or all(digests.get(path) == was for path, was in installed.files.items())
 

@@ -23,14 +23,14 @@ def update(turn: Turn, mark: Mark | None) -> Result:
     if mark.is_waiting:
         return waiting(turn)
     certificate, files = turn.certificate, turn.tools.files
-    circumstances = certificate.circumstances(files.stamp(certificate.key))
+    circumstances = certificate.circumstances([files.stamp(file) for file in certificate.inputs])
     refusal = turn.before.refusal
     if refusal is not None and refusal.mark == mark and is_held(turn, refusal, circumstances):
         return held(turn, refusal)
     digests = {str(file.path): files.digest(file.path) for file in certificate.files}
     was = turn.before.installed
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
-        evidence = judge(look(turn), was.sha256)
+        evidence = judge(look(turn), was.sha256, chain=was.chain)
         if evidence.proof is not Proof.WRONG:
             return replace(turn.result(*conclusion(evidence)), refusal=None)
     from agent.journey.take import take  # noqa: PLC0415 - X.509 costs 0.1 s, and a run without news has no use for it

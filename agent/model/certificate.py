@@ -1,14 +1,19 @@
 """A certificate as agent.toml asks for it: frozen, and built only from the operator's own configuration."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from agent.model.probe_targets import ProbeTarget
 from common.names import is_address
 
 Command = tuple[str, ...]
 """One program and its arguments; never a line for a shell."""
+
+Roots = Literal["system", "none"] | Path
+"""The roots that the clients of this host trust: those of the system's store, or a PEM file; "none" asks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Certificate:
     check: tuple[Command, ...] = ()
     activate: tuple[Command, ...] = ()
     probes: tuple[ProbeTarget, ...] = ()
+    roots: Roots = "system"
 
     @property
     def server_name(self) -> str:
@@ -48,12 +54,17 @@ class Certificate:
         plain = [name for name in known if name in self.names and not name.startswith("*.")]
         return (plain or known or [""])[0].replace("*", "www", 1)
 
-    def circumstances(self, key_stamp: str) -> str:
-        """A digest that changes with every setting of this certificate and with its key file, of which *key_stamp* says
-        when it last changed: then a refused certificate has a new chance."""
-        facts = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes)
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that a certificate is judged by: its key and its roots."""
+        return (self.key, self.roots) if isinstance(self.roots, Path) else (self.key,)
+
+    def circumstances(self, stamps: Sequence[str]) -> str:
+        """A digest that changes with every setting of this certificate and with its inputs, of which *stamps* say when
+        they last changed: then a refused certificate has a new chance, and an installed one is looked at anew."""
+        facts = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes, self.roots)
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()
-        return hashlib.sha256(f"{settings} {key_stamp}".encode()).hexdigest()
+        return hashlib.sha256(" ".join((settings, *stamps)).encode()).hexdigest()
 
 
 def file_stem(name: str) -> str:

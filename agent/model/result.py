@@ -7,6 +7,7 @@ from enum import Enum
 
 from agent.model.offer import Mark
 
+LONGEST_BACK_OFF = 86400  # seconds that a refused certificate waits at most
 _LONGEST_DETAIL = 2000  # characters that are reported of a sentence
 
 
@@ -16,6 +17,9 @@ class Outcome(Enum):
     INSTALLED = "installed"  # in place, and seen on every socket that answers
     UNPROVABLE = "unprovable"  # in place; the operator says that no socket can show it (probe = [])
     UNPROVEN = "unproven"  # in place; but no socket could be asked, or nothing answers there
+    INCOMPLETE = "incomplete"  # in place and seen; but a socket leaves out certificates of its chain
+    ENDING = "ending"  # in place; but little of its life is left, and nothing newer has come
+    EXPIRED = "expired"  # in place; but its life has ended, and nothing newer has come
     WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
     NOT_ENROLLED = "not-enrolled"  # the source does not know the name
     UNREACHABLE = "unreachable"  # the source could not be asked
@@ -36,7 +40,9 @@ class Outcome(Enum):
 @dataclass(frozen=True, slots=True)
 class Installed:
     """The certificate that the agent has put into the live files. *mark* is its row and *circumstances* were settings
-    and key at that time; *files* has the digest of each live file by its path."""
+    and key at that time; *files* has the digest of each live file by its path, *chain* that of each certificate that a
+    service must show beside the leaf. *by_issuer*: no trusted root vouches for it, only the CA of its predecessor.
+    An earlier agent put the last three on no record: then *not_before* is 0."""
 
     sha256: str
     serial: str
@@ -44,6 +50,9 @@ class Installed:
     mark: Mark
     files: Mapping[str, str]
     circumstances: str
+    not_before: int = 0
+    chain: tuple[str, ...] = ()
+    by_issuer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,9 @@ class Refusal:
     hint: str = ""
 
     def holds(self, circumstances: str, now: float) -> bool:
-        """Is it too early to try it again at *now*?"""
-        return self.circumstances == circumstances and now < self.until
+        """Is it too early to try it again at *now*? A moment further ahead than it is ever set comes from a wrong clock
+        and holds nothing."""
+        return self.circumstances == circumstances and now < self.until <= now + LONGEST_BACK_OFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -25,6 +25,7 @@ class Sight:
     problem: str = ""
     sha256: str = ""
     certificate: bytes = field(default=b"", repr=False)  # DER
+    chain: tuple[str, ...] = ()  # SHA-256 of each certificate shown beside the leaf
 
     @property
     def where(self) -> tuple[str, str]:
@@ -36,6 +37,7 @@ class Proof(Enum):
 
     PROVEN = "proven"  # every socket that answers shows it, and at least one for each target does
     WRONG = "wrong"  # a socket shows another certificate, or one that answered before answers no more
+    INCOMPLETE = "incomplete"  # as PROVEN, but a socket leaves out certificates of its chain
     DOWN = "down"  # a target answers on no address, and did not before either
     UNKNOWN = "unknown"  # a target could not be asked
     NOTHING_TO_ASK = "nothing-to-ask"  # no probe is configured
@@ -49,27 +51,40 @@ class Evidence:
     detail: str = ""
 
 
-def judge(sights: Sequence[Sight], sha256: str, before: Sequence[Sight] = ()) -> Evidence:
-    """Do *sights* prove that the certificate with *sha256* is served? *before*: what answered before the change."""
+def judge(sights: Sequence[Sight], sha256: str, before: Sequence[Sight] = (), chain: Collection[str] = ()) -> Evidence:
+    """Do *sights* prove that the certificate with *sha256* is served, and beside it every certificate of *chain*?
+    *before*: what answered before the change."""
     if not sights:
         return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
     answered_before = {sight.where for sight in before if sight.seen is Seen.SERVED}
-    wrong, down, unknown = [], [], []
+    wrong, incomplete, down, unknown = [], [], [], []
     for target in dict.fromkeys(sight.target for sight in sights):
         looks = [sight for sight in sights if sight.target == target]
         others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
         lost = [sight for sight in looks if sight.seen is not Seen.SERVED and sight.where in answered_before]
         wrong += [f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)" for sight in others]
         wrong += [f"{_place(sight)} answers no more: {sight.problem}" for sight in lost]
+        incomplete += [_lacks(sight, lacking, chain) for sight in looks if (lacking := _lacking(sight, sha256, chain))]
         if others or lost or any(sight.seen is Seen.SERVED for sight in looks):
             continue
         silent = [sight for sight in looks if sight.seen is Seen.DOWN]
         down += [f"nothing answers at {_place(sight)}: {sight.problem}" for sight in silent]
         unknown += [f"{target} cannot be asked: {sight.problem}" for sight in looks if not silent]
-    for proof, problems in ((Proof.WRONG, wrong), (Proof.DOWN, down), (Proof.UNKNOWN, unknown)):
+    found = {Proof.WRONG: wrong, Proof.INCOMPLETE: incomplete, Proof.DOWN: down, Proof.UNKNOWN: unknown}
+    for proof, problems in found.items():
         if problems:
             return Evidence(proof, "; ".join(problems))
     return Evidence(Proof.PROVEN)
+
+
+def _lacking(sight: Sight, sha256: str, chain: Collection[str]) -> set[str]:
+    """The certificates of *chain* that a socket leaves out where it shows their leaf."""
+    return set(chain) - set(sight.chain) if sight.sha256 == sha256 else set()
+
+
+def _lacks(sight: Sight, lacking: Collection[str], chain: Collection[str]) -> str:
+    digests = ", ".join(f"{one[:16]}…" for one in sorted(lacking))
+    return f"{_place(sight)} leaves out {len(lacking)} of {len(chain)} intermediate certificates ({digests})"
 
 
 def is_as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
@@ -88,8 +103,10 @@ def is_as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
 
 
 _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
+_WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
+    Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
     Proof.WRONG: (Outcome.UNPROVEN, ""),
     Proof.DOWN: (Outcome.UNPROVEN, "start the service; the next run looks again"),
@@ -100,7 +117,8 @@ _CONCLUSIONS = {
 def conclusion(evidence: Evidence) -> tuple[Outcome, str, str]:
     """Outcome, detail and hint of a certificate whose files are in place; the texts are empty where all is proven."""
     outcome, hint = _CONCLUSIONS[evidence.proof]
-    return outcome, f"the files are in place, not proven: {evidence.detail}" if evidence.detail else "", hint
+    place = "the files are in place, but" if outcome is Outcome.INCOMPLETE else "the files are in place, not proven:"
+    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint
 
 
 def served_any(before: Sequence[Sight]) -> bool:

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.model.offer import Mark
-from agent.model.result import Installed, Outcome, Refusal, Result
+from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result
 from common.strict_json import checked
 
-_BACK_OFF = (3600, 6 * 3600, 86400)  # seconds until the same one is tried again: once, twice, every further time
+_BACK_OFF = (3600, 6 * 3600, LONGEST_BACK_OFF)  # seconds until it is tried again: once, twice, every further time
 
 
 def back_off(previous: Refusal | None, sha256: str, now: float) -> tuple[int, int]:
@@ -41,13 +41,16 @@ def from_document(document: Mapping[str, Any]) -> Result:
         outcome=Outcome(document["outcome"]),
         detail=str(document["detail"]),
         hint=str(document.get("hint", "")),
-        installed=checked(Installed(**{**installed, "mark": checked(Mark(**installed["mark"]))}))
-        if installed
-        else None,
+        installed=_installed(installed) if installed else None,
         refusal=_refusal(refusal) if refusal else None,
         since=int(document["changed_at"]),
         unsent=bool(document["unsent"]),
     )
+
+
+def _installed(document: Mapping[str, Any]) -> Installed:
+    mark, chain = checked(Mark(**document["mark"])), tuple(document.get("chain", ()))
+    return checked(Installed(**{**document, "mark": mark, "chain": chain}))
 
 
 def _refusal(document: Mapping[str, Any]) -> Refusal:

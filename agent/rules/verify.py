@@ -4,14 +4,19 @@ The service's own config test is no substitute: with a key that does not fit, Ap
 reload then takes the server down.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from cryptography import x509
 
 from common.certificate import (
     Bundle,
     certified_names,
     chain_faults,
     fingerprint,
+    is_ca,
+    is_signed_by,
     load_certificates,
     not_after,
     not_before,
@@ -22,7 +27,7 @@ from common.clock import utc_text
 from common.errors import Finding
 from common.names import uncovered
 
-EQUAL_WITHIN = 3600  # seconds: a reissue on the same day may end a little earlier than what it replaces
+EQUAL_WITHIN = 3600  # seconds: CAs date a certificate back by up to an hour, each by its own measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +39,39 @@ class InstalledCertificate:
     not_after: int
 
 
-def installed_in(contents: Iterable[bytes], key_spki_sha256: str) -> InstalledCertificate | None:
-    """The leaf in *contents* of live files if it is from a CA and for this key; a placeholder is nothing to compare
-    with."""
+def installed_in(contents: Iterable[bytes], key_spki_sha256: str) -> Bundle | None:
+    """The certificate for this key in *contents* of live files, with those of its CAs that are found there; None where
+    none is from a CA: a placeholder is nothing to compare with."""
+    found: list[x509.Certificate] = []
     for content in contents:
-        try:
-            found = load_certificates(content)
-        except ValueError:
-            continue
-        if found and spki_sha256(found[0].public_key()) == key_spki_sha256 and found[0].issuer != found[0].subject:
-            return InstalledCertificate(fingerprint(found[0]), not_before(found[0]), not_after(found[0]))
-    return None
+        with contextlib.suppress(ValueError):
+            found += load_certificates(content)
+    mine = (one for one in found if spki_sha256(one.public_key()) == key_spki_sha256 and one.issuer != one.subject)
+    leaf = next(mine, None)
+    return None if leaf is None else Bundle(leaf, _issuers(leaf, found))
+
+
+def _issuers(leaf: x509.Certificate, pool: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """The CAs above *leaf* that are in *pool*, by their signatures, nearest first."""
+    path = [leaf]
+    while above := [one for one in pool if one not in path and is_ca(one) and is_signed_by(path[-1], one)]:
+        path.append(above[0])
+    return tuple(path[1:])
+
+
+def installed_facts(held: Bundle) -> InstalledCertificate:
+    """The facts by which another one is called older."""
+    return InstalledCertificate(fingerprint(held.leaf), not_before(held.leaf), not_after(held.leaf))
+
+
+def leaf_faults(leaf: x509.Certificate) -> list[str]:
+    """Sentences about what browsers refuse in a server's certificate and OpenSSL does not; empty when all is well."""
+    return ["it is the certificate of a CA, not of a server"] if is_ca(leaf) else []
+
+
+def to_be_shown(bundle: Bundle) -> tuple[str, ...]:
+    """The digests of the certificates that a service must show beside the leaf: all of the chain but a root."""
+    return tuple(fingerprint(one) for one in bundle.chain if one.issuer != one.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +99,16 @@ def verify(bundle: Bundle, expected: Expectation, now: float) -> list[Finding]:
     findings += (Finding("chain", fault) for fault in chain_faults(bundle))
     if expected.installed is not None and _is_older(bundle, expected.installed):
         ends, installed_ends = utc_text(not_after(leaf)), utc_text(expected.installed.not_after)
-        findings.append(Finding("age", f"it ends at {ends}, before the installed one ({installed_ends})"))
+        problem = f"it was issued earlier and ends at {ends}, before the installed one ({installed_ends})"
+        findings.append(Finding("age", problem))
     return findings
 
 
 def _is_older(bundle: Bundle, installed: InstalledCertificate) -> bool:
-    """Does it end earlier, without having been issued later? A move to short-lived certificates is not a step back."""
+    """Was it issued earlier, and does it end earlier? What is issued later, however short its life, is no step back;
+    nor is one that was bought earlier and ends later."""
     if fingerprint(bundle.leaf) == installed.sha256:
         return False
+    issued_earlier = not_before(bundle.leaf) < installed.not_before - EQUAL_WITHIN
     ends_earlier = not_after(bundle.leaf) < installed.not_after - EQUAL_WITHIN
-    issued_later = not_before(bundle.leaf) > installed.not_before + EQUAL_WITHIN
-    return ends_earlier and not issued_later
+    return issued_earlier and ends_earlier

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.model.certificate import Certificate, Command, TargetFile, file_stem
+from agent.model.certificate import Certificate, Command, Roots, TargetFile, file_stem
 from agent.model.probe_targets import ProbeTarget, parse_target
 from agent.settings import values
 from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
@@ -28,6 +28,13 @@ class SourceSettings:
     url: str = setting(nonempty)
     password_file: Path | None = setting(optional_path, None)
     tls_ca: Path | None = setting(optional_path, None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """``[trust]``: what a certificate must lead to before a live file is touched."""
+
+    roots: Roots = setting(values.roots, "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class CombinedSettings:
 
 @dataclass(frozen=True, slots=True)
 class CertificateSettings:
-    """``[[certificate]]``: one certificate of this host. None means: the preset's."""
+    """``[[certificate]]``: one certificate of this host. None means: the preset's; of *roots*: those of ``[trust]``."""
 
     name: str = setting(values.name)
     key: Path = setting(path)
@@ -61,6 +68,7 @@ class CertificateSettings:
     probe: tuple[ProbeTarget, ...] | None = setting(values.probes, None)
     check: tuple[Command, ...] | None = setting(values.commands, None)
     activate: tuple[Command, ...] | None = setting(values.commands, None)
+    roots: Roots | None = setting(values.roots, None)
     files: FilesSettings = section(FilesSettings)
     combined: tuple[CombinedSettings, ...] = sections(CombinedSettings)
 
@@ -73,6 +81,7 @@ class AgentSettings:
     command_timeout: int = setting(duration(1), 60)
     probe_timeout: int = setting(duration(1), 30)
     source: SourceSettings = section(SourceSettings)
+    trust: TrustSettings = section(TrustSettings)
     certificate: tuple[CertificateSettings, ...] = sections(CertificateSettings)
 
 
@@ -86,7 +95,7 @@ def resolve(settings: AgentSettings, source: str) -> tuple[Certificate, ...]:
     """The certificates of *settings* with the presets filled in; ConfigError with every finding."""
     findings: list[Finding] = []
     certificates = tuple(
-        _resolve_one(certificate, f"certificate[{index}]", findings)
+        _resolve_one(certificate, settings.trust, f"certificate[{index}]", findings)
         for index, certificate in enumerate(settings.certificate)
     )
     findings += _clashes(certificates)
@@ -95,7 +104,9 @@ def resolve(settings: AgentSettings, source: str) -> tuple[Certificate, ...]:
     return certificates
 
 
-def _resolve_one(settings: CertificateSettings, where: str, findings: list[Finding]) -> Certificate:
+def _resolve_one(
+    settings: CertificateSettings, trust: TrustSettings, where: str, findings: list[Finding]
+) -> Certificate:
     presets = []
     for service in settings.service:
         preset = load_preset(service)
@@ -120,6 +131,7 @@ def _resolve_one(settings: CertificateSettings, where: str, findings: list[Findi
         check=_own_or_preset(settings.check, [preset.check for preset in presets]),
         activate=_own_or_preset(settings.activate, [preset.activate for preset in presets]),
         probes=probes or (),
+        roots=settings.roots or trust.roots,
     )
 
 

@@ -2,9 +2,10 @@
 raises ValueError with a sentence for people."""
 
 import re
+from pathlib import Path
 from typing import Any
 
-from agent.model.certificate import Command
+from agent.model.certificate import Command, Roots
 from agent.model.probe_targets import ProbeTarget, parse_target
 from common.config import list_of, nonempty, shown, text
 from common.names import parse_name
@@ -52,6 +53,15 @@ def probes(value: Any) -> tuple[ProbeTarget, ...]:
 def probe_texts(value: Any) -> tuple[str, ...]:
     """The probe targets as texts. {name} may stand in them."""
     return tuple(target.text for target in probes(value))
+
+
+def roots(value: Any) -> Roots:
+    """ "system", "none" or a PEM file."""
+    words: dict[Any, Roots] = {"system": "system", "none": "none"}
+    found = words.get(nonempty(value))
+    if found is None and not Path(value).is_absolute():
+        raise ValueError(f'must be "system", "none" or the absolute path of a PEM file, not {shown(value)}')
+    return found or Path(value)
 
 
 def mode(value: Any) -> int | None:

@@ -78,6 +78,9 @@ class Story:
 [source]                               # the demo's database is a file; yours is mysql://agent-web1@db.example.com/…
 url = "sqlite:///{self.database}"
 
+[trust]                                # Pebble's root is new each time; without this, the system's store counts
+roots = "{self.root}"
+
 [[certificate]]
 name     = "{NAME}"
 names    = {json.dumps([NAME, ALSO])}

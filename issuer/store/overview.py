@@ -49,7 +49,7 @@ class Installation:
 
 
 # states of a report by which a host does not serve the certificate, or cannot tell whether it does
-_NOT_WELL = ("broken", "failed", "refused", "unproven")
+_NOT_WELL = ("broken", "ending", "expired", "failed", "incomplete", "refused", "unproven")
 _REPORT_COUNTS = 30 * 86400  # seconds: an agent reports daily, and a host that was taken down stays silent
 
 

@@ -70,7 +70,9 @@ class Host:
         self.state_dir = folder / "state"
         self.config = folder / "agent.toml"
         self.database = folder / "certfleet.db"
-        self.authority = Authority("Test Root").intermediate("Test Intermediate")
+        self.root = Authority("Test Root")
+        self.authority = self.root.intermediate("Test Intermediate")
+        self.roots = self.root.write(folder / "roots")
         self.first: Issued
         self.placeholder = Authority("Placeholder").issue([name])
         with closing(sqlite3.connect(self.database)) as connection:
@@ -151,8 +153,10 @@ class Host:
         files: str = "",
         probe_timeout: str = "10s",
         more: str = "",
+        trust: str | None = None,
     ) -> None:
-        """Write agent.toml."""
+        """Write agent.toml. *trust* is the table of that name; without it, the roots are this host's authority's."""
+        trust = f'roots = "{self.roots}"' if trust is None else trust
         files = files or f'[certificate.files]\nfullchain = "{self.fullchain}"'
         source = source or f'url = "sqlite:///{self.database}"'
         self.config.write_text(
@@ -161,6 +165,8 @@ command_timeout = "20s"
 probe_timeout = "{probe_timeout}"
 [source]
 {source}
+[trust]
+{trust}
 [[certificate]]
 name = "{self.name}"
 key = "{self.key}"

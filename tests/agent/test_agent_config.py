@@ -73,6 +73,23 @@ def test_several_services_share_one_certificate() -> None:
     assert len(one.probes) == 1
 
 
+@pytest.mark.parametrize(
+    ("general", "own", "expected"),
+    [
+        ("", "", "system"),
+        ("none", "", "none"),
+        ("/r.pem", "", Path("/r.pem")),
+        ("/r.pem", "system", "system"),
+        ("", "/own.pem", Path("/own.pem")),
+    ],
+)
+def test_the_roots_of_one_certificate_go_before_those_of_all(general: str, own: str, expected: object) -> None:
+    """The system's store unless somebody says otherwise."""
+    trust = f'[trust]\nroots = "{general}"\n' if general else ""
+    (one,) = certificates(trust + ENTRY + 'service = "nginx"\n' + (f'roots = "{own}"\n' if own else ""))
+    assert one.roots == expected
+
+
 def test_what_the_user_says_replaces_the_preset() -> None:
     """Own commands, own files, own probes."""
     (one,) = certificates(
@@ -132,6 +149,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     ("text", "path", "problem"),
     [
         ('name = "www.example.com"\nkey = "k.pem"', "certificate[0].key", "must be an absolute path"),
+        ('name = "www.example.com"\nkey = "/k"\nroots = "ca.pem"', "certificate[0].roots", 'must be "system", "none"'),
         ('name = "www"\nkey = "/k"', "certificate[0].name", "not a fully qualified"),
         ('name = "www.example.com"\nkey = "/k"\nkeys = "/k"', "certificate[0].keys", "did you mean 'key'?"),
         ('name = "www.example.com"', "certificate[0].key", "is missing"),

@@ -1,5 +1,7 @@
 """The pure rules: probe targets, proofs from looks, back-off, transitions, verification by table."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile
 from agent.model.offer import Mark, Offer
 from agent.model.probe_targets import parse_target
-from agent.model.result import Outcome, Refusal, Result
+from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
@@ -117,6 +119,27 @@ def test_what_is_as_before(sights: list[Sight], before: list[Sight], proof: Proo
     assert is_as_before(sights, before).proof is proof
 
 
+SHOWN = Sight("t", "1", Seen.SERVED, "", "new", chain=("i", "x"))
+
+
+@pytest.mark.parametrize(
+    ("sights", "chain", "proof"),
+    [
+        ([SHOWN], ["i"], Proof.PROVEN),  # more than is needed does no harm
+        ([SHOWN], ["i", "j"], Proof.INCOMPLETE),
+        ([NEW], ["i"], Proof.INCOMPLETE),
+        ([NEW], [], Proof.PROVEN),
+        ([SHOWN, sight("served", "new", "2")], ["i"], Proof.INCOMPLETE),
+        ([NEW, sight("unknown", target="u")], ["i"], Proof.INCOMPLETE),
+        ([NEW, sight("served", "old", "2")], ["i"], Proof.WRONG),
+        ([OLD], ["i"], Proof.WRONG),
+    ],
+)
+def test_a_chain_is_to_be_shown(sights: list[Sight], chain: list[str], proof: Proof) -> None:
+    """Each socket shows every certificate of the chain beside the leaf, in any order."""
+    assert judge(sights, "new", chain=chain).proof is proof
+
+
 def test_was_down() -> None:
     """Asked, and nothing answered; unknown is not down, and nothing asked is nothing known."""
     assert was_down([DOWN])
@@ -137,18 +160,30 @@ def test_the_back_off_grows_for_the_same_certificate_only() -> None:
     assert back_off(refusal, "b", 1000) == (1, 4600)
 
 
+@pytest.mark.parametrize(("until", "holds"), [(999, False), (1001, True), (87_400, True), (87_401, False)])
+def test_a_refusal_of_a_wrong_clock_holds_nothing(until: int, holds: bool) -> None:
+    """No refusal lasts longer from now than the longest back-off."""
+    assert Refusal(Outcome.FAILED, "", "a", Mark(1, 1), "c", 1, until).holds("c", 1000) is holds
+
+
+INSTALLED = Installed("a", "01", 90 * 86400, Mark(1, 2), {"/f": "d"}, "c", not_before=1, chain=("i",), by_issuer=True)
+
+
 def test_a_record_comes_back_as_it_was() -> None:
-    """Through its document and back."""
+    """Through its document, which is JSON, and back."""
     refusal = Refusal(Outcome.BROKEN, "why", "a", Mark(1, 2), "c", 3, 4)
-    result = Result("www.example.com", Outcome.REFUSED, "detail", "hint", None, refusal, 5, unsent=True)
-    assert from_document(to_document(result)) == result
+    result = Result("www.example.com", Outcome.REFUSED, "detail", "hint", INSTALLED, refusal, 5, unsent=True)
+    assert from_document(json.loads(json.dumps(to_document(result)))) == result
 
 
 def test_a_record_of_an_earlier_agent_is_read() -> None:
-    """It had no hint."""
-    document = to_document(Result("www.example.com", Outcome.FAILED, "detail", "hint", since=5))
+    """It had no hint, and no facts about life and chain."""
+    document = to_document(Result("www.example.com", Outcome.FAILED, "detail", "hint", INSTALLED, since=5))
     del document["hint"]
-    assert from_document(document) == Result("www.example.com", Outcome.FAILED, "detail", since=5)
+    for fact in ("not_before", "chain", "by_issuer"):
+        del document["installed"][fact]
+    installed = replace(INSTALLED, not_before=0, chain=(), by_issuer=False)
+    assert from_document(document) == Result("www.example.com", Outcome.FAILED, "detail", "", installed, since=5)
 
 
 @pytest.mark.parametrize(("cell", "number"), [(7, 7), ("7", 7), (None, 0), ("x", 0), (b"x", 0), (float("inf"), 0)])
@@ -211,15 +246,17 @@ NOW = datetime.now(UTC)
     ("minutes", "issued_later_minutes", "kinds"),
     [
         (0, 0, []),
-        (-59, 0, []),  # within an hour: equal
-        (-61, 0, ["age"]),
-        (-61, 59, ["age"]),
-        (-61, 61, []),  # ends earlier, but was issued later: a move to a shorter lifetime
-        (61, 0, []),
+        (-61, 0, []),  # ends earlier, but was not issued earlier: a move to a shorter lifetime
+        (-61, -59, []),  # within an hour: equal
+        (-61, 61, []),
+        (-59, -61, []),
+        (61, -61, []),  # issued earlier, but ends later: bought before, taken into use now
+        (-61, -61, ["age"]),
+        (-20000, -600, ["age"]),
     ],
 )
 def test_age(minutes: int, issued_later_minutes: int, kinds: list[str]) -> None:
-    """Not older than what is installed; an hour is no difference."""
+    """Not older than what is installed: issued before it and ending before it; an hour is no difference."""
     installed = parse_bundle(CA.issue(["a.test"], days=30, not_before=NOW - timedelta(days=1)).cert_pem).leaf
     start = NOW - timedelta(days=1) + timedelta(minutes=issued_later_minutes)
     end = NOW + timedelta(days=29, minutes=minutes)

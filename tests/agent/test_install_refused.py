@@ -16,6 +16,8 @@ from tests.servers.apache import Apache
 from tests.servers.authority import Authority
 from tests.servers.process import wait_until
 
+EARLIER = datetime.now(UTC) - timedelta(days=2)
+
 
 def assert_refused(host: Host, apache: Apache, done: Done, sentence: str) -> None:
     """Exit code 1, one clear sentence, no traceback, old certificate served by the same living server."""
@@ -100,14 +102,14 @@ def test_a_certificate_with_other_names(host: Host, served: Apache) -> None:
 
 def test_an_older_certificate(host: Host, served: Apache) -> None:
     """The database going back in time does not take the service with it."""
-    older = host.sign(30)
+    older = host.sign(30, not_before=EARLIER)
     host.offer(older.cert_pem, older.chain_pem)
     assert_refused(host, served, host.run(), "before the installed one")
 
 
 def test_an_older_certificate_that_the_issuer_went_back_to(host: Host, served: Apache) -> None:
     """`certfleet-issuer rollback` marks what it went back to; just that one is installed although it is older."""
-    older = host.sign(30)
+    older = host.sign(30, not_before=EARLIER)
     host.sql("ALTER TABLE certs ADD COLUMN rolled_back CHAR(64)")
     host.offer(older.cert_pem, older.chain_pem)
     assert_refused(host, served, host.run(), "before the installed one")
@@ -192,6 +194,17 @@ def test_a_short_lived_certificate_issued_later_is_newer(host: Host, served: Apa
     host.offer(old.cert_pem, old.chain_pem)
     host.fullchain.unlink()
     assert host.run().code == 0
+    short = host.offer_new(6)
+    done = host.run()
+    assert done.code == 0, done.err
+    assert served.served() == short.certificate
+
+
+def test_a_short_lived_certificate_issued_a_minute_later_is_newer(host: Host, served: Apache) -> None:
+    """Five years, and six days a moment later: what is issued later is newer, at once."""
+    years = host.offer_new(5 * 365)
+    assert host.run().code == 0
+    assert served.served() == years.certificate
     short = host.offer_new(6)
     done = host.run()
     assert done.code == 0, done.err

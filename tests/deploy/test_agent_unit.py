@@ -15,6 +15,8 @@ HTTPS = 443
 CERTIFICATE = f"""
 [source]
 url = "sqlite:///{STATE}/certfleet.db"
+[trust]
+roots = "/etc/certfleet/root.pem"
 [[certificate]]
 name = "{NAME}"
 key = "/etc/ssl/private/{NAME}.key"
@@ -51,6 +53,7 @@ def issued(central: Central) -> Machine:
     central.configure('[renewal]\nmax_run = "0s"\n')
     central.enrol(NAME)
     central.command("run")
+    central.machine.write("/etc/certfleet/root.pem", central.lab.pebble.root().decode())
     return central.machine
 
 

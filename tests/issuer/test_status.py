@@ -118,12 +118,13 @@ def test_hosts_that_do_not_serve_it_count(stored: Box) -> None:
     for state in ("installed", "unprovable", "waiting"):
         report("web1", state)
         stored.ok("status")
-    for number, state in enumerate(("broken", "failed", "refused", "unproven"), 1):
+    bad = ("broken", "ending", "expired", "failed", "incomplete", "refused", "unproven")
+    for number, state in enumerate(bad, 1):
         report(f"web{number}", state)
         outcome = stored.fails("status", says=[f"valid, {number} host{'' if number == 1 else 's'} not well"])
         assert outcome.out.count("not well") == 1
     [fact] = stored.run("status", "--json").report()["certificates"]
-    assert (fact["well"], fact["hosts_not_well"]) == (False, 4)
+    assert (fact["well"], fact["hosts_not_well"]) == (False, len(bad))
     stored.ok("disable", NAME)
     assert "not well" not in stored.ok("status").out
 

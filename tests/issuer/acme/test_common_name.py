@@ -9,6 +9,7 @@ from common.certificate import certified_names, parse_bundle
 from tests.agent.host import Host
 from tests.issuer.box import Box
 from tests.issuer.store import legacy_table
+from tests.servers.authority import Authority
 from tests.servers.boulder_names import BoulderNames
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.database import SqliteDatabase
@@ -41,7 +42,8 @@ def by_openssl(key: Path, folder: Path) -> bytes:
 
 def test_an_adopted_row_with_a_common_name_of_its_own(lab: Lab, proxy: CaProxy, tmp_path: Path) -> None:
     """From `db upgrade` to the file on the host, with both names."""
-    BoulderNames(proxy)
+    root = Authority("Boulder Root")
+    BoulderNames(proxy, root.intermediate("Boulder CA"))
     host = Host(tmp_path / "host", NAME)
     host.make_key()
     database = SqliteDatabase(tmp_path)
@@ -57,6 +59,7 @@ def test_an_adopted_row_with_a_common_name_of_its_own(lab: Lab, proxy: CaProxy, 
     box.ok("run")
     crt, ca = box.row(NAME, "crt", "ca")
     assert certified_names(parse_bundle(crt).leaf) == {NAME, OTHER}
+    host.roots.write_bytes(root.pem)
     host.configure(files=f'names = ["{NAME}", "{OTHER}"]\n[certificate.files]\nfullchain = "{host.fullchain}"')
     host.offer(crt, ca)
     done = host.run()

@@ -44,6 +44,7 @@ def test_a_root_in_ca_bundle_completes_the_chain(proxied: Box, proxy: CaProxy, r
     proxied.ok("run")
     crt, chain = proxied.row(NAME, "crt", "ca")
     assert parse_bundle(crt, chain).chain == (root.certificate,)
+    host.roots.write_bytes(root.pem)
     host.configure()
     host.offer(crt, chain)
     done = host.run()

@@ -34,6 +34,7 @@ def test_an_address_alone_from_the_key_to_the_socket(site: Site, tmp_path: Path)
     assert site.clean()
     with Nginx(tmp_path / "tls", host.fullchain, host.key) as server:
         target = f"https://{ADDRESS}:{server.port}"
+        host.roots.write_bytes(site.lab.pebble.root())
         host.configure(check=server.check, activate=server.activate, probe=[target])
         crt, ca = site.box.row(ADDRESS, "crt", "ca")
         host.offer(crt, ca)

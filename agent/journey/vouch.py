@@ -1,0 +1,57 @@
+"""Would the clients of this host trust a certificate? A client's own verification says so, before a live file changes.
+
+The roots are those that agent.toml names. Where the system's store does not know the CA, the CA of the certificate in
+place vouches for its successor: a host whose store is old goes on, and says so.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agent.journey.ports import Turn
+from agent.model.host_key import HostKey
+from agent.rules.verify import leaf_faults
+from common.certificate import Bundle, pem
+from common.errors import Finding
+
+Anchors = Literal["system"] | Path | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """What a certificate leads to: *anchors*, None where agent.toml asks for no roots; *is_issuer*: they are those of
+    the certificate in place."""
+
+    anchors: Anchors | None
+    is_issuer: bool = False
+
+
+def vouch(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> tuple[Voucher, list[Finding]]:
+    """What vouches for *bundle*, and each reason why clients do not take it. *in_place* comes with the CAs above it.
+
+    Raises ConfigError for a file of roots that cannot be read.
+    """
+    roots = turn.certificate.roots
+    if roots == "none":
+        return Voucher(None), []
+    faults = [Finding("leaf", fault) for fault in leaf_faults(bundle.leaf)]
+    refused = _objection(turn, bundle, key, roots)
+    if not refused:
+        return Voucher(roots), faults
+    above = b"".join(map(pem, in_place.chain)) if in_place is not None else b""
+    if roots == "system" and above and not _objection(turn, bundle, key, above):
+        return Voucher(above, is_issuer=True), faults
+    trusted = "the system's roots" if roots == "system" else f"the roots in {roots}"
+    return Voucher(roots), [*faults, Finding("trust", f"a client that trusts {trusted} refuses it: {refused}")]
+
+
+def is_trusted(turn: Turn, in_place: Bundle, key: HostKey, voucher: Voucher) -> bool:
+    """Do clients take the certificate in place for the same reason? One that they do not take is a placeholder."""
+    if voucher.anchors is None:
+        return True
+    return not leaf_faults(in_place.leaf) and not _objection(turn, in_place, key, voucher.anchors)
+
+
+def _objection(turn: Turn, bundle: Bundle, key: HostKey, anchors: Anchors) -> str:
+    fullchain = bundle.leaf_pem + bundle.chain_pem
+    return turn.tools.trust.objection(fullchain, key, sorted(turn.certificate.names), anchors)

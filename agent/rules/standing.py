@@ -1,0 +1,39 @@
+"""How a certificate that is in place stands at a moment: the life left, and the reason to trust it. Pure."""
+
+from dataclasses import replace
+
+from agent.model.result import Installed, Outcome, Result
+from common.clock import utc_text
+
+_SMALLEST_PART = 6  # a sixth of the life: the issuer renews at a third (at half of a short one), a day of ours is added
+_LONGEST_WARNING = 30 * 86400  # seconds: a certificate of years is not bought half a year ahead
+_IN_DOUBT = {Outcome.UNPROVEN, Outcome.INCOMPLETE}
+_IN_PLACE = {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.ENDING, *_IN_DOUBT}
+_BY_ISSUER = "no trusted root vouches for it: it was taken because the CA is that of the one before"
+_NEWER = "see `certfleet-issuer status {name}`: the next one is overdue there; it is taken when it comes"
+ROOTS_HINT = "if the CA is your own, name its root in agent.toml ([trust] roots); else update the system's store"
+
+
+def standing(result: Result, now: float) -> Result:
+    """*result* as it is at *now*: what is in place may have ended, or be about to with nothing newer to take. A result
+    that was on record stands as well as a new one."""
+    installed = result.installed
+    if installed is None or result.outcome not in _IN_PLACE:
+        return result
+    end = utc_text(installed.not_after)
+    if installed.not_after <= now:
+        outcome, problem = Outcome.EXPIRED, f"it expired at {end}, and nothing newer has come"
+    elif result.outcome not in _IN_DOUBT and has_little_left(installed, now):
+        outcome, problem = Outcome.ENDING, f"it ends at {end}, which is soon for its life, and nothing newer has come"
+    elif result.outcome.is_well and installed.by_issuer:
+        return replace(result, detail=_BY_ISSUER, hint=ROOTS_HINT)
+    else:
+        return result
+    doubt = f"; {result.detail}" if result.outcome in _IN_DOUBT else ""
+    return replace(result, outcome=outcome, detail=problem + doubt, hint=_NEWER.format(name=result.name))
+
+
+def has_little_left(installed: Installed, now: float) -> bool:
+    """Is less than a sixth of its life left, and less than 30 days?"""
+    life = installed.not_after - installed.not_before
+    return bool(installed.not_before) and installed.not_after - now < min(life / _SMALLEST_PART, _LONGEST_WARNING)
