@@ -10,6 +10,7 @@ from common.errors import UsageError
 from common.files import create_new, make_private_folder
 from issuer.ca.account import create_account_key, load_account_key
 from issuer.model.config import Settings
+from issuer.trust.statements import Statements
 
 EXAMPLE = "issuer.example.toml"
 
@@ -38,6 +39,7 @@ def make_all(settings: Settings) -> None:
         made = not os.path.lexists(folder)
         make_private_folder(folder)
         say(f"{'made' if made else 'kept':8} {folder}")
+    new = False
     for file in dict.fromkeys(settings.account_key(ca) for ca in settings.authorities):
         if os.path.lexists(file):
             load_account_key(file)
@@ -45,4 +47,20 @@ def make_all(settings: Settings) -> None:
         else:
             make_private_folder(file.parent)
             create_account_key(file)
+            new = True
             say(f"made     {file}; keep a backup of it, it is your account with the CA")
+    _make_statement_key(Statements(settings.state_dir), new=new)
+
+
+def _make_statement_key(statements: Statements, *, new: bool) -> None:
+    """A *new* installation gets a key. One that had a key before must not get another unnoticed: agents know it."""
+    if not statements.absent:
+        statements.key()
+        say(f"kept     {statements.file}")
+    elif new:
+        key = statements.create()
+        say(f"made     {statements.file}; keep a backup of it; {key.sentence}")
+    else:
+        say(
+            f"missing  {statements.file}: `certfleet-issuer db upgrade` makes it unless certificates were signed before"
+        )

@@ -30,6 +30,7 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import newest
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
 _DATABASE = "staging.db"
@@ -83,6 +84,9 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
     key = theirs.account_key(theirs.acme)
     if not key.exists():
         create_account_key(key)
+    statements = Statements(theirs.state_dir)
+    if statements.absent:
+        statements.create()
     database = Database(theirs.database)
     try:
         migrate.upgrade(database)
