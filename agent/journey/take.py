@@ -11,17 +11,19 @@ from agent.journey.install import install
 from agent.journey.ports import Turn
 from agent.journey.update import held, is_held, not_enrolled, waiting
 from agent.journey.watch import look
-from agent.model.errors import SourceError, VerificationError
+from agent.model.errors import VerificationError
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
-from agent.model.result import Installed, Outcome, Refusal, Result
+from agent.model.result import Installed, Outcome, Refusal, Result, Stated
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
-from agent.rules.record import back_off
+from agent.rules.record import back_off, remembered
+from agent.rules.statement import NO_COLUMN, Word, dates_count, hear, known_leaves
 from agent.rules.targets import is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, installed_in, verify
 from common.certificate import Bundle, fingerprint, not_after, parse_bundle, serial_text
 from common.errors import CertfleetError, Finding
+from common.issuer_key import issuer_key_text, parse_issuer_key
 
 
 def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
@@ -31,7 +33,7 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
         return not_enrolled(turn)
     if not offer.leaf_pem.strip():
         return waiting(turn)
-    offered = digest(offer.leaf_pem + offer.chain_pem)  # with its chain: a mended one is another offer
+    offered = digest(offer.content)
     refusal = turn.before.refusal
     if refusal is not None and refusal.sha256 == offered and is_held(turn, refusal, circumstances):
         return held(turn, replace(refusal, mark=mark))
@@ -39,16 +41,19 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
         bundle = _parse(offer)
         key = turn.tools.keys.load(turn.certificate.key)
         live = _live_leaf(turn, key)
-        _verify(turn, bundle, Expectation(key.spki_sha256, turn.certificate.names, live))
+        word = _word(turn, offer, bundle)
+        _verify(turn, bundle, Expectation(key.spki_sha256, turn.certificate.names, live), offer, word)
+        turn = _believing(turn, word)
     except CertfleetError as error:
         result = turn.result(Outcome.REFUSED, f"{error}; no live file was touched", error.hint)
-        return _refused(replace(result, at_fault=True), turn, offered, mark, circumstances)
+        return _refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
     result = _put_in_place(turn, bundle, key, live)
     if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
         return _refused(result, turn, offered, mark, circumstances)
     leaf, digests = bundle.leaf, _digests(turn)
     installed = Installed(fingerprint(leaf), serial_text(leaf), not_after(leaf), mark, digests, circumstances)
-    return replace(result, installed=installed, refusal=None)
+    past = remembered(turn.before, installed.sha256)
+    return replace(result, installed=installed, refusal=None, past=past)
 
 
 def _parse(offer: Offer) -> Bundle:
@@ -66,30 +71,53 @@ def _live_leaf(turn: Turn, key: HostKey) -> InstalledCertificate | None:
     return installed_in((live.content for live in found if live is not None), key.spki_sha256)
 
 
-def _verify(turn: Turn, bundle: Bundle, expected: Expectation) -> None:
+def _word(turn: Turn, offer: Offer, bundle: Bundle) -> Word | None:
+    """The issuer's word on the offer; None where agent.toml has no key to know it by. Raises FileError."""
+    name, pinned = turn.certificate.name, turn.certificate.issuer_key
+    if not pinned:
+        return None
+    key = parse_issuer_key(turn.tools.state.issuer_key(pinned))
+    return hear(name, offer, bundle, key, turn.before.stated_by(pinned))
+
+
+def _believing(turn: Turn, word: Word | None) -> Turn:
+    """The turn, in which a word that was taken is remembered, and a new key of the issuer too. Raises FileError."""
+    if word is None or word.statement is None:
+        return turn
+    pinned, key = turn.certificate.issuer_key, issuer_key_text(word.key)
+    if key != turn.tools.state.issuer_key(pinned):
+        turn.tools.state.save_issuer_key(pinned, key)
+    stated = Stated(word.statement.sequence, word.statement.sha256, pinned)
+    return replace(turn, before=replace(turn.before, stated=stated))
+
+
+def _verify(turn: Turn, bundle: Bundle, expected: Expectation, offer: Offer, word: Word | None) -> None:
     """VerificationError with every finding that speaks against *bundle*."""
-    findings = verify(bundle, expected, turn.tools.now)
-    kinds = {finding.path for finding in findings}
-    if "age" in kinds and _is_meant(turn, fingerprint(bundle.leaf)):
+    findings = [*(word.findings if word is not None else ()), *verify(bundle, expected, turn.tools.now)]
+    before, sha256 = turn.before, fingerprint(bundle.leaf)
+    stated, known = before.stated_by(turn.certificate.issuer_key), known_leaves(before.installed, before.past)
+    if not dates_count(word, stated, offer, sha256, known):
         findings = [finding for finding in findings if finding.path != "age"]
     if not findings:
         return
+    kinds = {finding.path for finding in findings}
     name = turn.certificate.name
     hint = f"`certfleet-issuer reissue {name}` makes a new one; it is taken when it comes"
     if "key" in kinds:
         hint = f"put its key in place; or make a CSR here with `certfleet-agent request {name}`, then on the issuer "
         hint += f"`certfleet-issuer populate --replace {name} --csr FILE`"
+    elif "statement" in kinds:
+        hint = f"on the issuer `check {name}` says what is wrong, and `key sign {name}` signs it if it is meant"
+        if any(finding.problem == NO_COLUMN for finding in findings):
+            hint = "run `certfleet-issuer db upgrade` on the issuer"
     elif "age" in kinds:
         hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)
 
 
-def _is_meant(turn: Turn, sha256: str) -> bool:
-    """Is just this older certificate the one that the issuer was told to go back to?"""
-    try:
-        return turn.tools.source.older_on_purpose(turn.certificate.name) == sha256
-    except SourceError:  # an issuer's database from before that column
-        return False
+def _is_at_fault(error: CertfleetError) -> bool:
+    """Is the certificate left alone for a while? Not for want of a statement, which may come for the same one."""
+    return not (isinstance(error, VerificationError) and any(one.path == "statement" for one in error.findings))
 
 
 def _put_in_place(turn: Turn, bundle: Bundle, key: HostKey, live: InstalledCertificate | None) -> Result:

@@ -29,7 +29,8 @@ class TargetFile:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in."""
+    """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
+    *issuer_key*: only what this key has signed is installed; "" believes the source."""
 
     name: str
     names: frozenset[str]
@@ -39,6 +40,7 @@ class Certificate:
     check: tuple[Command, ...] = ()
     activate: tuple[Command, ...] = ()
     probes: tuple[ProbeTarget, ...] = ()
+    issuer_key: str = ""
 
     @property
     def server_name(self) -> str:
@@ -51,7 +53,8 @@ class Certificate:
     def circumstances(self, key_stamp: str) -> str:
         """A digest that changes with every setting of this certificate and with its key file, of which *key_stamp* says
         when it last changed: then a refused certificate has a new chance."""
-        facts = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes)
+        facts: tuple[object, ...] = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes)
+        facts += (self.issuer_key,) if self.issuer_key else ()
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()
         return hashlib.sha256(f"{settings} {key_stamp}".encode()).hexdigest()
 

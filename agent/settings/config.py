@@ -31,6 +31,13 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """``[trust]``: whose word counts."""
+
+    issuer_key: str = setting(values.issuer_key, "")
+
+
+@dataclass(frozen=True, slots=True)
 class FilesSettings(FilePaths):
     """``[certificate.files]``: the plain files; owner, group and mode are for all of them."""
 
@@ -73,6 +80,7 @@ class AgentSettings:
     command_timeout: int = setting(duration(1), 60)
     probe_timeout: int = setting(duration(1), 30)
     source: SourceSettings = section(SourceSettings)
+    trust: TrustSettings = section(TrustSettings)
     certificate: tuple[CertificateSettings, ...] = sections(CertificateSettings)
 
 
@@ -86,7 +94,7 @@ def resolve(settings: AgentSettings, source: str) -> tuple[Certificate, ...]:
     """The certificates of *settings* with the presets filled in; ConfigError with every finding."""
     findings: list[Finding] = []
     certificates = tuple(
-        _resolve_one(certificate, f"certificate[{index}]", findings)
+        _resolve_one(certificate, settings.trust, f"certificate[{index}]", findings)
         for index, certificate in enumerate(settings.certificate)
     )
     findings += _clashes(certificates)
@@ -95,7 +103,9 @@ def resolve(settings: AgentSettings, source: str) -> tuple[Certificate, ...]:
     return certificates
 
 
-def _resolve_one(settings: CertificateSettings, where: str, findings: list[Finding]) -> Certificate:
+def _resolve_one(
+    settings: CertificateSettings, trust: TrustSettings, where: str, findings: list[Finding]
+) -> Certificate:
     presets = []
     for service in settings.service:
         preset = load_preset(service)
@@ -120,6 +130,7 @@ def _resolve_one(settings: CertificateSettings, where: str, findings: list[Findi
         check=_own_or_preset(settings.check, [preset.check for preset in presets]),
         activate=_own_or_preset(settings.activate, [preset.activate for preset in presets]),
         probes=probes or (),
+        issuer_key=trust.issuer_key,
     )
 
 

@@ -14,7 +14,7 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from agent.model.errors import SourceError
-from agent.model.offer import Mark, Offer
+from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
 from common.database_url import MysqlAddress
@@ -56,12 +56,16 @@ class MysqlSource:
             return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in cursor.fetchall()}
 
     def fetch(self, name: str) -> Offer | None:
-        row = self._one("SELECT crt, ca FROM certs WHERE name = %s", (name,))
-        return Offer.of_cells(*row) if row else None
-
-    def older_on_purpose(self, name: str) -> str:
-        row = self._one("SELECT rolled_back FROM certs WHERE name = %s", (name,))
-        return str(row[0] or "") if row else ""
+        for columns in OFFER_COLUMNS:
+            try:
+                row = self._one(f"SELECT {columns} FROM certs WHERE name = %s", (name,))  # noqa: S608 - constants
+            except SourceError as error:
+                lacks_column = isinstance(error.__cause__, Exception) and about(error.__cause__) is About.SCHEMA
+                if columns != OFFER_COLUMNS[-1] and lacks_column:
+                    continue
+                raise
+            return Offer.of_cells(*row) if row else None
+        return None
 
     def report(self, result: Result, host: str, moment: int) -> None:
         """Change our row through the view, which shows no other account's; add it when there is none yet.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.model.errors import SourceError
-from agent.model.offer import Mark, Offer
+from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
@@ -28,12 +28,15 @@ class SqliteSource:
         return {name: Mark.of_cells(*cells) for name, *cells in rows}
 
     def fetch(self, name: str) -> Offer | None:
-        rows = self._all("SELECT crt, ca FROM certs WHERE name = ?", name)
-        return Offer.of_cells(*rows[0]) if rows else None
-
-    def older_on_purpose(self, name: str) -> str:
-        rows = self._all("SELECT rolled_back FROM certs WHERE name = ?", name)
-        return str(rows[0][0] or "") if rows else ""
+        for columns in OFFER_COLUMNS:
+            try:
+                rows = self._all(f"SELECT {columns} FROM certs WHERE name = ?", name)  # noqa: S608 - constants
+            except SourceError as error:
+                if columns != OFFER_COLUMNS[-1] and "no such column" in str(error.__cause__):
+                    continue
+                raise
+            return Offer.of_cells(*rows[0]) if rows else None
+        return None
 
     def report(self, result: Result, host: str, moment: int) -> None:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"

@@ -5,6 +5,7 @@ A statement says that this issuer stands by a certificate. The database alone is
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 
 from common.certificate import fingerprint
 from common.names import uncovered
@@ -12,6 +13,10 @@ from common.statement import Statement
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged, Leaf
+from issuer.rules.findings import Line, bad, warn
+
+_NONE = "its certificate has no statement of ours"
+_OTHER_KEY = "its statement is signed by another key than ours"
 
 Read = Callable[[str], Statement | None]
 """The statement in a signed text; None where none of our keys has signed it."""
@@ -58,18 +63,27 @@ def again(row: Enrolment, read: Read) -> Verdict:
     return Verdict(older=statement is not None and statement.older)
 
 
-def fault(row: Enrolment, read: Read) -> str:
-    """Why hosts with `issuer_key` do not take the present certificate of *row*, as part of a sentence; "" where they
-    do."""
-    return _fault(row, read(row.statement)) if row.crt else ""
+def finding(row: Enrolment, read: Read) -> Line | None:
+    """The finding of `check` about the statement of *row*; None where hosts with `issuer_key` take its certificate."""
+    if not row.crt:
+        return None
+    if not row.statement:
+        hint = f"hosts with issuer_key do not take it: look at it, then `key sign {quote(row.name)}`"
+        return warn(row.name, _NONE, hint)
+    fault = _fault(row, read(row.statement))
+    if fault == _OTHER_KEY:
+        hint = f"two issuers share statement.pem; if the key was lost, look at it, then `key sign {quote(row.name)}`"
+    else:
+        hint = f"somebody changed the row past certfleet: `history` has what we stored, `reissue {quote(row.name)}`"
+    return bad(row.name, fault, hint) if fault else None
 
 
 def _fault(row: Enrolment, statement: Statement | None) -> str:
     bundle = row.bundle
     if not row.statement:
-        return "its certificate has no statement of ours"
+        return _NONE
     if statement is None:
-        return "its statement is signed by another key than ours"
+        return _OTHER_KEY
     if isinstance(bundle, Damaged):
         return "its certificate is damaged"
     if (statement.name, statement.sha256) != (row.name, fingerprint(bundle.leaf)):

@@ -120,6 +120,14 @@ class Statements:
             raise ConfigError(str(self.file), [Finding("", "there is no key to sign statements with")], hint=LOST)
         return found
 
+    def fault(self) -> ConfigError | None:
+        """Why certificates go out without a statement; None where they do not."""
+        try:
+            self.key()
+        except ConfigError as error:
+            return error
+        return None
+
     def sign(self, name: str, bundle: Bundle, before: str, now: int, *, older: bool = False) -> str:
         """As :meth:`StatementKey.sign`; "" where the key cannot be used. Then the certificate goes out without a
         statement, because hosts without `issuer_key` need it, and the log says so."""

@@ -151,6 +151,7 @@ class Host:
         files: str = "",
         probe_timeout: str = "10s",
         more: str = "",
+        issuer_key: str = "",
     ) -> None:
         """Write agent.toml."""
         files = files or f'[certificate.files]\nfullchain = "{self.fullchain}"'
@@ -159,6 +160,8 @@ class Host:
             f"""state_dir = "{self.state_dir}"
 command_timeout = "20s"
 probe_timeout = "{probe_timeout}"
+[trust]
+issuer_key = "{issuer_key}"
 [source]
 {source}
 [[certificate]]
