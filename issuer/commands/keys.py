@@ -85,17 +85,18 @@ def sign_first(settings: Settings, database: Database, before: str) -> None:
     if statements.changing:
         if statements.key().endorsements:
             return  # `key rollover` goes on with that
-    elif any_statement(database):
+    elif before >= _FIRST_REVISION or any_statement(database):
         if statements.absent:
             complain(f"{statements.file} is missing, and new certificates go out without a statement: {LOST}")
         return
-    elif not statements.absent and before >= _FIRST_REVISION:
-        return
+    made = statements.absent
     key = statements.begin_first()
     signed = _sign_all(database, key)
     statements.end_change()
-    say(key.sentence)
-    _tell_signed(signed)
+    if made:
+        say(f"made {statements.file}; keep a backup of it; {key.sentence}")
+    if signed.count or signed.unsigned:
+        _tell_signed(signed)
 
 
 def _sign_all(database: Database, key: StatementKey) -> Signed:

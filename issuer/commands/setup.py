@@ -10,7 +10,7 @@ from common.errors import UsageError
 from common.files import create_new, make_private_folder
 from issuer.ca.account import create_account_key, load_account_key
 from issuer.model.config import Settings
-from issuer.trust.statements import Statements
+from issuer.trust.statements import LOST, Statements
 
 EXAMPLE = "issuer.example.toml"
 
@@ -35,11 +35,11 @@ def example() -> bytes:
 
 def make_all(settings: Settings) -> None:
     """Create the folders and keys that *settings* name, and say so."""
+    new = not os.path.lexists(settings.state_dir)
     for folder in (settings.state_dir, settings.csr_dir):
         made = not os.path.lexists(folder)
         make_private_folder(folder)
         say(f"{'made' if made else 'kept':8} {folder}")
-    new = False
     for file in dict.fromkeys(settings.account_key(ca) for ca in settings.authorities):
         if os.path.lexists(file):
             load_account_key(file)
@@ -61,6 +61,4 @@ def _make_statement_key(statements: Statements, *, new: bool) -> None:
         key = statements.create()
         say(f"made     {statements.file}; keep a backup of it; {key.sentence}")
     else:
-        say(
-            f"missing  {statements.file}: `certfleet-issuer db upgrade` makes it unless certificates were signed before"
-        )
+        say(f"missing  {statements.file}: `db upgrade` makes it for tables of an earlier version; else {LOST}")
