@@ -10,13 +10,12 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from common.certificate import Bundle, certified_names, fingerprint, not_after, spki_sha256
 from common.issuer_key import issuer_key_text, parse_issuer_key
 
 MOST_ENDORSEMENTS = 16
@@ -55,25 +54,15 @@ class SignedText:
         return "\n".join((self.line, *self.endorsements))
 
 
-def statement_about(name: str, bundle: Bundle, *, previous: int, now: int, older: bool) -> Statement:
-    """The statement about the leaf of *bundle*. *previous*: the highest sequence before it, 0 without one. Two issuers
-    whose clocks differ do not go backwards: the sequence is the present moment, or one more than the one before."""
-    leaf = bundle.leaf
-    return Statement(
-        name=name,
-        key=spki_sha256(leaf.public_key()),
-        names=tuple(sorted(certified_names(leaf))),
-        sha256=fingerprint(leaf),
-        ends=not_after(leaf),
-        sequence=max(previous + 1, now),
-        moment=now,
-        older=older,
-    )
+def next_sequence(previous: int, now: int) -> int:
+    """The sequence after *previous*, which is 0 without one: the present moment (epoch seconds), or one more. So two
+    issuers whose clocks differ do not go backwards."""
+    return max(previous + 1, now)
 
 
 def signed(statement: Statement, sign: Sign) -> str:
     """The line of a statement."""
-    return _jws(_STATEMENT, {"version": _VERSION, **asdict(statement)}, sign)
+    return _jws(_STATEMENT, {"version": _VERSION} | {field: getattr(statement, field) for field in _FIELDS}, sign)
 
 
 def endorsed(new_key: bytes, sign: Sign) -> str:
@@ -185,4 +174,5 @@ def _header(kind: str) -> str:
     return _base64url(json.dumps({"alg": "EdDSA", "typ": kind}, separators=(",", ":")).encode())
 
 
+_FIELDS = tuple(field.name for field in fields(Statement))
 _STATEMENT, _ENDORSEMENT = _header("certfleet-statement"), _header("certfleet-issuer-key")

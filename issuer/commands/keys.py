@@ -3,7 +3,6 @@
 import argparse
 import time
 
-from common.certificate import Bundle
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.config_file import load
@@ -113,8 +112,8 @@ def _sign_all(database: Database, key: StatementKey) -> Signed:
 def _renewed(key: StatementKey) -> Renew:
     now = int(time.time())
 
-    def renew(row: Enrolment, bundle: Bundle, verdict: Verdict) -> str:
-        return key.sign(row.name, bundle, row.statement, now, older=verdict.older)
+    def renew(row: Enrolment, leaf: Leaf, verdict: Verdict) -> str:
+        return key.sign(row.name, leaf, row.statement, now, older=verdict.older)
 
     return renew
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
 
-from common.certificate import fingerprint
 from common.names import uncovered
 from common.statement import Statement
 from issuer.model.csr import CsrFacts
@@ -79,13 +78,13 @@ def finding(row: Enrolment, read: Read) -> Line | None:
 
 
 def _fault(row: Enrolment, statement: Statement | None) -> str:
-    bundle = row.bundle
+    leaf = row.present
     if not row.statement:
         return _NONE
     if statement is None:
         return _OTHER_KEY
-    if isinstance(bundle, Damaged):
+    if not isinstance(leaf, Leaf):
         return "its certificate is damaged"
-    if (statement.name, statement.sha256) != (row.name, fingerprint(bundle.leaf)):
+    if (statement.name, statement.sha256) != (row.name, leaf.sha256):
         return "its statement is about another certificate than the present one"
     return ""

@@ -7,8 +7,8 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from common.certificate import Bundle
 from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Leaf
 from issuer.rules.statements import Verdict
 from issuer.store.database import Database
 from issuer.store.rows import select
@@ -24,7 +24,7 @@ _SIGN = (
 Judge = Callable[[Enrolment], Verdict | None]
 """May a row be signed? None: it is to stay as it is."""
 
-Renew = Callable[[Enrolment, Bundle, Verdict], str]
+Renew = Callable[[Enrolment, Leaf, Verdict], str]
 """The new text of a row that may be signed."""
 
 
@@ -62,13 +62,12 @@ def _portion(
     changes, unsigned = [], {}
     for row in rows:
         verdict = judge(row) if row.crt else None
-        bundle = row.bundle if verdict is not None else None
         if verdict is None:
             continue
-        if verdict.why or not isinstance(bundle, Bundle):
+        if verdict.why or not isinstance(row.present, Leaf):
             unsigned[row.name] = verdict.why or "its certificate is damaged"
             continue
-        text = renew(row, bundle, verdict)
+        text = renew(row, row.present, verdict)
         changes.append({"the_name": row.name, "the_update": row.ts_last_update, "the_statement": text})
     if changes:
         connection.execute(_SIGN, changes)

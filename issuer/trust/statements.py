@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from common.certificate import Bundle, fingerprint
+from common.certificate import Bundle
 from common.errors import ConfigError, FileError, Finding
 from common.files import create_new, read_secret, sync_folder
 from common.issuer_key import issuer_key_id, issuer_key_text
@@ -29,11 +29,12 @@ from common.statement import (
     SignedText,
     Statement,
     endorsed,
+    next_sequence,
     parse_signed,
     signed,
-    statement_about,
     verified,
 )
+from issuer.model.leaf import Leaf, leaf_of
 
 log = structlog.get_logger()
 _END = b"-----END PRIVATE KEY-----"
@@ -77,12 +78,21 @@ class StatementKey:
             return False
         return found.endorsements == self.endorsements
 
-    def sign(self, name: str, bundle: Bundle, before: str, now: int, *, older: bool) -> str:
-        """The signed text about *bundle*. *before*: the text that it takes the place of, "" for none. *now*: epoch
+    def sign(self, name: str, leaf: Leaf, before: str, now: int, *, older: bool) -> str:
+        """The signed text about *leaf*. *before*: the text that it takes the place of, "" for none. *now*: epoch
         seconds. *older*: is it gone back to on purpose?"""
         last = self.statement(before) if before else None
         previous = last.sequence if last is not None and last.name == name else 0
-        statement = statement_about(name, bundle, previous=previous, now=now, older=older)
+        statement = Statement(
+            name=name,
+            key=leaf.spki_sha256,
+            names=tuple(sorted(leaf.names)),
+            sha256=leaf.sha256,
+            ends=leaf.ends,
+            sequence=next_sequence(previous, now),
+            moment=now,
+            older=older,
+        )
         return str(SignedText(signed(statement, self.private.sign), self.endorsements))
 
 
@@ -129,14 +139,16 @@ class Statements:
         return None
 
     def sign(self, name: str, bundle: Bundle, before: str, now: int, *, older: bool = False) -> str:
-        """As :meth:`StatementKey.sign`; "" where the key cannot be used. Then the certificate goes out without a
-        statement, because hosts without `issuer_key` need it, and the log says so."""
+        """As :meth:`StatementKey.sign`, about the leaf of *bundle*; "" where the key cannot be used. Then the
+        certificate goes out without a statement, because hosts without `issuer_key` need it, and the log says so."""
         try:
             key = self.key()
         except ConfigError as error:
             log.error("statement.unsigned", certificate=name, error=str(error), hint=error.hint)
             return ""
-        return key.sign(name, bundle, before, now, older=older)
+        leaf = leaf_of(bundle.leaf_pem)
+        assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
+        return key.sign(name, leaf, before, now, older=older)
 
     def begin_first(self) -> StatementKey:
         """Call the first key the next one until every present certificate has its statement. Makes it if there is none.
@@ -160,11 +172,6 @@ class Statements:
     def end_change(self) -> None:
         """Let the next key take the place of the one before. Raises FileError."""
         _rename(self.next_file, self.file)
-
-
-def names_leaf(statement: Statement, name: str, bundle: Bundle) -> bool:
-    """Is *statement* about just this certificate of *name*?"""
-    return (statement.name, statement.sha256) == (name, fingerprint(bundle.leaf))
 
 
 def _create(file: Path, private: Ed25519PrivateKey, endorsements: tuple[str, ...]) -> StatementKey:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from common.certificate import parse_bundle
 from common.issuer_key import issuer_key_id, issuer_key_text, parse_issuer_key
 from common.statement import Statement, parse_signed, successor
-from issuer.store.revision import NEEDED
-from issuer.trust.statements import Statements, names_leaf
+from issuer.model.leaf import Leaf, leaf_of
+from issuer.trust.statements import Statements
+from tests.agent.host import Host
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
 from tests.issuer.signing_requests import csr
-from tests.servers.authority import Authority
-from tests.servers.database import Database
+from tests.servers.authority import Authority, Issued
+from tests.servers.database import Database, SqliteDatabase
 
 NAME, OTHER = "www.lab.test", "mail.lab.test"
 CA = Authority("Root").intermediate("CA")
@@ -24,10 +24,11 @@ CA = Authority("Root").intermediate("CA")
 
 def statement(box: Box, name: str = NAME) -> Statement:
     """The statement in a row, which the key of the box has signed about its present certificate."""
-    text, crt, ca = box.row(name, "statement", "crt", "ca")
-    found = Statements(box.state_dir).key().statement(str(text))
+    text, crt = box.row(name, "statement", "crt")
+    found, leaf = Statements(box.state_dir).key().statement(str(text)), leaf_of(bytes(crt))
     assert found is not None
-    assert names_leaf(found, name, parse_bundle(bytes(crt), bytes(ca)))
+    assert isinstance(leaf, Leaf)
+    assert (found.name, found.sha256, found.key, found.ends) == (name, leaf.sha256, leaf.spki_sha256, leaf.ends)
     return found
 
 
@@ -69,8 +70,9 @@ def test_two_issuers_whose_clocks_differ(lone_box: Box) -> None:
     """The sequence does not go back with the clock."""
     take_in(lone_box)
     key = Statements(lone_box.state_dir).key()
-    crt, ca = lone_box.row(NAME, "crt", "ca")
-    ahead = key.sign(NAME, parse_bundle(bytes(crt), bytes(ca)), "", 5_000_000_000, older=False)
+    leaf = leaf_of(bytes(lone_box.row(NAME, "crt")[0]))
+    assert isinstance(leaf, Leaf)
+    ahead = key.sign(NAME, leaf, "", 5_000_000_000, older=False)
     lone_box.database.execute(f"UPDATE certs SET statement = '{ahead}'")  # noqa: S608
     take_in(lone_box)
     assert statement(lone_box).sequence == 5_000_000_001
@@ -271,4 +273,39 @@ def test_the_key_is_for_its_owner(lone_box: Box) -> None:
     assert file.read_bytes() == before
     file.chmod(0o644)
     lone_box.refused("key", "show", code=2, says=["holds a secret but its mode is 0644"])
-    assert NEEDED >= "0015"
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["with the issuer's key", "without"])
+def test_a_host_from_the_real_table(lone_box: Box, tmp_path: Path, pinned: bool) -> None:
+    """What was refused as older is taken at the next plain run after a `rollback`, and after a change of the key."""
+    host = Host(tmp_path / "host", NAME)
+    host.make_key()
+    assert isinstance(lone_box.database, SqliteDatabase)
+    key = lone_box.ok("key", "show", "--json").report()["issuer_key"] if pinned else ""
+    host.configure(source=f'url = "sqlite:///{lone_box.database.path}"', issuer_key=key)
+    lone_box.ok("populate", NAME, "--csr", str(host.folder / "host.csr"))
+    first, second = host.sign(60), host.sign(120)
+    for issued in (first, second):
+        file = tmp_path / "bought.pem"
+        file.write_bytes(issued.fullchain_pem)
+        lone_box.ok("import", NAME, "--crt", str(file))
+        taken(host, issued)
+    crt, ca = first.cert_pem.hex(), first.chain_pem.hex()
+    lone_box.database.execute(f"UPDATE certs SET crt = X'{crt}', ca = X'{ca}', ts_last_update = 7")  # noqa: S608
+    assert host.run().code == 1
+    assert host.fullchain.read_bytes() == second.fullchain_pem
+    crt, ca = second.cert_pem.hex(), second.chain_pem.hex()
+    lone_box.database.execute(f"UPDATE certs SET crt = X'{crt}', ca = X'{ca}'")  # noqa: S608
+    lone_box.ok("rollback", NAME)
+    taken(host, first)
+    lone_box.ok("key", "rollover")
+    serial = second.certificate.serial_number
+    lone_box.ok("rollback", NAME, "--serial", f"{serial:X}")
+    taken(host, second)
+    assert host.agent("check").code == 0
+
+
+def taken(host: Host, issued: Issued) -> None:
+    done = host.run()
+    assert done.code == 0, done.err
+    assert host.fullchain.read_bytes() == issued.fullchain_pem

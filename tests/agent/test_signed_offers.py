@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.certificate import Bundle, parse_bundle
+from common.certificate import parse_bundle
 from tests.agent.accounts import Agents, source_lines
 from tests.agent.host import Done, Host
 from tests.agent.signing_issuer import SigningIssuer
@@ -112,7 +112,7 @@ def test_a_sequence_has_one_certificate(host: Host, issuer: SigningIssuer) -> No
     before, issuer._text = issuer._text, ""
     sequence = issuer.statements.key().statement(before)
     assert sequence is not None
-    clash = issuer.statements.key().sign(host.name, _bundle(other), "", sequence.sequence, older=False)
+    clash = issuer.statements.sign(host.name, parse_bundle(other.fullchain_pem), "", sequence.sequence)
     issuer.offer(other, clash)
     assert_kept(host, host.run(), f"another one with its sequence {sequence.sequence} was taken here")
     issuer._text = clash
@@ -218,7 +218,3 @@ def test_what_is_served_stays(host: Host, nginx: Nginx, tmp_path: Path) -> None:
     made.offer(second, made.sign(second))
     assert_taken(host, second)
     assert nginx.served() == second.certificate
-
-
-def _bundle(issued: Issued) -> Bundle:
-    return parse_bundle(issued.fullchain_pem)
