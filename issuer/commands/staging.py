@@ -94,7 +94,7 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
         _clear(tools)
         yield database, tools
         if _clear(tools):
-            for file in theirs.state_dir.glob(f"{_DATABASE}*"):
+            for file in (*theirs.state_dir.glob(f"{_DATABASE}*"), statements.file):
                 file.unlink(missing_ok=True)
     finally:
         database.close()
