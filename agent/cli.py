@@ -30,6 +30,8 @@ def build() -> CommandLine:
     _init(line)
     _request(line)
     _run(line)
+    text = "look at what a run depends on, and whose word counts; changes nothing"
+    line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     probe = line.command("probe", _later("probe", "probe"), "show which certificate a live socket serves", reports=True)
     probe.add_argument("target", nargs="+", metavar="TARGET", help="https://host[:port][?connect=ADDRESS[:port]] …")
@@ -45,6 +47,8 @@ def _init(line: CommandLine) -> None:
     init.add_argument("--source", default="mysql://agent-NAME@db.example.com/certfleet", metavar="URL")
     init.add_argument("--password-file", metavar="FILE", help="with the password of the source, mode 0600")
     init.add_argument("--tls-ca", metavar="FILE", help="the CA of the source (default: the system's)")
+    text = "the key whose statements count, as `certfleet-issuer key show` prints it"
+    init.add_argument("--issuer-key", metavar="KEY", help=text)
     text = "as root: systemd's units and a link too, and key and CSR of every NAME"
     init.add_argument("--system", action="store_true", help=text)
 

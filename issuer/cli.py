@@ -39,6 +39,7 @@ def build() -> CommandLine:
     )
     _set_up(line)
     _account(line)
+    _keys(line)
     _enrolment(line)
     _issuing(line)
     _by_hand(line)
@@ -124,6 +125,18 @@ def _account(line: CommandLine) -> None:
     for command in (rollover, deactivate):
         text = "the CA, by the directory URL in issuer.toml (default: that of [acme])"
         command.add_argument("--directory", metavar="URL", default=None, help=text)
+
+
+def _keys(line: CommandLine) -> None:
+    key = line.group("key", "the key that signs what hosts are given: look at it, change it, sign by hand")
+    key.command("show", _later("keys", "show"), "print its public half, as agents pin it", reports=True)
+    rollover = key.command("rollover", _later("keys", "rollover"), "make another key, and sign everything with it")
+    text = "the old key is gone: no agent follows by itself"
+    rollover.add_argument("--lost", action="store_true", help=text)
+    text = "show the present certificates of NAMEs, and sign them: a person has looked"
+    sign = key.command("sign", _later("keys", "sign"), text)
+    sign.add_argument("name", metavar="NAME", nargs="+")
+    sign.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def _enrolment(line: CommandLine) -> None:

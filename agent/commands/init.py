@@ -12,8 +12,9 @@ from agent.commands.request import request
 from agent.commands.wiring import name_in
 from agent.host.programs import running, search_path
 from agent.model.certificate import file_stem
-from agent.settings.config import DEFAULT_FILE, SourceSettings
+from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings
 from agent.settings.preset import Preset, load_preset, preset_names
+from agent.settings.values import issuer_key
 from agent.source.open import open_source
 from common.command_line import say
 from common.config import nonempty, path
@@ -37,7 +38,8 @@ url = {url}
 {password_file}   # mode 0600
 {tls_ca}   # without it: the system's trust store; TLS is always verified
 
-# [trust]
+[trust]
+{issuer_key}   # `certfleet-issuer key show` prints it; without it the database is believed
 # roots = "/etc/ssl/our-ca.pem"   # for a CA of your own; without it, a chain must lead to the system's trust store
 """
 
@@ -60,6 +62,7 @@ def init(arguments: argparse.Namespace) -> int:
         password_file=_file_option("--password-file", arguments.password_file),
         tls_ca=_file_option("--tls-ca", arguments.tls_ca),
     )
+    trust = TrustSettings(_option("--issuer-key", issuer_key, arguments.issuer_key or ""))
     open_source(SourceSettings(source.url), arguments.config).close()  # raises ConfigError for a wrong URL
     if arguments.system:
         require_root()
@@ -73,7 +76,7 @@ def init(arguments: argparse.Namespace) -> int:
         raise RefusedError(words, hint=f"choose a folder of root's own: `certfleet-agent --config {_OWN} init …`")
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
-    create_new(arguments.config, _text(state_dir, source, names, found).encode(), mode=0o644)
+    create_new(arguments.config, _text(state_dir, source, trust, names, found).encode(), mode=0o644)
     say(f"wrote {arguments.config}; services found here: {', '.join(found) or 'none'}")
     say(f"state folder {state_dir}")
     if arguments.system:
@@ -120,13 +123,16 @@ def _services_found() -> dict[str, Preset]:
     return dict(sorted(found, key=lambda each: now.isdisjoint(each[1].processes)))
 
 
-def _text(state_dir: Path, source: SourceSettings, names: Sequence[str], found: Mapping[str, Preset]) -> str:
+def _text(
+    state_dir: Path, source: SourceSettings, trust: TrustSettings, names: Sequence[str], found: Mapping[str, Preset]
+) -> str:
     """The file. Without names the entries are comments, one for each service found."""
     text = _HEAD.format(
         state_dir=_quoted(str(state_dir)),
         url=_quoted(source.url),
         password_file=_file("password_file", source.password_file, "/etc/certfleet/db.password"),
         tls_ca=_file("tls_ca", source.tls_ca, "/etc/certfleet/db-ca.pem"),
+        issuer_key=f"issuer_key = {_quoted(trust.issuer_key)}" if trust.issuer_key else '# issuer_key = "…"',
     )
     text += "".join(f"\n# found on this host: {service}. {preset.note}\n" for service, preset in found.items())
     services = list(found) or preset_names()[:1]

@@ -1,5 +1,6 @@
 """The agent's state folder, 0700: records, journals, staged material and backups. Backups may hold keys, others never.
 
+issuer.json      the issuer's key that took the place of the one in agent.toml
 lock             held during a run; its time is that of the last run
 records/NAME     the last result of a certificate
 journal/NAME     an install under way
@@ -17,6 +18,7 @@ from agent.model.result import Result
 from agent.rules import record
 from common.errors import FileError
 from common.files import make_private_folder, read_regular, write_atomic
+from common.issuer_key import parse_issuer_key
 from common.late_log import LateLog
 from common.strict_json import parse_json
 
@@ -42,6 +44,7 @@ class StateFolder:
         self._records = folder / "records"
         self._journals = folder / "journal"
         self._work = folder / "work"
+        self._issuer = folder / "issuer.json"
 
     @property
     def lock_file(self) -> Path:
@@ -68,6 +71,13 @@ class StateFolder:
 
     def save_record(self, result: Result) -> None:
         _write(self._records / f"{file_stem(result.name)}.json", record.to_document(result))
+
+    def issuer_key(self, pinned: str) -> str:
+        known, present = _read(self._issuer, _issuer_keys) or ("", "")
+        return present if known == pinned else pinned
+
+    def save_issuer_key(self, pinned: str, present: str) -> None:
+        _write(self._issuer, {"pinned": pinned, "present": present})
 
     def journals(self) -> "list[JournalEntry]":
         files = sorted(self._journals.glob("*.json"))
@@ -126,6 +136,12 @@ def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "look at the live files and the backups in work/ beside it; then move the file away"
         raise DamagedError(f"cannot read {file}", why=f"it is damaged ({error})", hint=hint) from error
+
+
+def _issuer_keys(document: Mapping[str, Any]) -> tuple[str, str]:
+    pinned, present = str(document["pinned"]), str(document["present"])
+    parse_issuer_key(present)
+    return pinned, present
 
 
 def _empty(folder: Path) -> None:

@@ -31,10 +31,7 @@ class Source(Protocol):
         """The cheap question, asked once for all: the mark of each name that is enrolled."""
 
     def fetch(self, name: str) -> Offer | None:
-        """Leaf and chain; None if the name is not enrolled."""
-
-    def older_on_purpose(self, name: str) -> str:
-        """Digest of the certificate that `certfleet-issuer rollback` went back to; "" when it did not."""
+        """Leaf and chain, and what is said of them; None if the name is not enrolled."""
 
     def report(self, result: Result, host: str, moment: int) -> None:
         """Write the row of *host* in the table ``installations``, replacing the one before."""
@@ -51,6 +48,12 @@ class StateStore(Protocol):
 
     def save_record(self, result: Result) -> None:
         """Keep it, all but the fields about one run."""
+
+    def issuer_key(self, pinned: str) -> str:
+        """The issuer's key that took the place of the one *pinned* in agent.toml; that itself where none did."""
+
+    def save_issuer_key(self, pinned: str, present: str) -> None:
+        """Keep that *present* has taken the place of *pinned*; both as agent.toml has them."""
 
     def journals(self) -> list[JournalEntry]:
         """Installs that did not come to their end. FileError too if one is damaged."""

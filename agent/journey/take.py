@@ -4,7 +4,7 @@ The only part of a run that parses certificates and keys, and so loads the libra
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.journey.install import install
@@ -12,21 +12,32 @@ from agent.journey.ports import Turn
 from agent.journey.update import held, is_held, not_enrolled, waiting
 from agent.journey.vouch import Voucher, is_trusted, vouch
 from agent.journey.watch import look
-from agent.model.errors import SourceError, VerificationError
+from agent.model.errors import VerificationError
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
-from agent.model.result import Installed, Outcome, Refusal, Result
+from agent.model.result import Installed, Outcome, Refusal, Result, Stated
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
-from agent.rules.record import back_off
+from agent.rules.record import back_off, remembered
 from agent.rules.standing import ROOTS_HINT
+from agent.rules.statement import NO_COLUMN, Word, dates_count, hear, known_leaves
 from agent.rules.targets import is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, installed_facts, installed_in, to_be_shown, verify
 from common.certificate import Bundle, fingerprint, not_after, not_before, parse_bundle, serial_text
 from common.errors import CertfleetError, Finding
+from common.issuer_key import issuer_key_text, parse_issuer_key
 from common.late_log import LateLog
 
 _log = LateLog()
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """An offer, its certificate, and the issuer's word on it: None where agent.toml has no key to know that by."""
+
+    offer: Offer
+    bundle: Bundle
+    word: Word | None
 
 
 def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
@@ -36,7 +47,7 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
         return not_enrolled(turn)
     if not offer.leaf_pem.strip():
         return waiting(turn)
-    offered = digest(offer.leaf_pem + offer.chain_pem)  # with its chain: a mended one is another offer
+    offered = digest(offer.content)
     refusal = turn.before.refusal
     if refusal is not None and refusal.sha256 == offered and is_held(turn, refusal, circumstances):
         return held(turn, replace(refusal, mark=mark))
@@ -44,10 +55,12 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
         bundle = _parse(offer)
         key = turn.tools.keys.load(turn.certificate.key)
         in_place = _in_place(turn, key)
-        voucher = _verify(turn, bundle, key, in_place)
+        word = _word(turn, offer, bundle)
+        voucher = _verify(turn, _Judged(offer, bundle, word), key, in_place)
+        turn = _believing(turn, word)
     except CertfleetError as error:
         result = turn.result(Outcome.REFUSED, f"{error}; no live file was touched", error.hint)
-        return _refused(replace(result, at_fault=True), turn, offered, mark, circumstances)
+        return _refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
     if voucher.is_issuer:
         _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
     result = _put_in_place(turn, bundle, key, in_place)
@@ -65,7 +78,8 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
         chain=to_be_shown(bundle),
         by_issuer=voucher.is_issuer,
     )
-    return replace(result, installed=installed, refusal=None)
+    past = remembered(turn.before, installed.sha256)
+    return replace(result, installed=installed, refusal=None, past=past)
 
 
 def _parse(offer: Offer) -> Bundle:
@@ -84,14 +98,35 @@ def _in_place(turn: Turn, key: HostKey) -> Bundle | None:
     return installed_in((live.content for live in found if live is not None), key.spki_sha256)
 
 
-def _verify(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> Voucher:
-    """What vouches for *bundle*; VerificationError with every finding that speaks against it."""
+def _word(turn: Turn, offer: Offer, bundle: Bundle) -> Word | None:
+    """The issuer's word on the offer; None where agent.toml has no key to know it by. Raises FileError."""
+    name, pinned = turn.certificate.name, turn.certificate.issuer_key
+    if not pinned:
+        return None
+    key = parse_issuer_key(turn.tools.state.issuer_key(pinned))
+    return hear(name, offer, bundle, key, turn.before.stated_by(pinned))
+
+
+def _believing(turn: Turn, word: Word | None) -> Turn:
+    """The turn, in which a word that was taken is remembered, and a new key of the issuer too. Raises FileError."""
+    if word is None or word.statement is None:
+        return turn
+    pinned, key = turn.certificate.issuer_key, issuer_key_text(word.key)
+    if key != turn.tools.state.issuer_key(pinned):
+        turn.tools.state.save_issuer_key(pinned, key)
+    stated = Stated(word.statement.sequence, word.statement.sha256, pinned)
+    return replace(turn, before=replace(turn.before, stated=stated))
+
+
+def _verify(turn: Turn, judged: _Judged, key: HostKey, in_place: Bundle | None) -> Voucher:
+    """What vouches for the certificate; VerificationError with every finding that speaks against it."""
+    bundle, word = judged.bundle, judged.word
     installed = installed_facts(in_place) if in_place is not None else None
     expected = Expectation(key.spki_sha256, turn.certificate.names, installed)
-    findings = verify(bundle, expected, turn.tools.now)
+    findings = [*(word.findings if word is not None else ()), *verify(bundle, expected, turn.tools.now)]
     if {finding.path for finding in findings} <= {"age"}:  # else a client would say the same again
         voucher, refused = vouch(turn, bundle, key, in_place)
-        if findings and in_place is not None and not _counts(turn, bundle, key, in_place, voucher):
+        if findings and in_place is not None and not _counts(turn, judged, key, in_place, voucher):
             findings = []
         findings += refused
         if not findings:
@@ -105,6 +140,10 @@ def _verify(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -
     elif "names" in kinds:  # another certificate for the same CSR would have the same names
         hint = "say in `names` of agent.toml what it has to cover, as for a label; or on the issuer "
         hint += f"`certfleet-issuer populate --append {name} --csr FILE` with a CSR that has the names"
+    elif "statement" in kinds:
+        hint = f"on the issuer `check {name}` says what is wrong, and `key sign {name}` signs it if it is meant"
+        if any(finding.problem == NO_COLUMN for finding in findings):
+            hint = "run `certfleet-issuer db upgrade` on the issuer"
     elif "trust" in kinds:
         hint = f"{ROOTS_HINT}; {hint}"
     elif "age" in kinds:
@@ -112,17 +151,18 @@ def _verify(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)
 
 
-def _counts(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle, voucher: Voucher) -> bool:
-    """Does it count that *bundle* is older? Not if that is meant, nor beside a certificate that no client takes."""
-    return not _is_meant(turn, fingerprint(bundle.leaf)) and is_trusted(turn, in_place, key, voucher)
-
-
-def _is_meant(turn: Turn, sha256: str) -> bool:
-    """Is just this older certificate the one that the issuer was told to go back to?"""
-    try:
-        return turn.tools.source.older_on_purpose(turn.certificate.name) == sha256
-    except SourceError:  # an issuer's database from before that column
+def _counts(turn: Turn, judged: _Judged, key: HostKey, in_place: Bundle, voucher: Voucher) -> bool:
+    """Does it count that the certificate is older? Not if that is meant, nor beside one that no client takes."""
+    before, sha256 = turn.before, fingerprint(judged.bundle.leaf)
+    stated, known = before.stated_by(turn.certificate.issuer_key), known_leaves(before.installed, before.past)
+    if not dates_count(judged.word, stated, judged.offer, sha256, known):
         return False
+    return is_trusted(turn, in_place, key, voucher)
+
+
+def _is_at_fault(error: CertfleetError) -> bool:
+    """Is the certificate left alone for a while? Not for want of a statement, which may come for the same one."""
+    return not (isinstance(error, VerificationError) and any(one.path == "statement" for one in error.findings))
 
 
 def _put_in_place(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> Result:

@@ -34,7 +34,8 @@ class TargetFile:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in."""
+    """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
+    *issuer_key*: only what this key has signed is installed; "" believes the source."""
 
     name: str
     names: frozenset[str]
@@ -45,6 +46,7 @@ class Certificate:
     activate: tuple[Command, ...] = ()
     probes: tuple[ProbeTarget, ...] = ()
     roots: Roots = "system"
+    issuer_key: str = ""
 
     @property
     def server_name(self) -> str:
@@ -62,7 +64,8 @@ class Certificate:
     def circumstances(self, stamps: Sequence[str]) -> str:
         """A digest that changes with every setting of this certificate and with its inputs, of which *stamps* say when
         they last changed: then a refused certificate has a new chance, and an installed one is looked at anew."""
-        facts = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes, self.roots)
+        facts: tuple[object, ...] = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes)
+        facts += (self.roots, *((self.issuer_key,) if self.issuer_key else ()))
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()
         return hashlib.sha256(" ".join((settings, *stamps)).encode()).hexdigest()
 

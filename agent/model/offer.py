@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
+OFFER_COLUMNS = (("crt", "ca", "rolled_back", "statement"), ("crt", "ca", "rolled_back"), ("crt", "ca"))
+"""The columns of ``certs`` that make an offer, in the tables of this and of earlier issuers, the newest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -31,12 +34,30 @@ def _number(cell: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Leaf and chain in PEM, as the database holds them; *leaf_pem* is empty before the first issue."""
+    """Leaf and chain in PEM, as the database holds them; *leaf_pem* is empty before the first issue. *went_back_to*:
+    SHA-256 of the leaf that the database says was gone back to on purpose, "" for none. *statement*: as the issuer
+    signed it, "" for none; None where the database has no such column."""
 
     leaf_pem: bytes
     chain_pem: bytes
+    went_back_to: str = ""
+    statement: str | None = None
 
     @classmethod
-    def of_cells(cls, leaf: Any, chain: Any) -> Self:
-        """The offer in two cells of a row, which hold text where another program wrote text."""
-        return cls(*(cell.encode() if isinstance(cell, str) else bytes(cell or b"") for cell in (leaf, chain)))
+    def of_cells(cls, leaf: Any, chain: Any, *more: Any) -> Self:
+        """The offer in the cells of OFFER_COLUMNS, of which old tables lack the last ones. They hold text where another
+        program wrote text."""
+        return cls(_octets(leaf), _octets(chain), *(_octets(cell).decode(errors="replace") for cell in more))
+
+    @property
+    def content(self) -> bytes:
+        """All of it: a certificate with another chain, or with another word of the issuer, is another offer."""
+        return b"\0".join(
+            (self.leaf_pem + self.chain_pem, *filter(None, map(_octets, (self.went_back_to, self.statement))))
+        )
+
+
+def _octets(cell: Any) -> bytes:
+    if isinstance(cell, str):
+        return cell.encode(errors="replace")
+    return bytes(cell) if isinstance(cell, bytes) else b""

@@ -78,9 +78,21 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """The newest statement of the issuer that was taken here: its *sequence*, and the *sha256* of the leaf it named.
+    *issuer_key* stood in agent.toml then: another one that a person has written there begins anew, because sequences
+    after the loss of a key need not be higher."""
+
+    sequence: int
+    sha256: str
+    issuer_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
-    *unsent*: the issuer's side has not been told yet.
+    *unsent*: the issuer's side has not been told yet; *past*: SHA-256 of the leaves that were installed here, newest
+    first.
 
     The last three are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
     that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go.
@@ -94,16 +106,22 @@ class Result:
     refusal: Refusal | None = None
     since: int = 0
     unsent: bool = False
+    stated: Stated | None = None
+    past: tuple[str, ...] = ()
     changed: bool = False
     at_fault: bool = False
     ended: bool = False
+
+    def stated_by(self, issuer_key: str) -> Stated | None:
+        """The newest statement taken under that key of agent.toml."""
+        return self.stated if self.stated is not None and self.stated.issuer_key == issuer_key else None
 
     def says_the_same_as(self, other: "Result") -> bool:
         """Equal but for time and delivery? Then nothing needs to be written or told."""
         return self._said() == other._said()
 
     def _said(self) -> tuple[object, ...]:
-        return self.outcome, self.detail, self.hint, self.installed, self.refusal
+        return self.outcome, self.detail, self.hint, self.installed, self.refusal, self.stated, self.past
 
     def columns(self) -> tuple[str, int, str, str]:
         """The columns sha256, not_after, state and detail of the table ``installations``."""

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.model.offer import Mark
-from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result
+from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result, Stated
 from common.strict_json import checked
 
 _BACK_OFF = (3600, 6 * 3600, LONGEST_BACK_OFF)  # seconds until it is tried again: once, twice, every further time
+_MOST_REMEMBERED = 50  # leaves: of several years
 
 
 def back_off(previous: Refusal | None, sha256: str, now: float) -> tuple[int, int]:
@@ -16,6 +17,12 @@ def back_off(previous: Refusal | None, sha256: str, now: float) -> tuple[int, in
     each time."""
     attempts = previous.attempts + 1 if previous is not None and previous.sha256 == sha256 else 1
     return attempts, int(now) + _BACK_OFF[min(attempts, len(_BACK_OFF)) - 1]
+
+
+def remembered(before: Result, sha256: str) -> tuple[str, ...]:
+    """The leaves that were installed here, with the one that is now."""
+    was = (before.installed.sha256,) if before.installed is not None else ()
+    return tuple(dict.fromkeys((sha256, *was, *before.past)))[:_MOST_REMEMBERED]
 
 
 def to_document(result: Result) -> dict[str, Any]:
@@ -29,13 +36,15 @@ def to_document(result: Result) -> dict[str, Any]:
         "changed_at": result.since,
         "installed": asdict(result.installed) if result.installed else None,
         "refusal": {**asdict(refusal), "outcome": refusal.outcome.value} if refusal else None,
+        "stated": asdict(result.stated) if result.stated else None,
+        "past": list(result.past),
         "unsent": result.unsent,
     }
 
 
 def from_document(document: Mapping[str, Any]) -> Result:
     """The result in *document*; KeyError, TypeError or ValueError if it is none."""
-    installed, refusal = document["installed"], document["refusal"]
+    installed, refusal, stated = document["installed"], document["refusal"], document.get("stated")
     return Result(
         name=str(document["name"]),
         outcome=Outcome(document["outcome"]),
@@ -43,6 +52,8 @@ def from_document(document: Mapping[str, Any]) -> Result:
         hint=str(document.get("hint", "")),
         installed=_installed(installed) if installed else None,
         refusal=_refusal(refusal) if refusal else None,
+        stated=Stated(int(stated["sequence"]), str(stated["sha256"]), str(stated["issuer_key"])) if stated else None,
+        past=tuple(map(str, document.get("past", ()))),
         since=int(document["changed_at"]),
         unsent=bool(document["unsent"]),
     )

@@ -32,8 +32,9 @@ class SourceSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrustSettings:
-    """``[trust]``: what a certificate must lead to before a live file is touched."""
+    """``[trust]``: whose word counts, and what a certificate must lead to before a live file is touched."""
 
+    issuer_key: str = setting(values.issuer_key, "")
     roots: Roots = setting(values.roots, "system")
 
 
@@ -132,6 +133,7 @@ def _resolve_one(
         activate=_own_or_preset(settings.activate, [preset.activate for preset in presets]),
         probes=probes or (),
         roots=settings.roots or trust.roots,
+        issuer_key=trust.issuer_key,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from agent.model.certificate import Command, Roots
 from agent.model.probe_targets import ProbeTarget, parse_target
 from common.config import list_of, nonempty, shown, text
+from common.issuer_key import parse_issuer_key
 from common.names import parse_name
 
 PARTS = ("certificate", "chain", "key")
@@ -43,6 +44,13 @@ def _argument(value: Any) -> str:
     if not isinstance(value, str) or not value or "\0" in value or len(value.encode()) >= _LONGEST_ARGUMENT:
         raise ValueError(f"must be texts in quotes that a program can be given, not {shown(value)}")
     return value
+
+
+def issuer_key(value: Any) -> str:
+    """The public key of the issuer, in base64; "" for none."""
+    if text(value):
+        parse_issuer_key(value)
+    return text(value)
 
 
 def probes(value: Any) -> tuple[ProbeTarget, ...]:

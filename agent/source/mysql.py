@@ -15,7 +15,7 @@ from pymysql.constants import CLIENT
 
 from agent.host.waits import Waits
 from agent.model.errors import SourceError, Stopped
-from agent.model.offer import Mark, Offer
+from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
 from common.database_url import MysqlAddress
@@ -66,13 +66,17 @@ class MysqlSource:
         return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in rows}
 
     def fetch(self, name: str) -> Offer | None:
-        statement = "SELECT LEFT(crt, %s), LEFT(ca, %s) FROM certs WHERE name = %s"
-        rows = self._ask(statement, (LARGEST + 1, LARGEST + 1, name))
-        return Offer.of_cells(*rows[0]) if rows else None
-
-    def older_on_purpose(self, name: str) -> str:
-        rows = self._ask("SELECT rolled_back FROM certs WHERE name = %s", (name,))
-        return str(rows[0][0] or "") if rows else ""
+        for columns in OFFER_COLUMNS:
+            cells = ", ".join(f"LEFT({column}, {LARGEST + 1})" for column in columns)
+            try:
+                rows = self._ask(f"SELECT {cells} FROM certs WHERE name = %s", (name,))  # noqa: S608 - constants
+            except SourceError as error:
+                lacks_column = isinstance(error.__cause__, Exception) and about(error.__cause__) is About.SCHEMA
+                if columns != OFFER_COLUMNS[-1] and lacks_column:
+                    continue
+                raise
+            return Offer.of_cells(*rows[0]) if rows else None
+        return None
 
     def report(self, result: Result, host: str, moment: int) -> None:
         """Change our row through the view, which shows no other account's; add it when there is none yet.

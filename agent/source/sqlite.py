@@ -10,18 +10,13 @@ from typing import Any
 
 from agent.host.waits import Waits
 from agent.model.errors import SourceError, Stopped
-from agent.model.offer import Mark, Offer
+from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common.pem import LARGEST
 
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
 _MOMENTS = [
     f"CASE WHEN typeof({one}) IN ('blob', 'text') THEN 0 ELSE {one} END" for one in ("ts_last_update", "ts_expire")
-]
-_PEMS = [  # a blob that is too large is not even read: its length alone tells
-    f"CASE WHEN typeof({one}) = 'blob' AND length({one}) > {LARGEST}"
-    f" THEN zeroblob({LARGEST} + 1) ELSE substr({one}, 1, {LARGEST} + 1) END"
-    for one in ("crt", "ca")
 ]
 
 
@@ -41,12 +36,16 @@ class SqliteSource:
         return {name: Mark.of_cells(*cells) for name, *cells in self._ask("ro", statement, *names)}
 
     def fetch(self, name: str) -> Offer | None:
-        rows = self._ask("ro", f"SELECT {', '.join(_PEMS)} FROM certs WHERE name = ?", name)  # noqa: S608 - a constant
-        return Offer.of_cells(*rows[0]) if rows else None
-
-    def older_on_purpose(self, name: str) -> str:
-        rows = self._ask("ro", "SELECT substr(rolled_back, 1, 64) FROM certs WHERE name = ?", name)
-        return str(rows[0][0] or "") if rows else ""
+        for columns in OFFER_COLUMNS:
+            cells = ", ".join(map(_bounded, columns))
+            try:
+                rows = self._ask("ro", f"SELECT {cells} FROM certs WHERE name = ?", name)  # noqa: S608 - constants
+            except SourceError as error:
+                if columns != OFFER_COLUMNS[-1] and "no such column" in str(error.__cause__):
+                    continue
+                raise
+            return Offer.of_cells(*rows[0]) if rows else None
+        return None
 
     def report(self, result: Result, host: str, moment: int) -> None:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"
@@ -78,6 +77,14 @@ class SqliteSource:
                     self._given_up = SourceError(f"the database {self._file} cannot be used", why=str(stop), hint=hint)
                     raise self._given_up from stop
                 raise
+
+
+def _bounded(column: str) -> str:
+    """The cell of *column* up to a limit. A blob that is too large is not even read: its length alone tells."""
+    return (
+        f"CASE WHEN typeof({column}) = 'blob' AND length({column}) > {LARGEST}"
+        f" THEN zeroblob({LARGEST} + 1) ELSE substr({column}, 1, {LARGEST} + 1) END"
+    )
 
 
 def _uri(file: Path, mode: str) -> str:

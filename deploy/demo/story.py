@@ -192,8 +192,11 @@ max_run = "3m"
         away = holders(self.issuer.folder, self.database, traces)
         self.proofs.that(not away, "no file and no value in the database on the issuer's side holds any of it")
         others = holders(self.issuer.folder, self.database, [MARK])
-        say(f"  | private keys on the issuer's side: {', '.join(others)} (its own account with the CA)")
-        self.proofs.that(others == ["state/account.pem"], "the issuer's only private key is that of its ACME account")
+        say(f"  | private keys on the issuer's side: {', '.join(others)} (its own account with the CA, its signature)")
+        self.proofs.that(
+            sorted(others) == ["state/account.pem", "state/statement.pem"],
+            "the issuer's only private keys are that of its ACME account and that by which it signs statements",
+        )
         self.proofs.that(self.key.stat().st_mode & 0o077 == 0, "the key's file is closed to everybody but its owner")
 
     def renew(self) -> None:

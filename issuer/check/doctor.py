@@ -21,6 +21,7 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.change import newest
 from issuer.rules.findings import Findings, Line, Probe, bad_lines, ok
+from issuer.rules.statements import Read, finding
 
 _AT_ONCE = 16
 _LOOK_SECONDS = 0.2  # so soon an end is noticed
@@ -36,7 +37,8 @@ class Subject:
 
 class Doctor:
     """*solvers*: by challenge type. *authorities*: by directory, without those whose account key could not be loaded.
-    *orders*: URLs of the newest orders in the database, by directory. *mail_server*: None without mail.
+    *orders*: URLs of the newest orders in the database, by directory. *mail_server*: None without mail. *read*: our own
+    statements; None without a key.
     *patience*: how many seconds a probe may take."""
 
     def __init__(
@@ -46,6 +48,7 @@ class Doctor:
         authorities: Mapping[str, AcmeServer],
         mail_server: MailLogin | None,
         *,
+        read: Read | None,
         orders: Mapping[str, Sequence[str]],
         clock: Clock,
         patience: float,
@@ -56,6 +59,7 @@ class Doctor:
         self._resolvers = Resolvers(settings.dns.resolvers)
         self._authorities = authorities
         self._mail_server = mail_server
+        self._read = read
         self._orders = orders
         self._clock = clock
         self._stopping = stopping
@@ -117,10 +121,12 @@ class Doctor:
         names: Sequence[str] = [subject.name]
         lines: list[Line] = []
         if row is not None:
+            lines = self._statement(row)
             if row.imported and row.change is None:
-                return Findings([imported_line(row, int(self._clock()), self._settings.renewal)])
+                return Findings([imported_line(row, int(self._clock()), self._settings.renewal), *lines])
             file = self._settings.csr_dir / f"{row.name}.csr"
-            facts, lines = csr_lines(newest(row), file)
+            facts, of_csr = csr_lines(newest(row), file)
+            lines += of_csr
             if facts is None:
                 return Findings(lines)
             own = facts if row.change is None else row.request
@@ -140,6 +146,10 @@ class Doctor:
             lines += caa_lines(self._resolvers, some, solver.type.name, identities) + found.lines
             probes |= found.probes
         return Findings(lines, probes)
+
+    def _statement(self, row: Enrolment) -> list[Line]:
+        found = finding(row, self._read) if self._read is not None else None
+        return [found] if found is not None else []
 
     def _put_to_the_test(self, probe: Probe) -> list[Line]:
         return [] if self._stopping.is_set() else probe(self._clock, self._patience, self._stopping.wait)

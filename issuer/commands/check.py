@@ -10,6 +10,7 @@ from common.clock import parse_duration
 from common.command_line import report, say
 from common.config_file import load
 from common.errors import CertfleetError, ConfigError, UsageError
+from common.issuer_key import issuer_key_id
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_certificate_lines
@@ -20,10 +21,12 @@ from issuer.model.config import Settings
 from issuer.model.errors import StoreError
 from issuer.notify.mail import MailServer
 from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
+from issuer.rules.statements import Read
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.overview import Overview
 from issuer.store.revision import NEEDED, require
+from issuer.trust.statements import Statements
 
 _ORDERS_LOOKED_AT = 5  # at each CA
 
@@ -46,6 +49,7 @@ def check(arguments: argparse.Namespace) -> int:
         build_solvers(settings),
         authorities,
         _mail_server(settings, tell),
+        read=_read(settings, tell),
         orders=orders,
         clock=time.time,
         patience=wait_seconds,
@@ -126,6 +130,21 @@ def _authorities(settings: Settings, tell: _Report) -> dict[str, AcmeCa]:
         except CertfleetError as error:
             tell([bad(f"CA {ca.directory}", str(error), error.hint)])
     return found
+
+
+def _read(settings: Settings, tell: _Report) -> Read | None:
+    """How our own statements are read; None where there is no usable key."""
+    statements = Statements(settings.state_dir)
+    try:
+        key = statements.key()
+    except ConfigError as error:
+        tell(bad_lines("statement key", error))
+        return None
+    tell([ok("statement key", f"{statements.file} is usable; its id is {issuer_key_id(key.public)}")])
+    if statements.changing:
+        hint = "`certfleet-issuer key rollover`, or `db upgrade` for the first key, goes on with it"
+        tell([warn("statement key", "not every certificate is signed by it yet", hint)])
+    return key.statement
 
 
 def _mail_server(settings: Settings, tell: _Report) -> MailServer | None:

@@ -12,7 +12,7 @@ import structlog
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.config_file import load
-from common.errors import LockedError, RefusedError, UsageError
+from common.errors import LockedError, RefusedError, UsageError, render
 from issuer.commands.by_hand import refuse_leased
 from issuer.commands.dry_run import rehearsal, show
 from issuer.commands.held import HeldUp
@@ -37,6 +37,7 @@ from issuer.store.holds import Holds
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
+from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
 
@@ -255,9 +256,12 @@ class _Issuing:
         finally:
             self.database.close()
         self._show(summary, slow)
+        unsigned = Statements(self.settings.state_dir).fault()
+        if unsigned is not None:
+            complain(f"{render(unsigned)}\n  meanwhile: new certificates go out without a statement")
         for trouble in summary.troubles:
             raise trouble
-        return 0 if summary.well else 1
+        return 0 if summary.well and unsigned is None else 1
 
     def _show(self, summary: Summary, slow: str) -> None:
         if self.arguments.json:

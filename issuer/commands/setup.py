@@ -10,6 +10,7 @@ from common.errors import UsageError
 from common.files import create_new, make_private_folder
 from issuer.ca.account import create_account_key, load_account_key
 from issuer.model.config import Settings
+from issuer.trust.statements import LOST, Statements
 
 EXAMPLE = "issuer.example.toml"
 
@@ -34,6 +35,7 @@ def example() -> bytes:
 
 def make_all(settings: Settings) -> None:
     """Create the folders and keys that *settings* name, and say so."""
+    new = not os.path.lexists(settings.state_dir)
     for folder in (settings.state_dir, settings.csr_dir):
         made = not os.path.lexists(folder)
         make_private_folder(folder)
@@ -45,4 +47,18 @@ def make_all(settings: Settings) -> None:
         else:
             make_private_folder(file.parent)
             create_account_key(file)
+            new = True
             say(f"made     {file}; keep a backup of it, it is your account with the CA")
+    _make_statement_key(Statements(settings.state_dir), new=new)
+
+
+def _make_statement_key(statements: Statements, *, new: bool) -> None:
+    """A *new* installation gets a key. One that had a key before must not get another unnoticed: agents know it."""
+    if not statements.absent:
+        statements.key()
+        say(f"kept     {statements.file}")
+    elif new:
+        key = statements.create()
+        say(f"made     {statements.file}; keep a backup of it; {key.sentence}")
+    else:
+        say(f"missing  {statements.file}: `db upgrade` makes it for tables of an earlier version; else {LOST}")

@@ -30,6 +30,7 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import newest
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
 _DATABASE = "staging.db"
@@ -83,6 +84,9 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
     key = theirs.account_key(theirs.acme)
     if not key.exists():
         create_account_key(key)
+    statements = Statements(theirs.state_dir)
+    if statements.absent:
+        statements.create()
     database = Database(theirs.database)
     try:
         migrate.upgrade(database)
@@ -90,7 +94,7 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
         _clear(tools)
         yield database, tools
         if _clear(tools):
-            for file in theirs.state_dir.glob(f"{_DATABASE}*"):
+            for file in (*theirs.state_dir.glob(f"{_DATABASE}*"), statements.file):
                 file.unlink(missing_ok=True)
     finally:
         database.close()

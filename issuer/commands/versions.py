@@ -37,6 +37,7 @@ from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.history import CESSATION, REASONS, History, Version
 from issuer.store.revision import open_database
+from issuer.trust.statements import Statements
 
 _COMPROMISED = "its key was revoked as compromised"
 
@@ -76,7 +77,7 @@ def rollback(arguments: argparse.Namespace) -> None:
     settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     row = Certificates(database).get([arguments.name])[0]
-    store = History(database)
+    store = History(database, sign=Statements(settings.state_dir).sign)
     version = _earlier(row, store.versions(row.name), arguments.serial)
     bundle, now = _undamaged(version, row.name), int(time.time())
     faults = validity_faults(bundle, now)
@@ -125,7 +126,8 @@ def take_in(arguments: argparse.Namespace) -> None:
             say(f"{name}: {what}, is there already; nothing was changed")
             return
         _check_key(row, bundle)
-    History(database).take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now)
+    store = History(database, sign=Statements(settings.state_dir).sign)
+    store.take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now)
     say(f"{name}: imported {what}")
     [after] = certificates.get([name])
     for remark in remarks(after):

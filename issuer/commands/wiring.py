@@ -34,6 +34,7 @@ from issuer.store.holds import Holds
 from issuer.store.journal import Journal
 from issuer.store.notices import Notices
 from issuer.store.orders import Orders
+from issuer.trust.statements import Statements
 
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
@@ -59,7 +60,7 @@ def build_tools_over(
         settings=settings,
         authorities=authorities,
         solvers=solvers,
-        certificates=Certificates(database),
+        certificates=Certificates(database, sign=Statements(settings.state_dir).sign),
         orders=Orders(database, us),
         journal=Journal(database, us),
         holds=Holds(database),

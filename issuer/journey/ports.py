@@ -176,12 +176,12 @@ class CertificateStore(Protocol):
         account: str = "",
         early: bool = False,
     ) -> None:
-        """Make *bundle* the present certificate, keep the pair before it, and end *order* as STORED, in one
-        transaction. *csr* is the one that was certified, in PEM; if it is that of a change, it becomes the CSR of the
-        row, and the change is over. *due_at* is the next moment, *ask_at* that for renewal information (None: the CA
-        offers none); *account* the account at the CA; *early*: was it ordered long before its moment, because of a
-        window of the CA? Raises GivenUp where the order was ended meanwhile, Overtaken where the row is gone or has
-        another CSR: then only the versions keep the certificate."""
+        """Make *bundle* the present certificate with a statement about it, keep the pair before it, and end *order* as
+        STORED, in one transaction. *csr* is the one that was certified, in PEM; if it is that of a change, it becomes
+        the CSR of the row, and the change is over. *due_at* is the next moment, *ask_at* that for renewal information
+        (None: the CA offers none); *account* the account at the CA; *early*: was it ordered long before its moment,
+        because of a window of the CA? Raises GivenUp where the order was ended meanwhile, Overtaken where the row is
+        gone or has another CSR: then only the versions keep the certificate."""
 
 
 class ChallengeJournal(Protocol):

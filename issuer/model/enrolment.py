@@ -119,6 +119,7 @@ class Enrolment:
     ari_at: int | None = None  # the moment drawn in the CA's suggested window
     ari_window: tuple[int, int] | None = None  # start and end of that window
     rolled_back: str = ""  # SHA-256 of the present certificate after `rollback`
+    statement: str = ""  # what we have signed about the present certificate (common/statement.py); "" for nothing
     ari_ask_at: int | None = None  # None: the CA offers no renewal information, as far as we know
     md5_modulus: str = ""  # of the CSR's key, by an old script or by us
     compromised: frozenset[str] = frozenset()  # SHA-256 of the public keys of this name that others know

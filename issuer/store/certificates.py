@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from shlex import quote
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,7 +22,7 @@ from issuer.store.compromised import compromised_keys
 from issuer.store.database import Database
 from issuer.store.failures import failure_cells, line, to_text
 from issuer.store.orders import cause_of, give_up
-from issuer.store.present import add_event, add_version, replace_present, take_change
+from issuer.store.present import Signer, add_event, add_version, replace_present, take_change, unsigned
 from issuer.store.rows import due, named, select
 from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders
 
@@ -35,12 +36,13 @@ _ENDING = sa.select(orders.c.state, orders.c.error).where(orders.c.id == sa.bind
 class Certificates:
     """All reading and writing of enrolled certificates. Moments are epoch seconds. Raises StoreError.
 
-    *portion*: how many rows :meth:`all` has in memory at once.
+    *portion*: how many rows :meth:`all` has in memory at once. *sign*: for :meth:`store`.
     """
 
-    def __init__(self, database: Database, *, portion: int = 1000):
+    def __init__(self, database: Database, *, portion: int = 1000, sign: Signer = unsigned):
         self._database = database
         self._portion = portion
+        self._sign = sign
 
     def enrol(self, name: str, csr: CsrFacts, *, comment: str, validation: Validation, now: int) -> None:
         """Add a disabled row for *name*. Raises RefusedError if there is one."""
@@ -227,7 +229,7 @@ class Certificates:
         renewal information; None if the CA offers none.
         """
         origin = {"directory": order.directory, "account": account or None, "early": "Y" if early else None}
-        present = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
+        present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
 
         def work(connection: sa.Connection) -> CertfleetError | None:
@@ -236,7 +238,7 @@ class Certificates:
             if ending is not None and ending.state == OrderState.STORED.value:
                 return None  # our own COMMIT succeeded and its answer was lost; a second one would lose the old pair
             changed = live and take_change(connection, order.name, csr, md5_modulus(bundle.leaf.public_key()))
-            placed = live and replace_present(connection, order.name, bundle, now, csr=csr, **present)
+            placed = live and replace_present(connection, order.name, bundle, now, sign=self._sign, csr=csr, **present)
             add_version(connection, order.name, bundle, order.directory, now)
             serial = serial_text(bundle.leaf)
             if changed:

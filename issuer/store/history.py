@@ -16,7 +16,7 @@ from issuer.store.certificates import refuse_under_way
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
 from issuer.store.orders import give_up
-from issuer.store.present import add_event, add_version, replace_present
+from issuer.store.present import Signer, add_event, add_version, replace_present, unsigned
 from issuer.store.rows import named
 from issuer.store.tables import NEW_ROW, certs, events, versions
 
@@ -62,10 +62,11 @@ class AuditEvent:
 
 
 class History:
-    """Moments are epoch seconds. Raises StoreError."""
+    """Moments are epoch seconds. *sign*: for the ways back. Raises StoreError."""
 
-    def __init__(self, database: Database):
+    def __init__(self, database: Database, *, sign: Signer = unsigned):
         self._database = database
+        self._sign = sign
 
     def versions(self, name: str) -> list[Version]:
         """Every stored certificate of *name*, the newest first."""
@@ -91,7 +92,7 @@ class History:
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
 
         def work(connection: sa.Connection) -> None:
-            _replace(connection, name, bundle, "rolled back", now, due_at=due_at, **origin)
+            _replace(connection, name, bundle, "rolled back", now, sign=self._sign, older=True, due_at=due_at, **origin)
 
         self._database.write(work)
 
@@ -103,7 +104,7 @@ class History:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
                 row = {"name": name, "enable": "Y", "certbot": "N", "md5_modulus": md5_modulus, "comment": comment}
                 connection.execute(certs.insert().values(**row, **NEW_ROW))
-            _replace(connection, name, bundle, "imported", now, imported="Y")
+            _replace(connection, name, bundle, "imported", now, sign=self._sign, imported="Y")
             _remember(connection, name, bundle, None, now)
 
         self._database.write(work)

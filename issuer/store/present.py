@@ -1,7 +1,7 @@
 """How a certificate becomes the present one of its row. The pair before it moves to the columns for the old one."""
 
 import hashlib
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -25,7 +25,20 @@ _REPLACE = (
         *((certs.c[column], sa.bindparam(f"new_{column}")) for column in _FRESH),
     )
 )
-_CSR = sa.select(certs.c.csr).where(certs.c.name == sa.bindparam("the_name")).with_for_update()
+_BEFORE = sa.select(certs.c.csr, certs.c.statement).where(certs.c.name == sa.bindparam("the_name")).with_for_update()
+
+
+class Signer(Protocol):
+    """Signs a statement, as issuer/trust/statements.py does."""
+
+    def __call__(self, name: str, bundle: Bundle, before: str, now: int, *, older: bool) -> str:
+        """The signed text about *bundle*; "" for none. *before*: the text about the certificate before it. *older*: is
+        it gone back to on purpose?"""
+
+
+def unsigned(name: str, bundle: Bundle, before: str, now: int, *, older: bool) -> str:
+    """The Signer of who stores nothing."""
+    return ""
 
 
 def take_change(connection: sa.Connection, name: str, csr: bytes, md5_modulus: str) -> bool:
@@ -38,20 +51,31 @@ def take_change(connection: sa.Connection, name: str, csr: bytes, md5_modulus: s
 
 
 def replace_present(
-    connection: sa.Connection, name: str, bundle: Bundle, now: int, *, csr: bytes | None = None, **more: Any
+    connection: sa.Connection,
+    name: str,
+    bundle: Bundle,
+    now: int,
+    *,
+    sign: Signer,
+    csr: bytes | None = None,
+    older: bool = False,
+    **more: Any,
 ) -> bool:
-    """Make *bundle* the present certificate of *name*; False if there is no such row, or none with that *csr*.
+    """Make *bundle* the present certificate of *name*, with its statement; False if there is no such row, or none with
+    that *csr*. *older*: is it gone back to?
 
     *more*: columns of ``certs``. Those about the present certificate that are not among them become NULL.
     """
     chain = bundle.chain_pem
     pair = {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
     moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0}
-    values = dict.fromkeys(_FRESH) | pair | moments | more
-    change = {f"new_{column}": value for column, value in values.items()}
+    before = connection.execute(_BEFORE, {"the_name": name}).one_or_none()
     # compared here: a column of text has other bytes for the server than for us
-    if csr is not None and connection.scalar(_CSR, {"the_name": name}) != csr:
+    if before is None or (csr is not None and before.csr != csr):
         return False
+    statement = {"statement": sign(name, bundle, before.statement, now, older=older) or None}
+    values = dict.fromkeys(_FRESH) | pair | moments | statement | more
+    change = {f"new_{column}": value for column, value in values.items()}
     return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
 
 

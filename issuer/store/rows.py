@@ -93,6 +93,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         ari_window=window(row["ari_start"], row["ari_end"], row["ari_window"]),
         rolled_back=row["rolled_back"],
         ari_ask_at=row["ari_ask_at"],
+        statement=row["statement"],
         md5_modulus=row["md5_modulus"].strip(),
         compromised=compromised,
         change=_change(row) if row["change_csr"] else None,

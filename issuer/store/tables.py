@@ -44,6 +44,7 @@ certs = sa.Table(
     sa.Column("revoked", Words(1)),  # Y: the present certificate, by us
     sa.Column("imported", Words(1)),  # Y: from outside, never renewed by ACME
     sa.Column("rolled_back", Words(64)),  # SHA-256 of the present certificate after a rollback to it
+    sa.Column("statement", Words),  # ours about the present certificate, common/statement.py; NULL: none
     sa.Column("ari_at", Number),  # the moment drawn in the CA's window (RFC 9773)
     sa.Column("ari_start", Number),  # start and end of that window
     sa.Column("ari_end", Number),

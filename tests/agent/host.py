@@ -154,6 +154,7 @@ class Host:
         probe_timeout: str = "10s",
         more: str = "",
         trust: str | None = None,
+        issuer_key: str = "",
     ) -> None:
         """Write agent.toml. *trust* is the table of that name; without it, the roots are this host's authority's."""
         trust = f'roots = "{self.roots}"' if trust is None else trust
@@ -167,6 +168,7 @@ probe_timeout = "{probe_timeout}"
 {source}
 [trust]
 {trust}
+issuer_key = "{issuer_key}"
 [[certificate]]
 name = "{self.name}"
 key = "{self.key}"

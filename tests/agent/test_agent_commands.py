@@ -266,6 +266,16 @@ def test_init_writes_what_run_accepts(bare: Host) -> None:
     assert bare.config.read_bytes() == written
 
 
+def test_init_pins_the_issuers_key(bare: Host) -> None:
+    """As `certfleet-issuer key show` prints it; `check` then names its id."""
+    key, source = "A" * 43 + "=", f"sqlite:///{bare.database}"
+    places = ["--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", source]
+    assert bare.agent("init", NAME, *places, f"--issuer-key={key}").code == 0
+    settings, (one,) = load_settings(bare.config)
+    assert (settings.trust.issuer_key, one.issuer_key) == (key, key)
+    assert "ok   trust: only what the issuer with the key 66687aadf862bd77 has signed" in bare.agent("check").out
+
+
 def test_init_lets_nobody_else_write(bare: Host) -> None:
     """Under no umask at all the new folders of agent.toml and of the state are open to nobody's writing."""
     config, state_dir = bare.folder / "a" / "b" / "agent.toml", bare.folder / "c" / "state"

@@ -150,6 +150,9 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     [
         ('name = "www.example.com"\nkey = "k.pem"', "certificate[0].key", "must be an absolute path"),
         ('name = "www.example.com"\nkey = "/k"\nroots = "ca.pem"', "certificate[0].roots", 'must be "system", "none"'),
+        ('name = "www.example.com"\nkey = "/k"\n[trust]\nissuer_key = "x"', "trust.issuer_key", "key show"),
+        ('name = "www.example.com"\nkey = "/k"\n[trust]\nissuer_key = "AAAA"', "trust.issuer_key", "32 octets"),
+        ('name = "www.example.com"\nkey = "/k"\n[trust]\nissuer_key = 1', "trust.issuer_key", "must be a text"),
         ('name = "www"\nkey = "/k"', "certificate[0].name", "not a fully qualified"),
         ('name = "www.example.com"\nkey = "/k"\nkeys = "/k"', "certificate[0].keys", "did you mean 'key'?"),
         ('name = "www.example.com"', "certificate[0].key", "is missing"),

@@ -38,7 +38,12 @@ def test_a_central_machine_in_one_command(fresh: Machine) -> None:
     for made in ("user certfleet", "/etc/certfleet", "/etc/certfleet/acme.key", "/usr/local/bin/certfleet-issuer"):
         assert re.search(rf"^(made|wrote) +{made}\b", said, re.MULTILINE), made
     paths = ["/etc/certfleet", "/var/lib/certfleet", "/etc/certfleet/acme.key", "/etc/certfleet/issuer.toml"]
-    paths += ["/var/lib/certfleet/account.pem", "/var/lib/certfleet/certfleet.db", "/etc/certfleet/csr"]
+    paths += [
+        "/var/lib/certfleet/account.pem",
+        "/var/lib/certfleet/statement.pem",
+        "/var/lib/certfleet/certfleet.db",
+        "/etc/certfleet/csr",
+    ]
     owners = fresh.run("stat", "-c", "%U %a", *paths).splitlines()
     assert {line.split()[0] for line in owners} == {"certfleet"}
     assert [line.split()[1] for line in owners[:4]] == ["750", "700", "600", "640"]

@@ -22,6 +22,8 @@ GOOD = {  # words with which a command would work, or would if it had servers; {
     ("db", "tls"): ["{folder}/tls", "--host", "db.example.test"],
     ("account", "rollover"): [],
     ("account", "deactivate"): ["--yes"],
+    ("key", "rollover"): [],
+    ("key", "sign"): [NAME, "--yes"],
     ("zone",): [NAME, "--ns", "ns1.example.test"],
     ("check",): [NAME],
     ("populate",): ["new.example.test", "--csr", "{folder}/new.csr"],

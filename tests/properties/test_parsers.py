@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,9 @@ from common.clock import duration_text, parse_duration
 from common.config import parse
 from common.database_url import parse_database_url
 from common.errors import CertfleetError, ConfigError
+from common.issuer_key import parse_issuer_key
 from common.names import covers, parse_dns_name
+from common.statement import _ENDORSEMENT, _STATEMENT, _jws, parse_signed, successor, verified
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.transport import AcmeAnswer, retry_after
 from issuer.ca.words import problem
@@ -47,6 +51,39 @@ ACME_OBJECT = st.dictionaries(st.sampled_from([*ORDER_KEYS, "suggestedWindow", "
 LABEL = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20)
 DAY = 86400
 GOOD = Authority("Test CA").issue(["www.example.com"]).fullchain_pem
+
+
+SIGNER = Ed25519PrivateKey.generate()
+ISSUER_KEY = SIGNER.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+FIELDS = ("version", "name", "key", "names", "sha256", "ends", "sequence", "moment", "older")
+PART = st.text(string.ascii_letters + string.digits + "-_=+/. \n", max_size=40)
+
+
+@given(st.text(max_size=300) | st.lists(st.sampled_from([_STATEMENT, _ENDORSEMENT]) | PART, max_size=5).map(".".join))
+def test_a_text_that_nobody_signed(text: str) -> None:
+    """No statement, and nobody is led to another key."""
+    with contextlib.suppress(ValueError):
+        found = parse_signed(text)
+        assert successor(ISSUER_KEY, found.endorsements) == ISSUER_KEY
+        with pytest.raises(ValueError):
+            verified(found.line, ISSUER_KEY)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON | st.just(1)))
+def test_a_statement_of_any_content(document: dict[str, Any]) -> None:
+    """Signed by our own key: a statement whose every field is of its type, or a ValueError."""
+    with contextlib.suppress(ValueError):
+        line = _jws(_STATEMENT, {"version": 1} | document, SIGNER.sign)
+        found = verified(line, ISSUER_KEY)
+        assert min(found.ends, found.sequence, found.moment) >= 0
+        assert all(isinstance(name, str) for name in found.names)
+
+
+@given(st.text(max_size=60))
+def test_the_text_of_an_issuers_key(text: str) -> None:
+    """32 octets, or a ValueError."""
+    with contextlib.suppress(ValueError):
+        assert len(parse_issuer_key(text)) == 32
 
 
 @given(st.text(max_size=80))

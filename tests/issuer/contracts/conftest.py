@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from common.certificate import Bundle, serial_text
 from common.config_file import load
 from issuer.commands.wiring import build_tools
 from issuer.journey.pacing import OrderCounts
@@ -89,7 +90,7 @@ def stores(tables: Database | None) -> Stores:
         return _in_memory()
     for table in (certs, orders, challenges, versions, events, holds):
         tables.write(lambda connection, table=table: connection.execute(sa.delete(table)))  # type: ignore[misc]
-    certificates = Certificates(tables)
+    certificates = Certificates(tables, sign=signed)
     for name in (NAME, OTHER):
         certificates.enrol(name, read_csr(csr([name])), comment="", validation=Validation(), now=NOW)
     certificates.set_enabled([NAME, OTHER], True, NOW)
@@ -108,6 +109,11 @@ def stores(tables: Database | None) -> Stores:
     )
 
 
+def signed(name: str, bundle: Bundle, before: str, now: int, *, older: bool) -> str:
+    """A statement that tells what was handed over."""
+    return f"{name} {serial_text(bundle.leaf)} at {now} after ({before}){' older' * older}"
+
+
 def _change(database: Database, name: str, **values: object) -> None:
     database.write(lambda connection: connection.execute(certs.update().where(certs.c.name == name).values(**values)))
 
@@ -117,7 +123,7 @@ def _in_memory() -> Stores:
     for name in (NAME, OTHER):
         world.enrol(name)
     return Stores(
-        MemoryCertificates(world.tables),
+        MemoryCertificates(world.tables, signed),
         MemoryHolds(world.tables),
         MemoryCounts(world.tables),
         lambda owner: MemoryOrders(world.tables, owner),

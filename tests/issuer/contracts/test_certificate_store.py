@@ -13,7 +13,7 @@ from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import Cause
 from issuer.store.orders import LEASE_SECONDS
-from tests.issuer.contracts.conftest import OTHER, Stores
+from tests.issuer.contracts.conftest import OTHER, Stores, signed
 from tests.issuer.contracts.test_order_store import planned
 from tests.issuer.signing_requests import csr
 from tests.issuer.store.opened import CA, NAME, NOW
@@ -125,12 +125,23 @@ def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores, early:
         directory=CA,
         account=ACCOUNT_ID,
         early=early,
+        statement=signed(NAME, bundle, "", NOW, older=False),
         reissue_reason="",
         failures=0,
         failure=None,
     )
     assert stores.orders("mine").claim(NAME, NOW) is None
     assert planned(stores).id != record.id
+
+
+def test_a_statement_follows_the_one_before(stores: Stores) -> None:
+    """Who signs sees the text that it takes the place of; one that could not be signed is none."""
+    for _ in range(2):
+        [row] = stores.certificates.get([NAME])
+        bundle = issued()
+        stores.certificates.store(planned(stores), row.csr, bundle, NOW, due_at=NOW, ask_at=None)
+        [after] = stores.certificates.get([NAME])
+        assert after.statement == signed(NAME, bundle, row.statement, NOW, older=False)
 
 
 def test_a_certificate_is_stored_once(stores: Stores) -> None:

@@ -12,6 +12,7 @@ from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.moments import believable
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.due import FIRST_MAY_WAIT
+from issuer.store.present import Signer, unsigned
 from tests.issuer.fakes.tables import Tables
 
 _NEAR_END = 3 * 86400
@@ -20,8 +21,9 @@ _NEAR_END = 3 * 86400
 class MemoryCertificates:
     """A CertificateStore."""
 
-    def __init__(self, tables: Tables):
+    def __init__(self, tables: Tables, sign: Signer = unsigned):
         self._tables = tables
+        self._sign = sign
 
     def get(self, names: Sequence[str]) -> list[Enrolment]:
         unknown = [name for name in names if name not in self._tables.certs]
@@ -90,7 +92,9 @@ class MemoryCertificates:
                 raise Overtaken(order.name)
             self._tables.old_pairs[order.name] = (present.crt, present.ca)
             renewed = _renewed(present, order, bundle, now, due_at=due_at, ask_at=ask_at)
-            self._tables.certs[order.name] = dataclasses.replace(renewed, account=account, early=early)
+            statement = self._sign(order.name, bundle, present.statement, now, older=False)
+            more = {"account": account, "early": early, "statement": statement}
+            self._tables.certs[order.name] = dataclasses.replace(renewed, **more)  # type: ignore[arg-type]
 
     def _given_up(self, name: str, reason: str, bundle: Bundle) -> GivenUp:
         row = self._tables.certs.get(name)

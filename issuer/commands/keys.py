@@ -1,0 +1,138 @@
+"""key: the key that agents pin, its public half, its change; statements for certificates that have none."""
+
+import argparse
+import time
+
+from common.clock import utc_text
+from common.command_line import complain, report, say
+from common.config_file import load
+from common.errors import RefusedError
+from common.files import make_private_folder
+from common.issuer_key import issuer_key_id, issuer_key_text
+from issuer.commands.enrolment import confirmed
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Leaf
+from issuer.rules import statements as rules
+from issuer.rules.statements import Verdict
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.revision import open_database
+from issuer.store.statements import Renew, Signed, any_statement, sign_many
+from issuer.trust.statements import LOST, StatementKey, Statements
+
+_MOST_SHOWN = 20
+_FIRST_REVISION = "0015"  # that gave the table its statements
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Print the public half of the key that signs now."""
+    statements = Statements(load(Settings, arguments.config).state_dir)
+    key = statements.key()
+    if arguments.json:
+        facts = {"issuer_key": issuer_key_text(key.public), "id": issuer_key_id(key.public)}
+        report({**facts, "file": str(statements.file), "change_unfinished": statements.changing})
+        return
+    say(f'issuer_key = "{issuer_key_text(key.public)}"')
+    say(f"id           {issuer_key_id(key.public)}")
+    say(f"file         {statements.file}")
+    if statements.changing:
+        say("not every certificate is signed by it yet: `certfleet-issuer key rollover` goes on with that")
+
+
+def rollover(arguments: argparse.Namespace) -> int:
+    """Make another key, endorsed by the old one unless that is lost, and sign every statement with it. The same command
+    goes on after a kill. Exit code 1 if a certificate stays without a statement of this key."""
+    settings = load(Settings, arguments.config)
+    database = open_database(settings.database)
+    statements = Statements(settings.state_dir)
+    key = statements.begin_change(lost=arguments.lost)
+    signed = _sign_all(database, key)
+    statements.end_change()
+    say(key.sentence)
+    if key.endorsements:
+        say("agents follow with their next certificate, and remember it; write it into each agent.toml all the same")
+    else:
+        say("no earlier key vouches for it: agents take nothing new until it stands in their agent.toml")
+    say(f"keep a backup of {statements.file}; another issuer on this database needs a copy of it now")
+    return _tell_signed(signed)
+
+
+def sign(arguments: argparse.Namespace) -> int:
+    """Sign the present certificates of NAMEs after a person has looked at them. Exit code 1 if one is not to be
+    signed."""
+    settings = load(Settings, arguments.config)
+    database = open_database(settings.database)
+    key, rows = Statements(settings.state_dir).key(), Certificates(database).get(arguments.name)
+    for row in rows:
+        say(_facts(row))
+    if not confirmed("sign", "type sign if these are the certificates that hosts are to have: ", yes=arguments.yes):
+        raise RefusedError("you did not type sign", hint="nothing was signed")
+    seen = {row.name: row.crt for row in rows}
+
+    def judge(row: Enrolment) -> Verdict:
+        return rules.by_hand(row) if row.crt == seen[row.name] else Verdict("it has another certificate since")
+
+    return _tell_signed(sign_many(database, judge, _renewed(key), names=list(seen)))
+
+
+def sign_first(settings: Settings, database: Database, before: str) -> None:
+    """After an upgrade of the tables from the revision *before*: make the key if there is none, and sign what is there,
+    once. A key that was lost later is not made anew. Raises CertfleetError."""
+    make_private_folder(settings.state_dir)
+    statements = Statements(settings.state_dir)
+    if statements.changing:
+        if statements.key().endorsements:
+            return  # `key rollover` goes on with that
+    elif before >= _FIRST_REVISION or any_statement(database):
+        if statements.absent:
+            complain(f"{statements.file} is missing, and new certificates go out without a statement: {LOST}")
+        return
+    made = statements.absent
+    key = statements.begin_first()
+    signed = _sign_all(database, key)
+    statements.end_change()
+    if made:
+        say(f"made {statements.file}; keep a backup of it; {key.sentence}")
+    if signed.count or signed.unsigned:
+        _tell_signed(signed)
+
+
+def _sign_all(database: Database, key: StatementKey) -> Signed:
+    """Every present certificate by *key*: on the word of an earlier key of ours where one endorses it."""
+
+    def judge(row: Enrolment) -> Verdict | None:
+        if not row.crt or key.has_signed(row.statement):
+            return None
+        return rules.again(row, key.statement) if key.endorsements else rules.at_first(row)
+
+    return sign_many(database, judge, _renewed(key))
+
+
+def _renewed(key: StatementKey) -> Renew:
+    now = int(time.time())
+
+    def renew(row: Enrolment, leaf: Leaf, verdict: Verdict) -> str:
+        return key.sign(row.name, leaf, row.statement, now, older=verdict.older)
+
+    return renew
+
+
+def _facts(row: Enrolment) -> str:
+    leaf = row.present
+    if not isinstance(leaf, Leaf):
+        return f"{row.name}: {'its certificate is damaged' if leaf else 'no certificate yet'}"
+    what = f"serial {leaf.serial} by {leaf.issuer}, until {utc_text(leaf.ends)}, for {', '.join(sorted(leaf.names))}"
+    return f"{row.name}: {what}; SHA-256 of its key {leaf.spki_sha256}"
+
+
+def _tell_signed(signed: Signed) -> int:
+    """Say what was signed and what not; the exit code."""
+    say(f"signed {signed.count} certificate{'' if signed.count == 1 else 's'}")
+    for name, why in list(signed.unsigned.items())[:_MOST_SHOWN]:
+        complain(f"{name}: not signed: {why}")
+    if (more := len(signed.unsigned) - _MOST_SHOWN) > 0:
+        complain(f"and {more} more; `certfleet-issuer check` lists all")
+    if signed.unsigned:
+        complain("hosts with issuer_key do not take these: look at each, then `reissue` it, or `key sign` it")
+    return 1 if signed.unsigned else 0

@@ -1,0 +1,74 @@
+"""Statements of many rows at once: the first ones, and those by another key. Portion by portion, so that what was done
+stays done after a kill."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import sqlalchemy as sa
+
+from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Leaf
+from issuer.rules.statements import Verdict
+from issuer.store.database import Database
+from issuer.store.rows import select
+from issuer.store.tables import certs
+
+_PORTION = 1000  # rows; SQLite keeps other writers waiting for so many signatures
+_SIGN = (
+    certs.update()
+    .where(certs.c.name == sa.bindparam("the_name"), certs.c.ts_last_update == sa.bindparam("the_update"))
+    .values(statement=sa.bindparam("the_statement"))
+)
+
+Judge = Callable[[Enrolment], Verdict | None]
+"""May a row be signed? None: it is to stay as it is."""
+
+Renew = Callable[[Enrolment, Leaf, Verdict], str]
+"""The new text of a row that may be signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """How many rows got a statement, and the names of the others, each with why it got none."""
+
+    count: int
+    unsigned: dict[str, str]
+
+
+def any_statement(database: Database) -> bool:
+    """Has any row a statement? Raises StoreError."""
+    query = sa.select(certs.c.name).where(certs.c.statement.is_not(None)).limit(1)
+    return database.read(lambda connection: connection.scalar(query)) is not None
+
+
+def sign_many(database: Database, judge: Judge, renew: Renew, *, names: Sequence[str] = ()) -> Signed:
+    """Sign the present certificate of each row that *judge* lets: of those *names*, by default of all. Raises
+    StoreError."""
+    chosen = certs.c.name.in_(names) if names else sa.true()
+    total, last = Signed(0, {}), ""
+    while True:
+        done, last = database.write(partial(_portion, chosen, last, judge, renew))
+        total = Signed(total.count + done.count, total.unsigned | done.unsigned)
+        if not last:
+            return total
+
+
+def _portion(
+    chosen: sa.ColumnElement[bool], after: str, judge: Judge, renew: Renew, connection: sa.Connection
+) -> tuple[Signed, str]:
+    """The chosen rows after the name *after*, and the last name among them; "" at the end."""
+    rows = select(connection, [chosen, certs.c.name > after], most=_PORTION)
+    changes, unsigned = [], {}
+    for row in rows:
+        verdict = judge(row) if row.crt else None
+        if verdict is None:
+            continue
+        if verdict.why or not isinstance(row.present, Leaf):
+            unsigned[row.name] = verdict.why or "its certificate is damaged"
+            continue
+        text = renew(row, row.present, verdict)
+        changes.append({"the_name": row.name, "the_update": row.ts_last_update, "the_statement": text})
+    if changes:
+        connection.execute(_SIGN, changes)
+    return Signed(len(changes), unsigned), rows[-1].name if rows else ""

@@ -1,0 +1,1 @@
+"""What this issuer alone knows: keys in its state folder, which no database holds."""
