@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from agent.commands.show import document, explained
+from agent.commands.show import document, explained, untold
 from agent.host.state_folder import StateFolder
 from agent.model.result import Result
 from agent.settings.config import load_settings
@@ -28,12 +28,15 @@ def status(arguments: argparse.Namespace) -> int:
         say(table(_HEAD, [_row(one, now) for one in results]))
         for line in (line for one in results for line in explained(one)):
             say(line)
+        for late in (one for one in results if one.is_untold(now)):
+            say(untold(late))
     return 0 if all(_is_well(one, now) for one in results) else 1
 
 
 def _is_well(result: Result, now: float) -> bool:
     installed = result.installed
-    return result.outcome.is_well and (installed is None or installed.not_after > now)
+    ends_later = installed is None or installed.not_after > now
+    return result.outcome.is_well and ends_later and not result.is_untold(now)
 
 
 def _row(result: Result, now: float) -> list[str]:

@@ -8,6 +8,7 @@ from enum import Enum
 from agent.model.offer import Mark
 
 _LONGEST_DETAIL = 2000  # characters that are reported of a sentence
+_LONGEST_UNSENT = 86400  # seconds for which a report may wait
 
 
 class Outcome(Enum):
@@ -70,7 +71,7 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Result:
     """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
-    *unsent*: the issuer's side has not been told yet.
+    *unsent*: since when the issuer's side has not been told; 0: it has.
 
     The last three are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
     that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go.
@@ -83,10 +84,14 @@ class Result:
     installed: Installed | None = None
     refusal: Refusal | None = None
     since: int = 0
-    unsent: bool = False
+    unsent: int = 0
     changed: bool = False
     at_fault: bool = False
     ended: bool = False
+
+    def is_untold(self, now: float) -> bool:
+        """Has the issuer's side not been told for a day? Then what it says about this host is not true."""
+        return self.unsent > 0 and now - self.unsent >= _LONGEST_UNSENT
 
     def says_the_same_as(self, other: "Result") -> bool:
         """Equal but for time and delivery? Then nothing needs to be written or told."""

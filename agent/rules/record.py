@@ -43,8 +43,13 @@ def from_document(document: Mapping[str, Any]) -> Result:
         installed=Installed(**{**installed, "mark": Mark(**installed["mark"])}) if installed else None,
         refusal=_refusal(refusal) if refusal else None,
         since=int(document["changed_at"]),
-        unsent=bool(document["unsent"]),
+        unsent=_unsent(document["unsent"], int(document["changed_at"])),
     )
+
+
+def _unsent(since: Any, changed_at: int) -> int:
+    """An earlier version wrote whether, not since when."""
+    return changed_at if since is True else int(since)
 
 
 def _refusal(document: Mapping[str, Any]) -> Refusal:

@@ -38,16 +38,34 @@ class SqliteSource:
     def report(self, result: Result, host: str, moment: int) -> None:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"
         values = (*result.columns(), moment, result.name, host, _account())
-        with _translated(self._file):
-            connection = sqlite3.connect(_uri(self._file, "rw"), uri=True, timeout=_BUSY_TIMEOUT)
-            with contextlib.closing(connection), connection:
-                statement = f"INSERT OR REPLACE INTO installations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
-                connection.execute(statement, values)
+        with self._writing() as connection:
+            statement = f"INSERT OR REPLACE INTO installations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
+            connection.execute(statement, values)
+
+    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
+        places = ", ".join("?" * len(names))
+        change = f"UPDATE installations SET ts_report = ?{{}} WHERE host = ? AND account = ? AND name IN ({places})"  # noqa: S608 - question marks
+        facts = (moment, host, _account(), *names)
+        with self._writing() as connection:
+            try:
+                return connection.execute(change.format(", changes_only = NULL"), facts).rowcount
+            except sqlite3.OperationalError as error:
+                if "no such column" not in str(error):  # which a database of an earlier certfleet lacks
+                    raise
+            return connection.execute(change.format(""), facts).rowcount
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction."""
+        with _translated(self._file):
+            connection = sqlite3.connect(_uri(self._file, "rw"), uri=True, timeout=_BUSY_TIMEOUT)
+            with contextlib.closing(connection), connection:
+                yield connection
 
     def _all(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with _translated(self._file):
