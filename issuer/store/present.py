@@ -46,7 +46,7 @@ def replace_present(
     """
     chain = bundle.chain_pem
     pair = {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
-    moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0}
+    moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0, "hosts_look_at": now}
     values = dict.fromkeys(_FRESH) | pair | moments | more
     change = {f"new_{column}": value for column, value in values.items()}
     # compared here: a column of text has other bytes for the server than for us
