@@ -41,7 +41,8 @@ def take_in(box: Box, name: str) -> None:
     issued = issuing.sign(csr([name]), days=90, not_before=begin)
     (box.folder / "given.pem").write_bytes(issued.fullchain_pem)
     box.ok("import", name, "--crt", str(box.folder / "given.pem"))
-    box.database.execute(f"UPDATE certs SET ts_last_update = {week}, hosts_look_at = {week} WHERE name = '{name}'")  # noqa: S608
+    moments = f"ts_last_update = {week}, hosts_look_at = hosts_look_at - {7 * DAY}"
+    box.database.execute(f"UPDATE certs SET {moments} WHERE name = '{name}'")  # noqa: S608
 
 
 def settings(box: Box, **values: str) -> None:
