@@ -26,7 +26,6 @@ def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -
     """How the host of *report* stands with the certificate of *row*."""
     is_present = bool(row.fingerprint) and report.sha256 == row.fingerprint
     ends = row.ends if is_present else report.not_after
-    stored_at = _stored_at(row, now)
     if report.sha256 and 0 < ends <= now:
         return Standing(report, HostState.EXPIRED, ends)
     if report.state not in WELL_WORDS or report.reported_at > now + CLOCK_AHEAD:
@@ -35,9 +34,11 @@ def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -
         return Standing(report, HostState.SILENT, report.reported_at)
     if is_present:
         return Standing(report, HostState.NOT_PROVABLE if report.state == "unprovable" else HostState.CURRENT)
-    if row.fingerprint and stored_at <= now - settings.behind:
-        return Standing(report, HostState.BEHIND, stored_at)
-    return Standing(report, HostState.WAITING, stored_at if row.fingerprint else 0)
+    if not row.fingerprint:
+        return Standing(report, HostState.WAITING)
+    stored_at = _stored_at(row, now)
+    is_late = stored_at <= now - settings.behind
+    return Standing(report, HostState.BEHIND if is_late else HostState.WAITING, stored_at)
 
 
 def is_bad(standing: Standing, now: int, settings: HostSettings) -> bool:
