@@ -56,10 +56,20 @@ def parse_bundle(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle:
 def leaf_validity(leaf_pem: bytes) -> tuple[int, int]:
     """Start and end of the first certificate in a PEM text (epoch seconds), ten times faster than :func:`parse_bundle`,
     for many that were parsed before. Raises ValueError with a sentence."""
-    for block in _blocks(leaf_pem):
+    leaf = _first(leaf_pem)
+    return not_before(leaf), not_after(leaf)
+
+
+def leaf_fingerprint(leaf_pem: bytes) -> str:
+    """The :func:`fingerprint` of the first certificate in a PEM text, as fast as :func:`leaf_validity`. Raises
+    ValueError with a sentence."""
+    return fingerprint(_first(leaf_pem))
+
+
+def _first(pem_text: bytes) -> x509.Certificate:
+    for block in _blocks(pem_text):
         try:
-            leaf = _load(block)
-            return not_before(leaf), not_after(leaf)
+            return _load(block)
         except PARSE_ERRORS as error:
             raise ValueError("the certificate cannot be parsed") from error
     raise ValueError("there is no certificate in it")

@@ -16,6 +16,7 @@ class About(Enum):
     CHARACTERS = "a column's character set"
     ROOM = "a value that is longer than its column"
     DUPLICATE = "a row that is there already"
+    FULL = "the rows that an account may have"
     READ_ONLY = "a server that takes no writes"
     TLS = "the server's certificate"
     UNREACHABLE = "the server, or the way to it"
@@ -30,6 +31,7 @@ _CODES = {
     **dict.fromkeys((1267, 1366), About.CHARACTERS),  # in a comparison, and in a value
     **dict.fromkeys((1264, 1406), About.ROOM),
     1062: About.DUPLICATE,
+    1644: About.FULL,  # our own trigger on the table installations
     **dict.fromkeys(READ_ONLY_CODES, About.READ_ONLY),
     2026: About.TLS,
     **dict.fromkeys((2002, 2003), About.UNREACHABLE),

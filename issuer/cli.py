@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from common.clock import parse_duration
 from common.command_line import CommandGroup, CommandLine, Handler
 from common.late_log import load
 
@@ -183,7 +184,12 @@ def _issuing(line: CommandLine) -> None:
         command.add_argument("--dry-run", action="store_true", help=text)
         text = "order for test at the CA's staging directory, with another account; nothing is stored"
         command.add_argument("--staging", action="store_true", help=text)
-    _named(line, "status", _later("status", "status"), "show what is enrolled and how it is", "*", reports=True)
+    text = "show what is enrolled and how it is, the worst first"
+    status = _named(line, "status", _later("status", "status"), text, "*", reports=True)
+    status.add_argument("--hosts", action="store_true", help="one line for each host that reports, and its certificate")
+    status.add_argument("--failing", action="store_true", help="only what is not well")
+    text = "only certificates that end within TIME, like 14d, and those that have ended"
+    status.add_argument("--expiring", metavar="TIME", type=_time, default=None, help=text)
 
 
 def _by_hand(line: CommandLine) -> None:
@@ -227,6 +233,14 @@ def _reason(text: str) -> int:
         if wanted in (word.lower(), str(number)):
             return number
     raise argparse.ArgumentTypeError(f"{text!r} is no reason: give one of {', '.join(_REASONS)}, or its number")
+
+
+def _time(text: str) -> int:
+    """Seconds from "90s", "10m", "1h", "14d"."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def main() -> None:

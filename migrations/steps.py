@@ -32,3 +32,9 @@ def create_index(name: str, table: str, *columns: str) -> None:
     """Create an index unless it exists."""
     if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
         op.create_index(name, table, list(columns))
+
+
+def code_of(error: sa.exc.DBAPIError) -> int:
+    """The number that a database server gave its refusal; 0 without one."""
+    arguments = getattr(error.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else 0

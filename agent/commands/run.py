@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from agent.commands.show import document, explained
+from agent.commands.show import document, explained, untold
 from agent.commands.wiring import LocalTools, name_in
 from agent.journey.run import run as run_over
 from agent.model.certificate import Certificate
@@ -43,8 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     if unfinished:
         sys.stderr.write(f"stopped on request; {unfinished} certificates were not looked at\n")
     if arguments.json:
-        report({"certificates": [_document(result) for result in results], "stopped": bool(unfinished)})
-    return 0 if not unfinished and all(result.outcome.is_well for result in results) else 1
+        documents = [_document(result, tools.now) for result in results]
+        report({"certificates": documents, "stopped": bool(unfinished)})
+    return 0 if not unfinished and all(_is_well(result, tools.now) for result in results) else 1
 
 
 def _selected(arguments: argparse.Namespace, certificates: Sequence[Certificate]) -> list[Certificate]:
@@ -60,6 +61,10 @@ def _selected(arguments: argparse.Namespace, certificates: Sequence[Certificate]
     return [by_name[name] for name in dict.fromkeys(wanted)]
 
 
+def _is_well(result: Result, now: float) -> bool:
+    return result.outcome.is_well and not result.is_untold(now)
+
+
 def _show(result: Result, now: float, *, silent: bool) -> None:
     """One line for each certificate unless *silent*; one that is not well also on stderr, with why and what to do."""
     if not silent:
@@ -68,7 +73,9 @@ def _show(result: Result, now: float, *, silent: bool) -> None:
         say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
     if not result.outcome.is_well:
         complain("\n".join(explained(result, now)))
+    if result.is_untold(now):
+        complain(untold(result))
 
 
-def _document(result: Result) -> dict[str, object]:
-    return {**document(result, well=result.outcome.is_well), "changed": result.changed}
+def _document(result: Result, now: float) -> dict[str, object]:
+    return {**document(result, well=_is_well(result, now)), "changed": result.changed}

@@ -17,6 +17,12 @@ def explained(result: Result, now: float) -> list[str]:
     return lines
 
 
+def untold(result: Result) -> str:
+    """The sentence about a report that the issuer's side has not got for a day."""
+    since = utc_text(result.unsent)
+    return f"{result.name}: the issuer's side has not been told since {since}: it shows an earlier state of this host"
+
+
 def document(result: Result, *, well: bool) -> dict[str, object]:
     """The document of one certificate, for ``run --json`` and ``status --json``."""
     installed, refusal = result.installed, result.refusal
@@ -34,5 +40,5 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
         "refused": None
         if refusal is None
         else {"sha256": refusal.sha256, "attempts": refusal.attempts, "next_attempt": utc_text(refusal.until)},
-        "report_unsent": result.unsent,
+        "report_unsent": result.unsent > 0,
     }

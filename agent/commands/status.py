@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from agent.commands.show import document, explained
+from agent.commands.show import document, explained, untold
 from agent.host.state_folder import StateFolder
 from agent.model.result import Result
 from agent.rules.standing import standing
@@ -29,7 +29,13 @@ def status(arguments: argparse.Namespace) -> int:
         say(table(_HEAD, [_row(one, now) for one in results]))
         for line in (line for one in results for line in explained(one, now)):
             say(line)
-    return 0 if all(one.outcome.is_well for one in results) else 1
+        for late in (one for one in results if one.is_untold(now)):
+            say(untold(late))
+    return 0 if all(_is_well(one, now) for one in results) else 1
+
+
+def _is_well(result: Result, now: float) -> bool:
+    return result.outcome.is_well and not result.is_untold(now)
 
 
 def _row(result: Result, now: float) -> list[str]:

@@ -2,6 +2,7 @@
 
 issuer.json      the issuer's key that took the place of the one in agent.toml
 lock             held during a run; its time is that of the last run
+confirmed        empty; its time is that at which all reports were last confirmed
 records/NAME     the last result of a certificate
 journal/NAME     an install under way
 work/NAME/       staged material and backups of an install under way; gone when it has ended
@@ -9,6 +10,7 @@ work/NAME/       staged material and backups of an install under way; gone when 
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from agent.rules.journal import JournalEntry
 
 T = TypeVar("T")
+_CONFIRMED = "confirmed"
 
 _log = LateLog()
 
@@ -78,6 +81,20 @@ class StateFolder:
 
     def save_issuer_key(self, pinned: str, present: str) -> None:
         _write(self._issuer, {"pinned": pinned, "present": present})
+
+    def confirmed_at(self) -> float:
+        try:
+            return (self.folder / _CONFIRMED).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def save_confirmed(self, moment: float) -> None:
+        file = self.folder / _CONFIRMED
+        try:
+            file.touch(mode=0o600)
+            os.utime(file, (moment, moment))
+        except OSError as error:
+            raise FileError(f"cannot write {file}", why=error.strerror or str(error)) from error
 
     def journals(self) -> "list[JournalEntry]":
         files = sorted(self._journals.glob("*.json"))

@@ -36,6 +36,10 @@ class Source(Protocol):
     def report(self, result: Result, host: str, moment: int) -> None:
         """Write the row of *host* in the table ``installations``, replacing the one before."""
 
+    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
+        """Say with one statement that the reports of *host* about *names* are still true; how many of them there
+        are."""
+
     def close(self) -> None:
         """Close the connection; may be called twice."""
 
@@ -54,6 +58,12 @@ class StateStore(Protocol):
 
     def save_issuer_key(self, pinned: str, present: str) -> None:
         """Keep that *present* has taken the place of *pinned*; both as agent.toml has them."""
+
+    def confirmed_at(self) -> float:
+        """When all reports were last confirmed, in epoch seconds; 0 for never. Never raises."""
+
+    def save_confirmed(self, moment: float) -> None:
+        """All reports were confirmed at *moment*."""
 
     def journals(self) -> list[JournalEntry]:
         """Installs that did not come to their end. FileError too if one is damaged."""

@@ -1,6 +1,7 @@
 """One run over the certificates of this host: settle what was interrupted, then each in turn; one never stops another.
 
 An unchanged run writes nothing but the lock: a record is saved and a report is sent only when something is different.
+Once a day it confirms all reports with one statement, so that the issuer's side can tell a quiet host from a dead one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from agent.rules.journal import JournalEntry
 
 _log = LateLog()
+_CONFIRM_AFTER = 20 * 3600  # seconds: a daily run may come four hours early
 
 
 def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tools: Tools) -> Iterator[Result]:
@@ -33,13 +35,16 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
     broken = [one for entry in tools.state.journals() if (one := _settled(by_name.get(entry.name), entry, tools))]
     tools.state.sweep()
     yield from broken
-    names = {result.name for result in broken}
-    todo = [certificate for certificate in selected if certificate.name not in names]
+    results = {result.name: result for result in broken}
+    todo = [certificate for certificate in selected if certificate.name not in results]
     answer, silent = _asked(todo, tools), False
     for certificate in todo:
         result = _taken_up(certificate, answer, tools, tell=not silent)
-        silent = silent or (isinstance(answer, SourceError) and result.unsent)
+        silent = silent or (isinstance(answer, SourceError) and result.unsent > 0)
+        results[result.name] = result
         yield result
+    if results.keys() >= by_name.keys():
+        _confirm(list(results.values()), tools)
 
 
 def _asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mark] | SourceError:
@@ -72,7 +77,7 @@ def _taken_up(
     try:
         before = tools.state.record(certificate.name)
     except FileError as error:  # a record that cannot be read must not be overwritten either
-        return Result(certificate.name, Outcome.FAILED, str(error), error.hint)
+        return Result(certificate.name, Outcome.FAILED, str(error), error.hint, unsent=int(tools.now))
     turn = Turn(certificate, before, tools)
     try:  # if an error leaves an install open in the journal, then the next run settles it
         if isinstance(answer, SourceError):
@@ -93,7 +98,8 @@ def _concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:
     """Put the result on record, close the journal, tell the issuer's side; none of these can undo an install."""
     before, tools = turn.before, turn.tools
     is_news = not result.says_the_same_as(before)
-    kept = replace(result, since=int(tools.now) if is_news else before.since, unsent=is_news or before.unsent)
+    now = int(tools.now)
+    kept = replace(result, since=now if is_news else before.since, unsent=before.unsent or (now if is_news else 0))
     try:
         if is_news:
             tools.state.save_record(kept)
@@ -114,6 +120,27 @@ def _told(result: Result, tools: Tools) -> Result:
     except SourceError as error:
         _log.warning("report.unsent", certificate=result.name, error=str(error), hint=error.hint)
         return result
-    sent = replace(result, unsent=False)
+    sent = replace(result, unsent=0)
     tools.state.save_record(sent)
     return sent
+
+
+def _confirm(results: Sequence[Result], tools: Tools) -> None:
+    """Say once a day that the reports are still true. Where some are gone, or are those of another account, all are
+    sent again."""
+    told = [result for result in results if not result.unsent]
+    if not told or 0 <= tools.now - tools.state.confirmed_at() < _CONFIRM_AFTER:
+        return
+    try:
+        try:
+            if tools.source.confirm([result.name for result in told], tools.host, int(tools.now)) < len(told):
+                for result in told:
+                    tools.source.report(result, tools.host, int(tools.now))
+        except SourceError as error:
+            _log.warning("report.unsent", certificates=len(told), error=str(error), hint=error.hint)
+            for result in told:
+                tools.state.save_record(replace(result, unsent=int(tools.now)))
+            return
+        tools.state.save_confirmed(tools.now)
+    except FileError as error:
+        _log.warning("record.not-written", error=str(error), hint=error.hint)

@@ -9,6 +9,7 @@ from agent.model.offer import Mark
 
 LONGEST_BACK_OFF = 86400  # seconds that a refused certificate waits at most
 _LONGEST_DETAIL = 2000  # characters that are reported of a sentence
+_LONGEST_UNSENT = 86400  # seconds for which a report may wait
 
 
 class Outcome(Enum):
@@ -91,8 +92,8 @@ class Stated:
 @dataclass(frozen=True, slots=True)
 class Result:
     """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
-    *unsent*: the issuer's side has not been told yet; *past*: SHA-256 of the leaves that were installed here, newest
-    first.
+    *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
+    installed here, newest first.
 
     The last three are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
     that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go.
@@ -105,7 +106,7 @@ class Result:
     installed: Installed | None = None
     refusal: Refusal | None = None
     since: int = 0
-    unsent: bool = False
+    unsent: int = 0
     stated: Stated | None = None
     past: tuple[str, ...] = ()
     changed: bool = False
@@ -115,6 +116,10 @@ class Result:
     def stated_by(self, issuer_key: str) -> Stated | None:
         """The newest statement taken under that key of agent.toml."""
         return self.stated if self.stated is not None and self.stated.issuer_key == issuer_key else None
+
+    def is_untold(self, now: float) -> bool:
+        """Has the issuer's side not been told for a day? Then what it says about this host is not true."""
+        return self.unsent > 0 and now - self.unsent >= _LONGEST_UNSENT
 
     def says_the_same_as(self, other: "Result") -> bool:
         """Equal but for time and delivery? Then nothing needs to be written or told."""

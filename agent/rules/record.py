@@ -55,13 +55,18 @@ def from_document(document: Mapping[str, Any]) -> Result:
         stated=Stated(int(stated["sequence"]), str(stated["sha256"]), str(stated["issuer_key"])) if stated else None,
         past=tuple(map(str, document.get("past", ()))),
         since=int(document["changed_at"]),
-        unsent=bool(document["unsent"]),
+        unsent=_unsent(document["unsent"], int(document["changed_at"])),
     )
 
 
 def _installed(document: Mapping[str, Any]) -> Installed:
     mark, chain = checked(Mark(**document["mark"])), tuple(document.get("chain", ()))
     return checked(Installed(**{**document, "mark": mark, "chain": chain}))
+
+
+def _unsent(since: Any, changed_at: int) -> int:
+    """An earlier version wrote whether, not since when."""
+    return changed_at if since is True else int(since)
 
 
 def _refusal(document: Mapping[str, Any]) -> Refusal:

@@ -1,4 +1,6 @@
-"""Certificates from MySQL or MariaDB through an account that may read ``certs`` and write its own report, nothing else.
+"""Certificates from MySQL or MariaDB through an account that may read them and write its own reports, nothing else.
+
+It reads the view ``agent_certs``, or the table ``certs`` where an earlier `db grants` gave it that.
 
 TLS is verified, host name included, always: PyMySQL's own defaults verify nothing, and ``ssl_ca`` alone accepts a
 certificate of any CA, so only an SSLContext is ever handed to it. Plain text passes over a unix socket alone.
@@ -19,7 +21,7 @@ from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
 from common.database_url import MysqlAddress
-from common.mysql_errors import About, about, text_of
+from common.mysql_errors import About, about, code_of, text_of
 from common.pem import LARGEST
 
 T = TypeVar("T")
@@ -27,6 +29,8 @@ T = TypeVar("T")
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
 _PATIENCE = 60.0
+_NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
+_NO_COLUMN = 1054
 _UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
 _HINTS = {
     About.TLS: (
@@ -35,6 +39,9 @@ _HINTS = {
     About.LOGIN: "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)",
     About.RIGHTS: ("print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"),
     About.DUPLICATE: ("this host's row was written by another account: let it be deleted from the table installations"),
+    About.FULL: (
+        "delete the rows of hosts that are no more from the table installations, or give hosts accounts of their own"
+    ),
     About.READ_ONLY: (
         "the server is read-only: it serves certificates, and takes no report; name the primary in [source] url"
     ),
@@ -56,20 +63,21 @@ class MysqlSource:
         self._patience = patience
         self._given_up: SourceError | None = None
         self._connection: pymysql.connections.Connection[Any] | None = None
+        self._certs = "agent_certs"
 
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         if not names:
             return {}
         # in lower case, as agent.toml has them: the server compares without regard to case; a column of bytes as text
         name = "LOWER(CONVERT(name USING utf8mb4))"
-        rows = self._ask(f"SELECT {name}, ts_last_update, ts_expire FROM certs WHERE name IN %s", (tuple(names),))  # noqa: S608
+        rows = self._of_certs(f"{name}, ts_last_update, ts_expire", "name IN %s", (tuple(names),))
         return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in rows}
 
     def fetch(self, name: str) -> Offer | None:
         for columns in OFFER_COLUMNS:
             cells = ", ".join(f"LEFT({column}, {LARGEST + 1})" for column in columns)
             try:
-                rows = self._ask(f"SELECT {cells} FROM certs WHERE name = %s", (name,))  # noqa: S608 - constants
+                rows = self._of_certs(cells, "name = %s", (name,))
             except SourceError as error:
                 lacks_column = isinstance(error.__cause__, Exception) and about(error.__cause__) is About.SCHEMA
                 if columns != OFFER_COLUMNS[-1] and lacks_column:
@@ -100,14 +108,34 @@ class MysqlSource:
 
         self._within(write)
 
+    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
+        change = "UPDATE own_installations SET ts_report = %s{} WHERE host = %s AND name IN %s"
+        facts = (moment, host, tuple(names))
+
+        def write(cursor: pymysql.cursors.Cursor) -> int:
+            try:
+                return int(cursor.execute(change.format(", changes_only = NULL"), facts))
+            except pymysql.MySQLError as error:
+                if code_of(error) != _NO_COLUMN:  # which a database of an earlier certfleet lacks
+                    raise
+            return int(cursor.execute(change.format(""), facts))
+
+        return self._within(write)
+
     def close(self) -> None:
         if self._connection is not None and self._connection.open:
             self._connection.close()
         self._connection = None
 
-    def _ask(self, statement: str, arguments: tuple[object, ...]) -> Sequence[tuple[Any, ...]]:
+    def _of_certs(self, columns: str, condition: str, arguments: tuple[object, ...]) -> Sequence[tuple[Any, ...]]:
         def ask(cursor: pymysql.cursors.Cursor) -> Sequence[tuple[Any, ...]]:
-            cursor.execute(statement, arguments)
+            try:
+                cursor.execute(f"SELECT {columns} FROM {self._certs} WHERE {condition}", arguments)  # noqa: S608
+            except pymysql.MySQLError as error:
+                if code_of(error) not in _NO_VIEW or self._certs == "certs":
+                    raise
+                self._certs = "certs"
+                cursor.execute(f"SELECT {columns} FROM {self._certs} WHERE {condition}", arguments)  # noqa: S608
             return cursor.fetchall()
 
         return self._within(ask)

@@ -33,13 +33,13 @@ class SqliteSource:
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         places = ", ".join("?" * len(names))
         statement = f"SELECT name, {', '.join(_MOMENTS)} FROM certs WHERE name IN ({places})"  # noqa: S608 - question marks
-        return {name: Mark.of_cells(*cells) for name, *cells in self._ask("ro", statement, *names)}
+        return {name: Mark.of_cells(*cells) for name, *cells in self._ask(statement, *names)}
 
     def fetch(self, name: str) -> Offer | None:
         for columns in OFFER_COLUMNS:
             cells = ", ".join(map(_bounded, columns))
             try:
-                rows = self._ask("ro", f"SELECT {cells} FROM certs WHERE name = ?", name)  # noqa: S608 - constants
+                rows = self._ask(f"SELECT {cells} FROM certs WHERE name = ?", name)  # noqa: S608 - constants
             except SourceError as error:
                 if columns != OFFER_COLUMNS[-1] and "no such column" in str(error.__cause__):
                     continue
@@ -51,25 +51,41 @@ class SqliteSource:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"
         values = (*result.columns(), moment, result.name, host, _account())
         statement = f"INSERT OR REPLACE INTO installations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
-        self._ask("rw", statement, *values)
+        self._do("rw", statement, *values)
+
+    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
+        places = ", ".join("?" * len(names))
+        change = f"UPDATE installations SET ts_report = ?{{}} WHERE host = ? AND account = ? AND name IN ({places})"  # noqa: S608 - question marks
+        facts: tuple[str | int, ...] = (moment, host, _account(), *names)
+        try:
+            return self._do("rw", change.format(", changes_only = NULL"), *facts)[1]
+        except SourceError as error:
+            if "no such column" not in str(error.__cause__):  # which a database of an earlier certfleet lacks
+                raise
+        return self._do("rw", change.format(""), *facts)[1]
 
     def close(self) -> None:
         """Each question has a connection of its own."""
 
-    def _ask(self, mode: str, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+    def _ask(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+        return self._do("ro", statement, *values)[0]
+
+    def _do(self, mode: str, statement: str, *values: str | int) -> tuple[list[tuple[Any, ...]], int]:
+        """The rows of one statement, and how many it changed."""
         if self._given_up is not None:
             raise self._given_up
 
-        def ask() -> list[tuple[Any, ...]]:
+        def work() -> tuple[list[tuple[Any, ...]], int]:
             with contextlib.closing(connection), connection:
-                return connection.execute(statement, values).fetchall()
+                done = connection.execute(statement, values)
+                return done.fetchall(), done.rowcount
 
         with _translated(self._file):
             connection = sqlite3.connect(
                 _uri(self._file, mode), uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False
             )
             try:
-                return self._waits.within(self._patience, ask)
+                return self._waits.within(self._patience, work)
             except (TimeoutError, Stopped) as stop:
                 connection.interrupt()
                 if isinstance(stop, TimeoutError):

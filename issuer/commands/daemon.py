@@ -33,6 +33,7 @@ from issuer.model.events import Event
 from issuer.model.tries import BY_DAEMON
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
+from issuer.store.hosts import Hosts
 from issuer.store.revision import open_database
 
 _FIRST_LOOK_SECONDS = 3.0
@@ -79,7 +80,9 @@ class _Service:
         database = Database(settings.database)
         tools = replace(build_tools(settings, database, self._note), turns=self._turns)
         queries, outbox = DueQueries(database, owner(settings)), build_outbox(settings, database, BY_DAEMON)
-        generation = Generation(settings, tools, outbox, queries, lambda: _close(database, tools), found)
+        generation = Generation(
+            settings, tools, outbox, queries, Hosts(database), lambda: _close(database, tools), found
+        )
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # its reader is the journal: it logs what happens
         self.metrics.propagation = lambda: {

@@ -95,7 +95,8 @@ def _parsed(arguments: argparse.Namespace) -> MysqlAddress | SqliteAddress:
 
 
 def grants(arguments: argparse.Namespace) -> None:
-    """Print the rights of an agent's account. The view own_installations limits it to its own rows."""
+    """Print the rights of an agent's account. One view shows it the present certificates without what else their rows
+    hold, the other one its own reports."""
     address = _parsed(arguments)
     if not isinstance(address, MysqlAddress):
         raise UsageError("SQLite has no accounts", hint="use file permissions; GRANTs are for MySQL and MariaDB")
@@ -108,7 +109,7 @@ def grants(arguments: argparse.Namespace) -> None:
     account, schema = f"'{arguments.account}'@'{arguments.host}'", _identifier(address.database)
     if verb:
         say(f"{verb} USER {account} IDENTIFIED BY {_password(arguments.password_file)} REQUIRE SSL;")
-    say(f"GRANT SELECT ON {schema}.`certs` TO {account};")
+    say(f"GRANT SELECT ON {schema}.`agent_certs` TO {account};")
     say(f"GRANT SELECT, INSERT, UPDATE ON {schema}.`own_installations` TO {account};")
 
 

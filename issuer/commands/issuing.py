@@ -16,6 +16,7 @@ from common.errors import LockedError, RefusedError, UsageError, render
 from issuer.commands.by_hand import refuse_leased
 from issuer.commands.dry_run import rehearsal, show
 from issuer.commands.held import HeldUp
+from issuer.commands.hosts import look_at_all_hosts
 from issuer.commands.lock import locked_by_daemon
 from issuer.commands.schedule import remember_run, slow_schedule
 from issuer.commands.staging import clear_staging, order_at_staging, staging_directory
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         with alone(here.settings, doing="certfleet-issuer run"):
             if not arguments.name:
                 remember_run(here.settings, int(time.time()))
-            return here.work(choose, here.settings.renewal.max_run, looks_at_schedule=True)
+            return here.work(choose, here.settings.renewal.max_run, looks_at_all=True)
     except LockedError as error:
         if not locked_by_daemon(here.settings):
             raise
@@ -229,7 +230,7 @@ class _Issuing:
             say(f"`certfleet-issuer status{f' {quote(names[0])}' if len(names) == 1 else ''}` shows how it goes")
         return 1 if any(holds.values()) else 0
 
-    def work(self, choose: Callable[[], Sequence[Enrolment]], stay: int, *, looks_at_schedule: bool = False) -> int:
+    def work(self, choose: Callable[[], Sequence[Enrolment]], stay: int, *, looks_at_all: bool = False) -> int:
         """One pass of at most *stay* seconds over the rows that *choose* returns, and the exit code. *choose* may write
         to the database, so it is called after every check of the configuration."""
         configure_log(self.settings, self.arguments)
@@ -247,11 +248,13 @@ class _Issuing:
             stay_on_one()
             clear_staging(self.settings)
             one_pass.run(rows, stay=stay)
+            if looks_at_all and outbox.wanted:
+                look_at_all_hosts(self.settings, self.database, outbox)
             outbox.close_run(summary.news)
 
         try:
             finish(work, one_pass.stop)
-            ended = looks_at_schedule and not summary.stopped
+            ended = looks_at_all and not summary.stopped
             slow = slow_schedule(self.settings, self.database, int(time.time())) if ended else ""
         finally:
             self.database.close()

@@ -6,6 +6,7 @@ from common.clock import duration_text, utc_text
 from common.command_line import table
 from common.text import one_line
 from issuer.commands.challenge_types import challenge_type
+from issuer.commands.hosts import Standings, lines_of
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
@@ -15,7 +16,7 @@ from issuer.rules.change import newest
 from issuer.rules.forecast import forecast
 from issuer.store.database import Database
 from issuer.store.history import History
-from issuer.store.overview import Installation, OrderUnderWay, Overview
+from issuer.store.overview import OrderUnderWay, Overview
 
 _LATEST_EVENTS = 5
 
@@ -24,7 +25,8 @@ class Particulars:
     """All that the list leaves out, as --json shows it, at *now* (epoch seconds). *tried*: who makes the next attempt.
     Raises StoreError."""
 
-    def __init__(self, settings: Settings, database: Database, now: int, tried: Tries):
+    def __init__(self, settings: Settings, database: Database, now: int, tried: Tries, standings: Standings):
+        self._standings = standings
         self._tried = tried
         self._settings = settings
         self._overview = Overview(database)
@@ -50,7 +52,7 @@ class Particulars:
             "last_reference": row.failure.reference or None if row.failure else None,
             "attempt": self._attempt(row, order),
             "order": self._order(order) if order else None,
-            "installations": [_installed(each, present, serials) for each in self._overview.installations(row.name)],
+            **self._standings.in_full(row, present, serials),
             "events": [event.fields for event in self._history.events(row.name, _LATEST_EVENTS)],
         }
 
@@ -86,14 +88,8 @@ def in_full(fact: dict[str, Any], held: str, failure: Failure | None) -> str:
     attempt."""
     lines = [f"{fact['name']}: {fact['state']}"]
     lines += [f"  {word:<14}{one_line(text)}" for word, text in _lines(fact, held, failure) if text]
-    if fact["installations"]:
-        rows = [[each["host"], each["state"], _which(each), each["reported"]] for each in fact["installations"]]
-        lines += ["", *_indented(table(["HOST", "STATE", "CERTIFICATE", "REPORTED"], rows))]
-        lines += [
-            f"  {one_line(each['host'])}: {one_line(each['detail'])}"
-            for each in fact["installations"]
-            if each["detail"]
-        ]
+    hosts = lines_of(fact)
+    lines += ["", *(f"  {line}" for line in hosts)] if hosts else []
     rows = [[event["at"], event["event"], event["detail"]] for event in fact["events"]]
     return "\n".join([*lines, "", *_indented(table([f"LATEST {_LATEST_EVENTS} EVENTS", "", ""], rows))])
 
@@ -152,12 +148,6 @@ def _method(fact: dict[str, Any]) -> str:
     return "; ".join([method, *(f"{name} by {way}" for name, way in fact["validated_otherwise"].items())])
 
 
-def _which(installation: dict[str, Any]) -> str:
-    if installation["present"]:
-        return "the present one"
-    return f"serial {installation['serial']}" if installation["serial"] else "unknown here"
-
-
 def _indented(text: str) -> list[str]:
     return [f"  {line}" for line in text.splitlines()]
 
@@ -170,16 +160,3 @@ def _key(row: Enrolment) -> dict[str, Any]:
     if not isinstance(leaf, Leaf):
         return {"key_type": None, "key_sha256": None, "csr_names": []}
     return {"key_type": leaf.key_type or "unknown", "key_sha256": leaf.spki_sha256, "csr_names": []}
-
-
-def _installed(installation: Installation, present: str, serials: dict[str, str]) -> dict[str, Any]:
-    return {
-        "host": installation.host,
-        "account": installation.account or None,
-        "state": installation.state,
-        "sha256": installation.sha256 or None,
-        "serial": serials.get(installation.sha256),
-        "present": bool(present) and installation.sha256 == present,
-        "reported": utc_text(installation.reported_at),
-        "detail": installation.detail or None,
-    }

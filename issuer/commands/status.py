@@ -1,8 +1,9 @@
 """status: the certificates, their ends, their next attempts and their failures."""
 
 import argparse
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from common.config_file import load
 from common.text import one_line
 from issuer.commands.change import change_fields
 from issuer.commands.held import HeldUp
+from issuer.commands.hosts import HostList, Standings, table_of, with_hosts
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
 from issuer.commands.schedule import slow_schedule
@@ -26,33 +28,36 @@ from issuer.rules.imported import runs_out, sentence
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.hosts import Hosts
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
 
+_PORTION = 1000  # rows, and the reports about them, in memory at once
+
 
 def status(arguments: argparse.Namespace) -> int:
-    """One line for each certificate, or with NAME everything about it; exit code 1 if an enabled one is not well."""
+    """One line for each certificate, or for each host; with NAME everything about it. Exit code 1 if an enabled one of
+    those that are shown is not well."""
     settings = load(Settings, arguments.config)
     database = open_database(settings.database)
-    certificates, now = Certificates(database), int(time.time())
-    view = _View(settings, database, now, arguments.name)
+    now = int(time.time())
+    view = _View(settings, database, now, arguments)
+    if arguments.hosts:
+        return _status_of_hosts(view, arguments)
     if not arguments.name and not arguments.json:
-        overall = _List(view.held_up)
-        for row in certificates.all():
+        overall = _List(view.held_up, filtered=arguments.failing or arguments.expiring is not None)
+        for row, look in view.looks():
             ending = row.enabled and runs_out(row, now, settings.renewal)
-            overall.add(view.of(row, {}), sentence(row) if ending else "", view.remarks(row))
+            overall.add(look, sentence(row) if ending else "", view.remarks(row))
         overall.tell()
         slow = slow_schedule(settings, database, now)
         if slow:
             say(slow)
         return 0 if overall.well else 1
-    if arguments.name:
-        particulars = Particulars(settings, database, now, view.tries)
-        looks = [view.of(row, _content(row) | particulars.of(row)) for row in certificates.get(arguments.name)]
-    else:
-        every = (view.of(row, _content(row)) for row in certificates.all())
-        looks = sorted(every, key=lambda look: (look.rank, look.name))
+    looks = [look for _, look in view.looks()]
+    if not arguments.name:
+        looks = sorted(looks, key=lambda look: (look.rank, look.name))
     if arguments.json:
         slow = slow_schedule(settings, database, now)
         report({"certificates": [look.fact for look in looks], "schedule": slow or None})
@@ -60,6 +65,20 @@ def status(arguments: argparse.Namespace) -> int:
         held = [view.held_up.sentence(look.hold) if look.hold else "" for look in looks]
         say("\n\n".join(in_full(look.fact, why, look.failure) for look, why in zip(looks, held, strict=True)))
     return 0 if all(look.fact["well"] for look in looks) else 1
+
+
+def _status_of_hosts(view: "_View", arguments: argparse.Namespace) -> int:
+    """One line for each host and certificate, the worst first."""
+    found, well = HostList(view.standings), True
+    for row, look in view.looks():
+        found.add(view.standings.of(row), failing=arguments.failing)
+        well = well and not look.fact["hosts_not_well"]
+    document = found.document()
+    if arguments.json:
+        report(document)
+    else:
+        say("\n".join(table_of(document["hosts"], document["more"])))
+    return 0 if well else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +93,42 @@ class _Look:
 
 
 class _View:
-    """What concerns all certificates, asked for once. *names*: those that are looked at, [] for all."""
+    """What concerns all certificates, asked for once; and each that the *arguments* ask for."""
 
-    def __init__(self, settings: Settings, database: Database, now: int, names: list[str]):
-        overview = Overview(database)
+    def __init__(self, settings: Settings, database: Database, now: int, arguments: argparse.Namespace):
         self._now = now
         self._policy = settings.renewal
+        self._arguments = arguments
+        self._certificates = Certificates(database)
         self._under_way = {record.name for record in Orders(database, "").under_way(now)}
-        self._by_hand = overview.by_hand(names or None, now)
-        self._hosts_not_well = overview.hosts_not_well(now)
+        self._by_hand = Overview(database).by_hand(arguments.name or None, now)
         self.held_up = HeldUp(settings, database, now)
         self.tries = tries(settings)
+        self.standings = Standings(Hosts(database), settings.hosts, now)
+        self._particulars = Particulars(settings, database, now, self.tries, self.standings)
 
-    def of(self, row: Enrolment, more: dict[str, Any]) -> _Look:
-        """*more*: the facts that only some of the commands show."""
-        hold, hosts = self.held_up.by(row), self._hosts_not_well.get(row.name, 0)
-        fact = self._facts(row, hold) | more
-        rank = severity(row, self._now, self._policy, held=hold is not None, hosts_not_well=hosts)
-        return _Look(row.name, rank, _with_hosts(fact, hosts), row.failure, hold)
+    def looks(self) -> Iterator[tuple[Enrolment, _Look]]:
+        """The certificates that are asked for. Their rows are in memory in portions."""
+        names, expiring = self._arguments.name, self._arguments.expiring
+        rows = iter(self._certificates.get(names) if names else self._certificates.all())
+        while portion := list(itertools.islice(rows, _PORTION)):
+            self.standings.ask_for(portion)
+            for row in portion:
+                if expiring is not None and not (row.crt and row.ends <= self._now + expiring):
+                    continue
+                look = self._look(row)
+                if not (self._arguments.failing and look.fact["well"]):
+                    yield row, look
+
+    def _look(self, row: Enrolment) -> _Look:
+        hold, counts = self.held_up.by(row), self.standings.counts(row)
+        fact = self._facts(row, hold)
+        if self._arguments.name and not self._arguments.hosts:
+            fact |= _content(row) | self._particulars.of(row)
+        elif self._arguments.json and not self._arguments.hosts:
+            fact |= _content(row)
+        rank = severity(row, self._now, self._policy, held=hold is not None, hosts_not_well=counts.total())
+        return _Look(row.name, rank, with_hosts(fact, counts), row.failure, hold)
 
     @staticmethod
     def remarks(row: Enrolment) -> list[str]:
@@ -137,8 +174,9 @@ class _View:
 class _List:
     """The list. It keeps lines, not rows: there may be a hundred thousand."""
 
-    def __init__(self, held_up: HeldUp):
+    def __init__(self, held_up: HeldUp, *, filtered: bool):
         self._held_up = held_up
+        self._filtered = filtered
         self._lines: list[tuple[Severity, list[str]]] = []
         self._failures: list[tuple[str, Failure]] = []
         self._remarks: list[str] = []
@@ -165,7 +203,7 @@ class _List:
 
     def tell(self) -> None:
         if not self._lines:
-            say("nothing is enrolled; begin with `certfleet-issuer populate NAME`")
+            say("none" if self._filtered else "nothing is enrolled; begin with `certfleet-issuer populate NAME`")
             return
         say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [line for _, line in sorted(self._lines)]))
         for common in by_failure(self._failures, lambda told: told):
@@ -187,15 +225,6 @@ def _content(row: Enrolment) -> dict[str, Any]:
     if not isinstance(leaf, Leaf):
         return {"names": [], "serial": None, "issuer": None, **change_fields(row)}
     return {"names": sorted(leaf.names), "serial": leaf.serial, "issuer": leaf.issuer, **change_fields(row)}
-
-
-def _with_hosts(fact: dict[str, Any], not_well: int) -> dict[str, Any]:
-    """With the number of hosts that are *not_well*. An enabled certificate is not well if there is any."""
-    fact["hosts_not_well"] = not_well
-    if not_well and fact["enabled"]:
-        fact["state"] += f", {not_well} host{'' if not_well == 1 else 's'} not well"
-        fact["well"] = False
-    return fact
 
 
 def _line(fact: dict[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from issuer.journey.sweep import sweep
 from issuer.loops.backlog import Backlog
 from issuer.loops.crew import Crew, Returned
 from issuer.loops.health import Health
+from issuer.loops.hosts import look_at_hosts
 from issuer.loops.intake import NOT_OURS_SECONDS, Generation, Intake, take_in
 from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.loops.periodic import Periodic
@@ -36,7 +37,7 @@ from issuer.model.survey import DueRow
 log = structlog.get_logger()
 _TICK = 1.0  # seconds: the longest sleep of the loop
 # seconds between two runs of a periodic work
-_LOOK, _FILES, _SWEEP, _MAIL = 3.0, 3.0, 600.0, 5.0
+_LOOK, _FILES, _SWEEP, _MAIL, _HOSTS = 3.0, 3.0, 600.0, 5.0, 60.0
 _SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey costs the database one percent of its time
 _SURVEY_SHARE = 100
 _NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE)
@@ -70,6 +71,7 @@ class Daemon:
             "sweep", lambda: sweep(self._generation.tools), every=_SWEEP, wake=wake, longest_pause=600
         )
         self._mail = Periodic("mail", self._send_mail, every=_MAIL, wake=wake)
+        self._hosts = Periodic("hosts", self._look_at_hosts, every=_HOSTS, wake=wake)
         self._files = Periodic("files", self._look_at_files, every=_FILES, wake=wake)
         self._seen = self._stamps
         self._fed_at = float("-inf")
@@ -124,7 +126,7 @@ class Daemon:
 
     def _run_periodic(self, now: float) -> None:
         self._begin_intake(now)
-        for work in (self._survey, self._sweep, self._mail):
+        for work in (self._survey, self._sweep, self._hosts, self._mail):
             try:
                 work.result(now)
             except CertfleetError as error:  # a database that is away is logged by the look
@@ -166,6 +168,12 @@ class Daemon:
         self._numbers.orders_left = {url: count for url, count in left.items() if count is not None}
         shortest, longest = _SURVEY
         self._survey.every = min(max(shortest, (time.monotonic() - began) * _SURVEY_SHARE), longest)
+
+    def _look_at_hosts(self) -> None:
+        here, began = self._generation, time.monotonic()
+        now = int(here.tools.clock())
+        self._numbers.hosts = look_at_hosts(here.hosts, here.tools.certificates, here.outbox, here.settings.hosts, now)
+        self._hosts.every = max(_HOSTS, (time.monotonic() - began) * _SURVEY_SHARE)
 
     def _send_mail(self) -> None:
         outbox = self._generation.outbox

@@ -9,6 +9,7 @@ from common.files import Stamp
 from issuer.journey.begin import left_alone
 from issuer.journey.ports import Tools
 from issuer.loops.backlog import Backlog
+from issuer.loops.hosts import HostOutbox, HostStore
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event
@@ -35,7 +36,7 @@ class DueQueries(Protocol):
         """Counts of all rows, and the *most* certificates that expire first."""
 
 
-class Outbox(Protocol):
+class Outbox(HostOutbox, Protocol):
     """Where the daemon tells events, and what it does about mail. Thread-safe."""
 
     def tell(self, event: Event) -> None:
@@ -66,6 +67,7 @@ class Generation:
     tools: Tools
     outbox: Outbox
     queries: DueQueries
+    hosts: HostStore
     close: Callable[[], None]
     stamps: Mapping[Path, Stamp | None]
     attempts: int = 0  # that were begun with it and have not ended

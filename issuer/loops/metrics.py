@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from common.clock import Clock
 from issuer.loops.crew import Returned
 from issuer.loops.health import Health
+from issuer.model.hosts import HostState
 from issuer.model.outcomes import Ending
 from issuer.model.survey import DAY, Survey
 
@@ -71,6 +72,7 @@ class Metrics:
         self.survey: Survey | None = None
         self.propagation: Callable[[], Mapping[str, float]] = dict
         self.orders_left: Mapping[str, int] = {}
+        self.hosts: Mapping[HostState, int] = {}
 
     def ended(self, returned: Returned) -> None:
         ending = returned.ended.ending
@@ -128,6 +130,12 @@ class _Surveyed(Collector):
         for directory, count in self._metrics.orders_left.items():
             left.add_metric([directory], count)
         yield left
+        hosts = _labelled(
+            "certfleet_hosts_not_well", "Reports of hosts that are not well, by how they are not.", "state"
+        )
+        for state in (state for state in HostState if not state.is_well):
+            hosts.add_metric([state.value], self._metrics.hosts.get(state, 0))
+        yield hosts
         survey = self._metrics.survey
         if survey is not None:
             yield from _counts(survey)

@@ -233,6 +233,16 @@ class NotifySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HostSettings:
+    """When a host that reports is not well, in seconds: without a report, and with another certificate than the present
+    one. After *forget* without a report a host was taken down."""
+
+    silent: int = setting(duration(3600), 3 * 86400)
+    behind: int = setting(duration(0), 2 * 86400)
+    forget: int = setting(duration(3600), 30 * 86400)
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonSettings:
     listen: str = setting(optional(_listen, ""), "127.0.0.1:9402")  # "": no /healthz, no /metrics
 
@@ -262,6 +272,7 @@ class Settings:
     webroot: WebrootSettings = section(WebrootSettings)
     renewal: RenewalSettings = section(RenewalSettings)
     notify: NotifySettings = section(NotifySettings)
+    hosts: HostSettings = section(HostSettings)
     daemon: DaemonSettings = section(DaemonSettings)
     log: LogSettings = section(LogSettings)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from common.certificate import Bundle, leaf_validity
+from common.certificate import Bundle, leaf_fingerprint, leaf_validity
 from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
@@ -161,6 +161,14 @@ class Enrolment:
             return leaf_validity(self.crt)
         except ValueError:
             return None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the present certificate, as fast as :attr:`life`; "" without one, or where it cannot be read."""
+        try:
+            return leaf_fingerprint(self.crt)
+        except ValueError:
+            return ""
 
     @cached_property
     def ends(self) -> int:

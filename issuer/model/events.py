@@ -11,6 +11,7 @@ from typing import Any
 
 from common.strict_json import checked
 from issuer.model.failure import Failure
+from issuer.model.hosts import HostState, Standing
 from issuer.model.outcomes import Ended, Ending
 
 _ACTION_WANTED = "acme-userActionRequired"
@@ -27,7 +28,16 @@ class EventKind(Enum):
     ENDS_SOON = "ends-soon"
     INCIDENT = "incident"  # the CA wants it replaced before its time
     CA_CHANGED = "ca-changed"
+    HOST_EXPIRED = "host-expired"  # these five: a host that reports serves an expired one,
+    HOST_NOT_WELL = "host-not-well"  # its agent says that it is not well,
+    HOST_SILENT = "host-silent"  # it has not reported for too long,
+    HOST_BEHIND = "host-behind"  # it serves an older one for too long,
+    HOST_WELL = "host-well"  # or all is well there again
     RECOVERED = "recovered"
+
+    @property
+    def is_of_host(self) -> bool:
+        return self.value.startswith("host-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,9 @@ class Event:
     next_attempt: int = 0
     expires: int = 0
     failures: int = 0
+    host: str = ""  # where it happened, in an event about a host
+    account: str = ""  # that reports of it
+    standing: str = ""  # the sentence about that host
 
     @property
     def told(self) -> Failure:
@@ -73,6 +86,24 @@ def ends(kind: EventKind, name: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
     hint = "renew it where it was bought, then `certfleet-issuer import` it"
     return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
+
+
+_OF_HOSTS = {
+    HostState.EXPIRED: (EventKind.HOST_EXPIRED, "serves an expired certificate"),
+    HostState.NOT_WELL: (EventKind.HOST_NOT_WELL, "is not well, says its agent"),
+    HostState.SILENT: (EventKind.HOST_SILENT, "has not reported for too long"),
+    HostState.BEHIND: (EventKind.HOST_BEHIND, "serves another certificate than the present one"),
+}
+
+
+def at_host(standing: Standing, words: str) -> Event:
+    """How a host stands has changed; *words* say how it stands now."""
+    name, host, account = standing.report.key
+    if standing.state not in _OF_HOSTS:
+        return Event(EventKind.HOST_WELL, name, host=host, account=account, standing="well again")
+    kind, what = _OF_HOSTS[standing.state]
+    hint = "look there with `certfleet-agent status` and `certfleet-agent check`, and whether its timer runs"
+    return Event(kind, name, what, hint=hint, host=host, account=account, standing=words)
 
 
 def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Event | None:

@@ -7,7 +7,7 @@ is away; both are tried again.
 import logging
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -16,6 +16,7 @@ from common.clock import Clock
 from common.errors import CertfleetError
 from common.log import Syslog
 from issuer.model.events import Event, EventKind, of_ending
+from issuer.model.hosts import Standing
 from issuer.model.outcomes import Ended
 from issuer.model.tries import Tries
 from issuer.rules import mail_text
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 _MOST_KEPT = 100_000  # events in memory while the database is away
 _LEVELS = {
     EventKind.RECOVERED: logging.INFO,
+    EventKind.HOST_WELL: logging.INFO,
     EventKind.CA_CHANGED: logging.WARNING,
     EventKind.INCIDENT: logging.WARNING,
     EventKind.ENDS_SOON: logging.WARNING,
@@ -38,6 +40,11 @@ class NoticeStore(Protocol):
         self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
     ) -> list[Event]:
         """Save *events*; returns the new ones. With *others*, certificates that recovered elsewhere are found too."""
+
+    def settle_hosts(
+        self, names: Collection[str], standings: Mapping[Standing, bool], *, by_mail: bool, now: int
+    ) -> list[Event]:
+        """Save how the hosts of *names* stand, each with whether that is bad; returns the new events."""
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """(first, last) epoch second of the events that wait for a mail; None without any."""
@@ -122,11 +129,25 @@ class Outbox:
             with self._lock:
                 self._told = told + self._told
             return False
-        for event in changed:
+        self._speak(changed)
+        return True
+
+    def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
+        """Save how the hosts of *names* stand, each with whether that is bad, and send what is new to syslog. Never
+        raises CertfleetError: the next look finds what could not be saved."""
+        if not self.wanted:
+            return
+        by_mail, now = self._post is not None, int(self._clock())
+        try:
+            self._speak(self._notices.settle_hosts(names, standings, by_mail=by_mail, now=now))
+        except CertfleetError as error:
+            log.warning("notification.unsettled", events=len(standings), error=str(error))
+
+    def _speak(self, events: Sequence[Event]) -> None:
+        for event in events:
             log.info("notification.noted", kind=event.kind.value, certificate=event.name)
             if self._syslog is not None:
                 self._syslog.send(_LEVELS.get(event.kind, logging.ERROR), mail_text.line(event, self._tries))
-        return True
 
     def take_over(self, other: "Outbox") -> None:
         """Take the kept events of *other*, which the new configuration replaces."""

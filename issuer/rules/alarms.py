@@ -38,7 +38,8 @@ class AlarmChange:
 
 
 def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventKind]) -> AlarmChange:
-    """Weigh *event* against the *alarms* of its certificate; *unsaid* are those that no mail has carried yet."""
+    """Weigh *event*, which is of no host, against the *alarms* of its certificate; *unsaid* are those that no mail has
+    carried yet."""
     present = frozenset(alarms)
     if event.kind is EventKind.RECOVERED:
         trouble = present & TROUBLE

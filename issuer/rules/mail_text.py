@@ -8,6 +8,7 @@ mark would lend them our voice. Never a traceback, never a secret.
 import dataclasses
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from common.clock import duration_text, utc_text
@@ -32,6 +33,11 @@ _WORDS = {  # (one, several, heading)
     EventKind.ENDS_SOON: ("ends soon", "end soon", "IMPORTED, ENDS SOON"),
     EventKind.INCIDENT: ("is replaced early", "are replaced early", "REPLACED EARLY, AS THE CA ASKS"),
     EventKind.CA_CHANGED: ("came from another CA", "came from another CA", "FROM ANOTHER CA"),
+    EventKind.HOST_EXPIRED: ("is served expired", "are served expired", "SERVED EXPIRED"),
+    EventKind.HOST_NOT_WELL: ("is not well at a host", "are not well at hosts", "NOT WELL AT A HOST"),
+    EventKind.HOST_SILENT: ("has a silent host", "have silent hosts", "SILENT HOSTS"),
+    EventKind.HOST_BEHIND: ("is behind at a host", "are behind at hosts", "BEHIND AT A HOST"),
+    EventKind.HOST_WELL: ("is well again at a host", "are well again at hosts", "WELL AGAIN AT A HOST"),
     EventKind.RECOVERED: ("recovered", "recovered", "RECOVERED"),
 }
 _MARKED = "Lines that begin with > are quoted from the database: do what they say only if it makes sense to you."
@@ -65,6 +71,7 @@ def body(events: Sequence[Event], host: str, now: int, tries: Tries = BY_NEXT_RU
 def line(event: Event, tries: Tries = BY_NEXT_RUN) -> str:
     """One event in one line, for syslog."""
     text = f"{_name(event.name)} {_WORDS[event.kind][0]}"
+    text += f": {_name(event.host)}: {event.standing}" if event.host else ""
     text += f": {event.told}" if event.what else ""
     text += "".join(f"; {label}: {words}" for label, words in event.told.advice)
     text += f"; next attempt at {tries.words(event.next_attempt)}" if event.next_attempt else ""
@@ -88,9 +95,11 @@ def _told(event: Event) -> tuple[str, Failure]:
 
 
 def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
-    failure, events = common.failure, sorted(common.all, key=lambda event: event.name)
-    lines = [f"  {len(events)} certificates for one reason:"] * (len(events) > 1 and bool(failure.what))
-    lines += [f"  {_name(event.name)}: {_standing(event, now, tries)}" for event in events[:_MOST_NAMES]]
+    failure, events = common.failure, sorted(common.all, key=lambda event: (event.name, event.host))
+    of_hosts = bool(events[0].host)
+    reason = "hosts" if of_hosts else "certificates for one reason"
+    lines = [f"  {len(events)} {reason}:"] * (len(events) > 1 and bool(failure.what))
+    lines += [f"  {_who(event)}: {_standing(event, now, tries)}" for event in _shown(events)]
     more = len(events) - _MOST_NAMES
     if more > 0:
         lines.append(f"  and {more} more; `certfleet-issuer status` lists all")
@@ -108,7 +117,27 @@ def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
     return lines
 
 
+def _shown(events: Sequence[Event]) -> list[Event]:
+    """The events that a paragraph names: one of each account before the second of any, so that an account with many
+    hides no other."""
+    seen: Counter[str] = Counter()
+    ranked: list[tuple[int, int]] = []
+    for event in events:
+        whose = event.account or event.host or event.name
+        ranked.append((seen[whose], len(ranked)))
+        seen[whose] += 1
+    return [events[number] for _, number in sorted(ranked)[:_MOST_NAMES]]
+
+
+def _who(event: Event) -> str:
+    where = f" on {_name(event.host)}" if event.host else ""
+    account = f" ({_name(event.account)})" if event.account else ""
+    return f"{_name(event.name)}{where}{account}"
+
+
 def _standing(event: Event, now: int, tries: Tries) -> str:
+    if event.host:
+        return f'"{_safe(event.standing)}"'
     parts = (
         [f'"{_safe(event.what)}"'] if event.kind is EventKind.RECOVERED and event.what else [_left(event.expires, now)]
     )

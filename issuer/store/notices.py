@@ -14,14 +14,18 @@ import structlog
 
 from common.strict_json import parse_json
 from issuer.model.enrolment import end_of
-from issuer.model.events import Event, EventKind, from_json, recovered, to_json
+from issuer.model.events import Event, EventKind, at_host, from_json, recovered, to_json
+from issuer.model.hosts import HostState, Standing
 from issuer.rules.alarms import graded, weigh
+from issuer.rules.hosts import words
 from issuer.store.cells import believable, known
 from issuer.store.database import Database, rows_of
-from issuer.store.tables import alarms, certs, outbox
+from issuer.store.hosts import details_of
+from issuer.store.tables import alarms, certs, host_alarms, outbox
 
 log = structlog.get_logger()
 _TAKEN_SECONDS = 600
+_MOST_NEWS = 1000  # about hosts, in one transaction
 _OF_CERTIFICATE = ("name", "crt", "ts_expire", "imported", "count_fail_update", "ari_url")
 _CERTIFICATE = sa.select(*(certs.c[column] for column in _OF_CERTIFICATE))
 
@@ -42,6 +46,13 @@ class Notices:
         return self._database.write(
             lambda connection: _settle(connection, events, stuck_after, by_mail, now, others=others)
         )
+
+    def settle_hosts(
+        self, names: Collection[str], standings: Mapping[Standing, bool], *, by_mail: bool, now: int
+    ) -> list[Event]:
+        """Compare how the hosts of *names* stand, and whether that is bad, with what people were told, update that, and
+        add mail to the outbox. Returns the events that are news, at most a thousand; the next look finds the others."""
+        return self._database.write(lambda connection: _settle_hosts(connection, names, standings, by_mail, now))
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """The first and the last moment of the events that wait for a delivery; None without any."""
@@ -108,6 +119,32 @@ def _settle(
     if mails:
         connection.execute(outbox.insert(), [_outbox_row(event, now) for event in mails])
     return changed
+
+
+def _settle_hosts(
+    connection: sa.Connection, names: Collection[str], standings: Mapping[Standing, bool], by_mail: bool, now: int
+) -> list[Event]:
+    columns = host_alarms.c
+    query = sa.select(columns.name, columns.host, columns.account, columns.state)
+    told = {row[:3]: row.state for row in rows_of(connection, query, columns.name, names)}
+    bad = {one.report.key: one for one, is_bad in standings.items() if is_bad}
+    well = {one.report.key: one for one in standings if one.state.is_well}
+    new = [one for key, one in bad.items() if told.get(key) != one.state.value][:_MOST_NEWS]
+    over = [key for key in told if key not in bad][:_MOST_NEWS]
+    for name, host, account in (*over, *(one.report.key for one in new if one.report.key in told)):
+        same = (columns.name == name, columns.host == host, columns.account == account)
+        connection.execute(host_alarms.delete().where(*same))
+    details = details_of(connection, [one.report for one in new if one.state is HostState.NOT_WELL])
+    events = [at_host(one, words(one, now, details.get(one.report.key, ""))) for one in new]
+    events += [at_host(well[key], "") for key in over if key in well]  # else it is gone, forgotten or disabled
+    if new:
+        keys = ("name", "host", "account")
+        rows = [dict(zip(keys, one.report.key, strict=True), state=one.state.value, since=now) for one in new]
+        connection.execute(host_alarms.insert(), rows)
+    events = [dataclasses.replace(event, at=now) for event in events]
+    if events and by_mail:
+        connection.execute(outbox.insert(), [_outbox_row(event, now) for event in events])
+    return events
 
 
 def _outbox_row(event: Event, now: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The facts that people see beside the certificates themselves: orders under way, and reports of hosts. Only reads."""
+"""The facts that people see beside the certificates themselves: orders under way, and lives. Only reads."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from issuer.model.orders import Cause, is_by_hand
 from issuer.store.cells import from_row
 from issuer.store.database import Database
 from issuer.store.orders import FREE, LEASE_SECONDS, cause_of
-from issuer.store.tables import certs, has_certificate, installations, is_enabled, orders
+from issuer.store.tables import certs, has_certificate, is_enabled, orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +34,6 @@ class OrderUnderWay:
     def is_by_hand(self, now: float) -> bool:
         """Does a person work on it?"""
         return is_by_hand(self.cause, self.deadline, now)
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """The last report of one host's agent about one certificate. Nothing in it is to be trusted."""
-
-    host: str
-    account: str
-    sha256: str
-    state: str
-    detail: str
-    reported_at: int
-
-
-# states of a report by which a host does not serve the certificate, or cannot tell whether it does
-_NOT_WELL = ("broken", "ending", "expired", "failed", "incomplete", "refused", "unproven")
-_REPORT_COUNTS = 30 * 86400  # seconds: an agent reports daily, and a host that was taken down stays silent
 
 
 def orders_by_hand(connection: sa.Connection, now: int) -> dict[str, OrderUnderWay]:
@@ -88,19 +71,6 @@ class Overview:
         """The orders by hand of *names* (None: of all), which `run` leaves alone."""
         found = self._database.read(lambda connection: orders_by_hand(connection, now))
         return {name: order for name, order in found.items() if names is None or name in names}
-
-    def installations(self, name: str) -> list[Installation]:
-        """The reports about *name*, by host."""
-        query = sa.select(installations).where(installations.c.name == name).order_by(installations.c.host)
-        rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
-        return [from_row(Installation, row, reported_at=row["ts_report"]) for row in rows]
-
-    def hosts_not_well(self, now: int) -> dict[str, int]:
-        """How many hosts report that they do not serve a certificate as they should, by its name."""
-        reported = (installations.c.state.in_(_NOT_WELL), installations.c.ts_report > now - _REPORT_COUNTS)
-        query = sa.select(installations.c.name, sa.func.count()).where(*reported).group_by(installations.c.name)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        return {row[0]: row[1] for row in rows if row[0]}
 
     def short_lives(self, longest: int) -> list[tuple[str, int]]:
         """(name, seconds from its storing to its end) of certificates of ours that live *longest* seconds at most."""

@@ -68,7 +68,7 @@ def replace_present(
     """
     chain = bundle.chain_pem
     pair = {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
-    moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0}
+    moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0, "hosts_look_at": now}
     before = connection.execute(_BEFORE, {"the_name": name}).one_or_none()
     # compared here: a column of text has other bytes for the server than for us
     if before is None or (csr is not None and before.csr != csr):

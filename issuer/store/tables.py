@@ -55,6 +55,7 @@ certs = sa.Table(
     sa.Column("change_due_at", Number),  # of its next attempt, 0 for at once; NULL: none waits
     sa.Column("change_failures", NumberOrZero),  # in a row
     sa.Column("change_failure", Words),  # of its last attempt, as JSON
+    sa.Column("hosts_look_at", Number),  # since when hosts may serve an older one; NULL: all that report serve this one
 )
 LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
 YES = ("Y", "y")  # ours, and of scripts that rely on a column whose comparisons ignore case
@@ -140,12 +141,23 @@ installations = sa.Table(
     metadata,
     sa.Column("name", Words(250), primary_key=True),
     sa.Column("host", Words(250), primary_key=True),
-    sa.Column("account", Words(80)),
+    sa.Column("account", Words(80), primary_key=True),
     sa.Column("sha256", Words(64)),
     sa.Column("not_after", NumberOrZero),
     sa.Column("state", Words(20)),
     sa.Column("detail", Words),
     sa.Column("ts_report", NumberOrZero),
+    sa.Column("changes_only", Words(1)),  # Y: its agent is of an earlier version, which reports changes only
+)
+
+host_alarms = sa.Table(
+    "host_alarms",
+    metadata,
+    sa.Column("name", Words(250), primary_key=True),
+    sa.Column("host", Words(250), primary_key=True),
+    sa.Column("account", Words(80), primary_key=True),
+    sa.Column("state", Words(20)),  # the HostState that people were told of
+    sa.Column("since", NumberOrZero),
 )
 
 alarms = sa.Table(

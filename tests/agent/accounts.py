@@ -7,9 +7,16 @@ from agent.settings.config import SourceSettings
 from tests.agent.host import TABLES
 from tests.servers.sql_server import SqlDatabase
 
-VIEW = """CREATE SQL SECURITY DEFINER VIEW own_installations AS
+VIEWS = """CREATE SQL SECURITY DEFINER VIEW own_installations AS
+  SELECT name, host, account, sha256, not_after, state, detail, ts_report, changes_only FROM installations
+  WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION;
+CREATE SQL SECURITY DEFINER VIEW agent_certs AS
+  SELECT name, ts_last_update, ts_expire, crt, ca, rolled_back, statement FROM certs"""
+EARLIER = """CREATE OR REPLACE SQL SECURITY DEFINER VIEW own_installations AS
   SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations
-  WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION"""
+  WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION;
+DROP VIEW agent_certs;
+ALTER TABLE installations DROP COLUMN changes_only, DROP PRIMARY KEY, ADD PRIMARY KEY (name, host)"""
 
 
 class Agents:
@@ -19,16 +26,21 @@ class Agents:
         self.server = database.server
         self.folder = folder
         self.database = database
-        for statement in [*TABLES.split(";"), VIEW]:
-            if statement.strip():
-                self.database.execute(statement)
+        self.execute(f"{TABLES};{VIEWS}")
 
-    def settings(self, *, tls_ca: Path | None = None, host: str = "localhost") -> SourceSettings:
-        """A new account, and how its agent.toml names the database."""
+    def execute(self, statements: str) -> None:
+        """Run statements between semicolons."""
+        for statement in filter(str.strip, statements.split(";")):
+            self.database.execute(statement)
+
+    def settings(
+        self, *, tls_ca: Path | None = None, host: str = "localhost", read: str = "agent_certs"
+    ) -> SourceSettings:
+        """A new account, and how its agent.toml names the database. *read*: the table or view that it may read."""
         user, password = f"agent_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
         for statement in (
             f"CREATE USER `{user}`@`%` IDENTIFIED BY '{password}' REQUIRE SSL",
-            f"GRANT SELECT ON `{self.database.name}`.`certs` TO `{user}`@`%`",
+            f"GRANT SELECT ON `{self.database.name}`.`{read}` TO `{user}`@`%`",
             f"GRANT SELECT, INSERT, UPDATE ON `{self.database.name}`.`own_installations` TO `{user}`@`%`",
         ):
             self.server.sql(statement)

@@ -172,8 +172,14 @@ INSTALLED = Installed("a", "01", 90 * 86400, Mark(1, 2), {"/f": "d"}, "c", not_b
 def test_a_record_comes_back_as_it_was() -> None:
     """Through its document, which is JSON, and back."""
     refusal = Refusal(Outcome.BROKEN, "why", "a", Mark(1, 2), "c", 3, 4)
-    result = Result("www.example.com", Outcome.REFUSED, "detail", "hint", INSTALLED, refusal, 5, unsent=True)
+    result = Result("www.example.com", Outcome.REFUSED, "detail", "hint", INSTALLED, refusal, 5, unsent=5)
     assert from_document(json.loads(json.dumps(to_document(result)))) == result
+
+
+def test_a_report_that_waits_since_an_earlier_agent() -> None:
+    """That agent wrote whether it waits, and not since when: since the last change."""
+    document = to_document(Result("www.example.com", Outcome.FAILED, since=5)) | {"unsent": True}
+    assert from_document(document).unsent == 5
 
 
 def test_a_record_of_an_earlier_agent_is_read() -> None:

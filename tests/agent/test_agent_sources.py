@@ -21,7 +21,7 @@ from agent.source.sqlite import SqliteSource
 from common.certificate import parse_bundle
 from common.errors import ConfigError
 from common.pem import LARGEST
-from tests.agent.accounts import Agents, source_lines
+from tests.agent.accounts import EARLIER, Agents, source_lines
 from tests.agent.host import NAME, TABLES, Host
 from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
@@ -119,17 +119,57 @@ def test_a_report_replaces_the_one_before(source: tuple[Source, Database]) -> No
     assert [tuple(row) for row in rows] == [("a.b", "host1", "f" * 64, 123, "installed", "a detail", 456)]
 
 
-def test_an_account_cannot_touch_the_row_of_another(agents: Agents) -> None:
-    """Neither by its own statement nor by ours: the row of another account stays, and the refusal has a hint."""
+def test_two_accounts_report_the_same_host(agents: Agents) -> None:
+    """Each has a row of its own: neither can take the other's place, or see it."""
     first, second = (open_source(agents.settings(), Path("x")) for _ in range(2))
     report(first)
-    with pytest.raises(SourceError) as caught:
-        report(second, Outcome.FAILED)
-    assert "another account" in caught.value.hint
-    (row,) = agents.database.query("SELECT state FROM installations")
-    assert row[0] == "installed"
+    report(second, Outcome.FAILED)
+    rows = agents.database.query("SELECT host, state FROM installations ORDER BY state")
+    assert rows == [("host1", "failed"), ("host1", "installed")]
+    assert second.confirm(["a.b"], "host1", 457) == 1
+    assert agents.database.query("SELECT ts_report FROM installations ORDER BY state") == [(457,), (456,)]
     first.close()
     second.close()
+
+
+def test_a_confirmation_says_how_many_reports_it_found(source: tuple[Source, Database]) -> None:
+    """One moment for all of them, nothing else changes; and the agent reports daily, whoever wrote the row before."""
+    opened, behind = source
+    report(opened)
+    behind.execute("UPDATE installations SET changes_only = 'Y'")
+    assert opened.confirm(["a.b", "new.b"], "host1", 500) == 1
+    assert opened.confirm(["a.b"], "host2", 600) == 0
+    rows = behind.query("SELECT name, host, sha256, state, detail, ts_report, changes_only FROM installations")
+    assert [tuple(row) for row in rows] == [("a.b", "host1", "f" * 64, "installed", "a detail", 500, None)]
+
+
+def test_an_account_that_may_read_the_table_as_before(agents: Agents) -> None:
+    """Its grants are those of an earlier version: it goes on with the table."""
+    agents.enrol("a.b", b"leaf", b"chain", 99)
+    with contextlib.closing(open_source(agents.settings(read="certs"), Path("x"))) as opened:
+        assert opened.marks(["a.b"]) == {"a.b": Mark(99, 77)}
+        offer = opened.fetch("a.b")
+        assert offer is not None
+        assert offer.went_back_to == ""
+        report(opened)
+        assert opened.confirm(["a.b"], "host1", 500) == 1
+
+
+def test_a_database_of_an_earlier_certfleet(agents: Agents) -> None:
+    """No view, no column for the agent's kind, one row for a host: it is asked and told as before."""
+    agents.execute(EARLIER)
+    agents.enrol("a.b", b"leaf", b"chain", 99)
+    with contextlib.closing(open_source(agents.settings(read="certs"), Path("x"))) as opened:
+        assert opened.marks(["a.b"]) == {"a.b": Mark(99, 77)}
+        offer = opened.fetch("a.b")
+        assert offer is not None
+        assert offer.leaf_pem == b"leaf"
+        report(opened)
+        assert opened.confirm(["a.b"], "host1", 500) == 1
+    other = open_source(agents.settings(read="certs"), Path("x"))
+    with pytest.raises(SourceError) as caught:
+        report(other, Outcome.FAILED)
+    assert "another account" in caught.value.hint
 
 
 def test_an_account_can_do_nothing_else(agents: Agents) -> None:

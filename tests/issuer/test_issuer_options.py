@@ -83,6 +83,7 @@ WRONG: dict[str, list[str]] = {
     "zone --out": ["", "/dev/null", "{folder}/key", "/proc/x"],
     "zone --ns": [*HOSTILE_NAMES.values()],
     "check --wait": ["", "1", "-1s", "1.5m", "soon", "1e9s", "9999999999s", "1m\n", "٣m"],
+    "status --expiring": ["", "1", "-1s", "1.5m", "soon", "1e9s", "14d\n", "٣m", "\x1b[2J"],
     "populate --csr": FILES,
     "populate --webroot": WEBROOTS,
     "populate --by": [

@@ -74,9 +74,9 @@ def report(host: str, state: str, account: str = "SUBSTRING_INDEX(USER(), '@', 1
 
 
 def test_an_agent_reads_certificates_and_writes_its_own_row(central: Box, accounts: list[Ask]) -> None:
-    """SELECT of certs, and an upsert that is there for the issuer afterwards."""
+    """The present certificates, and an upsert that is there for the issuer afterwards."""
     agent, _ = accounts
-    assert agent("SELECT name, enable FROM certs") == [(NAME, "Y")]
+    assert agent("SELECT name, crt, rolled_back FROM agent_certs") == [(NAME, None, None)]
     agent(report("web1", "installed"))
     agent(report("web1", "served"))
     assert agent("SELECT host, state FROM own_installations") == [("web1", "served")]
@@ -91,7 +91,6 @@ def test_an_agent_cannot_touch_the_row_of_another(central: Box, accounts: list[A
     assert second("SELECT * FROM own_installations") == []
     second("UPDATE own_installations SET state = 'broken' WHERE host = 'web1'")
     for attempt in (
-        report("web1", "broken"),
         report("web9", "forged", account=f"'{before[0][2]}'"),
         "UPDATE installations SET state = 'broken'",
         "SELECT * FROM installations",
@@ -99,10 +98,65 @@ def test_an_agent_cannot_touch_the_row_of_another(central: Box, accounts: list[A
     ):
         with pytest.raises(pymysql.err.MySQLError):
             second(attempt)
+    second(report("web1", "broken"))  # a row of its own beside it
     second(report("web2", "served"))
     with pytest.raises(pymysql.err.MySQLError):
         second(f"UPDATE own_installations SET account = '{before[0][2]}' WHERE host = 'web2'")  # noqa: S608
-    assert central.database.query("SELECT * FROM installations WHERE host = 'web1'") == before
+    theirs = "SELECT * FROM installations WHERE host = 'web1' AND state <> 'broken'"
+    assert central.database.query(theirs) == before
+
+
+def test_an_account_cannot_fill_the_table(central: Box, accounts: list[Ask]) -> None:
+    """It has a bounded number of rows with a bounded text; another account goes on, and its own rows can change."""
+    thief, honest = accounts
+    digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
+    many = ", ".join(f"({digits}) AS t{place}" for place in range(4))
+    own = "SUBSTRING_INDEX(USER(), '@', 1)"
+    number = " + ".join(f"t{place}.n * {10**place}" for place in range(4))
+
+    def insert(thousand: int) -> str:
+        values = f"'{NAME}', CONCAT('h', {thousand} * 10000 + {number}), {own}, 'failed', 1"
+        into = "own_installations (name, host, account, state, ts_report)"
+        return f"INSERT INTO {into} SELECT {values} FROM {many}"  # noqa: S608 - words of our own
+
+    thief(insert(0))
+    thief(insert(1))
+    with pytest.raises(pymysql.err.MySQLError, match="this account has its most reports"):
+        thief(report("h20000", "failed"))
+    with pytest.raises(pymysql.err.MySQLError):
+        thief("UPDATE own_installations SET detail = REPEAT('x', 2001) LIMIT 1")
+    thief("UPDATE own_installations SET state = 'installed' WHERE host = 'h7'")
+    honest(report("web1", "installed"))
+    central.database.execute("DELETE FROM installations WHERE host = 'h9'")
+    thief(report("h20000", "failed"))  # room for one
+    with pytest.raises(pymysql.err.MySQLError, match="this account has its most reports"):
+        thief(report("h20001", "failed"))
+    assert central.database.query("SELECT COUNT(*), MAX(CHAR_LENGTH(detail)) FROM installations") == [(20_001, None)]
+
+
+def test_an_upgrade_keeps_what_hosts_reported(central: Box, accounts: list[Ask]) -> None:
+    """From the table with one row for a host, whoever wrote it; twice, and after a kill in the middle."""
+    database = central.database
+    for statement in (
+        "DROP TRIGGER installations_added",
+        "ALTER TABLE installations DROP PRIMARY KEY, ADD PRIMARY KEY (name, host), MODIFY account CHAR(80)",
+        "ALTER TABLE installations DROP COLUMN changes_only",
+        f"INSERT INTO installations (name, host, state, ts_report) VALUES ('{NAME}', 'web1', 'installed', 7)",  # noqa: S608
+        "UPDATE alembic_version SET version_num = '0013'",
+    ):
+        database.execute(statement)
+    central.ok("db", "upgrade")
+    row = [(NAME, "web1", "", "installed", 7, "Y")]
+    read = "SELECT name, host, account, state, ts_report, changes_only FROM installations"
+    assert database.query(read) == row
+    accounts[0](report("web1", "installed"))
+    for statement in ("DROP TABLE host_alarms", "UPDATE alembic_version SET version_num = '0013'"):
+        database.execute(statement)
+    central.ok("db", "upgrade")
+    assert sorted(database.query("SELECT host, changes_only FROM installations"), key=str) == [
+        ("web1", "Y"),
+        ("web1", None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +164,9 @@ def test_an_agent_cannot_touch_the_row_of_another(central: Box, accounts: list[A
     [
         *("UPDATE certs SET crt = NULL", "INSERT INTO certs (name) VALUES ('x')", "DELETE FROM certs"),
         *("SELECT * FROM orders", "SELECT * FROM challenges", "SELECT * FROM versions", "SELECT * FROM events"),
-        *("SELECT * FROM holds", "SELECT * FROM outbox", "CREATE TABLE t (a INT)", "DROP VIEW own_installations"),
+        *("SELECT * FROM certs", "SELECT csr FROM certs", "UPDATE agent_certs SET crt = NULL", "DROP VIEW agent_certs"),
+        *("SELECT * FROM host_alarms", "SELECT * FROM holds", "SELECT * FROM outbox"),
+        *("UPDATE report_counts SET held = 0", "CREATE TABLE t (a INT)", "DROP VIEW own_installations"),
     ],
 )
 def test_everything_else_is_closed_to_an_agent(accounts: list[Ask], statement: str) -> None:

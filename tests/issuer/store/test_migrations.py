@@ -254,6 +254,37 @@ def test_orders_of_before_count_for_the_names_of_their_certificates(database: Da
     assert database.query("SELECT names FROM orders ORDER BY id") == [("a.test b.test",), (None,), ("later.test",)]
 
 
+def test_reports_of_before_have_no_account_or_one(tmp_path: Path) -> None:
+    """An SQLite table with one row for a host is made anew, with every row; its agents are known to report changes
+    only."""
+    database = SqliteDatabase(tmp_path)
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    for statement in (
+        "DROP TABLE installations",
+        "CREATE TABLE installations (name CHAR(250) NOT NULL, host CHAR(250) NOT NULL, account CHAR(80),"
+        " sha256 CHAR(64), not_after BIGINT, state CHAR(20) NOT NULL, detail TEXT, ts_report BIGINT NOT NULL,"
+        " PRIMARY KEY (name, host))",
+        f"INSERT INTO installations VALUES ('{NAME}', 'web1', NULL, 'f', 5, 'failed', 'why', 7)",  # noqa: S608
+        f"INSERT INTO installations VALUES ('{NAME}', 'web2', 'root', 'f', 5, 'installed', '', 'odd')",  # noqa: S608
+        "UPDATE alembic_version SET version_num = '0013'",
+    ):
+        database.execute(statement)
+    box.ok("db", "upgrade")
+    for account in ("root", "other"):
+        database.execute(
+            "INSERT INTO installations (name, host, account, state, ts_report)"  # noqa: S608
+            f" VALUES ('{NAME}', 'web1', '{account}', 'installed', 9)"
+        )
+    rows = database.query("SELECT host, account, sha256, state, detail, ts_report, changes_only FROM installations")
+    assert sorted(map(tuple, rows), key=str) == [
+        ("web1", "", "f", "failed", "why", 7, "Y"),
+        ("web1", "other", None, "installed", None, 9, None),
+        ("web1", "root", None, "installed", None, 9, None),
+        ("web2", "root", "f", "installed", "", "odd", "Y"),
+    ]
+
+
 DAMAGE = {
     "a table is missing": ["DROP TABLE events"],
     "two tables and a column are missing": [

@@ -1,0 +1,162 @@
+"""status --hosts, and what `status` tells of hosts: each report about a certificate, the worst first."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from common.clock import utc_text
+from common.command_line import table
+from common.text import one_line, storable
+from issuer.loops.hosts import look_at_hosts
+from issuer.model.config import HostSettings, Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import StoreError
+from issuer.model.hosts import HostState, Report, Standing
+from issuer.notify.outbox import Outbox
+from issuer.rules.hosts import count_words, is_bad, standing, words, worst_first
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.hosts import Hosts
+
+log = structlog.get_logger()
+_MOST_OF_ONE = 20  # hosts of a certificate in its full view
+_MOST = 1000  # lines of the list of hosts
+_LONGEST_SENTENCE = 500  # characters of an agent's sentence
+_LONGEST = 80  # characters of a host's or an account's name
+
+
+class Standings:
+    """How the hosts of some certificates stand at *now*. Only enabled certificates have hosts that are not well: nobody
+    asked us to keep the others fresh. Raises StoreError."""
+
+    def __init__(self, hosts: Hosts, settings: HostSettings, now: int):
+        self._hosts = hosts
+        self._settings = settings
+        self._now = now
+        self._reports: Mapping[str, Sequence[Report]] = {}
+
+    def ask_for(self, rows: Sequence[Enrolment]) -> None:
+        """Read the reports about *rows*, for the methods below."""
+        self._reports = self._hosts.reports([row.name for row in rows])
+
+    def of(self, row: Enrolment) -> list[Standing]:
+        return [standing(report, row, self._now, self._settings) for report in self._reports.get(row.name, ())]
+
+    def counts(self, row: Enrolment) -> Counter[HostState]:
+        """How many hosts are not well, by how they are not."""
+        return Counter(one.state for one in self.of(row) if row.enabled and self.is_bad(one))
+
+    def is_bad(self, one: Standing) -> bool:
+        return is_bad(one, self._now, self._settings)
+
+    def in_full(self, row: Enrolment, present: str, serials: Mapping[str, str]) -> dict[str, Any]:
+        """The worst hosts with their agents' sentences, and how many more there are, for --json."""
+        shown = worst_first(self.of(row))[:_MOST_OF_ONE]
+        facts = [fact | {"present": fact["sha256"] == present != ""} for fact in self._facts(shown, serials)]
+        return {"installations": facts, "more_installations": self._hosts.count(row.name) - len(shown)}
+
+    def listed(self, found: Sequence[Standing], more: int) -> dict[str, Any]:
+        """The document of the list, and how many of *found* and of *more* beside are not in it."""
+        shown = worst_first(found)[:_MOST]
+        return {"hosts": self._facts(shown, {}), "more": len(found) - len(shown) + more}
+
+    def _facts(self, shown: Sequence[Standing], serials: Mapping[str, str]) -> list[dict[str, Any]]:
+        details = self._hosts.details([one.report for one in shown])
+        return [self._fact(one, details.get(one.report.key, ""), serials) for one in shown]
+
+    def _fact(self, one: Standing, detail: str, serials: Mapping[str, str]) -> dict[str, Any]:
+        report = one.report
+        return {
+            "name": report.name,
+            "host": report.host,
+            "account": report.account or None,
+            "state": report.state,
+            "standing": one.state.value,
+            "well": not self.is_bad(one),
+            "since": utc_text(one.since) if one.since else None,
+            "words": words(one, self._now, detail),
+            "sha256": report.sha256 or None,
+            "serial": serials.get(report.sha256),
+            "reported": utc_text(report.reported_at),
+            "detail": detail or None,
+        }
+
+
+def look_at_all_hosts(settings: Settings, database: Database, outbox: Outbox) -> None:
+    """The look of a run. A database that is away is told elsewhere, and the next run looks again."""
+    try:
+        look_at_hosts(Hosts(database), Certificates(database), outbox, settings.hosts, int(time.time()))
+    except StoreError as error:
+        log.warning("hosts.unseen", error=str(error))
+
+
+class HostList:
+    """The list of `status --hosts`. It keeps those that are not well, and so many of the others as it shows."""
+
+    def __init__(self, standings: Standings):
+        self._standings = standings
+        self._kept: list[Standing] = []
+        self._more = self._wells = 0
+
+    def add(self, found: Sequence[Standing], *, failing: bool) -> None:
+        """Add the hosts of a certificate; with *failing* only those that are not well."""
+        for one in found:
+            is_bad = self._standings.is_bad(one)
+            self._wells += not is_bad
+            if is_bad or (not failing and self._wells <= _MOST):
+                self._kept.append(one)
+            elif not failing:
+                self._more += 1
+
+    def document(self) -> dict[str, Any]:
+        return self._standings.listed(self._kept, self._more)
+
+
+def table_of(facts: Sequence[Mapping[str, Any]], more: int) -> list[str]:
+    """Lines of the list of hosts."""
+    if not facts:
+        return ["no host has reported"]
+    rows = [
+        [_name(fact["host"]), fact["name"], fact["words"], fact["reported"], _name(fact["account"])] for fact in facts
+    ]
+    lines = table(["HOST", "NAME", "STATE", "REPORTED", "ACCOUNT"], rows).splitlines()
+    return [*lines, *([f"and {more} more"] if more else [])]
+
+
+def lines_of(fact: Mapping[str, Any]) -> list[str]:
+    """The hosts of one certificate, for its full view; [] without any."""
+    shown, more = fact["installations"], fact["more_installations"]
+    if not shown:
+        return []
+    rows = [[_name(one["host"]), one["state"], _which(one), one["reported"], _name(one["account"])] for one in shown]
+    lines = table(["HOST", "STATE", "CERTIFICATE", "REPORTED", "ACCOUNT"], rows).splitlines()
+    lines += [f"and {more} more; `status --hosts` lists them"] if more else []
+    for one in shown:
+        if one["standing"] not in (HostState.CURRENT.value, HostState.NOT_WELL.value):
+            lines.append(f"{_name(one['host'])}: {one['words']}")
+        if one["detail"]:
+            lines.append(f"{_name(one['host'])}: {one_line(one['detail'])[:_LONGEST_SENTENCE]}")
+    return lines
+
+
+def with_hosts(fact: dict[str, Any], counts: Counter[HostState]) -> dict[str, Any]:
+    """A certificate's *fact* with the hosts that are not well. It is not well if there is any."""
+    fact["hosts_not_well"] = counts.total()
+    fact["hosts"] = {state.value: counts[state] for state in HostState if not state.is_well}
+    if counts:
+        fact["state"] += f", {count_words(counts)}"
+        fact["well"] = False
+    return fact
+
+
+def _name(text: str | None) -> str:
+    return storable(text or "-", _LONGEST)
+
+
+def _which(installation: Mapping[str, Any]) -> str:
+    if installation["present"]:
+        return "the present one"
+    return f"serial {installation['serial']}" if installation["serial"] else "unknown here"

@@ -1,0 +1,60 @@
+"""The look at hosts: who is not well is told once, when it begins, changes and ends. `run` and the daemon both do it.
+
+It reads what an index finds, and decides nothing: issuer/rules/hosts.py says how a host stands.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from issuer.ground.chunks import chunks
+from issuer.model.config import HostSettings
+from issuer.model.enrolment import Enrolment
+from issuer.model.hosts import HostState, Report, Standing
+from issuer.rules.hosts import is_bad, is_forgotten, standing
+
+_AT_ONCE = 500  # certificates whose rows and reports are in memory
+
+
+class HostStore(Protocol):
+    """The reports in the database. Every method raises StoreError."""
+
+    def suspects(self, now: int, settings: HostSettings) -> list[str]:
+        """The certificates of which a host may not be well, or was told to be not well."""
+
+    def reports(self, names: Collection[str]) -> Mapping[str, Sequence[Report]]:
+        """The reports about *names*."""
+
+    def all_follow(self, names: Collection[str], until: int) -> None:
+        """No host of *names* is behind the certificate that was stored *until* then."""
+
+
+class Rows(Protocol):
+    def enrolled(self, names: Sequence[str]) -> Iterable[Enrolment]:
+        """The rows of those *names* that are enrolled. Raises StoreError."""
+
+
+class HostOutbox(Protocol):
+    def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
+        """Tell what is new about the hosts of *names*; each standing with whether it is bad. Never raises
+        CertfleetError."""
+
+
+def look_at_hosts(
+    hosts: HostStore, rows: Rows, outbox: HostOutbox, settings: HostSettings, now: int
+) -> Counter[HostState]:
+    """How many hosts are not well, by how they are not; what is news is told. Raises StoreError."""
+    found: Counter[HostState] = Counter()
+    for names in chunks(hosts.suspects(now, settings), _AT_ONCE):
+        reports, follow = hosts.reports(names), []
+        standings: dict[Standing, bool] = {}
+        for row in rows.enrolled(names):
+            mine = reports.get(row.name, ())
+            theirs = [standing(report, row, now, settings) for report in mine]
+            standings |= {one: row.enabled and is_bad(one, now, settings) for one in theirs}
+            if all(report.sha256 == row.fingerprint or is_forgotten(report, now, settings) for report in mine):
+                follow.append(row.name)
+        hosts.all_follow(follow, now - settings.behind)
+        outbox.tell_hosts(names, standings)
+        found.update(one.state for one, bad in standings.items() if bad)
+    return found

@@ -1,0 +1,55 @@
+"""What hosts say of the certificates that they serve, as values. Pure. Times are epoch seconds."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class HostState(Enum):
+    """How a host stands with a certificate, the worst first."""
+
+    EXPIRED = "expired"  # it serves an expired one
+    NOT_WELL = "not well"  # its agent says so, and why
+    SILENT = "silent"  # its agent has not reported for too long
+    BEHIND = "behind"  # it serves another one than the present one, for too long
+    WAITING = "waiting"  # for its agent's next run, or for the first certificate
+    NOT_PROVABLE = "not provable"  # the present one is in place, and no socket can show it
+    CURRENT = "current"
+
+    @property
+    def is_well(self) -> bool:
+        return self in _WELL
+
+
+_WELL = (HostState.WAITING, HostState.NOT_PROVABLE, HostState.CURRENT)
+
+
+ReportKey = tuple[str, str, str]
+"""Name of the certificate, host, account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The last report of one host's agent about one certificate, written by one account. Nothing in it is to be
+    trusted. *changes_only*: its agent is of an earlier version, which does not report daily."""
+
+    name: str
+    host: str
+    account: str
+    sha256: str
+    not_after: int
+    state: str
+    reported_at: int
+    changes_only: bool = False
+
+    @property
+    def key(self) -> ReportKey:
+        return self.name, self.host, self.account
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the host of a *report* stands, and *since* when; 0 where that is not known."""
+
+    report: Report
+    state: HostState
+    since: int = 0

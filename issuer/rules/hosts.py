@@ -1,0 +1,92 @@
+"""How a host stands with a certificate, from the certificate itself and the host's last report. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from common.clock import utc_text
+from common.text import storable
+from issuer.model.config import HostSettings
+from issuer.model.enrolment import Enrolment
+from issuer.model.hosts import HostState, Report, Standing
+
+WELL_WORDS = ("installed", "unprovable", "waiting", "not-enrolled")
+NOT_WELL_WORDS = ("broken", "failed", "refused", "unproven", "unreachable")
+CLOCK_AHEAD = 86400  # seconds by which a host's clock may be ahead of ours
+_WORST_FIRST = list(HostState)
+_LONGEST_DETAIL = 300  # characters of an agent's sentence, for people
+_ONE = {
+    HostState.EXPIRED: ("host serves an expired one", "hosts serve an expired one"),
+    HostState.NOT_WELL: ("host not well", "hosts not well"),
+    HostState.SILENT: ("host silent", "hosts silent"),
+    HostState.BEHIND: ("host behind", "hosts behind"),
+}
+
+
+def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -> Standing:
+    """How the host of *report* stands with the certificate of *row*."""
+    is_present = bool(row.fingerprint) and report.sha256 == row.fingerprint
+    ends = row.ends if is_present else report.not_after
+    if report.sha256 and 0 < ends <= now:
+        return Standing(report, HostState.EXPIRED, ends)
+    if report.state not in WELL_WORDS or report.reported_at > now + CLOCK_AHEAD:
+        return Standing(report, HostState.NOT_WELL, report.reported_at)
+    if not report.changes_only and report.reported_at < now - settings.silent:
+        return Standing(report, HostState.SILENT, report.reported_at)
+    if is_present:
+        return Standing(report, HostState.NOT_PROVABLE if report.state == "unprovable" else HostState.CURRENT)
+    if not row.fingerprint:
+        return Standing(report, HostState.WAITING)
+    stored_at = _stored_at(row, now)
+    is_late = stored_at <= now - settings.behind
+    return Standing(report, HostState.BEHIND if is_late else HostState.WAITING, stored_at)
+
+
+def is_bad(standing: Standing, now: int, settings: HostSettings) -> bool:
+    """Is the host not well, and was it there lately?"""
+    return not (standing.state.is_well or is_forgotten(standing.report, now, settings))
+
+
+def is_forgotten(report: Report, now: int, settings: HostSettings) -> bool:
+    """Has the host been silent for so long that it was taken down?"""
+    return report.reported_at <= now - settings.forget
+
+
+def worst_first(standings: Iterable[Standing]) -> list[Standing]:
+    """The worst of each account before the second one of any: an account with many cannot hide another's."""
+    ranked = sorted(standings, key=lambda one: (_WORST_FIRST.index(one.state), one.report.key))
+    seen: Counter[str] = Counter()
+    numbered = []
+    for one in ranked:
+        numbered.append((seen[one.report.account], one))
+        seen[one.report.account] += not one.state.is_well
+    return [one for _, one in sorted(numbered, key=lambda pair: (pair[1].state.is_well, pair[0]))]
+
+
+def words(standing: Standing, now: int, detail: str = "") -> str:
+    """How a host stands, in one line for people. *detail*: its agent's sentence."""
+    report, since = standing.report, utc_text(standing.since) if standing.since else ""
+    if report.reported_at > now + CLOCK_AHEAD:
+        return f"not well: its report is of {utc_text(report.reported_at)}, so its clock is ahead"
+    if standing.state is HostState.EXPIRED:
+        return f"serves an expired one, since {since}"
+    if standing.state is HostState.NOT_WELL:
+        return ": ".join(filter(None, [storable(report.state, 20), storable(detail, _LONGEST_DETAIL)])) or "not well"
+    if standing.state is HostState.SILENT:
+        return f"silent since {since}"
+    if standing.state is HostState.BEHIND:
+        return f"behind: it serves another one than the present one, which is stored since {since}"
+    if standing.state is HostState.WAITING and since:
+        return f"waiting: its agent has not taken the one that is stored since {since}"
+    return str(standing.state.value)
+
+
+def count_words(counts: Mapping[HostState, int]) -> str:
+    """How many hosts are not well, by how they are not, the worst first; "" for none."""
+    told = [(counts.get(state, 0), words) for state, words in _ONE.items()]
+    return ", ".join(f"{count} {words[count > 1]}" for count, words in told if count)
+
+
+def _stored_at(row: Enrolment, now: int) -> int:
+    """Since when hosts could have taken the present certificate: by the row, unless it says what cannot be."""
+    starts = row.life[0] if row.life else 0
+    return row.ts_last_update if starts <= row.ts_last_update <= now else starts

@@ -1,0 +1,95 @@
+"""The reports of hosts (``installations``). Other machines write them, so every reading is bounded."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from issuer.ground.chunks import chunks
+from issuer.model.config import HostSettings
+from issuer.model.hosts import Report, ReportKey
+from issuer.rules.hosts import CLOCK_AHEAD, NOT_WELL_WORDS
+from issuer.store.database import Database, rows_of
+from issuer.store.tables import certs, host_alarms, installations
+
+_MOST_READ = 50_000  # reports in one answer
+_NAMES_CHANGED = 500  # in one statement
+_LONGEST_DETAIL = 2000  # characters
+_OF_ALL = ("name", "host", "account", "sha256", "not_after", "state", "ts_report", "changes_only")
+_REPORTS = sa.select(*(installations.c[column] for column in _OF_ALL)).limit(_MOST_READ)
+_DETAIL = sa.func.substr(installations.c.detail, 1, _LONGEST_DETAIL, type_=installations.c.detail.type)
+
+
+class Hosts:
+    """Each method asks one question. Raises StoreError."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def reports(self, names: Collection[str]) -> dict[str, list[Report]]:
+        """The reports about *names*, without the agents' sentences."""
+
+        def work(connection: sa.Connection) -> dict[str, list[Report]]:
+            found: dict[str, list[Report]] = {}
+            for row in rows_of(connection, _REPORTS, installations.c.name, names):
+                found.setdefault(row.name, []).append(_report(row))
+            return found
+
+        return self._database.read(work)
+
+    def count(self, name: str) -> int:
+        """How many reports there are about *name*."""
+        query = sa.select(sa.func.count()).select_from(installations).where(installations.c.name == name)
+        return self._database.read(lambda connection: int(connection.scalar(query) or 0))
+
+    def details(self, reports: Sequence[Report]) -> dict[ReportKey, str]:
+        """As :func:`details_of`."""
+        return self._database.read(lambda connection: details_of(connection, reports))
+
+    def suspects(self, now: int, settings: HostSettings) -> list[str]:
+        """The certificates of which a host may not be well, or was told to be not well. Each question has an index."""
+        columns, forgotten = installations.c, now - settings.forget
+        lately = columns.ts_report > forgotten
+        daily = columns.changes_only.is_(None)
+        questions: Sequence[sa.Select[Any]] = (
+            sa.select(certs.c.name).where(certs.c.hosts_look_at <= now - settings.behind),
+            sa.select(columns.name).where(daily, lately, columns.ts_report < now - settings.silent).distinct(),
+            sa.select(columns.name).where(daily, columns.ts_report > now + CLOCK_AHEAD).distinct(),
+            sa.select(columns.name).where(columns.state.in_(NOT_WELL_WORDS), lately).distinct(),
+            sa.select(columns.name).where(columns.not_after.between(1, now), lately).distinct(),
+            sa.select(host_alarms.c.name).distinct(),
+        )
+
+        def work(connection: sa.Connection) -> list[str]:
+            return sorted({name for question in questions for name in connection.scalars(question) if name})
+
+        return self._database.read(work)
+
+    def all_follow(self, names: Collection[str], until: int) -> None:
+        """No host of *names* is behind the certificate that was stored *until* then: do not look at them for that."""
+        stored = certs.c.hosts_look_at <= until
+
+        def work(connection: sa.Connection) -> None:
+            for some in chunks(sorted(names), _NAMES_CHANGED):
+                connection.execute(certs.update().where(certs.c.name.in_(some), stored).values(hosts_look_at=None))
+
+        if names:
+            self._database.write(work, durable=False)
+
+
+def details_of(connection: sa.Connection, reports: Sequence[Report]) -> dict[ReportKey, str]:
+    """The agents' sentences of some *reports*, by their keys."""
+    columns = installations.c
+    query = sa.select(columns.name, columns.host, columns.account, _DETAIL.label("detail")).limit(_MOST_READ)
+    wanted = {report.key for report in reports}
+    found: dict[ReportKey, str] = {}
+    for some in chunks(sorted(wanted), _NAMES_CHANGED):
+        rows = connection.execute(query.where(sa.tuple_(columns.name, columns.host, columns.account).in_(some)))
+        found |= {(row.name, row.host, row.account): row.detail for row in rows}
+    return found
+
+
+def _report(row: Any) -> Report:
+    return Report(
+        row.name, row.host, row.account, row.sha256, row.not_after, row.state, row.ts_report, row.changes_only == "Y"
+    )

@@ -1,0 +1,63 @@
+"""A thief who holds the database account of one agent, on the real server with the grants that are printed."""
+
+import contextlib
+import time
+from pathlib import Path
+
+import pymysql
+
+from agent.host.waits import Waits
+from agent.model.errors import SourceError
+from agent.model.result import Outcome, Result
+from agent.source.mysql import MysqlSource
+from common.database_url import MysqlAddress
+from tests.issuer.box import Box
+from tests.servers.sql_server import SqlDatabase, SqlServer
+from tests.trust.conftest import NAME
+from tests.trust.thief import Thief
+
+
+def account_of(box: Box, user: str) -> MysqlSource:
+    """A new account with exactly what `db grants` prints, as its agent uses it."""
+    database = box.database
+    assert isinstance(database, SqlDatabase)
+    database.server.sql(f"CREATE USER `{user}`@`%` IDENTIFIED BY 'his-word' REQUIRE SSL")
+    for grant in box.ok("db", "grants", user).out.splitlines():
+        database.server.sql(grant.removesuffix(";"))
+    where = MysqlAddress(user, (("localhost", database.server.port),), database.name)
+    return MysqlSource(where, "his-word", database.tls_ca, Waits())
+
+
+def test_an_agent_s_account_of_the_database(sql_server: SqlServer, tmp_path: Path) -> None:
+    """It may read what is public anyway, and say what it likes in its own name."""
+    thief = Thief("An agent's account of the database")
+    box = Box(tmp_path / "box", sql_server.create_database())
+    box.set_up()
+    box.populate(NAME)
+    number = time.time_ns()
+    honest, his = account_of(box, f"honest{number}"), account_of(box, f"thief{number}")
+    thief.tries("every certificate and chain", got=his.fetch(NAME) is not None)
+    thief.tries("CSRs, comments, webroots, errors", got=done(his, "SELECT csr, comment FROM certs"))
+    thief.tries("a change of a row of certs", got=done(his, "UPDATE agent_certs SET crt = NULL"))
+    failed = Result(NAME, Outcome.FAILED, "why")
+    honest.report(failed, "web1", int(time.time()))
+    his.report(Result(NAME, Outcome.UNPROVABLE), "web1", int(time.time()))
+    reports = box.run("status", NAME, "--json").report()["certificates"][0]["installations"]
+    thief.tries("a report for another host, in his own name", got=len(reports) == 2)
+    thief.tries(
+        "the place of another account's report, or its end", got="failed" not in {one["state"] for one in reports}
+    )
+    digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
+    places = ", ".join(f"({digits}) AS t{place}" for place in range(5))
+    many = f"SELECT '{NAME}', UUID(), SUBSTRING_INDEX(USER(), '@', 1), 'failed', 1 FROM {places}"  # noqa: S608
+    full = done(his, f"INSERT INTO own_installations (name, host, account, state, ts_report) {many}")
+    thief.tries("100,000 reports", got=full)
+    thief.is_told()
+
+
+def done(source: MysqlSource, statement: str) -> bool:
+    """Does the server do it?"""
+    with contextlib.suppress(SourceError, pymysql.MySQLError), source._cursor() as cursor:
+        cursor.execute(statement)
+        return True
+    return False
