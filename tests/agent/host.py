@@ -30,7 +30,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS certs (
   name char(250) NOT NULL PRIMARY KEY, enable char(1) DEFAULT 'N', comment text, certbot char(1) DEFAULT 'N',
   csr blob, ca blob, crt blob, md5_modulus char(64), md5_ca char(64), ts_expire bigint, ts_last_update bigint DEFAULT 1,
-  count_fail_update int DEFAULT 0, old_ca blob, old_crt blob, webroot_path text, rolled_back char(64));
+  count_fail_update int DEFAULT 0, old_ca blob, old_crt blob, webroot_path text, rolled_back char(64), statement text);
 CREATE TABLE IF NOT EXISTS installations (
   name char(250) NOT NULL, host char(250) NOT NULL, account char(80) NOT NULL, sha256 char(64), not_after bigint,
   state char(20), detail text, ts_report bigint, changes_only char(1), PRIMARY KEY (name, host, account));

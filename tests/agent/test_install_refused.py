@@ -115,7 +115,6 @@ def test_an_older_certificate_that_the_issuer_went_back_to(host: Host, served: A
     assert host.run().code == 0
     host.first = host.offer_new(120)
     assert host.run().code == 0
-    host.sql("ALTER TABLE certs ADD COLUMN rolled_back CHAR(64)")
     host.offer(first.cert_pem, first.chain_pem)
     assert_refused(host, served, host.run(), "before the installed one")
     host.sql("UPDATE certs SET rolled_back = ?, ts_last_update = ts_last_update + 1", [sha256(first.certificate)])
@@ -127,7 +126,6 @@ def test_an_older_certificate_that_the_issuer_went_back_to(host: Host, served: A
 def test_an_older_certificate_that_was_never_here(host: Host, served: Apache) -> None:
     """Whoever can write to the database can mark anything: an old one that this host never had is not gone back to."""
     older = host.sign(30, not_before=EARLIER)
-    host.sql("ALTER TABLE certs ADD COLUMN rolled_back CHAR(64)")
     host.offer(older.cert_pem, older.chain_pem)
     host.sql("UPDATE certs SET rolled_back = ?", [sha256(older.certificate)])
     assert_refused(host, served, host.run(), "before the installed one")
