@@ -95,10 +95,11 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return
     entries = wanted_answers(authorizations, work, ca, tools)
-    # an earlier attempt may have journalled another type: the sweep withdraws that once the order is over
-    wanted = {entry.url for entry in entries}
+    # Other rows of the order are not published: an earlier attempt journalled another place, or somebody who can write
+    # to the database wants his own answer published. The sweep withdraws the former once the order is over.
+    wanted = {(entry.url, entry.place) for entry in entries}
     added = tools.journal.add(work.record.id, entries, int(tools.clock()))
-    work.journalled = [entry for entry in added if entry.url in wanted]
+    work.journalled = [entry for entry in added if (entry.url, entry.place) in wanted]
     published = list(shares(work.journalled, tools.solvers))
     for solver, some in published:
         solver.publish([entry for entry in some if entry.ours])
