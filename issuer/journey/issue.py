@@ -28,7 +28,7 @@ from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
-from issuer.rules.due import FORCED
+from issuer.rules.due import FORCED, MISFIT
 from issuer.rules.renewal import ask_again_at, is_early, renewal_moment
 
 log = structlog.get_logger()
@@ -182,8 +182,8 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     if changed := ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities)):
         tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
-    forced = f"; {FORCED}" if work.record.cause is Cause.FORCED else ""
-    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{forced}"
+    why = {Cause.FORCED: FORCED, Cause.MISFIT: MISFIT}.get(work.record.cause, "")
+    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{f'; {why}' if why else ''}"
     return None
 
 
