@@ -24,6 +24,7 @@ FLOORS = [
         "issuer.webroot",
         "issuer.store",
         "issuer.notify",
+        "issuer.trust",
         "agent.host",
         "agent.source",
         "migrations",

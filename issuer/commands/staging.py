@@ -30,6 +30,7 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import newest
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.trust.looks import LOOKS
 
 log = structlog.get_logger()
 _DATABASE = "staging.db"
@@ -90,7 +91,7 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
         _clear(tools)
         yield database, tools
         if _clear(tools):
-            for file in theirs.state_dir.glob(f"{_DATABASE}*"):
+            for file in (*theirs.state_dir.glob(f"{_DATABASE}*"), theirs.state_dir / LOOKS):
                 file.unlink(missing_ok=True)
     finally:
         database.close()

@@ -153,9 +153,10 @@ def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:
     """An imported certificate is only looked at, whenever there is something to tell."""
     if not row.enabled:
         return NotDue(row.name, None, "disabled")
-    if row.due_at is not None and row.due_at > now:
+    until = next_look(row, now, policy)
+    if row.due_at is not None and now < row.due_at <= until:
         return NotDue(row.name, row.due_at, "imported")
-    return NotDue(row.name, next_look(row, now, policy), "imported", news(row, now, policy))
+    return NotDue(row.name, until, "imported", news(row, now, policy))
 
 
 def _waiting(row: Enrolment) -> NotDue:
