@@ -75,6 +75,17 @@ def _first(pem_text: bytes) -> x509.Certificate:
     raise ValueError("there is no certificate in it")
 
 
+def is_for_request(leaf_pem: bytes, request: bytes) -> bool | None:
+    """Is the first certificate of a PEM text for the key of that signing request? As fast as :func:`leaf_validity`.
+    None where one of them cannot be read."""
+    try:
+        leaf = _load(next(_blocks(leaf_pem)))
+        key = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return key in load_request(request).tbs_certrequest_bytes
+    except (StopIteration, *PARSE_ERRORS):
+        return None
+
+
 def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
     """Every certificate of a PEM text, in order, or the one in DER. Raises ValueError if one cannot be parsed, or the
     text is too large. The library parses late, so every part is looked at here once: nothing can fail later."""

@@ -21,7 +21,8 @@ from issuer.commands.lock import locked_by_daemon
 from issuer.commands.schedule import remember_run, slow_schedule
 from issuer.commands.staging import clear_staging, order_at_staging, staging_directory
 from issuer.commands.stopping import finish
-from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
+from issuer.commands.wiring import alone, build_looks, build_outbox, build_tools, configure_log, owner
+from issuer.journey.begin import planned_looks
 from issuer.loops.run import Pass, Summary, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
@@ -168,8 +169,8 @@ class _Issuing:
         return Certificates(self.database)
 
     def due(self) -> list[Enrolment]:
-        """The named rows. Without names: rows whose moment has come, rows that failed and wait, and rows whose order
-        was left under way."""
+        """The named rows. Without names: rows whose moment has come, by the database or by our own memory, rows that
+        failed and wait, and rows whose order was left under way."""
         if self.arguments.name:
             rows = self.certificates.get(self.arguments.name)
             disabled = [row.name for row in rows if not row.enabled]
@@ -180,7 +181,8 @@ class _Issuing:
         now = int(time.time())
         found = {row.name: row for row in (*self.certificates.due(now), *self.certificates.failing(now))}
         left = [record.name for record in Orders(self.database, "").under_way(now) if record.name not in found]
-        return [*found.values(), *self.certificates.enrolled(left)]
+        found |= {row.name: row for row in self.certificates.enrolled(left)}
+        return [*found.values(), *planned_looks(build_looks(self.settings), self.certificates, found, now)]
 
     def lift_registration(self) -> None:
         """A person asks for something, so a CA that refused our account is asked again."""

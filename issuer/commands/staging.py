@@ -30,6 +30,7 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import newest
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.trust.looks import LOOKS
 from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
@@ -94,7 +95,7 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
         _clear(tools)
         yield database, tools
         if _clear(tools):
-            for file in (*theirs.state_dir.glob(f"{_DATABASE}*"), statements.file):
+            for file in (*theirs.state_dir.glob(f"{_DATABASE}*"), statements.file, theirs.state_dir / LOOKS):
                 file.unlink(missing_ok=True)
     finally:
         database.close()

@@ -23,8 +23,7 @@ from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.rules.change import remarks
-from issuer.rules.health import Severity, health, severity
-from issuer.rules.imported import runs_out, sentence
+from issuer.rules.health import Severity, advice, health, severity
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -48,8 +47,7 @@ def status(arguments: argparse.Namespace) -> int:
     if not arguments.name and not arguments.json:
         overall = _List(view.held_up, filtered=arguments.failing or arguments.expiring is not None)
         for row, look in view.looks():
-            ending = row.enabled and runs_out(row, now, settings.renewal)
-            overall.add(look, sentence(row) if ending else "", view.remarks(row))
+            overall.add(look, advice(row, now, settings.renewal), view.remarks(row))
         overall.tell()
         slow = slow_schedule(settings, database, now)
         if slow:
@@ -186,8 +184,8 @@ class _List:
         self.well = True
 
     def add(self, look: _Look, ending: str, remarks: Sequence[str]) -> None:
-        """Add a certificate. *ending*: the sentence about an imported one that ends soon, or "". *remarks*: more
-        sentences."""
+        """Add a certificate. *ending*: the sentence about one that is not well without a failure, or "". *remarks*:
+        more sentences."""
         hold = look.hold
         self.well = self.well and look.fact["well"]
         self._lines.append((look.rank, _line(look.fact)))

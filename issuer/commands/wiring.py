@@ -21,7 +21,7 @@ from issuer.commands.rollover import finish_rollovers
 from issuer.dns.find.caa import caa_of
 from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.pacing import Pacing
-from issuer.journey.ports import Tools
+from issuer.journey.ports import Looks, Tools
 from issuer.model.config import Settings
 from issuer.model.events import Event
 from issuer.model.tries import Tries
@@ -34,6 +34,7 @@ from issuer.store.holds import Holds
 from issuer.store.journal import Journal
 from issuer.store.notices import Notices
 from issuer.store.orders import Orders
+from issuer.trust.looks import LOOKS, LooksFile
 from issuer.trust.statements import Statements
 
 
@@ -61,6 +62,7 @@ def build_tools_over(
         authorities=authorities,
         solvers=solvers,
         certificates=Certificates(database, sign=Statements(settings.state_dir).sign),
+        looks=build_looks(settings),
         orders=Orders(database, us),
         journal=Journal(database, us),
         holds=Holds(database),
@@ -69,6 +71,10 @@ def build_tools_over(
         clock=time.time,
         tell=tell,
     )
+
+
+def build_looks(settings: Settings) -> Looks:
+    return LooksFile(settings.state_dir / LOOKS)
 
 
 def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox:

@@ -14,7 +14,8 @@ from pathlib import Path
 import dns.tsig
 
 from common.clock import duration_text
-from common.errors import ConfigError, Finding, Retry
+from common.errors import CertfleetError, ConfigError, Finding, Retry
+from common.names import parse_dns_name
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.dns01 import Dns01, sub_zone
 from issuer.dns.find.delegation import KEEP_SECONDS, Delegations
@@ -125,6 +126,7 @@ class Zones:
         """Delete exactly these values, whether they are there or not. Raises DnsError."""
         for (zone, route), values in self._by_zone(entries).items():
             try:
+                self._refuse_foreign([entry for entry in entries if entry.zone == zone])
                 self._take_back(zone, route, values)
             except DnsError as error:
                 # a server that refuses our updates never took the value, so nothing is left there
@@ -191,6 +193,27 @@ class Zones:
             if isinstance(failed.__cause__, TimeoutError):
                 self._silence.begins(server, failed)
             raise
+
+    def _refuse_foreign(self, entries: Sequence[Challenge]) -> None:
+        """Raise DnsError for an owner that no challenge has: whoever writes to the journal must not choose which TXT
+        records we delete. Only an alias leads to another owner than _acme-challenge…, so that is looked up again."""
+        for entry in entries:
+            if not entry.owner.startswith(sub_zone("")) and self._reached(entry.identifier) != entry.owner:
+                what = f"the journal names a TXT record at {entry.owner}, which is not ours"
+                why = f"no alias leads there from the challenge of {entry.identifier}"
+                hint = f"if nobody needs {entry.value!r}, delete it there by hand: then its row is forgotten"
+                raise DnsError(what, why=why, hint=hint, retry=Retry.NEVER)
+
+    def _reached(self, identifier: str) -> str:
+        """The owner of the challenge of *identifier*, "" without one. Raises DnsError where that cannot be told now."""
+        try:
+            return self.locate(parse_dns_name(identifier)).owner
+        except ValueError:
+            return ""
+        except CertfleetError as error:
+            if error.retry is Retry.SOON:
+                raise
+            return ""
 
     def _absent(self, route: Route, values: Sequence[TxtValue]) -> bool:
         """Does the primary answer with authority, and without any of *values*?"""

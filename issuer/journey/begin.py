@@ -4,7 +4,7 @@ There are two tables of steps: GOING_ON for an order that is under way, OPENING 
 go on, or an Ended. OPENING first asks whether the row is due. An attempt that ends here releases or drops its order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from shlex import quote
 
@@ -14,7 +14,7 @@ from common.clock import utc_text
 from common.errors import RefusedError
 from issuer.journey.choose import choose, consult, identifier
 from issuer.journey.issue import find_places
-from issuer.journey.ports import Tools
+from issuer.journey.ports import CertificateStore, Looks, Tools
 from issuer.journey.withdraw import abandon
 from issuer.journey.work import Work
 from issuer.model.csr import CsrFacts
@@ -22,7 +22,7 @@ from issuer.model.enrolment import Enrolment, csr_digest
 from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import incident
 from issuer.model.failure import Failure
-from issuer.model.limits import PACED
+from issuer.model.limits import LONGEST_HOLD, PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import of_csr, of_order, turn
@@ -31,6 +31,7 @@ from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
 from issuer.rules.renewal import renews
 
 log = structlog.get_logger()
+_MOST_LOOKS = 1000  # at once
 
 
 @dataclass(slots=True)
@@ -244,10 +245,29 @@ def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     except Exception:
         log.info("decision.fault", certificate=row.name, exc_info=True)
         return None
+    tools.looks.plan(row.name, _next_look(row, decision, now))
     if not isinstance(decision, NotDue):
         return None
     save_next_look(row, decision, tools)
     return decision
+
+
+def planned_looks(looks: Looks, certificates: CertificateStore, known: Collection[str], now: int) -> list[Enrolment]:
+    """The rows, besides the *known* ones, whose moment has come by our own memory: somebody may have put off what the
+    database says. Names that are enrolled no more are forgotten. Raises StoreError."""
+    names = [name for name in looks.come(now, _MOST_LOOKS) if name not in known]
+    rows = certificates.enrolled(names)
+    for name in set(names) - {row.name for row in rows}:
+        looks.plan(name, None)
+    return rows
+
+
+def _next_look(row: Enrolment, decision: Due | NotDue | Consult, now: int) -> int | None:
+    """When to look at *row* again, whatever others write to it (epoch seconds): a day after each attempt, and when the
+    moment of *decision* has come. Where two CSRs take turns, the other one's moment may be sooner."""
+    if isinstance(decision, NotDue) and (decision.until is None or row.change is None):
+        return decision.until
+    return now + LONGEST_HOLD
 
 
 def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:

@@ -28,7 +28,7 @@ from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
-from issuer.rules.due import FORCED
+from issuer.rules.due import FORCED, MISFIT
 from issuer.rules.renewal import ask_again_at, is_early, renewal_moment
 
 log = structlog.get_logger()
@@ -95,10 +95,11 @@ def publish_challenges(work: Work, tools: Tools) -> None:
         _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return
     entries = wanted_answers(authorizations, work, ca, tools)
-    # an earlier attempt may have journalled another type: the sweep withdraws that once the order is over
-    wanted = {entry.url for entry in entries}
+    # Other rows of the order are not published: an earlier attempt journalled another place, or somebody who can write
+    # to the database wants his own answer published. The sweep withdraws the former once the order is over.
+    wanted = {(entry.url, entry.place) for entry in entries}
     added = tools.journal.add(work.record.id, entries, int(tools.clock()))
-    work.journalled = [entry for entry in added if entry.url in wanted]
+    work.journalled = [entry for entry in added if (entry.url, entry.place) in wanted]
     published = list(shares(work.journalled, tools.solvers))
     for solver, some in published:
         solver.publish([entry for entry in some if entry.ours])
@@ -181,8 +182,8 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     if changed := ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities)):
         tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
-    forced = f"; {FORCED}" if work.record.cause is Cause.FORCED else ""
-    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{forced}"
+    why = {Cause.FORCED: FORCED, Cause.MISFIT: MISFIT}.get(work.record.cause, "")
+    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{f'; {why}' if why else ''}"
     return None
 
 

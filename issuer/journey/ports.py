@@ -184,6 +184,16 @@ class CertificateStore(Protocol):
         gone or has another CSR: then only the versions keep the certificate."""
 
 
+class Looks(Protocol):
+    """When this issuer looks at each certificate again, whatever the database says. Never raises."""
+
+    def plan(self, name: str, moment: int | None) -> None:
+        """Look at *name* at that moment (epoch seconds); None: not by itself."""
+
+    def come(self, now: int, most: int) -> list[str]:
+        """The names whose moment has come, at most *most* of them, the longest wait first."""
+
+
 class ChallengeJournal(Protocol):
     """The answers that are or may be out in the world. Every method may raise StoreError."""
 
@@ -229,6 +239,7 @@ class Tools:
     authorities: Mapping[str, CertificateAuthority]  # by directory URL, in the order in which they are tried
     solvers: Mapping[str, Solver]  # by challenge type
     certificates: CertificateStore
+    looks: Looks
     orders: OrderStore
     journal: ChallengeJournal
     holds: HoldStore

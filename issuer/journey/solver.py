@@ -40,6 +40,10 @@ class ChallengeType(Protocol):
         """The answer to *challenge* for *name*, as it was ordered: a wildcard with its "*.". *key_authorization* makes
         the one of a token (RFC 8555 §8.1). Raises AcmeProblem for a malformed challenge."""
 
+    def is_answer(self, value: str, key_authorization: Callable[[str], str]) -> bool:
+        """May *value*, which the database holds, be an answer that an account made? *key_authorization*: that of the
+        account. Who writes to the database must not choose what we delete."""
+
     def instruction(self, entry: Challenge) -> str:
         """The lines that tell a person what to publish."""
 

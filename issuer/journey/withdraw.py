@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from common.errors import CertfleetError
+from common.errors import CertfleetError, RefusedError
 from issuer.journey.ports import Tools
-from issuer.journey.solver import shares
+from issuer.journey.solver import ChallengeType, shares
 from issuer.journey.work import Work, authority, journalled
 from issuer.model.acme import Challenge
 from issuer.model.errors import BeingTakenBack
@@ -57,7 +57,20 @@ def take_back_left(entries: Sequence[Challenge], tools: Tools) -> list[Challenge
 
 
 def _take_back(entries: Sequence[Challenge], tools: Tools) -> None:
-    """Out of the world, then out of the journal. Raises CertfleetError."""
+    """Out of the world, then out of the journal. Raises CertfleetError; RefusedError for an entry that is no answer of
+    ours."""
     for solver, mine in shares(entries, tools.solvers):
-        solver.withdraw([entry for entry in mine if entry.ours])
+        ours = [entry for entry in mine if entry.ours]
+        for entry in ours:
+            _require_answer(entry, solver.type, tools)
+        solver.withdraw(ours)
         tools.journal.forget(mine)
+
+
+def _require_answer(entry: Challenge, kind: ChallengeType, tools: Tools) -> None:
+    """Raise RefusedError unless an account of ours may have made the value of *entry*. The journal is in the database:
+    whoever writes there must not choose which records and files we delete."""
+    if not any(kind.is_answer(entry.value, ca.key_authorization) for ca in tools.authorities.values()):
+        hint = f"if nobody needs it, delete it by hand, and row {entry.id} of the table challenges"
+        why = "its value is not one that our account makes"
+        raise RefusedError(f"the journal names an answer at {entry.owner} that is not ours", why=why, hint=hint)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from common.files import Stamp
-from issuer.journey.begin import left_alone
+from issuer.journey.begin import left_alone, planned_looks
 from issuer.journey.ports import Tools
 from issuer.loops.backlog import Backlog
 from issuer.loops.hosts import HostOutbox, HostStore
@@ -89,8 +89,9 @@ def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Inta
     now = int(tools.clock())
     room = max(0, MOST_IN_HAND - len(in_hand))
     left_over = {row.name: row for row in queries.left_over(now)}
-    due = queries.due(now, len(in_hand) + len(backlog) + room)
-    candidates = left_over | {row.name: row for row in due}
+    due = {row.name: row for row in queries.due(now, len(in_hand) + len(backlog) + room)}
+    planned = planned_looks(tools.looks, tools.certificates, left_over | due, now)
+    candidates = left_over | due | {row.name: _due_row(row) for row in planned}
     wanted = [row for row in backlog.ready(candidates.values(), now) if row.name not in in_hand][:room]
     enrolled = {row.name: row for row in tools.certificates.enrolled([row.name for row in wanted])}
     found = []
@@ -103,3 +104,7 @@ def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Inta
         else:
             backlog.defer(row, now + NOT_OURS_SECONDS, now)
     return Intake(generation, sorted(found, key=lambda pair: urgency(pair[0], now)))
+
+
+def _due_row(row: Enrolment) -> DueRow:
+    return DueRow(row.name, row.due_at, row.failures, row.reissue_reason)

@@ -32,7 +32,7 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_NEXT_RUN, Tries
 from issuer.rules.change import failed_as
 from issuer.rules.complaints import complaints
-from issuer.rules.due import urgency
+from issuer.rules.due import MISFIT, urgency
 from issuer.rules.imported import sentence
 
 Say = Callable[[str], None]
@@ -44,11 +44,12 @@ _ONE_ROUND = 3600.0  # seconds that even a single round gives a slow CA
 @dataclass(slots=True)
 class Summary:
     """How a pass ended, by certificate. *failures*: the last one of each, in this run or an earlier one. *troubles*:
-    the errors that kept it from tidying up."""
+    the errors that kept it from tidying up. *misfits*: not due, and their certificate is for another key."""
 
     endings: dict[str, Ended] = field(default_factory=dict)
     failures: dict[str, Ended] = field(default_factory=dict)
     troubles: list[CertfleetError] = field(default_factory=list)
+    misfits: list[str] = field(default_factory=list)
     stopped: bool = True  # until the pass has ended
 
     def names(self, ending: Ending) -> list[str]:
@@ -57,7 +58,7 @@ class Summary:
     @property
     def well(self) -> bool:
         bad = (Ending.FAILED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
-        return not any(self.names(ending) for ending in bad)
+        return not self.misfits and not any(self.names(ending) for ending in bad)
 
     @property
     def news(self) -> list[Ended]:
@@ -108,6 +109,7 @@ class Pass:
         for row in sorted(rows, key=lambda row: (*urgency(row, now), random.random())):
             self._consider(row, resumes=row.name in under_way)
         self._drive(max(self._ends, began + _ONE_ROUND))
+        self._tell_misfits(rows)
         self._tell_failures(self.summary.news if self._complains_at_end else self._untold, BY_NEXT_RUN)
         if not self._stopping:
             wait([left_overs])
@@ -190,6 +192,12 @@ class Pass:
         if self._stopping:
             return BY_NEXT_RUN
         return Tries(self._tools.clock() + self._ends - time.monotonic())
+
+    def _tell_misfits(self, rows: Sequence[Enrolment]) -> None:
+        not_due = [row for row in rows if self.summary.endings[row.name].ending is Ending.NOT_DUE]
+        self.summary.misfits = [row.name for row in not_due if row.enabled and row.is_misfit]
+        for name in self.summary.misfits:
+            self._complain(f"warning: {name}: {MISFIT}")
 
     def _tell_failures(self, endings: Sequence[Ended], tries: Tries) -> None:
         for text in complaints(endings, tries):

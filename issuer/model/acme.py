@@ -23,6 +23,11 @@ class Challenge:
         """False where a person publishes it: it is journalled without a zone."""
         return self.zone != ""
 
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """Two entries with the same place are one TXT value or file."""
+        return self.type, self.owner, self.zone, self.value
+
 
 @dataclass(frozen=True, slots=True)
 class Laggard:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from common.certificate import Bundle, leaf_fingerprint, leaf_validity
+from common.certificate import Bundle, is_for_request, leaf_fingerprint, leaf_validity
 from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
@@ -18,10 +18,12 @@ NEVER_ISSUED = 1  # the most in *ts_expire* and *ts_last_update* before the firs
 
 def end_of(crt: bytes, ts_expire: int | None, *, imported: bool) -> int:
     """The end of a certificate in PEM (epoch seconds), whatever others wrote to *ts_expire*. That column counts where
-    the certificate cannot be read, and for an imported one, whose owner may want to be told sooner; 0 for no number."""
+    the certificate cannot be read, 0 for no number. For an imported one, whose owner may want to be told sooner, an
+    earlier moment counts too, but never a later one."""
     with contextlib.suppress(ValueError):
-        if not imported:
-            return leaf_validity(crt)[1]
+        ends = leaf_validity(crt)[1]
+        sooner = imported and ts_expire is not None and NEVER_ISSUED < ts_expire < ends
+        return ts_expire if sooner and ts_expire else ends
     return ts_expire or 0
 
 
@@ -152,6 +154,13 @@ class Enrolment:
     def bundle(self) -> Bundle | Damaged:
         """The present certificate with its chain."""
         return bundle_of(self.crt, self.ca)
+
+    @cached_property
+    def is_misfit(self) -> bool:
+        """Is the present certificate for another key than that of the CSR? Nobody meant that, unless it is an imported
+        one or an earlier version."""
+        meant = self.imported or self.rolled_back or self.changing
+        return not meant and is_for_request(self.crt, self.csr) is False
 
     @property
     def life(self) -> tuple[int, int] | None:

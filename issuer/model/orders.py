@@ -54,6 +54,7 @@ class Cause(Enum):
     EXPIRED = "expired"
     FORCED = "forced"  # ts_expire was set into the past, by hand or by an old script
     DAMAGED = "damaged"  # the stored certificate cannot be parsed
+    MISFIT = "misfit"  # the stored certificate is for another key than that of its CSR
     CHANGE = "change"  # another CSR is enrolled and waits for its first certificate
     WISH = "wish"  # a person asked for a new one, due or not
     BY_HAND = "by hand"  # a person works on it, until its deadline

@@ -15,6 +15,7 @@ from issuer.rules.renewal import LATEST, by_window, renewal, renewal_moment, win
 FIRST_MAY_WAIT = 7 * 86400  # seconds: the span of the longest published limit, for which a large fleet queues
 
 FORCED = "ts_expire was set into the past, by hand or by an old script"
+MISFIT = "the present certificate is for another key than that of its CSR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ def decide(
         return Due(row.name, Cause.FIRST)
     if isinstance(leaf, Damaged):
         return Due(row.name, Cause.DAMAGED)
+    if spoilt(row):
+        return Due(row.name, Cause.MISFIT)
     if forced(row, now):
         return Due(row.name, Cause.FORCED)
     if not consulted and leaf.ends > now and _to_be_consulted(row, now):
@@ -84,7 +87,9 @@ def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     leaf = row.present
     if leaf is None:
         return believable(row.due_at, now, FIRST_MAY_WAIT)
-    return isinstance(leaf, Leaf) and believable(row.due_at, now, renewal(row, leaf.starts, leaf.ends, policy).at - now)
+    if not isinstance(leaf, Leaf) or spoilt(row):
+        return False
+    return believable(row.due_at, now, renewal(row, leaf.starts, leaf.ends, policy).at - now)
 
 
 def look_when_held(until: int, now: int) -> int:
@@ -99,6 +104,12 @@ def forced(row: Enrolment, now: int) -> bool:
     if row.ts_expire is None or row.ts_expire > now:
         return False
     return isinstance(row.present, Leaf) and row.present.ends > now
+
+
+def spoilt(row: Enrolment) -> bool:
+    """Did somebody put another certificate in the place of ours? An adopted row may hold the CSR of a key that its host
+    is to take with the next renewal."""
+    return row.is_misfit and bool(row.directory)
 
 
 def _of_change(row: Enrolment, now: int, policy: RenewalSettings) -> Due | NotDue:
@@ -142,9 +153,10 @@ def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:
     """An imported certificate is only looked at, whenever there is something to tell."""
     if not row.enabled:
         return NotDue(row.name, None, "disabled")
-    if row.due_at is not None and row.due_at > now:
+    until = next_look(row, now, policy)
+    if row.due_at is not None and now < row.due_at <= until:
         return NotDue(row.name, row.due_at, "imported")
-    return NotDue(row.name, next_look(row, now, policy), "imported", news(row, now, policy))
+    return NotDue(row.name, until, "imported", news(row, now, policy))
 
 
 def _waiting(row: Enrolment) -> NotDue:

@@ -11,7 +11,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, REGISTRATION, Hold
-from issuer.rules.due import FORCED, forced, still_waits
+from issuer.rules.due import FORCED, MISFIT, forced, spoilt, still_waits
 from issuer.rules.imported import how_to_renew
 from issuer.rules.renewal import renewal
 
@@ -55,6 +55,8 @@ def _own(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool) 
         return Forecast(coming, "first certificate")
     if isinstance(leaf, Damaged):
         return Forecast(now, "the stored certificate cannot be parsed")
+    if spoilt(row):
+        return Forecast(coming, MISFIT)
     if forced(row, now):
         return Forecast(coming, FORCED)
     wanted = renewal(row, leaf.starts, leaf.ends, policy)

@@ -1,14 +1,20 @@
 """The state of a certificate in a word or two for people, and whether it is well. Pure."""
 
+from shlex import quote
+
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
-from issuer.rules.imported import runs_out
+from issuer.rules.due import MISFIT
+from issuer.rules.imported import runs_out, sentence
+from issuer.rules.renewal import renewal
 
 _WORST_FIRST = (
     "expired",
     "key compromised",
     "revoked",
+    "damaged",
+    "wrong key",
     "stuck",
     "failing",
     "ends soon",
@@ -16,6 +22,12 @@ _WORST_FIRST = (
     "waiting for its first certificate",
     "valid",
 )
+
+_ADVICE = {
+    "damaged": "the present certificate cannot be read; `issue {}` makes a new one",
+    "wrong key": f"{MISFIT}; `issue {{}}` makes a new one",
+    "ends soon": "its renewal is overdue: see that `run` or `daemon` is at work; `issue {}` makes a new one",
+}
 
 Severity = tuple[bool, bool, int, bool]
 """The lowest is the worst: those that are not well, then those that are, then disabled ones; among them by state; then
@@ -30,6 +42,15 @@ def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = Fa
     if not row.enabled:
         state = f"disabled, {state}" if state in ("expired", "revoked", "key compromised") else "disabled"
     return (f"{state}, rolled back" if row.rolled_back else state), well
+
+
+def advice(row: Enrolment, now: int, policy: RenewalSettings) -> str:
+    """A sentence about an enabled certificate that is not well without a failure, and what to do; "" for others."""
+    if not row.enabled:
+        return ""
+    if runs_out(row, now, policy):
+        return sentence(row)
+    return _ADVICE.get(_state(row, now, policy, held=False), "").format(quote(row.name))
 
 
 def severity(
@@ -57,11 +78,22 @@ def _state(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool) -> 
         return "key compromised"
     if row.failing:
         return "stuck" if row.failures >= policy.give_up_alarm else "failing"
-    if runs_out(row, now, policy):
+    life = row.life if row.crt else None
+    if row.crt and life is None:
+        return "damaged"
+    if row.is_misfit:
+        return "wrong key"
+    if runs_out(row, now, policy) or (life and _overdue(row, *life, now, policy)):
         return "ends soon"
     if held:
         return "held"
     return "valid" if row.crt else "waiting for its first certificate"
+
+
+def _overdue(row: Enrolment, starts: int, ends: int, now: int, policy: RenewalSettings) -> bool:
+    """Has half of the time from its renewal to its end passed? Whatever moment the row holds, nobody renews it."""
+    moment = renewal(row, starts, ends, policy).at
+    return not row.imported and now > moment + (ends - moment) // 2
 
 
 def _known_to_others(row: Enrolment) -> bool:

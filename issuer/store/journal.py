@@ -68,17 +68,17 @@ class Journal:
         Entries of an earlier try stay beside the new ones: their values may be published. Entries of an ended order
         with the same place are taken over. Raises BeingTakenBack while another process withdraws them.
         """
-        places = {_place(entry) for entry in entries}
+        places = {entry.place for entry in entries}
         asked = {"number": order_id, "values": [entry.value for entry in entries]}
 
         def work(connection: sa.Connection) -> list[Challenge]:
             rows = connection.execute(_OF_ORDER_OR_ALIKE, asked).mappings().all()
             known = [from_row(Challenge, row) for row in rows if row["order_id"] == order_id]
             left = [row for row in rows if row["order_id"] != order_id and not row["active_name"]]
-            _take_over(connection, [row for row in left if _place(from_row(Challenge, row)) in places], now)
-            there = {(entry.url, entry.zone, entry.value) for entry in known}
+            _take_over(connection, [row for row in left if from_row(Challenge, row).place in places], now)
+            there = {(entry.url, entry.place) for entry in known}
             for entry in entries:
-                if (entry.url, entry.zone, entry.value) not in there:
+                if (entry.url, entry.place) not in there:
                     row = dataclasses.asdict(entry) | {"order_id": order_id, "created_at": now}
                     del row["id"]
                     known.append(dataclasses.replace(entry, id=insert(connection, challenges, row)))
@@ -112,9 +112,9 @@ class Journal:
             self._database.write(lambda connection: connection.execute(lease, asked | {"now": now}), durable=False)
             try:
                 found = self._entries(_LEASED, numbers=numbers, **asked)
-                wanted = {_place(each) for each in self._entries(_WANTED, zones=list({each.zone for each in found}))}
-                self.forget([each for each in found if _place(each) in wanted])
-                yield [each for each in found if _place(each) not in wanted]
+                wanted = {each.place for each in self._entries(_WANTED, zones=list({each.zone for each in found}))}
+                self.forget([each for each in found if each.place in wanted])
+                yield [each for each in found if each.place not in wanted]
             finally:
                 free = _LET_GO.values(lease_owner=None, lease_until=None)
                 self._database.write(lambda connection: connection.execute(free, asked), durable=False)
@@ -144,11 +144,6 @@ class Journal:
             return [from_row(Challenge, row) for row in connection.execute(query, asked).mappings()]
 
         return self._database.read(look)
-
-
-def _place(entry: Challenge) -> tuple[str, str, str, str]:
-    """Two entries with the same place are one TXT value or file."""
-    return entry.type, entry.owner, entry.zone, entry.value
 
 
 def _take_over(connection: sa.Connection, left: Sequence[sa.RowMapping], now: int) -> None:

@@ -1,1 +1,1 @@
-"""What this issuer alone knows: keys in its state folder, which no database holds."""
+"""What the issuer trusts although the database could say otherwise: keys and a memory in its state folder."""

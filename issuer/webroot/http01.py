@@ -48,6 +48,9 @@ class Http01:
         """The key authorization, which is the content of the file."""
         return key_authorization(token_of(challenge, name))
 
+    def is_answer(self, value: str, key_authorization: Callable[[str], str]) -> bool:
+        return value == key_authorization(value.partition(".")[0])
+
     def instruction(self, entry: Challenge) -> str:
         """The URL of the file, and below it the content."""
         token = entry.value.partition(".")[0]

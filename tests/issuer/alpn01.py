@@ -6,6 +6,7 @@ the folder from which that server takes certificates for validation.
 
 import hashlib
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,9 @@ class Alpn01:
     def content(self, challenge: CaChallenge, name: str, key_authorization: Callable[[str], str]) -> str:
         """The digest in the certificate, as hexadecimal digits."""
         return hashlib.sha256(key_authorization(token_of(challenge, name)).encode()).hexdigest()
+
+    def is_answer(self, value: str, key_authorization: Callable[[str], str]) -> bool:
+        return re.fullmatch("[0-9a-f]{64}", value) is not None
 
     def instruction(self, entry: Challenge) -> str:
         return f"{entry.owner}: a certificate with the acmeIdentifier {entry.value} for {PROTOCOL}"

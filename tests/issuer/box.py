@@ -25,6 +25,7 @@ from issuer.journey.ports import Tools
 from issuer.model.config import Settings
 from issuer.model.timing import Timing
 from issuer.rules import retry
+from issuer.rules.csr import read_csr
 from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority
@@ -191,7 +192,8 @@ class Box:
     def put_aged(self, name: str, *, days: float, left: float) -> None:
         """A certificate for *name* in its row that lives *days*, of which *left* are left; it is looked at next."""
         begin = datetime.now(UTC) - timedelta(days=days - left)
-        crt = Authority("Old CA").sign(csr([name]), days, begin).cert_pem.hex()
+        [request] = self.row(name, "csr")
+        crt = Authority("Old CA").sign(read_csr(bytes(request)).pem, days, begin).cert_pem.hex()
         values = f"crt = X'{crt}', ts_expire = {int(time.time() + left * 86400)}, due_at = NULL"
         self.database.execute(f"UPDATE certs SET {values} WHERE name = '{name}'")  # noqa: S608
 

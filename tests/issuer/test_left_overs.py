@@ -32,12 +32,13 @@ from tests.servers.silent import Silent
 from tests.servers.stopwatch import Stopwatch
 
 NAME = "www.lab.test"
+DIGEST = "d" * 43  # the form of a value of dns-01
 COLUMNS = "order_id, type, identifier, authorization_url, url, created_at, owner, zone, value"
 
 
-def leave(box: Box, owner: str, zone: str, value: str, kind: str = "dns-01") -> None:
-    """A row of an order that has ended."""
-    values = ", ".join(f"'{item}'" for item in (kind, "x", "u", "u", "1", owner, zone, value))
+def leave(box: Box, owner: str, zone: str, value: str, kind: str = "dns-01", *, name: str = "x") -> None:
+    """A row of an order for *name* that has ended."""
+    values = ", ".join(f"'{item}'" for item in (kind, name, "u", "u", "1", owner, zone, value))
     box.database.execute(f"INSERT INTO challenges ({COLUMNS}) VALUES (999, {values})")  # noqa: S608
 
 
@@ -57,12 +58,12 @@ def test_trouble_while_looking_for_them_spoils_no_run(box: Box) -> None:
 
 
 STRANGE = {
-    "an empty label": ("a..b", "www.lab.test", "v"),
-    "an empty label in the zone": ("x.lab.test", "a..b", "v"),
+    "an empty label": ("a..b", "www.lab.test", DIGEST),
+    "an empty label in the zone": ("x.lab.test", "a..b", DIGEST),
     "a quote": ("x.lab.test", "lab.test", '"quoted'),
-    "a long label": ("a" * 70 + ".x", "lab.test", "v"),
+    "a long label": ("a" * 70 + ".x", "lab.test", DIGEST),
     "a long value": ("x.lab.test", "lab.test", "v" * 70_000),
-    "no route": ("", "lab.test", "v"),
+    "no route": ("", "lab.test", DIGEST),
 }
 
 
@@ -73,8 +74,8 @@ def test_a_strange_row_stops_no_run(box: Box, what: str) -> None:
     owner, zone, value = STRANGE[what]
     leave(box, owner, zone, value)
     zone_of_ours = f"_acme-challenge.{NAME}"
-    leave(box, zone_of_ours, zone_of_ours, "v")
-    leave(box, "a..b", zone_of_ours, "v")
+    leave(box, zone_of_ours, zone_of_ours, DIGEST)
+    leave(box, "a..b", zone_of_ours, DIGEST)
     outcome = box.ok("run")
     assert f"{name}: stored" in outcome.out
     assert "challenge.left" in outcome.err
@@ -107,7 +108,7 @@ def test_silent_name_servers_are_met_once_a_run(box: Box) -> None:
         box.write()
         for port in dead:
             for number in range(3):
-                leave(box, zone := f"_acme-challenge.n{number}.dead{port}.test", zone, "v")
+                leave(box, zone := f"_acme-challenge.n{number}.dead{port}.test", zone, DIGEST)
         watch = Stopwatch()
         swept(box, "dns-01", Zones(load(Settings, box.config).dns, update_seconds=6.0))
         assert watch.seconds() < 20  # one after the other would take thirty, and zone by zone ninety
@@ -120,11 +121,14 @@ def test_answers_of_one_order_on_two_servers(box: Box, tmp_path: Path) -> None:
     box.enrol(NAME)
     file = tmp_path / "html" / ".well-known" / "acme-challenge" / "token"
     file.parent.mkdir(parents=True)
-    file.write_text("token.k")
+    settings = load(Settings, box.config)
+    tools = build_tools(settings, Database(settings.database))
+    [ca] = tools.authorities.values()
+    file.write_text(ca.key_authorization("token"))
     row = "(id, name, state, directory, created_at, updated_at) VALUES (999, 'gone.lab.test', 'FAILED', 'x', 1, 1)"
     box.database.execute(f"INSERT INTO orders {row}")
-    leave(box, f"_acme-challenge.{NAME}", f"_acme-challenge.{NAME}", "v")
-    leave(box, NAME, to_journal(str(tmp_path / "html"), socket.gethostname()), "token.k", kind="http-01")
+    leave(box, f"_acme-challenge.{NAME}", f"_acme-challenge.{NAME}", DIGEST)
+    leave(box, NAME, to_journal(str(tmp_path / "html"), socket.gethostname()), file.read_text(), kind="http-01")
     leased, together, visits = Journal.leased, threading.Barrier(2), itertools.count()
 
     @contextmanager
@@ -134,9 +138,8 @@ def test_answers_of_one_order_on_two_servers(box: Box, tmp_path: Path) -> None:
                 together.wait(60)
             yield ours
 
-    settings = load(Settings, box.config)
     with patch.object(Journal, "leased", at_once):
-        sweep(build_tools(settings, Database(settings.database)))
+        sweep(tools)
     assert not file.exists()
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
 

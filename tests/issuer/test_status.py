@@ -288,3 +288,27 @@ def test_the_list_goes_through_many_without_parsing_them(stored: Box, monkeypatc
     assert parsed == []
     rows = Certificates(Database(load(Settings, stored.config).database), portion=4)
     assert [row.name for row in rows.all()] == [*hosts, NAME]
+
+
+@pytest.mark.parametrize("more", ["", ", imported = 'Y'", ", ari_at = 9999999999, ari_ask_at = 9999999999"])
+@pytest.mark.parametrize(("left", "state"), [(-1, "expired"), (1.5, "ends soon")])
+def test_no_column_hides_an_end(lone_box: Box, left: float, state: str, more: str) -> None:
+    """Whoever sets every moment of a row far ahead hides nothing: the certificate itself says when it ends."""
+    lone_box.populate(NAME)
+    lone_box.put_aged(NAME, days=90, left=left)
+    calm = "ts_expire = 9999999999, due_at = 9999999999, count_fail_update = 0, last_error = NULL"
+    lone_box.database.execute(f"UPDATE certs SET {calm}{more}")  # noqa: S608
+    lone_box.fails("status", says=[f"{NAME}  {state}  "])
+    assert in_full(lone_box)["state"] == state
+
+
+def test_a_foreign_certificate_in_the_row_is_told(stored: Box) -> None:
+    """Another certificate in the place of ours is no valid one, however long it lives, nor is one that is garbage."""
+    foreign = Authority("His CA").issue([NAME, "mail.example.test"], days=3000).cert_pem.hex()
+    stored.ok("status")
+    stored.database.execute(f"UPDATE certs SET crt = X'{foreign}', due_at = 9999999999, directory = NULL")  # noqa: S608
+    stored.fails("status", says=["wrong key", "another key than that of its CSR", f"`issue {NAME}`"])
+    told = stored.fails("run", NAME, says=[f"warning: {NAME}: the present certificate is for another key"])
+    assert "stored" not in told.out
+    stored.database.execute("UPDATE certs SET crt = 'garbage', ts_expire = 9999999999")
+    stored.fails("status", says=["damaged", "cannot be read"])

@@ -21,11 +21,11 @@ class MemoryJournal:
 
     def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
         with self._tables.lock:
-            places = {_place(entry) for entry in entries}
-            self._take_over([entry for entry in self.orphans() if _place(entry) in places], now)
-            there = {(each.url, each.zone, each.value) for each in self.of(order_id)}
+            places = {entry.place for entry in entries}
+            self._take_over([entry for entry in self.orphans() if entry.place in places], now)
+            there = {(each.url, each.place) for each in self.of(order_id)}
             for entry in entries:
-                if (entry.url, entry.zone, entry.value) not in there:
+                if (entry.url, entry.place) not in there:
                     number = next(self._tables.numbers)
                     self._tables.challenges[number] = (order_id, dataclasses.replace(entry, id=number))
             return self.of(order_id)
@@ -76,9 +76,9 @@ class _Held:
             self._numbers = orders - self._journal.taken
             self._journal.taken |= self._numbers
             ours = [entry for entry in known if self._ours(self._tables.challenges[entry.id][0])]
-            wanted = {_place(entry) for entry in self._under_way()}
-            self._journal.forget([entry for entry in ours if _place(entry) in wanted])
-            return [entry for entry in ours if _place(entry) not in wanted]
+            wanted = {entry.place for entry in self._under_way()}
+            self._journal.forget([entry for entry in ours if entry.place in wanted])
+            return [entry for entry in ours if entry.place not in wanted]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -107,8 +107,3 @@ class _Held:
             row = self._tables.orders.get(number)
             if row is not None and row.active:
                 yield entry
-
-
-def _place(entry: Challenge) -> tuple[str, str, str, str]:
-    """What is out in the world."""
-    return entry.type, entry.owner, entry.zone, entry.value

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from common.clock import Clock
 from issuer.dns.dns01 import Dns01
 from issuer.journey.attempt import Attempt
-from issuer.journey.begin import left_alone
+from issuer.journey.begin import left_alone, planned_looks
 from issuer.journey.pacing import OrderCounts, Pacing
 from issuer.journey.ports import (
     CertificateAuthority,
     CertificateStore,
     ChallengeJournal,
     HoldStore,
+    Looks,
     OrderStore,
     Tools,
 )
@@ -29,6 +30,7 @@ from tests.issuer.fakes.calls import Calls
 from tests.issuer.fakes.certificates import MemoryCertificates, MemoryHolds
 from tests.issuer.fakes.clock import FakeClock
 from tests.issuer.fakes.journal import MemoryJournal
+from tests.issuer.fakes.looks import MemoryLooks
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
 from tests.issuer.fakes.records import MemoryRecords
 from tests.issuer.fakes.tables import Tables
@@ -50,6 +52,7 @@ class World:
         self.zones = {kind.name: MemoryZone(kind, self.clock) for kind in (Dns01(), Http01())}
         self.zones[self.records.type.name] = self.records
         self.authorities = {each: MemoryCa(each, self.clock, self.zones) for each in directories or (CA,)}
+        self.looks: dict[str, Looks] = {}  # by the owner of a process, in whose state folder they are
         self.events: list[Event] = []
 
     @property
@@ -136,6 +139,7 @@ class Process:
             authorities={each: watch("ca", ca) for each, ca in authorities.items()},
             solvers={kind: watch("zone", solver) for kind, solver in solvers.items()},
             certificates=watch("certificates", certificates),
+            looks=world.looks.setdefault(self.owner, MemoryLooks()),
             orders=watch("orders", orders),
             journal=watch("journal", journal),
             holds=watch("holds", holds),
@@ -162,7 +166,9 @@ class Process:
         tools.orders.let_go_left()
         sweep(tools)
         left = [record.name for record in tools.orders.under_way(now)]
-        rows = {row.name: row for row in (*tools.certificates.due(now), *tools.certificates.enrolled(left))}
+        due = {row.name: row for row in tools.certificates.due(now)}
+        rows = due | {row.name: row for row in tools.certificates.enrolled(left)}
+        rows |= {row.name: row for row in planned_looks(tools.looks, tools.certificates, rows, now)}
         wanted = [row.name for row in rows.values() if left_alone(row, tools, resumes=row.name in left) is None]
         return {name: self.attempt(name) for name in wanted}
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from common.config_file import load
+from issuer.commands.wiring import build_tools
 from issuer.model.config import Settings
+from issuer.store.database import Database
 from issuer.webroot.limits import SshLimits
 from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box
@@ -71,9 +73,12 @@ def test_what_was_left_there(box: Box, remote: Remote) -> None:
     with ExitStack() as stack:
         hosts = [stack.enter_context(Silent()) for _ in range(5)]
         remote.pin(*[remote.sshd.host_key_line().replace(str(remote.sshd.port), str(one.port), 1) for one in hosts])
+        settings = load(Settings, box.config)
+        [ca] = build_tools(settings, Database(settings.database)).authorities.values()
+        value = ca.key_authorization("token")
         for one, number in itertools.product(hosts, range(3)):
-            leave(box, NAME, f"sftp://web@127.0.0.1:{one.port}/var/www{number}", "token.k", kind="http-01")
+            leave(box, NAME, f"sftp://web@127.0.0.1:{one.port}/var/www{number}", value, kind="http-01")
         watch = Stopwatch()
-        swept(box, "http-01", Webroots(load(Settings, box.config), socket.gethostname(), SshLimits(handshake=3.0)))
+        swept(box, "http-01", Webroots(settings, socket.gethostname(), SshLimits(handshake=3.0)))
         assert watch.seconds() < 10  # one after the other would take fifteen
         assert [one.calls for one in hosts] == [1, 1, 1, 1, 1]

@@ -208,3 +208,25 @@ def test_two_certificates_that_share_an_order() -> None:
     assert len(world.published) == len(world.tables.challenges) == 1
     assert world.process("two").attempt(names[1]).ending is Ending.STORED
     assert world.left == []
+
+
+def test_only_our_own_answers_are_published() -> None:
+    """Rows that somebody adds to the journal of an order, for the same challenge, reach no zone: neither another value,
+    which would prove our name to his account, nor our value at another owner. The order comes to its end."""
+    world = World()
+    world.enrol()
+    process = world.process("one")
+    process.calls.before(Call("zone.publish"), raising(DnsError("away", hint="", retry=Retry.SOON)))
+    process.run()
+    [(order, ours)] = world.tables.challenges.values()
+    planted = [
+        dataclasses.replace(ours, id=1001, value="his-value"),
+        dataclasses.replace(ours, id=1002, owner=f"_acme-challenge.other.{NAME}"),
+    ]
+    world.tables.challenges.update({entry.id: (order, entry) for entry in planted})
+    seen: set[str] = set()
+    second = world.process("one")
+    second.calls.after(Call("zone.publish"), lambda: seen.update(world.published))
+    world.clock.wait_until(world.clock() + 86400)
+    assert second.run()[NAME].ending is Ending.STORED
+    assert seen == {ours.value}

@@ -22,7 +22,8 @@ from tests.servers.authority import Authority
 DAY = 86400
 START = 1_800_000_000
 POLICY = RenewalSettings()
-SOON = int(time.time()) + DAY - 60
+NOW = int(time.time())
+SOON = NOW + DAY - 60
 NAME = "www.example.test"
 AUTHORITY = Authority("Root").intermediate("CA")
 
@@ -118,10 +119,12 @@ def enrolment(**changes: object) -> Enrolment:
 
 def pem(days: float, age: float) -> bytes:
     """A certificate of that lifetime that began *age* days ago."""
-    return AUTHORITY.issue([NAME], days=days, not_before=datetime.now(UTC) - timedelta(days=age)).cert_pem
+    return AUTHORITY.sign(csr([NAME]), days, datetime.now(UTC) - timedelta(days=age)).cert_pem
 
 
 OURS = GOOD = pem(90, 1)
+FOREIGN = AUTHORITY.issue([NAME], days=90).cert_pem
+HIDDEN = {"ts_expire": 9_999_999_999, "due_at": 9_999_999_999}
 OH = Failure("oh")
 KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
 
@@ -177,6 +180,13 @@ KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
         ({"crt": pem(90, 65), "due_at": SOON + DAY}, Due, Cause.RENEWAL),
         ({"crt": pem(90, 1), "due_at": SOON + 30 * DAY}, NotDue, "valid"),
         ({"crt": b"damaged", "due_at": SOON + DAY}, Due, Cause.DAMAGED),
+        # another certificate in the place of ours, and one that was meant
+        ({"crt": FOREIGN, "directory": "ca"}, Due, Cause.MISFIT),
+        ({"crt": FOREIGN, "directory": "ca", "due_at": SOON + DAY}, Due, Cause.MISFIT),
+        ({"crt": FOREIGN, "directory": "ca", "due_at": SOON}, NotDue, "valid"),  # a retry, or a limit of the CA
+        ({"crt": FOREIGN, "directory": "ca", "rolled_back": "sha"}, NotDue, "valid"),
+        ({"crt": FOREIGN}, NotDue, "valid"),  # adopted: its CSR is for the next renewal
+        ({"crt": FOREIGN, "directory": "ca", "csr": b"damaged"}, NotDue, "valid"),
     ],
 )
 def test_what_is_due(changes: dict[str, object], decision: type, reason: str | Cause) -> None:
@@ -192,41 +202,63 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str | C
         ({}, ("waiting for its first certificate", True)),
         ({"failures": 1, "failure": Failure("x")}, ("failing", False)),
         ({"failures": 10, "failure": Failure("x")}, ("stuck", False)),
-        ({"failures": 3, "crt": b"x", "ts_expire": START + 1}, ("valid", True)),  # counted by an old script
-        ({"revoked": True, "crt": b"x", "ts_expire": START + 1}, ("revoked", False)),
-        ({"crt": b"x", "ts_expire": START + 1}, ("valid", True)),
-        ({"crt": b"x", "ts_expire": START}, ("expired", False)),
-        ({"crt": b"x", "ts_expire": START, "enabled": False}, ("disabled, expired", True)),
+        ({"failures": 3, "crt": OURS}, ("valid", True)),  # counted by an old script
+        ({"revoked": True, "crt": b"x", "ts_expire": NOW + 1}, ("revoked", False)),
+        ({"crt": b"x", "ts_expire": NOW + 1}, ("damaged", False)),
+        ({"crt": b"x", "ts_expire": NOW + 1, "failures": 1, "failure": OH}, ("failing", False)),
+        ({"crt": b"x", "ts_expire": NOW + 1, "enabled": False}, ("disabled", True)),
+        ({"crt": b"x", "ts_expire": NOW}, ("expired", False)),
+        ({"crt": b"x", "ts_expire": NOW, "enabled": False}, ("disabled, expired", True)),
         ({"crt": OURS, "ts_expire": 1}, ("valid", True)),  # set by hand: the certificate knows its end better
+        # one UPDATE by somebody who wants to hide an end: the certificate knows it
+        ({"crt": pem(90, 91), **HIDDEN}, ("expired", False)),
+        ({"crt": pem(90, 91), **HIDDEN, "imported": True}, ("expired", False)),
+        ({"crt": pem(90, 80), **HIDDEN, "imported": True}, ("ends soon", False)),
+        ({"crt": pem(90, 80), **HIDDEN}, ("ends soon", False)),
+        ({"crt": pem(90, 88), **HIDDEN, "ari_at": NOW + 999 * DAY}, ("ends soon", False)),
+        ({"crt": pem(90, 70), **HIDDEN}, ("valid", True)),  # a third of the time in which it is renewed has passed
+        ({"crt": pem(6, 5), **HIDDEN}, ("ends soon", False)),
+        ({"crt": pem(90, 80), "failures": 1, "failure": OH}, ("failing", False)),
+        # another certificate in the place of ours
+        ({"crt": FOREIGN}, ("wrong key", False)),
+        ({"crt": FOREIGN, "enabled": False}, ("disabled", True)),
+        ({"crt": FOREIGN, "imported": True}, ("valid", True)),
+        ({"crt": FOREIGN, "rolled_back": "sha"}, ("valid, rolled back", True)),
+        ({"crt": FOREIGN, "csr": b""}, ("valid", True)),
         ({"failures": 3, "enabled": False}, ("disabled", True)),
-        ({"crt": OURS, "ts_expire": START + 1, "compromised": KEY}, ("key compromised", False)),
+        ({"crt": OURS, "ts_expire": NOW + 1, "compromised": KEY}, ("key compromised", False)),
         (
-            {"crt": OURS, "ts_expire": START + 1, "compromised": KEY, "enabled": False},
+            {"crt": OURS, "ts_expire": NOW + 1, "compromised": KEY, "enabled": False},
             ("disabled, key compromised", False),
         ),
-        ({"crt": OURS, "ts_expire": START + 1, "compromised": frozenset(["another"])}, ("valid", True)),
+        ({"crt": OURS, "ts_expire": NOW + 1, "compromised": frozenset(["another"])}, ("valid", True)),
     ],
 )
 def test_health(changes: dict[str, object], expected: tuple[str, bool]) -> None:
     """What `status` says of a row, and whether that is well."""
-    assert health(enrolment(**changes), START, POLICY) == expected
+    assert health(enrolment(**changes), NOW, POLICY) == expected
 
 
 def test_the_worst_comes_first() -> None:
     """Not well, then well, then disabled; among them by state; then what is due."""
-    failure, later, valid = Failure("x"), {"due_at": START + DAY}, {"crt": b"x", "ts_expire": START + DAY}
+    failure = Failure("x")
+    later: dict[str, object] = {"due_at": NOW + DAY}
+    valid: dict[str, object] = {"crt": OURS}
     worst_first: list[tuple[dict[str, object], dict[str, Any]]] = [
-        ({"crt": b"x", "ts_expire": START, "failures": 3, "failure": failure}, {}),
+        ({"crt": b"x", "ts_expire": NOW, "failures": 3, "failure": failure}, {}),
+        ({"crt": b"x", "ts_expire": NOW + 1}, {}),
+        ({"crt": FOREIGN}, {}),
         (valid | {"failures": 10, "failure": failure}, {}),
         (valid | {"failures": 1, "failure": failure}, {}),
         (valid | {"failures": 1, "failure": failure} | later, {}),
+        ({"crt": pem(90, 80)}, {}),
         (valid | later, {"held": True}),
         (valid | later, {"hosts_not_well": 1}),
         ({}, {}),
         (valid, {}),
         (valid | later, {}),
-        ({"crt": b"x", "ts_expire": START, "enabled": False}, {"hosts_not_well": 1}),
+        ({"crt": b"x", "ts_expire": NOW, "enabled": False}, {"hosts_not_well": 1}),
         (valid | {"enabled": False}, {}),
     ]
-    ranks = [severity(enrolment(**row), START, POLICY, **seen) for row, seen in worst_first]
+    ranks = [severity(enrolment(**row), NOW, POLICY, **seen) for row, seen in worst_first]
     assert ranks == sorted(set(ranks))

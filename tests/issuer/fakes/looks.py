@@ -1,0 +1,17 @@
+"""The issuer's own memory of moments, in the memory of the test."""
+
+
+class MemoryLooks:
+    """A Looks."""
+
+    def __init__(self) -> None:
+        self._moments: dict[str, int] = {}
+
+    def plan(self, name: str, moment: int | None) -> None:
+        self._moments.pop(name, None)
+        if moment is not None:
+            self._moments[name] = moment
+
+    def come(self, now: int, most: int) -> list[str]:
+        come = sorted((moment, name) for name, moment in self._moments.items() if moment <= now)
+        return [name for _, name in come[:most]]
