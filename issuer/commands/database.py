@@ -6,6 +6,7 @@ from pathlib import Path
 from common.command_line import report, say
 from common.config_file import load
 from common.files import make_private_folder
+from issuer.commands.adopt import seal_anew
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.store import migrate
@@ -14,12 +15,15 @@ from issuer.store.revision import NEEDED, present
 
 
 def upgrade(arguments: argparse.Namespace) -> None:
-    """Create or migrate the tables."""
-    database = Database(load(Settings, arguments.config).database)
+    """Create or migrate the tables, and seal the rows of a table that has no seals yet."""
+    settings = load(Settings, arguments.config)
+    database = Database(settings.database)
     if database.embedded:
         make_private_folder(Path(database.place).parent)
     before, after = migrate.upgrade(database)
     say(f"the database is at revision {after}" + ("" if before == after else f" (was at {before or 'none'})"))
+    make_private_folder(settings.state_dir)
+    seal_anew(settings, database)
 
 
 def status(arguments: argparse.Namespace) -> int:

@@ -15,12 +15,14 @@ from issuer.commands.held import HeldUp
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
 from issuer.commands.schedule import slow_schedule
+from issuer.commands.sealing import GONE, vanished
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
-from issuer.rules.change import remarks
+from issuer.model.seal_faults import Fault
+from issuer.rules.change import newest, remarks
 from issuer.rules.health import Severity, health, severity
 from issuer.rules.imported import runs_out, sentence
 from issuer.rules.shared_failures import by_failure, some
@@ -29,6 +31,8 @@ from issuer.store.database import Database
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
+from issuer.store.seals import SealStore
+from issuer.trust.seals import Seals
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -43,6 +47,9 @@ def status(arguments: argparse.Namespace) -> int:
             ending = row.enabled and runs_out(row, now, settings.renewal)
             overall.add(view.of(row, {}), sentence(row) if ending else "", view.remarks(row))
         overall.tell()
+        for name in view.vanished(overall.names):
+            overall.well = False
+            say(f"{name}: {GONE}")
         slow = slow_schedule(settings, database, now)
         if slow:
             say(slow)
@@ -53,13 +60,14 @@ def status(arguments: argparse.Namespace) -> int:
     else:
         every = (view.of(row, _content(row)) for row in certificates.all())
         looks = sorted(every, key=lambda look: (look.rank, look.name))
+    gone = [] if arguments.name else view.vanished({look.name for look in looks})
     if arguments.json:
         slow = slow_schedule(settings, database, now)
-        report({"certificates": [look.fact for look in looks], "schedule": slow or None})
+        report({"certificates": [look.fact for look in looks], "vanished": gone, "schedule": slow or None})
     else:
         held = [view.held_up.sentence(look.hold) if look.hold else "" for look in looks]
         say("\n\n".join(in_full(look.fact, why, look.failure) for look, why in zip(looks, held, strict=True)))
-    return 0 if all(look.fact["well"] for look in looks) else 1
+    return 0 if all(look.fact["well"] for look in looks) and not gone else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,7 @@ class _View:
 
     def __init__(self, settings: Settings, database: Database, now: int, names: list[str]):
         overview = Overview(database)
+        self._database = database
         self._now = now
         self._policy = settings.renewal
         self._under_way = {record.name for record in Orders(database, "").under_way(now)}
@@ -85,12 +94,14 @@ class _View:
         self._hosts_not_well = overview.hosts_not_well(now)
         self.held_up = HeldUp(settings, database, now)
         self.tries = tries(settings)
+        self._seals = Seals(settings.state_dir)
 
     def of(self, row: Enrolment, more: dict[str, Any]) -> _Look:
         """*more*: the facts that only some of the commands show."""
         hold, hosts = self.held_up.by(row), self._hosts_not_well.get(row.name, 0)
-        fact = self._facts(row, hold) | more
-        rank = severity(row, self._now, self._policy, held=hold is not None, hosts_not_well=hosts)
+        faults = self.seal_faults(row)
+        fact = self._facts(row, hold, faults) | more
+        rank = severity(row, self._now, self._policy, held=hold is not None, sealed=not faults, hosts_not_well=hosts)
         return _Look(row.name, rank, _with_hosts(fact, hosts), row.failure, hold)
 
     @staticmethod
@@ -98,9 +109,18 @@ class _View:
         """Sentences about a change that waits; parsing is left out for the many rows that have nothing to tell."""
         return remarks(row) if row.change is not None or row.rolled_back else []
 
-    def _facts(self, row: Enrolment, hold: Hold | None) -> dict[str, Any]:
+    def seal_faults(self, row: Enrolment) -> list[Fault]:
+        """What speaks against the seals of *row* and of its change."""
+        seen = [row] if row.change is None else [row, newest(row)]
+        return list(dict.fromkeys(fault for one in seen for fault in self._seals.faults(one)))
+
+    def vanished(self, names: set[str]) -> list[str]:
+        """Names that were sealed and that the table, which has *names*, lost."""
+        return vanished(self._seals, names, SealStore(self._database))
+
+    def _facts(self, row: Enrolment, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
         now, order, change = self._now, self._by_hand.get(row.name), row.change
-        state, well = health(row, now, self._policy, held=hold is not None)
+        state, well = health(row, now, self._policy, held=hold is not None, sealed=not faults)
         by_itself = (row.enabled or row.name in self._under_way) and not row.imported
         coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
         if change is not None:
@@ -121,6 +141,7 @@ class _View:
             "next_attempt": self._words(coming) if coming or by_itself else None,
             "held_until": utc_text(hold.until) if hold else None,
             "held_because": str(hold.failure) if hold else None,
+            "not_sealed": [fault.value for fault in faults],
             "by_hand": order is not None,
             "imported": row.imported,
             "changing": change is not None,
@@ -144,6 +165,7 @@ class _List:
         self._remarks: list[str] = []
         self._endings: list[str] = []
         self._paced = 0
+        self.names: set[str] = set()
         self._holds: dict[Hold, None] = {}
         self.well = True
 
@@ -151,6 +173,8 @@ class _List:
         """Add a certificate. *ending*: the sentence about an imported one that ends soon, or "". *remarks*: more
         sentences."""
         hold = look.hold
+        self.names.add(look.name)
+        self._remarks += [f"{look.name}: {fault}" for fault in look.fact["not_sealed"]]
         self.well = self.well and look.fact["well"]
         self._lines.append((look.rank, _line(look.fact)))
         if look.failure:

@@ -23,6 +23,7 @@ from common.files import create_new
 from common.system import act, enable, install_units, link, program, require_root
 from issuer.commands.setup import EXAMPLE, example, make_all
 from issuer.model.config import Settings
+from issuer.trust.seals import key_file
 
 USER = "certfleet"
 _STATE = Path("/var/lib/certfleet")
@@ -56,7 +57,12 @@ def set_up(arguments: argparse.Namespace) -> None:
     _write(arguments.config, _configuration(arguments, key), mode=0o640)
     settings = load(Settings, arguments.config)
     make_all(settings)
-    for each in (settings.state_dir, settings.csr_dir, *map(settings.account_key, settings.authorities)):
+    for each in (
+        settings.state_dir,
+        settings.csr_dir,
+        *map(settings.account_key, settings.authorities),
+        key_file(settings.state_dir),
+    ):
         shutil.chown(each, USER, USER)
     if arguments.mariadb:
         act(shutil.which("mariadb") or "mysql", stdin=_MARIADB)

@@ -34,6 +34,7 @@ from issuer.store.holds import Holds
 from issuer.store.journal import Journal
 from issuer.store.notices import Notices
 from issuer.store.orders import Orders
+from issuer.trust.seals import Seals
 
 
 def build_tools(settings: Settings, database: Database, tell: Callable[[Event], None] = lambda _: None) -> Tools:
@@ -60,6 +61,7 @@ def build_tools_over(
         authorities=authorities,
         solvers=solvers,
         certificates=Certificates(database),
+        seals=Seals(settings.state_dir),
         orders=Orders(database, us),
         journal=Journal(database, us),
         holds=Holds(database),

@@ -54,6 +54,8 @@ certs = sa.Table(
     sa.Column("change_due_at", Number),  # of its next attempt, 0 for at once; NULL: none waits
     sa.Column("change_failures", NumberOrZero),  # in a row
     sa.Column("change_failure", Words),  # of its last attempt, as JSON
+    sa.Column("seal", Words),  # of what was enrolled (issuer/model/seal.py); NULL: never sealed
+    sa.Column("change_seal", Words),  # of the CSR that waits
 )
 LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
 has_certificate = certs.c.ts_expire > NEVER_ISSUED  # this column has an index, crt has none

@@ -14,6 +14,7 @@ from issuer.journey.ports import (
     ChallengeJournal,
     HoldStore,
     OrderStore,
+    Seals,
     Tools,
 )
 from issuer.journey.solver import Solver
@@ -31,6 +32,7 @@ from tests.issuer.fakes.clock import FakeClock
 from tests.issuer.fakes.journal import MemoryJournal
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
 from tests.issuer.fakes.records import MemoryRecords
+from tests.issuer.fakes.seals import MemorySeals
 from tests.issuer.fakes.tables import Tables
 from tests.issuer.fakes.zone import MemoryZone
 from tests.issuer.signing_requests import csr
@@ -51,6 +53,7 @@ class World:
         self.zones[self.records.type.name] = self.records
         self.authorities = {each: MemoryCa(each, self.clock, self.zones) for each in directories or (CA,)}
         self.events: list[Event] = []
+        self.seals = MemorySeals()
 
     @property
     def ca(self) -> MemoryCa:
@@ -126,6 +129,7 @@ class Process:
         certificates: CertificateStore = MemoryCertificates(world.tables)
         journal: ChallengeJournal = MemoryJournal(world.tables, self.owner)
         holds: HoldStore = MemoryHolds(world.tables)
+        seals: Seals = world.seals
         counts: OrderCounts = MemoryCounts(world.tables)
         authorities: dict[str, CertificateAuthority] = {**world.authorities}
         solvers: dict[str, Solver] = {**world.zones}
@@ -136,6 +140,7 @@ class Process:
             authorities={each: watch("ca", ca) for each, ca in authorities.items()},
             solvers={kind: watch("zone", solver) for kind, solver in solvers.items()},
             certificates=watch("certificates", certificates),
+            seals=seals,
             orders=watch("orders", orders),
             journal=watch("journal", journal),
             holds=watch("holds", holds),
