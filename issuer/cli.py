@@ -163,8 +163,12 @@ def _enrolment(line: CommandLine) -> None:
     populate.add_argument("--comment", default="", help="kept in the database")
     _named(line, "enable", _later("enrolment", "enable"), "renew automatically from now on", "+")
     _named(line, "disable", _later("enrolment", "disable"), "stop automatic renewal", "+")
-    remove = _named(line, "remove", _later("enrolment", "remove"), "forget certificates; their history is kept", "+")
+    remove = _named(line, "remove", _later("removal", "remove"), "forget certificates; their history is kept", "+")
     remove.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    text = "look at rows that other programs wrote, and seal them as they are"
+    adopt = _named(line, "adopt", _later("adopt", "adopt"), text, "*")
+    adopt.add_argument("--all", action="store_true", help="every row that no seal fits")
+    adopt.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def _issuing(line: CommandLine) -> None:

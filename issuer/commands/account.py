@@ -11,8 +11,8 @@ from common.config_file import load
 from common.errors import CertfleetError, LockedError, RefusedError, UsageError, render
 from issuer.ca.account import load_account_key, next_key, refuse_half_done
 from issuer.ca.upkeep import KeyAccount
-from issuer.commands.enrolment import confirmed
 from issuer.commands.lock import locked_by_daemon
+from issuer.commands.removal import confirmed
 from issuer.commands.rollover import roll_over
 from issuer.commands.wiring import alone
 from issuer.model.config import CaSettings, Settings

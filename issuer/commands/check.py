@@ -9,23 +9,28 @@ from collections.abc import Sequence
 from common.clock import parse_duration
 from common.command_line import report, say
 from common.config_file import load
-from common.errors import CertfleetError, ConfigError, UsageError
+from common.errors import CertfleetError, ConfigError, FileError, UsageError
 from common.issuer_key import issuer_key_id
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_certificate_lines
 from issuer.commands.challenge_types import build_solvers
 from issuer.commands.schedule import slow_schedule
+from issuer.commands.sealing import GONE, vanished
 from issuer.commands.stopping import on_request
 from issuer.model.config import Settings
-from issuer.model.errors import StoreError
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import NotSealed, StoreError
 from issuer.notify.mail import MailServer
+from issuer.rules.change import newest
 from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
 from issuer.rules.statements import Read
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.overview import Overview
 from issuer.store.revision import NEEDED, require
+from issuer.store.seals import SealStore
+from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
 _ORDERS_LOOKED_AT = 5  # at each CA
@@ -112,6 +117,7 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         slow = slow_schedule(settings, database, int(time.time()))
         tell([warn("schedule", slow, "")] if slow else [])
         rows = certificates.get(names) if names else list(certificates.all())
+        tell(_seal_lines(settings, database, rows, every=not names))
         overview, directories = Overview(database), [ca.directory for ca in settings.authorities]
         orders = {directory: overview.newest_orders(directory, _ORDERS_LOOKED_AT) for directory in directories}
         return [Subject(row.name, row) for row in rows], orders
@@ -120,6 +126,24 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         return [Subject(name) for name in names], {}
     finally:
         database.close()
+
+
+def _seal_lines(settings: Settings, database: Database, rows: Sequence[Enrolment], *, every: bool) -> list[Line]:
+    """The seal key, rows that are not what was enrolled, and, of *every* row, those that are gone."""
+    seals = Seals(settings.state_dir)
+    try:
+        lines = [ok("seals", f"the seal key is {seals.key_id}; issuers on one database have the same")]
+        for row in rows:
+            for seen in dict.fromkeys((row, newest(row))):
+                if faults := seals.faults(seen):
+                    error = NotSealed(row.name, faults)
+                    lines.append((bad if row.enabled else warn)(row.name, str(error), error.hint))
+        if every:
+            gone = vanished(seals, {row.name for row in rows}, SealStore(database))
+            lines += [bad(name, GONE, "") for name in gone]
+        return lines
+    except (ConfigError, FileError) as error:
+        return bad_lines("seals", error)
 
 
 def _authorities(settings: Settings, tell: _Report) -> dict[str, AcmeCa]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from common.command_line import report, say
 from common.config_file import load
 from common.files import make_private_folder
+from issuer.commands.adopt import seal_anew
 from issuer.commands.keys import sign_first
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
@@ -15,13 +16,15 @@ from issuer.store.revision import NEEDED, present
 
 
 def upgrade(arguments: argparse.Namespace) -> None:
-    """Create or migrate the tables, and sign what they held before there were statements."""
+    """Create or migrate the tables; seal and sign what they held before there were seals and statements."""
     settings = load(Settings, arguments.config)
     database = Database(settings.database)
     if database.embedded:
         make_private_folder(Path(database.place).parent)
     before, after = migrate.upgrade(database)
     say(f"the database is at revision {after}" + ("" if before == after else f" (was at {before or 'none'})"))
+    make_private_folder(settings.state_dir)
+    seal_anew(settings, database)
     sign_first(settings, database, before)
 
 

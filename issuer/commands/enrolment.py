@@ -1,7 +1,6 @@
 """populate, enable, disable, remove."""
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import sys
@@ -18,9 +17,10 @@ from common.names import parse_name
 from issuer.commands.challenge_types import challenge_type, ways
 from issuer.commands.change import new_ways
 from issuer.commands.many import LIST, each, names_of
+from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
 from issuer.model.csr import LARGEST_REQUEST, CsrFacts
-from issuer.model.enrolment import DNS, Enrolment, Validation
+from issuer.model.enrolment import DNS, Enrolment, Validation, change_scope
 from issuer.model.errors import CompromisedKey
 from issuer.model.leaf import Damaged
 from issuer.rules.change import append_faults, difference, newest
@@ -29,7 +29,6 @@ from issuer.rules.shared_failures import some
 from issuer.store.certificates import Certificates
 from issuer.store.changes import Changes, Outcome
 from issuer.store.database import Database
-from issuer.store.history import History
 from issuer.store.revision import open_database
 
 _LONGEST_COMMENT = 1000  # characters
@@ -43,7 +42,7 @@ def populate(arguments: argparse.Namespace) -> int:
     if (arguments.replace or arguments.append) and (arguments.webroot or arguments.comment or arguments.enable):
         raise UsageError("--webroot, --comment and --enable are for a name that is new", hint="leave them out")
     files = _files(arguments, settings)
-    populating = _Populating(arguments, open_database(settings.database))
+    populating = _Populating(arguments, open_database(settings.database), Sealer(settings))
     return each(files, populating.change if arguments.replace or arguments.append else populating.enrol)
 
 
@@ -82,9 +81,10 @@ def _csrs_in(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 class _Populating:
-    """One `populate`: its *arguments*, and the database."""
+    """One `populate`: its *arguments*, the database, and what seals."""
 
-    def __init__(self, arguments: argparse.Namespace, database: Database):
+    def __init__(self, arguments: argparse.Namespace, database: Database, sealer: Sealer):
+        self._sealer = sealer
         self._arguments = arguments
         self._certificates = Certificates(database)
         self._changes = Changes(database)
@@ -101,7 +101,9 @@ class _Populating:
         if facts.spki_sha256 in self._certificates.compromised(name):
             raise CompromisedKey([name])
         now = int(time.time())
-        self._certificates.enrol(name, facts, comment=arguments.comment, validation=validation, now=now)
+        seal = self._sealer.enrolling(name, facts, validation, now)
+        self._certificates.enrol(name, facts, comment=arguments.comment, validation=validation, now=now, seal=seal)
+        self._sealer.remember({name: seal})
         say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
         _caution(name, facts)
         if arguments.enable:
@@ -124,13 +126,29 @@ class _Populating:
         ready = _ready(validation, facts.names)
         if facts.spki_sha256 in row.compromised:
             raise CompromisedKey([row.name])
-        outcome = self._changes.replace(row.name, facts, validation, int(time.time()))
+        outcome = self._replace(row, facts, validation, int(time.time()))
         say(f"{row.name}: {outcome.value}")
         for sentence in new_ways(row, facts.names, validation):
             say(sentence)
         if outcome in (Outcome.WAITS, Outcome.TAKEN):
             _caution(row.name, facts)
             _tell_change(row, facts, ready)
+
+    def _replace(self, row: Enrolment, facts: CsrFacts, validation: Validation, now: int) -> Outcome:
+        """Raises NotSealed for a row that is not what was enrolled: the new seals would cover that."""
+        self._sealer.require(row)
+        seal = self._sealer.enrolling(row.name, facts, validation, now)
+        own = self._sealer.of_row(dataclasses.replace(row, validation=validation), now)
+        outcome = self._changes.replace(row.name, facts, validation, now, seal=seal, own_seal=own)
+        if outcome in (Outcome.TAKEN, Outcome.DROPPED):
+            self._sealer.seals.dropped(row.name)
+        if outcome is Outcome.TAKEN:
+            self._sealer.remember({row.name: seal})
+        elif outcome is Outcome.WAITS:
+            self._sealer.remember({change_scope(row.name): seal})
+        if validation.ways_text != row.validation.ways_text and outcome is not Outcome.TAKEN:
+            self._sealer.remember({row.name: own})
+        return outcome
 
     def _enrolled(self, text: str) -> Enrolment:
         """The row of a name, which may be a label. Raises UsageError."""
@@ -213,34 +231,6 @@ def _usable(row: Enrolment) -> bool:
     return True
 
 
-def remove(arguments: argparse.Namespace) -> int:
-    """Delete rows after the person has typed each name once more."""
-    database = open_database(load(Settings, arguments.config).database)
-    certificates = Certificates(database)
-
-    def work(name: str) -> None:
-        [row] = certificates.get([name])
-        if row.crt and not row.imported and not arguments.yes:
-            say(f"to change names or key instead: `certfleet-issuer populate --replace {quote(name)} --csr FILE`")
-        if not confirmed(name, f"type the name again to remove {name}: ", yes=arguments.yes):
-            raise RefusedError("the names differ", hint="nothing was removed")
-        certificates.remove(name, int(time.time()))
-        _tell_left(row, History(database))
-
-    return each(names_of(arguments.name), work)
-
-
-def _tell_left(row: Enrolment, history: History) -> None:
-    """What stays of a row that was removed."""
-    ours = [version for version in history.versions(row.name) if version.directory and not version.revoked]
-    revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
-    say(f"{row.name}: removed; its versions and events are kept{revocable}")
-    with contextlib.suppress(RefusedError):  # a way that is none leaves nothing
-        for _, kind, names in () if row.imported else ways(row.validation, _names(row)):
-            if left := kind.leaves(names):
-                say(left)
-
-
 def _ready(validation: Validation, names: Sequence[str]) -> str:
     """What has to be there before the first order. Raises RefusedError for a name that cannot be validated so."""
     chosen = ways(validation, names)
@@ -272,26 +262,6 @@ def _validation(arguments: argparse.Namespace, names: Sequence[str], before: Val
             hint += " all of them, once and without --webroot"
             raise UsageError(f"--by {text!r} does not say how one of the CSR's names is validated", hint=hint)
     return dataclasses.replace(before, exceptions=tuple(exceptions.items()), way=usual or before.way)
-
-
-def _names(row: Enrolment) -> tuple[str, ...]:
-    requests = [seen.request for seen in (row, newest(row))]
-    names = [name for request in requests if not isinstance(request, Damaged) for name in request.names]
-    return tuple(dict.fromkeys(names))
-
-
-def confirmed(name: str, prompt: str, *, yes: bool) -> bool:
-    """Did the person type *name* again, or say *yes* before? Raises UsageError without a terminal, RefusedError if
-    nothing was typed."""
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise UsageError("this asks for confirmation and there is no terminal", hint="add --yes")
-    try:
-        typed = input(prompt)
-    except (EOFError, OSError, ValueError) as error:  # Ctrl-D, a terminal that was closed, bytes that are no text
-        raise RefusedError("nothing was typed", hint="nothing was changed; type the name, or add --yes") from error
-    return typed.strip() == name
 
 
 def enrolment_name(text: str, *, label: bool) -> str:

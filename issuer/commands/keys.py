@@ -9,7 +9,7 @@ from common.config_file import load
 from common.errors import RefusedError
 from common.files import make_private_folder
 from common.issuer_key import issuer_key_id, issuer_key_text
-from issuer.commands.enrolment import confirmed
+from issuer.commands.removal import confirmed
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf

@@ -111,6 +111,7 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
         ("next attempt", f"{attempt['words']}: {attempt['why']}"),
         ("held", held),
         ("order", f"{order['state']} since {order['since']} at {order['directory']}{lease}" if order else ""),
+        ("not sealed", "; ".join(fact["not_sealed"])),
         ("lacking", f"{', '.join(fact['lacking'])}, which its CSR has" if fact["lacking"] else ""),
         *_change_lines(fact["change"]),
         ("failures", f"{fact['failures']} in a row" if fact["failures"] else ""),

@@ -10,6 +10,7 @@ from common.errors import UsageError
 from common.files import create_new, make_private_folder
 from issuer.ca.account import create_account_key, load_account_key
 from issuer.model.config import Settings
+from issuer.trust.seals import create_key, key_file, load_key
 from issuer.trust.statements import LOST, Statements
 
 EXAMPLE = "issuer.example.toml"
@@ -49,6 +50,13 @@ def make_all(settings: Settings) -> None:
             create_account_key(file)
             new = True
             say(f"made     {file}; keep a backup of it, it is your account with the CA")
+    file = key_file(settings.state_dir)
+    if os.path.lexists(file):
+        load_key(file)
+        say(f"kept     {file}")
+    else:
+        create_key(file)
+        say(f"made     {file}; keep a backup of it, it seals what you enrol")
     _make_statement_key(Statements(settings.state_dir), new=new)
 
 

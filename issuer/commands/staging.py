@@ -15,6 +15,7 @@ import structlog
 from common.errors import CertfleetError, LockedError, UsageError
 from common.files import make_private_folder
 from issuer.ca.account import create_account_key
+from issuer.commands.sealing import Sealer
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_tools
 from issuer.journey.ports import Tools
@@ -31,6 +32,7 @@ from issuer.rules.change import newest
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.trust.looks import LOOKS
+from issuer.trust.seals import create_key, key_file
 from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
@@ -54,7 +56,8 @@ def order_at_staging(settings: Settings, rows: Sequence[Enrolment], found: Seque
     wanted = {one.name for one in found if one.verdict in _ORDERED_THERE}
     make_private_folder(theirs.state_dir)
     with alone(theirs, doing="certfleet-issuer --staging"), _tools(theirs) as (database, tools):
-        names = _enrol([newest(row) for row in rows if row.name in wanted], Certificates(database))
+        seen = [newest(row) for row in rows if row.name in wanted]
+        names = _enrol(seen, Certificates(database), Sealer(theirs))
         one_pass = Pass(tools, _silent, _silent)
         finish(lambda: one_pass.run(Certificates(database).get(names), stay=0), one_pass.stop)
         endings = one_pass.summary.endings
@@ -88,6 +91,8 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
     statements = Statements(theirs.state_dir)
     if statements.absent:
         statements.create()
+    if not key_file(theirs.state_dir).exists():
+        create_key(key_file(theirs.state_dir))
     database = Database(theirs.database)
     try:
         migrate.upgrade(database)
@@ -112,13 +117,14 @@ def _clear(tools: Tools) -> bool:
     return not tools.journal.orphans()
 
 
-def _enrol(rows: Sequence[Enrolment], certificates: Certificates) -> list[str]:
+def _enrol(rows: Sequence[Enrolment], certificates: Certificates, sealer: Sealer) -> list[str]:
     now, here = int(time.time()), {row.name for row in certificates.all()}
     for row in rows:
         if row.name in here:  # of a killed process, and perhaps with another CSR
             certificates.remove(row.name, now)
         assert isinstance(row.request, CsrFacts)  # noqa: S101 - a damaged one would not be ordered
-        certificates.enrol(row.name, row.request, comment="", validation=row.validation, now=now)
+        seal = sealer.enrolling(row.name, row.request, row.validation, now)
+        certificates.enrol(row.name, row.request, comment="", validation=row.validation, now=now, seal=seal)
     names = [row.name for row in rows]
     certificates.set_enabled(names, True, now)
     return names

@@ -17,12 +17,14 @@ from issuer.commands.hosts import HostList, Standings, table_of, with_hosts
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
 from issuer.commands.schedule import slow_schedule
+from issuer.commands.sealing import GONE, vanished
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
-from issuer.rules.change import remarks
+from issuer.model.seal_faults import Fault
+from issuer.rules.change import newest, remarks
 from issuer.rules.health import Severity, advice, health, severity
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
@@ -31,6 +33,8 @@ from issuer.store.hosts import Hosts
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
+from issuer.store.seals import SealStore
+from issuer.trust.seals import Seals
 
 _PORTION = 1000  # rows, and the reports about them, in memory at once
 
@@ -49,6 +53,9 @@ def status(arguments: argparse.Namespace) -> int:
         for row, look in view.looks():
             overall.add(look, advice(row, now, settings.renewal), view.remarks(row))
         overall.tell()
+        for name in view.vanished():
+            overall.well = False
+            say(f"{name}: {GONE}")
         slow = slow_schedule(settings, database, now)
         if slow:
             say(slow)
@@ -56,13 +63,14 @@ def status(arguments: argparse.Namespace) -> int:
     looks = [look for _, look in view.looks()]
     if not arguments.name:
         looks = sorted(looks, key=lambda look: (look.rank, look.name))
+    gone = view.vanished()
     if arguments.json:
         slow = slow_schedule(settings, database, now)
-        report({"certificates": [look.fact for look in looks], "schedule": slow or None})
+        report({"certificates": [look.fact for look in looks], "vanished": gone, "schedule": slow or None})
     else:
         held = [view.held_up.sentence(look.hold) if look.hold else "" for look in looks]
         say("\n\n".join(in_full(look.fact, why, look.failure) for look, why in zip(looks, held, strict=True)))
-    return 0 if all(look.fact["well"] for look in looks) else 1
+    return 0 if all(look.fact["well"] for look in looks) and not gone else 1
 
 
 def _status_of_hosts(view: "_View", arguments: argparse.Namespace) -> int:
@@ -102,6 +110,9 @@ class _View:
         self._by_hand = Overview(database).by_hand(arguments.name or None, now)
         self.held_up = HeldUp(settings, database, now)
         self.tries = tries(settings)
+        self._seals = Seals(settings.state_dir)
+        self._database = database
+        self._seen: set[str] = set()
         self.standings = Standings(Hosts(database), settings.hosts, now)
         self._particulars = Particulars(settings, database, now, self.tries, self.standings)
 
@@ -112,6 +123,7 @@ class _View:
         while portion := list(itertools.islice(rows, _PORTION)):
             self.standings.ask_for(portion)
             for row in portion:
+                self._seen.add(row.name)
                 if expiring is not None and not (row.crt and row.ends <= self._now + expiring):
                     continue
                 look = self._look(row)
@@ -120,12 +132,14 @@ class _View:
 
     def _look(self, row: Enrolment) -> _Look:
         hold, counts = self.held_up.by(row), self.standings.counts(row)
-        fact = self._facts(row, hold)
+        faults = self.seal_faults(row)
+        fact = self._facts(row, hold, faults)
         if self._arguments.name and not self._arguments.hosts:
             fact |= _content(row) | self._particulars.of(row)
         elif self._arguments.json and not self._arguments.hosts:
             fact |= _content(row)
-        rank = severity(row, self._now, self._policy, held=hold is not None, hosts_not_well=counts.total())
+        held, sealed = hold is not None, not faults
+        rank = severity(row, self._now, self._policy, held=held, sealed=sealed, hosts_not_well=counts.total())
         return _Look(row.name, rank, with_hosts(fact, counts), row.failure, hold)
 
     @staticmethod
@@ -133,9 +147,18 @@ class _View:
         """Sentences about a change that waits; parsing is left out for the many rows that have nothing to tell."""
         return remarks(row) if row.change is not None or row.rolled_back else []
 
-    def _facts(self, row: Enrolment, hold: Hold | None) -> dict[str, Any]:
+    def seal_faults(self, row: Enrolment) -> list[Fault]:
+        """What speaks against the seals of *row* and of its change."""
+        seen = [row] if row.change is None else [row, newest(row)]
+        return list(dict.fromkeys(fault for one in seen for fault in self._seals.faults(one)))
+
+    def vanished(self) -> list[str]:
+        """Names that were sealed and that the table lost, once all of it has been looked at."""
+        return [] if self._arguments.name else vanished(self._seals, self._seen, SealStore(self._database))
+
+    def _facts(self, row: Enrolment, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
         now, order, change = self._now, self._by_hand.get(row.name), row.change
-        state, well = health(row, now, self._policy, held=hold is not None)
+        state, well = health(row, now, self._policy, held=hold is not None, sealed=not faults)
         by_itself = (row.enabled or row.name in self._under_way) and not row.imported
         coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
         if change is not None:
@@ -156,6 +179,7 @@ class _View:
             "next_attempt": self._words(coming) if coming or by_itself else None,
             "held_until": utc_text(hold.until) if hold else None,
             "held_because": str(hold.failure) if hold else None,
+            "not_sealed": [fault.value for fault in faults],
             "by_hand": order is not None,
             "imported": row.imported,
             "changing": change is not None,
@@ -187,6 +211,7 @@ class _List:
         """Add a certificate. *ending*: the sentence about one that is not well without a failure, or "". *remarks*:
         more sentences."""
         hold = look.hold
+        self._remarks += [f"{look.name}: {fault}" for fault in look.fact["not_sealed"]]
         self.well = self.well and look.fact["well"]
         self._lines.append((look.rank, _line(look.fact)))
         if look.failure:

@@ -23,6 +23,7 @@ from common.files import create_new
 from common.system import act, disable, enable, install_units, is_enabled, link, program, require_root
 from issuer.commands.setup import EXAMPLE, example, make_all
 from issuer.model.config import Settings
+from issuer.trust.seals import key_file
 from issuer.trust.statements import Statements
 
 USER = "certfleet"
@@ -58,7 +59,8 @@ def set_up(arguments: argparse.Namespace) -> None:
     _write(arguments.config, _configuration(arguments, key), mode=0o640)
     settings = load(Settings, arguments.config)
     make_all(settings)
-    keys = [*map(settings.account_key, settings.authorities), Statements(settings.state_dir).file]
+    keys = [*map(settings.account_key, settings.authorities)]
+    keys += [key_file(settings.state_dir), Statements(settings.state_dir).file]
     for each in (settings.state_dir, settings.csr_dir, *filter(os.path.lexists, keys)):
         shutil.chown(each, USER, USER)
     if arguments.mariadb:

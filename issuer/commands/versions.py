@@ -1,6 +1,7 @@
 """history, rollback, import, revoke: earlier certificates, those from outside, and those not to be trusted."""
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,9 @@ from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import uncovered
 from issuer.commands.change import change_fields
-from issuer.commands.enrolment import checked_comment, confirmed, enrolment_name
+from issuer.commands.enrolment import checked_comment, enrolment_name
+from issuer.commands.removal import confirmed
+from issuer.commands.sealing import Sealer
 from issuer.commands.wiring import build_authority
 from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
@@ -94,7 +97,11 @@ def rollback(arguments: argparse.Namespace) -> None:
         say(f"{row.name}: serial {version.serial} is the present one already; nothing was changed")
         return
     due_at = renewal_moment(row.name, version.not_before, version.not_after, settings.renewal)
-    store.go_back(row.name, version, bundle, due_at, now)
+    sealer = Sealer(settings)
+    sealer.require(row)
+    seal = sealer.of_row(dataclasses.replace(row, imported=not version.directory), now)
+    store.go_back(row.name, version, bundle, due_at, now, seal=seal)
+    sealer.remember({row.name: seal})
     say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
     if row.enabled and due_at <= now:
         say(f"it is due for renewal already: `disable {quote(row.name)}` if it is to stay")
@@ -126,8 +133,10 @@ def take_in(arguments: argparse.Namespace) -> None:
             say(f"{name}: {what}, is there already; nothing was changed")
             return
         _check_key(row, bundle)
-    store = History(database, sign=Statements(settings.state_dir).sign)
-    store.take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now)
+    sealer, store = Sealer(settings), History(database, sign=Statements(settings.state_dir).sign)
+    seal = sealer.importing(name, row, now)
+    store.take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now, seal=seal)
+    sealer.remember({name: seal})
     say(f"{name}: imported {what}")
     [after] = certificates.get([name])
     for remark in remarks(after):

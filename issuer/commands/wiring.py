@@ -35,6 +35,7 @@ from issuer.store.journal import Journal
 from issuer.store.notices import Notices
 from issuer.store.orders import Orders
 from issuer.trust.looks import LOOKS, LooksFile
+from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
 
@@ -62,6 +63,7 @@ def build_tools_over(
         authorities=authorities,
         solvers=solvers,
         certificates=Certificates(database, sign=Statements(settings.state_dir).sign),
+        seals=Seals(settings.state_dir),
         looks=build_looks(settings),
         orders=Orders(database, us),
         journal=Journal(database, us),

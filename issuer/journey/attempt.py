@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import structlog
 
 from common.errors import CertfleetError
-from issuer.journey.begin import begin, stored_csr
+from issuer.journey.begin import begin, require_seal, stored_csr
 from issuer.journey.issue import advance
 from issuer.journey.ports import Tools
 from issuer.journey.withdraw import abandon, journal_again, withdraw
@@ -68,6 +68,7 @@ class Attempt:
         """Run the steps. Raises every error that ends one."""
         if self._work is None:
             self._row = turn(self._enrolled, int(self._tools.clock()), self._tools.settings.renewal)
+            require_seal(self._row, self._tools.seals)
             csr = stored_csr(self._row)
             if not self._tools.turns.take(csr.names, self.name):
                 return Waiting(self.name, self._tools.clock() + _ANOTHERS_TURN)
@@ -156,7 +157,7 @@ class Attempt:
     def _save(self, outcome: Ended, held: str) -> None:
         """Save the failure or the hold, and the next moment. Raises StoreError, LeaseLost, GivenUp."""
         tools, failure, now = self._tools, outcome.failure, int(self._tools.clock())
-        if failure is None or outcome.ending is Ending.GIVEN_UP:
+        if failure is None or outcome.ending in (Ending.GIVEN_UP, Ending.UNSEALED):
             return
         if self._work is not None:
             record = self._work.record

@@ -14,12 +14,12 @@ from common.clock import utc_text
 from common.errors import RefusedError
 from issuer.journey.choose import choose, consult, identifier
 from issuer.journey.issue import find_places
-from issuer.journey.ports import CertificateStore, Looks, Tools
+from issuer.journey.ports import CertificateStore, Looks, Seals, Tools
 from issuer.journey.withdraw import abandon
 from issuer.journey.work import Work
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, csr_digest
-from issuer.model.errors import CompromisedKey, Overtaken
+from issuer.model.errors import CompromisedKey, NotSealed, Overtaken
 from issuer.model.events import incident
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD, PACED
@@ -100,7 +100,7 @@ def leave_to_person(prepared: Preparation, tools: Tools) -> Ended | None:
 
 def read_again(prepared: Preparation, tools: Tools) -> None:
     """Read the row again under the lease. From here on `remove` refuses the row, and `revoke` ends the order.
-    Raises Overtaken, CompromisedKey."""
+    Raises Overtaken, CompromisedKey, NotSealed."""
     name = prepared.row.name
     found = tools.certificates.enrolled([name])
     row = of_csr(found[0], prepared.row.csr) if found else None
@@ -108,6 +108,7 @@ def read_again(prepared: Preparation, tools: Tools) -> None:
         raise Overtaken(name)
     if prepared.csr.spki_sha256 in row.compromised:
         raise CompromisedKey([name])
+    require_seal(row, tools.seals)
     prepared.row = row
 
 
@@ -277,6 +278,13 @@ def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
     if decision.news is not None:
         tools.tell(decision.news)
     tools.certificates.postpone(row.name, decision.until, change=row.changing)
+
+
+def require_seal(row: Enrolment, seals: Seals) -> None:
+    """Raise NotSealed unless *row* is what an operator enrolled: who writes the database chooses no key and no name."""
+    faults = seals.faults(row)
+    if faults:
+        raise NotSealed(row.name, faults)
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:

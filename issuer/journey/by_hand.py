@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError
-from issuer.journey.begin import begin, stored_csr
+from issuer.journey.begin import begin, require_seal, stored_csr
 from issuer.journey.issue import advance, wanted_answers
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.solver import ChallengeType, Solver, shares
@@ -21,7 +21,7 @@ from issuer.journey.withdraw import abandon, withdraw
 from issuer.journey.work import Work, authority
 from issuer.model.acme import CaAuthorization, CaChallenge, Challenge, Laggard
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import AcmeProblem, OtherAccount
+from issuer.model.errors import AcmeProblem, NotSealed, OtherAccount
 from issuer.model.failure import Failure
 from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.model.outcomes import Ended
@@ -220,8 +220,9 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
             f"there is no order by hand for {row.name}", hint=f"run `challenges {quote(row.name)}` first"
         )
     try:
+        require_seal(seen, tools.seals)
         return Work(record, seen, stored_csr(seen), resumed=True, asked=True)
-    except RefusedError:
+    except (RefusedError, NotSealed):
         tools.orders.release(record)
         raise
 
@@ -229,6 +230,7 @@ def _claimed(row: Enrolment, tools: Tools) -> Work:
 def _work(row: Enrolment, tools: Tools) -> Work:
     now, policy = int(tools.clock()), tools.settings.renewal
     wanted = turn(asked_for(row, row.reissue_reason or _WISH), now, policy)
+    require_seal(wanted, tools.seals)
     begun = begin(wanted, stored_csr(wanted), tools, by_hand=True)
     if isinstance(begun, Ended):
         failure = begun.failure or Failure(begun.detail, hint="`status` shows how it stands")

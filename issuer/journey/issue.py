@@ -14,7 +14,7 @@ import structlog
 
 from common.certificate import Bundle, certified_names, not_after, not_before, serial_text
 from common.clock import utc_text
-from common.errors import Retry
+from common.errors import CertfleetError, Retry
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
 from issuer.journey.solver import shares
@@ -179,12 +179,21 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     first_look = due_at if ask_at is None else min(due_at, ask_at)
     origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
     tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
+    if work.row.changing:
+        _remember_change(work, tools)
     if changed := ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities)):
         tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     why = {Cause.FORCED: FORCED, Cause.MISFIT: MISFIT}.get(work.record.cause, "")
     work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{f'; {why}' if why else ''}"
     return None
+
+
+def _remember_change(work: Work, tools: Tools) -> None:
+    try:
+        tools.seals.taken(work.row)
+    except CertfleetError as error:  # it is stored; the next look at the row remembers it
+        log.warning("seal.not_remembered", certificate=work.record.name, error=str(error))
 
 
 STEPS: dict[OrderState, Step] = {

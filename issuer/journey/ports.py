@@ -22,6 +22,7 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.events import Event
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause, OrderRecord
+from issuer.model.seal_faults import Fault
 from issuer.model.timing import Timing
 from issuer.rules.caa import CaaRecord
 from issuer.rules.retry import falls_back
@@ -194,6 +195,16 @@ class Looks(Protocol):
         """The names whose moment has come, at most *most* of them, the longest wait first."""
 
 
+class Seals(Protocol):
+    """Proves that rows are what operators enrolled. Raises ConfigError, FileError."""
+
+    def faults(self, row: Enrolment) -> Sequence[Fault]:
+        """What is wrong with *row* beside its seal; none if it holds what was enrolled."""
+
+    def taken(self, row: Enrolment) -> None:
+        """The change of *row*, as it sees the row, took the place of the row's CSR."""
+
+
 class ChallengeJournal(Protocol):
     """The answers that are or may be out in the world. Every method may raise StoreError."""
 
@@ -239,6 +250,7 @@ class Tools:
     authorities: Mapping[str, CertificateAuthority]  # by directory URL, in the order in which they are tried
     solvers: Mapping[str, Solver]  # by challenge type
     certificates: CertificateStore
+    seals: Seals
     looks: Looks
     orders: OrderStore
     journal: ChallengeJournal

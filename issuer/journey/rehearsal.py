@@ -12,7 +12,7 @@ from enum import Enum
 
 from common.certificate import Bundle
 from common.errors import CertfleetError
-from issuer.journey.begin import begin, not_due, stored_csr
+from issuer.journey.begin import begin, not_due, require_seal, stored_csr
 from issuer.journey.pacing import OrderCounts
 from issuer.journey.ports import CertificateStore, Tools
 from issuer.model.enrolment import Enrolment
@@ -64,6 +64,8 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
         now, policy = int(tools.clock()), tools.settings.renewal
         seen = turn(row, now, policy)
         decision = decide(seen, now, policy, resumes=tools.orders.claim(row.name, now) is not None)
+        if not isinstance(decision, NotDue):
+            require_seal(seen, tools.seals)
         # an imported one that is only looked at has no CSR
         begun = not_due(decision) if isinstance(decision, NotDue) else begin(seen, stored_csr(seen), tools)
         if isinstance(begun, Ended):

@@ -40,7 +40,7 @@ _TICK = 1.0  # seconds: the longest sleep of the loop
 _LOOK, _FILES, _SWEEP, _MAIL, _HOSTS = 3.0, 3.0, 600.0, 5.0, 60.0
 _SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey costs the database one percent of its time
 _SURVEY_SHARE = 100
-_NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE)
+_NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE, Ending.UNSEALED)
 _JUST_DONE = 10  # seconds for which a certificate is deferred after its attempt, whatever the database says
 _LAST_WORDS = 1.0  # seconds for writing down events at the end
 
@@ -186,7 +186,7 @@ class Daemon:
         ended = returned.ended
         self._numbers.ended(returned)
         self._let_go(ended)
-        if ended.ending is Ending.FAILED:
+        if ended.ending in (Ending.FAILED, Ending.UNSEALED):
             coming = utc_text(ended.next_attempt) if ended.next_attempt else None
             log.warning("certificate.failed", certificate=ended.name, error=str(ended.failure), next=coming)
         elif ended.ending in (Ending.STORED, Ending.HELD):

@@ -57,7 +57,7 @@ class Summary:
 
     @property
     def well(self) -> bool:
-        bad = (Ending.FAILED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
+        bad = (Ending.FAILED, Ending.UNSEALED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
         return not self.misfits and not any(self.names(ending) for ending in bad)
 
     @property

@@ -78,12 +78,14 @@ def validation_of(certbot: bool, webroot_path: str, ways_text: str) -> Validatio
 @dataclass(frozen=True, slots=True)
 class Change:
     """A CSR that waits: it takes the place of the row's CSR together with its first certificate. *due_at*: the moment
-    of its next attempt, AT_ONCE for at once. *failures*: how many in a row; *failure*: the last one."""
+    of its next attempt, AT_ONCE for at once. *failures*: how many in a row; *failure*: the last one. *seal*: as of the
+    row."""
 
     csr: bytes
     due_at: int
     failures: int = 0
     failure: Failure | None = None
+    seal: str = ""
 
     @property
     def failing(self) -> bool:
@@ -128,6 +130,7 @@ class Enrolment:
     change: Change | None = None  # None: no other CSR waits
     ordered: str = ""  # digest of the CSR that the order under way is for; "" without one or without a change
     changing: bool = False
+    seal: str = ""  # of what was enrolled (issuer.model.seal); "" for none
 
     @cached_property
     def present(self) -> Leaf | Damaged | None:

@@ -11,6 +11,7 @@ CertfleetError
 ├─ MailError       the mail server did not take a notification
 ├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
+├─ NotSealed       a row of certs is not what an operator enrolled: nothing is ordered for it
 ├─ NotRegistered   the CA refused to register our account when another certificate asked for it
 ├─ LeaseLost       another issuer took this order over; no failure of the certificate
 ├─ GivenUp         this order was ended by a person, or by another issuer that took it over
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError, Retry
+from issuer.model.seal_faults import Fault
 
 SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
 
@@ -137,6 +139,24 @@ class CompromisedKey(RefusedError):
         what = f"the key of {', '.join(sorted(names))} was revoked as compromised"
         hint = f"make a new key and CSR on the host, then `populate --replace {quote(min(names))} --csr FILE`"
         super().__init__(what, hint=hint)
+
+
+class NotSealed(CertfleetError):
+    """The row of *name* differs from what was enrolled, in the ways that *faults* tell; or it was never sealed."""
+
+    reference = "not-sealed"
+
+    def __init__(self, name: str, faults: Sequence[Fault]):
+        typed = quote(name)
+        what = f"{name} is not what an operator enrolled, so nothing is ordered for it"
+        hint = (
+            f"find out who wrote its row and put it right; `certfleet-issuer adopt {typed}` shows it, and takes it as"
+        )
+        hint += " it is"
+        if Fault.OTHER_SEAL_KEY in faults:
+            hint = f"copy seal.key of the issuer that enrolled it ({SHARED_KEY}); if it is lost: `adopt {typed}`"
+        super().__init__(what, why="; ".join(fault.value for fault in faults), hint=hint)
+        self.faults = tuple(faults)
 
 
 class LeaseLost(CertfleetError):

@@ -22,6 +22,7 @@ class EventKind(Enum):
 
     USER_ACTION = "user-action-required"  # the CA issues nothing until a person has acted
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
+    UNSEALED = "unsealed"  # its row is not what an operator enrolled
     FAILED = "failed"
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
@@ -126,6 +127,8 @@ def of_ending(ended: Ended) -> Event | None:
     """The event in the end of an attempt; None without news for people."""
     if ended.ending is Ending.STORED:
         return recovered(ended.name, ended.detail)
+    if ended.ending is Ending.UNSEALED and ended.failure is not None:
+        return Event(EventKind.UNSEALED, ended.name, **dataclasses.asdict(ended.failure))
     if ended.ending is Ending.FAILED and ended.failure is not None:
         return failed(ended.name, ended.failure, next_attempt=ended.next_attempt, failures=ended.failures)
     return None

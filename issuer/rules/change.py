@@ -42,6 +42,7 @@ def as_changing(row: Enrolment, change: Change) -> Enrolment:
         failures=change.failures,
         failure=change.failure,
         changing=True,
+        seal=change.seal,
     )
 
 

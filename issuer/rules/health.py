@@ -13,6 +13,7 @@ _WORST_FIRST = (
     "expired",
     "key compromised",
     "revoked",
+    "not sealed",
     "damaged",
     "wrong key",
     "stuck",
@@ -34,10 +35,13 @@ Severity = tuple[bool, bool, int, bool]
 what is due."""
 
 
-def health(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False) -> tuple[str, bool]:
+def health(
+    row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False, sealed: bool = True
+) -> tuple[str, bool]:
     """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. One whose key
-    others know is not well, disabled or not. *held*: its next attempt waits for a moment that the CA named."""
-    state = _state(row, now, policy, held=held)
+    others know is not well, disabled or not. *held*: its next attempt waits for a moment that the CA named. *sealed*:
+    is it what an operator enrolled?"""
+    state = _state(row, now, policy, held=held, sealed=sealed)
     well = _well(state, row)
     if not row.enabled:
         state = f"disabled, {state}" if state in ("expired", "revoked", "key compromised") else "disabled"
@@ -50,14 +54,20 @@ def advice(row: Enrolment, now: int, policy: RenewalSettings) -> str:
         return ""
     if runs_out(row, now, policy):
         return sentence(row)
-    return _ADVICE.get(_state(row, now, policy, held=False), "").format(quote(row.name))
+    return _ADVICE.get(_state(row, now, policy, held=False, sealed=True), "").format(quote(row.name))
 
 
 def severity(
-    row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False, hosts_not_well: int = 0
+    row: Enrolment,
+    now: int,
+    policy: RenewalSettings,
+    *,
+    held: bool = False,
+    sealed: bool = True,
+    hosts_not_well: int = 0,
 ) -> Severity:
     """The place of *row* in a list that begins with the worst."""
-    state = _state(row, now, policy, held=held)
+    state = _state(row, now, policy, held=held, sealed=sealed)
     change_fails = row.change is not None and row.change.failing
     well = _well(state, row) and not (row.enabled and (hosts_not_well or change_fails))
     waits = row.imported or (row.due_at is not None and row.due_at > now)
@@ -68,7 +78,7 @@ def _well(state: str, row: Enrolment) -> bool:
     return state in ("valid", "waiting for its first certificate") or not (row.enabled or state == "key compromised")
 
 
-def _state(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool) -> str:
+def _state(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool, sealed: bool) -> str:
     """One of the words of _WORST_FIRST."""
     if row.crt and row.ends <= now:
         return "expired"
@@ -76,6 +86,8 @@ def _state(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool) -> 
         return "revoked"
     if _known_to_others(row):
         return "key compromised"
+    if not sealed:
+        return "not sealed"
     if row.failing:
         return "stuck" if row.failures >= policy.give_up_alarm else "failing"
     life = row.life if row.crt else None

@@ -27,6 +27,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:*-]{1,100}")
 _WORDS = {  # (one, several, heading)
     EventKind.USER_ACTION: ("waits for you at the CA", "wait for you at the CA", "THE CA WAITS FOR A PERSON"),
     EventKind.STUCK: ("is stuck", "are stuck", "STUCK"),
+    EventKind.UNSEALED: ("is not what was enrolled", "are not what was enrolled", "NOT WHAT WAS ENROLLED"),
     EventKind.FAILED: ("failed", "failed", "FAILED"),
     EventKind.ENDS_TODAY: ("has a day left or none", "have a day left or none", "IMPORTED, A DAY LEFT OR NONE"),
     EventKind.ENDS_THIS_WEEK: ("ends within a week", "end within a week", "IMPORTED, ENDS WITHIN A WEEK"),

@@ -19,6 +19,7 @@ from issuer.model.errors import (
     GivenUp,
     LeaseLost,
     NotRegistered,
+    NotSealed,
     OtherAccount,
     Overtaken,
     StoreError,
@@ -94,6 +95,9 @@ def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
         return Consequence(Ended(name, Ending.GIVEN_UP, failure=Failure.of(error)), Fate.ENDED_BEFORE)
     if isinstance(error, Overtaken):
         return Consequence(Ended(name, Ending.NOT_DUE, str(error)), Fate.ENDED_BEFORE)
+    if isinstance(error, NotSealed):  # nothing is saved in the row: it is good again once it is put right
+        lives = Fate.FORGOTTEN if met.order is None else Fate.GOES_ON
+        return Consequence(Ended(name, Ending.UNSEALED, failure=Failure.of(error), by_itself=False), lives)
     if isinstance(error, NotRegistered):
         return _waits_for_account(error, met)
     if holds_up(error) and met.order is not None:

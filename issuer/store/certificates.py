@@ -24,6 +24,7 @@ from issuer.store.failures import failure_cells, line, to_text
 from issuer.store.orders import cause_of, give_up
 from issuer.store.present import Signer, add_event, add_version, replace_present, take_change, unsigned
 from issuer.store.rows import due, named, select
+from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders
 
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones: a suggestion takes less than a second
@@ -44,8 +45,10 @@ class Certificates:
         self._portion = portion
         self._sign = sign
 
-    def enrol(self, name: str, csr: CsrFacts, *, comment: str, validation: Validation, now: int) -> None:
-        """Add a disabled row for *name*. Raises RefusedError if there is one."""
+    def enrol(
+        self, name: str, csr: CsrFacts, *, comment: str, validation: Validation, now: int, seal: Seal | None = None
+    ) -> None:
+        """Add a disabled row for *name*, with its *seal*. Raises RefusedError if there is one."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is not None:
@@ -59,6 +62,7 @@ class Certificates:
             }
             connection.execute(certs.insert().values(comment=comment, **row, **ways, **NEW_ROW))
             add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
+            put_seal(connection, name, seal, now)
 
         self._database.write(work)
 
@@ -141,8 +145,9 @@ class Certificates:
 
         self._database.write(work)
 
-    def remove(self, name: str, now: int) -> None:
-        """Delete the row, and end an order under way without a lease; the next sweep withdraws what it published.
+    def remove(self, name: str, now: int, tombstone: str = "") -> None:
+        """Delete the row, with an event that has the *tombstone* of its seal, and end an order under way without a
+        lease; the next sweep withdraws what it published.
 
         Versions and events stay. Raises RefusedError while an issuer has the lease, UsageError without a row.
         """
@@ -152,7 +157,7 @@ class Certificates:
             give_up(connection, name, "the certificate was removed", now)
             refuse_under_way(connection, name, now)
             connection.execute(certs.delete().where(certs.c.name == name))
-            add_event(connection, now, name, "removed", "")
+            add_event(connection, now, name, "removed", tombstone)
 
         self._database.write(work)
 

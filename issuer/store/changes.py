@@ -13,6 +13,7 @@ from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import NO_CHANGE, add_event
 from issuer.store.rows import named
+from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import alarms, certs
 
 _NO_FAILURE = dict.fromkeys(("last_error", "last_reference", "last_what", "last_why", "last_hint", "last_url"))
@@ -37,9 +38,19 @@ class Changes:
     def __init__(self, database: Database):
         self._database = database
 
-    def replace(self, name: str, csr: CsrFacts, validation: Validation, now: int) -> Outcome:
+    def replace(
+        self,
+        name: str,
+        csr: CsrFacts,
+        validation: Validation,
+        now: int,
+        *,
+        seal: Seal | None = None,
+        own_seal: Seal | None = None,
+    ) -> Outcome:
         """Enrol another CSR for *name*, with the ways of *validation* for its names; an earlier change that waits
-        is forgotten. Raises RefusedError if there is no such row."""
+        is forgotten. *seal*: for that CSR; *own_seal*: for the present one, with those ways. Raises RefusedError if
+        there is no such row."""
 
         def work(connection: sa.Connection) -> Outcome:
             row = next(iter(named(connection, [name])), None)
@@ -60,12 +71,16 @@ class Changes:
                 give_up(connection, name, "another CSR was enrolled", now)
                 _set(connection, name, {"csr": csr.pem, "md5_modulus": csr.md5_modulus, **_ANEW})
                 add_event(connection, now, name, "enrolled anew", _told(csr))
+                put_seal(connection, name, seal, now)
             elif outcome is Outcome.WAITS:
                 waits = {"change_csr": csr.pem, "change_due_at": AT_ONCE}
                 _set(connection, name, {**NO_CHANGE, **waits, "change_failures": 0})
                 add_event(connection, now, name, "change enrolled", _told(csr))
+                put_seal(connection, name, seal, now, change=True)
             if validation.ways_text != row.validation.ways_text:
                 _set(connection, name, {"validations": validation.ways_text or None})
+                if outcome is not Outcome.TAKEN:
+                    put_seal(connection, name, own_seal, now)
             return outcome
 
         return self._database.write(work)

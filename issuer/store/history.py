@@ -18,9 +18,11 @@ from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import Signer, add_event, add_version, replace_present, unsigned
 from issuer.store.rows import named
+from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, versions
 
 CESSATION = 5
+_WITHOUT_TOMBSTONE = {"removed": {"detail": ""}}  # it is for other issuers, not for people
 _COMPROMISED = "its key was revoked as compromised"
 REASONS = {
     0: "unspecified",
@@ -83,21 +85,28 @@ class History:
         """The events of *name*, the newest first, at most *most*."""
         query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())
         rows = self._database.read(lambda connection: connection.execute(query.limit(most)).mappings().all())
-        return [from_row(AuditEvent, row) for row in rows]
+        return [from_row(AuditEvent, row, **_WITHOUT_TOMBSTONE.get(row["event"], {})) for row in rows]
 
-    def go_back(self, name: str, version: Version, bundle: Bundle, due_at: int, now: int) -> None:
-        """Make an earlier certificate the present one, as a new one would be. Raises RefusedError if an order is under
+    def go_back(
+        self, name: str, version: Version, bundle: Bundle, due_at: int, now: int, *, seal: Seal | None = None
+    ) -> None:
+        """Make an earlier certificate the present one, as a new one would be. *seal*: of the row as it is then, where
+        that says another thing of whether it is imported. Raises RefusedError if an order is under
         way or the row is gone."""
         outside = None if version.directory else "Y"
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
 
         def work(connection: sa.Connection) -> None:
             _replace(connection, name, bundle, "rolled back", now, sign=self._sign, older=True, due_at=due_at, **origin)
+            put_seal(connection, name, seal, now)
 
         self._database.write(work)
 
-    def take_in(self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int) -> None:
-        """Store a certificate from outside, which ACME never renews; add the row if there is none. Raises RefusedError
+    def take_in(
+        self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int, *, seal: Seal | None = None
+    ) -> None:
+        """Store a certificate from outside, which ACME never renews; add the row if there is none. *seal*: of the row
+        as it is then. Raises RefusedError
         if an order is under way."""
 
         def work(connection: sa.Connection) -> None:
@@ -106,6 +115,7 @@ class History:
                 connection.execute(certs.insert().values(**row, **NEW_ROW))
             _replace(connection, name, bundle, "imported", now, sign=self._sign, imported="Y")
             _remember(connection, name, bundle, None, now)
+            put_seal(connection, name, seal, now)
 
         self._database.write(work)
 

@@ -10,8 +10,8 @@ from issuer.model.limits import names_text
 from issuer.store.tables import certs, events, versions
 
 # what the operator enrolled, and the pair before: all other columns speak of the present certificate
-_ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations")
-_CHANGE = ("change_csr", "change_due_at", "change_failures", "change_failure")
+_ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations", "seal")
+_CHANGE = ("change_csr", "change_due_at", "change_failures", "change_failure", "change_seal")
 _KEPT = (*_ENROLLED, *_CHANGE, "old_ca", "old_crt")
 _FRESH = [column.name for column in certs.columns if column.name not in _KEPT]
 NO_CHANGE = dict.fromkeys(_CHANGE)
@@ -45,7 +45,11 @@ def take_change(connection: sa.Connection, name: str, csr: bytes, md5_modulus: s
     """Let the change of *name* with that *csr* take the place of the row's CSR; False if no such change waits."""
     waits = sa.cast(certs.c.change_csr, sa.LargeBinary) == csr
     change = certs.update().where(certs.c.name == name, waits)
-    own = (certs.c.csr, certs.c.change_csr), (certs.c.md5_modulus, md5_modulus)  # in this order, as above
+    own = (  # in this order, as above
+        (certs.c.csr, certs.c.change_csr),
+        (certs.c.seal, certs.c.change_seal),
+        (certs.c.md5_modulus, md5_modulus),
+    )
     none = ((certs.c[column], value) for column, value in NO_CHANGE.items())
     return connection.execute(change.ordered_values(*own, *none)).rowcount > 0
 

@@ -98,9 +98,11 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         compromised=compromised,
         change=_change(row) if row["change_csr"] else None,
         ordered=ordered,
+        seal=row["seal"],
     )
 
 
 def _change(row: sa.RowMapping) -> Change:
     failure = of_text(row["change_failure"])
-    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, max(0, row["change_failures"]), failure)
+    failures, seal = max(0, row["change_failures"]), row["change_seal"]
+    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, failures, failure, seal)

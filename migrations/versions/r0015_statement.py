@@ -6,7 +6,7 @@ from sqlalchemy.dialects import mysql
 from migrations.steps import add_columns
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

@@ -15,6 +15,7 @@ from issuer.journey.ports import (
     HoldStore,
     Looks,
     OrderStore,
+    Seals,
     Tools,
 )
 from issuer.journey.solver import Solver
@@ -33,6 +34,7 @@ from tests.issuer.fakes.journal import MemoryJournal
 from tests.issuer.fakes.looks import MemoryLooks
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
 from tests.issuer.fakes.records import MemoryRecords
+from tests.issuer.fakes.seals import MemorySeals
 from tests.issuer.fakes.tables import Tables
 from tests.issuer.fakes.zone import MemoryZone
 from tests.issuer.signing_requests import csr
@@ -54,6 +56,7 @@ class World:
         self.authorities = {each: MemoryCa(each, self.clock, self.zones) for each in directories or (CA,)}
         self.looks: dict[str, Looks] = {}  # by the owner of a process, in whose state folder they are
         self.events: list[Event] = []
+        self.seals = MemorySeals()
 
     @property
     def ca(self) -> MemoryCa:
@@ -129,6 +132,7 @@ class Process:
         certificates: CertificateStore = MemoryCertificates(world.tables)
         journal: ChallengeJournal = MemoryJournal(world.tables, self.owner)
         holds: HoldStore = MemoryHolds(world.tables)
+        seals: Seals = world.seals
         counts: OrderCounts = MemoryCounts(world.tables)
         authorities: dict[str, CertificateAuthority] = {**world.authorities}
         solvers: dict[str, Solver] = {**world.zones}
@@ -139,6 +143,7 @@ class Process:
             authorities={each: watch("ca", ca) for each, ca in authorities.items()},
             solvers={kind: watch("zone", solver) for kind, solver in solvers.items()},
             certificates=watch("certificates", certificates),
+            seals=seals,
             looks=world.looks.setdefault(self.owner, MemoryLooks()),
             orders=watch("orders", orders),
             journal=watch("journal", journal),

@@ -1,0 +1,112 @@
+"""adopt: a person looks at rows that no seal fits, and takes them as they are."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.command_line import complain, say
+from common.config_file import load
+from common.errors import RefusedError, UsageError
+from issuer.commands.many import names_of
+from issuer.commands.removal import confirmed
+from issuer.commands.sealing import Sealer
+from issuer.model.config import Settings
+from issuer.model.csr import CsrFacts
+from issuer.model.enrolment import Enrolment, change_scope
+from issuer.rules.change import newest
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.revision import open_database
+from issuer.store.seals import Seal, SealStore
+from issuer.trust.seals import create_key, key_file
+
+_PORTION = 1000  # rows whose seals are in memory at once
+
+
+def adopt(arguments: argparse.Namespace) -> int:
+    """Show the rows of NAMEs, or with --all every row that no seal fits, and seal them after confirmation."""
+    settings = load(Settings, arguments.config)
+    database = open_database(settings.database)
+    if bool(arguments.name) == arguments.all:
+        raise UsageError("give either names or --all", hint="`status` shows which rows are not sealed")
+    made = _key_there(settings)
+    sealer, certificates = Sealer(settings), Certificates(database)
+    every = certificates.all() if arguments.all else certificates.get(names_of(arguments.name))
+    rows = [row for row in every if _unsealed(row, sealer)]
+    if not rows:
+        say("every row is sealed as it is; nothing was changed")
+        return 0
+    for row in rows:
+        show(row)
+    word = rows[0].name if len(rows) == 1 else str(len(rows))
+    what = f"the name again to take {word}" if len(rows) == 1 else "how many these are to take them all"
+    if not confirmed(word, f"type {what} as shown: ", yes=arguments.yes):
+        raise RefusedError("that differs", hint="nothing was sealed")
+    if made:
+        complain(f"{key_file(settings.state_dir)} is a new key: put it into the backup, and onto the other issuers")
+    seal_all(rows, sealer, SealStore(database), int(time.time()))
+    say(f"{len(rows)} sealed")
+    return 0
+
+
+def seal_anew(settings: Settings, database: Database) -> None:
+    """After a migration: seal every row once where no row was ever sealed, and list them. Where the seal key is lost,
+    nothing is sealed. Raises CertfleetError."""
+    store = SealStore(database)
+    if store.any_seal():
+        return
+    sealer = Sealer(settings)
+    if sealer.seals.memory.names():
+        complain("error: no row is sealed any more: somebody took the seals away; `adopt --all` after a look")
+        return
+    _key_there(settings)
+    portion: list[Enrolment] = []
+    count, now = 0, int(time.time())
+    for row in Certificates(database).all():
+        show(row)
+        portion.append(row)
+        count += 1
+        if len(portion) == _PORTION:
+            seal_all(portion, sealer, store, now)
+            portion = []
+    seal_all(portion, sealer, store, now)
+    if count:
+        say(f"{count} sealed as listed: a row that changes past certfleet is not ordered from now on (docs/trust.md)")
+
+
+def seal_all(rows: Sequence[Enrolment], sealer: Sealer, store: SealStore, now: int) -> None:
+    """Seal *rows* and their changes as they were read."""
+    seals: list[tuple[str, Seal, bool]] = []
+    for row in rows:
+        seals.append((row.name, sealer.of_row(row, now), False))
+        if row.change is not None:
+            seals.append((row.name, sealer.of_row(newest(row), now), True))
+    store.put(seals, now)
+    sealer.remember({change_scope(name) if change else name: seal for name, seal, change in seals})
+
+
+def show(row: Enrolment) -> None:
+    """The name of *row*, and the key and names of each of its CSRs."""
+    for seen in dict.fromkeys((row, newest(row))):
+        request = seen.request
+        what = "its change: " if seen.changing else ""
+        if isinstance(request, CsrFacts):
+            say(f"{row.name}: {what}key {request.spki_sha256}, for {', '.join(request.names)}")
+        elif row.imported:
+            say(f"{row.name}: {what}imported, without a CSR")
+        else:
+            say(f"{row.name}: {what}its CSR is not usable: {request.why}")
+
+
+def _unsealed(row: Enrolment, sealer: Sealer) -> bool:
+    return any(sealer.seals.faults(seen) for seen in dict.fromkeys((row, newest(row))))
+
+
+def _key_there(settings: Settings) -> bool:
+    """Make the seal key if there is none; was it made?"""
+    file: Path = key_file(settings.state_dir)
+    if file.exists():
+        return False
+    create_key(file)
+    return True

@@ -1,0 +1,77 @@
+"""remove: rows that are to be forgotten, and rows that somebody else has deleted already."""
+
+import argparse
+import contextlib
+import sys
+import time
+from shlex import quote
+
+from common.command_line import say
+from common.config_file import load
+from common.errors import RefusedError, UsageError
+from issuer.commands.challenge_types import ways
+from issuer.commands.many import each, names_of
+from issuer.commands.sealing import Sealer
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Damaged
+from issuer.rules.change import newest
+from issuer.store.certificates import Certificates
+from issuer.store.history import History
+from issuer.store.revision import open_database
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Delete rows after the person has typed each name once more."""
+    settings = load(Settings, arguments.config)
+    database, sealer = open_database(settings.database), Sealer(settings)
+    certificates = Certificates(database)
+
+    def work(name: str) -> None:
+        if name in sealer.seals.memory.names() and not certificates.enrolled([name]):
+            sealer.seals.bury(name, sealer.seals.tombstone(name, int(time.time())))
+            say(f"{name}: its row was gone already, and is not missed any more")
+            return
+        [row] = certificates.get([name])
+        if row.crt and not row.imported and not arguments.yes:
+            say(f"to change names or key instead: `certfleet-issuer populate --replace {quote(name)} --csr FILE`")
+        if not confirmed(name, f"type the name again to remove {name}: ", yes=arguments.yes):
+            raise RefusedError("the names differ", hint="nothing was removed")
+        now = int(time.time())
+        tombstone = sealer.seals.tombstone(name, now)
+        certificates.remove(name, now, tombstone)
+        sealer.seals.bury(name, tombstone)
+        _tell_left(row, History(database))
+
+    return each(names_of(arguments.name), work)
+
+
+def _tell_left(row: Enrolment, history: History) -> None:
+    """What stays of a row that was removed."""
+    ours = [version for version in history.versions(row.name) if version.directory and not version.revoked]
+    revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
+    say(f"{row.name}: removed; its versions and events are kept{revocable}")
+    with contextlib.suppress(RefusedError):  # a way that is none leaves nothing
+        for _, kind, names in () if row.imported else ways(row.validation, _names(row)):
+            if left := kind.leaves(names):
+                say(left)
+
+
+def _names(row: Enrolment) -> tuple[str, ...]:
+    requests = [seen.request for seen in (row, newest(row))]
+    names = [name for request in requests if not isinstance(request, Damaged) for name in request.names]
+    return tuple(dict.fromkeys(names))
+
+
+def confirmed(name: str, prompt: str, *, yes: bool) -> bool:
+    """Did the person type *name* again, or say *yes* before? Raises UsageError without a terminal, RefusedError if
+    nothing was typed."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError("this asks for confirmation and there is no terminal", hint="add --yes")
+    try:
+        typed = input(prompt)
+    except (EOFError, OSError, ValueError) as error:  # Ctrl-D, a terminal that was closed, bytes that are no text
+        raise RefusedError("nothing was typed", hint="nothing was changed; type the name, or add --yes") from error
+    return typed.strip() == name

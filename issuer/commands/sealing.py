@@ -1,0 +1,79 @@
+"""Seals as the commands make them: what an operator enrols is sealed with the row, and told in its history."""
+
+import dataclasses
+import os
+import pwd
+import socket
+from collections.abc import Mapping
+
+from issuer.model.config import Settings
+from issuer.model.csr import CsrFacts
+from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.errors import NotSealed
+from issuer.model.seal import Sealed
+from issuer.store.seals import Seal, SealStore
+from issuer.trust.seals import Seals
+
+GONE = (
+    "it was enrolled, and its row is gone without `remove`: restore it from the backup, or `populate` it again; if that"
+    " was meant, `certfleet-issuer remove` it"
+)
+
+
+class Sealer:
+    """Makes the seals of one command. Every method raises ConfigError without a usable seal key, and FileError."""
+
+    def __init__(self, settings: Settings):
+        self.seals = Seals(settings.state_dir)
+
+    def enrolling(self, name: str, csr: CsrFacts, validation: Validation, now: int) -> Seal:
+        """The seal of a row, or of a change, that is to be."""
+        return self._made(Sealed.enrolling(name, csr.pem, csr, validation, self.seals.number(name, now)))
+
+    def of_row(self, row: Enrolment, now: int) -> Seal:
+        """The seal of *row* as it is; of one that is changing, of its change."""
+        return self._made(Sealed.of(row, self.seals.number(row.name, now)))
+
+    def importing(self, name: str, row: Enrolment | None, now: int) -> Seal:
+        """The seal of *row* once its certificate is one from outside; of a new row without a CSR for None. Raises
+        NotSealed."""
+        if row is not None:
+            self.require(row)
+            return self.of_row(dataclasses.replace(row, imported=True), now)
+        number = self.seals.number(name, now)
+        return self._made(Sealed.enrolling(name, b"", None, Validation(), number, imported=True))
+
+    def require(self, row: Enrolment) -> None:
+        """Raise NotSealed unless *row* is what was enrolled: a new seal must not cover what another program wrote."""
+        faults = self.seals.faults(row)
+        if faults:
+            raise NotSealed(row.name, faults)
+
+    def remember(self, seals: Mapping[str, Seal]) -> None:
+        """The database has them now, by scope."""
+        self.seals.remember({scope: seal.text for scope, seal in seals.items()})
+
+    def _made(self, content: Sealed) -> Seal:
+        return Seal(self.seals.seal(content), f"by {_who()}: {told(content)}")
+
+
+def told(content: Sealed) -> str:
+    """What a seal covers, for people."""
+    key = f"key {content.key}, for {', '.join(content.names)}" if content.key else "no usable CSR"
+    return f"{key}{', imported' if content.imported else ''}"
+
+
+def _who() -> str:
+    """The person, as far as this machine knows: who called sudo, else the user of this process."""
+    try:
+        user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def vanished(seals: Seals, names: set[str], store: SealStore) -> list[str]:
+    """Names that were sealed once, are not among *names* of the table, and were not removed by an issuer. Raises
+    ConfigError, FileError, StoreError."""
+    gone = sorted(seals.memory.names() - names)
+    return [name for name in gone if not any(seals.bury(name, text) for text in store.tombstones(name))]

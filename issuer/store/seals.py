@@ -1,0 +1,58 @@
+"""Seals in their columns, and what concerns the seals of many rows. Moments are epoch seconds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from issuer.store.database import Database
+from issuer.store.present import add_event
+from issuer.store.tables import certs, events
+
+_AT_ONCE = 500  # rows in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The *text* of a seal, and what `history` says of it."""
+
+    text: str
+    told: str
+
+
+def put_seal(connection: sa.Connection, name: str, seal: Seal | None, now: int, *, change: bool = False) -> None:
+    """Put *seal* beside the row, or beside its *change*. None changes nothing."""
+    if seal is None:
+        return
+    column = certs.c.change_seal if change else certs.c.seal
+    connection.execute(certs.update().where(certs.c.name == name).values({column: seal.text}))
+    add_event(connection, now, name, "change sealed" if change else "sealed", seal.told)
+
+
+class SealStore:
+    """Raises StoreError."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def any_seal(self) -> bool:
+        """Was a row ever sealed?"""
+        query = sa.select(certs.c.name).where(certs.c.seal.is_not(None)).limit(1)
+        return self._database.read(lambda connection: connection.scalar(query)) is not None
+
+    def put(self, seals: Sequence[tuple[str, Seal, bool]], now: int) -> None:
+        """Put many seals: each with the name of its row, and whether it is that of its change."""
+        for start in range(0, len(seals), _AT_ONCE):
+            some = seals[start : start + _AT_ONCE]
+
+            def work(connection: sa.Connection, some: Sequence[tuple[str, Seal, bool]] = some) -> None:
+                for name, seal, change in some:
+                    put_seal(connection, name, seal, now, change=change)
+
+            self._database.write(work)
+
+    def tombstones(self, name: str) -> list[str]:
+        """What its removals left in the history of *name*, the newest first."""
+        removals = sa.select(events.c.detail).where(events.c.name == name, events.c.event == "removed")
+        query = removals.order_by(events.c.id.desc())
+        return self._database.read(lambda connection: list(filter(None, connection.scalars(query))))

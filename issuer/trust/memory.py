@@ -1,0 +1,62 @@
+"""The issuer's own memory in its state folder: the newest seal of each scope that it has made or seen.
+
+A scope is the name of a row, or that of its change (:func:`issuer.model.enrolment.change_scope`).
+A row that comes back with an older seal, or does not come back at all, is seen by it. It holds nothing secret. Where it
+is lost, it fills again as rows are looked at.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from common.errors import FileError
+from common.files import create_empty
+from issuer.model.enrolment import change_scope
+
+_SECONDS = 10.0  # to wait for another process's write
+_TABLE = """CREATE TABLE IF NOT EXISTS seals
+  (scope TEXT PRIMARY KEY, number INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID"""
+_ADD = """INSERT INTO seals VALUES (?, ?, ?)
+  ON CONFLICT (scope) DO UPDATE SET number = excluded.number, gone = excluded.gone WHERE excluded.number > number"""
+
+
+class Memory:
+    """Thread-safe. Every method raises FileError where the file cannot be used."""
+
+    def __init__(self, file: Path):
+        self._file = file
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def newest(self, scope: str) -> int:
+        """The highest number of *scope*; 0 for one that was never seen."""
+        with self._using() as connection:
+            found = connection.execute("SELECT number FROM seals WHERE scope = ?", (scope,)).fetchone()
+            return int(found[0]) if found else 0
+
+    def names(self) -> set[str]:
+        """Every name that was sealed, and not removed since."""
+        with self._using() as connection:
+            found = {scope for (scope,) in connection.execute("SELECT scope FROM seals WHERE NOT gone")}
+            return {scope for scope in found if scope != change_scope(scope.rpartition("/")[2])}
+
+    def remember(self, numbers: Mapping[str, int], *, gone: bool = False) -> None:
+        """Keep a number by scope where it is higher than the one before. *gone*: the rows were removed."""
+        with self._using() as connection, connection:
+            connection.executemany(_ADD, [(scope, number, gone) for scope, number in numbers.items()])
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    create_empty(self._file)  # its owner is that of the folder, whoever comes first
+                    connection = sqlite3.connect(self._file, timeout=_SECONDS, check_same_thread=False)
+                    connection.execute(_TABLE)
+                    self._connection = connection
+                yield self._connection
+            except (sqlite3.Error, OSError) as error:
+                hint = "see that this user may write the folder; a damaged file may be deleted: it fills again"
+                raise FileError(f"cannot use {self._file}", why=str(error), hint=hint) from error

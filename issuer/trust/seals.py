@@ -1,0 +1,134 @@
+"""Makes seals and proves them: HMAC-SHA-256 (RFC 2104) with a key that stands in the state folder and nowhere else.
+
+A seal is a line "KEY MAC CONTENT". KEY names the seal key, so that a copy that is missing on another issuer is told
+from a forgery. MAC is over CONTENT.
+"""
+
+import functools
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.errors import ConfigError, Finding
+from common.files import create_new, read_secret
+from issuer.model.enrolment import Enrolment, change_scope
+from issuer.model.seal import Sealed
+from issuer.model.seal_faults import Fault
+from issuer.rules.seal import faults
+from issuer.trust.memory import Memory
+
+_KEY_BYTES = 32
+_REMOVED = "removed"  # in the place of the ways of validation
+_HINT = "restore it from the backup, or copy it from the other issuer; if it is lost: `certfleet-issuer adopt --all`"
+
+
+def key_file(state_dir: Path) -> Path:
+    return state_dir / "seal.key"
+
+
+def create_key(file: Path) -> None:
+    """A new key, mode 0600. Raises FileError if *file* exists."""
+    create_new(file, f"{secrets.token_hex(_KEY_BYTES)}\n".encode(), mode=0o600)
+
+
+def load_key(file: Path) -> bytes:
+    """Raises ConfigError for a file that is not there, open to others, or no key."""
+    try:
+        key = bytes.fromhex(read_secret(file).decode("ascii").strip())
+    except ConfigError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise ConfigError(str(file), [Finding("", "there is no seal key")], hint=_HINT) from error
+        raise
+    except ValueError as error:
+        raise ConfigError(str(file), [Finding("", "is no seal key")], hint=_HINT) from error
+    if len(key) != _KEY_BYTES:
+        raise ConfigError(str(file), [Finding("", f"is no key of {_KEY_BYTES} octets")], hint=_HINT)
+    return key
+
+
+class Seals:
+    """The seals of one issuer. Thread-safe. The key is read at the first use: each method may raise ConfigError, and
+    FileError for the memory."""
+
+    def __init__(self, state_dir: Path):
+        self._file = key_file(state_dir)
+        self.memory = Memory(state_dir / "sealed.db")
+
+    @functools.cached_property
+    def _key(self) -> bytes:
+        return load_key(self._file)
+
+    @property
+    def key_id(self) -> str:
+        """Names the key without telling it."""
+        return hmac.digest(self._key, b"certfleet seal key", "sha256").hex()[:8]
+
+    def number(self, name: str, now: int) -> int:
+        """The number of the next seal of *name* and of its change."""
+        return max(now, 1 + max(map(self.memory.newest, (name, change_scope(name)))))
+
+    def seal(self, content: Sealed) -> str:
+        """The seal of *content*. Call :meth:`remember` once the database has it."""
+        return f"{self.key_id} {self._mac(content.text)} {content.text}"
+
+    def remember(self, seals: Mapping[str, str]) -> None:
+        """The database has these *seals*, made by us, by scope."""
+        self.memory.remember({scope: _number(seal) for scope, seal in seals.items()})
+
+    def taken(self, row: Enrolment) -> None:
+        """The change of *row*, as it sees the row, took the place of its CSR: from now on neither counts as before."""
+        number = _number(row.seal)
+        self.memory.remember({row.name: number, row.scope: number + 1})
+
+    def dropped(self, name: str) -> None:
+        """The change of *name* counts no more."""
+        scope = change_scope(name)
+        self.memory.remember({scope: self.memory.newest(scope) + 1})
+
+    def faults(self, row: Enrolment) -> list[Fault]:
+        """What is wrong with *row* beside its seal; [] if it holds what was enrolled. A newer number than those before
+        is remembered: another issuer has sealed it."""
+        if not row.seal:
+            return [Fault.NONE]
+        opened = self._opened(row.seal)
+        if isinstance(opened, Fault):
+            return [opened]
+        newest = self.memory.newest(row.scope)
+        found = faults(row, opened, newest)
+        if not found and opened.number > newest:
+            self.memory.remember({row.scope: opened.number})
+        return found
+
+    def tombstone(self, name: str, now: int) -> str:
+        """Tells other issuers that *name* was removed by one."""
+        return self.seal(Sealed(name, "", "", (), _REMOVED, False, self.number(name, now)))
+
+    def bury(self, name: str, tombstone: str) -> bool:
+        """Remember that *name* was removed, so that no earlier seal brings it back; False for a *tombstone* that is
+        none, or that of an earlier removal."""
+        opened = self._opened(tombstone)
+        if isinstance(opened, Fault) or (opened.name, opened.validation) != (name, _REMOVED):
+            return False
+        if opened.number <= self.memory.newest(name):
+            return False
+        self.memory.remember({name: opened.number, change_scope(name): opened.number}, gone=True)
+        return True
+
+    def _opened(self, seal: str) -> Sealed | Fault:
+        """The content of a genuine seal."""
+        key_id, _, rest = seal.partition(" ")
+        mac, _, content = rest.partition(" ")
+        if key_id != self.key_id:
+            return Fault.OTHER_SEAL_KEY
+        if not hmac.compare_digest(mac.encode(), self._mac(content).encode()):
+            return Fault.FORGED
+        return Sealed.of_text(content)
+
+    def _mac(self, content: str) -> str:
+        return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()
+
+
+def _number(seal: str) -> int:
+    return Sealed.of_text(seal.split(" ", 2)[2]).number
