@@ -30,6 +30,7 @@ GOOD = {  # words with which a command would work, or would if it had servers; {
     ("enable",): [NAME],
     ("disable",): [NAME],
     ("remove",): [NAME, "--yes"],
+    ("adopt",): [NAME, "--yes"],
     ("run",): [NAME],
     ("issue",): [NAME],
     ("reissue",): [NAME],
