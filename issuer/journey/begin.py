@@ -246,7 +246,7 @@ def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     except Exception:
         log.info("decision.fault", certificate=row.name, exc_info=True)
         return None
-    tools.looks.plan(row.name, _next_look(row, decision, now))
+    tools.looks.plan(row.name, _next_look(row, decision, now), row.ends if row.crt else 0)
     if not isinstance(decision, NotDue):
         return None
     save_next_look(row, decision, tools)
