@@ -248,7 +248,7 @@ def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     except Exception:
         log.info("decision.fault", certificate=row.name, exc_info=True)
         return None
-    next_look = now + LONGEST_HOLD if spoilt else _next_look(row, decision, now)
+    next_look = now if spoilt else _next_look(row, decision, now)
     tools.looks.plan(row.name, next_look, row.ends if row.crt else 0)
     if spoilt or not isinstance(decision, NotDue):
         return None
