@@ -237,17 +237,20 @@ OPENING: tuple[Step, ...] = (
 
 def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     """None if *row* is to be tried now, by the CSR whose turn it is: it is due, or its order is under way (*resumes*).
-    Else the decision, with the next moment saved. None too if a fault of ours stops the decision: the attempt meets the
-    fault again and records it, and other rows go on."""
+    Else the decision, with the next moment saved. None too for a row that is not what was enrolled, because that may be
+    why it is not due; and if a fault of ours stops the decision: the attempt meets the fault again and records it, and
+    other rows go on."""
     try:
         now, policy = int(tools.clock()), tools.settings.renewal
         row = turn(row, now, policy)
         decision = decide(row, now, policy, resumes=resumes)
+        spoilt = row.enabled and isinstance(decision, NotDue) and bool(tools.seals.faults(row))
     except Exception:
         log.info("decision.fault", certificate=row.name, exc_info=True)
         return None
-    tools.looks.plan(row.name, _next_look(row, decision, now))
-    if not isinstance(decision, NotDue):
+    next_look = now if spoilt else _next_look(row, decision, now)
+    tools.looks.plan(row.name, next_look, row.ends if row.crt else 0)
+    if spoilt or not isinstance(decision, NotDue):
         return None
     save_next_look(row, decision, tools)
     return decision

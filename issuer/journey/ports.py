@@ -188,8 +188,12 @@ class CertificateStore(Protocol):
 class Looks(Protocol):
     """When this issuer looks at each certificate again, whatever the database says. Never raises."""
 
-    def plan(self, name: str, moment: int | None) -> None:
-        """Look at *name* at that moment (epoch seconds); None: not by itself."""
+    def plan(self, name: str, moment: int | None, ends: int = 0) -> None:
+        """Look at *name* at that moment (epoch seconds); None: not by itself. *ends*: the end of its present
+        certificate, 0 without one."""
+
+    def soonest(self, most: int) -> list[str]:
+        """The *most* names whose certificates end first."""
 
     def come(self, now: int, most: int) -> list[str]:
         """The names whose moment has come, at most *most* of them, the longest wait first."""

@@ -64,7 +64,7 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
         now, policy = int(tools.clock()), tools.settings.renewal
         seen = turn(row, now, policy)
         decision = decide(seen, now, policy, resumes=tools.orders.claim(row.name, now) is not None)
-        if not isinstance(decision, NotDue):
+        if seen.enabled or not isinstance(decision, NotDue):
             require_seal(seen, tools.seals)
         # an imported one that is only looked at has no CSR
         begun = not_due(decision) if isinstance(decision, NotDue) else begin(seen, stored_csr(seen), tools)

@@ -163,7 +163,9 @@ class Daemon:
         settings, tools = self._generation.settings, self._generation.tools
         now, began = int(tools.clock()), time.monotonic()
         stuck_after = settings.renewal.give_up_alarm
-        self._numbers.survey = self._generation.queries.survey(now, stuck_after=stuck_after, most=MOST_CERTIFICATES)
+        most, besides = MOST_CERTIFICATES, tools.looks.soonest(MOST_CERTIFICATES)
+        survey = self._generation.queries.survey(now, stuck_after=stuck_after, most=most, besides=besides)
+        self._numbers.survey = survey
         left = {url: pacing.left(now) for url, pacing in tools.pacing.items()}
         self._numbers.orders_left = {url: count for url, count in left.items() if count is not None}
         shortest, longest = _SURVEY

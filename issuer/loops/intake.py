@@ -32,8 +32,9 @@ class DueQueries(Protocol):
     def left_over(self, now: int) -> list[DueRow]:
         """Certificates whose order is under way without a lease of another issuer and without a person."""
 
-    def survey(self, now: int, *, stuck_after: int, most: int) -> Survey:
-        """Counts of all rows, and the *most* certificates that expire first."""
+    def survey(self, now: int, *, stuck_after: int, most: int, besides: Sequence[str] = ()) -> Survey:
+        """Counts of all rows, and the *most* certificates that expire first. *besides*: names that may expire sooner
+        than the table says."""
 
 
 class Outbox(HostOutbox, Protocol):

@@ -1,10 +1,11 @@
 """The daemon's questions to the database every few seconds: cheap ones, each answered by an index."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.model.enrolment import NEVER_ISSUED
+from issuer.model.enrolment import NEVER_ISSUED, end_of
 from issuer.model.survey import DAY, EXPIRY_DAYS, DueRow, Survey
 from issuer.store.database import Database, rows_of
 from issuer.store.holds import in_force
@@ -50,22 +51,22 @@ class DueQueries:
 
         return self._database.read(work)
 
-    def survey(self, now: int, *, stuck_after: int, most: int) -> Survey:
+    def survey(self, now: int, *, stuck_after: int, most: int, besides: Sequence[str] = ()) -> Survey:
         """Counts of everything, and the *most* certificates that expire first. Stuck are those that failed
-        *stuck_after* times in a row."""
-        return self._database.read(lambda connection: _survey(connection, now, stuck_after, most))
+        *stuck_after* times in a row. *besides*: names that may expire sooner than their ts_expire says."""
+        return self._database.read(lambda connection: _survey(connection, now, stuck_after, most, besides))
 
 
-def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) -> Survey:
+def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int, besides: Sequence[str]) -> Survey:
     def count(*conditions: sa.ColumnElement[bool]) -> int:
         query = sa.select(sa.func.count()).select_from(certs).where(is_enabled, *conditions)
         return int(connection.scalar(query) or 0)
 
-    soonest = sa.select(certs.c.name, certs.c.ts_expire).where(is_enabled, has_certificate)
-    soonest = soonest.order_by(certs.c.ts_expire).limit(most)
     by_state = sa.select(orders.c.state, sa.func.count()).where(orders.c.active_name > "").group_by(orders.c.state)
     held = sa.select(holds.c.scope, sa.func.max(holds.c.until)).where(in_force(now)).group_by(holds.c.scope)
     enabled, with_certificate, expiring = _by_expiry(connection, now)
+    soonest = _soonest(connection, most, besides)
+    seen = {days: sum(moment <= now + days * DAY for _, moment in soonest) for days in expiring}
     return Survey(
         at=now,
         enabled=enabled,
@@ -73,11 +74,23 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int) ->
         due=count(certs.c.due_at.is_(None)) + count(certs.c.due_at <= now) - _due_by_hand(connection, now),
         failing=count(sa.or_(certs.c.count_fail_update > 0, certs.c.change_failures > 0)),
         stuck=count(certs.c.count_fail_update >= stuck_after),
-        soonest=tuple((name, moment) for name, moment in connection.execute(soonest) if moment),
-        expiring=expiring,
+        soonest=tuple(soonest),
+        expiring={days: max(count, seen[days]) for days, count in expiring.items()},
         orders={state: int(number) for state, number in connection.execute(by_state)},
         holds=tuple((scope, until) for scope, until in connection.execute(held)),
     )
+
+
+def _soonest(connection: sa.Connection, most: int, besides: Sequence[str]) -> list[tuple[str, int]]:
+    """(name, end) of the *most* certificates that expire first, each as the certificate itself says: of those that are
+    the first by ts_expire, and *besides*."""
+    present = sa.select(certs.c.name, certs.c.crt, certs.c.ts_expire, certs.c.imported)
+    present = present.where(is_enabled)
+    first = connection.execute(present.where(has_certificate).order_by(certs.c.ts_expire).limit(most)).all()
+    rows = [*first, *rows_of(connection, present, certs.c.name, set(besides) - {row.name for row in first})]
+    ends = ((row.name, end_of(row.crt, row.ts_expire, imported=row.imported == "Y")) for row in rows)
+    issued = [(name, moment) for name, moment in ends if moment > NEVER_ISSUED]
+    return sorted(issued, key=lambda each: each[1])[:most]
 
 
 def _due_by_hand(connection: sa.Connection, now: int) -> int:

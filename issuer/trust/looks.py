@@ -18,10 +18,13 @@ T = TypeVar("T")
 log = structlog.get_logger()
 LOOKS = "looks.db"  # in the state folder
 _SECONDS = 10.0  # to wait for another process's write
-_TABLE = "CREATE TABLE IF NOT EXISTS looks (name TEXT PRIMARY KEY, moment INTEGER NOT NULL) WITHOUT ROWID"
-_INDEX = "CREATE INDEX IF NOT EXISTS looks_moment ON looks (moment)"
+_TABLE = """CREATE TABLE IF NOT EXISTS looks
+  (name TEXT PRIMARY KEY, moment INTEGER NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID"""
+_INDEXES = [f"CREATE INDEX IF NOT EXISTS looks_{column} ON looks ({column})" for column in ("moment", "ends")]
 _COME = "SELECT name FROM looks WHERE moment <= ? ORDER BY moment LIMIT ?"
-_PLAN = "INSERT INTO looks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET moment = excluded.moment"
+_SOONEST = "SELECT name FROM looks WHERE ends > 0 ORDER BY ends LIMIT ?"
+_PLAN = """INSERT INTO looks VALUES (?, ?, ?)
+  ON CONFLICT (name) DO UPDATE SET moment = excluded.moment, ends = excluded.ends"""
 _FORGET = "DELETE FROM looks WHERE name = ?"
 
 
@@ -33,20 +36,28 @@ class LooksFile:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    def plan(self, name: str, moment: int | None) -> None:
-        """Look at *name* at that moment (epoch seconds); None: not by itself."""
+    def plan(self, name: str, moment: int | None, ends: int = 0) -> None:
+        """Look at *name* at that moment (epoch seconds); None: not by itself. *ends*: the end of its present
+        certificate, 0 without one."""
 
         def work(connection: sqlite3.Connection) -> None:
             with connection:
-                connection.execute(*((_FORGET, (name,)) if moment is None else (_PLAN, (name, moment))))
+                connection.execute(*((_FORGET, (name,)) if moment is None else (_PLAN, (name, moment, ends))))
 
         self._using(work, None)
 
     def come(self, now: int, most: int) -> list[str]:
         """The names whose moment has come, at most *most* of them, the longest wait first. Makes no file."""
+        return self._names(_COME, now, most)
+
+    def soonest(self, most: int) -> list[str]:
+        """The *most* names whose certificates end first. Makes no file."""
+        return self._names(_SOONEST, most)
+
+    def _names(self, query: str, *values: int) -> list[str]:
         if not self._file.exists():
             return []
-        return self._using(lambda connection: [name for (name,) in connection.execute(_COME, (now, most))], [])
+        return self._using(lambda connection: [name for (name,) in connection.execute(query, values)], [])
 
     def _using(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         with self._lock:
@@ -64,7 +75,7 @@ class LooksFile:
         connection = sqlite3.connect(self._file, timeout=_SECONDS, check_same_thread=False)
         try:
             connection.execute("PRAGMA synchronous = OFF")  # after a power cut it may fill again
-            for statement in (_TABLE, _INDEX):
+            for statement in (_TABLE, *_INDEXES):
                 connection.execute(statement)
         except BaseException:
             with contextlib.suppress(sqlite3.Error):

@@ -42,3 +42,14 @@ def test_the_daemon_renews_it(put_off: Box) -> None:
     with Service(put_off):
         wait_until(lambda: put_off.row(NAME, "due_at")[0] < 9999999999, "it was renewed")
     assert put_off.orders(NAME)[-1][0] == "STORED"
+
+
+def test_a_row_that_passes_for_imported_is_told_until_it_is_put_right(put_off: Box) -> None:
+    """Nothing is ordered for it meanwhile; then it is renewed by itself."""
+    put_off.database.execute("UPDATE certs SET imported = 'Y'")
+    for _ in range(2):
+        assert NAME in put_off.fails("run", says=["imported"]).out
+    assert put_off.orders(NAME) == []
+    put_off.fails("run", "--dry-run", says=["imported"])
+    put_off.database.execute("UPDATE certs SET imported = NULL")
+    assert f"{NAME}: stored" in put_off.ok("run").out

@@ -28,6 +28,17 @@ def test_moments_come(looks: Looks) -> None:
     assert looks.come(99, 9) == ["a", "b", "c"]
 
 
+def test_ends_are_known(looks: Looks) -> None:
+    """The soonest first, and no more than wanted; the last one told for a name counts."""
+    assert looks.soonest(9) == []
+    for name, ends in (("b", 5), ("a", 7), ("none", 0), ("c", 1), ("gone", 2)):
+        looks.plan(name, 99, ends)
+    looks.plan("c", 99, 30)
+    looks.plan("gone", None)
+    assert looks.soonest(9) == ["b", "a", "c"]
+    assert looks.soonest(2) == ["b", "a"]
+
+
 def test_another_process_has_them_too(tmp_path: Path) -> None:
     """Two at once, and the next one."""
     one, other = LooksFile(tmp_path / "looks.db"), LooksFile(tmp_path / "looks.db")

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
+from common.certificate import not_after, parse_bundle
 from common.errors import ConfigError
 from issuer.loops.health import LONGEST_SILENCE, LONGEST_TICK, Health
 from issuer.loops.listen import Listener, is_ours
@@ -26,6 +27,7 @@ from issuer.store.tables import certs, orders
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.servers import database as servers
+from tests.servers.authority import Authority
 from tests.servers.ports import free_port, release_port
 from tests.servers.process import wait_until
 
@@ -131,6 +133,20 @@ def test_a_large_table_is_counted_and_shown_within_bounds(fleet: Database) -> No
     assert content_type.startswith("text/plain")
     assert sum(key == "certfleet_certificate_expiry_seconds" for key, _ in seen) == MOST_CERTIFICATES
     assert seen["certfleet_certificates_expiring", str(7 * DAY)] == 169
+
+
+def test_an_end_that_the_table_hides_is_counted(fleet: Database) -> None:
+    """The certificate itself says when it ends, where our own memory tells which one to look at."""
+    now, hidden = int(time.time()), "host15000.example.test"
+    issued = Authority("CA").issue([hidden], days=0.5)
+    change = certs.update().where(certs.c.name == hidden).values(crt=issued.cert_pem, ts_expire=9_999_999_999)
+    fleet.write(lambda connection: connection.execute(change))
+    counted = DueQueries(fleet, "me").survey(now, stuck_after=10, most=MOST_CERTIFICATES)
+    assert hidden not in dict(counted.soonest)
+    survey = DueQueries(fleet, "me").survey(now, stuck_after=10, most=MOST_CERTIFICATES, besides=[hidden, "gone"])
+    assert dict(survey.soonest)[hidden] == not_after(parse_bundle(issued.cert_pem).leaf)
+    assert len(survey.soonest) == MOST_CERTIFICATES
+    assert (survey.expiring[0], survey.expiring[1], survey.expiring[90]) == (1, 26, counted.expiring[90])
 
 
 def test_the_look_of_every_few_seconds_uses_indexes(fleet: Database) -> None:

@@ -6,11 +6,17 @@ class MemoryLooks:
 
     def __init__(self) -> None:
         self._moments: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
 
-    def plan(self, name: str, moment: int | None) -> None:
+    def plan(self, name: str, moment: int | None, ends: int = 0) -> None:
         self._moments.pop(name, None)
+        self._ends.pop(name, None)
         if moment is not None:
             self._moments[name] = moment
+            self._ends |= {name: ends} if ends else {}
+
+    def soonest(self, most: int) -> list[str]:
+        return sorted(self._ends, key=lambda name: self._ends[name])[:most]
 
     def come(self, now: int, most: int) -> list[str]:
         come = sorted((moment, name) for name, moment in self._moments.items() if moment <= now)

@@ -4,6 +4,7 @@ import pytest
 
 from issuer.model.events import EventKind
 from issuer.model.outcomes import Ending
+from issuer.model.seal_faults import Fault
 from tests.issuer.fakes.clock import NOW
 from tests.issuer.fakes.world import NAME, World
 from tests.issuer.journey.scenes import DAY
@@ -42,6 +43,20 @@ def test_a_row_that_passes_for_imported_is_told_before_it_ends(world: World) -> 
     world.clock.wait_until(NOW + 85 * DAY)
     assert world.process().run() == {}
     assert [event.kind for event in world.events] == [EventKind.ENDS_THIS_WEEK]
+
+
+def test_what_nobody_enrolled_is_told_where_it_is_not_due(world: World) -> None:
+    """A row that passes for imported is none of ours to renew; that it was not enrolled so is told, until that is put
+    right. Then it is renewed, although its moment is still far ahead."""
+    world.change(imported=True, due_at=FAR, ts_expire=FAR)
+    world.seals.broken[NAME] = [Fault.IMPORTED]
+    world.clock.wait_until(NOW + 61 * DAY)
+    for _ in range(2):
+        assert world.process().run()[NAME].ending is Ending.UNSEALED
+    assert world.ca.opened == []
+    world.change(imported=False)
+    world.seals.broken.clear()
+    assert world.process().run()[NAME].ending is Ending.STORED
 
 
 def test_what_another_issuer_did_is_seen(world: World) -> None:

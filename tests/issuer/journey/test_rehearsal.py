@@ -20,6 +20,7 @@ from issuer.model.failure import Failure
 from issuer.model.limits import CaLimits, Limit
 from issuer.model.orders import Cause
 from issuer.model.outcomes import Ending
+from issuer.model.seal_faults import Fault
 from tests.issuer.fakes.calls import Call, Killed, raising
 from tests.issuer.fakes.clock import NOW
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
@@ -144,3 +145,16 @@ def test_an_imported_certificate_is_looked_at_alone() -> None:
     rehearsed = rehearse(row, rehearsing(world.process()))
     assert rehearsed.verdict is Verdict.NOT_DUE
     assert rehearsed.why.startswith("imported, until")
+
+
+def test_it_tells_what_nobody_enrolled() -> None:
+    """Due or not, as the run does."""
+    world = World()
+    world.enrol()
+    world.process().run()
+    world.seals.broken[NAME] = [Fault.IMPORTED]
+    for imported in (True, False):
+        world.change(imported=imported)
+        assert rehearse(world.row(), rehearsing(world.process())).verdict is Verdict.FAILED
+    world.seals.broken.clear()
+    assert rehearse(world.row(), rehearsing(world.process())).verdict is Verdict.NOT_DUE
