@@ -21,8 +21,9 @@ from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
 from issuer.model.csr import LARGEST_REQUEST, CsrFacts
 from issuer.model.enrolment import DNS, Enrolment, Validation, change_scope
-from issuer.model.errors import CompromisedKey
+from issuer.model.errors import CompromisedKey, NotSealed
 from issuer.model.leaf import Damaged
+from issuer.model.seal_faults import Fault
 from issuer.rules.change import append_faults, difference, newest
 from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
 from issuer.rules.shared_failures import some
@@ -135,10 +136,13 @@ class _Populating:
             _tell_change(row, facts, ready)
 
     def _replace(self, row: Enrolment, facts: CsrFacts, validation: Validation, now: int) -> Outcome:
-        """Raises NotSealed for a row that is not what was enrolled: the new seals would cover that."""
-        self._sealer.require(row)
+        """Another CSR mends one that somebody has changed. Raises NotSealed for a row that differs otherwise from what
+        was enrolled: the new seals would cover that."""
+        faults = self._sealer.seals.faults(row)
+        if set(faults) - {Fault.KEY, Fault.NAMES}:
+            raise NotSealed(row.name, faults)
         seal = self._sealer.enrolling(row.name, facts, validation, now)
-        own = self._sealer.of_row(dataclasses.replace(row, validation=validation), now)
+        own = None if faults else self._sealer.of_row(dataclasses.replace(row, validation=validation), now)
         outcome = self._changes.replace(row.name, facts, validation, now, seal=seal, own_seal=own)
         if outcome in (Outcome.TAKEN, Outcome.DROPPED):
             self._sealer.seals.dropped(row.name)
@@ -146,7 +150,7 @@ class _Populating:
             self._sealer.remember({row.name: seal})
         elif outcome is Outcome.WAITS:
             self._sealer.remember({change_scope(row.name): seal})
-        if validation.ways_text != row.validation.ways_text and outcome is not Outcome.TAKEN:
+        if own is not None and validation.ways_text != row.validation.ways_text and outcome is not Outcome.TAKEN:
             self._sealer.remember({row.name: own})
         return outcome
 

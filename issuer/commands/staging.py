@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import structlog
 
@@ -32,7 +33,7 @@ from issuer.rules.change import newest
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.trust.looks import LOOKS
-from issuer.trust.seals import create_key, key_file
+from issuer.trust.seals import MEMORY, create_key, key_file
 from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
@@ -100,10 +101,14 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
         _clear(tools)
         yield database, tools
         if _clear(tools):
-            for file in (*theirs.state_dir.glob(f"{_DATABASE}*"), statements.file, theirs.state_dir / LOOKS):
+            for file in (*theirs.state_dir.glob(f"{_DATABASE}*"), statements.file, *_leftovers(theirs)):
                 file.unlink(missing_ok=True)
     finally:
         database.close()
+
+
+def _leftovers(theirs: Settings) -> list[Path]:
+    return [key_file(theirs.state_dir), theirs.state_dir / MEMORY, theirs.state_dir / LOOKS]
 
 
 def _clear(tools: Tools) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import structlog
 
 from common.errors import CertfleetError
-from issuer.journey.begin import begin, require_seal, stored_csr
+from issuer.journey.begin import begin, require_seal_now, stored_csr
 from issuer.journey.issue import advance
 from issuer.journey.ports import Tools
 from issuer.journey.withdraw import abandon, journal_again, withdraw
@@ -68,7 +68,7 @@ class Attempt:
         """Run the steps. Raises every error that ends one."""
         if self._work is None:
             self._row = turn(self._enrolled, int(self._tools.clock()), self._tools.settings.renewal)
-            require_seal(self._row, self._tools.seals)
+            require_seal_now(self._row, self._tools)
             csr = stored_csr(self._row)
             if not self._tools.turns.take(csr.names, self.name):
                 return Waiting(self.name, self._tools.clock() + _ANOTHERS_TURN)

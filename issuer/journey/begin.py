@@ -25,7 +25,7 @@ from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD, PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
-from issuer.rules.change import of_csr, of_order, turn
+from issuer.rules.change import newest, of_csr, of_order, turn
 from issuer.rules.csr import CsrRefused, accepted
 from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
 from issuer.rules.renewal import renews
@@ -288,6 +288,17 @@ def require_seal(row: Enrolment, seals: Seals) -> None:
     faults = seals.faults(row)
     if faults:
         raise NotSealed(row.name, faults)
+
+
+def require_seal_now(row: Enrolment, tools: Tools) -> None:
+    """The same for a *row* that was read some time ago: raises Overtaken where it was sealed anew since."""
+    try:
+        require_seal(row, tools.seals)
+    except NotSealed:
+        there = [seen.seal for found in tools.certificates.enrolled([row.name]) for seen in (found, newest(found))]
+        if row.seal not in there:
+            raise Overtaken(row.name) from None
+        raise
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:

@@ -20,6 +20,7 @@ from issuer.rules.seal import faults
 from issuer.trust.memory import Memory
 
 _KEY_BYTES = 32
+MEMORY = "sealed.db"  # in the state folder
 _REMOVED = "removed"  # in the place of the ways of validation
 _HINT = "restore it from the backup, or copy it from the other issuer; if it is lost: `certfleet-issuer adopt --all`"
 
@@ -54,7 +55,7 @@ class Seals:
 
     def __init__(self, state_dir: Path):
         self._file = key_file(state_dir)
-        self.memory = Memory(state_dir / "sealed.db")
+        self.memory = Memory(state_dir / MEMORY)
 
     @functools.cached_property
     def _key(self) -> bytes:

@@ -194,10 +194,10 @@ def test_people_hear_once_when_a_host_is_not_well_and_when_it_is_well_again(stor
         stored.ok("run")
     assert subjects(smtp) == [f"certfleet: {NAME} has a silent host"]
     moment = utc_text(time.time() - 4 * DAY)[:10]
-    assert f"  {NAME} on web1 (agent): silent since {moment}" in smtp.letters[0].text
+    assert f'  {NAME} on web1 (agent): "silent since {moment}' in smtp.letters[0].text
     report(stored, "web1", state="failed", detail="no\nroom")
     stored.ok("run")
-    assert f"  {NAME} on web1 (agent): failed: no room" in smtp.letters[1].text
+    assert f'  {NAME} on web1 (agent): "failed: no room' in smtp.letters[1].text
     report(stored, "web1")
     for _ in range(2):
         stored.ok("run")
@@ -247,7 +247,7 @@ def test_a_flood_of_events_is_a_bounded_mail(stored: Box, smtp: Smtp) -> None:
         report(stored, f"h{number}", account="thief", ago=4 * DAY)
     stored.ok("run")
     [letter] = smtp.letters
-    assert f"{NAME} on zz (zz): silent since" in letter.text
+    assert f'{NAME} on zz (zz): "silent since' in letter.text
     assert "and 251 more" in letter.text
     assert len(letter.text) < 10_000
 

@@ -153,7 +153,7 @@ def test_status_and_events_tell_the_story(either_box: Box) -> None:
     assert (fact["state"], fact["names"], int(fact["serial"], 16)) == ("valid", [name], leaf.serial_number)
     assert "VALID FOR" in either_box.ok("status").out
     events = [event for (event,) in either_box.database.query("SELECT event FROM events ORDER BY id")]
-    assert events == ["enrolled", "enabled", "stored"]
+    assert events == ["enrolled", "sealed", "enabled", "stored"]
 
 
 def test_a_disabled_certificate_is_left_alone_until_it_is_enabled(box: Box, lab: Lab) -> None:
@@ -257,7 +257,7 @@ def test_no_private_key_but_the_account_key_is_on_the_box(box: Box, lab: Lab) ->
     box.ok("run")
     files = [file for file in box.folder.rglob("*") if file.is_file()]
     with_key = [file for file in files if b"PRIVATE KEY" in file.read_bytes()]
-    assert with_key == [box.state_dir / "account.pem"]
+    assert with_key == [box.state_dir / "account.pem", box.state_dir / "statement.pem"]
     assert lab.bind.running
     assert all(b"PRIVATE KEY" not in bytes(column or b"") for column in box.row("www.example.test", "csr", "crt", "ca"))
 

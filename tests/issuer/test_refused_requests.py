@@ -93,6 +93,7 @@ def test_a_name_too_long_for_its_record(box: Box) -> None:
     box.ok("populate", name, "--csr", "-", "--webroot", "/var/www/html", stdin=csr([name], common_name=""))
     box.database.execute("UPDATE certs SET certbot = 'N', webroot_path = NULL, enable = 'Y'")
     box.ok("disable", fits)
+    box.ok("adopt", name, "--yes")
     outcome = box.run("check", name, fits, "--wait", "1s")
     [line] = [line for line in outcome.out.splitlines() if why in line]
     assert line.startswith(f"bad  {name}: {name} has {why}; validate it by http-01")
@@ -157,8 +158,10 @@ def test_what_cannot_be_issued_now(lone_box: Box) -> None:
 
 
 def test_a_request_in_the_table_that_went_bad(box: Box) -> None:
-    """A row whose CSR was damaged by hand fails alone, with its reason; the other certificate is stored."""
+    """A row whose CSR was damaged by hand is left out alone, with its reason; the other certificate is stored."""
     names = [box.enrol(NAME), box.enrol("other.example.test")]
     box.database.execute(f"UPDATE certs SET csr = X'00ff' WHERE name = '{NAME}'")  # noqa: S608
-    outcome = box.fails("run", says=[f"{NAME}: failed: the stored CSR of {NAME} is not usable", "populate"])
+    outcome = box.fails(
+        "run", says=[f"{NAME}: not ordered", "the CSR in its row has another key", "populate --replace"]
+    )
     assert f"{names[1]}: stored" in outcome.out

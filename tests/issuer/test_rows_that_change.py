@@ -70,6 +70,7 @@ def test_a_new_key_while_the_ca_signs_for_the_old_one(proxied: Box, proxy: CaPro
     assert proxied.row(NAME, "crt", "count_fail_update") == (None, 0)
     assert proxied.database.query("SELECT COUNT(*) FROM events WHERE event = 'set aside'") == [(1,)]
     assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
+    proxied.ok("adopt", NAME, "--yes")
     proxied.ok("run")
     assert key_of_the_certificate(proxied) == read_csr(NEW).spki_sha256
     [old] = proxied.database.query("SELECT serial FROM versions ORDER BY id LIMIT 1")

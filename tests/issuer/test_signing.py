@@ -3,6 +3,7 @@
 import shutil
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -284,7 +285,7 @@ def test_a_host_from_the_real_table(lone_box: Box, tmp_path: Path, pinned: bool)
     key = lone_box.ok("key", "show", "--json").report()["issuer_key"] if pinned else ""
     host.configure(source=f'url = "sqlite:///{lone_box.database.path}"', issuer_key=key)
     lone_box.ok("populate", NAME, "--csr", str(host.folder / "host.csr"))
-    first, second = host.sign(60), host.sign(120)
+    first, second = host.sign(60, not_before=datetime.now(UTC) - timedelta(days=2)), host.sign(120)
     for issued in (first, second):
         file = tmp_path / "bought.pem"
         file.write_bytes(issued.fullchain_pem)

@@ -182,4 +182,5 @@ def test_what_the_type_refuses(box: Box, place: str) -> None:
     )
     box.populate(wild)
     box.database.execute(f"UPDATE certs SET certbot = 'Y', webroot_path = '{place}'")  # noqa: S608
+    box.ok("adopt", wild, "--yes")
     box.fails("run", says=["tls-alpn-01 validates none"])
