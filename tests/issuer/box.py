@@ -35,6 +35,7 @@ from tests.servers.pebble import Pebble
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("certs", "orders", "challenges", "versions", "events", "installations")
+_SEAL_KEYS: dict[str, bytes] = {}  # by the URL of the database
 _MIGRATED: list[bytes] = []  # the content of a SQLite file after `db upgrade`
 _START = "from issuer.cli import main; main()"
 NOBODY = "127.0.0.1:9"  # port 9 discards: no resolver listens there
@@ -105,8 +106,11 @@ class Box:
         self.config.write_text(_toml(self.document), encoding="utf-8")
 
     def set_up(self) -> None:
-        """What a sysadmin does once. A new SQLite file is migrated once in this process, and copied from then on."""
+        """What a sysadmin does once. A new SQLite file is migrated once in this process, and copied from then on. A
+        second issuer on a database gets the seal key of the first."""
         self.ok("init")
+        key = self.state_dir / "seal.key"
+        files.write_atomic(key, _SEAL_KEYS.setdefault(self.database.url, key.read_bytes()), mode=0o600)
         if not isinstance(self.database, SqliteDatabase) or self.database.path.exists():
             self.ok("db", "upgrade")
             return
