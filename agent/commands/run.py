@@ -73,6 +73,9 @@ def _show(result: Result, now: float, *, silent: bool) -> None:
         say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
     if not result.outcome.is_well:
         complain("\n".join(explained(result, now)))
+    else:
+        for note in result.notes:
+            complain(f"{result.name}: {note}")
     if result.is_untold(now):
         complain(untold(result))
 

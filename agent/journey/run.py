@@ -34,6 +34,7 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
     by_name = {certificate.name: certificate for certificate in configured}
     broken = [one for entry in tools.state.journals() if (one := _settled(by_name.get(entry.name), entry, tools))]
     tools.state.sweep()
+    tools.files.release()
     yield from broken
     results = {result.name: result for result in broken}
     todo = [certificate for certificate in selected if certificate.name not in results]
@@ -42,6 +43,7 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
         result = _taken_up(certificate, answer, tools, tell=not silent)
         silent = silent or (isinstance(answer, SourceError) and result.unsent > 0)
         results[result.name] = result
+        tools.files.release()
         yield result
     if results.keys() >= by_name.keys():
         _confirm(list(results.values()), tools)

@@ -16,12 +16,12 @@ from agent.model.errors import VerificationError
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
-from agent.model.result import Installed, Outcome, Refusal, Result, Stated
+from agent.model.result import Installed, Outcome, Refusal, Result, Stated, with_notes
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.statement import NO_COLUMN, Word, dates_count, hear, known_leaves
-from agent.rules.targets import is_as_wanted, refuse_detours, wanted
+from agent.rules.targets import is_as_wanted, loses_list, refuse_dangling, refuse_detours, wanted
 from agent.rules.verify import Expectation, installed_facts, installed_in, to_be_shown, verify
 from common.certificate import Bundle, fingerprint, not_after, not_before, parse_bundle, serial_text
 from common.errors import CertfleetError, Finding
@@ -172,10 +172,11 @@ def _put_in_place(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | N
         evidence = _in_place_already(turn, bundle, planned)
         if evidence is not None:
             return turn.result(*conclusion(evidence))
-        sound = _is_sound(turn, in_place)
+        sound, losing = _is_sound(turn, in_place), _losing_lists(turn, planned)
     except CertfleetError as error:
         return turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
-    return install(turn, bundle, planned, sound=sound)
+    result = install(turn, bundle, planned, sound=sound)
+    return with_notes(result, losing) if result.changed else result
 
 
 def _plan(turn: Turn, bundle: Bundle, key: HostKey) -> dict[Path, LiveFile]:
@@ -186,11 +187,24 @@ def _plan(turn: Turn, bundle: Bundle, key: HostKey) -> dict[Path, LiveFile]:
     files, targets = turn.tools.files, turn.certificate.files
     real = {target.path: files.locate(target.path) for target in targets}
     refuse_detours(real, turn.tools.protected)
-    parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": key.content.rstrip(b"\n") + b"\n"}
+    refuse_dangling(filter(files.is_dangling, real))
+    parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": key.content}
     return {
-        real[one.path]: wanted(one, files.read(real[one.path]), files.owner_ids(one.owner, one.group), parts)
+        real[one.path]: wanted(
+            one,
+            files.read(real[one.path]),
+            files.owner_ids(one.owner, one.group),
+            b"".join(parts[part] for part in one.parts),
+        )
         for one in targets
     }
+
+
+def _losing_lists(turn: Turn, planned: Mapping[Path, LiveFile]) -> list[str]:
+    """A sentence for each file whose access control list does not stay. Raises FileError."""
+    lives = ((file, turn.tools.files.read(file), new) for file, new in planned.items())
+    lost = (file for file, live, new in lives if live is not None and loses_list(live, new))
+    return [f"{file} had an access control list, which would open its key; it has none now" for file in lost]
 
 
 def _in_place_already(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFile]) -> Evidence | None:

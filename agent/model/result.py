@@ -1,8 +1,8 @@
 """How things stand with one certificate: one value from the journey to the state folder, the screen, ``--json`` and the
 table ``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from agent.model.offer import Mark
@@ -95,8 +95,9 @@ class Result:
     *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
     installed here, newest first.
 
-    The last three are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
-    that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go.
+    The last four are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
+    that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go;
+    *notes* are to be told even where all is well.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Result:
     changed: bool = False
     at_fault: bool = False
     ended: bool = False
+    notes: tuple[str, ...] = ()
 
     def stated_by(self, issuer_key: str) -> Stated | None:
         """The newest statement taken under that key of agent.toml."""
@@ -133,3 +135,9 @@ class Result:
         installed = self.installed
         sha256, not_after = (installed.sha256, installed.not_after) if installed else ("", 0)
         return sha256, not_after, self.outcome.value, self.detail[:_LONGEST_DETAIL]
+
+
+def with_notes(result: Result, notes: Iterable[str]) -> Result:
+    """*result* with *notes*, which stand in its detail too."""
+    said = tuple(notes)
+    return replace(result, detail="; ".join(filter(None, (result.detail, *said))), notes=said)

@@ -1,6 +1,7 @@
 """The pure rules: probe targets, proofs from looks, back-off, transitions, verification by table."""
 
 import json
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,25 +201,44 @@ def test_a_cell_without_a_number_is_no_news(cell: object, number: int) -> None:
 
 
 PARTS = {"certificate": b"C", "chain": b"H", "key": b"K"}
-KEPT = {"system.posix_acl_access": b"x"}
+
+
+def access(*named: tuple[int, int, int], group: int) -> bytes:
+    """A list in the form of the kernel, with *named* users and groups; the mask is rw-."""
+    entries = [(1, 6, NOBODY), (4, group, NOBODY), *named, (16, 6, NOBODY), (32, 0, NOBODY)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *one) for one in entries)
+
+
+NOBODY = 2**32 - 1
+GAMES, WEB, NEWS = (2, 5, 5), (8, 4, 33), (2, 4, 9)
+LABEL = {"security.selinux": b"x"}
+KEPT = {"system.posix_acl_access": access(GAMES, WEB, group=4), **LABEL}
+MORE = {"system.posix_acl_access": access(GAMES, NEWS, group=4)}
+LESS = {"system.posix_acl_access": access(NEWS, group=4)}
+BOTH = access(GAMES, WEB, group=0)
 
 
 @pytest.mark.parametrize(
     ("parts", "mode", "live", "expected"),
     [
-        ("CH", None, None, LiveFile(b"CH", 0o644, 8, -1)),
+        ("CH", None, None, LiveFile(b"CH", 0o644, 8, -1, None)),
         ("KC", None, None, LiveFile(b"KC", 0o600, 8, -1)),
         ("KC", 0o640, None, LiveFile(b"KC", 0o640, 8, -1)),
         ("C", None, LiveFile(b"", 0o640, 1, 2, KEPT), LiveFile(b"C", 0o640, 8, 2, KEPT)),
         ("K", None, LiveFile(b"", 0o644, 1, 2, KEPT), LiveFile(b"K", 0o640, 8, 2, KEPT)),
-        ("C", 0o600, LiveFile(b"", 0o644, 1, 2, KEPT), LiveFile(b"C", 0o600, 8, 2)),
+        ("C", 0o600, LiveFile(b"", 0o644, 1, 2, KEPT), LiveFile(b"C", 0o600, 8, 2, KEPT)),
+        ("K", 0o600, LiveFile(b"", 0o640, 1, 2, KEPT), LiveFile(b"K", 0o600, 8, 2, LABEL)),
+        ("K", None, LiveFile(b"", 0o660, 1, 2, KEPT, BOTH), LiveFile(b"K", 0o640, 8, 2, LABEL)),
+        ("K", None, LiveFile(b"", 0o640, 1, 2, MORE, BOTH), LiveFile(b"K", 0o640, 8, 2, LESS)),
+        ("C", None, LiveFile(b"", 0o640, 1, 2, KEPT, BOTH), LiveFile(b"C", 0o640, 8, 2, KEPT)),
     ],
 )
 def test_a_target_becomes(parts: str, mode: int | None, live: LiveFile | None, expected: LiveFile) -> None:
-    """As configured, else as it was, else safe: a file with a key is never open to everybody."""
+    """As configured, else as it was, else safe: a file with a key is never open to everybody, nor to those whom a list
+    of its folder, or a list beside a configured mode, names."""
     names = {"C": "certificate", "H": "chain", "K": "key"}
     file = TargetFile(Path("/f"), tuple(names[part] for part in parts), mode=mode)
-    found = wanted(file, live, (8, -1), PARTS)
+    found = wanted(file, live, (8, -1), b"".join(PARTS[part] for part in file.parts))
     assert found == expected
     assert not is_as_wanted(live, found)
     assert is_as_wanted(LiveFile(found.content, found.mode, 8, 5), LiveFile(found.content, found.mode, 8, -1))
