@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from common.errors import ConfigError, FileError, Finding, LockedError
-from common.folders import Folder, Place, open_folder
+from common.folders import Folder, Place, open_folder, open_place
 from common.owners import heir, owner_hint
 from common.replacing import NewContent, create, file_errors, replace_all
 
@@ -56,6 +56,23 @@ def _bequeath(descriptor: int, folder: Folder) -> None:
     owner = heir(folder.status())
     if owner != (-1, -1):  # a unit may forbid fchown altogether
         os.fchown(descriptor, *owner)
+
+
+def give(path: Path, uid: int, gid: int) -> None:
+    """Give a file or folder to a user and a group, -1 for no change; not through a link that others can change, and no
+    file that has another name elsewhere. Raises FileError."""
+    with file_errors(path, "give away"):
+        place = open_place(path)
+        with place.folder as folder:
+            descriptor = folder.open(place.name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                hint = "look who made the other name: `find / -samefile` shows it"
+                raise FileError(f"cannot give {path} away", why="the same file has another name too", hint=hint)
+            os.fchown(descriptor, uid, gid)
+        finally:
+            os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
