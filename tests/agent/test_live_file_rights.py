@@ -121,6 +121,19 @@ def test_a_mode_that_was_changed_by_hand(host: Host, combined: Path, rights: str
     assert str(combined) not in host.reported()["detail"]
 
 
+def test_a_mode_behind_a_link_of_root(host: Host, combined: Path) -> None:
+    """The file that the link leads to is put right, and the link stays."""
+    real = host.live / "real.pem"
+    real.write_bytes(b"old")
+    combined.symlink_to(real.name)
+    configure(host, combined, 'mode = "0600"')
+    host.offer_new()
+    assert host.run().code == 0
+    real.chmod(0o666)
+    assert host.run().code == 0
+    assert (mode(real), combined.is_symlink()) == (0o600, True)
+
+
 def test_an_owner_and_a_list_that_were_changed_by_hand(host: Host, combined: Path) -> None:
     """Those that agent.toml names come back; a list beside a configured mode goes."""
     configure(host, combined, 'owner = "root"\ngroup = "33"\nmode = "0640"')
