@@ -5,23 +5,27 @@ but for what opens a key.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agent.journey.ports import Turn
 from agent.model.certificate import TargetFile
 from agent.model.live_file import LiveFile
-from agent.model.result import Result, with_notes
+from agent.model.result import Result
 from agent.rules.targets import differences, wanted
 
 
-def put_right(turn: Turn, result: Result, lives: Mapping[TargetFile, LiveFile | None]) -> Result:
-    """Replace each file whose rights are not those meant, and say so in *result*. Raises FileError."""
-    files, said = turn.tools.files, []
+def put_right(turn: Turn, result: Result, lives: Mapping[TargetFile, LiveFile | None], circumstances: str) -> Result:
+    """Replace each file that we installed, by the settings of now, and whose rights are not those meant; say so in
+    *result*. Rights that were never proven with their service come with the next install. Raises FileError."""
+    files, was, notes = turn.tools.files, turn.before.installed, []
+    if was is None or was.circumstances != circumstances:
+        return result
     for file, live in lives.items():
-        if live is None:
+        if live is None or was.files.get(str(file.path)) != live.digest:
             continue
         meant = wanted(file, live, files.owner_ids(file.owner, file.group), live.content)
         found = differences(live, meant)
         if found:
             files.replace({file.path: meant})
-            said.append(f"{file.path} had {', '.join(found)}")
-    return with_notes(result, said)
+            notes.append(f"{file.path} had {', '.join(found)}")
+    return replace(result, notes=tuple(notes))

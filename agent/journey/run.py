@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.journey.ports import Tools, Turn
-from agent.journey.update import update
+from agent.journey.update import unreachable, update
 from agent.model.certificate import Certificate
 from agent.model.errors import SourceError, Stopped
 from agent.model.offer import Mark
-from agent.model.result import Outcome, Result
+from agent.model.result import Outcome, Result, with_notes_told
 from agent.rules.standing import standing
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
@@ -83,8 +83,9 @@ def _taken_up(
     turn = Turn(certificate, before, tools)
     try:  # if an error leaves an install open in the journal, then the next run settles it
         if isinstance(answer, SourceError):
-            raise answer
-        result = update(turn, answer.get(certificate.name))
+            result = unreachable(turn, answer)
+        else:
+            result = update(turn, answer.get(certificate.name))
     except SourceError as error:
         result = turn.result(Outcome.UNREACHABLE, str(error), error.hint)
     except CertfleetError as error:
@@ -93,7 +94,7 @@ def _taken_up(
         _log.info("run.fault", certificate=certificate.name, exc_info=True)
         what = f"a fault in certfleet itself: {type(error).__name__}: {error}"
         result = turn.result(Outcome.FAILED, what, "run again with -v and report what it prints")
-    return _concluded(turn, standing(result, tools.now), tell=tell)
+    return _concluded(turn, with_notes_told(standing(result, tools.now)), tell=tell)
 
 
 def _concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:

@@ -16,7 +16,7 @@ from agent.model.errors import VerificationError
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
-from agent.model.result import Installed, Outcome, Refusal, Result, Stated, with_notes
+from agent.model.result import Installed, Outcome, Refusal, Result, Stated
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
 from agent.rules.standing import ROOTS_HINT
@@ -176,7 +176,7 @@ def _put_in_place(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | N
     except CertfleetError as error:
         return turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
     result = install(turn, bundle, planned, sound=sound)
-    return with_notes(result, losing) if result.changed else result
+    return replace(result, notes=losing) if result.changed else result
 
 
 def _plan(turn: Turn, bundle: Bundle, key: HostKey) -> dict[Path, LiveFile]:
@@ -200,11 +200,11 @@ def _plan(turn: Turn, bundle: Bundle, key: HostKey) -> dict[Path, LiveFile]:
     }
 
 
-def _losing_lists(turn: Turn, planned: Mapping[Path, LiveFile]) -> list[str]:
+def _losing_lists(turn: Turn, planned: Mapping[Path, LiveFile]) -> tuple[str, ...]:
     """A sentence for each file whose access control list does not stay. Raises FileError."""
     lives = ((file, turn.tools.files.read(file), new) for file, new in planned.items())
     lost = (file for file, live, new in lives if live is not None and loses_list(live, new))
-    return [f"{file} had an access control list, which would open its key; it has none now" for file in lost]
+    return tuple(f"{file} had an access control list, which would open its key; it has none now" for file in lost)
 
 
 def _in_place_already(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFile]) -> Evidence | None:

@@ -1,7 +1,7 @@
 """How things stand with one certificate: one value from the journey to the state folder, the screen, ``--json`` and the
 table ``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -137,7 +137,6 @@ class Result:
         return sha256, not_after, self.outcome.value, self.detail[:_LONGEST_DETAIL]
 
 
-def with_notes(result: Result, notes: Iterable[str]) -> Result:
-    """*result* with *notes*, which stand in its detail too."""
-    said = tuple(notes)
-    return replace(result, detail="; ".join(filter(None, (result.detail, *said))), notes=said)
+def with_notes_told(result: Result) -> Result:
+    """*result* with its notes in the detail, which is kept and reported."""
+    return replace(result, detail="; ".join(filter(None, (result.detail, *result.notes))))

@@ -121,6 +121,34 @@ def test_a_mode_that_was_changed_by_hand(host: Host, combined: Path, rights: str
     assert str(combined) not in host.reported()["detail"]
 
 
+@pytest.mark.parametrize("what", ["refused", "unreachable"])
+def test_also_where_nothing_new_can_be_taken(host: Host, combined: Path, what: str) -> None:
+    """Neither a source that is away nor a certificate that is refused for hours leaves a key open."""
+    configure(host, combined, 'mode = "0600"')
+    host.offer_new()
+    assert host.run().code == 0
+    if what == "refused":
+        host.offer(host.placeholder.cert_pem, host.placeholder.chain_pem)
+    else:
+        host.database.rename(host.folder / "away")
+    assert (host.run().code, mode(combined)) == (1, 0o600)
+    combined.chmod(0o644)
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, what)
+    assert f"{combined} had mode 0644, now 0600" in done.err
+    assert mode(combined) == 0o600
+
+
+def test_a_mode_that_its_service_does_not_bear(host: Host, combined: Path) -> None:
+    """Rights that are new in agent.toml come with an install; where that is rolled back they are those of before."""
+    configure(host, combined, 'mode = "0640"')
+    host.offer_new()
+    assert host.run().code == 0
+    configure(host, combined, 'mode = "0600"', ("false",))
+    for _ in range(2):
+        assert (host.run().code, mode(combined)) == (1, 0o640)
+
+
 def test_a_mode_behind_a_link_of_root(host: Host, combined: Path) -> None:
     """The file that the link leads to is put right, and the link stays."""
     real = host.live / "real.pem"
