@@ -23,11 +23,13 @@ _MOST_LINKS = 40  # in one path, as in the kernel: path_resolution(7)
 
 
 class Folder:
-    """An open folder. *path* led to it without links when it was opened. Every method raises OSError."""
+    """An open folder. *path* led to it without links when it was opened; *is_safe*: nobody but root and this user can
+    exchange what lies in it, or the folder. Every method raises OSError."""
 
-    def __init__(self, descriptor: int, path: Path):
+    def __init__(self, descriptor: int, path: Path, *, is_safe: bool):
         self.descriptor = descriptor
         self.path = path
+        self.is_safe = is_safe
 
     def __enter__(self) -> "Folder":
         return self
@@ -175,7 +177,7 @@ class _Walk:
     def end(self) -> Folder:
         """The folder that was reached."""
         last = self._steps.pop()
-        return Folder(last.descriptor, last.path)
+        return Folder(last.descriptor, last.path, is_safe=last.unsafe is None)
 
     def _enter(self, name: str) -> None:
         here = self._steps[-1]

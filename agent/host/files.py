@@ -123,7 +123,8 @@ def _read(place: Place) -> LiveFile:
         os.close(descriptor)
     inheritable = place.folder.attribute(_DEFAULT_LIST) if ACCESS_LIST in attributes else b""
     mode = stat.S_IMODE(status.st_mode)
-    return LiveFile(content, mode, status.st_uid, status.st_gid, attributes, inheritable)
+    owner = (status.st_uid, status.st_gid)
+    return LiveFile(content, mode, *owner, attributes, inheritable, exchangeable=not place.folder.is_safe)
 
 
 def _is(place: Place, was: LiveFile) -> bool:

@@ -2,7 +2,7 @@
 table ``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent.model.offer import Mark
@@ -43,7 +43,8 @@ class Installed:
     """The certificate that the agent has put into the live files. *mark* is its row and *circumstances* were settings
     and key at that time; *files* has the digest of each live file by its path, *chain* that of each certificate that a
     service must show beside the leaf. *by_issuer*: no trusted root vouches for it, only the CA of its predecessor.
-    An earlier agent put the last three on no record: then *not_before* is 0."""
+    *written* has what was written to each path (``LiveFile.facts``), whatever lies there since. An earlier agent put
+    the last four on no record: then *not_before* is 0."""
 
     sha256: str
     serial: str
@@ -54,6 +55,7 @@ class Installed:
     not_before: int = 0
     chain: tuple[str, ...] = ()
     by_issuer: bool = False
+    written: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

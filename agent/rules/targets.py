@@ -1,11 +1,13 @@
 """The content, mode and owner that a live file is to get, and the places that are never written to. Pure."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from agent.model.certificate import TargetFile
 from agent.model.errors import InstallError
 from agent.model.live_file import ACCESS_LIST, LiveFile
+from agent.model.result import Installed
 from agent.rules.access_lists import group_rights, without_inherited
 
 _EVERYBODY = 0o007
@@ -31,6 +33,18 @@ def refuse_dangling(links: Iterable[Path]) -> None:
     for link in links:
         hint = "put a file where it leads to, or remove the link: nothing is created through one"
         raise InstallError("stage", f"{link} is a symbolic link that leads to nothing", hint=hint)
+
+
+def as_left(file: TargetFile, live: LiveFile | None, was: Installed | None) -> LiveFile | None:
+    """*live*; with the rights that the last install left to *file*, where somebody may have put a file of his own in
+    the place of ours: its rights say nothing about who may have the key."""
+    written = was.written.get(str(file.path)) if was is not None else None
+    if live is None or written is None or not (file.holds_key and live.exchangeable):
+        return live
+    digest, uid, gid, mode = written.split()
+    if digest == live.digest:
+        return live
+    return replace(live, uid=int(uid), gid=int(gid), mode=int(mode, 8), attributes={})
 
 
 def wanted(file: TargetFile, live: LiveFile | None, owner: tuple[int, int], content: bytes) -> LiveFile:

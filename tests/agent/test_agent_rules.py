@@ -10,14 +10,14 @@ import pytest
 
 from agent.model.certificate import TargetFile
 from agent.model.errors import InstallError
-from agent.model.live_file import LiveFile
+from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
 from agent.model.probe_targets import parse_target
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
-from agent.rules.targets import is_as_wanted, refuse_detours, wanted
+from agent.rules.targets import as_left, is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
 from tests.servers.authority import Authority
@@ -167,7 +167,8 @@ def test_a_refusal_of_a_wrong_clock_holds_nothing(until: int, holds: bool) -> No
     assert Refusal(Outcome.FAILED, "", "a", Mark(1, 1), "c", 1, until).holds("c", 1000) is holds
 
 
-INSTALLED = Installed("a", "01", 90 * 86400, Mark(1, 2), {"/f": "d"}, "c", not_before=1, chain=("i",), by_issuer=True)
+WRITTEN = {"/f": f"{digest(b'ours')} 0 33 640"}
+INSTALLED = Installed("a", "01", 90 * 86400, Mark(1, 2), {"/f": "d"}, "c", 1, ("i",), by_issuer=True, written=WRITTEN)
 
 
 def test_a_record_comes_back_as_it_was() -> None:
@@ -184,12 +185,12 @@ def test_a_report_that_waits_since_an_earlier_agent() -> None:
 
 
 def test_a_record_of_an_earlier_agent_is_read() -> None:
-    """It had no hint, and no facts about life and chain."""
+    """It had no hint, and no facts about life, chain and rights."""
     document = to_document(Result("www.example.com", Outcome.FAILED, "detail", "hint", INSTALLED, since=5))
     del document["hint"]
-    for fact in ("not_before", "chain", "by_issuer"):
+    for fact in ("not_before", "chain", "by_issuer", "written"):
         del document["installed"][fact]
-    installed = replace(INSTALLED, not_before=0, chain=(), by_issuer=False)
+    installed = replace(INSTALLED, not_before=0, chain=(), by_issuer=False, written={})
     assert from_document(document) == Result("www.example.com", Outcome.FAILED, "detail", "", installed, since=5)
 
 
@@ -242,6 +243,26 @@ def test_a_target_becomes(parts: str, mode: int | None, live: LiveFile | None, e
     assert found == expected
     assert not is_as_wanted(live, found)
     assert is_as_wanted(LiveFile(found.content, found.mode, 8, 5), LiveFile(found.content, found.mode, 8, -1))
+
+
+@pytest.mark.parametrize(
+    ("parts", "content", "exchangeable", "was", "left"),
+    [
+        ("key", b"his", True, INSTALLED, True),
+        ("key", b"his", False, INSTALLED, False),
+        ("certificate", b"his", True, INSTALLED, False),
+        ("key", b"his", True, None, False),
+        ("key", b"his", True, replace(INSTALLED, written={}), False),
+        ("key", b"ours", True, INSTALLED, False),
+    ],
+)
+def test_rights_of_a_file_in_the_place_of_ours(
+    parts: str, content: bytes, was: Installed | None, *, exchangeable: bool, left: bool
+) -> None:
+    """Where others can put one, and a key goes there, the last install knows better; a file of ours is ours."""
+    live = LiveFile(content, 0o644, 5, 60, KEPT, exchangeable=exchangeable)
+    found = as_left(TargetFile(Path("/f"), (parts,)), live, was)
+    assert found == (LiveFile(content, 0o640, 0, 33) if left else live)
 
 
 @pytest.mark.parametrize("real", ["/etc/key", "/state/records/x", "/live/other"])

@@ -1,6 +1,7 @@
 """The owner of a folder that root's agent writes live files into, who would like to have more than his folder."""
 
 import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -75,8 +76,12 @@ def test_the_owner_of_a_folder(host: Host, tmp_path: Path) -> None:
     by_list = "system.posix_acl_access" in os.listxattr(combined)
     thief.tries("a key of the host, by the default access list of his folder", got=by_list)
     os.removexattr(host.live, "system.posix_acl_default")
-    what = "a key that is written into his folder, by a file of his in place of root's"
-    for owner, words in (("", what), ("root", "the same where `agent.toml` names the owner")):
+    shutil.rmtree(host.state_dir)  # as if that had been the first run
+    for owner, words in (
+        ("", "a key that is written into his folder, by a file of his that lies there before"),
+        ("root", "the same where `agent.toml` names the owner"),
+        ("", "the same where it does not, by a file of his in place of the one that root wrote"),
+    ):
         put(host, combined.name)
         install(host, owner, combined=True)
         assert b"PRIVATE KEY" in combined.read_bytes()
