@@ -4,150 +4,81 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from common.errors import ConfigError, FileError, Finding, LockedError
-from common.owners import IN_A_UNIT, heir, owner_hint
+from common.folders import Folder, Place, open_folder, open_place
+from common.owners import heir, owner_hint
+from common.replacing import NewContent, create, file_errors, replace_all
 
 LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
 _INSTANT = 0.02  # seconds
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Replace *file* in one step: dot-temporary beside it, final mode and owner, fsync, rename, fsync of folder. A
-    reader sees the old content or the new, whatever instruction a crash hits. The temporary name starts with a dot
-    because some daemons load every other file of a folder. Raises FileError."""
-    with _file_errors(file):
-        temporary = _write_temporary(file, NewContent(content, mode, *heir(file.parent)))
-        _rename_all({file: temporary})
-
-
-@dataclass(frozen=True, slots=True)
-class NewContent:
-    """The new state of a file. *attributes* are extended ones: access control lists, SELinux contexts."""
-
-    content: bytes
-    mode: int
-    uid: int = -1
-    gid: int = -1
-    attributes: Mapping[str, bytes] = field(default_factory=dict)
-
-
-def write_all_atomic(contents: Mapping[Path, NewContent]) -> None:
-    """Replace several files, all or nothing as far as a file system allows. Every temporary is written and synced
-    before the first rename, so that a full disk or a read-only folder changes no file at all. Raises FileError."""
-    temporaries: dict[Path, Path] = {}
-    try:
-        for file, new in contents.items():
-            with _file_errors(file):
-                temporaries[file] = _write_temporary(file, new)
-    except BaseException:
-        _unlink_all(temporaries.values())
-        raise
-    with _file_errors(next(iter(contents), Path())):
-        _rename_all(temporaries)
-
-
-def leftover_temporaries(file: Path) -> list[Path]:
-    """Temporaries for *file* that a killed process has left beside it."""
-    pattern = re.compile(rf"\.{re.escape(file.name)}\.\d+\.tmp")
-    try:
-        return [entry for entry in file.parent.iterdir() if pattern.fullmatch(entry.name)]
-    except OSError:
-        return []
-
-
-def _write_temporary(file: Path, new: NewContent) -> Path:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    _unlink_all([temporary])  # of a killed process with our number; no living process has it
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(new.content)
-            if (new.uid, new.gid) != (-1, -1):
-                os.fchown(descriptor, new.uid, new.gid)
-            os.fchmod(descriptor, new.mode)  # after chown, which may clear bits
-            for name, value in new.attributes.items():
-                os.setxattr(descriptor, name, value)
-            stream.flush()
-            os.fsync(descriptor)
-    except BaseException:
-        _unlink_all([temporary])
-        raise
-    return temporary
-
-
-def _rename_all(temporaries: Mapping[Path, Path]) -> None:
-    try:
-        for file, temporary in temporaries.items():
-            os.rename(temporary, file)
-    except BaseException:
-        _unlink_all(temporaries.values())
-        raise
-    for folder in {file.parent for file in temporaries}:
-        sync_folder(folder)
-
-
-def _unlink_all(files: Iterable[Path]) -> None:
-    for file in files:
-        with contextlib.suppress(FileNotFoundError):
-            file.unlink()
-
-
-@contextlib.contextmanager
-def _file_errors(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _cannot("write", file, error) from error
+    """Replace *file* in one step, for the owner of its folder if root does it (``common.replacing``). Raises
+    FileError."""
+    with file_errors(file), open_folder(file.parent) as folder:
+        replace_all({Place(folder, file.name): NewContent(content, mode, *heir(folder.status()))})
 
 
 def create_new(file: Path, content: bytes, *, mode: int, own: bool = False) -> None:
     """Write *file* only if it does not exist yet, never through a link. Raises FileError. *own*: this user owns it
     whoever owns the folder, as for a private key."""
-    try:
-        temporary = _write_temporary(file, NewContent(content, mode, *((-1, -1) if own else heir(file.parent))))
+    with file_errors(file), open_folder(file.parent) as folder:
+        owner = (-1, -1) if own else heir(folder.status())
         try:
-            os.link(temporary, file)  # whole or not at all; unlike a rename it never replaces
-        finally:
-            _unlink_all([temporary])
-        sync_folder(file.parent)
-    except FileExistsError as error:
-        hint = "nothing was overwritten; move it away first if it is really no longer needed"
-        raise FileError(f"{file} exists already", hint=hint) from error
-    except OSError as error:
-        raise _cannot("write", file, error) from error
+            create(Place(folder, file.name), NewContent(content, mode, *owner))
+        except FileExistsError as error:
+            hint = "nothing was overwritten; move it away first if it is really no longer needed"
+            raise FileError(f"{file} exists already", hint=hint) from error
 
 
 def create_empty(file: Path) -> None:
-    """Make *file*, empty and 0600, unless there is one. Raises OSError."""
+    """Make *file*, empty and 0600, unless there is one. Raises OSError; FileError for a link that is not followed."""
+    with open_folder(file.parent) as folder:
+        _create_empty(folder, file.name)
+
+
+def _create_empty(folder: Folder, name: str) -> None:
     with contextlib.suppress(FileExistsError):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            _bequeath(descriptor, file.parent)
+            _bequeath(descriptor, folder)
         finally:
             os.close(descriptor)
 
 
-def _bequeath(descriptor: int, folder: Path) -> None:
-    owner = heir(folder)
+def _bequeath(descriptor: int, folder: Folder) -> None:
+    owner = heir(folder.status())
     if owner != (-1, -1):  # a unit may forbid fchown altogether
         os.fchown(descriptor, *owner)
 
 
+def give(path: Path, uid: int, gid: int) -> None:
+    """Give a file or folder to a user and a group, -1 for no change; not through a link that others can change, and no
+    file that has another name elsewhere. Raises FileError."""
+    with file_errors(path, "give away"):
+        place = open_place(path)
+        with place.folder as folder:
+            descriptor = folder.open(place.name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                hint = "look who made the other name: `find / -samefile` shows it"
+                raise FileError(f"cannot give {path} away", why="the same file has another name too", hint=hint)
+            os.fchown(descriptor, uid, gid)
+        finally:
+            os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
-    """Make renames in *folder* survive a power cut. Raises OSError."""
-    descriptor = os.open(folder, _FOLDER)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make renames in *folder* survive a power cut. Raises OSError; FileError for a link that is not followed."""
+    with open_folder(folder) as opened:
+        opened.sync()
 
 
 def make_private_folder(folder: Path) -> None:
@@ -156,19 +87,28 @@ def make_private_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o755) -> None:
-    """Create *folder*, and its parents with 0755; leave an existing one as it is. Raises FileError. The umask is
-    ignored: nobody else may write into one of them, because a writer of a parent can exchange the folder."""
-    try:
-        missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
-        for one in reversed(missing):  # mkdir's own `parents` takes no mode for them
-            one.mkdir(mode if one == folder else 0o755, exist_ok=True)
-            descriptor = os.open(one, _FOLDER | os.O_NOFOLLOW)
-            try:
-                _bequeath(descriptor, one.parent)
-            finally:
-                os.close(descriptor)
-    except OSError as error:
-        raise _cannot("create the folder", folder, error) from error
+    """Create *folder*, and its parents with 0755; leave an existing one as it is. Raises FileError. Nobody else may
+    write into one of them, because a writer of a parent can exchange the folder."""
+    with file_errors(folder, "create the folder"):
+        _make(folder, mode)
+
+
+def _make(folder: Path, mode: int) -> None:
+    if folder.is_dir():
+        return
+    _make(folder.parent, 0o755)
+    with open_folder(folder.parent) as parent:
+        try:
+            os.mkdir(folder.name, mode, dir_fd=parent.descriptor)
+            is_new = True
+        except FileExistsError:  # another process was faster; a file fails to open as a folder
+            is_new = False
+        descriptor = parent.open(folder.name, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if is_new:
+                _bequeath(descriptor, parent)
+        finally:
+            os.close(descriptor)
 
 
 def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:
@@ -248,11 +188,9 @@ def locked(file: Path, *, doing: str, skip: int = 0) -> Iterator[None]:
     """Lock *file* exclusively while the block runs. Raises LockedError at once if another process has the lock,
     FileError if the file cannot be written. Process and *doing* are written into it, below its first *skip* bytes,
     which stay. The kernel drops the lock with the process, so a killed run never blocks the next one."""
-    try:
-        create_empty(file)
-        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        raise _cannot("open the lock file", file, error) from error
+    with file_errors(file, "open the lock file"), open_folder(file.parent) as folder:
+        _create_empty(folder, file.name)
+        descriptor = folder.open(file.name, os.O_RDWR)
     try:
         try:
             _lock(descriptor)
@@ -262,7 +200,7 @@ def locked(file: Path, *, doing: str, skip: int = 0) -> Iterator[None]:
                 f"another run holds {file}" + (f" ({holder})" if holder else ""),
                 hint="let it finish, or look at what it waits for; never delete the file: a dead run holds nothing",
             ) from error
-        with _file_errors(file):
+        with file_errors(file):
             os.ftruncate(descriptor, skip)
             os.pwrite(descriptor, b"\n" * bool(skip) + f"process {os.getpid()}: {doing}\n".encode(), skip)
         yield
@@ -295,19 +233,3 @@ def _lock(descriptor: int) -> None:
             if last:
                 raise
             time.sleep(_INSTANT)
-
-
-def _cannot(what: str, file: Path, error: OSError) -> FileError:
-    return FileError(f"cannot {what} {file}", why=error.strerror or str(error), hint=_write_hint(error, file))
-
-
-def _write_hint(error: OSError, file: Path) -> str:
-    if isinstance(error, PermissionError):
-        return owner_hint(file)
-    if isinstance(error, FileNotFoundError):
-        return "create the folder first"
-    if error.errno == errno.ELOOP:
-        return "it is a symbolic link: put the file itself in its place"
-    if error.errno == errno.EROFS:
-        return f"mount that file system for writing; {IN_A_UNIT}"
-    return "look at free space, mount options and permissions of that folder"

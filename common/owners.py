@@ -5,34 +5,39 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # A service's sandbox may keep even the owner of a folder from writing there; a shell shows nothing wrong.
 IN_A_UNIT = "under systemd, name that folder in ReadWritePaths= of the unit"
 
+_NO_ID = 2**32 - 1  # chown(2): no change
+
 
 def owner_ids(owner: str, group: str) -> tuple[int, int]:
-    """Numeric user and group of two names, -1 for an empty one. Raises ValueError with a sentence for an unknown
-    name."""
-    try:
-        uid = pwd.getpwnam(owner).pw_uid if owner else -1
-    except KeyError as error:
-        raise ValueError(f"there is no user {owner!r} on this host") from error
-    try:
-        gid = grp.getgrnam(group).gr_gid if group else -1
-    except KeyError as error:
-        raise ValueError(f"there is no group {group!r} on this host") from error
-    return uid, gid
+    """Numeric user and group of two names, -1 for an empty one. A number that is no name stands for itself, as in
+    chown(1). Raises ValueError with a sentence for an unknown name."""
+    return (
+        _number("user", owner, lambda: pwd.getpwnam(owner).pw_uid),
+        _number("group", group, lambda: grp.getgrnam(group).gr_gid),
+    )
 
 
-def heir(folder: Path) -> tuple[int, int]:
+def _number(kind: str, name: str, look_up: Callable[[], int]) -> int:
+    if not name:
+        return -1
+    try:
+        return look_up()
+    except KeyError as error:
+        if name.isascii() and name.isdecimal() and int(name) < _NO_ID:
+            return int(name)
+        raise ValueError(f"there is no {kind} {name!r} on this host") from error
+
+
+def heir(folder: os.stat_result) -> tuple[int, int]:
     """User and group of a new file in *folder*. A file that root makes is given to the folder's owner, who works with
-    it; (-1, -1), no change, for everybody else. Raises OSError."""
-    if os.geteuid() != 0:
-        return -1, -1
-    status = folder.stat()
-    return status.st_uid, status.st_gid
+    it; (-1, -1), no change, for everybody else."""
+    return (folder.st_uid, folder.st_gid) if os.geteuid() == 0 else (-1, -1)
 
 
 def owner_hint(file: Path) -> str:
@@ -42,8 +47,8 @@ def owner_hint(file: Path) -> str:
     if status.st_uid == mine:
         return f"{there} is yours: look at its mode, and how it is mounted; {IN_A_UNIT}"
     if there == file and folder.st_uid == mine:
-        return f"it belongs to {_user(status.st_uid)}: as root give it back, `chown {_user(mine)}: {file}`"
-    return f"run as {_user(status.st_uid)}, to whom {there} belongs"
+        return f"it belongs to {user_name(status.st_uid)}: as root give it back, `chown {user_name(mine)}: {file}`"
+    return f"run as {user_name(status.st_uid)}, to whom {there} belongs"
 
 
 def who_directs_root(file: Path) -> str:
@@ -55,7 +60,7 @@ def who_directs_root(file: Path) -> str:
         except FileNotFoundError:
             continue
         if status.st_uid != 0:
-            return f"{_user(status.st_uid)}, to whom {one} belongs,"
+            return f"{user_name(status.st_uid)}, to whom {one} belongs,"
         if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
             return f"everybody, as {one} is writable for all,"
     return ""
@@ -68,7 +73,8 @@ def _found(file: Path) -> Iterator[tuple[Path, os.stat_result]]:
             yield one, one.lstat()
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The name of a user, or "user" and its number."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

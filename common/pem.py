@@ -1,6 +1,6 @@
-"""Certificates and signing requests as other programs leave them: PEM (RFC 7468), also in UTF-16, or DER. Pure.
+"""Certificates, signing requests and keys as other programs leave them: PEM (RFC 7468), also in UTF-16, or DER. Pure.
 
-Each of them is public. The caller says which one it expects.
+The caller says which one it expects.
 """
 
 import re
@@ -9,6 +9,7 @@ LARGEST = 256_000
 """Bytes of a leaf with its chain: far more than any needs, and what a hostile one costs at most."""
 
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _EMPTY_LINES = re.compile(rb"[\r\n][\s]*[\r\n]")
 _SEQUENCE = b"\x30"  # the first octet of a certificate, a request or a key in DER; no PEM text starts so
 
@@ -40,3 +41,10 @@ def plain(content: bytes) -> bytes:
 def labels(content: bytes) -> list[str]:
     """The labels of the PEM blocks, such as "CERTIFICATE REQUEST", in their order."""
     return [label.decode() for label in _LABEL.findall(content)]
+
+
+def private_key(content: bytes) -> bytes:
+    """The first block of *content* that is a private key, with a line end, and nothing of what stands around it:
+    certificates, parameters of curves, attributes in text. b"" if there is none."""
+    found = _PRIVATE_KEY.search(content)
+    return found[0] + b"\n" if found else b""

@@ -47,8 +47,8 @@ ACTS = {
     "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "uuid",
     "acme", "alembic", "dns", "josepy", "paramiko", "prometheus_client", "pymysql", "requests", "sqlalchemy",
     "structlog", "urllib3",
-    "common.command_line", "common.config_file", "common.files", "common.late_log", "common.log", "common.owners",
-    "common.start", "common.streams",
+    "common.command_line", "common.config_file", "common.files", "common.folders", "common.late_log", "common.log",
+    "common.owners", "common.replacing", "common.start", "common.streams",
 }  # fmt: skip
 
 # Who may import an outside library: one file or folder, so that only it knows the library's types and errors.

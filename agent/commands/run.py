@@ -66,13 +66,17 @@ def _is_well(result: Result, now: float) -> bool:
 
 
 def _show(result: Result, now: float, *, silent: bool) -> None:
-    """One line for each certificate unless *silent*; one that is not well also on stderr, with why and what to do."""
+    """One line for each certificate unless *silent*; also on stderr one that is not well, with why and what to do, and
+    the notes on one that is."""
     if not silent:
         installed = result.installed
         shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
         say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
     if not result.outcome.is_well:
         complain("\n".join(explained(result, now)))
+    else:
+        for note in result.notes:
+            complain(f"{result.name}: {note}")
     if result.is_untold(now):
         complain(untold(result))
 

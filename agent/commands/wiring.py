@@ -1,6 +1,7 @@
 """The real adapters, put together, and the words of a command line as the journeys take them."""
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -25,7 +26,9 @@ class LocalTools:
 
     def __init__(self, settings: AgentSettings, certificates: Sequence[Certificate], config: Path, *, retry: bool):
         inputs = {file for certificate in certificates for file in certificate.inputs}
-        protected = (settings.state_dir, config, *inputs, *own_files(settings.source))
+        protected = [settings.state_dir, config, *inputs, *own_files(settings.source)]
+        if sys.prefix != sys.base_prefix:  # a virtual environment: what root runs
+            protected.append(Path(sys.prefix))
         self._settings = settings
         self.waits = Waits()
         self.source: Source = open_source(settings.source, config, self.waits)

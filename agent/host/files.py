@@ -1,20 +1,31 @@
-"""The live files of this machine: read, looked at, put in place and put back."""
+"""The live files of this machine: read, looked at, put in place and put back.
+
+A path is walked once in each turn, and the folder that was found stays open until the turn ends: whoever exchanges it
+between two steps changes nothing for us (``common.folders``).
+"""
 
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.model.live_file import LiveFile
+from agent.model.live_file import ACCESS_LIST, LiveFile
 from common.errors import FileError
-from common.files import LARGEST_READ, NewContent, leftover_temporaries, sync_folder, write_all_atomic
+from common.files import LARGEST_READ
+from common.folders import Place, open_folder, open_place
 from common.owners import owner_ids
+from common.replacing import NewContent, file_errors, remove_leftovers, replace_all
 
-_KEPT_ATTRIBUTES = {"system.posix_acl_access", "security.selinux"}
+_DEFAULT_LIST = "system.posix_acl_default"
+_KEPT_ATTRIBUTES = {ACCESS_LIST, "security.selinux"}
+_READ = "run as the user that may read it, usually root"
 
 
 class LocalFiles:
     """The Files of ``agent.journey.ports``, whose words say what each method promises."""
+
+    def __init__(self) -> None:
+        self._places: dict[Path, Place] = {}
 
     def stamp(self, file: Path) -> str:
         try:
@@ -29,29 +40,26 @@ class LocalFiles:
 
     def read(self, file: Path) -> LiveFile | None:
         try:
-            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(descriptor, "rb") as stream:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise FileError(f"{file} is not a regular file", hint="name another path in agent.toml")
-                content = stream.read(LARGEST_READ + 1)
-                if len(content) > LARGEST_READ:
-                    hint = "no certificate is that long: name another path in agent.toml, or move that file away"
-                    raise FileError(f"{file} is larger than {LARGEST_READ} bytes", hint=hint)
-                mode, attributes = stat.S_IMODE(status.st_mode), _attributes(descriptor)
-                return LiveFile(content, mode, status.st_uid, status.st_gid, attributes)
+            return _read(self._place(file))
         except FileNotFoundError:
             return None
         except OSError as error:
-            hint = "run as the user that may read it, usually root"
-            raise FileError(f"cannot read {file}", why=error.strerror or str(error), hint=hint) from error
+            raise FileError(f"cannot read {file}", why=error.strerror or str(error), hint=_READ) from error
 
     def locate(self, file: Path) -> Path:
-        real = Path(os.path.realpath(file))
-        if not os.path.isdir(real.parent):
+        try:
+            return self._place(file).path
+        except OSError as error:
             hint = "create it, or run as the user that may enter it"
-            raise FileError(f"the folder {real.parent} does not exist", hint=hint)
-        return real
+            what = f"the folder {file.parent} does not exist"
+            if not isinstance(error, FileNotFoundError):
+                what = f"the folder {file.parent} cannot be entered: {error.strerror}"
+            raise FileError(what, hint=hint) from error
+
+    def is_dangling(self, file: Path) -> bool:
+        with file_errors(file, "look at"):
+            place = self._place(file)
+            return place.linked and not place.is_there()
 
     def owner_ids(self, owner: str, group: str) -> tuple[int, int]:
         try:
@@ -60,23 +68,71 @@ class LocalFiles:
             raise FileError(str(error), hint="name another owner or group in agent.toml") from error
 
     def replace(self, contents: Mapping[Path, LiveFile]) -> None:
-        write_all_atomic({file: _new(content) for file, content in contents.items()})
+        replace_all({self._entry(file): _new(content) for file, content in contents.items()})
 
     def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
-        for file in old:
-            for temporary in leftover_temporaries(file):
-                _remove(temporary)
-        write_all_atomic({file: _new(was) for file, was in old.items() if was is not None and not self._is(file, was)})
-        for file, was in old.items():
-            if was is None:
-                _remove(file)
+        entries = {self._entry(file): was for file, was in old.items()}
+        for place in entries:
+            with file_errors(place.path, "remove the temporaries beside"):
+                remove_leftovers(place)
+        kept = {place: was for place, was in entries.items() if was is not None}
+        replace_all({place: _new(was) for place, was in kept.items() if not _is(place, was)})
+        for place in entries.keys() - kept.keys():
+            with file_errors(place.path, "remove"):
+                place.folder.remove(place.name)
+                place.folder.sync()
 
-    def _is(self, file: Path, was: LiveFile) -> bool:
-        """A file that cannot be read is not as it was, and must not keep the old content from coming back."""
-        try:
-            return self.read(file) == was
-        except FileError:
-            return False
+    def release(self) -> None:
+        for place in {id(place): place for place in self._places.values()}.values():
+            place.folder.close()
+        self._places.clear()
+
+    def _place(self, file: Path) -> Place:
+        """The place that *file* leads to, links followed. Raises OSError, FileError."""
+        return self._places.get(file) or self._kept(file, open_place(file))
+
+    def _entry(self, file: Path) -> Place:
+        """The place that *file* led to in this turn; else itself, whatever lies there, because a journal has real
+        paths. Raises FileError."""
+        with file_errors(file):
+            return self._places.get(file) or self._kept(file, Place(open_folder(file.parent), file.name))
+
+    def _kept(self, file: Path, place: Place) -> Place:
+        """The place under both of its paths; the one that was found first where two paths lead to one place."""
+        first = self._places.setdefault(place.path, place)
+        if first is not place:
+            place.folder.close()
+        self._places[file] = first
+        return first
+
+
+def _read(place: Place) -> LiveFile:
+    """What lies there. Raises OSError; FileError for what is no regular file, or has no measure."""
+    descriptor = place.folder.open(place.name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileError(f"{place.path} is not a regular file", hint="name another path in agent.toml")
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(LARGEST_READ + 1)
+        if len(content) > LARGEST_READ:
+            hint = "no certificate is that long: name another path in agent.toml, or move that file away"
+            raise FileError(f"{place.path} is larger than {LARGEST_READ} bytes", hint=hint)
+        attributes = _attributes(descriptor)
+    finally:
+        os.close(descriptor)
+    inheritable = place.folder.attribute(_DEFAULT_LIST) if ACCESS_LIST in attributes else b""
+    mode = stat.S_IMODE(status.st_mode)
+    owner = (status.st_uid, status.st_gid)
+    return LiveFile(content, mode, *owner, attributes, inheritable, exchangeable=not place.folder.is_safe)
+
+
+def _is(place: Place, was: LiveFile) -> bool:
+    """A file that cannot be read is not as it was, and must not keep the old content from coming back."""
+    try:
+        return _read(place) == was
+    except (OSError, FileError):
+        return False
 
 
 def _attributes(descriptor: int) -> dict[str, bytes]:
@@ -88,11 +144,3 @@ def _attributes(descriptor: int) -> dict[str, bytes]:
 
 def _new(content: LiveFile) -> NewContent:
     return NewContent(content.content, content.mode, content.uid, content.gid, content.attributes)
-
-
-def _remove(file: Path) -> None:
-    try:
-        file.unlink(missing_ok=True)
-        sync_folder(file.parent)
-    except OSError as error:
-        raise FileError(f"cannot remove {file}", why=error.strerror or str(error)) from error

@@ -21,6 +21,7 @@ from common.certificate import load_request, spki_sha256
 from common.errors import RefusedError
 from common.files import read_secret
 from common.names import is_address
+from common.pem import private_key
 
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 _CURVES: dict[str, ec.EllipticCurve] = {"ecdsa-p256": ec.SECP256R1(), "ecdsa-p384": ec.SECP384R1()}
@@ -40,7 +41,7 @@ def make(key_type: str) -> HostKey:
 def load(file: Path) -> HostKey:
     """The key in *file*. Raises ConfigError if the file is absent, unreadable or too open, RefusedError if no service
     or CA takes the key."""
-    content = read_secret(file)
+    content = private_key(read_secret(file))
     try:
         key = load_pem_private_key(content, password=None)
     except TypeError as error:  # the library says so when a password would be needed

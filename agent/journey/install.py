@@ -99,7 +99,7 @@ def back_up(turn: Turn, planned: Mapping[Path, LiveFile]) -> tuple[SavedFile, ..
             saved.append(SavedFile(file, new.digest))
             continue
         backup = turn.tools.state.save_work(turn.certificate.name, f"backup-{number}", live.content)
-        facts = (live.digest, live.mode, live.uid, live.gid, dict(live.attributes))
+        facts = (live.digest, live.mode, live.uid, live.gid, dict(live.attributes or {}))
         saved.append(SavedFile(file, new.digest, str(backup), *facts))
     return tuple(saved)
 

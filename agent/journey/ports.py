@@ -88,7 +88,11 @@ class StateStore(Protocol):
 
 
 class Files(Protocol):
-    """The live files. Every method but `stamp` raises FileError when it cannot."""
+    """The live files. Every method but `stamp` and `release` raises FileError when it cannot.
+
+    A path that was asked for means the same folder until `release`, even if others exchange it meanwhile. Symbolic
+    links are followed where nobody but root and the agent's user can make them lead elsewhere; others are a FileError.
+    """
 
     def stamp(self, file: Path) -> str:
         """A text that changes with the file or with what keeps it from being looked at; never raises."""
@@ -102,14 +106,20 @@ class Files(Protocol):
     def locate(self, file: Path) -> Path:
         """The real path behind all links. FileError too if its folder does not exist."""
 
+    def is_dangling(self, file: Path) -> bool:
+        """Is it a link that leads to nothing?"""
+
     def owner_ids(self, owner: str, group: str) -> tuple[int, int]:
-        """Numbers of a user and a group, -1 for ""."""
+        """Numbers of a user and a group, which may be numbers already; -1 for ""."""
 
     def replace(self, contents: Mapping[Path, LiveFile]) -> None:
         """Put all of them in place, one rename each: none if one cannot be written, as far as file systems allow."""
 
     def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
         """Put every file back as it was; remove one that was not there, and temporaries of a killed `replace`."""
+
+    def release(self) -> None:
+        """The turn has ended: forget the folders that paths led to."""
 
 
 class Keys(Protocol):

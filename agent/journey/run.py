@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.journey.ports import Tools, Turn
-from agent.journey.update import update
+from agent.journey.update import unreachable, update
 from agent.model.certificate import Certificate
 from agent.model.errors import SourceError, Stopped
 from agent.model.offer import Mark
-from agent.model.result import Outcome, Result
+from agent.model.result import Outcome, Result, with_notes_told
 from agent.rules.standing import standing
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
@@ -34,6 +34,7 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
     by_name = {certificate.name: certificate for certificate in configured}
     broken = [one for entry in tools.state.journals() if (one := _settled(by_name.get(entry.name), entry, tools))]
     tools.state.sweep()
+    tools.files.release()
     yield from broken
     results = {result.name: result for result in broken}
     todo = [certificate for certificate in selected if certificate.name not in results]
@@ -42,6 +43,7 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
         result = _taken_up(certificate, answer, tools, tell=not silent)
         silent = silent or (isinstance(answer, SourceError) and result.unsent > 0)
         results[result.name] = result
+        tools.files.release()
         yield result
     if results.keys() >= by_name.keys():
         _confirm(list(results.values()), tools)
@@ -81,8 +83,9 @@ def _taken_up(
     turn = Turn(certificate, before, tools)
     try:  # if an error leaves an install open in the journal, then the next run settles it
         if isinstance(answer, SourceError):
-            raise answer
-        result = update(turn, answer.get(certificate.name))
+            result = unreachable(turn, answer)
+        else:
+            result = update(turn, answer.get(certificate.name))
     except SourceError as error:
         result = turn.result(Outcome.UNREACHABLE, str(error), error.hint)
     except CertfleetError as error:
@@ -91,7 +94,7 @@ def _taken_up(
         _log.info("run.fault", certificate=certificate.name, exc_info=True)
         what = f"a fault in certfleet itself: {type(error).__name__}: {error}"
         result = turn.result(Outcome.FAILED, what, "run again with -v and report what it prints")
-    return _concluded(turn, standing(result, tools.now), tell=tell)
+    return _concluded(turn, with_notes_told(standing(result, tools.now)), tell=tell)
 
 
 def _concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:

@@ -3,7 +3,7 @@
 The only part of a run that parses certificates and keys, and so loads the library for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.statement import NO_COLUMN, Word, dates_count, hear, known_leaves
-from agent.rules.targets import is_as_wanted, refuse_detours, wanted
+from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, wanted
 from agent.rules.verify import Expectation, installed_facts, installed_in, to_be_shown, verify
 from common.certificate import Bundle, fingerprint, not_after, not_before, parse_bundle, serial_text
 from common.errors import CertfleetError, Finding
@@ -63,7 +63,7 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
         return _refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
     if voucher.is_issuer:
         _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
-    result = _put_in_place(turn, bundle, key, in_place)
+    result, planned = _put_in_place(turn, bundle, key, in_place)
     if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
         return _refused(result, turn, offered, mark, circumstances)
     leaf = bundle.leaf
@@ -74,6 +74,7 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
         not_after=not_after(leaf),
         mark=mark,
         files=_digests(turn),
+        written={str(file.path): new.facts for file, new in zip(turn.certificate.files, planned, strict=True)},
         circumstances=circumstances,
         chain=to_be_shown(bundle),
         by_issuer=voucher.is_issuer,
@@ -165,17 +166,20 @@ def _is_at_fault(error: CertfleetError) -> bool:
     return not (isinstance(error, VerificationError) and any(one.path == "statement" for one in error.findings))
 
 
-def _put_in_place(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> Result:
-    """Install it, unless files and sockets show just this one already."""
+def _put_in_place(
+    turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None
+) -> tuple[Result, Collection[LiveFile]]:
+    """Install it, unless files and sockets show just this one already. Also what each file was to become."""
     try:
         planned = _plan(turn, bundle, key)
         evidence = _in_place_already(turn, bundle, planned)
         if evidence is not None:
-            return turn.result(*conclusion(evidence))
-        sound = _is_sound(turn, in_place)
+            return turn.result(*conclusion(evidence)), planned.values()
+        sound, losing = _is_sound(turn, in_place), _losing_lists(turn, planned)
     except CertfleetError as error:
-        return turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
-    return install(turn, bundle, planned, sound=sound)
+        return turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint), ()
+    result = install(turn, bundle, planned, sound=sound)
+    return replace(result, notes=losing) if result.changed else result, planned.values()
 
 
 def _plan(turn: Turn, bundle: Bundle, key: HostKey) -> dict[Path, LiveFile]:
@@ -186,11 +190,24 @@ def _plan(turn: Turn, bundle: Bundle, key: HostKey) -> dict[Path, LiveFile]:
     files, targets = turn.tools.files, turn.certificate.files
     real = {target.path: files.locate(target.path) for target in targets}
     refuse_detours(real, turn.tools.protected)
-    parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": key.content.rstrip(b"\n") + b"\n"}
+    refuse_dangling(filter(files.is_dangling, real))
+    parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": key.content}
     return {
-        real[one.path]: wanted(one, files.read(real[one.path]), files.owner_ids(one.owner, one.group), parts)
+        real[one.path]: wanted(
+            one,
+            as_left(one, files.read(real[one.path]), turn.before.installed),
+            files.owner_ids(one.owner, one.group),
+            b"".join(parts[part] for part in one.parts),
+        )
         for one in targets
     }
+
+
+def _losing_lists(turn: Turn, planned: Mapping[Path, LiveFile]) -> tuple[str, ...]:
+    """A sentence for each file whose access control list does not stay. Raises FileError."""
+    lives = ((file, turn.tools.files.read(file), new) for file, new in planned.items())
+    lost = (file for file, live, new in lives if live is not None and loses_list(live, new))
+    return tuple(f"{file} had an access control list, which would open its key; it has none now" for file in lost)
 
 
 def _in_place_already(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFile]) -> Evidence | None:

@@ -1,13 +1,16 @@
 """One certificate, one run: is there anything to do? Most days there is not, and this answers without parsing one.
 
 The mark of its row, the digests of its live files, a digest of settings and key file, and its sockets are compared with
-what is on record. Only if one of them differs is the certificate fetched (``agent.journey.take``).
+what is on record. Only if one of them differs is the certificate fetched (``agent.journey.take``). Rights of live files
+that drifted are put right on the way.
 """
 
 from dataclasses import replace
 
 from agent.journey.ports import Turn
+from agent.journey.put_right import put_right
 from agent.journey.watch import look
+from agent.model.errors import SourceError
 from agent.model.offer import Mark
 from agent.model.result import Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
@@ -23,19 +26,32 @@ def update(turn: Turn, mark: Mark | None) -> Result:
     if mark.is_waiting:
         return waiting(turn)
     certificate, files = turn.certificate, turn.tools.files
-    circumstances = certificate.circumstances([files.stamp(file) for file in certificate.inputs])
+    circumstances = _circumstances(turn)
     refusal = turn.before.refusal
+    lives = {file: files.read(file.path) for file in certificate.files}
     if refusal is not None and refusal.mark == mark and is_held(turn, refusal, circumstances):
-        return held(turn, refusal)
-    digests = {str(file.path): files.digest(file.path) for file in certificate.files}
+        return put_right(turn, held(turn, refusal), lives, circumstances)
+    digests = {str(file.path): live.digest if live else "" for file, live in lives.items()}
     was = turn.before.installed
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
         evidence = judge(look(turn), was.sha256, chain=was.chain)
         if evidence.proof is not Proof.WRONG:
-            return replace(turn.result(*conclusion(evidence)), refusal=None)
+            result = replace(turn.result(*conclusion(evidence)), refusal=None)
+            return put_right(turn, result, lives, circumstances)
     from agent.journey.take import take  # noqa: PLC0415 - X.509 costs 0.1 s, and a run without news has no use for it
 
     return take(turn, mark, circumstances)
+
+
+def unreachable(turn: Turn, error: SourceError) -> Result:
+    """The source could not be asked; what can be looked at without it is looked at. Raises FileError."""
+    lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
+    result = turn.result(Outcome.UNREACHABLE, str(error), error.hint)
+    return put_right(turn, result, lives, _circumstances(turn))
+
+
+def _circumstances(turn: Turn) -> str:
+    return turn.certificate.circumstances([turn.tools.files.stamp(file) for file in turn.certificate.inputs])
 
 
 def not_enrolled(turn: Turn) -> Result:

@@ -4,20 +4,32 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+ACCESS_LIST = "system.posix_acl_access"  # the attribute that holds an access control list: acl(5)
+
 
 @dataclass(frozen=True, slots=True)
 class LiveFile:
-    """Content, mode, owner, extended attributes (access control list, SELinux context). *uid*, *gid*: -1 sets none."""
+    """Content, mode, owner, extended attributes (access control list, SELinux context). *uid*, *gid*: -1 sets none;
+    *attributes*: None leaves them to the folder. About a file that was read: *inheritable* is the default list of its
+    folder, if it has an access control list; *exchangeable*: others than root and the agent's user can put another file
+    there."""
 
     content: bytes = field(repr=False)  # may hold a private key
     mode: int
     uid: int = -1
     gid: int = -1
-    attributes: Mapping[str, bytes] = field(default_factory=dict)
+    attributes: Mapping[str, bytes] | None = field(default_factory=dict)
+    inheritable: bytes = field(default=b"", compare=False)
+    exchangeable: bool = field(default=False, compare=False)
 
     @property
     def digest(self) -> str:
         return digest(self.content)
+
+    @property
+    def facts(self) -> str:
+        """Digest, user, group and mode in one text."""
+        return f"{self.digest} {self.uid} {self.gid} {self.mode:o}"
 
 
 def digest(content: bytes) -> str:

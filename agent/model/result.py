@@ -2,7 +2,7 @@
 table ``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent.model.offer import Mark
@@ -43,7 +43,8 @@ class Installed:
     """The certificate that the agent has put into the live files. *mark* is its row and *circumstances* were settings
     and key at that time; *files* has the digest of each live file by its path, *chain* that of each certificate that a
     service must show beside the leaf. *by_issuer*: no trusted root vouches for it, only the CA of its predecessor.
-    An earlier agent put the last three on no record: then *not_before* is 0."""
+    *written* has what was written to each path (``LiveFile.facts``), whatever lies there since. An earlier agent put
+    the last four on no record: then *not_before* is 0."""
 
     sha256: str
     serial: str
@@ -54,6 +55,7 @@ class Installed:
     not_before: int = 0
     chain: tuple[str, ...] = ()
     by_issuer: bool = False
+    written: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,9 @@ class Result:
     *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
     installed here, newest first.
 
-    The last three are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
-    that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go.
+    The last four are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
+    that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go;
+    *notes* are to be told even where all is well.
     """
 
     name: str
@@ -112,6 +115,7 @@ class Result:
     changed: bool = False
     at_fault: bool = False
     ended: bool = False
+    notes: tuple[str, ...] = ()
 
     def stated_by(self, issuer_key: str) -> Stated | None:
         """The newest statement taken under that key of agent.toml."""
@@ -133,3 +137,8 @@ class Result:
         installed = self.installed
         sha256, not_after = (installed.sha256, installed.not_after) if installed else ("", 0)
         return sha256, not_after, self.outcome.value, self.detail[:_LONGEST_DETAIL]
+
+
+def with_notes_told(result: Result) -> Result:
+    """*result* with its notes in the detail, which is kept and reported."""
+    return replace(result, detail="; ".join(filter(None, (result.detail, *result.notes))))

@@ -1,11 +1,14 @@
 """The content, mode and owner that a live file is to get, and the places that are never written to. Pure."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from agent.model.certificate import TargetFile
 from agent.model.errors import InstallError
-from agent.model.live_file import LiveFile
+from agent.model.live_file import ACCESS_LIST, LiveFile
+from agent.model.result import Installed
+from agent.rules.access_lists import group_rights, without_inherited
 
 _EVERYBODY = 0o007
 
@@ -25,26 +28,74 @@ def refuse_detours(real: Mapping[Path, Path], protected: Iterable[Path]) -> None
         seen.add(found)
 
 
-def wanted(file: TargetFile, live: LiveFile | None, owner: tuple[int, int], parts: Mapping[str, bytes]) -> LiveFile:
+def refuse_dangling(links: Iterable[Path]) -> None:
+    """InstallError if there are *links* that lead to nothing: nobody has looked at what would be created there."""
+    for link in links:
+        hint = "put a file where it leads to, or remove the link: nothing is created through one"
+        raise InstallError("stage", f"{link} is a symbolic link that leads to nothing", hint=hint)
+
+
+def as_left(file: TargetFile, live: LiveFile | None, was: Installed | None) -> LiveFile | None:
+    """*live*; with the rights that the last install left to *file*, where somebody may have put a file of his own in
+    the place of ours: its rights say nothing about who may have the key."""
+    written = was.written.get(str(file.path)) if was is not None else None
+    if live is None or written is None or not (file.holds_key and live.exchangeable):
+        return live
+    digest, uid, gid, mode = written.split()
+    if digest == live.digest:
+        return live
+    return replace(live, uid=int(uid), gid=int(gid), mode=int(mode, 8), attributes={})
+
+
+def wanted(file: TargetFile, live: LiveFile | None, owner: tuple[int, int], content: bytes) -> LiveFile:
     """What *file* is to become, with *owner* (user and group, -1 where none is configured) and mode as configured; else
-    with those of the *live* file; else with safe ones. *parts* has the PEM text of each part."""
-    content = b"".join(parts[part] for part in file.parts)
+    with those of the *live* file; else with safe ones.
+
+    An access control list of the live file stays where the file holds no key. With a key it stays only where no mode is
+    configured, without what the folder's default list has put into it: no list of a folder opens a key.
+    """
     uid, gid = owner
-    mode = file.mode
-    if mode is None:
-        mode = live.mode if live else (0o600 if file.holds_key else 0o644)
-        mode = mode & ~_EVERYBODY if file.holds_key else mode
     if live is None:
-        return LiveFile(content, mode, uid, gid)
-    attributes = {} if file.mode is not None else live.attributes
+        mode = file.mode if file.mode is not None else (0o600 if file.holds_key else 0o644)
+        return LiveFile(content, mode, uid, gid, {} if file.holds_key else None)
+    mode, attributes = live.mode if file.mode is None else file.mode, dict(live.attributes or {})
+    access = attributes.get(ACCESS_LIST, b"")
+    if file.holds_key and access:
+        left = without_inherited(access, live.inheritable) if file.mode is None else b""
+        if left:
+            attributes[ACCESS_LIST] = left
+        else:
+            del attributes[ACCESS_LIST]
+            if file.mode is None:
+                mode = mode & ~0o070 | group_rights(access) << 3
+    if file.holds_key and file.mode is None:
+        mode &= ~_EVERYBODY
     return LiveFile(content, mode, live.uid if uid == -1 else uid, live.gid if gid == -1 else gid, attributes)
 
 
 def is_as_wanted(live: LiveFile | None, new: LiveFile) -> bool:
-    """Does the live file hold just this already, with the mode and owner wanted?"""
-    return (
-        live is not None
-        and (live.content, live.mode) == (new.content, new.mode)
-        and new.uid in {-1, live.uid}
-        and new.gid in {-1, live.gid}
-    )
+    """Does the live file hold just this already, with the rights wanted?"""
+    return live is not None and live.content == new.content and not differences(live, new)
+
+
+def differences(live: LiveFile, new: LiveFile) -> list[str]:
+    """What the rights of the live file are, and what they are to be, where these are not the same."""
+    found = []
+    if live.mode != new.mode:
+        found.append(f"mode {live.mode:04o}, now {new.mode:04o}")
+    if new.uid not in {-1, live.uid}:
+        found.append(f"owner {live.uid}, now {new.uid}")
+    if new.gid not in {-1, live.gid}:
+        found.append(f"group {live.gid}, now {new.gid}")
+    if new.attributes is not None and _access(live) != _access(new):
+        found.append("an access control list, now without what opened it to others")
+    return found
+
+
+def loses_list(live: LiveFile, new: LiveFile) -> bool:
+    """Has the live file an access control list, and the new one none?"""
+    return new.attributes is not None and bool(_access(live)) and not _access(new)
+
+
+def _access(file: LiveFile) -> bytes:
+    return (file.attributes or {}).get(ACCESS_LIST, b"")

@@ -15,7 +15,6 @@ from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
 from common.config import duration, nonempty, optional_path, path, section, sections, setting, text
 from common.config_file import load
 from common.errors import ConfigError, Finding
-from common.owners import owner_ids
 
 DEFAULT_FILE = "/etc/certfleet/agent.toml"
 _PARTS_OF_FILE = {"certificate": ("certificate",), "chain": ("chain",), "fullchain": ("certificate", "chain")}
@@ -174,13 +173,6 @@ def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -
         yield ".files", "there is nothing to write: name a service, a file or a combined file"
     if settings.key in {file.path for file in files}:
         yield ".key", f"{settings.key} would be overwritten: the key's own file cannot be a target"
-    owners = [(".files", settings.files.owner, settings.files.group)]
-    owners += [(f".combined[{index}]", one.owner, one.group) for index, one in enumerate(settings.combined)]
-    for place, owner, group in owners:
-        try:
-            owner_ids(owner, group)
-        except ValueError as error:
-            yield place, str(error)
     for index, one in enumerate(settings.combined):
         if "key" in one.parts and one.mode is not None and one.mode & 0o007:
             yield f".combined[{index}].mode", f"{one.mode:04o} would open the private key to everybody"

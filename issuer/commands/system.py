@@ -19,7 +19,8 @@ from common.command_line import say
 from common.config import parse
 from common.config_file import load
 from common.errors import RefusedError
-from common.files import create_new
+from common.files import create_new, give
+from common.owners import owner_ids
 from common.system import act, disable, enable, install_units, is_enabled, link, program, require_root
 from issuer.commands.setup import EXAMPLE, example, make_all
 from issuer.model.config import Settings
@@ -62,7 +63,7 @@ def set_up(arguments: argparse.Namespace) -> None:
     keys = [*map(settings.account_key, settings.authorities)]
     keys += [key_file(settings.state_dir), Statements(settings.state_dir).file]
     for each in (settings.state_dir, settings.csr_dir, *filter(os.path.lexists, keys)):
-        shutil.chown(each, USER, USER)
+        give(each, *owner_ids(USER, USER))
     if arguments.mariadb:
         act(shutil.which("mariadb") or "mysql", stdin=_MARIADB)
         say(f"made     database certfleet in MariaDB, for {USER}@localhost by the socket")
@@ -103,7 +104,7 @@ def _folder(folder: Path, mode: int) -> None:
         return
     folder.mkdir(mode=mode, parents=True)
     folder.chmod(mode)
-    shutil.chown(folder, USER, USER)
+    give(folder, *owner_ids(USER, USER))
     say(f"made     {folder}")
 
 
@@ -113,7 +114,7 @@ def _write(file: Path, content: bytes, *, mode: int) -> None:
         say(f"kept     {file}")
         return
     create_new(file, content, mode=mode)
-    shutil.chown(file, USER, USER)
+    give(file, *owner_ids(USER, USER))
     say(f"wrote    {file}")
 
 

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.certificate import load_certificates, pem
-from common.errors import FileError, RefusedError
-from common.files import create_new, make_folder, read_regular, read_secret, write_atomic
+from common.errors import RefusedError
+from common.files import create_new, give, make_folder, read_regular, read_secret, write_atomic
 from common.names import parse_dns_name
 from common.owners import owner_ids
 
@@ -121,11 +121,7 @@ def _give(file: Path, owner: str) -> None:
     if os.geteuid() != 0 or not owner:
         return
     with suppress(ValueError):  # no such account here: another machine gets the file
-        uid, _ = owner_ids(owner, "")
-        try:
-            os.chown(file, uid, -1)
-        except OSError as error:
-            raise FileError(f"cannot give {file} to {owner}", why=error.strerror or str(error)) from error
+        give(file, *owner_ids(owner, ""))
 
 
 def _certificate(file: Path) -> x509.Certificate | None:

@@ -132,7 +132,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     """One look names every finding with its path in the file."""
     found = findings(
         ENTRY
-        + 'service = "ngix"\n[certificate.files]\nowner = "nobody-here"\nfullchain = "/f"\n'
+        + 'service = "ngix"\n[certificate.files]\nfullchain = "/f"\n'
         + ENTRY
         + 'probe = []\n[[certificate]]\nname = "*.example.org"\nkey = "/f2"\nservice = "nginx"\n'
         + '[[certificate]]\nname = "a.example.org"\nkey = "/f2"\nservice = "nginx"\n'
@@ -180,7 +180,6 @@ def test_shape(text: str, path: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("text", "path", "problem"),
     [
-        ('service = "nginx"\n[certificate.files]\ngroup = "no-such"', "certificate[0].files", "there is no group"),
         (
             'service = "nginx"\n[[certificate.combined]]\npath = "/p"\nparts = ["key"]\nmode = "0644"',
             "certificate[0].combined[0].mode",

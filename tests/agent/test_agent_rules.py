@@ -1,6 +1,7 @@
 """The pure rules: probe targets, proofs from looks, back-off, transitions, verification by table."""
 
 import json
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,14 +10,14 @@ import pytest
 
 from agent.model.certificate import TargetFile
 from agent.model.errors import InstallError
-from agent.model.live_file import LiveFile
+from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
 from agent.model.probe_targets import parse_target
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
-from agent.rules.targets import is_as_wanted, refuse_detours, wanted
+from agent.rules.targets import as_left, is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
 from tests.servers.authority import Authority
@@ -166,7 +167,8 @@ def test_a_refusal_of_a_wrong_clock_holds_nothing(until: int, holds: bool) -> No
     assert Refusal(Outcome.FAILED, "", "a", Mark(1, 1), "c", 1, until).holds("c", 1000) is holds
 
 
-INSTALLED = Installed("a", "01", 90 * 86400, Mark(1, 2), {"/f": "d"}, "c", not_before=1, chain=("i",), by_issuer=True)
+WRITTEN = {"/f": f"{digest(b'ours')} 0 33 640"}
+INSTALLED = Installed("a", "01", 90 * 86400, Mark(1, 2), {"/f": "d"}, "c", 1, ("i",), by_issuer=True, written=WRITTEN)
 
 
 def test_a_record_comes_back_as_it_was() -> None:
@@ -183,12 +185,12 @@ def test_a_report_that_waits_since_an_earlier_agent() -> None:
 
 
 def test_a_record_of_an_earlier_agent_is_read() -> None:
-    """It had no hint, and no facts about life and chain."""
+    """It had no hint, and no facts about life, chain and rights."""
     document = to_document(Result("www.example.com", Outcome.FAILED, "detail", "hint", INSTALLED, since=5))
     del document["hint"]
-    for fact in ("not_before", "chain", "by_issuer"):
+    for fact in ("not_before", "chain", "by_issuer", "written"):
         del document["installed"][fact]
-    installed = replace(INSTALLED, not_before=0, chain=(), by_issuer=False)
+    installed = replace(INSTALLED, not_before=0, chain=(), by_issuer=False, written={})
     assert from_document(document) == Result("www.example.com", Outcome.FAILED, "detail", "", installed, since=5)
 
 
@@ -200,28 +202,67 @@ def test_a_cell_without_a_number_is_no_news(cell: object, number: int) -> None:
 
 
 PARTS = {"certificate": b"C", "chain": b"H", "key": b"K"}
-KEPT = {"system.posix_acl_access": b"x"}
+
+
+def access(*named: tuple[int, int, int], group: int) -> bytes:
+    """A list in the form of the kernel, with *named* users and groups; the mask is rw-."""
+    entries = [(1, 6, NOBODY), (4, group, NOBODY), *named, (16, 6, NOBODY), (32, 0, NOBODY)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *one) for one in entries)
+
+
+NOBODY = 2**32 - 1
+GAMES, WEB, NEWS = (2, 5, 5), (8, 4, 33), (2, 4, 9)
+LABEL = {"security.selinux": b"x"}
+KEPT = {"system.posix_acl_access": access(GAMES, WEB, group=4), **LABEL}
+MORE = {"system.posix_acl_access": access(GAMES, NEWS, group=4)}
+LESS = {"system.posix_acl_access": access(NEWS, group=4)}
+BOTH = access(GAMES, WEB, group=0)
 
 
 @pytest.mark.parametrize(
     ("parts", "mode", "live", "expected"),
     [
-        ("CH", None, None, LiveFile(b"CH", 0o644, 8, -1)),
+        ("CH", None, None, LiveFile(b"CH", 0o644, 8, -1, None)),
         ("KC", None, None, LiveFile(b"KC", 0o600, 8, -1)),
         ("KC", 0o640, None, LiveFile(b"KC", 0o640, 8, -1)),
         ("C", None, LiveFile(b"", 0o640, 1, 2, KEPT), LiveFile(b"C", 0o640, 8, 2, KEPT)),
         ("K", None, LiveFile(b"", 0o644, 1, 2, KEPT), LiveFile(b"K", 0o640, 8, 2, KEPT)),
-        ("C", 0o600, LiveFile(b"", 0o644, 1, 2, KEPT), LiveFile(b"C", 0o600, 8, 2)),
+        ("C", 0o600, LiveFile(b"", 0o644, 1, 2, KEPT), LiveFile(b"C", 0o600, 8, 2, KEPT)),
+        ("K", 0o600, LiveFile(b"", 0o640, 1, 2, KEPT), LiveFile(b"K", 0o600, 8, 2, LABEL)),
+        ("K", None, LiveFile(b"", 0o660, 1, 2, KEPT, BOTH), LiveFile(b"K", 0o640, 8, 2, LABEL)),
+        ("K", None, LiveFile(b"", 0o640, 1, 2, MORE, BOTH), LiveFile(b"K", 0o640, 8, 2, LESS)),
+        ("C", None, LiveFile(b"", 0o640, 1, 2, KEPT, BOTH), LiveFile(b"C", 0o640, 8, 2, KEPT)),
     ],
 )
 def test_a_target_becomes(parts: str, mode: int | None, live: LiveFile | None, expected: LiveFile) -> None:
-    """As configured, else as it was, else safe: a file with a key is never open to everybody."""
+    """As configured, else as it was, else safe: a file with a key is never open to everybody, nor to those whom a list
+    of its folder, or a list beside a configured mode, names."""
     names = {"C": "certificate", "H": "chain", "K": "key"}
     file = TargetFile(Path("/f"), tuple(names[part] for part in parts), mode=mode)
-    found = wanted(file, live, (8, -1), PARTS)
+    found = wanted(file, live, (8, -1), b"".join(PARTS[part] for part in file.parts))
     assert found == expected
     assert not is_as_wanted(live, found)
     assert is_as_wanted(LiveFile(found.content, found.mode, 8, 5), LiveFile(found.content, found.mode, 8, -1))
+
+
+@pytest.mark.parametrize(
+    ("parts", "content", "exchangeable", "was", "left"),
+    [
+        ("key", b"his", True, INSTALLED, True),
+        ("key", b"his", False, INSTALLED, False),
+        ("certificate", b"his", True, INSTALLED, False),
+        ("key", b"his", True, None, False),
+        ("key", b"his", True, replace(INSTALLED, written={}), False),
+        ("key", b"ours", True, INSTALLED, False),
+    ],
+)
+def test_rights_of_a_file_in_the_place_of_ours(
+    parts: str, content: bytes, was: Installed | None, *, exchangeable: bool, left: bool
+) -> None:
+    """Where others can put one, and a key goes there, the last install knows better; a file of ours is ours."""
+    live = LiveFile(content, 0o644, 5, 60, KEPT, exchangeable=exchangeable)
+    found = as_left(TargetFile(Path("/f"), (parts,)), live, was)
+    assert found == (LiveFile(content, 0o640, 0, 33) if left else live)
 
 
 @pytest.mark.parametrize("real", ["/etc/key", "/state/records/x", "/live/other"])

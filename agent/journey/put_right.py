@@ -1,0 +1,31 @@
+"""Rights of live files that somebody changed by hand are what they are meant to be again; the service is not told.
+
+The content is the same, so that no service has to read it again. What agent.toml leaves open stays as people set it,
+but for what opens a key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from agent.journey.ports import Turn
+from agent.model.certificate import TargetFile
+from agent.model.live_file import LiveFile
+from agent.model.result import Result
+from agent.rules.targets import differences, wanted
+
+
+def put_right(turn: Turn, result: Result, lives: Mapping[TargetFile, LiveFile | None], circumstances: str) -> Result:
+    """Replace each file that we installed, by the settings of now, and whose rights are not those meant; say so in
+    *result*. Rights that were never proven with their service come with the next install. Raises FileError."""
+    files, was, notes = turn.tools.files, turn.before.installed, []
+    if was is None or was.circumstances != circumstances:
+        return result
+    for file, live in lives.items():
+        if live is None or was.files.get(str(file.path)) != live.digest:
+            continue
+        meant = wanted(file, live, files.owner_ids(file.owner, file.group), live.content)
+        found = differences(live, meant)
+        if found:
+            files.replace({file.path: meant})
+            notes.append(f"{file.path} had {', '.join(found)}")
+    return replace(result, notes=tuple(notes))

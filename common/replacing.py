@@ -1,0 +1,134 @@
+"""Files are replaced in one step: a temporary beside them with its final rights, fsync, rename, fsync of the folder.
+
+The folder is open meanwhile (``common.folders``), so that all of this happens in one and the same folder.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from errno import ELOOP, ENODATA, ENOTSUP, EROFS
+from pathlib import Path
+
+from common.errors import FileError
+from common.folders import Place
+from common.owners import IN_A_UNIT, owner_hint
+
+_ACCESS_LIST = "system.posix_acl_access"  # acl(5)
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """The new state of a file. *attributes* are extended ones, access control list and SELinux context; None: those
+    that its folder gives it. A list that is not among them is none: the folder's default list gives no rights then."""
+
+    content: bytes
+    mode: int
+    uid: int = -1
+    gid: int = -1
+    attributes: Mapping[str, bytes] | None = field(default_factory=dict)
+
+
+def replace_all(contents: Mapping[Place, NewContent]) -> None:
+    """Replace several files, all or nothing as far as a file system allows. Every temporary is written and synced
+    before the first rename, so that a full disk or a read-only folder changes no file at all. A reader sees the old
+    content or the new, whatever instruction a crash hits. A link is replaced, not followed. Raises FileError."""
+    with ExitStack() as stack:
+        temporaries = {}
+        for place, new in contents.items():
+            with file_errors(place.path):
+                temporaries[place] = stack.enter_context(_staged(place, new))
+        for place, temporary in temporaries.items():
+            folder = place.folder.descriptor
+            with file_errors(place.path):
+                os.rename(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
+        for place in temporaries:
+            with file_errors(place.path):
+                place.folder.sync()
+
+
+@contextmanager
+def file_errors(file: Path, what: str = "write") -> Iterator[None]:
+    """A FileError that says why *file* cannot be written, and what to do, in place of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"cannot {what} {file}", why=error.strerror or str(error), hint=_hint(error, file)) from error
+
+
+@contextmanager
+def _staged(place: Place, new: NewContent) -> Iterator[str]:
+    """The name of a temporary with the *new* state, beside *place*; it is gone at the end of the block. The name starts
+    with a dot because some daemons load every other file of a folder. Raises OSError."""
+    name = f".{place.name}.{os.getpid()}.tmp"
+    place.folder.remove(name)  # of a killed process with our number; no living process has it
+    descriptor = place.folder.open(name, _NEW_FILE)
+    try:
+        try:
+            _give_rights(descriptor, new)
+            with os.fdopen(descriptor, "wb", closefd=False) as stream:
+                stream.write(new.content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        yield name
+    finally:
+        place.folder.remove(name)
+
+
+def create(place: Place, new: NewContent) -> None:
+    """Make the file, whole or not at all; FileExistsError if anything is there, OSError otherwise."""
+    folder = place.folder.descriptor
+    with _staged(place, new) as temporary:  # a link never replaces, unlike a rename
+        os.link(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    place.folder.sync()
+
+
+def remove_leftovers(place: Place) -> None:
+    """Remove the temporaries that killed processes have left. Raises OSError."""
+    pattern = re.compile(rf"\.{re.escape(place.name)}\.\d+\.tmp")
+    for name in place.folder.names():
+        if pattern.fullmatch(name):
+            with suppress(IsADirectoryError):  # no temporary of ours
+                place.folder.remove(name)
+
+
+def _give_rights(descriptor: int, new: NewContent) -> None:
+    """Owner, attributes and mode, in this order: each may change those before. The file is still empty."""
+    if new.attributes is not None and _ACCESS_LIST not in new.attributes:
+        try:
+            os.removexattr(descriptor, _ACCESS_LIST)
+        except OSError as error:
+            if error.errno not in {ENODATA, ENOTSUP}:  # it has none; the file system knows none
+                raise
+    if (new.uid, new.gid) != (-1, -1):  # a unit may forbid fchown altogether
+        os.fchown(descriptor, new.uid, new.gid)
+    for name, value in (new.attributes or {}).items():
+        if _attribute(descriptor, name) == value:
+            continue
+        try:
+            os.setxattr(descriptor, name, value)
+        except OSError:  # a unit may not set labels; without SELinux nobody needs them
+            if name == _ACCESS_LIST:
+                raise
+    os.fchmod(descriptor, new.mode)
+
+
+def _attribute(descriptor: int, name: str) -> bytes:
+    with suppress(OSError):
+        return os.getxattr(descriptor, name)
+    return b""
+
+
+def _hint(error: OSError, file: Path) -> str:
+    if isinstance(error, PermissionError):
+        return owner_hint(file)
+    if isinstance(error, FileNotFoundError):
+        return "create the folder first"
+    if error.errno == ELOOP:
+        return "it is a symbolic link: put the file itself in its place"
+    if error.errno == EROFS:
+        return f"mount that file system for writing; {IN_A_UNIT}"
+    return "look at free space, mount options and permissions of that folder"
