@@ -192,7 +192,14 @@ def test_a_changed_setting_changes_the_digest() -> None:
     assert first == same != other
 
 
-PRESET = {"note": "n", "programs": ["p"], "processes": ["p"], "check": [["p", "-t"]], "activate": [], "probe": ["https://{name}"]}
+PRESET = {
+    "note": "n",
+    "programs": ["p"],
+    "processes": ["p"],
+    "check": [["p", "-t"]],
+    "activate": [],
+    "probe": ["https://{name}"],
+}
 
 
 @pytest.mark.parametrize(
