@@ -1,4 +1,4 @@
-"""What is told of a change: as --json shows it while it waits, and the ways of validation that come with it."""
+"""The words about a change: as --json shows it while it waits, and the ways of validation that come with it."""
 
 from collections.abc import Sequence
 from shlex import quote

@@ -30,8 +30,8 @@ def withdraw(work: Work, tools: Tools) -> None:
 
 
 def journal_again(work: Work, tools: Tools) -> None:
-    """Journal once more what we may have published after we had lost the order. Whoever took it over may have withdrawn
-    the same before; then the sweep takes ours back. Raises StoreError."""
+    """Journal once more what we may have published after we had lost the order. The issuer that took it over may have
+    withdrawn the same before; then the sweep takes ours back. Raises StoreError."""
     if work.journalled:
         with contextlib.suppress(BeingTakenBack):  # somebody withdraws it at this moment
             work.journalled = tools.journal.add(work.record.id, work.journalled, int(tools.clock()))

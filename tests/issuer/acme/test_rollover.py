@@ -240,8 +240,8 @@ def test_a_daemon_with_the_old_key_says_it(issued: Box, other_box: Box, proxy: C
         issued.ok("account", "rollover")
         asked = len(registrations(proxy))
         other_box.ok("reissue", NAME)
-        wait_until(lambda: other_box.row(NAME, "count_fail_update") == (1,), "a failure")
-        assert SAYS_VOID[0] in daemon.log_file.read_text(encoding="utf-8")
+        wait_until(lambda: SAYS_VOID[0] in daemon.log_file.read_text(encoding="utf-8"), "the daemon says it")
+        assert other_box.row(NAME, "count_fail_update") == (1,)
     assert len(registrations(proxy)) == asked
 
 
