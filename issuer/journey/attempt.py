@@ -11,9 +11,10 @@ from contextlib import contextmanager
 import structlog
 
 from common.errors import CertfleetError
-from issuer.journey.begin import begin, require_seal_now, stored_csr
+from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import advance
 from issuer.journey.ports import Tools
+from issuer.journey.sealed import require_seal_now
 from issuer.journey.withdraw import abandon, journal_again, withdraw
 from issuer.journey.work import Work, authority
 from issuer.model.acme import Laggard

@@ -14,18 +14,19 @@ from common.clock import utc_text
 from common.errors import RefusedError
 from issuer.journey.choose import choose, consult, identifier
 from issuer.journey.issue import find_places
-from issuer.journey.ports import CertificateStore, Looks, Seals, Tools
+from issuer.journey.ports import CertificateStore, Looks, Tools
+from issuer.journey.sealed import require_seal
 from issuer.journey.withdraw import abandon
 from issuer.journey.work import Work
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, csr_digest
-from issuer.model.errors import CompromisedKey, NotSealed, Overtaken
+from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import incident
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD, PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
-from issuer.rules.change import newest, of_csr, of_order, turn
+from issuer.rules.change import of_csr, of_order, turn
 from issuer.rules.csr import CsrRefused, accepted
 from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
 from issuer.rules.renewal import renews
@@ -281,24 +282,6 @@ def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
     if decision.news is not None:
         tools.tell(decision.news)
     tools.certificates.postpone(row.name, decision.until, change=row.changing)
-
-
-def require_seal(row: Enrolment, seals: Seals) -> None:
-    """Raise NotSealed unless *row* is what an operator enrolled: who writes the database chooses no key and no name."""
-    faults = seals.faults(row)
-    if faults:
-        raise NotSealed(row.name, faults)
-
-
-def require_seal_now(row: Enrolment, tools: Tools) -> None:
-    """The same for a *row* that was read some time ago: raises Overtaken where it was sealed anew since."""
-    try:
-        require_seal(row, tools.seals)
-    except NotSealed:
-        there = [seen.seal for found in tools.certificates.enrolled([row.name]) for seen in (found, newest(found))]
-        if row.seal not in there:
-            raise Overtaken(row.name) from None
-        raise
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError
-from issuer.journey.begin import begin, require_seal, stored_csr
+from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import advance, wanted_answers
 from issuer.journey.ports import CertificateAuthority, Tools
+from issuer.journey.sealed import require_seal
 from issuer.journey.solver import ChallengeType, Solver, shares
 from issuer.journey.withdraw import abandon, withdraw
 from issuer.journey.work import Work, authority

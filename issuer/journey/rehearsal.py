@@ -12,9 +12,10 @@ from enum import Enum
 
 from common.certificate import Bundle
 from common.errors import CertfleetError
-from issuer.journey.begin import begin, not_due, require_seal, stored_csr
+from issuer.journey.begin import begin, not_due, stored_csr
 from issuer.journey.pacing import OrderCounts
 from issuer.journey.ports import CertificateStore, Tools
+from issuer.journey.sealed import require_seal
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.limits import Limit

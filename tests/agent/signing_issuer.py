@@ -20,11 +20,9 @@ class SigningIssuer:
         self.host = host
         self.statements = Statements(folder)
         self.statements.create()
-        self._execute = execute or host.sql
+        self._execute, self._on_server = execute or host.sql, execute is not None
         self._text = ""
         self._last: Issued
-        for column in ("rolled_back CHAR(64)", "statement TEXT"):
-            self._execute(f"ALTER TABLE certs ADD COLUMN {column}")
 
     @property
     def key_text(self) -> str:
@@ -54,3 +52,10 @@ class SigningIssuer:
         self.statements.begin_change(lost=False)
         self.sign(self._last)
         self.statements.end_change()
+
+    def lose_column(self, column: str) -> None:
+        """As the tables of an earlier issuer, which lack *column* of certs."""
+        self._execute(f"ALTER TABLE certs DROP COLUMN {column}")
+        if self._on_server:
+            there = "name, ts_last_update, ts_expire, crt, ca" + (", rolled_back" if column == "statement" else "")
+            self._execute(f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW agent_certs AS SELECT {there} FROM certs")

@@ -1,6 +1,7 @@
 """Agents that pin the issuer's key: the database carries, and whoever writes to it installs nothing of his own."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,11 @@ def test_a_thief_who_can_write_to_the_database(
 
 
 def test_the_same_thief_without_a_pinned_key(host: Host, issuer: SigningIssuer) -> None:
-    """Why the key is pinned: without it the database is believed, and `check` says so."""
-    forged = Authority("Thief Root").intermediate("Thief").sign((host.folder / "host.csr").read_bytes(), 120)
+    """Why the key is pinned: without it the database is believed as far as the chain ends in a root that the host
+    trusts, and `check` says so."""
+    thief = Authority("Thief Root")
+    host.roots.write_bytes(host.root.pem + thief.pem)
+    forged = thief.intermediate("Thief").sign((host.folder / "host.csr").read_bytes(), 120)
     issuer.offer(forged, None)
     assert host.agent("check").code == 1
     text = host.config.read_text(encoding="utf-8").replace(issuer.key_text, "")
@@ -142,7 +146,7 @@ def test_a_shorter_one_with_a_newer_statement(host: Host, issuer: SigningIssuer)
 
 def test_an_earlier_statement_where_nothing_is_remembered(host: Host, issuer: SigningIssuer) -> None:
     """A host whose record is lost goes by the dates until it has taken a statement again, at each run."""
-    older = host.sign(30)
+    older = host.sign(30, not_before=host.first.certificate.not_valid_before_utc - timedelta(hours=2))
     early = issuer.sign(older)
     for record in (host.state_dir / "records").iterdir():
         record.unlink()
@@ -192,11 +196,11 @@ def test_an_older_database(host: Host, issuer: SigningIssuer) -> None:
     """Tables from before there were statements: a sentence with what to do; without a pinned key all is as before."""
     issued = host.sign()
     issuer.offer(issued, None)
-    issuer._execute("ALTER TABLE certs DROP COLUMN statement")
+    issuer.lose_column("statement")
     done = host.run()
     assert_kept(host, done, "the database has no statements yet")
     assert "certfleet-issuer db upgrade" in done.err
-    issuer._execute("ALTER TABLE certs DROP COLUMN rolled_back")
+    issuer.lose_column("rolled_back")
     text = host.config.read_text(encoding="utf-8").replace(issuer.key_text, "")
     host.config.write_text(text, encoding="utf-8")
     assert_taken(host, issued)
