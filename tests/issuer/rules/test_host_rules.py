@@ -1,5 +1,6 @@
 """How a host stands, and in which order hosts are shown."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from issuer.rules.hosts import count_words, is_bad, standing, words, worst_first
 from tests.servers.authority import Authority
 
 DAY = 86400
-ISSUED = Authority("Test").issue(["www.example.test"])
+ISSUED = Authority("Test").issue(["www.example.test"], not_before=datetime(2026, 1, 1, tzinfo=UTC))
 POLICY = HostSettings()
 
 
