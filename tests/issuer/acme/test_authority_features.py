@@ -128,7 +128,7 @@ def test_must_agree_to_new_terms_names_the_address(proxied: Box, proxy: CaProxy,
         proxied.fails("run", says=["https://ca.example/terms", "open the address"])
     [letter] = smtp.letters
     assert letter.subject.startswith(f"certfleet: {NAME} waits for you at the CA on ")
-    assert "    see:        https://ca.example/terms" in letter.text.splitlines()
+    assert "  > see:        https://ca.example/terms" in letter.text.splitlines()
     assert len(proxy.paths("order-plz")) == 1
     assert proxied.row(NAME, "due_at")[0] >= began + 86400
 

@@ -79,7 +79,7 @@ def test_window_that_is_open_renews_and_says_what_it_replaces(
         told_by_mail(proxied, smtp)
         proxied.ok("run")
     [letter] = smtp.letters
-    assert "    see:        https://ca.example/why" in letter.text.splitlines()
+    assert "  > see:        https://ca.example/why" in letter.text.splitlines()
     payloads = [request.payload for request in proxy.paths("order-plz")]
     assert "replaces" not in (payloads[0] or {})
     assert (payloads[1] or {}).get("replaces") == _identifier(old)

@@ -241,6 +241,7 @@ def test_what_has_a_compromised_key_is_told_and_does_not_come_back(box: Box, tmp
     box.refused("import", NAME, "--crt", str(file), code=1, says=["its key was revoked as compromised"])
     box.ok("populate", NAME, "--csr", "-", stdin=csr([NAME], "rsa2048"))
     box.database.execute(f"UPDATE certs SET enable = 'Y', csr = X'{csr([NAME]).hex()}'")  # noqa: S608 - an old script
+    box.ok("adopt", NAME, "--yes")
     box.refused("rollback", NAME, "--serial", present, code=1, says=["its key was revoked as compromised"])
     box.fails("run", says=[f"the key of {NAME} was revoked as compromised", "make a new key"])
     assert len(box.orders()) == 2

@@ -71,6 +71,7 @@ def test_dns_cannot_validate_an_address(box: Box) -> None:
     box.ok("populate", NAME, "--csr", "-", "--webroot", "/var/www/html", stdin=OF_BOTH)
     box.ok("enable", NAME)
     box.database.execute("UPDATE certs SET certbot = 'N', webroot_path = NULL")
+    box.ok("adopt", NAME, "--yes")
     assert f"bad  {ADDRESS}: {why}" in box.run("check", NAME, "--wait", "1s").out
     box.fails("run", says=[f"{NAME}: failed", why])
     assert box.database.query("SELECT * FROM orders") == []

@@ -35,6 +35,7 @@ def findings(
     # an old script writes what `populate` would refuse
     pem = csr(names).decode()
     box.database.execute(f"UPDATE certs SET csr = '{pem}', webroot_path = '{path}' WHERE name = '{NAME}'")  # noqa: S608
+    box.ok("adopt", NAME, "--yes")
     outcome = box.run("check", "--json", NAME)
     document = outcome.report()
     about_it = [item for item in document["findings"] if item["subject"] == NAME]

@@ -67,9 +67,11 @@ def test_a_row_of_the_old_system(site: Site) -> None:
     site.box.ok("populate", NAME, "--csr", "-", stdin=csr([NAME]))
     site.box.ok("enable", NAME)
     site.box.database.execute("UPDATE certs SET certbot = 'Y'")
+    site.box.ok("adopt", NAME, "--yes")
     site.box.fails("run", says=[NAME, "webroot_path is empty"])
     assert not site.ca_has_orders()
     site.box.database.execute(f"UPDATE certs SET webroot_path = '{site.root}/'")  # noqa: S608
+    site.box.ok("adopt", NAME, "--yes")
     site.box.ok("issue", NAME)
     assert site.clean()
 

@@ -1,5 +1,6 @@
 """Challenge files that a killed run or a host that is away leaves: the next run goes on, and takes them back."""
 
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -72,6 +73,7 @@ def test_another_machine_finishes_and_the_first_one_tidies_up(
     second.document |= {part: site.box.document[part] for part in ("webroot", "dns")}
     second.write(acme={"account_key": str(site.box.state_dir / "account.pem")})
     second.ok("init")
+    shutil.copy(site.box.state_dir / "seal.key", second.state_dir)
     with web_server(site, there), monkeypatch.context() as elsewhere:
         elsewhere.setattr(socket, "gethostname", lambda: "issuer2")
         outcome = second.ok("run")

@@ -86,6 +86,7 @@ def test_wildcards_are_refused(site: Site) -> None:
     site.box.ok(*words, stdin=csr(names))
     site.box.ok("enable", ZONE)
     site.box.database.execute(f"UPDATE certs SET certbot = 'Y', webroot_path = '{site.root}'")  # noqa: S608
+    site.box.ok("adopt", ZONE, "--yes")
     site.box.fails("run", says=["wildcard", "dns-01"])
     assert not site.ca_has_orders()
 

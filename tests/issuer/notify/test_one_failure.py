@@ -35,6 +35,7 @@ REFUSED = Failure(
 def damaged(box: Box, proxy: CaProxy) -> Failure:
     """A row whose CSR is not one any more."""
     box.database.execute("UPDATE certs SET csr = 'nonsense'")
+    box.ok("adopt", LABEL, "--yes")
     return DAMAGED
 
 

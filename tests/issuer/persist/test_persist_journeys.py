@@ -256,6 +256,7 @@ def test_an_unknown_way_is_refused(shop: Shop) -> None:
         )
     shop.populate()
     shop.box.database.execute("UPDATE certs SET validations = '* dns-persist-02'")
+    shop.box.ok("adopt", NAME, "--yes")
     shop.box.fails("run", says=["'dns-persist-02' is no way to validate a name"])
     assert "'dns-persist-02' is no way to validate a name" in shop.box.run("check", NAME).out
     assert "dns-persist-02" in shop.box.run("status", NAME).out
@@ -282,6 +283,7 @@ def test_names_that_can_have_no_record(shop: Shop, name: str, request_of: Callab
     shop.box.ok(*words, f"{name}=/var/www", stdin=request_of())
     shop.box.ok("enable", name)
     shop.box.database.execute("UPDATE certs SET validations = '* dns-persist-01'")
+    shop.box.ok("adopt", name, "--yes")
     shop.box.fails("run", says=["dns-persist-01", name])
     assert f"{name}: {name} " in shop.box.run("check", name).out
     assert shop.box.orders() == []
