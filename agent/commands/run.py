@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     if unfinished:
         sys.stderr.write(f"stopped on request; {unfinished} certificates were not looked at\n")
     if arguments.json:
+        order = {certificate.name: number for number, certificate in enumerate(selected)}
+        results.sort(key=lambda result: order.get(result.name, -1))
         documents = [_document(result, tools.now) for result in results]
         report({"certificates": documents, "stopped": bool(unfinished)})
     return 0 if not unfinished and all(_is_well(result, tools.now) for result in results) else 1

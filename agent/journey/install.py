@@ -1,172 +1,295 @@
-"""THE JOURNEY of an install: stage → back up → check → swap → check → activate → prove → commit, or roll back.
+"""THE JOURNEY of an install: stage → back up → swap → check → activate → prove → commit, or roll back.
 
-The caller has pulled and verified the offer (``agent.journey.take``, ``agent.rules.verify``). Before the swap no file
-that a service reads is touched. After it the journal knows the way back, whatever happens: a failed step, a full disk,
-or a kill between any two instructions (the next run calls ``settle`` first).
+Its unit is a group: the certificates that are due and concern one service, or several that share some. A service is
+checked and told once for all of them. A certificate at fault is left out or taken back, and the others go on.
+
+The caller has pulled and verified each (``agent.journey.take``). Before the swap no file that a service reads is
+touched. After it the journal knows the way back, whatever happens: a failed step, a full disk, or a kill between any
+two instructions (the next run calls ``settle`` first).
 The truth about a service is on its sockets: exit codes of its own tools only lead there.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+from agent.journey.due import Due, losing_lists, plan
+from agent.journey.group import Member, is_stopped, services_of
+from agent.journey.leave_out import leave_out
 from agent.journey.ports import Tools, Turn
-from agent.journey.roll_back import enter, roll_back
-from agent.journey.watch import look, watch
-from agent.model.errors import InstallError
-from agent.model.live_file import LiveFile
+from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
+from agent.journey.watch import Judge, look, watch_all
+from agent.model.certificate import Service
+from agent.model.errors import BrokenBefore, InstallError, Stopped
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Evidence, Proof, Sight, conclusion, judge, was_down
+from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, SavedFile
-from agent.rules.verify import to_be_shown
-from common.certificate import Bundle, fingerprint
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 
 _log = LateLog()
+Failures = dict[str, CertfleetError]  # by the name of the certificate
 
 
-def install(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFile], *, sound: bool) -> Result:
-    """Bring a verified *bundle* to the live files, which become what is *planned*, and to the service; or leave
-    everything as it was. *sound*: the live files hold a working pair now, so that the service's check must pass before.
+@dataclass(slots=True)
+class Install:
+    """An install under way: its journal *entry*, its *results* by name, and the services that were *told* of new files,
+    with what failed."""
 
-    Never raises a CertfleetError. The journal is still open at the end: the caller closes it when the result is on
-    record, if it says that the install has *ended*.
+    tools: Tools
+    entry: JournalEntry
+    results: dict[str, Result]
+    told: dict[Service, list[InstallError]] = field(default_factory=dict)
+
+
+def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Member | None]]:
+    """Bring each certificate of a group to its live files and services, or leave its files as they were. Also the
+    member, for one whose new files stay.
+
+    Never raises a CertfleetError. The journal, which has the name of the first one, is still open at the end: the
+    caller closes it when all results are on record, if all say that the install has *ended*.
     """
+    results: dict[str, Result] = {}
+    members = prepare(group, results, tools)
     try:
-        stage(turn, bundle)
-        before = look(turn)
-        broken_before = check_before(turn, sound=sound)
-        entry = open_journal(turn, bundle, back_up(turn, planned), before)
-        entry = enter(InstallState.SWAPPING, entry, turn.tools)
+        if members:
+            under_way = Install(tools, open_journal(group[0].name, members, tools), results)
+            under_way.entry = enter(InstallState.SWAPPING, under_way.entry, tools)
     except CertfleetError as failure:
-        result = turn.result(Outcome.FAILED, f"{failure}; no live file was touched", failure.hint)
-        return replace(result, ended=True)
-    with turn.tools.unbroken():
-        return _carried_out(turn, entry, bundle, planned, broken_before=broken_before)
+        results |= {member.name: _untouched(member.turn, failure) for member in members}
+        members = []
+    if members:
+        members = _swapped(members, under_way)
+    if members:
+        with tools.unbroken():
+            members = _proven(members, under_way)
+    staying = {member.name: member for member in members}
+    return [(due, results[due.name], staying.get(due.name)) for due in group]
 
 
-def _carried_out(
-    turn: Turn, entry: JournalEntry, bundle: Bundle, planned: Mapping[Path, LiveFile], *, broken_before: str
-) -> Result:
-    """From the swap to the proof, or back."""
+def _swapped(members: list[Member], under_way: Install) -> list[Member]:
+    """From the swap to the check, or back: those with new files that no service's check refuses. No service has been
+    told. Raises Stopped on a request to stop, with all files as they were."""
+    tools = under_way.tools
     try:
-        swap(turn, planned)
-        check_after(turn, entry, broken_before)
-        entry = enter(InstallState.ACTIVATING, entry, turn.tools)
-        told = activate(turn, entry)
-        entry = enter(InstallState.PROVING, entry, turn.tools)
-        evidence = prove(turn, entry, to_be_shown(bundle), told=told)
+        members, _ = take_back(members, swap(members, tools), under_way)
+        members, _ = take_back(members, check_after(members, tools), under_way)
+    except FileError as failure:
+        take_back(members, {member.name: failure for member in members}, under_way)
+        return []
+    except Stopped:
+        take_back(members, {member.name: FileError("a request to stop") for member in members}, under_way)
+        tools.state.finish(under_way.entry.name)
+        raise
+    return members
+
+
+def _proven(members: list[Member], under_way: Install) -> list[Member]:
+    """From the reload to the commit, or back: those that are served, or that nothing speaks against."""
+    tools, group = under_way.tools, members
+    try:
+        under_way.entry = enter(InstallState.ACTIVATING, under_way.entry, tools)
+        under_way.told |= activate(members, tools)
+        under_way.entry = enter(InstallState.PROVING, under_way.entry, tools)
+        evidence = prove(members, under_way.told, tools)
     except CertfleetError as failure:
-        name, state = turn.certificate.name, entry.state
-        _log.warning("install.failed", certificate=name, state=state.value, error=str(failure))
-        return roll_back(turn, entry, failure, told=state is not InstallState.SWAPPING)
-    commit(entry, turn.tools)
-    return replace(turn.result(*conclusion(evidence)), changed=True, ended=True)
+        take_back(members, {member.name: failure for member in members}, under_way)
+        return []
+    failures = faults(members, evidence, under_way.told) or verify(members, under_way.told, tools)
+    while failures:
+        members, evidence = take_back(members, failures, under_way)
+        failures = faults(members, evidence, {})
+    if members:
+        commit(under_way.entry, tools)
+    for member in members:
+        result = replace(member.turn.result(*conclusion(evidence[member.name])), changed=True, ended=True)
+        under_way.results[member.name] = replace(result, notes=member.losing)
+    _mark_alone(group, members, under_way)
+    return members
 
 
-def stage(turn: Turn, bundle: Bundle) -> None:
-    """Write the public parts to the work folder and load them with the key as a TLS server would."""
-    state, name = turn.tools.state, turn.certificate.name
-    state.new_work(name)
-    staged = state.save_work(name, "fullchain.pem", bundle.leaf_pem + bundle.chain_pem)
-    turn.tools.keys.serve(staged, turn.certificate.key)
+def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> list[Member]:
+    """Make each ready to go, with a way back. One with which that fails is left as it is, and the others go on."""
+    members = []
+    for number, due in enumerate(group):
+        try:
+            if number == 0:
+                tools.state.new_work(due.name)
+            member = Member(due, plan(due))
+            stage(member, group[0].name, number, tools)
+            member.saved = back_up(member, group[0].name, number, tools)
+        except CertfleetError as failure:
+            results[due.name] = _untouched(due.turn, failure)
+            continue
+        members.append(member)
+    return members
 
 
-def check_before(turn: Turn, *, sound: bool) -> str:
-    """Is the service's configuration in order now? Then a failed check after the swap is ours. Returns the complaint.
-
-    Where the live files are absent, damaged or do not fit the key, the check cannot pass yet: the new ones mend that.
-    """
-    try:
-        turn.tools.programs.run("check before", turn.certificate.check)
-    except InstallError as error:
-        if not sound:
-            return str(error)
-        what = "the service's configuration was broken before"
-        hint = "mend the service's configuration; the next run goes on"
-        raise InstallError(error.step, what, why=str(error), hint=hint) from error
-    return ""
+def stage(member: Member, folder: str, number: int, tools: Tools) -> None:
+    """Write the public parts to the work *folder*, load them with the key as a TLS server would, and look at the
+    sockets as they are."""
+    bundle = member.due.bundle
+    staged = tools.state.save_work(folder, f"fullchain-{number}.pem", bundle.leaf_pem + bundle.chain_pem)
+    tools.keys.serve(staged, member.certificate.key)
+    member.losing = losing_lists(member.due, member.planned)
+    member.before = look(member.turn)
 
 
-def back_up(turn: Turn, planned: Mapping[Path, LiveFile]) -> tuple[SavedFile, ...]:
-    """Copy every live file to the work folder, and say which copy is of which file."""
+def _untouched(turn: Turn, failure: CertfleetError) -> Result:
+    result = turn.result(Outcome.FAILED, f"{failure}; no live file was touched", failure.hint)
+    return replace(result, ended=True)
+
+
+def back_up(member: Member, folder: str, number: int, tools: Tools) -> tuple[SavedFile, ...]:
+    """Copy every live file to the work *folder*, and say which copy is of which file."""
     saved = []
-    for number, (file, new) in enumerate(planned.items()):
-        live = turn.tools.files.read(file)
+    for count, (file, new) in enumerate(member.planned.items()):
+        live = tools.files.read(file)
         if live is None:
             saved.append(SavedFile(file, new.digest))
             continue
-        backup = turn.tools.state.save_work(turn.certificate.name, f"backup-{number}", live.content)
+        backup = tools.state.save_work(folder, f"backup-{number}-{count}", live.content)
         facts = (live.digest, live.mode, live.uid, live.gid, dict(live.attributes or {}))
         saved.append(SavedFile(file, new.digest, str(backup), *facts))
     return tuple(saved)
 
 
-def open_journal(turn: Turn, bundle: Bundle, saved: tuple[SavedFile, ...], before: tuple[Sight, ...]) -> JournalEntry:
+def open_journal(name: str, members: Sequence[Member], tools: Tools) -> JournalEntry:
     """From here on the way back is on record."""
-    entry = JournalEntry(turn.certificate.name, fingerprint(bundle.leaf), InstallState.BACKED_UP, saved, before)
-    turn.tools.state.save_journal(entry)
+    entry = JournalEntry(name, InstallState.BACKED_UP, tuple(member.part for member in members))
+    tools.state.save_journal(entry)
     return entry
 
 
-def swap(turn: Turn, planned: Mapping[Path, LiveFile]) -> None:
-    """From here on live files change."""
-    turn.tools.files.replace(planned)
+def swap(members: Sequence[Member], tools: Tools) -> Failures:
+    """From here on live files change. Returns those whose files cannot be written."""
+    failures: Failures = {}
+    for member in members:
+        try:
+            tools.files.replace(member.planned)
+        except FileError as failure:
+            failures[member.name] = failure
+    return failures
 
 
-def check_after(turn: Turn, entry: JournalEntry, broken_before: str) -> None:
-    """The service's own test, now on the new files; the service has not been told yet.
-
-    A service that does not run and whose configuration was broken before may miss more than this certificate (two
-    that are new on one host miss each other): these files are not at fault, and they stay.
-    """
-    try:
-        turn.tools.programs.run("check", turn.certificate.check)
-    except InstallError as error:
-        if not (broken_before and was_down(entry.before)):
-            raise
-        _log.warning("install.check-fails-as-before", certificate=entry.name, error=str(error))
+def check_after(members: Sequence[Member], tools: Tools) -> Failures:
+    """Each service's own test, now on the new files; no service has been told yet. Returns those at fault."""
+    failures: Failures = {}
+    for service, users in services_of(members).items():
+        present = [user for user in users if user.name not in failures]
+        try:
+            failures |= leave_out(service, present, tools)
+        except BrokenBefore as failure:
+            failures |= {user.name: failure for user in present}
+    return failures
 
 
-def activate(turn: Turn, entry: JournalEntry) -> bool:
-    """Tell the service. One that did not run before cannot be told: its sockets say how it is. Was it told?"""
-    try:
-        turn.tools.programs.run("activate", turn.certificate.activate)
-    except InstallError as error:
-        if not was_down(entry.before):
-            raise
-        _log.warning("install.service-was-down", certificate=entry.name, error=str(error))
-        return False
-    return True
+def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[InstallError]]:
+    """Tell each service once. One that did not run before is left alone, unless it is to be started. Returns those that
+    were told, with what failed."""
+    told = {}
+    for service, users in services_of(members).items():
+        stopped = is_stopped(service, users)
+        if stopped and not service.starts_stopped:
+            _log.warning("install.service-was-down", service=service.name, certificate=users[0].name)
+            continue
+        told[service] = tell("activate", (stopped and service.start) or service.activate, tools)
+    return told
 
 
-def prove(turn: Turn, entry: JournalEntry, chain: Sequence[str], *, told: bool) -> Evidence:
-    """Look at the sockets until all that answer show the new leaf and its *chain*; InstallError if they do not in time.
+def prove(
+    members: Sequence[Member], told: Mapping[Service, Sequence[InstallError]], tools: Tools
+) -> dict[str, Evidence]:
+    """Look at the sockets until all that answer show the new leaves and their chains, or the time is over. A service
+    that could not be told is not waited for."""
+    patient = any(not failures for failures in told.values())
+    found = watch_all([(member.turn, judge_of(member)) for member in members], tools, patient=patient)
+    return {member.name: evidence for member, evidence in zip(members, found, strict=True)}
+
+
+def judge_of(member: Member) -> Judge:
+    return partial(judge, sha256=member.due.sha256, before=member.before, chain=member.due.chain)
+
+
+def faults(
+    members: Sequence[Member], evidence: Mapping[str, Evidence], told: Mapping[Service, Sequence[InstallError]]
+) -> Failures:
+    """The certificates that their sockets do not show as they must, each with why.
 
     A service that was down before, and is still, has not been made worse: the verified files stay, for it may need
-    them to start at all. So does one that shows no chain, unless its clients had a better one before.
+    them to start at all. So does one that shows no chain, unless its clients had a better one before. A command that
+    failed counts where the sockets cannot say more.
     """
-    evidence = watch(turn, lambda sights: judge(sights, entry.sha256, entry.before, chain), patient=told)
-    if evidence.proof is Proof.WRONG:
-        raise InstallError("prove", "the service does not serve the new certificate", why=evidence.detail)
-    if evidence.proof is Proof.INCOMPLETE and _was_whole(turn, entry.before):
-        what = "the service does not serve the new certificate whole, as it did the one before"
-        raise InstallError("prove", what, why=evidence.detail, hint=conclusion(evidence)[2])
-    return evidence
+    failures: Failures = {}
+    for member in members:
+        found = evidence[member.name]
+        commands = [error for service in member.certificate.services for error in told.get(service, ())]
+        if found.proof is Proof.WRONG:
+            what = "the service does not serve the new certificate"
+            told_wrong = InstallError("prove", what, why=found.detail)
+            failures[member.name] = commands[0] if commands else told_wrong
+        elif found.proof is Proof.INCOMPLETE and _was_whole(member):
+            what = "the service does not serve the new certificate whole, as it did the one before"
+            failures[member.name] = InstallError("prove", what, why=found.detail, hint=conclusion(found)[2])
+        elif found.proof in {Proof.NOTHING_TO_ASK, Proof.UNKNOWN} and commands:
+            failures[member.name] = commands[0]
+    return failures
 
 
-def _was_whole(turn: Turn, before: Sequence[Sight]) -> bool:
+def verify(members: Sequence[Member], told: Mapping[Service, object], tools: Tools) -> Failures:
+    """What no socket shows, by each service's own commands. One that fails is the fault of all that concern it."""
+    failures: Failures = {}
+    for service, users in services_of(members).items():
+        if service in told:
+            try:
+                tools.programs.run("verify", service.verify)
+            except InstallError as failure:
+                failures |= {user.name: failure for user in users}
+    return failures
+
+
+def take_back(
+    members: list[Member], failures: Failures, under_way: Install
+) -> tuple[list[Member], dict[str, Evidence]]:
+    """Roll back those with *failures*, by one more word to the services that were told. Returns those that stay, with
+    what their sockets show then if there was such a word."""
+    if not failures:
+        return members, {}
+    tools, told = under_way.tools, under_way.told
+    staying = [member for member in members if member.name not in failures]
+    returning = [Returning(one.turn, one.part, failures[one.name]) for one in members if one.name in failures]
+    for one in returning:
+        state = under_way.entry.state.value
+        _log.warning("install.failed", certificate=one.part.name, state=state, error=str(one.failure))
+    with tools.unbroken():
+        if not staying:
+            note_roll_back(under_way.entry, tools)
+        watched = [(member.turn, judge_of(member)) for member in staying] if told else []
+        found, evidence = roll_back(returning, told, tools, watched)
+    under_way.results |= found
+    return staying, {member.name: one for member, one in zip(staying, evidence, strict=False)}
+
+
+def _was_whole(member: Member) -> bool:
     """Did the sockets show the one before with all of its chain, and is it valid still?"""
-    was = turn.before.installed
-    if was is None or not was.not_before or was.not_after <= turn.tools.now:
+    was = member.turn.before.installed
+    if was is None or not was.not_before or was.not_after <= member.turn.tools.now:
         return False
-    return judge(before, was.sha256, chain=was.chain).proof is Proof.PROVEN
+    return judge(member.before, was.sha256, chain=was.chain).proof is Proof.PROVEN
+
+
+def _mark_alone(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:
+    """Where a service took none of several, one of them may have taken it down: each goes alone the next time."""
+    stays, results = {member.name for member in staying}, under_way.results
+    for service, users in services_of(group).items():
+        if service in under_way.told and len(users) > 1 and stays.isdisjoint(user.name for user in users):
+            for user in users:
+                results[user.name] = replace(results[user.name], alone=True)
 
 
 def commit(entry: JournalEntry, tools: Tools) -> None:
-    """The new certificate stays, even where the journal cannot say so any more: the next run would find it proven."""
+    """The new certificates stay, even where the journal cannot say so any more: the next run would find them proven."""
     try:
         enter(InstallState.COMMITTED, entry, tools)
     except FileError as error:

@@ -1,20 +1,31 @@
 """The way back: after a failed step, and for an install that was interrupted. Everything here can be done twice."""
 
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
+from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
-from agent.journey.watch import watch
-from agent.model.errors import InstallError
-from agent.model.live_file import LiveFile, digest
+from agent.journey.watch import Judge, watch, watch_all
+from agent.model.certificate import Command, Service
+from agent.model.errors import BrokenBefore, InstallError
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Evidence, Proof, conclusion, is_as_before, judge, served_any, was_down
+from agent.rules.evidence import Evidence, Proof, Sight, conclusion, is_as_before, judge, served_any, was_down
 from agent.rules.install_states import InstallState
-from agent.rules.journal import JournalEntry
+from agent.rules.journal import JournalEntry, Part
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 
 _log = LateLog()
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """A certificate that goes back to what it was, and the *failure* for which it does."""
+
+    turn: Turn
+    part: Part
+    failure: CertfleetError
 
 
 def enter(state: InstallState, entry: JournalEntry, tools: Tools) -> JournalEntry:
@@ -24,20 +35,43 @@ def enter(state: InstallState, entry: JournalEntry, tools: Tools) -> JournalEntr
     return entry
 
 
-def roll_back(turn: Turn, entry: JournalEntry, failure: CertfleetError, *, told: bool) -> Result:
-    """Put the old files back, tell the service if it was *told* of the new ones, and look whether it serves again
-    what it served before. Never raises a CertfleetError.
+def roll_back(
+    returning: Sequence[Returning],
+    told: Collection[Service],
+    tools: Tools,
+    staying: Sequence[tuple[Turn, Judge]] = (),
+) -> tuple[dict[str, Result], list[Evidence]]:
+    """Put the old files of the *returning* back, tell those of their services again that were *told* of the new ones,
+    and look whether they serve again what they served before. Also the evidence on the *staying*, whose services are
+    told with them. Never raises a CertfleetError.
     """
-    at_fault = isinstance(failure, InstallError)  # a full disk is not the certificate's fault
+    results: dict[str, Result] = {}
+    restored = [one for one in returning if _is_restored(one, results)]
+    services = dict.fromkeys(service for one in restored for service in one.turn.certificate.services)
+    problems = _tell_again([service for service in services if service in told], tools)
+    evidence = _look_until_as_before(restored, staying, tools)
+    for one, found in zip(restored, evidence, strict=False):
+        own = [problem for service in one.turn.certificate.services for problem in problems.get(service, ())]
+        results[one.part.name] = _result(one, own, found)
+    return results, evidence[len(restored) :]
+
+
+def _is_restored(one: Returning, results: dict[str, Result]) -> bool:
+    """Put the old files back. If they cannot be, the result says so: the journal stays open, and the next run tries
+    again."""
     try:
-        _note_roll_back(entry, turn.tools)
-        turn.tools.files.restore(_old_files(entry, turn.tools))
-    except CertfleetError as error:  # the journal stays open, so that the next run tries again
-        detail = f"{failure}; ROLL BACK FAILED, the old files could not be put back: {error}"
-        return replace(turn.result(Outcome.BROKEN, detail, error.hint), at_fault=at_fault)
-    problems = _tell_again(turn) if told else []
-    evidence = _look_until_as_before(turn, entry)
-    if evidence.proof is Proof.PROVEN or was_down(entry.before):
+        one.turn.tools.files.restore(old_files(one.part.files, one.turn.tools))
+    except CertfleetError as error:
+        detail = f"{one.failure}; ROLL BACK FAILED, the old files could not be put back: {error}"
+        result = one.turn.result(Outcome.BROKEN, detail, error.hint)
+        results[one.part.name] = replace(result, at_fault=_is_at_fault(one.failure))
+        return False
+    return True
+
+
+def _result(one: Returning, problems: list[str], evidence: Evidence) -> Result:
+    failure, turn = one.failure, one.turn
+    if evidence.proof is Proof.PROVEN or was_down(one.part.before):
         problems = []  # the sockets know better than an exit code; a service that was down is as it was
     elif evidence.proof is Proof.WRONG:
         problems = [*problems, evidence.detail]
@@ -46,24 +80,39 @@ def roll_back(turn: Turn, entry: JournalEntry, failure: CertfleetError, *, told:
         result = turn.result(Outcome.BROKEN, detail, "look at the service now: its old files are in place")
     else:
         result = turn.result(Outcome.FAILED, f"{failure}; rolled back, all is as it was", failure.hint)
-    return replace(result, at_fault=at_fault, ended=True)
+    return replace(result, at_fault=_is_at_fault(failure), ended=True)
 
 
-def settle(turn: Turn, entry: JournalEntry) -> Result:
-    """End an install that was interrupted: it stands if it is in place and proven on the sockets; else roll back."""
+def _is_at_fault(failure: CertfleetError) -> bool:
+    """Is the certificate left alone for a while? A full disk is not its fault."""
+    return isinstance(failure, InstallError) and not isinstance(failure, BrokenBefore)
+
+
+def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict[str, Result]:
+    """End an install that was interrupted: what is in place and proven on the sockets stands; the rest is rolled back.
+    *turns* has one for each certificate of the entry."""
     interrupted = FileError(f"an install was interrupted while {entry.state.value}")
     if entry.state is InstallState.BACKED_UP:
-        return replace(turn.result(Outcome.FAILED, f"{interrupted}; no live file was touched"), ended=True)
+        detail = f"{interrupted}; no live file was touched"
+        return {name: replace(turn.result(Outcome.FAILED, detail), ended=True) for name, turn in turns.items()}
     if entry.state is InstallState.COMMITTED:  # the certificate's own turn looks at the sockets again
-        return replace(turn.result(Outcome.UNPROVEN, f"{interrupted}; the new files stay"), ended=True)
-    if _is_in_place(entry, turn.tools):
-        evidence = watch(turn, lambda sights: judge(sights, entry.sha256, entry.before), patient=False)
-        if evidence.proof is Proof.PROVEN:
-            return replace(turn.result(*conclusion(evidence)), ended=True)
-    return roll_back(turn, entry, interrupted, told=True)
+        detail = f"{interrupted}; the new files stay"
+        return {name: replace(turn.result(Outcome.UNPROVEN, detail), ended=True) for name, turn in turns.items()}
+    results, returning = {}, []
+    for part in entry.parts:
+        turn = turns[part.name]
+        if _is_proven(turn, part):
+            results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN))), ended=True)
+        else:
+            returning.append(Returning(turn, part, interrupted))
+    if returning:
+        note_roll_back(entry, tools)
+        services = {service for one in returning for service in one.turn.certificate.services}
+        results |= roll_back(returning, services, tools)[0]
+    return results
 
 
-def _note_roll_back(entry: JournalEntry, tools: Tools) -> None:
+def note_roll_back(entry: JournalEntry, tools: Tools) -> None:
     """A journal that cannot be written any more does no harm: the one on disk leads to a roll back as well."""
     try:
         enter(InstallState.ROLLING_BACK, entry, tools)
@@ -71,36 +120,50 @@ def _note_roll_back(entry: JournalEntry, tools: Tools) -> None:
         _log.warning("journal.not-written", certificate=entry.name, error=str(error))
 
 
-def _tell_again(turn: Turn) -> list[str]:
-    try:
-        turn.tools.programs.run("activate the old one", turn.certificate.activate)
-    except InstallError as error:
-        return [str(error)]
-    return []
+def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[InstallError]:
+    """Run each of the *commands*, also after one that failed: the sockets say what came of it. Returns the failures."""
+    failures = []
+    for command in commands:
+        try:
+            tools.programs.run(step, [command])
+        except InstallError as error:
+            failures.append(error)
+    return failures
 
 
-def _is_in_place(entry: JournalEntry, tools: Tools) -> bool:
+def _tell_again(services: Iterable[Service], tools: Tools) -> dict[Service, list[str]]:
+    """Tell each service that its files are the old ones, and start it if it cannot be told. Returns the failures."""
+    problems = {}
+    for service in services:
+        failures = tell("activate the old one", service.activate, tools)
+        if failures and service.start:
+            failures = tell("start it again", service.start, tools)
+        problems[service] = list(map(str, failures))
+    return problems
+
+
+def _is_proven(turn: Turn, part: Part) -> bool:
+    """Are its files in place, and do its sockets show it? Without a socket nothing does."""
     try:
-        return all(tools.files.digest(file.path) == file.new_digest for file in entry.files)
+        if not all(turn.tools.files.digest(file.path) == file.new_digest for file in part.files):
+            return False
     except FileError:
         return False
+    evidence = watch(turn, lambda sights: judge(sights, part.sha256, part.before), patient=False)
+    return evidence.proof is Proof.PROVEN
 
 
-def _old_files(entry: JournalEntry, tools: Tools) -> dict[Path, LiveFile | None]:
-    """The files as they were, from the backups. FileError if a backup is missing or has another digest."""
-    old: dict[Path, LiveFile | None] = {}
-    for file in entry.files:
-        content = tools.state.read_work(Path(file.backup)) if file.backup else None
-        if file.backup and (content is None or digest(content) != file.old_digest):
-            raise FileError(f"the backup {file.backup} of {file.path} is missing or damaged")
-        was = LiveFile(content, file.mode, file.uid, file.gid, file.attributes or {}) if content is not None else None
-        old[file.path] = was
-    return old
+def _look_until_as_before(
+    restored: Sequence[Returning], staying: Sequence[tuple[Turn, Judge]], tools: Tools
+) -> list[Evidence]:
+    """For each that was restored PROVEN when every address that served is as before, WRONG when one is not; else
+    NOTHING_TO_ASK: none served, or agent.toml names no socket of it any more. Then the evidence on the staying."""
+    back: list[tuple[Turn, Judge]] = [
+        (one.turn, partial(_as_before, before=one.part.before if one.turn.certificate.probes else ()))
+        for one in restored
+    ]
+    return watch_all([*back, *staying], tools, patient=True)
 
 
-def _look_until_as_before(turn: Turn, entry: JournalEntry) -> Evidence:
-    """PROVEN when every address that served is as before, WRONG when one is not; else NOTHING_TO_ASK: none served, or
-    agent.toml names no socket of this certificate any more."""
-    if not (served_any(entry.before) and turn.certificate.probes):
-        return Evidence(Proof.NOTHING_TO_ASK)
-    return watch(turn, lambda sights: is_as_before(sights, entry.before), patient=True)
+def _as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
+    return is_as_before(sights, before) if served_any(before) else Evidence(Proof.NOTHING_TO_ASK)

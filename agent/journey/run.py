@@ -1,10 +1,11 @@
-"""One run over the certificates of this host: settle what was interrupted, then each in turn; one never stops another.
+"""One run over the certificates of this host: settle what was interrupted, find what is due, and install that, group by
+group; one certificate never stops another.
 
 An unchanged run writes nothing but the lock: a record is saved and a report is sent only when something is different.
 Once a day it confirms all reports with one statement, so that the issuer's side can tell a quiet host from a dead one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 
 if TYPE_CHECKING:
+    from agent.journey.due import Due
     from agent.rules.journal import JournalEntry
 
 _log = LateLog()
@@ -27,24 +29,30 @@ _CONFIRM_AFTER = 20 * 3600  # seconds: a daily run may come four hours early
 
 
 def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tools: Tools) -> Iterator[Result]:
-    """Settle every install that was interrupted, then bring the *selected* certificates up to date, one by one.
+    """Settle every install that was interrupted, then bring the *selected* certificates up to date.
 
     Raises FileError if a journal cannot be read: that needs a person.
     """
     by_name = {certificate.name: certificate for certificate in configured}
-    broken = [one for entry in tools.state.journals() if (one := _settled(by_name.get(entry.name), entry, tools))]
+    broken = [result for entry in tools.state.journals() for result in _settled(by_name, entry, tools)]
     tools.state.sweep()
     tools.files.release()
     yield from broken
     results = {result.name: result for result in broken}
     todo = [certificate for certificate in selected if certificate.name not in results]
-    answer, silent = _asked(todo, tools), False
+    answer, due, silent = _asked(todo, tools), list["Due"](), False
     for certificate in todo:
-        result = _taken_up(certificate, answer, tools, tell=not silent)
-        silent = silent or (isinstance(answer, SourceError) and result.unsent > 0)
-        results[result.name] = result
+        found = _taken_up(certificate, answer, tools, tell=not silent)
         tools.files.release()
-        yield result
+        if not isinstance(found, Result):
+            due.append(found)
+            continue
+        silent = silent or (isinstance(answer, SourceError) and found.unsent > 0)
+        results[found.name] = found
+        yield found
+    for found in _installed(due, tools):
+        results[found.name] = found
+        yield found
     if results.keys() >= by_name.keys():
         _confirm(list(results.values()), tools)
 
@@ -57,74 +65,109 @@ def _asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Ma
         return error
 
 
-def _settled(certificate: Certificate | None, entry: "JournalEntry", tools: Tools) -> Result | None:
-    """None when the interrupted install could be settled and the certificate's turn can come as usual."""
-    if certificate is None:  # agent.toml does not name it any more: its files are all there is to mend
-        certificate = Certificate(entry.name, frozenset(), Path())
+def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools: Tools) -> list[Result]:
+    """What could not be brought back; the other certificates have their turn as usual."""
     from agent.journey.roll_back import settle  # noqa: PLC0415 - an interrupted install is rare
 
-    turn = Turn(certificate, tools.state.record(entry.name), tools)
+    # of one that agent.toml does not name any more the files are all there is to mend
+    certificates = [configured.get(part.name) or Certificate(part.name, frozenset(), Path()) for part in entry.parts]
+    turns = {one.name: Turn(one, tools.state.record(one.name), tools) for one in certificates}
     with tools.unbroken():
-        result = settle(turn, entry)
-    _log.warning("install.settled", certificate=entry.name, outcome=result.outcome.value, detail=result.detail)
-    if result.outcome is Outcome.BROKEN:
-        return _concluded(turn, result)
-    tools.state.finish(entry.name)
-    return None
+        results = settle(entry, turns, tools)
+    broken = []
+    for name, result in results.items():
+        _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
+        if result.outcome is Outcome.BROKEN:
+            broken.append(_concluded(turns[name], result))
+    if all(result.ended for result in results.values()):
+        tools.state.finish(entry.name)
+    return broken
 
 
 def _taken_up(
     certificate: Certificate, answer: Mapping[str, Mark] | SourceError, tools: Tools, *, tell: bool
-) -> Result:
+) -> "Due | Result":
     try:
         before = tools.state.record(certificate.name)
     except FileError as error:  # a record that cannot be read must not be overwritten either
         return Result(certificate.name, Outcome.FAILED, str(error), error.hint, unsent=int(tools.now))
     turn = Turn(certificate, before, tools)
-    try:  # if an error leaves an install open in the journal, then the next run settles it
-        if isinstance(answer, SourceError):
-            result = unreachable(turn, answer)
-        else:
-            result = update(turn, answer.get(certificate.name))
-    except SourceError as error:
-        result = turn.result(Outcome.UNREACHABLE, str(error), error.hint)
-    except CertfleetError as error:
-        result = turn.result(Outcome.FAILED, str(error), error.hint)
-    except Exception as error:  # noqa: BLE001 - the loop's border: a fault of ours must not stop the other certificates
-        _log.info("run.fault", certificate=certificate.name, exc_info=True)
-        what = f"a fault in certfleet itself: {type(error).__name__}: {error}"
-        result = turn.result(Outcome.FAILED, what, "run again with -v and report what it prints")
+
+    def found() -> "Due | Result":
+        return unreachable(turn, answer) if isinstance(answer, SourceError) else update(turn, answer.get(before.name))
+
+    result = _guarded(turn, found)
+    if not isinstance(result, Result):
+        return result
     return _concluded(turn, with_notes_told(standing(result, tools.now)), tell=tell)
 
 
+def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":
+    """What was found; an error is a result too."""
+    try:
+        return find()
+    except SourceError as error:
+        return turn.result(Outcome.UNREACHABLE, str(error), error.hint)
+    except CertfleetError as error:
+        return turn.result(Outcome.FAILED, str(error), error.hint)
+    except Exception as error:  # noqa: BLE001 - the loop's border: a fault of ours must not stop the other certificates
+        _log.info("run.fault", certificate=turn.certificate.name, exc_info=True)
+        what = f"a fault in certfleet itself: {type(error).__name__}: {error}"
+        return turn.result(Outcome.FAILED, what, "run again with -v and report what it prints")
+
+
+def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[Result]:
+    """Install what is due, group by group. A journal stays open until all that it is about is on record."""
+    if not due:
+        return
+    from agent.journey.groups import install_all  # noqa: PLC0415 - most days nothing is due
+
+    for group in install_all(due, tools):
+        results = [(turn, _on_record(turn, with_notes_told(standing(result, tools.now)))) for turn, result in group]
+        try:
+            if all(result.ended for _, result in results):
+                tools.state.finish(group[0][0].certificate.name)
+        except FileError as error:
+            _log.warning("journal.not-written", certificate=group[0][0].certificate.name, error=str(error))
+        yield from (_told(result, tools) for _, result in results)
+
+
 def _concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:
-    """Put the result on record, close the journal, tell the issuer's side; none of these can undo an install."""
-    before, tools = turn.before, turn.tools
+    """Put the result on record and tell the issuer's side; neither can undo an install."""
+    kept = _on_record(turn, result)
+    return _told(kept, turn.tools) if tell else kept
+
+
+def _on_record(turn: Turn, result: Result) -> Result:
+    """The result as it is kept. One that cannot be saved leaves its journal open: it has not *ended*."""
+    before, now = turn.before, int(turn.tools.now)
     is_news = not result.says_the_same_as(before)
-    now = int(tools.now)
     kept = replace(result, since=now if is_news else before.since, unsent=before.unsent or (now if is_news else 0))
     try:
         if is_news:
-            tools.state.save_record(kept)
-        if kept.ended:
-            tools.state.finish(kept.name)
-        return _told(kept, tools) if kept.unsent and tell else kept
+            turn.tools.state.save_record(kept)
     except FileError as error:
         _log.warning("record.not-written", certificate=kept.name, error=str(error), hint=error.hint)
-        return kept
+        return replace(kept, ended=False)
+    return kept
 
 
 def _told(result: Result, tools: Tools) -> Result:
-    """Report it to the issuer's side; if that fails now, it stays unsent and the next run reports it."""
+    """Report it to the issuer's side if that does not know it yet; if that fails now, the next run reports it."""
+    if not result.unsent:
+        return result
     try:
         tools.source.report(result, tools.host, int(tools.now))
+        sent = replace(result, unsent=0)
+        tools.state.save_record(sent)
     except Stopped:  # this certificate has had its turn
         return result
     except SourceError as error:
         _log.warning("report.unsent", certificate=result.name, error=str(error), hint=error.hint)
         return result
-    sent = replace(result, unsent=0)
-    tools.state.save_record(sent)
+    except FileError as error:
+        _log.warning("record.not-written", certificate=result.name, error=str(error), hint=error.hint)
+        return result
     return sent
 
 

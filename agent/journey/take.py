@@ -1,29 +1,24 @@
-"""Fetch what the source offers, judge it, and install it if nothing speaks against it.
+"""Fetch what the source offers and judge it: is it due, in place already, or refused?
 
 The only part of a run that parses certificates and keys, and so loads the library for it.
 """
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from agent.journey.install import install
+from agent.journey.due import Due, concluded, in_place_already, plan, refused
 from agent.journey.ports import Turn
 from agent.journey.update import held, is_held, not_enrolled, waiting
 from agent.journey.vouch import Voucher, is_trusted, vouch
-from agent.journey.watch import look
 from agent.model.errors import VerificationError
 from agent.model.host_key import HostKey
-from agent.model.live_file import LiveFile, digest
+from agent.model.live_file import digest
 from agent.model.offer import Mark, Offer
-from agent.model.result import Installed, Outcome, Refusal, Result, Stated
-from agent.rules.evidence import Evidence, Proof, conclusion, judge
-from agent.rules.record import back_off, remembered
+from agent.model.result import Outcome, Result, Stated
+from agent.rules.evidence import conclusion
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.statement import NO_COLUMN, Word, dates_count, hear, known_leaves
-from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, wanted
-from agent.rules.verify import Expectation, installed_facts, installed_in, to_be_shown, verify
-from common.certificate import Bundle, fingerprint, not_after, not_before, parse_bundle, serial_text
+from agent.rules.verify import Expectation, installed_facts, installed_in, verify
+from common.certificate import Bundle, fingerprint, parse_bundle
 from common.errors import CertfleetError, Finding
 from common.issuer_key import issuer_key_text, parse_issuer_key
 from common.late_log import LateLog
@@ -40,8 +35,11 @@ class _Judged:
     word: Word | None
 
 
-def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
-    """Fetch, verify, install. *mark* and *circumstances* are remembered with what comes of it. Raises SourceError."""
+def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
+    """Fetch and judge it. *mark* and *circumstances* are remembered with what comes of it.
+
+    Raises SourceError; FileError if live files cannot be read.
+    """
     offer = turn.tools.source.fetch(turn.certificate.name)
     if offer is None:
         return not_enrolled(turn)
@@ -60,27 +58,16 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Result:
         turn = _believing(turn, word)
     except CertfleetError as error:
         result = turn.result(Outcome.REFUSED, f"{error}; no live file was touched", error.hint)
-        return _refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
+        return refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
     if voucher.is_issuer:
         _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
-    result, planned = _put_in_place(turn, bundle, key, in_place)
-    if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
-        return _refused(result, turn, offered, mark, circumstances)
-    leaf = bundle.leaf
-    installed = Installed(
-        sha256=fingerprint(leaf),
-        serial=serial_text(leaf),
-        not_before=not_before(leaf),
-        not_after=not_after(leaf),
-        mark=mark,
-        files=_digests(turn),
-        written={str(file.path): new.facts for file, new in zip(turn.certificate.files, planned, strict=True)},
-        circumstances=circumstances,
-        chain=to_be_shown(bundle),
-        by_issuer=voucher.is_issuer,
-    )
-    past = remembered(turn.before, installed.sha256)
-    return replace(result, installed=installed, refusal=None, past=past)
+    due = Due(turn, bundle, key, mark, circumstances, offered, voucher.is_issuer)
+    try:
+        planned = plan(due)
+        evidence = in_place_already(due, planned)
+    except CertfleetError as error:
+        return replace(turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint), refusal=None)
+    return due if evidence is None else concluded(due, turn.result(*conclusion(evidence)), planned)
 
 
 def _parse(offer: Offer) -> Bundle:
@@ -164,81 +151,3 @@ def _counts(turn: Turn, judged: _Judged, key: HostKey, in_place: Bundle, voucher
 def _is_at_fault(error: CertfleetError) -> bool:
     """Is the certificate left alone for a while? Not for want of a statement, which may come for the same one."""
     return not (isinstance(error, VerificationError) and any(one.path == "statement" for one in error.findings))
-
-
-def _put_in_place(
-    turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None
-) -> tuple[Result, Collection[LiveFile]]:
-    """Install it, unless files and sockets show just this one already. Also what each file was to become."""
-    try:
-        planned = _plan(turn, bundle, key)
-        evidence = _in_place_already(turn, bundle, planned)
-        if evidence is not None:
-            return turn.result(*conclusion(evidence)), planned.values()
-        sound, losing = _is_sound(turn, in_place), _losing_lists(turn, planned)
-    except CertfleetError as error:
-        return turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint), ()
-    result = install(turn, bundle, planned, sound=sound)
-    return replace(result, notes=losing) if result.changed else result, planned.values()
-
-
-def _plan(turn: Turn, bundle: Bundle, key: HostKey) -> dict[Path, LiveFile]:
-    """The new state of each live file by its real path: a link stays and its target changes.
-
-    InstallError for a target that leads where nothing may be written, FileError for one that cannot be looked at.
-    """
-    files, targets = turn.tools.files, turn.certificate.files
-    real = {target.path: files.locate(target.path) for target in targets}
-    refuse_detours(real, turn.tools.protected)
-    refuse_dangling(filter(files.is_dangling, real))
-    parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": key.content}
-    return {
-        real[one.path]: wanted(
-            one,
-            as_left(one, files.read(real[one.path]), turn.before.installed),
-            files.owner_ids(one.owner, one.group),
-            b"".join(parts[part] for part in one.parts),
-        )
-        for one in targets
-    }
-
-
-def _losing_lists(turn: Turn, planned: Mapping[Path, LiveFile]) -> tuple[str, ...]:
-    """A sentence for each file whose access control list does not stay. Raises FileError."""
-    lives = ((file, turn.tools.files.read(file), new) for file, new in planned.items())
-    lost = (file for file, live, new in lives if live is not None and loses_list(live, new))
-    return tuple(f"{file} had an access control list, which would open its key; it has none now" for file in lost)
-
-
-def _in_place_already(turn: Turn, bundle: Bundle, planned: Mapping[Path, LiveFile]) -> Evidence | None:
-    """The evidence, if files and sockets show just this certificate. Raises FileError."""
-    if not all(is_as_wanted(turn.tools.files.read(file), new) for file, new in planned.items()):
-        return None
-    sha256, installed = fingerprint(bundle.leaf), turn.before.installed
-    evidence = judge(look(turn), sha256, chain=to_be_shown(bundle))
-    is_known = installed is not None and installed.sha256 == sha256
-    if evidence.proof is Proof.PROVEN or (is_known and evidence.proof is not Proof.WRONG):
-        return evidence
-    return None
-
-
-def _is_sound(turn: Turn, in_place: Bundle | None) -> bool:
-    """Do the live files hold a working pair, as we left it if we left one? Then the service's check must pass now."""
-    digests, installed = _digests(turn), turn.before.installed
-    if in_place is None or not all(digests.values()):
-        return False
-    return installed is None or all(digests.get(path) == was for path, was in installed.files.items())
-
-
-def _digests(turn: Turn) -> dict[str, str]:
-    return {str(file.path): turn.tools.files.digest(file.path) for file in turn.certificate.files}
-
-
-def _refused(result: Result, turn: Turn, offered: str, mark: Mark, circumstances: str) -> Result:
-    """Remember a certificate that is at fault, so that it is not tried again at every run."""
-    refusal = None
-    if result.at_fault:
-        attempts, until = back_off(turn.before.refusal, offered, turn.tools.now)
-        facts = (offered, mark, circumstances, attempts, until)
-        refusal = Refusal(result.outcome, result.detail, *facts, result.hint)
-    return replace(result, refusal=refusal)

@@ -6,6 +6,7 @@ that drifted are put right on the way.
 """
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from agent.journey.ports import Turn
 from agent.journey.put_right import put_right
@@ -15,9 +16,12 @@ from agent.model.offer import Mark
 from agent.model.result import Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
 
+if TYPE_CHECKING:
+    from agent.journey.due import Due
 
-def update(turn: Turn, mark: Mark | None) -> Result:
-    """Bring one certificate up to date; *mark* is None where the source does not know its name.
+
+def update(turn: Turn, mark: Mark | None) -> "Due | Result":
+    """How one certificate stands, or that it is due; *mark* is None where the source does not know its name.
 
     Raises SourceError; FileError if live files cannot be read.
     """

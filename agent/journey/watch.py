@@ -1,11 +1,13 @@
-"""Looking at a service's sockets until they prove something, and for a moment longer."""
+"""Looking at the sockets of services until they prove something, and for a moment longer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from agent.journey.ports import Turn
+from agent.journey.ports import Tools, Turn
 from agent.rules.evidence import Evidence, Proof, Sight
 
 Judge = Callable[[tuple[Sight, ...]], Evidence]
+
+_FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN})
 
 
 def look(turn: Turn) -> tuple[Sight, ...]:
@@ -16,25 +18,28 @@ def look(turn: Turn) -> tuple[Sight, ...]:
 
 
 def watch(turn: Turn, judge: Judge, *, patient: bool) -> Evidence:
-    """Look until *judge* finds its proof, and go on finding it for a moment.
+    """`watch_all` for one certificate."""
+    (evidence,) = watch_all([(turn, judge)], turn.tools, patient=patient)
+    return evidence
+
+
+def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: bool) -> list[Evidence]:
+    """Look until each judge finds its proof, and all go on finding it for a moment.
 
     One look is not enough: nginx lets old and new workers accept connections side by side for a tenth of a second,
     and an Apache that is about to die still answers. Not *patient*: take the first evidence, also if it is bad.
     """
-    sockets = turn.tools.sockets
-    deadline = sockets.deadline() if patient else 0.0
+    deadline = tools.sockets.deadline() if patient else 0.0
     while True:
-        evidence = _steady(turn, judge)
-        if evidence.proof in {Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN}:
-            return evidence
-        if not sockets.wait(deadline):
-            return evidence
+        found = _steady(watched, tools)
+        if all(evidence.proof in _FINAL for evidence in found) or not tools.sockets.wait(deadline):
+            return found
 
 
-def _steady(turn: Turn, judge: Judge) -> Evidence:
-    """PROVEN only if each of several looks in a row proves it; otherwise the first other evidence."""
-    end = turn.tools.sockets.steady_until()
+def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> list[Evidence]:
+    """All PROVEN only if each of several looks in a row proves it; otherwise what was found when one was not."""
+    end = tools.sockets.steady_until()
     while True:
-        evidence = judge(look(turn))
-        if evidence.proof is not Proof.PROVEN or not turn.tools.sockets.wait(end):
-            return evidence
+        found = [judge(look(turn)) for turn, judge in watched]
+        if any(one.proof is not Proof.PROVEN for one in found) or not tools.sockets.wait(end):
+            return found

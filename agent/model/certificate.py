@@ -33,6 +33,33 @@ class TargetFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A service of this host, as installs see it: two certificates concern the same service if these are equal.
+    *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
+    what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before."""
+
+    name: str  # of its preset; "" where agent.toml has the commands
+    check: tuple[Command, ...] = ()
+    activate: tuple[Command, ...] = ()
+    verify: tuple[Command, ...] = ()
+    start: tuple[Command, ...] = ()
+    starts_stopped: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        """Does any command concern it when its files change?"""
+        return bool(self.check or self.activate)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A certificate in a service, and where that must show it."""
+
+    service: Service
+    probes: tuple[ProbeTarget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
     *issuer_key*: only what this key has signed is installed; "" believes the source."""
@@ -40,13 +67,20 @@ class Certificate:
     name: str
     names: frozenset[str]
     key: Path
-    services: tuple[str, ...] = ()
     files: tuple[TargetFile, ...] = ()
-    check: tuple[Command, ...] = ()
-    activate: tuple[Command, ...] = ()
-    probes: tuple[ProbeTarget, ...] = ()
+    uses: tuple[Use, ...] = ()
     roots: Roots = "system"
     issuer_key: str = ""
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """The services that read its files."""
+        return tuple(use.service for use in self.uses)
+
+    @property
+    def probes(self) -> tuple[ProbeTarget, ...]:
+        """Every socket that must show it."""
+        return tuple(dict.fromkeys(probe for use in self.uses for probe in use.probes))
 
     @property
     def server_name(self) -> str:
@@ -64,7 +98,7 @@ class Certificate:
     def circumstances(self, stamps: Sequence[str]) -> str:
         """A digest that changes with every setting of this certificate and with its inputs, of which *stamps* say when
         they last changed: then a refused certificate has a new chance, and an installed one is looked at anew."""
-        facts: tuple[object, ...] = (sorted(self.names), self.key, self.files, self.check, self.activate, self.probes)
+        facts: tuple[object, ...] = (sorted(self.names), self.key, self.files, self.uses)
         facts += (self.roots, *((self.issuer_key,) if self.issuer_key else ()))
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()
         return hashlib.sha256(" ".join((settings, *stamps)).encode()).hexdigest()

@@ -4,6 +4,7 @@ CertfleetError (common/errors.py)
 ├─ SourceError         where certificates come from: unreachable, refused, malformed
 ├─ VerificationError   the material: every finding at once; nothing was touched
 └─ InstallError        this host: which step failed
+   └─ BrokenBefore     a service whose configuration was not in order before
 """
 
 from collections.abc import Sequence
@@ -41,3 +42,10 @@ class InstallError(CertfleetError):
     def __init__(self, step: str, what: str, *, why: str = "", hint: str = ""):
         super().__init__(what, why=why, hint=hint)
         self.step = step
+
+
+class BrokenBefore(InstallError):
+    """A service's own check fails whatever this host does: no certificate is at fault."""
+
+    def __init__(self, step: str, what: str, *, why: str = "") -> None:
+        super().__init__(step, what, why=why, hint="mend the service's configuration; the next run goes on")

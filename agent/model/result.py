@@ -62,7 +62,7 @@ class Installed:
 class Refusal:
     """A certificate that is not tried again before *until*, unless its row, the key or the settings change.
 
-    *sha256* is that of leaf and chain as they were offered.
+    *sha256* is that of leaf and chain as they were offered. *alone*: a service went down with it and others together.
     """
 
     outcome: Outcome
@@ -73,6 +73,7 @@ class Refusal:
     attempts: int
     until: int
     hint: str = ""
+    alone: bool = False
 
     def holds(self, circumstances: str, now: float) -> bool:
         """Is it too early to try it again at *now*? A moment further ahead than it is ever set comes from a wrong clock
@@ -97,9 +98,9 @@ class Result:
     *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
     installed here, newest first.
 
-    The last four are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
-    that the certificate offered is not to be tried again for a while, *ended* that the journal of an install may go;
-    *notes* are to be told even where all is well.
+    The last five are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
+    that the certificate offered is not to be tried again for a while, *alone* that it then goes without others, *ended*
+    that the journal of an install may go; *notes* are to be told even where all is well.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Result:
     past: tuple[str, ...] = ()
     changed: bool = False
     at_fault: bool = False
+    alone: bool = False
     ended: bool = False
     notes: tuple[str, ...] = ()
 

@@ -29,14 +29,22 @@ class SavedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalEntry:
-    """One install under way. *before* is what the sockets showed when it began."""
+class Part:
+    """One certificate of an install: the leaf that was to come, and what the sockets showed when it began."""
 
     name: str
     sha256: str
-    state: InstallState
     files: tuple[SavedFile, ...]
     before: tuple[Sight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One install under way, of certificates that go together. It has the *name* of one of them."""
+
+    name: str
+    state: InstallState
+    parts: tuple[Part, ...]
 
     def at(self, state: InstallState) -> "JournalEntry":
         """The same install, come as far as *state*; RuntimeError if that may not follow."""
@@ -45,28 +53,34 @@ class JournalEntry:
 
     def document(self) -> dict[str, Any]:
         """Texts, numbers and lists, for JSON."""
-        looks = [
-            {"target": s.target, "address": s.address, "seen": s.seen.value, "sha256": s.sha256} for s in self.before
-        ]
-        files = [
-            {
-                **asdict(file),
-                "path": str(file.path),
-                "mode": f"{file.mode:04o}",
-                "attributes": {name: value.hex() for name, value in (file.attributes or {}).items()},
-            }
-            for file in self.files
-        ]
-        return {"name": self.name, "sha256": self.sha256, "state": self.state.value, "files": files, "before": looks}
+        return {"name": self.name, "state": self.state.value, "parts": list(map(_part_document, self.parts))}
+
+
+def _part_document(part: Part) -> dict[str, Any]:
+    looks = [{"target": s.target, "address": s.address, "seen": s.seen.value, "sha256": s.sha256} for s in part.before]
+    files = [
+        {
+            **asdict(file),
+            "path": str(file.path),
+            "mode": f"{file.mode:04o}",
+            "attributes": {name: value.hex() for name, value in (file.attributes or {}).items()},
+        }
+        for file in part.files
+    ]
+    return {"name": part.name, "sha256": part.sha256, "files": files, "before": looks}
 
 
 def from_document(document: Mapping[str, Any]) -> JournalEntry:
-    """The entry in *document*; KeyError, TypeError or ValueError if it is none."""
+    """The entry in *document*; KeyError, TypeError or ValueError if it is none. An earlier agent wrote one for each
+    certificate."""
+    parts = tuple(map(_part, document.get("parts", [document])))
+    return JournalEntry(str(document["name"]), InstallState(document["state"]), parts)
+
+
+def _part(document: Mapping[str, Any]) -> Part:
     looks = (checked(Sight(**{**look, "seen": Seen(look["seen"])})) for look in document["before"])
     files = map(_file, document["files"])
-    return JournalEntry(
-        str(document["name"]), str(document["sha256"]), InstallState(document["state"]), tuple(files), tuple(looks)
-    )
+    return Part(str(document["name"]), str(document["sha256"]), tuple(files), tuple(looks))
 
 
 def _file(document: Mapping[str, Any]) -> SavedFile:

@@ -4,11 +4,12 @@ Two passes, both complete: shape (types, unknown keys: ``common.config_file``), 
 write, two files with one path …). Every finding at once, each with its path in the file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from agent.model.certificate import Certificate, Command, Roots, TargetFile, file_stem
+from agent.model.certificate import Certificate, Command, Roots, Service, TargetFile, Use, file_stem
 from agent.model.probe_targets import ProbeTarget, parse_target
 from agent.settings import values
 from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
@@ -107,51 +108,75 @@ def resolve(settings: AgentSettings, source: str) -> tuple[Certificate, ...]:
 def _resolve_one(
     settings: CertificateSettings, trust: TrustSettings, where: str, findings: list[Finding]
 ) -> Certificate:
-    presets = []
+    presets: dict[str, Preset] = {}
     for service in settings.service:
         preset = load_preset(service)
         if preset is None:
             known = ", ".join(preset_names())
             findings.append(Finding(f"{where}.service", f"there is no preset {service!r}; there are: {known}"))
         else:
-            presets.append(preset)
-    known_services = len(presets) == len(settings.service)
-    files = _files(settings, presets)
-    if known_services:
+            presets[service] = preset
+    files = _files(settings, list(presets.values()))
+    if presets.keys() == set(settings.service):
         findings += (Finding(where + place, problem) for place, problem in _file_faults(settings, files))
-    probes = settings.probe
-    if probes is None and known_services:
-        probes = _preset_probes(settings, presets, where, findings)
+        if settings.probe is None:
+            findings += (Finding(f"{where}.probe", problem) for problem in _probe_faults(settings, presets))
     return Certificate(
         name=settings.name,
         names=frozenset(settings.names or (settings.name,)),
         key=settings.key,
-        services=settings.service,
         files=files,
-        check=_own_or_preset(settings.check, [preset.check for preset in presets]),
-        activate=_own_or_preset(settings.activate, [preset.activate for preset in presets]),
-        probes=probes or (),
+        uses=_uses(settings, presets),
         roots=settings.roots or trust.roots,
         issuer_key=trust.issuer_key,
     )
 
 
-def _own_or_preset(own: tuple[Command, ...] | None, presets: list[tuple[Command, ...]]) -> tuple[Command, ...]:
-    return own if own is not None else tuple(command for preset in presets for command in preset)
+def _uses(settings: CertificateSettings, presets: Mapping[str, Preset]) -> tuple[Use, ...]:
+    """The services of a certificate: one for each preset; one alone where agent.toml has commands for several."""
+    default = {name: _preset_probes(settings.name, preset) for name, preset in presets.items()}
+    if not presets or (len(presets) > 1 and (settings.check, settings.activate) != (None, None)):
+        check = _own_or_all(settings.check, [preset.check for preset in presets.values()])
+        activate = _own_or_all(settings.activate, [preset.activate for preset in presets.values()])
+        probes = settings.probe if settings.probe is not None else tuple(chain.from_iterable(default.values()))
+        return (Use(Service(" and ".join(presets), check, activate), tuple(dict.fromkeys(probes))),)
+    return tuple(
+        Use(_service(name, preset, settings), _own_probes(settings.probe, default, name))
+        for name, preset in presets.items()
+    )
 
 
-def _preset_probes(
-    settings: CertificateSettings, presets: list[Preset], where: str, findings: list[Finding]
+def _own_or_all(own: tuple[Command, ...] | None, presets: Iterable[tuple[Command, ...]]) -> tuple[Command, ...]:
+    return own if own is not None else tuple(chain.from_iterable(presets))
+
+
+def _service(name: str, preset: Preset, settings: CertificateSettings) -> Service:
+    check, activate = settings.check, settings.activate
+    return Service(
+        name, check if check is not None else preset.check, activate if activate is not None else preset.activate
+    )
+
+
+def _own_probes(
+    own: tuple[ProbeTarget, ...] | None, default: Mapping[str, tuple[ProbeTarget, ...]], name: str
 ) -> tuple[ProbeTarget, ...]:
-    texts = dict.fromkeys(text for preset in presets for text in preset.probe_texts(settings.name))
+    """The sockets of the service *name*: of the operator's *own* ones those on its ports, and those on nobody's."""
+    if own is None:
+        return default[name]
+    ports = {service: {probe.port for probe in probes} for service, probes in default.items()}
+    others = set().union(*(found for service, found in ports.items() if service != name)) - ports[name]
+    return tuple(probe for probe in own if probe.port not in others)
+
+
+def _preset_probes(name: str, preset: Preset) -> tuple[ProbeTarget, ...]:
+    return () if name.startswith("*.") else tuple(map(parse_target, preset.probe_texts(name)))
+
+
+def _probe_faults(settings: CertificateSettings, presets: Mapping[str, Preset]) -> Iterator[str]:
     if settings.name.startswith("*."):
-        problem = "must be given for a wildcard name; [] if no socket can show it: it is then reported as not provable"
-    elif not texts:
-        problem = "must be given when no service is named; [] if no socket can show the certificate"
-    else:
-        return tuple(map(parse_target, texts))
-    findings.append(Finding(f"{where}.probe", problem))
-    return ()
+        yield "must be given for a wildcard name; [] if no socket can show it: it is then reported as not provable"
+    elif not any(preset.probe for preset in presets.values()):
+        yield "must be given when no service is named; [] if no socket can show the certificate"
 
 
 def _files(settings: CertificateSettings, presets: list[Preset]) -> tuple[TargetFile, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.model.certificate import Certificate
+from agent.model.certificate import Certificate, Service, Use
 from agent.settings.config import AgentSettings, load_settings, resolve
 from agent.settings.preset import Preset, load_preset, preset_names
 from common.config import parse
@@ -59,7 +59,7 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
     (one,) = certificates(ENTRY + 'service = "nginx"')
     assert [str(file.path) for file in one.files] == ["/etc/ssl/certs/www.example.com.fullchain.crt"]
     assert one.files[0].parts == ("certificate", "chain")
-    assert (one.check, one.activate) == ((("nginx", "-t"),), (("nginx", "-s", "reload"),))
+    assert one.services == (Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),)),)
     assert [probe.text for probe in one.probes] == ["https://www.example.com"]
     assert one.names == frozenset({"www.example.com"})
 
@@ -67,8 +67,11 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
 def test_several_services_share_one_certificate() -> None:
     """Both are checked and told; the file that both read is written once."""
     (one,) = certificates(ENTRY + 'service = ["nginx", "apache"]')
-    assert one.check == (("nginx", "-t"), ("apachectl", "configtest"))
-    assert one.activate == (("nginx", "-s", "reload"), ("apachectl", "graceful"))
+    assert [service.check for service in one.services] == [(("nginx", "-t"),), (("apachectl", "configtest"),)]
+    assert [service.activate for service in one.services] == [
+        (("nginx", "-s", "reload"),),
+        (("apachectl", "graceful"),),
+    ]
     assert len(one.files) == 1
     assert len(one.probes) == 1
 
@@ -96,7 +99,7 @@ def test_what_the_user_says_replaces_the_preset() -> None:
         ENTRY
         + 'service = "nginx"\ncheck = []\nactivate = [["a", "b"], ["c"]]\nprobe = []\n[certificate.files]\nchain = "/c"'
     )
-    assert (one.check, one.activate, one.probes) == ((), (("a", "b"), ("c",)), ())
+    assert one.uses == (Use(Service("nginx", (), (("a", "b"), ("c",)))),)
     assert [(str(file.path), file.parts) for file in one.files] == [("/c", ("chain",))]
 
 

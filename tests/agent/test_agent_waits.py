@@ -187,14 +187,15 @@ def test_sigterm_while_a_service_drips(host: Host, nginx: Nginx, dripping_tls: D
     assert host.leftovers() == []
 
 
-def test_sigterm_while_the_check_before_hangs(host: Host) -> None:
-    """The operator's command is ended with the run."""
+def test_sigterm_while_the_check_hangs(host: Host) -> None:
+    """The operator's command is ended with the run, and the old files are back."""
     host.offer_new()
     before = host.fullchain.read_bytes()
     flag = host.folder / "checking"
     host.configure(check=["sh", "-c", f"echo $$ > {flag}; sleep 19"])
     code, err, seconds = stopped(host, lambda: flag.exists() and bool(flag.read_text().strip()))
-    assert (code, err) == (1, "stopped on request; 1 certificates were not looked at\n")
+    assert (code, err.splitlines()[-1]) == (1, "stopped on request; 1 certificates were not looked at")
     assert seconds < 5
     assert host.fullchain.read_bytes() == before
+    assert host.leftovers() == []
     assert not Path(f"/proc/{flag.read_text().strip()}").exists()

@@ -35,7 +35,7 @@ Step = tuple[str, str, int, str]
 # Each instant once: what comes after one of these calls is the moment before the next.
 STEPS: list[Step] = [
     ("agent.journey.install", "stage", 1, "before"),
-    ("agent.journey.install", "check_before", 1, "before"),
+    ("agent.journey.install", "prepare", 1, "before"),
     ("agent.journey.install", "back_up", 1, "before"),
     ("agent.journey.install", "open_journal", 1, "before"),
     ("agent.journey.install", "enter", 1, "before"),

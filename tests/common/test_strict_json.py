@@ -16,7 +16,7 @@ from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Seen, Sight
 from agent.rules.install_states import InstallState
-from agent.rules.journal import JournalEntry, SavedFile
+from agent.rules.journal import JournalEntry, Part, SavedFile
 from common.certificate import parse_bundle
 from common.clock import utc_text
 from common.strict_json import parse_json
@@ -65,7 +65,9 @@ def test_a_number_in_a_journal(tmp_path: Path, value: str) -> None:
     state = StateFolder(tmp_path / "state")
     state.create()
     saved = SavedFile(Path("/x"), "d", "b", "o", 0o644, 7, 8)
-    state.save_journal(JournalEntry("a.b", "f", InstallState.SWAPPING, (saved,), (Sight("t", "a", Seen.DOWN),)))
+    state.save_journal(
+        JournalEntry("a.b", InstallState.SWAPPING, (Part("a.b", "f", (saved,), (Sight("t", "a", Seen.DOWN),)),))
+    )
     (file,) = (tmp_path / "state" / "journal").iterdir()
     file.write_text(file.read_text().replace('"uid": 7', f'"uid": {value}'))
     with pytest.raises(DamagedError, match="it is damaged"):

@@ -1,0 +1,131 @@
+"""A certificate that is due on this host: fetched, verified, and not what files and sockets show yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.journey.ports import Turn
+from agent.journey.watch import look
+from agent.model.host_key import HostKey
+from agent.model.live_file import LiveFile
+from agent.model.offer import Mark
+from agent.model.result import Installed, Outcome, Refusal, Result
+from agent.rules.evidence import Evidence, Proof, judge
+from agent.rules.record import back_off, remembered
+from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, wanted
+from agent.rules.verify import to_be_shown
+from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """*bundle* fits *key* and all that agent.toml asks for. *mark* and *circumstances* are remembered with what comes
+    of it; *offered* is the SHA-256 of leaf and chain as they were offered; *by_issuer*: no trusted root vouches for it,
+    only the CA of its predecessor."""
+
+    turn: Turn
+    bundle: Bundle
+    key: HostKey
+    mark: Mark
+    circumstances: str
+    offered: str
+    by_issuer: bool
+
+    @property
+    def name(self) -> str:
+        return self.turn.certificate.name
+
+    @property
+    def sha256(self) -> str:
+        """That of the leaf."""
+        return fingerprint(self.bundle.leaf)
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The digests of the certificates that a service must show beside the leaf."""
+        return to_be_shown(self.bundle)
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried before, and refused."""
+        refusal = self.turn.before.refusal
+        return refusal.attempts if refusal is not None and refusal.sha256 == self.offered else 0
+
+    @property
+    def goes_alone(self) -> bool:
+        """Did a service go down with it, and others, before?"""
+        refusal = self.turn.before.refusal
+        return refusal is not None and refusal.alone and refusal.sha256 == self.offered
+
+
+def plan(due: Due) -> dict[Path, LiveFile]:
+    """The new state of each live file by its real path: a link stays and its target changes.
+
+    InstallError for a target that leads where nothing may be written, FileError for one that cannot be looked at.
+    """
+    tools, targets = due.turn.tools, due.turn.certificate.files
+    files = tools.files
+    real = {target.path: files.locate(target.path) for target in targets}
+    refuse_detours(real, tools.protected)
+    refuse_dangling(filter(files.is_dangling, real))
+    parts = {"certificate": due.bundle.leaf_pem, "chain": due.bundle.chain_pem, "key": due.key.content}
+    return {
+        real[one.path]: wanted(
+            one,
+            as_left(one, files.read(real[one.path]), due.turn.before.installed),
+            files.owner_ids(one.owner, one.group),
+            b"".join(parts[part] for part in one.parts),
+        )
+        for one in targets
+    }
+
+
+def losing_lists(due: Due, planned: Mapping[Path, LiveFile]) -> tuple[str, ...]:
+    """A sentence for each file whose access control list does not stay. Raises FileError."""
+    lives = ((file, due.turn.tools.files.read(file), new) for file, new in planned.items())
+    lost = (file for file, live, new in lives if live is not None and loses_list(live, new))
+    return tuple(f"{file} had an access control list, which would open its key; it has none now" for file in lost)
+
+
+def in_place_already(due: Due, planned: Mapping[Path, LiveFile]) -> Evidence | None:
+    """The evidence, if files and sockets show just this certificate. Raises FileError."""
+    turn = due.turn
+    if not all(is_as_wanted(turn.tools.files.read(file), new) for file, new in planned.items()):
+        return None
+    evidence = judge(look(turn), due.sha256, chain=due.chain)
+    installed = turn.before.installed
+    is_known = installed is not None and installed.sha256 == due.sha256
+    if evidence.proof is Proof.PROVEN or (is_known and evidence.proof is not Proof.WRONG):
+        return evidence
+    return None
+
+
+def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Result:
+    """*result* with what is remembered of a certificate that is in place, or that was refused. Raises FileError."""
+    if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
+        return refused(result, due.turn, due.offered, due.mark, due.circumstances)
+    turn, leaf = due.turn, due.bundle.leaf
+    targets = turn.certificate.files
+    installed = Installed(
+        sha256=due.sha256,
+        serial=serial_text(leaf),
+        not_before=not_before(leaf),
+        not_after=not_after(leaf),
+        mark=due.mark,
+        files={str(file.path): turn.tools.files.digest(file.path) for file in targets},
+        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=True)},
+        circumstances=due.circumstances,
+        chain=due.chain,
+        by_issuer=due.by_issuer,
+    )
+    return replace(result, installed=installed, refusal=None, past=remembered(turn.before, due.sha256))
+
+
+def refused(result: Result, turn: Turn, offered: str, mark: Mark, circumstances: str) -> Result:
+    """Remember a certificate that is at fault, so that it is not tried again at every run."""
+    refusal = None
+    if result.at_fault:
+        attempts, until = back_off(turn.before.refusal, offered, turn.tools.now)
+        facts = (offered, mark, circumstances, attempts, until)
+        refusal = Refusal(result.outcome, result.detail, *facts, result.hint, alone=result.alone)
+    return replace(result, refusal=refusal)

@@ -1,0 +1,60 @@
+"""The certificates of one install, and the services that they concern."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.journey.due import Due
+from agent.journey.ports import Turn
+from agent.model.certificate import Certificate, Service
+from agent.model.live_file import LiveFile
+from agent.rules.evidence import Sight, was_down
+from agent.rules.journal import Part, SavedFile
+
+
+@dataclass(slots=True)
+class Member:
+    """A certificate that is due, and its live files: what they become (*planned*, by real path), and what they are
+    (*saved*). *before* is what its sockets showed when the install began, *losing* what is to be said of its files."""
+
+    due: Due
+    planned: dict[Path, LiveFile]
+    losing: tuple[str, ...] = ()
+    saved: tuple[SavedFile, ...] = ()
+    before: tuple[Sight, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.due.name
+
+    @property
+    def turn(self) -> Turn:
+        return self.due.turn
+
+    @property
+    def certificate(self) -> Certificate:
+        return self.due.turn.certificate
+
+    @property
+    def part(self) -> Part:
+        """What the journal has to know of it."""
+        return Part(self.name, self.due.sha256, self.saved, self.before)
+
+
+def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
+    """Every service that they concern, with its own."""
+    found: dict[Service, list[Member]] = {}
+    for member in members:
+        for service in member.certificate.services:
+            found.setdefault(service, []).append(member)
+    return found
+
+
+def is_stopped(service: Service, users: Sequence[Member]) -> bool:
+    """Did the service not run when the install began? None of its sockets answered, although they were asked."""
+    return was_down([sight for user in users for sight in _of(service, user)])
+
+
+def _of(service: Service, member: Member) -> list[Sight]:
+    texts = {probe.text for use in member.certificate.uses if use.service == service for probe in use.probes}
+    return [sight for sight in member.before if sight.target in texts]

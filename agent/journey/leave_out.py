@@ -1,0 +1,85 @@
+"""A service's own check, on all that is new together; where it fails, the certificates at fault are found and left out.
+
+Between two tries files go back and come again. The service is not told meanwhile: it reads its files at a reload.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from agent.journey.group import Member, is_stopped
+from agent.journey.old_files import old_files
+from agent.journey.ports import Tools
+from agent.model.certificate import Service
+from agent.model.errors import BrokenBefore, InstallError
+from agent.rules.blame import first_failing, suspects_last
+from common.late_log import LateLog
+
+_log = LateLog()
+
+
+def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[str, InstallError]:
+    """The *users* of the service at fault by their names, each with what the check said; their old files are back. None
+    where the check passes, or where it failed before too and the service does not run: it may miss more than these
+    certificates, as two that are new on one host miss each other.
+
+    Raises FileError; BrokenBefore where the check of a service that runs fails without any of them.
+    """
+    left: dict[str, InstallError] = {}
+    trial = _Trial(service, users, tools)
+    remaining = list(users)
+    while remaining and (complaint := trial.complaint(remaining)) is not None:
+        ordered, first = suspects_last(remaining, _paths, str(complaint))
+        bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first)  # noqa: B023 - called at once
+        if bad == 1 and (without := trial.complaint([])) is not None:
+            if is_stopped(service, users):
+                _log.warning("install.check-fails-as-before", service=service.name, error=str(without))
+                trial.put(remaining)
+                return left
+            raise BrokenBefore("check", "the service's configuration was broken before", why=str(without))
+        culprit = ordered[bad - 1]
+        left[culprit.name] = trial.complaint(ordered[:bad]) or complaint
+        remaining.remove(culprit)
+        trial.put(remaining)
+    return left
+
+
+class _Trial:
+    """The files of the users, new or old, and what the check says of each choice; none is checked twice."""
+
+    def __init__(self, service: Service, users: Sequence[Member], tools: Tools) -> None:
+        self._service, self._users, self._tools = service, users, tools
+        self._new = {user.name for user in users}
+        self._said: dict[frozenset[str], InstallError | None] = {}
+
+    def complaint(self, chosen: Sequence[Member]) -> InstallError | None:
+        """What the check says where just the *chosen* ones have their new files; None if it passes.
+
+        Raises FileError.
+        """
+        names = frozenset(user.name for user in chosen)
+        if names not in self._said:
+            self.put(chosen)
+            self._said[names] = self._check()
+        return self._said[names]
+
+    def put(self, chosen: Sequence[Member]) -> None:
+        """Give just the *chosen* ones their new files. Raises FileError."""
+        wanted = {user.name for user in chosen}
+        for user in self._users:
+            if user.name in wanted - self._new:
+                self._tools.files.replace(user.planned)
+            elif user.name in self._new - wanted:
+                self._tools.files.restore(old_files(user.saved, self._tools))
+        self._new = wanted
+
+    def _check(self) -> InstallError | None:
+        try:
+            self._tools.programs.run("check", self._service.check)
+        except InstallError as error:
+            return error
+        return None
+
+
+def _paths(member: Member) -> Iterator[str]:
+    """Its files, as the service may name them."""
+    yield from map(str, member.planned)
+    yield from (str(file.path) for file in member.certificate.files)

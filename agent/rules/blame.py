@@ -1,0 +1,30 @@
+"""Which of several new certificates is at fault, where a service's own check fails on all together. Pure but for the
+check itself, which the caller hands in."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def suspects_last(items: Sequence[T], texts: Callable[[T], Iterable[str]], complaint: str) -> tuple[list[T], int]:
+    """The items, those last of which one of the *texts*, as its path, stands in the *complaint*; and how many stand
+    before them."""
+    named = [any(text in complaint for text in texts(item)) for item in items]
+    ordered = [item for last in (False, True) for item, is_named in zip(items, named, strict=True) if is_named is last]
+    return ordered, named.count(False)
+
+
+def first_failing(count: int, passes: Callable[[int], bool], first: int) -> int:
+    """The smallest number of items that fails, of *count* in a row that fail together: the last of these is at fault,
+    beside those before it. *passes* tries so many; the number *first* is tried first, and never none of them. At most
+    ⌈log2 count⌉ tries if *first* is the middle."""
+    good, bad = 0, count
+    middle = first if 0 < first < count else count // 2
+    while bad - good > 1:
+        if passes(middle):
+            good = middle
+        else:
+            bad = middle
+        middle = (good + bad) // 2
+    return bad
