@@ -201,9 +201,9 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Inst
 def prove(
     members: Sequence[Member], told: Mapping[Service, Sequence[InstallError]], tools: Tools
 ) -> dict[str, Evidence]:
-    """Look at the sockets until all that answer show the new leaves and their chains, or the time is over. A service
-    that could not be told is not waited for."""
-    patient = any(not failures for failures in told.values())
+    """Look at the sockets until all that answer show the new leaves and their chains, or the time is over. Services of
+    which none could be told are not waited for."""
+    patient = any(len(failures) < max(1, len(service.activate)) for service, failures in told.items())
     found = watch_all([(member.turn, judge_of(member)) for member in members], tools, patient=patient)
     return {member.name: evidence for member, evidence in zip(members, found, strict=True)}
 

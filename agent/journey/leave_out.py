@@ -28,6 +28,10 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
     remaining = list(users)
     while remaining and (complaint := trial.complaint(remaining)) is not None:
         ordered, first = suspects_last(remaining, _paths, str(complaint))
+        if first == len(ordered) - 1 > 0 and _went_with(ordered[-1], trial.complaint(ordered[:-1])):
+            left[ordered[-1].name] = complaint
+            remaining.remove(ordered[-1])
+            continue
         bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first)  # noqa: B023 - called at once
         if bad == 1 and (without := trial.complaint([])) is not None:
             if is_stopped(service, users):
@@ -38,7 +42,7 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
         culprit = ordered[bad - 1]
         left[culprit.name] = trial.complaint(ordered[:bad]) or complaint
         remaining.remove(culprit)
-        trial.put(remaining)
+    trial.put(remaining)
     return left
 
 
@@ -77,6 +81,11 @@ class _Trial:
         except InstallError as error:
             return error
         return None
+
+
+def _went_with(suspect: Member, complaint: InstallError | None) -> bool:
+    """Was the suspect at fault, by what the check says without its new files? Not if that names it still."""
+    return complaint is None or not any(path in str(complaint) for path in _paths(suspect))
 
 
 def _paths(member: Member) -> Iterator[str]:

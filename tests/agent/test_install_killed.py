@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from tests.agent.host import Host
+from tests.agent.vhosts import Vhosts
 from tests.servers.nginx import Nginx
 
 # Runs the real command with one function replaced: the process kills itself before or after calling it.
@@ -152,3 +153,44 @@ def test_a_commit_that_was_not_put_on_record_stands(host: Host, nginx: Nginx) ->
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
     assert host.fullchain.read_bytes() == renewed.fullchain_pem
     assert host.leftovers() == []
+
+
+TOGETHER: list[Step] = [
+    ("os", "rename", 13, "before"),  # the second live file of three; eleven went before in the state folder
+    ("agent.journey.leave_out:_Trial", "put", 2, "before"),
+    ("agent.journey.leave_out:_Trial", "put", 3, "after"),
+    ("agent.journey.install", "take_back", 2, "before"),
+    ("agent.journey.install", "take_back", 2, "after"),
+    ("agent.journey.install", "activate", 1, "before"),
+    ("agent.journey.install", "prove", 1, "before"),
+    ("agent.journey.install", "prove", 1, "after"),
+    ("agent.journey.install", "commit", 1, "before"),
+    ("agent.journey.install", "commit", 1, "after"),
+    ("agent.host.state_folder:StateFolder", "save_record", 2, "after"),
+    ("agent.host.state_folder:StateFolder", "finish", 1, "before"),
+    ("agent.host.state_folder:StateFolder", "finish", 1, "after"),
+]
+
+
+@pytest.mark.parametrize("step", TOGETHER, ids=str)
+def test_killed_with_several_on_the_way(host: Host, nginx: Nginx, step: Step) -> None:
+    """Three together, of which nginx refuses one: the next run ends with two installed and the old one in place."""
+    vhosts = Vhosts(host, nginx, 3)
+    vhosts.write()
+    first = vhosts.offer()
+    assert host.run().code == 0
+    bad = vhosts.names[1]
+    vhosts.configure(bad, files=f'[[certificate.combined]]\npath = "{vhosts.file(bad)}"\nparts = ["chain"]')
+    vhosts.write()
+    renewed = vhosts.offer()
+    die(host, step)
+    for name, shown in vhosts.served().items():
+        assert shown in {first[name].certificate, renewed[name].certificate}
+    done = host.run("--retry")
+    assert done.code == 1, done.err
+    for name, shown in vhosts.served().items():
+        assert shown == (first if name == bad else renewed)[name].certificate
+        fullchain = (first if name == bad else renewed)[name].fullchain_pem
+        assert vhosts.file(name).read_bytes() == fullchain
+    assert host.leftovers() == []
+    assert subprocess.run(nginx.check, capture_output=True, check=False).returncode == 0

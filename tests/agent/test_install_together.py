@@ -1,0 +1,175 @@
+"""Certificates of one service go in one install: one check, one reload; the bad ones are found, the others go on."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.agent.host import Done, Host
+from tests.agent.vhosts import Vhosts
+from tests.servers.nginx import Nginx
+
+
+def states(done: Done) -> dict[str, str]:
+    return {one["name"]: one["state"] for one in done.json["certificates"]}
+
+
+@pytest.fixture
+def five(host: Host, nginx: Nginx) -> Vhosts:
+    """Five virtual hosts, each with a first certificate."""
+    return installed(Vhosts(host, nginx, 5))
+
+
+def installed(vhosts: Vhosts) -> Vhosts:
+    vhosts.write()
+    vhosts.offer()
+    done = vhosts.host.run()
+    assert done.code == 0, done.err
+    vhosts.commands()
+    return vhosts
+
+
+def refused_by_nginx(vhosts: Vhosts, name: str, part: str) -> None:
+    """Let its file hold a part that nginx cannot serve. Of a chain without its leaf nginx names the key, which all
+    share; of a key without a certificate it names the file."""
+    vhosts.configure(name, files=f'[[certificate.combined]]\npath = "{vhosts.file(name)}"\nparts = ["{part}"]')
+
+
+def test_five_at_once(five: Vhosts) -> None:
+    """One check and one reload for all."""
+    issued = five.offer()
+    done = five.host.run()
+    assert done.code == 0, done.err
+    assert five.commands() == ["check", "activate"]
+    assert five.served() == {name: one.certificate for name, one in issued.items()}
+    assert five.host.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "part", "most"),
+    [
+        ([17], "chain", math.ceil(math.log2(40)) + 2),
+        ([0], "chain", math.ceil(math.log2(40)) + 3),
+        ([39], "chain", math.ceil(math.log2(40)) + 1),
+        ([17], "key", 2),
+        ([3, 17, 30], "key", 4),
+        ([3, 30], "chain", 2 * math.ceil(math.log2(40)) + 3),
+    ],
+)
+def test_bad_ones_among_forty(host: Host, nginx: Nginx, bad: list[int], part: str, most: int) -> None:
+    """Each bad one is found, named with its reason, and goes back; the others are installed by one reload."""
+    vhosts = installed(Vhosts(host, nginx, 40))
+    before = {name: vhosts.file(name).read_bytes() for name in vhosts.names}
+    names = [vhosts.names[number] for number in bad]
+    for name in names:
+        refused_by_nginx(vhosts, name, part)
+    vhosts.write()
+    was, issued = vhosts.served(), vhosts.offer()
+    done = host.run()
+    assert done.code == 1
+    assert [name for name, state in states(done).items() if state != "installed"] == names
+    commands = vhosts.commands()
+    assert commands == ["check"] * (len(commands) - 1) + ["activate"]
+    assert len(commands) - 1 <= most
+    for name in vhosts.names:
+        assert nginx.served(name) == (was[name] if name in names else issued[name].certificate)
+        if name in names:
+            assert vhosts.file(name).read_bytes() == before[name]
+            assert f"{name}: failed: check: " in done.err or f"{name}: failed: " in done.err
+    assert host.leftovers() == []
+    assert host.run().code == 1
+    assert vhosts.commands() == []
+
+
+def test_two_new_names_at_once(five: Vhosts, host: Host, nginx: Nginx) -> None:
+    """nginx.conf has two names more, whose files do not exist; nginx runs on, by its configuration of before."""
+    more = ["new1.example.test", "new2.example.test"]
+    five.names += more
+    five.serve(five.names)
+    for name in more:
+        five.configure(name)
+    five.write()
+    issued = five.offer(*more)
+    done = host.run()
+    assert [states(done)[name] for name in more] == ["installed", "installed"], done.err
+    assert [nginx.served(name) for name in more] == [issued[name].certificate for name in more]
+    assert five.commands() == ["check", "activate"]
+
+
+def test_one_of_two_new_names_is_not_there_yet(five: Vhosts, host: Host, nginx: Nginx) -> None:
+    """The check fails for want of the other one: nothing is held against the first, and both go when both are there."""
+    more = ["new1.example.test", "new2.example.test"]
+    five.names += more
+    five.serve(five.names)
+    for name in more:
+        five.configure(name)
+    five.write()
+    five.offer(more[0])
+    done = host.run()
+    assert states(done)[more[0]] == "failed"
+    assert "the service's configuration was broken before" in done.err
+    assert not five.file(more[0]).exists()
+    five.offer(more[1])
+    done = host.run()
+    assert [states(done)[name] for name in more] == ["installed", "installed"], done.err
+
+
+def test_one_that_is_not_shown(five: Vhosts, host: Host, nginx: Nginx) -> None:
+    """nginx reads another file for one name: that one goes back by one reload more, the others stay."""
+    name = five.names[2]
+    elsewhere = host.live / "elsewhere.pem"
+    elsewhere.write_bytes(five.file(name).read_bytes())
+    five.configure(name, files=f'[certificate.files]\nfullchain = "{elsewhere}"')
+    five.write(probe_timeout="2s")
+    was, issued = five.served(), five.offer()
+    before = elsewhere.read_bytes()
+    done = host.run()
+    assert done.code == 1
+    assert [one for one, state in states(done).items() if state != "installed"] == [name]
+    assert "the service does not serve the new certificate" in done.err
+    assert five.commands() == ["check", "activate", "activate"]
+    assert five.served() == {one: was[one] if one == name else issued[one].certificate for one in five.names}
+    assert elsewhere.read_bytes() == before
+    assert host.leftovers() == []
+
+
+def test_a_service_that_goes_down(five: Vhosts, host: Host, nginx: Nginx, tmp_path: Path) -> None:
+    """It dies of the reload: everything goes back. The next time they go alone, and the first that fails ends the
+    trials of this run."""
+    before = {name: five.file(name).read_bytes() for name in five.names}
+    for name in five.names:
+        five.configure(name, activate=five.counted("activate", ["false"]))
+    five.write(probe_timeout="2s")
+    was = five.served()
+    five.offer()
+    done = host.run()
+    assert set(states(done).values()) == {"failed"}
+    assert {name: five.file(name).read_bytes() for name in five.names} == before
+    assert five.commands() == ["check", "activate", "activate"]
+    done = host.run("--retry")
+    assert set(states(done).values()) == {"failed"}
+    assert five.commands() == ["check", "activate", "activate"]
+    assert five.served() == was
+    for name in five.names:
+        five.configure(name)
+    five.write()
+    done = host.run()
+    assert done.code == 0, done.err
+
+
+def test_a_stopped_sibling(host: Host, nginx: Nginx, tmp_path: Path) -> None:
+    """One certificate, two services by commands of agent.toml, one of them stopped: the running one gets it."""
+    host.configure(
+        check=nginx.check,
+        probe=[f"https://127.0.0.1:{nginx.port}", f"https://127.0.0.1:{nginx.port + 1}"],
+        activate=["x"],
+    )
+    text = host.config.read_text().replace('activate = ["x"]', f"activate = [['false'], {nginx.activate}]")
+    host.config.write_text(text)
+    issued = host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "unproven"), done.err
+    assert nginx.served() == issued.certificate
+    assert "nothing answers at" in done.err
+    assert host.run().certificate["state"] == "unproven"
+    assert nginx.served() == issued.certificate

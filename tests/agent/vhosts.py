@@ -1,0 +1,84 @@
+"""Several virtual hosts of one nginx, each with a certificate of its own, and an agent whose commands are counted."""
+
+import json
+from pathlib import Path
+
+from cryptography import x509
+
+from agent.host import keys
+from tests.agent.host import Host
+from tests.servers.authority import Issued
+from tests.servers.nginx import Nginx
+
+
+class Vhosts:
+    """*count* names on *nginx*, in front of which *host* has placeholders."""
+
+    def __init__(self, host: Host, nginx: Nginx, count: int) -> None:
+        self.host, self.nginx = host, nginx
+        self.names = [f"v{number:03d}.example.test" for number in range(count)]
+        self.log = host.folder / "commands"
+        self._script = host.folder / "counted"
+        self._script.write_text(f'#!/bin/sh\necho "$1" >> {self.log}\nshift\nexec "$@"\n')
+        self._script.chmod(0o755)
+        self._entries: dict[str, str] = {}
+        placeholder = host.self_signed()
+        for name in self.names:
+            self.file(name).write_bytes(placeholder)
+            self.configure(name)
+        self.serve(self.names)
+
+    def file(self, name: str) -> Path:
+        return self.host.live / f"{name}.pem"
+
+    def serve(self, names: list[str]) -> None:
+        """Let nginx.conf have just these virtual hosts; nginx is not told."""
+        conf = self.nginx.folder / "nginx.conf"
+        text = conf.read_text()
+        head = text[: text.index("  server {")]
+        blocks = [
+            f"  server {{ listen 127.0.0.1:{self.nginx.port} ssl; server_name {name};"
+            f" ssl_certificate {self.file(name)}; ssl_certificate_key {self.host.key}; return 204; }}\n"
+            for name in names
+        ]
+        conf.write_text(f"{head.replace('worker_connections 64', 'worker_connections 1024')}{''.join(blocks)}}}\n")
+
+    def configure(self, name: str, *, files: str = "", activate: list[str] | None = None) -> None:
+        """One entry of agent.toml; *files* in place of the fullchain that nginx reads."""
+        files = files or f'[certificate.files]\nfullchain = "{self.file(name)}"'
+        probe = f"https://{name}:{self.nginx.port}?connect=127.0.0.1"
+        self._entries[name] = (
+            f'[[certificate]]\nname = "{name}"\nkey = "{self.host.key}"\nprobe = {json.dumps(probe)}\n'
+            f"check = {json.dumps(self.counted('check', self.nginx.check))}\n"
+            f"activate = {json.dumps(activate or self.counted('activate', self.nginx.activate))}\n{files}\n"
+        )
+
+    def counted(self, word: str, command: list[str]) -> list[str]:
+        """The *command*, by a script that notes the *word*."""
+        return [str(self._script), word, *command]
+
+    def write(self, probe_timeout: str = "10s") -> None:
+        """agent.toml, with every name that was configured."""
+        host = self.host
+        host.config.write_text(
+            f'state_dir = "{host.state_dir}"\ncommand_timeout = "20s"\nprobe_timeout = "{probe_timeout}"\n'
+            f'[source]\nurl = "sqlite:///{host.database}"\n[trust]\nroots = "{host.roots}"\n'
+            + "".join(self._entries.values())
+        )
+
+    def offer(self, *names: str) -> dict[str, Issued]:
+        """A new certificate for each name."""
+        key, issued = keys.load(self.host.key), {}
+        for name in names or self.names:
+            issued[name] = self.host.authority.sign(keys.csr(key, (name,)))
+            self.host.offer(issued[name].cert_pem, issued[name].chain_pem, name=name)
+        return issued
+
+    def served(self) -> dict[str, x509.Certificate | None]:
+        return {name: self.nginx.served(name) for name in self.names}
+
+    def commands(self) -> list[str]:
+        """What was run since the last time this was asked, in order."""
+        found = self.log.read_text().split() if self.log.exists() else []
+        self.log.write_text("")
+        return found
