@@ -1,6 +1,7 @@
 """run: the daily cron. Pull, verify, install, activate, prove, for each certificate of this host."""
 
 import argparse
+import resource
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ from common.errors import ConfigError, Finding, UsageError
 from common.files import locked
 from common.owners import who_directs_root
 
+_MOST_FILES = 65_536
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Bring NAMEs, by default all, up to date. Exit code 1 if one is not well or was not looked at."""
@@ -25,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
     selected = _selected(arguments, certificates)
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry)
+    _allow_many_files()
     tools.folder.create()
     silent = arguments.json or getattr(arguments, "quiet", False)
     results: list[Result] = []
@@ -48,6 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
         documents = [_document(result, tools.now) for result in results]
         report({"certificates": documents, "stopped": bool(unfinished)})
     return 0 if not unfinished and all(_is_well(result, tools.now) for result in results) else 1
+
+
+def _allow_many_files() -> None:
+    """Let this process open a file for each folder and socket of a service with thousands of virtual hosts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _MOST_FILES), hard))
 
 
 def _selected(arguments: argparse.Namespace, certificates: Sequence[Certificate]) -> list[Certificate]:

@@ -7,12 +7,13 @@ between two steps changes nothing for us (``common.folders``).
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from agent.model.live_file import ACCESS_LIST, LiveFile
 from common.errors import FileError
 from common.files import LARGEST_READ
-from common.folders import Place, open_folder, open_place
+from common.folders import Folder, Place, open_folder, open_place
 from common.owners import owner_ids
 from common.replacing import NewContent, file_errors, remove_leftovers, replace_all
 
@@ -26,6 +27,7 @@ class LocalFiles:
 
     def __init__(self) -> None:
         self._places: dict[Path, Place] = {}
+        self._folders: dict[Path, Folder] = {}  # one for all files in it: a service may have thousands
 
     def stamp(self, file: Path) -> str:
         try:
@@ -83,8 +85,9 @@ class LocalFiles:
                 place.folder.sync()
 
     def release(self) -> None:
-        for place in {id(place): place for place in self._places.values()}.values():
-            place.folder.close()
+        for folder in self._folders.values():
+            folder.close()
+        self._folders.clear()
         self._places.clear()
 
     def _place(self, file: Path) -> Place:
@@ -98,12 +101,13 @@ class LocalFiles:
             return self._places.get(file) or self._kept(file, Place(open_folder(file.parent), file.name))
 
     def _kept(self, file: Path, place: Place) -> Place:
-        """The place under both of its paths; the one that was found first where two paths lead to one place."""
-        first = self._places.setdefault(place.path, place)
-        if first is not place:
+        """The place under both of its paths, in the folder that was found first where two paths lead to one folder."""
+        folder = self._folders.setdefault(place.folder.path, place.folder)
+        if folder is not place.folder:
             place.folder.close()
-        self._places[file] = first
-        return first
+        kept = self._places.setdefault(place.path, replace(place, folder=folder))
+        self._places[file] = kept
+        return kept
 
 
 def _read(place: Place) -> LiveFile:
