@@ -30,6 +30,7 @@ def build() -> CommandLine:
     _init(line)
     _request(line)
     _run(line)
+    _rollback(line)
     text = "look at what a run depends on, and whose word counts; changes nothing"
     line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
@@ -79,6 +80,13 @@ def _run(line: CommandLine) -> None:
         "name", nargs="*", metavar="NAME", help="only these certificates; default: all that are configured"
     )
     run.add_argument("--retry", action="store_true", help="try refused certificates again before their time")
+
+
+def _rollback(line: CommandLine) -> None:
+    text = "go back to a certificate that was in place before, and stay there until a newer one comes"
+    rollback = line.command("rollback", _later("rollback", "rollback"), text, reports=True)
+    rollback.add_argument("name", metavar="NAME", help="the certificate, as agent.toml names it")
+    rollback.add_argument("--to", default="", metavar="SERIAL", help="of a kept one; default: the one before")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

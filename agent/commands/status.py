@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from agent.commands.show import document, explained, untold
+from agent.commands.show import document, explained, is_well, untold
 from agent.host.state_folder import StateFolder
 from agent.model.result import Result
 from agent.rules.standing import standing
@@ -22,7 +22,9 @@ def status(arguments: argparse.Namespace) -> int:
     last_run = state.last_run()
     shown = utc_text(last_run) if last_run else None
     if arguments.json:
-        documents = [document(one, well=one.outcome.is_well) for one in results]
+        documents = [
+            {**document(one, well=one.outcome.is_well), "kept": state.kept_serials(one.name)} for one in results
+        ]
         report({"last_run": shown, "certificates": documents})
     else:
         say(f"last run {shown or 'never'}")
@@ -31,11 +33,7 @@ def status(arguments: argparse.Namespace) -> int:
             say(line)
         for late in (one for one in results if one.is_untold(now)):
             say(untold(late))
-    return 0 if all(_is_well(one, now) for one in results) else 1
-
-
-def _is_well(result: Result, now: float) -> bool:
-    return result.outcome.is_well and not result.is_untold(now)
+    return 0 if all(is_well(one, now) for one in results) else 1
 
 
 def _row(result: Result, now: float) -> list[str]:

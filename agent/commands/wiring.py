@@ -14,7 +14,7 @@ from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateSto
 from agent.model.certificate import Certificate
 from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
-from common.errors import UsageError
+from common.errors import ConfigError, Finding, UsageError
 from common.names import parse_name
 
 
@@ -37,6 +37,7 @@ class LocalTools:
         self.files: Files = LocalFiles()
         self.protected: Sequence[Path] = [Path(os.path.realpath(one)) for one in protected]
         self.host, self.now, self.retry = os.uname().nodename, time.time(), retry
+        self.keep = settings.keep
 
     def unbroken(self) -> AbstractContextManager[None]:
         return self.waits.unbroken()
@@ -72,3 +73,18 @@ def name_in(text: str) -> str:
         return parse_name(text)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def selected_of(names: Sequence[str], certificates: Sequence[Certificate], config: Path) -> list[Certificate]:
+    """Those of the *certificates* that the *names* of a command line mean, all for none. Raises UsageError, ConfigError
+    where none is configured."""
+    if not certificates:
+        finding = Finding("certificate", "none is configured")
+        raise ConfigError(str(config), [finding], hint="add a [[certificate]]")
+    by_name = {one.name: one for one in certificates}
+    wanted = [name_in(name) for name in names] or list(by_name)
+    unknown = [name for name in wanted if name not in by_name]
+    if unknown:
+        hint = f"configured are: {', '.join(by_name)}"
+        raise UsageError(f"not configured in {config}: {', '.join(unknown)}", hint=hint)
+    return [by_name[name] for name in dict.fromkeys(wanted)]

@@ -4,6 +4,7 @@ issuer.json      the issuer's key that took the place of the one in agent.toml
 lock             held during a run; its time is that of the last run
 confirmed        empty; its time is that at which all reports were last confirmed
 records/NAME     the last result of a certificate
+kept/NAME/SERIAL certificates that were in place, for `rollback`; the newest is in place
 journal/NAME     an install under way
 work/NAME/       staged material and backups of an install under way; gone when it has ended
 """
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agent.host.kept_folder import KeptFolder
 from agent.model.certificate import file_stem
 from agent.model.result import Result
 from agent.rules import record
@@ -48,6 +50,7 @@ class StateFolder:
         self._journals = folder / "journal"
         self._work = folder / "work"
         self._issuer = folder / "issuer.json"
+        self._kept = KeptFolder(folder / "kept")
 
     @property
     def lock_file(self) -> Path:
@@ -95,6 +98,18 @@ class StateFolder:
             os.utime(file, (moment, moment))
         except OSError as error:
             raise FileError(f"cannot write {file}", why=error.strerror or str(error)) from error
+
+    def kept_serials(self, name: str) -> list[str]:
+        return self._kept.serials(name)
+
+    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
+        self._kept.save(name, serial, fullchain)
+
+    def read_kept(self, name: str, serial: str) -> bytes:
+        return self._kept.read(name, serial)
+
+    def drop_kept(self, name: str, serial: str) -> None:
+        self._kept.drop(name, serial)
 
     def journals(self) -> "list[JournalEntry]":
         files = sorted(self._journals.glob("*.json"))

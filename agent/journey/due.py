@@ -4,24 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agent.journey.keep import keep
 from agent.journey.ports import Turn
 from agent.journey.watch import look
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
-from agent.rules.evidence import Evidence, Proof, judge
+from agent.model.waiting import GoneBack
+from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
 from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, wanted
-from agent.rules.verify import to_be_shown
+from agent.rules.verify import installed_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
+from common.errors import CertfleetError
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
     """*bundle* fits *key* and all that agent.toml asks for. *mark* and *circumstances* are remembered with what comes
     of it; *offered* is the SHA-256 of leaf and chain as they were offered; *by_issuer*: no trusted root vouches for it,
-    only the CA of its predecessor."""
+    only the CA of its predecessor. *in_place*: the certificate for the key that the live files hold; *gone_back*: a
+    person of this host went back to this one."""
 
     turn: Turn
     bundle: Bundle
@@ -30,6 +34,8 @@ class Due:
     circumstances: str
     offered: str
     by_issuer: bool
+    in_place: Bundle | None = None
+    gone_back: GoneBack | None = None
 
     @property
     def name(self) -> str:
@@ -100,6 +106,24 @@ def in_place_already(due: Due, planned: Mapping[Path, LiveFile]) -> Evidence | N
     return None
 
 
+def unless_in_place(due: Due) -> Due | Result:
+    """It, or the result where nothing is to be done, or cannot be."""
+    try:
+        planned = plan(due)
+        evidence = in_place_already(due, planned)
+    except CertfleetError as error:
+        result = due.turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
+        return replace(result, refusal=None)
+    return due if evidence is None else concluded(due, due.turn.result(*conclusion(evidence)), planned)
+
+
+def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
+    """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
+    files = [file for file in turn.certificate.files if {"certificate", "chain"} & set(file.parts)]
+    found = (turn.tools.files.read(file.path) for file in files)
+    return installed_in((live.content for live in found if live is not None), key.spki_sha256)
+
+
 def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Result:
     """*result* with what is remembered of a certificate that is in place, or that was refused. Raises FileError."""
     if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
@@ -118,7 +142,9 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         chain=due.chain,
         by_issuer=due.by_issuer,
     )
-    return replace(result, installed=installed, refusal=None, past=remembered(turn.before, due.sha256))
+    keep(due.name, due.bundle, turn.tools)
+    past = remembered(turn.before, due.sha256)
+    return replace(result, installed=installed, refusal=None, past=past, gone_back=due.gone_back)
 
 
 def refused(result: Result, turn: Turn, offered: str, mark: Mark, circumstances: str) -> Result:

@@ -65,6 +65,18 @@ class StateStore(Protocol):
     def save_confirmed(self, moment: float) -> None:
         """All reports were confirmed at *moment*."""
 
+    def kept_serials(self, name: str) -> list[str]:
+        """The serial numbers (hex) of the certificates of *name* that are kept, the one put in place last first."""
+
+    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
+        """Keep *fullchain* (PEM): it is the one put in place last."""
+
+    def read_kept(self, name: str, serial: str) -> bytes:
+        """The full chain in PEM."""
+
+    def drop_kept(self, name: str, serial: str) -> None:
+        """Forget it."""
+
     def journals(self) -> list[JournalEntry]:
         """Installs that did not come to their end. FileError too if one is damaged."""
 
@@ -178,7 +190,8 @@ class Tools(Protocol):
     """Everything that a run acts with. An adapter whose libraries are slow to import is imported when it is asked for.
 
     *protected*: real paths of files and folders that are never a target; *host*: the name that reports carry; *now*:
-    the one moment of the run; *retry*: try refused certificates at once.
+    the one moment of the run; *retry*: try refused certificates at once; *keep*: how many certificates stay for a roll
+    back by hand.
     """
 
     source: Source
@@ -188,6 +201,7 @@ class Tools(Protocol):
     host: str
     now: float
     retry: bool
+    keep: int
 
     def unbroken(self) -> AbstractContextManager[None]:
         """While the block runs, a request to stop waits; elsewhere it ends each wait with Stopped."""

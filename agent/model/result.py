@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent.model.offer import Mark
+from agent.model.waiting import GoneBack
 
 LONGEST_BACK_OFF = 86400  # seconds that a refused certificate waits at most
 _LONGEST_DETAIL = 2000  # characters that are reported of a sentence
@@ -96,7 +97,7 @@ class Stated:
 class Result:
     """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
     *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
-    installed here, newest first.
+    installed here, newest first. *gone_back*: a person has gone back to what is installed.
 
     The last five are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
     that the certificate offered is not to be tried again for a while, *alone* that it then goes without others, *ended*
@@ -113,11 +114,23 @@ class Result:
     unsent: int = 0
     stated: Stated | None = None
     past: tuple[str, ...] = ()
+    gone_back: GoneBack | None = None
     changed: bool = False
     at_fault: bool = False
     alone: bool = False
     ended: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What people have said about it, and what comes of that: to be told with any outcome."""
+        said = (self.gone_back,)
+        return tuple(one.sentence for one in said if one is not None)
+
+    @property
+    def explanation(self) -> str:
+        """The detail, and the remarks."""
+        return "; ".join(filter(None, (self.detail, *self.remarks)))
 
     def stated_by(self, issuer_key: str) -> Stated | None:
         """The newest statement taken under that key of agent.toml."""
@@ -132,13 +145,14 @@ class Result:
         return self._said() == other._said()
 
     def _said(self) -> tuple[object, ...]:
-        return self.outcome, self.detail, self.hint, self.installed, self.refusal, self.stated, self.past
+        kept = self.installed, self.refusal, self.stated, self.past, self.gone_back
+        return self.outcome, self.detail, self.hint, *kept
 
     def columns(self) -> tuple[str, int, str, str]:
         """The columns sha256, not_after, state and detail of the table ``installations``."""
         installed = self.installed
         sha256, not_after = (installed.sha256, installed.not_after) if installed else ("", 0)
-        return sha256, not_after, self.outcome.value, self.detail[:_LONGEST_DETAIL]
+        return sha256, not_after, self.outcome.value, self.explanation[:_LONGEST_DETAIL]
 
 
 def with_notes_told(result: Result) -> Result:

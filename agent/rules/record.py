@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.model.offer import Mark
 from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result, Stated
+from agent.model.waiting import GoneBack
 from common.strict_json import checked
 
 _BACK_OFF = (3600, 6 * 3600, LONGEST_BACK_OFF)  # seconds until it is tried again: once, twice, every further time
@@ -38,6 +39,7 @@ def to_document(result: Result) -> dict[str, Any]:
         "refusal": {**asdict(refusal), "outcome": refusal.outcome.value} if refusal else None,
         "stated": asdict(result.stated) if result.stated else None,
         "past": list(result.past),
+        "gone_back": asdict(result.gone_back) if result.gone_back else None,
         "unsent": result.unsent,
     }
 
@@ -54,6 +56,7 @@ def from_document(document: Mapping[str, Any]) -> Result:
         refusal=_refusal(refusal) if refusal else None,
         stated=Stated(int(stated["sequence"]), str(stated["sha256"]), str(stated["issuer_key"])) if stated else None,
         past=tuple(map(str, document.get("past", ()))),
+        gone_back=_gone_back(document.get("gone_back")),
         since=int(document["changed_at"]),
         unsent=_unsent(document["unsent"], int(document["changed_at"])),
     )
@@ -62,6 +65,10 @@ def from_document(document: Mapping[str, Any]) -> Result:
 def _installed(document: Mapping[str, Any]) -> Installed:
     mark, chain = checked(Mark(**document["mark"])), tuple(document.get("chain", ()))
     return checked(Installed(**{**document, "mark": mark, "chain": chain}))
+
+
+def _gone_back(document: Mapping[str, Any] | None) -> GoneBack | None:
+    return checked(GoneBack(**document)) if document else None
 
 
 def _unsent(since: Any, changed_at: int) -> int:

@@ -13,7 +13,7 @@ from agent.model.certificate import Certificate, Command, Roots, Service, Target
 from agent.model.probe_targets import ProbeTarget, parse_target
 from agent.settings import values
 from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
-from common.config import duration, nonempty, optional_path, path, section, sections, setting, text
+from common.config import duration, integer, nonempty, optional_path, path, section, sections, setting, text
 from common.config_file import load
 from common.errors import ConfigError, Finding
 
@@ -81,6 +81,7 @@ class AgentSettings:
     state_dir: Path = setting(path, Path("/var/lib/certfleet-agent"))
     command_timeout: int = setting(duration(1), 60)
     probe_timeout: int = setting(duration(1), 30)
+    keep: int = setting(integer(0, 100), 3)
     source: SourceSettings = section(SourceSettings)
     trust: TrustSettings = section(TrustSettings)
     certificate: tuple[CertificateSettings, ...] = sections(CertificateSettings)

@@ -16,6 +16,7 @@ GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would w
     ("init",): ["new.example.test"],
     ("request",): [NAME, "--key", "{folder}/new.key", "--csr", "{folder}/new.csr"],
     ("run",): [NAME],
+    ("rollback",): [NAME],
     ("probe",): ["https://127.0.0.1:9"],
     ("presets",): ["nginx"],
 }
@@ -56,6 +57,8 @@ WRONG = {
     "request --key": ["", "{folder}", "/dev/zero", "{folder}/agent.toml", "{folder}/key.pem/x", "/" + "x" * 300],
     "request --csr": ["", "{folder}", "/dev/zero", "{folder}/key.pem", "{folder}/key.pem/x", "/none/x"],
     "run NAME": NAMES,
+    "rollback NAME": NAMES,
+    "rollback --to": ["", "x", "0A 0B 0G", "../0A", "\x1b[2J", "\udce9"],
     "probe TARGET": TARGETS,
     "presets NAME": ["", "..", "../nginx", "/etc/passwd", "NGINX", "nginx.toml", "\x1b[2J", "\udce9"],
 }
