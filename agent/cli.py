@@ -31,6 +31,7 @@ def build() -> CommandLine:
     _request(line)
     _run(line)
     _rollback(line)
+    _hold(line)
     text = "look at what a run depends on, and whose word counts; changes nothing"
     line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
@@ -87,6 +88,18 @@ def _rollback(line: CommandLine) -> None:
     rollback = line.command("rollback", _later("rollback", "rollback"), text, reports=True)
     rollback.add_argument("name", metavar="NAME", help="the certificate, as agent.toml names it")
     rollback.add_argument("--to", default="", metavar="SERIAL", help="of a kept one; default: the one before")
+
+
+def _hold(line: CommandLine) -> None:
+    text = "take nothing new for these certificates on this host for a while"
+    hold = line.command("hold", _later("hold", "hold"), text)
+    hold.add_argument("name", nargs="+", metavar="NAME", help="the certificates, as agent.toml names them")
+    text = "2026-12-31 (to its end), or 2026-12-31T06:00: this host's time, unless it says another like Z or +01:00"
+    hold.add_argument("--until", required=True, metavar="DATE", help=text)
+    hold.add_argument("--reason", default="", metavar="TEXT", help="shown by `status`, here and at the issuer")
+    text = "end a hold, and what `rollback` holds: the next run takes what the source offers"
+    release = line.command("release", _later("hold", "release"), text)
+    release.add_argument("name", nargs="+", metavar="NAME", help="the certificates, as agent.toml names them")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

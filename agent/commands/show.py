@@ -64,6 +64,9 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
         if refusal is None
         else {"sha256": refusal.sha256, "attempts": refusal.attempts, "next_attempt": utc_text(refusal.until)},
         "gone_back_from": list(result.gone_back.left.values()) if result.gone_back is not None else None,
+        "held_until": utc_text(result.pause.until) if result.pause is not None else None,
+        "waits_for_window": utc_text(result.postponed.opens) if result.postponed is not None else None,
+        "enabled": not result.disabled,
         "report_unsent": result.unsent > 0,
     }
 

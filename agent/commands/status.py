@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from dataclasses import replace
 
 from agent.commands.show import document, explained, is_well, untold
 from agent.host.state_folder import StateFolder
@@ -18,7 +19,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Show how each certificate stood after its last run. Exit code 1 if one is not well, or not any more."""
     settings, certificates = load_settings(arguments.config)
     state, now = StateFolder(settings.state_dir), time.time()
-    results = [standing(state.record(certificate.name), now) for certificate in certificates]
+    results = [standing(_of_now(state, certificate.name, now), now) for certificate in certificates]
     last_run = state.last_run()
     shown = utc_text(last_run) if last_run else None
     if arguments.json:
@@ -34,6 +35,12 @@ def status(arguments: argparse.Namespace) -> int:
         for late in (one for one in results if one.is_untold(now)):
             say(untold(late))
     return 0 if all(is_well(one, now) for one in results) else 1
+
+
+def _of_now(state: StateFolder, name: str, now: float) -> Result:
+    """The last result; a hold counts as soon as it is said, and no longer than it lasts."""
+    result, pause = state.record(name), state.pause(name)
+    return replace(result, pause=pause if pause is not None and pause.lasts(now) else None)
 
 
 def _row(result: Result, now: float) -> list[str]:

@@ -52,6 +52,16 @@ class Due:
         return to_be_shown(self.bundle)
 
     @property
+    def serial(self) -> str:
+        """That of the leaf, in hex."""
+        return serial_text(self.bundle.leaf)
+
+    @property
+    def present_ends(self) -> int | None:
+        """The end of what is in place, in epoch seconds; None where nothing is that comes from a CA."""
+        return not_after(self.in_place.leaf) if self.in_place is not None else None
+
+    @property
     def attempts(self) -> int:
         """How often it was tried before, and refused."""
         refusal = self.turn.before.refusal
@@ -132,7 +142,7 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
     targets = turn.certificate.files
     installed = Installed(
         sha256=due.sha256,
-        serial=serial_text(leaf),
+        serial=due.serial,
         not_before=not_before(leaf),
         not_after=not_after(leaf),
         mark=due.mark,

@@ -31,12 +31,12 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
     Raises RefusedError where there is none; VerificationError where it does not fit any more, FileError, ConfigError:
     no live file was touched. A result that FAILED is on no record: all is as it was.
     """
-    turn = Turn(certificate, tools.state.record(certificate.name), tools)
+    before = tools.state.record(certificate.name)
+    turn = Turn(certificate, before, tools, before.pause, before.disabled)
     key = tools.keys.load(certificate.key)
-    in_place, before = found_in_files(turn, key), turn.before.gone_back
-    installed = turn.before.installed
+    in_place, installed = found_in_files(turn, key), before.installed
     present = fingerprint(in_place.leaf) if in_place is not None else installed.sha256 if installed is not None else ""
-    left = dict(before.left) if before is not None else {}
+    left = dict(before.gone_back.left) if before.gone_back is not None else {}
     chosen = choice(kept(certificate.name, tools), present, left, key.spki_sha256, serial)
     to = fingerprint(chosen.leaf)
     if left.pop(to, None) is None and present:  # else it is a step forward again

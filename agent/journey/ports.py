@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.model.offer import Mark, Offer
     from agent.model.probe_targets import ProbeTarget
     from agent.model.result import Outcome, Result
+    from agent.model.waiting import Pause
     from agent.rules.evidence import Sight
     from agent.rules.journal import JournalEntry
 
@@ -76,6 +77,12 @@ class StateStore(Protocol):
 
     def drop_kept(self, name: str, serial: str) -> None:
         """Forget it."""
+
+    def pause(self, name: str) -> Pause | None:
+        """The word of a person that nothing new is taken for *name*, which may be over."""
+
+    def save_pause(self, name: str, pause: Pause | None) -> None:
+        """Keep it in the place of the one before; None for none."""
 
     def journals(self) -> list[JournalEntry]:
         """Installs that did not come to their end. FileError too if one is damaged."""
@@ -218,12 +225,16 @@ class Tools(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with."""
+    """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with. *pause*: a
+    person has said that nothing new is taken now; *disabled*: the issuer does not renew it."""
 
     certificate: Certificate
     before: Result
     tools: Tools
+    pause: Pause | None = None
+    disabled: bool = False
 
     def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
         """How it stands now; what is installed and what is refused are as before."""
-        return replace(self.before, outcome=outcome, detail=detail, hint=hint)
+        said = replace(self.before, pause=self.pause, disabled=self.disabled, postponed=None)
+        return replace(said, outcome=outcome, detail=detail, hint=hint)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.journey.on_record import concluded, on_record, told
+from agent.journey.pause import as_it_stands, in_its_window
 from agent.journey.ports import Tools, Turn
 from agent.journey.update import unreachable, update
 from agent.model.certificate import Certificate
@@ -94,14 +95,19 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
 def _taken_up(
     certificate: Certificate, answer: Mapping[str, Mark] | SourceError, tools: Tools, *, tell: bool
 ) -> "Due | Result":
+    name = certificate.name
     try:
-        before = tools.state.record(certificate.name)
+        before, pause = tools.state.record(name), tools.state.pause(name)
     except FileError as error:  # a record that cannot be read must not be overwritten either
-        return Result(certificate.name, Outcome.FAILED, str(error), error.hint, unsent=int(tools.now))
-    turn = Turn(certificate, before, tools)
+        return Result(name, Outcome.FAILED, str(error), error.hint, unsent=int(tools.now))
+    mark = answer.get(name) if not isinstance(answer, SourceError) else None
+    pause = pause if pause is not None and pause.lasts(tools.now) else None
+    turn = Turn(certificate, before, tools, pause, mark.disabled if mark is not None else before.disabled)
 
     def found() -> "Due | Result":
-        return unreachable(turn, answer) if isinstance(answer, SourceError) else update(turn, answer.get(before.name))
+        if pause is not None:
+            return as_it_stands(turn)
+        return unreachable(turn, answer) if isinstance(answer, SourceError) else in_its_window(update(turn, mark))
 
     result = _guarded(turn, found)
     if not isinstance(result, Result):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.model.probe_targets import ProbeTarget
+from agent.model.window import Window
 from common.names import is_address
 
 Command = tuple[str, ...]
@@ -62,7 +63,7 @@ class Use:
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
-    *issuer_key*: only what this key has signed is installed; "" believes the source."""
+    *issuer_key*: only what this key has signed is installed; "" believes the source. *window*: None is any time."""
 
     name: str
     names: frozenset[str]
@@ -71,6 +72,7 @@ class Certificate:
     uses: tuple[Use, ...] = ()
     roots: Roots = "system"
     issuer_key: str = ""
+    window: Window | None = None
 
     @property
     def services(self) -> tuple[Service, ...]:

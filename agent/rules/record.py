@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.model.offer import Mark
 from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result, Stated
-from agent.model.waiting import GoneBack
+from agent.model.waiting import GoneBack, Pause, Postponed
 from common.strict_json import checked
 
+T = TypeVar("T")
 _BACK_OFF = (3600, 6 * 3600, LONGEST_BACK_OFF)  # seconds until it is tried again: once, twice, every further time
 _MOST_REMEMBERED = 50  # leaves: of several years
 
@@ -40,6 +41,9 @@ def to_document(result: Result) -> dict[str, Any]:
         "stated": asdict(result.stated) if result.stated else None,
         "past": list(result.past),
         "gone_back": asdict(result.gone_back) if result.gone_back else None,
+        "pause": asdict(result.pause) if result.pause else None,
+        "postponed": asdict(result.postponed) if result.postponed else None,
+        "disabled": result.disabled,
         "unsent": result.unsent,
     }
 
@@ -56,7 +60,10 @@ def from_document(document: Mapping[str, Any]) -> Result:
         refusal=_refusal(refusal) if refusal else None,
         stated=Stated(int(stated["sequence"]), str(stated["sha256"]), str(stated["issuer_key"])) if stated else None,
         past=tuple(map(str, document.get("past", ()))),
-        gone_back=_gone_back(document.get("gone_back")),
+        gone_back=_made(GoneBack, document.get("gone_back")),
+        pause=_made(Pause, document.get("pause")),
+        postponed=_made(Postponed, document.get("postponed")),
+        disabled=document.get("disabled") is True,
         since=int(document["changed_at"]),
         unsent=_unsent(document["unsent"], int(document["changed_at"])),
     )
@@ -67,8 +74,13 @@ def _installed(document: Mapping[str, Any]) -> Installed:
     return checked(Installed(**{**document, "mark": mark, "chain": chain}))
 
 
-def _gone_back(document: Mapping[str, Any] | None) -> GoneBack | None:
-    return checked(GoneBack(**document)) if document else None
+def pause_of(document: Mapping[str, Any]) -> Pause:
+    """The pause in *document*; TypeError if it is none."""
+    return checked(Pause(**document))
+
+
+def _made(cls: type[T], document: Mapping[str, Any] | None) -> T | None:
+    return checked(cls(**document)) if document else None
 
 
 def _unsent(since: Any, changed_at: int) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.model.certificate import Certificate, Command, Roots, Service, TargetFile, Use, file_stem
 from agent.model.probe_targets import ProbeTarget, parse_target
+from agent.model.window import Window
 from agent.settings import values
 from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
 from common.config import duration, integer, nonempty, optional_path, path, section, sections, setting, text
@@ -70,6 +71,7 @@ class CertificateSettings:
     check: tuple[Command, ...] | None = setting(values.commands, None)
     activate: tuple[Command, ...] | None = setting(values.commands, None)
     roots: Roots | None = setting(values.roots, None)
+    window: Window | None = setting(values.window, None)
     files: FilesSettings = section(FilesSettings)
     combined: tuple[CombinedSettings, ...] = sections(CombinedSettings)
 
@@ -130,6 +132,7 @@ def _resolve_one(
         uses=_uses(settings, presets),
         roots=settings.roots or trust.roots,
         issuer_key=trust.issuer_key,
+        window=settings.window,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.model.certificate import Command, Roots
 from agent.model.probe_targets import ProbeTarget, parse_target
+from agent.model.window import Window, parse_window
 from common.config import list_of, nonempty, shown, text
 from common.issuer_key import parse_issuer_key
 from common.names import parse_name
@@ -70,6 +71,11 @@ def roots(value: Any) -> Roots:
     if found is None and not Path(value).is_absolute():
         raise ValueError(f'must be "system", "none" or the absolute path of a PEM file, not {shown(value)}')
     return found or Path(value)
+
+
+def window(value: Any) -> Window | None:
+    """Hours of a week, like "Sun 02:00-04:00"; None for ""."""
+    return parse_window(text(value)) if text(value) else None
 
 
 def mode(value: Any) -> int | None:
