@@ -74,12 +74,17 @@ def _request(line: CommandLine) -> None:
 
 
 def _run(line: CommandLine) -> None:
+    really, as_rehearsal = _later("run", "run"), _later("dry_run", "dry_run")
     run = line.command(
-        "run", _later("run", "run"), "the daily cron: pull, verify, install, activate, prove", reports=True
+        "run",
+        lambda arguments: (as_rehearsal if arguments.dry_run else really)(arguments),
+        "the daily cron: pull, verify, install, activate, prove",
+        reports=True,
     )
     run.add_argument(
         "name", nargs="*", metavar="NAME", help="only these certificates; default: all that are configured"
     )
+    run.add_argument("--dry-run", action="store_true", help="tell what would change, and change nothing")
     run.add_argument("--retry", action="store_true", help="try refused certificates again before their time")
 
 

@@ -3,13 +3,15 @@
 import argparse
 import resource
 import sys
+from collections.abc import Sequence
 
 from agent.commands.show import is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
 from agent.journey.run import run as run_over
+from agent.model.certificate import Certificate
 from agent.model.errors import Stopped
 from agent.model.result import Result
-from agent.settings.config import load_settings
+from agent.settings.config import AgentSettings, load_settings
 from common.command_line import report
 from common.files import locked
 from common.owners import who_directs_root
@@ -19,12 +21,8 @@ _MOST_FILES = 65_536
 
 def run(arguments: argparse.Namespace) -> int:
     """Bring NAMEs, by default all, up to date. Exit code 1 if one is not well or was not looked at."""
-    settings, certificates = load_settings(arguments.config)
-    if director := who_directs_root(arguments.config):
-        sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
-    selected = selected_of(arguments.name, certificates, arguments.config)
+    settings, certificates, selected = begun(arguments)
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry)
-    _allow_many_files()
     tools.folder.create()
     silent = arguments.json or getattr(arguments, "quiet", False)
     results: list[Result] = []
@@ -48,6 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
         documents = [run_document(result, tools.now) for result in results]
         report({"certificates": documents, "stopped": bool(unfinished)})
     return 0 if not unfinished and all(is_well(result, tools.now) for result in results) else 1
+
+
+def begun(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Certificate], list[Certificate]]:
+    """The settings, all certificates of this host, and those that NAMEs mean."""
+    settings, certificates = load_settings(arguments.config)
+    if director := who_directs_root(arguments.config):
+        sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
+    _allow_many_files()
+    return settings, certificates, selected_of(arguments.name, certificates, arguments.config)
 
 
 def _allow_many_files() -> None:

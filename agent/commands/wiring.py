@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from agent.host.files import LocalFiles
+from agent.host.read_only import ReadOnlyFiles, ReadOnlyState
 from agent.host.state_folder import StateFolder
 from agent.host.waits import Waits
 from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateStore, Trust
@@ -21,10 +22,19 @@ from common.names import parse_name
 class LocalTools:
     """The Tools of ``agent.journey.ports`` for this machine. *certificates* are all that *config* asks for.
 
-    Nothing is connected yet. Raises ConfigError for a source or a password file that is not as it must be.
+    Nothing is connected yet. *read_only*: state folder and live files are read and never written. Raises ConfigError
+    for a source or a password file that is not as it must be.
     """
 
-    def __init__(self, settings: AgentSettings, certificates: Sequence[Certificate], config: Path, *, retry: bool):
+    def __init__(
+        self,
+        settings: AgentSettings,
+        certificates: Sequence[Certificate],
+        config: Path,
+        *,
+        retry: bool,
+        read_only: bool = False,
+    ):
         inputs = {file for certificate in certificates for file in certificate.inputs}
         protected = [settings.state_dir, config, *inputs, *own_files(settings.source)]
         if sys.prefix != sys.base_prefix:  # a virtual environment: what root runs
@@ -32,9 +42,9 @@ class LocalTools:
         self._settings = settings
         self.waits = Waits()
         self.source: Source = open_source(settings.source, config, self.waits)
-        self.folder = StateFolder(settings.state_dir)
+        self.folder = (ReadOnlyState if read_only else StateFolder)(settings.state_dir)
         self.state: StateStore = self.folder
-        self.files: Files = LocalFiles()
+        self.files: Files = (ReadOnlyFiles if read_only else LocalFiles)()
         self.protected: Sequence[Path] = [Path(os.path.realpath(one)) for one in protected]
         self.host, self.now, self.retry = os.uname().nodename, time.time(), retry
         self.keep = settings.keep

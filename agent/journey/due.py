@@ -62,6 +62,11 @@ class Due:
         return not_after(self.in_place.leaf) if self.in_place is not None else None
 
     @property
+    def present_serial(self) -> str:
+        """That of what is in place; "" for none."""
+        return serial_text(self.in_place.leaf) if self.in_place is not None else ""
+
+    @property
     def attempts(self) -> int:
         """How often it was tried before, and refused."""
         refusal = self.turn.before.refusal

@@ -40,9 +40,9 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
     yield from broken
     results = {result.name: result for result in broken}
     todo = [certificate for certificate in selected if certificate.name not in results]
-    answer, due, silent = _asked(todo, tools), list["Due"](), False
+    answer, due, silent = asked(todo, tools), list["Due"](), False
     for certificate in todo:
-        found = _taken_up(certificate, answer, tools, tell=not silent)
+        found = taken_up(certificate, answer, tools, tell=not silent)
         tools.files.release()
         if not isinstance(found, Result):
             due.append(found)
@@ -65,7 +65,7 @@ def settle_all(by_name: Mapping[str, Certificate], tools: Tools) -> list[Result]
     return broken
 
 
-def _asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mark] | SourceError:
+def asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mark] | SourceError:
     """One question for all of them; a source that cannot be asked keeps one timeout waiting, and not one for each."""
     try:
         return tools.source.marks([certificate.name for certificate in certificates])
@@ -92,9 +92,10 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
     return broken
 
 
-def _taken_up(
+def taken_up(
     certificate: Certificate, answer: Mapping[str, Mark] | SourceError, tools: Tools, *, tell: bool
 ) -> "Due | Result":
+    """What is due; else how it stands, which is on record then, and told if *tell*."""
     name = certificate.name
     try:
         before, pause = tools.state.record(name), tools.state.pause(name)
