@@ -84,14 +84,21 @@ def _run(line: CommandLine) -> None:
     run.add_argument(
         "name", nargs="*", metavar="NAME", help="only these certificates; default: all that are configured"
     )
+    _obey_owner(run)
     run.add_argument("--dry-run", action="store_true", help="tell what would change, and change nothing")
     run.add_argument("--retry", action="store_true", help="try refused certificates again before their time")
+
+
+def _obey_owner(command: argparse.ArgumentParser) -> None:
+    text = "act as root although another user can change agent.toml, and so have root run any command"
+    command.add_argument("--obey-owner", action="store_true", help=text)
 
 
 def _rollback(line: CommandLine) -> None:
     text = "go back to a certificate that was in place before, and stay there until a newer one comes"
     rollback = line.command("rollback", _later("rollback", "rollback"), text, reports=True)
     rollback.add_argument("name", metavar="NAME", help="the certificate, as agent.toml names it")
+    _obey_owner(rollback)
     rollback.add_argument("--to", default="", metavar="SERIAL", help="of a kept one; default: the one before")
 
 

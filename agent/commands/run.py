@@ -13,6 +13,7 @@ from agent.model.errors import Stopped
 from agent.model.result import Result
 from agent.settings.config import AgentSettings, load_settings
 from common.command_line import report
+from common.errors import UsageError
 from common.files import locked
 from common.owners import who_directs_root
 
@@ -51,10 +52,20 @@ def run(arguments: argparse.Namespace) -> int:
 def begun(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Certificate], list[Certificate]]:
     """The settings, all certificates of this host, and those that NAMEs mean."""
     settings, certificates = load_settings(arguments.config)
-    if director := who_directs_root(arguments.config):
-        sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
+    refuse_directors(arguments)
     _allow_many_files()
     return settings, certificates, selected_of(arguments.name, certificates, arguments.config)
+
+
+def refuse_directors(arguments: argparse.Namespace) -> None:
+    """UsageError if another user than root can make root run any command by agent.toml, and --obey-owner is missing."""
+    director = who_directs_root(arguments.config)
+    if director and not arguments.obey_owner:
+        raise UsageError(
+            f"{director} can make root run any command by {arguments.config}",
+            hint="move it into a folder of root's, such as /etc/certfleet-agent (chown root, chmod go-w), and name that"
+            " with --config or CERTFLEET_CONFIG; --obey-owner runs it as it is",
+        )
 
 
 def _allow_many_files() -> None:
