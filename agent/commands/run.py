@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from agent.commands.show import is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
+from agent.journey.announce import announce
 from agent.journey.run import run as run_over
 from agent.model.certificate import Certificate
 from agent.model.errors import Stopped
@@ -36,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
                     break
         except Stopped:
             pass
+        else:
+            announce(results, certificates, tools)
         finally:
             tools.source.close()
     unfinished = len({one.name for one in selected} - {one.name for one in results})

@@ -11,7 +11,7 @@ from agent.host.files import LocalFiles
 from agent.host.read_only import ReadOnlyFiles, ReadOnlyState
 from agent.host.state_folder import StateFolder
 from agent.host.waits import Waits
-from agent.journey.ports import Files, Keys, Programs, Sockets, Source, StateStore, Trust
+from agent.journey.ports import Files, Keys, Messages, Programs, Sockets, Source, StateStore, Trust
 from agent.model.certificate import Certificate
 from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
@@ -69,6 +69,12 @@ class LocalTools:
         from agent.host.programs import LocalPrograms  # noqa: PLC0415 - subprocess, for an install only
 
         return LocalPrograms(self._settings.command_timeout, self.waits)
+
+    @property
+    def messages(self) -> Messages:
+        from agent.host.messages import LocalMessages  # noqa: PLC0415 - mail and subprocess, where there is news
+
+        return LocalMessages(self._settings, self.host, self.waits)
 
     @property
     def sockets(self) -> Sockets:

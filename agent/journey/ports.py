@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent.model.certificate import Certificate, Command
     from agent.model.host_key import HostKey
     from agent.model.live_file import LiveFile
+    from agent.model.notice import Notice
     from agent.model.offer import Mark, Offer
     from agent.model.probe_targets import ProbeTarget
     from agent.model.result import Outcome, Result
@@ -177,6 +178,14 @@ class Programs(Protocol):
         """Run each to its end, one after another; InstallError, with *step* in it, at the first that fails."""
 
 
+class Messages(Protocol):
+    """People of this host, and their programs."""
+
+    def tell(self, notices: Sequence[Notice]) -> None:
+        """Tell each by its means, those of one run in one mail. Never raises a CertfleetError: what could not be told
+        is logged."""
+
+
 class Sockets(Protocol):
     """The certificates served; and the time to go on looking, on a monotonic clock of its own, in seconds."""
 
@@ -219,6 +228,8 @@ class Tools(Protocol):
     def trust(self) -> Trust: ...
     @property
     def programs(self) -> Programs: ...
+    @property
+    def messages(self) -> Messages: ...
     @property
     def sockets(self) -> Sockets: ...
 

@@ -13,6 +13,10 @@ from common.names import is_address
 Command = tuple[str, ...]
 """One program and its arguments; never a line for a shell."""
 
+WAYS_TO_TELL = ("syslog", "email", "reboot")
+Means = str | Command
+"""How people are told: one of WAYS_TO_TELL, or a command that gets the facts in its environment."""
+
 Roots = Literal["system", "none"] | Path
 """The roots that the clients of this host trust: those of the system's store, or a PEM file; "none" asks for none."""
 
@@ -63,7 +67,8 @@ class Use:
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
-    *issuer_key*: only what this key has signed is installed; "" believes the source. *window*: None is any time."""
+    *issuer_key*: only what this key has signed is installed; "" believes the source. *window*: None is any time.
+    *on_install* and *on_failure*: who is told of what a run did."""
 
     name: str
     names: frozenset[str]
@@ -73,6 +78,8 @@ class Certificate:
     roots: Roots = "system"
     issuer_key: str = ""
     window: Window | None = None
+    on_install: tuple[Means, ...] = ()
+    on_failure: tuple[Means, ...] = ()
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent.model.offer import Mark
-from agent.model.waiting import GoneBack, Pause, Postponed
+from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
 
 LONGEST_BACK_OFF = 86400  # seconds that a refused certificate waits at most
 _LONGEST_DETAIL = 2000  # characters that are reported of a sentence
@@ -100,7 +100,7 @@ class Result:
     """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
     *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
     installed here, newest first. *gone_back*, *pause*, *postponed*: why a newer one is not taken;
-    *disabled*: the issuer does not renew it.
+    *disabled*: the issuer does not renew it; *alarm*: what people of this host were last told.
 
     The last five are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
     that the certificate offered is not to be tried again for a while, *alone* that it then goes without others, *ended*
@@ -120,6 +120,7 @@ class Result:
     gone_back: GoneBack | None = None
     pause: Pause | None = None
     postponed: Postponed | None = None
+    alarm: Alarm | None = None
     disabled: bool = False
     changed: bool = False
     at_fault: bool = False

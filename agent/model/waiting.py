@@ -39,6 +39,14 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """That people were told, at *at*, of the *outcome*, and of no other since."""
+
+    outcome: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Postponed:
     """A newer certificate with that *serial* waits for the next opening of its *window*, which is at *opens*."""
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from agent.model.offer import Mark
 from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result, Stated
-from agent.model.waiting import GoneBack, Pause, Postponed
+from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
 from common.strict_json import checked
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ def to_document(result: Result) -> dict[str, Any]:
         "pause": asdict(result.pause) if result.pause else None,
         "postponed": asdict(result.postponed) if result.postponed else None,
         "disabled": result.disabled,
+        "alarm": asdict(result.alarm) if result.alarm else None,
         "unsent": result.unsent,
     }
 
@@ -63,6 +64,7 @@ def from_document(document: Mapping[str, Any]) -> Result:
         gone_back=_made(GoneBack, document.get("gone_back")),
         pause=_made(Pause, document.get("pause")),
         postponed=_made(Postponed, document.get("postponed")),
+        alarm=_made(Alarm, document.get("alarm")),
         disabled=document.get("disabled") is True,
         since=int(document["changed_at"]),
         unsent=_unsent(document["unsent"], int(document["changed_at"])),

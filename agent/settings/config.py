@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from agent.model.certificate import Certificate, Command, Roots, Service, TargetFile, Use, file_stem
+from agent.model.certificate import Certificate, Command, Means, Roots, Service, TargetFile, Use, file_stem
 from agent.model.probe_targets import ProbeTarget, parse_target
 from agent.model.window import Window
 from agent.settings import values
@@ -17,6 +17,7 @@ from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
 from common.config import duration, integer, nonempty, optional_path, path, section, sections, setting, text
 from common.config_file import load
 from common.errors import ConfigError, Finding
+from common.mail_settings import MailSettings
 
 DEFAULT_FILE = "/etc/certfleet/agent.toml"
 _PARTS_OF_FILE = {"certificate": ("certificate",), "chain": ("chain",), "fullchain": ("certificate", "chain")}
@@ -72,6 +73,8 @@ class CertificateSettings:
     activate: tuple[Command, ...] | None = setting(values.commands, None)
     roots: Roots | None = setting(values.roots, None)
     window: Window | None = setting(values.window, None)
+    on_install: tuple[Means, ...] | None = setting(values.means, None)
+    on_failure: tuple[Means, ...] | None = setting(values.means, None)
     files: FilesSettings = section(FilesSettings)
     combined: tuple[CombinedSettings, ...] = sections(CombinedSettings)
 
@@ -84,6 +87,10 @@ class AgentSettings:
     command_timeout: int = setting(duration(1), 60)
     probe_timeout: int = setting(duration(1), 30)
     keep: int = setting(integer(0, 100), 3)
+    on_install: tuple[Means, ...] = setting(values.means, ())
+    on_failure: tuple[Means, ...] = setting(values.means, ())
+    reboot_delay: int = setting(duration(60), 300)
+    notify: MailSettings = section(MailSettings)
     source: SourceSettings = section(SourceSettings)
     trust: TrustSettings = section(TrustSettings)
     certificate: tuple[CertificateSettings, ...] = sections(CertificateSettings)
@@ -99,17 +106,20 @@ def resolve(settings: AgentSettings, source: str) -> tuple[Certificate, ...]:
     """The certificates of *settings* with the presets filled in; ConfigError with every finding."""
     findings: list[Finding] = []
     certificates = tuple(
-        _resolve_one(certificate, settings.trust, f"certificate[{index}]", findings)
+        _resolve_one(certificate, settings, f"certificate[{index}]", findings)
         for index, certificate in enumerate(settings.certificate)
     )
     findings += _clashes(certificates)
+    means = (one for certificate in certificates for one in (*certificate.on_install, *certificate.on_failure))
+    if "email" in means and not settings.notify.email_to:
+        findings.append(Finding("notify.email_to", 'must name somebody, because on_install or on_failure says "email"'))
     if findings:
         raise ConfigError(source, findings, hint="mend the file; every key stands in the example of deploy/")
     return certificates
 
 
 def _resolve_one(
-    settings: CertificateSettings, trust: TrustSettings, where: str, findings: list[Finding]
+    settings: CertificateSettings, agent: AgentSettings, where: str, findings: list[Finding]
 ) -> Certificate:
     presets: dict[str, Preset] = {}
     for service in settings.service:
@@ -130,9 +140,11 @@ def _resolve_one(
         key=settings.key,
         files=files,
         uses=_uses(settings, presets),
-        roots=settings.roots or trust.roots,
-        issuer_key=trust.issuer_key,
+        roots=settings.roots or agent.trust.roots,
+        issuer_key=agent.trust.issuer_key,
         window=settings.window,
+        on_install=agent.on_install if settings.on_install is None else settings.on_install,
+        on_failure=agent.on_failure if settings.on_failure is None else settings.on_failure,
     )
 
 

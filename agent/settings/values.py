@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from agent.model.certificate import Command, Roots
+from agent.model.certificate import WAYS_TO_TELL, Command, Means, Roots
 from agent.model.probe_targets import ProbeTarget, parse_target
 from agent.model.window import Window, parse_window
 from common.config import list_of, nonempty, shown, text
@@ -38,6 +38,19 @@ def commands(value: Any) -> tuple[Command, ...]:
     if any(found) and not all(found):
         raise ValueError("must not hold an empty list beside a command")
     return found if all(found) else ()  # [] and [[]] mean: no command
+
+
+def means(value: Any) -> tuple[Means, ...]:
+    """Ways to tell people, one or a list: "syslog", "email", "reboot", or a command as an argument list."""
+    items = value if isinstance(value, list) else [value]
+    return tuple(tuple(list_of(_argument)(item)) if isinstance(item, list) and item else _way(item) for item in items)
+
+
+def _way(value: Any) -> str:
+    if value not in WAYS_TO_TELL:
+        ways = ", ".join(WAYS_TO_TELL)
+        raise ValueError(f"must list {ways} or commands as lists of words, not {shown(value)}")
+    return str(value)
 
 
 def _argument(value: Any) -> str:
