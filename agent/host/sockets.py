@@ -51,8 +51,8 @@ class Prober:
 
         return (*sights, *map(result, self.waits.each_within(2 * self.one_look, look_at, asked)))
 
-    def deadline(self) -> float:
-        return time.monotonic() + self.patience
+    def deadline(self, settle: float) -> float:
+        return time.monotonic() + max(self.patience, settle)
 
     def steady_until(self) -> float:
         return time.monotonic() + self.steady
