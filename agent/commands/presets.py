@@ -15,6 +15,7 @@ from agent.settings.preset import Preset, Presets
 from agent.settings.services import places, service_of
 from common.clock import duration_text
 from common.command_line import report, say, table
+from common.config import like
 from common.errors import UsageError
 
 _NAME, _KEY = "{name}", Path("{key}")  # stand for those of a certificate
@@ -45,7 +46,8 @@ def presets(arguments: argparse.Namespace) -> int:
         return 0
     preset = known.load(arguments.name)
     if preset is None:
-        raise UsageError(f"there is no preset {arguments.name!r}", hint=f"there are: {', '.join(known.names)}")
+        words = like(arguments.name, known.names)
+        raise UsageError(f"there is no preset {arguments.name!r}{words}", hint="without a name all of them are shown")
     here = _here(arguments.name, preset)
     if arguments.json:
         report(_document(here))

@@ -14,7 +14,7 @@ from agent.settings import values
 from agent.settings.files import ShapesSettings, target_files
 from agent.settings.preset import Preset, Presets
 from agent.settings.services import places, unfilled, uses
-from common.config import boolean, duration, nonempty, optional_path, path, section, sections, setting
+from common.config import boolean, duration, like, nonempty, optional_path, path, section, sections, setting
 from common.config_file import load
 from common.errors import ConfigError, Finding
 from common.probe.target import ProbeTarget
@@ -108,8 +108,8 @@ def _resolve_one(settings: CertificateSettings, trust: TrustSettings, filling: _
     for service in settings.service:
         preset = filling.presets.load(service)
         if preset is None:
-            known = ", ".join(filling.presets.names)
-            filling.found([(".service", f"there is no preset {service!r}; there are: {known}")])
+            words = like(service, filling.presets.names) or "; `certfleet-agent presets` lists them"
+            filling.found([(".service", f"there is no preset {service!r}{words}")])
         else:
             presets[service] = preset
     files = target_files(settings, list(presets.values()), file_stem(settings.name), settings.name)

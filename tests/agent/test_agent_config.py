@@ -143,7 +143,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         + '[[certificate]]\nname = "a.example.org"\nkey = "/f2"\nservice = "nginx"\n'
         + '[certificate.files]\nfullchain = "/f2"\n'
     )
-    assert found["certificate[0].service"] == f"there is no preset 'ngix'; there are: {', '.join(NAMES)}"
+    assert found["certificate[0].service"] == "there is no preset 'ngix'; did you mean 'nginx'?"
     assert "nothing to write" in found["certificate[1].files"]
     assert "stands in certificate[0] too" in found["certificate[1].name"]
     assert found["certificate[2].probe"].startswith("must be given for a wildcard name")
