@@ -106,7 +106,8 @@ def test_an_older_one_is_refused(host: Host, store: Path) -> None:
     older = host.sign(days=10, not_before=datetime.now(UTC) - timedelta(days=5))
     host.offer(older.cert_pem, older.chain_pem)
     done = host.agent("run", "--json")
-    assert (done.certificate["state"], "it was issued earlier" in done.certificate["detail"]) == ("refused", True), done.out
+    assert done.certificate["state"] == "refused"
+    assert "it was issued earlier" in done.certificate["detail"]
 
 
 @pytest.mark.parametrize(
