@@ -10,7 +10,7 @@ from common.config_file import load
 from common.errors import RefusedError, UsageError
 from issuer.commands.many import names_of
 from issuer.commands.removal import confirmed
-from issuer.commands.sealing import Sealer
+from issuer.commands.sealing import Sealer, seal_faults
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, change_scope
@@ -33,7 +33,7 @@ def adopt(arguments: argparse.Namespace) -> int:
     made = _key_there(settings)
     sealer, certificates = Sealer(settings), Certificates(database)
     every = certificates.all() if arguments.all else certificates.get(names_of(arguments.name))
-    rows = [row for row in every if _unsealed(row, sealer)]
+    rows = [row for row in every if seal_faults(row, sealer.seals)]
     if not rows:
         say("every row is sealed as it is; nothing was changed")
         return 0
@@ -97,10 +97,6 @@ def show(row: Enrolment) -> None:
             say(f"{row.name}: {what}imported, without a CSR")
         else:
             say(f"{row.name}: {what}its CSR is not usable: {request.why}")
-
-
-def _unsealed(row: Enrolment, sealer: Sealer) -> bool:
-    return any(sealer.seals.faults(seen) for seen in dict.fromkeys((row, newest(row))))
 
 
 def _key_there(settings: Settings) -> bool:

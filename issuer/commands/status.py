@@ -17,14 +17,15 @@ from issuer.commands.hosts import HostList, Standings, table_of, with_hosts
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
 from issuer.commands.schedule import slow_schedule
-from issuer.commands.sealing import GONE, vanished
+from issuer.commands.sealing import seal_faults, vanished
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
+from issuer.model.errors import Vanished
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.model.seal_faults import Fault
-from issuer.rules.change import newest, remarks
+from issuer.rules.change import remarks
 from issuer.rules.health import Severity, advice, health, severity
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
@@ -33,7 +34,6 @@ from issuer.store.hosts import Hosts
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
-from issuer.store.seals import SealStore
 from issuer.trust.seals import Seals
 
 _PORTION = 1000  # rows, and the reports about them, in memory at once
@@ -55,7 +55,7 @@ def status(arguments: argparse.Namespace) -> int:
         overall.tell()
         for name in view.vanished():
             overall.well = False
-            say(f"{name}: {GONE}")
+            say(one_line(f"{name}: {Failure.of(Vanished(name)).sentence}"))
         slow = slow_schedule(settings, database, now)
         if slow:
             say(slow)
@@ -132,7 +132,7 @@ class _View:
 
     def _look(self, row: Enrolment) -> _Look:
         hold, counts = self.held_up.by(row), self.standings.counts(row)
-        faults = self.seal_faults(row)
+        faults = seal_faults(row, self._seals)
         fact = self._facts(row, hold, faults)
         if self._arguments.name and not self._arguments.hosts:
             fact |= _content(row) | self._particulars.of(row)
@@ -147,14 +147,9 @@ class _View:
         """Sentences about a change that waits; parsing is left out for the many rows that have nothing to tell."""
         return remarks(row) if row.change is not None or row.rolled_back else []
 
-    def seal_faults(self, row: Enrolment) -> list[Fault]:
-        """What speaks against the seals of *row* and of its change."""
-        seen = [row] if row.change is None else [row, newest(row)]
-        return list(dict.fromkeys(fault for one in seen for fault in self._seals.faults(one)))
-
     def vanished(self) -> list[str]:
         """Names that were sealed and that the table lost, once all of it has been looked at."""
-        return [] if self._arguments.name else vanished(self._seals, self._seen, SealStore(self._database))
+        return [] if self._arguments.name else vanished(self._seals, self._seen, self._database)
 
     def _facts(self, row: Enrolment, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
         now, order, change = self._now, self._by_hand.get(row.name), row.change

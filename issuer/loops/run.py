@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,7 +57,7 @@ class Summary:
 
     @property
     def well(self) -> bool:
-        bad = (Ending.FAILED, Ending.UNSEALED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
+        bad = (Ending.FAILED, Ending.UNSEALED, Ending.VANISHED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
         return not self.misfits and not any(self.names(ending) for ending in bad)
 
     @property
@@ -117,6 +117,18 @@ class Pass:
                 # once more, for servers that were down; a silent server costs a run its time limit once
                 sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
         self.summary.stopped = self._stopping
+
+    def tell_rows(self, endings: Iterable[Ended]) -> None:
+        """Say which rows are gone or not what was enrolled, besides those of which the pass has said so."""
+        new = [ended for ended in endings if not self._has_told(ended)]
+        for ended in new:
+            self.summary.endings[ended.name] = ended
+            self._say(ended.line(BY_NEXT_RUN))
+        self._tell_failures(new, BY_NEXT_RUN)
+
+    def _has_told(self, ended: Ended) -> bool:
+        before = self.summary.endings.get(ended.name)
+        return before is not None and before.failure is not None
 
     def _consider(self, row: Enrolment, *, resumes: bool) -> None:
         decision = left_alone(row, self._tools, resumes=resumes)

@@ -12,6 +12,7 @@ CertfleetError
 ├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
 ├─ NotSealed       a row of certs is not what an operator enrolled: nothing is ordered for it
+├─ Vanished        a row of certs that was enrolled is gone
 ├─ NotRegistered   the CA refused to register our account when another certificate asked for it
 ├─ LeaseLost       another issuer took this order over; no failure of the certificate
 ├─ GivenUp         this order was ended by a person, or by another issuer that took it over
@@ -155,6 +156,16 @@ class NotSealed(CertfleetError):
             hint = f"copy seal.key of the issuer that enrolled it ({SHARED_KEY}); if it is lost: `adopt {typed}`"
         super().__init__(what, why="; ".join(fault.value for fault in faults), hint=hint)
         self.faults = tuple(faults)
+
+
+class Vanished(CertfleetError):
+    """The row of *name* was enrolled and is gone, and no issuer removed it."""
+
+    reference = "vanished"
+
+    def __init__(self, name: str):
+        hint = "restore it from the backup, or `populate` it again; if that was meant, `certfleet-issuer remove"
+        super().__init__(f"the row of {name} is gone without `remove`", hint=f"{hint} {quote(name)}`")
 
 
 class LeaseLost(CertfleetError):

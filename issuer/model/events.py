@@ -23,6 +23,7 @@ class EventKind(Enum):
     USER_ACTION = "user-action-required"  # the CA issues nothing until a person has acted
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
+    VANISHED = "vanished"  # its row is gone, and no issuer removed it
     FAILED = "failed"
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
@@ -34,6 +35,7 @@ class EventKind(Enum):
     HOST_SILENT = "host-silent"  # it has not reported for too long,
     HOST_BEHIND = "host-behind"  # it serves an older one for too long,
     HOST_WELL = "host-well"  # or all is well there again
+    SEALED = "sealed"  # its row is again what was enrolled
     RECOVERED = "recovered"
 
     @property
@@ -77,6 +79,11 @@ def recovered(name: str, what: str = "") -> Event:
     return Event(EventKind.RECOVERED, name, what)
 
 
+def sealed(name: str) -> Event:
+    """The row of *name*, which was gone or not what was enrolled, is so again."""
+    return Event(EventKind.SEALED, name)
+
+
 def incident(name: str, url: str = "") -> Event:
     """The CA asks for early replacement; *url* is its explanation."""
     hint = "nothing if it is issued soon: then let the agents run, so that the new one is served"
@@ -89,6 +96,7 @@ def ends(kind: EventKind, name: str) -> Event:
     return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
 
 
+_OF_ROWS = {Ending.UNSEALED: EventKind.UNSEALED, Ending.VANISHED: EventKind.VANISHED}
 _OF_HOSTS = {
     HostState.EXPIRED: (EventKind.HOST_EXPIRED, "serves an expired certificate"),
     HostState.NOT_WELL: (EventKind.HOST_NOT_WELL, "is not well, says its agent"),
@@ -127,8 +135,8 @@ def of_ending(ended: Ended) -> Event | None:
     """The event in the end of an attempt; None without news for people."""
     if ended.ending is Ending.STORED:
         return recovered(ended.name, ended.detail)
-    if ended.ending is Ending.UNSEALED and ended.failure is not None:
-        return Event(EventKind.UNSEALED, ended.name, **dataclasses.asdict(ended.failure))
+    if ended.ending in _OF_ROWS and ended.failure is not None:
+        return Event(_OF_ROWS[ended.ending], ended.name, **dataclasses.asdict(ended.failure))
     if ended.ending is Ending.FAILED and ended.failure is not None:
         return failed(ended.name, ended.failure, next_attempt=ended.next_attempt, failures=ended.failures)
     return None

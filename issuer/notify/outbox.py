@@ -27,6 +27,7 @@ _MOST_KEPT = 100_000  # events in memory while the database is away
 _LEVELS = {
     EventKind.RECOVERED: logging.INFO,
     EventKind.HOST_WELL: logging.INFO,
+    EventKind.SEALED: logging.INFO,
     EventKind.CA_CHANGED: logging.WARNING,
     EventKind.INCIDENT: logging.WARNING,
     EventKind.ENDS_SOON: logging.WARNING,
@@ -45,6 +46,10 @@ class NoticeStore(Protocol):
         self, names: Collection[str], standings: Mapping[Standing, bool], *, by_mail: bool, now: int
     ) -> list[Event]:
         """Save how the hosts of *names* stand, each with whether that is bad; returns the new events."""
+
+    def settle_rows(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
+        """Save *events*, which tell of every row that is gone or not what was enrolled; returns the new ones, also
+        about rows that are so again."""
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """(first, last) epoch second of the events that wait for a mail; None without any."""
@@ -131,6 +136,20 @@ class Outbox:
             return False
         self._speak(changed)
         return True
+
+    def tell_rows(self, endings: Iterable[Ended]) -> None:
+        """Save which rows are gone or not what was enrolled: these and no others. Send what is new to syslog. Never
+        raises CertfleetError: the next look finds what could not be saved."""
+        if not self.wanted:
+            return
+        events = [event for event in map(of_ending, endings) if event is not None]
+        by_mail, now = self._post is not None, int(self._clock())
+        try:
+            found = self._notices.settle_rows(events, stuck_after=self._stuck_after, by_mail=by_mail, now=now)
+        except CertfleetError as error:
+            log.warning("notification.unsettled", events=len(events), error=str(error))
+            return
+        self._speak(found)
 
     def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
         """Save how the hosts of *names* stand, each with whether that is bad, and send what is new to syslog. Never

@@ -15,7 +15,11 @@ from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders
 
 _NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
-_ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), ANY).order_by(certs.c.name)
+_COLUMNS = [column for column in certs.c if column.name not in _OLD_PAIR]
+_ROWS = sa.select(*_COLUMNS, ANY).order_by(certs.c.name)
+_NO_CERTIFICATE = [sa.type_coerce(sa.null(), certs.c[name].type).label(name) for name in ("crt", "ca")]
+_BARE = sa.select(*(column for column in _COLUMNS if column.name not in ("crt", "ca")), *_NO_CERTIFICATE, ANY)
+_BARE = _BARE.order_by(certs.c.name)
 _NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ORDERED = sa.select(orders.c.active_name, orders.c.csr_sha256).where(
     orders.c.active_name.in_(sa.bindparam("names", expanding=True))
@@ -56,9 +60,15 @@ def named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
 
 
 def select(
-    connection: sa.Connection, conditions: Iterable[sa.ColumnElement[bool]], most: int | None = None
+    connection: sa.Connection,
+    conditions: Iterable[sa.ColumnElement[bool]],
+    most: int | None = None,
+    *,
+    bare: bool = False,
 ) -> list[Enrolment]:
-    return _enrolments(connection, connection.execute(_ROWS.where(*conditions).limit(most)))
+    """As :meth:`Certificates.all`, of the rows that fulfil all *conditions*."""
+    rows = _BARE if bare else _ROWS
+    return _enrolments(connection, connection.execute(rows.where(*conditions).limit(most)))
 
 
 def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:
