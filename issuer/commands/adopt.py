@@ -10,7 +10,8 @@ from common.config_file import load
 from common.errors import RefusedError, UsageError
 from issuer.commands.many import names_of
 from issuer.commands.removal import confirmed
-from issuer.commands.sealing import Sealer, seal_faults
+from issuer.commands.rows import Rows
+from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, change_scope
@@ -31,9 +32,9 @@ def adopt(arguments: argparse.Namespace) -> int:
     if bool(arguments.name) == arguments.all:
         raise UsageError("give either names or --all", hint="`status` shows which rows are not sealed")
     made = _key_there(settings)
-    sealer, certificates = Sealer(settings), Certificates(database)
+    sealer, certificates, look = Sealer(settings), Certificates(database), Rows(settings, database)
     every = certificates.all() if arguments.all else certificates.get(names_of(arguments.name))
-    rows = [row for row in every if seal_faults(row, sealer.seals)]
+    rows = [row for row in every if look.faults(row)]
     if not rows:
         say("every row is sealed as it is; nothing was changed")
         return 0

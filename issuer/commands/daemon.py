@@ -15,7 +15,7 @@ from common.errors import ConfigError, Finding
 from common.files import stamps
 from issuer.ca.client import AcmeCa
 from issuer.commands.lock import DAEMON
-from issuer.commands.sealing import look_at_rows
+from issuer.commands.rows import Rows
 from issuer.commands.staging import clear_staging
 from issuer.commands.stopping import on_request
 from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
@@ -36,7 +36,6 @@ from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
 from issuer.store.hosts import Hosts
 from issuer.store.revision import open_database
-from issuer.trust.seals import Seals
 
 _FIRST_LOOK_SECONDS = 3.0
 
@@ -82,9 +81,15 @@ class _Service:
         database = Database(settings.database)
         tools = replace(build_tools(settings, database, self._note), turns=self._turns)
         queries, outbox = DueQueries(database, owner(settings)), build_outbox(settings, database, BY_DAEMON)
-        look = partial(look_at_rows, Seals(settings.state_dir), database)
         generation = Generation(
-            settings, tools, outbox, queries, Hosts(database), look, lambda: _close(database, tools), found
+            settings,
+            tools,
+            outbox,
+            queries,
+            Hosts(database),
+            lambda: Rows(settings, database).look(),
+            lambda: _close(database, tools),
+            found,
         )
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # its reader is the journal: it logs what happens

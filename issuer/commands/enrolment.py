@@ -18,6 +18,7 @@ from issuer.commands.challenge_types import challenge_type, ways
 from issuer.commands.change import new_ways
 from issuer.commands.many import LIST, each, names_of
 from issuer.commands.sealing import Sealer
+from issuer.commands.wiring import build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import LARGEST_REQUEST, CsrFacts
 from issuer.model.enrolment import DNS, Enrolment, Validation, change_scope
@@ -139,7 +140,7 @@ class _Populating:
         """Another CSR mends one that somebody has changed. Raises NotSealed for a row that differs otherwise from what
         was enrolled: the new seals would cover that."""
         faults = self._sealer.seals.faults(row)
-        if set(faults) - {Fault.KEY, Fault.NAMES}:
+        if set(faults) - {Fault.KEY, Fault.NAMES, Fault.COMPROMISED}:
             raise NotSealed(row.name, faults)
         seal = self._sealer.enrolling(row.name, facts, validation, now)
         own = None if faults else self._sealer.of_row(dataclasses.replace(row, validation=validation), now)
@@ -212,11 +213,14 @@ def disable(arguments: argparse.Namespace) -> int:
 
 
 def _switch(arguments: argparse.Namespace, *, enabled: bool) -> int:
-    database = open_database(load(Settings, arguments.config).database)
+    settings = load(Settings, arguments.config)
+    database = open_database(settings.database)
     certificates, names = Certificates(database), names_of(arguments.name)
     rows = {row.name: row for row in certificates.enrolled(names)}
     good = [name for name in names if name in rows and (not enabled or _usable(rows[name]))]
     certificates.set_enabled(good, enabled, int(time.time()))
+    for name in [] if enabled else good:
+        build_looks(settings).plan(name, None)  # so that nobody is told what they did themselves
 
     def tell(name: str) -> None:
         if name not in good:  # why not?

@@ -18,8 +18,8 @@ from issuer.commands.dry_run import rehearsal, show
 from issuer.commands.held import HeldUp
 from issuer.commands.hosts import look_at_all_hosts
 from issuer.commands.lock import locked_by_daemon
+from issuer.commands.rows import Rows
 from issuer.commands.schedule import remember_run, slow_schedule
-from issuer.commands.sealing import look_at_rows
 from issuer.commands.staging import clear_staging, order_at_staging, staging_directory
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_looks, build_outbox, build_tools, configure_log, owner
@@ -41,7 +41,6 @@ from issuer.store.holds import Holds
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
-from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
@@ -275,7 +274,7 @@ class _Issuing:
         """The rows that somebody took away or changed, due or not, and the hosts."""
         if not self.arguments.name:
             with noted(one_pass.summary.troubles):
-                rows = look_at_rows(Seals(self.settings.state_dir), self.database)
+                rows = Rows(self.settings, self.database).look()
                 one_pass.tell_rows(rows)
                 outbox.tell_rows(rows)
         if outbox.wanted:

@@ -16,17 +16,17 @@ from issuer.commands.held import HeldUp
 from issuer.commands.hosts import HostList, Standings, table_of, with_hosts
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
+from issuer.commands.rows import Rows
 from issuer.commands.schedule import slow_schedule
-from issuer.commands.sealing import seal_faults, vanished
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
-from issuer.model.errors import Vanished
+from issuer.model.errors import Unsigned, Vanished
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.model.seal_faults import Fault
 from issuer.rules.change import remarks
-from issuer.rules.health import Severity, advice, health, severity
+from issuer.rules.health import NOT_SEALED, NOT_SIGNED, Severity, advice, health, severity
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -34,7 +34,6 @@ from issuer.store.hosts import Hosts
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
-from issuer.trust.seals import Seals
 
 _PORTION = 1000  # rows, and the reports about them, in memory at once
 
@@ -55,7 +54,7 @@ def status(arguments: argparse.Namespace) -> int:
         overall.tell()
         for name in view.vanished():
             overall.well = False
-            say(one_line(f"{name}: {Failure.of(Vanished(name)).sentence}"))
+            say(one_line(Failure.of(Vanished(name)).sentence))
         slow = slow_schedule(settings, database, now)
         if slow:
             say(slow)
@@ -110,8 +109,7 @@ class _View:
         self._by_hand = Overview(database).by_hand(arguments.name or None, now)
         self.held_up = HeldUp(settings, database, now)
         self.tries = tries(settings)
-        self._seals = Seals(settings.state_dir)
-        self._database = database
+        self._rows = Rows(settings, database)
         self._seen: set[str] = set()
         self.standings = Standings(Hosts(database), settings.hosts, now)
         self._particulars = Particulars(settings, database, now, self.tries, self.standings)
@@ -132,14 +130,15 @@ class _View:
 
     def _look(self, row: Enrolment) -> _Look:
         hold, counts = self.held_up.by(row), self.standings.counts(row)
-        faults = seal_faults(row, self._seals)
-        fact = self._facts(row, hold, faults)
+        faults = self._rows.faults(row)
+        doubt = NOT_SEALED if faults else NOT_SIGNED if self._rows.is_unsigned(row) else ""
+        fact = self._facts(row, hold, faults, doubt)
         if self._arguments.name and not self._arguments.hosts:
             fact |= _content(row) | self._particulars.of(row)
         elif self._arguments.json and not self._arguments.hosts:
             fact |= _content(row)
-        held, sealed = hold is not None, not faults
-        rank = severity(row, self._now, self._policy, held=held, sealed=sealed, hosts_not_well=counts.total())
+        held, hosts = hold is not None, counts.total()
+        rank = severity(row, self._now, self._policy, held=held, doubt=doubt, hosts_not_well=hosts)
         return _Look(row.name, rank, with_hosts(fact, counts), row.failure, hold)
 
     @staticmethod
@@ -149,11 +148,11 @@ class _View:
 
     def vanished(self) -> list[str]:
         """Names that were sealed and that the table lost, once all of it has been looked at."""
-        return [] if self._arguments.name else vanished(self._seals, self._seen, self._database)
+        return [] if self._arguments.name else self._rows.vanished(self._seen)
 
-    def _facts(self, row: Enrolment, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
+    def _facts(self, row: Enrolment, hold: Hold | None, faults: Sequence[Fault], doubt: str) -> dict[str, Any]:
         now, order, change = self._now, self._by_hand.get(row.name), row.change
-        state, well = health(row, now, self._policy, held=hold is not None, sealed=not faults)
+        state, well = health(row, now, self._policy, held=hold is not None, doubt=doubt)
         by_itself = (row.enabled or row.name in self._under_way) and not row.imported
         coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
         if change is not None:
@@ -174,6 +173,7 @@ class _View:
             "next_attempt": self._words(coming) if coming or by_itself else None,
             "held_until": utc_text(hold.until) if hold else None,
             "held_because": str(hold.failure) if hold else None,
+            "not_signed": doubt == NOT_SIGNED,
             "not_sealed": [fault.value for fault in faults],
             "by_hand": order is not None,
             "imported": row.imported,
@@ -207,6 +207,7 @@ class _List:
         more sentences."""
         hold = look.hold
         self._remarks += [f"{look.name}: {fault}" for fault in look.fact["not_sealed"]]
+        self._remarks += [one_line(Failure.of(Unsigned(look.name)).sentence)] * look.fact["not_signed"]
         self.well = self.well and look.fact["well"]
         self._lines.append((look.rank, _line(look.fact)))
         if look.failure:

@@ -42,7 +42,7 @@ class Outbox(HostOutbox, Protocol):
     """Where the daemon tells events, and what it does about mail. Thread-safe."""
 
     def tell_rows(self, endings: Iterable[Ended]) -> None:
-        """Tell what is new about rows that are gone or not what was enrolled: these and no others. Never raises
+        """Tell what is new about rows that are not as they should be: these and no others. Never raises
         CertfleetError."""
 
     def tell(self, event: Event) -> None:
@@ -67,8 +67,8 @@ class Outbox(HostOutbox, Protocol):
 @dataclass(slots=True)
 class Generation:
     """One reading of the configuration and everything that was built from it. *close* gives its connections back.
-    *look_at_rows* finds the rows that are gone or not what was enrolled. *stamps*: those of its files from before they
-    were read."""
+    *look_at_rows* finds the rows that are not as they should be. *stamps*: those of its files from before they were
+    read."""
 
     settings: Settings
     tools: Tools

@@ -57,7 +57,15 @@ class Summary:
 
     @property
     def well(self) -> bool:
-        bad = (Ending.FAILED, Ending.UNSEALED, Ending.VANISHED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
+        bad = (
+            Ending.FAILED,
+            Ending.UNSEALED,
+            Ending.VANISHED,
+            Ending.UNSIGNED,
+            Ending.HELD,
+            Ending.STOPPED,
+            Ending.GIVEN_UP,
+        )
         return not self.misfits and not any(self.names(ending) for ending in bad)
 
     @property
@@ -119,7 +127,7 @@ class Pass:
         self.summary.stopped = self._stopping
 
     def tell_rows(self, endings: Iterable[Ended]) -> None:
-        """Say which rows are gone or not what was enrolled, besides those of which the pass has said so."""
+        """Say which rows are not as they should be, besides those of which the pass has said so."""
         new = [ended for ended in endings if not self._has_told(ended)]
         for ended in new:
             self.summary.endings[ended.name] = ended
@@ -142,7 +150,7 @@ class Pass:
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.news is not None:
-            self._complain(f"warning: {row.name}: {sentence(row)}")
+            self._complain(f"warning: {row.name}: {sentence(row) if row.enabled else decision.news.told.sentence}")
 
     def _wait_for(self, row: Enrolment, failed: Ended) -> None:
         """The certificate failed before this run: stay for its next attempt, or say that it is still not well."""

@@ -13,6 +13,7 @@ CertfleetError
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
 ├─ NotSealed       a row of certs is not what an operator enrolled: nothing is ordered for it
 ├─ Vanished        a row of certs that was enrolled is gone
+├─ Unsigned        the certificate in a row of certs is not the last one that was signed
 ├─ NotRegistered   the CA refused to register our account when another certificate asked for it
 ├─ LeaseLost       another issuer took this order over; no failure of the certificate
 ├─ GivenUp         this order was ended by a person, or by another issuer that took it over
@@ -166,6 +167,20 @@ class Vanished(CertfleetError):
     def __init__(self, name: str):
         hint = "restore it from the backup, or `populate` it again; if that was meant, `certfleet-issuer remove"
         super().__init__(f"the row of {name} is gone without `remove`", hint=f"{hint} {quote(name)}`")
+
+
+class Unsigned(CertfleetError):
+    """The certificate in the row of *name* is not the last one that an issuer of ours has signed."""
+
+    reference = "unsigned"
+
+    def __init__(self, name: str):
+        typed = quote(name)
+        what = f"the certificate in the row of {name} is not the last one that an issuer signed"
+        hint = (
+            f"`history {typed}` shows what was stored: if it is there, `key sign {typed}`; else somebody wrote its row"
+        )
+        super().__init__(what, hint=f"{hint} past certfleet, and `reissue {typed}` makes a new one")
 
 
 class LeaseLost(CertfleetError):

@@ -24,7 +24,9 @@ class EventKind(Enum):
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
     VANISHED = "vanished"  # its row is gone, and no issuer removed it
+    UNSIGNED = "unsigned"  # its certificate is not the last one that an issuer signed
     FAILED = "failed"
+    DISABLED = "disabled"  # past certfleet, and its renewal would be due
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
     ENDS_SOON = "ends-soon"
@@ -35,7 +37,7 @@ class EventKind(Enum):
     HOST_SILENT = "host-silent"  # it has not reported for too long,
     HOST_BEHIND = "host-behind"  # it serves an older one for too long,
     HOST_WELL = "host-well"  # or all is well there again
-    SEALED = "sealed"  # its row is again what was enrolled
+    ROW_WELL = "row-well"  # its row is again as it should be
     RECOVERED = "recovered"
 
     @property
@@ -79,9 +81,9 @@ def recovered(name: str, what: str = "") -> Event:
     return Event(EventKind.RECOVERED, name, what)
 
 
-def sealed(name: str) -> Event:
-    """The row of *name*, which was gone or not what was enrolled, is so again."""
-    return Event(EventKind.SEALED, name)
+def row_well(name: str) -> Event:
+    """The row of *name* is as it should be again, after another event about it."""
+    return Event(EventKind.ROW_WELL, name)
 
 
 def incident(name: str, url: str = "") -> Event:
@@ -96,7 +98,19 @@ def ends(kind: EventKind, name: str) -> Event:
     return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
 
 
-_OF_ROWS = {Ending.UNSEALED: EventKind.UNSEALED, Ending.VANISHED: EventKind.VANISHED}
+_OF_ROWS = {
+    Ending.UNSEALED: EventKind.UNSEALED,
+    Ending.VANISHED: EventKind.VANISHED,
+    Ending.UNSIGNED: EventKind.UNSIGNED,
+}
+
+
+def not_renewed(name: str) -> Event:
+    """The renewal of *name* would be due, and it is disabled."""
+    hint = "`enable` it if that was not meant; `disable` by certfleet, or `remove`, ends such notices"
+    return Event(EventKind.DISABLED, name, "it is disabled, so nothing renews its certificate", hint=hint)
+
+
 _OF_HOSTS = {
     HostState.EXPIRED: (EventKind.HOST_EXPIRED, "serves an expired certificate"),
     HostState.NOT_WELL: (EventKind.HOST_NOT_WELL, "is not well, says its agent"),

@@ -27,9 +27,10 @@ _MOST_KEPT = 100_000  # events in memory while the database is away
 _LEVELS = {
     EventKind.RECOVERED: logging.INFO,
     EventKind.HOST_WELL: logging.INFO,
-    EventKind.SEALED: logging.INFO,
+    EventKind.ROW_WELL: logging.INFO,
     EventKind.CA_CHANGED: logging.WARNING,
     EventKind.INCIDENT: logging.WARNING,
+    EventKind.DISABLED: logging.WARNING,
     EventKind.ENDS_SOON: logging.WARNING,
 }
 
@@ -48,8 +49,8 @@ class NoticeStore(Protocol):
         """Save how the hosts of *names* stand, each with whether that is bad; returns the new events."""
 
     def settle_rows(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
-        """Save *events*, which tell of every row that is gone or not what was enrolled; returns the new ones, also
-        about rows that are so again."""
+        """Save *events*, which tell of every row that is not as it should be; returns the new ones, also about rows
+        that are so again."""
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """(first, last) epoch second of the events that wait for a mail; None without any."""
@@ -138,8 +139,8 @@ class Outbox:
         return True
 
     def tell_rows(self, endings: Iterable[Ended]) -> None:
-        """Save which rows are gone or not what was enrolled: these and no others. Send what is new to syslog. Never
-        raises CertfleetError: the next look finds what could not be saved."""
+        """Save which rows are not as they should be, these and no others, and send what is new to syslog. Never raises
+        CertfleetError: the next look finds what could not be saved."""
         if not self.wanted:
             return
         events = [event for event in map(of_ending, endings) if event is not None]

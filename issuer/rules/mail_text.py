@@ -29,7 +29,9 @@ _WORDS = {  # (one, several, heading)
     EventKind.STUCK: ("is stuck", "are stuck", "STUCK"),
     EventKind.UNSEALED: ("is not what was enrolled", "are not what was enrolled", "NOT WHAT WAS ENROLLED"),
     EventKind.VANISHED: ("is gone from the table", "are gone from the table", "GONE FROM THE TABLE"),
+    EventKind.UNSIGNED: ("is not signed", "are not signed", "CERTIFICATES THAT WE HAVE NOT SIGNED"),
     EventKind.FAILED: ("failed", "failed", "FAILED"),
+    EventKind.DISABLED: ("is disabled and due", "are disabled and due", "DISABLED, THEIR RENEWAL IS DUE"),
     EventKind.ENDS_TODAY: ("has a day left or none", "have a day left or none", "IMPORTED, A DAY LEFT OR NONE"),
     EventKind.ENDS_THIS_WEEK: ("ends within a week", "end within a week", "IMPORTED, ENDS WITHIN A WEEK"),
     EventKind.ENDS_SOON: ("ends soon", "end soon", "IMPORTED, ENDS SOON"),
@@ -40,7 +42,7 @@ _WORDS = {  # (one, several, heading)
     EventKind.HOST_SILENT: ("has a silent host", "have silent hosts", "SILENT HOSTS"),
     EventKind.HOST_BEHIND: ("is behind at a host", "are behind at hosts", "BEHIND AT A HOST"),
     EventKind.HOST_WELL: ("is well again at a host", "are well again at hosts", "WELL AGAIN AT A HOST"),
-    EventKind.SEALED: ("is what was enrolled again", "are what was enrolled again", "WHAT WAS ENROLLED AGAIN"),
+    EventKind.ROW_WELL: ("is right again in the table", "are right again in the table", "RIGHT AGAIN IN THE TABLE"),
     EventKind.RECOVERED: ("recovered", "recovered", "RECOVERED"),
 }
 _MARKED = "Lines that begin with > are quoted from the database: do what they say only if it makes sense to you."

@@ -14,7 +14,7 @@ import structlog
 
 from common.strict_json import parse_json
 from issuer.model.enrolment import end_of
-from issuer.model.events import Event, EventKind, at_host, from_json, recovered, sealed, to_json
+from issuer.model.events import Event, EventKind, at_host, from_json, recovered, row_well, to_json
 from issuer.model.hosts import HostState, Standing
 from issuer.rules.alarms import OF_ROWS, graded, weigh
 from issuer.rules.hosts import words
@@ -55,8 +55,8 @@ class Notices:
         return self._database.write(lambda connection: _settle_hosts(connection, names, standings, by_mail, now))
 
     def settle_rows(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
-        """As :meth:`settle`, for *events* that tell of every row that is gone or not what was enrolled: a row that is
-        not among them is as it was enrolled again. An alarm about one that was removed ends silently."""
+        """As :meth:`settle`, for *events* that tell of every row that is not as it should be: a row that is not among
+        them is so again. An alarm about one that was removed ends silently."""
         return self._database.write(lambda connection: _settle_rows(connection, events, stuck_after, by_mail, now))
 
     def unsent(self, now: int) -> tuple[int, int] | None:
@@ -133,7 +133,7 @@ def _settle_rows(
     missed = standing - {event.name for event in told}
     there = {name for (name,) in rows_of(connection, sa.select(certs.c.name), certs.c.name, missed)}
     _forget(connection, missed - there, OF_ROWS)
-    events = [*told, *map(sealed, sorted(there))]
+    events = [*told, *map(row_well, sorted(there))]
     return _settle(connection, events, stuck_after, by_mail, now, others=False)
 
 

@@ -17,9 +17,9 @@ _NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
 _COLUMNS = [column for column in certs.c if column.name not in _OLD_PAIR]
 _ROWS = sa.select(*_COLUMNS, ANY).order_by(certs.c.name)
-_NO_CERTIFICATE = [sa.type_coerce(sa.null(), certs.c[name].type).label(name) for name in ("crt", "ca")]
-_BARE = sa.select(*(column for column in _COLUMNS if column.name not in ("crt", "ca")), *_NO_CERTIFICATE, ANY)
-_BARE = _BARE.order_by(certs.c.name)
+_NO_CHAIN = sa.type_coerce(sa.null(), certs.c.ca.type).label("ca")
+_WITHOUT_CHAINS = sa.select(*(column for column in _COLUMNS if column is not certs.c.ca), _NO_CHAIN, ANY)
+_WITHOUT_CHAINS = _WITHOUT_CHAINS.order_by(certs.c.name)
 _NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ORDERED = sa.select(orders.c.active_name, orders.c.csr_sha256).where(
     orders.c.active_name.in_(sa.bindparam("names", expanding=True))
@@ -64,10 +64,10 @@ def select(
     conditions: Iterable[sa.ColumnElement[bool]],
     most: int | None = None,
     *,
-    bare: bool = False,
+    chains: bool = True,
 ) -> list[Enrolment]:
     """As :meth:`Certificates.all`, of the rows that fulfil all *conditions*."""
-    rows = _BARE if bare else _ROWS
+    rows = _ROWS if chains else _WITHOUT_CHAINS
     return _enrolments(connection, connection.execute(rows.where(*conditions).limit(most)))
 
 

@@ -100,6 +100,8 @@ class Seals:
         found = faults(row, opened, newest)
         if not found and opened.number > newest:
             self.memory.remember({row.scope: opened.number})
+        if not found and opened.key not in row.compromised and self.memory.is_revoked(row.name, opened.key):
+            return [Fault.COMPROMISED]
         return found
 
     def tombstone(self, name: str, now: int) -> str:

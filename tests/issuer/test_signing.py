@@ -97,11 +97,14 @@ def test_a_key_that_is_gone(box: Box) -> None:
     box.refused("key", "rollover", code=2, says=["there is no key to sign statements with", "--lost"])
     assert not key.exists()
     shutil.move(backup, key)
-    box.ok("run")
+    box.fails("run", says=["not signed", f"`key sign {NAME}`"])
+    box.fails("status", says=[f"{NAME}  not signed"])
     assert f"warn {NAME}: its certificate has no statement of ours" in box.run("check", NAME).out
     assert "signed 1 certificate" in box.ok("key", "sign", NAME, "--yes").out
     statement(box)
     assert "statement of ours" not in box.ok("check", NAME).out
+    box.ok("run")
+    box.ok("status")
 
 
 def test_a_lost_key_is_made_anew_by_a_person(lone_box: Box) -> None:

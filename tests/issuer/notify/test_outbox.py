@@ -269,11 +269,9 @@ def test_rows_that_are_not_what_was_enrolled(world: World) -> None:
         world.outbox.tell_rows(endings)
         return world.hear()
 
-    assert hear(spoilt, gone) == [
-        "certfleet: 1 certificate is not what was enrolled, 1 is gone from the table on box"
-    ]
+    assert hear(spoilt, gone) == ["certfleet: 1 certificate is not what was enrolled, 1 is gone from the table on box"]
     assert hear(spoilt, gone) == hear(spoilt, gone) == []
-    assert hear(gone) == [f"certfleet: {NAME} is what was enrolled again on box"]
+    assert hear(gone) == [f"certfleet: {NAME} is right again in the table on box"]
     assert hear() == []  # it was removed by `remove`
     assert hear(gone) == ["certfleet: gone.example.test is gone from the table on box"]
     assert hear(spoilt) == [f"certfleet: {NAME} is not what was enrolled on box"]
