@@ -142,7 +142,7 @@ class _Populating:
         faults = self._sealer.seals.faults(row)
         if set(faults) - {Fault.KEY, Fault.NAMES, Fault.COMPROMISED}:
             raise NotSealed(row.name, faults)
-        seal = self._sealer.enrolling(row.name, facts, validation, now)
+        seal = self._sealer.enrolling(row.name, facts, validation, now, change=True)
         own = None if faults else self._sealer.of_row(dataclasses.replace(row, validation=validation), now)
         outcome = self._changes.replace(row.name, facts, validation, now, seal=seal, own_seal=own)
         if outcome in (Outcome.TAKEN, Outcome.DROPPED):

@@ -21,13 +21,14 @@ class Sealer:
     def __init__(self, settings: Settings):
         self.seals = Seals(settings.state_dir)
 
-    def enrolling(self, name: str, csr: CsrFacts, validation: Validation, now: int) -> Seal:
-        """The seal of a row, or of a change, that is to be."""
-        return self._made(Sealed.enrolling(name, csr.pem, csr, validation, self.seals.number(name, now)))
+    def enrolling(self, name: str, csr: CsrFacts, validation: Validation, now: int, *, change: bool = False) -> Seal:
+        """The seal of a row, or of a *change*, that is to be."""
+        number = self.seals.number(name, now, change=change)
+        return self._made(Sealed.enrolling(name, csr.pem, csr, validation, number))
 
     def of_row(self, row: Enrolment, now: int) -> Seal:
         """The seal of *row* as it is; of one that is changing, of its change."""
-        return self._made(Sealed.of(row, self.seals.number(row.name, now)))
+        return self._made(Sealed.of(row, self.seals.number(row.name, now, change=row.changing)))
 
     def importing(self, name: str, row: Enrolment | None, now: int) -> Seal:
         """The seal of *row* once its certificate is one from outside; of a new row without a CSR for None. Raises

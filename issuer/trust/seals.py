@@ -66,9 +66,10 @@ class Seals:
         """Names the key without telling it."""
         return hmac.digest(self._key, b"certfleet seal key", "sha256").hex()[:8]
 
-    def number(self, name: str, now: int) -> int:
-        """The number of the next seal of *name* and of its change."""
-        return max(now, 1 + max(map(self.memory.newest, (name, change_scope(name)))))
+    def number(self, name: str, now: int, *, change: bool = False) -> int:
+        """The number of the next seal of *name*, or of its *change*. That is higher than a seal of the row which is
+        made with it: once the change is taken, what it replaced is older."""
+        return max(now, 1 + max(map(self.memory.newest, (name, change_scope(name))))) + change
 
     def seal(self, content: Sealed) -> str:
         """The seal of *content*. Call :meth:`remember` once the database has it."""
