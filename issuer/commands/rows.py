@@ -72,6 +72,6 @@ def _ended(name: str, ending: Ending, error: CertfleetError) -> Ended:
 
 def _presents(settings: Settings, seals: Seals) -> Presents | None:
     try:
-        return Presents(seals.memory, Statements(settings.state_dir).key().statement)
+        return Presents(seals.memory, Statements(settings.state_dir).key())
     except ConfigError:  # told by who signs
         return None

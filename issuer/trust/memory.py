@@ -21,15 +21,15 @@ _TABLES = (
     """CREATE TABLE IF NOT EXISTS seals
   (scope TEXT PRIMARY KEY, number INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS stated
-  (name TEXT PRIMARY KEY, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID""",
+  (name TEXT PRIMARY KEY, key TEXT NOT NULL, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS revoked (name TEXT, sha256 TEXT, PRIMARY KEY (name, sha256)) WITHOUT ROWID",
 )
 _ADD = """INSERT INTO seals VALUES (?, ?, ?)
   ON CONFLICT (scope) DO UPDATE SET number = excluded.number, gone = excluded.gone WHERE excluded.number > number"""
 
-_STATE = """INSERT INTO stated VALUES (?, ?, ?)
-  ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence, sha256 = excluded.sha256
-  WHERE excluded.sequence >= sequence"""
+_STATE = """INSERT INTO stated VALUES (?, ?, ?, ?)
+  ON CONFLICT (name) DO UPDATE SET key = excluded.key, sequence = excluded.sequence, sha256 = excluded.sha256
+  WHERE excluded.key <> key OR excluded.sequence >= sequence"""
 
 
 class Memory:
@@ -57,16 +57,18 @@ class Memory:
         with self._using() as connection, connection:
             connection.executemany(_ADD, [(scope, number, gone) for scope, number in numbers.items()])
 
-    def stated(self, name: str) -> tuple[int, str]:
-        """The highest sequence of a statement of *name*, and the SHA-256 of its certificate; 0 and "" for none."""
+    def stated(self, name: str, key: str) -> tuple[int, str]:
+        """The highest sequence of a statement of *name* since *key* signs, and the SHA-256 of its certificate; 0 and ""
+        for none. After the loss of a key sequences begin anew."""
+        query = "SELECT sequence, sha256 FROM stated WHERE name = ? AND key = ?"
         with self._using() as connection:
-            found = connection.execute("SELECT sequence, sha256 FROM stated WHERE name = ?", (name,)).fetchone()
+            found = connection.execute(query, (name, key)).fetchone()
             return (int(found[0]), str(found[1])) if found else (0, "")
 
-    def remember_stated(self, name: str, sequence: int, sha256: str) -> None:
-        """Keep the statement where its *sequence* is not lower than the one before."""
+    def remember_stated(self, name: str, key: str, sequence: int, sha256: str) -> None:
+        """Keep the statement where its *sequence* is not lower than the one before, or another *key* signs now."""
         with self._using() as connection, connection:
-            connection.execute(_STATE, (name, sequence, sha256))
+            connection.execute(_STATE, (name, key, sequence, sha256))
 
     def is_revoked(self, name: str, sha256: str) -> bool:
         """Was the certificate or the public key of *name* with this SHA-256 revoked here?"""

@@ -172,11 +172,13 @@ def test_the_memory_is_shared_by_processes(tmp_path: Path) -> None:
     one, other = Memory(tmp_path / "sealed.db"), Memory(tmp_path / "sealed.db")
     one.remember({NAME: 5, change_scope(NAME): 6})
     other.remember({NAME: 4, OTHER: 1})
-    other.remember_stated(NAME, 7, "aa")
-    one.remember_stated(NAME, 6, "bb")
+    other.remember_stated(NAME, "key", 7, "aa")
+    one.remember_stated(NAME, "key", 6, "bb")
     third = Memory(tmp_path / "sealed.db")
     assert [third.newest(scope) for scope in (NAME, change_scope(NAME), OTHER, "none")] == [5, 6, 1, 0]
-    assert (third.stated(NAME), third.stated(OTHER)) == ((7, "aa"), (0, ""))
+    assert (third.stated(NAME, "key"), third.stated(OTHER, "key")) == ((7, "aa"), (0, ""))
+    third.remember_stated(NAME, "another key", 1, "cc")
+    assert (one.stated(NAME, "key"), one.stated(NAME, "another key")) == ((0, ""), (1, "cc"))
     assert third.names() == {NAME, OTHER}
     third.remember({OTHER: 2}, gone=True)
     assert one.names() == {NAME}
@@ -189,6 +191,10 @@ def test_a_memory_that_cannot_be_used(tmp_path: Path) -> None:
     """Nothing is believed without it: each method says so."""
     file = tmp_path / "sealed.db"
     file.write_text("no database at all, and longer than its header" * 9)
-    for ask in (lambda: Memory(file).newest(NAME), lambda: Memory(file).names(), lambda: Memory(file).stated(NAME)):
+    for ask in (
+        lambda: Memory(file).newest(NAME),
+        lambda: Memory(file).names(),
+        lambda: Memory(file).stated(NAME, "key"),
+    ):
         with pytest.raises(FileError, match="cannot use"):
             ask()
