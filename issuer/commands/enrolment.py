@@ -24,11 +24,11 @@ from issuer.model.enrolment import DNS, Enrolment, Validation, change_scope
 from issuer.model.errors import CompromisedKey, NotSealed
 from issuer.model.leaf import Damaged
 from issuer.model.seal_faults import Fault
-from issuer.rules.change import append_faults, difference, newest
+from issuer.rules.change import Outcome, append_faults, difference, newest, outcome_of
 from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
 from issuer.rules.shared_failures import some
 from issuer.store.certificates import Certificates
-from issuer.store.changes import Changes, Outcome
+from issuer.store.changes import Changes
 from issuer.store.database import Database
 from issuer.store.revision import open_database
 
@@ -123,17 +123,24 @@ class _Populating:
         if faults:
             hint = "nothing was changed; --replace takes another key and other names"
             raise RefusedError(f"the CSR in {origin} adds nothing to {row.name}", why="; ".join(faults), hint=hint)
-        validation = _validation(self._arguments, facts.names, row.validation)
+        validation = _validation(self._arguments, facts.names, self._ways_before(row, facts))
         ready = _ready(validation, facts.names)
         if facts.spki_sha256 in row.compromised:
             raise CompromisedKey([row.name])
         outcome = self._replace(row, facts, validation, int(time.time()))
         say(f"{row.name}: {outcome.value}")
-        for sentence in new_ways(row, facts.names, validation):
+        for sentence in new_ways(row, facts.names, validation, waits=outcome is Outcome.WAITS):
             say(sentence)
         if outcome in (Outcome.WAITS, Outcome.TAKEN):
             _caution(row.name, facts)
             _tell_change(row, facts, ready)
+
+    def _ways_before(self, row: Enrolment, facts: CsrFacts) -> Validation:
+        """The ways that count where --by does not say otherwise: those of the CSR that was enrolled last, unless the
+        change is dropped, or is not what was sealed."""
+        last = newest(row)
+        is_own = outcome_of(row, facts) in (Outcome.SAME, Outcome.DROPPED)
+        return row.validation if is_own or self._sealer.seals.faults(last) else last.validation
 
     def _replace(self, row: Enrolment, facts: CsrFacts, validation: Validation, now: int) -> Outcome:
         """Another CSR mends one that somebody has changed. Raises NotSealed for a row that differs otherwise from what
@@ -150,7 +157,8 @@ class _Populating:
             self._sealer.remember({row.name: seal})
         elif outcome is Outcome.WAITS:
             self._sealer.remember({change_scope(row.name): seal})
-        if own is not None and validation.ways_text != row.validation.ways_text and outcome is not Outcome.TAKEN:
+        own_ways = outcome in (Outcome.SAME, Outcome.DROPPED) and validation.ways_text != row.validation.ways_text
+        if own is not None and own_ways:
             self._sealer.remember({row.name: own})
         return outcome
 

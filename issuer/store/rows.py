@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.model.enrolment import AT_ONCE, Change, Enrolment, validation_of
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, validation_of
 from issuer.model.limits import LONGEST_HOLD
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import too_far, window
@@ -71,10 +71,11 @@ def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list
 
 
 def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) -> Enrolment:
+    validation = validation_of(row["certbot"] in YES, row["webroot_path"].strip(), row["validations"])
     return Enrolment(
         name=row["name"],
         enabled=row["enable"] in YES,
-        validation=validation_of(row["certbot"] in YES, row["webroot_path"].strip(), row["validations"]),
+        validation=validation,
         csr=row["csr"],
         crt=row["crt"],
         ca=row["ca"],
@@ -96,13 +97,14 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         statement=row["statement"],
         md5_modulus=row["md5_modulus"].strip(),
         compromised=compromised,
-        change=_change(row) if row["change_csr"] else None,
+        change=_change(row, validation) if row["change_csr"] else None,
         ordered=ordered,
         seal=row["seal"],
     )
 
 
-def _change(row: sa.RowMapping) -> Change:
+def _change(row: sa.RowMapping, own: Validation) -> Change:
     failure = of_text(row["change_failure"])
     failures, seal = max(0, row["change_failures"]), row["change_seal"]
-    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, failures, failure, seal)
+    validation = validation_of(own.certbot, own.webroot_path, row["change_validations"])
+    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, failures, failure, seal, validation)
