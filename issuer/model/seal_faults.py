@@ -15,3 +15,6 @@ class Fault(Enum):
     NAMES = "the CSR in its row has other names than those that were enrolled"
     VALIDATION = "its row wants its names validated in another way than was enrolled"
     IMPORTED = "its row differs from what was enrolled in whether it is imported"
+
+
+OF_THE_CSR = frozenset({Fault.KEY, Fault.NAMES})  # another CSR mends these
