@@ -24,7 +24,7 @@ from issuer.model.csr import LARGEST_REQUEST, CsrFacts
 from issuer.model.enrolment import DNS, Enrolment, Validation, change_scope
 from issuer.model.errors import CompromisedKey, NotSealed
 from issuer.model.leaf import Damaged
-from issuer.model.seal_faults import Fault
+from issuer.model.seal_faults import OF_THE_CSR
 from issuer.rules.change import Outcome, append_faults, difference, newest, outcome_of
 from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
 from issuer.rules.shared_failures import some
@@ -147,7 +147,7 @@ class _Populating:
         """Another CSR mends one that somebody has changed. Raises NotSealed for a row that differs otherwise from what
         was enrolled: the new seals would cover that."""
         faults = self._sealer.seals.faults(row)
-        if set(faults) - {Fault.KEY, Fault.NAMES, Fault.COMPROMISED}:
+        if set(faults) - OF_THE_CSR:
             raise NotSealed(row.name, faults)
         seal = self._sealer.enrolling(row.name, facts, validation, now, change=True)
         own = None if faults else self._sealer.of_row(dataclasses.replace(row, validation=validation), now)

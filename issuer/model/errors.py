@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError, Retry
-from issuer.model.seal_faults import Fault
+from issuer.model.seal_faults import OF_THE_CSR, Fault
 
 SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
 
@@ -151,8 +151,11 @@ class NotSealed(CertfleetError):
     def __init__(self, name: str, faults: Sequence[Fault]):
         typed = quote(name)
         what = f"{name} is not what an operator enrolled, so nothing is ordered for it"
-        hint = f"find out who wrote its row and put it right, or `populate --replace {typed} --csr FILE` with the right"
-        hint += f" CSR; `certfleet-issuer adopt {typed}` shows it, and takes it as it is"
+        mends = f", or `populate --replace {typed} --csr FILE` with the right CSR" if set(faults) <= OF_THE_CSR else ""
+        hint = (
+            f"find out who wrote its row and put it right{mends}; `certfleet-issuer adopt {typed}` shows it, and takes"
+        )
+        hint += " it as it is"
         if Fault.OTHER_SEAL_KEY in faults:
             hint = f"copy seal.key of the issuer that enrolled it ({SHARED_KEY}); if it is lost: `adopt {typed}`"
         super().__init__(what, why="; ".join(fault.value for fault in faults), hint=hint)

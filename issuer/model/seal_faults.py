@@ -16,3 +16,6 @@ class Fault(Enum):
     VALIDATION = "its row wants its names validated in another way than was enrolled"
     COMPROMISED = "its key was revoked as compromised, and somebody took that out of the table"
     IMPORTED = "its row differs from what was enrolled in whether it is imported"
+
+
+OF_THE_CSR = frozenset({Fault.KEY, Fault.NAMES, Fault.COMPROMISED})  # another CSR mends these

@@ -220,6 +220,17 @@ def test_ways_of_a_change_that_nobody_enrolled(served: Box) -> None:
     assert present(served)[0] == {NAME, LATER}
 
 
+def test_no_remedy_is_offered_that_does_not_help(lone_box: Box) -> None:
+    """Another CSR mends one that somebody has changed, and covers no way that somebody has changed."""
+    lone_box.populate(NAME)
+    words = ("populate", "--replace", NAME, "--csr", "-")
+    lone_box.database.execute("UPDATE certs SET validations = '* /srv/of-a-thief'")
+    said = lone_box.refused(*words, code=1, says=["in another way than was enrolled", f"adopt {NAME}"], stdin=NEW).err
+    assert "populate" not in said
+    lone_box.database.execute("UPDATE certs SET validations = NULL")
+    lone_box.ok(*words, stdin=NEW)
+
+
 def test_remove_offers_the_way_without_a_gap(lone_box: Box) -> None:
     """It does not tell people to delete a zone that the same names need again."""
     lone_box.populate(NAME)
