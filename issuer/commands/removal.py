@@ -18,6 +18,7 @@ from issuer.rules.change import shares
 from issuer.store.certificates import Certificates
 from issuer.store.history import History
 from issuer.store.revision import open_database
+from issuer.store.seals import SealStore
 
 
 def remove(arguments: argparse.Namespace) -> int:
@@ -28,7 +29,9 @@ def remove(arguments: argparse.Namespace) -> int:
 
     def work(name: str) -> None:
         if name in sealer.seals.memory.names() and not certificates.enrolled([name]):
-            sealer.seals.bury(name, sealer.seals.tombstone(name, int(time.time())))
+            tombstone = sealer.seals.tombstone(name, int(time.time()))
+            SealStore(database).add_tombstone(name, tombstone, int(time.time()))
+            sealer.seals.bury(name, tombstone)
             say(f"{name}: its row was gone already, and is not missed any more")
             return
         [row] = certificates.get([name])

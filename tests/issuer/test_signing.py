@@ -122,6 +122,20 @@ def test_a_lost_key_is_made_anew_by_a_person(lone_box: Box) -> None:
     statement(lone_box)
 
 
+def test_a_stolen_key_leaves_no_number_behind(lone_box: Box) -> None:
+    """The thief said something with the highest number that there is; with another key the numbers begin anew."""
+    lone_box.populate(NAME)
+    put(lone_box, NAME)
+    leaf = leaf_of(bytes(lone_box.row(NAME, "crt")[0]))
+    assert isinstance(leaf, Leaf)
+    said = Statements(lone_box.state_dir).key().sign(NAME, leaf, "", 2**63 - 1, older=False)
+    lone_box.database.execute(f"UPDATE certs SET statement = '{said}'")  # noqa: S608
+    lone_box.ok("status")
+    lone_box.ok("key", "rollover", "--lost")
+    assert abs(statement(lone_box).sequence - time.time()) < 60
+    lone_box.ok("status")
+
+
 def put(box: Box, name: str) -> None:
     """A certificate for the enrolled CSR, as a run of an earlier version has stored it."""
     issued = CA.sign(csr([name]))
