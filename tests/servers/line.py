@@ -38,6 +38,8 @@ class Line:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # which ends its thread
         self._listener.close()
         release_port(self.port)
 
@@ -73,6 +75,43 @@ class Line:
         for one in (source, target):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+class DnsLine(Line):
+    """The same before a name server; questions by UDP pass too, and *lie* changes their answers."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        super().__init__(server)
+        self.lie: Callable[[bytes], bytes] = bytes
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._datagrams.bind((LOOPBACK, self.port))
+        threading.Thread(target=self._relay, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._datagrams.shutdown(socket.SHUT_RDWR)  # which ends its thread
+        self._datagrams.close()
+        super().__exit__(kind, error, trace)
+
+    def _relay(self) -> None:
+        while True:
+            try:
+                question, client = self._datagrams.recvfrom(_PIECE)
+            except OSError:
+                return
+            if not question:
+                return
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, contextlib.suppress(OSError):
+                server.settimeout(_SECONDS)
+                server.connect(self.server)
+                server.send(question)
+                self._datagrams.sendto(self.lie(server.recv(_PIECE)), client)
 
 
 class MysqlLine(Line):
