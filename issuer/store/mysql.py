@@ -31,8 +31,8 @@ _HINTS = {
     About.ROOM: "shorten that text, or widen the column: `db upgrade` widens those that certificates need",
     About.READ_ONLY: ("no server in [database] url takes writes: start or name the primary, or end its read-only mode"),
     About.LOCKED: (
-        "a connection keeps the row locked: `SELECT trx_mysql_thread_id, trx_started FROM information_schema.INNODB_TRX`"
-        " shows the oldest; `KILL` it, and drop the account if it is one of an agent"
+        "a connection keeps rows locked: `SELECT trx_mysql_thread_id, trx_started FROM information_schema.INNODB_TRX`"
+        " shows which; `KILL` the oldest, and drop its account if it is one of an agent"
     ),
     About.UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
     About.TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
