@@ -13,6 +13,7 @@ from pymysql.constants import CLIENT
 
 from common import mysql_session
 from common.database_url import MysqlAddress
+from common.mysql_connection import BoundedConnection
 from common.mysql_errors import READ_ONLY_CODES, About, about
 
 _NOT_READY = 1047  # a Galera node without quorum
@@ -101,7 +102,7 @@ class MysqlServers:
         first = self._first % len(self._ways)
         for way in self._ways[first:] + self._ways[:first]:
             try:
-                connection = pymysql.connect(**way, **self._options)
+                connection = BoundedConnection(**way, **self._options)
                 writable = takes_writes(_make_ready(connection))
             except pymysql.MySQLError as error:
                 last = error

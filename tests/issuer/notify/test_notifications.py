@@ -244,6 +244,27 @@ def test_a_mail_server_that_talks_for_ever_is_left() -> None:
         talker.join()
 
 
+def test_a_mail_server_whose_answer_has_no_end() -> None:
+    """Line after line of one answer, as fast as it can: it ends at once, with that reason, before memory is full."""
+    lines, sent = b"220-" + b"x" * 8000 + b"\r\n", []
+
+    def flood(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            for _ in range(2000):
+                connection.sendall(lines * 10)
+                sent.append(80_000)
+
+    with socket.create_server((LOOPBACK, 0)) as server:
+        thread = threading.Thread(target=flood, args=(server,))
+        thread.start()
+        settings = NotifySettings(email_to=("noc@example.com",), smtp_host=LOOPBACK, smtp_port=server.getsockname()[1])
+        with pytest.raises(MailError, match="its answer has no end"):
+            MailServer(settings, "box").send("subject", "text")
+        thread.join()
+    assert sum(sent) < 50_000_000
+
+
 @pytest.mark.parametrize(
     ("notify", "says"),
     [
