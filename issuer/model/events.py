@@ -24,6 +24,7 @@ class EventKind(Enum):
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
     FAILED = "failed"
+    UNSIGNED = "unsigned"  # of this issuer, not of a certificate: it cannot sign statements
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
     ENDS_SOON = "ends-soon"
@@ -40,10 +41,15 @@ class EventKind(Enum):
     def is_of_host(self) -> bool:
         return self.value.startswith("host-")
 
+    @property
+    def is_of_issuer(self) -> bool:
+        """Is the *name* of its events the name of no certificate?"""
+        return self is EventKind.UNSIGNED
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one certificate, *name*. Times are epoch seconds, 0 where they are not known. *what*
+    """One thing that happened to one certificate, *name*, or to this issuer. Times are epoch seconds, 0 where they are not known. *what*
     to *url* are those of a Failure, even where the event is none; *expires* is when the present certificate ends."""
 
     kind: EventKind
@@ -87,6 +93,15 @@ def ends(kind: EventKind, name: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
     hint = "renew it where it was bought, then `certfleet-issuer import` it"
     return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
+
+
+def of_statement_key(host: str, fault: Failure | None) -> Event:
+    """How the key of statements of the issuer on *host* is: what is wrong with it, or nothing."""
+    name = f"{host}:statement.pem"
+    if fault is None:
+        return recovered(name, "statements are signed again")
+    what = "new certificates go out without a statement, and hosts with issuer_key do not take them"
+    return Event(EventKind.UNSIGNED, name, what, why=str(fault), hint=fault.hint)
 
 
 _OF_HOSTS = {

@@ -12,9 +12,10 @@ from issuer.model.events import Event, EventKind
 
 FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
-TROUBLE = FAILURES | _RUNS_OUT | {EventKind.UNSEALED}
+TROUBLE = FAILURES | _RUNS_OUT | {EventKind.UNSEALED, EventKind.UNSIGNED}
 _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.UNSEALED: frozenset({EventKind.UNSEALED}),
+    EventKind.UNSIGNED: frozenset({EventKind.UNSIGNED}),
     EventKind.FAILED: FAILURES,
     EventKind.STUCK: frozenset({EventKind.STUCK, EventKind.USER_ACTION}),
     EventKind.USER_ACTION: frozenset({EventKind.USER_ACTION}),
