@@ -49,8 +49,9 @@ class EventKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one certificate, *name*, or to this issuer. Times are epoch seconds, 0 where they are not known. *what*
-    to *url* are those of a Failure, even where the event is none; *expires* is when the present certificate ends."""
+    """One thing that happened to one certificate, *name*, or to this issuer. Times are epoch seconds, 0 where they are
+    not known. *what* to *url* are those of a Failure, even where the event is none; *expires* is when the present
+    certificate ends."""
 
     kind: EventKind
     name: str
