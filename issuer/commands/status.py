@@ -26,7 +26,7 @@ from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.model.seal_faults import Fault
 from issuer.rules.change import remarks
-from issuer.rules.health import NOT_SEALED, NOT_SIGNED, Severity, advice, health, severity
+from issuer.rules.health import NOT_SEALED, NOT_SIGNED, Severity, advice, health, severity, state_of
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -50,7 +50,8 @@ def status(arguments: argparse.Namespace) -> int:
     if not arguments.name and not arguments.json:
         overall = _List(view.held_up, filtered=arguments.failing or arguments.expiring is not None)
         for row, look in view.looks():
-            overall.add(look, advice(row, now, settings.renewal), view.remarks(row))
+            ending = "" if look.fact["well"] else advice(row, now, settings.renewal)
+            overall.add(look, ending, view.remarks(row))
         overall.tell()
         for name in view.vanished():
             overall.well = False
@@ -132,13 +133,13 @@ class _View:
         hold, counts = self.held_up.by(row), self.standings.counts(row)
         faults = self._rows.faults(row)
         doubt = NOT_SEALED if faults else NOT_SIGNED if self._rows.is_unsigned(row) else ""
-        fact = self._facts(row, hold, faults, doubt)
+        state = state_of(row, self._now, self._policy, held=hold is not None, doubt=doubt)
+        fact = self._facts(row, state, hold, faults) | {"not_signed": doubt == NOT_SIGNED}
         if self._arguments.name and not self._arguments.hosts:
             fact |= _content(row) | self._particulars.of(row)
         elif self._arguments.json and not self._arguments.hosts:
             fact |= _content(row)
-        held, hosts = hold is not None, counts.total()
-        rank = severity(row, self._now, self._policy, held=held, doubt=doubt, hosts_not_well=hosts)
+        rank = severity(row, state, self._now, hosts_not_well=counts.total())
         return _Look(row.name, rank, with_hosts(fact, counts), row.failure, hold)
 
     @staticmethod
@@ -150,9 +151,9 @@ class _View:
         """Names that were sealed and that the table lost, once all of it has been looked at."""
         return [] if self._arguments.name else self._rows.vanished(self._seen)
 
-    def _facts(self, row: Enrolment, hold: Hold | None, faults: Sequence[Fault], doubt: str) -> dict[str, Any]:
+    def _facts(self, row: Enrolment, state: str, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
         now, order, change = self._now, self._by_hand.get(row.name), row.change
-        state, well = health(row, now, self._policy, held=hold is not None, doubt=doubt)
+        state, well = health(row, state)
         by_itself = (row.enabled or row.name in self._under_way) and not row.imported
         coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
         if change is not None:
@@ -173,7 +174,6 @@ class _View:
             "next_attempt": self._words(coming) if coming or by_itself else None,
             "held_until": utc_text(hold.until) if hold else None,
             "held_because": str(hold.failure) if hold else None,
-            "not_signed": doubt == NOT_SIGNED,
             "not_sealed": [fault.value for fault in faults],
             "by_hand": order is not None,
             "imported": row.imported,

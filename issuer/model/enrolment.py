@@ -166,7 +166,7 @@ class Enrolment:
         meant = self.imported or self.rolled_back or self.changing
         return not meant and is_for_request(self.crt, self.csr) is False
 
-    @property
+    @cached_property
     def life(self) -> tuple[int, int] | None:
         """Start and end of the present certificate (epoch seconds), five times faster than :attr:`present`, for lists
         of all rows. None where they cannot be read."""

@@ -27,6 +27,7 @@ class EventKind(Enum):
     UNSIGNED = "unsigned"  # its certificate is not the last one that an issuer signed
     FAILED = "failed"
     DISABLED = "disabled"  # past certfleet, and its renewal would be due
+    STATEMENT_KEY = "statement-key"  # of this issuer, not of a certificate: it cannot sign statements
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
     ENDS_SOON = "ends-soon"
@@ -44,11 +45,17 @@ class EventKind(Enum):
     def is_of_host(self) -> bool:
         return self.value.startswith("host-")
 
+    @property
+    def is_of_issuer(self) -> bool:
+        """Is the *name* of its events the name of no certificate?"""
+        return self is EventKind.STATEMENT_KEY
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one certificate, *name*. Times are epoch seconds, 0 where they are not known. *what*
-    to *url* are those of a Failure, even where the event is none; *expires* is when the present certificate ends."""
+    """One thing that happened to one certificate, *name*, or to this issuer. Times are epoch seconds, 0 where they are
+    not known. *what* to *url* are those of a Failure, even where the event is none; *expires* is when the present
+    certificate ends."""
 
     kind: EventKind
     name: str
@@ -109,6 +116,15 @@ def not_renewed(name: str) -> Event:
     """The renewal of *name* would be due, and it is disabled."""
     hint = "`enable` it if that was not meant; `disable` by certfleet, or `remove`, ends such notices"
     return Event(EventKind.DISABLED, name, "it is disabled, so nothing renews its certificate", hint=hint)
+
+
+def of_statement_key(host: str, fault: Failure | None) -> Event:
+    """How the key of statements of the issuer on *host* is: what is wrong with it, or nothing."""
+    name = f"{host}:statement.pem"
+    if fault is None:
+        return recovered(name, "statements are signed again")
+    what = "new certificates go out without a statement, and hosts with issuer_key do not take them"
+    return Event(EventKind.STATEMENT_KEY, name, what, why=str(fault), hint=fault.hint)
 
 
 _OF_HOSTS = {

@@ -7,7 +7,7 @@ is away; both are tried again.
 import logging
 import secrets
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -83,8 +83,9 @@ class Outbox:
         stuck_after: int,
         clock: Clock,
         tries: Tries,
+        itself: Callable[[], Event | None] = lambda: None,
     ):
-        """*tries*: who makes the next attempts after an event was told."""
+        """*tries*: who makes the next attempts after an event was told. *itself*: how this issuer itself is."""
         self._notices = notices
         self._post = post
         self._syslog = syslog
@@ -92,6 +93,8 @@ class Outbox:
         self._stuck_after = stuck_after
         self._clock = clock
         self._tries = tries
+        self._itself = itself
+        self._last_itself: Event | None = None
         self._lock = threading.Lock()
         self._told: list[Event] = []
         self._mailed_at = 0.0
@@ -114,7 +117,12 @@ class Outbox:
         self._write_down(others=False)
 
     def settle(self) -> bool:
-        """Save the kept events and send the new ones to syslog. False while the database is away."""
+        """Look how this issuer is, save the kept events and send the new ones to syslog. False while the database is
+        away."""
+        now = self._itself()
+        if now is not None and now != self._last_itself:
+            self._last_itself = now
+            self.tell(now)
         return self._write_down(others=True)
 
     def _write_down(self, *, others: bool) -> bool:

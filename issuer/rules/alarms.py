@@ -13,10 +13,11 @@ from issuer.model.events import Event, EventKind
 FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
 OF_ROWS = frozenset({EventKind.UNSEALED, EventKind.VANISHED, EventKind.UNSIGNED})
-TROUBLE = FAILURES | _RUNS_OUT | OF_ROWS | {EventKind.DISABLED}
+TROUBLE = FAILURES | _RUNS_OUT | OF_ROWS | {EventKind.DISABLED, EventKind.STATEMENT_KEY}
 _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.UNSEALED: frozenset({EventKind.UNSEALED}),
     EventKind.VANISHED: frozenset({EventKind.VANISHED}),
+    EventKind.STATEMENT_KEY: frozenset({EventKind.STATEMENT_KEY}),
     EventKind.UNSIGNED: frozenset({EventKind.UNSIGNED}),
     EventKind.FAILED: FAILURES,
     EventKind.STUCK: frozenset({EventKind.STUCK, EventKind.USER_ACTION}),

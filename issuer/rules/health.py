@@ -39,14 +39,9 @@ Severity = tuple[bool, bool, int, bool]
 what is due."""
 
 
-def health(
-    row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False, doubt: str = ""
-) -> tuple[str, bool]:
-    """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. One whose key
-    others know is not well, disabled or not. *held*: its next attempt waits for a moment that the CA named. *doubt*:
-    NOT_SEALED where its row is not what an operator enrolled, NOT_SIGNED where its certificate is not the last one
-    that an issuer signed."""
-    state = _state(row, now, policy, held=held, doubt=doubt)
+def health(row: Enrolment, state: str) -> tuple[str, bool]:
+    """(its *state* for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. One
+    whose key others know is not well, disabled or not."""
     well = _well(state, row)
     if not row.enabled:
         state = f"disabled, {state}" if state in _OF_DISABLED else "disabled"
@@ -59,20 +54,11 @@ def advice(row: Enrolment, now: int, policy: RenewalSettings) -> str:
         return ""
     if runs_out(row, now, policy):
         return sentence(row)
-    return _ADVICE.get(_state(row, now, policy, held=False, doubt=""), "").format(quote(row.name))
+    return _ADVICE.get(state_of(row, now, policy), "").format(quote(row.name))
 
 
-def severity(
-    row: Enrolment,
-    now: int,
-    policy: RenewalSettings,
-    *,
-    held: bool = False,
-    doubt: str = "",
-    hosts_not_well: int = 0,
-) -> Severity:
-    """The place of *row* in a list that begins with the worst."""
-    state = _state(row, now, policy, held=held, doubt=doubt)
+def severity(row: Enrolment, state: str, now: int, *, hosts_not_well: int = 0) -> Severity:
+    """The place of *row*, which is in this *state*, in a list that begins with the worst."""
     change_fails = row.change is not None and row.change.failing
     well = _well(state, row) and not (row.enabled and (hosts_not_well or change_fails))
     waits = row.imported or (row.due_at is not None and row.due_at > now)
@@ -83,8 +69,10 @@ def _well(state: str, row: Enrolment) -> bool:
     return state in ("valid", "waiting for its first certificate") or not (row.enabled or state == "key compromised")
 
 
-def _state(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool, doubt: str) -> str:
-    """One of the words of _WORST_FIRST."""
+def state_of(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False, doubt: str = "") -> str:
+    """One of the words of _WORST_FIRST. *held*: its next attempt waits for a moment that the CA named. *doubt*:
+    NOT_SEALED where its row is not what an operator enrolled, NOT_SIGNED where its certificate is not the last one that
+    an issuer signed."""
     if row.crt and row.ends <= now:
         return "expired"
     if row.revoked:

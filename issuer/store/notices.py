@@ -99,7 +99,8 @@ def _settle(
     names = {event.name for event in told}
     standing = _alarms(connection, None if others else names)
     if others:
-        told = [*told, *_recovered_elsewhere(connection, standing, standing.keys() - names)]
+        untold = {name for name in standing.keys() - names if not any(kind.is_of_issuer for kind in standing[name])}
+        told = [*told, *_recovered_elsewhere(connection, standing, untold)]
         names = {event.name for event in told}
     unsent = _unsent_kinds(connection, names)
     rows = {row.name: row for row in rows_of(connection, _CERTIFICATE, certs.c.name, names)}

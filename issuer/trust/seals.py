@@ -5,7 +5,6 @@ from a forgery. MAC is over CONTENT.
 """
 
 import functools
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -61,7 +60,7 @@ class Seals:
     def _key(self) -> bytes:
         return load_key(self._file)
 
-    @property
+    @functools.cached_property
     def key_id(self) -> str:
         """Names the key without telling it."""
         return hmac.digest(self._key, b"certfleet seal key", "sha256").hex()[:8]
@@ -131,7 +130,7 @@ class Seals:
         return Sealed.of_text(content)
 
     def _mac(self, content: str) -> str:
-        return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._key, content.encode(), "sha256").hex()
 
 
 def _number(seal: str) -> int:
