@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.certificate import parse_bundle
 from issuer.trust.looks import LOOKS, LooksFile
-from issuer.trust.statements import Statements
 from tests.issuer.box import Box
 from tests.issuer.notify.conftest import told_by_mail
 from tests.issuer.signing_requests import csr
@@ -59,13 +57,6 @@ class Siege:
 
     def ordered(self, name: str = "") -> int:
         return len(self.box.orders(name))
-
-    def age(self) -> None:
-        """NAME has a certificate of ours that ends tomorrow."""
-        self.box.put_aged(NAME, days=90, left=1)
-        crt, before = self.box.row(NAME, "crt", "statement")
-        text = Statements(self.box.state_dir).sign(NAME, parse_bundle(bytes(crt), b""), before, int(time.time()))
-        self.row(statement=f"'{text}'", ca="NULL")
 
     def comes(self) -> None:
         """Time passes: the moment that the issuer planned for its next look at NAME has come."""
@@ -183,7 +174,7 @@ def test_what_a_thief_in_the_database_hides(siege: Siege) -> None:
     got |= siege.gets(lambda: siege.put_back("earlier"), foreign)
     thief.tries("a certificate of his own in the row, one of another CA for our key, or an earlier one", got=got)
 
-    siege.age()
+    siege.box.put_aged(NAME, days=90, left=1)
     row(ts_expire=FAR, due_at=FAR)
     hidden = "ends soon" not in box.fails("status", says=[NAME]).out
     orders = siege.ordered(NAME)
@@ -201,7 +192,7 @@ def test_what_a_thief_in_the_database_hides(siege: Siege) -> None:
 def test_what_a_thief_in_the_database_withholds(siege: Siege) -> None:
     """He can keep certificates and mail back; exit codes, `status` and what the issuer says itself tell it."""
     thief, row, box, smtp = Thief("The database, to withhold something"), siege.row, siege.box, siege.smtp
-    siege.age()
+    siege.box.put_aged(NAME, days=90, left=1)
     row(enable="'N'", ts_expire=FAR, due_at=FAR)
     orders, letters = siege.ordered(NAME), len(smtp.letters)
     siege.comes()
