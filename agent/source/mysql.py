@@ -36,7 +36,8 @@ _NO_COLUMN = 1054
 _UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
 _HINTS = {
     About.TLS: (
-        "the server's certificate is not signed by [source] tls_ca or not for this host name; it is never ignored"
+        "the server's certificate is not signed by [source] tls_ca, or not for this host name; or it has no TLS"
+        " (`certfleet-issuer db tls` makes one). It is never ignored"
     ),
     About.LOGIN: "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)",
     About.RIGHTS: ("print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"),

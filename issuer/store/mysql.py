@@ -36,7 +36,10 @@ _HINTS = {
         " shows which; `KILL` the oldest, and drop its account if it is one of an agent"
     ),
     About.UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
-    About.TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
+    About.TLS: (
+        "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name; a server"
+        " that offers no TLS needs it (`certfleet-issuer db tls`)"
+    ),
 }
 _STATE = (  # MariaDB 10 knows the older name of the last one
     "SHOW VARIABLES WHERE Variable_name IN"

@@ -95,6 +95,8 @@ def test_the_line_to_the_database(
     visits: list[Visit] = [agent.run, lambda: box.run("status").code]
     line.strip()
     thief.tries("the same, by saying that the server speaks no TLS", got=_lets_in(line, visits, user))
+    for told in (host.run().err, box.run("status").err):
+        assert "db tls" in told
     line.down = bytes
     for what, names, authority in (
         ("the password, by a certificate of a CA of his", ["localhost"], Authority("His CA")),
