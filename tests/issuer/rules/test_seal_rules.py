@@ -17,7 +17,7 @@ NAME, OTHER = "www.example.test", "shop.example.test"
 NUMBER = 1_800_000_000
 CSR, CHANGED = csr([NAME, OTHER]), csr([NAME], number=1)
 WAYS = Validation(True, "/var/www", ((OTHER, "dns-01"), (NAME, "/srv/www")))
-ROW = Enrolment(NAME, True, WAYS, CSR, b"", b"", 1, 1, 0, None, "", change=Change(CHANGED, 0))
+ROW = Enrolment(NAME, True, WAYS, CSR, b"", b"", 1, 1, 0, None, "", change=Change(CHANGED, 0, validation=WAYS))
 SEALED = Sealed.of(ROW, NUMBER)
 
 
