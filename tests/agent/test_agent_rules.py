@@ -17,6 +17,7 @@ from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
+from agent.rules.sandbox import closed, drop_in
 from agent.rules.targets import as_left, is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
@@ -343,3 +344,30 @@ def test_the_moment_decides() -> None:
     assert verify(bundle, expected, not_after(bundle.leaf) - 1) == []
     assert "expired on" in str(verify(bundle, expected, not_after(bundle.leaf))[0])
     assert "is not valid before" in str(verify(bundle, expected, not_before(bundle.leaf) - 1)[0])
+
+
+@pytest.mark.parametrize(
+    ("protect_system", "writable", "folder", "is_closed"),
+    [
+        ("strict", ["/etc/ssl"], "/etc/ssl/certs", False),
+        ("strict", ["/etc/ssl"], "/etc/ssl", False),
+        ("strict", ["/etc/ssl"], "/etc/sslx", True),
+        ("strict", [], "/srv", True),
+        ("full", [], "/srv", False),
+        ("full", [], "/etc/haproxy", True),
+        ("full", ["/etc/haproxy"], "/etc/haproxy/certs", False),
+        ("yes", [], "/usr/local/etc", True),
+        ("yes", [], "/etc/haproxy", False),
+        ("no", [], "/usr", False),
+        ("", [], "/usr", False),
+    ],
+)
+def test_folders_that_a_unit_closes(protect_system: str, writable: list[str], folder: str, *, is_closed: bool) -> None:
+    """What systemd.exec(5) says of ProtectSystem= and ReadWritePaths=."""
+    assert closed([Path(folder)], protect_system, map(Path, writable)) == [Path(folder)] * is_closed
+
+
+def test_a_drop_in_in_systemds_own_spelling() -> None:
+    """A folder that is not there is no error; blanks, quotes, per cent signs and backslashes mean themselves."""
+    lines = drop_in([Path("/etc/tls"), Path('/srv/a b/100%/"x"\\')]).splitlines()
+    assert lines == ["[Service]", 'ReadWritePaths="-/etc/tls"', 'ReadWritePaths="-/srv/a b/100%%/\\"x\\"\\\\"']
