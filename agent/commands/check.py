@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.commands.sandbox import UNIT, closed_folders
 from agent.commands.wiring import LocalTools
+from agent.host.presence import presence
 from agent.model.certificate import Certificate
 from agent.model.offer import Offer
 from agent.rules.statement import hear
@@ -35,7 +36,7 @@ class _Line:
 
 def check(arguments: argparse.Namespace) -> int:
     """One line for each finding; exit code 1 if one is bad."""
-    settings, certificates = load_settings(arguments.config)
+    settings, certificates = load_settings(arguments.config, presence)
     tools = LocalTools(settings, certificates, arguments.config, retry=False)
     lines = [_Line(_OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))

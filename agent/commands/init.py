@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -11,10 +10,11 @@ from typing import TypeVar
 from agent.commands.request import request
 from agent.commands.sandbox import open_folders
 from agent.commands.wiring import name_in
-from agent.host.programs import running, search_path
+from agent.host.presence import presence
+from agent.host.programs import running
 from agent.model.certificate import file_stem
 from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings, load_settings
-from agent.settings.preset import Preset, load_preset, preset_names
+from agent.settings.preset import Preset, Presets
 from agent.settings.values import issuer_key
 from agent.source.open import open_source
 from common.command_line import say
@@ -49,10 +49,8 @@ _BLOCK = """
 name = "{name}"
 key = "/etc/ssl/private/{stem}.key"   # `certfleet-agent request {name}` makes it
 service = "{service}"{others}
-# probe = ["https://{host}"]   # where the new certificate must show; ?connect=127.0.0.1:443 looks here under that name
-# [certificate.files]
-# fullchain = "{fullchain}"   # the preset's default: let the service's configuration name it
-"""
+{probe}   # where the new certificate must show; ?connect=127.0.0.1 looks here under that name
+{files}"""
 
 
 def init(arguments: argparse.Namespace) -> int:
@@ -89,11 +87,13 @@ def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     )
     trust = TrustSettings(_option("--issuer-key", issuer_key, arguments.issuer_key or ""))
     open_source(SourceSettings(source.url), arguments.config).close()  # raises ConfigError for a wrong URL
-    found = _services_found()
+    presets = Presets(arguments.config)
+    found = _services_found(presets)
+    services: Mapping[str, Preset | None] = found or {presets.names[0]: None}
     _require_roots_own(arguments.config)
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
-    create_new(arguments.config, _text(state_dir, source, trust, names, found).encode(), mode=0o644)
+    create_new(arguments.config, _text(state_dir, source, trust, names, services).encode(), mode=0o644)
     say(f"wrote {arguments.config}; services found here: {', '.join(found) or 'none'}")
     say(f"state folder {state_dir}")
 
@@ -142,22 +142,23 @@ def _file_option(option: str, value: str | None) -> Path | None:
     return None if value is None else _option(option, path, value)
 
 
-def _services_found() -> dict[str, Preset]:
+def _services_found(presets: Presets) -> dict[str, Preset]:
     """The presets of which a program is installed here; those whose service runs come first."""
-    folders, presets = search_path(), {name: load_preset(name) for name in preset_names()}
-    found = [
-        (name, preset)
-        for name, preset in presets.items()
-        if preset is not None and any(shutil.which(program, path=folders) for program in preset.programs)
-    ]
+    every = {name: preset for name in presets.names if (preset := presets.load(name))}
+    found = [(name, preset) for name, preset in every.items() if presence((), preset.programs).program]
     now = running()
     return dict(sorted(found, key=lambda each: now.isdisjoint(each[1].processes)))
 
 
 def _text(
-    state_dir: Path, source: SourceSettings, trust: TrustSettings, names: Sequence[str], found: Mapping[str, Preset]
+    state_dir: Path,
+    source: SourceSettings,
+    trust: TrustSettings,
+    names: Sequence[str],
+    services: Mapping[str, Preset | None],
 ) -> str:
-    """The file. Without names the entries are comments, one for each service found."""
+    """The file. Without names the entries are comments, one for each of the *services*, which are found here; None for
+    one that is not."""
     text = _HEAD.format(
         state_dir=_quoted(str(state_dir)),
         url=_quoted(source.url),
@@ -165,11 +166,11 @@ def _text(
         tls_ca=_file("tls_ca", source.tls_ca, "/etc/certfleet/db-ca.pem"),
         issuer_key=f"issuer_key = {_quoted(trust.issuer_key)}" if trust.issuer_key else '# issuer_key = "…"',
     )
+    found = {name: preset for name, preset in services.items() if preset is not None}
     text += "".join(f"\n# found on this host: {service}. {preset.note}\n" for service, preset in found.items())
-    services = list(found) or preset_names()[:1]
     if names:
-        return text + "".join(_block(name, services, found) for name in names)
-    blocks = "".join(_block("www.example.com", [service], found) for service in services)
+        return text + "".join(_block(name, list(services), services[next(iter(services))]) for name in names)
+    blocks = "".join(_block("www.example.com", [service], preset) for service, preset in services.items())
     return text + "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())
 
 
@@ -177,14 +178,30 @@ def _file(key: str, file: Path | None, example: str) -> str:
     return f"{key} = {_quoted(str(file))}" if file else f'# {key} = "{example}"'
 
 
-def _block(name: str, services: Sequence[str], found: Mapping[str, Preset]) -> str:
-    stem, service = file_stem(name), services[0]
-    paths = found[service].file_paths(stem) if service in found else {}
-    others = f"   # also found here: {', '.join(map(_quoted, services[1:]))}" if services[1:] else ""
-    others = others if found else "   # none was found here: `certfleet-agent presets` shows them"
-    fullchain = paths.get("fullchain", f"/etc/ssl/certs/{stem}.fullchain.crt")
-    host = in_url(name)
-    return _BLOCK.format(name=name, host=host, stem=stem, service=service, others=others, fullchain=fullchain)
+def _block(name: str, services: Sequence[str], preset: Preset | None) -> str:
+    stem, others = file_stem(name), ""
+    if preset is None:
+        others = "   # none was found here: `certfleet-agent presets` shows them"
+    elif services[1:]:
+        others = f"   # also found here: {', '.join(map(_quoted, services[1:]))}"
+    plain = {"fullchain": f"/etc/ssl/certs/{stem}.fullchain.crt"} if preset is None else preset.files.named()
+    lines = [f"# {kind} = {_quoted(str(file).replace('{name}', stem))}" for kind, file in plain.items()]
+    files = "".join(f"{line}\n" for line in ["# [certificate.files]", *lines]) if lines else ""
+    for one in () if preset is None else preset.combined:
+        path = _quoted(str(one.path).replace("{name}", stem))
+        files += f"# [[certificate.combined]]\n# path = {path}\n# parts = {json.dumps(one.parts)}\n"
+    if files:
+        files = f"# The preset's files: let the service's configuration name them.\n{files}"
+    return _BLOCK.format(
+        name=name, stem=stem, service=services[0], others=others, probe=_probe(name, preset), files=files
+    )
+
+
+def _probe(name: str, preset: Preset | None) -> str:
+    """The line about sockets: a comment where the preset says it all."""
+    usual = ("https://{name}",) if preset is None or preset.probe is None else preset.probe
+    line = f"probe = {json.dumps([one.replace('{name}', in_url(name)) for one in usual])}"
+    return f"# {line}" if preset is None or preset.probe is not None else line
 
 
 def _quoted(value: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from agent.commands.show import document, explained, untold
 from agent.commands.wiring import LocalTools, name_in
+from agent.host.presence import presence
 from agent.journey.run import run as run_over
 from agent.model.certificate import Certificate
 from agent.model.errors import Stopped
@@ -23,7 +24,7 @@ _MOST_FILES = 65_536
 
 def run(arguments: argparse.Namespace) -> int:
     """Bring NAMEs, by default all, up to date. Exit code 1 if one is not well or was not looked at."""
-    settings, certificates = load_settings(arguments.config)
+    settings, certificates = load_settings(arguments.config, presence)
     if director := who_directs_root(arguments.config):
         sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
     selected = _selected(arguments, certificates)

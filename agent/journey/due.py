@@ -6,13 +6,14 @@ from pathlib import Path
 
 from agent.journey.ports import Turn
 from agent.journey.watch import look
+from agent.model.certificate import TargetFile
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Evidence, Proof, judge
 from agent.rules.record import back_off, remembered
-from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, wanted
+from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, rights_of, wanted
 from agent.rules.verify import to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
 
@@ -68,16 +69,24 @@ def plan(due: Due) -> dict[Path, LiveFile]:
     real = {target.path: files.locate(target.path) for target in targets}
     refuse_detours(real, tools.protected)
     refuse_dangling(filter(files.is_dangling, real))
-    parts = {"certificate": due.bundle.leaf_pem, "chain": due.bundle.chain_pem, "key": due.key.content}
-    return {
-        real[one.path]: wanted(
-            one,
-            as_left(one, files.read(real[one.path]), due.turn.before.installed),
-            files.owner_ids(one.owner, one.group),
-            b"".join(parts[part] for part in one.parts),
-        )
-        for one in targets
-    }
+    planned = {}
+    for one in targets:
+        live = files.read(real[one.path])
+        rights = rights_of(one, is_new=live is None)
+        owner = files.owner_ids(rights.owner, rights.group)
+        was = as_left(one, live, due.turn.before.installed)
+        planned[real[one.path]] = wanted(one, was, owner, _content(due, one, live))
+    return planned
+
+
+def _content(due: Due, one: TargetFile, live: LiveFile | None) -> bytes:
+    """What the file is to hold. Raises ConfigError for a keystore without a password."""
+    bundle = due.bundle
+    if one.keystore is not None:  # what others could have put there is not opened
+        known = live.content if live is not None and not live.exchangeable else b""
+        return due.turn.tools.keys.keystore(one.keystore, bundle.leaf_pem + bundle.chain_pem, due.key, known)
+    parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": due.key.content}
+    return b"".join(parts[part] for part in one.parts)
 
 
 def losing_lists(due: Due, planned: Mapping[Path, LiveFile]) -> tuple[str, ...]:

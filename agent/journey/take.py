@@ -9,9 +9,10 @@ from agent.journey.due import Due, concluded, in_place_already, plan, refused
 from agent.journey.ports import Turn
 from agent.journey.update import held, is_held, not_enrolled, waiting
 from agent.journey.vouch import Voucher, is_trusted, vouch
+from agent.model.certificate import TargetFile
 from agent.model.errors import VerificationError
 from agent.model.host_key import HostKey
-from agent.model.live_file import digest
+from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
 from agent.model.result import Outcome, Result, Stated
 from agent.rules.evidence import conclusion
@@ -82,8 +83,15 @@ def _parse(offer: Offer) -> Bundle:
 def _in_place(turn: Turn, key: HostKey) -> Bundle | None:
     """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
     files = [file for file in turn.certificate.files if {"certificate", "chain"} & set(file.parts)]
-    found = (turn.tools.files.read(file.path) for file in files)
-    return installed_in((live.content for live in found if live is not None), key.spki_sha256)
+    found = ((file, turn.tools.files.read(file.path)) for file in files)
+    contents = (_certificates_in(file, live, turn) for file, live in found if live is not None)
+    return installed_in(contents, key.spki_sha256)
+
+
+def _certificates_in(file: TargetFile, live: LiveFile, turn: Turn) -> bytes:
+    if file.keystore is None:
+        return live.content
+    return b"" if live.exchangeable else turn.tools.keys.stored(file.keystore, live.content)
 
 
 def _word(turn: Turn, offer: Offer, bundle: Bundle) -> Word | None:
