@@ -34,7 +34,9 @@ def build() -> CommandLine:
     line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     probe = line.command("probe", _later("probe", "probe"), "show which certificate a live socket serves", reports=True)
-    probe.add_argument("target", nargs="+", metavar="TARGET", help="https://host[:port][?connect=ADDRESS[:port]] …")
+    probe.add_argument(
+        "target", nargs="+", metavar="TARGET", help="https://host[:port], smtp://host, … (docs/probe.md)"
+    )
     presets = line.command("presets", _later("presets", "presets"), "show what is known about services", reports=True)
     presets.add_argument("name", nargs="?", metavar="NAME", help="one preset in full")
     return line

@@ -208,7 +208,9 @@ def validity_faults(bundle: Bundle, now: float) -> list[str]:
     """Sentences about the dates of leaf and chain at *now* (epoch seconds); empty when all is well."""
     faults = []
     for position, certificate in enumerate((bundle.leaf, *bundle.chain)):
-        what = "the certificate" if position == 0 else f"the chain's certificate {position} ({_subject(certificate)})"
+        what = (
+            "the certificate" if position == 0 else f"the chain's certificate {position} ({subject_text(certificate)})"
+        )
         if not_after(certificate) <= now:
             faults.append(f"{what} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC")
         elif not_before(certificate) > now:
@@ -223,7 +225,7 @@ def chain_faults(bundle: Bundle) -> list[str]:
         faults.append(f"the chain is empty; the certificate of the issuer {issuer_text(bundle.leaf)!r} is missing")
     below = bundle.leaf
     for position, issuer in enumerate(bundle.chain, start=1):
-        what = f"the chain's certificate {position} ({_subject(issuer)})"
+        what = f"the chain's certificate {position} ({subject_text(issuer)})"
         if below.issuer != issuer.subject:
             faults.append(f"{what} is not the issuer of the one before it, which names {issuer_text(below)!r}")
         elif not is_signed_by(below, issuer):
@@ -251,6 +253,7 @@ def is_ca(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _subject(certificate: x509.Certificate) -> str:
+def subject_text(certificate: x509.Certificate) -> str:
+    """The subject for people: its common name, else the whole name."""
     common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(common[0].value) if common else certificate.subject.rfc4514_string()

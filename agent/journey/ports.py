@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from agent.model.host_key import HostKey
     from agent.model.live_file import LiveFile
     from agent.model.offer import Mark, Offer
-    from agent.model.probe_targets import ProbeTarget
     from agent.model.result import Outcome, Result
     from agent.rules.evidence import Sight
     from agent.rules.journal import JournalEntry
+    from common.probe.target import ProbeTarget
 
 
 class Source(Protocol):
@@ -161,8 +161,9 @@ class Programs(Protocol):
 class Sockets(Protocol):
     """The certificates served; and the time to go on looking, on a monotonic clock of its own, in seconds."""
 
-    def look(self, targets: Iterable[ProbeTarget], server_name: str) -> tuple[Sight, ...]:
-        """One look at every address of every target; never raises. *server_name*: for targets that name none."""
+    def look(self, targets: Iterable[ProbeTarget], server_name: str, key: Path) -> tuple[Sight, ...]:
+        """One look at every address of every target; never raises. *server_name*: for targets that name none. A service
+        that has a certificate for each type of key is asked for the one of the type of *key*, a file."""
 
     def deadline(self) -> float:
         """When the time ends that a service gets to show what is waited for."""

@@ -14,7 +14,8 @@ def look(turn: Turn) -> tuple[Sight, ...]:
     """One look at every socket of the certificate; never raises."""
     if not turn.certificate.probes:
         return ()
-    return turn.tools.sockets.look(turn.certificate.probes, turn.certificate.server_name)
+    certificate = turn.certificate
+    return turn.tools.sockets.look(certificate.probes, certificate.server_name, certificate.key)
 
 
 def watch(turn: Turn, judge: Judge, *, patient: bool) -> Evidence:

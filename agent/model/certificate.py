@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.model.probe_targets import ProbeTarget
 from common.names import is_address
+from common.probe.target import ProbeTarget
 
 Command = tuple[str, ...]
 """One program and its arguments; never a line for a shell."""

@@ -10,12 +10,12 @@ from itertools import chain
 from pathlib import Path
 
 from agent.model.certificate import Certificate, Command, Roots, Service, TargetFile, Use, file_stem
-from agent.model.probe_targets import ProbeTarget, parse_target
 from agent.settings import values
 from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
 from common.config import duration, nonempty, optional_path, path, section, sections, setting, text
 from common.config_file import load
 from common.errors import ConfigError, Finding
+from common.probe.target import ProbeTarget, parse_target
 
 DEFAULT_FILE = "/etc/certfleet/agent.toml"
 _PARTS_OF_FILE = {"certificate": ("certificate",), "chain": ("chain",), "fullchain": ("certificate", "chain")}

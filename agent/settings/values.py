@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.model.certificate import Command, Roots
-from agent.model.probe_targets import ProbeTarget, parse_target
 from common.config import list_of, nonempty, shown, text
 from common.issuer_key import parse_issuer_key
 from common.names import parse_name
+from common.probe.target import ProbeTarget, parse_target
 
 PARTS = ("certificate", "chain", "key")
 _LONGEST_ARGUMENT = 131_072  # bytes, MAX_ARG_STRLEN of Linux

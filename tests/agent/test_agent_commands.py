@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -204,10 +206,16 @@ def test_probe_of_what_is_not_valid_or_not_there(host: Host, tmp_path: Path, beg
     assert [seen["seen"] for seen in done.json["targets"]] == ["down", "unknown"]
 
 
-def test_probe_refuses_what_it_cannot_do(bare: Host) -> None:
-    """STARTTLS is said to be missing, never half done."""
-    done = bare.agent("probe", "smtp://mx.example.test:25")
-    assert (done.code, "not yet supported" in done.err) == (2, True)
+def test_probe_tells_silence_from_absence(bare: Host) -> None:
+    """What answers without TLS is neither served nor down; a target that cannot be meant is wrong usage."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        thread = threading.Thread(target=lambda: server.accept()[0].close())
+        thread.start()
+        done = bare.agent("probe", f"smtp://127.0.0.1:{port}", "--json")
+        thread.join()
+    assert [(seen["seen"], seen["problem"]) for seen in done.json["targets"]] == [("no-tls", "it ends the connection")]
+    assert bare.agent("probe", "gopher://mx.example.test").code == 2
 
 
 def test_presets(bare: Host) -> None:

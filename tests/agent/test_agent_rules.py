@@ -12,14 +12,15 @@ from agent.model.certificate import TargetFile
 from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
-from agent.model.probe_targets import parse_target
 from agent.model.result import Installed, Outcome, Refusal, Result
-from agent.rules.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
+from agent.rules.evidence import Proof, Sight, is_as_before, judge, was_down
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
 from agent.rules.targets import as_left, is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
+from common.probe.target import parse_target
+from common.probe.view import Seen
 from tests.servers.authority import Authority
 
 
@@ -39,6 +40,16 @@ from tests.servers.authority import Authority
         ("https://w.example.com?connect=127.0.0.1:99", "w.example.com", 443, "w.example.com", ("127.0.0.1", 99)),
         ("https://w.example.com:8?connect=::1", "w.example.com", 8, "w.example.com", ("::1", 8)),
         ("https://w.example.com?connect=[::1]:99", "w.example.com", 443, "w.example.com", ("::1", 99)),
+        ("smtp://mx.example.com", "mx.example.com", 25, "mx.example.com", ("mx.example.com", 25)),
+        ("submission://mx.example.com", "mx.example.com", 587, "mx.example.com", ("mx.example.com", 587)),
+        ("lmtp://mx.example.com", "mx.example.com", 24, "mx.example.com", ("mx.example.com", 24)),
+        ("imap://mx.example.com:99", "mx.example.com", 99, "mx.example.com", ("mx.example.com", 99)),
+        ("sieve://mx.example.com", "mx.example.com", 4190, "mx.example.com", ("mx.example.com", 4190)),
+        ("ldap://127.0.0.1", "127.0.0.1", 389, "", ("127.0.0.1", 389)),
+        ("postgres://d.example.com", "d.example.com", 5432, "d.example.com", ("d.example.com", 5432)),
+        ("radsec://r.example.com", "r.example.com", 2083, "r.example.com", ("r.example.com", 2083)),
+        ("ftps://f.example.com", "f.example.com", 990, "f.example.com", ("f.example.com", 990)),
+        ("https://w.example.com?proxy=v2&connect=::1", "w.example.com", 443, "w.example.com", ("::1", 443)),
     ],
 )
 def test_targets(text: str, host: str, port: int, server_name: str, connect: tuple[str, int]) -> None:
@@ -52,16 +63,18 @@ def test_targets(text: str, host: str, port: int, server_name: str, connect: tup
     ("text", "sentence"),
     [
         ("www.example.com", "is not a probe target"),
-        ("smtp://mx:25", "STARTTLS"),
-        ("ldap://d", "STARTTLS"),
-        ("postgres://d", "STARTTLS"),
+        ("gopher://d", "smtp://"),
         ("tls://host", "needs a port"),
         ("https://", "is not a probe target"),
         ("https://host/path", "nothing behind it"),
         ("https://user@host", "nothing behind it"),
         ("https://host:0x", "is not a probe target"),
         ("https://host?connect=", "connect= must be"),
-        ("https://host?to=1.2.3.4", "the only option"),
+        ("https://host?to=1.2.3.4", "the only options"),
+        ("https://host?connect", "connect= must be"),
+        ("https://host?connect=1.2.3.4&connect=5.6.7.8", "the only options"),
+        ("https://host?proxy=v3", "v1 or v2"),
+        ("https://host?proxy=", "v1 or v2"),
         ("https://host?connect=1.2.3.4:port", "connect= must be"),
     ],
 )

@@ -17,11 +17,11 @@ from agent.host.sockets import Prober
 from agent.host.waits import Waits
 from agent.journey.ports import Source
 from agent.model.errors import SourceError, Stopped
-from agent.model.probe_targets import parse_target
-from agent.rules.evidence import Seen
 from agent.source.mysql import MysqlSource
 from agent.source.sqlite import SqliteSource
 from common.database_url import MysqlAddress
+from common.probe.target import parse_target
+from common.probe.view import Seen
 from tests.agent.host import AGENT, NAME, Host
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
@@ -101,8 +101,8 @@ def test_sockets_are_looked_at_side_by_side(dripping_tls: Dripping) -> None:
     """A dozen services that drip cost the time of one."""
     targets = [parse_target(f"tls://127.0.0.1:{dripping_tls.port}")] * 12
     began = time.monotonic()
-    sights = Prober(0, Waits(), one_look=1.0).look(targets, "")
-    assert [sight.seen for sight in sights] == [Seen.DOWN] * 12
+    sights = Prober(0, Waits(), one_look=1.0).look(targets, "", Path())
+    assert [sight.seen for sight in sights] == [Seen.NO_TLS] * 12
     assert time.monotonic() - began < 6
 
 
