@@ -4,6 +4,7 @@ A function returns when the TLS handshake may begin, and raises Refused when the
 service offers is not looked at: it is asked, and its answer counts.
 """
 
+import io
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -85,24 +86,25 @@ def _ldap(wire: Wire, _server_name: str) -> None:
     """RFC 4511 §4.14. The message has the ID 1."""
     content = b"\x02\x01\x01" + _LDAP_REQUEST
     wire.send(bytes((0x30, len(content))) + content)
-    _tag, _length = _ber(wire)
-    message_tag, length = _ber(wire)
-    wire.exactly(length)
-    tag, _length = _ber(wire)
-    result_tag, length = _ber(wire)
-    result = wire.exactly(min(length, 4))
-    if (message_tag, tag, result_tag) != (0x02, 0x78, 0x0A):
+    _tag, length = _ber(wire.exactly)
+    answer = io.BytesIO(wire.exactly(min(length, 4096))).read
+    message_tag, length = _ber(answer)
+    answer(length)
+    response_tag, _length = _ber(answer)
+    result_tag, length = _ber(answer)
+    result = answer(length)
+    if (message_tag, response_tag, result_tag) != (0x02, 0x78, 0x0A):
         raise Refused("it does not answer as an LDAP server")
     if any(result):
         raise Refused(f"it answers StartTLS with the result code {int.from_bytes(result, 'big')} (RFC 4511 §4.1.9)")
 
 
-def _ber(wire: Wire) -> tuple[int, int]:
+def _ber(read: Callable[[int], bytes]) -> tuple[int, int]:
     """Tag and length of the next value (X.690 §8.1)."""
-    tag, length = wire.exactly(2)
+    tag, length = read(1)[:1] or b"\0", int.from_bytes(read(1), "big")
     if length & 0x80:
-        length = int.from_bytes(wire.exactly(min(length & 0x7F, 4)), "big")
-    return tag, length
+        length = int.from_bytes(read(min(length & 0x7F, 4)), "big")
+    return tag[0], length
 
 
 def _postgres(wire: Wire, _server_name: str) -> None:
