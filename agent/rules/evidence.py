@@ -121,12 +121,13 @@ def _differs(old: Sight, new: Sight | None) -> str:
 
 
 _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
+_ELSEWHERE = "if that address is a balancer's or another host's, name this host's own socket: ?connect=127.0.0.1"
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
     Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
-    Proof.WRONG: (Outcome.UNPROVEN, ""),
+    Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
     Proof.DOWN: (Outcome.UNPROVEN, "start the service, with TLS at that socket; the next run looks again"),
     Proof.UNKNOWN: (Outcome.UNPROVEN, _REACHABLE),
 }

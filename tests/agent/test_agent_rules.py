@@ -188,7 +188,7 @@ def test_was_down() -> None:
     known. Of a name with two addresses it is enough to have asked one: a host without IPv6 can ask no other."""
     assert was_down([DOWN])
     assert was_down([DOWN, NO_ROUTE])
-    assert not was_down([NO_TLS])
+    assert not was_down([DOWN, replace(NO_TLS, address="2")])
     assert not was_down([DOWN, sight("unknown", target="u")])
     assert not was_down([])
     assert not was_down([UNKNOWN])
