@@ -8,10 +8,11 @@ import pytest
 
 from agent.model.certificate import Certificate, Service, Use
 from agent.rules.blame import first_failing, suspects_last
-from agent.rules.evidence import Seen, Sight
+from agent.rules.evidence import Sight
 from agent.rules.groups import groups
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, Part, SavedFile, from_document
+from common.probe.view import Seen
 
 WEB = Service("web", (("check",),), (("reload",),))
 MAIL = Service("mail", (), (("restart",),))
