@@ -85,12 +85,19 @@ def test_targets_that_cannot_be_meant(text: str, sentence: str) -> None:
         parse_target(text)
 
 
-def sight(seen: str, sha256: str = "", address: str = "1", target: str = "t") -> Sight:
-    return Sight(target, address, Seen(seen), "why" if seen != "served" else "", sha256)
+def sight(seen: str, sha256: str = "", address: str = "1", target: str = "t", *, shared: bool = False) -> Sight:
+    return Sight(target, address, Seen(seen), "why" if seen != "served" else "", sha256, shared=shared)
 
 
 NEW, OLD = sight("served", "new"), sight("served", "old")
-DOWN, UNKNOWN = sight("down"), sight("unknown")
+DOWN, UNKNOWN, NO_TLS = sight("down"), sight("unknown"), sight("no-tls")
+NO_ROUTE, NO_NAME = sight("unknown", address="2"), sight("unknown", address="t")
+# two addresses of one name, neither of which is this host's
+NEW_1, OLD_1, OTHER_1, DOWN_1 = (
+    sight(seen, leaf, shared=True)
+    for seen, leaf in (("served", "new"), ("served", "old"), ("served", "other"), ("down", ""))
+)
+NEW_2, OLD_2, OTHER_2, DOWN_2 = (replace(one, address="2") for one in (NEW_1, OLD_1, OTHER_1, DOWN_1))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +118,22 @@ DOWN, UNKNOWN = sight("down"), sight("unknown")
         ([NEW, sight("down", target="u")], [], Proof.DOWN),
         ([NEW, sight("unknown", target="u")], [], Proof.UNKNOWN),
         ([sight("down", target="u"), sight("unknown", target="v"), OLD], [], Proof.WRONG),
+        ([NO_TLS], [], Proof.DOWN),
+        ([NO_TLS], [OLD], Proof.WRONG),
+        ([NO_TLS, NEW], [], Proof.PROVEN),
+        ([NO_NAME], [OLD], Proof.WRONG),  # the name has no address any more
+        ([NO_NAME, sight("served", "new", target="u")], [OLD], Proof.WRONG),
+        ([NO_NAME], [NO_NAME], Proof.UNKNOWN),
+        ([NO_NAME], [DOWN], Proof.UNKNOWN),
+        ([NEW, NO_ROUTE], [OLD, NO_ROUTE], Proof.PROVEN),
+        ([DOWN, NO_ROUTE], [DOWN, NO_ROUTE], Proof.DOWN),
+        ([NEW_1, OLD_2], [OLD_1, OLD_2], Proof.PROVEN),  # the other host has not got it yet
+        ([NEW_1, OTHER_2], [OLD_1, OTHER_2], Proof.PROVEN),
+        ([NEW_1, DOWN_2], [OLD_1, OLD_2], Proof.PROVEN),
+        ([OLD_1, OTHER_2], [OLD_1, OTHER_2], Proof.WRONG),  # none of them has it
+        ([DOWN_1, DOWN_2], [OLD_1, OLD_2], Proof.WRONG),
+        ([DOWN_1, OTHER_2], [OLD_1, OTHER_2], Proof.WRONG),
+        ([DOWN_1, DOWN_2], [DOWN_1, DOWN_2], Proof.DOWN),
     ],
 )
 def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
@@ -127,6 +150,12 @@ def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof
         ([], [OLD], Proof.WRONG),
         ([DOWN], [DOWN], Proof.PROVEN),
         ([NEW], [DOWN], Proof.PROVEN),
+        ([NO_TLS], [OLD], Proof.WRONG),
+        ([NO_NAME], [OLD], Proof.WRONG),
+        ([OLD_1, NEW_2], [OLD_1, OLD_2], Proof.PROVEN),  # the other host has a new one meanwhile
+        ([OLD_1], [OLD_1, OLD_2], Proof.PROVEN),
+        ([NEW_1, OTHER_2], [OLD_1, OLD_2], Proof.WRONG),
+        ([NEW_1, OTHER_2], [DOWN_1, OTHER_2], Proof.PROVEN),
     ],
 )
 def test_what_is_as_before(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
@@ -156,8 +185,12 @@ def test_a_chain_is_to_be_shown(sights: list[Sight], chain: list[str], proof: Pr
 
 
 def test_was_down() -> None:
-    """Asked, and nothing answered; unknown is not down, and nothing asked is nothing known."""
+    """Asked, and nothing listened; unknown is not down, nor is what answers without TLS, and nothing asked is nothing
+    known. Of a name with two addresses it is enough to have asked one: a host without IPv6 can ask no other."""
     assert was_down([DOWN])
+    assert was_down([DOWN, NO_ROUTE])
+    assert not was_down([DOWN, replace(NO_TLS, address="2")])
+    assert not was_down([DOWN, sight("unknown", target="u")])
     assert not was_down([])
     assert not was_down([UNKNOWN])
     assert not was_down([DOWN, OLD])

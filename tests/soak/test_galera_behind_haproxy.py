@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.box import Box
+from tests.servers.balancer import Balancer
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.galera import Galera
-from tests.servers.haproxy import HaProxy
 from tests.servers.lab import Lab
 from tests.servers.process import wait_until
 
@@ -35,7 +35,7 @@ def test_a_node_that_dies_behind_haproxy(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "proxy").mkdir()
     with (
         Galera(tmp_path) as cluster,
-        HaProxy(tmp_path / "haproxy", stanza(cluster), ":3306") as before,
+        Balancer(tmp_path / "haproxy", stanza(cluster), ":3306") as before,
         CaProxy(tmp_path / "proxy", lab.pebble) as proxy,
     ):
         database = cluster.create_database()
