@@ -4,6 +4,7 @@ The chain rules are those that every TLS client applies first: each certificate 
 names chained, issuers allowed to sign (RFC 5280 §6.1, §4.2.1.9). Roots are not needed: a server does not send them.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def leaf_fingerprint(leaf_pem: bytes) -> str:
     return fingerprint(_first(leaf_pem))
 
 
+@functools.lru_cache(maxsize=16)  # several facts about a row are asked for, each by its own function
 def _first(pem_text: bytes) -> x509.Certificate:
     for block in _blocks(pem_text):
         try:
@@ -79,10 +81,9 @@ def is_for_request(leaf_pem: bytes, request: bytes) -> bool | None:
     """Is the first certificate of a PEM text for the key of that signing request? As fast as :func:`leaf_validity`.
     None where one of them cannot be read."""
     try:
-        leaf = _load(next(_blocks(leaf_pem)))
-        key = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        key = _first(leaf_pem).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return key in load_request(request).tbs_certrequest_bytes
-    except (StopIteration, *PARSE_ERRORS):
+    except PARSE_ERRORS:
         return None
 
 

@@ -171,7 +171,8 @@ def _enrolment(line: CommandLine) -> None:
     remove.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     text = "look at rows that other programs wrote, and seal them as they are"
     adopt = _named(line, "adopt", _later("adopt", "adopt"), text, "*")
-    adopt.add_argument("--all", action="store_true", help="every row that no seal fits")
+    text = "every row that no seal or statement fits; keys that are lost are made anew"
+    adopt.add_argument("--all", action="store_true", help=text)
     adopt.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 

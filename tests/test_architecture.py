@@ -60,7 +60,7 @@ IMPORTERS = {
     "dns": ["issuer.dns"],
     "sqlalchemy": ["issuer.store", "migrations"],
     "alembic": ["issuer.store", "migrations"],
-    "pymysql": ["issuer.store", "agent.source"],
+    "pymysql": ["issuer.store", "agent.source", "common.mysql_connection"],
     "paramiko": ["issuer.webroot", "agent.host"],
     "prometheus_client": ["issuer.loops.metrics"],
     "argparse": ["common.command_line", "issuer.cli", "issuer.commands", "agent.cli", "agent.commands"],

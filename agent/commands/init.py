@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.commands.request import request
+from agent.commands.sandbox import open_folders
 from agent.commands.wiring import name_in
 from agent.host.presence import presence
 from agent.host.programs import running
 from agent.model.certificate import file_stem
-from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings
+from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings, load_settings
 from agent.settings.preset import Preset, Presets
 from agent.settings.values import issuer_key
 from agent.source.open import open_source
@@ -53,7 +54,31 @@ service = "{service}"{others}
 
 
 def init(arguments: argparse.Namespace) -> int:
-    """Write agent.toml, which must not exist, with an entry for each NAME, and make the state folder."""
+    """Write agent.toml with an entry for each NAME, make the state folder, and with --system set up the rest of this
+    host. An agent.toml that exists is refused; with --system it is kept, and what it names is set up."""
+    started = _started() if arguments.system else None
+    names = [name_in(name) for name in arguments.name]
+    kept = os.path.lexists(arguments.config)
+    if not kept:
+        _write(arguments, names)
+    elif started is None:
+        raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
+    if started is None:
+        say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
+    else:
+        if kept:
+            _keep(arguments.config, names)
+        _set_up(started, names, arguments)
+    return 0
+
+
+def _started() -> Path:
+    require_root()
+    return program("certfleet-agent")
+
+
+def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """A new agent.toml and the state folder."""
     state_dir = _option("--state-dir", path, arguments.state_dir)
     source = SourceSettings(
         _option("--source", nonempty, arguments.source),
@@ -62,36 +87,42 @@ def init(arguments: argparse.Namespace) -> int:
     )
     trust = TrustSettings(_option("--issuer-key", issuer_key, arguments.issuer_key or ""))
     open_source(SourceSettings(source.url), arguments.config).close()  # raises ConfigError for a wrong URL
-    if arguments.system:
-        require_root()
-        started = program("certfleet-agent")
     presets = Presets(arguments.config)
     found = _services_found(presets)
     services: Mapping[str, Preset | None] = found or {presets.names[0]: None}
-    names = [name_in(name) for name in arguments.name]
-    if os.path.lexists(arguments.config):
-        raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
-    if director := who_directs_root(arguments.config):
-        words = f"{director} could make root run any command by {arguments.config.name}"
-        raise RefusedError(words, hint=f"choose a folder of root's own: `certfleet-agent --config {_OWN} init …`")
+    _require_roots_own(arguments.config)
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
     create_new(arguments.config, _text(state_dir, source, trust, names, services).encode(), mode=0o644)
     say(f"wrote {arguments.config}; services found here: {', '.join(found) or 'none'}")
     say(f"state folder {state_dir}")
-    if arguments.system:
-        _set_up(started, names, arguments)
-    else:
-        say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
-    return 0
+
+
+def _keep(config: Path, names: Sequence[str]) -> None:
+    """*config* is there: it has to be root's own, and to name all of *names*."""
+    _require_roots_own(config)
+    _, certificates = load_settings(config)
+    missing = [name for name in names if name not in {one.name for one in certificates}]
+    if missing:
+        raise UsageError(f"not configured in {config}: {', '.join(missing)}", hint="add a [[certificate]] for each")
+    say(f"kept     {config}")
+
+
+def _require_roots_own(config: Path) -> None:
+    """Raises RefusedError where somebody besides root can edit *config*."""
+    if director := who_directs_root(config):
+        words = f"{director} could make root run any command by {config.name}"
+        raise RefusedError(words, hint=f"choose a folder of root's own: `certfleet-agent --config {_OWN} init …`")
 
 
 def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
-    """The rest of this host: a link, units and timer, and key and CSR of every NAME."""
+    """The rest of this host: a link, units that may write what agent.toml names, timer, and key and CSR of every
+    NAME."""
     link(started)
     elsewhere = arguments.config != Path(DEFAULT_FILE)
     changes = [(f"{started} run", f"{started} --config {arguments.config.absolute()} run")] if elsewhere else []
     if install_units("agent.commands", ("certfleet-agent.service", "certfleet-agent.timer"), started, changes):
+        open_folders(arguments.config.absolute(), *load_settings(arguments.config))
         enable("certfleet-agent.timer")
     for name in names:
         made = vars(arguments) | {"name": name, "san": [], "key": None, "key_type": "", "csr": "", "json": False}

@@ -52,7 +52,7 @@ def judge(sights: Sequence[Sight], sha256: str, before: Sequence[Sight] = (), ch
         others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
         lost = _lost(looks, [sight for sight in before if sight.target == target])
         wrong += [f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)" for sight in others]
-        wrong += [f"{_place(sight)} shows no certificate any more: {sight.problem}" for sight in lost]
+        wrong += [f"{_place(sight)} {_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in lost]
         incomplete += [_lacks(sight, lacking, chain) for sight in looks if (lacking := _lacking(sight, sha256, chain))]
         if others or lost or any(sight.seen is Seen.SERVED for sight in looks):
             continue
@@ -66,6 +66,8 @@ def judge(sights: Sequence[Sight], sha256: str, before: Sequence[Sight] = (), ch
     return Evidence(Proof.PROVEN)
 
 
+_NO_MORE = "answers no more"
+_GONE = {Seen.NO_TLS: "shows no certificate any more"}
 _ASKED = {Seen.DOWN: "nothing answers at", Seen.NO_TLS: "no certificate is shown at"}
 
 
@@ -114,19 +116,21 @@ def is_as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
 def _differs(old: Sight, new: Sight | None) -> str:
     """How an address shows another thing than before; "" if it does not."""
     if new is None or new.seen is not Seen.SERVED:
-        return f"{_place(old)} shows no certificate any more: {new.problem if new else 'its address is gone'}"
+        gone = _GONE.get(new.seen, _NO_MORE) if new is not None else _NO_MORE
+        return f"{_place(old)} {gone}: {new.problem if new is not None else 'its address is gone'}"
     if new.sha256 != old.sha256:
         return f"{_place(old)} shows {new.sha256[:16]}…, not {old.sha256[:16]}… as before"
     return ""
 
 
 _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
+_ELSEWHERE = "if that address is a balancer's or another host's, name this host's own socket: ?connect=127.0.0.1"
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
     Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
-    Proof.WRONG: (Outcome.UNPROVEN, ""),
+    Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
     Proof.DOWN: (Outcome.UNPROVEN, "start the service, with TLS at that socket; the next run looks again"),
     Proof.UNKNOWN: (Outcome.UNPROVEN, _REACHABLE),
 }

@@ -4,9 +4,10 @@ A function returns when the TLS handshake may begin, and raises Refused when the
 service offers is not looked at: it is asked, and its answer counts.
 """
 
+import io
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NoReturn
 from xml.sax.saxutils import quoteattr
 
@@ -17,7 +18,6 @@ _LDAP_REQUEST = b"\x77\x18\x80\x16" + b"1.3.6.1.4.1.1466.20037"  # ExtendedReque
 _POSTGRES_REQUEST = struct.pack("!II", 8, 80877103)
 _MYSQL_CAPABILITIES = 0x0200 | 0x0800 | 0x8000  # 4.1 protocol, TLS, 4.1 authentication
 _XMPP_TLS = "xmlns='urn:ietf:params:xml:ns:xmpp-tls'"
-_MOST_LINES = 200  # of one answer
 
 
 class Refused(Exception):
@@ -85,24 +85,25 @@ def _ldap(wire: Wire, _server_name: str) -> None:
     """RFC 4511 §4.14. The message has the ID 1."""
     content = b"\x02\x01\x01" + _LDAP_REQUEST
     wire.send(bytes((0x30, len(content))) + content)
-    _tag, _length = _ber(wire)
-    message_tag, length = _ber(wire)
-    wire.exactly(length)
-    tag, _length = _ber(wire)
-    result_tag, length = _ber(wire)
-    result = wire.exactly(min(length, 4))
-    if (message_tag, tag, result_tag) != (0x02, 0x78, 0x0A):
+    _tag, length = _ber(wire.exactly)
+    answer = io.BytesIO(wire.exactly(min(length, 4096))).read
+    message_tag, length = _ber(answer)
+    answer(length)
+    response_tag, _length = _ber(answer)
+    result_tag, length = _ber(answer)
+    result = answer(length)
+    if (message_tag, response_tag, result_tag) != (0x02, 0x78, 0x0A):
         raise Refused("it does not answer as an LDAP server")
     if any(result):
         raise Refused(f"it answers StartTLS with the result code {int.from_bytes(result, 'big')} (RFC 4511 §4.1.9)")
 
 
-def _ber(wire: Wire) -> tuple[int, int]:
+def _ber(read: Callable[[int], bytes]) -> tuple[int, int]:
     """Tag and length of the next value (X.690 §8.1)."""
-    tag, length = wire.exactly(2)
+    tag, length = read(1)[:1] or b"\0", int.from_bytes(read(1), "big")
     if length & 0x80:
-        length = int.from_bytes(wire.exactly(min(length & 0x7F, 4)), "big")
-    return tag, length
+        length = int.from_bytes(read(min(length & 0x7F, 4)), "big")
+    return tag[0], length
 
 
 def _postgres(wire: Wire, _server_name: str) -> None:
@@ -155,12 +156,10 @@ def _expect_code(wire: Wire, code: str, what: str) -> None:
 
 
 def _last(wire: Wire, is_last: Callable[[bytes], bool]) -> bytes:
-    """The line that ends an answer."""
-    lines: Iterator[bytes] = (wire.line() for _ in range(_MOST_LINES))
-    for line in lines:
-        if is_last(line):
-            return line
-    raise Refused(f"its answer has more than {_MOST_LINES} lines")
+    """The line that ends an answer. The wire has an end, whatever comes."""
+    while not is_last(line := wire.line()):
+        pass
+    return line
 
 
 def _refuse(what: str, answer: bytes) -> NoReturn:

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 
 import structlog
 
-from common.deadline import cut_off
+from common.deadline import Deadline, Incoming, cut_off
 from common.errors import ConfigError, Finding
 from common.files import read_password
 from common.text import storable
@@ -20,6 +20,8 @@ from issuer.model.errors import MailError
 
 log = structlog.get_logger()
 _SECONDS = 20.0  # for the connection, and for each answer of the server
+_LONGEST_SESSION = 45.0  # seconds
+_MOST_BYTES = 1_000_000  # that a server may say in clear, and again over TLS
 
 
 class MailServer:
@@ -28,7 +30,7 @@ class MailServer:
     *session_seconds*: the time limit of one whole session.
     """
 
-    def __init__(self, settings: NotifySettings, host: str, *, session_seconds: float = 45.0):
+    def __init__(self, settings: NotifySettings, host: str, *, session_seconds: float = _LONGEST_SESSION):
         self._settings = settings
         self._session_seconds = session_seconds
         self._host = host
@@ -112,6 +114,12 @@ class _Session(smtplib.SMTP):
 
     def _get_socket(self, *_: object) -> socket.socket:
         return self._connection
+
+    def getreply(self) -> tuple[int, bytes]:
+        """smtplib keeps each line of an answer, however many there are."""
+        if self.file is None and self.sock is not None:
+            self.file = Incoming(self.sock, Deadline(_LONGEST_SESSION), _MOST_BYTES).makefile()
+        return super().getreply()
 
 
 def _words(error: Exception) -> str:

@@ -210,7 +210,11 @@ def test_probe_tells_silence_from_absence(bare: Host) -> None:
     """What answers without TLS is neither served nor down; a target that cannot be meant is wrong usage."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        thread = threading.Thread(target=lambda: server.accept()[0].close())
+
+        def hang_up() -> None:
+            server.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
         thread.start()
         done = bare.agent("probe", f"smtp://127.0.0.1:{port}", "--json")
         thread.join()

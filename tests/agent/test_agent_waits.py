@@ -79,7 +79,7 @@ def endless(request: pytest.FixtureRequest, host: Host) -> Iterator[Source]:
         make_endless(host)
         yield SqliteSource(host.database, Waits(), 1.0)
         return
-    with contextlib.closing(Dripping(b"\xff\xff\xff\0")) as server:
+    with contextlib.closing(Dripping(b"\xff\xff\x0e\0")) as server:
         address = MysqlAddress("agent", (("127.0.0.1", server.port),), "certfleet")
         yield MysqlSource(address, "secret", None, Waits(), 1.0)
 
@@ -152,7 +152,7 @@ def stopped(host: Host, is_waiting: Callable[[], bool]) -> tuple[int, str, float
 
 def test_sigterm_while_the_database_drips(host: Host) -> None:
     """The run ends at once, and says what it did not look at."""
-    with contextlib.closing(Dripping(b"\xff\xff\xff\0")) as server:
+    with contextlib.closing(Dripping(b"\xff\xff\x0e\0")) as server:
         (host.folder / "password").touch(mode=0o600)
         (host.folder / "password").write_text("secret\n")
         source = f'url = "mysql://agent@127.0.0.1:{server.port}/certfleet"\npassword_file = "{host.folder}/password"'
