@@ -28,6 +28,40 @@ SHIPPED = """
 """
 
 
+# As the packages of Debian 12 have them: the program, and the name of the unit or init script.
+DEBIAN = {
+    "apache": ("apache2", "/usr/sbin/apachectl", "apache2"),
+    "nginx": ("nginx", "/usr/sbin/nginx", "nginx"),
+    "postfix": ("postfix", "/usr/sbin/postfix", "postfix"),
+    "dovecot": ("dovecot-core", "/usr/sbin/dovecot", "dovecot"),
+    "exim": ("exim4-daemon-light", "/usr/sbin/exim", "exim4"),
+    "openldap": ("slapd", "/usr/sbin/slapd", "slapd"),
+    "freeradius": ("freeradius", "/usr/sbin/freeradius", "freeradius"),
+    "haproxy": ("haproxy", "/usr/sbin/haproxy", "haproxy"),
+    "proftpd": ("proftpd-core", "/usr/sbin/proftpd", "proftpd"),
+    "vsftpd": ("vsftpd", "/usr/sbin/vsftpd", "vsftpd"),
+    "postgresql": ("postgresql-common", "/usr/bin/pg_ctlcluster", "postgresql"),
+    "mariadb": ("mariadb-server-core", "/usr/sbin/mariadbd", "mariadb"),
+    "cockpit": ("cockpit-ws", "/usr/lib/cockpit/cockpit-tls", "cockpit"),
+    "tomcat": ("tomcat10-common", "/usr/share/tomcat10/bin/catalina.sh", "tomcat10"),
+    "mosquitto": ("mosquitto", "/usr/sbin/mosquitto", "mosquitto"),
+    "redis": ("redis-server", "/usr/bin/redis-server", "redis-server"),
+    "ejabberd": ("ejabberd", "/usr/sbin/ejabberdctl", "ejabberd"),
+    "prosody": ("prosody", "/usr/bin/prosody", "prosody"),
+    "coturn": ("coturn", "/usr/bin/turnserver", "coturn"),
+    "rabbitmq": ("rabbitmq-server", "/usr/sbin/rabbitmqctl", "rabbitmq-server"),
+    "samba": ("samba", "/usr/sbin/samba", "samba-ad-dc"),
+    "stunnel": ("stunnel4", "/usr/bin/stunnel4", "stunnel4"),
+    "hitch": ("hitch", "/usr/sbin/hitch", "hitch"),
+    "unbound": ("unbound", "/usr/sbin/unbound", "unbound"),
+    "bind-dot": ("bind9", "/usr/sbin/named", "named"),
+    "mumble": ("mumble-server", "/usr/sbin/murmurd", "mumble-server"),
+    "lighttpd": ("lighttpd", "/usr/sbin/lighttpd", "lighttpd"),
+    "cups": ("cups-daemon", "/usr/sbin/cupsd", "cups"),
+    "radsecproxy": ("radsecproxy", "/usr/sbin/radsecproxy", "radsecproxy"),
+}
+
+
 def preset(name: str) -> Preset:
     found = Presets(CONFIG).load(name)
     assert found is not None
@@ -77,6 +111,25 @@ def test_a_shipped_preset_is_whole(name: str) -> None:
     commands = (*told.check, *told.activate, *told.verify, *told.start)
     assert not any("{" in word for command in commands for word in command)
     assert not any(file.at_first.mode is not None and file.at_first.mode & 0o7 for file in one.files if file.holds_key)
+
+
+@pytest.mark.parametrize("name", DEBIAN)
+def test_debian_has_what_a_preset_looks_for(name: str) -> None:
+    """The first of its units and programs that Debian has is the one meant; where the package is installed here, it is
+    found."""
+    _, program, unit = DEBIAN[name]
+    found = preset(name)
+    assert found.units[0] == unit
+    named = [one for one in found.programs if one in {program, Path(program).name}]
+    assert named
+    if Path(program).exists():
+        assert presence(found.units, found.programs).program == named[0]
+
+
+def test_every_preset_of_a_service_of_debian_is_compared() -> None:
+    """The others are appliances, or come from elsewhere."""
+    foreign = {"esxi", "generic", "proxmox", "gitlab", "grafana", "jenkins", "minio", "webmin", "asterisk"}
+    assert set(NAMES) - DEBIAN.keys() == foreign
 
 
 @pytest.mark.parametrize(
