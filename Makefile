@@ -35,7 +35,7 @@ lint:
 	@.ci/lint
 
 soak:
-	@.ci/packages test
+	@.ci/packages soak
 	@.ci/venv
 	@.ci/pytest -m soak -s
 	@CERTFLEET_EXAMPLES=random .ci/pytest tests/properties

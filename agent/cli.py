@@ -36,7 +36,9 @@ def build() -> CommandLine:
     line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     probe = line.command("probe", _later("probe", "probe"), "show which certificate a live socket serves", reports=True)
-    probe.add_argument("target", nargs="+", metavar="TARGET", help="https://host[:port][?connect=ADDRESS[:port]] …")
+    probe.add_argument(
+        "target", nargs="+", metavar="TARGET", help="https://host[:port], smtp://host, … (docs/probe.md)"
+    )
     presets = line.command("presets", _later("presets", "presets"), "show what is known about services", reports=True)
     presets.add_argument("name", nargs="?", metavar="NAME", help="one preset in full")
     return line
@@ -51,7 +53,7 @@ def _init(line: CommandLine) -> None:
     init.add_argument("--tls-ca", metavar="FILE", help="the CA of the source (default: the system's)")
     text = "the key whose statements count, as `certfleet-issuer key show` prints it"
     init.add_argument("--issuer-key", metavar="KEY", help=text)
-    text = "as root: systemd's units and a link too, and key and CSR of every NAME"
+    text = "as root: systemd's units and a link too, and key and CSR of every NAME; once more after a change of files"
     init.add_argument("--system", action="store_true", help=text)
 
 

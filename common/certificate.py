@@ -4,6 +4,7 @@ The chain rules are those that every TLS client applies first: each certificate 
 names chained, issuers allowed to sign (RFC 5280 §6.1, §4.2.1.9). Roots are not needed: a server does not send them.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def leaf_fingerprint(leaf_pem: bytes) -> str:
     return fingerprint(_first(leaf_pem))
 
 
+@functools.lru_cache(maxsize=16)  # several facts about a row are asked for, each by its own function
 def _first(pem_text: bytes) -> x509.Certificate:
     for block in _blocks(pem_text):
         try:
@@ -79,10 +81,9 @@ def is_for_request(leaf_pem: bytes, request: bytes) -> bool | None:
     """Is the first certificate of a PEM text for the key of that signing request? As fast as :func:`leaf_validity`.
     None where one of them cannot be read."""
     try:
-        leaf = _load(next(_blocks(leaf_pem)))
-        key = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        key = _first(leaf_pem).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return key in load_request(request).tbs_certrequest_bytes
-    except (StopIteration, *PARSE_ERRORS):
+    except PARSE_ERRORS:
         return None
 
 
@@ -208,7 +209,9 @@ def validity_faults(bundle: Bundle, now: float) -> list[str]:
     """Sentences about the dates of leaf and chain at *now* (epoch seconds); empty when all is well."""
     faults = []
     for position, certificate in enumerate((bundle.leaf, *bundle.chain)):
-        what = "the certificate" if position == 0 else f"the chain's certificate {position} ({_subject(certificate)})"
+        what = (
+            "the certificate" if position == 0 else f"the chain's certificate {position} ({subject_text(certificate)})"
+        )
         if not_after(certificate) <= now:
             faults.append(f"{what} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC")
         elif not_before(certificate) > now:
@@ -223,7 +226,7 @@ def chain_faults(bundle: Bundle) -> list[str]:
         faults.append(f"the chain is empty; the certificate of the issuer {issuer_text(bundle.leaf)!r} is missing")
     below = bundle.leaf
     for position, issuer in enumerate(bundle.chain, start=1):
-        what = f"the chain's certificate {position} ({_subject(issuer)})"
+        what = f"the chain's certificate {position} ({subject_text(issuer)})"
         if below.issuer != issuer.subject:
             faults.append(f"{what} is not the issuer of the one before it, which names {issuer_text(below)!r}")
         elif not is_signed_by(below, issuer):
@@ -251,6 +254,7 @@ def is_ca(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _subject(certificate: x509.Certificate) -> str:
+def subject_text(certificate: x509.Certificate) -> str:
+    """The subject for people: its common name, else the whole name."""
     common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(common[0].value) if common else certificate.subject.rfc4514_string()

@@ -6,7 +6,7 @@ defaults stand there and nowhere else. Pure: ``common.config_file`` reads the fi
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -146,7 +146,7 @@ def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: lis
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = document.keys() - fields.keys()
     findings += (
-        Finding(prefix + key[:_LONGEST_SHOWN], f"is not a known key{_like(key, list(fields))}") for key in unknown
+        Finding(prefix + key[:_LONGEST_SHOWN], f"is not a known key{like(key, list(fields))}") for key in unknown
     )
     before = len(findings)
     values = {name: _value(field, document, prefix, findings) for name, field in fields.items()}
@@ -159,7 +159,7 @@ def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: lis
         return None
 
 
-def _like(key: str, known: list[str]) -> str:
+def like(key: str, known: Sequence[str]) -> str:
     """The end of a sentence that names the known key that *key* is most like, if there is one."""
     from difflib import get_close_matches  # noqa: PLC0415 - for a mistake only
 

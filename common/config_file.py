@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from common.config import parse
 from common.errors import ConfigError, Finding
@@ -14,8 +14,13 @@ T = TypeVar("T")
 
 def load(cls: type[T], file: Path) -> T:
     """Read *file* and parse it. Raises ConfigError, also for an absent, unreadable or malformed file."""
+    return parse(cls, document(file), str(file))
+
+
+def document(file: Path) -> dict[str, Any]:
+    """The TOML of *file* as it stands there. Raises ConfigError if it is absent, unreadable or malformed."""
     try:
-        document = tomllib.loads(read_regular(file).decode("utf-8"))
+        return tomllib.loads(read_regular(file).decode("utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             str(file), [Finding("", "no such file")], hint="write one with `init`, or name it with --config"
@@ -27,4 +32,3 @@ def load(cls: type[T], file: Path) -> T:
         raise ConfigError(str(file), [Finding("", f"is not TOML: {error}")], hint="mend that line") from error
     except RecursionError as error:
         raise ConfigError(str(file), [Finding("", "is nested too deeply")], hint="mend the brackets in it") from error
-    return parse(cls, document, str(file))

@@ -120,10 +120,11 @@ def open_place(path: Path) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A folder on the way. *unsafe* is the first folder down to it whose entries others can exchange."""
+    """A folder on the way; *path* ends with a slash. *unsafe* is the first folder down to it whose entries others can
+    exchange."""
 
     descriptor: int
-    path: Path
+    path: str  # a Path for each step costs more than its system calls
     unsafe: tuple[Path, os.stat_result] | None
 
 
@@ -133,7 +134,7 @@ class _Walk:
     def __init__(self) -> None:
         self._steps: list[_Step] = []
         self._links = 0
-        self._add(os.open("/", _FOLDER), Path("/"))
+        self._add(os.open("/", _FOLDER), "/")
 
     def __enter__(self) -> "_Walk":
         return self
@@ -164,12 +165,12 @@ class _Walk:
                 return None
             director = _director(status, here.unsafe)
             if director:
-                what = f"{here.path / name} is a symbolic link that is not followed"
+                what = f"{here.path}{name} is a symbolic link that is not followed"
                 hint = "put the file or folder itself in its place, or give the link and the folders above it to root"
                 raise FileError(what, why=f"{director} can make it lead elsewhere", hint=hint)
             self._links += 1
             if self._links > _MOST_LINKS:
-                raise OSError(ELOOP, os.strerror(ELOOP), str(here.path / name))
+                raise OSError(ELOOP, os.strerror(ELOOP), here.path + name)
             return Path(os.readlink("", dir_fd=descriptor))  # of the very link that was looked at
         finally:
             os.close(descriptor)
@@ -177,7 +178,7 @@ class _Walk:
     def end(self) -> Folder:
         """The folder that was reached."""
         last = self._steps.pop()
-        return Folder(last.descriptor, last.path, is_safe=last.unsafe is None)
+        return Folder(last.descriptor, Path(last.path), is_safe=last.unsafe is None)
 
     def _enter(self, name: str) -> None:
         here = self._steps[-1]
@@ -189,13 +190,13 @@ class _Walk:
                 raise
             self.go(target.parts)
             return
-        self._add(descriptor, here.path / name)
+        self._add(descriptor, f"{here.path}{name}/")
 
-    def _add(self, descriptor: int, path: Path) -> None:
+    def _add(self, descriptor: int, path: str) -> None:
         status = os.fstat(descriptor)
         unsafe = self._steps[-1].unsafe if self._steps else None
         if unsafe is None and not _is_safe(status):
-            unsafe = (path, status)
+            unsafe = (Path(path), status)
         self._steps.append(_Step(descriptor, path, unsafe))
 
     def _back_to(self, count: int) -> None:

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 
 import structlog
 
-from common.deadline import cut_off
+from common.deadline import Deadline, Incoming, cut_off
 from common.errors import ConfigError, Finding, MailError
 from common.files import read_password
 from common.mail_settings import MailSettings
@@ -19,6 +19,8 @@ from common.tls import verified_tls
 
 log = structlog.get_logger()
 _SECONDS = 20.0  # for the connection, and for each answer of the server
+_LONGEST_SESSION = 45.0  # seconds
+_MOST_BYTES = 1_000_000  # that a server may say in clear, and again over TLS
 
 
 class MailServer:
@@ -27,7 +29,9 @@ class MailServer:
     *session_seconds*: the time limit of one whole session; *comfort*: what becomes of a mail that is not taken.
     """
 
-    def __init__(self, settings: MailSettings, host: str, *, session_seconds: float = 45.0, comfort: str = ""):
+    def __init__(
+        self, settings: MailSettings, host: str, *, session_seconds: float = _LONGEST_SESSION, comfort: str = ""
+    ):
         self._settings = settings
         self._session_seconds = session_seconds
         self._comfort = comfort
@@ -112,6 +116,12 @@ class _Session(smtplib.SMTP):
 
     def _get_socket(self, *_: object) -> socket.socket:
         return self._connection
+
+    def getreply(self) -> tuple[int, bytes]:
+        """smtplib keeps each line of an answer, however many there are."""
+        if self.file is None and self.sock is not None:
+            self.file = Incoming(self.sock, Deadline(_LONGEST_SESSION), _MOST_BYTES).makefile()
+        return super().getreply()
 
 
 def _words(error: Exception) -> str:

@@ -18,6 +18,7 @@ class About(Enum):
     DUPLICATE = "a row that is there already"
     FULL = "the rows that an account may have"
     READ_ONLY = "a server that takes no writes"
+    LOCKED = "rows that another connection keeps locked"
     TLS = "the server's certificate"
     UNREACHABLE = "the server, or the way to it"
     OTHER = "anything else"
@@ -33,6 +34,7 @@ _CODES = {
     1062: About.DUPLICATE,
     1644: About.FULL,  # our own trigger on the table installations
     **dict.fromkeys(READ_ONLY_CODES, About.READ_ONLY),
+    1205: About.LOCKED,
     2026: About.TLS,
     **dict.fromkeys((2002, 2003), About.UNREACHABLE),
 }

@@ -11,16 +11,17 @@ LARGEST = 256_000
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _EMPTY_LINES = re.compile(rb"[\r\n][\s]*[\r\n]")
+_BEHIND = b"\0 \t\r\n"
 _SEQUENCE = b"\x30"  # the first octet of a certificate, a request or a key in DER; no PEM text starts so
 
 
 def der_value(content: bytes) -> bytes:
-    """DER (X.690 §8.1) without the NULs that a column of fixed width or a block of a medium left behind it. Anything
-    else stays as it is."""
+    """DER (X.690 §8.1) without the NULs, blanks or line ends that a column of fixed width, a block of a medium or an
+    editor left behind it. Anything else stays as it is."""
     size = content[1] if len(content) > 1 else 0
     octets = size - 0x80 if size > 0x80 else 0  # of the length, where it has several
     end = 2 + octets + (int.from_bytes(content[2 : 2 + octets]) if octets else size)
-    return content[:end] if not content[end:].strip(b"\0") else content
+    return content[:end] if not content[end:].strip(_BEHIND) else content
 
 
 def is_der(content: bytes) -> bool:
@@ -29,7 +30,7 @@ def is_der(content: bytes) -> bool:
 
 
 def plain(content: bytes) -> bytes:
-    """DER without NULs behind it, and a PEM text in ASCII. PEM has ASCII characters only: in UTF-16 and UTF-32 each of
+    """DER with nothing behind it, and a PEM text in ASCII. PEM has ASCII characters only: in UTF-16 and UTF-32 each of
     them is one octet among NULs. A byte order mark stays, as text before the first block. Line ends that a shell or
     JSON left as the two characters ``\\n`` become line ends. Empty lines, which parsers refuse inside a block, go."""
     if is_der(content):

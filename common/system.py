@@ -4,6 +4,7 @@ Nothing that is there already is overwritten.
 """
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from common.command_line import say
 from common.errors import RefusedError
-from common.files import create_new
+from common.files import create_new, make_folder, write_atomic
 
 _LINKS, _UNITS = Path("/usr/local/bin"), Path("/etc/systemd/system")
 _RUNNING = Path("/run/systemd/system")  # is there where systemd is the first process: sd_booted(3)
@@ -76,6 +77,30 @@ def install_units(folder: str, names: Sequence[str], started: Path, changes: Seq
         say(f"wrote    {file}")
     act("systemctl", "daemon-reload")
     return True
+
+
+def write_drop_in(unit: str, name: str, text: str) -> None:
+    """Write *text* as the drop-in *name* of *unit*, whatever it said before, and have systemd read it."""
+    file = _UNITS / f"{unit}.d" / name
+    make_folder(file.parent)
+    same = file.is_file() and file.read_bytes() == text.encode()
+    if not same:
+        write_atomic(file, text.encode())
+        act("systemctl", "daemon-reload")
+    say(f"{'kept' if same else 'wrote':8} {file}")
+
+
+def unit_properties(unit: str, *names: str) -> dict[str, list[str]]:
+    """What systemd makes of *unit* and all its drop-ins: the words of each property. {} where no systemd runs, or it
+    does not answer."""
+    if not _RUNNING.is_dir():
+        return {}
+    command = ["systemctl", "show", unit, f"--property={','.join(names)}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {name: shlex.split(value) for name, _, value in (line.partition("=") for line in done.stdout.splitlines())}
 
 
 def is_enabled(unit: str) -> bool:

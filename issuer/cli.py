@@ -91,6 +91,10 @@ def _set_up(line: CommandLine) -> None:
     check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
     text = "how long every name server may take to show the record (1m)"
     check.add_argument("--wait", default="1m", metavar="TIME", help=text)
+    probe = line.command("probe", _later("probe", "probe"), "show which certificate a live socket serves", reports=True)
+    probe.add_argument(
+        "target", nargs="+", metavar="TARGET", help="https://host[:port], smtp://host, … (docs/probe.md)"
+    )
 
 
 def _zone(line: CommandLine) -> None:
@@ -167,7 +171,8 @@ def _enrolment(line: CommandLine) -> None:
     remove.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     text = "look at rows that other programs wrote, and seal them as they are"
     adopt = _named(line, "adopt", _later("adopt", "adopt"), text, "*")
-    adopt.add_argument("--all", action="store_true", help="every row that no seal fits")
+    text = "every row that no seal or statement fits; keys that are lost are made anew"
+    adopt.add_argument("--all", action="store_true", help=text)
     adopt.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 

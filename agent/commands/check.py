@@ -1,10 +1,14 @@
-"""check: whose word counts on this host, and whether what the source offers has it. Changes nothing."""
+"""check: whose word counts on this host, whether what the source offers has it, and whether the unit may write where
+agent.toml says. Changes nothing."""
 
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from agent.commands.sandbox import UNIT, closed_folders
 from agent.commands.wiring import LocalTools
+from agent.host.presence import presence
 from agent.model.certificate import Certificate
 from agent.model.offer import Offer
 from agent.rules.statement import hear
@@ -32,9 +36,10 @@ class _Line:
 
 def check(arguments: argparse.Namespace) -> int:
     """One line for each finding; exit code 1 if one is bad."""
-    settings, certificates = load_settings(arguments.config)
+    settings, certificates = load_settings(arguments.config, presence)
     tools = LocalTools(settings, certificates, arguments.config, retry=False)
     lines = [_Line(_OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
+    lines += (_closed(folder) for folder in closed_folders(settings, certificates))
     try:
         lines += (line for certificate in certificates for line in _offered(certificate, tools))
     except CertfleetError as error:
@@ -67,6 +72,12 @@ def _trust(settings: AgentSettings) -> _Line:
     sentence = "the database is believed: whoever can write to it chooses among certificates for the keys of this host"
     hint = "set issuer_key in [trust] to what `certfleet-issuer key show` prints"
     return _Line(_WARN, "trust", sentence, hint)
+
+
+def _closed(folder: Path) -> _Line:
+    """A shell shows nothing wrong there."""
+    hint = "`certfleet-agent init --system` names the folders of agent.toml in ReadWritePaths= of the unit"
+    return _Line(_BAD, UNIT, f"it may not write {folder}, so the timer's run installs nothing there", hint)
 
 
 def _offered(certificate: Certificate, tools: LocalTools) -> Iterator[_Line]:

@@ -3,17 +3,18 @@
 import argparse
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from agent.commands.request import request
+from agent.commands.sandbox import open_folders
 from agent.commands.wiring import name_in
-from agent.host.programs import running, search_path
+from agent.host.presence import presence
+from agent.host.programs import running
 from agent.model.certificate import file_stem
-from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings
-from agent.settings.preset import Preset, load_preset, preset_names
+from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings, load_settings
+from agent.settings.preset import Preset, Presets
 from agent.settings.values import issuer_key
 from agent.source.open import open_source
 from common.command_line import say
@@ -48,14 +49,36 @@ _BLOCK = """
 name = "{name}"
 key = "/etc/ssl/private/{stem}.key"   # `certfleet-agent request {name}` makes it
 service = "{service}"{others}
-# probe = ["https://{host}"]   # where the new certificate must show; ?connect=127.0.0.1:443 looks here under that name
-# [certificate.files]
-# fullchain = "{fullchain}"   # the preset's default: let the service's configuration name it
-"""
+{probe}   # where the new certificate must show; ?connect=127.0.0.1 looks here under that name
+{files}"""
 
 
 def init(arguments: argparse.Namespace) -> int:
-    """Write agent.toml, which must not exist, with an entry for each NAME, and make the state folder."""
+    """Write agent.toml with an entry for each NAME, make the state folder, and with --system set up the rest of this
+    host. An agent.toml that exists is refused; with --system it is kept, and what it names is set up."""
+    started = _started() if arguments.system else None
+    names = [name_in(name) for name in arguments.name]
+    kept = os.path.lexists(arguments.config)
+    if not kept:
+        _write(arguments, names)
+    elif started is None:
+        raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
+    if started is None:
+        say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
+    else:
+        if kept:
+            _keep(arguments.config, names)
+        _set_up(started, names, arguments)
+    return 0
+
+
+def _started() -> Path:
+    require_root()
+    return program("certfleet-agent")
+
+
+def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """A new agent.toml and the state folder."""
     state_dir = _option("--state-dir", path, arguments.state_dir)
     source = SourceSettings(
         _option("--source", nonempty, arguments.source),
@@ -64,34 +87,42 @@ def init(arguments: argparse.Namespace) -> int:
     )
     trust = TrustSettings(_option("--issuer-key", issuer_key, arguments.issuer_key or ""))
     open_source(SourceSettings(source.url), arguments.config).close()  # raises ConfigError for a wrong URL
-    if arguments.system:
-        require_root()
-        started = program("certfleet-agent")
-    found = _services_found()
-    names = [name_in(name) for name in arguments.name]
-    if os.path.lexists(arguments.config):
-        raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
-    if director := who_directs_root(arguments.config):
-        words = f"{director} could make root run any command by {arguments.config.name}"
-        raise RefusedError(words, hint=f"choose a folder of root's own: `certfleet-agent --config {_OWN} init …`")
+    presets = Presets(arguments.config)
+    found = _services_found(presets)
+    services: Mapping[str, Preset | None] = found or {presets.names[0]: None}
+    _require_roots_own(arguments.config)
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
-    create_new(arguments.config, _text(state_dir, source, trust, names, found).encode(), mode=0o644)
+    create_new(arguments.config, _text(state_dir, source, trust, names, services).encode(), mode=0o644)
     say(f"wrote {arguments.config}; services found here: {', '.join(found) or 'none'}")
     say(f"state folder {state_dir}")
-    if arguments.system:
-        _set_up(started, names, arguments)
-    else:
-        say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
-    return 0
+
+
+def _keep(config: Path, names: Sequence[str]) -> None:
+    """*config* is there: it has to be root's own, and to name all of *names*."""
+    _require_roots_own(config)
+    _, certificates = load_settings(config)
+    missing = [name for name in names if name not in {one.name for one in certificates}]
+    if missing:
+        raise UsageError(f"not configured in {config}: {', '.join(missing)}", hint="add a [[certificate]] for each")
+    say(f"kept     {config}")
+
+
+def _require_roots_own(config: Path) -> None:
+    """Raises RefusedError where somebody besides root can edit *config*."""
+    if director := who_directs_root(config):
+        words = f"{director} could make root run any command by {config.name}"
+        raise RefusedError(words, hint=f"choose a folder of root's own: `certfleet-agent --config {_OWN} init …`")
 
 
 def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
-    """The rest of this host: a link, units and timer, and key and CSR of every NAME."""
+    """The rest of this host: a link, units that may write what agent.toml names, timer, and key and CSR of every
+    NAME."""
     link(started)
     elsewhere = arguments.config != Path(DEFAULT_FILE)
     changes = [(f"{started} run", f"{started} --config {arguments.config.absolute()} run")] if elsewhere else []
     if install_units("agent.commands", ("certfleet-agent.service", "certfleet-agent.timer"), started, changes):
+        open_folders(arguments.config.absolute(), *load_settings(arguments.config))
         enable("certfleet-agent.timer")
     for name in names:
         made = vars(arguments) | {"name": name, "san": [], "key": None, "key_type": "", "csr": "", "json": False}
@@ -111,22 +142,23 @@ def _file_option(option: str, value: str | None) -> Path | None:
     return None if value is None else _option(option, path, value)
 
 
-def _services_found() -> dict[str, Preset]:
+def _services_found(presets: Presets) -> dict[str, Preset]:
     """The presets of which a program is installed here; those whose service runs come first."""
-    folders, presets = search_path(), {name: load_preset(name) for name in preset_names()}
-    found = [
-        (name, preset)
-        for name, preset in presets.items()
-        if preset is not None and any(shutil.which(program, path=folders) for program in preset.programs)
-    ]
+    every = {name: preset for name in presets.names if (preset := presets.load(name))}
+    found = [(name, preset) for name, preset in every.items() if presence((), preset.programs).program]
     now = running()
     return dict(sorted(found, key=lambda each: now.isdisjoint(each[1].processes)))
 
 
 def _text(
-    state_dir: Path, source: SourceSettings, trust: TrustSettings, names: Sequence[str], found: Mapping[str, Preset]
+    state_dir: Path,
+    source: SourceSettings,
+    trust: TrustSettings,
+    names: Sequence[str],
+    services: Mapping[str, Preset | None],
 ) -> str:
-    """The file. Without names the entries are comments, one for each service found."""
+    """The file. Without names the entries are comments, one for each of the *services*, which are found here; None for
+    one that is not."""
     text = _HEAD.format(
         state_dir=_quoted(str(state_dir)),
         url=_quoted(source.url),
@@ -134,11 +166,11 @@ def _text(
         tls_ca=_file("tls_ca", source.tls_ca, "/etc/certfleet/db-ca.pem"),
         issuer_key=f"issuer_key = {_quoted(trust.issuer_key)}" if trust.issuer_key else '# issuer_key = "…"',
     )
+    found = {name: preset for name, preset in services.items() if preset is not None}
     text += "".join(f"\n# found on this host: {service}. {preset.note}\n" for service, preset in found.items())
-    services = list(found) or preset_names()[:1]
     if names:
-        return text + "".join(_block(name, services, found) for name in names)
-    blocks = "".join(_block("www.example.com", [service], found) for service in services)
+        return text + "".join(_block(name, list(services), services[next(iter(services))]) for name in names)
+    blocks = "".join(_block("www.example.com", [service], preset) for service, preset in services.items())
     return text + "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())
 
 
@@ -146,14 +178,30 @@ def _file(key: str, file: Path | None, example: str) -> str:
     return f"{key} = {_quoted(str(file))}" if file else f'# {key} = "{example}"'
 
 
-def _block(name: str, services: Sequence[str], found: Mapping[str, Preset]) -> str:
-    stem, service = file_stem(name), services[0]
-    paths = found[service].file_paths(stem) if service in found else {}
-    others = f"   # also found here: {', '.join(map(_quoted, services[1:]))}" if services[1:] else ""
-    others = others if found else "   # none was found here: `certfleet-agent presets` shows them"
-    fullchain = paths.get("fullchain", f"/etc/ssl/certs/{stem}.fullchain.crt")
-    host = in_url(name)
-    return _BLOCK.format(name=name, host=host, stem=stem, service=service, others=others, fullchain=fullchain)
+def _block(name: str, services: Sequence[str], preset: Preset | None) -> str:
+    stem, others = file_stem(name), ""
+    if preset is None:
+        others = "   # none was found here: `certfleet-agent presets` shows them"
+    elif services[1:]:
+        others = f"   # also found here: {', '.join(map(_quoted, services[1:]))}"
+    plain = {"fullchain": f"/etc/ssl/certs/{stem}.fullchain.crt"} if preset is None else preset.files.named()
+    lines = [f"# {kind} = {_quoted(str(file).replace('{name}', stem))}" for kind, file in plain.items()]
+    files = "".join(f"{line}\n" for line in ["# [certificate.files]", *lines]) if lines else ""
+    for one in () if preset is None else preset.combined:
+        path = _quoted(str(one.path).replace("{name}", stem))
+        files += f"# [[certificate.combined]]\n# path = {path}\n# parts = {json.dumps(one.parts)}\n"
+    if files:
+        files = f"# The preset's files: let the service's configuration name them.\n{files}"
+    return _BLOCK.format(
+        name=name, stem=stem, service=services[0], others=others, probe=_probe(name, preset), files=files
+    )
+
+
+def _probe(name: str, preset: Preset | None) -> str:
+    """The line about sockets: a comment where the preset says it all."""
+    usual = ("https://{name}",) if preset is None or preset.probe is None else preset.probe
+    line = f"probe = {json.dumps([one.replace('{name}', in_url(name)) for one in usual])}"
+    return f"# {line}" if preset is None or preset.probe is not None else line
 
 
 def _quoted(value: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 from agent.commands.run import refuse_directors
 from agent.commands.show import is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
+from agent.host.presence import presence
 from agent.journey.go_back import go_back
 from agent.journey.run import settle_all
 from agent.model.errors import Stopped
@@ -19,7 +20,7 @@ from common.files import locked
 
 def rollback(arguments: argparse.Namespace) -> int:
     """Install a kept certificate of NAME. Exit code 1 if that is not well, 3 while a run is under way."""
-    settings, certificates = load_settings(arguments.config)
+    settings, certificates = load_settings(arguments.config, presence)
     refuse_directors(arguments)
     (certificate,) = selected_of([arguments.name], certificates, arguments.config)
     if arguments.to and serial_number(arguments.to) is None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from agent.commands.show import is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
+from agent.host.presence import presence
 from agent.journey.announce import announce
 from agent.journey.run import run as run_over
 from agent.model.certificate import Certificate
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def begun(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Certificate], list[Certificate]]:
     """The settings, all certificates of this host, and those that NAMEs mean."""
-    settings, certificates = load_settings(arguments.config)
+    settings, certificates = load_settings(arguments.config, presence)
     refuse_directors(arguments)
     _allow_many_files()
     return settings, certificates, selected_of(arguments.name, certificates, arguments.config)

@@ -9,17 +9,20 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
+    pkcs12,
 )
 
+from agent.model.certificate import Keystore
 from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
-from common.certificate import load_request, spki_sha256
+from common.certificate import load_certificates, load_request, spki_sha256
 from common.errors import RefusedError
-from common.files import read_secret
+from common.files import read_password, read_secret
 from common.names import is_address
 from common.pem import private_key
 
@@ -99,3 +102,38 @@ def serve(fullchain: Path, key: Path) -> None:
     except (ssl.SSLError, OSError) as error:
         what = "a TLS server could not load the certificate with its key"
         raise InstallError("stage", what, why=str(error)) from error
+
+
+def keystore(store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
+    """Leaf, chain (PEM) and key in PKCS#12; *live* itself if that holds just these already, because no two makings are
+    alike. Raises ConfigError for a password file that is not as it must be."""
+    password = read_password(store.password_file).encode()
+    leaf, *chain = load_certificates(fullchain)
+    private = load_pem_private_key(key.content, password=None)
+    assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
+    found = _opened(live, password)
+    if found is not None and found.cert is not None and isinstance(found.key, type(private)):
+        held = (found.cert.certificate, found.cert.friendly_name, {one.certificate for one in found.additional_certs})
+        if (
+            held == (leaf, store.alias.encode(), set(chain))
+            and found.key.private_numbers() == private.private_numbers()
+        ):
+            return live
+    encryption = BestAvailableEncryption(password)
+    return pkcs12.serialize_key_and_certificates(store.alias.encode(), private, leaf, chain, encryption)
+
+
+def stored(store: Keystore, content: bytes) -> bytes:
+    """The certificates in a keystore, in PEM; b"" if it cannot be opened. Raises ConfigError as :func:`keystore`."""
+    found = _opened(content, read_password(store.password_file).encode())
+    if found is None:
+        return b""
+    held = [one.certificate for one in (found.cert, *found.additional_certs) if one is not None]
+    return b"".join(one.public_bytes(Encoding.PEM) for one in held)
+
+
+def _opened(content: bytes, password: bytes) -> pkcs12.PKCS12KeyAndCertificates | None:
+    try:
+        return pkcs12.load_pkcs12(content, password)
+    except (ValueError, UnsupportedAlgorithm):  # another password, another kind of file, or no file yet
+        return None

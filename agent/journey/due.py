@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.journey.keep import keep
 from agent.journey.ports import Turn
 from agent.journey.watch import look
+from agent.model.certificate import TargetFile
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile
 from agent.model.offer import Mark
@@ -14,7 +15,7 @@ from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.model.waiting import GoneBack
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
-from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, wanted
+from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, rights_of, wanted
 from agent.rules.verify import installed_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
 from common.errors import CertfleetError
@@ -89,16 +90,24 @@ def plan(due: Due) -> dict[Path, LiveFile]:
     real = {target.path: files.locate(target.path) for target in targets}
     refuse_detours(real, tools.protected)
     refuse_dangling(filter(files.is_dangling, real))
-    parts = {"certificate": due.bundle.leaf_pem, "chain": due.bundle.chain_pem, "key": due.key.content}
-    return {
-        real[one.path]: wanted(
-            one,
-            as_left(one, files.read(real[one.path]), due.turn.before.installed),
-            files.owner_ids(one.owner, one.group),
-            b"".join(parts[part] for part in one.parts),
-        )
-        for one in targets
-    }
+    planned = {}
+    for one in targets:
+        live = files.read(real[one.path])
+        rights = rights_of(one, is_new=live is None)
+        owner = files.owner_ids(rights.owner, rights.group)
+        was = as_left(one, live, due.turn.before.installed)
+        planned[real[one.path]] = wanted(one, was, owner, _content(due, one, live))
+    return planned
+
+
+def _content(due: Due, one: TargetFile, live: LiveFile | None) -> bytes:
+    """What the file is to hold. Raises ConfigError for a keystore without a password."""
+    bundle = due.bundle
+    if one.keystore is not None:  # what others could have put there is not opened
+        known = live.content if live is not None and not live.exchangeable else b""
+        return due.turn.tools.keys.keystore(one.keystore, bundle.leaf_pem + bundle.chain_pem, due.key, known)
+    parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": due.key.content}
+    return b"".join(parts[part] for part in one.parts)
 
 
 def losing_lists(due: Due, planned: Mapping[Path, LiveFile]) -> tuple[str, ...]:
@@ -135,8 +144,15 @@ def unless_in_place(due: Due) -> Due | Result:
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
     """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
     files = [file for file in turn.certificate.files if {"certificate", "chain"} & set(file.parts)]
-    found = (turn.tools.files.read(file.path) for file in files)
-    return installed_in((live.content for live in found if live is not None), key.spki_sha256)
+    found = ((file, turn.tools.files.read(file.path)) for file in files)
+    contents = (_certificates_in(file, live, turn) for file, live in found if live is not None)
+    return installed_in(contents, key.spki_sha256)
+
+
+def _certificates_in(file: TargetFile, live: LiveFile, turn: Turn) -> bytes:
+    if file.keystore is None:
+        return live.content
+    return b"" if live.exchangeable else turn.tools.keys.stored(file.keystore, live.content)
 
 
 def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Result:

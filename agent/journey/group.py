@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.journey.due import Due
-from agent.journey.ports import Turn
+from agent.journey.ports import Tools, Turn
 from agent.model.certificate import Certificate, Service
+from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile
 from agent.rules.evidence import Sight, was_down
 from agent.rules.journal import Part, SavedFile
@@ -50,9 +51,17 @@ def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
     return found
 
 
-def is_stopped(service: Service, users: Sequence[Member]) -> bool:
-    """Did the service not run when the install began? None of its sockets answered, although they were asked."""
-    return was_down([sight for user in users for sight in _of(service, user)])
+def is_stopped(service: Service, users: Sequence[Member], tools: Tools) -> bool:
+    """Does the service not run, before it is told? None of its sockets answered, although they were asked. One without
+    a socket is asked for by its own command, where there is one."""
+    sights = [sight for user in users for sight in _of(service, user)]
+    if sights:
+        return was_down(sights)
+    try:
+        tools.programs.run("ask whether it runs", service.is_up)
+    except InstallError:
+        return True
+    return False
 
 
 def _of(service: Service, member: Member) -> list[Sight]:

@@ -193,7 +193,7 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Inst
     were told, with what failed."""
     told = {}
     for service, users in services_of(members).items():
-        stopped = is_stopped(service, users)
+        stopped = is_stopped(service, users, tools)
         if stopped and not service.starts_stopped:
             _log.warning("install.service-was-down", service=service.name, certificate=users[0].name)
             continue

@@ -34,7 +34,7 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
             continue
         bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first)  # noqa: B023 - called at once
         if bad == 1 and (without := trial.complaint([])) is not None:
-            if is_stopped(service, users):
+            if is_stopped(service, users, tools):
                 _log.warning("install.check-fails-as-before", service=service.name, error=str(without))
                 trial.put(remaining)
                 return left

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from agent.model.certificate import Certificate, Command
+    from agent.model.certificate import Certificate, Command, Keystore
     from agent.model.host_key import HostKey
     from agent.model.live_file import LiveFile
     from agent.model.notice import Notice
     from agent.model.offer import Mark, Offer
-    from agent.model.probe_targets import ProbeTarget
     from agent.model.result import Outcome, Result
     from agent.model.waiting import Pause
     from agent.rules.evidence import Sight
     from agent.rules.journal import JournalEntry
+    from common.probe.target import ProbeTarget
 
 
 class Source(Protocol):
@@ -160,6 +160,13 @@ class Keys(Protocol):
     def serve(self, fullchain: Path, key: Path) -> None:
         """Load both as a TLS server does; InstallError if it could not."""
 
+    def keystore(self, store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
+        """Leaf, chain (PEM) and key in PKCS#12; *live* itself if it holds just these already. ConfigError for a
+        password file that is not as it must be."""
+
+    def stored(self, store: Keystore, content: bytes) -> bytes:
+        """The certificates of a keystore in PEM, b"" if it cannot be opened. ConfigError as `keystore`."""
+
 
 class Trust(Protocol):
     """The judgement of clients."""
@@ -189,11 +196,12 @@ class Messages(Protocol):
 class Sockets(Protocol):
     """The certificates served; and the time to go on looking, on a monotonic clock of its own, in seconds."""
 
-    def look(self, targets: Iterable[ProbeTarget], server_name: str) -> tuple[Sight, ...]:
-        """One look at every address of every target; never raises. *server_name*: for targets that name none."""
+    def look(self, targets: Iterable[ProbeTarget], server_name: str, key: Path) -> tuple[Sight, ...]:
+        """One look at every address of every target; never raises. *server_name*: for targets that name none. A service
+        that has a certificate for each type of key is asked for the one of the type of *key*, a file."""
 
-    def deadline(self) -> float:
-        """When the time ends that a service gets to show what is waited for."""
+    def deadline(self, settle: float) -> float:
+        """When the time ends that a service gets to show what is waited for: *settle* seconds at least."""
 
     def steady_until(self) -> float:
         """Until when it must go on showing it."""

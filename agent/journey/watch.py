@@ -14,7 +14,8 @@ def look(turn: Turn) -> tuple[Sight, ...]:
     """One look at every socket of the certificate; never raises."""
     if not turn.certificate.probes:
         return ()
-    return turn.tools.sockets.look(turn.certificate.probes, turn.certificate.server_name)
+    certificate = turn.certificate
+    return turn.tools.sockets.look(certificate.probes, certificate.server_name, certificate.key)
 
 
 def watch(turn: Turn, judge: Judge, *, patient: bool) -> Evidence:
@@ -29,7 +30,8 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
     One look is not enough: nginx lets old and new workers accept connections side by side for a tenth of a second,
     and an Apache that is about to die still answers. Not *patient*: take the first evidence, also if it is bad.
     """
-    deadline = tools.sockets.deadline() if patient else 0.0
+    settle = max((service.settle for turn, _ in watched for service in turn.certificate.services), default=0)
+    deadline = tools.sockets.deadline(settle) if patient else 0.0
     while True:
         found = _steady(watched, tools)
         if all(evidence.proof in _FINAL for evidence in found) or not tools.sockets.wait(deadline):

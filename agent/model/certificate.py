@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.model.probe_targets import ProbeTarget
 from agent.model.window import Window
 from common.names import is_address
+from common.probe.target import ProbeTarget
 
 Command = tuple[str, ...]
 """One program and its arguments; never a line for a shell."""
 
+Action = str
+"""How a service takes new files, whatever the host has for it: "reload", "restart", or a signal's name, "SIGHUP"."""
 WAYS_TO_TELL = ("syslog", "email", "reboot")
 Means = str | Command
 """How people are told: one of WAYS_TO_TELL, or a command that gets the facts in its environment."""
@@ -22,15 +24,40 @@ Roots = Literal["system", "none"] | Path
 
 
 @dataclass(frozen=True, slots=True)
+class Rights:
+    """Whose a file is, and its mode; "" and None say nothing."""
+
+    owner: str = ""
+    group: str = ""
+    mode: int | None = None
+
+    def or_else(self, other: "Rights") -> "Rights":
+        """These, and where they say nothing, those of *other*."""
+        mode = other.mode if self.mode is None else self.mode
+        return Rights(self.owner or other.owner, self.group or other.group, mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Keystore:
+    """A file in PKCS#12 (RFC 7292), with the name of its entry, protected by the password in a file."""
+
+    password_file: Path
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetFile:
     """A file to write: its parts ("certificate", "chain", "key") in order, and whose it is. Without owner, group or
-    mode the live file keeps those it has."""
+    mode the live file keeps those it has; one that is not there yet gets those of *at_first*. *keystore*: the parts
+    are not PEM."""
 
     path: Path
     parts: tuple[str, ...]
     owner: str = ""
     group: str = ""
     mode: int | None = None
+    at_first: Rights = Rights()
+    keystore: Keystore | None = None
 
     @property
     def holds_key(self) -> bool:
@@ -41,7 +68,8 @@ class TargetFile:
 class Service:
     """A service of this host, as installs see it: two certificates concern the same service if these are equal.
     *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
-    what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before."""
+    what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before. *is_up*
+    fails where it does not run. *settle*: seconds that it may take to show a new certificate, if more than others."""
 
     name: str  # of its preset; "" where agent.toml has the commands
     check: tuple[Command, ...] = ()
@@ -49,6 +77,8 @@ class Service:
     verify: tuple[Command, ...] = ()
     start: tuple[Command, ...] = ()
     starts_stopped: bool = False
+    is_up: tuple[Command, ...] = ()
+    settle: int = 0
 
     @property
     def is_told(self) -> bool:
@@ -101,8 +131,9 @@ class Certificate:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files that a certificate is judged by: its key and its roots."""
-        return (self.key, self.roots) if isinstance(self.roots, Path) else (self.key,)
+        """The files that count for what is installed: its key, its roots, the passwords of its keystores."""
+        passwords = tuple(file.keystore.password_file for file in self.files if file.keystore is not None)
+        return (self.key, *((self.roots,) if isinstance(self.roots, Path) else ()), *passwords)
 
     def circumstances(self, stamps: Sequence[str]) -> str:
         """A digest that changes with every setting of this certificate and with its inputs, of which *stamps* say when

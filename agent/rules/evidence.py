@@ -1,44 +1,34 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from agent.model.result import Outcome
-
-
-class Seen(Enum):
-    """How a look at one address ended."""
-
-    SERVED = "served"  # a certificate was shown
-    DOWN = "down"  # nothing listens there, or what listens speaks no TLS
-    UNKNOWN = "unknown"  # it could not be asked: no address, no route
+from common.probe.view import Seen
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look at one address of one target."""
+    """One look at one address of one target. *shared*: the target has several addresses and none is this host's, so
+    that others may serve there as well."""
 
     target: str
     address: str
     seen: Seen
     problem: str = ""
     sha256: str = ""
-    certificate: bytes = field(default=b"", repr=False)  # DER
     chain: tuple[str, ...] = ()  # SHA-256 of each certificate shown beside the leaf
-
-    @property
-    def where(self) -> tuple[str, str]:
-        return self.target, self.address
+    shared: bool = False
 
 
 class Proof(Enum):
     """The proof that the sockets of a certificate give, all together."""
 
     PROVEN = "proven"  # every socket that answers shows it, and at least one for each target does
-    WRONG = "wrong"  # a socket shows another certificate, or one that answered before answers no more
+    WRONG = "wrong"  # a socket shows another certificate, or one that showed one before shows none
     INCOMPLETE = "incomplete"  # as PROVEN, but a socket leaves out certificates of its chain
-    DOWN = "down"  # a target answers on no address, and did not before either
+    DOWN = "down"  # a target shows a certificate on no address, and did not before either
     UNKNOWN = "unknown"  # a target could not be asked
     NOTHING_TO_ASK = "nothing-to-ask"  # no probe is configured
 
@@ -56,25 +46,46 @@ def judge(sights: Sequence[Sight], sha256: str, before: Sequence[Sight] = (), ch
     *before*: what answered before the change."""
     if not sights:
         return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
-    answered_before = {sight.where for sight in before if sight.seen is Seen.SERVED}
     wrong, incomplete, down, unknown = [], [], [], []
     for target in dict.fromkeys(sight.target for sight in sights):
-        looks = [sight for sight in sights if sight.target == target]
+        looks = _ours([sight for sight in sights if sight.target == target], {sha256})
         others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
-        lost = [sight for sight in looks if sight.seen is not Seen.SERVED and sight.where in answered_before]
+        lost = _lost(looks, [sight for sight in before if sight.target == target])
         wrong += [f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)" for sight in others]
-        wrong += [f"{_place(sight)} answers no more: {sight.problem}" for sight in lost]
+        wrong += [f"{_place(sight)} {_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in lost]
         incomplete += [_lacks(sight, lacking, chain) for sight in looks if (lacking := _lacking(sight, sha256, chain))]
         if others or lost or any(sight.seen is Seen.SERVED for sight in looks):
             continue
-        silent = [sight for sight in looks if sight.seen is Seen.DOWN]
-        down += [f"nothing answers at {_place(sight)}: {sight.problem}" for sight in silent]
+        silent = [sight for sight in looks if sight.seen in _ASKED]
+        down += [f"{_ASKED[sight.seen]} {_place(sight)}: {sight.problem}" for sight in silent]
         unknown += [f"{target} cannot be asked: {sight.problem}" for sight in looks if not silent]
     found = {Proof.WRONG: wrong, Proof.INCOMPLETE: incomplete, Proof.DOWN: down, Proof.UNKNOWN: unknown}
     for proof, problems in found.items():
         if problems:
             return Evidence(proof, "; ".join(problems))
     return Evidence(Proof.PROVEN)
+
+
+_NO_MORE = "answers no more"
+_GONE = {Seen.NO_TLS: "shows no certificate any more"}
+_ASKED = {Seen.DOWN: "nothing answers at", Seen.NO_TLS: "no certificate is shown at"}
+
+
+def _ours(looks: Sequence[Sight], wanted: Collection[str]) -> Sequence[Sight]:
+    """The looks at a target that say something about this host. Where addresses are shared, one that shows a *wanted*
+    leaf is enough: the others may be those of hosts that have not got it yet."""
+    proofs = [sight for sight in looks if sight.shared and sight.sha256 in wanted]
+    return proofs or looks
+
+
+def _lost(looks: Sequence[Sight], before: Sequence[Sight]) -> Sequence[Sight]:
+    """Of the looks at a target, those that show no certificate where there was one before; all of them where none is
+    shown at any address: its name may have no address any more."""
+    served = {sight.address for sight in before if sight.seen is Seen.SERVED}
+    bare = [sight for sight in looks if sight.seen is not Seen.SERVED]
+    if served and len(bare) == len(looks):
+        return bare
+    return [sight for sight in bare if sight.address in served and not sight.shared]
 
 
 def _lacking(sight: Sight, sha256: str, chain: Collection[str]) -> set[str]:
@@ -88,28 +99,39 @@ def _lacks(sight: Sight, lacking: Collection[str], chain: Collection[str]) -> st
 
 
 def is_as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
-    """After a roll back: does every address that showed a certificate before show the same one again?"""
-    now = {sight.where: sight for sight in sights}
+    """After a roll back: does every address that showed a certificate before show the same one again? Of those that
+    are shared, one is enough."""
     problems = []
-    for old in before:
-        new = now.get(old.where)
-        if old.seen is not Seen.SERVED:
+    for target in dict.fromkeys(sight.target for sight in before if sight.seen is Seen.SERVED):
+        was = {sight.address: sight for sight in before if sight.target == target and sight.seen is Seen.SERVED}
+        now = {sight.address: sight for sight in sights if sight.target == target}
+        old_leaves = {sight.sha256 for sight in was.values()}
+        if any(sight.shared and sight.sha256 in old_leaves for sight in now.values()):
             continue
-        if new is None or new.seen is not Seen.SERVED:
-            problems.append(f"{_place(old)} answers no more: {new.problem if new else 'its address is gone'}")
-        elif new.sha256 != old.sha256:
-            problems.append(f"{_place(old)} shows {new.sha256[:16]}…, not {old.sha256[:16]}… as before")
-    return Evidence(Proof.WRONG, "; ".join(problems)) if problems else Evidence(Proof.PROVEN)
+        problems += [_differs(old, now.get(old.address)) for old in was.values()]
+    told = "; ".join(filter(None, problems))
+    return Evidence(Proof.WRONG, told) if told else Evidence(Proof.PROVEN)
+
+
+def _differs(old: Sight, new: Sight | None) -> str:
+    """How an address shows another thing than before; "" if it does not."""
+    if new is None or new.seen is not Seen.SERVED:
+        gone = _GONE.get(new.seen, _NO_MORE) if new is not None else _NO_MORE
+        return f"{_place(old)} {gone}: {new.problem if new is not None else 'its address is gone'}"
+    if new.sha256 != old.sha256:
+        return f"{_place(old)} shows {new.sha256[:16]}…, not {old.sha256[:16]}… as before"
+    return ""
 
 
 _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
+_ELSEWHERE = "if that address is a balancer's or another host's, name this host's own socket: ?connect=127.0.0.1"
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
     Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
-    Proof.WRONG: (Outcome.UNPROVEN, ""),
-    Proof.DOWN: (Outcome.UNPROVEN, "start the service; the next run looks again"),
+    Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
+    Proof.DOWN: (Outcome.UNPROVEN, "start the service, with TLS at that socket; the next run looks again"),
     Proof.UNKNOWN: (Outcome.UNPROVEN, _REACHABLE),
 }
 
@@ -127,9 +149,11 @@ def served_any(before: Sequence[Sight]) -> bool:
 
 
 def was_down(before: Sequence[Sight]) -> bool:
-    """Did nothing answer at all, although it was asked?"""
-    return bool(before) and all(sight.seen is Seen.DOWN for sight in before)
+    """Did nothing listen at all, although each target was asked at an address? What answers without TLS does run."""
+    asked = {sight.target for sight in before if sight.seen is Seen.DOWN}
+    running = any(sight.seen in {Seen.SERVED, Seen.NO_TLS} for sight in before)
+    return bool(before) and not running and asked == {sight.target for sight in before}
 
 
 def _place(sight: Sight) -> str:
-    return f"{sight.target} ({sight.address})"
+    return f"{sight.target} ({sight.address}{', not an address of this host' if sight.shared else ''})"

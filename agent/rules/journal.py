@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agent.rules.evidence import Seen, Sight
+from agent.rules.evidence import Sight
 from agent.rules.install_states import InstallState, check_transition
+from common.probe.view import Seen
 from common.strict_json import checked
 
 

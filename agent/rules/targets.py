@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from agent.model.certificate import TargetFile
+from agent.model.certificate import Rights, TargetFile
 from agent.model.errors import InstallError
 from agent.model.live_file import ACCESS_LIST, LiveFile
 from agent.model.result import Installed
@@ -47,6 +47,12 @@ def as_left(file: TargetFile, live: LiveFile | None, was: Installed | None) -> L
     return replace(live, uid=int(uid), gid=int(gid), mode=int(mode, 8), attributes={})
 
 
+def rights_of(file: TargetFile, *, is_new: bool) -> Rights:
+    """The rights that are configured for *file*; for one that is not there yet also those of its preset."""
+    configured = Rights(file.owner, file.group, file.mode)
+    return configured.or_else(file.at_first) if is_new else configured
+
+
 def wanted(file: TargetFile, live: LiveFile | None, owner: tuple[int, int], content: bytes) -> LiveFile:
     """What *file* is to become, with *owner* (user and group, -1 where none is configured) and mode as configured; else
     with those of the *live* file; else with safe ones.
@@ -56,7 +62,8 @@ def wanted(file: TargetFile, live: LiveFile | None, owner: tuple[int, int], cont
     """
     uid, gid = owner
     if live is None:
-        mode = file.mode if file.mode is not None else (0o600 if file.holds_key else 0o644)
+        mode = rights_of(file, is_new=True).mode
+        mode = mode if mode is not None else (0o600 if file.holds_key else 0o644)
         return LiveFile(content, mode, uid, gid, {} if file.holds_key else None)
     mode, attributes = live.mode if file.mode is None else file.mode, dict(live.attributes or {})
     access = attributes.get(ACCESS_LIST, b"")

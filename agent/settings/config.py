@@ -6,21 +6,22 @@ write, two files with one path …). Every finding at once, each with its path i
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
-from agent.model.certificate import Certificate, Command, Means, Roots, Service, TargetFile, Use, file_stem
-from agent.model.probe_targets import ProbeTarget, parse_target
+from agent.model.certificate import Action, Certificate, Command, Means, Roots, TargetFile, file_stem
+from agent.model.presence import Finder, nowhere
 from agent.model.window import Window
 from agent.settings import values
-from agent.settings.preset import FilePaths, Preset, load_preset, preset_names
-from common.config import duration, integer, nonempty, optional_path, path, section, sections, setting, text
+from agent.settings.files import ShapesSettings, target_files
+from agent.settings.preset import Preset, Presets
+from agent.settings.services import places, unfilled, uses
+from common.config import boolean, duration, integer, like, nonempty, optional_path, path, section, sections, setting
 from common.config_file import load
 from common.errors import ConfigError, Finding
 from common.mail_settings import MailSettings
+from common.probe.target import ProbeTarget
 
 DEFAULT_FILE = "/etc/certfleet/agent.toml"
-_PARTS_OF_FILE = {"certificate": ("certificate",), "chain": ("chain",), "fullchain": ("certificate", "chain")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +41,8 @@ class TrustSettings:
     roots: Roots = setting(values.roots, "system")
 
 
-@dataclass(frozen=True, slots=True)
-class FilesSettings(FilePaths):
-    """``[certificate.files]``: the plain files; owner, group and mode are for all of them."""
-
-    owner: str = setting(text, "")
-    group: str = setting(text, "")
-    mode: int | None = setting(values.mode, None)
-
-
-@dataclass(frozen=True, slots=True)
-class CombinedSettings:
-    """``[[certificate.combined]]``: one file of several parts."""
-
-    path: Path = setting(path)
-    parts: tuple[str, ...] = setting(values.parts)
-    owner: str = setting(text, "")
-    group: str = setting(text, "")
-    mode: int | None = setting(values.mode, None)
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateSettings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSettings(ShapesSettings):
     """``[[certificate]]``: one certificate of this host. None means: the preset's; of *roots*: those of ``[trust]``."""
 
     name: str = setting(values.name)
@@ -70,13 +51,15 @@ class CertificateSettings:
     service: tuple[str, ...] = setting(values.words, ())
     probe: tuple[ProbeTarget, ...] | None = setting(values.probes, None)
     check: tuple[Command, ...] | None = setting(values.commands, None)
-    activate: tuple[Command, ...] | None = setting(values.commands, None)
+    activate: Action | tuple[Command, ...] | None = setting(values.activation, None)
+    verify: tuple[Command, ...] | None = setting(values.commands, None)
+    start: tuple[Command, ...] | None = setting(values.commands, None)
+    starts_stopped: bool | None = setting(boolean, None)
+    settle: int | None = setting(duration(1), None)
     roots: Roots | None = setting(values.roots, None)
     window: Window | None = setting(values.window, None)
     on_install: tuple[Means, ...] | None = setting(values.means, None)
     on_failure: tuple[Means, ...] | None = setting(values.means, None)
-    files: FilesSettings = section(FilesSettings)
-    combined: tuple[CombinedSettings, ...] = sections(CombinedSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +79,19 @@ class AgentSettings:
     certificate: tuple[CertificateSettings, ...] = sections(CertificateSettings)
 
 
-def load_settings(file: Path) -> tuple[AgentSettings, tuple[Certificate, ...]]:
-    """The settings in *file* and the certificates they ask for; ConfigError with every finding."""
+def load_settings(file: Path, find: Finder = nowhere) -> tuple[AgentSettings, tuple[Certificate, ...]]:
+    """The settings in *file* and the certificates they ask for; ConfigError with every finding. *find*: how services
+    are present on this host, for whom it concerns by which commands they are reached."""
     settings = load(AgentSettings, file)
-    return settings, resolve(settings, str(file))
+    return settings, resolve(settings, file, find)
 
 
-def resolve(settings: AgentSettings, source: str) -> tuple[Certificate, ...]:
+def resolve(settings: AgentSettings, source: Path, find: Finder = nowhere) -> tuple[Certificate, ...]:
     """The certificates of *settings* with the presets filled in; ConfigError with every finding."""
     findings: list[Finding] = []
+    presets = Presets(source)
     certificates = tuple(
-        _resolve_one(certificate, settings, f"certificate[{index}]", findings)
+        _resolve_one(certificate, settings, _Filling(presets, find, f"certificate[{index}]", findings))
         for index, certificate in enumerate(settings.certificate)
     )
     findings += _clashes(certificates)
@@ -114,32 +99,44 @@ def resolve(settings: AgentSettings, source: str) -> tuple[Certificate, ...]:
     if "email" in means and not settings.notify.email_to:
         findings.append(Finding("notify.email_to", 'must name somebody, because on_install or on_failure says "email"'))
     if findings:
-        raise ConfigError(source, findings, hint="mend the file; every key stands in the example of deploy/")
+        raise ConfigError(str(source), findings, hint="mend the file; every key stands in the example of deploy/")
     return certificates
 
 
-def _resolve_one(
-    settings: CertificateSettings, agent: AgentSettings, where: str, findings: list[Finding]
-) -> Certificate:
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """What fills a certificate in, and where to say what is wrong with it."""
+
+    presets: Presets
+    find: Finder
+    where: str
+    findings: list[Finding]
+
+    def found(self, problems: Iterable[tuple[str, str]]) -> None:
+        self.findings.extend(Finding(self.where + place, problem) for place, problem in problems)
+
+
+def _resolve_one(settings: CertificateSettings, agent: AgentSettings, filling: _Filling) -> Certificate:
     presets: dict[str, Preset] = {}
     for service in settings.service:
-        preset = load_preset(service)
+        preset = filling.presets.load(service)
         if preset is None:
-            known = ", ".join(preset_names())
-            findings.append(Finding(f"{where}.service", f"there is no preset {service!r}; there are: {known}"))
+            words = like(service, filling.presets.names) or "; `certfleet-agent presets` lists them"
+            filling.found([(".service", f"there is no preset {service!r}{words}")])
         else:
             presets[service] = preset
-    files = _files(settings, list(presets.values()))
+    files = target_files(settings, list(presets.values()), file_stem(settings.name), settings.name)
     if presets.keys() == set(settings.service):
-        findings += (Finding(where + place, problem) for place, problem in _file_faults(settings, files))
+        filling.found(_file_faults(settings, files))
+        filling.found(_command_faults(settings, presets, files))
         if settings.probe is None:
-            findings += (Finding(f"{where}.probe", problem) for problem in _probe_faults(settings, presets))
+            filling.found((".probe", problem) for problem in _probe_faults(settings, presets))
     return Certificate(
         name=settings.name,
         names=frozenset(settings.names or (settings.name,)),
         key=settings.key,
         files=files,
-        uses=_uses(settings, presets),
+        uses=uses(settings, presets, files, filling.find),
         roots=settings.roots or agent.trust.roots,
         issuer_key=agent.trust.issuer_key,
         window=settings.window,
@@ -148,65 +145,22 @@ def _resolve_one(
     )
 
 
-def _uses(settings: CertificateSettings, presets: Mapping[str, Preset]) -> tuple[Use, ...]:
-    """The services of a certificate: one for each preset; one alone where agent.toml has commands for several."""
-    default = {name: _preset_probes(settings.name, preset) for name, preset in presets.items()}
-    if not presets or (len(presets) > 1 and (settings.check, settings.activate) != (None, None)):
-        check = _own_or_all(settings.check, [preset.check for preset in presets.values()])
-        activate = _own_or_all(settings.activate, [preset.activate for preset in presets.values()])
-        probes = settings.probe if settings.probe is not None else tuple(chain.from_iterable(default.values()))
-        return (Use(Service(" and ".join(presets), check, activate), tuple(dict.fromkeys(probes))),)
-    return tuple(
-        Use(_service(name, preset, settings), _own_probes(settings.probe, default, name))
-        for name, preset in presets.items()
-    )
-
-
-def _own_or_all(own: tuple[Command, ...] | None, presets: Iterable[tuple[Command, ...]]) -> tuple[Command, ...]:
-    return own if own is not None else tuple(chain.from_iterable(presets))
-
-
-def _service(name: str, preset: Preset, settings: CertificateSettings) -> Service:
-    check, activate = settings.check, settings.activate
-    return Service(
-        name, check if check is not None else preset.check, activate if activate is not None else preset.activate
-    )
-
-
-def _own_probes(
-    own: tuple[ProbeTarget, ...] | None, default: Mapping[str, tuple[ProbeTarget, ...]], name: str
-) -> tuple[ProbeTarget, ...]:
-    """The sockets of the service *name*: of the operator's *own* ones those on its ports, and those on nobody's."""
-    if own is None:
-        return default[name]
-    ports = {service: {probe.port for probe in probes} for service, probes in default.items()}
-    others = set().union(*(found for service, found in ports.items() if service != name)) - ports[name]
-    return tuple(probe for probe in own if probe.port not in others)
-
-
-def _preset_probes(name: str, preset: Preset) -> tuple[ProbeTarget, ...]:
-    return () if name.startswith("*.") else tuple(map(parse_target, preset.probe_texts(name)))
-
-
 def _probe_faults(settings: CertificateSettings, presets: Mapping[str, Preset]) -> Iterator[str]:
-    if settings.name.startswith("*."):
+    probes = [preset.probe for preset in presets.values()]
+    if settings.name.startswith("*.") and any(probe is None or probe for probe in probes):
         yield "must be given for a wildcard name; [] if no socket can show it: it is then reported as not provable"
-    elif not any(preset.probe for preset in presets.values()):
-        yield "must be given when no service is named; [] if no socket can show the certificate"
+    elif all(probe is None for probe in probes):
+        who = f"{' and '.join(presets)} has no usual socket" if presets else "no service is named"
+        yield f"must be given when {who}; [] if no socket can show the certificate"
 
 
-def _files(settings: CertificateSettings, presets: list[Preset]) -> tuple[TargetFile, ...]:
-    """The user's plain files, or the presets' where the user names none; then the combined ones."""
-    plain = settings.files
-    chosen = [(file, _PARTS_OF_FILE[kind]) for kind, file in plain.named().items()]
-    if not chosen:
-        stem = file_stem(settings.name)
-        of_presets = (item for preset in presets for item in preset.file_paths(stem).items())
-        chosen = list(dict.fromkeys((file, _PARTS_OF_FILE[kind]) for kind, file in of_presets))
-    return (
-        *(TargetFile(file, parts, plain.owner, plain.group, plain.mode) for file, parts in chosen),
-        *(TargetFile(one.path, one.parts, one.owner, one.group, one.mode) for one in settings.combined),
-    )
+def _command_faults(
+    settings: CertificateSettings, presets: Mapping[str, Preset], files: tuple[TargetFile, ...]
+) -> Iterator[tuple[str, str]]:
+    if isinstance(settings.activate, str) and not any(preset.units for preset in presets.values()):
+        yield ".activate", f"{settings.activate!r} needs a service whose preset names units; write commands"
+    for place in unfilled(settings, presets.values(), places(settings.name, settings.key, files)):
+        yield ".files", f"a command of the preset needs the file {place}: name one, or write commands of your own"
 
 
 def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -> Iterator[tuple[str, str]]:
@@ -214,9 +168,9 @@ def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -
         yield ".files", "there is nothing to write: name a service, a file or a combined file"
     if settings.key in {file.path for file in files}:
         yield ".key", f"{settings.key} would be overwritten: the key's own file cannot be a target"
+    for place, mode in settings.opening():
+        yield f".{place}", f"{mode:04o} would open the private key to everybody"
     for index, one in enumerate(settings.combined):
-        if "key" in one.parts and one.mode is not None and one.mode & 0o007:
-            yield f".combined[{index}].mode", f"{one.mode:04o} would open the private key to everybody"
         if "certificate" in one.parts and "chain" in one.parts[: one.parts.index("certificate")]:
             yield f".combined[{index}].parts", "the certificate must stand before its chain"
 

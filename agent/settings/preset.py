@@ -1,63 +1,96 @@
-"""The needs of each service, as data: ``presets/*.toml``. A preset is a default; agent.toml overrules every part."""
+"""The needs of each service, as data: ``presets/*.toml``, here and beside agent.toml. A preset is a default: agent.toml
+overrules it key by key, as a file of the operator's own does with the one that is shipped under the same name."""
 
-import functools
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from agent.model.certificate import Command
+from agent.model.certificate import Action, Command
 from agent.settings import values
-from common.config import nonempty, optional_path, section, setting
-from common.config_file import load
+from agent.settings.files import ShapesSettings
+from common.config import boolean, duration, nonempty, parse, setting, text
+from common.config_file import document
+from common.errors import ConfigError, Finding
 from common.names import in_url
+from common.owners import who_directs_root
 
-_FOLDER = Path(__file__).with_name("presets")
-
-
-@dataclass(frozen=True, slots=True)
-class FilePaths:
-    """The plain files of a certificate: the leaf alone, the rest of the chain, both with the leaf first."""
-
-    certificate: Path | None = setting(optional_path, None)
-    chain: Path | None = setting(optional_path, None)
-    fullchain: Path | None = setting(optional_path, None)
-
-    def named(self) -> dict[str, Path]:
-        """The path of each kind of file that is named."""
-        paths = {"certificate": self.certificate, "chain": self.chain, "fullchain": self.fullchain}
-        return {kind: path for kind, path in paths.items() if path is not None}
+_SHIPPED = Path(__file__).with_name("presets")
+_FOLDER = "presets"  # beside agent.toml
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """One service: the programs that show that it is installed, the processes that show that it runs, its own config
-    test, how it takes a new certificate, where to look at it, its files. ``{name}`` in files and probes stands for the
-    certificate's name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset(ShapesSettings):
+    """One service.
+
+    What people are told: *note*, *traps*; *proven*: on what it was tried with certfleet, "" for not at all; *versions*
+    that it is for; *key_readable_by*: the user that must be able to read the key when the service takes new files;
+    *globbed*: the service reads whatever lies in the folder of its files; *keeps_connections*: open connections outlive
+    that it takes new files.
+
+    How it is found: *programs* show that it is installed, *processes* that it runs; *units* are its names for systemd
+    and init scripts. The first of each that is there counts.
+
+    What is done: *check*, *activate*, *start*, *starts_stopped*, *verify*, *settle* as in agent.toml. *activate* is an
+    action or commands; *own* are the commands for that action where neither systemd nor an init script is there, as is
+    *start*. *probe*: None has to be given in agent.toml, and () says that no socket can show it. In commands ``{name}``
+    stands for the certificate's name, ``{certificate}``, ``{chain}``, ``{fullchain}`` and ``{key}`` for its files,
+    ``{program}`` for the first program that is there; in files and probes only ``{name}`` does.
+    """
 
     note: str = setting(nonempty)
-    programs: tuple[str, ...] = setting(values.words)
-    processes: tuple[str, ...] = setting(values.words)
-    check: tuple[Command, ...] = setting(values.commands)
-    activate: tuple[Command, ...] = setting(values.commands)
-    probe: tuple[str, ...] = setting(values.probe_texts)
-    files: FilePaths = section(FilePaths)
-
-    def file_paths(self, stem: str) -> dict[str, Path]:
-        """The path of each kind of file for a certificate whose name is *stem* as a file name."""
-        return {kind: Path(str(path).replace("{name}", stem)) for kind, path in self.files.named().items()}
+    traps: tuple[str, ...] = setting(values.words, ())
+    proven: str = setting(text, "")
+    versions: str = setting(text, "")
+    programs: tuple[str, ...] = setting(values.words, ())
+    processes: tuple[str, ...] = setting(values.words, ())
+    units: tuple[str, ...] = setting(values.words, ())
+    check: tuple[Command, ...] = setting(values.commands, ())
+    activate: Action | tuple[Command, ...] = setting(values.activation, ())
+    own: tuple[Command, ...] = setting(values.commands, ())
+    start: tuple[Command, ...] = setting(values.commands, ())
+    starts_stopped: bool = setting(boolean, False)
+    verify: tuple[Command, ...] = setting(values.commands, ())
+    settle: int = setting(duration(1), 0)
+    probe: tuple[str, ...] | None = setting(values.probe_texts, None)
+    key_readable_by: str = setting(text, "")
+    globbed: bool = setting(boolean, False)
+    keeps_connections: bool = setting(boolean, False)
 
     def probe_texts(self, name: str) -> tuple[str, ...]:
         """The probe targets of a certificate."""
-        return tuple(text.replace("{name}", in_url(name)) for text in self.probe)
+        return tuple(text.replace("{name}", in_url(name)) for text in self.probe or ())
 
 
-def preset_names() -> tuple[str, ...]:
-    """Every preset that there is, sorted."""
-    return tuple(sorted(file.stem for file in _FOLDER.glob("*.toml")))
+class Presets:
+    """The presets that there are for one agent.toml: those shipped, and those of the folder ``presets`` beside it."""
+
+    def __init__(self, config: Path) -> None:
+        self._own = config.parent / _FOLDER
+        self._loaded: dict[str, Preset] = {}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All of them, sorted."""
+        return tuple(sorted({file.stem for folder in (_SHIPPED, self._own) for file in folder.glob("*.toml")}))
+
+    def load(self, name: str) -> Preset | None:
+        """The preset of that name, or None if there is no such. ConfigError if its file is not as it must be, or if
+        others than root could make root run any command by it."""
+        if name not in self.names:  # also keeps a name like "../x" from choosing a path
+            return None
+        if name not in self._loaded:
+            self._loaded[name] = _load(_SHIPPED / f"{name}.toml", self._own / f"{name}.toml")
+        return self._loaded[name]
 
 
-@functools.cache
-def load_preset(name: str) -> Preset | None:
-    """The preset of that name, or None if there is no such. ConfigError if its file is not as it must be."""
-    if name not in preset_names():  # also keeps a name like "../x" from choosing a path
-        return None
-    return load(Preset, _FOLDER / f"{name}.toml")
+def _load(shipped: Path, own: Path) -> Preset:
+    source, merged = shipped, dict[str, Any]()
+    if shipped.exists():
+        merged |= document(shipped)
+    if own.exists():
+        if director := who_directs_root(own):
+            finding = Finding("", f"{director} could make root run any command by it")
+            raise ConfigError(str(own), [finding], hint="keep it in a folder of root's own, writable for root alone")
+        source, merged = own, merged | document(own)
+    return parse(Preset, merged, str(source))

@@ -5,14 +5,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from agent.model.certificate import WAYS_TO_TELL, Command, Means, Roots
-from agent.model.probe_targets import ProbeTarget, parse_target
+from agent.model.certificate import WAYS_TO_TELL, Action, Command, Means, Roots
 from agent.model.window import Window, parse_window
 from common.config import list_of, nonempty, shown, text
 from common.issuer_key import parse_issuer_key
 from common.names import parse_name
+from common.probe.target import ProbeTarget, parse_target
 
 PARTS = ("certificate", "chain", "key")
+_ACTION = re.compile(r"reload|restart|SIG[A-Z0-9+-]+")
+_KEYSTORES = ("pkcs12", "jks")
 _LONGEST_ARGUMENT = 131_072  # bytes, MAX_ARG_STRLEN of Linux
 
 
@@ -51,6 +53,15 @@ def _way(value: Any) -> str:
         ways = ", ".join(WAYS_TO_TELL)
         raise ValueError(f"must list {ways} or commands as lists of words, not {shown(value)}")
     return str(value)
+
+
+def activation(value: Any) -> Action | tuple[Command, ...]:
+    """What the host has for an action: "reload", "restart", "SIGHUP"; or commands."""
+    if not isinstance(value, str):
+        return commands(value)
+    if not _ACTION.fullmatch(value):
+        raise ValueError(f'must be "reload", "restart", a signal like "SIGHUP", or a list of words, not {shown(value)}')
+    return value
 
 
 def _argument(value: Any) -> str:
@@ -98,6 +109,13 @@ def mode(value: Any) -> int | None:
     if not re.fullmatch(r"0?[0-7]{3}", text(value)):
         raise ValueError(f'must be a file mode in quotes like "0640", not {shown(value)}')
     return int(value, 8)
+
+
+def keystore_format(value: Any) -> str:
+    """The name by which the service calls its keystore."""
+    if value not in _KEYSTORES:
+        raise ValueError(f"must be one of {', '.join(_KEYSTORES)}, not {shown(value)}")
+    return nonempty(value)
 
 
 def parts(value: Any) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
 from common.database_url import MysqlAddress
+from common.mysql_connection import BoundedConnection
 from common.mysql_errors import About, about, code_of, text_of
 from common.pem import LARGEST
 
@@ -29,12 +30,14 @@ T = TypeVar("T")
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
 _PATIENCE = 60.0
+_LONGEST_ANSWER = 16_000_000  # bytes; the marks of 100,000 names, or three cells
 _NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
 _NO_COLUMN = 1054
 _UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
 _HINTS = {
     About.TLS: (
-        "the server's certificate is not signed by [source] tls_ca or not for this host name; it is never ignored"
+        "the server's certificate is not signed by [source] tls_ca, or not for this host name; or it has no TLS"
+        " (`certfleet-issuer db tls` makes one). It is never ignored"
     ),
     About.LOGIN: "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)",
     About.RIGHTS: ("print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"),
@@ -62,7 +65,7 @@ class MysqlSource:
         self._waits = waits
         self._patience = patience
         self._given_up: SourceError | None = None
-        self._connection: pymysql.connections.Connection[Any] | None = None
+        self._connection: BoundedConnection | None = None
         self._certs = "agent_certs"
 
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
@@ -180,13 +183,14 @@ class MysqlSource:
             self.close()
             raise self._explained(error) from error
 
-    def _connect(self) -> "pymysql.connections.Connection[Any]":
+    def _connect(self) -> BoundedConnection:
         address = self._address
         where: dict[str, Any] = {"unix_socket": address.socket}
         if not address.socket:
             [(host, port)] = address.hosts
             where = {"host": host, "port": port, "ssl": ssl.create_default_context(cafile=self._tls_ca)}
-        return pymysql.connect(
+        return BoundedConnection(
+            longest_answer=_LONGEST_ANSWER,
             **where,
             user=address.user,
             password=self._password,

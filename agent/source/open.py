@@ -44,9 +44,14 @@ def open_source(
 
 def own_files(settings: SourceSettings) -> tuple[Path, ...]:
     """The files of this host that the source that *settings* name reads."""
+    inputs = (database_file(settings), settings.password_file, settings.tls_ca)
+    return tuple(file for file in inputs if file is not None)
+
+
+def database_file(settings: SourceSettings) -> Path | None:
+    """The SQLite database that *settings* name; None for a server."""
     address = parse_database_url(settings.url)
-    database = address.file if isinstance(address, SqliteAddress) else None
-    return tuple(file for file in (database, settings.password_file, settings.tls_ca) if file is not None)
+    return address.file if isinstance(address, SqliteAddress) else None
 
 
 @contextlib.contextmanager

@@ -33,7 +33,9 @@ class SqliteSource:
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         places = ", ".join("?" * len(names))
         for more in (", CAST(substr(enable, 1, 9) AS TEXT)", ""):  # a view of an operator's own may lack the column
-            statement = f"SELECT name, {', '.join(_MOMENTS)}{more} FROM certs WHERE name IN ({places})"  # noqa: S608 - question marks
+            statement = (
+                f"SELECT name, {', '.join(_MOMENTS)}{more} FROM certs WHERE name IN ({places}) LIMIT {len(names)}"  # noqa: S608 - question marks
+            )
             try:
                 return {name: Mark.of_cells(*cells) for name, *cells in self._ask(statement, *names)}
             except SourceError as error:
@@ -45,7 +47,7 @@ class SqliteSource:
         for columns in OFFER_COLUMNS:
             cells = ", ".join(map(_bounded, columns))
             try:
-                rows = self._ask(f"SELECT {cells} FROM certs WHERE name = ?", name)  # noqa: S608 - constants
+                rows = self._ask(f"SELECT {cells} FROM certs WHERE name = ? LIMIT 1", name)  # noqa: S608 - constants
             except SourceError as error:
                 if columns != OFFER_COLUMNS[-1] and "no such column" in str(error.__cause__):
                     continue

@@ -19,7 +19,7 @@ from issuer.model.acme import CaIdentity
 from issuer.model.config import CaSettings, Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation
-from issuer.rules.change import newest
+from issuer.rules.change import newest, shares
 from issuer.rules.findings import Findings, Line, Probe, bad_lines, ok
 from issuer.rules.statements import Read, finding
 
@@ -118,7 +118,7 @@ class Doctor:
         if self._stopping.is_set():
             return Findings()
         row = subject.row
-        names: Sequence[str] = [subject.name]
+        ways = Validation().shares([subject.name])
         lines: list[Line] = []
         if row is not None:
             lines = self._statement(row)
@@ -130,13 +130,12 @@ class Doctor:
             if facts is None:
                 return Findings(lines)
             own = facts if row.change is None else row.request
-            names = facts.names
             if isinstance(own, CsrFacts):
-                names = list(dict.fromkeys((*names, *own.names)))  # both are ordered as long as a change waits
                 lines += certificate_lines(row, own)
             lines += change_lines(row)
+            ways = shares(row)
         probes: dict[Hashable, Probe] = {}
-        for way, some in (Validation() if row is None else row.validation).shares(names):
+        for way, some in ways:
             try:
                 solver = solver_for(way, self._solvers)
             except RefusedError as error:

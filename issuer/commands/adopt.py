@@ -1,4 +1,4 @@
-"""adopt: a person looks at rows that no seal fits, and takes them as they are."""
+"""adopt: a person looks at rows that no seal fits, or no statement, and takes them as they are."""
 
 import argparse
 import time
@@ -7,47 +7,80 @@ from pathlib import Path
 
 from common.command_line import complain, say
 from common.config_file import load
-from common.errors import RefusedError, UsageError
+from common.errors import RefusedError, UsageError, render
+from issuer.commands.keys import facts, sign_seen
 from issuer.commands.many import names_of
 from issuer.commands.removal import confirmed
+from issuer.commands.rows import Rows
 from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, change_scope
 from issuer.rules.change import newest
+from issuer.rules.statements import Read, fault_by_hand
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.revision import open_database
 from issuer.store.seals import Seal, SealStore
 from issuer.trust.seals import create_key, key_file
+from issuer.trust.statements import Statements
 
 _PORTION = 1000  # rows whose seals are in memory at once
 
 
 def adopt(arguments: argparse.Namespace) -> int:
-    """Show the rows of NAMEs, or with --all every row that no seal fits, and seal them after confirmation."""
+    """Show the rows of NAMEs, or with --all every row, that no seal fits, or whose certificates have no statement of
+    ours; seal and sign them after confirmation. With --all keys that are gone are made anew."""
     settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     if bool(arguments.name) == arguments.all:
         raise UsageError("give either names or --all", hint="`status` shows which rows are not sealed")
     made = _key_there(settings)
-    sealer, certificates = Sealer(settings), Certificates(database)
+    sealer, certificates, look = Sealer(settings), Certificates(database), Rows(settings, database)
+    statements = Statements(settings.state_dir)
+    lost = arguments.all and statements.absent
+    read = _reader(statements, lost=lost)
     every = certificates.all() if arguments.all else certificates.get(names_of(arguments.name))
-    rows = [row for row in every if _unsealed(row, sealer)]
-    if not rows:
+    rows = [row for row in every if look.faults(row) or (read and fault_by_hand(row, read))]
+    if not rows and not lost:
         say("every row is sealed as it is; nothing was changed")
         return 0
-    for row in rows:
+    unsealed = [row for row in rows if look.faults(row)]
+    unsigned = [row for row in rows if read and fault_by_hand(row, read)]
+    for row in unsealed:
         show(row)
-    word = rows[0].name if len(rows) == 1 else str(len(rows))
-    what = f"the name again to take {word}" if len(rows) == 1 else "how many these are to take them all"
-    if not confirmed(word, f"type {what} as shown: ", yes=arguments.yes):
-        raise RefusedError("that differs", hint="nothing was sealed")
+    for row in unsigned:
+        say(facts(row))
+    _confirm(rows, yes=arguments.yes)
     if made:
         complain(f"{key_file(settings.state_dir)} is a new key: put it into the backup, and onto the other issuers")
-    seal_all(rows, sealer, SealStore(database), int(time.time()))
-    say(f"{len(rows)} sealed")
-    return 0
+    seal_all(unsealed, sealer, SealStore(database), int(time.time()))
+    say(f"{len(unsealed)} sealed")
+    if lost:
+        complain(f"{statements.file} is a new key: put it into the backup, and onto the other issuers")
+        complain(f"{statements.create().sentence}; no earlier key vouches for it, so write it into each agent.toml")
+    return sign_seen(unsigned, statements.key(), database) if unsigned else 0
+
+
+def _reader(statements: Statements, *, lost: bool) -> Read | None:
+    """How statements are read: none is, where their key is *lost*. None, with a complaint, for a key that is to be
+    restored or mended."""
+    if lost:
+        return lambda _: None
+    if (fault := statements.fault()) is not None:
+        complain(f"{render(fault)}\n  meanwhile: no certificate is signed")
+        return None
+    return statements.key().statement
+
+
+def _confirm(rows: Sequence[Enrolment], *, yes: bool) -> None:
+    """Raises RefusedError unless a person takes *rows* as shown."""
+    if not rows:
+        return
+    word = rows[0].name if len(rows) == 1 else str(len(rows))
+    what = f"the name again to take {word}" if len(rows) == 1 else "how many these are to take them all"
+    if not confirmed(word, f"type {what} as shown: ", yes=yes):
+        raise RefusedError("that differs", hint="nothing was sealed or signed")
 
 
 def seal_anew(settings: Settings, database: Database) -> None:
@@ -97,10 +130,6 @@ def show(row: Enrolment) -> None:
             say(f"{row.name}: {what}imported, without a CSR")
         else:
             say(f"{row.name}: {what}its CSR is not usable: {request.why}")
-
-
-def _unsealed(row: Enrolment, sealer: Sealer) -> bool:
-    return any(sealer.seals.faults(seen) for seen in dict.fromkeys((row, newest(row))))
 
 
 def _key_there(settings: Settings) -> bool:

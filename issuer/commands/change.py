@@ -5,6 +5,7 @@ from shlex import quote
 from typing import Any
 
 from common.clock import utc_text
+from issuer.commands.challenge_types import challenge_type
 from issuer.model.enrolment import AT_ONCE, DNS, Enrolment, Validation
 from issuer.model.leaf import Damaged
 from issuer.rules.change import difference, lacking, newest
@@ -30,6 +31,7 @@ def _change(row: Enrolment) -> dict[str, Any] | None:
             "key_sha256": request.spki_sha256,
         }
     return facts | {
+        **way_fields(newest(row)),
         "next": utc_text(change.due_at) if row.enabled and change.due_at != AT_ONCE else None,
         "failures": change.failures,
         "last_error": change.failure.sentence if change.failure else None,
@@ -37,19 +39,41 @@ def _change(row: Enrolment) -> dict[str, Any] | None:
     }
 
 
-def new_ways(row: Enrolment, names: Sequence[str], validation: Validation) -> list[str]:
-    """A sentence for each of *names* that *validation* treats otherwise than *row* has it. The ways of a row are for
-    its present CSR too, so a way that does not work would stop that renewal. Raises RefusedError for a way that is
-    none."""
+def new_ways(row: Enrolment, names: Sequence[str], validation: Validation, *, waits: bool) -> list[str]:
+    """A sentence for each of *names* that *validation* treats otherwise than *row* has it. The ways of a CSR that
+    *waits* do so with it; otherwise they are for the next renewal, which a way that does not work would stop."""
     present = () if isinstance(row.request, Damaged) else row.request.names
     told, checks = [], f"`certfleet-issuer check {quote(row.name)}` tries it"
     for name in names:
         before, now = (_way(each.of(name)) for each in (row.validation, validation))
-        if before != now:
-            renewal = f", also for the renewal of the present certificate: {checks}, --by {quote(f'{name}={before}')}"
-            also = f"{renewal} goes back" if row.crt and name in present else ""
-            told.append(f"{name} is validated by {now} from now on{also}")
+        if before == now:
+            continue
+        also = ""
+        if waits and name in present:
+            also = f"; until its certificate is stored, the present one is renewed by {before}"
+        elif row.crt and not waits:
+            also = f": {checks}, --by {quote(f'{name}={before}')} goes back"
+        told.append(f"{name} is validated by {now} {'for this CSR' if waits else 'from now on'}{also}")
     return told
+
+
+def way_fields(row: Enrolment) -> dict[str, Any]:
+    """How the names of *row* are validated: the usual way, and exceptions. Those of names that have gone wait for their
+    return."""
+    usual, exceptions = row.validation.usual, dict(row.validation.exceptions)
+    if not isinstance(row.request, Damaged):
+        exceptions = {name: way for name, way in exceptions.items() if name in row.request.names}
+    return {
+        "validated_by": usual.way or challenge_type(usual).name,
+        "webroot": usual.webroot_path or None,
+        "validated_otherwise": exceptions,
+    }
+
+
+def way_words(fact: dict[str, Any]) -> str:
+    """The :func:`way_fields` of *fact* in one line."""
+    method = f"{fact['validated_by']} through {fact['webroot']}" if fact["webroot"] else str(fact["validated_by"])
+    return "; ".join([method, *(f"{name} by {way}" for name, way in fact["validated_otherwise"].items())])
 
 
 def _way(validation: Validation) -> str:

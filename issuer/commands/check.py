@@ -16,21 +16,18 @@ from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_certificate_lines
 from issuer.commands.challenge_types import build_solvers
+from issuer.commands.rows import Rows
 from issuer.commands.schedule import slow_schedule
-from issuer.commands.sealing import GONE, vanished
 from issuer.commands.stopping import on_request
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import NotSealed, StoreError
-from issuer.rules.change import newest
+from issuer.model.errors import NotSealed, StoreError, Vanished
 from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
 from issuer.rules.statements import Read
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.overview import Overview
 from issuer.store.revision import NEEDED, require
-from issuer.store.seals import SealStore
-from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
 _ORDERS_LOOKED_AT = 5  # at each CA
@@ -130,17 +127,16 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
 
 def _seal_lines(settings: Settings, database: Database, rows: Sequence[Enrolment], *, every: bool) -> list[Line]:
     """The seal key, rows that are not what was enrolled, and, of *every* row, those that are gone."""
-    seals = Seals(settings.state_dir)
+    look = Rows(settings, database)
     try:
-        lines = [ok("seals", f"the seal key is {seals.key_id}; issuers on one database have the same")]
+        lines = [ok("seals", f"the seal key is {look.seals.key_id}; issuers on one database have the same")]
         for row in rows:
-            for seen in dict.fromkeys((row, newest(row))):
-                if faults := seals.faults(seen):
-                    error = NotSealed(row.name, faults)
-                    lines.append((bad if row.enabled else warn)(row.name, str(error), error.hint))
+            if faults := look.faults(row):
+                error = NotSealed(row.name, faults)
+                lines.append((bad if row.enabled else warn)(row.name, str(error), error.hint))
         if every:
-            gone = vanished(seals, {row.name for row in rows}, SealStore(database))
-            lines += [bad(name, GONE, "") for name in gone]
+            gone = look.vanished({row.name for row in rows})
+            lines += [bad(name, str(error), error.hint) for name, error in zip(gone, map(Vanished, gone), strict=True)]
         return lines
     except (ConfigError, FileError) as error:
         return bad_lines("seals", error)

@@ -15,6 +15,7 @@ from common.errors import ConfigError, Finding
 from common.files import stamps
 from issuer.ca.client import AcmeCa
 from issuer.commands.lock import DAEMON
+from issuer.commands.rows import Rows
 from issuer.commands.staging import clear_staging
 from issuer.commands.stopping import on_request
 from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
@@ -81,7 +82,14 @@ class _Service:
         tools = replace(build_tools(settings, database, self._note), turns=self._turns)
         queries, outbox = DueQueries(database, owner(settings)), build_outbox(settings, database, BY_DAEMON)
         generation = Generation(
-            settings, tools, outbox, queries, Hosts(database), lambda: _close(database, tools), found
+            settings,
+            tools,
+            outbox,
+            queries,
+            Hosts(database),
+            lambda: Rows(settings, database).look(),
+            lambda: _close(database, tools),
+            found,
         )
         self._listen(settings.daemon.listen)
         configure_log(settings, self._arguments, least=1)  # its reader is the journal: it logs what happens

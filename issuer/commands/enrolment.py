@@ -18,17 +18,18 @@ from issuer.commands.challenge_types import challenge_type, ways
 from issuer.commands.change import new_ways
 from issuer.commands.many import LIST, each, names_of
 from issuer.commands.sealing import Sealer
+from issuer.commands.wiring import build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import LARGEST_REQUEST, CsrFacts
 from issuer.model.enrolment import DNS, Enrolment, Validation, change_scope
 from issuer.model.errors import CompromisedKey, NotSealed
 from issuer.model.leaf import Damaged
-from issuer.model.seal_faults import Fault
-from issuer.rules.change import append_faults, difference, newest
+from issuer.model.seal_faults import OF_THE_CSR
+from issuer.rules.change import Outcome, append_faults, difference, newest, outcome_of
 from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
 from issuer.rules.shared_failures import some
 from issuer.store.certificates import Certificates
-from issuer.store.changes import Changes, Outcome
+from issuer.store.changes import Changes
 from issuer.store.database import Database
 from issuer.store.revision import open_database
 
@@ -123,25 +124,32 @@ class _Populating:
         if faults:
             hint = "nothing was changed; --replace takes another key and other names"
             raise RefusedError(f"the CSR in {origin} adds nothing to {row.name}", why="; ".join(faults), hint=hint)
-        validation = _validation(self._arguments, facts.names, row.validation)
+        validation = _validation(self._arguments, facts.names, self._ways_before(row, facts))
         ready = _ready(validation, facts.names)
         if facts.spki_sha256 in row.compromised:
             raise CompromisedKey([row.name])
         outcome = self._replace(row, facts, validation, int(time.time()))
         say(f"{row.name}: {outcome.value}")
-        for sentence in new_ways(row, facts.names, validation):
+        for sentence in new_ways(row, facts.names, validation, waits=outcome is Outcome.WAITS):
             say(sentence)
         if outcome in (Outcome.WAITS, Outcome.TAKEN):
             _caution(row.name, facts)
             _tell_change(row, facts, ready)
 
+    def _ways_before(self, row: Enrolment, facts: CsrFacts) -> Validation:
+        """The ways that count where --by does not say otherwise: those of the CSR that was enrolled last, unless the
+        change is dropped, or is not what was sealed."""
+        last = newest(row)
+        is_own = outcome_of(row, facts) in (Outcome.SAME, Outcome.DROPPED)
+        return row.validation if is_own or self._sealer.seals.faults(last) else last.validation
+
     def _replace(self, row: Enrolment, facts: CsrFacts, validation: Validation, now: int) -> Outcome:
         """Another CSR mends one that somebody has changed. Raises NotSealed for a row that differs otherwise from what
         was enrolled: the new seals would cover that."""
         faults = self._sealer.seals.faults(row)
-        if set(faults) - {Fault.KEY, Fault.NAMES}:
+        if set(faults) - OF_THE_CSR:
             raise NotSealed(row.name, faults)
-        seal = self._sealer.enrolling(row.name, facts, validation, now)
+        seal = self._sealer.enrolling(row.name, facts, validation, now, change=True)
         own = None if faults else self._sealer.of_row(dataclasses.replace(row, validation=validation), now)
         outcome = self._changes.replace(row.name, facts, validation, now, seal=seal, own_seal=own)
         if outcome in (Outcome.TAKEN, Outcome.DROPPED):
@@ -150,7 +158,8 @@ class _Populating:
             self._sealer.remember({row.name: seal})
         elif outcome is Outcome.WAITS:
             self._sealer.remember({change_scope(row.name): seal})
-        if own is not None and validation.ways_text != row.validation.ways_text and outcome is not Outcome.TAKEN:
+        own_ways = outcome in (Outcome.SAME, Outcome.DROPPED) and validation.ways_text != row.validation.ways_text
+        if own is not None and own_ways:
             self._sealer.remember({row.name: own})
         return outcome
 
@@ -212,11 +221,14 @@ def disable(arguments: argparse.Namespace) -> int:
 
 
 def _switch(arguments: argparse.Namespace, *, enabled: bool) -> int:
-    database = open_database(load(Settings, arguments.config).database)
+    settings = load(Settings, arguments.config)
+    database = open_database(settings.database)
     certificates, names = Certificates(database), names_of(arguments.name)
     rows = {row.name: row for row in certificates.enrolled(names)}
     good = [name for name in names if name in rows and (not enabled or _usable(rows[name]))]
     certificates.set_enabled(good, enabled, int(time.time()))
+    for name in [] if enabled else good:
+        build_looks(settings).plan(name, None)  # so that nobody is told what they did themselves
 
     def tell(name: str) -> None:
         if name not in good:  # why not?

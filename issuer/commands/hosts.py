@@ -25,6 +25,7 @@ log = structlog.get_logger()
 _MOST_OF_ONE = 20  # hosts of a certificate in its full view
 _MOST = 1000  # lines of the list of hosts
 _LONGEST_SENTENCE = 500  # characters of an agent's sentence
+_NOT_WELL = {state: state.value for state in HostState if not state.is_well}
 _LONGEST = 80  # characters of a host's or an account's name
 
 
@@ -145,7 +146,7 @@ def lines_of(fact: Mapping[str, Any]) -> list[str]:
 def with_hosts(fact: dict[str, Any], counts: Counter[HostState]) -> dict[str, Any]:
     """A certificate's *fact* with the hosts that are not well. It is not well if there is any."""
     fact["hosts_not_well"] = counts.total()
-    fact["hosts"] = {state.value: counts[state] for state in HostState if not state.is_well}
+    fact["hosts"] = {value: counts[state] for state, value in _NOT_WELL.items()}
     if counts:
         fact["state"] += f", {count_words(counts)}"
         fact["well"] = False

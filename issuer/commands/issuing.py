@@ -18,6 +18,7 @@ from issuer.commands.dry_run import rehearsal, show
 from issuer.commands.held import HeldUp
 from issuer.commands.hosts import look_at_all_hosts
 from issuer.commands.lock import locked_by_daemon
+from issuer.commands.rows import Rows
 from issuer.commands.schedule import remember_run, slow_schedule
 from issuer.commands.staging import clear_staging, order_at_staging, staging_directory
 from issuer.commands.stopping import finish
@@ -26,10 +27,11 @@ from issuer.journey.begin import planned_looks
 from issuer.loops.run import Pass, Summary, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import StoreError
+from issuer.model.errors import StoreError, noted
 from issuer.model.leaf import Leaf
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
+from issuer.notify.outbox import Outbox
 from issuer.rules.change import failed_as, newest
 from issuer.rules.complaints import complaints
 from issuer.rules.csr import refuse_compromised
@@ -250,8 +252,8 @@ class _Issuing:
             stay_on_one()
             clear_staging(self.settings)
             one_pass.run(rows, stay=stay)
-            if looks_at_all and outbox.wanted:
-                look_at_all_hosts(self.settings, self.database, outbox)
+            if looks_at_all:
+                self._look_at_all(one_pass, outbox)
             outbox.close_run(summary.news)
 
         try:
@@ -267,6 +269,16 @@ class _Issuing:
         for trouble in summary.troubles:
             raise trouble
         return 0 if summary.well and unsigned is None else 1
+
+    def _look_at_all(self, one_pass: Pass, outbox: Outbox) -> None:
+        """The rows that somebody took away or changed, due or not, and the hosts."""
+        if not self.arguments.name:
+            with noted(one_pass.summary.troubles):
+                rows = Rows(self.settings, self.database).look()
+                one_pass.tell_rows(rows)
+                outbox.tell_rows(rows)
+        if outbox.wanted:
+            look_at_all_hosts(self.settings, self.database, outbox)
 
     def _show(self, summary: Summary, slow: str) -> None:
         if self.arguments.json:

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 
 from common.clock import utc_text
 from common.command_line import complain, report, say
@@ -22,6 +23,7 @@ from issuer.store.statements import Renew, Signed, any_statement, sign_many
 from issuer.trust.statements import LOST, StatementKey, Statements
 
 _MOST_SHOWN = 20
+_FEW = 1000  # names in one query; for more of them every row is read
 _FIRST_REVISION = "0015"  # that gave the table its statements
 
 
@@ -65,15 +67,24 @@ def sign(arguments: argparse.Namespace) -> int:
     database = open_database(settings.database)
     key, rows = Statements(settings.state_dir).key(), Certificates(database).get(arguments.name)
     for row in rows:
-        say(_facts(row))
+        say(facts(row))
     if not confirmed("sign", "type sign if these are the certificates that hosts are to have: ", yes=arguments.yes):
         raise RefusedError("you did not type sign", hint="nothing was signed")
+    return sign_seen(rows, key, database)
+
+
+def sign_seen(rows: Sequence[Enrolment], key: StatementKey, database: Database) -> int:
+    """Sign the certificates of *rows*, which a person has looked at, unless another one is there by now. Tells it, and
+    returns 1 if one is not to be signed. Raises StoreError."""
     seen = {row.name: row.crt for row in rows}
 
-    def judge(row: Enrolment) -> Verdict:
+    def judge(row: Enrolment) -> Verdict | None:
+        if row.name not in seen:
+            return None
         return rules.by_hand(row) if row.crt == seen[row.name] else Verdict("it has another certificate since")
 
-    return _tell_signed(sign_many(database, judge, _renewed(key), names=list(seen)))
+    names = list(seen) if len(seen) < _FEW else ()
+    return _tell_signed(sign_many(database, judge, _renewed(key), names=names))
 
 
 def sign_first(settings: Settings, database: Database, before: str) -> None:
@@ -118,7 +129,8 @@ def _renewed(key: StatementKey) -> Renew:
     return renew
 
 
-def _facts(row: Enrolment) -> str:
+def facts(row: Enrolment) -> str:
+    """The certificate of *row*, for a person who is to decide whether hosts are to have it."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
         return f"{row.name}: {'its certificate is damaged' if leaf else 'no certificate yet'}"

@@ -5,14 +5,13 @@ from typing import Any
 from common.clock import duration_text, utc_text
 from common.command_line import table
 from common.text import one_line
-from issuer.commands.challenge_types import challenge_type
+from issuer.commands.change import way_fields, way_words
 from issuer.commands.hosts import Standings, lines_of
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.tries import Tries
-from issuer.rules.change import newest
 from issuer.rules.forecast import forecast
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -39,11 +38,9 @@ class Particulars:
         present = row.present.sha256 if isinstance(row.present, Leaf) else ""
         serials = {version.sha256: version.serial for version in versions}
         number = [version.sha256 for version in reversed(versions)].index(present) + 1 if present in serials else None
-        usual = row.validation.usual
         return {
-            "validated_by": None if row.imported else usual.way or challenge_type(usual).name,
-            "webroot": usual.webroot_path or None,
-            "validated_otherwise": _exceptions(row),
+            **way_fields(row),
+            **({"validated_by": None} if row.imported else {}),
             **_key(row),
             "sha256": present or None,
             "version": number,
@@ -101,7 +98,7 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
     lease = f", leased to {order['leased_to']} until {order['leased_until']}" if order and order["leased_to"] else ""
     return [
         ("names", ", ".join(fact["names"] or fact["csr_names"])),
-        ("validated by", _method(fact)),
+        ("validated by", way_words(fact) if fact["validated_by"] else "nobody: imported"),
         ("key", f"{fact['key_type']}, SHA-256 {fact['key_sha256']}" if fact["key_type"] else ""),
         ("serial", f"{fact['serial']}{number}" if fact["serial"] else ""),
         ("issuer", fact["issuer"] or ""),
@@ -127,26 +124,11 @@ def _change_lines(change: dict[str, Any] | None) -> list[tuple[str, str]]:
     return [
         ("change", f"waits for a certificate, {coming}"),
         ("new names", ", ".join(change["names"])),
+        ("validated by", way_words(change)),
         ("new key", f"{change['key_type']}, SHA-256 {change['key_sha256']}" if change["key_type"] else ""),
         ("failures", f"{change['failures']} in a row of the change" if change["failures"] else ""),
         ("change error", change["last_error"] or ""),
     ]
-
-
-def _exceptions(row: Enrolment) -> dict[str, str]:
-    """The exceptions for names that the row or its change has; those of names that have gone wait for their return."""
-    requests = [seen.request for seen in (row, newest(row))]
-    if any(isinstance(request, Damaged) for request in requests):
-        return dict(row.validation.exceptions)
-    names = {name for request in requests if not isinstance(request, Damaged) for name in request.names}
-    return {name: way for name, way in row.validation.exceptions if name in names}
-
-
-def _method(fact: dict[str, Any]) -> str:
-    if not fact["validated_by"]:
-        return "nobody: imported"
-    method = f"{fact['validated_by']} through {fact['webroot']}" if fact["webroot"] else str(fact["validated_by"])
-    return "; ".join([method, *(f"{name} by {way}" for name, way in fact["validated_otherwise"].items())])
 
 
 def _indented(text: str) -> list[str]:

@@ -9,16 +9,16 @@ from shlex import quote
 from common.command_line import say
 from common.config_file import load
 from common.errors import RefusedError, UsageError
-from issuer.commands.challenge_types import ways
+from issuer.commands.challenge_types import challenge_type
 from issuer.commands.many import each, names_of
 from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.leaf import Damaged
-from issuer.rules.change import newest
+from issuer.rules.change import shares
 from issuer.store.certificates import Certificates
 from issuer.store.history import History
 from issuer.store.revision import open_database
+from issuer.store.seals import SealStore
 
 
 def remove(arguments: argparse.Namespace) -> int:
@@ -29,7 +29,9 @@ def remove(arguments: argparse.Namespace) -> int:
 
     def work(name: str) -> None:
         if name in sealer.seals.memory.names() and not certificates.enrolled([name]):
-            sealer.seals.bury(name, sealer.seals.tombstone(name, int(time.time())))
+            tombstone = sealer.seals.tombstone(name, int(time.time()))
+            SealStore(database).add_tombstone(name, tombstone, int(time.time()))
+            sealer.seals.bury(name, tombstone)
             say(f"{name}: its row was gone already, and is not missed any more")
             return
         [row] = certificates.get([name])
@@ -52,15 +54,9 @@ def _tell_left(row: Enrolment, history: History) -> None:
     revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
     say(f"{row.name}: removed; its versions and events are kept{revocable}")
     with contextlib.suppress(RefusedError):  # a way that is none leaves nothing
-        for _, kind, names in () if row.imported else ways(row.validation, _names(row)):
-            if left := kind.leaves(names):
+        for way, names in () if row.imported else shares(row):
+            if left := challenge_type(way).leaves(names):
                 say(left)
-
-
-def _names(row: Enrolment) -> tuple[str, ...]:
-    requests = [seen.request for seen in (row, newest(row))]
-    names = [name for request in requests if not isinstance(request, Damaged) for name in request.names]
-    return tuple(dict.fromkeys(names))
 
 
 def confirmed(name: str, prompt: str, *, yes: bool) -> bool:

@@ -11,13 +11,8 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import NotSealed
 from issuer.model.seal import Sealed
-from issuer.store.seals import Seal, SealStore
+from issuer.store.seals import Seal
 from issuer.trust.seals import Seals
-
-GONE = (
-    "it was enrolled, and its row is gone without `remove`: restore it from the backup, or `populate` it again; if that"
-    " was meant, `certfleet-issuer remove` it"
-)
 
 
 class Sealer:
@@ -26,13 +21,14 @@ class Sealer:
     def __init__(self, settings: Settings):
         self.seals = Seals(settings.state_dir)
 
-    def enrolling(self, name: str, csr: CsrFacts, validation: Validation, now: int) -> Seal:
-        """The seal of a row, or of a change, that is to be."""
-        return self._made(Sealed.enrolling(name, csr.pem, csr, validation, self.seals.number(name, now)))
+    def enrolling(self, name: str, csr: CsrFacts, validation: Validation, now: int, *, change: bool = False) -> Seal:
+        """The seal of a row, or of a *change*, that is to be."""
+        number = self.seals.number(name, now, change=change)
+        return self._made(Sealed.enrolling(name, csr.pem, csr, validation, number))
 
     def of_row(self, row: Enrolment, now: int) -> Seal:
         """The seal of *row* as it is; of one that is changing, of its change."""
-        return self._made(Sealed.of(row, self.seals.number(row.name, now)))
+        return self._made(Sealed.of(row, self.seals.number(row.name, now, change=row.changing)))
 
     def importing(self, name: str, row: Enrolment | None, now: int) -> Seal:
         """The seal of *row* once its certificate is one from outside; of a new row without a CSR for None. Raises
@@ -70,10 +66,3 @@ def _who() -> str:
     except KeyError:
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def vanished(seals: Seals, names: set[str], store: SealStore) -> list[str]:
-    """Names that were sealed once, are not among *names* of the table, and were not removed by an issuer. Raises
-    ConfigError, FileError, StoreError."""
-    gone = sorted(seals.memory.names() - names)
-    return [name for name in gone if not any(seals.bury(name, text) for text in store.tombstones(name))]

@@ -16,16 +16,17 @@ from issuer.commands.held import HeldUp
 from issuer.commands.hosts import HostList, Standings, table_of, with_hosts
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
+from issuer.commands.rows import Rows
 from issuer.commands.schedule import slow_schedule
-from issuer.commands.sealing import GONE, vanished
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
+from issuer.model.errors import Unsigned, Vanished
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.model.seal_faults import Fault
-from issuer.rules.change import newest, remarks
-from issuer.rules.health import Severity, advice, health, severity
+from issuer.rules.change import remarks
+from issuer.rules.health import NOT_SEALED, NOT_SIGNED, Severity, advice, health, severity, state_of
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -33,8 +34,6 @@ from issuer.store.hosts import Hosts
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
-from issuer.store.seals import SealStore
-from issuer.trust.seals import Seals
 
 _PORTION = 1000  # rows, and the reports about them, in memory at once
 
@@ -51,11 +50,12 @@ def status(arguments: argparse.Namespace) -> int:
     if not arguments.name and not arguments.json:
         overall = _List(view.held_up, filtered=arguments.failing or arguments.expiring is not None)
         for row, look in view.looks():
-            overall.add(look, advice(row, now, settings.renewal), view.remarks(row))
+            ending = "" if look.fact["well"] else advice(row, now, settings.renewal)
+            overall.add(look, ending, view.remarks(row))
         overall.tell()
         for name in view.vanished():
             overall.well = False
-            say(f"{name}: {GONE}")
+            say(one_line(Failure.of(Vanished(name)).sentence))
         slow = slow_schedule(settings, database, now)
         if slow:
             say(slow)
@@ -110,8 +110,7 @@ class _View:
         self._by_hand = Overview(database).by_hand(arguments.name or None, now)
         self.held_up = HeldUp(settings, database, now)
         self.tries = tries(settings)
-        self._seals = Seals(settings.state_dir)
-        self._database = database
+        self._rows = Rows(settings, database)
         self._seen: set[str] = set()
         self.standings = Standings(Hosts(database), settings.hosts, now)
         self._particulars = Particulars(settings, database, now, self.tries, self.standings)
@@ -132,14 +131,15 @@ class _View:
 
     def _look(self, row: Enrolment) -> _Look:
         hold, counts = self.held_up.by(row), self.standings.counts(row)
-        faults = self.seal_faults(row)
-        fact = self._facts(row, hold, faults)
+        faults = self._rows.faults(row)
+        doubt = NOT_SEALED if faults else NOT_SIGNED if self._rows.is_unsigned(row) else ""
+        state = state_of(row, self._now, self._policy, held=hold is not None, doubt=doubt)
+        fact = self._facts(row, state, hold, faults) | {"not_signed": doubt == NOT_SIGNED}
         if self._arguments.name and not self._arguments.hosts:
             fact |= _content(row) | self._particulars.of(row)
         elif self._arguments.json and not self._arguments.hosts:
             fact |= _content(row)
-        held, sealed = hold is not None, not faults
-        rank = severity(row, self._now, self._policy, held=held, sealed=sealed, hosts_not_well=counts.total())
+        rank = severity(row, state, self._now, hosts_not_well=counts.total())
         return _Look(row.name, rank, with_hosts(fact, counts), row.failure, hold)
 
     @staticmethod
@@ -147,18 +147,13 @@ class _View:
         """Sentences about a change that waits; parsing is left out for the many rows that have nothing to tell."""
         return remarks(row) if row.change is not None or row.rolled_back else []
 
-    def seal_faults(self, row: Enrolment) -> list[Fault]:
-        """What speaks against the seals of *row* and of its change."""
-        seen = [row] if row.change is None else [row, newest(row)]
-        return list(dict.fromkeys(fault for one in seen for fault in self._seals.faults(one)))
-
     def vanished(self) -> list[str]:
         """Names that were sealed and that the table lost, once all of it has been looked at."""
-        return [] if self._arguments.name else vanished(self._seals, self._seen, SealStore(self._database))
+        return [] if self._arguments.name else self._rows.vanished(self._seen)
 
-    def _facts(self, row: Enrolment, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
+    def _facts(self, row: Enrolment, state: str, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
         now, order, change = self._now, self._by_hand.get(row.name), row.change
-        state, well = health(row, now, self._policy, held=hold is not None, sealed=not faults)
+        state, well = health(row, state)
         by_itself = (row.enabled or row.name in self._under_way) and not row.imported
         coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
         if change is not None:
@@ -212,6 +207,7 @@ class _List:
         more sentences."""
         hold = look.hold
         self._remarks += [f"{look.name}: {fault}" for fault in look.fact["not_sealed"]]
+        self._remarks += [one_line(Failure.of(Unsigned(look.name)).sentence)] * look.fact["not_signed"]
         self.well = self.well and look.fact["well"]
         self._lines.append((look.rank, _line(look.fact)))
         if look.failure:

@@ -11,6 +11,7 @@ from common.certificate import (
     Bundle,
     certified_names,
     chain_faults,
+    fingerprint,
     issuer_text,
     not_after,
     parse_bundle,
@@ -29,7 +30,7 @@ from issuer.commands.change import change_fields
 from issuer.commands.enrolment import checked_comment, enrolment_name
 from issuer.commands.removal import confirmed
 from issuer.commands.sealing import Sealer
-from issuer.commands.wiring import build_authority
+from issuer.commands.wiring import build_authority, build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import Enrolment
@@ -40,6 +41,7 @@ from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.history import CESSATION, REASONS, History, Version
 from issuer.store.revision import open_database
+from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
 _COMPROMISED = "its key was revoked as compromised"
@@ -88,7 +90,8 @@ def rollback(arguments: argparse.Namespace) -> None:
         faults.append("its key is not the key of the present CSR; `populate --replace` takes a CSR of that key")
     if _key(bundle) in row.compromised:
         faults.append(_COMPROMISED)
-    if version.revoked:
+    sealer = Sealer(settings)
+    if version.revoked or sealer.seals.memory.is_revoked(row.name, fingerprint(bundle.leaf)):
         faults.append("it was revoked")
     if faults:
         hint = "nothing was changed; `history` shows the others"
@@ -97,7 +100,6 @@ def rollback(arguments: argparse.Namespace) -> None:
         say(f"{row.name}: serial {version.serial} is the present one already; nothing was changed")
         return
     due_at = renewal_moment(row.name, version.not_before, version.not_after, settings.renewal)
-    sealer = Sealer(settings)
     sealer.require(row)
     seal = sealer.of_row(dataclasses.replace(row, imported=not version.directory), now)
     store.go_back(row.name, version, bundle, due_at, now, seal=seal)
@@ -162,10 +164,13 @@ def revoke(arguments: argparse.Namespace) -> None:
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
     disabled = store.mark_revoked(name, bundle, directory, arguments.reason, now)
+    known = [_key(bundle)] if arguments.reason == KEY_COMPROMISE else []
+    Seals(settings.state_dir).memory.remember_revoked(name, fingerprint(bundle.leaf), *known)
     say(f"{name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
     if row is None:
         say(f"{name} is not enrolled any more, so nothing else changes here")
     elif disabled:
+        build_looks(settings).plan(name, None)  # nobody is to hear later that it is disabled
         typed = quote(row.name)
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, then")
         say(f"`populate --replace {typed} --csr FILE`, `enable {typed}`, `issue {typed}`")

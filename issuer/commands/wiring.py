@@ -24,7 +24,8 @@ from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.pacing import Pacing
 from issuer.journey.ports import Looks, Tools
 from issuer.model.config import Settings
-from issuer.model.events import Event
+from issuer.model.events import Event, of_statement_key
+from issuer.model.failure import Failure
 from issuer.model.tries import Tries
 from issuer.notify.outbox import Outbox
 from issuer.store.certificates import Certificates
@@ -81,7 +82,12 @@ def build_looks(settings: Settings) -> Looks:
 
 def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox:
     """Where events go. *tries*: who makes the next attempts. Raises ConfigError for an unusable password or CA file."""
-    notify, host = settings.notify, socket.gethostname()
+    notify, host, statements = settings.notify, socket.gethostname(), Statements(settings.state_dir)
+
+    def itself() -> Event:
+        fault = statements.fault()
+        return of_statement_key(host, Failure.of(fault) if fault is not None else None)
+
     return Outbox(
         Notices(database),
         MailServer(notify, host, comfort="; the mail is kept and sent later") if notify.email_to else None,
@@ -90,6 +96,7 @@ def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox
         stuck_after=settings.renewal.give_up_alarm,
         clock=time.time,
         tries=tries,
+        itself=itself,
     )
 
 

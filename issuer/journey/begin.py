@@ -276,12 +276,12 @@ def _next_look(row: Enrolment, decision: Due | NotDue | Consult, now: int) -> in
 
 
 def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
-    """Save the moment of the next look at *row*, and tell the news of *decision*."""
-    if decision.until is None or decision.until == row.due_at:
-        return
-    if decision.news is not None:
+    """Save the moment of the next look at *row*, and tell the news of *decision*. A disabled row stays as it is."""
+    new = decision.until is not None and decision.until != row.due_at
+    if decision.news is not None and (new or not row.enabled):
         tools.tell(decision.news)
-    tools.certificates.postpone(row.name, decision.until, change=row.changing)
+    if decision.until is not None and new and row.enabled:
+        tools.certificates.postpone(row.name, decision.until, change=row.changing)
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:

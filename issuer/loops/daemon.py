@@ -37,7 +37,7 @@ from issuer.model.survey import DueRow
 log = structlog.get_logger()
 _TICK = 1.0  # seconds: the longest sleep of the loop
 # seconds between two runs of a periodic work
-_LOOK, _FILES, _SWEEP, _MAIL, _HOSTS = 3.0, 3.0, 600.0, 5.0, 60.0
+_LOOK, _FILES, _SWEEP, _MAIL, _HOSTS, _ROWS = 3.0, 3.0, 600.0, 5.0, 60.0, 60.0
 _SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey costs the database one percent of its time
 _SURVEY_SHARE = 100
 _NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE, Ending.UNSEALED)
@@ -72,6 +72,8 @@ class Daemon:
         )
         self._mail = Periodic("mail", self._send_mail, every=_MAIL, wake=wake)
         self._hosts = Periodic("hosts", self._look_at_hosts, every=_HOSTS, wake=wake)
+        self._rows = Periodic("rows", self._look_at_rows, every=_ROWS, wake=wake)
+        self._rows_not_well: set[str] = set()
         self._files = Periodic("files", self._look_at_files, every=_FILES, wake=wake)
         self._seen = self._stamps
         self._fed_at = float("-inf")
@@ -126,7 +128,7 @@ class Daemon:
 
     def _run_periodic(self, now: float) -> None:
         self._begin_intake(now)
-        for work in (self._survey, self._sweep, self._hosts, self._mail):
+        for work in (self._survey, self._sweep, self._hosts, self._rows, self._mail):
             try:
                 work.result(now)
             except CertfleetError as error:  # a database that is away is logged by the look
@@ -176,6 +178,16 @@ class Daemon:
         now = int(here.tools.clock())
         self._numbers.hosts = look_at_hosts(here.hosts, here.tools.certificates, here.outbox, here.settings.hosts, now)
         self._hosts.every = max(_HOSTS, (time.monotonic() - began) * _SURVEY_SHARE)
+
+    def _look_at_rows(self) -> None:
+        here, began = self._generation, time.monotonic()
+        found = here.look_at_rows()
+        for ended in found:
+            if ended.name not in self._rows_not_well:
+                log.warning("certificate.failed", certificate=ended.name, error=str(ended.failure), next=None)
+        self._rows_not_well = {ended.name for ended in found}
+        here.outbox.tell_rows(found)
+        self._rows.every = max(_ROWS, (time.monotonic() - began) * _SURVEY_SHARE)
 
     def _send_mail(self) -> None:
         outbox = self._generation.outbox

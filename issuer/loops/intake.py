@@ -1,6 +1,6 @@
 """Choose what the daemon begins next: certificates that are due, and orders that a stop or a crash left under way."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -13,6 +13,7 @@ from issuer.loops.hosts import HostOutbox, HostStore
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event
+from issuer.model.outcomes import Ended
 from issuer.model.survey import DueRow, Survey
 from issuer.rules.due import urgency
 
@@ -40,6 +41,10 @@ class DueQueries(Protocol):
 class Outbox(HostOutbox, Protocol):
     """Where the daemon tells events, and what it does about mail. Thread-safe."""
 
+    def tell_rows(self, endings: Iterable[Ended]) -> None:
+        """Tell what is new about rows that are not as they should be: these and no others. Never raises
+        CertfleetError."""
+
     def tell(self, event: Event) -> None:
         """Note an event in memory. Never raises."""
 
@@ -62,13 +67,15 @@ class Outbox(HostOutbox, Protocol):
 @dataclass(slots=True)
 class Generation:
     """One reading of the configuration and everything that was built from it. *close* gives its connections back.
-    *stamps*: those of its files from before they were read."""
+    *look_at_rows* finds the rows that are not as they should be. *stamps*: those of its files from before they were
+    read."""
 
     settings: Settings
     tools: Tools
     outbox: Outbox
     queries: DueQueries
     hosts: HostStore
+    look_at_rows: Callable[[], list[Ended]]
     close: Callable[[], None]
     stamps: Mapping[Path, Stamp | None]
     attempts: int = 0  # that were begun with it and have not ended

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,7 +57,15 @@ class Summary:
 
     @property
     def well(self) -> bool:
-        bad = (Ending.FAILED, Ending.UNSEALED, Ending.HELD, Ending.STOPPED, Ending.GIVEN_UP)
+        bad = (
+            Ending.FAILED,
+            Ending.UNSEALED,
+            Ending.VANISHED,
+            Ending.UNSIGNED,
+            Ending.HELD,
+            Ending.STOPPED,
+            Ending.GIVEN_UP,
+        )
         return not self.misfits and not any(self.names(ending) for ending in bad)
 
     @property
@@ -118,6 +126,18 @@ class Pass:
                 sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
         self.summary.stopped = self._stopping
 
+    def tell_rows(self, endings: Iterable[Ended]) -> None:
+        """Say which rows are not as they should be, besides those of which the pass has said so."""
+        new = [ended for ended in endings if not self._has_told(ended)]
+        for ended in new:
+            self.summary.endings[ended.name] = ended
+            self._say(ended.line(BY_NEXT_RUN))
+        self._tell_failures(new, BY_NEXT_RUN)
+
+    def _has_told(self, ended: Ended) -> bool:
+        before = self.summary.endings.get(ended.name)
+        return before is not None and before.failure is not None
+
     def _consider(self, row: Enrolment, *, resumes: bool) -> None:
         decision = left_alone(row, self._tools, resumes=resumes)
         if decision is None:
@@ -130,7 +150,7 @@ class Pass:
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.news is not None:
-            self._complain(f"warning: {row.name}: {sentence(row)}")
+            self._complain(f"warning: {row.name}: {sentence(row) if row.enabled else decision.news.told.sentence}")
 
     def _wait_for(self, row: Enrolment, failed: Ended) -> None:
         """The certificate failed before this run: stay for its next attempt, or say that it is still not well."""

@@ -79,13 +79,14 @@ def validation_of(certbot: bool, webroot_path: str, ways_text: str) -> Validatio
 class Change:
     """A CSR that waits: it takes the place of the row's CSR together with its first certificate. *due_at*: the moment
     of its next attempt, AT_ONCE for at once. *failures*: how many in a row; *failure*: the last one. *seal*: as of the
-    row."""
+    row. *validation*: of its names; until then the row's own CSR keeps its ways."""
 
     csr: bytes
     due_at: int
     failures: int = 0
     failure: Failure | None = None
     seal: str = ""
+    validation: Validation = Validation()
 
     @property
     def failing(self) -> bool:
@@ -165,7 +166,7 @@ class Enrolment:
         meant = self.imported or self.rolled_back or self.changing
         return not meant and is_for_request(self.crt, self.csr) is False
 
-    @property
+    @cached_property
     def life(self) -> tuple[int, int] | None:
         """Start and end of the present certificate (epoch seconds), five times faster than :attr:`present`, for lists
         of all rows. None where they cannot be read."""

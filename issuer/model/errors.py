@@ -11,6 +11,8 @@ CertfleetError
 ├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
 ├─ NotSealed       a row of certs is not what an operator enrolled: nothing is ordered for it
+├─ Vanished        a row of certs that was enrolled is gone
+├─ Unsigned        the certificate in a row of certs is not the last one that was signed
 ├─ NotRegistered   the CA refused to register our account when another certificate asked for it
 ├─ LeaseLost       another issuer took this order over; no failure of the certificate
 ├─ GivenUp         this order was ended by a person, or by another issuer that took it over
@@ -22,7 +24,7 @@ from contextlib import contextmanager
 from shlex import quote
 
 from common.errors import CertfleetError, RefusedError, Retry
-from issuer.model.seal_faults import Fault
+from issuer.model.seal_faults import OF_THE_CSR, Fault
 
 SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
 
@@ -143,12 +145,39 @@ class NotSealed(CertfleetError):
     def __init__(self, name: str, faults: Sequence[Fault]):
         typed = quote(name)
         what = f"{name} is not what an operator enrolled, so nothing is ordered for it"
-        hint = f"find out who wrote its row and put it right, or `populate --replace {typed} --csr FILE` with the right"
-        hint += f" CSR; `certfleet-issuer adopt {typed}` shows it, and takes it as it is"
+        mends = f", or `populate --replace {typed} --csr FILE` with the right CSR" if set(faults) <= OF_THE_CSR else ""
+        hint = (
+            f"find out who wrote its row and put it right{mends}; `certfleet-issuer adopt {typed}` shows it, and takes"
+        )
+        hint += " it as it is"
         if Fault.OTHER_SEAL_KEY in faults:
             hint = f"copy seal.key of the issuer that enrolled it ({SHARED_KEY}); if it is lost: `adopt {typed}`"
         super().__init__(what, why="; ".join(fault.value for fault in faults), hint=hint)
         self.faults = tuple(faults)
+
+
+class Vanished(CertfleetError):
+    """The row of *name* was enrolled and is gone, and no issuer removed it."""
+
+    reference = "vanished"
+
+    def __init__(self, name: str):
+        hint = "restore it from the backup, or `populate` it again; if that was meant, `certfleet-issuer remove"
+        super().__init__(f"the row of {name} is gone without `remove`", hint=f"{hint} {quote(name)}`")
+
+
+class Unsigned(CertfleetError):
+    """The certificate in the row of *name* is not the last one that an issuer of ours has signed."""
+
+    reference = "unsigned"
+
+    def __init__(self, name: str):
+        typed = quote(name)
+        what = f"the certificate in the row of {name} is not the last one that an issuer signed"
+        hint = (
+            f"`history {typed}` shows what was stored: if it is there, `key sign {typed}`; else somebody wrote its row"
+        )
+        super().__init__(what, hint=f"{hint} past certfleet, and `reissue {typed}` makes a new one")
 
 
 class LeaseLost(CertfleetError):

@@ -23,7 +23,11 @@ class EventKind(Enum):
     USER_ACTION = "user-action-required"  # the CA issues nothing until a person has acted
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
+    VANISHED = "vanished"  # its row is gone, and no issuer removed it
+    UNSIGNED = "unsigned"  # its certificate is not the last one that an issuer signed
     FAILED = "failed"
+    DISABLED = "disabled"  # past certfleet, and its renewal would be due
+    STATEMENT_KEY = "statement-key"  # of this issuer, not of a certificate: it cannot sign statements
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
     ENDS_SOON = "ends-soon"
@@ -34,17 +38,24 @@ class EventKind(Enum):
     HOST_SILENT = "host-silent"  # it has not reported for too long,
     HOST_BEHIND = "host-behind"  # it serves an older one for too long,
     HOST_WELL = "host-well"  # or all is well there again
+    ROW_WELL = "row-well"  # its row is again as it should be
     RECOVERED = "recovered"
 
     @property
     def is_of_host(self) -> bool:
         return self.value.startswith("host-")
 
+    @property
+    def is_of_issuer(self) -> bool:
+        """Is the *name* of its events the name of no certificate?"""
+        return self is EventKind.STATEMENT_KEY
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one certificate, *name*. Times are epoch seconds, 0 where they are not known. *what*
-    to *url* are those of a Failure, even where the event is none; *expires* is when the present certificate ends."""
+    """One thing that happened to one certificate, *name*, or to this issuer. Times are epoch seconds, 0 where they are
+    not known. *what* to *url* are those of a Failure, even where the event is none; *expires* is when the present
+    certificate ends."""
 
     kind: EventKind
     name: str
@@ -77,6 +88,11 @@ def recovered(name: str, what: str = "") -> Event:
     return Event(EventKind.RECOVERED, name, what)
 
 
+def row_well(name: str) -> Event:
+    """The row of *name* is as it should be again, after another event about it."""
+    return Event(EventKind.ROW_WELL, name)
+
+
 def incident(name: str, url: str = "") -> Event:
     """The CA asks for early replacement; *url* is its explanation."""
     hint = "nothing if it is issued soon: then let the agents run, so that the new one is served"
@@ -87,6 +103,28 @@ def ends(kind: EventKind, name: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
     hint = "renew it where it was bought, then `certfleet-issuer import` it"
     return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
+
+
+_OF_ROWS = {
+    Ending.UNSEALED: EventKind.UNSEALED,
+    Ending.VANISHED: EventKind.VANISHED,
+    Ending.UNSIGNED: EventKind.UNSIGNED,
+}
+
+
+def not_renewed(name: str) -> Event:
+    """The renewal of *name* would be due, and it is disabled."""
+    hint = "`enable` it if that was not meant; `disable` by certfleet, or `remove`, ends such notices"
+    return Event(EventKind.DISABLED, name, "it is disabled, so nothing renews its certificate", hint=hint)
+
+
+def of_statement_key(host: str, fault: Failure | None) -> Event:
+    """How the key of statements of the issuer on *host* is: what is wrong with it, or nothing."""
+    name = f"{host}:statement.pem"
+    if fault is None:
+        return recovered(name, "statements are signed again")
+    what = "new certificates go out without a statement, and hosts with issuer_key do not take them"
+    return Event(EventKind.STATEMENT_KEY, name, what, why=str(fault), hint=fault.hint)
 
 
 _OF_HOSTS = {
@@ -127,8 +165,8 @@ def of_ending(ended: Ended) -> Event | None:
     """The event in the end of an attempt; None without news for people."""
     if ended.ending is Ending.STORED:
         return recovered(ended.name, ended.detail)
-    if ended.ending is Ending.UNSEALED and ended.failure is not None:
-        return Event(EventKind.UNSEALED, ended.name, **dataclasses.asdict(ended.failure))
+    if ended.ending in _OF_ROWS and ended.failure is not None:
+        return Event(_OF_ROWS[ended.ending], ended.name, **dataclasses.asdict(ended.failure))
     if ended.ending is Ending.FAILED and ended.failure is not None:
         return failed(ended.name, ended.failure, next_attempt=ended.next_attempt, failures=ended.failures)
     return None

@@ -13,6 +13,8 @@ class Ending(Enum):
     STORED = "stored"
     FAILED = "failed"
     UNSEALED = "not ordered"  # the row is not what an operator enrolled
+    VANISHED = "gone"  # the row is not there any more, and no issuer removed it
+    UNSIGNED = "not signed"  # the certificate in the row is not the last one that an issuer signed
     HELD = "held"  # by a limit of the CA, or because it refuses our account; no failure of the certificate
     ELSEWHERE = "in the hands of another issuer"
     GIVEN_UP = "given up"  # somebody else ended its order
@@ -30,9 +32,9 @@ _WHEN_HELD = (
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How an attempt ended. *detail*: more about one that is well, or what holds it up. *failure*: about one that is
-    FAILED, UNSEALED, HELD or GIVEN_UP. *retry_at*: the next try (epoch seconds), 0 where it is not known. *failures*:
-    how many in a row, this one included. *by_itself*: is there a next try without a person? *other_at*: the next try of
-    the other CSR of a row that has two (epoch seconds), else None."""
+    FAILED, HELD, GIVEN_UP or about a row. *retry_at*: the next try (epoch seconds), 0 where it is not known.
+    *failures*: how many in a row, this one included. *by_itself*: is there a next try without a person? *other_at*: the
+    next try of the other CSR of a row that has two (epoch seconds), else None."""
 
     name: str
     ending: Ending

@@ -14,4 +14,8 @@ class Fault(Enum):
     KEY = "the CSR in its row has another key than the one that was enrolled"
     NAMES = "the CSR in its row has other names than those that were enrolled"
     VALIDATION = "its row wants its names validated in another way than was enrolled"
+    COMPROMISED = "its key was revoked as compromised, and somebody took that out of the table"
     IMPORTED = "its row differs from what was enrolled in whether it is imported"
+
+
+OF_THE_CSR = frozenset({Fault.KEY, Fault.NAMES, Fault.COMPROMISED})  # another CSR mends these

@@ -7,7 +7,7 @@ is away; both are tried again.
 import logging
 import secrets
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -27,8 +27,10 @@ _MOST_KEPT = 100_000  # events in memory while the database is away
 _LEVELS = {
     EventKind.RECOVERED: logging.INFO,
     EventKind.HOST_WELL: logging.INFO,
+    EventKind.ROW_WELL: logging.INFO,
     EventKind.CA_CHANGED: logging.WARNING,
     EventKind.INCIDENT: logging.WARNING,
+    EventKind.DISABLED: logging.WARNING,
     EventKind.ENDS_SOON: logging.WARNING,
 }
 
@@ -45,6 +47,10 @@ class NoticeStore(Protocol):
         self, names: Collection[str], standings: Mapping[Standing, bool], *, by_mail: bool, now: int
     ) -> list[Event]:
         """Save how the hosts of *names* stand, each with whether that is bad; returns the new events."""
+
+    def settle_rows(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
+        """Save *events*, which tell of every row that is not as it should be; returns the new ones, also about rows
+        that are so again."""
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """(first, last) epoch second of the events that wait for a mail; None without any."""
@@ -77,8 +83,9 @@ class Outbox:
         stuck_after: int,
         clock: Clock,
         tries: Tries,
+        itself: Callable[[], Event | None] = lambda: None,
     ):
-        """*tries*: who makes the next attempts after an event was told."""
+        """*tries*: who makes the next attempts after an event was told. *itself*: how this issuer itself is."""
         self._notices = notices
         self._post = post
         self._syslog = syslog
@@ -86,6 +93,8 @@ class Outbox:
         self._stuck_after = stuck_after
         self._clock = clock
         self._tries = tries
+        self._itself = itself
+        self._last_itself: Event | None = None
         self._lock = threading.Lock()
         self._told: list[Event] = []
         self._mailed_at = 0.0
@@ -108,7 +117,12 @@ class Outbox:
         self._write_down(others=False)
 
     def settle(self) -> bool:
-        """Save the kept events and send the new ones to syslog. False while the database is away."""
+        """Look how this issuer is, save the kept events and send the new ones to syslog. False while the database is
+        away."""
+        now = self._itself()
+        if now is not None and now != self._last_itself:
+            self._last_itself = now
+            self.tell(now)
         return self._write_down(others=True)
 
     def _write_down(self, *, others: bool) -> bool:
@@ -131,6 +145,20 @@ class Outbox:
             return False
         self._speak(changed)
         return True
+
+    def tell_rows(self, endings: Iterable[Ended]) -> None:
+        """Save which rows are not as they should be, these and no others, and send what is new to syslog. Never raises
+        CertfleetError: the next look finds what could not be saved."""
+        if not self.wanted:
+            return
+        events = [event for event in map(of_ending, endings) if event is not None]
+        by_mail, now = self._post is not None, int(self._clock())
+        try:
+            found = self._notices.settle_rows(events, stuck_after=self._stuck_after, by_mail=by_mail, now=now)
+        except CertfleetError as error:
+            log.warning("notification.unsettled", events=len(events), error=str(error))
+            return
+        self._speak(found)
 
     def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
         """Save how the hosts of *names* stand, each with whether that is bad, and send what is new to syslog. Never

@@ -12,12 +12,17 @@ from issuer.model.events import Event, EventKind
 
 FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
-TROUBLE = FAILURES | _RUNS_OUT | {EventKind.UNSEALED}
+OF_ROWS = frozenset({EventKind.UNSEALED, EventKind.VANISHED, EventKind.UNSIGNED})
+TROUBLE = FAILURES | _RUNS_OUT | OF_ROWS | {EventKind.DISABLED, EventKind.STATEMENT_KEY}
 _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.UNSEALED: frozenset({EventKind.UNSEALED}),
+    EventKind.VANISHED: frozenset({EventKind.VANISHED}),
+    EventKind.STATEMENT_KEY: frozenset({EventKind.STATEMENT_KEY}),
+    EventKind.UNSIGNED: frozenset({EventKind.UNSIGNED}),
     EventKind.FAILED: FAILURES,
     EventKind.STUCK: frozenset({EventKind.STUCK, EventKind.USER_ACTION}),
     EventKind.USER_ACTION: frozenset({EventKind.USER_ACTION}),
+    EventKind.DISABLED: frozenset({EventKind.DISABLED}),
     EventKind.ENDS_SOON: _RUNS_OUT,
     EventKind.ENDS_THIS_WEEK: frozenset({EventKind.ENDS_THIS_WEEK, EventKind.ENDS_TODAY}),
     EventKind.ENDS_TODAY: frozenset({EventKind.ENDS_TODAY}),
@@ -42,10 +47,12 @@ def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventK
     """Weigh *event*, which is of no host, against the *alarms* of its certificate; *unsaid* are those that no mail has
     carried yet."""
     present = frozenset(alarms)
-    if event.kind is EventKind.RECOVERED:
-        trouble = present & TROUBLE
-        retract = frozenset(unsaid) & TROUBLE
-        return AlarmChange(frozenset(), bool(trouble), mail=bool(trouble - retract), retract=retract)
+    if event.kind in (EventKind.RECOVERED, EventKind.ROW_WELL):
+        over = TROUBLE if event.kind is EventKind.RECOVERED else OF_ROWS
+        left = frozenset() if event.kind is EventKind.RECOVERED else present - over
+        trouble = present & over
+        retract = frozenset(unsaid) & over
+        return AlarmChange(left, bool(trouble), mail=bool(trouble - retract), retract=retract)
     if event.kind is EventKind.CA_CHANGED:
         return AlarmChange(present, changed=True, mail=True)
     new = not present & _COVERED_BY[event.kind]

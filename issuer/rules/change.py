@@ -7,16 +7,35 @@ An order that is under way goes on before another is opened.
 
 import dataclasses
 from dataclasses import dataclass
+from enum import Enum
 from shlex import quote
 
 from common.names import uncovered
 from issuer.model.config import RenewalSettings
 from issuer.model.csr import CsrFacts
-from issuer.model.enrolment import AT_ONCE, Change, Enrolment, csr_digest
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, csr_digest
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.orders import OrderRecord
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.due import Due, NotDue, decide, still_waits
+
+
+class Outcome(Enum):
+    """The effect of another CSR."""
+
+    WAITS = "it waits, and takes the place of the present one with its certificate"
+    TAKEN = "it is the CSR of the row: there is no certificate that it would have to wait for"
+    SAME = "it is the CSR of the row already"
+    DROPPED = "it is the CSR of the row already, and the change that waited is dropped"
+
+
+def outcome_of(row: Enrolment, csr: CsrFacts) -> Outcome:
+    """The effect of enrolling *csr* for *row*."""
+    old = row.request
+    # without their signatures, of which one key makes many
+    if not isinstance(old, Damaged) and old.request.tbs_certrequest_bytes == csr.request.tbs_certrequest_bytes:
+        return Outcome.SAME if row.change is None else Outcome.DROPPED
+    return Outcome.WAITS if row.crt else Outcome.TAKEN
 
 
 def turn(row: Enrolment, now: int, policy: RenewalSettings) -> Enrolment:
@@ -43,6 +62,7 @@ def as_changing(row: Enrolment, change: Change) -> Enrolment:
         failure=change.failure,
         changing=True,
         seal=change.seal,
+        validation=change.validation,
     )
 
 
@@ -55,6 +75,18 @@ def asked_for(row: Enrolment, reason: str) -> Enrolment:
 def newest(row: Enrolment) -> Enrolment:
     """*row* with the CSR that was enrolled last, whether or not there is a certificate for it."""
     return row if row.change is None else as_changing(row, row.change)
+
+
+def shares(row: Enrolment) -> list[tuple[Validation, list[str]]]:
+    """The names of *row* and of its change, which are both ordered as long as it waits: those with the same validation
+    together. Names of a CSR that cannot be used are left out."""
+    found: dict[Validation, list[str]] = {}
+    for seen in dict.fromkeys((newest(row), row)):
+        names = () if isinstance(seen.request, Damaged) else seen.request.names
+        for way, some in seen.validation.shares(names):
+            there = found.setdefault(way, [])
+            there += [name for name in some if name not in there]
+    return list(found.items())
 
 
 def of_csr(row: Enrolment, csr: bytes) -> Enrolment | None:

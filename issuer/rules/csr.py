@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from common.certificate import PARSE_ERRORS
@@ -129,6 +130,8 @@ def _of_key(request: x509.CertificateSigningRequest) -> Iterator[str]:
     elif isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         known = _REFUSED_SIGNATURES.get(algorithm, f"the algorithm {algorithm.dotted_string}")
         yield f"it is signed with {known}; CAs accept SHA-256, SHA-384 and SHA-512, for RSA with PKCS #1 v1.5 padding"
+    if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) and not _is_usual_form(request):
+        yield "its public key is in a form that CAs do not read, such as a curve without its name or a compressed point"
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size not in _RSA_BITS:
             weak = " (weak)" if key.key_size < _RSA_BITS[0] else ""
@@ -138,6 +141,13 @@ def _of_key(request: x509.CertificateSigningRequest) -> Iterator[str]:
             yield f"its EC key is on {key.curve.name}; CAs accept P-256 and P-384"
     else:
         yield "its key is neither RSA nor ECDSA; public CAs accept no other"
+
+
+def _is_usual_form(request: x509.CertificateSigningRequest) -> bool:
+    """Does the request hold its key in the form that everybody writes? CAs parse no other one (RFC 3279 §2.3, RFC 5480
+    §2.1.1)."""
+    usual = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return usual in request.tbs_certrequest_bytes
 
 
 def _signature_holds(request: x509.CertificateSigningRequest) -> bool:

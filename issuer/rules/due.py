@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event
+from issuer.model.events import Event, not_renewed
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.moments import believable
@@ -58,7 +58,7 @@ def decide(
     if row.reissue_reason:
         return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.WISH)
     if not row.enabled:
-        return NotDue(row.name, None, "disabled")
+        return _disabled(row, now, policy)
     if still_waits(row, now, policy):
         return _waiting(row)
     leaf = row.present
@@ -114,7 +114,7 @@ def spoilt(row: Enrolment) -> bool:
 
 def _of_change(row: Enrolment, now: int, policy: RenewalSettings) -> Due | NotDue:
     if not (row.enabled or row.reissue_reason):
-        return NotDue(row.name, None, "disabled")
+        return _disabled(row, now, policy)
     return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.CHANGE)
 
 
@@ -152,11 +152,19 @@ def urgency(row: Enrolment, now: int) -> tuple[bool, int]:
 def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:
     """An imported certificate is only looked at, whenever there is something to tell."""
     if not row.enabled:
-        return NotDue(row.name, None, "disabled")
+        return _disabled(row, now, policy)
     until = next_look(row, now, policy)
     if row.due_at is not None and now < row.due_at <= until:
         return NotDue(row.name, row.due_at, "imported")
     return NotDue(row.name, until, "imported", news(row, now, policy))
+
+
+def _disabled(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:
+    """Nobody renews it. At the moment of its renewal people hear of that: somebody may have disabled it past us."""
+    leaf = row.present
+    if isinstance(leaf, Leaf) and now < (moment := renewal_moment(row.name, leaf.starts, leaf.ends, policy)):
+        return NotDue(row.name, moment, "disabled")
+    return NotDue(row.name, None, "disabled", not_renewed(row.name))
 
 
 def _waiting(row: Enrolment) -> NotDue:

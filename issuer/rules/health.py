@@ -9,13 +9,15 @@ from issuer.rules.due import MISFIT
 from issuer.rules.imported import runs_out, sentence
 from issuer.rules.renewal import renewal
 
+NOT_SEALED, NOT_SIGNED = "not sealed", "not signed"
 _WORST_FIRST = (
     "expired",
     "key compromised",
     "revoked",
-    "not sealed",
+    NOT_SEALED,
     "damaged",
     "wrong key",
+    NOT_SIGNED,
     "stuck",
     "failing",
     "ends soon",
@@ -30,21 +32,19 @@ _ADVICE = {
     "ends soon": "its renewal is overdue: see that `run` or `daemon` is at work; `issue {}` makes a new one",
 }
 
+_OF_DISABLED = ("expired", "revoked", "key compromised", "ends soon")
+
 Severity = tuple[bool, bool, int, bool]
 """The lowest is the worst: those that are not well, then those that are, then disabled ones; among them by state; then
 what is due."""
 
 
-def health(
-    row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False, sealed: bool = True
-) -> tuple[str, bool]:
-    """(state for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. One whose key
-    others know is not well, disabled or not. *held*: its next attempt waits for a moment that the CA named. *sealed*:
-    is it what an operator enrolled?"""
-    state = _state(row, now, policy, held=held, sealed=sealed)
+def health(row: Enrolment, state: str) -> tuple[str, bool]:
+    """(its *state* for people, is it well?). A disabled certificate is well: nobody asked us to keep it fresh. One
+    whose key others know is not well, disabled or not."""
     well = _well(state, row)
     if not row.enabled:
-        state = f"disabled, {state}" if state in ("expired", "revoked", "key compromised") else "disabled"
+        state = f"disabled, {state}" if state in _OF_DISABLED else "disabled"
     return (f"{state}, rolled back" if row.rolled_back else state), well
 
 
@@ -54,20 +54,11 @@ def advice(row: Enrolment, now: int, policy: RenewalSettings) -> str:
         return ""
     if runs_out(row, now, policy):
         return sentence(row)
-    return _ADVICE.get(_state(row, now, policy, held=False, sealed=True), "").format(quote(row.name))
+    return _ADVICE.get(state_of(row, now, policy), "").format(quote(row.name))
 
 
-def severity(
-    row: Enrolment,
-    now: int,
-    policy: RenewalSettings,
-    *,
-    held: bool = False,
-    sealed: bool = True,
-    hosts_not_well: int = 0,
-) -> Severity:
-    """The place of *row* in a list that begins with the worst."""
-    state = _state(row, now, policy, held=held, sealed=sealed)
+def severity(row: Enrolment, state: str, now: int, *, hosts_not_well: int = 0) -> Severity:
+    """The place of *row*, which is in this *state*, in a list that begins with the worst."""
     change_fails = row.change is not None and row.change.failing
     well = _well(state, row) and not (row.enabled and (hosts_not_well or change_fails))
     waits = row.imported or (row.due_at is not None and row.due_at > now)
@@ -78,16 +69,18 @@ def _well(state: str, row: Enrolment) -> bool:
     return state in ("valid", "waiting for its first certificate") or not (row.enabled or state == "key compromised")
 
 
-def _state(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool, sealed: bool) -> str:
-    """One of the words of _WORST_FIRST."""
+def state_of(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False, doubt: str = "") -> str:
+    """One of the words of _WORST_FIRST. *held*: its next attempt waits for a moment that the CA named. *doubt*:
+    NOT_SEALED where its row is not what an operator enrolled, NOT_SIGNED where its certificate is not the last one that
+    an issuer signed."""
     if row.crt and row.ends <= now:
         return "expired"
     if row.revoked:
         return "revoked"
     if _known_to_others(row):
         return "key compromised"
-    if not sealed:
-        return "not sealed"
+    if doubt == NOT_SEALED:
+        return NOT_SEALED
     if row.failing:
         return "stuck" if row.failures >= policy.give_up_alarm else "failing"
     life = row.life if row.crt else None
@@ -95,6 +88,8 @@ def _state(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool, sea
         return "damaged"
     if row.is_misfit:
         return "wrong key"
+    if doubt == NOT_SIGNED:
+        return NOT_SIGNED
     if runs_out(row, now, policy) or (life and _overdue(row, *life, now, policy)):
         return "ends soon"
     if held:

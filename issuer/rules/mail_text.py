@@ -28,7 +28,11 @@ _WORDS = {  # (one, several, heading)
     EventKind.USER_ACTION: ("waits for you at the CA", "wait for you at the CA", "THE CA WAITS FOR A PERSON"),
     EventKind.STUCK: ("is stuck", "are stuck", "STUCK"),
     EventKind.UNSEALED: ("is not what was enrolled", "are not what was enrolled", "NOT WHAT WAS ENROLLED"),
+    EventKind.VANISHED: ("is gone from the table", "are gone from the table", "GONE FROM THE TABLE"),
+    EventKind.UNSIGNED: ("is not signed", "are not signed", "CERTIFICATES THAT WE HAVE NOT SIGNED"),
     EventKind.FAILED: ("failed", "failed", "FAILED"),
+    EventKind.DISABLED: ("is disabled and due", "are disabled and due", "DISABLED, THEIR RENEWAL IS DUE"),
+    EventKind.STATEMENT_KEY: ("cannot be used", "cannot be used", "STATEMENTS ARE NOT SIGNED"),
     EventKind.ENDS_TODAY: ("has a day left or none", "have a day left or none", "IMPORTED, A DAY LEFT OR NONE"),
     EventKind.ENDS_THIS_WEEK: ("ends within a week", "end within a week", "IMPORTED, ENDS WITHIN A WEEK"),
     EventKind.ENDS_SOON: ("ends soon", "end soon", "IMPORTED, ENDS SOON"),
@@ -39,6 +43,7 @@ _WORDS = {  # (one, several, heading)
     EventKind.HOST_SILENT: ("has a silent host", "have silent hosts", "SILENT HOSTS"),
     EventKind.HOST_BEHIND: ("is behind at a host", "are behind at hosts", "BEHIND AT A HOST"),
     EventKind.HOST_WELL: ("is well again at a host", "are well again at hosts", "WELL AGAIN AT A HOST"),
+    EventKind.ROW_WELL: ("is right again in the table", "are right again in the table", "RIGHT AGAIN IN THE TABLE"),
     EventKind.RECOVERED: ("recovered", "recovered", "RECOVERED"),
 }
 _MARKED = "Lines that begin with > are quoted from the database: do what they say only if it makes sense to you."
@@ -139,14 +144,18 @@ def _who(event: Event) -> str:
 def _standing(event: Event, now: int, tries: Tries) -> str:
     if event.host:
         return f'"{_safe(event.standing)}"'
-    parts = (
-        [f'"{_safe(event.what)}"'] if event.kind is EventKind.RECOVERED and event.what else [_left(event.expires, now)]
-    )
+    parts = [_state(event, now)]
     if event.failures:
         parts.append(f"failed {event.failures} time{'s' if event.failures > 1 else ''} in a row")
     if event.next_attempt:
         parts.append(f"next attempt at {tries.words(event.next_attempt)}")
     return "; ".join(parts)
+
+
+def _state(event: Event, now: int) -> str:
+    if event.kind is EventKind.RECOVERED and event.what:
+        return f'"{_safe(event.what)}"'
+    return "the key of this issuer" if event.kind.is_of_issuer else _left(event.expires, now)
 
 
 def _left(expires: int, now: int) -> str:

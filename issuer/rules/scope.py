@@ -22,7 +22,7 @@ _QUOTED = re.compile(
 )
 _ONE_NAME = re.compile(
     r"\b(?:set of|failed (?:authori[sz]ation|validation)s?|domains?|host ?names?|identifiers?|duplicate"
-    r"|certificates? (?:already )?(?:issued )?for (?!(?:this|your|the) (?:account|key|IP)\b))",
+    r"|certificates? (?:already )?(?:issued )?for:? (?!(?:this|your|the) (?:account|key|IP)\b))",
     re.IGNORECASE,
 )
 _EVERYTHING = re.compile(

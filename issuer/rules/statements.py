@@ -54,6 +54,13 @@ def by_hand(row: Enrolment) -> Verdict:
     return at_first(row)
 
 
+def fault_by_hand(row: Enrolment, read: Read) -> str:
+    """What is wrong with the statement of *row*, if a person who has looked at it may mend that; else ""."""
+    if not row.crt or by_hand(row).why:
+        return ""
+    return _fault(row, read(row.statement) if row.statement else None)
+
+
 def again(row: Enrolment, read: Read) -> Verdict:
     """With another key of ours: what was signed before, as long as it is the present certificate still."""
     statement = read(row.statement) if row.statement else None

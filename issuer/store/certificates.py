@@ -106,10 +106,11 @@ class Certificates:
         """SHA-256 of the public keys of *name* that were revoked as compromised, also after its removal."""
         return self._database.read(lambda connection: compromised_keys(connection, [name])).get(name, frozenset())
 
-    def all(self) -> Iterator[Enrolment]:
-        """Every row, by name; read in portions, because all at once may not fit in memory."""
+    def all(self, *, chains: bool = True) -> Iterator[Enrolment]:
+        """Every row, by name; read in portions, because all at once may not fit in memory. *chains*: with those
+        of the certificates."""
         later: sa.ColumnElement[bool] = sa.true()
-        while portion := self._database.read(partial(select, conditions=[later], most=self._portion)):
+        while portion := self._database.read(partial(select, conditions=[later], most=self._portion, chains=chains)):
             yield from portion
             later = certs.c.name > portion[-1].name
 

@@ -1,14 +1,12 @@
 """Changes: another CSR for a row that is enrolled. One method, one transaction."""
 
-from enum import Enum
-
 import sqlalchemy as sa
 
 from common.errors import RefusedError
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation, csr_digest
-from issuer.model.leaf import Damaged
 from issuer.rules.alarms import FAILURES
+from issuer.rules.change import Outcome, outcome_of
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import NO_CHANGE, add_event
@@ -21,15 +19,6 @@ _ANEW = {"count_fail_update": 0, "due_at": None, **_NO_FAILURE}  # a row whose f
 
 
 _FAILURES = [kind.value for kind in FAILURES]
-
-
-class Outcome(Enum):
-    """The effect of another CSR."""
-
-    WAITS = "it waits, and takes the place of the present one with its certificate"
-    TAKEN = "it is the CSR of the row: there is no certificate that it would have to wait for"
-    SAME = "it is the CSR of the row already"
-    DROPPED = "it is the CSR of the row already, and the change that waited is dropped"
 
 
 class Changes:
@@ -49,8 +38,8 @@ class Changes:
         own_seal: Seal | None = None,
     ) -> Outcome:
         """Enrol another CSR for *name*, with the ways of *validation* for its names; an earlier change that waits
-        is forgotten. *seal*: for that CSR; *own_seal*: for the present one, with those ways. Raises RefusedError if
-        there is no such row."""
+        is forgotten. The ways of a CSR that waits wait with it. *seal*: for that CSR; *own_seal*: for the present one,
+        with those ways, where it is the same. Raises RefusedError if there is no such row."""
 
         def work(connection: sa.Connection) -> Outcome:
             row = next(iter(named(connection, [name])), None)
@@ -58,30 +47,30 @@ class Changes:
                 raise RefusedError(
                     f"{name} is not enrolled", hint="enrol it without --replace", reference="not-enrolled"
                 )
-            outcome = _outcome(row, csr)
-            if outcome is not Outcome.SAME and (outcome is Outcome.TAKEN or not row.failing):
+            effect = outcome_of(row, csr)
+            if effect is not Outcome.SAME and (effect is Outcome.TAKEN or not row.failing):
                 # people were told of another CSR: the next failure is news
                 connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(_FAILURES)))
             if row.change is not None and row.change.csr != csr.pem:
                 _end_order(connection, row, row.change.csr, now)
-            if outcome is Outcome.DROPPED:
+            if effect is Outcome.DROPPED:
                 _set(connection, name, NO_CHANGE)
                 add_event(connection, now, name, "change dropped", "")
-            elif outcome is Outcome.TAKEN:
+            elif effect is Outcome.TAKEN:
                 give_up(connection, name, "another CSR was enrolled", now)
                 _set(connection, name, {"csr": csr.pem, "md5_modulus": csr.md5_modulus, **_ANEW})
                 add_event(connection, now, name, "enrolled anew", _told(csr))
                 put_seal(connection, name, seal, now)
-            elif outcome is Outcome.WAITS:
-                waits = {"change_csr": csr.pem, "change_due_at": AT_ONCE}
-                _set(connection, name, {**NO_CHANGE, **waits, "change_failures": 0})
+            elif effect is Outcome.WAITS:
+                waits = {"change_csr": csr.pem, "change_due_at": AT_ONCE, "change_failures": 0}
+                _set(connection, name, {**NO_CHANGE, **waits, "change_validations": validation.ways_text})
                 add_event(connection, now, name, "change enrolled", _told(csr))
                 put_seal(connection, name, seal, now, change=True)
-            if validation.ways_text != row.validation.ways_text:
+            if effect is not Outcome.WAITS and validation.ways_text != row.validation.ways_text:
                 _set(connection, name, {"validations": validation.ways_text or None})
-                if outcome is not Outcome.TAKEN:
+                if effect is not Outcome.TAKEN:
                     put_seal(connection, name, own_seal, now)
-            return outcome
+            return effect
 
         return self._database.write(work)
 
@@ -89,14 +78,6 @@ class Changes:
 def _end_order(connection: sa.Connection, row: Enrolment, csr: bytes, now: int) -> None:
     if row.ordered == csr_digest(csr):
         give_up(connection, row.name, "another CSR was enrolled", now)
-
-
-def _outcome(row: Enrolment, csr: CsrFacts) -> Outcome:
-    old = row.request
-    # without their signatures, of which one key makes many
-    if not isinstance(old, Damaged) and old.request.tbs_certrequest_bytes == csr.request.tbs_certrequest_bytes:
-        return Outcome.SAME if row.change is None else Outcome.DROPPED
-    return Outcome.WAITS if row.crt else Outcome.TAKEN
 
 
 def _told(csr: CsrFacts) -> str:

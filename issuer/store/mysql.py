@@ -13,6 +13,7 @@ from pymysql.constants import CLIENT
 
 from common import mysql_session
 from common.database_url import MysqlAddress
+from common.mysql_connection import BoundedConnection
 from common.mysql_errors import READ_ONLY_CODES, About, about
 
 _NOT_READY = 1047  # a Galera node without quorum
@@ -30,8 +31,15 @@ _HINTS = {
     ),
     About.ROOM: "shorten that text, or widen the column: `db upgrade` widens those that certificates need",
     About.READ_ONLY: ("no server in [database] url takes writes: start or name the primary, or end its read-only mode"),
+    About.LOCKED: (
+        "a connection keeps rows locked: `SELECT trx_mysql_thread_id, trx_started FROM information_schema.INNODB_TRX`"
+        " shows which; `KILL` the oldest, and drop its account if it is one of an agent"
+    ),
     About.UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
-    About.TLS: "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name",
+    About.TLS: (
+        "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name; a server"
+        " that offers no TLS needs it (`certfleet-issuer db tls`)"
+    ),
 }
 _STATE = (  # MariaDB 10 knows the older name of the last one
     "SHOW VARIABLES WHERE Variable_name IN"
@@ -97,7 +105,7 @@ class MysqlServers:
         first = self._first % len(self._ways)
         for way in self._ways[first:] + self._ways[:first]:
             try:
-                connection = pymysql.connect(**way, **self._options)
+                connection = BoundedConnection(**way, **self._options)
                 writable = takes_writes(_make_ready(connection))
             except pymysql.MySQLError as error:
                 last = error

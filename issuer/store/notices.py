@@ -14,9 +14,9 @@ import structlog
 
 from common.strict_json import parse_json
 from issuer.model.enrolment import end_of
-from issuer.model.events import Event, EventKind, at_host, from_json, recovered, to_json
+from issuer.model.events import Event, EventKind, at_host, from_json, recovered, row_well, to_json
 from issuer.model.hosts import HostState, Standing
-from issuer.rules.alarms import graded, weigh
+from issuer.rules.alarms import OF_ROWS, graded, weigh
 from issuer.rules.hosts import words
 from issuer.store.cells import believable, known
 from issuer.store.database import Database, rows_of
@@ -53,6 +53,11 @@ class Notices:
         """Compare how the hosts of *names* stand, and whether that is bad, with what people were told, update that, and
         add mail to the outbox. Returns the events that are news, at most a thousand; the next look finds the others."""
         return self._database.write(lambda connection: _settle_hosts(connection, names, standings, by_mail, now))
+
+    def settle_rows(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
+        """As :meth:`settle`, for *events* that tell of every row that is not as it should be: a row that is not among
+        them is so again. An alarm about one that was removed ends silently."""
+        return self._database.write(lambda connection: _settle_rows(connection, events, stuck_after, by_mail, now))
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """The first and the last moment of the events that wait for a delivery; None without any."""
@@ -94,7 +99,8 @@ def _settle(
     names = {event.name for event in told}
     standing = _alarms(connection, None if others else names)
     if others:
-        told = [*told, *_recovered_elsewhere(connection, standing, standing.keys() - names)]
+        untold = {name for name in standing.keys() - names if not any(kind.is_of_issuer for kind in standing[name])}
+        told = [*told, *_recovered_elsewhere(connection, standing, untold)]
         names = {event.name for event in told}
     unsent = _unsent_kinds(connection, names)
     rows = {row.name: row for row in rows_of(connection, _CERTIFICATE, certs.c.name, names)}
@@ -119,6 +125,17 @@ def _settle(
     if mails:
         connection.execute(outbox.insert(), [_outbox_row(event, now) for event in mails])
     return changed
+
+
+def _settle_rows(
+    connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int
+) -> list[Event]:
+    standing = {name for name, kinds in _alarms(connection, None).items() if OF_ROWS & kinds.keys()}
+    missed = standing - {event.name for event in told}
+    there = {name for (name,) in rows_of(connection, sa.select(certs.c.name), certs.c.name, missed)}
+    _forget(connection, missed - there, OF_ROWS)
+    events = [*told, *map(row_well, sorted(there))]
+    return _settle(connection, events, stuck_after, by_mail, now, others=False)
 
 
 def _settle_hosts(
@@ -178,14 +195,23 @@ def _recovered_elsewhere(
     connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str]
 ) -> list[Event]:
     """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails.
-    Alarms and unsent mail of removed certificates are deleted."""
+    Alarms and unsent mail of certificates that are gone are deleted, but for those that tell so."""
+    names = [name for name in names if standing[name].keys() != {EventKind.VANISHED}]
     query = sa.select(certs.c.name, certs.c.ts_last_update, certs.c.change_failures)
     rows = rows_of(connection, query, certs.c.name, names)
     stored = {name: 0 if failures else at for name, at, failures in rows}
-    for gone in set(names) - stored.keys():
-        connection.execute(alarms.delete().where(alarms.c.name == gone))
-        connection.execute(outbox.delete().where(outbox.c.name == gone, outbox.c.taken_by.is_(None)))
+    gone = [name for name in names if name not in stored]
+    _forget(connection, gone, [kind for kind in EventKind if kind is not EventKind.VANISHED])
     return [recovered(name) for name in stored if stored[name] > max(standing[name].values())]
+
+
+def _forget(connection: sa.Connection, names: Collection[str], kinds: Collection[EventKind]) -> None:
+    """Delete the alarms of these *kinds* about *names*, and the mail about them that nobody sends yet."""
+    values = [kind.value for kind in kinds]
+    for name in names:
+        connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(values)))
+        unread = (outbox.c.name == name, outbox.c.kind.in_(values), outbox.c.taken_by.is_(None))
+        connection.execute(outbox.delete().where(*unread))
 
 
 def _unsent_kinds(connection: sa.Connection, names: Collection[str]) -> dict[str, frozenset[EventKind]]:

@@ -11,7 +11,7 @@ from issuer.store.tables import certs, events, versions
 
 # what the operator enrolled, and the pair before: all other columns speak of the present certificate
 _ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations", "seal")
-_CHANGE = ("change_csr", "change_due_at", "change_failures", "change_failure", "change_seal")
+_CHANGE = ("change_csr", "change_due_at", "change_failures", "change_failure", "change_validations", "change_seal")
 _KEPT = (*_ENROLLED, *_CHANGE, "old_ca", "old_crt")
 _FRESH = [column.name for column in certs.columns if column.name not in _KEPT]
 NO_CHANGE = dict.fromkeys(_CHANGE)
@@ -47,6 +47,7 @@ def take_change(connection: sa.Connection, name: str, csr: bytes, md5_modulus: s
     change = certs.update().where(certs.c.name == name, waits)
     own = (  # in this order, as above
         (certs.c.csr, certs.c.change_csr),
+        (certs.c.validations, certs.c.change_validations),
         (certs.c.seal, certs.c.change_seal),
         (certs.c.md5_modulus, md5_modulus),
     )

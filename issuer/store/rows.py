@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.model.enrolment import AT_ONCE, Change, Enrolment, validation_of
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, validation_of
 from issuer.model.limits import LONGEST_HOLD
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import too_far, window
@@ -15,7 +15,11 @@ from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders
 
 _NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
-_ROWS = sa.select(*(column for column in certs.c if column.name not in _OLD_PAIR), ANY).order_by(certs.c.name)
+_COLUMNS = [column for column in certs.c if column.name not in _OLD_PAIR]
+_ROWS = sa.select(*_COLUMNS, ANY).order_by(certs.c.name)
+_NO_CHAIN = sa.type_coerce(sa.null(), certs.c.ca.type).label("ca")
+_WITHOUT_CHAINS = sa.select(*(column for column in _COLUMNS if column is not certs.c.ca), _NO_CHAIN, ANY)
+_WITHOUT_CHAINS = _WITHOUT_CHAINS.order_by(certs.c.name)
 _NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ORDERED = sa.select(orders.c.active_name, orders.c.csr_sha256).where(
     orders.c.active_name.in_(sa.bindparam("names", expanding=True))
@@ -56,9 +60,15 @@ def named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
 
 
 def select(
-    connection: sa.Connection, conditions: Iterable[sa.ColumnElement[bool]], most: int | None = None
+    connection: sa.Connection,
+    conditions: Iterable[sa.ColumnElement[bool]],
+    most: int | None = None,
+    *,
+    chains: bool = True,
 ) -> list[Enrolment]:
-    return _enrolments(connection, connection.execute(_ROWS.where(*conditions).limit(most)))
+    """As :meth:`Certificates.all`, of the rows that fulfil all *conditions*."""
+    rows = _ROWS if chains else _WITHOUT_CHAINS
+    return _enrolments(connection, connection.execute(rows.where(*conditions).limit(most)))
 
 
 def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:
@@ -71,10 +81,11 @@ def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list
 
 
 def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) -> Enrolment:
+    validation = validation_of(row["certbot"] in YES, row["webroot_path"].strip(), row["validations"])
     return Enrolment(
         name=row["name"],
         enabled=row["enable"] in YES,
-        validation=validation_of(row["certbot"] in YES, row["webroot_path"].strip(), row["validations"]),
+        validation=validation,
         csr=row["csr"],
         crt=row["crt"],
         ca=row["ca"],
@@ -96,13 +107,14 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         statement=row["statement"],
         md5_modulus=row["md5_modulus"].strip(),
         compromised=compromised,
-        change=_change(row) if row["change_csr"] else None,
+        change=_change(row, validation) if row["change_csr"] else None,
         ordered=ordered,
         seal=row["seal"],
     )
 
 
-def _change(row: sa.RowMapping) -> Change:
+def _change(row: sa.RowMapping, own: Validation) -> Change:
     failure = of_text(row["change_failure"])
     failures, seal = max(0, row["change_failures"]), row["change_seal"]
-    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, failures, failure, seal)
+    validation = validation_of(own.certbot, own.webroot_path, row["change_validations"])
+    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, failures, failure, seal, validation)

@@ -51,6 +51,10 @@ class SealStore:
 
             self._database.write(work)
 
+    def add_tombstone(self, name: str, tombstone: str, now: int) -> None:
+        """Tell every issuer that the row of *name*, which is gone already, is not to be missed."""
+        self._database.write(lambda connection: add_event(connection, now, name, "removed", tombstone))
+
     def tombstones(self, name: str) -> list[str]:
         """What its removals left in the history of *name*, the newest first."""
         removals = sa.select(events.c.detail).where(events.c.name == name, events.c.event == "removed")

@@ -1,5 +1,8 @@
 """Statements of many rows at once: the first ones, and those by another key. Portion by portion, so that what was done
-stays done after a kill."""
+stays done after a kill.
+
+The moments of a row stay as they are. A host that has the certificate needs no other statement for it, and one that
+refused it for want of a statement looks again at every run; new moments would have every host fetch it again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -55,6 +55,7 @@ certs = sa.Table(
     sa.Column("change_due_at", Number),  # of its next attempt, 0 for at once; NULL: none waits
     sa.Column("change_failures", NumberOrZero),  # in a row
     sa.Column("change_failure", Words),  # of its last attempt, as JSON
+    sa.Column("change_validations", Words),  # the validations of its names
     sa.Column("seal", Words),  # of what was enrolled (issuer/model/seal.py); NULL: never sealed
     sa.Column("change_seal", Words),  # of the CSR that waits
     sa.Column("hosts_look_at", Number),  # since when hosts may serve an older one; NULL: all that report serve this one

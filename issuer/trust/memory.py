@@ -1,8 +1,9 @@
 """The issuer's own memory in its state folder: the newest seal of each scope that it has made or seen.
 
 A scope is the name of a row, or that of its change (:func:`issuer.model.enrolment.change_scope`).
-A row that comes back with an older seal, or does not come back at all, is seen by it. It holds nothing secret. Where it
-is lost, it fills again as rows are looked at.
+A row that comes back with an older seal, or does not come back at all, is seen by it. It knows the newest statement of
+each name too, and what was revoked here. It holds nothing secret. Where it is lost, it fills again as rows are looked
+at, but for what was revoked.
 """
 
 import contextlib
@@ -16,10 +17,19 @@ from common.files import create_empty
 from issuer.model.enrolment import change_scope
 
 _SECONDS = 10.0  # to wait for another process's write
-_TABLE = """CREATE TABLE IF NOT EXISTS seals
-  (scope TEXT PRIMARY KEY, number INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID"""
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS seals
+  (scope TEXT PRIMARY KEY, number INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS stated
+  (name TEXT PRIMARY KEY, key TEXT NOT NULL, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS revoked (name TEXT, sha256 TEXT, PRIMARY KEY (name, sha256)) WITHOUT ROWID",
+)
 _ADD = """INSERT INTO seals VALUES (?, ?, ?)
   ON CONFLICT (scope) DO UPDATE SET number = excluded.number, gone = excluded.gone WHERE excluded.number > number"""
+
+_STATE = """INSERT INTO stated VALUES (?, ?, ?, ?)
+  ON CONFLICT (name) DO UPDATE SET key = excluded.key, sequence = excluded.sequence, sha256 = excluded.sha256
+  WHERE excluded.key <> key OR excluded.sequence >= sequence"""
 
 
 class Memory:
@@ -47,6 +57,30 @@ class Memory:
         with self._using() as connection, connection:
             connection.executemany(_ADD, [(scope, number, gone) for scope, number in numbers.items()])
 
+    def stated(self, name: str, key: str) -> tuple[int, str]:
+        """The highest sequence of a statement of *name* since *key* signs, and the SHA-256 of its certificate; 0 and ""
+        for none. After the loss of a key sequences begin anew."""
+        query = "SELECT sequence, sha256 FROM stated WHERE name = ? AND key = ?"
+        with self._using() as connection:
+            found = connection.execute(query, (name, key)).fetchone()
+            return (int(found[0]), str(found[1])) if found else (0, "")
+
+    def remember_stated(self, name: str, key: str, sequence: int, sha256: str) -> None:
+        """Keep the statement where its *sequence* is not lower than the one before, or another *key* signs now."""
+        with self._using() as connection, connection:
+            connection.execute(_STATE, (name, key, sequence, sha256))
+
+    def is_revoked(self, name: str, sha256: str) -> bool:
+        """Was the certificate or the public key of *name* with this SHA-256 revoked here?"""
+        query = "SELECT 1 FROM revoked WHERE name = ? AND sha256 = ?"
+        with self._using() as connection:
+            return connection.execute(query, (name, sha256)).fetchone() is not None
+
+    def remember_revoked(self, name: str, *sha256: str) -> None:
+        """Keep them for ever."""
+        with self._using() as connection, connection:
+            connection.executemany("INSERT OR IGNORE INTO revoked VALUES (?, ?)", [(name, each) for each in sha256])
+
     @contextlib.contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
@@ -54,7 +88,8 @@ class Memory:
                 if self._connection is None:
                     create_empty(self._file)  # its owner is that of the folder, whoever comes first
                     connection = sqlite3.connect(self._file, timeout=_SECONDS, check_same_thread=False)
-                    connection.execute(_TABLE)
+                    for table in _TABLES:
+                        connection.execute(table)
                     self._connection = connection
                 yield self._connection
             except (sqlite3.Error, OSError) as error:

@@ -5,7 +5,6 @@ from a forgery. MAC is over CONTENT.
 """
 
 import functools
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -61,14 +60,15 @@ class Seals:
     def _key(self) -> bytes:
         return load_key(self._file)
 
-    @property
+    @functools.cached_property
     def key_id(self) -> str:
         """Names the key without telling it."""
         return hmac.digest(self._key, b"certfleet seal key", "sha256").hex()[:8]
 
-    def number(self, name: str, now: int) -> int:
-        """The number of the next seal of *name* and of its change."""
-        return max(now, 1 + max(map(self.memory.newest, (name, change_scope(name)))))
+    def number(self, name: str, now: int, *, change: bool = False) -> int:
+        """The number of the next seal of *name*, or of its *change*. That is higher than a seal of the row which is
+        made with it: once the change is taken, what it replaced is older."""
+        return max(now, 1 + max(map(self.memory.newest, (name, change_scope(name))))) + change
 
     def seal(self, content: Sealed) -> str:
         """The seal of *content*. Call :meth:`remember` once the database has it."""
@@ -100,6 +100,8 @@ class Seals:
         found = faults(row, opened, newest)
         if not found and opened.number > newest:
             self.memory.remember({row.scope: opened.number})
+        if not found and opened.key not in row.compromised and self.memory.is_revoked(row.name, opened.key):
+            return [Fault.COMPROMISED]
         return found
 
     def tombstone(self, name: str, now: int) -> str:
@@ -128,7 +130,7 @@ class Seals:
         return Sealed.of_text(content)
 
     def _mac(self, content: str) -> str:
-        return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._key, content.encode(), "sha256").hex()
 
 
 def _number(seal: str) -> int:

@@ -62,12 +62,7 @@ class StatementKey:
 
     def statement(self, text: str) -> Statement | None:
         """The statement in *text*, if this key has signed it, or that before it."""
-        for key in filter(None, (self.public, self.before)):
-            try:
-                return verified(parse_signed(text).line, key)
-            except ValueError:
-                continue
-        return None
+        return _read(text, self.public) or (_read(text, self.before) if self.before is not None else None)
 
     def has_signed(self, text: str) -> bool:
         """Has this very key signed the statement in *text*, and do its endorsements follow?"""
@@ -81,7 +76,10 @@ class StatementKey:
     def sign(self, name: str, leaf: Leaf, before: str, now: int, *, older: bool) -> str:
         """The signed text about *leaf*. *before*: the text that it takes the place of, "" for none. *now*: epoch
         seconds. *older*: is it gone back to on purpose?"""
-        last = self.statement(before) if before else None
+        if self.before is not None and not self.endorsements:  # a key that was lost, to anybody: its numbers too
+            last = _read(before, self.public)
+        else:
+            last = self.statement(before)
         previous = last.sequence if last is not None and last.name == name else 0
         statement = Statement(
             name=name,
@@ -172,6 +170,14 @@ class Statements:
     def end_change(self) -> None:
         """Let the next key take the place of the one before. Raises FileError."""
         _rename(self.next_file, self.file)
+
+
+def _read(text: str, key: bytes) -> Statement | None:
+    """The statement in *text*, if *key* has signed it."""
+    try:
+        return verified(parse_signed(text).line, key)
+    except ValueError:
+        return None
 
 
 def _create(file: Path, private: Ed25519PrivateKey, endorsements: tuple[str, ...]) -> StatementKey:

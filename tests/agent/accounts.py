@@ -59,4 +59,4 @@ class Agents:
 
 
 def source_lines(settings: SourceSettings) -> str:
-    return f'url = "{settings.url}"\npassword_file = "{settings.password_file}"\ntls_ca = "{settings.tls_ca}"'
+    return f'url = "{settings.url}"\npassword_file = "{settings.password_file}"\ntls_ca = "{settings.tls_ca or ""}"'

@@ -58,4 +58,5 @@ class SigningIssuer:
         self._execute(f"ALTER TABLE certs DROP COLUMN {column}")
         if self._on_server:
             there = "name, ts_last_update, ts_expire, crt, ca" + (", rolled_back" if column == "statement" else "")
-            self._execute(f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW agent_certs AS SELECT {there} FROM certs")  # noqa: S608 - our own words
+            view = f"VIEW agent_certs AS SELECT {there} FROM certs"  # noqa: S608 - our own words
+            self._execute(f"CREATE OR REPLACE SQL SECURITY DEFINER {view}")

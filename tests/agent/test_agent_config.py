@@ -11,7 +11,7 @@ import pytest
 
 from agent.model.certificate import Certificate, Service, Use
 from agent.settings.config import AgentSettings, load_settings, resolve
-from agent.settings.preset import Preset, load_preset, preset_names
+from agent.settings.preset import Preset, Presets
 from common.config import parse
 from common.errors import ConfigError
 
@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "deploy" / "agent.example.toml"
 
 def certificates(text: str) -> tuple[Certificate, ...]:
     document = tomllib.loads('[source]\nurl = "sqlite:////x.db"\n' + text)
-    return resolve(parse(AgentSettings, document, "agent.toml"), "agent.toml")
+    return resolve(parse(AgentSettings, document, "agent.toml"), Path("agent.toml"))
 
 
 def findings(text: str) -> dict[str, str]:
@@ -30,6 +30,7 @@ def findings(text: str) -> dict[str, str]:
     return {finding.path: finding.problem for finding in caught.value.findings}
 
 
+NAMES = Presets(Path("agent.toml")).names
 ENTRY = '[[certificate]]\nname = "www.example.com"\nkey = "/k.pem"\n'
 
 
@@ -59,7 +60,8 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
     (one,) = certificates(ENTRY + 'service = "nginx"')
     assert [str(file.path) for file in one.files] == ["/etc/ssl/certs/www.example.com.fullchain.crt"]
     assert one.files[0].parts == ("certificate", "chain")
-    assert one.services == (Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),)),)
+    (service,) = one.services
+    assert service == Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=(("nginx",),))
     assert [probe.text for probe in one.probes] == ["https://www.example.com"]
     assert one.names == frozenset({"www.example.com"})
 
@@ -99,7 +101,7 @@ def test_what_the_user_says_replaces_the_preset() -> None:
         ENTRY
         + 'service = "nginx"\ncheck = []\nactivate = [["a", "b"], ["c"]]\nprobe = []\n[certificate.files]\nchain = "/c"'
     )
-    assert one.uses == (Use(Service("nginx", (), (("a", "b"), ("c",)))),)
+    assert one.uses == (Use(Service("nginx", (), (("a", "b"), ("c",)), start=(("nginx",),))),)
     assert [(str(file.path), file.parts) for file in one.files] == [("/c", ("chain",))]
 
 
@@ -141,7 +143,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         + '[[certificate]]\nname = "a.example.org"\nkey = "/f2"\nservice = "nginx"\n'
         + '[certificate.files]\nfullchain = "/f2"\n'
     )
-    assert found["certificate[0].service"] == "there is no preset 'ngix'; there are: apache, nginx"
+    assert found["certificate[0].service"] == "there is no preset 'ngix'; did you mean 'nginx'?"
     assert "nothing to write" in found["certificate[1].files"]
     assert "stands in certificate[0] too" in found["certificate[1].name"]
     assert found["certificate[2].probe"].startswith("must be given for a wildcard name")
@@ -161,7 +163,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         ('name = "www.example.com"', "certificate[0].key", "is missing"),
         ('name = "www.example.com"\nkey = "/k"\ncheck = "nginx -t"', "certificate[0].check", "must be a list"),
         ('name = "www.example.com"\nkey = "/k"\ncheck = [["nginx"], []]', "certificate[0].check", "empty list beside"),
-        ('name = "www.example.com"\nkey = "/k"\nprobe = ["smtp://mx"]', "certificate[0].probe", "not yet supported"),
+        ('name = "www.example.com"\nkey = "/k"\nprobe = ["smpt://mx"]', "certificate[0].probe", "not a probe target"),
         ('name = "www.example.com"\nkey = "/k"\nprobe = ["www"]', "certificate[0].probe", "is not a probe target"),
         (
             'name = "www.example.com"\nkey = "/k"\n[certificate.files]\nmode = "999"',
@@ -231,7 +233,7 @@ PRESET = {
         ('chek = [["p"]]', "chek", "is not a known key; did you mean 'check'?"),
         ('check = "p -t"', "check", "must be a list"),
         ("programs = [1]", "programs", "must be a text"),
-        ('probe = ["smtp://{name}"]', "probe", "not yet supported"),
+        ('probe = ["smpt://{name}"]', "probe", "is not a probe target"),
         ('note = ""', "note", "must not be empty"),
         ('[files]\nfullchian = "/x"', "files.fullchian", "is not a known key; did you mean 'fullchain'?"),
         ('[files]\nchain = "x"', "files.chain", "must be an absolute path"),
@@ -246,8 +248,8 @@ def test_a_preset_is_read_as_agent_toml_is(text: str, path: str, problem: str) -
 
 def test_a_preset_says_all_that_is_known_about_a_service() -> None:
     """Every one is well formed, and no code names a service or its program."""
-    presets = {name: load_preset(name) for name in preset_names()}
-    words = {word for name, preset in presets.items() if preset for word in (name, *preset.programs)}
+    presets = {name: Presets(Path("agent.toml")).load(name) for name in NAMES}
+    words = {word for name, preset in presets.items() if preset for word in (name, *preset.programs, *preset.units)}
     assert {"apache", "nginx", "apachectl"} <= words
     for file in (ROOT / "agent").rglob("*.py"):
         constants = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}

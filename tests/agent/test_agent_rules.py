@@ -12,14 +12,16 @@ from agent.model.certificate import TargetFile
 from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
-from agent.model.probe_targets import parse_target
 from agent.model.result import Installed, Outcome, Refusal, Result
-from agent.rules.evidence import Proof, Seen, Sight, is_as_before, judge, was_down
+from agent.rules.evidence import Proof, Sight, is_as_before, judge, was_down
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
+from agent.rules.sandbox import closed, drop_in
 from agent.rules.targets import as_left, is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
+from common.probe.target import parse_target
+from common.probe.view import Seen
 from tests.servers.authority import Authority
 
 
@@ -39,6 +41,16 @@ from tests.servers.authority import Authority
         ("https://w.example.com?connect=127.0.0.1:99", "w.example.com", 443, "w.example.com", ("127.0.0.1", 99)),
         ("https://w.example.com:8?connect=::1", "w.example.com", 8, "w.example.com", ("::1", 8)),
         ("https://w.example.com?connect=[::1]:99", "w.example.com", 443, "w.example.com", ("::1", 99)),
+        ("smtp://mx.example.com", "mx.example.com", 25, "mx.example.com", ("mx.example.com", 25)),
+        ("submission://mx.example.com", "mx.example.com", 587, "mx.example.com", ("mx.example.com", 587)),
+        ("lmtp://mx.example.com", "mx.example.com", 24, "mx.example.com", ("mx.example.com", 24)),
+        ("imap://mx.example.com:99", "mx.example.com", 99, "mx.example.com", ("mx.example.com", 99)),
+        ("sieve://mx.example.com", "mx.example.com", 4190, "mx.example.com", ("mx.example.com", 4190)),
+        ("ldap://127.0.0.1", "127.0.0.1", 389, "", ("127.0.0.1", 389)),
+        ("postgres://d.example.com", "d.example.com", 5432, "d.example.com", ("d.example.com", 5432)),
+        ("radsec://r.example.com", "r.example.com", 2083, "r.example.com", ("r.example.com", 2083)),
+        ("ftps://f.example.com", "f.example.com", 990, "f.example.com", ("f.example.com", 990)),
+        ("https://w.example.com?proxy=v2&connect=::1", "w.example.com", 443, "w.example.com", ("::1", 443)),
     ],
 )
 def test_targets(text: str, host: str, port: int, server_name: str, connect: tuple[str, int]) -> None:
@@ -52,16 +64,18 @@ def test_targets(text: str, host: str, port: int, server_name: str, connect: tup
     ("text", "sentence"),
     [
         ("www.example.com", "is not a probe target"),
-        ("smtp://mx:25", "STARTTLS"),
-        ("ldap://d", "STARTTLS"),
-        ("postgres://d", "STARTTLS"),
+        ("gopher://d", "smtp://"),
         ("tls://host", "needs a port"),
         ("https://", "is not a probe target"),
         ("https://host/path", "nothing behind it"),
         ("https://user@host", "nothing behind it"),
         ("https://host:0x", "is not a probe target"),
         ("https://host?connect=", "connect= must be"),
-        ("https://host?to=1.2.3.4", "the only option"),
+        ("https://host?to=1.2.3.4", "the only options"),
+        ("https://host?connect", "connect= must be"),
+        ("https://host?connect=1.2.3.4&connect=5.6.7.8", "the only options"),
+        ("https://host?proxy=v3", "v1 or v2"),
+        ("https://host?proxy=", "v1 or v2"),
         ("https://host?connect=1.2.3.4:port", "connect= must be"),
     ],
 )
@@ -71,12 +85,19 @@ def test_targets_that_cannot_be_meant(text: str, sentence: str) -> None:
         parse_target(text)
 
 
-def sight(seen: str, sha256: str = "", address: str = "1", target: str = "t") -> Sight:
-    return Sight(target, address, Seen(seen), "why" if seen != "served" else "", sha256)
+def sight(seen: str, sha256: str = "", address: str = "1", target: str = "t", *, shared: bool = False) -> Sight:
+    return Sight(target, address, Seen(seen), "why" if seen != "served" else "", sha256, shared=shared)
 
 
 NEW, OLD = sight("served", "new"), sight("served", "old")
-DOWN, UNKNOWN = sight("down"), sight("unknown")
+DOWN, UNKNOWN, NO_TLS = sight("down"), sight("unknown"), sight("no-tls")
+NO_ROUTE, NO_NAME = sight("unknown", address="2"), sight("unknown", address="t")
+# two addresses of one name, neither of which is this host's
+NEW_1, OLD_1, OTHER_1, DOWN_1 = (
+    sight(seen, leaf, shared=True)
+    for seen, leaf in (("served", "new"), ("served", "old"), ("served", "other"), ("down", ""))
+)
+NEW_2, OLD_2, OTHER_2, DOWN_2 = (replace(one, address="2") for one in (NEW_1, OLD_1, OTHER_1, DOWN_1))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +118,22 @@ DOWN, UNKNOWN = sight("down"), sight("unknown")
         ([NEW, sight("down", target="u")], [], Proof.DOWN),
         ([NEW, sight("unknown", target="u")], [], Proof.UNKNOWN),
         ([sight("down", target="u"), sight("unknown", target="v"), OLD], [], Proof.WRONG),
+        ([NO_TLS], [], Proof.DOWN),
+        ([NO_TLS], [OLD], Proof.WRONG),
+        ([NO_TLS, NEW], [], Proof.PROVEN),
+        ([NO_NAME], [OLD], Proof.WRONG),  # the name has no address any more
+        ([NO_NAME, sight("served", "new", target="u")], [OLD], Proof.WRONG),
+        ([NO_NAME], [NO_NAME], Proof.UNKNOWN),
+        ([NO_NAME], [DOWN], Proof.UNKNOWN),
+        ([NEW, NO_ROUTE], [OLD, NO_ROUTE], Proof.PROVEN),
+        ([DOWN, NO_ROUTE], [DOWN, NO_ROUTE], Proof.DOWN),
+        ([NEW_1, OLD_2], [OLD_1, OLD_2], Proof.PROVEN),  # the other host has not got it yet
+        ([NEW_1, OTHER_2], [OLD_1, OTHER_2], Proof.PROVEN),
+        ([NEW_1, DOWN_2], [OLD_1, OLD_2], Proof.PROVEN),
+        ([OLD_1, OTHER_2], [OLD_1, OTHER_2], Proof.WRONG),  # none of them has it
+        ([DOWN_1, DOWN_2], [OLD_1, OLD_2], Proof.WRONG),
+        ([DOWN_1, OTHER_2], [OLD_1, OTHER_2], Proof.WRONG),
+        ([DOWN_1, DOWN_2], [DOWN_1, DOWN_2], Proof.DOWN),
     ],
 )
 def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
@@ -113,6 +150,12 @@ def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof
         ([], [OLD], Proof.WRONG),
         ([DOWN], [DOWN], Proof.PROVEN),
         ([NEW], [DOWN], Proof.PROVEN),
+        ([NO_TLS], [OLD], Proof.WRONG),
+        ([NO_NAME], [OLD], Proof.WRONG),
+        ([OLD_1, NEW_2], [OLD_1, OLD_2], Proof.PROVEN),  # the other host has a new one meanwhile
+        ([OLD_1], [OLD_1, OLD_2], Proof.PROVEN),
+        ([NEW_1, OTHER_2], [OLD_1, OLD_2], Proof.WRONG),
+        ([NEW_1, OTHER_2], [DOWN_1, OTHER_2], Proof.PROVEN),
     ],
 )
 def test_what_is_as_before(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
@@ -142,8 +185,12 @@ def test_a_chain_is_to_be_shown(sights: list[Sight], chain: list[str], proof: Pr
 
 
 def test_was_down() -> None:
-    """Asked, and nothing answered; unknown is not down, and nothing asked is nothing known."""
+    """Asked, and nothing listened; unknown is not down, nor is what answers without TLS, and nothing asked is nothing
+    known. Of a name with two addresses it is enough to have asked one: a host without IPv6 can ask no other."""
     assert was_down([DOWN])
+    assert was_down([DOWN, NO_ROUTE])
+    assert not was_down([DOWN, replace(NO_TLS, address="2")])
+    assert not was_down([DOWN, sight("unknown", target="u")])
     assert not was_down([])
     assert not was_down([UNKNOWN])
     assert not was_down([DOWN, OLD])
@@ -343,3 +390,30 @@ def test_the_moment_decides() -> None:
     assert verify(bundle, expected, not_after(bundle.leaf) - 1) == []
     assert "expired on" in str(verify(bundle, expected, not_after(bundle.leaf))[0])
     assert "is not valid before" in str(verify(bundle, expected, not_before(bundle.leaf) - 1)[0])
+
+
+@pytest.mark.parametrize(
+    ("protect_system", "writable", "folder", "is_closed"),
+    [
+        ("strict", ["/etc/ssl"], "/etc/ssl/certs", False),
+        ("strict", ["/etc/ssl"], "/etc/ssl", False),
+        ("strict", ["/etc/ssl"], "/etc/sslx", True),
+        ("strict", [], "/srv", True),
+        ("full", [], "/srv", False),
+        ("full", [], "/etc/haproxy", True),
+        ("full", ["/etc/haproxy"], "/etc/haproxy/certs", False),
+        ("yes", [], "/usr/local/etc", True),
+        ("yes", [], "/etc/haproxy", False),
+        ("no", [], "/usr", False),
+        ("", [], "/usr", False),
+    ],
+)
+def test_folders_that_a_unit_closes(protect_system: str, writable: list[str], folder: str, *, is_closed: bool) -> None:
+    """What systemd.exec(5) says of ProtectSystem= and ReadWritePaths=."""
+    assert closed([Path(folder)], protect_system, map(Path, writable)) == [Path(folder)] * is_closed
+
+
+def test_a_drop_in_in_systemds_own_spelling() -> None:
+    """A folder that is not there is no error; blanks, quotes, per cent signs and backslashes mean themselves."""
+    lines = drop_in([Path("/etc/tls"), Path('/srv/a b/100%/"x"\\')]).splitlines()
+    assert lines == ["[Service]", 'ReadWritePaths="-/etc/tls"', 'ReadWritePaths="-/srv/a b/100%%/\\"x\\"\\\\"']

@@ -17,11 +17,11 @@ from agent.host.sockets import Prober
 from agent.host.waits import Waits
 from agent.journey.ports import Source
 from agent.model.errors import SourceError, Stopped
-from agent.model.probe_targets import parse_target
-from agent.rules.evidence import Seen
 from agent.source.mysql import MysqlSource
 from agent.source.sqlite import SqliteSource
 from common.database_url import MysqlAddress
+from common.probe.target import parse_target
+from common.probe.view import Seen
 from tests.agent.host import AGENT, NAME, Host
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
@@ -79,7 +79,7 @@ def endless(request: pytest.FixtureRequest, host: Host) -> Iterator[Source]:
         make_endless(host)
         yield SqliteSource(host.database, Waits(), 1.0)
         return
-    with contextlib.closing(Dripping(b"\xff\xff\xff\0")) as server:
+    with contextlib.closing(Dripping(b"\xff\xff\x0e\0")) as server:
         address = MysqlAddress("agent", (("127.0.0.1", server.port),), "certfleet")
         yield MysqlSource(address, "secret", None, Waits(), 1.0)
 
@@ -101,8 +101,8 @@ def test_sockets_are_looked_at_side_by_side(dripping_tls: Dripping) -> None:
     """A dozen services that drip cost the time of one."""
     targets = [parse_target(f"tls://127.0.0.1:{dripping_tls.port}")] * 12
     began = time.monotonic()
-    sights = Prober(0, Waits(), one_look=1.0).look(targets, "")
-    assert [sight.seen for sight in sights] == [Seen.DOWN] * 12
+    sights = Prober(0, Waits(), one_look=1.0).look(targets, "", Path())
+    assert [sight.seen for sight in sights] == [Seen.NO_TLS] * 12
     assert time.monotonic() - began < 6
 
 
@@ -152,7 +152,7 @@ def stopped(host: Host, is_waiting: Callable[[], bool]) -> tuple[int, str, float
 
 def test_sigterm_while_the_database_drips(host: Host) -> None:
     """The run ends at once, and says what it did not look at."""
-    with contextlib.closing(Dripping(b"\xff\xff\xff\0")) as server:
+    with contextlib.closing(Dripping(b"\xff\xff\x0e\0")) as server:
         (host.folder / "password").touch(mode=0o600)
         (host.folder / "password").write_text("secret\n")
         source = f'url = "mysql://agent@127.0.0.1:{server.port}/certfleet"\npassword_file = "{host.folder}/password"'

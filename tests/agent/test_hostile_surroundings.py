@@ -4,13 +4,14 @@ import contextlib
 import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from agent.host.sockets import Prober
 from agent.host.waits import Waits
-from agent.model.probe_targets import parse_target
-from agent.rules.evidence import Seen
+from common.probe.target import parse_target
+from common.probe.view import Seen
 from tests.agent.host import Host
 
 
@@ -82,11 +83,11 @@ def test_a_server_that_never_ends_its_handshake() -> None:
         stopper = threading.Timer(30, over.set)
         stopper.start()
         (sight,) = Prober(0, Waits(), one_look=1.0).look(
-            [parse_target(f"tls://127.0.0.1:{server.getsockname()[1]}")], ""
+            [parse_target(f"tls://127.0.0.1:{server.getsockname()[1]}")], "", Path()
         )
         ended_itself = not over.is_set()
         over.set()
         stopper.cancel()
         thread.join()
-    assert (sight.seen, sight.problem) == (Seen.DOWN, "its answer has no end")
+    assert (sight.seen, sight.problem) == (Seen.NO_TLS, "its answer has no end")
     assert ended_itself

@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from agent.host.state_folder import DamagedError, StateFolder
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
-from agent.rules.evidence import Seen, Sight
+from agent.rules.evidence import Sight
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, Part, SavedFile
 from common.certificate import parse_bundle
 from common.clock import utc_text
+from common.probe.view import Seen
 from common.strict_json import parse_json
 from issuer.model.events import EventKind, from_json
 from issuer.model.failure import Failure

@@ -34,8 +34,11 @@ class Machine(Systemd):
         interpreter = Path(os.path.realpath(sys.executable)).relative_to(os.path.realpath(sys.base_prefix))
         libraries = f"LD_LIBRARY_PATH={_PYTHON}/lib"  # an interpreter with a shared libpython looks where it came from
         python = f"{libraries} PYTHONPATH={_SOURCE}:{_PACKAGES} exec {_PYTHON}/{interpreter} -P"
-        for program, words in (("python", ""), ("certfleet-issuer", "-m issuer"), ("certfleet-agent", "-m agent")):
-            self.write(f"/opt/certfleet/bin/{program}", f'#!/bin/sh\n{python} {words} "$@"\n', mode=0o755)
+        for program, package in (("python", ""), ("certfleet-issuer", "issuer"), ("certfleet-agent", "agent")):
+            place = f"/opt/certfleet/bin/{program}"
+            entry = f"import sys; from {package}.cli import main; sys.argv[0] = '{place}'; sys.exit(main())"
+            words = f'-c "{entry}"' if package else ""
+            self.write(place, f'#!/bin/sh\n{python} {words} "$@"\n', mode=0o755)
         self.run("sh", "-c", f"cp {_SOURCE}/deploy/systemd/* /etc/systemd/system/")
         self.run("ln", "-s", "/lib/systemd/system/nginx.service", "/etc/systemd/system/")
         self.run("systemctl", "daemon-reload")

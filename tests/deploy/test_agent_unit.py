@@ -28,7 +28,8 @@ probe = ["https://{NAME}?connect=127.0.0.1:{HTTPS}"]
 class WebServer:
     """nginx as Debian runs it, with a certificate of its own, and an agent that knows it by its preset."""
 
-    def __init__(self, machine: Machine, folder: str = "/etc/ssl/certs", more: str = "") -> None:
+    def __init__(self, machine: Machine, folder: str = "/etc/ssl/certs", named: str = "", more: str = "") -> None:
+        """*named*: how nginx and agent.toml call the *folder*, if by another name."""
         self.machine = machine
         self.file = f"{folder}/{NAME}.fullchain.crt"
         self._key = f"/etc/ssl/private/{NAME}.key"
@@ -36,7 +37,7 @@ class WebServer:
         before = Authority("Before").sign(csr([NAME]), days=10)
         self._first = before.certificate.serial_number
         machine.write(self.file, before.fullchain_pem.decode())
-        files = f"ssl_certificate {self.file}; ssl_certificate_key {self._key};"
+        files = f"ssl_certificate {named or folder}/{NAME}.fullchain.crt; ssl_certificate_key {self._key};"
         site = f"server {{ listen 127.0.0.1:{HTTPS} ssl; server_name {NAME}; {files} }}"
         machine.write("/etc/nginx/conf.d/site.conf", site)
         machine.write("/etc/certfleet/agent.toml", CERTIFICATE + more)
@@ -79,15 +80,22 @@ def test_a_service_that_systemd_starts_is_not_the_agents(issued: Machine) -> Non
 
 
 def test_a_folder_outside_the_sandbox_is_said_and_can_be_let_in(issued: Machine) -> None:
-    """A file in a folder that the unit does not name is left as it is, with what to do; the drop-in mends it."""
+    """A file in a folder that the unit does not name is left as it is, with what to do; `check` says it too. `init
+    --system` lets the unit write there, also where a link leads."""
     files = f"[certificate.files]\nfullchain = '/etc/web/tls/{NAME}.fullchain.crt'\n"
-    web = WebServer(issued, "/etc/web/tls", more=files)
+    issued.run("sh", "-c", "mkdir -p '/srv/100% web' /etc/web; ln -s '/srv/100% web' /etc/web/tls")
+    web = WebServer(issued, "/srv/100% web", "/etc/web/tls", more=files)
     issued.run("systemctl", "start", "nginx")
     before = issued.path(web.file).read_bytes()
     issued.run("systemctl", "start", AGENT, code=1)
     said = "\n".join(str(entry["MESSAGE"]) for entry in issued.journal(AGENT))
     assert "under systemd, name that folder in ReadWritePaths= of the unit" in said
     assert issued.path(web.file).read_bytes() == before
-    issued.edit(f"{AGENT}.service", "ReadWritePaths=/etc/web/tls")
+    agent = "/opt/certfleet/bin/certfleet-agent"
+    found = issued.run(agent, "check", code=1)
+    assert "bad  certfleet-agent.service: it may not write /srv/100% web," in found
+    issued.run("chown", "root:certfleet", "/etc/certfleet")  # else its owner could command root
+    issued.run(agent, "init", "--system")
+    assert "bad" not in issued.run(agent, "check")
     issued.run("systemctl", "start", AGENT)
     assert web.up_to_date()

@@ -18,14 +18,6 @@ def fresh(systemd_or_skip: None, tmp_path: Path) -> Iterator[Machine]:
     """A machine on which certfleet is installed, and nothing is set up: no user, no unit."""
     with Network([]), Machine(tmp_path / "machine") as booted:
         booted.run("sh", "-c", "rm /etc/systemd/system/certfleet-*; systemctl daemon-reload")
-        for program in ("certfleet-issuer", "certfleet-agent"):
-            launcher = booted.path(f"/opt/certfleet/bin/{program}").read_text(encoding="utf-8")
-            package = program.partition("-")[2]
-            entry = f"import sys; from {package}.cli import main; "
-            entry += f"sys.argv[0] = '/opt/certfleet/bin/{program}'; sys.exit(main())"
-            booted.write(
-                f"/opt/certfleet/bin/{program}", launcher.replace(f"-m {package}", f'-c "{entry}"'), mode=0o755
-            )
         yield booted
 
 
@@ -86,6 +78,23 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
     assert fresh.run("stat", "-c", "%U %a", f"/etc/ssl/private/{NAME}.key") == "root 600\n"
     assert "BEGIN CERTIFICATE REQUEST" in fresh.run("cat", f"/{NAME}.csr")
     assert fresh.show("certfleet-agent.timer", "ActiveState", "UnitFileState") == ("active", "enabled")
+
+
+def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
+    """Once more after a change of agent.toml `init --system` keeps it, and the unit may write what it names now; a
+    name that does not stand in it is refused."""
+    init = ("/opt/certfleet/bin/certfleet-agent", "init", "--system")
+    fresh.run(*init, "--source", "sqlite:////srv/db/certfleet.db", NAME)
+    assert "/srv/db" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
+    config = fresh.path("/etc/certfleet/agent.toml")
+    text = config.read_text(encoding="utf-8") + '[certificate.files]\nfullchain = "/etc/haproxy/certs/www.pem"\n'
+    fresh.write("/etc/certfleet/agent.toml", text)
+    said = fresh.run(*init, NAME)
+    assert "kept     /etc/certfleet/agent.toml" in said
+    assert "/etc/haproxy/certs" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
+    assert config.read_text(encoding="utf-8") == text
+    fresh.run(*init, "other.example.test", code=2)
+    assert "kept     /etc/systemd/system/certfleet-agent.service.d/folders.conf" in fresh.run(*init)
 
 
 def test_an_issuer_that_is_a_host_too(fresh: Machine) -> None:

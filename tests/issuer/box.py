@@ -17,6 +17,7 @@ from typing import Any
 from unittest.mock import patch
 
 from common import files
+from common.certificate import parse_bundle
 from common.config_file import load
 from issuer import cli
 from issuer.commands import by_hand, issuing
@@ -26,6 +27,7 @@ from issuer.model.config import Settings
 from issuer.model.timing import Timing
 from issuer.rules import retry
 from issuer.rules.csr import read_csr
+from issuer.trust.statements import Statements
 from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority
@@ -194,11 +196,14 @@ class Box:
         return name
 
     def put_aged(self, name: str, *, days: float, left: float) -> None:
-        """A certificate for *name* in its row that lives *days*, of which *left* are left; it is looked at next."""
+        """A certificate of ours for *name* in its row that lives *days*, of which *left* are left; it is looked at
+        next."""
         begin = datetime.now(UTC) - timedelta(days=days - left)
-        [request] = self.row(name, "csr")
-        crt = Authority("Old CA").sign(read_csr(bytes(request)).pem, days, begin).cert_pem.hex()
-        values = f"crt = X'{crt}', ts_expire = {int(time.time() + left * 86400)}, due_at = NULL"
+        request, before = self.row(name, "csr", "statement")
+        crt = Authority("Old CA").sign(read_csr(bytes(request)).pem, days, begin).cert_pem
+        text = Statements(self.state_dir).sign(name, parse_bundle(crt), before or "", int(time.time()))
+        values = f"crt = X'{crt.hex()}', ts_expire = {int(time.time() + left * 86400)}, due_at = NULL"
+        values += f", statement = '{text}'"
         self.database.execute(f"UPDATE certs SET {values} WHERE name = '{name}'")  # noqa: S608
 
     def forget_validations(self) -> None:

@@ -78,6 +78,14 @@ def signed_by_openssl(digest: str, name: str, folder: Path) -> bytes:
     return subprocess.run(command, capture_output=True, check=True, timeout=20).stdout
 
 
+def with_curve_by_parameters(name: str, folder: Path) -> bytes:
+    """A PEM request for a key on P-256 that says all parameters of the curve in place of its name."""
+    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit", "-nodes"]
+    command = [program("openssl", "openssl"), "req", "-new", *options, "-keyout", str(folder / "key.pem")]
+    command += ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    return subprocess.run(command, capture_output=True, check=True, timeout=20).stdout
+
+
 def with_broken_signature(pem: bytes) -> bytes:
     """The same request with one bit of its signature turned over."""
     der = bytearray(x509.load_pem_x509_csr(pem).public_bytes(Encoding.DER))

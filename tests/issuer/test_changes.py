@@ -207,6 +207,30 @@ def test_a_new_name_may_be_validated_in_its_own_way(lone_box: Box) -> None:
     assert lone_box.row(NAME, "validations") == (f"{NAME} /var/www\n{ADDED} /srv/added",)
 
 
+def test_ways_of_a_change_that_nobody_enrolled(served: Box) -> None:
+    """They are sealed with its CSR: nothing is ordered by another program's, and no later CSR takes them over."""
+    replace(served, NEW)
+    served.database.execute("UPDATE certs SET change_validations = '* /srv/of-a-thief'")
+    said = served.fails("run", says=["its row wants its names validated in another way than was enrolled"])
+    assert "of-a-thief" not in said.err
+    assert [state for state, _ in served.orders()] == ["STORED"]
+    serve(served, LATER)
+    assert "of-a-thief" not in replace(served, csr([NAME, LATER]))
+    served.ok("run")
+    assert present(served)[0] == {NAME, LATER}
+
+
+def test_no_remedy_is_offered_that_does_not_help(lone_box: Box) -> None:
+    """Another CSR mends one that somebody has changed, and covers no way that somebody has changed."""
+    lone_box.populate(NAME)
+    words = ("populate", "--replace", NAME, "--csr", "-")
+    lone_box.database.execute("UPDATE certs SET validations = '* /srv/of-a-thief'")
+    said = lone_box.refused(*words, code=1, says=["in another way than was enrolled", f"adopt {NAME}"], stdin=NEW).err
+    assert "populate" not in said
+    lone_box.database.execute("UPDATE certs SET validations = NULL")
+    lone_box.ok(*words, stdin=NEW)
+
+
 def test_remove_offers_the_way_without_a_gap(lone_box: Box) -> None:
     """It does not tell people to delete a zone that the same names need again."""
     lone_box.populate(NAME)

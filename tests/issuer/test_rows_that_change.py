@@ -18,8 +18,9 @@ NEW = csr([NAME], "ecdsa-p384")
 
 
 @contextlib.contextmanager
-def run_held_at(box: Box, proxy: CaProxy, path: str) -> Iterator[None]:
-    """A run that waits for the CA's answer to its first request for *path* until the block ends, and then ends well."""
+def run_held_at(box: Box, proxy: CaProxy, path: str, *, says: str = "") -> Iterator[None]:
+    """A run that waits for the CA's answer to its first request for *path* until the block ends, and then ends well, or
+    *says* that it did not."""
     asked, answer = threading.Event(), threading.Event()
 
     def wait(request: Request) -> Reply | None:
@@ -34,7 +35,7 @@ def run_held_at(box: Box, proxy: CaProxy, path: str) -> Iterator[None]:
     yield
     answer.set()
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, out + err
+    assert (process.returncode, says in out) == (1 if says else 0, True), out + err
 
 
 def queued_behind_another(box: Box) -> None:
@@ -65,7 +66,7 @@ def test_a_new_key_before_its_turn(proxied: Box, proxy: CaProxy) -> None:
 def test_a_new_key_while_the_ca_signs_for_the_old_one(proxied: Box, proxy: CaProxy) -> None:
     """The certificate is kept with the versions, where it can be revoked, and never handed out; the next run issues."""
     proxied.enrol(NAME)
-    with run_held_at(proxied, proxy, "/finalize-order/"):
+    with run_held_at(proxied, proxy, "/finalize-order/", says=f"{NAME}: not ordered"):
         proxied.database.execute(f"UPDATE certs SET csr = X'{NEW.hex()}'")  # noqa: S608
     assert proxied.row(NAME, "crt", "count_fail_update") == (None, 0)
     assert proxied.database.query("SELECT COUNT(*) FROM events WHERE event = 'set aside'") == [(1,)]
@@ -100,7 +101,7 @@ def test_deleted_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
     left_in_the_middle(proxied, proxy)
     proxied.database.execute("DELETE FROM certs")
     proxied.enrol(FIRST)
-    assert f"{FIRST}: stored" in proxied.ok("run").out
+    proxied.fails("run", says=[f"{FIRST}: stored", f"{NAME}: gone"])
     assert [state for state, _ in proxied.orders(NAME)] == ["FAILED"]
     assert proxied.txt(NAME) == set()
 

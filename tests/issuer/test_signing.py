@@ -97,11 +97,14 @@ def test_a_key_that_is_gone(box: Box) -> None:
     box.refused("key", "rollover", code=2, says=["there is no key to sign statements with", "--lost"])
     assert not key.exists()
     shutil.move(backup, key)
-    box.ok("run")
+    box.fails("run", says=["not signed", f"`key sign {NAME}`"])
+    box.fails("status", says=[f"{NAME}  not signed"])
     assert f"warn {NAME}: its certificate has no statement of ours" in box.run("check", NAME).out
     assert "signed 1 certificate" in box.ok("key", "sign", NAME, "--yes").out
     statement(box)
     assert "statement of ours" not in box.ok("check", NAME).out
+    box.ok("run")
+    box.ok("status")
 
 
 def test_a_lost_key_is_made_anew_by_a_person(lone_box: Box) -> None:
@@ -117,6 +120,20 @@ def test_a_lost_key_is_made_anew_by_a_person(lone_box: Box) -> None:
     assert "signed 1 certificate" in outcome.out
     assert Statements(lone_box.state_dir).key().endorsements == ()
     statement(lone_box)
+
+
+def test_a_stolen_key_leaves_no_number_behind(lone_box: Box) -> None:
+    """The thief said something with the highest number that there is; with another key the numbers begin anew."""
+    lone_box.populate(NAME)
+    put(lone_box, NAME)
+    leaf = leaf_of(bytes(lone_box.row(NAME, "crt")[0]))
+    assert isinstance(leaf, Leaf)
+    said = Statements(lone_box.state_dir).key().sign(NAME, leaf, "", 2**63 - 1, older=False)
+    lone_box.database.execute(f"UPDATE certs SET statement = '{said}'")  # noqa: S608
+    lone_box.ok("status")
+    lone_box.ok("key", "rollover", "--lost")
+    assert abs(statement(lone_box).sequence - time.time()) < 60
+    lone_box.ok("status")
 
 
 def put(box: Box, name: str) -> None:

@@ -50,6 +50,7 @@ GOOD = {  # for what is required
     "key": '"/etc/ssl/private/www.key"',
     "path": '"/etc/ssl/www.pem"',
     "parts": '["certificate"]',
+    "password_file": '"/etc/ssl/www.password"',
 }
 BESIDE = {  # without which nothing else in the table makes sense
     "certificate": {"service": '"nginx"'},

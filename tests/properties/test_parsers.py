@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.model.probe_targets import parse_target
 from agent.settings.config import AgentSettings
 from common.certificate import leaf_validity, parse_bundle
 from common.clock import duration_text, parse_duration
@@ -21,6 +20,7 @@ from common.database_url import parse_database_url
 from common.errors import CertfleetError, ConfigError
 from common.issuer_key import parse_issuer_key
 from common.names import covers, parse_dns_name
+from common.probe.target import parse_target
 from common.statement import _ENDORSEMENT, _STATEMENT, _jws, parse_signed, successor, verified
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.transport import AcmeAnswer, retry_after

@@ -33,12 +33,13 @@ sleep infinity & wait
 class Apache(WebServer):
     """One apache2. `check` and `activate` are the commands an agent would run after it has changed the files.
 
-    When the server is down, `activate` starts it again, in the background and no child of ours: `stop` finds that
-    one by its pid file, and a guard does when the tests are killed.
+    *more* are lines of its configuration. When the server is down, `activate` starts it again, in the background and no
+    child of ours: `stop` finds that one by its pid file, and a guard does when the tests are killed.
     """
 
-    def __init__(self, folder: Path, fullchain: Path, key: Path, *, name: str = "localhost") -> None:
+    def __init__(self, folder: Path, fullchain: Path, key: Path, *, name: str = "localhost", more: str = "") -> None:
         super().__init__(folder, name)
+        self._more = more
         self._guard: Process | None = None
         self._pid_file = folder / "pid"
         self._conf = folder / "apache2.conf"
@@ -123,4 +124,5 @@ SSLSessionCache none
 SSLEngine on
 SSLCertificateFile "{fullchain}"
 SSLCertificateKeyFile "{key}"
+{self._more}
 """

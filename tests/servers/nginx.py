@@ -14,7 +14,8 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 class Nginx(WebServer):
     """One nginx. `check` and `activate` are the commands an agent would run after it has changed the files.
 
-    It is stopped by signal: `-s stop` reads the configuration first, and fails when key and certificate differ.
+    *more* are lines of its server block. It is stopped by signal: `-s stop` reads the configuration first, and fails
+    when key and certificate differ.
     """
 
     def __init__(
@@ -26,9 +27,11 @@ class Nginx(WebServer):
         name: str = "localhost",
         http_webroot: Path | None = None,
         http_port: int | None = None,
+        more: str = "",
     ) -> None:
         super().__init__(folder, name)
         self.http_port = self._own_port(http_port) if http_webroot is not None else http_port
+        self._more = more
         conf = folder / "nginx.conf"
         conf.write_text(self._configuration(fullchain, key, http_webroot), encoding="utf-8")
         self._nginx = [
@@ -61,6 +64,7 @@ http {{
     server_name {self.name};
     ssl_certificate {fullchain};
     ssl_certificate_key {key};
+    {self._more}
     return 204;
   }}
 {plain}

@@ -1,4 +1,4 @@
-"""The central box that thieves are after, with two names issued, and what each thief builds for himself."""
+"""The central box and the host that thieves are after, and what each thief builds for himself."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +7,14 @@ import pytest
 from cryptography import x509
 
 from common.certificate import spki_sha256
+from tests.agent.accounts import Agents
+from tests.agent.host import Host
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr, private_key
 from tests.servers.authority import Authority
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
+from tests.servers.sql_server import SqlServer
 
 NAME, OTHER = "www.example.test", "shop.example.test"
 STOLEN = 7  # the number of the thief's own key
@@ -49,6 +52,21 @@ def den(box: Box, lab: Lab, tmp_path: Path) -> Callable[..., Box]:
         return made
 
     return build
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host with a key of its own and a placeholder certificate."""
+    made = Host(tmp_path / "host")
+    made.make_key()
+    made.put_placeholder()
+    return made
+
+
+@pytest.fixture
+def agents(sql_server: SqlServer, tmp_path: Path) -> Agents:
+    """A database on a real server, on which agents can have accounts."""
+    return Agents(sql_server.create_database(), tmp_path)
 
 
 def gets(den: Box, name: str, *ways: str) -> bool:

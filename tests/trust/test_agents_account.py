@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pymysql
@@ -52,7 +53,43 @@ def test_an_agent_s_account_of_the_database(sql_server: SqlServer, tmp_path: Pat
     many = f"SELECT '{NAME}', UUID(), SUBSTRING_INDEX(USER(), '@', 1), 'failed', 1 FROM {places}"  # noqa: S608
     full = done(his, f"INSERT INTO own_installations (name, host, account, state, ts_report) {many}")
     thief.tries("100,000 reports", got=full)
+    with _locked_by(his, sql_server):
+        told = box.refused("disable", NAME, code=1, says=["Lock wait timeout", "INNODB_TRX"])
+    thief.tries("that nothing is changed in a row, by keeping it locked", got="did not do its work" in told.err)
+    box.ok("disable", NAME)
+    what = "that nobody else gets into the server, by all connections that it has"
+    thief.tries(what, got=_keeps_out(his, box, sql_server))
+    user = his._address.user
+    sql_server.sql(f"ALTER USER `{user}`@`%` WITH MAX_USER_CONNECTIONS 5")
+    thief.tries("the same with `MAX_USER_CONNECTIONS`", got=_keeps_out(his, box, sql_server))
     thief.is_told()
+
+
+@contextlib.contextmanager
+def _locked_by(his: MysqlSource, server: SqlServer) -> Iterator[None]:
+    """He has read every row in a transaction that does not end. The server is told not to let others wait for long."""
+    [(seconds,)] = server.sql("SELECT @@GLOBAL.innodb_lock_wait_timeout")
+    server.sql("SET GLOBAL innodb_lock_wait_timeout = 1")
+    with contextlib.closing(his._connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        cursor.execute("START TRANSACTION")
+        cursor.execute("SELECT name FROM agent_certs")
+        try:
+            yield
+        finally:
+            server.sql(f"SET GLOBAL innodb_lock_wait_timeout = {seconds}")
+
+
+def _keeps_out(his: MysqlSource, box: Box, server: SqlServer) -> bool:
+    """He connects as often as he is let in; then the issuer wants to."""
+    [(most,)] = server.sql("SELECT @@GLOBAL.max_connections")
+    server.sql("SET GLOBAL max_connections = 30")
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.sql, f"SET GLOBAL max_connections = {most}")
+        with contextlib.suppress(pymysql.MySQLError):
+            for _ in range(40):
+                stack.enter_context(contextlib.closing(his._connect()))
+        return box.run("status").code != 0
 
 
 def done(source: MysqlSource, statement: str) -> bool:

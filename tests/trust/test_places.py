@@ -1,8 +1,6 @@
-"""Thieves who sit in a place that certificates depend on: a name server, a web server, the CA, the issuer's machine."""
+"""Thieves who sit in a place that certificates depend on: a name server, a web server, the CA."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,12 +10,10 @@ from tests.issuer.box import Box
 from tests.issuer.http01.site import Site, web_server
 from tests.servers.ca_proxy import CaProxy, Reply, Request
 from tests.servers.lab import Lab
-from tests.servers.process import program
 from tests.trust.conftest import NAME, OTHER, gets, is_his, signed_for_him
 from tests.trust.thief import Thief
 
 Den = Callable[..., Box]
-_NOBODY = 65534
 
 
 def test_a_name_server_of_the_zone(box: Box, den: Den, lab: Lab) -> None:
@@ -90,29 +86,3 @@ def test_the_ca(box: Box, hostile_ca: CaProxy) -> None:
     asked = box.txt("central.example.test")
     thief.tries("our answer to a challenge for a name that was not ordered", got=bool(asked))
     thief.is_told()
-
-
-def test_a_user_of_the_central_box(box: Box) -> None:
-    """What is secret belongs to the issuer's user alone; nobody else opens it."""
-    thief = Thief("A user of the central box")
-    secret = [file for file in box.state_dir.rglob("*") if file.is_file() and _is_secret(file)]
-    assert any(file.name == "account.pem" for file in secret)
-    assert _opens(Path(box.config)), "the thief can open a file that is open"
-    opened = [file for file in [*secret, Path(box.document["dns"]["tsig_key_file"])] if _opens(file)]
-    thief.tries("a key or password of the issuer", got=bool(opened))
-    thief.is_told()
-
-
-def _is_secret(file: Path) -> bool:
-    return file.suffix in (".pem", ".key", ".password")
-
-
-def _opens(file: Path) -> bool:
-    """Can user nobody open it? A link to it stands outside of the test's folders, which are closed."""
-    way = Path(f"/tmp/certfleet-trust-{os.getpid()}")
-    os.link(file, way)
-    try:
-        words = [program("setpriv", "util-linux"), f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
-        return subprocess.run([*words, "cat", str(way)], capture_output=True, check=False).returncode == 0
-    finally:
-        way.unlink()

@@ -95,7 +95,8 @@ def test_a_chain_in_another_order(chained: Box, ca: CaProxy) -> None:
 
 
 def test_an_asterisk_in_an_authorization(proxied: Box, proxy: CaProxy) -> None:
-    """`*.` in the identifier in place of the field "wildcard" (RFC 8555 §7.1.4 has it the other way round)."""
+    """`*.` in the identifier in place of the field "wildcard" (RFC 8555 §7.1.4 has it the other way round). A person
+    who issues by hand reads the record's name without it."""
     rewritten = []
 
     def rewrite(request: Request, reply: Reply) -> Reply:
@@ -112,6 +113,10 @@ def test_an_asterisk_in_an_authorization(proxied: Box, proxy: CaProxy) -> None:
     assert rewritten
     assert certified_names(parse_bundle(*proxied.row(NAME, "crt", "ca")).leaf) == {NAME, f"*.{NAME}"}
     assert proxied.txt(NAME) == set()
+    proxied.forget_validations()
+    told = proxied.ok("challenges", NAME, "--json").report()
+    assert {(each["identifier"], each["owner"]) for each in told} == {(NAME, f"_acme-challenge.{NAME}")}
+    assert {one["name"] for each in told for one in each["offered"]} == {NAME, f"*.{NAME}"}
 
 
 def test_relative_locations(proxied: Box, proxy: CaProxy) -> None:

@@ -83,6 +83,9 @@ def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     database.close()
 
 
+BY_FILES = Validation(way="/srv/www")  # of a change; the rows go by their zones
+
+
 @pytest.fixture
 def stores(tables: Database | None) -> Stores:
     """Empty but for the two rows."""
@@ -103,7 +106,9 @@ def stores(tables: Database | None) -> Stores:
         partial(_change, tables),
         lambda name, wanted: tables.write(
             lambda connection: connection.execute(
-                certs.update().where(certs.c.name == name).values(change_csr=wanted, change_due_at=AT_ONCE)
+                certs.update()
+                .where(certs.c.name == name)
+                .values(change_csr=wanted, change_due_at=AT_ONCE, change_validations=BY_FILES.ways_text)
             )
         ),
     )
@@ -129,7 +134,7 @@ def _in_memory() -> Stores:
         lambda owner: MemoryOrders(world.tables, owner),
         lambda owner: MemoryJournal(world.tables, owner),
         world.change,
-        lambda name, wanted: world.change(name, change=Change(wanted, AT_ONCE)),
+        lambda name, wanted: world.change(name, change=Change(wanted, AT_ONCE, validation=BY_FILES)),
     )
 
 

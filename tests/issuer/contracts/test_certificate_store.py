@@ -7,13 +7,13 @@ import pytest
 from common.certificate import Bundle, not_after, parse_bundle
 from common.errors import UsageError
 from issuer.model.csr import md5_modulus
-from issuer.model.enrolment import AT_ONCE, Change
+from issuer.model.enrolment import AT_ONCE, Change, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import Cause
 from issuer.store.orders import LEASE_SECONDS
-from tests.issuer.contracts.conftest import OTHER, Stores, signed
+from tests.issuer.contracts.conftest import BY_FILES, OTHER, Stores, signed
 from tests.issuer.contracts.test_order_store import planned
 from tests.issuer.signing_requests import csr
 from tests.issuer.store.opened import CA, NAME, NOW
@@ -235,22 +235,22 @@ def test_a_change_has_moments_and_failures_of_its_own(stores: Stores) -> None:
     certificates.record_failure(NAME, FAILURE, NOW + 60, NOW, change=True)
     certificates.record_failure(NAME, FAILURE, NOW + 70, NOW, change=True)
     [row] = certificates.get([NAME])
-    assert row.change == Change(wanted, NOW + 70, 2, FAILURE)
+    assert row.change == Change(wanted, NOW + 70, 2, FAILURE, validation=BY_FILES)
     assert (row.due_at, row.failures, row.failure) == (NOW + 1000, 0, None)
     assert certificates.due(NOW + 69) == []
     certificates.postpone(NAME, NOW + 50, change=True)
     assert [row.name for row in certificates.due(NOW + 50)] == [NAME]
     certificates.record_failure(NAME, LIMITED, NOW + 90, NOW)
     [row] = certificates.get([NAME])
-    assert row.change == Change(wanted, NOW + 50, 2, FAILURE)
+    assert row.change == Change(wanted, NOW + 50, 2, FAILURE, validation=BY_FILES)
     assert (row.due_at, row.failures, row.failure) == (NOW + 90, 1, LIMITED)
     certificates.request_reissue([NAME, OTHER], "by hand")
     [row, other] = certificates.get([NAME, OTHER])
-    assert row.change == Change(wanted, AT_ONCE, 2, FAILURE)
+    assert row.change == Change(wanted, AT_ONCE, 2, FAILURE, validation=BY_FILES)
     assert other.change is None
     certificates.give_up_by_hand(NAME, "", FAILURE, due_at=NOW + 5, now=NOW, change=True)
     [row] = certificates.get([NAME])
-    assert row.change == Change(wanted, NOW + 5, 2, FAILURE)
+    assert row.change == Change(wanted, NOW + 5, 2, FAILURE, validation=BY_FILES)
     assert (row.reissue_reason, row.due_at, row.failure) == ("", None, LIMITED)
 
 
@@ -272,17 +272,18 @@ def test_a_change_of_a_row_without_one_is_none(stores: Stores) -> None:
 
 
 def test_a_change_is_over_with_its_certificate(stores: Stores) -> None:
-    """CSR and certificate change together; until then the certificate of the row's own CSR is stored as ever."""
+    """CSR, ways and certificate change together; until then that of the row's own CSR is stored as ever."""
     certificates = stores.certificates
     [row] = certificates.get([NAME])
     wanted = changing(stores)
     certificates.record_failure(NAME, FAILURE, NOW + 60, NOW, change=True)
     certificates.store(planned(stores), row.csr, issued(), NOW, due_at=NOW + 9, ask_at=None)
     [renewed] = certificates.get([NAME])
-    assert (renewed.csr, renewed.change) == (row.csr, Change(wanted, NOW + 60, 1, FAILURE))
+    assert (renewed.csr, renewed.change) == (row.csr, Change(wanted, NOW + 60, 1, FAILURE, validation=BY_FILES))
     bundle = issued()
     certificates.store(planned(stores), wanted, bundle, NOW, due_at=NOW + 10, ask_at=None)
     [changed] = certificates.get([NAME])
+    assert (row.validation, renewed.validation, changed.validation) == (Validation(), Validation(), BY_FILES)
     assert (changed.csr, changed.crt, changed.change, changed.due_at) == (wanted, bundle.leaf_pem, None, NOW + 10)
     assert changed.md5_modulus in ("", md5_modulus(bundle.leaf.public_key()))
     with pytest.raises(Overtaken):

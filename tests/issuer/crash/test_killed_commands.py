@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from issuer.ca.account import account_id, load_account_key
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
 from tests.servers.authority import Authority
@@ -52,6 +53,9 @@ def test_a_change_of_the_account_key_is_finished(box: Box, step: str, when: str)
     url, thumbprint = account()
     place = f"issuer.commands.rollover:{step}"
     assert killed_run(box, place, when, 1, ("account", "rollover")) == -signal.SIGKILL
+    box.ok("run")
+    directory, of_row = box.row(NAME, "directory", "account")
+    assert of_row == account_id(str(directory), load_account_key(box.state_dir / "account.pem"))
     box.ok("reissue", NAME)
     assert not os.path.lexists(box.state_dir / "account.pem.new")
     begun = (step, when) != ("create_account_key", "before")

@@ -13,10 +13,12 @@ from issuer.dns.servers import Server
 from issuer.dns.zones import Zones
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment
+from issuer.model.errors import DnsError
 from tests.servers.bind import Bind
 from tests.servers.knot import Knot
 from tests.servers.ports import free_port, release_port
 from tests.servers.resolver import Resolver
+from tests.servers.stopwatch import Stopwatch
 
 PARENT, CHILDREN = "127.0.0.2", ("127.0.0.3", "127.0.0.4", "127.0.0.5")
 ZONE = "_acme-challenge.www.example.test"
@@ -162,3 +164,27 @@ def test_a_zone_is_looked_up_once(world: World) -> None:
     for server in (world.parent, world.children):
         server.stop()
     assert delegations.servers(ZONE, world.primary) is first
+
+
+EACH = 90  # addresses of a name; BIND as a resolver takes no more than 100 records of a kind
+MANY = [f"a{number} A 10.0.{number}.{host}" for number in range(20) for host in range(EACH)]
+
+
+@pytest.mark.parametrize(
+    ("parent", "child", "says"),
+    [
+        ([f"_acme-challenge.www NS a{number}" for number in range(1000)], [], "1000 names, and more than 32"),
+        (["_acme-challenge.www NS ns1"], [f"@ NS a{number}.example.test." for number in range(1000)], "1000 names"),
+        ([*MANY, *(f"_acme-challenge.www NS a{n}" for n in range(20))], ["@ NS ns1.example.test."], "1802 addresses"),
+    ],
+    ids=["names in the parent", "names in the zone", "addresses"],
+)
+def test_a_zone_of_a_thousand_name_servers(world: World, parent: list[str], child: list[str], says: str) -> None:
+    """It is an error at once, with its numbers, and a few questions: none of its servers is asked, for leaving some out
+    would prove nothing."""
+    delegations = world.start(parent, child)
+    watch = Stopwatch()
+    with pytest.raises(DnsError, match=says) as caught:
+        delegations.of(ZONE, world.primary)
+    assert watch.seconds() < 10
+    assert "list fewer NS records" in caught.value.hint

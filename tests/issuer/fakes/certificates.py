@@ -87,7 +87,7 @@ class MemoryCertificates:
             if ended:
                 raise self._given_up(order.name, reason, bundle)
             if present is not None and present.change is not None and present.change.csr == csr:
-                present = dataclasses.replace(present, csr=csr, change=None)
+                present = dataclasses.replace(present, csr=csr, validation=present.change.validation, change=None)
             if present is None or present.csr != csr:
                 raise Overtaken(order.name)
             self._tables.old_pairs[order.name] = (present.crt, present.ca)

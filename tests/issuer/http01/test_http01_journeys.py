@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 import threading
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -76,10 +77,10 @@ def test_a_row_of_the_old_system(site: Site) -> None:
     assert site.clean()
 
 
-def test_redirects_to_a_central_host(site: Site, nginx: Nginx) -> None:
-    """A web server that sends validation to another name: we follow as the CA does, and both are satisfied."""
-    site.dns("www A 127.0.0.2", "central A 127.0.0.1")
-    target = f"http://central.{ZONE}:{nginx.http_port}"
+@contextmanager
+def redirecting(nginx: Nginx) -> Iterator[list[str]]:
+    """A web server of 127.0.0.2 that sends validation to the central host, and the paths that it was asked for."""
+    target, asked = f"http://central.{ZONE}:{nginx.http_port}", []
     with ExitStack() as running:
         listener = running.enter_context(socket.create_server(("127.0.0.2", nginx.http_port or 0)))
 
@@ -90,16 +91,36 @@ def test_redirects_to_a_central_host(site: Site, nginx: Nginx) -> None:
                 except OSError:
                     return
                 with connection, suppress(OSError):
-                    path = connection.recv(65536).split(b" ")[1].decode()
-                    head = f"HTTP/1.1 302 Found\r\nLocation: {target}{path}\r\nContent-Length: 0\r\n\r\n"
+                    asked.append(connection.recv(65536).split(b" ")[1].decode())
+                    head = f"HTTP/1.1 302 Found\r\nLocation: {target}{asked[-1]}\r\nContent-Length: 0\r\n\r\n"
                     connection.sendall(head.encode())
 
         thread = threading.Thread(target=redirect, daemon=True)
         thread.start()
         running.callback(thread.join, 10)
         running.callback(listener.shutdown, socket.SHUT_RDWR)
+        yield asked
+
+
+def test_redirects_to_a_central_host(site: Site, nginx: Nginx) -> None:
+    """A web server that sends validation to another name: we follow as the CA does, and both are satisfied."""
+    site.dns("www A 127.0.0.2", "central A 127.0.0.1")
+    with redirecting(nginx):
         site.populate(NAME)
         site.box.ok("run")
+    assert site.clean()
+
+
+def test_a_redirect_inside_without_a_private_ca(site: Site, nginx: Nginx, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ca_bundle the CA is a public one, which reaches no address of ours: nor do we look there for it."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(site.lab.pebble.ca_file))
+    site.box.document["webroot"]["propagation_timeout"] = "1s"
+    site.box.write(acme={"ca_bundle": ""})
+    site.dns("www A 127.0.0.2", "central A 127.0.0.1")
+    with redirecting(nginx) as asked:
+        site.populate(NAME)
+        site.box.fails("run", says=["an address that is not public", "a private CA whose [acme] ca_bundle"])
+    assert asked
     assert site.clean()
 
 

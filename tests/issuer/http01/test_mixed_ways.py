@@ -123,20 +123,43 @@ def test_another_way_for_the_same_csr_is_told(lone_box: Box) -> None:
     assert "from now on" not in lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
 
 
-def test_a_way_that_endangers_the_present_certificate_is_told(lone_box: Box) -> None:
-    """It counts for the next renewal, whatever becomes of the change; for a name that is new it endangers nothing."""
+def test_the_ways_of_a_csr_that_waits_do_so_with_it(lone_box: Box) -> None:
+    """The present certificate is renewed by its own ones. A correction of the change keeps the ways that it had; the
+    CSR that is in force drops them with it."""
     lone_box.ok("populate", ZONE, "--csr", "-", stdin=csr([ZONE]))
     lone_box.put_aged(ZONE, days=90, left=60)
-    words = ("populate", "--replace", ZONE, "--csr", "-", "--by", "/var/www", "--by", f"{WILD}=dns-persist-01")
-    said = lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
-    for part in (
-        f"{ZONE} is validated by /var/www from now on, also for the renewal of the present certificate: ",
-        f"`certfleet-issuer check {ZONE}` tries it, --by {ZONE}=dns-01 goes back",
-        f"{WILD} is validated by dns-persist-01 from now on\n",
-    ):
-        assert part in said
-    words = ("populate", "--replace", ZONE, "--csr", "-", "--by", f"{ZONE}=dns-01", "--by", f"{WILD}=dns-01")
-    assert f"{ZONE} is validated by dns-01 from now on, also" in lone_box.ok(*words, stdin=csr([ZONE, WILD])).out
+    lone_box.ok("adopt", ZONE, "--yes")
+    words = ("populate", "--replace", ZONE, "--csr", "-")
+    said = lone_box.ok(*words, "--by", "/var/www", "--by", f"{WILD}=dns-persist-01", stdin=csr([ZONE, WILD])).out
+    first, second = (
+        f"{ZONE} is validated by /var/www for this CSR; until its certificate is stored, the present one is renewed by"
+        " dns-01\n",
+        f"{WILD} is validated by dns-persist-01 for this CSR\n",
+    )
+    assert first in said
+    assert second in said
+    assert lone_box.row(ZONE, "validations") == (None,)
+    said = lone_box.ok("populate", "--append", ZONE, "--csr", "-", stdin=csr([ZONE, WILD, f"a.{ZONE}"])).out
+    assert first in said
+    assert second in said
+    told = [line.split(None, 2)[2] for line in lone_box.run("status", ZONE).out.splitlines() if "validated by" in line]
+    assert told == ["dns-01", f"http-01 through /var/www; {WILD} by dns-persist-01"]
+    [fact] = lone_box.run("status", ZONE, "--json").report()["certificates"]
+    assert (fact["validated_by"], fact["validated_otherwise"]) == ("dns-01", {})
+    assert (fact["change"]["webroot"], fact["change"]["validated_otherwise"]) == ("/var/www", {WILD: "dns-persist-01"})
+    assert "is dropped" in lone_box.ok(*words, stdin=csr([ZONE])).out
+    assert lone_box.row(ZONE, "validations", "change_validations") == (None, None)
+
+
+def test_a_way_for_the_present_certificate_is_told_with_the_way_back(lone_box: Box) -> None:
+    """With the CSR that is in force a way counts for the next renewal."""
+    lone_box.ok("populate", ZONE, "--csr", "-", stdin=csr([ZONE]))
+    lone_box.put_aged(ZONE, days=90, left=60)
+    lone_box.ok("adopt", ZONE, "--yes")
+    said = lone_box.ok("populate", "--replace", ZONE, "--csr", "-", "--by", "/var/www", stdin=csr([ZONE])).out
+    assert f"{ZONE} is validated by /var/www from now on: `certfleet-issuer check {ZONE}` tries it" in said
+    assert f"--by {ZONE}=dns-01 goes back" in said
+    assert "every row is sealed" in lone_box.ok("adopt", "--all", "--yes").out
 
 
 def test_the_way_of_a_name_that_has_gone_is_not_told(lone_box: Box) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from common.certificate import parse_bundle, spki_sha256
 from issuer.model.acme import CaOrder
-from issuer.model.enrolment import AT_ONCE, Change, csr_digest
+from issuer.model.enrolment import AT_ONCE, Change, Validation, csr_digest
 from issuer.model.errors import AcmeProblem, StoreError
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf, leaf_of
@@ -23,6 +23,7 @@ from tests.issuer.signing_requests import csr
 
 ADDED = "added.example.test"
 NEW = csr([NAME, ADDED], "ecdsa-p384")
+BY_FILES = Validation(certbot=True, webroot_path="/var/www")
 
 
 def served(*, zone: bool = True) -> World:
@@ -82,6 +83,25 @@ def test_the_present_one_is_renewed_while_the_zone_of_a_new_name_is_missing() ->
     assert after.change is not None
     assert 80 < after.change.failures < 95
     assert [order.record.cause for order in world.tables.orders.values()] == [Cause.RENEWAL]
+
+
+def test_its_ways_count_for_itself_until_it_is_stored() -> None:
+    """A way that does not work stops the change alone; with the new certificate it becomes the way of the row."""
+    world = served()
+    world.change(change=Change(NEW, AT_ONCE, validation=BY_FILES))
+    world.zones["http-01"].missing.add(NAME)
+    row = world.row()
+    days(world, 62)
+    after = world.row()
+    assert (after.csr, after.validation, after.failures) == (row.csr, row.validation, 0)
+    assert (after.ts_expire or 0) > (row.ts_expire or 0)
+    assert after.change is not None
+    assert after.change.failures > 50
+    world.zones["http-01"].missing.clear()
+    world.zones["dns-01"].missing.add(NAME)
+    days(world, 2)
+    assert present(world).names == {NAME, ADDED}
+    assert (world.row().validation, world.row().change) == (BY_FILES, None)
 
 
 def test_it_is_stored_as_soon_as_the_zone_is_there() -> None:

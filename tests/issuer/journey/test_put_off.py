@@ -1,5 +1,7 @@
 """Somebody who writes to the database puts a certificate off: the issuer's own memory brings it back in time."""
 
+from typing import Any
+
 import pytest
 
 from issuer.model.events import EventKind
@@ -77,3 +79,29 @@ def test_a_removed_name_is_forgotten(world: World) -> None:
     one = world.process("one")
     assert one.run() == {}
     assert one.tools.looks.come(NOW + 61 * DAY, 9) == []
+
+
+@pytest.mark.parametrize("more", [{}, {"imported": True}, {"crt": b""}, {"ts_expire": FAR, "due_at": FAR}], ids=str)
+def test_a_row_that_somebody_disabled_is_told_when_it_would_be_renewed(world: World, more: dict[str, Any]) -> None:
+    """Once, and nothing is ordered; enabled again, it is renewed."""
+    was = world.row()
+    world.change(enabled=False, **more)
+    world.clock.wait_until(NOW + 61 * DAY)
+    for _ in range(2):
+        assert world.process().run() == {}
+    assert [event.kind for event in world.events] == [EventKind.DISABLED]
+    assert world.ca.opened == []
+    world.change(enabled=True, imported=False, crt=was.crt, due_at=None, ts_expire=was.ts_expire)
+    assert world.process().run()[NAME].ending is Ending.STORED
+
+
+def test_a_look_before_that_moment_tells_nothing(world: World) -> None:
+    """An attempt is followed by a look the next day; the one at the renewal comes all the same."""
+    world.process("two").tools.looks.plan(NAME, NOW + 2 * DAY)
+    world.change(enabled=False, due_at=FAR)
+    world.clock.wait_until(NOW + 2 * DAY)
+    assert world.process("two").run() == {}
+    assert (world.events, world.row().due_at) == ([], FAR)
+    world.clock.wait_until(NOW + 61 * DAY)
+    assert world.process("two").run() == {}
+    assert [event.kind for event in world.events] == [EventKind.DISABLED]

@@ -79,6 +79,32 @@ def test_a_trouble_that_lasts_is_said_once(troubled: Box, smtp: Smtp) -> None:
     assert [letter.subject.partition(" on ")[0] for letter in smtp.letters[1:]] == ["certfleet: c.example.test failed"]
 
 
+def test_a_key_of_statements_that_is_gone_is_said_once(
+    troubled: Box, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing is stored, and another issuer of the database, which has its key, does not end it; that it is
+    back is said once too."""
+    troubled.ok("disable", "a.example.test", "b.example.test", "c.example.test")
+    other = Box(troubled.folder / "other", troubled.database)
+    told_by_mail(other, smtp)
+    other.set_up()
+    key = troubled.state_dir / "statement.pem"
+    aside = key.rename(troubled.folder / "aside.pem")
+    for _ in range(2):
+        troubled.fails("run", says=["there is no key to sign statements with"])
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(socket, "gethostname", lambda: "issuer2")
+            other.ok("run")
+    [letter] = smtp.letters
+    assert letter.subject.partition(" on ")[0] == f"certfleet: {socket.gethostname()}:statement.pem cannot be used"
+    assert "STATEMENTS ARE NOT SIGNED" in letter.text
+    assert "--lost" in letter.text
+    aside.rename(key)
+    for _ in range(2):
+        troubled.ok("run")
+    assert [each.subject.partition(" on ")[0].rpartition(" ")[2] for each in smtp.letters[1:]] == ["recovered"]
+
+
 def test_a_stuck_certificate_is_said_once_more(troubled: Box, smtp: Smtp) -> None:
     """After `give_up_alarm` failures in a row the certificate is reported as stuck, and then never again."""
     troubled.write(renewal={"give_up_alarm": 3})
@@ -242,6 +268,27 @@ def test_a_mail_server_that_talks_for_ever_is_left() -> None:
         with pytest.raises(MailError, match=r"did not take the mail: it had not ended after 0\.5 s"):
             MailServer(settings, "box", session_seconds=0.5).send("subject", "text")
         talker.join()
+
+
+def test_a_mail_server_whose_answer_has_no_end() -> None:
+    """Line after line of one answer, as fast as it can: it ends at once, with that reason, before memory is full."""
+    lines, sent = b"220-" + b"x" * 8000 + b"\r\n", []
+
+    def flood(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            for _ in range(2000):
+                connection.sendall(lines * 10)
+                sent.append(80_000)
+
+    with socket.create_server((LOOPBACK, 0)) as server:
+        thread = threading.Thread(target=flood, args=(server,))
+        thread.start()
+        settings = NotifySettings(email_to=("noc@example.com",), smtp_host=LOOPBACK, smtp_port=server.getsockname()[1])
+        with pytest.raises(MailError, match="its answer has no end"):
+            MailServer(settings, "box").send("subject", "text")
+        thread.join()
+    assert sum(sent) < 50_000_000
 
 
 @pytest.mark.parametrize(

@@ -257,3 +257,30 @@ def test_a_thousand_failures_are_one_mail_of_bounded_length(world: World) -> Non
     assert "and 950 more" in text
     assert len(text.splitlines()) < 80
     assert watch.seconds() < 30
+
+
+def test_rows_that_are_not_what_was_enrolled(world: World) -> None:
+    """Each is told once, until it is again what was enrolled, or was removed; a row that is gone too, although nothing
+    of it is in the table, and whatever else settles meanwhile."""
+    spoilt = Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))
+    gone = Ended("gone.example.test", Ending.VANISHED, failure=Failure("its row is gone"))
+
+    def hear(*endings: Ended) -> list[str]:
+        world.outbox.tell_rows(endings)
+        return world.hear()
+
+    assert hear(spoilt, gone) == ["certfleet: 1 certificate is not what was enrolled, 1 is gone from the table on box"]
+    assert hear(spoilt, gone) == hear(spoilt, gone) == []
+    assert hear(gone) == [f"certfleet: {NAME} is right again in the table on box"]
+    assert hear() == []  # it was removed by `remove`
+    assert hear(gone) == ["certfleet: gone.example.test is gone from the table on box"]
+    assert hear(spoilt) == [f"certfleet: {NAME} is not what was enrolled on box"]
+
+
+def test_a_row_that_comes_back_before_its_mail(world: World) -> None:
+    """Nobody hears of it; a failure of its certificate stays said."""
+    assert world.hear(events.failed(NAME, Failure("it failed"))) == [f"certfleet: {NAME} failed on box"]
+    world.outbox.tell_rows([Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))])
+    world.outbox.tell_rows([])
+    assert world.hear() == []
+    assert world.hear(events.failed(NAME, Failure("it failed"))) == []

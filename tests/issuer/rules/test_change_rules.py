@@ -10,7 +10,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, csr_digest
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause, OrderRecord, OrderState
-from issuer.rules.change import advised, append_faults, difference, lacking, of_order, other_moment, turn
+from issuer.rules.change import advised, append_faults, difference, lacking, of_order, other_moment, shares, turn
 from issuer.rules.csr import read_csr
 from issuer.rules.due import Due, decide
 from tests.issuer.signing_requests import csr
@@ -137,3 +137,12 @@ def test_each_remark_has_its_own_advice() -> None:
     [_, (failed, mended)] = advised(row(waiting(NOW)))
     assert FAILURE.sentence in failed
     assert f"issue {NAME}" in mended
+
+
+def test_ways_that_are_looked_at_while_a_change_waits() -> None:
+    """Both are ordered: each name with the way of the change, and with that of the row where it has one there."""
+    files = Validation(certbot=True, webroot_path="/var/www")
+    waits = Change(NEW, AT_ONCE, validation=Validation(exceptions=((NAME, "/var/www"),)))
+    assert shares(row(waits)) == [(files, [NAME]), (Validation(), [ADDED, NAME])]
+    assert shares(row(None)) == [(Validation(), [NAME])]
+    assert shares(row(Change(b"damaged", AT_ONCE))) == [(Validation(), [NAME])]

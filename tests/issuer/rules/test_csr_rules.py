@@ -15,7 +15,7 @@ from issuer.model.csr import md5_modulus
 from issuer.rules.csr import CsrRefused, cautions, read_csr
 from issuer.rules.findings import Level
 from tests.issuer.rules.test_renewal_and_retry import enrolment
-from tests.issuer.signing_requests import csr, private_key, private_pem, signed_by_openssl
+from tests.issuer.signing_requests import csr, private_key, private_pem, signed_by_openssl, with_curve_by_parameters
 from tests.servers.authority import Authority
 from tests.servers.process import program
 
@@ -139,6 +139,21 @@ def test_a_digest_that_cas_refuse(digest: str, says: str, tmp_path: Path) -> Non
         read_csr(signed_by_openssl(digest, NAME, tmp_path))
     [finding] = caught.value.findings
     assert f"signed with {says};" in finding
+
+
+def test_a_key_in_a_form_that_cas_do_not_read(tmp_path: Path) -> None:
+    """A curve by its parameters in place of its name (RFC 5480 §2.1.1): its signature holds, and no CA parses it."""
+    with pytest.raises(CsrRefused, match="public key is in a form that CAs do not read"):
+        read_csr(with_curve_by_parameters(NAME, tmp_path))
+
+
+@pytest.mark.parametrize("behind", [b"\0\0", b"\n", b" \r\n"])
+def test_der_with_something_behind(behind: bytes) -> None:
+    """A column of fixed width leaves NULs, an editor a line end; what else stands there belongs to no request."""
+    der = x509.load_pem_x509_csr(csr([NAME])).public_bytes(Encoding.DER)
+    assert read_csr(der + behind).names == (NAME,)
+    with pytest.raises(CsrRefused):
+        read_csr(der + behind + b"x")
 
 
 def test_paddings_and_digests() -> None:

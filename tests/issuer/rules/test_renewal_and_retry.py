@@ -13,7 +13,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause
 from issuer.rules.due import Due, NotDue, decide
-from issuer.rules.health import health, severity
+from issuer.rules.health import health, severity, state_of
 from issuer.rules.renewal import Remaining, remaining, renewal, renewal_moment
 from issuer.rules.retry import retry_moment
 from tests.issuer.signing_requests import csr
@@ -236,7 +236,8 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str | C
 )
 def test_health(changes: dict[str, object], expected: tuple[str, bool]) -> None:
     """What `status` says of a row, and whether that is well."""
-    assert health(enrolment(**changes), NOW, POLICY) == expected
+    row = enrolment(**changes)
+    assert health(row, state_of(row, NOW, POLICY)) == expected
 
 
 def test_the_worst_comes_first() -> None:
@@ -260,5 +261,9 @@ def test_the_worst_comes_first() -> None:
         ({"crt": b"x", "ts_expire": NOW, "enabled": False}, {"hosts_not_well": 1}),
         (valid | {"enabled": False}, {}),
     ]
-    ranks = [severity(enrolment(**row), NOW, POLICY, **seen) for row, seen in worst_first]
+    ranks = []
+    for changes, seen in worst_first:
+        row = enrolment(**changes)
+        state = state_of(row, NOW, POLICY, held=seen.get("held", False))
+        ranks.append(severity(row, state, NOW, hosts_not_well=seen.get("hosts_not_well", 0)))
     assert ranks == sorted(set(ranks))

@@ -55,6 +55,7 @@ def test_a_limit_on_everything(why: str) -> None:
     [
         # Boulder
         f'too many certificates (50) already issued for "example.com" in the last 168h0m0s{AGAIN}{SEE}',
+        f"Error creating new order :: too many certificates already issued for: requests.example{SEE}",
         f'too many certificates (50) already issued for "selfservice.example" in the last 168h0m0s{AGAIN}{SEE}',
         f'too many certificates (50) already issued for "requests.example" in the last 168h0m0s{AGAIN}{SEE}',
         f"too many certificates (50) already issued for service.example in the last 168h0m0s{AGAIN}{SEE}",

@@ -254,6 +254,21 @@ def test_orders_of_before_count_for_the_names_of_their_certificates(database: Da
     assert database.query("SELECT names FROM orders ORDER BY id") == [("a.test b.test",), (None,), ("later.test",)]
 
 
+def test_a_change_of_before_keeps_the_ways_of_its_row(database: Database, tmp_path: Path) -> None:
+    """They were for both. Done twice it touches no change that has ways of its own."""
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    for name, change in (("a.test", "X'01'"), ("b.test", "NULL")):
+        values = f"'{name}', '* dns-persist-01', {change}"
+        database.execute(f"INSERT INTO certs (name, validations, change_csr) VALUES ({values})")  # noqa: S608
+    database.execute("ALTER TABLE certs DROP COLUMN change_validations")
+    for ways in ("* dns-persist-01", ""):
+        database.execute("UPDATE alembic_version SET version_num = '0016'")
+        box.ok("db", "upgrade")
+        assert database.query("SELECT change_validations FROM certs ORDER BY name") == [(ways,), (None,)]
+        database.execute("UPDATE certs SET change_validations = '' WHERE change_validations IS NOT NULL")
+
+
 def test_reports_of_before_have_no_account_or_one(tmp_path: Path) -> None:
     """An SQLite table with one row for a host is made anew, with every row; its agents are known to report changes
     only."""

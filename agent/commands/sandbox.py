@@ -1,0 +1,44 @@
+"""The agent's own unit: which folders the files of agent.toml lie in, and whether systemd lets it write there."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from agent.model.certificate import Certificate
+from agent.rules.sandbox import closed, drop_in
+from agent.settings.config import AgentSettings
+from agent.source.open import database_file
+from common.system import unit_properties, write_drop_in
+
+UNIT = "certfleet-agent.service"
+DROP_IN = "folders.conf"
+_HEAD = "# Made by `certfleet-agent init --system` from {config}, and made anew each time: add nothing here.\n"
+
+
+def folders_to_write(settings: AgentSettings, certificates: Iterable[Certificate]) -> list[Path]:
+    """Where a run writes: the state folder, the folders of live files, and that of an SQLite database, links
+    followed."""
+    database = database_file(settings.source)
+    files = [file.path for certificate in certificates for file in certificate.files]
+    inside = [os.path.realpath(one) for one in (*files, *([database] if database else []))]
+    return sorted({Path(os.path.realpath(settings.state_dir)), *(Path(one).parent for one in inside)})
+
+
+def closed_folders(settings: AgentSettings, certificates: Iterable[Certificate]) -> list[Path]:
+    """Those of them that the unit may not write, with every drop-in; none where there is no such unit."""
+    found = unit_properties(UNIT, "LoadState", "ProtectSystem", "ReadWritePaths", "StateDirectory")
+    if found.get("LoadState") != ["loaded"]:
+        return []
+    writable = [Path(one.lstrip("-+")) for one in found["ReadWritePaths"]]
+    writable += [Path("/var/lib") / one for one in found["StateDirectory"]]
+    return closed(folders_to_write(settings, certificates), "".join(found["ProtectSystem"]), map(_real, writable))
+
+
+def open_folders(config: Path, settings: AgentSettings, certificates: Iterable[Certificate]) -> None:
+    """Let the unit write every folder that *config* names."""
+    text = _HEAD.format(config=config) + drop_in(folders_to_write(settings, certificates))
+    write_drop_in(UNIT, DROP_IN, text)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))

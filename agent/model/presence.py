@@ -1,0 +1,23 @@
+"""How a service is present on a host: what decides which commands reach it there."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A service as one host has it; each is "" where the host has none. *unit*: of a running systemd; *script*: an init
+    script; *program*: one of the service's own."""
+
+    unit: str = ""
+    script: str = ""
+    program: str = ""
+
+
+Finder = Callable[[Sequence[str], Sequence[str]], Presence]
+"""Says how a service is present, from the names of its units and of its programs, in order of preference."""
+
+
+def nowhere(_units: Sequence[str], programs: Sequence[str]) -> Presence:
+    """The Finder of a host of which nothing is known: a service is reached by its own commands."""
+    return Presence(program=programs[0] if programs else "")

@@ -1,0 +1,37 @@
+"""The commands by which a host makes one of its services read its files anew. Pure."""
+
+from collections.abc import Sequence
+
+from agent.model.certificate import Action, Command
+from agent.model.presence import Presence
+
+_SIGNAL = "SIG"
+
+
+def activating(
+    action: Action, presence: Presence, units: Sequence[str], own: tuple[Command, ...]
+) -> tuple[Command, ...]:
+    """The *action* as commands: by systemd where the service is one of its units, else by its init script, else the
+    daemon's *own* ones. Never past systemd: what a command of ours starts lives in the agent's unit, and ends with it.
+
+    Without any of them the command is one that fails and names the first of *units*.
+    """
+    if presence.unit:
+        if action.startswith(_SIGNAL):
+            return (("systemctl", "kill", "--kill-who=main", f"--signal={action}", presence.unit),)
+        return (("systemctl", action, presence.unit),)
+    if presence.script and not action.startswith(_SIGNAL):
+        return (("service", presence.script, action),)
+    return own or tuple(("service", unit, action) for unit in units[:1])
+
+
+def starting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...]:
+    """The commands that bring the service up."""
+    if presence.unit:
+        return (("systemctl", "start", presence.unit),)
+    return (("service", presence.script, "start"),) if presence.script else own
+
+
+def asking(presence: Presence) -> tuple[Command, ...]:
+    """A command that fails where the service does not run; none where nobody can be asked."""
+    return (("systemctl", "is-active", "--quiet", presence.unit),) if presence.unit else ()

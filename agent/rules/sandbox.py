@@ -1,0 +1,32 @@
+"""What systemd lets the agent's unit write, and what agent.toml wants written. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+_READ_ONLY = {"strict": ("/",), "full": ("/boot", "/efi", "/etc", "/usr"), "yes": ("/boot", "/efi", "/usr")}
+"""What each value of ProtectSystem= closes for writing (systemd.exec(5)); any other closes nothing."""
+
+
+def closed(folders: Iterable[Path], protect_system: str, writable: Iterable[Path]) -> list[Path]:
+    """Those of *folders* that a unit may not write: the nearest folder above, or the folder itself, decides."""
+    rules: Mapping[Path, bool] = {
+        **{Path(one): False for one in _READ_ONLY.get(protect_system, ())},
+        **dict.fromkeys(writable, True),
+    }
+    return [one for one in folders if not _nearest(one, rules)]
+
+
+def _nearest(folder: Path, rules: Mapping[Path, bool]) -> bool:
+    return next((rules[one] for one in (folder, *folder.parents) if one in rules), True)
+
+
+def drop_in(folders: Sequence[Path]) -> str:
+    """The lines of a unit that let it write *folders*, each as soon as it is there."""
+    lines = "".join(f"ReadWritePaths={_word(folder)}\n" for folder in folders)
+    return f"[Service]\n{lines}"
+
+
+def _word(folder: Path) -> str:
+    """As systemd reads a word: quoted for blanks, specifiers and escapes for themselves (systemd.syntax(7))."""
+    text = str(folder).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"-{text}"'

@@ -1,0 +1,140 @@
+"""The services of a certificate: what presets say, what agent.toml overrules, as the commands that this host needs."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from agent.model.certificate import Command, Service, TargetFile, Use
+from agent.model.presence import Finder, Presence
+from agent.rules.activation import activating, asking, starting
+from agent.settings.preset import Preset
+from common.probe.target import ProbeTarget, parse_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.settings.config import CertificateSettings
+
+_PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
+
+
+def uses(
+    own: "CertificateSettings", presets: Mapping[str, Preset], files: Sequence[TargetFile], find: Finder
+) -> tuple[Use, ...]:
+    """One use for each preset; one alone where agent.toml has commands for several, or for none."""
+    services = [
+        service_of(name, preset, find(preset.units, preset.programs), places(own.name, own.key, files), own)
+        for name, preset in presets.items()
+    ]
+    default = {name: preset_probes(own.name, preset) for name, preset in presets.items()}
+    commands = (own.check, own.activate if not isinstance(own.activate, str) else None, own.verify, own.start)
+    if not presets:
+        services = [_overruled(Service(""), own, lambda _: ())]
+    if not presets or (len(presets) > 1 and any(one is not None for one in commands)):
+        probes = own.probe if own.probe is not None else tuple(chain.from_iterable(default.values()))
+        return (Use(_merged(services), tuple(dict.fromkeys(probes))),)
+    return tuple(Use(service, _own_probes(own.probe, default, service.name)) for service in services)
+
+
+def service_of(
+    name: str, preset: Preset, presence: Presence, words: Mapping[str, str], own: "CertificateSettings | None" = None
+) -> Service:
+    """The service of a *preset* on a host where it is present so, overruled by agent.toml where that says anything.
+    *words*: for the places in commands."""
+    words = {**words, "program": presence.program or next(iter(preset.programs), "")}
+
+    def filled(commands: Iterable[Command]) -> tuple[Command, ...]:
+        return tuple(
+            tuple(_PLACE.sub(lambda found: words.get(found[1], found[0]), word) for word in one) for one in commands
+        )
+
+    def acting(action: str) -> tuple[Command, ...]:
+        return activating(action, presence, preset.units, filled(preset.own))
+
+    service = Service(
+        name,
+        check=filled(preset.check),
+        activate=acting(preset.activate) if isinstance(preset.activate, str) else filled(preset.activate),
+        verify=filled(preset.verify),
+        start=starting(presence, filled(preset.start)),
+        starts_stopped=preset.starts_stopped,
+        is_up=asking(presence),
+        settle=preset.settle,
+    )
+    return service if own is None else _overruled(service, own, acting)
+
+
+def _overruled(service: Service, own: "CertificateSettings", acting: Callable[[str], tuple[Command, ...]]) -> Service:
+    activate = acting(own.activate) if isinstance(own.activate, str) else own.activate
+    return Service(
+        service.name,
+        check=service.check if own.check is None else own.check,
+        activate=service.activate if activate is None else activate,
+        verify=service.verify if own.verify is None else own.verify,
+        start=service.start if own.start is None else own.start,
+        starts_stopped=service.starts_stopped if own.starts_stopped is None else own.starts_stopped,
+        is_up=service.is_up,
+        settle=service.settle if own.settle is None else own.settle,
+    )
+
+
+def _merged(services: Sequence[Service]) -> Service:
+    """All of them as one, with what several have in common once."""
+
+    def of_all(part: Callable[[Service], tuple[Command, ...]]) -> tuple[Command, ...]:
+        return tuple(dict.fromkeys(chain.from_iterable(map(part, services))))
+
+    return Service(
+        " and ".join(service.name for service in services),
+        check=of_all(lambda one: one.check),
+        activate=of_all(lambda one: one.activate),
+        verify=of_all(lambda one: one.verify),
+        start=of_all(lambda one: one.start),
+        starts_stopped=any(service.starts_stopped for service in services),
+        is_up=of_all(lambda one: one.is_up),
+        settle=max(service.settle for service in services),
+    )
+
+
+def places(name: str, key: "Path", files: Sequence[TargetFile]) -> dict[str, str]:
+    """The word for each place in the commands of a preset: files of the certificate by what they hold."""
+    found = {"name": name, "program": ""}
+    for place, holds in _HOLDS.items():
+        file = next((str(one.path) for one in files if one.keystore is None and holds(one.parts)), "")
+        if file:
+            found[place] = file
+    return {"key": str(key)} | found
+
+
+_HOLDS: dict[str, Callable[[tuple[str, ...]], bool]] = {
+    "certificate": lambda parts: "certificate" in parts,
+    "chain": lambda parts: parts == ("chain",),
+    "fullchain": lambda parts: {"certificate", "chain"} <= set(parts),
+    "key": lambda parts: "key" in parts,
+}
+
+
+def unfilled(own: "CertificateSettings", presets: Iterable[Preset], words: Mapping[str, str]) -> Iterator[str]:
+    """The places in commands of presets for which there is no file."""
+    for preset in presets:
+        activate = preset.own if isinstance(preset.activate, str) else preset.activate
+        parts = ((own.check, preset.check), (own.activate, activate), (own.verify, preset.verify))
+        used = [word for mine, theirs in parts if mine is None for command in theirs for word in command]
+        yield from dict.fromkeys(found[0] for word in used for found in _PLACE.finditer(word) if found[1] not in words)
+
+
+def preset_probes(name: str, preset: Preset) -> tuple[ProbeTarget, ...]:
+    """The sockets of the service, for the certificate *name*; a wildcard name has none."""
+    return () if name.startswith("*.") else tuple(map(parse_target, preset.probe_texts(name)))
+
+
+def _own_probes(
+    own: tuple[ProbeTarget, ...] | None, default: Mapping[str, tuple[ProbeTarget, ...]], name: str
+) -> tuple[ProbeTarget, ...]:
+    """The sockets of the service *name*: of the operator's *own* ones those on its ports, and those on nobody's."""
+    if own is None:
+        return default[name]
+    ports = {service: {probe.port for probe in probes} for service, probes in default.items()}
+    others = set().union(*(found for service, found in ports.items() if service != name)) - ports[name]
+    return tuple(probe for probe in own if probe.port not in others)

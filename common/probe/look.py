@@ -1,0 +1,178 @@
+"""The certificate that one address shows in a handshake. It is looked at, not believed."""
+
+import contextlib
+import errno
+import socket
+import ssl
+import sys
+from typing import Any
+
+from common.deadline import Deadline
+from common.probe.flight import version_of, wants_client_certificate
+from common.probe.starttls import Refused, start_tls
+from common.probe.target import ProbeTarget
+from common.probe.view import KeyType, Seen, View, key_type_of
+from common.probe.wire import Wire
+
+Address = tuple[int, tuple[Any, ...]]
+"""A family, and what connect takes."""
+
+_MOST_ADDRESSES = 64  # of one name, looked at side by side: whoever answers for a name can give it thousands
+_AUTHENTICATED_BY: dict[KeyType, str] = {"rsa": "aRSA", "ecdsa": "aECDSA"}  # see openssl-ciphers(1)
+_OLD_RENEGOTIATION = 0x4  # SSL_OP_LEGACY_SERVER_CONNECT, for services from before RFC 5746; Python names it since 3.12
+
+
+class _Failed(Exception):
+    """The connection was made, and then there was no certificate. The text says why; *tls_alert*: OpenSSL's word for
+    the alert that the service sent."""
+
+    def __init__(self, why: str, tls_alert: str = ""):
+        super().__init__(why)
+        self.tls_alert = tls_alert
+
+
+def addresses(target: ProbeTarget) -> list[Address]:
+    """Every address of the target's host. Raises OSError and UnicodeError."""
+    found = socket.getaddrinfo(target.connect_host, target.connect_port, type=socket.SOCK_STREAM)
+    each: list[Address] = list(dict.fromkeys((entry[0], entry[4]) for entry in found))
+    if len(each) > _MOST_ADDRESSES:
+        raise OSError(errno.E2BIG, f"{len(each)} of them, and at most {_MOST_ADDRESSES} are looked at")
+    return each
+
+
+def address_text(address: Address) -> str:
+    """The address for people, "192.0.2.1:443" or "[2001:db8::1]:443"."""
+    family, (host, port, *_) = address
+    return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def why(error: OSError | UnicodeError) -> str:
+    """The operating system's or the resolver's reason."""
+    return "no answer in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or str(error)
+
+
+def is_of_this_host(address: Address) -> bool:
+    """Is it an address of this machine? Then the kernel would send from there to there. Nothing is sent. To bind it
+    would prove nothing where net.ipv4.ip_nonlocal_bind is set, as hosts of a cluster have it."""
+    family, where = address
+    if where[0].startswith("127."):
+        return True
+    with socket.socket(family, socket.SOCK_DGRAM) as plain, contextlib.suppress(OSError):
+        plain.connect(where)
+        return bool(plain.getsockname()[0] == where[0])
+    return False
+
+
+def look(target: ProbeTarget, address: Address, server_name: str, seconds: float, key_type: KeyType = "") -> View:
+    """One look, which ends after *seconds* at the latest. Never raises an OSError.
+
+    A service may have a certificate for each type of key, and clients get the one that it prefers. Where that is not
+    of *key_type*, the other is asked for by a choice of ciphers. TLS 1.3 has no such ciphers, so up to TLS 1.2.
+    """
+    deadline = Deadline(seconds)
+    view = _viewed(target, address, server_name, deadline)
+    if view.seen is not Seen.SERVED or not key_type or key_type_of(view.shown[0]) in {key_type, ""}:
+        return view
+    try:
+        return _shown(target, address, server_name, deadline, key_type)
+    except _Failed as failed:
+        if failed.tls_alert != "TLSV1_ALERT_PROTOCOL_VERSION":
+            return view  # it has no other
+        problem = (
+            f"it speaks TLS 1.3 alone and shows no {key_type.upper()} certificate; it cannot be asked for one there"
+        )
+        return View(Seen.UNKNOWN, problem)
+    except OSError:
+        return view
+
+
+def _viewed(target: ProbeTarget, address: Address, server_name: str, deadline: Deadline) -> View:
+    try:
+        return _shown(target, address, server_name, deadline)
+    except _Failed as failed:
+        return View(Seen.NO_TLS, str(failed))
+    except (ConnectionError, TimeoutError) as error:
+        return View(Seen.DOWN, why(error))
+    except OSError as error:  # no route, no such family on this host: nobody was asked
+        return View(Seen.UNKNOWN, why(error))
+
+
+def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: Deadline, key_type: KeyType = "") -> View:
+    """Raises OSError if there is no connection, else _Failed."""
+    family, where = address
+    with socket.socket(family, socket.SOCK_STREAM) as plain:
+        plain.settimeout(deadline.left())
+        plain.connect(where)
+        wire = Wire(plain, deadline)
+        try:
+            if target.proxy:
+                wire.send_proxy_header(target.proxy)
+            start_tls(target.scheme, wire, server_name)
+            return _handshake(wire, server_name, key_type)
+        except Refused as refused:
+            raise _Failed(str(refused)) from refused
+        except ssl.SSLError as error:
+            reason = error.reason or str(error)
+            raise _Failed(f"no TLS handshake ({reason})", reason) from error
+        except (OSError, ValueError) as error:  # ValueError: a server name that TLS cannot carry
+            raise _Failed(why(error) if isinstance(error, OSError) else str(error)) from error
+
+
+def _handshake(wire: Wire, server_name: str, key_type: KeyType) -> View:
+    """The bytes pass through our hands: over a socket, OpenSSL would read tiny records for ever within one call, and
+    the time limit would never count."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = _lenient_context(key_type).wrap_bio(incoming, outgoing, server_hostname=server_name or None)
+    received = b""
+    try:
+        while not _is_done(tls):
+            wire.send(outgoing.read())
+            data = wire.some()
+            received += data
+            incoming.write(data) if data else incoming.write_eof()
+        wire.send(outgoing.read())
+    except (ssl.SSLError, ConnectionError) as error:
+        # It has shown its certificate, and proven its key, before it looked at ours
+        if not (_is_peers(error) and wants_client_certificate(received)):
+            raise
+    shown = _certificates(tls)
+    if not shown:
+        raise _Failed("it shows no certificate")
+    return View(Seen.SERVED, "", shown, tls.version() or version_of(received))
+
+
+def _is_done(tls: ssl.SSLObject) -> bool:
+    """Take the next step of the handshake. Has it come to its end?"""
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+        return True
+    return False
+
+
+def _is_peers(error: OSError) -> bool:
+    """Was it the peer that ended the handshake, by an alert or without a word?"""
+    if isinstance(error, ssl.SSLError):
+        return isinstance(error, ssl.SSLEOFError) or "_ALERT_" in (error.reason or "")
+    return True
+
+
+def _certificates(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+    """All that the peer has shown. Python has a public way since 3.13; 3.11 and 3.12 have the same one below."""
+    if sys.version_info >= (3, 13):
+        return tuple(tls.get_unverified_chain())
+    below: Any = tls
+    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in below._sslobj.get_unverified_chain() or ())
+
+
+def _lenient_context(key_type: KeyType) -> ssl.SSLContext:
+    """Looks at whatever is served, also by a service with old protocols and weak keys; but for ciphers without any
+    certificate, which some services prefer."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers(f"{_AUTHENTICATED_BY.get(key_type, 'ALL')}:!aNULL:!eNULL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    if key_type:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= _OLD_RENEGOTIATION
+    return context

@@ -1,0 +1,77 @@
+"""The rows of the table beside what this issuer can prove of them: by their seals, by statements, by its own memory."""
+
+from collections.abc import Collection, Iterator
+
+from common.errors import CertfleetError, ConfigError
+from issuer.ground.chunks import chunks
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.errors import NotSealed, Unsigned, Vanished
+from issuer.model.failure import Failure
+from issuer.model.outcomes import Ended, Ending
+from issuer.model.seal_faults import Fault
+from issuer.rules.change import newest
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.seals import SealStore
+from issuer.trust.presents import Presents
+from issuer.trust.seals import Seals
+from issuer.trust.statements import Statements
+
+_AT_ONCE = 500  # rows in one question
+
+
+class Rows:
+    """One look at the rows. Every method raises ConfigError without a usable seal key, FileError, StoreError."""
+
+    def __init__(self, settings: Settings, database: Database):
+        self.seals = Seals(settings.state_dir)
+        self._certificates, self._store = Certificates(database), SealStore(database)
+        self._presents = _presents(settings, self.seals)
+
+    def faults(self, row: Enrolment) -> list[Fault]:
+        """What speaks against the seals of *row* and of its change."""
+        seen = [row] if row.change is None else [row, newest(row)]
+        return list(dict.fromkeys(fault for one in seen for fault in self.seals.faults(one)))
+
+    def is_unsigned(self, row: Enrolment) -> bool:
+        """Is the present certificate another one than the last that was signed? False without a key to prove it by."""
+        return self._presents is not None and self._presents.is_unsigned(row)
+
+    def vanished(self, names: Collection[str]) -> list[str]:
+        """Names that were sealed once, are not among *names*, those of the table, and were not removed by an issuer."""
+        missed = sorted(self.seals.memory.names().difference(names))
+        new = {row.name for some in chunks(missed, _AT_ONCE) for row in self._certificates.enrolled(some)}
+        gone = [name for name in missed if name not in new]
+        return [name for name in gone if not any(self.seals.bury(name, text) for text in self._store.tombstones(name))]
+
+    def look(self) -> list[Ended]:
+        """Every row that is not as it should be. A disabled one is nobody's concern."""
+        names: set[str] = set()
+        suspects: list[str] = []
+        for row in self._certificates.all(chains=False):
+            names.add(row.name)
+            if row.enabled and any(self._errors(row)):
+                suspects.append(row.name)
+        found: list[Ended] = []
+        for some in chunks(suspects, _AT_ONCE):  # once more: a command may have been between two of its steps
+            for row in self._certificates.enrolled(some):
+                found += [_ended(row.name, *error) for error in self._errors(row) if row.enabled]
+        return found + [_ended(name, Ending.VANISHED, Vanished(name)) for name in self.vanished(names)]
+
+    def _errors(self, row: Enrolment) -> Iterator[tuple[Ending, CertfleetError]]:
+        if faults := self.faults(row):
+            yield Ending.UNSEALED, NotSealed(row.name, faults)
+        elif self.is_unsigned(row):
+            yield Ending.UNSIGNED, Unsigned(row.name)
+
+
+def _ended(name: str, ending: Ending, error: CertfleetError) -> Ended:
+    return Ended(name, ending, failure=Failure.of(error), by_itself=False)
+
+
+def _presents(settings: Settings, seals: Seals) -> Presents | None:
+    try:
+        return Presents(seals.memory, Statements(settings.state_dir).key())
+    except ConfigError:  # told by who signs
+        return None

@@ -1,0 +1,72 @@
+"""Which certificates go together, and which of them is at fault: tables, without a host."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.model.certificate import Certificate, Service, Use
+from agent.rules.blame import first_failing, suspects_last
+from agent.rules.evidence import Sight
+from agent.rules.groups import groups
+from agent.rules.install_states import InstallState
+from agent.rules.journal import JournalEntry, Part, SavedFile, from_document
+from common.probe.view import Seen
+
+WEB = Service("web", (("check",),), (("reload",),))
+MAIL = Service("mail", (), (("restart",),))
+SILENT = Service("")
+
+
+def certificate(name: str, *services: Service) -> Certificate:
+    return Certificate(name, frozenset({name}), Path("key"), uses=tuple(Use(one) for one in services))
+
+
+@pytest.mark.parametrize(
+    ("services", "alone", "expected"),
+    [
+        ([(WEB,), (WEB,), (WEB,)], "", ["abc"]),
+        ([(WEB,), (MAIL,), (WEB,)], "", ["b", "ac"]),
+        ([(WEB,), (MAIL,), (WEB, MAIL)], "", ["abc"]),
+        ([(WEB,), (WEB,), (WEB,)], "b", ["b", "ac"]),
+        ([(SILENT,), (SILENT,), ()], "", ["a", "b", "c"]),
+    ],
+)
+def test_what_goes_together(services: Sequence[Sequence[Service]], alone: str, expected: list[str]) -> None:
+    """By a chain of shared services; commands that do nothing join nothing."""
+    items = [certificate(name, *used) for name, used in zip("abc", services, strict=True)]
+    found = groups(items, lambda one: one, lambda one: one.name == alone)
+    assert ["".join(one.name for one in group) for group in found] == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 16, 40, 500])
+def test_the_first_bad_one_is_found(count: int) -> None:
+    """Wherever it is, by as many tries as halving takes; none of them with nothing new, and none with all."""
+    for bad in range(count):
+        tried: list[int] = []
+
+        def passes(number: int, bad: int = bad, tried: list[int] = tried) -> bool:
+            tried.append(number)
+            return number <= bad
+
+        assert first_failing(count, passes, count // 2) == bad + 1
+        assert len(tried) <= math.ceil(math.log2(count))
+        assert not {0, count} & set(tried)
+
+
+def test_what_the_complaint_names_comes_last() -> None:
+    """And how many stand before."""
+    paths = {"a": ["/etc/a.pem"], "b": ["/etc/b.pem", "/real/b.pem"], "c": []}
+    assert suspects_last("abc", paths.__getitem__, "cannot load /real/b.pem: bad") == (["a", "c", "b"], 2)
+    assert suspects_last("abc", paths.__getitem__, "no") == (["a", "b", "c"], 3)
+
+
+def test_the_journal_of_an_earlier_agent() -> None:
+    """It had one certificate, and its fields at the top."""
+    file = SavedFile(Path("/x"), "new", "backup", "old", 0o640, 7, 8, {})
+    part = Part("a.b", "f", (file,), (Sight("t", "a", Seen.SERVED, sha256="f"),))
+    entry = JournalEntry("a.b", InstallState.SWAPPING, (part,))
+    document = entry.document()
+    assert from_document(document) == entry
+    assert from_document({**document["parts"][0], "state": "swapping"}) == entry

@@ -1,0 +1,332 @@
+"""Presets: every shipped one says what it must, one's own overrule it key by key, and commands fit the host."""
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.host.presence import presence
+from agent.model.certificate import Certificate, Command, Rights, Service
+from agent.model.presence import Finder, Presence
+from agent.settings.config import AgentSettings, resolve
+from agent.settings.preset import Preset, Presets
+from common.config import parse
+from common.errors import ConfigError
+from tests.agent.host import Host
+
+CONFIG = Path("agent.toml")
+NAMES = Presets(CONFIG).names
+ENTRY = '[source]\nurl = "sqlite:////x.db"\n[[certificate]]\nname = "www.example.com"\nkey = "/k.pem"\n'
+SHIPPED = """
+    apache nginx postfix dovecot exim openldap freeradius haproxy proftpd vsftpd postgresql mariadb cockpit tomcat esxi
+    generic
+    mosquitto redis ejabberd prosody coturn rabbitmq samba stunnel hitch unbound bind-dot mumble lighttpd cups
+    radsecproxy
+    proxmox gitlab grafana jenkins minio webmin asterisk
+"""
+
+
+# As the packages of Debian 12 have them: the program, and the name of the unit or init script.
+DEBIAN = {
+    "apache": ("apache2", "/usr/sbin/apachectl", "apache2"),
+    "nginx": ("nginx", "/usr/sbin/nginx", "nginx"),
+    "postfix": ("postfix", "/usr/sbin/postfix", "postfix"),
+    "dovecot": ("dovecot-core", "/usr/sbin/dovecot", "dovecot"),
+    "exim": ("exim4-daemon-light", "/usr/sbin/exim", "exim4"),
+    "openldap": ("slapd", "/usr/sbin/slapd", "slapd"),
+    "freeradius": ("freeradius", "/usr/sbin/freeradius", "freeradius"),
+    "haproxy": ("haproxy", "/usr/sbin/haproxy", "haproxy"),
+    "proftpd": ("proftpd-core", "/usr/sbin/proftpd", "proftpd"),
+    "vsftpd": ("vsftpd", "/usr/sbin/vsftpd", "vsftpd"),
+    "postgresql": ("postgresql-common", "/usr/bin/pg_ctlcluster", "postgresql"),
+    "mariadb": ("mariadb-server-core", "/usr/sbin/mariadbd", "mariadb"),
+    "cockpit": ("cockpit-ws", "/usr/lib/cockpit/cockpit-tls", "cockpit"),
+    "tomcat": ("tomcat10-common", "/usr/share/tomcat10/bin/catalina.sh", "tomcat10"),
+    "mosquitto": ("mosquitto", "/usr/sbin/mosquitto", "mosquitto"),
+    "redis": ("redis-server", "/usr/bin/redis-server", "redis-server"),
+    "ejabberd": ("ejabberd", "/usr/sbin/ejabberdctl", "ejabberd"),
+    "prosody": ("prosody", "/usr/bin/prosody", "prosody"),
+    "coturn": ("coturn", "/usr/bin/turnserver", "coturn"),
+    "rabbitmq": ("rabbitmq-server", "/usr/sbin/rabbitmqctl", "rabbitmq-server"),
+    "samba": ("samba", "/usr/sbin/samba", "samba-ad-dc"),
+    "stunnel": ("stunnel4", "/usr/bin/stunnel4", "stunnel4"),
+    "hitch": ("hitch", "/usr/sbin/hitch", "hitch"),
+    "unbound": ("unbound", "/usr/sbin/unbound", "unbound"),
+    "bind-dot": ("bind9", "/usr/sbin/named", "named"),
+    "mumble": ("mumble-server", "/usr/sbin/murmurd", "mumble-server"),
+    "lighttpd": ("lighttpd", "/usr/sbin/lighttpd", "lighttpd"),
+    "cups": ("cups-daemon", "/usr/sbin/cupsd", "cups"),
+    "radsecproxy": ("radsecproxy", "/usr/sbin/radsecproxy", "radsecproxy"),
+}
+
+
+def preset(name: str) -> Preset:
+    found = Presets(CONFIG).load(name)
+    assert found is not None
+    return found
+
+
+def has(**presences: Presence) -> Finder:
+    """A host that has a service by the first of its names in *presences*."""
+
+    def find(units: Sequence[str], programs: Sequence[str]) -> Presence:
+        return next((presences[one] for one in units if one in presences), Presence(program=next(iter(programs), "")))
+
+    return find
+
+
+def certificate(text: str, config: Path = CONFIG, **presences: Presence) -> Certificate:
+    (one,) = resolve(parse(AgentSettings, tomllib.loads(ENTRY + text), "agent.toml"), config, has(**presences))
+    return one
+
+
+def service(text: str, config: Path = CONFIG, **presences: Presence) -> Service:
+    (one,) = certificate(text, config, **presences).services
+    return one
+
+
+def words(*lines: str) -> tuple[Command, ...]:
+    return tuple(tuple(line.split()) for line in lines)
+
+
+def test_every_preset_of_the_list_is_there() -> None:
+    """None is forgotten, and none has come unseen."""
+    assert sorted(SHIPPED.split()) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_preset_is_whole(name: str) -> None:
+    """It can be used by its name alone, but for a probe that it cannot know; it says its traps, how it is found and
+    how it is told; every place in its commands is filled."""
+    found = preset(name)
+    one = certificate(f'service = "{name}"\n' + ("probe = []" if found.probe is None else ""))
+    assert found.traps
+    assert all(trap.endswith((".", ":")) for trap in found.traps)
+    assert one.files
+    (told,) = one.services
+    assert name in {"generic", "minio"} or (found.programs and told.activate)
+    assert isinstance(found.activate, tuple) or found.units
+    commands = (*told.check, *told.activate, *told.verify, *told.start)
+    assert not any("{" in word for command in commands for word in command)
+    assert not any(file.at_first.mode is not None and file.at_first.mode & 0o7 for file in one.files if file.holds_key)
+
+
+@pytest.mark.parametrize("name", DEBIAN)
+def test_debian_has_what_a_preset_looks_for(name: str) -> None:
+    """The first of its units and programs that Debian has is the one meant; where the package is installed here, it is
+    found."""
+    _, program, unit = DEBIAN[name]
+    found = preset(name)
+    assert found.units[0] == unit
+    named = [one for one in found.programs if one in {program, Path(program).name}]
+    assert named
+    if Path(program).exists():
+        assert presence(found.units, found.programs).program == named[0]
+
+
+def test_every_preset_of_a_service_of_debian_is_compared() -> None:
+    """The others are appliances, or come from elsewhere."""
+    foreign = {"esxi", "generic", "proxmox", "gitlab", "grafana", "jenkins", "minio", "webmin", "asterisk"}
+    assert set(NAMES) - DEBIAN.keys() == foreign
+
+
+@pytest.mark.parametrize(
+    ("presence", "activate", "start", "is_up"),
+    [
+        (
+            Presence("apache2", "apache2", "apachectl"),
+            "systemctl reload apache2",
+            "systemctl start apache2",
+            "systemctl is-active --quiet apache2",
+        ),
+        (Presence("", "apache2", "apachectl"), "service apache2 reload", "service apache2 start", ""),
+        (Presence("", "", "apache2ctl"), "apache2ctl graceful", "apache2ctl start", ""),
+    ],
+    ids=["systemd", "init script", "neither"],
+)
+def test_commands_fit_the_host(presence: Presence, activate: str, start: str, is_up: str) -> None:
+    """By systemd where it has the unit, else by the init script, else by the daemon's own command."""
+    found = service('service = "apache"', apache2=presence)
+    assert (found.activate, found.start) == (words(activate), words(start))
+    assert found.is_up == (words(is_up) if is_up else ())
+    assert found.check == words(f"{presence.program} configtest")
+
+
+def test_the_operator_says_reload_or_restart() -> None:
+    """The action goes the host's way, with the unit of the preset; commands are taken as they are."""
+    unit = Presence("nginx", "nginx", "nginx")
+    text = 'service = "nginx"\nactivate = '
+    assert service(text + '"restart"', nginx=unit).activate == words("systemctl restart nginx")
+    signal = "systemctl kill --kill-who=main --signal=SIGUSR2 nginx"
+    assert service(text + '"SIGUSR2"', nginx=unit).activate == words(signal)
+    assert service(text + '["a", "b"]', nginx=unit).activate == words("a b")
+
+
+def test_every_key_overrules_its_own_alone() -> None:
+    """One key of agent.toml changes just what it says."""
+    plain = service('service = "dovecot"')
+    own = service('service = "dovecot"\nverify = ["v"]\nstart = ["s"]\nstarts_stopped = true\nsettle = "2m"')
+    assert (own.verify, own.start, own.starts_stopped, own.settle) == (words("v"), words("s"), True, 120)
+    assert (own.check, own.activate, own.is_up) == (plain.check, plain.activate, plain.is_up)
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("", ["/etc/ssl/certs/www.example.com.fullchain.crt", "/etc/ssl/www.example.com.openldap.key"]),
+        ('[certificate.files]\nfullchain = "/f"', ["/f"]),
+        (
+            '[[certificate.combined]]\npath = "/c"\nparts = "key"',
+            ["/etc/ssl/certs/www.example.com.fullchain.crt", "/c"],
+        ),
+    ],
+)
+def test_a_copy_of_the_key_is_made_for_who_names_no_file(text: str, paths: list[str]) -> None:
+    """Whoever names files of his own gets no copy of his key that he did not name."""
+    assert [str(file.path) for file in certificate('service = "openldap"\n' + text).files] == paths
+
+
+def test_rights_of_a_preset_are_for_a_new_file() -> None:
+    """Those of agent.toml are for a live one too; what a file says itself goes before what the certificate says."""
+    (public, key) = certificate('service = "openldap"').files
+    assert (public.at_first, public.owner, public.mode) == (Rights(), "", None)
+    assert (key.at_first, key.group, key.mode) == (Rights("", "openldap", 0o640), "", None)
+    text = 'service = "openldap"\ngroup = "ldap"\nmode = "0600"\n'
+    (_, key) = certificate(text).files
+    assert (key.group, key.mode) == ("ldap", 0o600)
+    (mine,) = certificate(text + '[certificate.files]\nfullchain = "/f"\nmode = "0644"').files
+    assert (mine.group, mine.mode) == ("ldap", 0o644)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "problem"),
+    [
+        ('service = "generic"', "certificate[0].probe", "generic has no usual socket"),
+        ('activate = "reload"\nprobe = []', "certificate[0].activate", "needs a service"),
+        ('service = "nginx"\nactivate = "relaod"', "certificate[0].activate", 'must be "reload", "restart"'),
+        (
+            'service = "nginx"\nmode = "0644"\n[[certificate.combined]]\npath = "/p"\nparts = "key"',
+            "certificate[0].mode",
+            "0644 would open the private key",
+        ),
+        (
+            'service = "nginx"\n[[certificate.keystore]]\npath = "/p"\npassword_file = "/w"\nmode = "0644"',
+            "certificate[0].keystore[0].mode",
+            "0644 would open the private key",
+        ),
+        (
+            'service = "nginx"\n[[certificate.keystore]]\npath = "/p"\npassword_file = "/w"\nformat = "pem"',
+            "certificate[0].keystore[0].format",
+            "must be one of pkcs12, jks",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_named(text: str, path: str, problem: str) -> None:
+    """Each with its path in the file."""
+    with pytest.raises(ConfigError) as caught:
+        certificate(text)
+    assert any(one.path == path and problem in one.problem for one in caught.value.findings), caught.value.findings
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The folder of one's own presets."""
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    return folder
+
+
+def test_ones_own_preset_overrules_the_shipped_one_key_by_key(own: Path) -> None:
+    """What it does not say stays; a table goes as a whole."""
+    (own / "haproxy.toml").write_text(
+        'check = ["c"]\n[[combined]]\npath = "/etc/haproxy/{name}.pem"\nparts = ["key"]\n'
+    )
+    config = own.parent / "agent.toml"
+    one = certificate('service = "haproxy"', config)
+    assert [(str(file.path), file.parts) for file in one.files] == [("/etc/haproxy/www.example.com.pem", ("key",))]
+    assert one.services[0].check == words("c")
+    assert one.services[0].activate == service('service = "haproxy"').activate
+
+
+def test_a_preset_of_ones_own_needs_little(own: Path) -> None:
+    """A note is enough; places in its commands are filled with the files that the certificate has."""
+    text = 'note = "ours"\nprobe = "tls://{name}:1"\nactivate = ["p", "--pair={fullchain}", "{key}", "{name}", "{x}"]\n'
+    (own / "ours.toml").write_text(text)
+    config = own.parent / "agent.toml"
+    assert "ours" in Presets(config).names
+    found = certificate('service = "ours"\n[certificate.files]\nfullchain = "/f"', config)
+    assert found.services[0].activate == words("p --pair=/f /k.pem www.example.com {x}")
+    with pytest.raises(ConfigError, match="needs the file"):
+        certificate('service = "ours"\n[certificate.files]\ncertificate = "/c"', config)
+
+
+def test_what_is_wrong_with_ones_own_preset_is_said_with_its_file(own: Path) -> None:
+    """The same kind of findings as for agent.toml."""
+    (own / "nginx.toml").write_text('chek = ["c"]\n')
+    with pytest.raises(ConfigError, match="did you mean 'check'") as caught:
+        certificate('service = "nginx"', own.parent / "agent.toml")
+    assert str(own / "nginx.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_preset_that_others_can_write_is_refused(own: Path, what: str) -> None:
+    """Root runs its commands."""
+    file = own / "nginx.toml"
+    file.write_text('check = ["c"]\n')
+    (file if what == "file" else own).chmod(0o777)
+    with pytest.raises(ConfigError, match="could make root run any command by it"):
+        certificate('service = "nginx"', own.parent / "agent.toml")
+    os.chown(file if what == "file" else own, 12345, -1)
+    (file if what == "file" else own).chmod(0o755)
+    with pytest.raises(ConfigError, match="user 12345"):
+        certificate('service = "nginx"', own.parent / "agent.toml")
+
+
+def test_only_names_of_presets_choose_a_file(own: Path) -> None:
+    """Not a path."""
+    (own.parent / "x.toml").write_text('note = "x"\n')
+    assert Presets(own.parent / "agent.toml").load("../x") is None
+
+
+def tree(root: Path, *files: str) -> Path:
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "unit", "script"),
+    [
+        (["run/systemd/system/x", "lib/systemd/system/b.service"], "b", ""),
+        (["run/systemd/system/x", "lib/systemd/system/b.service", "usr/lib/systemd/system/a.service"], "a", ""),
+        (["run/systemd/system/x", "run/systemd/generator.late/a.service", "etc/init.d/a"], "a", "a"),
+        (["lib/systemd/system/a.service", "etc/init.d/b"], "", "b"),
+        (["run/systemd/system/x", "lib/systemd/system/c@.service"], "c@one", ""),
+        ([], "", ""),
+    ],
+)
+def test_a_service_is_found_as_the_host_has_it(tmp_path: Path, files: list[str], unit: str, script: str) -> None:
+    """Units count where systemd runs, and the first name that is there; files of units alone prove nothing."""
+    found = presence(["a", "b", "c@one"], ["no-such-program", "sh"], tree(tmp_path, *files))
+    assert found == Presence(unit, script, "sh")
+
+
+def test_a_masked_unit_is_none(tmp_path: Path) -> None:
+    """Nobody can start it."""
+    root = tree(tmp_path, "run/systemd/system/x", "lib/systemd/system/a.service", "lib/systemd/system/b.service")
+    (root / "etc/systemd/system").mkdir(parents=True)
+    (root / "etc/systemd/system/a.service").symlink_to("/dev/null")
+    assert presence(["a", "b"], [], root).unit == "b"
+
+
+def test_presets_shows_what_this_host_has(host: Host) -> None:
+    """Here no systemd runs, and nginx has an init script: shown with the reason."""
+    (host.config.parent / "presets").mkdir()
+    (host.config.parent / "presets" / "nginx.toml").write_text('units = "none-of-these"\nproven = "here"\n')
+    shown = host.agent("presets", "nginx").out
+    assert "activate  nginx -s reload\n" in shown
+    assert "why       reload, by the daemon's own command: neither systemd nor an init script has it here" in shown
+    assert "proven    here\n" in shown

@@ -1,0 +1,66 @@
+"""Which addresses of a name are looked at, and which of them are this host's."""
+
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent.host.sockets import Prober
+from agent.host.waits import Waits
+from common.probe.look import Address, is_of_this_host
+from common.probe.target import parse_target
+from common.probe.view import Seen
+from tests.servers.authority import Authority
+from tests.servers.nginx import Nginx
+
+
+def address(host: str, port: int = 443) -> Address:
+    return (socket.AF_INET6, (host, port, 0, 0)) if ":" in host else (socket.AF_INET, (host, port))
+
+
+def own_addresses() -> list[str]:
+    """Those that the kernel lists."""
+    shown = subprocess.run(["ip", "-brief", "address"], capture_output=True, text=True, check=True).stdout
+    return [word.partition("/")[0] for word in shown.split() if "/" in word and not word.startswith("fe80")]
+
+
+def test_addresses_of_this_host() -> None:
+    """All that `ip address` lists, and all of 127/8; documentation's are others' (RFC 5737, RFC 3849)."""
+    assert own_addresses()
+    for one in (*own_addresses(), "127.0.0.1", "127.0.1.1"):
+        assert is_of_this_host(address(one)), one
+    for one in ("203.0.113.1", "198.51.100.7", "2001:db8::1"):
+        assert not is_of_this_host(address(one)), one
+
+
+@pytest.mark.parametrize("others", [["203.0.113.1"], ["2001:db8::1"], ["203.0.113.1", "2001:db8::1", "203.0.113.2"]])
+def test_only_this_hosts_addresses_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: list[str]
+) -> None:
+    """A name with addresses of several hosts, or of a family that cannot be used: one's own is looked at, no other."""
+    files = Authority("Test Root").issue(["localhost"]).write(tmp_path / "tls")
+    with Nginx(tmp_path / "nginx", files.fullchain, files.key) as nginx:
+
+        def resolved(_host: str, port: int, **_options: object) -> list[tuple[object, ...]]:
+            found = [address(one, port) for one in (*others, "127.0.0.1")]
+            return [(family, socket.SOCK_STREAM, 6, "", where) for family, where in found]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolved)
+        (sight,) = Prober(0, Waits()).look([parse_target(f"https://w.example.test:{nginx.port}")], "", files.key)
+    assert (sight.seen, sight.address, sight.shared) == (Seen.SERVED, f"127.0.0.1:{nginx.port}", False)
+
+
+def test_addresses_of_others_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several, and none is this host's: each sight says so. One alone is a router's or a balancer's, in front of us."""
+
+    def resolved(host: str, port: int, **_options: object) -> list[tuple[object, ...]]:
+        found = [address(one, port) for one in host.split("-")]
+        return [(family, socket.SOCK_STREAM, 6, "", where) for family, where in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    prober = Prober(0, Waits(), one_look=0.2)
+    several = prober.look([parse_target("https://203.0.113.1-203.0.113.2")], "", Path())
+    assert [sight.shared for sight in several] == [True, True]
+    (one,) = prober.look([parse_target("https://203.0.113.1")], "", Path())
+    assert not one.shared

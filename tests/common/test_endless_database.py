@@ -1,0 +1,103 @@
+"""A database, or somebody on the way to it, that sends without end and fast: memory has a bound on either side."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.host.waits import Waits
+from agent.model.errors import SourceError
+from agent.source.mysql import MysqlSource
+from agent.source.open import open_source
+from agent.source.sqlite import SqliteSource
+from common.database_url import MysqlAddress
+from issuer.model.config import DatabaseSettings
+from issuer.model.errors import StoreError
+from issuer.store.database import Database
+from tests.agent.accounts import Agents
+from tests.agent.host import NAME, TABLES
+from tests.servers.database import SqliteDatabase
+from tests.servers.sql_server import SqlServer
+
+_MOST = 100  # packets of 16 MB
+
+
+@pytest.fixture
+def flood() -> Iterator[tuple[int, list[int]]]:
+    """A port that greets with packets that go on and on; and how many somebody took."""
+    taken: list[int] = []
+
+    def talk(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(OSError):
+                    for number in range(_MOST):
+                        connection.sendall(b"\xff\xff\xff" + bytes([number]))
+                        connection.sendall(b"x" * 0xFFFFFF)
+                        taken.append(number)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=talk, args=(server,), daemon=True)
+        thread.start()
+        yield server.getsockname()[1], taken
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _agent(port: int, _: Path) -> None:
+    MysqlSource(MysqlAddress("agent", (("127.0.0.1", port),), "certfleet"), "secret", None, Waits()).marks([NAME])
+
+
+def _issuer(port: int, folder: Path) -> None:
+    password = folder / "password"
+    password.touch(mode=0o600)
+    password.write_text("secret")
+    url = f"mysql+pymysql://issuer@127.0.0.1:{port}/certfleet"
+    Database(DatabaseSettings(url, password)).read(lambda connection: connection.info)
+
+
+@pytest.mark.parametrize("ask", [_agent, _issuer])
+def test_a_greeting_without_end(flood: tuple[int, list[int]], tmp_path: Path, ask: Callable[[int, Path], None]) -> None:
+    """Before TLS anybody on the way may answer: the first packet that is too long is not read."""
+    port, taken = flood
+    with pytest.raises((SourceError, StoreError), match="longer than any good one"):
+        ask(port, tmp_path)
+    assert len(taken) < 2
+
+
+def test_rows_without_end_from_a_server(sql_server: SqlServer, tmp_path: Path) -> None:
+    """A view in place of the real one, with as many rows of a name as anybody may read."""
+    agents = Agents(sql_server.create_database(), tmp_path)
+    settings = agents.settings()
+    digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
+    places = ", ".join(f"({digits}) AS t{place}" for place in range(8))
+    cells = "1 AS ts_last_update, 2 AS ts_expire, NULL AS crt, NULL AS ca, NULL AS rolled_back, NULL AS statement"
+    view = f"CREATE OR REPLACE VIEW agent_certs AS SELECT '{NAME}' AS name, {cells}"
+    agents.execute(f"{view} FROM {places}")
+    with contextlib.closing(open_source(settings, Path("x"))) as source:
+        with pytest.raises(SourceError, match="longer than any good one"):
+            source.marks([NAME])
+        agents.execute(view)
+        assert source.marks([NAME])
+
+
+def test_rows_without_end_from_a_file(tmp_path: Path) -> None:
+    """The same in SQLite: no more rows are taken than names were asked for."""
+    database = SqliteDatabase(tmp_path)
+    for statement in TABLES.split(";"):
+        database.execute(statement)
+    database.execute(
+        "INSERT INTO certs (name, crt, ts_last_update, ts_expire) VALUES ('www.example.test', 'leaf', 1, 2)"
+    )
+    database.execute("ALTER TABLE certs RENAME TO held")
+    endless = "WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up) SELECT held.* FROM up CROSS JOIN held"
+    database.execute(f"CREATE VIEW certs AS {endless}")
+    source = SqliteSource(database.path, Waits(), 5.0)
+    assert list(source.marks([NAME])) == [NAME]
+    offer = source.fetch(NAME)
+    assert offer is not None
+    assert offer.leaf_pem == b"leaf"

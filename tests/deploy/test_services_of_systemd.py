@@ -1,0 +1,86 @@
+"""Services that a real systemd runs: told by it, and left alone where they do not run."""
+
+import time
+
+import pytest
+
+from tests.agent.host import TABLES
+from tests.deploy.machine import Machine
+from tests.servers.authority import Authority
+
+NAME = "www.example.test"
+KEY = f"/etc/ssl/private/{NAME}.key"
+DATABASE, TOLD = "/var/lib/test/certfleet.db", "/var/lib/test/told"
+AGENT = "/opt/certfleet/bin/certfleet-agent"
+
+
+class Site:
+    """A machine with one certificate, for the service that agent.toml names."""
+
+    def __init__(self, machine: Machine, service: str) -> None:
+        self.machine = machine
+        self._root = Authority("Test Root")
+        self._authority = self._root.intermediate("Test Intermediate")
+        machine.write("/etc/hosts", f"127.0.0.1 localhost {NAME}\n")
+        machine.write("/etc/certfleet/roots.pem", self._root.pem.decode())
+        machine.write(
+            "/etc/certfleet/agent.toml",
+            f'[source]\nurl = "sqlite:///{DATABASE}"\n[trust]\nroots = "/etc/certfleet/roots.pem"\n'
+            f'[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\nservice = "{service}"\n',
+        )
+        machine.run("install", "-d", "-m", "0700", "/var/lib/test")
+        machine.run(AGENT, "request", NAME, "--key", KEY, "--csr", "/root/csr")
+        machine.run("sqlite3", DATABASE, stdin=TABLES)
+
+    def offer(self) -> None:
+        """A new certificate in the database."""
+        new = self._authority.sign(self.machine.path("/root/csr").read_bytes())
+        values = f"('{NAME}', 'Y', x'{new.chain_pem.hex()}', x'{new.cert_pem.hex()}', 0, {time.time_ns() // 1000})"
+        self.machine.run(
+            "sqlite3",
+            DATABASE,
+            stdin=f"INSERT OR REPLACE INTO certs (name, enable, ca, crt, ts_expire, ts_last_update) VALUES {values}",  # noqa: S608 - our own words
+        )
+
+    def told(self) -> int:
+        """How often the service was."""
+        file = self.machine.path(TOLD)
+        return file.read_text(encoding="utf-8").count("\n") if file.exists() else 0
+
+
+@pytest.fixture
+def mine(machine: Machine) -> Site:
+    """A service with a unit and a preset of its own, and no socket; it has not been started."""
+    unit = f"[Service]\nExecStart=/bin/sleep infinity\nExecReload=/bin/sh -c 'echo >> {TOLD}'\n"
+    machine.write("/etc/systemd/system/mine.service", unit)
+    preset = 'note = "Ours."\nunits = ["other", "mine"]\nactivate = "reload"\nprobe = []\n'
+    machine.write("/etc/certfleet/presets/mine.toml", preset + '[files]\nfullchain = "/etc/ssl/certs/{name}.crt"\n')
+    machine.run("systemctl", "daemon-reload")
+    return Site(machine, "mine")
+
+
+def test_a_service_without_a_socket_is_asked_for(mine: Site) -> None:
+    """One that was stopped on purpose gets its files and stays stopped; one that runs is told by systemd, once."""
+    assert "activate  systemctl reload mine\n" in mine.machine.run(AGENT, "presets", "mine")
+    mine.offer()
+    mine.machine.run(AGENT, "run")
+    assert mine.machine.path(f"/etc/ssl/certs/{NAME}.crt").exists()
+    assert (mine.told(), mine.machine.show("mine", "ActiveState")) == (0, ("inactive",))
+    mine.machine.run("systemctl", "start", "mine")
+    mine.offer()
+    mine.machine.run(AGENT, "run")
+    assert (mine.told(), mine.machine.show("mine", "ActiveState")) == (1, ("active",))
+
+
+def test_a_stopped_apache_stays_stopped(machine: Machine) -> None:
+    """By the shipped preset, from the shipped unit: nothing starts one inside the agent's own unit."""
+    machine.run("ln", "-sf", "/lib/systemd/system/apache2.service", "/etc/systemd/system/")
+    machine.run("systemctl", "daemon-reload")
+    site = Site(machine, "apache")
+    site.offer()
+    machine.run("systemctl", "start", "certfleet-agent", code=1)
+    assert machine.path(f"/etc/ssl/certs/{NAME}.fullchain.crt").exists()
+    assert machine.show("apache2", "ActiveState") == ("inactive",)
+    machine.run("pgrep", "-x", "apache2", code=1)
+    [said] = [one["MESSAGE"] for one in machine.journal("certfleet-agent") if "not proven" in one["MESSAGE"]]
+    assert "nothing answers at" in said

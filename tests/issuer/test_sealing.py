@@ -1,0 +1,228 @@
+"""Seals as an operator meets them: two issuers, a lost key, a legacy table, rows of old scripts, a kill in between."""
+
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from issuer.rules.csr import read_csr
+from tests.issuer.box import ROOT, Box
+from tests.issuer.crash.killer import killed_run
+from tests.issuer.signing_requests import csr
+from tests.issuer.store import legacy_table
+from tests.servers.database import Database, SqliteDatabase
+
+NAME, OTHER = "www.lab.test", "mail.lab.test"
+NEW = csr([NAME, "added.lab.test"], number=1)
+
+
+def write_csr(box: Box, content: bytes = NEW, name: str = NAME) -> None:
+    """As an old script does."""
+    box.database.execute(f"UPDATE certs SET csr = X'{content.hex()}' WHERE name = '{name}'")  # noqa: S608
+
+
+def unsealed(box: Box) -> set[str]:
+    """The names that `status` calls not sealed, with exit code 1 where there is one, and those that are gone."""
+    outcome = box.run("status", "--json")
+    found = {one["name"] for one in outcome.report()["certificates"] if one["not_sealed"]}
+    found |= set(outcome.report()["vanished"])
+    assert outcome.code == 1 or not found
+    return found
+
+
+def typed(box: Box, answer: str, *words: str) -> tuple[int, str]:
+    """The exit code and the screen of a command at whose question somebody types *answer*, on a terminal."""
+    keyboard, terminal = pty.openpty()
+    try:
+        program = "from issuer.cli import main; main()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, "--config", str(box.config), *words],
+            stdin=terminal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+        )
+        os.write(keyboard, f"{answer}\n".encode())
+        out, _ = process.communicate(timeout=60)
+        return process.returncode, out
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+
+
+def test_adopt_shows_a_row_and_asks(lone_box: Box) -> None:
+    """Key and names, then the name has to be typed; nothing is sealed otherwise, nor without a terminal."""
+    lone_box.populate(NAME)
+    lone_box.populate(OTHER)
+    write_csr(lone_box)
+    lone_box.refused("adopt", NAME, code=2, says=["no terminal", "--yes"])
+    for answer in ("", "y", "www", OTHER):
+        code, screen = typed(lone_box, answer, "adopt", NAME)
+        assert (code, "nothing was sealed" in screen) == (1, True), screen
+        assert f"{NAME}: key {read_csr(NEW).spki_sha256}, for {NAME}, added.lab.test" in screen
+    lone_box.fails("status", says=[f"{NAME}   not sealed", "another key than the one", "other names than those"])
+    assert typed(lone_box, NAME, "adopt", NAME)[0] == 0
+    lone_box.ok("status")
+    assert "nothing was changed" in lone_box.ok("adopt", NAME).out
+    lone_box.refused("adopt", code=2, says=["either names or --all"])
+
+
+def test_adopt_of_all_shows_each_and_asks_for_their_number(lone_box: Box) -> None:
+    """A row that fits its seal is not among them."""
+    for name in (NAME, OTHER, "third.lab.test"):
+        lone_box.populate(name)
+    for name in (NAME, OTHER):
+        write_csr(lone_box, csr([name], number=2), name)
+    code, screen = typed(lone_box, "3", "adopt", "--all")
+    assert (code, "third" in screen) == (1, False)
+    code, screen = typed(lone_box, "2", "adopt", "--all")
+    assert (code, "2 sealed" in screen) == (0, True), screen
+    lone_box.ok("status")
+
+
+def test_history_tells_who_sealed_what(lone_box: Box) -> None:
+    """The person behind sudo, the machine, key and names; of each seal."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setenv("SUDO_USER", "anna")
+        lone_box.populate(NAME)
+        write_csr(lone_box)
+        here.setenv("SUDO_USER", "bert")
+        lone_box.ok("adopt", NAME, "--yes")
+    host, keys = socket.gethostname(), [read_csr(each).spki_sha256 for each in (NEW, csr([NAME]))]
+    sealed = [line for line in lone_box.ok("history", NAME).out.splitlines() if "  sealed  " in line]
+    assert [line.partition("  sealed  ")[2] for line in sealed] == [
+        f"by bert@{host}: key {keys[0]}, for {', '.join(sorted([NAME, 'added.lab.test']))}",
+        f"by anna@{host}: key {keys[1]}, for {NAME}",
+    ]
+
+
+def test_two_issuers_with_different_keys(lone_box: Box, tmp_path: Path) -> None:
+    """The second one orders nothing, and says which file it needs; `check` shows what to compare. With the file of the
+    first all is well, and what the first removes or seals anew the second knows."""
+    first, second = lone_box, Box(tmp_path / "second", lone_box.database)
+    for name in (NAME, OTHER):
+        first.populate(name)
+    second.ok("init")
+    told = second.fails("run", says=["not ordered", "made with another seal key", "copy seal.key of the issuer"])
+    assert f"{NAME}: not ordered" in told.out
+    assert unsealed(second) == {NAME, OTHER}
+    shown = [
+        [line for line in box.run("check").out.splitlines() if "the seal key is" in line] for box in (first, second)
+    ]
+    assert len({str(lines) for lines in shown}) == 2
+    assert "bad  " + NAME in second.run("check").out.replace("BAD", "bad")
+    shutil.copy2(first.state_dir / "seal.key", second.state_dir / "seal.key")
+    assert unsealed(second) == set()
+    first.ok("remove", OTHER, "--yes")
+    first.ok("populate", "--replace", NAME, "--csr", "-", stdin=NEW)
+    assert unsealed(second) == set()
+    write_csr(first, csr([NAME]))
+    assert unsealed(first) == unsealed(second) == {NAME}
+
+
+def test_what_vanished_is_missed_until_somebody_says_so(lone_box: Box, tmp_path: Path) -> None:
+    """On both issuers; `remove` on one is enough."""
+    first, second = lone_box, Box(tmp_path / "second", lone_box.database)
+    second.set_up()
+    for name in (NAME, OTHER):
+        first.populate(name)
+    assert unsealed(second) == set()
+    first.database.execute(f"DELETE FROM certs WHERE name = '{NAME}'")  # noqa: S608
+    for box in (first, second):
+        for command in ("status", "check", "run"):
+            assert f"the row of {NAME} is gone without `remove`" in "".join(
+                (box.run(command).out, box.run(command).err)
+            )
+        box.fails("status", says=[f"`certfleet-issuer remove {NAME}`"])
+    first.ok("remove", NAME, "--yes")
+    assert unsealed(first) == unsealed(second) == set()
+    first.populate(NAME)
+    assert unsealed(second) == set()
+
+
+def test_a_lost_seal_key(lone_box: Box) -> None:
+    """Nothing is ordered and nothing is made anew by itself; a person takes all rows after a look."""
+    for name in (NAME, OTHER):
+        lone_box.populate(name)
+    key = lone_box.state_dir / "seal.key"
+    key.unlink()
+    for command in (("run",), ("status",), ("populate", "third.lab.test", "--csr", "-")):
+        outcome = lone_box.run(*command, stdin=csr(["third.lab.test"]))
+        assert outcome.code != 0
+        assert "adopt --all" in outcome.err
+    assert "there is no seal key" in lone_box.run("check").out
+    lone_box.ok("db", "upgrade")
+    assert not key.exists()
+    outcome = lone_box.ok("adopt", "--all", "--yes")
+    for name in (NAME, OTHER):
+        assert f"{name}: key {read_csr(csr([name])).spki_sha256}, for {name}" in outcome.out
+    assert f"{key} is a new key: put it into the backup" in outcome.err
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert unsealed(lone_box) == set()
+
+
+def test_an_upgrade_seals_a_legacy_table_once_and_lists_it(database: Database, tmp_path: Path) -> None:
+    """Each row with its key and names. What an old script adds afterwards is not sealed by a second upgrade."""
+    box = Box(tmp_path / "box", database)
+    box.ok("init")
+    database.execute(legacy_table.ddl("sqlite" if isinstance(database, SqliteDatabase) else "InnoDB"))
+    insert = "INSERT INTO certs (name, enable, certbot, csr) VALUES"
+    for name in (NAME, OTHER):
+        database.execute(f"{insert} ('{name}', 'Y', 'N', X'{csr([name]).hex()}')")
+    outcome = box.ok("db", "upgrade")
+    for name in (NAME, OTHER):
+        assert f"{name}: key {read_csr(csr([name])).spki_sha256}, for {name}" in outcome.out
+    assert "2 sealed as listed" in outcome.out
+    box.ok("status")
+    database.execute(f"{insert} ('new.lab.test', 'Y', 'N', X'{csr(['new.lab.test']).hex()}')")
+    assert "sealed" not in box.ok("db", "upgrade").out
+    box.fails("status", says=["new.lab.test   not sealed", "it has no seal: another program wrote its row"])
+    database.execute("UPDATE certs SET seal = NULL")
+    assert "no row is sealed any more: somebody took the seals away" in box.run("db", "upgrade").err
+    assert unsealed(box) == {NAME, OTHER, "new.lab.test"}
+
+
+KILLED = {
+    "populate": ("populate", NAME, "--enable", "--csr", "-"),
+    "replace": ("populate", "--replace", OTHER, "--csr", "-"),
+    "adopt": ("adopt", "--all", "--yes"),
+    "remove": ("remove", OTHER, "--yes"),
+}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["issuer.store.seals:put_seal", "issuer.trust.memory:Memory.remember"])
+@pytest.mark.parametrize("command", KILLED)
+def test_a_kill_between_row_and_seal(lone_box: Box, command: str, step: str, when: str) -> None:
+    """Row and seal are there together or not at all, and the same command once more gets to its end. What was enrolled
+    before is never lost, and what somebody else wrote never becomes sealed by it."""
+    lone_box.populate(OTHER)
+    lone_box.populate("adopted.lab.test")
+    write_csr(lone_box, csr(["adopted.lab.test"], number=3), "adopted.lab.test")
+    words = KILLED[command]
+    if "-" in words:
+        name = NAME if command == "populate" else OTHER
+        words = (*words[:-1], str(lone_box.put_csr(name, csr([name], number=4))))
+    place = step if step.endswith("remember") else f"issuer.store.{_writer(command)}:put_seal"
+    died = killed_run(lone_box, place, when, 1, words) == -signal.SIGKILL
+    assert died or (command, place) == ("remove", "issuer.store.seals:put_seal")
+    sealed = command == "adopt" and step.endswith("remember")
+    assert unsealed(lone_box) == (set() if sealed else {"adopted.lab.test"})
+    lone_box.run(*words)
+    lone_box.run("adopt", "adopted.lab.test", "--yes")
+    assert unsealed(lone_box) == set()
+    names = {name for (name,) in lone_box.database.query("SELECT name FROM certs")}
+    expected = {"populate": {NAME, OTHER}, "remove": set()}.get(command, {OTHER})
+    assert names == expected | {"adopted.lab.test"}
+
+
+def _writer(command: str) -> str:
+    """Where the seal is put, as the module names it that calls."""
+    return {"populate": "certificates", "replace": "changes"}.get(command, "seals")

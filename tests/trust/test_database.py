@@ -1,0 +1,252 @@
+"""A thief who may write every table of the database, on each engine: what the issuer makes of it."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from issuer.trust.looks import LOOKS, LooksFile
+from tests.issuer.box import Box
+from tests.issuer.notify.conftest import told_by_mail
+from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
+from tests.servers.database import Database
+from tests.servers.lab import Lab
+from tests.servers.smtp import Smtp
+from tests.trust.conftest import NAME, OTHER, STOLEN
+from tests.trust.thief import Thief
+
+HIS = "thief.example.test"  # nobody enrolled it, although our key could answer for it
+FAR = "9999999999"
+NOW = {"reissue_reason": "'x'", "due_at": "NULL"}  # as `reissue` leaves a row
+NEW = {"enable": "'Y'", "ts_expire": "1", "ts_last_update": "1", **NOW}
+
+
+class Siege:
+    """A box with two certificates, and a thief in its database. The table `kept` holds the rows before he came."""
+
+    def __init__(self, box: Box, smtp: Smtp, root: Path) -> None:
+        self.box = box
+        self.smtp = smtp
+        self.root = root  # of a web server, where the thief wants files
+        self.keep()
+
+    def sql(self, statement: str) -> None:
+        self.box.database.execute(statement)
+
+    def keep(self, table: str = "kept") -> None:
+        """Remember the rows as they are."""
+        self.sql(f"DROP TABLE IF EXISTS {table}")
+        self.sql(f"CREATE TABLE {table} AS SELECT * FROM certs")  # noqa: S608
+
+    def put_back(self, table: str = "kept", **values: str) -> None:
+        """The row of NAME as it was then but for *values*, and none of the thief's."""
+        self.sql(f"DELETE FROM certs WHERE name <> '{OTHER}'")  # noqa: S608
+        self.sql(f"INSERT INTO certs SELECT * FROM {table} WHERE name = '{NAME}'")  # noqa: S608
+        if values:
+            self.row(**values)
+
+    def row(self, name: str = NAME, **values: str) -> None:
+        """Change columns of a row; the values are SQL."""
+        words = ", ".join(f"{column} = {value}" for column, value in values.items())
+        self.sql(f"UPDATE certs SET {words} WHERE name = '{name}'")  # noqa: S608
+
+    def insert(self, **values: str) -> None:
+        self.sql(f"INSERT INTO certs ({', '.join(values)}) VALUES ({', '.join(values.values())})")  # noqa: S608
+
+    def ordered(self, name: str = "") -> int:
+        return len(self.box.orders(name))
+
+    def comes(self) -> None:
+        """Time passes: the moment that the issuer planned for its next look at NAME has come."""
+        LooksFile(self.box.state_dir / LOOKS).plan(NAME, int(time.time()))
+
+    def gets(self, attempt: Callable[[], object], *says: str) -> bool:
+        """Does he get an order by *attempt*? If not, each run says *says*, exit code 1, and one mail; the other
+        certificate is renewed all the same, and this one by itself as soon as its row is put right."""
+        orders, letters, others = self.ordered(), len(self.smtp.letters), self.ordered(OTHER)
+        attempt()
+        self.row(OTHER, **NOW)
+        for run in (self.box.run("run"), self.box.run("run")):
+            assert run.code == 1, run.out + run.err
+            assert all(phrase in run.err for phrase in says), run.err
+        assert self.ordered(OTHER) == others + 1
+        if self.ordered() > orders + 1:
+            return True
+        [letter] = self.smtp.letters[letters:]
+        told = " ".join(letter.text.replace("> ", "").split())
+        assert all(phrase in told for phrase in says), told
+        assert self.box.run("status").code == 1
+        self.put_back()
+        self.row(**NOW)
+        self.box.ok("run")
+        assert self.ordered(NAME) == len(self.box.orders()) - self.ordered(OTHER)
+        self.box.ok("status")
+        self.keep()
+        return False
+
+
+@pytest.fixture
+def smtp(tmp_path: Path) -> Iterator[Smtp]:
+    with Smtp(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def siege(lab: Lab, database: Database, smtp: Smtp, tmp_path: Path) -> Iterator[Siege]:
+    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
+    told_by_mail(box, smtp)
+    box.set_up()
+    box.add_zone(NAME, OTHER, HIS)
+    lab.bind.reconfigure()
+    for name in (NAME, OTHER):
+        box.populate(name)
+    box.ok("run")
+    yield Siege(box, smtp, tmp_path / "html")
+
+
+def octets(content: bytes) -> str:
+    return f"X'{content.hex()}'"
+
+
+def his_csr(*names: str) -> str:
+    return octets(csr(names or (NAME,), number=STOLEN))
+
+
+def seal_of(name: str) -> str:
+    return f"(SELECT seal FROM kept WHERE name = '{name}')"  # noqa: S608
+
+
+def test_the_database_as_the_issuer_reads_it(siege: Siege) -> None:
+    """It carries, and does not decide what is ordered."""
+    thief, row, insert = Thief("The database, as the issuer reads it"), siege.row, siege.insert
+    got = siege.gets(lambda: row(csr=his_csr(), **NOW), "has another key than the one that was enrolled")
+    thief.tries("a certificate for his own key, by his CSR in a row", got=got)
+    got = siege.gets(lambda: row(csr=his_csr(NAME, HIS), **NOW), "another key", "other names than those")
+    got |= siege.gets(lambda: row(csr=his_csr(), seal=seal_of(OTHER), **NOW), "that of another row")
+    got |= siege.gets(lambda: row(csr=his_csr(), seal="'x y z'", **NOW), "made with another seal key")
+    got |= siege.gets(lambda: row(csr=his_csr(), seal="NULL", **NOW), "it has no seal")
+    got |= siege.gets(lambda: row(change_csr=his_csr(), change_due_at="0"), "it has no seal")
+    thief.tries("the same with the seal of another row, with one of his own, without one, as a change", got=got)
+
+    got = siege.gets(
+        lambda: insert(name=f"'{HIS}'", csr=his_csr(HIS), **NEW),
+        f"{HIS} is not what an operator enrolled",
+        "has no seal",
+    )
+    forged = {"name": f"'{HIS}'", "csr": his_csr(HIS), "seal": seal_of(NAME)}
+    got |= siege.gets(lambda: insert(**forged, **NEW), "that of another row")
+    thief.tries("a certificate for a name that nobody enrolled, by a row of his own", got=got)
+    got = siege.gets(
+        lambda: insert(name="'harmless'", csr=his_csr(HIS), **NEW), "harmless is not what an operator enrolled"
+    )
+    thief.tries("the same by a row whose name is another one", got=got)
+
+    way = "validated in another way than was enrolled"
+    got = siege.gets(lambda: row(validations="'* http-01'", **NOW), way)
+    got |= siege.gets(lambda: row(certbot="'Y'", webroot_path=f"'{siege.root}'", **NOW), way)
+    thief.tries("another way of validation, or files in a folder that he names", got=got or siege.root.exists())
+
+    siege.keep("earlier")
+    siege.box.ok("populate", "--replace", NAME, "--csr", "-", stdin=csr([NAME], number=1))
+    siege.box.ok("run")
+    siege.keep()
+    got = siege.gets(lambda: siege.put_back("earlier", **NOW), "older than the last one")
+    thief.tries("a certificate for an earlier CSR, put back with its seal", got=got)
+    thief.is_told()
+
+
+def test_what_a_thief_in_the_database_hides(siege: Siege) -> None:
+    """State and health are those of the certificate itself and of what this issuer remembers."""
+    thief, row, box = Thief("The database, to hide something"), siege.row, siege.box
+    got = siege.gets(lambda: siege.sql(f"DELETE FROM certs WHERE name = '{NAME}'"), "is gone without `remove`")  # noqa: S608
+    thief.tries("a row that vanishes unnoticed", got=got)
+    foreign = "is not the last one that an issuer signed"
+    theirs = Authority("Root").sign(csr([NAME], number=STOLEN)).cert_pem
+    got = siege.gets(lambda: row(crt=octets(theirs), statement="NULL"), foreign)
+    own = Authority("Root").sign(bytes(box.row(NAME, "csr")[0])).cert_pem
+    got |= siege.gets(lambda: row(crt=octets(own), ts_expire=FAR), foreign)
+    siege.keep("earlier")
+    box.ok("reissue", NAME)
+    box.ok("run")
+    siege.keep()
+    got |= siege.gets(lambda: siege.put_back("earlier"), foreign)
+    thief.tries("a certificate of his own in the row, one of another CA for our key, or an earlier one", got=got)
+
+    siege.box.put_aged(NAME, days=90, left=1)
+    row(ts_expire=FAR, due_at=FAR)
+    hidden = "ends soon" not in box.fails("status", says=[NAME]).out
+    orders = siege.ordered(NAME)
+    siege.comes()
+    box.ok("run")
+    got = hidden or siege.ordered(NAME) == orders
+    siege.keep()
+    thief.tries("the end of a certificate, or its renewal, by moments in the row", got=got)
+    passes = "differs from what was enrolled in whether it is imported"
+    got = siege.gets(lambda: row(imported="'Y'", ts_expire=FAR, due_at=FAR), passes)
+    thief.tries("the same by a row that passes for imported", got=got)
+    thief.is_told()
+
+
+def test_what_a_thief_in_the_database_withholds(siege: Siege) -> None:
+    """He can keep certificates and mail back; exit codes, `status` and what the issuer says itself tell it."""
+    thief, row, box, smtp = Thief("The database, to withhold something"), siege.row, siege.box, siege.smtp
+    siege.box.put_aged(NAME, days=90, left=1)
+    row(enable="'N'", ts_expire=FAR, due_at=FAR)
+    orders, letters = siege.ordered(NAME), len(smtp.letters)
+    siege.comes()
+    assert "warning: www.example.test: it is disabled" in box.ok("run").err
+    box.ok("run")
+    [letter] = smtp.letters[letters:]
+    assert "disabled, ends soon" in box.ok("status").out
+    thief.tries("that a certificate is not renewed, by disabling it", got=siege.ordered(NAME) == orders)
+    thief.tries("the same unheard", got="is disabled and due" not in letter.subject)
+    row(enable="'Y'", **NOW)
+    box.ok("run")
+    siege.keep()
+
+    siege.sql(f"INSERT INTO alarms (name, kind, since) VALUES ('{NAME}', 'unsealed', 1)")  # noqa: S608
+    letters = len(smtp.letters)
+    row(csr=his_csr(), **NOW)
+    box.fails("run", says=["not ordered", "another key"])
+    thief.tries("that no mail tells what he did, by rows about mail", got=len(smtp.letters) == letters)
+    siege.put_back()
+    until = int(time.time()) + 43200
+    [account] = box.row(NAME, "account")
+    siege.sql(f"INSERT INTO holds (account, scope, until, reason) VALUES ('{account}', '*', {until}, 'x')")  # noqa: S608
+    row(**NOW)
+    orders = siege.ordered(NAME)
+    box.fails("run", says=["held by a limit of the CA"])
+    thief.tries(
+        "that nothing is ordered for a day, again and again, by limits of the CA", got=siege.ordered(NAME) == orders
+    )
+    thief.is_told()
+
+
+def test_what_was_revoked_stays_so(siege: Siege) -> None:
+    """The issuer that revoked it remembers, whatever becomes of the table."""
+    thief, row, box = Thief("The database, after a revocation"), siege.row, siege.box
+    box.ok("reissue", NAME)
+    _, old = (item["serial"] for item in box.ok("history", NAME, "--json").report()["versions"])
+    box.ok("revoke", NAME, "--serial", old, "--yes")
+    siege.sql("UPDATE versions SET revoked = NULL")
+    back = box.run("rollback", NAME, "--serial", old)
+    assert back.code == 0 or "it was revoked" in back.err
+    thief.tries("a revoked certificate, which an operator would go back to", got=back.code == 0)
+    box.ok("revoke", NAME, "--reason", "1", "--yes")
+
+    def forget() -> None:
+        siege.sql("UPDATE versions SET revoked = NULL")
+        row(enable="'Y'", revoked="NULL", **NOW)
+
+    says = "its key was revoked as compromised"
+    orders = siege.ordered(NAME)
+    forget()
+    told = box.run("run")
+    assert siege.ordered(NAME) > orders or says in told.err
+    thief.tries("another certificate for a key that was revoked as compromised", got=siege.ordered(NAME) > orders)
+    box.ok("populate", "--replace", NAME, "--csr", "-", stdin=csr([NAME], number=1))
+    box.ok("run")
+    assert siege.ordered(NAME) == orders + 1
+    thief.is_told()
