@@ -1,7 +1,7 @@
 """What a run would do, found by its own first half: everything is asked, verified and looked at, nothing is changed.
 
-The tools keep it so: their state folder and files are read-only. No command is run, so what a service's own check would
-say is not known.
+The tools keep it so: their state folder and files are read-only. No command is run but the question whether a service
+runs, so what its own check would say is not known.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from agent.journey.watch import look
 from agent.model.certificate import Certificate, Service
 from agent.model.live_file import LiveFile
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Seen
 from agent.rules.groups import groups
 from agent.rules.standing import standing
 from agent.rules.targets import differences
+from common.probe.view import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
 
 def _group_plan(group: Sequence[Due], tools: Tools) -> GroupPlan:
     members = [Member(due, plan(due), before=look(due.turn)) for due in group]
-    services = tuple(Told(service, is_stopped(service, users)) for service, users in services_of(members).items())
+    services = tuple(
+        Told(service, is_stopped(service, users, tools)) for service, users in services_of(members).items()
+    )
     return GroupPlan(tuple(_step(member, tools) for member in members), services)
 
 

@@ -33,11 +33,11 @@ class SqliteSource:
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         places = ", ".join("?" * len(names))
         for more in (", CAST(substr(enable, 1, 9) AS TEXT)", ""):  # a view of an operator's own may lack the column
-            statement = (
-                f"SELECT name, {', '.join(_MOMENTS)}{more} FROM certs WHERE name IN ({places}) LIMIT {len(names)}"  # noqa: S608 - question marks
-            )
+            columns = f"name, {', '.join(_MOMENTS)}{more}"
+            which = f"name IN ({places}) LIMIT {len(names)}"
             try:
-                return {name: Mark.of_cells(*cells) for name, *cells in self._ask(statement, *names)}
+                rows = self._ask(f"SELECT {columns} FROM certs WHERE {which}", *names)  # noqa: S608 - question marks
+                return {name: Mark.of_cells(*cells) for name, *cells in rows}
             except SourceError as error:
                 if not more or "no such column" not in str(error.__cause__):
                     raise

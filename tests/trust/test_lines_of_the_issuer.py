@@ -11,10 +11,10 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import pytest
-from issuer.notify.mail import MailServer
 
+from common.errors import MailError
+from common.mail import MailServer
 from issuer.model.config import NotifySettings
-from issuer.model.errors import MailError
 from tests.issuer.box import Box
 from tests.servers.authority import Authority
 from tests.servers.ca_proxy import CaProxy
