@@ -59,6 +59,8 @@ def _step_lines(step: Step) -> list[str]:
 def _told_lines(told: Told, count: int) -> list[str]:
     service = told.service
     lines = [f"service {service.name or 'of agent.toml'}, certificates: {count}"]
+    if service.asks:
+        return [*lines, *_run("check", service.check), "  would ask an operator to restart it"]
     if told.stopped and not service.starts_stopped:
         return [*lines, *_run("check", service.check), "  does not run, and would not be started"]
     activate = (told.stopped and service.start) or service.activate

@@ -122,7 +122,7 @@ def in_place_already(due: Due, planned: Mapping[Path, LiveFile]) -> Evidence | N
     turn = due.turn
     if not all(is_as_wanted(turn.tools.files.read(file), new) for file, new in planned.items()):
         return None
-    evidence = judge(look(turn), due.sha256, chain=due.chain)
+    evidence = judge(look(turn), due.sha256, chain=due.chain, by_hand=turn.certificate.by_hand)
     installed = turn.before.installed
     is_known = installed is not None and installed.sha256 == due.sha256
     if evidence.proof is Proof.PROVEN or (is_known and evidence.proof is not Proof.WRONG):

@@ -189,10 +189,12 @@ def check_after(members: Sequence[Member], tools: Tools) -> Failures:
 
 
 def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[InstallError]]:
-    """Tell each service once. One that did not run before is left alone, unless it is to be started. Returns those that
-    were told, with what failed."""
+    """Tell each service once. One that did not run before is left alone, unless it is to be started; one that a person
+    restarts always. Returns those that were told, with what failed."""
     told = {}
     for service, users in services_of(members).items():
+        if service.asks:
+            continue
         stopped = is_stopped(service, users, tools)
         if stopped and not service.starts_stopped:
             _log.warning("install.service-was-down", service=service.name, certificate=users[0].name)
@@ -212,7 +214,8 @@ def prove(
 
 
 def judge_of(member: Member) -> Judge:
-    return partial(judge, sha256=member.due.sha256, before=member.before, chain=member.due.chain)
+    by_hand = member.certificate.by_hand
+    return partial(judge, sha256=member.due.sha256, before=member.before, chain=member.due.chain, by_hand=by_hand)
 
 
 def faults(

@@ -25,7 +25,7 @@ def as_it_stands(turn: Turn) -> Result:
     if installed is None:
         return turn.result(Outcome.HELD)
     lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
-    evidence = judge(look(turn), installed.sha256, chain=installed.chain)
+    evidence = judge(look(turn), installed.sha256, chain=installed.chain, by_hand=turn.certificate.by_hand)
     return put_right(turn, turn.result(*conclusion(evidence)), lives, circumstances_of(turn))
 
 

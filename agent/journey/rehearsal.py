@@ -90,10 +90,8 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
 
 def _group_plan(group: Sequence[Due], tools: Tools) -> GroupPlan:
     members = [Member(due, plan(due), before=look(due.turn)) for due in group]
-    services = tuple(
-        Told(service, is_stopped(service, users, tools)) for service, users in services_of(members).items()
-    )
-    return GroupPlan(tuple(_step(member, tools) for member in members), services)
+    services = (Told(service, is_stopped(service, users, tools)) for service, users in services_of(members).items())
+    return GroupPlan(tuple(_step(member, tools) for member in members), tuple(services))
 
 
 def _step(member: Member, tools: Tools) -> Step:
@@ -109,6 +107,8 @@ def _foreseen(member: Member) -> Outcome:
     service is to be started."""
     if not member.certificate.probes:
         return Outcome.UNPROVABLE
+    if member.certificate.by_hand:
+        return Outcome.PENDING
     served = {sight.target for sight in member.before if sight.seen is Seen.SERVED}
     to_start = {probe.text for use in member.certificate.uses if use.service.starts_stopped for probe in use.probes}
     asked_for = {probe.text for probe in member.certificate.probes}

@@ -38,7 +38,7 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
     digests = {str(file.path): live.digest if live else "" for file, live in lives.items()}
     was = turn.before.installed
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
-        evidence = judge(look(turn), was.sha256, chain=was.chain)
+        evidence = judge(look(turn), was.sha256, chain=was.chain, by_hand=certificate.by_hand)
         if evidence.proof is not Proof.WRONG:
             result = replace(turn.result(*conclusion(evidence)), refusal=None)
             return put_right(turn, result, lives, circumstances)

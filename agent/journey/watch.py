@@ -7,7 +7,7 @@ from agent.rules.evidence import Evidence, Proof, Sight
 
 Judge = Callable[[tuple[Sight, ...]], Evidence]
 
-_FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN})
+_FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN, Proof.PENDING})
 
 
 def look(turn: Turn) -> tuple[Sight, ...]:

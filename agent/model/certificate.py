@@ -15,6 +15,9 @@ Command = tuple[str, ...]
 
 Action = str
 """How a service takes new files, whatever the host has for it: "reload", "restart", or a signal's name, "SIGHUP"."""
+ASK = "ask"
+"""The Action of a person: a service that takes new files when an operator restarts it."""
+
 WAYS_TO_TELL = ("syslog", "email", "reboot")
 Means = str | Command
 """How people are told: one of WAYS_TO_TELL, or a command that gets the facts in its environment."""
@@ -69,7 +72,8 @@ class Service:
     """A service of this host, as installs see it: two certificates concern the same service if these are equal.
     *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
     what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before. *is_up*
-    fails where it does not run. *settle*: seconds that it may take to show a new certificate, if more than others."""
+    fails where it does not run. *asks*: an operator restarts it, and nobody else. *settle*: seconds that it may take to
+    show a new certificate, if more than others."""
 
     name: str  # of its preset; "" where agent.toml has the commands
     check: tuple[Command, ...] = ()
@@ -77,13 +81,14 @@ class Service:
     verify: tuple[Command, ...] = ()
     start: tuple[Command, ...] = ()
     starts_stopped: bool = False
+    asks: bool = False
     is_up: tuple[Command, ...] = ()
     settle: int = 0
 
     @property
     def is_told(self) -> bool:
         """Does any command concern it when its files change?"""
-        return bool(self.check or self.activate)
+        return bool(self.check or self.activate or self.asks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,11 @@ class Certificate:
     def probes(self) -> tuple[ProbeTarget, ...]:
         """Every socket that must show it."""
         return tuple(dict.fromkeys(probe for use in self.uses for probe in use.probes))
+
+    @property
+    def by_hand(self) -> frozenset[str]:
+        """The sockets, as texts, that show a new one only when an operator has restarted their service."""
+        return frozenset(probe.text for use in self.uses if use.service.asks for probe in use.probes)
 
     @property
     def server_name(self) -> str:

@@ -24,6 +24,7 @@ class Outcome(Enum):
     ENDING = "ending"  # in place; but little of its life is left, and nothing newer has come
     EXPIRED = "expired"  # in place; but its life has ended, and nothing newer has come
     HELD = "held"  # nothing is installed yet, because a person said to wait: a hold or a window
+    PENDING = "pending"  # in place; an operator restarts the service by hand, and has not yet
     WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
     NOT_ENROLLED = "not-enrolled"  # the source does not know the name
     UNREACHABLE = "unreachable"  # the source could not be asked

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agent.model.certificate import Action, Command
+from agent.model.certificate import ASK, Action, Command
 from agent.model.presence import Presence
 
 _SIGNAL = "SIG"
@@ -16,6 +16,8 @@ def activating(
 
     Without any of them the command is one that fails and names the first of *units*.
     """
+    if action == ASK:
+        return ()
     if presence.unit:
         if action.startswith(_SIGNAL):
             return (("systemctl", "kill", "--kill-who=main", f"--signal={action}", presence.unit),)

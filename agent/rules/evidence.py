@@ -27,6 +27,7 @@ class Proof(Enum):
 
     PROVEN = "proven"  # every socket that answers shows it, and at least one for each target does
     WRONG = "wrong"  # a socket shows another certificate, or one that showed one before shows none
+    PENDING = "pending"  # a socket does not show it, and its service is restarted by hand
     INCOMPLETE = "incomplete"  # as PROVEN, but a socket leaves out certificates of its chain
     DOWN = "down"  # a target shows a certificate on no address, and did not before either
     UNKNOWN = "unknown"  # a target could not be asked
@@ -41,14 +42,24 @@ class Evidence:
     detail: str = ""
 
 
-def judge(sights: Sequence[Sight], sha256: str, before: Sequence[Sight] = (), chain: Collection[str] = ()) -> Evidence:
+def judge(
+    sights: Sequence[Sight],
+    sha256: str,
+    before: Sequence[Sight] = (),
+    chain: Collection[str] = (),
+    by_hand: Collection[str] = (),
+) -> Evidence:
     """Do *sights* prove that the certificate with *sha256* is served, and beside it every certificate of *chain*?
-    *before*: what answered before the change."""
+    *before*: what answered before the change; *by_hand*: targets that show it when an operator has restarted their
+    service."""
     if not sights:
         return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
-    wrong, incomplete, down, unknown = [], [], [], []
+    wrong, pending, incomplete, down, unknown = [], [], [], [], []
     for target in dict.fromkeys(sight.target for sight in sights):
         looks = _ours([sight for sight in sights if sight.target == target], {sha256})
+        if target in by_hand and any(sight.sha256 != sha256 for sight in looks):
+            pending += [f"{_place(sight)} does not show it yet" for sight in looks if sight.sha256 != sha256]
+            continue
         others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
         lost = _lost(looks, [sight for sight in before if sight.target == target])
         wrong += [f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)" for sight in others]
@@ -59,7 +70,8 @@ def judge(sights: Sequence[Sight], sha256: str, before: Sequence[Sight] = (), ch
         silent = [sight for sight in looks if sight.seen in _ASKED]
         down += [f"{_ASKED[sight.seen]} {_place(sight)}: {sight.problem}" for sight in silent]
         unknown += [f"{target} cannot be asked: {sight.problem}" for sight in looks if not silent]
-    found = {Proof.WRONG: wrong, Proof.INCOMPLETE: incomplete, Proof.DOWN: down, Proof.UNKNOWN: unknown}
+    found = {Proof.WRONG: wrong, Proof.PENDING: pending, Proof.INCOMPLETE: incomplete}
+    found |= {Proof.DOWN: down, Proof.UNKNOWN: unknown}
     for proof, problems in found.items():
         if problems:
             return Evidence(proof, "; ".join(problems))
@@ -129,6 +141,10 @@ _WHOLE = "let the service read the file with the full chain, or the chain's own:
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
     Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
+    Proof.PENDING: (
+        Outcome.PENDING,
+        "restart the service by hand: `activate` of agent.toml asks for it",
+    ),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
     Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
     Proof.DOWN: (Outcome.UNPROVEN, "start the service, with TLS at that socket; the next run looks again"),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.model.certificate import Action, Certificate, Command, Means, Roots, TargetFile, file_stem
+from agent.model.certificate import ASK, Action, Certificate, Command, Means, Roots, TargetFile, file_stem
 from agent.model.presence import Finder, nowhere
 from agent.model.window import Window
 from agent.settings import values
@@ -157,7 +157,8 @@ def _probe_faults(settings: CertificateSettings, presets: Mapping[str, Preset]) 
 def _command_faults(
     settings: CertificateSettings, presets: Mapping[str, Preset], files: tuple[TargetFile, ...]
 ) -> Iterator[tuple[str, str]]:
-    if isinstance(settings.activate, str) and not any(preset.units for preset in presets.values()):
+    needs_unit = isinstance(settings.activate, str) and settings.activate != ASK
+    if needs_unit and not any(preset.units for preset in presets.values()):
         yield ".activate", f"{settings.activate!r} needs a service whose preset names units; write commands"
     for place in unfilled(settings, presets.values(), places(settings.name, settings.key, files)):
         yield ".files", f"a command of the preset needs the file {place}: name one, or write commands of your own"

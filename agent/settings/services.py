@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from agent.model.certificate import Command, Service, TargetFile, Use
+from agent.model.certificate import ASK, Command, Service, TargetFile, Use
 from agent.model.presence import Finder, Presence
 from agent.rules.activation import activating, asking, starting
 from agent.settings.preset import Preset
@@ -59,6 +59,7 @@ def service_of(
         verify=filled(preset.verify),
         start=starting(presence, filled(preset.start)),
         starts_stopped=preset.starts_stopped,
+        asks=preset.activate == ASK,
         is_up=asking(presence),
         settle=preset.settle,
     )
@@ -74,6 +75,7 @@ def _overruled(service: Service, own: "CertificateSettings", acting: Callable[[s
         verify=service.verify if own.verify is None else own.verify,
         start=service.start if own.start is None else own.start,
         starts_stopped=service.starts_stopped if own.starts_stopped is None else own.starts_stopped,
+        asks=service.asks if own.activate is None else own.activate == ASK,
         is_up=service.is_up,
         settle=service.settle if own.settle is None else own.settle,
     )
@@ -92,6 +94,7 @@ def _merged(services: Sequence[Service]) -> Service:
         verify=of_all(lambda one: one.verify),
         start=of_all(lambda one: one.start),
         starts_stopped=any(service.starts_stopped for service in services),
+        asks=any(service.asks for service in services),
         is_up=of_all(lambda one: one.is_up),
         settle=max(service.settle for service in services),
     )

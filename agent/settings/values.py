@@ -13,7 +13,7 @@ from common.names import parse_name
 from common.probe.target import ProbeTarget, parse_target
 
 PARTS = ("certificate", "chain", "key")
-_ACTION = re.compile(r"reload|restart|SIG[A-Z0-9+-]+")
+_ACTION = re.compile(r"ask|reload|restart|SIG[A-Z0-9+-]+")
 _KEYSTORES = ("pkcs12", "jks")
 _LONGEST_ARGUMENT = 131_072  # bytes, MAX_ARG_STRLEN of Linux
 
@@ -56,11 +56,12 @@ def _way(value: Any) -> str:
 
 
 def activation(value: Any) -> Action | tuple[Command, ...]:
-    """What the host has for an action: "reload", "restart", "SIGHUP"; or commands."""
+    """What the host has for an action: "reload", "restart", "SIGHUP"; "ask" for a person; or commands."""
     if not isinstance(value, str):
         return commands(value)
     if not _ACTION.fullmatch(value):
-        raise ValueError(f'must be "reload", "restart", a signal like "SIGHUP", or a list of words, not {shown(value)}')
+        words = '"reload", "restart", "ask", a signal like "SIGHUP", or a list of words'
+        raise ValueError(f"must be {words}, not {shown(value)}")
     return value
 
 
