@@ -32,7 +32,7 @@ def build() -> CommandLine:
     _run(line)
     _rollback(line)
     _hold(line)
-    text = "look at what a run depends on, and whose word counts; changes nothing"
+    text = "look at everything that the next install depends on; changes nothing"
     line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     probe = line.command("probe", _later("probe", "probe"), "show which certificate a live socket serves", reports=True)

@@ -1,52 +1,50 @@
-"""check: whose word counts on this host, whether what the source offers has it, and whether the unit may write where
-agent.toml says. Changes nothing."""
+"""check: everything that the next install depends on, looked at without touching anything: whose word counts, source,
+keys, files, folders, the unit, commands, sockets, clock."""
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.commands.sandbox import UNIT, closed_folders
 from agent.commands.wiring import LocalTools
+from agent.host.capacity import shortage
 from agent.host.presence import presence
+from agent.host.programs import find_program
+from agent.journey.examine import examine
+from agent.journey.ports import Turn
 from agent.model.certificate import Certificate
+from agent.model.line import BAD, OK, WARN, Line
 from agent.model.offer import Offer
 from agent.rules.statement import hear
 from agent.settings.config import AgentSettings, load_settings
 from common.certificate import parse_bundle
+from common.clock import duration_text
 from common.command_line import report, say
 from common.errors import CertfleetError
 from common.issuer_key import issuer_key_id, parse_issuer_key
 
-_OK, _WARN, _BAD = "ok", "warn", "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One finding. *hint*: what to do, "" for nothing."""
-
-    level: str
-    subject: str
-    sentence: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.level:4} {self.subject}: {self.sentence}" + (f"; {self.hint}" if self.hint else "")
+MOST_APART = 300  # seconds
 
 
 def check(arguments: argparse.Namespace) -> int:
     """One line for each finding; exit code 1 if one is bad."""
     settings, certificates = load_settings(arguments.config, presence)
     tools = LocalTools(settings, certificates, arguments.config, retry=False)
-    lines = [_Line(_OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
+    lines = [Line(OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
+    lines += _folders(settings, certificates)
+    lines += _programs(certificates)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
+    lines += (line for certificate in certificates for line in _examined(certificate, tools))
+    lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)
     try:
+        lines += _clock(tools)
         lines += (line for certificate in certificates for line in _offered(certificate, tools))
     except CertfleetError as error:
-        lines.append(_Line(_BAD, "source", str(error), error.hint))
+        lines.append(Line(BAD, "source", str(error), error.hint))
     finally:
         tools.source.close()
-    well = all(line.level != _BAD for line in lines)
+    well = all(line.level != BAD for line in lines)
     if arguments.json:
         report({"well": well, "findings": [_document(line) for line in lines]})
     elif not getattr(arguments, "quiet", False):
@@ -55,7 +53,7 @@ def check(arguments: argparse.Namespace) -> int:
     return 0 if well else 1
 
 
-def _document(line: _Line) -> dict[str, str | None]:
+def _document(line: Line) -> dict[str, str | None]:
     return {
         "level": line.level,
         "subject": line.subject,
@@ -64,45 +62,102 @@ def _document(line: _Line) -> dict[str, str | None]:
     }
 
 
-def _trust(settings: AgentSettings) -> _Line:
+def _trust(settings: AgentSettings) -> Line:
     """Whose word counts."""
     if settings.trust.issuer_key:
         known = issuer_key_id(parse_issuer_key(settings.trust.issuer_key))
-        return _Line(_OK, "trust", f"only what the issuer with the key {known} has signed is installed")
+        return Line(OK, "trust", f"only what the issuer with the key {known} has signed is installed")
     sentence = "the database is believed: whoever can write to it chooses among certificates for the keys of this host"
     hint = "set issuer_key in [trust] to what `certfleet-issuer key show` prints"
-    return _Line(_WARN, "trust", sentence, hint)
+    return Line(WARN, "trust", sentence, hint)
 
 
-def _closed(folder: Path) -> _Line:
+def _examined(certificate: Certificate, tools: LocalTools) -> list[Line]:
+    try:
+        turn = Turn(certificate, tools.state.record(certificate.name), tools)
+        return list(examine(turn))
+    except CertfleetError as error:
+        return [Line(BAD, certificate.name, str(error), error.hint)]
+    finally:
+        tools.files.release()
+
+
+def _interrupted(name: str) -> Line:
+    return Line(WARN, name, "an install was interrupted", "the next run settles that first")
+
+
+def _folders(settings: AgentSettings, certificates: Sequence[Certificate]) -> Iterator[Line]:
+    """Room and rights where an install writes."""
+    targets = {file.path.parent for certificate in certificates for file in certificate.files}
+    folders = [one for one in (settings.state_dir, *sorted(targets)) if one.exists()]
+    short = [(one, why) for one in folders if (why := shortage(one))]
+    for folder, why in short:
+        yield Line(BAD, "folders", f"{folder} {why}", "nothing is installed there before that is mended")
+    if folders and not short:
+        yield Line(OK, "folders", f"there is room in {', '.join(map(str, folders))}")
+
+
+def _programs(certificates: Sequence[Certificate]) -> Iterator[Line]:
+    """The programs of all commands are there. None is run."""
+    services = dict.fromkeys(service for certificate in certificates for service in certificate.services)
+    commands = [
+        (service, command)
+        for service in services
+        for command in (*service.check, *service.activate, *service.verify, *service.start)
+    ]
+    missing = [(service, command[0]) for service, command in commands if not find_program(command[0])]
+    for service, program in dict.fromkeys(missing):
+        hint = "name one that is installed here, or another preset"
+        yield Line(BAD, service.name or "commands", f"there is no program {program} that this user can run", hint)
+    if commands and not missing:
+        yield Line(OK, "commands", f"{len({command[0] for _, command in commands})} programs are there")
+
+
+def _clock(tools: LocalTools) -> Iterator[Line]:
+    """Dates of certificates are judged by the clock. Raises SourceError."""
+    there = tools.source.moment()
+    if there is None:
+        return
+    ahead = time.time() - there
+    if abs(ahead) > MOST_APART:
+        which = "ahead of" if ahead > 0 else "behind"
+        sentence = f"the clock is {duration_text(abs(ahead))} {which} that of the database server"
+        yield Line(
+            BAD, "clock", sentence, "set the one that is wrong: good certificates may be refused, or bad ones taken"
+        )
+    else:
+        yield Line(OK, "clock", "it goes with that of the database server")
+
+
+def _closed(folder: Path) -> Line:
     """A shell shows nothing wrong there."""
     hint = "`certfleet-agent init --system` names the folders of agent.toml in ReadWritePaths= of the unit"
-    return _Line(_BAD, UNIT, f"it may not write {folder}, so the timer's run installs nothing there", hint)
+    return Line(BAD, UNIT, f"it may not write {folder}, so the timer's run installs nothing there", hint)
 
 
-def _offered(certificate: Certificate, tools: LocalTools) -> Iterator[_Line]:
+def _offered(certificate: Certificate, tools: LocalTools) -> Iterator[Line]:
     """What the source has for *certificate*. Raises SourceError, FileError."""
     offer = tools.source.fetch(certificate.name)
     if offer is None:
-        yield _Line(_BAD, certificate.name, "the source does not know it", "`certfleet-issuer populate` enrols it")
+        yield Line(BAD, certificate.name, "the source does not know it", "`certfleet-issuer populate` enrols it")
     elif not offer.leaf_pem.strip():
-        yield _Line(_OK, certificate.name, "enrolled, waiting for its first certificate")
+        yield Line(OK, certificate.name, "enrolled, waiting for its first certificate")
     elif certificate.issuer_key:
         yield from _signed(certificate, offer, tools)
     else:
-        yield _Line(_OK, certificate.name, "the source has a certificate")
+        yield Line(OK, certificate.name, "the source has a certificate")
 
 
-def _signed(certificate: Certificate, offer: Offer, tools: LocalTools) -> Iterator[_Line]:
+def _signed(certificate: Certificate, offer: Offer, tools: LocalTools) -> Iterator[Line]:
     key = parse_issuer_key(tools.state.issuer_key(certificate.issuer_key))
     try:
         bundle = parse_bundle(offer.leaf_pem, offer.chain_pem)
     except ValueError as error:
-        yield _Line(_BAD, certificate.name, f"the certificate offered cannot be read: {error}")
+        yield Line(BAD, certificate.name, f"the certificate offered cannot be read: {error}")
         return
     before = tools.state.record(certificate.name).stated_by(certificate.issuer_key)
     findings = hear(certificate.name, offer, bundle, key, before).findings
     for finding in findings:
-        yield _Line(_BAD, certificate.name, f"statement: {finding.problem}", "it is not installed")
+        yield Line(BAD, certificate.name, f"statement: {finding.problem}", "it is not installed")
     if not findings:
-        yield _Line(_OK, certificate.name, "the certificate offered is signed by the issuer")
+        yield Line(OK, certificate.name, "the certificate offered is signed by the issuer")

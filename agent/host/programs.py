@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -78,6 +79,11 @@ def running() -> frozenset[str]:
         with contextlib.suppress(OSError):  # it has ended
             names.add(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
     return frozenset(names)
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program that this user can run, as commands find it; None for none."""
+    return shutil.which(name, path=search_path())
 
 
 def search_path() -> str:

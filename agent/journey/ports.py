@@ -42,6 +42,9 @@ class Source(Protocol):
         """Say with one statement that the reports of *host* about *names* are still true; how many of them there
         are."""
 
+    def moment(self) -> float | None:
+        """The time there, in epoch seconds; None where that is the clock of this machine."""
+
     def close(self) -> None:
         """Close the connection; may be called twice."""
 

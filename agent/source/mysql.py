@@ -131,6 +131,14 @@ class MysqlSource:
 
         return self._within(write)
 
+    def moment(self) -> float | None:
+        def ask(cursor: pymysql.cursors.Cursor) -> float:
+            cursor.execute("SELECT UNIX_TIMESTAMP()")
+            ((found,),) = cursor.fetchall()
+            return float(found)
+
+        return self._within(ask)
+
     def close(self) -> None:
         if self._connection is not None and self._connection.open:
             self._connection.close()

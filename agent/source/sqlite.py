@@ -72,6 +72,9 @@ class SqliteSource:
                 raise
         return self._do("rw", change.format(""), *facts)[1]
 
+    def moment(self) -> float | None:
+        return None
+
     def close(self) -> None:
         """Each question has a connection of its own."""
 

@@ -1,0 +1,80 @@
+"""What the next install of a certificate depends on, only looked at: its key, its live files, its sockets."""
+
+from collections.abc import Iterator
+
+from agent.journey.ports import Turn
+from agent.journey.watch import look
+from agent.model.line import BAD, OK, WARN, Line
+from agent.model.result import Installed
+from agent.rules.evidence import Proof, Sight, judge
+from agent.rules.targets import refuse_dangling, refuse_detours
+from common.errors import CertfleetError
+from common.probe.view import Seen
+
+_DRIFT = "see who changed it; the next run puts it right"
+
+
+def examine(turn: Turn) -> Iterator[Line]:
+    """One line for each finding; what is well is told too, in one line for each matter."""
+    yield from _key(turn)
+    yield from _files(turn)
+    yield from _sockets(turn)
+
+
+def _key(turn: Turn) -> Iterator[Line]:
+    name, file = turn.certificate.name, turn.certificate.key
+    try:
+        key = turn.tools.keys.load(file)
+    except CertfleetError as error:
+        yield Line(BAD, name, str(error), error.hint)
+    else:
+        yield Line(OK, name, f"its key is in {file} ({key.key_type})")
+
+
+def _files(turn: Turn) -> Iterator[Line]:
+    """The places, their owners, and whether they hold what was installed."""
+    name, files, targets = turn.certificate.name, turn.tools.files, turn.certificate.files
+    try:
+        real = {target.path: files.locate(target.path) for target in targets}
+        refuse_detours(real, turn.tools.protected)
+        refuse_dangling(filter(files.is_dangling, real))
+        for target in targets:
+            files.owner_ids(target.owner, target.group)
+        digests = {str(target.path): files.digest(target.path) for target in targets}
+    except CertfleetError as error:
+        yield Line(BAD, name, str(error), error.hint)
+        return
+    installed = turn.before.installed
+    changed = [path for path, digest in digests.items() if installed and installed.files.get(path) != digest]
+    for path in changed:
+        yield Line(BAD, name, f"{path} is not what was installed", _DRIFT)
+    if not changed:
+        state = "hold what was installed" if installed else "can be written"
+        yield Line(OK, name, f"its files {state}: {', '.join(digests)}")
+
+
+def _sockets(turn: Turn) -> Iterator[Line]:
+    name, installed = turn.certificate.name, turn.before.installed
+    sights = look(turn)
+    if not sights:
+        yield Line(WARN, name, "no socket can show it: an install is not proven", "name one in `probe`")
+    elif installed is not None:
+        yield _compared(turn, sights, installed)
+    else:
+        shown = sorted({sight.target for sight in sights if sight.seen is Seen.SERVED})
+        silent = [sight for sight in sights if sight.target not in shown]
+        for sight in silent:
+            yield Line(WARN, name, f"{sight.target} ({sight.address}) shows no certificate: {sight.problem}")
+        if not silent:
+            yield Line(OK, name, f"its sockets answer: {', '.join(shown)}")
+
+
+def _compared(turn: Turn, sights: tuple[Sight, ...], installed: Installed) -> Line:
+    """What the sockets show now, beside what was installed."""
+    name, by_hand = turn.certificate.name, turn.certificate.by_hand
+    evidence = judge(sights, installed.sha256, chain=installed.chain, by_hand=by_hand)
+    if evidence.proof is Proof.PROVEN:
+        return Line(OK, name, f"its sockets show what was installed, serial {installed.serial}")
+    return Line(
+        BAD, name, f"serial {installed.serial} is installed, but {evidence.detail}", "`run` looks again, and says more"
+    )

@@ -1,0 +1,18 @@
+"""One line of `check`: something that is well, or not, and what to do."""
+
+from dataclasses import dataclass
+
+OK, WARN, BAD = "ok", "warn", "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One finding. *level*: OK, WARN or BAD; *hint*: what to do, "" for nothing."""
+
+    level: str
+    subject: str
+    sentence: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level:4} {self.subject}: {self.sentence}" + (f"; {self.hint}" if self.hint else "")

@@ -1,0 +1,104 @@
+"""`check` finds what would keep the next install from its end, and touches nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.host.capacity import shortage
+from tests.agent.accounts import Agents, source_lines
+from tests.agent.host import Host
+from tests.agent.test_dry_run import traces
+from tests.servers.nginx import Nginx
+
+LATE = """
+import sys, time
+now = time.time
+time.time = lambda: now() + 3600
+from agent.cli import main
+sys.exit(main())
+"""
+
+
+def bad(host: Host) -> list[str]:
+    """What `check` finds wrong; it leaves no trace."""
+    before = traces(host.folder)
+    done = host.agent("check", "--json")
+    assert traces(host.folder) == before
+    found = [line["finding"] for line in done.json["findings"] if line["level"] == "bad"]
+    assert done.code == (1 if found else 0), done.out
+    return found
+
+
+@pytest.fixture
+def installed(host: Host, nginx: Nginx) -> Host:
+    host.offer_new()
+    assert host.run().code == 0
+    return host
+
+
+def test_all_is_well(installed: Host) -> None:
+    assert bad(installed) == []
+    out = installed.agent("check").out
+    assert "its sockets show what was installed, serial" in out
+    assert "its files hold what was installed" in out
+
+
+def test_before_the_first_run(host: Host, nginx: Nginx) -> None:
+    """No state folder is made."""
+    host.offer_new()
+    assert bad(host) == []
+    assert not host.state_dir.exists()
+
+
+def configured_anew(host: Host, old: str, new: str) -> None:
+    text = host.config.read_text()
+    assert old in text
+    host.config.write_text(text.replace(old, new))
+
+
+FAULTS: dict[str, tuple[Callable[[Host], object], str]] = {
+    "key open": (lambda host: host.key.chmod(0o644), "key.pem"),
+    "no key": (lambda host: host.key.unlink(), "key.pem"),
+    "changed file": (lambda host: host.fullchain.write_bytes(host.self_signed()), "is not what was installed"),
+    "no file": (lambda host: host.fullchain.unlink(), "is not what was installed"),
+    "no program": (lambda host: configured_anew(host, "check = [", 'check = ["nginxx", '), "no program nginxx"),
+    "no folder": (lambda host: configured_anew(host, "live/full", "gone/full"), "gone does not exist"),
+    "no owner": (lambda host: configured_anew(host, "[certificate.files]", '[certificate.files]\nowner = "nobodyx"'),
+                 "there is no user 'nobodyx'"),
+    "no source": (lambda host: host.database.rename(host.database.with_suffix(".away")), "there is no database"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault(installed: Host, fault: str) -> None:
+    """Each is named, and nothing else."""
+    make, says = FAULTS[fault]
+    make(installed)
+    found = bad(installed)
+    assert len(found) == 1, found
+    assert says in found[0]
+
+
+def test_the_service_shows_something_else(installed: Host, nginx: Nginx) -> None:
+    nginx.stop()
+    (found,) = bad(installed)
+    assert "nothing answers at" in found
+
+
+def test_no_room() -> None:
+    """A file system without a free byte."""
+    assert "bytes left on its disk" in shortage(Path("/proc"))
+    assert shortage(Path("/tmp")) == ""
+
+
+def test_a_clock_that_is_wrong(host: Host, nginx: Nginx, agents: Agents) -> None:
+    """An hour ahead of the database server's."""
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=source_lines(agents.settings()))
+    issued = host.sign()
+    agents.enrol(host.name, issued.cert_pem, issued.chain_pem)
+    assert "it goes with that of the database server" in host.agent("check").out
+    done = host.agent("check", program=LATE, fresh=True)
+    assert done.code == 1
+    assert "the clock is 60m ahead of that of the database server" in done.out
