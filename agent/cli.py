@@ -73,6 +73,8 @@ def _request(line: CommandLine) -> None:
         "--key", type=Path, metavar="FILE", help="default: agent.toml's, else /etc/ssl/private/NAME.key"
     )
     request.add_argument("--csr", metavar="FILE", help="default: NAME.csr in the current folder; - is standard output")
+    text = "also a self-signed one, for each live file that is not there, where a service needs it to start"
+    request.add_argument("--interim", action="store_true", help=text)
 
 
 def _run(line: CommandLine) -> None:

@@ -5,13 +5,17 @@ import os
 import sys
 from pathlib import Path
 
-from agent.commands.wiring import name_in
+from agent.commands.wiring import LocalTools, name_in
 from agent.host import keys
+from agent.journey.interim import interim
+from agent.journey.ports import Turn
 from agent.journey.request import Request, Requested
 from agent.journey.request import request as make
 from agent.model.certificate import Certificate, file_stem
 from agent.settings.config import DEFAULT_FILE, load_settings
 from common.command_line import report
+from common.errors import UsageError
+from common.files import locked
 
 
 def request(arguments: argparse.Namespace) -> int:
@@ -24,12 +28,27 @@ def request(arguments: argparse.Namespace) -> int:
     key_file = (arguments.key or (entry.key if entry else Path("/etc/ssl/private") / f"{stem}.key")).absolute()
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{stem}.csr").absolute()
     wanted = Request(names, key_file, arguments.key_type, csr_file)
+    if arguments.interim and (entry is None or entry.key != key_file):
+        hint = "--interim makes the files that agent.toml names, for the key that it names"
+        raise UsageError(f"{name} is not configured with the key {key_file}", hint=hint)
     made = make(wanted, keys)
+    stand_ins = _interim(arguments.config, name) if arguments.interim else []
     if arguments.json:
-        report(_document(name, wanted, made))
+        report({**_document(name, wanted, made), "interim": list(map(str, stand_ins))})
     else:
         _show(wanted, made)
+        for file in stand_ins:
+            (sys.stdout if wanted.csr_file else sys.stderr).write(f"interim {file} (self-signed)\n")
     return 0
+
+
+def _interim(config: Path, name: str) -> list[Path]:
+    settings, certificates = load_settings(config)
+    tools = LocalTools(settings, certificates, config, retry=False)
+    tools.folder.create()
+    (certificate,) = (one for one in certificates if one.name == name)
+    with locked(tools.folder.lock_file, doing="request --interim"):
+        return interim(Turn(certificate, tools.state.record(name), tools))
 
 
 def _configured(config: Path, name: str) -> Certificate | None:

@@ -1,6 +1,7 @@
 """The Keys of ``agent.journey.ports`` on this machine. Private keys are made here and never leave the machine."""
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -68,6 +69,29 @@ def _host_key(key: _PrivateKey, content: bytes) -> HostKey:
     return HostKey(content, key_type, spki_sha256(key.public_key()))
 
 
+def self_signed(key: HostKey, names: tuple[str, ...], moment: int, days: int) -> bytes:
+    """A certificate in PEM that nobody vouches for, valid for *days* from *moment* on."""
+    private = load_pem_private_key(key.content, password=None)
+    assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
+    starts = datetime.fromtimestamp(moment, UTC)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "certfleet interim certificate")])
+    return (
+        x509.CertificateBuilder(subject, subject, private.public_key(), x509.random_serial_number())
+        .not_valid_before(starts)
+        .not_valid_after(starts + timedelta(days=days))
+        .add_extension(_alternatives(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(private, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+
+
+def _alternatives(names: tuple[str, ...]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName(
+        [x509.IPAddress(ip_address(name)) if is_address(name) else x509.DNSName(name) for name in names]
+    )
+
+
 def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
     """A CSR in PEM. subjectAltName holds every name; the common name is the first one, if that is a DNS name and short
     enough."""
@@ -76,9 +100,7 @@ def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
     fits = len(names[0]) <= _LONGEST_COMMON_NAME and not is_address(names[0])
     common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])] if fits else []
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(common))
-    alternatives = x509.SubjectAlternativeName(
-        [x509.IPAddress(ip_address(name)) if is_address(name) else x509.DNSName(name) for name in names]
-    )
+    alternatives = _alternatives(names)
     digest = hashes.SHA384() if key.key_type == "ecdsa-p384" else hashes.SHA256()
     return builder.add_extension(alternatives, critical=not common).sign(private, digest).public_bytes(Encoding.PEM)
 

@@ -157,6 +157,9 @@ class Keys(Protocol):
     def csr(self, key: HostKey, names: tuple[str, ...]) -> bytes:
         """A signed request in PEM (RFC 2986) for *names*; the first is the common name too where it fits."""
 
+    def self_signed(self, key: HostKey, names: tuple[str, ...], moment: int, days: int) -> bytes:
+        """A certificate in PEM that nobody vouches for, for a server with *names*, valid for *days* from *moment*."""
+
     def csr_facts(self, pem: bytes) -> tuple[str, tuple[str, ...]]:
         """SPKI digest and sorted names of a CSR; ValueError if it is none."""
 

@@ -1,0 +1,38 @@
+"""A certificate for the time before the first real one: self-signed, where a service needs a file to start at all.
+
+It is made only where no file is. No client trusts it, and an install counts it as nothing: the first certificate of the
+issuer takes its place.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from agent.journey.due import Due, found_in_files, plan
+from agent.journey.ports import Turn
+from agent.model.offer import Mark
+from common.certificate import parse_bundle
+from common.errors import RefusedError
+
+_LASTS = 365  # days: nobody is to rely on it, and no service is to stop for it
+
+
+def interim(turn: Turn) -> list[Path]:
+    """Write a self-signed one for its key to each live file that is not there. Returns those.
+
+    Raises RefusedError where a certificate of a CA is in place, ConfigError for a key that is not there, InstallError,
+    FileError.
+    """
+    tools, certificate = turn.tools, turn.certificate
+    key = tools.keys.load(certificate.key)
+    if found_in_files(turn, key) is not None:
+        why = "a certificate from a CA is in place"
+        raise RefusedError(f"no interim certificate is made for {certificate.name}", why=why)
+    names = (certificate.name, *sorted(certificate.names - {certificate.name}))
+    bundle = parse_bundle(tools.keys.self_signed(key, names, int(tools.now), _LASTS))
+    planned = plan(Due(turn, bundle, key, Mark(0, 0), "", "", by_issuer=False))
+    missing = {file: new for file, new in planned.items() if tools.files.read(file) is None}
+    for file, new in missing.items():
+        if not new.content:  # of the chain alone: Apache does not start with an empty file
+            missing[file] = replace(new, content=bundle.leaf_pem)
+    tools.files.replace(missing)
+    return list(missing)
