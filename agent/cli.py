@@ -30,6 +30,8 @@ def build() -> CommandLine:
     _init(line)
     _request(line)
     _run(line)
+    _rollback(line)
+    _hold(line)
     text = "look at what a run depends on, and whose word counts; changes nothing"
     line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
@@ -74,13 +76,44 @@ def _request(line: CommandLine) -> None:
 
 
 def _run(line: CommandLine) -> None:
+    really, as_rehearsal = _later("run", "run"), _later("dry_run", "dry_run")
     run = line.command(
-        "run", _later("run", "run"), "the daily cron: pull, verify, install, activate, prove", reports=True
+        "run",
+        lambda arguments: (as_rehearsal if arguments.dry_run else really)(arguments),
+        "the daily cron: pull, verify, install, activate, prove",
+        reports=True,
     )
     run.add_argument(
         "name", nargs="*", metavar="NAME", help="only these certificates; default: all that are configured"
     )
+    _obey_owner(run)
+    run.add_argument("--dry-run", action="store_true", help="tell what would change, and change nothing")
     run.add_argument("--retry", action="store_true", help="try refused certificates again before their time")
+
+
+def _obey_owner(command: argparse.ArgumentParser) -> None:
+    text = "act as root although another user can change agent.toml, and so have root run any command"
+    command.add_argument("--obey-owner", action="store_true", help=text)
+
+
+def _rollback(line: CommandLine) -> None:
+    text = "go back to a certificate that was in place before, and stay there until a newer one comes"
+    rollback = line.command("rollback", _later("rollback", "rollback"), text, reports=True)
+    rollback.add_argument("name", metavar="NAME", help="the certificate, as agent.toml names it")
+    _obey_owner(rollback)
+    rollback.add_argument("--to", default="", metavar="SERIAL", help="of a kept one; default: the one before")
+
+
+def _hold(line: CommandLine) -> None:
+    text = "take nothing new for these certificates on this host for a while"
+    hold = line.command("hold", _later("hold", "hold"), text)
+    hold.add_argument("name", nargs="+", metavar="NAME", help="the certificates, as agent.toml names them")
+    text = "2026-12-31 (to its end), or 2026-12-31T06:00: this host's time, unless it says another like Z or +01:00"
+    hold.add_argument("--until", required=True, metavar="DATE", help=text)
+    hold.add_argument("--reason", default="", metavar="TEXT", help="shown by `status`, here and at the issuer")
+    text = "end a hold, and what `rollback` holds: the next run takes what the source offers"
+    release = line.command("release", _later("hold", "release"), text)
+    release.add_argument("name", nargs="+", metavar="NAME", help="the certificates, as agent.toml names them")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

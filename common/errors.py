@@ -5,6 +5,7 @@
     ├─ ConfigError            wrong configuration: every finding, with its path   exit 2
     ├─ LockedError            another run holds the lock                          exit 3
     ├─ RefusedError           a rule of ours said no; nothing was changed          exit 1
+    ├─ MailError              the mail server did not take a mail                  exit 1
     ├─ FileError              a file of ours could not be read or written          exit 1
     └─ issuer/model/errors.py and agent/model/errors.py hold the errors of one side
 
@@ -90,6 +91,13 @@ class RefusedError(CertfleetError):
 
     reference = "refused"
     retry = Retry.NEVER
+
+
+class MailError(CertfleetError):
+    """The mail server did not take a mail."""
+
+    reference = "mail"
+    retry = Retry.SOON
 
 
 class FileError(CertfleetError):

@@ -52,9 +52,11 @@ def owner_hint(file: Path) -> str:
 
 
 def who_directs_root(file: Path) -> str:
-    """The user besides root who can edit *file*, which need not be there yet and whose commands root runs: "USER, to
-    whom FOLDER belongs". "" if nobody can, or we are not root. Raises OSError."""
-    for one in (file, file.parent) if os.geteuid() == 0 else ():
+    """The user besides root who can edit or exchange *file*, which need not be there yet and whose commands root runs:
+    "USER, to whom FOLDER belongs". "" if nobody can, or we are not root. Raises OSError."""
+    real = Path(os.path.realpath(file))
+    paths = dict.fromkeys((file, file.parent, real, *real.parents))  # a folder is exchanged in the folder above it
+    for one in paths if os.geteuid() == 0 else ():
         try:
             status = one.stat()
         except FileNotFoundError:

@@ -5,17 +5,17 @@ import resource
 import sys
 from collections.abc import Sequence
 
-from agent.commands.show import document, explained, untold
-from agent.commands.wiring import LocalTools, name_in
+from agent.commands.show import is_well, run_document, tell
+from agent.commands.wiring import LocalTools, selected_of
 from agent.host.presence import presence
+from agent.journey.announce import announce
 from agent.journey.run import run as run_over
 from agent.model.certificate import Certificate
 from agent.model.errors import Stopped
 from agent.model.result import Result
-from agent.settings.config import load_settings
-from common.clock import utc_text
-from common.command_line import complain, report, say
-from common.errors import ConfigError, Finding, UsageError
+from agent.settings.config import AgentSettings, load_settings
+from common.command_line import report
+from common.errors import UsageError
 from common.files import locked
 from common.owners import who_directs_root
 
@@ -24,12 +24,8 @@ _MOST_FILES = 65_536
 
 def run(arguments: argparse.Namespace) -> int:
     """Bring NAMEs, by default all, up to date. Exit code 1 if one is not well or was not looked at."""
-    settings, certificates = load_settings(arguments.config, presence)
-    if director := who_directs_root(arguments.config):
-        sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
-    selected = _selected(arguments, certificates)
+    settings, certificates, selected = begun(arguments)
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry)
-    _allow_many_files()
     tools.folder.create()
     silent = arguments.json or getattr(arguments, "quiet", False)
     results: list[Result] = []
@@ -37,11 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             for result in run_over(certificates, selected, tools):
                 results.append(result)
-                _show(result, tools.now, silent=silent)
+                tell(result, tools.now, silent=silent)
                 if tools.waits.stop_asked:
                     break
         except Stopped:
             pass
+        else:
+            announce(results, certificates, tools)
         finally:
             tools.source.close()
     unfinished = len({one.name for one in selected} - {one.name for one in results})
@@ -50,49 +48,31 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         order = {certificate.name: number for number, certificate in enumerate(selected)}
         results.sort(key=lambda result: order.get(result.name, -1))
-        documents = [_document(result, tools.now) for result in results]
+        documents = [run_document(result, tools.now) for result in results]
         report({"certificates": documents, "stopped": bool(unfinished)})
-    return 0 if not unfinished and all(_is_well(result, tools.now) for result in results) else 1
+    return 0 if not unfinished and all(is_well(result, tools.now) for result in results) else 1
+
+
+def begun(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Certificate], list[Certificate]]:
+    """The settings, all certificates of this host, and those that NAMEs mean."""
+    settings, certificates = load_settings(arguments.config, presence)
+    refuse_directors(arguments)
+    _allow_many_files()
+    return settings, certificates, selected_of(arguments.name, certificates, arguments.config)
+
+
+def refuse_directors(arguments: argparse.Namespace) -> None:
+    """UsageError if another user than root can make root run any command by agent.toml, and --obey-owner is missing."""
+    director = who_directs_root(arguments.config)
+    if director and not arguments.obey_owner:
+        raise UsageError(
+            f"{director} can make root run any command by {arguments.config}",
+            hint="move it into a folder of root's, such as /etc/certfleet-agent (chown root, chmod go-w), and name that"
+            " with --config or CERTFLEET_CONFIG; --obey-owner runs it as it is",
+        )
 
 
 def _allow_many_files() -> None:
     """Let this process open a file for each folder and socket of a service with thousands of virtual hosts."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _MOST_FILES), hard))
-
-
-def _selected(arguments: argparse.Namespace, certificates: Sequence[Certificate]) -> list[Certificate]:
-    if not certificates:
-        finding = Finding("certificate", "none is configured")
-        raise ConfigError(str(arguments.config), [finding], hint="add a [[certificate]]")
-    by_name = {one.name: one for one in certificates}
-    wanted = [name_in(name) for name in arguments.name] or list(by_name)
-    unknown = [name for name in wanted if name not in by_name]
-    if unknown:
-        hint = f"configured are: {', '.join(by_name)}"
-        raise UsageError(f"not configured in {arguments.config}: {', '.join(unknown)}", hint=hint)
-    return [by_name[name] for name in dict.fromkeys(wanted)]
-
-
-def _is_well(result: Result, now: float) -> bool:
-    return result.outcome.is_well and not result.is_untold(now)
-
-
-def _show(result: Result, now: float, *, silent: bool) -> None:
-    """One line for each certificate unless *silent*; also on stderr one that is not well, with why and what to do, and
-    the notes on one that is."""
-    if not silent:
-        installed = result.installed
-        shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
-        say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
-    if not result.outcome.is_well:
-        complain("\n".join(explained(result, now)))
-    else:
-        for note in result.notes:
-            complain(f"{result.name}: {note}")
-    if result.is_untold(now):
-        complain(untold(result))
-
-
-def _document(result: Result, now: float) -> dict[str, object]:
-    return {**document(result, well=_is_well(result, now)), "changed": result.changed}

@@ -1,12 +1,35 @@
-"""Turns a result into lines for people and a document for programs. `run` and `status` both use it."""
+"""Turns a result into lines for people and a document for programs: for `run`, `status` and `rollback`."""
 
 from agent.model.result import Outcome, Result
 from common.clock import utc_text
+from common.command_line import complain, say
+
+
+def is_well(result: Result, now: float) -> bool:
+    return result.outcome.is_well and not result.is_untold(now)
+
+
+def tell(result: Result, now: float, *, silent: bool) -> None:
+    """One line for each certificate and its remarks unless *silent*; also on stderr one that is not well, with why and
+    what to do, and the notes on one that is."""
+    if not silent:
+        installed = result.installed
+        shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
+        say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
+        for remark in result.remarks if result.outcome.is_well else ():
+            say(f"  {remark}")
+    if not result.outcome.is_well:
+        complain("\n".join(explained(result, now)))
+    else:
+        for note in result.notes:
+            complain(f"{result.name}: {note}")
+    if result.is_untold(now):
+        complain(untold(result))
 
 
 def explained(result: Result, now: float) -> list[str]:
     """Lines that say why it is in this state, what to do, and when the agent tries a refused one again."""
-    lines = [f"{result.name}: {result.outcome.value}: {result.detail}"] if result.detail else []
+    lines = [f"{result.name}: {result.outcome.value}: {result.explanation}"] if result.explanation else []
     if result.hint:
         lines.append(f"  what to do: {result.hint}")
     if result.refusal is not None and result.outcome is result.refusal.outcome:
@@ -31,7 +54,7 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
         "state": result.outcome.value,
         "well": well,
         "proven": result.outcome.is_proven,
-        "detail": result.detail,
+        "detail": result.explanation,
         "hint": result.hint,
         "since": utc_text(result.since) if result.since else None,
         "sha256": installed.sha256 if installed else None,
@@ -40,5 +63,14 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
         "refused": None
         if refusal is None
         else {"sha256": refusal.sha256, "attempts": refusal.attempts, "next_attempt": utc_text(refusal.until)},
+        "gone_back_from": list(result.gone_back.left.values()) if result.gone_back is not None else None,
+        "held_until": utc_text(result.pause.until) if result.pause is not None else None,
+        "waits_for_window": utc_text(result.postponed.opens) if result.postponed is not None else None,
+        "enabled": not result.disabled,
         "report_unsent": result.unsent > 0,
     }
+
+
+def run_document(result: Result, now: float) -> dict[str, object]:
+    """The same as a run knows it."""
+    return {**document(result, well=is_well(result, now)), "changed": result.changed}

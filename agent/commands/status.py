@@ -2,8 +2,9 @@
 
 import argparse
 import time
+from dataclasses import replace
 
-from agent.commands.show import document, explained, untold
+from agent.commands.show import document, explained, is_well, untold
 from agent.host.state_folder import StateFolder
 from agent.model.result import Result
 from agent.rules.standing import standing
@@ -18,11 +19,13 @@ def status(arguments: argparse.Namespace) -> int:
     """Show how each certificate stood after its last run. Exit code 1 if one is not well, or not any more."""
     settings, certificates = load_settings(arguments.config)
     state, now = StateFolder(settings.state_dir), time.time()
-    results = [standing(state.record(certificate.name), now) for certificate in certificates]
+    results = [standing(_of_now(state, certificate.name, now), now) for certificate in certificates]
     last_run = state.last_run()
     shown = utc_text(last_run) if last_run else None
     if arguments.json:
-        documents = [document(one, well=one.outcome.is_well) for one in results]
+        documents = [
+            {**document(one, well=one.outcome.is_well), "kept": state.kept_serials(one.name)} for one in results
+        ]
         report({"last_run": shown, "certificates": documents})
     else:
         say(f"last run {shown or 'never'}")
@@ -31,11 +34,13 @@ def status(arguments: argparse.Namespace) -> int:
             say(line)
         for late in (one for one in results if one.is_untold(now)):
             say(untold(late))
-    return 0 if all(_is_well(one, now) for one in results) else 1
+    return 0 if all(is_well(one, now) for one in results) else 1
 
 
-def _is_well(result: Result, now: float) -> bool:
-    return result.outcome.is_well and not result.is_untold(now)
+def _of_now(state: StateFolder, name: str, now: float) -> Result:
+    """The last result; a hold counts as soon as it is said, and no longer than it lasts."""
+    result, pause = state.record(name), state.pause(name)
+    return replace(result, pause=pause if pause is not None and pause.lasts(now) else None)
 
 
 def _row(result: Result, now: float) -> list[str]:

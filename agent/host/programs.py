@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import IO
@@ -26,12 +26,13 @@ class LocalPrograms:
     timeout: float
     waits: Waits
 
-    def run(self, step: str, commands: Iterable[Command]) -> None:
-        """Run each to its end; InstallError, with the end of its output, at the first that fails."""
+    def run(self, step: str, commands: Iterable[Command], facts: Mapping[str, str] | None = None) -> None:
+        """Run each to its end, with *facts* in its environment; InstallError, with the end of its output, at the first
+        that fails."""
         for command in commands:
-            self._run(step, command)
+            self._run(step, command, facts or {})
 
-    def _run(self, step: str, command: Command) -> None:
+    def _run(self, step: str, command: Command, facts: Mapping[str, str]) -> None:
         # A file, not a pipe: a daemon that the command starts keeps its output open, and a pipe would wait for it.
         with tempfile.TemporaryFile() as output:
             try:
@@ -40,7 +41,7 @@ class LocalPrograms:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, "PATH": search_path()},
+                    env={**os.environ, **facts, "PATH": search_path()},
                     start_new_session=True,  # its own process group, to be ended as a whole
                 )
             except OSError as error:

@@ -4,6 +4,8 @@ issuer.json      the issuer's key that took the place of the one in agent.toml
 lock             held during a run; its time is that of the last run
 confirmed        empty; its time is that at which all reports were last confirmed
 records/NAME     the last result of a certificate
+kept/NAME/SERIAL certificates that were in place, for `rollback`; the newest is in place
+holds/NAME       the word of a person that nothing new is taken for a while
 journal/NAME     an install under way
 work/NAME/       staged material and backups of an install under way; gone when it has ended
 """
@@ -12,11 +14,14 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agent.host.kept_folder import KeptFolder
 from agent.model.certificate import file_stem
 from agent.model.result import Result
+from agent.model.waiting import Pause
 from agent.rules import record
 from common.errors import FileError
 from common.files import make_private_folder, read_regular, write_atomic
@@ -48,6 +53,8 @@ class StateFolder:
         self._journals = folder / "journal"
         self._work = folder / "work"
         self._issuer = folder / "issuer.json"
+        self._pauses = folder / "holds"
+        self._kept = KeptFolder(folder / "kept")
 
     @property
     def lock_file(self) -> Path:
@@ -95,6 +102,32 @@ class StateFolder:
             os.utime(file, (moment, moment))
         except OSError as error:
             raise FileError(f"cannot write {file}", why=error.strerror or str(error)) from error
+
+    def kept_serials(self, name: str) -> list[str]:
+        return self._kept.serials(name)
+
+    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
+        self._kept.save(name, serial, fullchain)
+
+    def read_kept(self, name: str, serial: str) -> bytes:
+        return self._kept.read(name, serial)
+
+    def drop_kept(self, name: str, serial: str) -> None:
+        self._kept.drop(name, serial)
+
+    def pause(self, name: str) -> Pause | None:
+        return _read(self._pauses / f"{file_stem(name)}.json", record.pause_of)
+
+    def save_pause(self, name: str, pause: Pause | None) -> None:
+        file = self._pauses / f"{file_stem(name)}.json"
+        if pause is not None:
+            make_private_folder(self._pauses)
+            _write(file, asdict(pause))
+            return
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"cannot remove {file}", why=error.strerror or str(error)) from error
 
     def journals(self) -> "list[JournalEntry]":
         files = sorted(self._journals.glob("*.json"))

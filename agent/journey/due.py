@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agent.journey.keep import keep
 from agent.journey.ports import Turn
 from agent.journey.watch import look
 from agent.model.certificate import TargetFile
@@ -11,18 +12,21 @@ from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
-from agent.rules.evidence import Evidence, Proof, judge
+from agent.model.waiting import GoneBack
+from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
 from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, rights_of, wanted
-from agent.rules.verify import to_be_shown
+from agent.rules.verify import installed_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
+from common.errors import CertfleetError
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
     """*bundle* fits *key* and all that agent.toml asks for. *mark* and *circumstances* are remembered with what comes
     of it; *offered* is the SHA-256 of leaf and chain as they were offered; *by_issuer*: no trusted root vouches for it,
-    only the CA of its predecessor."""
+    only the CA of its predecessor. *in_place*: the certificate for the key that the live files hold; *gone_back*: a
+    person of this host went back to this one."""
 
     turn: Turn
     bundle: Bundle
@@ -31,6 +35,8 @@ class Due:
     circumstances: str
     offered: str
     by_issuer: bool
+    in_place: Bundle | None = None
+    gone_back: GoneBack | None = None
 
     @property
     def name(self) -> str:
@@ -45,6 +51,21 @@ class Due:
     def chain(self) -> tuple[str, ...]:
         """The digests of the certificates that a service must show beside the leaf."""
         return to_be_shown(self.bundle)
+
+    @property
+    def serial(self) -> str:
+        """That of the leaf, in hex."""
+        return serial_text(self.bundle.leaf)
+
+    @property
+    def present_ends(self) -> int | None:
+        """The end of what is in place, in epoch seconds; None where nothing is that comes from a CA."""
+        return not_after(self.in_place.leaf) if self.in_place is not None else None
+
+    @property
+    def present_serial(self) -> str:
+        """That of what is in place; "" for none."""
+        return serial_text(self.in_place.leaf) if self.in_place is not None else ""
 
     @property
     def attempts(self) -> int:
@@ -109,6 +130,31 @@ def in_place_already(due: Due, planned: Mapping[Path, LiveFile]) -> Evidence | N
     return None
 
 
+def unless_in_place(due: Due) -> Due | Result:
+    """It, or the result where nothing is to be done, or cannot be."""
+    try:
+        planned = plan(due)
+        evidence = in_place_already(due, planned)
+    except CertfleetError as error:
+        result = due.turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
+        return replace(result, refusal=None)
+    return due if evidence is None else concluded(due, due.turn.result(*conclusion(evidence)), planned)
+
+
+def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
+    """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
+    files = [file for file in turn.certificate.files if {"certificate", "chain"} & set(file.parts)]
+    found = ((file, turn.tools.files.read(file.path)) for file in files)
+    contents = (_certificates_in(file, live, turn) for file, live in found if live is not None)
+    return installed_in(contents, key.spki_sha256)
+
+
+def _certificates_in(file: TargetFile, live: LiveFile, turn: Turn) -> bytes:
+    if file.keystore is None:
+        return live.content
+    return b"" if live.exchangeable else turn.tools.keys.stored(file.keystore, live.content)
+
+
 def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Result:
     """*result* with what is remembered of a certificate that is in place, or that was refused. Raises FileError."""
     if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
@@ -117,7 +163,7 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
     targets = turn.certificate.files
     installed = Installed(
         sha256=due.sha256,
-        serial=serial_text(leaf),
+        serial=due.serial,
         not_before=not_before(leaf),
         not_after=not_after(leaf),
         mark=due.mark,
@@ -127,7 +173,9 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         chain=due.chain,
         by_issuer=due.by_issuer,
     )
-    return replace(result, installed=installed, refusal=None, past=remembered(turn.before, due.sha256))
+    keep(due.name, due.bundle, turn.tools)
+    past = remembered(turn.before, due.sha256)
+    return replace(result, installed=installed, refusal=None, past=past, gone_back=due.gone_back)
 
 
 def refused(result: Result, turn: Turn, offered: str, mark: Mark, circumstances: str) -> Result:

@@ -15,6 +15,7 @@ from functools import partial
 
 from agent.journey.due import Due, losing_lists, plan
 from agent.journey.group import Member, is_stopped, services_of
+from agent.journey.keep import keep
 from agent.journey.leave_out import leave_out
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
@@ -119,6 +120,8 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
             member = Member(due, plan(due))
             stage(member, group[0].name, number, tools)
             member.saved = back_up(member, group[0].name, number, tools)
+            if due.in_place is not None:
+                keep(due.name, due.in_place, tools, replaced=True)
         except CertfleetError as failure:
             results[due.name] = _untouched(due.turn, failure)
             continue

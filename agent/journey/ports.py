@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from agent.model.certificate import Certificate, Command, Keystore
     from agent.model.host_key import HostKey
     from agent.model.live_file import LiveFile
+    from agent.model.notice import Notice
     from agent.model.offer import Mark, Offer
     from agent.model.result import Outcome, Result
+    from agent.model.waiting import Pause
     from agent.rules.evidence import Sight
     from agent.rules.journal import JournalEntry
     from common.probe.target import ProbeTarget
@@ -64,6 +66,24 @@ class StateStore(Protocol):
 
     def save_confirmed(self, moment: float) -> None:
         """All reports were confirmed at *moment*."""
+
+    def kept_serials(self, name: str) -> list[str]:
+        """The serial numbers (hex) of the certificates of *name* that are kept, the one put in place last first."""
+
+    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
+        """Keep *fullchain* (PEM): it is the one put in place last."""
+
+    def read_kept(self, name: str, serial: str) -> bytes:
+        """The full chain in PEM."""
+
+    def drop_kept(self, name: str, serial: str) -> None:
+        """Forget it."""
+
+    def pause(self, name: str) -> Pause | None:
+        """The word of a person that nothing new is taken for *name*, which may be over."""
+
+    def save_pause(self, name: str, pause: Pause | None) -> None:
+        """Keep it in the place of the one before; None for none."""
 
     def journals(self) -> list[JournalEntry]:
         """Installs that did not come to their end. FileError too if one is damaged."""
@@ -165,6 +185,14 @@ class Programs(Protocol):
         """Run each to its end, one after another; InstallError, with *step* in it, at the first that fails."""
 
 
+class Messages(Protocol):
+    """People of this host, and their programs."""
+
+    def tell(self, notices: Sequence[Notice]) -> None:
+        """Tell each by its means, those of one run in one mail. Never raises a CertfleetError: what could not be told
+        is logged."""
+
+
 class Sockets(Protocol):
     """The certificates served; and the time to go on looking, on a monotonic clock of its own, in seconds."""
 
@@ -186,7 +214,8 @@ class Tools(Protocol):
     """Everything that a run acts with. An adapter whose libraries are slow to import is imported when it is asked for.
 
     *protected*: real paths of files and folders that are never a target; *host*: the name that reports carry; *now*:
-    the one moment of the run; *retry*: try refused certificates at once.
+    the one moment of the run; *retry*: try refused certificates at once; *keep*: how many certificates stay for a roll
+    back by hand.
     """
 
     source: Source
@@ -196,6 +225,7 @@ class Tools(Protocol):
     host: str
     now: float
     retry: bool
+    keep: int
 
     def unbroken(self) -> AbstractContextManager[None]:
         """While the block runs, a request to stop waits; elsewhere it ends each wait with Stopped."""
@@ -207,17 +237,23 @@ class Tools(Protocol):
     @property
     def programs(self) -> Programs: ...
     @property
+    def messages(self) -> Messages: ...
+    @property
     def sockets(self) -> Sockets: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with."""
+    """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with. *pause*: a
+    person has said that nothing new is taken now; *disabled*: the issuer does not renew it."""
 
     certificate: Certificate
     before: Result
     tools: Tools
+    pause: Pause | None = None
+    disabled: bool = False
 
     def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
         """How it stands now; what is installed and what is refused are as before."""
-        return replace(self.before, outcome=outcome, detail=detail, hint=hint)
+        said = replace(self.before, pause=self.pause, disabled=self.disabled, postponed=None)
+        return replace(said, outcome=outcome, detail=detail, hint=hint)

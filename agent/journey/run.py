@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.journey.on_record import concluded, on_record, told
+from agent.journey.pause import as_it_stands, in_its_window
 from agent.journey.ports import Tools, Turn
 from agent.journey.update import unreachable, update
 from agent.model.certificate import Certificate
-from agent.model.errors import SourceError, Stopped
+from agent.model.errors import SourceError
 from agent.model.offer import Mark
 from agent.model.result import Outcome, Result, with_notes_told
 from agent.rules.standing import standing
@@ -34,15 +36,13 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
     Raises FileError if a journal cannot be read: that needs a person.
     """
     by_name = {certificate.name: certificate for certificate in configured}
-    broken = [result for entry in tools.state.journals() for result in _settled(by_name, entry, tools)]
-    tools.state.sweep()
-    tools.files.release()
+    broken = settle_all(by_name, tools)
     yield from broken
     results = {result.name: result for result in broken}
     todo = [certificate for certificate in selected if certificate.name not in results]
-    answer, due, silent = _asked(todo, tools), list["Due"](), False
+    answer, due, silent = asked(todo, tools), list["Due"](), False
     for certificate in todo:
-        found = _taken_up(certificate, answer, tools, tell=not silent)
+        found = taken_up(certificate, answer, tools, tell=not silent)
         tools.files.release()
         if not isinstance(found, Result):
             due.append(found)
@@ -57,7 +57,15 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
         _confirm(list(results.values()), tools)
 
 
-def _asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mark] | SourceError:
+def settle_all(by_name: Mapping[str, Certificate], tools: Tools) -> list[Result]:
+    """Settle every install that was interrupted; what could not be brought back. Raises FileError."""
+    broken = [result for entry in tools.state.journals() for result in _settled(by_name, entry, tools)]
+    tools.state.sweep()
+    tools.files.release()
+    return broken
+
+
+def asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mark] | SourceError:
     """One question for all of them; a source that cannot be asked keeps one timeout waiting, and not one for each."""
     try:
         return tools.source.marks([certificate.name for certificate in certificates])
@@ -78,28 +86,34 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
     for name, result in results.items():
         _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
         if result.outcome is Outcome.BROKEN:
-            broken.append(_concluded(turns[name], result))
+            broken.append(concluded(turns[name], result))
     if all(result.ended for result in results.values()):
         tools.state.finish(entry.name)
     return broken
 
 
-def _taken_up(
+def taken_up(
     certificate: Certificate, answer: Mapping[str, Mark] | SourceError, tools: Tools, *, tell: bool
 ) -> "Due | Result":
+    """What is due; else how it stands, which is on record then, and told if *tell*."""
+    name = certificate.name
     try:
-        before = tools.state.record(certificate.name)
+        before, pause = tools.state.record(name), tools.state.pause(name)
     except FileError as error:  # a record that cannot be read must not be overwritten either
-        return Result(certificate.name, Outcome.FAILED, str(error), error.hint, unsent=int(tools.now))
-    turn = Turn(certificate, before, tools)
+        return Result(name, Outcome.FAILED, str(error), error.hint, unsent=int(tools.now))
+    mark = answer.get(name) if not isinstance(answer, SourceError) else None
+    pause = pause if pause is not None and pause.lasts(tools.now) else None
+    turn = Turn(certificate, before, tools, pause, mark.disabled if mark is not None else before.disabled)
 
     def found() -> "Due | Result":
-        return unreachable(turn, answer) if isinstance(answer, SourceError) else update(turn, answer.get(before.name))
+        if pause is not None:
+            return as_it_stands(turn)
+        return unreachable(turn, answer) if isinstance(answer, SourceError) else in_its_window(update(turn, mark))
 
     result = _guarded(turn, found)
     if not isinstance(result, Result):
         return result
-    return _concluded(turn, with_notes_told(standing(result, tools.now)), tell=tell)
+    return concluded(turn, with_notes_told(standing(result, tools.now)), tell=tell)
 
 
 def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":
@@ -123,52 +137,13 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[Result]:
     from agent.journey.groups import install_all  # noqa: PLC0415 - most days nothing is due
 
     for group in install_all(due, tools):
-        results = [(turn, _on_record(turn, with_notes_told(standing(result, tools.now)))) for turn, result in group]
+        results = [(turn, on_record(turn, with_notes_told(standing(result, tools.now)))) for turn, result in group]
         try:
             if all(result.ended for _, result in results):
                 tools.state.finish(group[0][0].certificate.name)
         except FileError as error:
             _log.warning("journal.not-written", certificate=group[0][0].certificate.name, error=str(error))
-        yield from (_told(result, tools) for _, result in results)
-
-
-def _concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:
-    """Put the result on record and tell the issuer's side; neither can undo an install."""
-    kept = _on_record(turn, result)
-    return _told(kept, turn.tools) if tell else kept
-
-
-def _on_record(turn: Turn, result: Result) -> Result:
-    """The result as it is kept. One that cannot be saved leaves its journal open: it has not *ended*."""
-    before, now = turn.before, int(turn.tools.now)
-    is_news = not result.says_the_same_as(before)
-    kept = replace(result, since=now if is_news else before.since, unsent=before.unsent or (now if is_news else 0))
-    try:
-        if is_news:
-            turn.tools.state.save_record(kept)
-    except FileError as error:
-        _log.warning("record.not-written", certificate=kept.name, error=str(error), hint=error.hint)
-        return replace(kept, ended=False)
-    return kept
-
-
-def _told(result: Result, tools: Tools) -> Result:
-    """Report it to the issuer's side if that does not know it yet; if that fails now, the next run reports it."""
-    if not result.unsent:
-        return result
-    try:
-        tools.source.report(result, tools.host, int(tools.now))
-        sent = replace(result, unsent=0)
-        tools.state.save_record(sent)
-    except Stopped:  # this certificate has had its turn
-        return result
-    except SourceError as error:
-        _log.warning("report.unsent", certificate=result.name, error=str(error), hint=error.hint)
-        return result
-    except FileError as error:
-        _log.warning("record.not-written", certificate=result.name, error=str(error), hint=error.hint)
-        return result
-    return sent
+        yield from (told(result, tools) for _, result in results)
 
 
 def _confirm(results: Sequence[Result], tools: Tools) -> None:

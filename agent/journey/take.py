@@ -5,20 +5,19 @@ The only part of a run that parses certificates and keys, and so loads the libra
 
 from dataclasses import dataclass, replace
 
-from agent.journey.due import Due, concluded, in_place_already, plan, refused
+from agent.journey.due import Due, found_in_files, refused, unless_in_place
+from agent.journey.go_back import stay
 from agent.journey.ports import Turn
 from agent.journey.update import held, is_held, not_enrolled, waiting
 from agent.journey.vouch import Voucher, is_trusted, vouch
-from agent.model.certificate import TargetFile
 from agent.model.errors import VerificationError
 from agent.model.host_key import HostKey
-from agent.model.live_file import LiveFile, digest
+from agent.model.live_file import digest
 from agent.model.offer import Mark, Offer
 from agent.model.result import Outcome, Result, Stated
-from agent.rules.evidence import conclusion
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.statement import NO_COLUMN, Word, dates_count, hear, known_leaves
-from agent.rules.verify import Expectation, installed_facts, installed_in, verify
+from agent.rules.verify import Expectation, installed_facts, verify
 from common.certificate import Bundle, fingerprint, parse_bundle
 from common.errors import CertfleetError, Finding
 from common.issuer_key import issuer_key_text, parse_issuer_key
@@ -52,8 +51,11 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         return held(turn, replace(refusal, mark=mark))
     try:
         bundle = _parse(offer)
+        gone_back = turn.before.gone_back
+        if gone_back is not None and fingerprint(bundle.leaf) in gone_back.left:
+            return stay(turn, gone_back, mark)
         key = turn.tools.keys.load(turn.certificate.key)
-        in_place = _in_place(turn, key)
+        in_place = found_in_files(turn, key)
         word = _word(turn, offer, bundle)
         voucher = _verify(turn, _Judged(offer, bundle, word), key, in_place)
         turn = _believing(turn, word)
@@ -62,13 +64,7 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         return refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
     if voucher.is_issuer:
         _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
-    due = Due(turn, bundle, key, mark, circumstances, offered, voucher.is_issuer)
-    try:
-        planned = plan(due)
-        evidence = in_place_already(due, planned)
-    except CertfleetError as error:
-        return replace(turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint), refusal=None)
-    return due if evidence is None else concluded(due, turn.result(*conclusion(evidence)), planned)
+    return unless_in_place(Due(turn, bundle, key, mark, circumstances, offered, voucher.is_issuer, in_place))
 
 
 def _parse(offer: Offer) -> Bundle:
@@ -78,20 +74,6 @@ def _parse(offer: Offer) -> Bundle:
         finding = Finding("form", str(error))
         hint = "look at columns crt and ca of its row; `certfleet-issuer reissue` makes new ones"
         raise VerificationError("the certificate offered cannot be read", [finding], hint=hint) from error
-
-
-def _in_place(turn: Turn, key: HostKey) -> Bundle | None:
-    """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
-    files = [file for file in turn.certificate.files if {"certificate", "chain"} & set(file.parts)]
-    found = ((file, turn.tools.files.read(file.path)) for file in files)
-    contents = (_certificates_in(file, live, turn) for file, live in found if live is not None)
-    return installed_in(contents, key.spki_sha256)
-
-
-def _certificates_in(file: TargetFile, live: LiveFile, turn: Turn) -> bytes:
-    if file.keystore is None:
-        return live.content
-    return b"" if live.exchangeable else turn.tools.keys.stored(file.keystore, live.content)
 
 
 def _word(turn: Turn, offer: Offer, bundle: Bundle) -> Word | None:

@@ -30,7 +30,7 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
     if mark.is_waiting:
         return waiting(turn)
     certificate, files = turn.certificate, turn.tools.files
-    circumstances = _circumstances(turn)
+    circumstances = circumstances_of(turn)
     refusal = turn.before.refusal
     lives = {file: files.read(file.path) for file in certificate.files}
     if refusal is not None and refusal.mark == mark and is_held(turn, refusal, circumstances):
@@ -51,10 +51,11 @@ def unreachable(turn: Turn, error: SourceError) -> Result:
     """The source could not be asked; what can be looked at without it is looked at. Raises FileError."""
     lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
     result = turn.result(Outcome.UNREACHABLE, str(error), error.hint)
-    return put_right(turn, result, lives, _circumstances(turn))
+    return put_right(turn, result, lives, circumstances_of(turn))
 
 
-def _circumstances(turn: Turn) -> str:
+def circumstances_of(turn: Turn) -> str:
+    """A digest of its settings and inputs: ``Certificate.circumstances``."""
     return turn.certificate.circumstances([turn.tools.files.stamp(file) for file in turn.certificate.inputs])
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent.model.window import Window
 from common.names import is_address
 from common.probe.target import ProbeTarget
 
@@ -14,6 +15,9 @@ Command = tuple[str, ...]
 
 Action = str
 """How a service takes new files, whatever the host has for it: "reload", "restart", or a signal's name, "SIGHUP"."""
+WAYS_TO_TELL = ("syslog", "email", "reboot")
+Means = str | Command
+"""How people are told: one of WAYS_TO_TELL, or a command that gets the facts in its environment."""
 
 Roots = Literal["system", "none"] | Path
 """The roots that the clients of this host trust: those of the system's store, or a PEM file; "none" asks for none."""
@@ -93,7 +97,8 @@ class Use:
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
-    *issuer_key*: only what this key has signed is installed; "" believes the source."""
+    *issuer_key*: only what this key has signed is installed; "" believes the source. *window*: None is any time.
+    *on_install* and *on_failure*: who is told of what a run did."""
 
     name: str
     names: frozenset[str]
@@ -102,6 +107,9 @@ class Certificate:
     uses: tuple[Use, ...] = ()
     roots: Roots = "system"
     issuer_key: str = ""
+    window: Window | None = None
+    on_install: tuple[Means, ...] = ()
+    on_failure: tuple[Means, ...] = ()
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -1,6 +1,6 @@
 """The answers of a source of certificates, whatever database that is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 OFFER_COLUMNS = (("crt", "ca", "rolled_back", "statement"), ("crt", "ca", "rolled_back"), ("crt", "ca"))
@@ -13,11 +13,13 @@ class Mark:
 
     updated: int  # certs.ts_last_update
     expires: int  # certs.ts_expire
+    disabled: bool = field(default=False, compare=False)  # certs.enable is N: the same certificate all the same
 
     @classmethod
-    def of_cells(cls, updated: Any, expires: Any) -> Self:
-        """The mark in two cells of a row. A cell that holds no number counts as 0: it must not stop other rows."""
-        return cls(_number(updated), _number(expires))
+    def of_cells(cls, updated: Any, expires: Any, enable: Any = None) -> Self:
+        """The mark in the cells of a row. A cell that holds no number counts as 0: it must not stop other rows.
+        *enable* is missing where an account may not read it."""
+        return cls(_number(updated), _number(expires), _octets(enable).upper() == b"N")
 
     @property
     def is_waiting(self) -> bool:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent.model.offer import Mark
+from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
 
 LONGEST_BACK_OFF = 86400  # seconds that a refused certificate waits at most
 _LONGEST_DETAIL = 2000  # characters that are reported of a sentence
+_DISABLED = "disabled at the issuer (enable = 'N'): it is not renewed there"
 _LONGEST_UNSENT = 86400  # seconds for which a report may wait
 
 
@@ -21,6 +23,7 @@ class Outcome(Enum):
     INCOMPLETE = "incomplete"  # in place and seen; but a socket leaves out certificates of its chain
     ENDING = "ending"  # in place; but little of its life is left, and nothing newer has come
     EXPIRED = "expired"  # in place; but its life has ended, and nothing newer has come
+    HELD = "held"  # nothing is installed yet, because a person said to wait: a hold or a window
     WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
     NOT_ENROLLED = "not-enrolled"  # the source does not know the name
     UNREACHABLE = "unreachable"  # the source could not be asked
@@ -31,7 +34,7 @@ class Outcome(Enum):
 
     @property
     def is_well(self) -> bool:
-        return self in {Outcome.INSTALLED, Outcome.UNPROVABLE}
+        return self in {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.HELD}
 
     @property
     def is_proven(self) -> bool:
@@ -96,7 +99,8 @@ class Stated:
 class Result:
     """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
     *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
-    installed here, newest first.
+    installed here, newest first. *gone_back*, *pause*, *postponed*: why a newer one is not taken;
+    *disabled*: the issuer does not renew it; *alarm*: what people of this host were last told.
 
     The last five are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
     that the certificate offered is not to be tried again for a while, *alone* that it then goes without others, *ended*
@@ -113,11 +117,32 @@ class Result:
     unsent: int = 0
     stated: Stated | None = None
     past: tuple[str, ...] = ()
+    gone_back: GoneBack | None = None
+    pause: Pause | None = None
+    postponed: Postponed | None = None
+    alarm: Alarm | None = None
+    disabled: bool = False
     changed: bool = False
     at_fault: bool = False
     alone: bool = False
     ended: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What people have said about it, and what comes of that: to be told with any outcome."""
+        said = [one.sentence for one in (self.gone_back, self.pause, self.postponed) if one is not None]
+        return (*said, *([_DISABLED] if self.disabled else []))
+
+    @property
+    def is_kept_from_newer(self) -> bool:
+        """Has a person said that a newer one is not taken?"""
+        return self.gone_back is not None or self.pause is not None
+
+    @property
+    def explanation(self) -> str:
+        """The detail, and the remarks."""
+        return "; ".join(filter(None, (self.detail, *self.remarks)))
 
     def stated_by(self, issuer_key: str) -> Stated | None:
         """The newest statement taken under that key of agent.toml."""
@@ -132,13 +157,15 @@ class Result:
         return self._said() == other._said()
 
     def _said(self) -> tuple[object, ...]:
-        return self.outcome, self.detail, self.hint, self.installed, self.refusal, self.stated, self.past
+        kept = self.installed, self.refusal, self.stated, self.past
+        said = self.gone_back, self.pause, self.postponed, self.disabled
+        return self.outcome, self.detail, self.hint, *kept, *said
 
     def columns(self) -> tuple[str, int, str, str]:
         """The columns sha256, not_after, state and detail of the table ``installations``."""
         installed = self.installed
         sha256, not_after = (installed.sha256, installed.not_after) if installed else ("", 0)
-        return sha256, not_after, self.outcome.value, self.detail[:_LONGEST_DETAIL]
+        return sha256, not_after, self.outcome.value, self.explanation[:_LONGEST_DETAIL]
 
 
 def with_notes_told(result: Result) -> Result:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.model.offer import Mark
 from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result, Stated
+from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
 from common.strict_json import checked
 
+T = TypeVar("T")
 _BACK_OFF = (3600, 6 * 3600, LONGEST_BACK_OFF)  # seconds until it is tried again: once, twice, every further time
 _MOST_REMEMBERED = 50  # leaves: of several years
 
@@ -38,6 +40,11 @@ def to_document(result: Result) -> dict[str, Any]:
         "refusal": {**asdict(refusal), "outcome": refusal.outcome.value} if refusal else None,
         "stated": asdict(result.stated) if result.stated else None,
         "past": list(result.past),
+        "gone_back": asdict(result.gone_back) if result.gone_back else None,
+        "pause": asdict(result.pause) if result.pause else None,
+        "postponed": asdict(result.postponed) if result.postponed else None,
+        "disabled": result.disabled,
+        "alarm": asdict(result.alarm) if result.alarm else None,
         "unsent": result.unsent,
     }
 
@@ -54,6 +61,11 @@ def from_document(document: Mapping[str, Any]) -> Result:
         refusal=_refusal(refusal) if refusal else None,
         stated=Stated(int(stated["sequence"]), str(stated["sha256"]), str(stated["issuer_key"])) if stated else None,
         past=tuple(map(str, document.get("past", ()))),
+        gone_back=_made(GoneBack, document.get("gone_back")),
+        pause=_made(Pause, document.get("pause")),
+        postponed=_made(Postponed, document.get("postponed")),
+        alarm=_made(Alarm, document.get("alarm")),
+        disabled=document.get("disabled") is True,
         since=int(document["changed_at"]),
         unsent=_unsent(document["unsent"], int(document["changed_at"])),
     )
@@ -62,6 +74,15 @@ def from_document(document: Mapping[str, Any]) -> Result:
 def _installed(document: Mapping[str, Any]) -> Installed:
     mark, chain = checked(Mark(**document["mark"])), tuple(document.get("chain", ()))
     return checked(Installed(**{**document, "mark": mark, "chain": chain}))
+
+
+def pause_of(document: Mapping[str, Any]) -> Pause:
+    """The pause in *document*; TypeError if it is none."""
+    return checked(Pause(**document))
+
+
+def _made(cls: type[T], document: Mapping[str, Any] | None) -> T | None:
+    return checked(cls(**document)) if document else None
 
 
 def _unsent(since: Any, changed_at: int) -> int:

@@ -10,6 +10,8 @@ _LONGEST_WARNING = 30 * 86400  # seconds: a certificate of years is not bought h
 _IN_DOUBT = {Outcome.UNPROVEN, Outcome.INCOMPLETE}
 _IN_PLACE = {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.ENDING, *_IN_DOUBT}
 _BY_ISSUER = "no trusted root vouches for it: it was taken because the CA is that of the one before"
+_RELEASE = "`certfleet-agent release {name}` lets this host take a newer one again"
+_ENABLE = "`certfleet-issuer enable {name}` lets the issuer renew it"
 _NEWER = "see `certfleet-issuer status {name}`: the next one is overdue there; it is taken when it comes"
 ROOTS_HINT = "if the CA is your own, name its root in agent.toml ([trust] roots); else update the system's store"
 
@@ -20,17 +22,19 @@ def standing(result: Result, now: float) -> Result:
     installed = result.installed
     if installed is None or result.outcome not in _IN_PLACE:
         return result
-    end = utc_text(installed.not_after)
+    end, is_kept_from = utc_text(installed.not_after), result.is_kept_from_newer
+    newer = "nothing newer is in place" if is_kept_from else "nothing newer has come"
     if installed.not_after <= now:
-        outcome, problem = Outcome.EXPIRED, f"it expired at {end}, and nothing newer has come"
+        outcome, problem = Outcome.EXPIRED, f"it expired at {end}, and {newer}"
     elif result.outcome not in _IN_DOUBT and has_little_left(installed, now):
-        outcome, problem = Outcome.ENDING, f"it ends at {end}, which is soon for its life, and nothing newer has come"
+        outcome, problem = Outcome.ENDING, f"it ends at {end}, which is soon for its life, and {newer}"
     elif result.outcome.is_well and installed.by_issuer:
         return replace(result, detail=_BY_ISSUER, hint=ROOTS_HINT)
     else:
         return result
     doubt = f"; {result.detail}" if result.outcome in _IN_DOUBT else ""
-    return replace(result, outcome=outcome, detail=problem + doubt, hint=_NEWER.format(name=result.name))
+    hint = (_RELEASE if is_kept_from else _ENABLE if result.disabled else _NEWER).format(name=result.name)
+    return replace(result, outcome=outcome, detail=problem + doubt, hint=hint)
 
 
 def has_little_left(installed: Installed, now: float) -> bool:

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.model.certificate import Action, Certificate, Command, Roots, TargetFile, file_stem
+from agent.model.certificate import Action, Certificate, Command, Means, Roots, TargetFile, file_stem
 from agent.model.presence import Finder, nowhere
+from agent.model.window import Window
 from agent.settings import values
 from agent.settings.files import ShapesSettings, target_files
 from agent.settings.preset import Preset, Presets
 from agent.settings.services import places, unfilled, uses
-from common.config import boolean, duration, like, nonempty, optional_path, path, section, sections, setting
+from common.config import boolean, duration, integer, like, nonempty, optional_path, path, section, sections, setting
 from common.config_file import load
 from common.errors import ConfigError, Finding
+from common.mail_settings import MailSettings
 from common.probe.target import ProbeTarget
 
 DEFAULT_FILE = "/etc/certfleet/agent.toml"
@@ -55,6 +57,9 @@ class CertificateSettings(ShapesSettings):
     starts_stopped: bool | None = setting(boolean, None)
     settle: int | None = setting(duration(1), None)
     roots: Roots | None = setting(values.roots, None)
+    window: Window | None = setting(values.window, None)
+    on_install: tuple[Means, ...] | None = setting(values.means, None)
+    on_failure: tuple[Means, ...] | None = setting(values.means, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,11 @@ class AgentSettings:
     state_dir: Path = setting(path, Path("/var/lib/certfleet-agent"))
     command_timeout: int = setting(duration(1), 60)
     probe_timeout: int = setting(duration(1), 30)
+    keep: int = setting(integer(0, 100), 3)
+    on_install: tuple[Means, ...] = setting(values.means, ())
+    on_failure: tuple[Means, ...] = setting(values.means, ())
+    reboot_delay: int = setting(duration(60), 300)
+    notify: MailSettings = section(MailSettings)
     source: SourceSettings = section(SourceSettings)
     trust: TrustSettings = section(TrustSettings)
     certificate: tuple[CertificateSettings, ...] = sections(CertificateSettings)
@@ -81,10 +91,13 @@ def resolve(settings: AgentSettings, source: Path, find: Finder = nowhere) -> tu
     findings: list[Finding] = []
     presets = Presets(source)
     certificates = tuple(
-        _resolve_one(certificate, settings.trust, _Filling(presets, find, f"certificate[{index}]", findings))
+        _resolve_one(certificate, settings, _Filling(presets, find, f"certificate[{index}]", findings))
         for index, certificate in enumerate(settings.certificate)
     )
     findings += _clashes(certificates)
+    means = (one for certificate in certificates for one in (*certificate.on_install, *certificate.on_failure))
+    if "email" in means and not settings.notify.email_to:
+        findings.append(Finding("notify.email_to", 'must name somebody, because on_install or on_failure says "email"'))
     if findings:
         raise ConfigError(str(source), findings, hint="mend the file; every key stands in the example of deploy/")
     return certificates
@@ -103,7 +116,7 @@ class _Filling:
         self.findings.extend(Finding(self.where + place, problem) for place, problem in problems)
 
 
-def _resolve_one(settings: CertificateSettings, trust: TrustSettings, filling: _Filling) -> Certificate:
+def _resolve_one(settings: CertificateSettings, agent: AgentSettings, filling: _Filling) -> Certificate:
     presets: dict[str, Preset] = {}
     for service in settings.service:
         preset = filling.presets.load(service)
@@ -124,8 +137,11 @@ def _resolve_one(settings: CertificateSettings, trust: TrustSettings, filling: _
         key=settings.key,
         files=files,
         uses=uses(settings, presets, files, filling.find),
-        roots=settings.roots or trust.roots,
-        issuer_key=trust.issuer_key,
+        roots=settings.roots or agent.trust.roots,
+        issuer_key=agent.trust.issuer_key,
+        window=settings.window,
+        on_install=agent.on_install if settings.on_install is None else settings.on_install,
+        on_failure=agent.on_failure if settings.on_failure is None else settings.on_failure,
     )
 
 

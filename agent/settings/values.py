@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from agent.model.certificate import Action, Command, Roots
+from agent.model.certificate import WAYS_TO_TELL, Action, Command, Means, Roots
+from agent.model.window import Window, parse_window
 from common.config import list_of, nonempty, shown, text
 from common.issuer_key import parse_issuer_key
 from common.names import parse_name
@@ -39,6 +40,19 @@ def commands(value: Any) -> tuple[Command, ...]:
     if any(found) and not all(found):
         raise ValueError("must not hold an empty list beside a command")
     return found if all(found) else ()  # [] and [[]] mean: no command
+
+
+def means(value: Any) -> tuple[Means, ...]:
+    """Ways to tell people, one or a list: "syslog", "email", "reboot", or a command as an argument list."""
+    items = value if isinstance(value, list) else [value]
+    return tuple(tuple(list_of(_argument)(item)) if isinstance(item, list) and item else _way(item) for item in items)
+
+
+def _way(value: Any) -> str:
+    if value not in WAYS_TO_TELL:
+        ways = ", ".join(WAYS_TO_TELL)
+        raise ValueError(f"must list {ways} or commands as lists of words, not {shown(value)}")
+    return str(value)
 
 
 def activation(value: Any) -> Action | tuple[Command, ...]:
@@ -81,6 +95,11 @@ def roots(value: Any) -> Roots:
     if found is None and not Path(value).is_absolute():
         raise ValueError(f'must be "system", "none" or the absolute path of a PEM file, not {shown(value)}')
     return found or Path(value)
+
+
+def window(value: Any) -> Window | None:
+    """Hours of a week, like "Sun 02:00-04:00"; None for ""."""
+    return parse_window(text(value)) if text(value) else None
 
 
 def mode(value: Any) -> int | None:

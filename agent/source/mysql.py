@@ -73,7 +73,13 @@ class MysqlSource:
             return {}
         # in lower case, as agent.toml has them: the server compares without regard to case; a column of bytes as text
         name = "LOWER(CONVERT(name USING utf8mb4))"
-        rows = self._of_certs(f"{name}, ts_last_update, ts_expire", "name IN %s", (tuple(names),))
+        columns = f"{name}, ts_last_update, ts_expire"
+        try:
+            rows = self._of_certs(f"{columns}, LEFT(enable, 9)", "name IN %s", (tuple(names),))
+        except SourceError as error:
+            if not isinstance(error.__cause__, Exception) or about(error.__cause__) is not About.SCHEMA:
+                raise  # else the view of an earlier certfleet, which lacks the column
+            rows = self._of_certs(columns, "name IN %s", (tuple(names),))
         return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in rows}
 
     def fetch(self, name: str) -> Offer | None:

@@ -32,8 +32,16 @@ class SqliteSource:
 
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         places = ", ".join("?" * len(names))
-        statement = f"SELECT name, {', '.join(_MOMENTS)} FROM certs WHERE name IN ({places}) LIMIT {len(names)}"  # noqa: S608 - question marks
-        return {name: Mark.of_cells(*cells) for name, *cells in self._ask(statement, *names)}
+        for more in (", CAST(substr(enable, 1, 9) AS TEXT)", ""):  # a view of an operator's own may lack the column
+            columns = f"name, {', '.join(_MOMENTS)}{more}"
+            which = f"name IN ({places}) LIMIT {len(names)}"
+            try:
+                rows = self._ask(f"SELECT {columns} FROM certs WHERE {which}", *names)  # noqa: S608 - question marks
+                return {name: Mark.of_cells(*cells) for name, *cells in rows}
+            except SourceError as error:
+                if not more or "no such column" not in str(error.__cause__):
+                    raise
+        raise AssertionError
 
     def fetch(self, name: str) -> Offer | None:
         for columns in OFFER_COLUMNS:

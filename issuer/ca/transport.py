@@ -28,10 +28,10 @@ from josepy.jwk import JWK, JWKRSA
 from common.clock import Clock
 from common.errors import ConfigError, Finding
 from common.strict_json import parse_json
+from common.tls import verified_tls
 from issuer.ca import words
 from issuer.ca.connection import pool_manager
 from issuer.ca.problems import meaning
-from issuer.ground.tls import verified_tls
 from issuer.model.errors import AcmeProblem
 
 _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at any time (RFC 8555 §6.5)

@@ -11,6 +11,7 @@ from common.command_line import report, say
 from common.config_file import load
 from common.errors import CertfleetError, ConfigError, FileError, UsageError
 from common.issuer_key import issuer_key_id
+from common.mail import MailServer
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_certificate_lines
@@ -21,7 +22,6 @@ from issuer.commands.stopping import on_request
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, StoreError, Vanished
-from issuer.notify.mail import MailServer
 from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
 from issuer.rules.statements import Read
 from issuer.store.certificates import Certificates

@@ -13,6 +13,7 @@ from pathlib import Path
 from common.errors import FileError
 from common.files import create_new, locked, make_private_folder, read_regular
 from common.log import Syslog, configure
+from common.mail import MailServer
 from common.owners import owner_hint
 from issuer.ca.client import AcmeCa
 from issuer.commands.challenge_types import build_solvers
@@ -26,7 +27,6 @@ from issuer.model.config import Settings
 from issuer.model.events import Event, of_statement_key
 from issuer.model.failure import Failure
 from issuer.model.tries import Tries
-from issuer.notify.mail import MailServer
 from issuer.notify.outbox import Outbox
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
@@ -90,7 +90,7 @@ def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox
 
     return Outbox(
         Notices(database),
-        MailServer(notify, host) if notify.email_to else None,
+        MailServer(notify, host, comfort="; the mail is kept and sent later") if notify.email_to else None,
         _syslog() if notify.syslog else None,
         host=host,
         stuck_after=settings.renewal.give_up_alarm,

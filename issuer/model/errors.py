@@ -8,7 +8,6 @@ CertfleetError
 ├─ WebrootError    a webroot: not there, not ours, not served
 ├─ StoreError      the database: unavailable, read-only
 │  └─ OtherRevision its tables are those of another version of certfleet
-├─ MailError       the mail server did not take a notification
 ├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
 ├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
 ├─ NotSealed       a row of certs is not what an operator enrolled: nothing is ordered for it
@@ -124,11 +123,6 @@ class OtherRevision(StoreError):
         elif present:
             hint += " while no issuer works on it (docs/databases.md)"
         super().__init__(what, hint=hint)
-
-
-class MailError(CertfleetError):
-    reference = "mail"
-    retry = Retry.SOON
 
 
 class CompromisedKey(RefusedError):

@@ -9,7 +9,7 @@ from issuer.model.config import HostSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import HostState, Report, Standing
 
-WELL_WORDS = ("installed", "unprovable", "waiting", "not-enrolled")
+WELL_WORDS = ("installed", "unprovable", "waiting", "not-enrolled", "held")
 NOT_WELL_WORDS = ("broken", "failed", "refused", "unproven", "unreachable")
 CLOCK_AHEAD = 86400  # seconds by which a host's clock may be ahead of ours
 _WORST_FIRST = list(HostState)
@@ -74,7 +74,8 @@ def words(standing: Standing, now: int, detail: str = "") -> str:
     if standing.state is HostState.SILENT:
         return f"silent since {since}"
     if standing.state is HostState.BEHIND:
-        return f"behind: it serves another one than the present one, which is stored since {since}"
+        told = f"; its agent says: {storable(detail, _LONGEST_DETAIL)}" if detail else ""  # such as a hold by hand
+        return f"behind: it serves another one than the present one, which is stored since {since}{told}"
     if standing.state is HostState.WAITING and since:
         return f"waiting: its agent has not taken the one that is stored since {since}"
     return str(standing.state.value)

@@ -24,8 +24,8 @@ from common.errors import ConfigError, Finding
 from common.files import create_empty, read_password
 from common.mysql_errors import code_of, text_of
 from common.owners import owner_hint
+from common.tls import verified_tls
 from issuer.ground.chunks import chunks
-from issuer.ground.tls import verified_tls
 from issuer.model.config import DatabaseSettings
 from issuer.model.errors import StoreError
 from issuer.store import mysql

@@ -11,7 +11,7 @@ VIEWS = """CREATE SQL SECURITY DEFINER VIEW own_installations AS
   SELECT name, host, account, sha256, not_after, state, detail, ts_report, changes_only FROM installations
   WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION;
 CREATE SQL SECURITY DEFINER VIEW agent_certs AS
-  SELECT name, ts_last_update, ts_expire, crt, ca, rolled_back, statement FROM certs"""
+  SELECT name, ts_last_update, ts_expire, crt, ca, rolled_back, statement, enable FROM certs"""
 EARLIER = """CREATE OR REPLACE SQL SECURITY DEFINER VIEW own_installations AS
   SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations
   WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION;

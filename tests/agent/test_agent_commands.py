@@ -352,13 +352,23 @@ def test_each_command_imports_only_what_it_needs(host: Host, nginx: Nginx) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's commands are worth a stranger's words")
-def test_a_configuration_of_somebody_else_is_warned_of(bare: Host) -> None:
-    """As where issuer and agent share a folder that belongs to the issuer's user: who owns it commands root."""
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_configuration_of_somebody_else_is_refused(bare: Host, deep: bool) -> None:
+    """As where issuer and agent share a folder that belongs to the issuer's user: who owns it commands root. So does
+    the owner of a folder above, and of a folder that a link leads to."""
     folder = bare.folder / "shared"
     folder.mkdir()
-    config = folder / "agent.toml"
+    config = (folder / "deep" if deep else folder) / "agent.toml"
+    config.parent.mkdir(exist_ok=True)
     config.write_text(f'state_dir = "{bare.folder}/state"\n[source]\nurl = "sqlite:///{bare.folder}/none.db"\n')
-    assert "warning" not in bare.agent("--config", str(config), "run").err
+    assert "can make root run" not in bare.agent("--config", str(config), "run").err
     os.chown(folder, 65534, -1)
-    said = bare.agent("--config", str(config), "run").err
-    assert f"warning: nobody, to whom {folder} belongs, can make root run any command by it" in said
+    link = bare.folder / "link.toml"
+    link.symlink_to(config)
+    for path in (config, link):
+        for command in (["run"], ["run", "--dry-run"], ["rollback", NAME]):
+            done = bare.agent("--config", str(path), *command)
+            assert done.code == 2
+            assert f"nobody, to whom {folder} belongs, can make root run any command by {path}" in done.err
+            assert "--obey-owner" in done.err
+    assert "none is configured" in bare.agent("--config", str(config), "run", "--obey-owner").err

@@ -16,6 +16,9 @@ GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would w
     ("init",): ["new.example.test"],
     ("request",): [NAME, "--key", "{folder}/new.key", "--csr", "{folder}/new.csr"],
     ("run",): [NAME],
+    ("rollback",): [NAME],
+    ("hold",): [NAME, "--until", "2099-12-31", "--reason", "a reason"],
+    ("release",): [NAME],
     ("probe",): ["https://127.0.0.1:9"],
     ("presets",): ["nginx"],
 }
@@ -56,6 +59,12 @@ WRONG = {
     "request --key": ["", "{folder}", "/dev/zero", "{folder}/agent.toml", "{folder}/key.pem/x", "/" + "x" * 300],
     "request --csr": ["", "{folder}", "/dev/zero", "{folder}/key.pem", "{folder}/key.pem/x", "/none/x"],
     "run NAME": NAMES,
+    "rollback NAME": NAMES,
+    "rollback --to": ["", "x", "0A 0B 0G", "../0A", "\x1b[2J", "\udce9"],
+    "hold NAME": NAMES,
+    "hold --until": ["", "x", "2020-01-01", "2026-13-01", "31.12.2099", "9999-12-31", "2099-12-31T25:00", "\x1b[2J"],
+    "hold --reason": ["\x1b[2J", "a\nb", "x" * 1001, "\udce9"],
+    "release NAME": NAMES,
     "probe TARGET": TARGETS,
     "presets NAME": ["", "..", "../nginx", "/etc/passwd", "NGINX", "nginx.toml", "\x1b[2J", "\udce9"],
 }

@@ -70,6 +70,23 @@ def test_a_source_answers(source: tuple[Source, Database]) -> None:
     assert opened.fetch("unknown.b") is None
 
 
+def test_a_disabled_certificate(source: tuple[Source, Database]) -> None:
+    """Its mark says so, and is the same otherwise; an account of before, whose view lacks the column, is answered."""
+    opened, database = source
+    database.execute("UPDATE certs SET enable = 'N' WHERE name = 'a.b'")
+    database.execute("UPDATE certs SET enable = 'Y' WHERE name = 'new.b'")
+    marks = opened.marks(["a.b", "new.b"])
+    assert marks == {"a.b": Mark(99, 77), "new.b": Mark(1, 0)}
+    assert [mark.disabled for mark in marks.values()] == [True, False]
+    if isinstance(database, SqliteDatabase):
+        database.execute("ALTER TABLE certs DROP COLUMN enable")
+    else:
+        view = "SELECT name, ts_last_update, ts_expire, crt, ca, rolled_back, statement FROM certs"
+        database.execute(f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW agent_certs AS {view}")
+    assert opened.marks(["a.b"]) == {"a.b": Mark(99, 77)}
+    assert opened.marks(["a.b"])["a.b"].disabled is False
+
+
 def test_a_certificate_that_is_far_too_large(source: tuple[Source, Database]) -> None:
     """It costs one byte more than the most that a certificate may have: enough to say so."""
     opened, database = source

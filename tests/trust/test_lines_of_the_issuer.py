@@ -12,9 +12,9 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
+from common.errors import MailError
+from common.mail import MailServer
 from issuer.model.config import NotifySettings
-from issuer.model.errors import MailError
-from issuer.notify.mail import MailServer
 from tests.issuer.box import Box
 from tests.servers.authority import Authority
 from tests.servers.ca_proxy import CaProxy

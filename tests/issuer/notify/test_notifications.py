@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import MailError
+from common.mail import MailServer
 from issuer.model.config import NotifySettings
-from issuer.model.errors import MailError
-from issuer.notify.mail import MailServer
 from tests.issuer.box import Box
 from tests.issuer.notify.conftest import heard_by_syslog, mend, told_by_mail, try_again
 from tests.servers.lab import Lab

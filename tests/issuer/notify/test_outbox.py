@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import structlog
 
+from common.errors import MailError
 from common.log import Syslog
 from issuer.model import events
 from issuer.model.config import DatabaseSettings
 from issuer.model.enrolment import Validation
-from issuer.model.errors import MailError
 from issuer.model.events import Event, EventKind
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending

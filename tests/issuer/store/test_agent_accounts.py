@@ -76,7 +76,7 @@ def report(host: str, state: str, account: str = "SUBSTRING_INDEX(USER(), '@', 1
 def test_an_agent_reads_certificates_and_writes_its_own_row(central: Box, accounts: list[Ask]) -> None:
     """The present certificates, and an upsert that is there for the issuer afterwards."""
     agent, _ = accounts
-    assert agent("SELECT name, crt, rolled_back FROM agent_certs") == [(NAME, None, None)]
+    assert agent("SELECT name, crt, rolled_back, enable FROM agent_certs") == [(NAME, None, None, "Y")]
     agent(report("web1", "installed"))
     agent(report("web1", "served"))
     assert agent("SELECT host, state FROM own_installations") == [("web1", "served")]

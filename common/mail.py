@@ -11,12 +11,11 @@ from email.message import EmailMessage
 import structlog
 
 from common.deadline import Deadline, Incoming, cut_off
-from common.errors import ConfigError, Finding
+from common.errors import ConfigError, Finding, MailError
 from common.files import read_password
+from common.mail_settings import MailSettings
 from common.text import storable
-from issuer.ground.tls import verified_tls
-from issuer.model.config import NotifySettings
-from issuer.model.errors import MailError
+from common.tls import verified_tls
 
 log = structlog.get_logger()
 _SECONDS = 20.0  # for the connection, and for each answer of the server
@@ -27,12 +26,15 @@ _MOST_BYTES = 1_000_000  # that a server may say in clear, and again over TLS
 class MailServer:
     """The server of ``[notify]``. The constructor raises ConfigError for an unusable password or CA file.
 
-    *session_seconds*: the time limit of one whole session.
+    *session_seconds*: the time limit of one whole session; *comfort*: what becomes of a mail that is not taken.
     """
 
-    def __init__(self, settings: NotifySettings, host: str, *, session_seconds: float = _LONGEST_SESSION):
+    def __init__(
+        self, settings: MailSettings, host: str, *, session_seconds: float = _LONGEST_SESSION, comfort: str = ""
+    ):
         self._settings = settings
         self._session_seconds = session_seconds
+        self._comfort = comfort
         self._host = host
         self._sender = settings.email_from or f"certfleet@{host}"
         file = settings.smtp_password_file
@@ -47,7 +49,7 @@ class MailServer:
 
     def send(self, subject: str, text: str) -> None:
         """Send one mail. Raises MailError when the server refused it for every recipient."""
-        with self._trouble("did not take the mail", "; the mail is kept and sent later"):
+        with self._trouble("did not take the mail", self._comfort):
             message = self._message(subject, text)
             with self._session() as session:
                 refused = session.send_message(message, self._sender, list(self._settings.email_to))

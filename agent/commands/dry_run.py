@@ -1,0 +1,101 @@
+"""run --dry-run: what a run would change, told for people and programs. Nothing is written, told or reported."""
+
+import argparse
+from collections.abc import Sequence
+
+from agent.commands.run import begun
+from agent.commands.show import explained, is_well, run_document, tell
+from agent.commands.wiring import LocalTools
+from agent.journey.rehearsal import GroupPlan, Rehearsal, Step, Told, rehearse
+from agent.model.certificate import Command
+from common.clock import utc_text
+from common.command_line import complain, report, say
+from common.errors import LockedError
+from common.files import is_locked
+
+
+def dry_run(arguments: argparse.Namespace) -> int:
+    """The exit code is that of a run in which the services take all that is due; 1 also where an interrupted install
+    would be settled first, because nobody knows how."""
+    settings, certificates, selected = begun(arguments)
+    tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry, read_only=True)
+    if is_locked(tools.folder.lock_file):
+        raise LockedError(f"a run holds {tools.folder.lock_file}", hint="let it finish")
+    try:
+        found = rehearse(selected, tools)
+    finally:
+        tools.source.close()
+    if arguments.json:
+        report(_document(found, tools.now))
+    _show(found, tools.now, silent=arguments.json or getattr(arguments, "quiet", False))
+    return 0 if not found.interrupted and all(is_well(one, tools.now) for one in found.results) else 1
+
+
+def _show(found: Rehearsal, now: float, *, silent: bool) -> None:
+    for name in found.interrupted:
+        complain(f"{name}: an install was interrupted; a run would settle that first")
+    for result in found.standing:
+        tell(result, now, silent=silent)
+    for group in found.installs:
+        for step in group.steps:
+            if not silent:
+                say("\n".join(_step_lines(step)))
+            if not step.result.outcome.is_well:
+                complain("\n".join(explained(step.result, now)) or f"{step.name}: its sockets would not prove it")
+        if not silent:
+            for told in group.services:
+                say("\n".join(_told_lines(told, len(group.steps))))
+
+
+def _step_lines(step: Step) -> list[str]:
+    new = step.result.installed
+    assert new is not None  # noqa: S101 - it would be installed
+    instead = f" in place of serial {step.replaces}" if step.replaces else ""
+    which = f"serial {new.serial} until {utc_text(new.not_after)}{instead}"
+    line = f"{step.name}  would be {step.result.outcome.value}  {which}"
+    return [line, *(f"  would write {change.path} ({change.what})" for change in step.changes)]
+
+
+def _told_lines(told: Told, count: int) -> list[str]:
+    service = told.service
+    lines = [f"service {service.name or 'of agent.toml'}, certificates: {count}"]
+    if told.stopped and not service.starts_stopped:
+        return [*lines, *_run("check", service.check), "  does not run, and would not be started"]
+    activate = (told.stopped and service.start) or service.activate
+    return [*lines, *_run("check", service.check), *_run("tell", activate), *_run("verify", service.verify)]
+
+
+def _run(step: str, commands: Sequence[Command]) -> list[str]:
+    return [f"  would {step}: {' '.join(command)}" for command in commands]
+
+
+def _document(found: Rehearsal, now: float) -> dict[str, object]:
+    return {
+        "dry_run": True,
+        "interrupted": found.interrupted,
+        "certificates": [run_document(one, now) for one in found.results],
+        "installs": [_group_document(group) for group in found.installs],
+    }
+
+
+def _group_document(group: GroupPlan) -> dict[str, object]:
+    return {
+        "certificates": [
+            {
+                "name": step.name,
+                "replaces": step.replaces or None,
+                "files": [{"path": str(change.path), "change": change.what} for change in step.changes],
+            }
+            for step in group.steps
+        ],
+        "services": [
+            {
+                "name": told.service.name,
+                "runs": not told.stopped,
+                "check": told.service.check,
+                "activate": told.service.activate,
+                "verify": told.service.verify,
+            }
+            for told in group.services
+        ],
+    }

@@ -1,0 +1,84 @@
+"""hold and release: a person says that this host takes nothing new for a certificate for a while, and takes it back."""
+
+import argparse
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from agent.commands.wiring import selected_of
+from agent.host.state_folder import StateFolder
+from agent.model.offer import Mark
+from agent.model.result import Result
+from agent.model.waiting import Pause
+from agent.settings.config import load_settings
+from common import config
+from common.command_line import say
+from common.errors import LockedError, UsageError
+from common.files import is_locked
+
+_LONGEST_REASON = 1000  # characters
+
+
+def hold(arguments: argparse.Namespace) -> int:
+    """Nothing new is taken for the NAMEs before --until. A run that is under way is not waited for."""
+    settings, certificates = load_settings(arguments.config)
+    chosen = selected_of(arguments.name, certificates, arguments.config)
+    now = time.time()
+    pause = Pause(_moment(arguments.until, now), _reason(arguments.reason), int(now))
+    state = StateFolder(settings.state_dir)
+    state.create()
+    for certificate in chosen:
+        state.save_pause(certificate.name, pause)
+        say(f"{certificate.name}: {pause.sentence}")
+    return 0
+
+
+def release(arguments: argparse.Namespace) -> int:
+    """End holds, and what a rollback left: the next run takes what the source offers. Exit code 3 while a run is under
+    way."""
+    settings, certificates = load_settings(arguments.config)
+    chosen = selected_of(arguments.name, certificates, arguments.config)
+    state, now = StateFolder(settings.state_dir), time.time()
+    if is_locked(state.lock_file):  # what it finds would be written over what is ended here
+        raise LockedError(f"a run holds {state.lock_file}", hint="let it finish")
+    state.create()
+    for certificate in chosen:
+        pause, before = state.pause(certificate.name), state.record(certificate.name)
+        state.save_pause(certificate.name, None)
+        ended = [pause.sentence] if pause is not None and pause.lasts(now) else []
+        if before.gone_back is not None:
+            ended.append(before.gone_back.sentence)
+            state.save_record(_to_be_looked_at(before))
+        say(f"{certificate.name}: {'no more ' + ', nor '.join(ended) if ended else 'was not held'}")
+    return 0
+
+
+def _to_be_looked_at(before: Result) -> Result:
+    """Without the mark of its row, so that the next run judges the offer."""
+    installed = replace(before.installed, mark=Mark(0, 0)) if before.installed is not None else None
+    return replace(before, installed=installed, refusal=None, gone_back=None)
+
+
+def _reason(text: str) -> str:
+    try:
+        found = config.text(text)
+    except ValueError as error:
+        raise UsageError(f"--reason {error}") from error
+    if len(found) > _LONGEST_REASON:
+        raise UsageError(f"--reason must not be longer than {_LONGEST_REASON} characters")
+    return found
+
+
+def _moment(text: str, now: float) -> int:
+    """The end of a day, or the moment, in epoch seconds; UsageError for none, and for one that is past."""
+    try:
+        found = datetime.fromisoformat(text)
+        if "T" not in text and " " not in text:
+            found += timedelta(days=1)
+        moment = found.timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        hint = "write it like 2026-12-31 or 2026-12-31T06:00"
+        raise UsageError(f"--until {text!r} is no date", hint=hint) from error
+    if moment <= now:
+        raise UsageError(f"--until {text} is past", hint="`release` ends a hold at once")
+    return int(moment)

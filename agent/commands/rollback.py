@@ -1,0 +1,45 @@
+"""rollback: a person goes back to a certificate that was in place before, and stays there until a newer one comes."""
+
+import argparse
+import contextlib
+
+from agent.commands.run import refuse_directors
+from agent.commands.show import is_well, run_document, tell
+from agent.commands.wiring import LocalTools, selected_of
+from agent.host.presence import presence
+from agent.journey.go_back import go_back
+from agent.journey.run import settle_all
+from agent.model.errors import Stopped
+from agent.model.result import Result
+from agent.settings.config import load_settings
+from common.certificate import serial_number
+from common.command_line import report
+from common.errors import UsageError
+from common.files import locked
+
+
+def rollback(arguments: argparse.Namespace) -> int:
+    """Install a kept certificate of NAME. Exit code 1 if that is not well, 3 while a run is under way."""
+    settings, certificates = load_settings(arguments.config, presence)
+    refuse_directors(arguments)
+    (certificate,) = selected_of([arguments.name], certificates, arguments.config)
+    if arguments.to and serial_number(arguments.to) is None:
+        raise UsageError(
+            f"{arguments.to!r} is no serial number", hint="write it as `status --json` shows it under `kept`"
+        )
+    tools = LocalTools(settings, certificates, arguments.config, retry=False)
+    tools.folder.create()
+    results: list[Result] = []
+    with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
+        try:
+            broken = settle_all({one.name: one for one in certificates}, tools)
+            results = [one for one in broken if one.name == certificate.name]
+            with contextlib.suppress(Stopped):
+                results = results or [go_back(certificate, arguments.to, tools)]
+        finally:
+            tools.source.close()
+    if arguments.json:
+        report({"certificates": [run_document(one, tools.now) for one in results], "stopped": not results})
+    for one in results:
+        tell(one, tools.now, silent=arguments.json or getattr(arguments, "quiet", False))
+    return 0 if results and is_well(results[0], tools.now) else 1

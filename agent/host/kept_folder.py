@@ -1,0 +1,46 @@
+"""The folder of the certificates that were in place before, below the state folder: NAME/SERIAL.pem, 0600."""
+
+from pathlib import Path
+
+from agent.model.certificate import file_stem
+from common.errors import FileError
+from common.files import make_private_folder, read_regular, write_atomic
+
+
+class KeptFolder:
+    """Each method raises FileError when it cannot."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def serials(self, name: str) -> list[str]:
+        """Those of *name*, the one that was put in place last first."""
+        folder = self.folder / file_stem(name)
+        try:
+            files = [(file.stat().st_mtime_ns, file.stem) for file in folder.glob("[!.]*.pem")]
+        except OSError as error:
+            raise FileError(f"cannot look into {folder}", why=error.strerror or str(error)) from error
+        return [serial for _, serial in sorted(files, reverse=True)]
+
+    def save(self, name: str, serial: str, fullchain: bytes) -> None:
+        file = self._file(name, serial)
+        for folder in (self.folder, file.parent):
+            make_private_folder(folder)
+        write_atomic(file, fullchain, mode=0o600)
+
+    def read(self, name: str, serial: str) -> bytes:
+        file = self._file(name, serial)
+        try:
+            return read_regular(file)
+        except OSError as error:
+            raise FileError(f"cannot read {file}", why=error.strerror or str(error)) from error
+
+    def drop(self, name: str, serial: str) -> None:
+        file = self._file(name, serial)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"cannot remove {file}", why=error.strerror or str(error)) from error
+
+    def _file(self, name: str, serial: str) -> Path:
+        return self.folder / file_stem(name) / f"{serial}.pem"

@@ -1,0 +1,38 @@
+"""State folder and live files for a rehearsal: all that is there is read, and nothing is written."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.host.files import LocalFiles
+from agent.host.state_folder import StateFolder
+from agent.model.live_file import LiveFile
+from agent.model.result import Result
+
+
+class ReadOnlyState(StateFolder):
+    """What a journey without an install would keep is forgotten."""
+
+    def save_record(self, result: Result) -> None:
+        """Forgotten."""
+
+    def save_issuer_key(self, pinned: str, present: str) -> None:
+        """Forgotten."""
+
+    def save_confirmed(self, moment: float) -> None:
+        """Forgotten."""
+
+    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
+        """Forgotten."""
+
+    def drop_kept(self, name: str, serial: str) -> None:
+        """It stays."""
+
+
+class ReadOnlyFiles(LocalFiles):
+    """Live files stay as they are."""
+
+    def replace(self, contents: Mapping[Path, LiveFile]) -> None:
+        """They stay."""
+
+    def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
+        """They stay."""

@@ -1,0 +1,50 @@
+"""People of this host are told what a run did: of what is new, and of what is not well, once and then daily."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agent.journey.ports import Tools
+from agent.model.certificate import Certificate
+from agent.model.notice import Notice
+from agent.model.result import Result
+from agent.model.waiting import Alarm
+from common.errors import FileError
+from common.late_log import LateLog
+
+_log = LateLog()
+_REMIND_AFTER = 20 * 3600  # seconds: a daily run may come four hours early
+
+
+def announce(results: Sequence[Result], configured: Sequence[Certificate], tools: Tools) -> None:
+    """Tell what is to be told of each certificate, by the means that agent.toml names. It is on record first, so that
+    nobody is told twice."""
+    by_name = {certificate.name: certificate for certificate in configured}
+    notices = []
+    for result in results:
+        certificate = by_name.get(result.name)
+        if certificate is None:
+            continue
+        if result.outcome.is_well:
+            if result.alarm is not None:
+                _save(replace(result, alarm=None), tools)
+            if result.changed and certificate.on_install:
+                notices.append(Notice(result, installed=True, means=certificate.on_install))
+        elif certificate.on_failure and not _was_told(result, tools.now):
+            _save(replace(result, alarm=Alarm(result.outcome.value, int(tools.now))), tools)
+            notices.append(Notice(result, installed=False, means=certificate.on_failure))
+    if notices:
+        tools.messages.tell(notices)
+
+
+def _was_told(result: Result, now: float) -> bool:
+    alarm = result.alarm
+    return alarm is not None and alarm.outcome == result.outcome.value and 0 <= now - alarm.at < _REMIND_AFTER
+
+
+def _save(result: Result, tools: Tools) -> None:
+    if not result.since:  # its record cannot be read, and must not be overwritten
+        return
+    try:
+        tools.state.save_record(result)
+    except FileError as error:
+        _log.warning("record.not-written", certificate=result.name, error=str(error), hint=error.hint)

@@ -1,0 +1,92 @@
+"""A person goes back to a certificate that was in place before, by the same journey as any install.
+
+It stays: what was left is not taken again, however often the source offers it. A newer one is.
+"""
+
+from dataclasses import replace
+
+from agent.journey.due import Due, found_in_files, unless_in_place
+from agent.journey.groups import install_all
+from agent.journey.keep import kept
+from agent.journey.on_record import on_record, told
+from agent.journey.ports import Tools, Turn
+from agent.journey.update import circumstances_of
+from agent.journey.vouch import vouch
+from agent.model.certificate import Certificate
+from agent.model.errors import VerificationError
+from agent.model.live_file import digest
+from agent.model.offer import Mark
+from agent.model.result import Outcome, Result, with_notes_told
+from agent.model.waiting import GoneBack
+from agent.rules.kept import choice
+from agent.rules.standing import standing
+from agent.rules.verify import Expectation, verify
+from common.certificate import Bundle, fingerprint, serial_text
+from common.errors import CertfleetError
+
+
+def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
+    """Install the kept one with that *serial*; for "" the one before. Interrupted installs are settled already.
+
+    Raises RefusedError where there is none; VerificationError where it does not fit any more, FileError, ConfigError:
+    no live file was touched. A result that FAILED is on no record: all is as it was.
+    """
+    before = tools.state.record(certificate.name)
+    turn = Turn(certificate, before, tools, before.pause, before.disabled)
+    key = tools.keys.load(certificate.key)
+    in_place, installed = found_in_files(turn, key), before.installed
+    present = fingerprint(in_place.leaf) if in_place is not None else installed.sha256 if installed is not None else ""
+    left = dict(before.gone_back.left) if before.gone_back is not None else {}
+    chosen = choice(kept(certificate.name, tools), present, left, key.spki_sha256, serial)
+    to = fingerprint(chosen.leaf)
+    if left.pop(to, None) is None and present:  # else it is a step forward again
+        left = {present: _serial(in_place, turn), **left}
+    gone_back = GoneBack(to, left, int(tools.now)) if left else None
+    due = _ready(turn, chosen, gone_back, installed.mark if installed is not None else Mark(0, 0))
+    ((_, result),) = next(install_all([due], tools))
+    if result.outcome is not Outcome.FAILED:
+        result = on_record(turn, with_notes_told(standing(replace(result, refusal=None), tools.now)))
+    if result.ended:
+        tools.state.finish(certificate.name)
+    return result if result.outcome is Outcome.FAILED else told(result, tools)
+
+
+def stay(turn: Turn, gone_back: GoneBack, mark: Mark) -> Due | Result:
+    """What the source offers was left: the one that was gone back to stays in place, or comes back there.
+
+    Raises FileError.
+    """
+    hint = f"`certfleet-agent release {turn.certificate.name}` takes what the source offers"
+    try:
+        for one in kept(turn.certificate.name, turn.tools):
+            if fingerprint(one.leaf) == gone_back.to:
+                return unless_in_place(_ready(turn, one, gone_back, mark))
+    except CertfleetError as error:
+        return turn.result(Outcome.REFUSED, f"{error}; no live file was touched", hint)
+    detail = "the certificate that was gone back to is not kept any more; no live file was touched"
+    return turn.result(Outcome.REFUSED, detail, hint)
+
+
+def _ready(turn: Turn, bundle: Bundle, gone_back: GoneBack | None, mark: Mark) -> Due:
+    """The kept one as an install takes it. The issuer's word on it was heard when it came. Raises VerificationError
+    with every finding."""
+    tools, certificate = turn.tools, turn.certificate
+    key = tools.keys.load(certificate.key)
+    in_place = found_in_files(turn, key)
+    findings = verify(bundle, Expectation(key.spki_sha256, certificate.names), tools.now)
+    by_issuer = False
+    if not findings:
+        voucher, findings = vouch(turn, bundle, key, in_place)
+        by_issuer = voucher.is_issuer
+    if findings:
+        what = f"the certificate kept, serial {serial_text(bundle.leaf)}, does not fit"
+        raise VerificationError(what, findings, hint="name another one with --to")
+    offered = digest(bundle.leaf_pem + bundle.chain_pem)
+    circumstances = circumstances_of(turn)
+    return Due(turn, bundle, key, mark, circumstances, offered, by_issuer, in_place, gone_back)
+
+
+def _serial(in_place: Bundle | None, turn: Turn) -> str:
+    if in_place is not None:
+        return serial_text(in_place.leaf)
+    return turn.before.installed.serial if turn.before.installed is not None else "unknown"

@@ -1,0 +1,40 @@
+"""Nothing new is installed for a while because a person said so: by a hold, or by the window of agent.toml.
+
+What is in place is looked at as ever.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.journey.ports import Turn
+from agent.journey.put_right import put_right
+from agent.journey.update import circumstances_of
+from agent.journey.watch import look
+from agent.model.result import Outcome, Result
+from agent.model.waiting import Postponed
+from agent.rules.evidence import conclusion, judge
+from agent.rules.window import waits_for
+
+if TYPE_CHECKING:
+    from agent.journey.due import Due
+
+
+def as_it_stands(turn: Turn) -> Result:
+    """How what is installed stands; HELD where nothing is. Raises FileError."""
+    installed = turn.before.installed
+    if installed is None:
+        return turn.result(Outcome.HELD)
+    lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
+    evidence = judge(look(turn), installed.sha256, chain=installed.chain)
+    return put_right(turn, turn.result(*conclusion(evidence)), lives, circumstances_of(turn))
+
+
+def in_its_window(found: "Due | Result") -> "Due | Result":
+    """What is due, if it may be installed now; else how its predecessor stands meanwhile. Raises FileError."""
+    if isinstance(found, Result) or found.turn.certificate.window is None:
+        return found
+    turn, window = found.turn, found.turn.certificate.window
+    opening = waits_for(window, turn.tools.now, found.present_ends)
+    if opening is None:
+        return found
+    return replace(as_it_stands(turn), postponed=Postponed(found.serial, window.text, int(opening.begins)))

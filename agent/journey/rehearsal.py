@@ -1,0 +1,121 @@
+"""What a run would do, found by its own first half: everything is asked, verified and looked at, nothing is changed.
+
+The tools keep it so: their state folder and files are read-only. No command is run but the question whether a service
+runs, so what its own check would say is not known.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.journey.due import Due, concluded, plan
+from agent.journey.group import Member, is_stopped, services_of
+from agent.journey.ports import Tools
+from agent.journey.run import asked, taken_up
+from agent.journey.watch import look
+from agent.model.certificate import Certificate, Service
+from agent.model.live_file import LiveFile
+from agent.model.result import Outcome, Result
+from agent.rules.groups import groups
+from agent.rules.standing import standing
+from agent.rules.targets import differences
+from common.probe.view import Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A live file that would be written: "new", "other content", or what of its rights would change."""
+
+    path: Path
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A certificate that would be installed: how it would stand then if its services take it."""
+
+    name: str
+    result: Result
+    changes: tuple[Change, ...]
+    replaces: str  # the serial number of the one in place; "" for none
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A service whose check would be run, and which would be told unless it is *stopped*."""
+
+    service: Service
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """One install: its certificates and the services that they concern."""
+
+    steps: tuple[Step, ...]
+    services: tuple[Told, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The certificates of which an *interrupted* install would be settled first; how those stand that are not due; the
+    installs that there would be."""
+
+    interrupted: tuple[str, ...]
+    standing: tuple[Result, ...]
+    installs: tuple[GroupPlan, ...]
+
+    @property
+    def results(self) -> list[Result]:
+        return [*self.standing, *(step.result for group in self.installs for step in group.steps)]
+
+
+def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
+    """Raises FileError if a journal cannot be read. *tools* must be read-only."""
+    interrupted = tuple(part.name for entry in tools.state.journals() for part in entry.parts)
+    answer = asked(selected, tools)
+    due, stand = list[Due](), list[Result]()
+    for certificate in selected:
+        found = taken_up(certificate, answer, tools, tell=False)
+        if isinstance(found, Result):
+            stand.append(found)
+        else:
+            due.append(found)
+    ordered = sorted(due, key=lambda one: one.attempts)
+    together = groups(ordered, lambda one: one.turn.certificate, lambda one: one.goes_alone)
+    found_groups = tuple(_group_plan(group, tools) for group in together)
+    tools.files.release()
+    return Rehearsal(interrupted, tuple(stand), found_groups)
+
+
+def _group_plan(group: Sequence[Due], tools: Tools) -> GroupPlan:
+    members = [Member(due, plan(due), before=look(due.turn)) for due in group]
+    services = tuple(
+        Told(service, is_stopped(service, users, tools)) for service, users in services_of(members).items()
+    )
+    return GroupPlan(tuple(_step(member, tools) for member in members), services)
+
+
+def _step(member: Member, tools: Tools) -> Step:
+    due, turn = member.due, member.turn
+    result = standing(concluded(due, turn.result(_foreseen(member)), member.planned), tools.now)
+    changes = ((path, _change(tools.files.read(path), new)) for path, new in member.planned.items())
+    written = tuple(Change(path, what) for path, what in changes if what)
+    return Step(member.name, replace(result, changed=True), written, due.present_serial)
+
+
+def _foreseen(member: Member) -> Outcome:
+    """Its outcome if all goes well: a socket that does not answer now proves nothing afterwards either, unless its
+    service is to be started."""
+    if not member.certificate.probes:
+        return Outcome.UNPROVABLE
+    served = {sight.target for sight in member.before if sight.seen is Seen.SERVED}
+    to_start = {probe.text for use in member.certificate.uses if use.service.starts_stopped for probe in use.probes}
+    asked_for = {probe.text for probe in member.certificate.probes}
+    return Outcome.INSTALLED if asked_for <= served | to_start else Outcome.UNPROVEN
+
+
+def _change(live: LiveFile | None, new: LiveFile) -> str:
+    if live is None:
+        return "new"
+    return "other content" if live.content != new.content else ", ".join(differences(live, new))

@@ -1,0 +1,42 @@
+"""What people and their programs are told of a certificate after a run, and by which means."""
+
+from dataclasses import dataclass
+
+from agent.model.certificate import Means
+from agent.model.result import Result
+from common.clock import utc_text
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """That a certificate was *installed*, or is not well; and the *means* by which that is told."""
+
+    result: Result
+    installed: bool
+    means: tuple[Means, ...]
+
+    @property
+    def sentence(self) -> str:
+        """In one line."""
+        result = self.result
+        if self.installed and result.installed is not None:
+            new = result.installed
+            words = f"{result.name}: installed serial {new.serial} until {utc_text(new.not_after)}"
+            return f"{words} ({result.outcome.value})"
+        return f"{result.name}: {result.outcome.value}: {result.explanation}"
+
+    def facts(self, host: str) -> dict[str, str]:
+        """For the environment of a command; nothing secret."""
+        result, new = self.result, self.result.installed
+        return {
+            "CERTFLEET_EVENT": "installed" if self.installed else "failure",
+            "CERTFLEET_HOST": host,
+            "CERTFLEET_NAME": result.name,
+            "CERTFLEET_STATE": result.outcome.value,
+            "CERTFLEET_DETAIL": result.explanation,
+            "CERTFLEET_HINT": result.hint,
+            "CERTFLEET_SERIAL": new.serial if new is not None else "",
+            "CERTFLEET_SHA256": new.sha256 if new is not None else "",
+            "CERTFLEET_NOT_AFTER": utc_text(new.not_after) if new is not None else "",
+            "CERTFLEET_FILES": "\n".join(new.files) if new is not None else "",
+        }

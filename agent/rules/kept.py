@@ -1,0 +1,30 @@
+"""Which of the certificates that this host keeps is gone back to. Pure."""
+
+from collections.abc import Collection, Sequence
+
+from common.certificate import Bundle, fingerprint, serial_number, serial_text, spki_sha256
+from common.errors import RefusedError
+
+
+def choice(kept: Sequence[Bundle], present: str, left: Collection[str], key_spki_sha256: str, serial: str) -> Bundle:
+    """The one of *kept*, newest first, with that *serial*; for "" the newest for the present key that is neither
+    *present* nor among those that were *left* before (SHA-256 of leaves). RefusedError with what there is."""
+    others = [one for one in kept if fingerprint(one.leaf) != present]
+    there_are = "kept are: " + ", ".join(serial_text(one.leaf) for one in others)
+    if not others:
+        raise RefusedError(
+            "there is no certificate to go back to",
+            why="none is kept beside the one in place",
+            hint="one is kept when another takes its place, as many as `keep` in agent.toml says",
+        )
+    if serial:
+        for one in kept:
+            if one.leaf.serial_number == serial_number(serial):
+                if one not in others:
+                    raise RefusedError(f"serial {serial_text(one.leaf)} is in place already", hint=there_are)
+                return one
+        raise RefusedError(f"no certificate with serial {serial} is kept", hint=there_are)
+    for one in others:
+        if fingerprint(one.leaf) not in left and spki_sha256(one.leaf.public_key()) == key_spki_sha256:
+            return one
+    raise RefusedError("none of those that are kept is older and fits the key", hint=f"{there_are}; --to names one")

@@ -1,0 +1,160 @@
+"""`rollback`: a certificate that was in place before comes back by the journey of an install, and stays."""
+
+import os
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from common.certificate import serial_text
+from tests.agent.host import Host, sha256
+from tests.servers.authority import Issued
+from tests.servers.nginx import Nginx
+
+
+@pytest.fixture
+def four(host: Host, nginx: Nginx) -> list[Issued]:
+    """Four certificates, one after the other in place on nginx, the first one first."""
+    issued = []
+    for _ in range(4):
+        issued.append(host.offer_new())
+        done = host.run()
+        assert done.code == 0, done.err
+    return issued
+
+
+def serial(issued: Issued) -> str:
+    return serial_text(issued.certificate)
+
+
+def kept(host: Host) -> list[str]:
+    found: list[str] = host.agent("status", "--json").certificate["kept"]
+    return found
+
+
+def assert_served(host: Host, nginx: Nginx, issued: Issued) -> None:
+    assert nginx.served() == issued.certificate
+    assert host.fullchain.read_bytes() == issued.fullchain_pem
+    assert host.leftovers() == []
+
+
+def test_the_one_before_comes_back_and_stays(host: Host, nginx: Nginx, four: list[Issued]) -> None:
+    """The one that was left is not taken again; said in status and to the issuer's side. A newer one is taken."""
+    done = host.agent("rollback", host.name, "--json")
+    assert (done.code, done.certificate["state"], done.certificate["changed"]) == (0, "installed", True), done.err
+    assert_served(host, nginx, four[2])
+    assert host.reported()["sha256"] == sha256(four[2].certificate)
+    for _ in range(2):
+        done = host.run()
+        assert (done.code, done.certificate["state"], done.certificate["changed"]) == (0, "installed", False)
+        assert_served(host, nginx, four[2])
+    assert "gone back by hand at" in host.agent("status").out
+    assert serial(four[3]) in host.reported()["detail"]
+    newer = host.offer_new()
+    assert host.run().code == 0
+    assert_served(host, nginx, newer)
+    assert "gone back" not in host.agent("status").out
+
+
+def test_what_was_left_is_not_taken_when_its_row_or_the_settings_change(
+    host: Host, nginx: Nginx, four: list[Issued]
+) -> None:
+    """The row is written anew with the same certificate, a live file is changed, agent.toml has another file."""
+    assert host.agent("rollback", host.name).code == 0
+    host.offer(four[3].cert_pem, four[3].chain_pem)
+    assert host.run().certificate["changed"] is False
+    assert_served(host, nginx, four[2])
+    host.fullchain.write_bytes(four[3].fullchain_pem)
+    assert host.run().code == 0
+    assert_served(host, nginx, four[2])
+    more = host.live / "leaf.pem"
+    files = f'[certificate.files]\nfullchain = "{host.fullchain}"\ncertificate = "{more}"'
+    host.configure(check=nginx.check, activate=nginx.activate, probe=[f"https://127.0.0.1:{nginx.port}"], files=files)
+    assert host.run().code == 0
+    assert more.read_bytes() == four[2].cert_pem
+    assert_served(host, nginx, four[2])
+
+
+def test_further_back_and_forward_again(host: Host, nginx: Nginx, four: list[Issued]) -> None:
+    """Each `rollback` goes one further back; --to names any that is kept, also the newest."""
+    for expected in (four[2], four[1], four[0]):
+        done = host.agent("rollback", host.name)
+        assert done.code == 0, done.err
+        assert_served(host, nginx, expected)
+    done = host.agent("rollback", host.name)
+    assert done.code == 1
+    assert serial(four[3]) in done.err
+    colons = ":".join(serial(four[3])[at : at + 2] for at in range(0, len(serial(four[3])), 2)).lower()
+    assert host.agent("rollback", host.name, "--to", colons).code == 0
+    assert_served(host, nginx, four[3])
+    assert host.run().code == 0
+    assert_served(host, nginx, four[3])
+
+
+def test_as_many_as_agent_toml_says(host: Host, nginx: Nginx, four: list[Issued]) -> None:
+    """`keep` beside the one in place, closed to others, the newest first; none with 0."""
+    assert kept(host) == [serial(one) for one in reversed(four)]
+    host.config.write_text("keep = 1\n" + host.config.read_text())
+    newest = host.offer_new()
+    assert host.run().code == 0
+    assert kept(host) == [serial(newest), serial(four[3])]
+    for path in (host.state_dir / "kept").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+        assert path.is_dir() or b"PRIVATE KEY" not in path.read_bytes()
+
+
+def test_none_is_kept(host: Host, nginx: Nginx) -> None:
+    host.configure(check=nginx.check, activate=nginx.activate, probe=[f"https://127.0.0.1:{nginx.port}"])
+    host.config.write_text("keep = 0\n" + host.config.read_text())
+    for _ in range(2):
+        host.offer_new()
+        assert host.run().code == 0
+    assert not (host.state_dir / "kept").exists()
+    done = host.agent("rollback", host.name)
+    assert done.code == 1
+    assert "there is no certificate to go back to" in done.err
+
+
+def test_one_that_the_agent_did_not_install(host: Host, nginx: Nginx) -> None:
+    """The certificate that an operator had put there is kept too, byte for byte."""
+    first = host.sign()
+    host.fullchain.write_bytes(first.fullchain_pem)
+    host.offer_new()
+    assert host.run().code == 0
+    assert host.agent("rollback", host.name).code == 0
+    assert_served(host, nginx, first)
+
+
+def test_it_is_not_served(host: Host, nginx: Nginx, four: list[Issued], tmp_path: Path) -> None:
+    """A rollback that fails leaves everything as it is, and nothing is held for it."""
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    host.configure(check=nginx.check, activate=["true"], probe=probe, probe_timeout="1s")
+    done = host.agent("rollback", host.name)
+    assert done.code == 1
+    assert "the service does not serve the new certificate" in done.err
+    assert_served(host, nginx, four[3])
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (0, "installed")
+    assert "gone back" not in host.agent("status").out
+
+
+def test_one_that_has_ended_is_not_gone_back_to(host: Host, nginx: Nginx) -> None:
+    ended = host.sign(days=1, not_before=datetime.now(UTC) - timedelta(days=3))
+    host.fullchain.write_bytes(ended.fullchain_pem)
+    present = host.offer_new()
+    assert host.run().code == 0
+    done = host.agent("rollback", host.name)
+    assert done.code == 1
+    assert "does not fit" in done.err
+    assert_served(host, nginx, present)
+
+
+def test_a_serial_that_is_not_kept(host: Host, nginx: Nginx, four: list[Issued]) -> None:
+    """The sentence names those that are; the one in place is none to go back to."""
+    for wrong in ("0A", serial(four[3])):
+        done = host.agent("rollback", host.name, "--to", wrong)
+        assert done.code == 1
+        assert serial(four[2]) in done.err
+    assert_served(host, nginx, four[3])
+    assert os.listdir(host.state_dir / "journal") == []
