@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # A service's sandbox may keep even the owner of a folder from writing there; a shell shows nothing wrong.
-IN_A_UNIT = "under systemd, name that folder in ReadWritePaths= of the unit"
+IN_A_UNIT = "under systemd, name that folder in ReadWritePaths= of the unit; for the agent `init --system` does that"
 
 _NO_ID = 2**32 - 1  # chown(2): no change
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from agent.commands.sandbox import UNIT, closed_folders
 from agent.commands.wiring import LocalTools
 from agent.host.capacity import shortage
-from agent.host.presence import presence
-from agent.host.programs import find_program
+from agent.host.presence import found_programs, presence
 from agent.journey.examine import examine
 from agent.journey.ports import Turn
 from agent.model.certificate import Certificate
@@ -105,7 +104,7 @@ def _programs(certificates: Sequence[Certificate]) -> Iterator[Line]:
         for service in services
         for command in (*service.check, *service.activate, *service.verify, *service.start)
     ]
-    missing = [(service, command[0]) for service, command in commands if not find_program(command[0])]
+    missing = [(service, command[0]) for service, command in commands if not found_programs([command[0]])]
     for service, program in dict.fromkeys(missing):
         hint = "name one that is installed here, or another preset"
         yield Line(BAD, service.name or "commands", f"there is no program {program} that this user can run", hint)

@@ -10,8 +10,7 @@ from typing import TypeVar
 from agent.commands.request import request
 from agent.commands.sandbox import open_folders
 from agent.commands.wiring import name_in
-from agent.host.presence import presence
-from agent.host.programs import running
+from agent.host.presence import presence, running
 from agent.model.certificate import file_stem
 from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings, load_settings
 from agent.settings.preset import Preset, Presets

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.host.presence import found_programs, presence
-from agent.host.programs import running
+from agent.host.presence import found_programs, presence, running
 from agent.model.certificate import Service, TargetFile
 from agent.model.presence import Presence
 from agent.settings.files import target_files

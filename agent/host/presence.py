@@ -1,11 +1,12 @@
 """Looks how services are present on this machine: units of systemd, init scripts, programs. Starts nothing."""
 
+import contextlib
+import functools
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from agent.host.programs import search_path
 from agent.model.presence import Presence
 
 # The folders of units in systemd.unit(5), with those that its generators fill for old init scripts.
@@ -14,10 +15,12 @@ _UNITS = (
     *("usr/lib/systemd/system", "lib/systemd/system"),
     *("run/systemd/generator.early", "run/systemd/generator", "run/systemd/generator.late"),
 )
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where nginx and apachectl lie, and where cron's PATH does not look
 _SCRIPTS = ("etc/init.d", "usr/local/etc/rc.d", "etc/rc.d")  # of Linux and the BSDs
 
 
-def presence(units: Sequence[str], programs: Sequence[str], root: Path = Path("/")) -> Presence:
+@functools.cache
+def presence(units: tuple[str, ...], programs: tuple[str, ...], root: Path = Path("/")) -> Presence:
     """The Finder of ``agent.model.presence`` for this machine, whose files lie below *root*."""
     runs_systemd = (root / "run/systemd/system").is_dir()  # sd_booted(3)
     return Presence(
@@ -31,6 +34,21 @@ def found_programs(programs: Iterable[str]) -> tuple[str, ...]:
     """Those of *programs* that are installed here."""
     folders = search_path()
     return tuple(program for program in programs if shutil.which(program, path=folders))
+
+
+def running() -> frozenset[str]:
+    """The names of the programs that run on this machine, as far as /proc tells: 15 characters of each at most."""
+    names = set()
+    for file in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has ended
+            names.add(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+    return frozenset(names)
+
+
+def search_path() -> str:
+    """The folders of programs, written as in PATH: PATH itself, and behind it those of administrators' programs."""
+    folders = os.environ.get("PATH", "/usr/bin:/bin").split(":")
+    return ":".join([*folders, *(folder for folder in _SBIN if folder not in folders)])
 
 
 def _is_unit(name: str, root: Path) -> bool:

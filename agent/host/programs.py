@@ -1,24 +1,21 @@
 """Running the operator's commands: argument lists, never a shell; with a time limit, and nothing left behind by it."""
 
-import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import IO
 
+from agent.host.presence import search_path
 from agent.host.waits import Waits
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
 from common.deadline import Deadline
 
 _TAIL = 800  # characters of output that an error shows
-_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where nginx and apachectl lie, and where cron's PATH does not look
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +67,6 @@ def _has_ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def running() -> frozenset[str]:
-    """The names of the programs that run on this machine, as far as /proc tells: 15 characters of each at most."""
-    names = set()
-    for file in Path("/proc").glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):  # it has ended
-            names.add(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
-    return frozenset(names)
-
-
-def find_program(name: str) -> str | None:
-    """The path of a program that this user can run, as commands find it; None for none."""
-    return shutil.which(name, path=search_path())
-
-
-def search_path() -> str:
-    """The folders of programs, written as in PATH: PATH itself, and behind it those of administrators' programs."""
-    folders = os.environ.get("PATH", "/usr/bin:/bin").split(":")
-    return ":".join([*folders, *(folder for folder in _SBIN if folder not in folders)])
 
 
 def _shown(command: Command) -> str:

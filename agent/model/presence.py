@@ -1,6 +1,6 @@
 """How a service is present on a host: what decides which commands reach it there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -14,10 +14,10 @@ class Presence:
     program: str = ""
 
 
-Finder = Callable[[Sequence[str], Sequence[str]], Presence]
+Finder = Callable[[tuple[str, ...], tuple[str, ...]], Presence]
 """Says how a service is present, from the names of its units and of its programs, in order of preference."""
 
 
-def nowhere(_units: Sequence[str], programs: Sequence[str]) -> Presence:
+def nowhere(_units: tuple[str, ...], programs: tuple[str, ...]) -> Presence:
     """The Finder of a host of which nothing is known: a service is reached by its own commands."""
     return Presence(program=programs[0] if programs else "")

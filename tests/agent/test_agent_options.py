@@ -23,7 +23,7 @@ GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would w
     ("presets",): ["nginx"],
 }
 NAMES = [*HOSTILE_NAMES.values()]
-TARGETS = ["", "https://", "https://h:0x1", "https://h:99999", "https://u:p@h", "https://h/x"]
+TARGETS = ["", "https://", "https://h:0x1", "https://h:99999", "gopher://h", "https://u:p@h", "https://h/x"]
 TARGETS += [
     "tls://h",
     "https://h?connect=",

@@ -310,7 +310,7 @@ def tree(root: Path, *files: str) -> Path:
 )
 def test_a_service_is_found_as_the_host_has_it(tmp_path: Path, files: list[str], unit: str, script: str) -> None:
     """Units count where systemd runs, and the first name that is there; files of units alone prove nothing."""
-    found = presence(["a", "b", "c@one"], ["no-such-program", "sh"], tree(tmp_path, *files))
+    found = presence(("a", "b", "c@one"), ("no-such-program", "sh"), tree(tmp_path, *files))
     assert found == Presence(unit, script, "sh")
 
 
@@ -319,7 +319,7 @@ def test_a_masked_unit_is_none(tmp_path: Path) -> None:
     root = tree(tmp_path, "run/systemd/system/x", "lib/systemd/system/a.service", "lib/systemd/system/b.service")
     (root / "etc/systemd/system").mkdir(parents=True)
     (root / "etc/systemd/system/a.service").symlink_to("/dev/null")
-    assert presence(["a", "b"], [], root).unit == "b"
+    assert presence(("a", "b"), (), root).unit == "b"
 
 
 def test_presets_shows_what_this_host_has(host: Host) -> None:

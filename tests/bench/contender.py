@@ -69,9 +69,9 @@ class Certfleet:
         """Its issuer.toml."""
         return self._box.config
 
-    def run_here(self) -> None:
-        """The daily run inside this process, for whoever wants to look into it."""
-        self._box.ok("run")
+    def run_here(self, *words: str) -> None:
+        """The daily run, or another command, inside this process, for whoever wants to look into it."""
+        self._box.ok(*(words or ("run",)))
 
     def issue(self, names: Sequence[str]) -> list[Command]:
         return [issuer_command(self.config, "run")]

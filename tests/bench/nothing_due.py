@@ -34,8 +34,10 @@ class Explained:
 
     @property
     def reads_everything(self) -> bool:
-        """Is a whole table read that grows with the fleet? The journal of challenges may be: it is what is open."""
-        return any(step.startswith("SCAN") and GROWING.search(step) for step in self.steps)
+        """Is a whole table read that grows with the fleet? The journal of challenges may be: it is what is open. So may
+        the rows in portions, in the order of their names: a run looks at the seal of each."""
+        in_portions = "ORDER BY certs.name" in self.query and "LIMIT" in self.query
+        return not in_portions and any(step.startswith("SCAN") and GROWING.search(step) for step in self.steps)
 
 
 @dataclass(slots=True)
@@ -62,7 +64,9 @@ class Idle:
             [f"{rows:,}", spread(self.ratios(rows), times), spread(self.ratios(rows, cpu=True), times), *cells]
             for rows, cells in ((rows, sample_cells(samples)) for rows, samples in self.samples.items())
         ]
-        verdict = [f"  READS THE WHOLE TABLE: {scan}" for scan in self.scans] or ["  no query reads a whole table"]
+        verdict = [f"  READS THE WHOLE TABLE: {scan}" for scan in self.scans] or [
+            "  no query reads a whole table, but for the look at the seals"
+        ]
         plans = [f"  plan: {plan}" for plan in self.plans]
         return "\n".join([f"Nothing due, {self.engine}", table(HEAD, lines), *plans, *verdict, ""])
 
@@ -76,6 +80,7 @@ def measure(
     for rows, database in databases.items():
         issuers[rows] = Certfleet(folder / f"{engine}-{rows}", world, [], database)
         fill(database, rows)
+        issuers[rows].run_here("adopt", "--all", "--yes")
     for number in range(rounds + 1):
         for rows, issuer in issuers.items():
             sample = stopwatch.time([issuer_command(issuer.config, "run")], issuer.environment)

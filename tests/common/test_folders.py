@@ -91,6 +91,7 @@ def test_nothing_outside_is_theirs_when_they_exchange_the_folder(
     finally:
         over.set()
         thread.join()
+    make(theirs / "made at last")  # they may have been in the way each time
     assert os.listdir(outside) == []
     assert {made.stat().st_uid for made in theirs.rglob("made*")} == {THEM}
 

@@ -39,6 +39,7 @@ class WebServer:
         machine.write(self.file, before.fullchain_pem.decode())
         files = f"ssl_certificate {named or folder}/{NAME}.fullchain.crt; ssl_certificate_key {self._key};"
         site = f"server {{ listen 127.0.0.1:{HTTPS} ssl; server_name {NAME}; {files} }}"
+        machine.run("sh", "-c", "rm -f /etc/nginx/conf.d/* /etc/nginx/sites-enabled/*")  # sites of the machine here
         machine.write("/etc/nginx/conf.d/site.conf", site)
         machine.write("/etc/certfleet/agent.toml", CERTIFICATE + more)
 

@@ -12,7 +12,6 @@ import importlib
 import json
 import os
 import pkgutil
-import select
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait  # by poll: select() ends at descriptor 1024
 from pathlib import Path
 from typing import NoReturn
 
@@ -107,7 +107,7 @@ def _request(requests: socket.socket) -> bytes:
 def _keep(program: int, answer: int) -> NoReturn:
     """Wait for the end of the program, and tell its exit code; end it when nobody waits for that any more."""
     ended = os.pidfd_open(program)
-    if ended not in select.select([ended, answer], [], [])[0]:
+    if ended not in wait([ended, answer]):
         os.kill(program, signal.SIGKILL)
     _, status = os.waitpid(program, 0)
     with contextlib.suppress(BrokenPipeError):

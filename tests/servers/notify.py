@@ -5,11 +5,11 @@ seconds is how a secondary is made to lag by just as long, while it goes on answ
 """
 
 import math
-import select
 import socket
 import struct
 import threading
 import time
+from multiprocessing.connection import wait  # by poll: select() ends at descriptor 1024
 from typing import Self
 
 from tests.servers.ports import LOOPBACK
@@ -48,7 +48,7 @@ class NotifyRelay:
 
     def _run(self) -> None:
         while True:
-            readable, _, _ = select.select([self._socket, self._woken], [], [], self._pause())
+            readable = wait([self._socket, self._woken], self._pause())
             if self._woken in readable:
                 return
             if self._socket in readable:

@@ -1,8 +1,8 @@
 """How long something took, without the time in which this machine let others run: a busy machine is no finding."""
 
 import os
-import select
 import time
+from multiprocessing.connection import wait  # by poll: select() ends at descriptor 1024
 from pathlib import Path
 
 
@@ -30,6 +30,6 @@ def wait_ended(process: int, seconds: float) -> bool:
     nobody reads that meanwhile."""
     descriptor = os.pidfd_open(process)
     try:
-        return bool(select.select([descriptor], [], [], seconds)[0])
+        return bool(wait([descriptor], seconds))
     finally:
         os.close(descriptor)

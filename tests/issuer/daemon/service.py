@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from multiprocessing.connection import wait  # by poll: select() ends at descriptor 1024
 from pathlib import Path
 from typing import Any, Self
 
@@ -117,7 +117,7 @@ class Service:
     def listen(self, seconds: float = 0.0) -> list[str]:
         """What it has told systemd so far, after waiting that long."""
         deadline = time.monotonic() + seconds
-        while select.select([self._notify], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        while wait([self._notify], max(0.0, deadline - time.monotonic())):
             self.heard.append((time.monotonic(), self._notify.recv(4096).decode()))
         return [message for _, message in self.heard]
 

@@ -282,3 +282,19 @@ def test_a_killed_daemon_leaves_an_order_that_the_next_one_finishes(box: Box, sl
         service.wait_stored(name)
         wait_until(lambda: box.txt(name) == set(), "the challenge is withdrawn")
     assert orders(box) == ["STORED"]
+
+
+def test_rows_that_somebody_changed_or_took_away_are_told(box: Box) -> None:
+    """Although nothing of them is due, and nothing else waits for that."""
+    changed, gone = box.enrol("www.example.test"), box.enrol("mail.example.test")
+    box.ok("run")
+    box.database.execute(f"UPDATE certs SET csr = X'{csr([changed], number=1).hex()}' WHERE name = '{changed}'")  # noqa: S608
+    box.database.execute(f"DELETE FROM certs WHERE name = '{gone}'")  # noqa: S608
+    third = box.enrol("third.example.test")
+    with Service(box) as service:
+        told = service.wait_logged("certificate.failed", 2)
+        service.wait_stored(third)
+        service.end()
+    errors = {line["certificate"]: str(line["error"]) for line in told}
+    assert "another key than the one that was enrolled" in errors[changed]
+    assert "is gone without `remove`" in errors[gone]
