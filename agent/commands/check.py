@@ -45,7 +45,7 @@ def check(arguments: argparse.Namespace) -> int:
     except CertfleetError as error:
         lines.append(_Line(_BAD, "source", str(error), error.hint))
     finally:
-        tools.source.close()
+        tools.close()
     well = all(line.level != _BAD for line in lines)
     if arguments.json:
         report({"well": well, "findings": [_document(line) for line in lines]})

@@ -5,8 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.commands.wiring import name_in
-from agent.host import keys
+from agent.commands.wiring import keys_on, name_in
 from agent.journey.request import Request, Requested
 from agent.journey.request import request as make
 from agent.model.certificate import Certificate, file_stem
@@ -24,7 +23,8 @@ def request(arguments: argparse.Namespace) -> int:
     key_file = (arguments.key or (entry.key if entry else Path("/etc/ssl/private") / f"{stem}.key")).absolute()
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{stem}.csr").absolute()
     wanted = Request(names, key_file, arguments.key_type, csr_file)
-    made = make(wanted, keys)
+    with keys_on(entry.host if entry else None) as keys:
+        made = make(wanted, keys)
     if arguments.json:
         report(_document(name, wanted, made))
     else:
