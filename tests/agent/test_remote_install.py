@@ -1,6 +1,5 @@
 """A certificate for a host without an agent: the same journey over a real sshd, with a real nginx behind it."""
 
-import json
 import os
 import shutil
 import signal
@@ -79,6 +78,18 @@ def test_good(host: Host, site: RemoteSite, nginx: Nginx) -> None:
 
 def is_as_before(host: Host, nginx: Nginx, first: bytes) -> bool:
     return host.fullchain.read_bytes() == first and nginx.served() == host.first.certificate and not host.leftovers()
+
+
+def test_a_rehearsal_and_the_way_back(host: Host, nginx: Nginx, first: bytes) -> None:
+    """`run --dry-run` says what would change there and changes nothing; `rollback` goes back to the one before."""
+    rehearsed = host.run("--dry-run")
+    assert (rehearsed.code, str(host.fullchain) in rehearsed.out) == (0, True), rehearsed.err
+    assert is_as_before(host, nginx, first)
+    assert host.run().code == 0
+    assert host.fullchain.read_bytes() != first
+    done = host.agent("rollback", NAME)
+    assert done.code == 0, done.err
+    assert is_as_before(host, nginx, first)
 
 
 def test_refused_at_the_check(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
@@ -254,11 +265,12 @@ def test_links_and_folders_of_others(host: Host, nginx: Nginx, tmp_path: Path) -
 
 def test_a_command_without_end(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """It is ended there with its children, after its time."""
-    site.configure(check=["sh", "-c", "sleep 1234.5 & sleep 1234.6"], probe=[f"https://127.0.0.1:{nginx.port}"])
+    sleep = f"sleep 1234.{os.getpid()}"
+    site.configure(check=["sh", "-c", f"{sleep}1 & {sleep}2"], probe=[f"https://127.0.0.1:{nginx.port}"])
     host.config.write_text(host.config.read_text().replace('command_timeout = "20s"', 'command_timeout = "1s"'))
     done = host.run()
     assert "had not ended after 1 s" in done.err
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "sleep 1234"], check=False).returncode == 1, "both have ended")
+    wait_until(lambda: subprocess.run(["pgrep", "-f", f"^{sleep}"], check=False).returncode == 1, "both have ended")
     assert is_as_before(host, nginx, first)
 
 
@@ -373,15 +385,9 @@ def test_a_stand_in_for_esxi(tmp_path: Path) -> None:
             script = etc / "init.d" / name
             script.write_text(ESXI.format(name=name, act=act))
             script.chmod(0o755)
-        agents = [
-            ["/etc/init.d/rhttpproxy", "restart"],
-            ["/etc/init.d/hostd", "restart"],
-            ["/etc/init.d/vpxa", "restart"],
-        ]
         host.key = Path("/etc/vmware/ssl/rui.key")
-        files = '[certificate.files]\nfullchain = "/etc/vmware/ssl/rui.crt"'
-        site.configure(probe=[f"https://127.0.0.1:{web.port}"], files=files)
-        text = host.config.read_text().replace("activate = []", f"activate = {json.dumps(agents)}")
+        site.configure(probe=[f"https://127.0.0.1:{web.port}"], files='service = "esxi"')
+        text = host.config.read_text().replace("check = []\nactivate = []\n", "")
         host.config.write_text(text)
         issued = host.offer_new()
         done = host.run()
@@ -389,7 +395,8 @@ def test_a_stand_in_for_esxi(tmp_path: Path) -> None:
         assert web.served() == issued.certificate
         (etc / "init.d" / "rhttpproxy").write_text("#!/bin/sh\nexit 1\n")
         host.offer_new()
-        host.config.write_text(text.replace('probe_timeout = "10s"', 'probe_timeout = "1s"'))
+        quick = text.replace('service = "esxi"', 'service = "esxi"\nsettle = "1s"')
+        host.config.write_text(quick.replace('probe_timeout = "10s"', 'probe_timeout = "1s"'))
         done = host.run()
         assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
         assert (ssl / "rui.crt").read_bytes() == issued.fullchain_pem
