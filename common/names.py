@@ -40,6 +40,12 @@ def is_address(name: str) -> bool:
     return ":" in name or name.rpartition(".")[2].isdigit()
 
 
+def common_name(names: Sequence[str]) -> tuple[str, ...]:
+    """The common name of a signing request for *names*: the first, unless it is an address or too long (RFC 5280,
+    ub-common-name)."""
+    return tuple(name for name in names[:1] if len(name) <= 64 and not is_address(name))
+
+
 def in_url(name: str) -> str:
     """A canonical name as the host of a URL (RFC 3986 §3.2.2)."""
     return f"[{name}]" if ":" in name else name

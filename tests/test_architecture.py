@@ -26,6 +26,7 @@ FLOORS = [
         "issuer.notify",
         "issuer.trust",
         "agent.host",
+        "agent.remote",
         "agent.source",
         "migrations",
     ],
@@ -49,7 +50,7 @@ ACTS = {
     "structlog", "urllib3",
     "common.command_line", "common.config_file", "common.files", "common.folders", "common.late_log", "common.log",
     "common.owners", "common.probe.look", "common.probe.show", "common.probe.starttls", "common.probe.wire",
-    "common.replacing", "common.start", "common.streams",
+    "common.replacing", "common.ssh", "common.ssh_host_keys", "common.start", "common.streams",
 }  # fmt: skip
 
 # Who may import an outside library: one file or folder, so that only it knows the library's types and errors.
@@ -61,7 +62,7 @@ IMPORTERS = {
     "sqlalchemy": ["issuer.store", "migrations"],
     "alembic": ["issuer.store", "migrations"],
     "pymysql": ["issuer.store", "agent.source", "common.mysql_connection"],
-    "paramiko": ["issuer.webroot", "agent.host"],
+    "paramiko": ["common.ssh", "issuer.webroot", "agent.remote"],
     "prometheus_client": ["issuer.loops.metrics"],
     "argparse": ["common.command_line", "issuer.cli", "issuer.commands", "agent.cli", "agent.commands"],
 }

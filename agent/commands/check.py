@@ -31,8 +31,9 @@ def check(arguments: argparse.Namespace) -> int:
     settings, certificates = load_settings(arguments.config, presence)
     tools = LocalTools(settings, certificates, arguments.config, retry=False)
     lines = [Line(OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
-    lines += _folders(settings, certificates)
-    lines += _programs(certificates)
+    here = [certificate for certificate in certificates if certificate.host is None]
+    lines += _folders(settings, here)
+    lines += _programs(here)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
     lines += (line for certificate in certificates for line in _examined(certificate, tools))
     lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)
@@ -42,7 +43,7 @@ def check(arguments: argparse.Namespace) -> int:
     except CertfleetError as error:
         lines.append(Line(BAD, "source", str(error), error.hint))
     finally:
-        tools.source.close()
+        tools.close()
     well = all(line.level != BAD for line in lines)
     if arguments.json:
         report({"well": well, "findings": [_document(line) for line in lines]})
@@ -72,13 +73,13 @@ def _trust(settings: AgentSettings) -> Line:
 
 
 def _examined(certificate: Certificate, tools: LocalTools) -> list[Line]:
+    there = tools.on(certificate.host)
     try:
-        turn = Turn(certificate, tools.state.record(certificate.name), tools)
-        return list(examine(turn))
+        return list(examine(Turn(certificate, tools.state.record(certificate.name), there)))
     except CertfleetError as error:
         return [Line(BAD, certificate.name, str(error), error.hint)]
     finally:
-        tools.files.release()
+        there.files.release()
 
 
 def _interrupted(name: str) -> Line:

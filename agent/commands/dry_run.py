@@ -24,7 +24,7 @@ def dry_run(arguments: argparse.Namespace) -> int:
     try:
         found = rehearse(selected, tools)
     finally:
-        tools.source.close()
+        tools.close()
     if arguments.json:
         report(_document(found, tools.now))
     _show(found, tools.now, silent=arguments.json or getattr(arguments, "quiet", False))

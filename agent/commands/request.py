@@ -3,10 +3,10 @@
 import argparse
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
-from agent.commands.wiring import LocalTools, name_in
-from agent.host import keys
+from agent.commands.wiring import LocalTools, keys_on, name_in
 from agent.journey.interim import interim
 from agent.journey.ports import Turn
 from agent.journey.request import Request, Requested
@@ -31,7 +31,8 @@ def request(arguments: argparse.Namespace) -> int:
     if arguments.interim and (entry is None or entry.key != key_file):
         hint = "--interim makes the files that agent.toml names, for the key that it names"
         raise UsageError(f"{name} is not configured with the key {key_file}", hint=hint)
-    made = make(wanted, keys)
+    with keys_on(entry.host if entry else None) as keys:
+        made = make(wanted, keys)
     stand_ins = _interim(arguments.config, name) if arguments.interim else []
     if arguments.json:
         report({**_document(name, wanted, made), "interim": list(map(str, stand_ins))})
@@ -44,11 +45,11 @@ def request(arguments: argparse.Namespace) -> int:
 
 def _interim(config: Path, name: str) -> list[Path]:
     settings, certificates = load_settings(config)
-    tools = LocalTools(settings, certificates, config, retry=False)
-    tools.folder.create()
     (certificate,) = (one for one in certificates if one.name == name)
-    with locked(tools.folder.lock_file, doing="request --interim"):
-        return interim(Turn(certificate, tools.state.record(name), tools))
+    with closing(LocalTools(settings, certificates, config, retry=False)) as tools:
+        tools.folder.create()
+        with locked(tools.folder.lock_file, doing="request --interim"):
+            return interim(Turn(certificate, tools.state.record(name), tools.on(certificate.host)))
 
 
 def _configured(config: Path, name: str) -> Certificate | None:

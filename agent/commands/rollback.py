@@ -37,7 +37,7 @@ def rollback(arguments: argparse.Namespace) -> int:
             with contextlib.suppress(Stopped):
                 results = results or [go_back(certificate, arguments.to, tools)]
         finally:
-            tools.source.close()
+            tools.close()
     if arguments.json:
         report({"certificates": [run_document(one, tools.now) for one in results], "stopped": not results})
     for one in results:

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             announce(results, certificates, tools)
         finally:
-            tools.source.close()
+            tools.close()
     unfinished = len({one.name for one in selected} - {one.name for one in results})
     if unfinished:
         sys.stderr.write(f"stopped on request; {unfinished} certificates were not looked at\n")

@@ -19,7 +19,7 @@ def folders_to_write(settings: AgentSettings, certificates: Iterable[Certificate
     """Where a run writes: the state folder, the folders of live files, and that of an SQLite database, links
     followed."""
     database = database_file(settings.source)
-    files = [file.path for certificate in certificates for file in certificate.files]
+    files = [file.path for one in certificates if one.host is None for file in one.files]
     inside = [os.path.realpath(one) for one in (*files, *([database] if database else []))]
     return sorted({Path(os.path.realpath(settings.state_dir)), *(Path(one).parent for one in inside)})
 

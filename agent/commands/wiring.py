@@ -3,20 +3,30 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.host.files import LocalFiles
 from agent.host.read_only import ReadOnlyFiles, ReadOnlyState
 from agent.host.state_folder import StateFolder
 from agent.host.waits import Waits
-from agent.journey.ports import Files, Keys, Messages, Programs, Sockets, Source, StateStore, Trust
+from agent.journey.ports import Files, Keys, Messages, Programs, Sockets, Source, StateStore, Tools, Trust
 from agent.model.certificate import Certificate
+from agent.model.errors import HostLost
+from agent.model.remote_host import RemoteHost
 from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
-from common.errors import ConfigError, Finding, UsageError
+from common.errors import CertfleetError, ConfigError, FileError, Finding, UsageError
 from common.names import parse_name
+
+if TYPE_CHECKING:
+    from agent.host.sockets import Prober
+    from agent.remote.session import Session
+    from common.probe.view import KeyType
 
 
 class LocalTools:
@@ -35,22 +45,47 @@ class LocalTools:
         retry: bool,
         read_only: bool = False,
     ):
-        inputs = {file for certificate in certificates for file in certificate.inputs}
-        protected = [settings.state_dir, config, *inputs, *own_files(settings.source)]
+        inputs = {file for one in certificates for file in (one.inputs if one.host is None else one.inputs[1:])}
+        logins = {file for one in certificates if one.host for file in (one.host.key_file, one.host.host_keys)}
+        protected = [settings.state_dir, config, *inputs, *logins, *own_files(settings.source)]
         if sys.prefix != sys.base_prefix:  # a virtual environment: what root runs
             protected.append(Path(sys.prefix))
-        self._settings = settings
+        self.settings, self.certificates, self.read_only = settings, certificates, read_only
+        self._elsewhere: dict[RemoteHost, RemoteTools] = {}
         self.waits = Waits()
         self.source: Source = open_source(settings.source, config, self.waits)
         self.folder = (ReadOnlyState if read_only else StateFolder)(settings.state_dir)
         self.state: StateStore = self.folder
-        self.files: Files = (ReadOnlyFiles if read_only else LocalFiles)()
+        self.here: Files = (ReadOnlyFiles if read_only else LocalFiles)()
         self.protected: Sequence[Path] = [Path(os.path.realpath(one)) for one in protected]
         self.host, self.now, self.retry = os.uname().nodename, time.time(), retry
         self.keep = settings.keep
 
+    def on(self, host: RemoteHost | None) -> Tools:
+        return self if host is None else self._at(host)
+
+    def reach(self, certificates: Sequence[Certificate]) -> None:
+        sessions = [self._at(host).session for host in dict.fromkeys(one.host for one in certificates) if host]
+        if sessions:
+            from agent.remote.session import reach  # noqa: PLC0415 - paramiko costs 0.2 s, and most agents do without
+
+            reach(sessions, self.waits)
+
+    def _at(self, host: RemoteHost) -> "RemoteTools":
+        return self._elsewhere.setdefault(host, RemoteTools(self, host))
+
+    def close(self) -> None:
+        """End every connection."""
+        self.source.close()
+        for tools in self._elsewhere.values():
+            tools.close()
+
     def unbroken(self) -> AbstractContextManager[None]:
         return self.waits.unbroken()
+
+    @property
+    def files(self) -> Files:
+        return self.here
 
     @property
     def keys(self) -> Keys:
@@ -68,19 +103,122 @@ class LocalTools:
     def programs(self) -> Programs:
         from agent.host.programs import LocalPrograms  # noqa: PLC0415 - subprocess, for an install only
 
-        return LocalPrograms(self._settings.command_timeout, self.waits)
+        return LocalPrograms(self.settings.command_timeout, self.waits)
 
     @property
     def messages(self) -> Messages:
         from agent.host.messages import LocalMessages  # noqa: PLC0415 - mail and subprocess, where there is news
 
-        return LocalMessages(self._settings, self.host, self.waits)
+        return LocalMessages(self.settings, self.host, self.waits)
 
     @property
     def sockets(self) -> Sockets:
+        return self.prober
+
+    @property
+    def prober(self) -> "Prober":
+        """Its sockets, as another machine's tools change them."""
         from agent.host.sockets import Prober  # noqa: PLC0415 - ssl, for certificates with a probe
 
-        return Prober(self._settings.probe_timeout, self.waits)
+        return Prober(self.settings.probe_timeout, self.waits)
+
+
+class RemoteTools:
+    """The same for another machine: files, keys and programs are there, all else is here."""
+
+    def __init__(self, local: LocalTools, host: RemoteHost):
+        self._local, self._host = local, host
+        self.source, self.state, self.here = local.source, local.state, local.here
+        self.host, self.now, self.retry, self.keep = local.host, local.now, local.retry, local.keep
+        self._types: dict[Path, KeyType] = {}
+
+    def on(self, host: RemoteHost | None) -> Tools:
+        return self._local.on(host)
+
+    def unbroken(self) -> AbstractContextManager[None]:
+        return self._local.unbroken()
+
+    def reach(self, certificates: Sequence[Certificate]) -> None:
+        self._local.reach(certificates)
+
+    def close(self) -> None:
+        self.session.close()
+
+    @cached_property
+    def session(self) -> "Session":
+        from agent.remote.session import Session  # noqa: PLC0415 - paramiko costs 0.2 s, and most agents have no use for it
+
+        return Session(self._host, self._local.waits)
+
+    @cached_property
+    def files(self) -> Files:
+        from agent.remote.files import ReadOnlyRemoteFiles, RemoteFiles  # noqa: PLC0415 - as above
+
+        return (ReadOnlyRemoteFiles if self._local.read_only else RemoteFiles)(self.session)
+
+    @property
+    def protected(self) -> Sequence[Path]:
+        """The keys on that host."""
+        return [self._real(one.key) for one in self._local.certificates if one.host == self._host]
+
+    def _real(self, key: Path) -> Path:
+        """The path behind all links; of a key that is not there, or that others can exchange, the path that it has."""
+        try:
+            return self.files.locate(key)
+        except HostLost:
+            raise
+        except FileError:
+            return key
+
+    @property
+    def keys(self) -> Keys:
+        from agent.remote.keys import RemoteKeys  # noqa: PLC0415 - as above, and cryptography
+
+        return RemoteKeys(self.session)
+
+    @property
+    def trust(self) -> Trust:
+        from agent.remote import trust  # noqa: PLC0415 - as above
+
+        return trust
+
+    @property
+    def programs(self) -> Programs:
+        from agent.remote.programs import RemotePrograms  # noqa: PLC0415 - as above
+
+        return RemotePrograms(self._local.settings.command_timeout, self.session)
+
+    @property
+    def messages(self) -> Messages:
+        return self._local.messages
+
+    @property
+    def sockets(self) -> Sockets:
+        return replace(self._local.prober, type_of=self._type_of)
+
+    def _type_of(self, key: Path) -> "KeyType":
+        """That of a key there, asked for once; "" where it cannot be looked at: others say so."""
+        if key not in self._types:
+            try:
+                self._types[key] = "rsa" if self.keys.load(key).key_type.startswith("rsa") else "ecdsa"
+            except CertfleetError:
+                return ""
+        return self._types[key]
+
+
+@contextmanager
+def keys_on(host: RemoteHost | None) -> Iterator[Keys]:
+    """The keys of *host*, None for this machine."""
+    if host is None:
+        from agent.host import keys  # noqa: PLC0415 - as above
+
+        yield keys
+        return
+    from agent.remote.keys import RemoteKeys  # noqa: PLC0415 - as above
+    from agent.remote.session import Session  # noqa: PLC0415 - as above
+
+    with closing(Session(host, Waits())) as session:
+        yield RemoteKeys(session)
 
 
 def name_in(text: str) -> str:

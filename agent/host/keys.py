@@ -1,5 +1,6 @@
 """The Keys of ``agent.journey.ports`` on this machine. Private keys are made here and never leave the machine."""
 
+import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -23,13 +24,13 @@ from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
 from common.certificate import load_certificates, load_request, spki_sha256
 from common.errors import RefusedError
-from common.files import read_password, read_secret
-from common.names import is_address
+from common.files import create_new, make_private_folder, read_password, read_secret
+from common.names import common_name, is_address
 from common.pem import private_key
 
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+_PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 _CURVES: dict[str, ec.EllipticCurve] = {"ecdsa-p256": ec.SECP256R1(), "ecdsa-p384": ec.SECP384R1()}
-_LONGEST_COMMON_NAME = 64  # RFC 5280, ub-common-name
 
 
 def make(key_type: str) -> HostKey:
@@ -39,7 +40,7 @@ def make(key_type: str) -> HostKey:
         key = ec.generate_private_key(_CURVES[key_type])
     else:
         key = rsa.generate_private_key(public_exponent=65537, key_size=int(key_type.removeprefix("rsa")))
-    return _host_key(key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return _host_key(key.public_key(), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def load(file: Path) -> HostKey:
@@ -54,26 +55,56 @@ def load(file: Path) -> HostKey:
         hint = "a PEM file with one private key is expected"
         raise RefusedError(f"the key {file} cannot be read", why="it is not a private key in PEM", hint=hint) from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise RefusedError(f"the key {file} is neither RSA nor ECDSA", hint="public CAs accept only these two")
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < 2048:
+        raise not_for_services(file)
+    return public_half(key.public_key(), file, content)
+
+
+def not_for_services(file: Path) -> RefusedError:
+    """The error for a key of a kind that no public CA takes."""
+    return RefusedError(f"the key {file} is neither RSA nor ECDSA", hint="public CAs accept only these two")
+
+
+def public_half(key: _PublicKey, file: Path, content: bytes = b"") -> HostKey:
+    """What is public of the key in *file*. *content*: the key itself, where it is on this machine. Raises RefusedError
+    for one that is too weak."""
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < 2048:
         hint = "make another: `certfleet-agent request NAME --key NEW_FILE`; then name NEW_FILE as key in agent.toml"
         raise RefusedError(f"the key {file} is too weak", why=f"RSA with {key.key_size} bits", hint=hint)
     return _host_key(key, content)
 
 
-def _host_key(key: _PrivateKey, content: bytes) -> HostKey:
-    if isinstance(key, rsa.RSAPrivateKey):
+def _host_key(key: _PublicKey, content: bytes) -> HostKey:
+    if isinstance(key, rsa.RSAPublicKey):
         key_type = f"rsa{key.key_size}"
     else:
         key_type = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}.get(key.curve.name, key.curve.name)
-    return HostKey(content, key_type, spki_sha256(key.public_key()))
+    return HostKey(content, key_type, spki_sha256(key))
 
 
-def self_signed(key: HostKey, names: tuple[str, ...], moment: int, days: int) -> bytes:
-    """A certificate in PEM that nobody vouches for, valid for *days* from *moment* on."""
-    private = load_pem_private_key(key.content, password=None)
+def is_there(file: Path) -> bool:
+    """Unlike ``Path.exists``, True for a link that leads to nothing, and False where this user may not look: the
+    attempt to write then says so."""
+    return os.path.lexists(file)
+
+
+def create(file: Path, key_type: str) -> HostKey:
+    """Make a key and write it to a new file, 0600, in a folder that is made if need be. Raises FileError."""
+    key = make(key_type)
+    make_private_folder(file.parent)
+    create_new(file, key.content, mode=0o600, own=True)
+    return key
+
+
+def csr_of(file: Path, names: tuple[str, ...]) -> bytes:
+    """`csr` for the key in *file*."""
+    return csr(load(file), names)
+
+
+def self_signed(file: Path, names: tuple[str, ...], days: int) -> bytes:
+    """A certificate in PEM that nobody vouches for, of the key in *file*, valid for *days* from now on."""
+    private = load_pem_private_key(load(file).content, password=None)
     assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
-    starts = datetime.fromtimestamp(moment, UTC)
+    starts = datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "certfleet interim certificate")])
     return (
         x509.CertificateBuilder(subject, subject, private.public_key(), x509.random_serial_number())
@@ -97,8 +128,7 @@ def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
     enough."""
     private = load_pem_private_key(key.content, password=None)
     assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
-    fits = len(names[0]) <= _LONGEST_COMMON_NAME and not is_address(names[0])
-    common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])] if fits else []
+    common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, name) for name in common_name(names)]
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(common))
     alternatives = _alternatives(names)
     digest = hashes.SHA384() if key.key_type == "ecdsa-p384" else hashes.SHA256()

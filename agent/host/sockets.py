@@ -6,7 +6,7 @@ is not this host's to judge.
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,18 @@ from common.probe.view import KeyType, Seen, View, key_type_in
 _RESOLVING = 20.0  # seconds; libc's own patience with a dead resolver is shorter, with one over TCP it has no end
 
 
+def own_key_type(key: Path) -> KeyType:
+    """ "" too for a key that cannot be read: others say so."""
+    try:
+        return key_type_in(private_key(read_secret(key)))
+    except CertfleetError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Prober:
     """Looks at sockets; *patience* is the time that a service gets to show what is waited for, *steady* how long it
-    must then keep showing it; in seconds.
+    must then keep showing it; in seconds. *type_of* tells the type of a key file.
     """
 
     patience: float
@@ -33,10 +41,11 @@ class Prober:
     steady: float = 0.5
     pause: float = 0.1
     one_look: float = 10.0  # seconds for connection, STARTTLS and handshake together
+    type_of: Callable[[Path], KeyType] = own_key_type
 
     def look(self, targets: Iterable[ProbeTarget], server_name: str, key: Path) -> tuple[Sight, ...]:
         """One look at every address of every target, all side by side: one that is slow does not hold up the others."""
-        targets, key_type = list(targets), _key_type(key)
+        targets, key_type = list(targets), self.type_of(key)
         sights: list[Sight] = []
         asked: list[_Asked] = []
         for target, found in zip(targets, self.waits.each_within(_RESOLVING, addresses, targets), strict=True):
@@ -72,14 +81,6 @@ class _Asked:
     target: ProbeTarget
     address: Address
     shared: bool = False
-
-
-def _key_type(key: Path) -> KeyType:
-    """ "" too for a key that cannot be read: others say so."""
-    try:
-        return key_type_in(private_key(read_secret(key)))
-    except CertfleetError:
-        return ""
 
 
 def _to_ask(target: ProbeTarget, found: Sequence[Address]) -> list[_Asked]:

@@ -25,7 +25,7 @@ def objection(fullchain: bytes, key: HostKey, names: Iterable[str], roots: Liter
     """
     client, server = _client(roots), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        with _in_memory(fullchain) as chain_file, _in_memory(key.content) as key_file:
+        with in_memory(fullchain) as chain_file, in_memory(key.content) as key_file:
             server.load_cert_chain(chain_file, key_file)
     except ssl.SSLError as error:
         return f"a TLS server could not load it ({error.reason or error})"
@@ -38,15 +38,21 @@ def _client(roots: Literal["system"] | Path | bytes) -> ssl.SSLContext:
     if isinstance(roots, bytes):
         client.load_verify_locations(cadata=roots.decode("ascii"))
     elif isinstance(roots, Path):
-        try:
-            client.load_verify_locations(cafile=roots)
-        except (ssl.SSLError, OSError) as error:
-            problem = getattr(error, "strerror", "") if not isinstance(error, ssl.SSLError) else "no certificate in PEM"
-            hint = 'roots is a PEM file with the root of the CA, or "system"'
-            raise ConfigError(str(roots), [Finding("roots", f"cannot be read: {problem}")], hint=hint) from error
+        refuse_no_roots(roots)
+        client.load_verify_locations(cafile=roots)
     else:
         client.load_default_certs()
     return client
+
+
+def refuse_no_roots(file: Path) -> None:
+    """Raises ConfigError for a *file* that holds no certificate in PEM."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except (ssl.SSLError, OSError) as error:
+        problem = getattr(error, "strerror", "") if not isinstance(error, ssl.SSLError) else "no certificate in PEM"
+        hint = 'roots is a PEM file with the root of the CA, or "system"'
+        raise ConfigError(str(file), [Finding("roots", f"cannot be read: {problem}")], hint=hint) from error
 
 
 def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> str:
@@ -68,7 +74,7 @@ def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> str
 
 
 @contextlib.contextmanager
-def _in_memory(content: bytes) -> Iterator[str]:
+def in_memory(content: bytes) -> Iterator[str]:
     """The path of a file that is on no disk: the library takes certificate and key from files alone."""
     descriptor = os.memfd_create("certfleet")
     with os.fdopen(descriptor, "wb") as file:

@@ -8,6 +8,7 @@ from agent.journey.keep import keep
 from agent.journey.ports import Turn
 from agent.journey.watch import look
 from agent.model.certificate import TargetFile
+from agent.model.errors import HostLost
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile
 from agent.model.offer import Mark
@@ -131,10 +132,12 @@ def in_place_already(due: Due, planned: Mapping[Path, LiveFile]) -> Evidence | N
 
 
 def unless_in_place(due: Due) -> Due | Result:
-    """It, or the result where nothing is to be done, or cannot be."""
+    """It, or the result where nothing is to be done, or cannot be. Raises HostLost."""
     try:
         planned = plan(due)
         evidence = in_place_already(due, planned)
+    except HostLost:
+        raise
     except CertfleetError as error:
         result = due.turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
         return replace(result, refusal=None)

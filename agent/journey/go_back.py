@@ -13,7 +13,7 @@ from agent.journey.ports import Tools, Turn
 from agent.journey.update import circumstances_of
 from agent.journey.vouch import vouch
 from agent.model.certificate import Certificate
-from agent.model.errors import VerificationError
+from agent.model.errors import HostLost, VerificationError
 from agent.model.live_file import digest
 from agent.model.offer import Mark
 from agent.model.result import Outcome, Result, with_notes_told
@@ -32,8 +32,8 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
     no live file was touched. A result that FAILED is on no record: all is as it was.
     """
     before = tools.state.record(certificate.name)
-    turn = Turn(certificate, before, tools, before.pause, before.disabled)
-    key = tools.keys.load(certificate.key)
+    turn = Turn(certificate, before, tools.on(certificate.host), before.pause, before.disabled)
+    key = turn.tools.keys.load(certificate.key)
     in_place, installed = found_in_files(turn, key), before.installed
     present = fingerprint(in_place.leaf) if in_place is not None else installed.sha256 if installed is not None else ""
     left = dict(before.gone_back.left) if before.gone_back is not None else {}
@@ -43,7 +43,7 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
         left = {present: _serial(in_place, turn), **left}
     gone_back = GoneBack(to, left, int(tools.now)) if left else None
     due = _ready(turn, chosen, gone_back, installed.mark if installed is not None else Mark(0, 0))
-    ((_, result),) = next(install_all([due], tools))
+    ((_, result),) = next(install_all([due]))
     if result.outcome is not Outcome.FAILED:
         result = on_record(turn, with_notes_told(standing(replace(result, refusal=None), tools.now)))
     if result.ended:
@@ -61,6 +61,8 @@ def stay(turn: Turn, gone_back: GoneBack, mark: Mark) -> Due | Result:
         for one in kept(turn.certificate.name, turn.tools):
             if fingerprint(one.leaf) == gone_back.to:
                 return unless_in_place(_ready(turn, one, gone_back, mark))
+    except HostLost:
+        raise
     except CertfleetError as error:
         return turn.result(Outcome.REFUSED, f"{error}; no live file was touched", hint)
     detail = "the certificate that was gone back to is not kept any more; no live file was touched"

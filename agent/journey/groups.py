@@ -8,6 +8,7 @@ from agent.journey.install import install
 from agent.journey.ports import Tools, Turn
 from agent.journey.update import held
 from agent.model.certificate import Service
+from agent.model.errors import HostLost
 from agent.model.result import Outcome, Result
 from agent.rules.groups import groups
 from common.errors import CertfleetError
@@ -16,7 +17,7 @@ from common.late_log import LateLog
 _log = LateLog()
 
 
-def install_all(due: Sequence[Due], tools: Tools) -> Iterator[list[tuple[Turn, Result]]]:
+def install_all(due: Sequence[Due]) -> Iterator[list[tuple[Turn, Result]]]:
     """Install everything; for each group what came of each. The journal of the install has the name of its first one.
 
     Of those that go alone after a service went down with them, the first that fails again ends the trials with this
@@ -29,8 +30,8 @@ def install_all(due: Sequence[Due], tools: Tools) -> Iterator[list[tuple[Turn, R
         if first.goes_alone and not suspect.isdisjoint(first.turn.certificate.services):
             yield [(first.turn, _held_again(first))]
             continue
-        results = _installed(group, tools)
-        tools.files.release()
+        results = _installed(group, first.turn.tools)
+        first.turn.tools.files.release()
         if first.goes_alone and not results[0][1].changed:
             suspect |= set(first.turn.certificate.services)
         yield results
@@ -42,6 +43,8 @@ def _installed(group: Sequence[Due], tools: Tools) -> list[tuple[Turn, Result]]:
             (due.turn, concluded(due, result, member.planned if member is not None else {}))
             for due, result, member in install(group, tools)
         ]
+    except HostLost as error:  # at the very end: the new files are in place
+        return [(due.turn, due.turn.result(Outcome.UNREACHABLE, str(error), error.hint)) for due in group]
     except CertfleetError as error:
         failure = (str(error), error.hint)
     except Exception as error:  # noqa: BLE001 - the loop's border: a fault of ours must not stop the other groups

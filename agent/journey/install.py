@@ -21,7 +21,7 @@ from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.watch import Judge, look, watch_all
 from agent.model.certificate import Service
-from agent.model.errors import BrokenBefore, InstallError, Stopped
+from agent.model.errors import BrokenBefore, HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.install_states import InstallState
@@ -41,7 +41,7 @@ class Install:
     tools: Tools
     entry: JournalEntry
     results: dict[str, Result]
-    told: dict[Service, list[InstallError]] = field(default_factory=dict)
+    told: dict[Service, list[CertfleetError]] = field(default_factory=dict)
 
 
 def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Member | None]]:
@@ -81,7 +81,8 @@ def _swapped(members: list[Member], under_way: Install) -> list[Member]:
         return []
     except Stopped:
         take_back(members, {member.name: FileError("a request to stop") for member in members}, under_way)
-        tools.state.finish(under_way.entry.name)
+        if all(under_way.results[member.name].ended for member in members):
+            tools.state.finish(under_way.entry.name)
         raise
     return members
 
@@ -160,7 +161,8 @@ def back_up(member: Member, folder: str, number: int, tools: Tools) -> tuple[Sav
 
 def open_journal(name: str, members: Sequence[Member], tools: Tools) -> JournalEntry:
     """From here on the way back is on record."""
-    entry = JournalEntry(name, InstallState.BACKED_UP, tuple(member.part for member in members))
+    parts, host = tuple(member.part for member in members), members[0].certificate.host
+    entry = JournalEntry(name, InstallState.BACKED_UP, parts, host)
     tools.state.save_journal(entry)
     return entry
 
@@ -188,7 +190,7 @@ def check_after(members: Sequence[Member], tools: Tools) -> Failures:
     return failures
 
 
-def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[InstallError]]:
+def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[CertfleetError]]:
     """Tell each service once. One that did not run before is left alone, unless it is to be started; one that a person
     restarts always. Returns those that were told, with what failed."""
     told = {}
@@ -204,7 +206,7 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Inst
 
 
 def prove(
-    members: Sequence[Member], told: Mapping[Service, Sequence[InstallError]], tools: Tools
+    members: Sequence[Member], told: Mapping[Service, Sequence[CertfleetError]], tools: Tools
 ) -> dict[str, Evidence]:
     """Look at the sockets until all that answer show the new leaves and their chains, or the time is over. Services of
     which none could be told are not waited for."""
@@ -219,7 +221,7 @@ def judge_of(member: Member) -> Judge:
 
 
 def faults(
-    members: Sequence[Member], evidence: Mapping[str, Evidence], told: Mapping[Service, Sequence[InstallError]]
+    members: Sequence[Member], evidence: Mapping[str, Evidence], told: Mapping[Service, Sequence[CertfleetError]]
 ) -> Failures:
     """The certificates that their sockets do not show as they must, each with why.
 
@@ -250,7 +252,7 @@ def verify(members: Sequence[Member], told: Mapping[Service, object], tools: Too
         if service in told:
             try:
                 tools.programs.run("verify", service.verify)
-            except InstallError as failure:
+            except (InstallError, HostLost) as failure:
                 failures |= {user.name: failure for user in users}
     return failures
 

@@ -28,7 +28,7 @@ def interim(turn: Turn) -> list[Path]:
         why = "a certificate from a CA is in place"
         raise RefusedError(f"no interim certificate is made for {certificate.name}", why=why)
     names = (certificate.name, *sorted(certificate.names - {certificate.name}))
-    bundle = parse_bundle(tools.keys.self_signed(key, names, int(tools.now), _LASTS))
+    bundle = parse_bundle(tools.keys.self_signed(certificate.key, names, _LASTS))
     planned = plan(Due(turn, bundle, key, Mark(0, 0), "", "", by_issuer=False))
     missing = {file: new for file, new in planned.items() if tools.files.read(file) is None}
     for file, new in missing.items():

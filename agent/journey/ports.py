@@ -1,7 +1,8 @@
 """The world as the journeys see it: every Protocol on one page. The command line wires the real ones.
 
-Files, Keys, Programs and Sockets act on the machine that serves a certificate, and paths are that machine's. The state
-folder is always on the machine that the agent runs on. Digests are SHA-256 in hex, moments epoch seconds.
+Files, Keys, Programs and Sockets act on the machine that serves a certificate, and paths are that machine's; where it
+is another one than the agent's, each of their methods may raise HostLost. The state folder is always on the agent's
+machine. Digests are SHA-256 in hex, moments epoch seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agent.model.live_file import LiveFile
     from agent.model.notice import Notice
     from agent.model.offer import Mark, Offer
+    from agent.model.remote_host import RemoteHost
     from agent.model.result import Outcome, Result
     from agent.model.waiting import Pause
     from agent.rules.evidence import Sight
@@ -151,14 +153,19 @@ class Keys(Protocol):
     def load(self, file: Path) -> HostKey:
         """ConfigError if absent, unreadable or too open; RefusedError for one that no service or CA would take."""
 
-    def make(self, key_type: str) -> HostKey:
-        """A new one, which is in no file yet; *key_type* as in ``request --key-type``."""
+    def is_there(self, file: Path) -> bool:
+        """Is anything at that path, be it a link that leads to nothing?"""
 
-    def csr(self, key: HostKey, names: tuple[str, ...]) -> bytes:
-        """A signed request in PEM (RFC 2986) for *names*; the first is the common name too where it fits."""
+    def create(self, file: Path, key_type: str) -> HostKey:
+        """A new one in a new file, 0600; *key_type* as in ``request --key-type``. FileError if *file* is there."""
 
-    def self_signed(self, key: HostKey, names: tuple[str, ...], moment: int, days: int) -> bytes:
-        """A certificate in PEM that nobody vouches for, for a server with *names*, valid for *days* from *moment*."""
+    def csr_of(self, file: Path, names: tuple[str, ...]) -> bytes:
+        """A request in PEM (RFC 2986) for *names*, signed by the key in *file*; the first is the common name too where
+        it fits."""
+
+    def self_signed(self, file: Path, names: tuple[str, ...], days: int) -> bytes:
+        """A certificate in PEM that nobody vouches for: a server's with *names*, of the key in *file*, valid for *days*
+        from now on."""
 
     def csr_facts(self, pem: bytes) -> tuple[str, tuple[str, ...]]:
         """SPKI digest and sorted names of a CSR; ValueError if it is none."""
@@ -219,23 +226,32 @@ class Sockets(Protocol):
 class Tools(Protocol):
     """Everything that a run acts with. An adapter whose libraries are slow to import is imported when it is asked for.
 
-    *protected*: real paths of files and folders that are never a target; *host*: the name that reports carry; *now*:
-    the one moment of the run; *retry*: try refused certificates at once; *keep*: how many certificates stay for a roll
-    back by hand.
+    *here*: the Files of the machine that the agent runs on; *protected*: real paths of files and folders that are never
+    a target; *host*: the name that reports carry; *now*: the one moment of the run; *retry*: try refused certificates
+    at once; *keep*: how many certificates stay for a roll back by hand.
     """
 
     source: Source
     state: StateStore
-    files: Files
-    protected: Sequence[Path]
+    here: Files
     host: str
     now: float
     retry: bool
     keep: int
 
+    def on(self, host: RemoteHost | None) -> Tools:
+        """The tools that act on *host*, None for this machine; the others are the same."""
+
+    def reach(self, certificates: Sequence[Certificate]) -> None:
+        """Connect to the hosts of all of them side by side: one that is down does not hold up the others."""
+
     def unbroken(self) -> AbstractContextManager[None]:
         """While the block runs, a request to stop waits; elsewhere it ends each wait with Stopped."""
 
+    @property
+    def files(self) -> Files: ...
+    @property
+    def protected(self) -> Sequence[Path]: ...
     @property
     def keys(self) -> Keys: ...
     @property

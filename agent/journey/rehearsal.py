@@ -73,6 +73,7 @@ class Rehearsal:
 def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
     """Raises FileError if a journal cannot be read. *tools* must be read-only."""
     interrupted = tuple(part.name for entry in tools.state.journals() for part in entry.parts)
+    tools.reach(selected)
     answer = asked(selected, tools)
     due, stand = list[Due](), list[Result]()
     for certificate in selected:
@@ -83,8 +84,9 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
             due.append(found)
     ordered = sorted(due, key=lambda one: one.attempts)
     together = groups(ordered, lambda one: one.turn.certificate, lambda one: one.goes_alone)
-    found_groups = tuple(_group_plan(group, tools) for group in together)
-    tools.files.release()
+    found_groups = tuple(_group_plan(group, group[0].turn.tools) for group in together)
+    for certificate in selected:
+        tools.on(certificate.host).files.release()
     return Rehearsal(interrupted, tuple(stand), found_groups)
 
 

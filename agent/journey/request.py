@@ -1,4 +1,4 @@
-"""The journey of a request: a key that is born on this host, and the CSR that goes to the issuer.
+"""The journey of a request: a key that is born on its host, and the CSR, which is written here and goes to the issuer.
 
 A key that exists is never overwritten: a second run makes a CSR for it, and only that. A CSR holds nothing that could
 not be made again from the key, so one for the same key may be replaced.
@@ -41,7 +41,7 @@ def request(wanted: Request, keys: Keys) -> Requested:
     """Make what is missing of key and CSR. Raises RefusedError, FileError, ConfigError (a key that is too open)."""
     if len(wanted.names) > _MOST_NAMES:
         raise RefusedError(f"{len(wanted.names)} names are more than CAs accept in one certificate ({_MOST_NAMES})")
-    if wanted.csr_file is not None and _is_there(wanted.csr_file) and not _is_there(wanted.key_file):
+    if wanted.csr_file is not None and _is_there(wanted.csr_file) and not keys.is_there(wanted.key_file):
         why = f"its key is not {wanted.key_file}, which does not exist"
         raise FileError(f"{wanted.csr_file} exists already", why=why, hint="move it away, or name its key with --key")
     if wanted.csr_file is not None and not os.path.isdir(wanted.csr_file.parent):
@@ -51,14 +51,14 @@ def request(wanted: Request, keys: Keys) -> Requested:
     existing = _existing_csr(wanted, key, keys)
     if existing:
         return Requested(key, created, existing, csr_written=False)
-    csr_pem = keys.csr(key, wanted.names)
+    csr_pem = keys.csr_of(wanted.key_file, wanted.names)
     if wanted.csr_file is not None:
         files.write_atomic(wanted.csr_file, csr_pem, mode=0o644)
     return Requested(key, created, csr_pem, csr_written=wanted.csr_file is not None)
 
 
 def _key(wanted: Request, keys: Keys) -> tuple[HostKey, bool]:
-    if _is_there(wanted.key_file):
+    if keys.is_there(wanted.key_file):
         key = keys.load(wanted.key_file)
         if wanted.key_type and wanted.key_type != key.key_type:
             raise RefusedError(
@@ -67,10 +67,7 @@ def _key(wanted: Request, keys: Keys) -> tuple[HostKey, bool]:
                 hint="leave out --key-type to make a CSR for it, or name another file with --key",
             )
         return key, False
-    key = keys.make(wanted.key_type or _DEFAULT_KEY_TYPE)
-    files.make_private_folder(wanted.key_file.parent)
-    files.create_new(wanted.key_file, key.content, mode=0o600, own=True)
-    return key, True
+    return keys.create(wanted.key_file, wanted.key_type or _DEFAULT_KEY_TYPE), True
 
 
 def _existing_csr(wanted: Request, key: HostKey, keys: Keys) -> bytes:

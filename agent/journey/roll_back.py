@@ -8,7 +8,7 @@ from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
 from agent.journey.watch import Judge, watch, watch_all
 from agent.model.certificate import Command, Service
-from agent.model.errors import BrokenBefore, InstallError
+from agent.model.errors import BrokenBefore, HostLost, InstallError
 from agent.model.result import Outcome, Result
 from agent.rules.evidence import Evidence, Proof, Sight, conclusion, is_as_before, judge, served_any, was_down
 from agent.rules.install_states import InstallState
@@ -120,13 +120,13 @@ def note_roll_back(entry: JournalEntry, tools: Tools) -> None:
         _log.warning("journal.not-written", certificate=entry.name, error=str(error))
 
 
-def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[InstallError]:
+def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[CertfleetError]:
     """Run each of the *commands*, also after one that failed: the sockets say what came of it. Returns the failures."""
-    failures = []
+    failures: list[CertfleetError] = []
     for command in commands:
         try:
             tools.programs.run(step, [command])
-        except InstallError as error:
+        except (InstallError, HostLost) as error:
             failures.append(error)
     return failures
 

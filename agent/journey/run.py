@@ -15,8 +15,9 @@ from agent.journey.pause import as_it_stands, in_its_window
 from agent.journey.ports import Tools, Turn
 from agent.journey.update import unreachable, update
 from agent.model.certificate import Certificate
-from agent.model.errors import SourceError
+from agent.model.errors import HostLost, SourceError
 from agent.model.offer import Mark
+from agent.model.remote_host import RemoteHost
 from agent.model.result import Outcome, Result, with_notes_told
 from agent.rules.standing import standing
 from common.errors import CertfleetError, FileError
@@ -36,6 +37,7 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
     Raises FileError if a journal cannot be read: that needs a person.
     """
     by_name = {certificate.name: certificate for certificate in configured}
+    tools.reach(selected)
     broken = settle_all(by_name, tools)
     yield from broken
     results = {result.name: result for result in broken}
@@ -43,7 +45,7 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
     answer, due, silent = asked(todo, tools), list["Due"](), False
     for certificate in todo:
         found = taken_up(certificate, answer, tools, tell=not silent)
-        tools.files.release()
+        tools.on(certificate.host).files.release()
         if not isinstance(found, Result):
             due.append(found)
             continue
@@ -61,7 +63,6 @@ def settle_all(by_name: Mapping[str, Certificate], tools: Tools) -> list[Result]
     """Settle every install that was interrupted; what could not be brought back. Raises FileError."""
     broken = [result for entry in tools.state.journals() for result in _settled(by_name, entry, tools)]
     tools.state.sweep()
-    tools.files.release()
     return broken
 
 
@@ -79,9 +80,11 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
 
     # of one that agent.toml does not name any more the files are all there is to mend
     certificates = [configured.get(part.name) or Certificate(part.name, frozenset(), Path()) for part in entry.parts]
-    turns = {one.name: Turn(one, tools.state.record(one.name), tools) for one in certificates}
+    there = tools.on(_host_of(entry, certificates))
+    turns = {one.name: Turn(one, tools.state.record(one.name), there) for one in certificates}
     with tools.unbroken():
-        results = settle(entry, turns, tools)
+        results = settle(entry, turns, there)
+    there.files.release()
     broken = []
     for name, result in results.items():
         _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
@@ -90,6 +93,12 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
     if all(result.ended for result in results.values()):
         tools.state.finish(entry.name)
     return broken
+
+
+def _host_of(entry: "JournalEntry", certificates: Sequence[Certificate]) -> RemoteHost | None:
+    """Where the files of an install are: as the journal says, by the login that agent.toml has for it now."""
+    hosts = [one.host for one in certificates if one.host is not None]
+    return next((one for one in hosts if entry.host is not None and one.address == entry.host.address), entry.host)
 
 
 def taken_up(
@@ -103,7 +112,9 @@ def taken_up(
         return Result(name, Outcome.FAILED, str(error), error.hint, unsent=int(tools.now))
     mark = answer.get(name) if not isinstance(answer, SourceError) else None
     pause = pause if pause is not None and pause.lasts(tools.now) else None
-    turn = Turn(certificate, before, tools, pause, mark.disabled if mark is not None else before.disabled)
+    turn = Turn(
+        certificate, before, tools.on(certificate.host), pause, mark.disabled if mark is not None else before.disabled
+    )
 
     def found() -> "Due | Result":
         if pause is not None:
@@ -120,7 +131,7 @@ def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":
     """What was found; an error is a result too."""
     try:
         return find()
-    except SourceError as error:
+    except (SourceError, HostLost) as error:
         return turn.result(Outcome.UNREACHABLE, str(error), error.hint)
     except CertfleetError as error:
         return turn.result(Outcome.FAILED, str(error), error.hint)
@@ -136,7 +147,7 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[Result]:
         return
     from agent.journey.groups import install_all  # noqa: PLC0415 - most days nothing is due
 
-    for group in install_all(due, tools):
+    for group in install_all(due):
         results = [(turn, on_record(turn, with_notes_told(standing(result, tools.now)))) for turn, result in group]
         try:
             if all(result.ended for _, result in results):

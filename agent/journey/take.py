@@ -10,7 +10,7 @@ from agent.journey.go_back import stay
 from agent.journey.ports import Turn
 from agent.journey.update import held, is_held, not_enrolled, waiting
 from agent.journey.vouch import Voucher, is_trusted, vouch
-from agent.model.errors import VerificationError
+from agent.model.errors import HostLost, VerificationError
 from agent.model.host_key import HostKey
 from agent.model.live_file import digest
 from agent.model.offer import Mark, Offer
@@ -38,7 +38,7 @@ class _Judged:
 def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
     """Fetch and judge it. *mark* and *circumstances* are remembered with what comes of it.
 
-    Raises SourceError; FileError if live files cannot be read.
+    Raises SourceError, HostLost; FileError if live files cannot be read.
     """
     offer = turn.tools.source.fetch(turn.certificate.name)
     if offer is None:
@@ -59,6 +59,8 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         word = _word(turn, offer, bundle)
         voucher = _verify(turn, _Judged(offer, bundle, word), key, in_place)
         turn = _believing(turn, word)
+    except HostLost:
+        raise
     except CertfleetError as error:
         result = turn.result(Outcome.REFUSED, f"{error}; no live file was touched", error.hint)
         return refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)

@@ -56,7 +56,9 @@ def unreachable(turn: Turn, error: SourceError) -> Result:
 
 def circumstances_of(turn: Turn) -> str:
     """A digest of its settings and inputs: ``Certificate.circumstances``."""
-    return turn.certificate.circumstances([turn.tools.files.stamp(file) for file in turn.certificate.inputs])
+    certificate, tools = turn.certificate, turn.tools
+    others = [tools.here.stamp(file) for file in certificate.inputs[1:]]
+    return certificate.circumstances([tools.files.stamp(certificate.key), *others])
 
 
 def not_enrolled(turn: Turn) -> Result:

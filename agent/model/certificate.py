@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent.model.remote_host import RemoteHost
 from agent.model.window import Window
 from common.names import is_address
 from common.probe.target import ProbeTarget
@@ -69,7 +70,8 @@ class TargetFile:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of this host, as installs see it: two certificates concern the same service if these are equal.
+    """A service, as installs see it: two certificates concern the same service if these are equal. *host*: where it
+    runs, "" for this machine.
     *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
     what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before. *is_up*
     fails where it does not run. *asks*: an operator restarts it, and nobody else. *settle*: seconds that it may take to
@@ -84,6 +86,7 @@ class Service:
     asks: bool = False
     is_up: tuple[Command, ...] = ()
     settle: int = 0
+    host: str = ""
 
     @property
     def is_told(self) -> bool:
@@ -103,7 +106,8 @@ class Use:
 class Certificate:
     """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
     *issuer_key*: only what this key has signed is installed; "" believes the source. *window*: None is any time.
-    *on_install* and *on_failure*: who is told of what a run did."""
+    *on_install* and *on_failure*: who is told of what a run did. *host*: where its key, files and services are, if not
+    on this machine; *roots* are a file here."""
 
     name: str
     names: frozenset[str]
@@ -115,6 +119,7 @@ class Certificate:
     window: Window | None = None
     on_install: tuple[Means, ...] = ()
     on_failure: tuple[Means, ...] = ()
+    host: RemoteHost | None = None
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -149,7 +154,7 @@ class Certificate:
         """A digest that changes with every setting of this certificate and with its inputs, of which *stamps* say when
         they last changed: then a refused certificate has a new chance, and an installed one is looked at anew."""
         facts: tuple[object, ...] = (sorted(self.names), self.key, self.files, self.uses)
-        facts += (self.roots, *((self.issuer_key,) if self.issuer_key else ()))
+        facts += (self.roots, *filter(None, (self.issuer_key, self.host)))
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()
         return hashlib.sha256(" ".join((settings, *stamps)).encode()).hexdigest()
 

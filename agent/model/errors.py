@@ -3,13 +3,14 @@
 CertfleetError (common/errors.py)
 ├─ SourceError         where certificates come from: unreachable, refused, malformed
 ├─ VerificationError   the material: every finding at once; nothing was touched
-└─ InstallError        this host: which step failed
-   └─ BrokenBefore     a service whose configuration was not in order before
+├─ InstallError        this host: which step failed
+│  └─ BrokenBefore     a service whose configuration was not in order before
+└─ HostLost            another host, that is worked on over SSH: unreachable, refused, gone (a FileError)
 """
 
 from collections.abc import Sequence
 
-from common.errors import CertfleetError, Finding, Retry
+from common.errors import CertfleetError, FileError, Finding, Retry
 
 
 class Stopped(BaseException):
@@ -49,3 +50,10 @@ class BrokenBefore(InstallError):
 
     def __init__(self, step: str, what: str, *, why: str = "") -> None:
         super().__init__(step, what, why=why, hint="mend the service's configuration; the next run goes on")
+
+
+class HostLost(FileError):
+    """The host that a certificate is for cannot be reached, is not the pinned one, or went away. Nobody is at fault
+    for that; what it was asked for last may have been done or not."""
+
+    reference = "host-lost"

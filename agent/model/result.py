@@ -27,7 +27,7 @@ class Outcome(Enum):
     PENDING = "pending"  # in place; an operator restarts the service by hand, and has not yet
     WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
     NOT_ENROLLED = "not-enrolled"  # the source does not know the name
-    UNREACHABLE = "unreachable"  # the source could not be asked
+    UNREACHABLE = "unreachable"  # the source could not be asked, or the host that it is for
     REFUSED = "refused"  # the certificate offered must not be installed; no live file was touched
     FAILED = "failed"  # the install failed; everything is as it was before
     BROKEN = "broken"  # the install failed and the old state could not be brought back

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agent.model.remote_host import RemoteHost, SshAddress
 from agent.rules.evidence import Sight
 from agent.rules.install_states import InstallState, check_transition
 from common.probe.view import Seen
@@ -41,11 +42,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One install under way, of certificates that go together. It has the *name* of one of them."""
+    """One install under way, of certificates that go together. It has the *name* of one of them. *host*: where their
+    files are, None for this machine."""
 
     name: str
     state: InstallState
     parts: tuple[Part, ...]
+    host: RemoteHost | None = None
 
     def at(self, state: InstallState) -> "JournalEntry":
         """The same install, come as far as *state*; RuntimeError if that may not follow."""
@@ -54,7 +57,13 @@ class JournalEntry:
 
     def document(self) -> dict[str, Any]:
         """Texts, numbers and lists, for JSON."""
-        return {"name": self.name, "state": self.state.value, "parts": list(map(_part_document, self.parts))}
+        host = None if self.host is None else _host_document(self.host)
+        parts = list(map(_part_document, self.parts))
+        return {"name": self.name, "state": self.state.value, "host": host, "parts": parts}
+
+
+def _host_document(host: RemoteHost) -> dict[str, Any]:
+    return {**asdict(host), "key_file": str(host.key_file), "host_keys": str(host.host_keys)}
 
 
 def _part_document(part: Part) -> dict[str, Any]:
@@ -75,7 +84,13 @@ def from_document(document: Mapping[str, Any]) -> JournalEntry:
     """The entry in *document*; KeyError, TypeError or ValueError if it is none. An earlier agent wrote one for each
     certificate."""
     parts = tuple(map(_part, document.get("parts", [document])))
-    return JournalEntry(str(document["name"]), InstallState(document["state"]), parts)
+    host = _host(document["host"]) if document.get("host") is not None else None
+    return JournalEntry(str(document["name"]), InstallState(document["state"]), parts, host)
+
+
+def _host(document: Mapping[str, Any]) -> RemoteHost:
+    address = checked(SshAddress(**document["address"]))
+    return RemoteHost(address, Path(document["key_file"]), Path(document["host_keys"]))
 
 
 def _part(document: Mapping[str, Any]) -> Part:

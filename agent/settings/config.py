@@ -5,11 +5,12 @@ write, two files with one path …). Every finding at once, each with its path i
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.model.certificate import ASK, Action, Certificate, Command, Means, Roots, TargetFile, file_stem
+from agent.model.certificate import ASK, Action, Certificate, Command, Means, Roots, TargetFile, Use, file_stem
 from agent.model.presence import Finder, nowhere
+from agent.model.remote_host import RemoteHost, SshAddress
 from agent.model.window import Window
 from agent.settings import values
 from agent.settings.files import ShapesSettings, target_files
@@ -43,10 +44,14 @@ class TrustSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSettings(ShapesSettings):
-    """``[[certificate]]``: one certificate of this host. None means: the preset's; of *roots*: those of ``[trust]``."""
+    """``[[certificate]]``: one certificate of this host. None means: the preset's; of *roots* and *ssh_…*: those for
+    all; of *host*: this machine."""
 
     name: str = setting(values.name)
     key: Path = setting(path)
+    host: SshAddress | None = setting(values.host, None)
+    ssh_key_file: Path | None = setting(optional_path, None)
+    ssh_host_keys: Path | None = setting(optional_path, None)
     names: tuple[str, ...] = setting(values.names, ())
     service: tuple[str, ...] = setting(values.words, ())
     probe: tuple[ProbeTarget, ...] | None = setting(values.probes, None)
@@ -69,6 +74,8 @@ class AgentSettings:
     state_dir: Path = setting(path, Path("/var/lib/certfleet-agent"))
     command_timeout: int = setting(duration(1), 60)
     probe_timeout: int = setting(duration(1), 30)
+    ssh_key_file: Path | None = setting(optional_path, None)
+    ssh_host_keys: Path | None = setting(optional_path, None)
     keep: int = setting(integer(0, 100), 3)
     on_install: tuple[Means, ...] = setting(values.means, ())
     on_failure: tuple[Means, ...] = setting(values.means, ())
@@ -136,13 +143,38 @@ def _resolve_one(settings: CertificateSettings, agent: AgentSettings, filling: _
         names=frozenset(settings.names or (settings.name,)),
         key=settings.key,
         files=files,
-        uses=uses(settings, presets, files, filling.find),
+        uses=_uses(settings, presets, files, filling.find),
         roots=settings.roots or agent.trust.roots,
         issuer_key=agent.trust.issuer_key,
         window=settings.window,
         on_install=agent.on_install if settings.on_install is None else settings.on_install,
         on_failure=agent.on_failure if settings.on_failure is None else settings.on_failure,
+        host=_host(settings, agent, filling),
     )
+
+
+def _host(settings: CertificateSettings, agent: AgentSettings, filling: _Filling) -> RemoteHost | None:
+    """The other machine that a certificate is for, if it is for one."""
+    if settings.host is None:
+        return None
+    key_file = settings.ssh_key_file or agent.ssh_key_file
+    host_keys = settings.ssh_host_keys or agent.ssh_host_keys
+    if key_file is None:
+        filling.found([(".ssh_key_file", "is missing: the private key that logs in to its host")])
+    if host_keys is None:
+        filling.found([(".ssh_host_keys", "is missing: the file with the keys that its host may show")])
+    return RemoteHost(settings.host, key_file, host_keys) if key_file and host_keys else None
+
+
+def _uses(
+    settings: CertificateSettings, presets: Mapping[str, Preset], files: tuple[TargetFile, ...], find: Finder
+) -> tuple[Use, ...]:
+    """The services where they run. How they are present on another machine is not looked at: the daemons' own commands
+    reach them there."""
+    if settings.host is None:
+        return uses(settings, presets, files, find)
+    at = str(settings.host)
+    return tuple(replace(use, service=replace(use.service, host=at)) for use in uses(settings, presets, files, nowhere))
 
 
 def _probe_faults(settings: CertificateSettings, presets: Mapping[str, Preset]) -> Iterator[str]:
@@ -171,6 +203,9 @@ def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -
         yield ".key", f"{settings.key} would be overwritten: the key's own file cannot be a target"
     for place, mode in settings.opening():
         yield f".{place}", f"{mode:04o} would open the private key to everybody"
+    if settings.host is not None:
+        for file in (file for file in files if file.holds_key):
+            yield ".host", f"the key stays on its host: {file.path}, which holds it too, cannot be written from here"
     for index, one in enumerate(settings.combined):
         if "certificate" in one.parts and "chain" in one.parts[: one.parts.index("certificate")]:
             yield f".combined[{index}].parts", "the certificate must stand before its chain"
@@ -178,7 +213,7 @@ def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -
 
 def _clashes(certificates: tuple[Certificate, ...]) -> Iterator[Finding]:
     names: dict[str, int] = {}
-    paths: dict[Path, int] = {}
+    paths: dict[tuple[object, Path], int] = {}
     for index, certificate in enumerate(certificates):
         if certificate.name in names:
             other = names[certificate.name]
@@ -186,7 +221,8 @@ def _clashes(certificates: tuple[Certificate, ...]) -> Iterator[Finding]:
             yield Finding(f"certificate[{index}].name", problem)
         names.setdefault(certificate.name, index)
         for file in certificate.files:
-            if file.path in paths:
-                problem = f"{file.path} is written twice (also by certificate[{paths[file.path]}])"
+            place = certificate.host and certificate.host.address, file.path
+            if place in paths:
+                problem = f"{file.path} is written twice (also by certificate[{paths[place]}])"
                 yield Finding(f"certificate[{index}].files", problem)
-            paths.setdefault(file.path, index)
+            paths.setdefault(place, index)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.model.certificate import WAYS_TO_TELL, Action, Command, Means, Roots
+from agent.model.remote_host import SshAddress, parse_ssh_address
 from agent.model.window import Window, parse_window
 from common.config import list_of, nonempty, shown, text
 from common.issuer_key import parse_issuer_key
@@ -87,6 +88,11 @@ def probes(value: Any) -> tuple[ProbeTarget, ...]:
 def probe_texts(value: Any) -> tuple[str, ...]:
     """The probe targets as texts. {name} may stand in them."""
     return tuple(target.text for target in probes(value))
+
+
+def host(value: Any) -> SshAddress | None:
+    """Where another machine is, as "ssh://user@host[:port]"; None for ""."""
+    return parse_ssh_address(value) if text(value) else None
 
 
 def roots(value: Any) -> Roots:

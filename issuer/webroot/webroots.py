@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError, ConfigError, Retry
+from common.ssh_host_keys import load_pinned_keys
+from common.ssh_limits import SshLimits
 from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import each_on_thread
 from issuer.ground.ttl_cache import TtlCache
@@ -23,11 +25,9 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import WebrootError, noted
 from issuer.rules.findings import Findings, bad_lines, ok
-from issuer.webroot.hostkeys import load_pinned_keys
 from issuer.webroot.http01 import Http01
 from issuer.webroot.layout import Folder, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
-from issuer.webroot.limits import SshLimits
 from issuer.webroot.local import open_local, real_path
 from issuer.webroot.location import Location, from_journal, parse_location, refuse_wildcard, to_journal
 from issuer.webroot.serving import Net, not_serving
@@ -207,7 +207,7 @@ def _provable(name: str) -> None:
 
 
 def _load_key(file: Path) -> None:
-    importlib.import_module("issuer.webroot.ssh").load_private_key(file)  # a late import: paramiko takes 0.2 s
+    importlib.import_module("common.ssh").load_private_key(file)  # a late import: paramiko takes 0.2 s
 
 
 def _location(subject: str, validation: Validation) -> Location:

@@ -70,3 +70,18 @@ def test_the_journal_of_an_earlier_agent() -> None:
     document = entry.document()
     assert from_document(document) == entry
     assert from_document({**document["parts"][0], "state": "swapping"}) == entry
+
+
+def test_services_of_different_hosts_do_not_meet() -> None:
+    """One preset on two hosts is two services, and a group each; two certificates of one host share one."""
+
+    def certificate(name: str, host: str) -> Certificate:
+        return Certificate(name, frozenset({name}), Path("/k"), uses=(Use(Service("nginx", (("t",),), host=host)),))
+
+    here, there, elsewhere = "", "ssh://root@a.example", "ssh://root@b.example"
+    items = [certificate(f"{number}.test", host) for number, host in enumerate((here, there, elsewhere, there))]
+    assert [[one.name for one in group] for group in groups(items, lambda one: one, lambda _: False)] == [
+        ["0.test"],
+        ["2.test"],
+        ["1.test", "3.test"],
+    ]

@@ -3,8 +3,10 @@
 import os
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from cryptography import x509
@@ -12,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from agent.host import keys, trust
+from agent.model.host_key import HostKey
+from agent.remote import trust as trust_elsewhere
 from agent.rules.verify import installed_in
 from common.certificate import fingerprint, load_certificates
 from common.errors import ConfigError
@@ -37,7 +41,15 @@ OURS = private(KEY.content)
 
 def objection(leaf: bytes, by: zoo.Maker = BELOW, names: Sequence[str] = (NAME,), root: zoo.Maker = ROOT) -> str:
     """What a client that trusts *root* says of *leaf* with the chain of its CA."""
-    return trust.objection(leaf + by.chain_pem, KEY, names, root.pem)
+    return judged(leaf + by.chain_pem, names, root.pem)
+
+
+def judged(fullchain: bytes, names: Sequence[str], roots: Literal["system"] | Path | bytes, key: HostKey = KEY) -> str:
+    """What a client says; without the private key, which stays on another host, the judgement is the same."""
+    found = trust.objection(fullchain, key, names, roots)
+    elsewhere = trust_elsewhere.objection(fullchain, replace(key, content=b""), names, roots)
+    assert bool(elsewhere) == bool(found), (found, elsewhere)
+    return found
 
 
 NAMES = [NAME, "*.example.org", "192.0.2.7", "2001:db8::7", "xn--mller-kva.example.test", "_x.example.test"]
@@ -93,7 +105,7 @@ def test_what_no_client_takes_is_refused(leaf: bytes, by: zoo.Maker, said: str) 
 
 def test_a_chain_without_its_intermediate() -> None:
     """A client that knows the root alone cannot build the way."""
-    assert "local issuer" in trust.objection(BELOW.leaf(OURS, [NAME]), KEY, [NAME], ROOT.pem)
+    assert "local issuer" in judged(BELOW.leaf(OURS, [NAME]), [NAME], ROOT.pem)
 
 
 def test_a_weak_ca() -> None:
@@ -107,7 +119,7 @@ def test_each_type_of_key(key_type: str) -> None:
     """The key serves, whatever it is."""
     key = keys.make(key_type)
     leaf = BELOW.leaf(private(key.content), [NAME])
-    assert trust.objection(leaf + BELOW.chain_pem, key, [NAME], ROOT.pem) == ""
+    assert judged(leaf + BELOW.chain_pem, [NAME], ROOT.pem, key) == ""
 
 
 def test_the_system_store_and_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +127,10 @@ def test_the_system_store_and_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     leaf = BELOW.leaf(OURS, [NAME])
     file = tmp_path / "roots.pem"
     file.write_bytes("# Größe\n".encode() + zoo.root("Other").pem + b"\n# ours\n" + ROOT.pem)
-    assert trust.objection(leaf + BELOW.chain_pem, KEY, [NAME], file) == ""
-    assert "local issuer" in trust.objection(leaf + BELOW.chain_pem, KEY, [NAME], "system")
+    assert judged(leaf + BELOW.chain_pem, [NAME], file) == ""
+    assert "local issuer" in judged(leaf + BELOW.chain_pem, [NAME], "system")
     monkeypatch.setenv(ssl.get_default_verify_paths().openssl_cafile_env, str(file))
-    assert trust.objection(leaf + BELOW.chain_pem, KEY, [NAME], "system") == ""
+    assert judged(leaf + BELOW.chain_pem, [NAME], "system") == ""
 
 
 @pytest.mark.parametrize(("content", "said"), [(None, "No such file"), (b"", "no certificate"), (b"text", "no cert")])
@@ -128,7 +140,7 @@ def test_a_file_of_roots_that_is_none(tmp_path: Path, content: bytes | None, sai
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=said) as raised:
-        trust.objection(b"", KEY, [NAME], file)
+        judged(b"", [NAME], file)
     assert str(file) in str(raised.value)
 
 

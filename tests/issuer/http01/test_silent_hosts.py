@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from common.config_file import load
+from common.ssh_limits import SshLimits
 from issuer.commands.wiring import build_tools
 from issuer.model.config import Settings
 from issuer.store.database import Database
-from issuer.webroot.limits import SshLimits
 from issuer.webroot.webroots import Webroots
 from tests.issuer.box import Box
 from tests.issuer.http01.conftest import NAME, Remote

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigError
-from issuer.webroot.hostkeys import HostKey, host_name, load_pinned_keys, parse_pinned_keys
+from common.ssh_host_keys import HostKey, host_name, load_pinned_keys, parse_pinned_keys
 from issuer.webroot.location import Location, from_journal, parse_location, to_journal
 
 KIND = "ssh-ed25519"

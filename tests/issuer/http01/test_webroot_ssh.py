@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from common.errors import CertfleetError, ConfigError, Retry
+from common.ssh_limits import SshLimits
 from issuer.model.errors import WebrootError
-from issuer.webroot.limits import SshLimits
 from issuer.webroot.webroots import Webroots
 from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, Remote, entry, row, settings
 from tests.servers.process import wait_until

@@ -1,4 +1,4 @@
-"""Time limits for a host with a webroot, in seconds."""
+"""Time limits for a host that is worked on over SSH, in seconds."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,1 @@
+"""The adapters that act on another machine, over SSH: files, programs, keys."""

@@ -1,0 +1,253 @@
+"""The live files of another host: read, looked at, put in place and put back.
+
+SFTP has no open folders, so somebody who may exchange what lies in a folder could do it between two steps. A path is
+therefore walked first, once in each turn: every folder on it belongs to root or to the user who is logged in, and only
+its owner can change it.
+"""
+
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from errno import ELOOP
+from pathlib import Path
+from typing import TypeVar
+
+from agent.model.live_file import LiveFile
+from agent.remote.access import Access, Status, status, steps
+from agent.remote.session import Session
+from common.errors import FileError
+from common.files import LARGEST_READ
+from common.pem import private_key
+
+T = TypeVar("T")
+_MOST_LINKS = 40
+_NO_ID = 2**32 - 1  # chown(2): no change
+_HINT = "look there at permissions, free space and mount options"
+
+
+class RemoteFiles:
+    """The Files of ``agent.journey.ports``, whose words say what each method promises. A file with a private key is a
+    FileError: that stays on its host."""
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._real: dict[Path, str] = {}
+        self._owners = frozenset[int]()  # of folders in which we write: root, and the user who is logged in
+
+    def stamp(self, file: Path) -> str:
+        try:
+            found = self._session.files(lambda access: _followed(access, str(file)))
+        except (OSError, FileError):
+            return "cannot be looked at"
+        return f"{found.changed} {found.size} {found.mode}"
+
+    def digest(self, file: Path) -> str:
+        live = self.read(file)
+        return live.digest if live else ""
+
+    def read(self, file: Path) -> LiveFile | None:
+        with self._errors("read", file):
+            real = self._walked(file)
+            try:
+                live = self._session.files(lambda access: _read(access, real))
+            except FileNotFoundError:
+                return None
+        if private_key(live.content):
+            hint = "name a file without a key in agent.toml: the key stays on its host"
+            raise FileError(f"{file} on {self._session.name} holds a private key", hint=hint)
+        return live
+
+    def locate(self, file: Path) -> Path:
+        with self._errors("find", file):
+            return Path(self._walked(file))
+
+    def is_dangling(self, file: Path) -> bool:
+        with self._errors("look at", file):
+            real, entry = self._walked(file), posixpath.join(self._walked(file.parent), file.name)
+            return real != entry and not self._is_there(real)
+
+    def owner_ids(self, owner: str, group: str) -> tuple[int, int]:
+        return self._number("user", owner, "/etc/passwd"), self._number("group", group, "/etc/group")
+
+    def replace(self, contents: Mapping[Path, LiveFile]) -> None:
+        for_real = {}
+        for file, new in contents.items():
+            with self._errors("write", file):
+                for_real[self._walked(file)] = new
+        with self._errors("write", *contents):
+            self._session.files(lambda access: _replace(access, for_real))
+
+    def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
+        for_real = {}
+        for file, was in old.items():
+            with self._errors("write", file):
+                for_real[self._walked(file, follow=False)] = was
+        with self._errors("put back", *old):
+            self._session.files(lambda access: _restore(access, for_real))
+
+    def release(self) -> None:
+        self._real.clear()
+
+    def _walked(self, file: Path, *, follow: bool = True) -> str:
+        """The real path of *file*. Raises OSError, FileError."""
+        if file not in self._real:
+            if not self._owners:
+                self._owners = frozenset({0, self._number("user", self._session.user, "/etc/passwd")})
+            found = self._session.files(lambda access: _walk(access, str(file), follow, self._owners))
+            self._real[file] = self._real[Path(found)] = found
+        return self._real[file]
+
+    def _is_there(self, real: str) -> bool:
+        try:
+            self._session.files(lambda access: status(access, real))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _number(self, kind: str, name: str, table: str) -> int:
+        """The number of a user or a group there, who may be a number already; -1 for ""."""
+        if not name:
+            return -1
+        with self._errors("read", Path(table)):
+            known = self._session.files(lambda access: access.read(table, LARGEST_READ))
+        number = _id_in(known, name, -1)
+        if number == -1 and name.isascii() and name.isdecimal() and int(name) < _NO_ID:
+            number = int(name)
+        if number == -1:
+            hint = "name another owner or group in agent.toml, or its number"
+            raise FileError(f"there is no {kind} {name!r} in {table} of {self._session.name}", hint=hint)
+        return number
+
+    @contextmanager
+    def _errors(self, what: str, *files: Path) -> Iterator[None]:
+        """A FileError that names the file and its host, in place of an OSError."""
+        try:
+            yield
+        except OSError as error:
+            where = f"cannot {what} {', '.join(map(str, files))} on {self._session.name}"
+            raise FileError(where, why=error.strerror or str(error), hint=_HINT) from error
+
+
+class ReadOnlyRemoteFiles(RemoteFiles):
+    """Live files stay as they are, for a rehearsal."""
+
+    def replace(self, contents: Mapping[Path, LiveFile]) -> None:
+        """They stay."""
+
+    def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
+        """They stay."""
+
+
+def _id_in(table: bytes, name: str, default: int) -> int:
+    """The third field of the line of *name* in passwd(5) or group(5)."""
+    for line in table.decode("utf-8", "replace").split("\n"):
+        fields = line.split(":")
+        if fields[0] == name and len(fields) > 2 and fields[2].isdecimal():
+            return int(fields[2])
+    return default
+
+
+def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int]) -> str:
+    """The path behind all links; behind those of folders alone unless *follow*. Raises OSError, FileError."""
+    todo, at, links, known = list(steps(path)), "/", 0, _along(access, path)
+    while todo:
+        _refuse_open(known[at] or status(access, at), at, may_own)
+        name = todo.pop(0)
+        if name == "..":
+            at = posixpath.dirname(at)
+            continue
+        here = posixpath.join(at, name)
+        if here not in known:
+            known |= _along(access, here)
+        found = known[here]
+        if found is None and not todo:
+            return here
+        if found is not None and found.is_link and (todo or follow):
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(ELOOP, os.strerror(ELOOP))
+            target = access.link(here)
+            at = "/" if target.startswith("/") else at
+            todo = [*steps(target), *todo]
+            continue
+        at = here
+    return at
+
+
+def _along(access: Access, path: str) -> dict[str, Status | None]:
+    """The status of *path* and of everything above it, by one question: a host may be far."""
+    paths = [path, *(str(parent) for parent in Path(path).parents)]
+    return dict(zip(paths, access.statuses(paths), strict=True))
+
+
+def _refuse_open(folder: Status, path: str, may_own: frozenset[int]) -> None:
+    """Raise FileError for a folder in which others can exchange files. In a sticky one they can change only theirs."""
+    others = folder.mode & (stat.S_IWGRP | stat.S_IWOTH) and not folder.mode & stat.S_ISVTX
+    if folder.uid not in may_own or others:
+        hint = "give it to root, mode 0755, or log in as its owner; nothing is written where others could redirect it"
+        raise FileError(f"others than root can exchange the files in {path} of that host", hint=hint)
+
+
+def _followed(access: Access, path: str) -> Status:
+    for _ in range(_MOST_LINKS):
+        found = status(access, path)
+        if not found.is_link:
+            return found
+        path = posixpath.join(posixpath.dirname(path), access.link(path))
+    raise OSError(ELOOP, os.strerror(ELOOP))
+
+
+def _read(access: Access, path: str) -> LiveFile:
+    found = status(access, path)
+    if not stat.S_ISREG(found.mode):
+        raise FileError(f"{path} is not a regular file there", hint="name another path in agent.toml")
+    content = access.read(path, LARGEST_READ + 1)
+    if len(content) > LARGEST_READ:
+        hint = "no certificate is that long: name another path in agent.toml, or move that file away"
+        raise FileError(f"{path} is larger than {LARGEST_READ} bytes there", hint=hint)
+    return LiveFile(content, stat.S_IMODE(found.mode), found.uid, found.gid)
+
+
+def _replace(access: Access, contents: Mapping[str, LiveFile]) -> None:
+    """Every temporary is there before the first rename."""
+    temporaries: dict[str, str] = {}
+    try:
+        for path, new in contents.items():
+            folder, name = posixpath.split(path)
+            temporary = posixpath.join(folder, f".{name}.{os.getpid()}.tmp")
+            with suppress(FileNotFoundError):
+                access.remove(temporary)
+            temporaries[temporary] = path
+            access.create(temporary, new.content, new.mode, (new.uid, new.gid))
+        for temporary, path in list(temporaries.items()):
+            access.rename(temporary, path)
+            del temporaries[temporary]
+    finally:
+        for temporary in temporaries:
+            with suppress(OSError):
+                access.remove(temporary)
+
+
+def _restore(access: Access, old: Mapping[str, LiveFile | None]) -> None:
+    """Temporaries go first: a rename that a lost connection has left under way then finds nothing."""
+    for path in old:
+        folder, name = posixpath.split(path)
+        pattern = re.compile(rf"\.{re.escape(name)}\.\d+\.tmp")
+        for leftover in filter(pattern.fullmatch, access.names(folder)):
+            with suppress(FileNotFoundError):
+                access.remove(posixpath.join(folder, leftover))
+    _replace(access, {path: was for path, was in old.items() if was is not None and not _is(access, path, was)})
+    for path, was in old.items():
+        if was is None:
+            with suppress(FileNotFoundError):
+                access.remove(path)
+
+
+def _is(access: Access, path: str, was: LiveFile) -> bool:
+    try:
+        return _read(access, path) == was
+    except (OSError, FileError):
+        return False

@@ -1,0 +1,50 @@
+"""The operator's commands on another host: each in a shell of its own that ends it after its time, also where the
+connection is gone by then."""
+
+import shlex
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.model.certificate import Command
+from agent.model.errors import InstallError
+from agent.remote.access import Ended
+from agent.remote.session import Session
+
+_TAIL = 800  # characters of output that an error shows
+# sshd gives each command a process group, whose leader this shell is; where it does not, the shell alone is ended
+_SCRIPT = """PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; export PATH
+(sleep {seconds} & s=$!; trap 'kill $s' TERM; wait $s && {{ kill -9 -$$ || kill -9 $$; }}) </dev/null >/dev/null 2>&1 &
+w=$!
+{command} </dev/null 2>&1
+c=$?
+kill $w
+exit $c"""
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePrograms:
+    """The Programs of ``agent.journey.ports``; each command gets at most *timeout* seconds."""
+
+    timeout: int
+    session: Session
+
+    def run(self, step: str, commands: Iterable[Command]) -> None:
+        for command in commands:
+            self._run(step, command)
+
+    def _run(self, step: str, command: Command) -> None:
+        shown = f"`{' '.join(command)}` on {self.session.name}"
+        begin = time.monotonic()
+        ended = self.session.execute(_SCRIPT.format(seconds=self.timeout, command=shlex.join(command)), self.timeout)
+        if ended.code == -1 and time.monotonic() - begin >= self.timeout:
+            why = _with_tail(f"it had not ended after {self.timeout} s", ended)
+            raise InstallError(step, f"{shown} was ended", why=why)
+        if ended.code != 0:
+            ending = f"exit code {ended.code}" if ended.code > 0 else "ended by a signal"
+            raise InstallError(step, f"{shown} failed", why=_with_tail(ending, ended))
+
+
+def _with_tail(why: str, ended: Ended) -> str:
+    tail = " | ".join(ended.out.decode("utf-8", "replace")[-_TAIL:].split("\n")).strip(" |")
+    return f"{why}; it said: {tail}" if tail else why

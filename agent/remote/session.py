@@ -1,0 +1,205 @@
+"""One SSH connection with one host, opened at its first use: all that a run does there goes over it.
+
+Each action has a time limit as a whole, and a request to stop ends it. A connection that was lost between two actions
+is replaced by a new one; a host that cannot be reached is not tried again in the same run.
+"""
+
+import shlex
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import paramiko
+
+from agent.host.waits import Waits
+from agent.model.errors import HostLost
+from agent.model.remote_host import RemoteHost
+from agent.remote.access import Access, Ended
+from agent.remote.sftp import SftpAccess
+from agent.remote.shell import ShellAccess
+from common.errors import CertfleetError
+from common.ssh import BROKEN, SshConnection, SshError, load_private_key
+from common.ssh_limits import SshLimits
+
+T = TypeVar("T")
+LIMITS = SshLimits(action=60.0)
+PATIENCE = LIMITS.connect + LIMITS.handshake + 2 * LIMITS.answer  # seconds for a whole login
+_HINT = "check that the host runs and lets this one in over SSH; the next run goes on"
+_MOST_OUTPUT = 4_000_000  # bytes of an answer: four times the largest file
+_GRACE = 10.0  # seconds that a host gets beyond the time limit of a command, to say that it ended that
+_AT_ONCE = 64  # connections that are made side by side
+_LOOK_UP = 0.05  # seconds between two looks at a command that says nothing
+
+
+@dataclass
+class Connected:
+    """A connection on which we are logged in; *access* is what it offers for files."""
+
+    connection: SshConnection
+    transport: paramiko.Transport
+    access: Access | None = field(default=None)
+
+    @property
+    def is_usable(self) -> bool:
+        return self.transport.is_active() and (self.access is None or self.access.is_open)
+
+
+class Session:
+    """Used by one thread. Every method raises HostLost, and ConfigError for our key or the pinned keys."""
+
+    def __init__(self, host: RemoteHost, waits: Waits):
+        self._host = host
+        self._waits = waits
+        self._limits = LIMITS
+        self._open: Connected | None = None
+        self._trouble: CertfleetError | None = None
+
+    @property
+    def name(self) -> str:
+        """The host, for sentences."""
+        return self._host.address.host
+
+    @property
+    def user(self) -> str:
+        """Who is logged in there."""
+        return self._host.address.user
+
+    def files(self, action: Callable[[Access], T]) -> T:
+        """The result of *action*, which works on files there and may be begun a second time on a new connection. Raises
+        its OSError too."""
+        if self._open is not None:
+            try:
+                return self._with_files(action, self._open)
+            except HostLost:
+                pass
+        return self._with_files(action, self._connected())
+
+    def execute(self, script: str, seconds: float = 0.0, stdin: bytes = b"") -> Ended:
+        """Run *script* in a shell there, once. It gets *seconds*, or as long as any action."""
+        there = self._connected()
+        limit = seconds + _GRACE if seconds else self._limits.action
+        return self._within(limit, partial(_executed, there.transport, self._limits, script, stdin), there)
+
+    def close(self) -> None:
+        """May be called twice."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.connection.close()
+
+    def _with_files(self, action: Callable[[Access], T], there: Connected) -> T:
+        def act() -> T:
+            if there.access is None:
+                there.access = _access(there.transport, self._limits)
+            return action(there.access)
+
+        return self._within(self._limits.action, act, there)
+
+    def connect(self) -> Connected:
+        """A new connection, for `keep`; another thread may make it. Raises HostLost, ConfigError."""
+        address, key = self._host.address, load_private_key(self._host.key_file)
+        connection = SshConnection(address.user, address.host, address.port, self._limits, _HINT)
+        pins = connection.pins(self._host.host_keys)
+
+        def logged_in(_: socket.socket, transport: paramiko.Transport) -> paramiko.Transport:
+            connection.log_in(transport, key, self._host.key_file)
+            return transport
+
+        try:
+            return Connected(connection, connection.meet(pins, logged_in))
+        except SshError as error:
+            connection.close()
+            raise HostLost(error.what, why=error.why, hint=error.hint) from error
+
+    def keep(self, found: Connected | BaseException) -> None:
+        """What `connect` came to, or TimeoutError: it holds for the rest of the run."""
+        if isinstance(found, Connected):
+            self._open = found
+        elif isinstance(found, TimeoutError):
+            self._trouble = HostLost(f"{self.name} cannot be reached", why=str(found), hint=_HINT)
+        elif isinstance(found, CertfleetError):
+            self._trouble = found
+        else:
+            raise found
+
+    def _connected(self) -> Connected:
+        if self._open is not None and self._open.transport.is_active():
+            return self._open
+        self.close()
+        if self._trouble is None:
+            (found,) = self._waits.each_within(PATIENCE, lambda _: self.connect(), [None])
+            self.keep(found)
+        if self._open is None:
+            raise self._trouble or HostLost(f"{self.name} cannot be reached", hint=_HINT)
+        return self._open
+
+    def _within(self, seconds: float, act: Callable[[], T], there: Connected) -> T:
+        """What *act* finds on the connection, which is of no use any more where that does not end as it should."""
+        try:
+            return self._waits.within(seconds, act)
+        except OSError as error:
+            if there.is_usable and not isinstance(error, BROKEN):
+                raise  # it is about a file
+            raise self._gone(error, there) from error
+        except BROKEN as error:
+            raise self._gone(error, there) from error
+        except BaseException:  # a request to stop; what was begun must not go on behind our back
+            self.close()
+            raise
+
+    def _gone(self, error: Exception, there: Connected) -> HostLost:
+        self.close()
+        found = there.connection.lost("broke the connection", error)
+        return HostLost(found.what, why=found.why, hint=found.hint)
+
+
+def reach(sessions: Sequence[Session], waits: Waits) -> None:
+    """Connect all of them, many at a time."""
+    for first in range(0, len(sessions), _AT_ONCE):
+        some = sessions[first : first + _AT_ONCE]
+        for session, found in zip(some, waits.each_within(PATIENCE, Session.connect, some), strict=True):
+            session.keep(found)
+
+
+def _access(transport: paramiko.Transport, limits: SshLimits) -> Access:
+    """SFTP, which most hosts offer; on the others a shell does the same."""
+    shell = ShellAccess(partial(_executed, transport, limits))
+    try:
+        channel = transport.open_session(timeout=limits.answer)
+        channel.settimeout(limits.answer)
+        channel.invoke_subsystem("sftp")
+        return SftpAccess(paramiko.SFTPClient(channel), shell)
+    except (paramiko.SSHException, paramiko.SFTPError, EOFError):
+        if not transport.is_active():
+            raise
+        return shell
+
+
+def _executed(transport: paramiko.Transport, limits: SshLimits, script: str, stdin: bytes = b"") -> Ended:
+    """Run *script* to its end. A daemon that it starts may keep its output open: that is not waited for."""
+    with transport.open_session(timeout=limits.answer) as channel:
+        channel.settimeout(limits.answer)
+        channel.exec_command(f"exec /bin/sh -c {shlex.quote(script)}")
+        if stdin:
+            channel.sendall(stdin)
+        channel.shutdown_write()
+        channel.settimeout(_LOOK_UP)
+        out, err = bytearray(), bytearray()
+        at_end = False
+        while not at_end:
+            has_ended = channel.exit_status_ready()
+            try:
+                data = channel.recv(65536)
+                out += data
+                at_end = not data
+            except TimeoutError:
+                at_end = has_ended
+            while channel.recv_stderr_ready():
+                err += channel.recv_stderr(65536)
+            if len(out) + len(err) > _MOST_OUTPUT:
+                raise EOFError("its answer has no end")
+        channel.status_event.wait(limits.answer)
+        if channel.exit_status == -1 and not transport.is_active():
+            raise EOFError("it closed the connection")
+        return Ended(channel.exit_status, bytes(out), bytes(err))

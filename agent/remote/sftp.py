@@ -1,0 +1,76 @@
+"""The files of another host over SFTP, with OpenSSH's extensions where they are there."""
+
+import stat
+from collections.abc import Sequence
+from typing import Any
+
+import paramiko
+from paramiko.sftp import CMD_EXTENDED
+
+from agent.remote.access import Status
+from agent.remote.shell import ShellAccess
+
+
+class SftpAccess:
+    """The Access of ``agent.remote.access``. *shell* does what an SFTP server lacks."""
+
+    def __init__(self, client: paramiko.SFTPClient, shell: ShellAccess):
+        self._client = client
+        self._shell = shell
+
+    @property
+    def is_open(self) -> bool:
+        channel = self._client.get_channel()
+        return channel is not None and not channel.closed
+
+    def statuses(self, paths: Sequence[str]) -> list[Status | None]:
+        return [self._status(path) for path in paths]
+
+    def link(self, path: str) -> str:
+        return self._client.readlink(path) or ""
+
+    def read(self, path: str, most: int) -> bytes:
+        with self._client.open(path, "r") as file:
+            return file.read(most)
+
+    def create(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
+        with self._client.open(path, "wx") as file:
+            file.chmod(stat.S_IRUSR | stat.S_IWUSR)
+            file.write(content)
+            file.flush()
+            found = file.stat()
+            there = (found.st_uid or 0, found.st_gid or 0)
+            wanted = tuple(new if new != -1 else old for new, old in zip(owner, there, strict=True))
+            if wanted != there:
+                file.chown(*wanted)
+            file.chmod(mode)
+            self._sync(file, path)
+
+    def rename(self, old: str, new: str) -> None:
+        try:
+            self._client.posix_rename(old, new)
+        except (FileNotFoundError, PermissionError):
+            raise
+        except OSError:  # SFTP 3 has no error code for an extension that is not there
+            self._shell.rename(old, new)
+
+    def remove(self, path: str) -> None:
+        self._client.remove(path)
+
+    def names(self, folder: str) -> list[str]:
+        return self._client.listdir(folder)
+
+    def _status(self, path: str) -> Status | None:
+        try:
+            found = self._client.lstat(path)
+        except FileNotFoundError:
+            return None
+        numbers = found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_mtime
+        return Status(*(number or 0 for number in numbers))
+
+    def _sync(self, file: paramiko.SFTPFile, path: str) -> None:
+        client: Any = self._client  # paramiko has no method for this extension
+        try:
+            client._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
+        except OSError:
+            self._shell.sync(path)
