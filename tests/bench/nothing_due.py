@@ -64,7 +64,9 @@ class Idle:
             [f"{rows:,}", spread(self.ratios(rows), times), spread(self.ratios(rows, cpu=True), times), *cells]
             for rows, cells in ((rows, sample_cells(samples)) for rows, samples in self.samples.items())
         ]
-        verdict = [f"  READS THE WHOLE TABLE: {scan}" for scan in self.scans] or ["  no query reads a whole table, but for the look at the seals"]
+        verdict = [f"  READS THE WHOLE TABLE: {scan}" for scan in self.scans] or [
+            "  no query reads a whole table, but for the look at the seals"
+        ]
         plans = [f"  plan: {plan}" for plan in self.plans]
         return "\n".join([f"Nothing due, {self.engine}", table(HEAD, lines), *plans, *verdict, ""])
 
