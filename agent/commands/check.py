@@ -136,7 +136,7 @@ def _closed(folder: Path) -> Line:
 
 
 def _offered(certificate: Certificate, tools: LocalTools) -> Iterator[Line]:
-    """What the source has for *certificate*. Raises SourceError, FileError."""
+    """The finding on the source's offer for *certificate*. Raises SourceError, FileError."""
     offer = tools.source.fetch(certificate.name)
     if offer is None:
         yield Line(BAD, certificate.name, "the source does not know it", "`certfleet-issuer populate` enrols it")

@@ -111,7 +111,7 @@ class LocalFiles:
 
 
 def _read(place: Place) -> LiveFile:
-    """What lies there. Raises OSError; FileError for what is no regular file, or has no measure."""
+    """The file at *place*. Raises OSError; FileError for one that is not regular, or too large."""
     descriptor = place.folder.open(place.name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)

@@ -1,7 +1,7 @@
 """Rights of live files that somebody changed by hand are what they are meant to be again; the service is not told.
 
-The content is the same, so that no service has to read it again. What agent.toml leaves open stays as people set it,
-but for what opens a key.
+The content is the same, so that no service has to read it again. Rights that agent.toml does not name stay as people
+set them, unless they open a key.
 """
 
 from collections.abc import Mapping

@@ -99,7 +99,7 @@ def _believing(turn: Turn, word: Word | None) -> Turn:
 
 
 def _verify(turn: Turn, judged: _Judged, key: HostKey, in_place: Bundle | None) -> Voucher:
-    """What vouches for the certificate; VerificationError with every finding that speaks against it."""
+    """The voucher of the certificate; VerificationError with every finding that speaks against it."""
     bundle, word = judged.bundle, judged.word
     installed = installed_facts(in_place) if in_place is not None else None
     expected = Expectation(key.spki_sha256, turn.certificate.names, installed)

@@ -19,15 +19,15 @@ Anchors = Literal["system"] | Path | bytes
 
 @dataclass(frozen=True, slots=True)
 class Voucher:
-    """What a certificate leads to: *anchors*, None where agent.toml asks for no roots; *is_issuer*: they are those of
-    the certificate in place."""
+    """The roots that a certificate leads to: *anchors*, None where agent.toml asks for no roots; *is_issuer*: they are
+    those of the certificate in place."""
 
     anchors: Anchors | None
     is_issuer: bool = False
 
 
 def vouch(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> tuple[Voucher, list[Finding]]:
-    """What vouches for *bundle*, and each reason why clients do not take it. *in_place* comes with the CAs above it.
+    """The voucher of *bundle*, and each reason why clients do not take it. *in_place* comes with the CAs above it.
 
     Raises ConfigError for a file of roots that cannot be read.
     """

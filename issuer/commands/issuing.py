@@ -252,7 +252,7 @@ class _Issuing:
             stay_on_one()
             clear_staging(self.settings)
             one_pass.run(rows, stay=stay)
-            if looks_at_all:
+            if looks_at_all and not summary.stopped:
                 self._look_at_all(one_pass, outbox)
             outbox.close_run(summary.news)
 
