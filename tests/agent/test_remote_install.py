@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from agent.host import keys
 from agent.host.waits import Waits
@@ -90,6 +91,26 @@ def test_a_rehearsal_and_the_way_back(host: Host, nginx: Nginx, first: bytes) ->
     done = host.agent("rollback", NAME)
     assert done.code == 0, done.err
     assert is_as_before(host, nginx, first)
+
+
+@BOTH
+def test_a_stand_in_and_a_look(host: Host, site: RemoteSite, nginx: Nginx) -> None:
+    """`request --interim` makes a self-signed one there, and `check` looks at key and files there."""
+    host.fullchain.unlink()
+    done = host.agent("request", NAME, "--csr", str(host.folder / "host.csr"), "--interim")
+    assert done.code == 0, done.err
+    made = x509.load_pem_x509_certificate(host.fullchain.read_bytes())
+    assert made.issuer == made.subject
+    assert made.public_key() == x509.load_pem_x509_csr((host.folder / "host.csr").read_bytes()).public_key()
+    host.offer_new()
+    assert host.run().code == 0
+    looked = host.agent("check")
+    assert looked.code == 0, looked.out
+    assert f"its files hold what was installed: {host.fullchain}" in looked.out
+    host.key.unlink()
+    looked = host.agent("check")
+    assert looked.code == 1
+    assert "there is no such file" in looked.out
 
 
 def test_refused_at_the_check(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
