@@ -49,12 +49,16 @@ class Systemd(Server):
 
     def run(self, *command: str, code: int = 0, stdin: str = "") -> str:
         """What a command in there prints; it has to end with this exit code."""
-        done = subprocess.run(
-            [*self._enter(), *command], check=False, capture_output=True, text=True, input=stdin, timeout=SECONDS
-        )
+        done = self.execute(*command, stdin=stdin)
         said = f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == code, said
         return done.stdout
+
+    def execute(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """How a command in there ends, and what it prints."""
+        return subprocess.run(
+            [*self._enter(), *command], check=False, capture_output=True, text=True, input=stdin, timeout=SECONDS
+        )
 
     def show(self, unit: str, *properties: str) -> tuple[str, ...]:
         """Properties of a unit, in the order asked for."""
