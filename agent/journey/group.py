@@ -54,7 +54,7 @@ def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
 def is_stopped(service: Service, users: Sequence[Member], tools: Tools) -> bool:
     """Does the service not run, before it is told? None of its sockets answered, although they were asked. One without
     a socket is asked for by its own command, where there is one."""
-    sights = [sight for user in users for sight in _of(service, user)]
+    sights = [sight for user in users for sight in sights_of(service, user.certificate, user.before)]
     if sights:
         return was_down(sights)
     try:
@@ -64,6 +64,7 @@ def is_stopped(service: Service, users: Sequence[Member], tools: Tools) -> bool:
     return False
 
 
-def _of(service: Service, member: Member) -> list[Sight]:
-    texts = {probe.text for use in member.certificate.uses if use.service == service for probe in use.probes}
-    return [sight for sight in member.before if sight.target in texts]
+def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight]) -> list[Sight]:
+    """Those of the *sights* of a certificate that show sockets of the service."""
+    texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
+    return [sight for sight in sights if sight.target in texts]

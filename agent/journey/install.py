@@ -235,7 +235,7 @@ def faults(
         commands = [error for service in member.certificate.services for error in told.get(service, ())]
         if found.proof is Proof.WRONG:
             what = "the service does not serve the new certificate"
-            told_wrong = InstallError("prove", what, why=found.detail)
+            told_wrong = InstallError("prove", what, why=found.detail, hint=conclusion(found)[2])
             failures[member.name] = commands[0] if commands else told_wrong
         elif found.proof is Proof.INCOMPLETE and _was_whole(member):
             what = "the service does not serve the new certificate whole, as it did the one before"

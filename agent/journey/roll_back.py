@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from agent.journey.group import sights_of
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
 from agent.journey.watch import Judge, watch, watch_all
@@ -107,8 +108,7 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
             returning.append(Returning(turn, part, interrupted))
     if returning:
         note_roll_back(entry, tools)
-        services = {service for one in returning for service in one.turn.certificate.services}
-        results |= roll_back(returning, services, tools)[0]
+        results |= roll_back(returning, _that_ran(returning), tools)[0]
     return results
 
 
@@ -140,6 +140,15 @@ def _tell_again(services: Iterable[Service], tools: Tools) -> dict[Service, list
             failures = tell("start it again", service.start, tools)
         problems[service] = list(map(str, failures))
     return problems
+
+
+def _that_ran(returning: Sequence[Returning]) -> set[Service]:
+    """The services of which a socket answered before the install, or that have none: they may have been told."""
+    sights: dict[Service, list[Sight]] = {}
+    for one in returning:
+        for service in one.turn.certificate.services:
+            sights.setdefault(service, []).extend(sights_of(service, one.turn.certificate, one.part.before))
+    return {service for service, seen in sights.items() if not was_down(seen)}
 
 
 def _is_proven(turn: Turn, part: Part) -> bool:

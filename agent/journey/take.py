@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from agent.journey.due import Due, found_in_files, refused, unless_in_place
 from agent.journey.go_back import stay
 from agent.journey.ports import Turn
-from agent.journey.update import held, is_held, not_enrolled, waiting
+from agent.journey.update import not_enrolled, waiting
 from agent.journey.vouch import Voucher, is_trusted, vouch
 from agent.model.errors import HostLost, VerificationError
 from agent.model.host_key import HostKey
@@ -46,9 +46,6 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
     if not offer.leaf_pem.strip():
         return waiting(turn)
     offered = digest(offer.content)
-    refusal = turn.before.refusal
-    if refusal is not None and refusal.sha256 == offered and is_held(turn, refusal, circumstances):
-        return held(turn, replace(refusal, mark=mark))
     try:
         bundle = _parse(offer)
         gone_back = turn.before.gone_back

@@ -12,6 +12,7 @@ from agent.journey.ports import Turn
 from agent.journey.put_right import put_right
 from agent.journey.watch import look
 from agent.model.errors import SourceError
+from agent.model.live_file import digest
 from agent.model.offer import Mark
 from agent.model.result import Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
@@ -33,8 +34,8 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
     circumstances = circumstances_of(turn)
     refusal = turn.before.refusal
     lives = {file: files.read(file.path) for file in certificate.files}
-    if refusal is not None and refusal.mark == mark and is_held(turn, refusal, circumstances):
-        return put_right(turn, held(turn, refusal), lives, circumstances)
+    if refusal is not None and _is_held(turn, refusal, circumstances):
+        return put_right(turn, held(turn, replace(refusal, mark=mark)), lives, circumstances)
     digests = {str(file.path): live.digest if live else "" for file, live in lives.items()}
     was = turn.before.installed
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
@@ -76,9 +77,15 @@ def waiting(turn: Turn) -> Result:
     return turn.result(Outcome.WAITING, detail, hint)
 
 
-def is_held(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
-    """Is it too early to try again what was refused?"""
-    return not turn.tools.retry and refusal.holds(circumstances, turn.tools.now)
+def _is_held(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
+    """Is it too early to try again what was refused, and is still what is offered? A row may change under one mark.
+
+    Raises SourceError.
+    """
+    if turn.tools.retry or not refusal.holds(circumstances, turn.tools.now):
+        return False
+    offer = turn.tools.source.fetch(turn.certificate.name)
+    return offer is not None and digest(offer.content) == refusal.sha256
 
 
 def held(turn: Turn, refusal: Refusal) -> Result:

@@ -135,6 +135,18 @@ def test_an_interrupted_install_of_what_is_configured_no_more(host: Host, nginx:
     assert host.leftovers() == []
 
 
+def test_a_service_that_was_stopped_stays_stopped(host: Host, nginx: Nginx) -> None:
+    """Nobody told it before the kill, and nobody does when the files go back."""
+    told = host.folder / "told"
+    host.configure(check=nginx.check, activate=["touch", str(told)], probe=[f"https://127.0.0.1:{nginx.port}"])
+    nginx.stop()
+    host.offer_new()
+    die(host, ("agent.journey.install", "commit", 1, "before"))
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "unproven"), done.err
+    assert not told.exists()
+
+
 def test_a_commit_that_was_not_put_on_record_stands(host: Host, nginx: Nginx) -> None:
     """Killed after the commit: no way leads back from there, also if a file was changed or the entry is gone."""
     host.first = host.offer_new()

@@ -201,6 +201,19 @@ def test_a_refusal_survives_a_touched_row(host: Host, served: Apache) -> None:
     assert host.run().certificate["refused"]["attempts"] == 1
 
 
+@pytest.mark.parametrize("poison", ["crt", "ca"])
+def test_the_good_one_comes_back_under_the_same_time_stamp(host: Host, served: Apache, poison: str) -> None:
+    """Somebody changed the row behind the issuer's back, and back again: the refusal was for what stood there."""
+    good = host.offer_new()
+    host.sql(f"UPDATE certs SET {poison} = 'x'")  # noqa: S608 - a word of ours
+    assert host.run().certificate["state"] == "refused"
+    assert host.run().certificate["state"] == "refused"
+    host.sql("UPDATE certs SET crt = ?, ca = ?", (good.cert_pem, good.chain_pem))
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
+    assert served.served() == good.certificate
+
+
 def test_a_short_lived_certificate_issued_later_is_newer(host: Host, served: Apache) -> None:
     """Moving from 90 days to 6 is not a step back."""
     old = host.sign(90, not_before=datetime.now(UTC) - timedelta(days=30))
