@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from agent.journey.due import Due, losing_lists, plan
-from agent.journey.group import Member, is_stopped, services_of
 from agent.journey.keep import keep
 from agent.journey.leave_out import leave_out
+from agent.journey.member import Member, is_stopped, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.watch import Judge, look, watch_all

@@ -5,7 +5,7 @@ Between two tries files go back and come again. The service is not told meanwhil
 
 from collections.abc import Iterator, Sequence
 
-from agent.journey.group import Member, is_stopped
+from agent.journey.member import Member, is_stopped
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools
 from agent.model.certificate import Service

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.journey.due import Due, concluded, plan
-from agent.journey.group import Member, is_stopped, services_of
+from agent.journey.member import Member, is_stopped, services_of
 from agent.journey.ports import Tools
 from agent.journey.run import asked, taken_up
 from agent.journey.watch import look

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from agent.journey.group import sights_of
+from agent.journey.member import sights_of
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
 from agent.journey.watch import Judge, watch, watch_all
