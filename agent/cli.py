@@ -58,9 +58,10 @@ def _init(line: CommandLine) -> None:
 
 
 def _request(line: CommandLine) -> None:
+    plain, for_later = _later("request", "request"), _later("request_next", "request_next")
     request = line.command(
         "request",
-        _later("request", "request"),
+        lambda arguments: (for_later if arguments.next else plain)(arguments),
         "make the key (0600, never overwritten) and the CSR; a second run uses the key that is there",
         reports=True,
     )
@@ -68,13 +69,20 @@ def _request(line: CommandLine) -> None:
         "name", metavar="NAME", help="the certificate's name: www.example.com, *.example.com, 192.0.2.7"
     )
     request.add_argument("--san", nargs="+", action="extend", default=[], metavar="NAME", help="further names")
-    request.add_argument("--key-type", choices=_KEY_TYPES, default="", help="for a new key; default ecdsa-p256")
+    request.add_argument(
+        "--key-type",
+        choices=_KEY_TYPES,
+        default="",
+        help="for a new key; default ecdsa-p256, with --next the type of the live one",
+    )
     request.add_argument(
         "--key", type=Path, metavar="FILE", help="default: agent.toml's, else /etc/ssl/private/NAME.key"
     )
     request.add_argument("--csr", metavar="FILE", help="default: NAME.csr in the current folder; - is standard output")
     text = "also a self-signed one, for each live file that is not there, where a service needs it to start"
     request.add_argument("--interim", action="store_true", help=text)
+    text = "a key and a CSR beside the live ones; the certificate for them brings the key in"
+    request.add_argument("--next", action="store_true", help=text)
 
 
 def _run(line: CommandLine) -> None:

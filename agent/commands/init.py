@@ -124,8 +124,8 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
         open_folders(arguments.config.absolute(), *load_settings(arguments.config))
         enable("certfleet-agent.timer")
     for name in names:
-        made = vars(arguments) | {"name": name, "san": [], "key": None, "key_type": "", "csr": "", "json": False}
-        request(argparse.Namespace(**made))
+        plain = {"san": [], "key": None, "key_type": "", "csr": "", "interim": False, "json": False}
+        request(argparse.Namespace(**vars(arguments) | {"name": name} | plain))
     say("next: take each CSR to the issuer, then `certfleet-agent run`")
 
 

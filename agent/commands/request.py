@@ -3,10 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from agent.commands.wiring import LocalTools, keys_on, name_in
+from agent.commands.wiring import LocalTools, further_names, keys_on, name_in
 from agent.journey.interim import interim
 from agent.journey.ports import Turn
 from agent.journey.request import Request, Requested
@@ -22,8 +23,7 @@ def request(arguments: argparse.Namespace) -> int:
     """Make the key and the CSR for NAME, each unless it exists."""
     name = name_in(arguments.name)
     entry = _configured(arguments.config, name)
-    further = [name_in(part) for text in arguments.san for part in text.split(",") if part]
-    names = tuple(dict.fromkeys([name, *further, *(sorted(entry.names) if entry else [])]))
+    names = tuple(dict.fromkeys([name, *further_names(arguments.san), *(sorted(entry.names) if entry else [])]))
     stem = file_stem(name)
     key_file = (arguments.key or (entry.key if entry else Path("/etc/ssl/private") / f"{stem}.key")).absolute()
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{stem}.csr").absolute()
@@ -35,11 +35,9 @@ def request(arguments: argparse.Namespace) -> int:
         made = make(wanted, keys)
     stand_ins = _interim(arguments.config, name) if arguments.interim else []
     if arguments.json:
-        report({**_document(name, wanted, made), "interim": list(map(str, stand_ins))})
+        report({**document(name, wanted, made), "interim": list(map(str, stand_ins))})
     else:
-        _show(wanted, made)
-        for file in stand_ins:
-            (sys.stdout if wanted.csr_file else sys.stderr).write(f"interim {file} (self-signed)\n")
+        tell(wanted, made, [f"interim {file} (self-signed)" for file in stand_ins])
     return 0
 
 
@@ -60,7 +58,7 @@ def _configured(config: Path, name: str) -> Certificate | None:
     return next((one for one in certificates if one.name == name), None)
 
 
-def _document(name: str, wanted: Request, made: Requested) -> dict[str, object]:
+def document(name: str, wanted: Request, made: Requested) -> dict[str, object]:
     return {
         "name": name,
         "names": wanted.names,
@@ -74,8 +72,9 @@ def _document(name: str, wanted: Request, made: Requested) -> dict[str, object]:
     }
 
 
-def _show(wanted: Request, made: Requested) -> None:
-    """Tell what was made. With `--csr -` only the CSR is on standard output, and can be piped to the issuer."""
+def tell(wanted: Request, made: Requested, more: Sequence[str]) -> None:
+    """Tell what was made, and *more*. With `--csr -` only the CSR is on standard output, and can be piped to the
+    issuer."""
     out = sys.stdout if wanted.csr_file else sys.stderr
     out.write(f"key {wanted.key_file} ({made.key.key_type}, {'new' if made.key_created else 'kept as it was'})\n")
     if wanted.csr_file is None:
@@ -84,3 +83,4 @@ def _show(wanted: Request, made: Requested) -> None:
         fate = "written" if made.csr_written else "was there already"
         out.write(f"csr {wanted.csr_file} ({fate}) for {', '.join(wanted.names)}\n")
     out.write(f"key's SHA-256 {made.key.spki_sha256}\n")
+    out.writelines(f"{line}\n" for line in more)

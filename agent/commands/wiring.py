@@ -229,6 +229,11 @@ def name_in(text: str) -> str:
         raise UsageError(str(error)) from error
 
 
+def further_names(texts: Sequence[str]) -> list[str]:
+    """The names in the words after `--san`, which may have commas between them. Raises UsageError."""
+    return [name_in(part) for text in texts for part in text.split(",") if part]
+
+
 def selected_of(names: Sequence[str], certificates: Sequence[Certificate], config: Path) -> list[Certificate]:
     """Those of the *certificates* that the *names* of a command line mean, all for none. Raises UsageError, ConfigError
     where none is configured."""

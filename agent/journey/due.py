@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.journey.keep import keep
+from agent.journey.next_key import drop_spent, with_key
 from agent.journey.ports import Turn
+from agent.journey.update import circumstances_of
 from agent.journey.watch import look
 from agent.model.certificate import TargetFile
 from agent.model.errors import HostLost
@@ -27,7 +29,7 @@ class Due:
     """*bundle* fits *key* and all that agent.toml asks for. *mark* and *circumstances* are remembered with what comes
     of it; *offered* is the SHA-256 of leaf and chain as they were offered; *by_issuer*: no trusted root vouches for it,
     only the CA of its predecessor. *in_place*: the certificate for the key that the live files hold; *gone_back*: a
-    person of this host went back to this one."""
+    person of this host went back to this one; *switches*: *key* is the next one, and becomes the live one."""
 
     turn: Turn
     bundle: Bundle
@@ -38,10 +40,17 @@ class Due:
     by_issuer: bool
     in_place: Bundle | None = None
     gone_back: GoneBack | None = None
+    switches: bool = False
 
     @property
     def name(self) -> str:
         return self.turn.certificate.name
+
+    @property
+    def key_file(self) -> Path:
+        """Where *key* is now."""
+        certificate = self.turn.certificate
+        return certificate.next_key if self.switches and certificate.next_key is not None else certificate.key
 
     @property
     def sha256(self) -> str:
@@ -82,7 +91,8 @@ class Due:
 
 
 def plan(due: Due) -> dict[Path, LiveFile]:
-    """The new state of each live file by its real path: a link stays and its target changes.
+    """The new state of each live file by its real path, in the order of agent.toml; behind them that of the key's own
+    file where it changes too. A link stays and its target changes.
 
     InstallError for a target that leads where nothing may be written, FileError for one that cannot be looked at.
     """
@@ -98,7 +108,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
         owner = files.owner_ids(rights.owner, rights.group)
         was = as_left(one, live, due.turn.before.installed)
         planned[real[one.path]] = wanted(one, was, owner, _content(due, one, live))
-    return planned
+    return planned | with_key(due.turn, due.key) if due.switches else planned
 
 
 def _content(due: Due, one: TargetFile, live: LiveFile | None) -> bytes:
@@ -160,9 +170,11 @@ def _certificates_in(file: TargetFile, live: LiveFile, turn: Turn) -> bytes:
 
 def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Result:
     """*result* with what is remembered of a certificate that is in place, or that was refused. Raises FileError."""
-    if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:
-        return refused(result, due.turn, due.offered, due.mark, due.circumstances)
     turn, leaf = due.turn, due.bundle.leaf
+    if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:  # the key has gone and come back
+        circumstances = circumstances_of(turn) if due.switches else due.circumstances
+        return refused(result, turn, due.offered, due.mark, circumstances)
+    circumstances = circumstances_of(turn) if drop_spent(turn, due.key) or due.switches else due.circumstances
     targets = turn.certificate.files
     installed = Installed(
         sha256=due.sha256,
@@ -171,8 +183,8 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         not_after=not_after(leaf),
         mark=due.mark,
         files={str(file.path): turn.tools.files.digest(file.path) for file in targets},
-        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=True)},
-        circumstances=due.circumstances,
+        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=False)},
+        circumstances=circumstances,
         chain=due.chain,
         by_issuer=due.by_issuer,
     )

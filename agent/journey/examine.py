@@ -1,6 +1,7 @@
 """What the next install of a certificate depends on, only looked at: its key, its live files, its sockets."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from agent.journey.ports import Turn
 from agent.journey.watch import look
@@ -29,6 +30,18 @@ def _key(turn: Turn) -> Iterator[Line]:
         yield Line(BAD, name, str(error), error.hint)
     else:
         yield Line(OK, name, f"its key is in {file} ({key.key_type})")
+    waiting = turn.certificate.next_key
+    if waiting is not None and turn.tools.keys.is_there(waiting):
+        yield _next_key(turn, waiting)
+
+
+def _next_key(turn: Turn, file: Path) -> Line:
+    name = turn.certificate.name
+    try:
+        key = turn.tools.keys.load(file)
+    except CertfleetError as error:
+        return Line(BAD, name, str(error), error.hint)
+    return Line(OK, name, f"its next key waits in {file} ({key.key_type}) for a certificate")
 
 
 def _files(turn: Turn) -> Iterator[Line]:

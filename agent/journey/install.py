@@ -135,7 +135,7 @@ def stage(member: Member, folder: str, number: int, tools: Tools) -> None:
     sockets as they are."""
     bundle = member.due.bundle
     staged = tools.state.save_work(folder, f"fullchain-{number}.pem", bundle.leaf_pem + bundle.chain_pem)
-    tools.keys.serve(staged, member.certificate.key)
+    tools.keys.serve(staged, member.due.key_file)
     member.losing = losing_lists(member.due, member.planned)
     member.before = look(member.turn)
 

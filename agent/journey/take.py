@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from agent.journey.due import Due, found_in_files, refused, unless_in_place
 from agent.journey.go_back import stay
+from agent.journey.next_key import key_for
 from agent.journey.ports import Turn
 from agent.journey.update import not_enrolled, waiting
 from agent.journey.vouch import Voucher, is_trusted, vouch
@@ -28,10 +29,12 @@ _log = LateLog()
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """An offer, its certificate, and the issuer's word on it: None where agent.toml has no key to know that by."""
+    """An offer, its certificate, the key of this host that it is for, and the issuer's word on it: None where
+    agent.toml has no key to know that by."""
 
     offer: Offer
     bundle: Bundle
+    key: HostKey
     word: Word | None
 
 
@@ -51,10 +54,11 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         gone_back = turn.before.gone_back
         if gone_back is not None and fingerprint(bundle.leaf) in gone_back.left:
             return stay(turn, gone_back, mark)
-        key = turn.tools.keys.load(turn.certificate.key)
-        in_place = found_in_files(turn, key)
+        live = turn.tools.keys.load(turn.certificate.key)
+        key = key_for(bundle, live, turn)
+        in_place = found_in_files(turn, live)
         word = _word(turn, offer, bundle)
-        voucher = _verify(turn, _Judged(offer, bundle, word), key, in_place)
+        voucher = _verify(turn, _Judged(offer, bundle, key, word), live, in_place)
         turn = _believing(turn, word)
     except HostLost:
         raise
@@ -63,7 +67,9 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         return refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
     if voucher.is_issuer:
         _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
-    return unless_in_place(Due(turn, bundle, key, mark, circumstances, offered, voucher.is_issuer, in_place))
+    switches = key is not live
+    facts = (mark, circumstances, offered, voucher.is_issuer)
+    return unless_in_place(Due(turn, bundle, key, *facts, in_place, switches=switches))
 
 
 def _parse(offer: Offer) -> Bundle:
@@ -95,15 +101,16 @@ def _believing(turn: Turn, word: Word | None) -> Turn:
     return replace(turn, before=replace(turn.before, stated=stated))
 
 
-def _verify(turn: Turn, judged: _Judged, key: HostKey, in_place: Bundle | None) -> Voucher:
-    """The voucher of the certificate; VerificationError with every finding that speaks against it."""
-    bundle, word = judged.bundle, judged.word
+def _verify(turn: Turn, judged: _Judged, live: HostKey, in_place: Bundle | None) -> Voucher:
+    """The voucher of the certificate; VerificationError with every finding that speaks against it. *live* is the key of
+    the one in place."""
+    bundle, key, word = judged.bundle, judged.key, judged.word
     installed = installed_facts(in_place) if in_place is not None else None
     expected = Expectation(key.spki_sha256, turn.certificate.names, installed)
     findings = [*(word.findings if word is not None else ()), *verify(bundle, expected, turn.tools.now)]
     if {finding.path for finding in findings} <= {"age"}:  # else a client would say the same again
         voucher, refused = vouch(turn, bundle, key, in_place)
-        if findings and in_place is not None and not _counts(turn, judged, key, in_place, voucher):
+        if findings and in_place is not None and not _counts(turn, judged, live, in_place, voucher):
             findings = []
         findings += refused
         if not findings:
@@ -128,13 +135,13 @@ def _verify(turn: Turn, judged: _Judged, key: HostKey, in_place: Bundle | None) 
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)
 
 
-def _counts(turn: Turn, judged: _Judged, key: HostKey, in_place: Bundle, voucher: Voucher) -> bool:
+def _counts(turn: Turn, judged: _Judged, live: HostKey, in_place: Bundle, voucher: Voucher) -> bool:
     """Does it count that the certificate is older? Not if that is meant, nor beside one that no client takes."""
     before, sha256 = turn.before, fingerprint(judged.bundle.leaf)
     stated, known = before.stated_by(turn.certificate.issuer_key), known_leaves(before.installed, before.past)
     if not dates_count(judged.word, stated, judged.offer, sha256, known):
         return False
-    return is_trusted(turn, in_place, key, voucher)
+    return is_trusted(turn, in_place, live, voucher)
 
 
 def _is_at_fault(error: CertfleetError) -> bool:

@@ -145,10 +145,17 @@ class Certificate:
         return (plain or known or [""])[0].replace("*", "www", 1)
 
     @property
+    def next_key(self) -> Path | None:
+        """The file of a key that is to take the place of the present one; None on another host, which keeps its key."""
+        return Path(f"{self.key}.next") if self.host is None else None
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files that count for what is installed: its key, its roots, the passwords of its keystores."""
+        """The files that count for what is installed: its key, its roots, the passwords of its keystores, its next
+        key."""
         passwords = tuple(file.keystore.password_file for file in self.files if file.keystore is not None)
-        return (self.key, *((self.roots,) if isinstance(self.roots, Path) else ()), *passwords)
+        next_keys = (self.next_key,) if self.next_key is not None else ()
+        return (self.key, *((self.roots,) if isinstance(self.roots, Path) else ()), *passwords, *next_keys)
 
     def circumstances(self, stamps: Sequence[str]) -> str:
         """A digest that changes with every setting of this certificate and with its inputs, of which *stamps* say when

@@ -10,7 +10,7 @@ import pytest
 
 from agent.cli import build
 from tests.agent.host import NAME, Host
-from tests.common.options import HOSTILE_NAMES, Option, options_of, reports
+from tests.common.options import HOSTILE_NAMES, WRONG_TARGETS, Option, options_of, reports
 
 GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would work; {folder} is the host's
     ("init",): ["new.example.test"],
@@ -23,16 +23,6 @@ GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would w
     ("presets",): ["nginx"],
 }
 NAMES = [*HOSTILE_NAMES.values()]
-TARGETS = ["", "https://", "https://h:0x1", "https://h:99999", "gopher://h", "https://u:p@h", "https://h/x"]
-TARGETS += [
-    "tls://h",
-    "https://h?connect=",
-    "https://h?connect=/x",
-    "https://h?other=1",
-    "https://[",
-    "\x1b[2J",
-    "\udce9",
-]
 URLS = ["", "x", "ftp://h/x", "https://h/x", "mysql://h/x", "mysql://u:p@h/x", "mysql://u@h/", "mysql://u@h:x/d"]
 URLS += ["mysql://u@h/d?ssl_ca=/x", "sqlite:///relative", "sqlite://h/x.db", 'sqlite:////x"y\nz', "mysql://u@h/\x1b"]
 PATHS = ["", "relative", "../up", "/" + "x" * 4096, "/a\nb", "/\x1b[2J", "/\udce9"]
@@ -65,7 +55,7 @@ WRONG = {
     "hold --until": ["", "x", "2020-01-01", "2026-13-01", "31.12.2099", "9999-12-31", "2099-12-31T25:00", "\x1b[2J"],
     "hold --reason": ["\x1b[2J", "a\nb", "x" * 1001, "\udce9"],
     "release NAME": NAMES,
-    "probe TARGET": TARGETS,
+    "probe TARGET": WRONG_TARGETS,
     "presets NAME": ["", "..", "../nginx", "/etc/passwd", "NGINX", "nginx.toml", "\x1b[2J", "\udce9"],
 }
 OPTIONS = options_of(build())

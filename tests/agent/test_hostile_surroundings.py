@@ -82,7 +82,7 @@ def test_a_server_that_never_ends_its_handshake() -> None:
         thread.start()
         stopper = threading.Timer(30, over.set)
         stopper.start()
-        (sight,) = Prober(0, Waits(), one_look=1.0).look(
+        (sight,) = Prober(0, Waits(), one_look=5.0).look(
             [parse_target(f"tls://127.0.0.1:{server.getsockname()[1]}")], "", Path()
         )
         ended_itself = not over.is_set()

@@ -40,6 +40,18 @@ HOSTILE_NAMES = {
 }
 
 
+WRONG_TARGETS = ["", "https://", "https://h:0x1", "https://h:99999", "gopher://h", "https://u:p@h", "https://h/x"]
+WRONG_TARGETS += [
+    "tls://h",
+    "https://h?connect=",
+    "https://h?connect=/x",
+    "https://h?other=1",
+    "https://[",
+    "\x1b[2J",
+    "\udce9",
+]
+
+
 @dataclass(frozen=True)
 class Option:
     """One option or, with *word* "", one positional argument of a command."""

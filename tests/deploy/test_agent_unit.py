@@ -55,6 +55,7 @@ def issued(central: Central) -> Machine:
     central.configure('[renewal]\nmax_run = "0s"\n')
     central.enrol(NAME)
     central.command("run")
+    central.machine.run("chown", "root:certfleet", "/etc/certfleet")  # else its owner could command root
     central.machine.write("/etc/certfleet/root.pem", central.lab.pebble.root().decode())
     return central.machine
 
@@ -95,7 +96,6 @@ def test_a_folder_outside_the_sandbox_is_said_and_can_be_let_in(issued: Machine)
     agent = "/opt/certfleet/bin/certfleet-agent"
     found = issued.run(agent, "check", code=1)
     assert "bad  certfleet-agent.service: it may not write /srv/100% web," in found
-    issued.run("chown", "root:certfleet", "/etc/certfleet")  # else its owner could command root
     issued.run(agent, "init", "--system")
     assert "bad" not in issued.run(agent, "check")
     issued.run("systemctl", "start", AGENT)

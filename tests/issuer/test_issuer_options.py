@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from issuer.cli import build
-from tests.common.options import HOSTILE_NAMES, Option, options_of, reports
+from tests.common.options import HOSTILE_NAMES, WRONG_TARGETS, Option, options_of, reports
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -18,6 +18,7 @@ from tests.servers.authority import Authority
 NAME = "www.example.test"
 GOOD = {  # words with which a command would work, or would if it had servers; {folder} is the box's
     ("init",): [],
+    ("probe",): ["https://127.0.0.1:9"],
     ("db", "grants"): ["agent-web1"],
     ("db", "tls"): ["{folder}/tls", "--host", "db.example.test"],
     ("account", "rollover"): [],
@@ -92,6 +93,7 @@ WRONG: dict[str, list[str]] = {
         *(f"new.example.test={webroot}" for webroot in WEBROOTS),
     ],
     "populate --comment": COMMENTS,
+    "probe TARGET": WRONG_TARGETS,
     "reissue --issued-by": ["", "nobody", "%", "\x1b"],
     "rollback --serial": SERIALS,
     "import --crt": FILES,

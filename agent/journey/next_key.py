@@ -1,0 +1,57 @@
+"""The key that is to take the place of the live one. `request --next` makes it beside that; the certificate for it
+brings it in, by the same install: both files change together, and both go back together.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from agent.journey.ports import Turn
+from agent.model.host_key import HostKey
+from agent.model.live_file import LiveFile
+from common.certificate import Bundle, spki_sha256
+from common.errors import FileError
+from common.late_log import LateLog
+
+_log = LateLog()
+
+
+def key_for(bundle: Bundle, live: HostKey, turn: Turn) -> HostKey:
+    """The next key if *bundle* is for that, else the *live* one. Raises ConfigError, RefusedError for a next key that
+    is not as it must be."""
+    wanted, place = spki_sha256(bundle.leaf.public_key()), turn.certificate.next_key
+    if place is None or wanted == live.spki_sha256 or not turn.tools.keys.is_there(place):
+        return live
+    found = turn.tools.keys.load(place)
+    return found if found.spki_sha256 == wanted else live
+
+
+def with_key(turn: Turn, key: HostKey) -> dict[Path, LiveFile]:
+    """The file of the live key, by its real path, as it is to be with *key*: its rights stay, and what else it holds.
+
+    Raises FileError, ConfigError, RefusedError.
+    """
+    files, place = turn.tools.files, turn.certificate.key
+    real = files.locate(place)
+    live, old = files.read(real), turn.tools.keys.load(place)
+    if live is None:
+        raise FileError(f"the key {place} has vanished")
+    block = old.content.rstrip(b"\n")
+    content = live.content.replace(block, key.content.rstrip(b"\n")) if block in live.content else key.content
+    return {real: replace(live, content=content)}
+
+
+def drop_spent(turn: Turn, live: HostKey) -> bool:
+    """Remove the file of the next key if it holds the *live* one: it has become that. Was there such a file?
+
+    One that cannot be removed does no harm, and is tried again.
+    """
+    files, place = turn.tools.files, turn.certificate.next_key
+    try:
+        found = files.read(place) if place is not None else None
+        if place is None or found is None or live.content.rstrip(b"\n") not in found.content:
+            return False
+        files.restore({place: None})
+    except FileError as error:
+        _log.warning("next-key.not-removed", certificate=turn.certificate.name, error=str(error), hint=error.hint)
+        return False
+    return True
