@@ -124,7 +124,7 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
         open_folders(arguments.config.absolute(), *load_settings(arguments.config))
         enable("certfleet-agent.timer")
     for name in names:
-        plain = {"san": [], "key": None, "key_type": "", "csr": "", "interim": False, "json": False}
+        plain: dict[str, object] = {"san": [], "key": None, "key_type": "", "csr": "", "interim": False, "json": False}
         request(argparse.Namespace(**vars(arguments) | {"name": name} | plain))
     say("next: take each CSR to the issuer, then `certfleet-agent run`")
 
