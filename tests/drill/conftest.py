@@ -11,7 +11,7 @@ from tests.servers.network import Network
 from tests.servers.systemd import why_not
 
 
-@pytest.fixture(scope="module", params=DAEMONS.values(), ids=DAEMONS)
+@pytest.fixture(scope="module", params=list(DAEMONS.values()), ids=list(DAEMONS))
 def drill(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     """A daemon of Debian's with its first certificate; the tests of a module go one after another on one machine."""
     reason = why_not()
