@@ -13,7 +13,7 @@ FULLCHAIN = f"/etc/ssl/certs/{NAME}.fullchain.crt"
 @dataclass(frozen=True, slots=True)
 class Talk:
     """What a client says on a connection after its TLS handshake: *first* before the new certificate comes, *then*
-    after it; the service's *answer* to both begins or goes on with these bytes."""
+    after it; what the service says then has these bytes, its *answer*."""
 
     first: bytes
     then: bytes
@@ -33,6 +33,9 @@ class Daemon:
     another; *links*: further unit files of Debian's that the machine must have. *reload*: what the unit's ExecReload
     does, "" for a daemon that restarts: a new certificate costs its clients a moment.
 
+    *tool*: the program that the preset calls, and its first words, for a daemon that is told neither by reload nor by
+    restart of its unit; *loses*: a reload costs clients a moment as well; *apart*: it is told for each certificate.
+
     *shows*: a command that prints the certificate shown (PEM), for a daemon without a socket of TLS over TCP.
     *misshapen*: in agent.toml, files by which the live file is to hold what the daemon cannot use; *unchecked*: its own
     check does not see that. *talk*: what is said on a connection that stays open. *short*: `make test` has it too.
@@ -50,6 +53,9 @@ class Daemon:
     more: str = ""  # in agent.toml
     front: str = ""
     links: tuple[str, ...] = ()
+    tool: tuple[str, ...] = ()
+    loses: bool = False
+    apart: bool = False
     shows: str = ""
     misshapen: str = ""
     unchecked: bool = False
