@@ -192,7 +192,7 @@ class Drill:
 
     def csr_of(self, name: str, key: str = KEY) -> bytes:
         """A CSR, by the real command, for the host's key or one that is made."""
-        file = "/root/csr"
+        file = f"/root/{name}-{Path(key).stem}.csr"
         self.machine.run(AGENT, "request", name, "--key", key, "--csr", file)
         return self.machine.path(file).read_bytes()
 

@@ -11,10 +11,10 @@ OLD = "/run/drill.old"
 MOUNTED = 'mount --bind "$0" "$0" && exec "$@"'
 SHUT = ["mount", "-o", "remount,bind,ro"]  # what is MOUNTED
 READ_ONLY = f'mount --bind "$0" "$0" && {" ".join(SHUT)} "$0" && exec "$@"'
-FULL = (
-    'mkdir /run/small && mount -t tmpfs -o size=8m tmpfs /run/small && cp -a "$0/." /run/small &&'
-    ' { cat /dev/zero >/run/small/.fill 2>/dev/null || true; mount --move /run/small "$0"; rmdir /run/small; exec "$@"; }'
-)
+FULL = """mkdir /run/small; mount -t tmpfs -o size=8m tmpfs /run/small; cp -a "$0/." /run/small
+cat /dev/zero >/run/small/.fill 2>/dev/null || mount --move /run/small "$0"
+rmdir /run/small; exec "$@"
+"""
 
 
 @contextmanager
