@@ -16,6 +16,9 @@ from tests.drill.daemon import NAME, Talk
 from tests.servers.ports import LOOPBACK
 
 SECONDS = 5
+_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_CONTEXT.check_hostname = False
+_CONTEXT.verify_mode = ssl.CERT_NONE
 
 
 class Load:
@@ -54,14 +57,11 @@ class Load:
 
 def connect(target: ProbeTarget) -> ssl.SSLSocket:
     """A connection after its handshake; nothing is verified. Raises OSError."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     plain = socket.create_connection((LOOPBACK, target.connect_port), timeout=SECONDS)
     try:
         start_tls(target.scheme, Wire(plain, Deadline(SECONDS)), NAME)
         plain.settimeout(SECONDS)
-        return context.wrap_socket(plain, server_hostname=NAME)
+        return _CONTEXT.wrap_socket(plain, server_hostname=NAME)
     except Refused as refused:
         plain.close()
         raise ConnectionError(str(refused)) from refused

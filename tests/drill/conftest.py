@@ -27,7 +27,7 @@ def machine_with_daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest
 
 
 @pytest.fixture
-def drill(machine_with_daemon: Drill) -> Iterator[Drill]:
-    """It shows what the agent installed last, before each test and after it."""
-    yield machine_with_daemon
+def drill(machine_with_daemon: Drill) -> Drill:
+    """It shows what the agent installed last."""
     machine_with_daemon.restore()
+    return machine_with_daemon

@@ -28,7 +28,8 @@ OTHERS = tuple(
 )  # certificates of the same service, in files of their own
 TELLING = "/run/drill.told"
 FAULT = "/run/drill.sh"
-AGENT = "/opt/certfleet/bin/certfleet-agent"
+AGENT_UNIT = "certfleet-agent"
+AGENT = f"/opt/certfleet/bin/{AGENT_UNIT}"
 ACCESS_LIST = "system.posix_acl_access"
 # What systemd says of a unit that it begins to reload, and to start: sd-messages.h
 _RELOADING, _STARTING = "d34d037fff1847e6ae669a370e694725", "7d4958e842da4a758f6c1cdc7b36dcc5"
@@ -60,7 +61,6 @@ class Drill:
         machine.run("systemctl", "start", daemon.told)
         wait_until(lambda: bool(self.served()), f"{daemon.unit} answers", 30)
         self._list_a_reader()
-        self.run()
 
     def _lay_out(self) -> None:
         machine, daemon = self.machine, self.daemon
@@ -126,6 +126,15 @@ class Drill:
         assert "Traceback" not in done.err, done.err
         assert not well or done.code == 0, f"{done.out}\n{done.err}"
         return done
+
+    def run_by_unit(self) -> tuple[str, str]:
+        """`systemctl start certfleet-agent`, with unit and folders as `init --system` sets them up; its result and exit
+        code."""
+        self.machine.run(AGENT, "init", "--system")
+        self.machine.run("systemctl", "disable", "--now", f"{AGENT_UNIT}.timer")
+        self.machine.execute("systemctl", "start", AGENT_UNIT)
+        result, code = self.machine.show(AGENT_UNIT, "Result", "ExecMainStatus")
+        return result, code
 
     def served(self) -> list[x509.Certificate]:
         """The leaf that each of the daemon's sockets shows; [] where one shows none."""

@@ -10,6 +10,7 @@ WANTED = "CERTFLEET_DRILL"  # in the environment: this run is to write what it s
 
 FAULTS = {
     "good": "A new certificate comes while clients go on connecting.",
+    "unit": "As good, and as keeps, by the agent's own unit, with its sandbox.",
     "together": "Three certificates of the service are due in one run.",
     "refused": "The new file is one that the service cannot use.",
     "dies": "The service ends when it is told.",

@@ -11,7 +11,7 @@ from tests.agent.host import Done
 from tests.agent.killed import Step, acting
 from tests.drill.clients import Conversation, Load
 from tests.drill.daemon import KEY, NAME
-from tests.drill.drill import OTHERS, Drill, Live
+from tests.drill.drill import AGENT_UNIT, OTHERS, Drill, Live
 from tests.drill.faults import (
     FULL,
     MOUNTED,
@@ -79,6 +79,27 @@ def test_a_good_one(drill: Drill) -> None:
         assert stays or not drill.keeps_connections
         connection = f"an open connection {'goes on' if stays else 'ends'}"
     drill.saw("good", f"{load.failed} of {load.made + load.failed} handshakes fail; {connection}")
+
+
+@pytest.mark.drill
+def test_by_the_agents_unit(drill: Drill) -> None:
+    """Within the sandbox of the shipped unit: installed and served, and brought back. Nothing of the daemon's ends with
+    the agent's unit."""
+    new = drill.present = drill.offer()
+    assert drill.run_by_unit() == ("success", "0"), drill.machine.journal(AGENT_UNIT)
+    assert drill.shows(new)
+    assert drill.reported() == ("installed", "")
+    before = drill.live()
+    drill.configure(probe_timeout="3s")
+    drill.offer()
+    with keeps_the_old_one(drill):
+        assert drill.run_by_unit() == ("exit-code", "1")
+        assert drill.live() == before
+        assert drill.shows(new)
+        state, detail = drill.reported()
+        assert state == "failed"
+        assert ROLLED_BACK in detail
+    drill.saw("unit", "installed; failed, rolled back")
 
 
 @pytest.mark.drill
