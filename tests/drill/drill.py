@@ -30,7 +30,6 @@ TELLING = "/run/drill.told"
 FAULT = "/run/drill.sh"
 AGENT_UNIT = "certfleet-agent"
 AGENT = f"/opt/certfleet/bin/{AGENT_UNIT}"
-ACCESS_LIST = "system.posix_acl_access"
 # What systemd says of a unit that it begins to reload, and to start: sd-messages.h
 _RELOADING, _STARTING = "d34d037fff1847e6ae669a370e694725", "7d4958e842da4a758f6c1cdc7b36dcc5"
 _ANYBODY = 0xFFFFFFFF
@@ -60,7 +59,7 @@ class Drill:
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "start", daemon.told)
         wait_until(lambda: bool(self.served()), f"{daemon.unit} answers", 30)
-        self._list_a_reader()
+        self._mark_live_file()
 
     def _lay_out(self) -> None:
         machine, daemon = self.machine, self.daemon
@@ -205,13 +204,15 @@ class Drill:
         self.machine.run(AGENT, "request", name, "--key", key, "--csr", file)
         return self.machine.path(file).read_bytes()
 
-    def _list_a_reader(self) -> None:
-        """The user `games` may read the live file, as an access control list has it (acl(5)); its other rights stay."""
+    def _mark_live_file(self) -> None:
+        """The live file gets a label of SELinux, and an access control list (acl(5)) by which the user `games` may read
+        it; its other rights stay."""
         path = self.machine.path(self.daemon.live)
         owner, group, others = ((path.stat().st_mode >> shift) & 7 for shift in (6, 3, 0))
         entries = ((1, owner, _ANYBODY), (2, 4, 5), (4, group, _ANYBODY), (16, group | 4, _ANYBODY))
         packed = [struct.pack("<HHI", *one) for one in (*entries, (32, others, _ANYBODY))]
-        os.setxattr(path, ACCESS_LIST, struct.pack("<I", 2) + b"".join(packed))
+        os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(packed))
+        os.setxattr(path, "security.selinux", b"system_u:object_r:cert_t:s0\0")
 
     def _shown(self) -> list[x509.Certificate]:
         return [x509.load_pem_x509_certificate(self.machine.run("sh", "-c", self.daemon.shows).encode())]

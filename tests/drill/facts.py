@@ -12,6 +12,7 @@ FAULTS = {
     "good": "A new certificate comes while clients go on connecting.",
     "unit": "As good, and as keeps, by the agent's own unit, with its sandbox.",
     "together": "Three certificates of the service are due in one run.",
+    "stopped": "Somebody has stopped the service.",
     "refused": "The new file is one that the service cannot use.",
     "dies": "The service ends when it is told.",
     "keeps": "The service is told, says that all is well, and goes on with the old one.",

@@ -14,8 +14,8 @@ _HEAD = """# Services: what was seen
 It installs certificates for each service on a machine under systemd, with the daemon as Debian ships it and the
 commands of its preset, and lets one fault after another happen.
 
-After each fault the old certificate is in place byte for byte, with owner, mode and access control list, and it is
-served; exit code, report and sentence say so.
+After each fault the old certificate is in place byte for byte, with owner, mode, access control list and label, and it
+is served; exit code, report and sentence say so.
 The next run changes nothing, or ends well where the fault is gone. Where that is not so, a test fails.
 A cell says what was seen beside that; an empty one says that the fault was not tried.
 """

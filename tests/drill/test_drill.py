@@ -119,6 +119,25 @@ def test_several_together(drill: Drill) -> None:
     drill.saw("together", f"told {_times(times)}")
 
 
+@pytest.mark.drill
+def test_one_for_a_service_that_is_stopped(drill: Drill) -> None:
+    """The new file is there for its next start. It stays stopped, which is said; once it runs, all is well."""
+    drill.machine.run("systemctl", "stop", drill.daemon.told)
+    told, new = drill.told(), drill.offer()
+    done = drill.run(well=False)
+    assert (done.code, done.certificate["state"]) == (1, "unproven"), done.out
+    assert drill.told() == told
+    assert drill.machine.show(drill.daemon.told, "ActiveState") == ("inactive",)
+    assert new.cert_pem in drill.live().content
+    drill.machine.run("systemctl", "start", drill.daemon.told)
+    wait_until(lambda: drill.shows(new), "it is started by hand, with the new one", 20)
+    told = drill.told()
+    drill.run()
+    assert drill.reported() == ("installed", "")
+    assert drill.told() == told
+    drill.saw("stopped", "in place, not proven: not told; once it runs, installed")
+
+
 def test_one_that_its_daemon_refuses(drill: Drill) -> None:
     """The live file would hold the intermediate in the leaf's place. The check refuses it, and the daemon is not told;
     or, where the check does not see that, it fails at the reload, or goes on with the old one."""

@@ -1,6 +1,7 @@
 """docs/services.md and the presets say what the drill has seen, and nothing else."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def test_a_preset_is_proven_if_the_page_says_so() -> None:
     presets = Presets(Path("/nonexistent/agent.toml"))
     proven = {name: found.proven for name in presets.names if (found := presets.load(name)) and found.proven}
     assert proven == {one.preset: one.proven for one in all_facts()}
+
+
+def test_what_the_drill_needs_is_installed_first() -> None:
+    """`.ci/packages` knows the package of each daemon; what `make test` has of the drill, it has for that."""
+    text = (page.ROOT / ".ci" / "packages").read_text(encoding="utf-8")
+    lists = text[text.index("\nlint=(") :].partition("\n\n")[0]
+    for name, wanted in {"test": [one for one in DAEMONS.values() if one.short], "drill": DAEMONS.values()}.items():
+        done = subprocess.run(
+            ["bash", "-c", f'{lists}; printf "%s\n" "${{{name}[@]}}"'], capture_output=True, check=True
+        )
+        packages = {line.rpartition(":")[2] for line in done.stdout.decode().splitlines()}
+        assert {one.package for one in wanted} <= packages
 
 
 def test_facts_are_kept_where_a_run_wants_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
