@@ -6,13 +6,14 @@ JOBS   ?=
 export PYTHON JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint soak oldest lock bench clean
+.PHONY: help demo test lint soak drill oldest lock bench clean
 
 help:
 	@echo 'make demo    from a CSR to a renewed certificate on a real nginx, with proofs; a few minutes'
 	@echo 'make test    formatting, rules, types and every test, against the real servers'
 	@echo 'make lint    formatting, rules and types only'
 	@echo 'make soak    a long bad night: killed at random for minutes; run it before a release'
+	@echo 'make drill   each service of Debian with each fault, under systemd; writes docs/services.md; run it before a release'
 	@echo 'make oldest  every test with the oldest libraries that pyproject.toml allows'
 	@echo 'make lock    write requirements/*.txt anew: the newest libraries, with hashes'
 	@echo 'make bench   certfleet beside certbot, lego, dehydrated and uacme on the same servers: ratios'
@@ -39,6 +40,13 @@ soak:
 	@.ci/venv
 	@.ci/pytest -m soak -s
 	@CERTFLEET_EXAMPLES=random .ci/pytest tests/properties
+
+drill:
+	@.ci/packages drill
+	@.ci/venv
+	@CERTFLEET_DRILL=1 MINUTES=180 .ci/pytest -m '' tests/drill/test_drill.py tests/drill/test_honest.py
+	@.venv/bin/python -m tests.drill.page
+	@.ci/pytest tests/drill/test_services_page.py
 
 oldest:
 	@.ci/packages test

@@ -36,16 +36,20 @@ TOGETHER = {
     "tests/issuer/dns/test_dns_real_world.py",
     "tests/issuer/test_database_away.py",
 }
+DRILL = "tests/drill/test_drill.py"  # with a machine for each daemon; its name begins the test's parameters
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands out one test at a time, but the tests of each file of TOGETHER as one piece of work, the largest first.
+    """Hands out one test at a time, but the tests of each file of TOGETHER as one piece of work, the largest first, and
+    those of the drill with one daemon.
 
     The groups of `--dist loadgroup` do nothing: pytest-xdist 3.8 marks them in an attribute that pytest 9.2 ignores.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file == DRILL:
+            return f"{file}[{nodeid.partition('[')[2].rstrip(']').partition('-')[0]}"
         return file if file in TOGETHER else nodeid
 
 

@@ -14,7 +14,7 @@ from agent.journey.watch import look
 from agent.model.errors import SourceError
 from agent.model.live_file import digest
 from agent.model.offer import Mark
-from agent.model.result import Outcome, Refusal, Result
+from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
         return waiting(turn)
     certificate, files = turn.certificate, turn.tools.files
     circumstances = circumstances_of(turn)
-    refusal = turn.before.refusal
+    refusal, was = turn.before.refusal, turn.before.installed
     lives = {file: files.read(file.path) for file in certificate.files}
-    if refusal is not None and _is_held(turn, refusal, circumstances):
-        return put_right(turn, held(turn, replace(refusal, mark=mark)), lives, circumstances)
     digests = {str(file.path): live.digest if live else "" for file, live in lives.items()}
-    was = turn.before.installed
+    if refusal is not None and _is_held(turn, refusal, circumstances):
+        result = held(turn, replace(refusal, mark=mark))
+        if refusal.outcome is Outcome.BROKEN and was is not None and was.files == digests:
+            result = _as_it_is(turn, result, was)
+        return put_right(turn, result, lives, circumstances)
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
         evidence = judge(look(turn), was.sha256, chain=was.chain, by_hand=certificate.by_hand)
         if evidence.proof is not Proof.WRONG:
@@ -91,3 +93,14 @@ def _is_held(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
 def held(turn: Turn, refusal: Refusal) -> Result:
     """It stays refused, for the same reason and with the same hint."""
     return replace(turn.result(refusal.outcome, refusal.reason, refusal.hint), refusal=refusal)
+
+
+def _as_it_is(turn: Turn, broken: Result, was: Installed) -> Result:
+    """*broken*, while the sockets do not show the certificate that was in place; FAILED when they do: a later run has
+    brought its files back, or a person has started the service."""
+    evidence = judge(look(turn), was.sha256, chain=was.chain)
+    if evidence.proof not in {Proof.PROVEN, Proof.NOTHING_TO_ASK}:
+        return broken
+    shown = "in place" if evidence.proof is Proof.NOTHING_TO_ASK else "in place, and served"
+    detail = f"{broken.detail}; by now the one before is {shown}"
+    return replace(broken, outcome=Outcome.FAILED, detail=detail, hint="")

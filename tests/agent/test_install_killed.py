@@ -6,33 +6,10 @@ import subprocess
 import pytest
 
 from tests.agent.host import Host
+from tests.agent.killed import Step, acting
 from tests.agent.vhosts import Vhosts
 from tests.servers.nginx import Nginx
 
-# Runs the real command with one function replaced: the process kills itself before or after calling it.
-KILLED = """
-import importlib, os, signal, sys
-from agent.cli import main
-module, function, when = {module!r}, {function!r}, {when!r}
-module, _, kind = module.partition(":")
-place = importlib.import_module(module)
-place = getattr(place, kind) if kind else place
-real = getattr(place, function)
-calls = 0
-def killed(*arguments, **options):
-    global calls
-    calls += 1
-    if when == "before" and calls == {call}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = real(*arguments, **options)
-    if when == "after" and calls == {call}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-setattr(place, function, killed)
-sys.exit(main())
-"""
-
-Step = tuple[str, str, int, str]
 # Each instant once: what comes after one of these calls is the moment before the next.
 STEPS: list[Step] = [
     ("agent.journey.install", "stage", 1, "before"),
@@ -64,8 +41,7 @@ STEPS_BACK: list[Step] = [
 
 
 def die(host: Host, step: Step) -> None:
-    module, function, call, when = step
-    done = host.run(program=KILLED.format(module=module, function=function, when=when, call=call))
+    done = host.run(program=acting(step))
     assert done.code == -signal.SIGKILL, (done.code, done.err)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.host import Host, sha256
+from tests.agent.killed import acting
 from tests.servers.apache import Apache
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
@@ -181,6 +182,29 @@ def test_a_roll_back_that_cannot_be_proven_is_broken(host: Host, apache: Apache)
     assert host.reported()["state"] == "broken"
     status = host.agent("status")
     assert (status.code, "broken" in status.out) == (1, True)
+
+
+def test_broken_is_said_until_the_one_before_is_served_again(host: Host, served: Nginx) -> None:
+    """A roll back that a later run has ended: the refusal stays, and nobody is told that the service is broken."""
+    socket = f"https://127.0.0.1:{served.port}"
+    host.configure(check=served.check, activate=["true"], probe=[socket], probe_timeout="1s")
+    host.offer_new()
+    shut = f'subprocess.run(["mount", "-o", "remount,bind,ro", {str(host.live)!r}], check=True)'
+    bound = f'mount --bind {host.live} {host.live} && exec "$@"'
+    done = host.run(
+        program=acting(("agent.journey.install", "activate", 1, "before"), shut),
+        wrap=["unshare", "--mount", "sh", "-c", bound, "sh"],
+    )
+    assert (done.code, done.certificate["state"]) == (1, "broken"), done.err
+    assert host.reported()["state"] == "broken"
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert "ROLL BACK FAILED" in done.certificate["detail"]
+    assert done.certificate["detail"].endswith("; by now the one before is in place, and served")
+    assert host.reported()["state"] == "failed"
+    assert_as_before(host, served)
+    served.stop()
+    assert host.run().certificate["state"] == "broken"
 
 
 def test_a_command_that_does_not_end_is_ended_with_its_children(host: Host, served: Nginx, tmp_path: Path) -> None:

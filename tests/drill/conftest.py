@@ -1,5 +1,7 @@
-"""A machine of its own for each daemon of the drill; without one these tests are skipped, and say why."""
+"""A machine of its own for each daemon of the drill. Without systemd these tests are skipped, and say why; but not in
+`make drill`."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,22 +9,25 @@ import pytest
 from tests.deploy.machine import Machine
 from tests.drill.daemons import DAEMONS
 from tests.drill.drill import Drill
+from tests.drill.facts import WANTED
 from tests.servers.network import Network
 from tests.servers.systemd import why_not
 
+_EACH = [pytest.param(one, id=name, marks=() if one.short else pytest.mark.drill) for name, one in DAEMONS.items()]
 
-@pytest.fixture(scope="module", params=DAEMONS.values(), ids=DAEMONS)
-def drill(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+
+@pytest.fixture(scope="module", params=_EACH)
+def machine_with_daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     """A daemon of Debian's with its first certificate; the tests of a module go one after another on one machine."""
     reason = why_not()
     if reason:
-        pytest.skip(reason)
+        (pytest.fail if os.environ.get(WANTED) else pytest.skip)(reason)
     with Network([]), Machine(tmp_path_factory.mktemp("drill") / "machine") as machine:
         yield Drill(machine, request.param)
 
 
-@pytest.fixture(autouse=True)
-def mended(drill: Drill) -> Iterator[None]:
-    """Each test begins with a daemon that shows what the agent installed last."""
-    yield
-    drill.restore()
+@pytest.fixture
+def drill(machine_with_daemon: Drill) -> Drill:
+    """It shows what the agent installed last."""
+    machine_with_daemon.restore()
+    return machine_with_daemon

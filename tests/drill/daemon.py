@@ -3,16 +3,43 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from common.probe.target import ProbeTarget, parse_target
+
 NAME = "www.example.test"
 KEY = f"/etc/ssl/private/{NAME}.key"
 FULLCHAIN = f"/etc/ssl/certs/{NAME}.fullchain.crt"
 
 
 @dataclass(frozen=True, slots=True)
+class Talk:
+    """What a client says on a connection after its TLS handshake: *first* before the new certificate comes, *then*
+    after it; what the service says then has these bytes, its *answer*."""
+
+    first: bytes
+    then: bytes
+    answer: bytes
+
+
+HTTP = Talk(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n".encode(), b"Connection: close\r\n\r\n", b"HTTP/1.1 ")
+
+
+@dataclass(frozen=True, slots=True)
 class Daemon:
-    """One daemon. *files* are written before it starts (text by path), *modes* are those that are not 0644; *live* is
-    the file by which its certificate can be told; *probe* is where it shows it, *port* where TLS begins at once.
-    *restarts*: a new certificate costs its clients a moment."""
+    """One daemon. Before it starts, the commands of *prepare* run, then *files* are written (text by path). *live* is
+    the file by which its certificate can be told. *port*: where TLS begins at once; *probe*: all places where the
+    certificate is shown, if there are others.
+
+    *unit* (without .service) is the one whose processes serve; *front* the one that an administrator reloads, if it is
+    another; *links*: further unit files of Debian's that the machine must have. *reload*: what the unit's ExecReload
+    does, "" for a daemon that restarts: a new certificate costs its clients a moment.
+
+    *tool*: the program that the preset calls, and its first words, for a daemon that is told neither by reload nor by
+    restart of its unit; *loses*: a reload costs clients a moment as well; *apart*: it is told for each certificate.
+
+    *shows*: a command that prints the certificate shown (PEM), for a daemon without a socket of TLS over TCP.
+    *misshapen*: in agent.toml, files by which the live file is to hold what the daemon cannot use; *unchecked*: its own
+    check does not see that. *talk*: what is said on a connection that stays open. *short*: `make test` has it too.
+    """
 
     preset: str
     package: str
@@ -24,3 +51,24 @@ class Daemon:
     live: str = FULLCHAIN
     prepare: tuple[tuple[str, ...], ...] = ()
     more: str = ""  # in agent.toml
+    front: str = ""
+    links: tuple[str, ...] = ()
+    tool: tuple[str, ...] = ()
+    loses: bool = False
+    apart: bool = False
+    shows: str = ""
+    misshapen: str = ""
+    unchecked: bool = False
+    talk: Talk | None = None
+    short: bool = False
+
+    @property
+    def told(self) -> str:
+        """The unit that an administrator reloads."""
+        return self.front or self.unit
+
+    @property
+    def sockets(self) -> tuple[ProbeTarget, ...]:
+        """Every place where a client sees its certificate over TCP."""
+        texts = self.probe or ((f"tls://{NAME}:{self.port}",) if self.port else ())
+        return tuple(parse_target(text) for text in texts)

@@ -1,6 +1,6 @@
 """Web servers and proxies."""
 
-from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon
+from tests.drill.daemon import FULLCHAIN, HTTP, KEY, NAME, Daemon
 
 NGINX = Daemon(
     "nginx",
@@ -13,6 +13,8 @@ NGINX = Daemon(
         f" ssl_certificate {FULLCHAIN}; ssl_certificate_key {KEY}; }}\n"
     },
     prepare=(("sh", "-c", "rm -f /etc/nginx/sites-enabled/*"),),
+    talk=HTTP,
+    short=True,
 )
 APACHE = Daemon(
     "apache",
@@ -27,6 +29,9 @@ APACHE = Daemon(
         "/etc/apache2/conf-enabled/name.conf": "ServerName drill.example.test\n",
     },
     prepare=(("sh", "-c", "rm -f /etc/apache2/sites-enabled/*"), ("a2enmod", "-q", "ssl")),
+    unchecked=True,
+    talk=HTTP,
+    short=True,
 )
 HAPROXY = Daemon(
     "haproxy",
@@ -37,8 +42,11 @@ HAPROXY = Daemon(
     {
         "/etc/haproxy/haproxy.cfg": "global\n  user haproxy\n  group haproxy\n  master-worker\n"
         "defaults\n  mode http\n  timeout client 5s\n  timeout connect 5s\n  timeout server 5s\n"
-        f"frontend web\n  bind 127.0.0.1:443 ssl crt /etc/ssl/private/{NAME}.haproxy.pem\n  http-request return status 204\n"
+        f"frontend web\n  bind 127.0.0.1:443 ssl crt /etc/ssl/private/{NAME}.haproxy.pem\n"
+        "  http-request return status 204\n"
     },
     live=f"/etc/ssl/private/{NAME}.haproxy.pem",
+    talk=HTTP,
+    short=True,
 )
 WEB = (NGINX, APACHE, HAPROXY)

@@ -1,0 +1,61 @@
+"""What a drill has seen of each daemon, kept as JSON: one file for each, written by the tests as they go."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = Path(__file__).with_name("seen")
+WANTED = "CERTFLEET_DRILL"  # in the environment: this run is to write what it sees, and must not skip
+
+FAULTS = {
+    "good": "A new certificate comes while clients go on connecting.",
+    "unit": "As good, and as keeps, by the agent's own unit, with its sandbox.",
+    "together": "Three certificates of the service are due in one run.",
+    "stopped": "Somebody has stopped the service.",
+    "refused": "The new file is one that the service cannot use.",
+    "dies": "The service ends when it is told.",
+    "keeps": "The service is told, says that all is well, and goes on with the old one.",
+    "silent": "The service is told, takes connections, and does not answer.",
+    "other key": "The certificate is for another key; the key file was exchanged.",
+    "disk full": "No space beside the live file; none in the state folder.",
+    "read-only": "The folder of the live file is read-only; the state folder is.",
+    "no way back": "The folder becomes read-only after the swap; the service cannot be started again.",
+    "killed": "The agent is ended by SIGKILL at a boundary of the journey.",
+}
+"""Each fault by its name, in the order in which they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was seen of the daemon of one preset: its Debian package with the version, the *system* it ran on, and a
+    sentence for each fault."""
+
+    preset: str
+    package: str
+    system: str
+    seen: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Path:
+        return FOLDER / f"{self.preset}.json"
+
+    @property
+    def proven(self) -> str:
+        """The `proven` of its preset; "" while a fault is missing."""
+        whole = self.seen.keys() >= FAULTS.keys()
+        return f"{self.system}, {self.package}: every fault of docs/services.md" if whole else ""
+
+    def saw(self, fault: str, sentence: str) -> None:
+        """Keep a fact, if this run is one that does."""
+        assert fault in FAULTS
+        self.seen[fault] = sentence
+        if os.environ.get(WANTED):
+            facts = {"preset": self.preset, "package": self.package, "system": self.system, "seen": self.seen}
+            FOLDER.mkdir(exist_ok=True)
+            self.file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def all_facts() -> list[Facts]:
+    """Those on file, by the name of the preset."""
+    return [Facts(**json.loads(file.read_text(encoding="utf-8"))) for file in sorted(FOLDER.glob("*.json"))]
