@@ -9,10 +9,11 @@ import pytest
 from cryptography import x509
 
 from tests.agent.host import NAME, Done, Host
-from tests.agent.test_install_killed import Step, die
-from tests.drill.load import connect
+from tests.agent.killed import Step
+from tests.agent.test_install_killed import die
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
+from tests.servers.tls import completes_handshake
 
 OTHER = "other.example.test"
 
@@ -62,21 +63,18 @@ def test_key_and_names_change_in_one_install(host: Host, nginx: Nginx, first: Is
     assert (host.key.read_bytes(), nginx.served()) == (before, first.certificate)
     made = next_key(host).read_bytes()
     new = offer_next(host)
-    over, failed = threading.Event(), []
+    over, completed = threading.Event(), list[bool]()
 
     def clients() -> None:
         while not over.is_set():
-            try:
-                connect(nginx.port, NAME).close()
-            except OSError as error:
-                failed.append(error)
+            completed.append(completes_handshake(nginx.port, NAME))
 
     thread = threading.Thread(target=clients)
     thread.start()
     done = host.run()
     over.set()
     thread.join()
-    assert (done.code, done.certificate["state"], failed) == (0, "installed", []), done.err
+    assert (done.code, done.certificate["state"], all(completed)) == (0, "installed", True), done.err
     assert nginx.served() == new.certificate
     names = new.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert set(names.get_values_for_type(x509.DNSName)) == {NAME, OTHER}
@@ -190,7 +188,7 @@ def test_killed_on_the_way(host: Host, nginx: Nginx, step: Step) -> None:
     made = next_key(host).read_bytes()
     new = offer_next(host)
     die(host, step)
-    connect(nginx.port, NAME).close()
+    assert completes_handshake(nginx.port, NAME)
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
     assert nginx.served() == new.certificate
