@@ -122,8 +122,8 @@ class Pass:
             self._consider(row, resumes=row.name in under_way)
         self._drive(max(self._ends, began + _ONE_ROUND))
         self._tell_misfits(rows)
-        self._tell_failures(self.summary.planted, BY_NEXT_RUN)
         self._tell_failures(self.summary.news if self._complains_at_end else self._untold, BY_NEXT_RUN)
+        self._tell_failures(self.summary.planted, BY_NEXT_RUN)
         if not self._stopping:
             wait([left_overs])
             with noted(self.summary.troubles):  # told after the endings

@@ -12,6 +12,7 @@ from issuer.model.acme import CaOrder
 from issuer.model.events import EventKind
 from issuer.model.orders import Cause, OrderState
 from issuer.model.outcomes import Ending
+from issuer.model.seal_faults import Fault
 from issuer.rules.acceptance import Past
 from tests.issuer.fakes.ca import MemoryCa
 from tests.issuer.fakes.calls import Call, Killed
@@ -91,6 +92,18 @@ def test_another_url_in_an_order_of_ours(world: World) -> None:
         world.plant(url=HIS)  # after the sweep
         assert world.process().attempt().ending is Ending.STORED
         assert (told(world), asked(world)) == ([EventKind.PLANTED] * nth, 0)
+
+
+def test_one_for_a_row_that_is_not_due(world: World) -> None:
+    """It is ended all the same; but not where the row has another issuer's seal, whose order it may be."""
+    world.process().run()
+    world.plant(state=OrderState.ORDERED, url=HIS)
+    world.seals.broken[NAME] = [Fault.OTHER_SEAL_KEY]
+    world.process().run()
+    assert world.tables.active(NAME) is not None
+    world.seals.broken.clear()
+    assert world.process().run() == {}
+    assert (world.tables.active(NAME), told(world), asked(world)) == (None, [EventKind.PLANTED], 0)
 
 
 def test_a_person_does_not_go_on_with_it(world: World) -> None:
