@@ -213,8 +213,10 @@ def _by_hand(line: CommandLine) -> None:
 def _versions(line: CommandLine) -> None:
     _named(line, "history", _later("versions", "history"), "show every version and event of a name", reports=True)
     text = "make an earlier certificate the present one"
-    rollback = _named(line, "rollback", _later("versions", "rollback"), text)
+    rollback = _named(line, "rollback", _later("rollback", "rollback"), text)
     rollback.add_argument("--serial", default="", help="which one (default: the one before the present)")
+    text = "do not ask about one that this issuer does not remember to have stored"
+    rollback.add_argument("--yes", action="store_true", help=text)
     text = "carry a certificate from outside; never renewed by ACME"
     take_in = _named(line, "import", _later("versions", "take_in"), text)
     text = "the certificate, PEM; its chain may follow in it"

@@ -6,13 +6,15 @@ from pathlib import Path
 from common.command_line import report, say
 from common.config_file import load
 from common.files import make_private_folder
-from issuer.commands.adopt import seal_anew
+from issuer.commands.adopt import seal_anew, seal_orders
 from issuer.commands.keys import sign_first
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.store import migrate
 from issuer.store.database import Database
 from issuer.store.revision import NEEDED, present
+
+_ORDERS_SEALED = "0019"  # the revision from which on every order under way has a seal
 
 
 def upgrade(arguments: argparse.Namespace) -> None:
@@ -26,6 +28,8 @@ def upgrade(arguments: argparse.Namespace) -> None:
     make_private_folder(settings.state_dir)
     seal_anew(settings, database)
     sign_first(settings, database, before)
+    if before < _ORDERS_SEALED:
+        seal_orders(settings, database)
 
 
 def status(arguments: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ from issuer.store.counts import Counts
 from issuer.store.database import Database
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
+from issuer.trust.seals import Seals
 
 _NOT_TRIED = "whether the answers can be published there, and seen from outside, was not tried: `check` tries it"
 
@@ -49,7 +50,8 @@ def rehearsal(
     """What would become of *rows*, the most urgent first. *wish*: the reason for which a person wants them now;
     *retry*: those that failed are due. Raises CertfleetError."""
     now, names = int(time.time()), [row.name for row in rows]
-    orders = RehearsedOrders(Orders(database, "").under_way(now), Overview(database).leased(now))
+    left = Orders(database, "", Seals(settings.state_dir)).under_way(now)
+    orders = RehearsedOrders(left, Overview(database).leased(now))
     certificates = RehearsedCertificates(Certificates(database))
     if wish:
         orders.take_from_hand(names)

@@ -283,7 +283,9 @@ class _Issuing:
     def _show(self, summary: Summary, slow: str) -> None:
         if self.arguments.json:
             endings = [_ending(ended, BY_NEXT_RUN) for ended in summary.endings.values()]
-            report({"certificates": endings, "stopped": summary.stopped, "schedule": slow or None})
+            planted = sorted({ended.name for ended in summary.planted})
+            facts = {"certificates": endings, "stopped": summary.stopped, "schedule": slow or None}
+            report(facts | {"planted_orders": planted})
         elif not self._quiet:
             counts = [(ending, len(summary.names(ending))) for ending in Ending]
             say(", ".join(f"{count} {ending.value}" for ending, count in counts if count) or "nothing is due")

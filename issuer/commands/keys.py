@@ -20,7 +20,7 @@ from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.revision import open_database
 from issuer.store.statements import Renew, Signed, any_statement, sign_many
-from issuer.trust.statements import LOST, StatementKey, Statements
+from issuer.trust.statements import LOST, Statements
 
 _MOST_SHOWN = 20
 _FEW = 1000  # names in one query; for more of them every row is read
@@ -49,7 +49,7 @@ def rollover(arguments: argparse.Namespace) -> int:
     database = open_database(settings.database)
     statements = Statements(settings.state_dir)
     key = statements.begin_change(lost=arguments.lost)
-    signed = _sign_all(database, key)
+    signed = _sign_all(database, statements)
     statements.end_change()
     say(key.sentence)
     if key.endorsements:
@@ -65,17 +65,18 @@ def sign(arguments: argparse.Namespace) -> int:
     signed."""
     settings = load(Settings, arguments.config)
     database = open_database(settings.database)
-    key, rows = Statements(settings.state_dir).key(), Certificates(database).get(arguments.name)
+    statements, rows = Statements(settings.state_dir), Certificates(database).get(arguments.name)
+    statements.key()
     for row in rows:
         say(facts(row))
     if not confirmed("sign", "type sign if these are the certificates that hosts are to have: ", yes=arguments.yes):
         raise RefusedError("you did not type sign", hint="nothing was signed")
-    return sign_seen(rows, key, database)
+    return sign_seen(rows, statements, database)
 
 
-def sign_seen(rows: Sequence[Enrolment], key: StatementKey, database: Database) -> int:
+def sign_seen(rows: Sequence[Enrolment], statements: Statements, database: Database) -> int:
     """Sign the certificates of *rows*, which a person has looked at, unless another one is there by now. Tells it, and
-    returns 1 if one is not to be signed. Raises StoreError."""
+    returns 1 if one is not to be signed. Raises StoreError, ConfigError, FileError."""
     seen = {row.name: row.crt for row in rows}
 
     def judge(row: Enrolment) -> Verdict | None:
@@ -84,7 +85,7 @@ def sign_seen(rows: Sequence[Enrolment], key: StatementKey, database: Database) 
         return rules.by_hand(row) if row.crt == seen[row.name] else Verdict("it has another certificate since")
 
     names = list(seen) if len(seen) < _FEW else ()
-    return _tell_signed(sign_many(database, judge, _renewed(key), names=names))
+    return _tell_signed(sign_many(database, judge, _renewed(statements), names=names))
 
 
 def sign_first(settings: Settings, database: Database, before: str) -> None:
@@ -101,7 +102,7 @@ def sign_first(settings: Settings, database: Database, before: str) -> None:
         return
     made = statements.absent
     key = statements.begin_first()
-    signed = _sign_all(database, key)
+    signed = _sign_all(database, statements)
     statements.end_change()
     if made:
         say(f"made {statements.file}; keep a backup of it; {key.sentence}")
@@ -109,22 +110,25 @@ def sign_first(settings: Settings, database: Database, before: str) -> None:
         _tell_signed(signed)
 
 
-def _sign_all(database: Database, key: StatementKey) -> Signed:
-    """Every present certificate by *key*: on the word of an earlier key of ours where one endorses it."""
+def _sign_all(database: Database, statements: Statements) -> Signed:
+    """Every present certificate by the key that signs now: on the word of an earlier key of ours where one endorses
+    it."""
+    key = statements.key()
 
     def judge(row: Enrolment) -> Verdict | None:
         if not row.crt or key.has_signed(row.statement):
             return None
         return rules.again(row, key.statement) if key.endorsements else rules.at_first(row)
 
-    return sign_many(database, judge, _renewed(key))
+    return sign_many(database, judge, _renewed(statements))
 
 
-def _renewed(key: StatementKey) -> Renew:
-    now = int(time.time())
+def _renewed(statements: Statements) -> Renew:
+    key, now = statements.key(), int(time.time())
 
     def renew(row: Enrolment, leaf: Leaf, verdict: Verdict) -> str:
-        return key.sign(row.name, leaf, row.statement, now, older=verdict.older)
+        sequence = key.next_sequence(row.name, row.statement, statements.remembered(row.name, key), now)
+        return key.sign(row.name, leaf, sequence, now, older=verdict.older)
 
     return renew
 
@@ -134,8 +138,13 @@ def facts(row: Enrolment) -> str:
     leaf = row.present
     if not isinstance(leaf, Leaf):
         return f"{row.name}: {'its certificate is damaged' if leaf else 'no certificate yet'}"
+    return f"{row.name}: {told(leaf)}"
+
+
+def told(leaf: Leaf) -> str:
+    """A certificate in one line."""
     what = f"serial {leaf.serial} by {leaf.issuer}, until {utc_text(leaf.ends)}, for {', '.join(sorted(leaf.names))}"
-    return f"{row.name}: {what}; SHA-256 of its key {leaf.spki_sha256}"
+    return f"{what}; SHA-256 of its key {leaf.spki_sha256}"
 
 
 def _tell_signed(signed: Signed) -> int:

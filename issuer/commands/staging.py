@@ -33,7 +33,8 @@ from issuer.rules.change import newest
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.trust.looks import LOOKS
-from issuer.trust.seals import MEMORY, create_key, key_file
+from issuer.trust.memory import MEMORY
+from issuer.trust.seals import create_key, key_file
 from issuer.trust.statements import Statements
 
 log = structlog.get_logger()

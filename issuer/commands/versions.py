@@ -1,7 +1,6 @@
-"""history, rollback, import, revoke: earlier certificates, those from outside, and those not to be trusted."""
+"""history, import, revoke: earlier certificates, those from outside, and those not to be trusted."""
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +35,6 @@ from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged, Leaf
 from issuer.rules.change import remarks
-from issuer.rules.renewal import renewal_moment
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.history import CESSATION, REASONS, History, Version
@@ -44,14 +42,14 @@ from issuer.store.revision import open_database
 from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
-_COMPROMISED = "its key was revoked as compromised"
+COMPROMISED = "its key was revoked as compromised"
 
 
 def history(arguments: argparse.Namespace) -> None:
     """Show every certificate and event of a name, also of a removed one, the newest first."""
     database = open_database(load(Settings, arguments.config).database)
     store, row = History(database), _row(arguments.name, Certificates(database))
-    present = _present_sha256(row) if row is not None else ""
+    present = present_sha256(row) if row is not None else ""
     versions, events = store.versions(arguments.name), store.events(arguments.name)
     if not versions and not events:
         raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
@@ -77,40 +75,6 @@ def history(arguments: argparse.Namespace) -> None:
         say(f"{utc_text(event.at)}  {event.event}  {event.detail}".rstrip())
 
 
-def rollback(arguments: argparse.Namespace) -> None:
-    """Make an earlier certificate the present one again; agents take it at their next run."""
-    settings = load(Settings, arguments.config)
-    database = open_database(settings.database)
-    row = Certificates(database).get([arguments.name])[0]
-    store = History(database, sign=Statements(settings.state_dir).sign)
-    version = _earlier(row, store.versions(row.name), arguments.serial)
-    bundle, now = _undamaged(version, row.name), int(time.time())
-    faults = validity_faults(bundle, now)
-    if row.csr and _key(bundle) != row.key_sha256:
-        faults.append("its key is not the key of the present CSR; `populate --replace` takes a CSR of that key")
-    if _key(bundle) in row.compromised:
-        faults.append(_COMPROMISED)
-    sealer = Sealer(settings)
-    if version.revoked or sealer.seals.memory.is_revoked(row.name, fingerprint(bundle.leaf)):
-        faults.append("it was revoked")
-    if faults:
-        hint = "nothing was changed; `history` shows the others"
-        raise RefusedError(f"the certificate {version.serial} cannot be used again", why="; ".join(faults), hint=hint)
-    if version.sha256 == _present_sha256(row):
-        say(f"{row.name}: serial {version.serial} is the present one already; nothing was changed")
-        return
-    due_at = renewal_moment(row.name, version.not_before, version.not_after, settings.renewal)
-    sealer.require(row)
-    seal = sealer.of_row(dataclasses.replace(row, imported=not version.directory), now)
-    store.go_back(row.name, version, bundle, due_at, now, seal=seal)
-    sealer.remember({row.name: seal})
-    say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
-    if row.enabled and due_at <= now:
-        say(f"it is due for renewal already: `disable {quote(row.name)}` if it is to stay")
-    for remark in remarks(Certificates(database).get([row.name])[0]):
-        say(remark)
-
-
 def take_in(arguments: argparse.Namespace) -> None:
     """Store a certificate that was bought or made elsewhere, for the agents. ACME never renews it."""
     settings = load(Settings, arguments.config)
@@ -122,8 +86,8 @@ def take_in(arguments: argparse.Namespace) -> None:
         faults.append(f"it is for {', '.join(sorted(certified_names(bundle.leaf))) or 'no name'}, not for {name}")
     database = open_database(settings.database)
     certificates = Certificates(database)
-    if _key(bundle) in certificates.compromised(name):
-        faults.append(_COMPROMISED)
+    if key_of(bundle) in certificates.compromised(name):
+        faults.append(COMPROMISED)
     if faults:
         what = f"the certificate in {arguments.crt} is refused"
         raise RefusedError(what, why="; ".join(faults), hint="nothing was stored")
@@ -139,6 +103,7 @@ def take_in(arguments: argparse.Namespace) -> None:
     seal = sealer.importing(name, row, now)
     store.take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now, seal=seal)
     sealer.remember({name: seal})
+    sealer.seals.stored(name, bundle, now)
     say(f"{name}: imported {what}")
     [after] = certificates.get([name])
     for remark in remarks(after):
@@ -164,7 +129,7 @@ def revoke(arguments: argparse.Namespace) -> None:
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
     disabled = store.mark_revoked(name, bundle, directory, arguments.reason, now)
-    known = [_key(bundle)] if arguments.reason == KEY_COMPROMISE else []
+    known = [key_of(bundle)] if arguments.reason == KEY_COMPROMISE else []
     Seals(settings.state_dir).memory.remember_revoked(name, fingerprint(bundle.leaf), *known)
     say(f"{name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
     if row is None:
@@ -174,7 +139,7 @@ def revoke(arguments: argparse.Namespace) -> None:
         typed = quote(row.name)
         say("the key is not to be used again, so it was disabled: make a new key and CSR on the host, then")
         say(f"`populate --replace {typed} --csr FILE`, `enable {typed}`, `issue {typed}`")
-    elif arguments.reason == KEY_COMPROMISE and row.change is not None and row.key_sha256 == _key(bundle):
+    elif arguments.reason == KEY_COMPROMISE and row.change is not None and row.key_sha256 == key_of(bundle):
         say("the key is not to be used again; the CSR that waits is ordered next, at once by")
         say(f"`issue {quote(row.name)}`")
     elif bundle.leaf_pem != row.crt:
@@ -193,7 +158,7 @@ def _tell_same_key(bundle: Bundle, name: str, versions: Sequence[Version], now: 
     for version in versions:
         if version.revoked or version.not_after <= now:
             continue
-        if isinstance(version.bundle, Damaged) or _key(version.bundle) != _key(bundle):
+        if isinstance(version.bundle, Damaged) or key_of(version.bundle) != key_of(bundle):
             continue
         remedy = f"revoke {quote(name)} --serial {version.serial} --reason {KEY_COMPROMISE}"
         remedy = f"`{remedy}`" if version.directory else "revoke it where it was bought"
@@ -201,46 +166,29 @@ def _tell_same_key(bundle: Bundle, name: str, versions: Sequence[Version], now: 
         say(f"{name}: serial {version.serial}, {valid}, has the same key: {remedy}")
 
 
-def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
-    """The version with *serial*, else the one stored before the present one, so that a second rollback goes further
-    back. Raises RefusedError."""
-    hint = f"`history {quote(row.name)}` shows what there is; `--serial` takes any of them"
-    if serial:
-        if (chosen := _with_serial(versions, serial)) is None:
-            raise RefusedError(f"no certificate {serial} of {row.name} is stored", hint=hint)
-        return chosen
-    present = serial_number(row.present.serial) if isinstance(row.present, Leaf) else None
-    serials = [serial_number(version.serial) for version in versions]
-    earlier = versions[serials.index(present) :] if present in serials else versions
-    for version in earlier:
-        if serial_number(version.serial) != present:
-            return version
-    raise RefusedError(f"there is no earlier certificate of {row.name}", hint=hint)
-
-
-def _with_serial(versions: Sequence[Version], serial: str) -> Version | None:
+def with_serial(versions: Sequence[Version], serial: str) -> Version | None:
     """The newest of *versions* with that serial number."""
     wanted = serial_number(serial)
     same = (version for version in versions if wanted is not None and serial_number(version.serial) == wanted)
     return next(same, None)
 
 
-def _key(bundle: Bundle) -> str:
+def key_of(bundle: Bundle) -> str:
     return spki_sha256(bundle.leaf.public_key())
 
 
 def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) -> tuple[Bundle, str]:
     """The certificate to revoke, and the directory of its CA. Raises RefusedError for one from outside."""
-    if serial and (version := _with_serial(store.versions(name), serial)) is not None:
+    if serial and (version := with_serial(store.versions(name), serial)) is not None:
         if not version.directory:
             raise _from_outside(name)
-        return _undamaged(version, name), version.directory
+        return undamaged(version, name), version.directory
     if row is None or serial or not row.crt:
         hint = f"`history {quote(name)}` shows what there is"
         raise RefusedError(f"no such certificate of {name} is stored", hint=hint)
     directory = row.directory
     if row.imported:  # our CA may have issued it all the same
-        present = _present_sha256(row)
+        present = present_sha256(row)
         directory = next((version.directory for version in store.versions(name) if version.sha256 == present), "")
         if not directory:
             raise _from_outside(name)
@@ -252,11 +200,11 @@ def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) ->
     return bundle, directory
 
 
-def _present_sha256(row: Enrolment) -> str:
+def present_sha256(row: Enrolment) -> str:
     return row.present.sha256 if isinstance(row.present, Leaf) else ""
 
 
-def _undamaged(version: Version, name: str) -> Bundle:
+def undamaged(version: Version, name: str) -> Bundle:
     bundle = version.bundle
     if isinstance(bundle, Damaged):
         hint = f"restore that row of `versions` from a backup, or name another; `history {quote(name)}` shows them"
@@ -279,7 +227,7 @@ def _check_key(row: Enrolment, bundle: Bundle) -> None:
     if row.enabled and not row.imported:
         hint = f"`disable {quote(row.name)}` first; the import would be replaced"
         raise RefusedError(f"{row.name} is renewed by ACME", hint=hint)
-    if row.csr and row.key_sha256 != _key(bundle):
+    if row.csr and row.key_sha256 != key_of(bundle):
         raise RefusedError(f"the certificate's key is not the key of the CSR of {row.name}", hint="nothing was stored")
 
 

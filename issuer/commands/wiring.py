@@ -59,14 +59,15 @@ def build_tools_over(
     for solver in solvers.values():
         solver.load_keys()
     authorities = {ca.directory: authority(settings, ca, time.time) for ca in settings.authorities}
+    seals = Seals(settings.state_dir)
     return Tools(
         settings=settings,
         authorities=authorities,
         solvers=solvers,
         certificates=Certificates(database, sign=Statements(settings.state_dir).sign),
-        seals=Seals(settings.state_dir),
+        seals=seals,
         looks=build_looks(settings),
-        orders=Orders(database, us),
+        orders=Orders(database, us, seals),
         journal=Journal(database, us),
         holds=Holds(database),
         caa=functools.partial(caa_of, Resolvers(settings.dns.resolvers)),

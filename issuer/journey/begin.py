@@ -15,7 +15,7 @@ from common.errors import RefusedError
 from issuer.journey.choose import choose, consult, identifier
 from issuer.journey.issue import find_places
 from issuer.journey.ports import CertificateStore, Looks, Tools
-from issuer.journey.sealed import require_seal
+from issuer.journey.sealed import only_ours, require_seal
 from issuer.journey.withdraw import abandon
 from issuer.journey.work import Work
 from issuer.model.csr import CsrFacts
@@ -64,7 +64,7 @@ def begin(row: Enrolment, csr: CsrFacts, tools: Tools, *, by_hand: bool = False)
     """Go on with the order for *row*, or open one if it is due and allowed. Raises CertfleetError. *by_hand*: the
     caller acts for a person. Any other caller leaves alone an order that a person works on."""
     now = int(tools.clock())
-    found = tools.orders.claim(row.name, now)
+    found = only_ours(tools.orders.claim(row.name, now), tools)
     prepared = Preparation(row, csr, now, by_hand, found)
     begun = False
     try:

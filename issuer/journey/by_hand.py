@@ -16,7 +16,7 @@ from common.errors import CertfleetError, RefusedError
 from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import advance, wanted_answers
 from issuer.journey.ports import CertificateAuthority, Tools
-from issuer.journey.sealed import require_seal
+from issuer.journey.sealed import only_ours, require_seal
 from issuer.journey.solver import ChallengeType, Solver, shares
 from issuer.journey.withdraw import abandon, withdraw
 from issuer.journey.work import Work, authority
@@ -212,7 +212,8 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
 
 def _claimed(row: Enrolment, tools: Tools) -> Work:
     """The order that `challenges` opened. Raises RefusedError if there is none."""
-    record = tools.orders.claim(row.name, int(tools.clock()))
+    require_seal(row, tools.seals)
+    record = only_ours(tools.orders.claim(row.name, int(tools.clock())), tools)
     seen = of_order(row, record) if record is not None else None
     if record is None or seen is None or record.state is OrderState.PLANNED:
         if record is not None:

@@ -179,8 +179,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     first_look = due_at if ask_at is None else min(due_at, ask_at)
     origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
     tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
-    if work.row.changing:
-        _remember_change(work, tools)
+    _remember(work, bundle, now, tools)
     if changed := ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities)):
         tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
@@ -189,9 +188,11 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     return None
 
 
-def _remember_change(work: Work, tools: Tools) -> None:
+def _remember(work: Work, bundle: Bundle, now: int, tools: Tools) -> None:
     try:
-        tools.seals.taken(work.row)
+        tools.seals.stored(work.record.name, bundle, now)
+        if work.row.changing:
+            tools.seals.taken(work.row)
     except CertfleetError as error:  # it is stored; the next look at the row remembers it
         log.warning("seal.not_remembered", certificate=work.record.name, error=str(error))
 
@@ -272,7 +273,8 @@ def _speaking_of(csr: CsrFacts) -> Iterator[None]:
 def _accepted(pem: bytes, work: Work, now: int, tools: Tools) -> Bundle:
     """The CA's answer, judged. Raises AcmeProblem."""
     lenient = any(ca.extra_names for ca in tools.settings.authorities if ca.directory == work.record.directory)
-    bundle = accept(pem, work.csr, now, present=work.row.present, extra_names=lenient)
+    past = tools.seals.past(work.record.name)
+    bundle = accept(pem, work.csr, now, present=work.row.present, past=past, extra_names=lenient)
     if extra := sorted(certified_names(bundle.leaf) - set(work.csr.names)):
         log.warning("certificate.extra_names", certificate=work.record.name, names=", ".join(extra))
     return bundle

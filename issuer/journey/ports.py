@@ -24,6 +24,7 @@ from issuer.model.failure import Failure
 from issuer.model.orders import Cause, OrderRecord
 from issuer.model.seal_faults import Fault
 from issuer.model.timing import Timing
+from issuer.rules.acceptance import Past
 from issuer.rules.caa import CaaRecord
 from issuer.rules.retry import falls_back
 
@@ -87,9 +88,9 @@ class CertificateAuthority(Protocol):
 
 
 class OrderStore(Protocol):
-    """Orders, each under the lease of one issuer process: ours, or that of another. Every method may raise StoreError.
-    :meth:`save` and :meth:`fail` raise LeaseLost where another issuer took the order over, and GivenUp where somebody
-    ended it."""
+    """Orders, each under the lease of one issuer process: ours, or that of another. A record that is read is *sealed*
+    if an issuer wrote its row so. Every method may raise StoreError. :meth:`save` and :meth:`fail` raise LeaseLost
+    where another issuer took the order over, and GivenUp where somebody ended it."""
 
     def open(
         self,
@@ -116,7 +117,7 @@ class OrderStore(Protocol):
         """Save the move from *old* to *new* and extend the lease; *old* twice only extends it. Returns *new*."""
 
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
-        """End the order as FAILED, with *reason* for people. Returns the ended record."""
+        """End the order as FAILED, also one that is not sealed. *reason* is for people. Returns the ended record."""
 
     def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
         """End an order that no process has the lease of as FAILED. Returns False where one has it, or the order has
@@ -200,13 +201,19 @@ class Looks(Protocol):
 
 
 class Seals(Protocol):
-    """Proves that rows are what operators enrolled. Raises ConfigError, FileError."""
+    """Proves that rows are what operators enrolled, and remembers what was stored. Raises ConfigError, FileError."""
 
     def faults(self, row: Enrolment) -> Sequence[Fault]:
         """What is wrong with *row* beside its seal; none if it holds what was enrolled."""
 
     def taken(self, row: Enrolment) -> None:
         """The change of *row*, as it sees the row, took the place of the row's CSR."""
+
+    def stored(self, name: str, bundle: Bundle, now: int) -> None:
+        """The certificate in *bundle* became that of *name*."""
+
+    def past(self, name: str) -> Past:
+        """The certificates of *name* that were stored or revoked, also those of before that were seen in its row."""
 
 
 class ChallengeJournal(Protocol):

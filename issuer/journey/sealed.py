@@ -1,9 +1,17 @@
-"""Requires that a row is what an operator enrolled, before anything is ordered by it."""
+"""Requires that a row is what an operator enrolled, before anything is ordered by it, and that an order is ours before
+it is gone on with."""
+
+import structlog
 
 from issuer.journey.ports import Seals, Tools
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, Overtaken
+from issuer.model.events import planted
+from issuer.model.orders import OrderRecord
 from issuer.rules.change import newest
+
+log = structlog.get_logger()
+NOT_OURS = "no issuer wrote it"
 
 
 def require_seal(row: Enrolment, seals: Seals) -> None:
@@ -22,3 +30,19 @@ def require_seal_now(row: Enrolment, tools: Tools) -> None:
         if row.seal not in there:
             raise Overtaken(row.name) from None
         raise
+
+
+def only_ours(record: OrderRecord | None, tools: Tools) -> OrderRecord | None:
+    """The order *record*, whose lease is ours, if an issuer wrote its row as it is. Any other is ended and told; nobody
+    asks the server that it names. So who writes the database chooses no server, and brings no ended order back."""
+    if record is None or record.sealed:
+        return record
+    tools.orders.fail(record, NOT_OURS, int(tools.clock()))
+    tell_planted(record, tools)
+    return None
+
+
+def tell_planted(record: OrderRecord, tools: Tools) -> None:
+    """Tell that the order *record* was ended, because no issuer wrote it so."""
+    log.error("order.planted", certificate=record.name, order=record.id)
+    tools.tell(planted(record.name))

@@ -1,4 +1,5 @@
-"""Takes back what dead processes left: challenges that nobody waits for, and orders whose row is gone."""
+"""Takes back what dead processes left: challenges that nobody waits for, orders whose row is gone, and orders that are
+not ours."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from common.errors import CertfleetError, RefusedError, Retry
 from issuer.ground.threads import each_on_thread
 from issuer.journey.begin import stored_csr
 from issuer.journey.ports import Tools
+from issuer.journey.sealed import NOT_OURS, tell_planted
 from issuer.journey.withdraw import abandon, take_back_left
 from issuer.model.acme import Challenge
 from issuer.model.enrolment import Enrolment
@@ -79,15 +81,29 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
 
 
 def _end_orders_of_nothing(tools: Tools) -> None:
-    """End orders that nobody can finish, even where nobody would try."""
+    """End orders that nobody can finish or that no issuer wrote, even where nobody would try."""
     now = int(tools.clock())
     left = {record.name: record for record in tools.orders.under_way(now)}
     rows = {row.name: row for row in tools.certificates.enrolled(list(left))}
     for name, record in left.items():
-        why = _unusable(record, rows.get(name), now)
+        row = rows.get(name)
+        if not record.sealed and row is not None and _is_sealed(row, tools):
+            if tools.orders.end_left(record, NOT_OURS, now):
+                tell_planted(record, tools)
+            continue
+        why = _unusable(record, row, now)
         if why and tools.orders.end_left(record, why, now):
             log.warning("order.of_nothing", certificate=name, why=why)
-            abandon(record, tools)
+            if record.sealed:  # nobody asks a server that somebody else named
+                abandon(record, tools)
+
+
+def _is_sealed(row: Enrolment, tools: Tools) -> bool:
+    """Does our seal key fit *row*? Where it is another issuer's, so is the order."""
+    try:
+        return not tools.seals.faults(row)
+    except CertfleetError:  # told by each attempt
+        return False
 
 
 def _unusable(record: OrderRecord, row: Enrolment | None, now: int) -> str:

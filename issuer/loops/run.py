@@ -28,6 +28,7 @@ from issuer.journey.sweep import sweep
 from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
+from issuer.model.events import Event, EventKind
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_NEXT_RUN, Tries
 from issuer.rules.change import failed_as
@@ -44,12 +45,14 @@ _ONE_ROUND = 3600.0  # seconds that even a single round gives a slow CA
 @dataclass(slots=True)
 class Summary:
     """How a pass ended, by certificate. *failures*: the last one of each, in this run or an earlier one. *troubles*:
-    the errors that kept it from tidying up. *misfits*: not due, and their certificate is for another key."""
+    the errors that kept it from tidying up. *misfits*: not due, and their certificate is for another key.
+    *planted*: orders that were not ours, and were ended."""
 
     endings: dict[str, Ended] = field(default_factory=dict)
     failures: dict[str, Ended] = field(default_factory=dict)
     troubles: list[CertfleetError] = field(default_factory=list)
     misfits: list[str] = field(default_factory=list)
+    planted: list[Ended] = field(default_factory=list)
     stopped: bool = True  # until the pass has ended
 
     def names(self, ending: Ending) -> list[str]:
@@ -66,7 +69,7 @@ class Summary:
             Ending.STOPPED,
             Ending.GIVEN_UP,
         )
-        return not self.misfits and not any(self.names(ending) for ending in bad)
+        return not self.misfits and not self.planted and not any(self.names(ending) for ending in bad)
 
     @property
     def news(self) -> list[Ended]:
@@ -85,7 +88,8 @@ class Pass:
     def __init__(self, tools: Tools, say: Say, complain: Say, *, at_end: bool = False):
         """*at_end*: complain once at the end, and only of what is not well then. Otherwise whenever nothing is at work,
         so that certificates that share a failure are told together."""
-        self._tools = tools
+        self._tools = dataclasses.replace(tools, tell=self._hear)
+        self._tell = tools.tell
         self._say = say
         self._complain = complain
         self._complains_at_end = at_end
@@ -119,6 +123,7 @@ class Pass:
         self._drive(max(self._ends, began + _ONE_ROUND))
         self._tell_misfits(rows)
         self._tell_failures(self.summary.news if self._complains_at_end else self._untold, BY_NEXT_RUN)
+        self._tell_failures(self.summary.planted, BY_NEXT_RUN)
         if not self._stopping:
             wait([left_overs])
             with noted(self.summary.troubles):  # told after the endings
@@ -218,6 +223,12 @@ class Pass:
         self.summary.misfits = [row.name for row in not_due if row.enabled and row.is_misfit]
         for name in self.summary.misfits:
             self._complain(f"warning: {name}: {MISFIT}")
+
+    def _hear(self, event: Event) -> None:
+        """On the thread of an attempt."""
+        if event.kind is EventKind.PLANTED:
+            self.summary.planted.append(Ended(event.name, Ending.PLANTED, failure=event.told))
+        self._tell(event)
 
     def _tell_failures(self, endings: Sequence[Ended], tries: Tries) -> None:
         for text in complaints(endings, tries):

@@ -25,6 +25,7 @@ class EventKind(Enum):
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
     VANISHED = "vanished"  # its row is gone, and no issuer removed it
     UNSIGNED = "unsigned"  # its certificate is not the last one that an issuer signed
+    PLANTED = "planted"  # an order under way for it was not written by an issuer
     FAILED = "failed"
     DISABLED = "disabled"  # past certfleet, and its renewal would be due
     STATEMENT_KEY = "statement-key"  # of this issuer, not of a certificate: it cannot sign statements
@@ -116,6 +117,13 @@ def not_renewed(name: str) -> Event:
     """The renewal of *name* would be due, and it is disabled."""
     hint = "`enable` it if that was not meant; `disable` by certfleet, or `remove`, ends such notices"
     return Event(EventKind.DISABLED, name, "it is disabled, so nothing renews its certificate", hint=hint)
+
+
+def planted(name: str) -> Event:
+    """The order under way for *name* was not written by an issuer as it stood, and was ended."""
+    what = "its order under way was not written by an issuer, so it was ended and not followed"
+    hint = "a new order is opened when it is due; find out who writes to the table orders, or has another seal.key"
+    return Event(EventKind.PLANTED, name, what, hint=hint, reference="planted-order")
 
 
 def of_statement_key(host: str, fault: Failure | None) -> Event:

@@ -67,7 +67,8 @@ BY_WINDOW = (Cause.SUGGESTED, Cause.INCIDENT)  # causes of orders that CAs exemp
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
     """One row of ``orders``: one attempt at one certificate, under the lease of one issuer process. Times are epoch
-    seconds. *deadline* belongs to the present state, *created_at* to the order as a whole."""
+    seconds. *deadline* belongs to the present state, *created_at* to the order as a whole. *sealed*: did an issuer with
+    our seal key write the row as it is?"""
 
     id: int
     name: str
@@ -79,6 +80,7 @@ class OrderRecord:
     replaces: str = ""  # identifier of the certificate that it renews, RFC 9773
     deadline: int | None = None
     csr_sha256: str = ""  # of the text of the CSR that it is for; "" if an earlier version opened it
+    sealed: bool = True
 
     def is_by_hand(self, now: int) -> bool:
         """Does a person work on it, so that `run` leaves it alone?"""

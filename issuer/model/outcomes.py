@@ -15,6 +15,7 @@ class Ending(Enum):
     UNSEALED = "not ordered"  # the row is not what an operator enrolled
     VANISHED = "gone"  # the row is not there any more, and no issuer removed it
     UNSIGNED = "not signed"  # the certificate in the row is not the last one that an issuer signed
+    PLANTED = "order not ours"  # the order that was under way was not written by an issuer, and was ended
     HELD = "held"  # by a limit of the CA, or because it refuses our account; no failure of the certificate
     ELSEWHERE = "in the hands of another issuer"
     GIVEN_UP = "given up"  # somebody else ended its order

@@ -1,6 +1,7 @@
 """May this certificate be stored? Pure: the CA's answer against the CSR and the present certificate."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from cryptography.x509 import Certificate
 
@@ -11,6 +12,7 @@ from common.certificate import (
     fingerprint,
     is_signed_by,
     not_after,
+    not_before,
     parse_bundle,
     spki_sha256,
 )
@@ -22,7 +24,30 @@ _LONE = (
     "if this CA signs with its root, which it does not send, add that root to the file that its ca_bundle names, "
     "beside what its server's TLS needs; else report it to the CA"
 )
+_AGAIN = "an earlier order may have been set under way again: find out who writes to the table orders"
+_BACKDATED = 86400  # seconds: CAs let a certificate begin up to so much before they issue it
 _MOST_SORTED = 8  # certificates: each order is tried
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The certificates of a name as an issuer remembers them, whatever the database says. *stored* and *revoked*: their
+    SHA-256; *revoked* also that of keys. *newest*: the latest notBefore (epoch seconds) of those stored."""
+
+    stored: frozenset[str] = frozenset()
+    revoked: frozenset[str] = frozenset()
+    newest: int = 0
+
+    def faults(self, leaf: Certificate) -> list[str]:
+        """Why *leaf* is no new certificate."""
+        sha256, found = fingerprint(leaf), []
+        if sha256 in self.stored:
+            found.append("it was stored before")
+        elif not_before(leaf) < self.newest - _BACKDATED:
+            found.append("it is older than one that was stored before")
+        if self.revoked & {sha256, spki_sha256(leaf.public_key())}:
+            found.append("it or its key was revoked")
+        return found
 
 
 def straightened(bundle: Bundle) -> Bundle:
@@ -50,12 +75,18 @@ def _longest(chain: tuple[Certificate, ...], others: Collection[Certificate]) ->
 
 
 def accept(
-    pem: bytes, csr: CsrFacts, now: float, *, present: Leaf | Damaged | None, extra_names: bool = False
+    pem: bytes,
+    csr: CsrFacts,
+    now: float,
+    *,
+    present: Leaf | Damaged | None,
+    past: Past = Past(),
+    extra_names: bool = False,
 ) -> Bundle:
-    """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies, and it differs from
-    *present*. With *extra_names* it may have more names than the CSR. Raises WrongCertificate, and AcmeProblem with
-    Retry.SOON for an answer that is no certificate. A notBefore in the future is no fault: this machine's clock may run
-    late."""
+    """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies, it differs from
+    *present*, and *past* does not know it. With *extra_names* it may have more names than the CSR. Raises
+    WrongCertificate, and AcmeProblem with Retry.SOON for an answer that is no certificate. A notBefore in the future is
+    no fault: this machine's clock may run late."""
     try:
         bundle = straightened(parse_bundle(pem))
     except ValueError as error:
@@ -72,6 +103,8 @@ def accept(
         faults.append("it has expired already")
     if isinstance(present, Leaf) and fingerprint(bundle.leaf) == present.sha256:
         faults.append("it is the one that is there already, not a new one")
+    elif old := past.faults(bundle.leaf):
+        raise WrongCertificate("; ".join([*faults, *old]), _AGAIN)
     if faults:
         alone = not bundle.chain and faults == chain
         raise WrongCertificate("; ".join(faults), _LONE if alone else "report it to the CA")

@@ -19,6 +19,7 @@ _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.VANISHED: frozenset({EventKind.VANISHED}),
     EventKind.STATEMENT_KEY: frozenset({EventKind.STATEMENT_KEY}),
     EventKind.UNSIGNED: frozenset({EventKind.UNSIGNED}),
+    EventKind.PLANTED: frozenset({EventKind.PLANTED}),
     EventKind.FAILED: FAILURES,
     EventKind.STUCK: frozenset({EventKind.STUCK, EventKind.USER_ACTION}),
     EventKind.USER_ACTION: frozenset({EventKind.USER_ACTION}),

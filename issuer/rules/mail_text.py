@@ -30,6 +30,7 @@ _WORDS = {  # (one, several, heading)
     EventKind.UNSEALED: ("is not what was enrolled", "are not what was enrolled", "NOT WHAT WAS ENROLLED"),
     EventKind.VANISHED: ("is gone from the table", "are gone from the table", "GONE FROM THE TABLE"),
     EventKind.UNSIGNED: ("is not signed", "are not signed", "CERTIFICATES THAT WE HAVE NOT SIGNED"),
+    EventKind.PLANTED: ("had an order that is not ours", "had orders that are not ours", "ORDERS THAT ARE NOT OURS"),
     EventKind.FAILED: ("failed", "failed", "FAILED"),
     EventKind.DISABLED: ("is disabled and due", "are disabled and due", "DISABLED, THEIR RENEWAL IS DUE"),
     EventKind.STATEMENT_KEY: ("cannot be used", "cannot be used", "STATEMENTS ARE NOT SIGNED"),

@@ -237,6 +237,7 @@ class Certificates:
         origin = {"directory": order.directory, "account": account or None, "early": "Y" if early else None}
         present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
+        ended["seal"] = None
 
         def work(connection: sa.Connection) -> CertfleetError | None:
             live = connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount > 0

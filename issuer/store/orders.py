@@ -6,7 +6,7 @@ UPDATE, and the unique ``active_name`` prevents a second order for the same cert
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -39,12 +39,34 @@ _END = sa.select(orders.c.error).where(orders.c.id == sa.bindparam("number"), or
 _CAUSES = {cause.value for cause in Cause}
 
 
-class Orders:
-    """Orders as one issuer process sees them. *owner* names that process, unique among all. Raises StoreError."""
+class OrderSeals(Protocol):
+    """Proves that issuers wrote the orders, as issuer/trust/seals.py does."""
 
-    def __init__(self, database: Database, owner: str):
+    def of_order(self, record: OrderRecord) -> str:
+        """The seal of an order that is under way as it is. Raises ConfigError."""
+
+    def wrote(self, record: OrderRecord, seal: str) -> bool:
+        """Is *seal* that of *record*?"""
+
+
+class Onlooker:
+    """The OrderSeals of who follows no order."""
+
+    def of_order(self, record: OrderRecord) -> str:
+        return ""
+
+    def wrote(self, record: OrderRecord, seal: str) -> bool:
+        return False
+
+
+class Orders:
+    """Orders as one issuer process sees them. *owner* names that process, unique among all. Each row under way has a
+    seal: who writes the database must not choose what an issuer follows. Raises StoreError."""
+
+    def __init__(self, database: Database, owner: str, seals: OrderSeals | None = None):
         self._database = database
         self._owner = owner
+        self._seals = seals or Onlooker()
 
     def open(
         self,
@@ -61,17 +83,21 @@ class Orders:
 
         An order of our own that is under way is returned instead: the answer to our own INSERT may have been lost.
         """
+        planned = OrderRecord(
+            0, name, OrderState.PLANNED, directory, now, cause=cause, replaces=replaces, csr_sha256=csr_sha256
+        )
         row = {
             "name": name,
             "active_name": name,
             "names": names_text(names),
-            "state": OrderState.PLANNED.value,
+            "state": planned.state.value,
             "directory": directory,
             "reason": cause.value,
             "replaces": replaces or None,
             "csr_sha256": csr_sha256 or None,
             "created_at": now,
             "updated_at": now,
+            "seal": self._seals.of_order(planned),
             **self._lease(now),
         }
         try:
@@ -82,36 +108,27 @@ class Orders:
                 raise
             found = self._under_way(name)
             ours = found is not None and (found["lease_owner"], found["state"]) == (self._owner, row["state"])
-            return _record(found) if found is not None and ours else None
-        return OrderRecord(
-            number,
-            name,
-            OrderState.PLANNED,
-            directory,
-            now,
-            cause=cause,
-            replaces=replaces,
-            csr_sha256=csr_sha256,
-        )
+            return self._record(found) if found is not None and ours else None
+        return dataclasses.replace(planned, id=number)
 
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders under way without a lease at *now*: a crash or a stop left them behind."""
         query = sa.select(orders).where(orders.c.active_name > "", FREE).order_by(orders.c.active_name)
         rows = self._database.read(lambda connection: connection.execute(query, {"now": now}).mappings().all())
-        return [record for record in map(_record, rows) if record is not None]
+        return [record for record in map(self._record, rows) if record is not None]
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
         """Lease the order under way for *name*. None if there is none, if another process has the lease, or if only
         another version of certfleet knows its state."""
         found = self._under_way(name)
-        if found is None or _record(found) is None:
+        if found is None or self._record(found) is None:
             return None
         taking = {"the_name": name, "now": now, "us": self._owner, **self._lease(now)}
         if not self._database.write(lambda connection: connection.execute(_TAKE, taking).rowcount):
             return None
         # read again after the commit: on a cluster the loser of two claims learns it there
         row = self._under_way(name)
-        return _record(row) if row is not None and row["lease_owner"] == self._owner else None
+        return self._record(row) if row is not None and row["lease_owner"] == self._owner else None
 
     def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
         """End an order without a lease as FAILED; False if it has a lease or has ended meanwhile."""
@@ -141,16 +158,31 @@ class Orders:
             check_move(old.state, new.state)
         values: dict[str, object] = {"state": new.state.value, "url": new.url, "reason": new.cause.value}
         values |= {"deadline": new.deadline, "updated_at": now, "lease_until": now + LEASE_SECONDS}
+        values["seal"] = self._seals.of_order(new)
         self._change(new, values, durable=new.url != old.url)
         return new
 
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
         """End the order as FAILED, so that the certificate is free for a new one. Raises LeaseLost, GivenUp."""
         failed = dataclasses.replace(record, state=OrderState.FAILED, deadline=None)
-        check_move(record.state, failed.state)
-        values = {"state": failed.state.value, "error": reason, "deadline": None, "updated_at": now}
+        if record.sealed:  # what somebody else wrote may be in any state
+            check_move(record.state, failed.state)
+        values = {"state": failed.state.value, "error": reason, "deadline": None, "seal": None, "updated_at": now}
         self._change(failed, {"active_name": None, "lease_owner": None, **values})
         return failed
+
+    def seal_all(self) -> list[OrderRecord]:
+        """Seal every order under way as it is, whoever wrote it, and return them."""
+
+        def work(connection: sa.Connection) -> list[OrderRecord]:
+            rows = connection.execute(sa.select(orders).where(orders.c.active_name > "")).mappings().all()
+            found = [record for record in map(self._record, rows) if record is not None]
+            for record in found:
+                values = {"seal": self._seals.of_order(record)}
+                connection.execute(orders.update().where(orders.c.id == record.id).values(**values))
+            return found
+
+        return self._database.write(work)
 
     def drop(self, record: OrderRecord) -> None:
         """Delete an order of ours that never reached the CA: the certificate did not need it."""
@@ -168,6 +200,14 @@ class Orders:
 
     def _lease(self, now: int) -> dict[str, object]:
         return {"lease_owner": self._owner, "lease_until": now + LEASE_SECONDS}
+
+    def _record(self, row: sa.RowMapping) -> OrderRecord | None:
+        state = known(OrderState, row["state"], orders.name, row["name"])
+        if state is None:
+            return None
+        record = from_row(OrderRecord, row, state=state, cause=cause_of(row["reason"]), sealed=True)
+        sealed = row["active_name"] == record.name and self._seals.wrote(record, row["seal"])
+        return dataclasses.replace(record, sealed=sealed)
 
     def _under_way(self, name: str) -> sa.RowMapping | None:
         look = {"the_name": name}
@@ -191,7 +231,7 @@ def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leas
 
     The lease stays until its owner notices: meanwhile nobody withdraws what that owner may be about to publish.
     """
-    change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None}
+    change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None, "seal": None}
     ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else FREE)
     values = ended.values(**change, deadline=None, updated_at=now)
     return connection.execute(values, {"the_name": name, "now": now}).rowcount
@@ -200,8 +240,3 @@ def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leas
 def cause_of(reason: str) -> Cause:
     """Why an order was opened. An earlier version wrote other words for Cause.WISH alone."""
     return Cause(reason) if reason in _CAUSES else Cause.WISH
-
-
-def _record(row: sa.RowMapping) -> OrderRecord | None:
-    state = known(OrderState, row["state"], orders.name, row["name"])
-    return None if state is None else from_row(OrderRecord, row, state=state, cause=cause_of(row["reason"]))

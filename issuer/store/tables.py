@@ -85,6 +85,7 @@ orders = sa.Table(
     sa.Column("error", Words),
     sa.Column("created_at", NumberOrZero),
     sa.Column("updated_at", NumberOrZero),
+    sa.Column("seal", Words(80)),  # that an issuer wrote it so (issuer/trust/seals.py); NULL: ended, or never sealed
 )
 
 challenges = sa.Table(

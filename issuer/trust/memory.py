@@ -2,26 +2,31 @@
 
 A scope is the name of a row, or that of its change (:func:`issuer.model.enrolment.change_scope`).
 A row that comes back with an older seal, or does not come back at all, is seen by it. It knows the newest statement of
-each name too, and what was revoked here. It holds nothing secret. Where it is lost, it fills again as rows are looked
-at, but for what was revoked.
+each name too, every certificate that was stored, and what was revoked here. It holds nothing secret. Where it is lost,
+it fills again as rows are looked at, but for what was revoked or replaced.
 """
 
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from common.errors import FileError
 from common.files import create_empty
 from issuer.model.enrolment import change_scope
+from issuer.rules.acceptance import Past
 
+MEMORY = "sealed.db"  # in the state folder
 _SECONDS = 10.0  # to wait for another process's write
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS seals
   (scope TEXT PRIMARY KEY, number INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS stated
   (name TEXT PRIMARY KEY, key TEXT NOT NULL, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS given (name TEXT PRIMARY KEY, key TEXT, sequence INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS stored
+  (name TEXT, sha256 TEXT, starts INTEGER NOT NULL, PRIMARY KEY (name, sha256)) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS revoked (name TEXT, sha256 TEXT, PRIMARY KEY (name, sha256)) WITHOUT ROWID",
 )
 _ADD = """INSERT INTO seals VALUES (?, ?, ?)
@@ -30,6 +35,10 @@ _ADD = """INSERT INTO seals VALUES (?, ?, ?)
 _STATE = """INSERT INTO stated VALUES (?, ?, ?, ?)
   ON CONFLICT (name) DO UPDATE SET key = excluded.key, sequence = excluded.sequence, sha256 = excluded.sha256
   WHERE excluded.key <> key OR excluded.sequence >= sequence"""
+_GIVE = """INSERT INTO given VALUES (?, ?, ?)
+  ON CONFLICT (name) DO UPDATE SET key = excluded.key, sequence = excluded.sequence"""
+_GIVEN = "SELECT key, sequence FROM given WHERE name = ? UNION SELECT key, sequence FROM stated WHERE name = ?"
+_STORE = "INSERT OR IGNORE INTO stored VALUES (?, ?, ?)"
 
 
 class Memory:
@@ -65,10 +74,35 @@ class Memory:
             found = connection.execute(query, (name, key)).fetchone()
             return (int(found[0]), str(found[1])) if found else (0, "")
 
-    def remember_stated(self, name: str, key: str, sequence: int, sha256: str) -> None:
-        """Keep the statement where its *sequence* is not lower than the one before, or another *key* signs now."""
+    def remember_stated(self, name: str, key: str, sequence: int, sha256: str, starts: int) -> None:
+        """Keep the statement where its *sequence* is not lower than the one before, or another *key* signs now; and its
+        certificate, as :meth:`remember_stored` does."""
         with self._using() as connection, connection:
             connection.execute(_STATE, (name, key, sequence, sha256))
+            connection.execute(_STORE, (name, sha256, starts))
+
+    def given(self, name: str, keys: Collection[str]) -> int:
+        """The highest sequence of a statement of *name* by one of *keys* that was signed here or seen; 0 for none."""
+        with self._using() as connection:
+            found = connection.execute(_GIVEN, (name, name)).fetchall()
+            return max((number for key, number in found if key in keys), default=0)
+
+    def remember_given(self, name: str, key: str, sequence: int) -> None:
+        """*key* signs a statement with this *sequence* now, whether or not the database gets it."""
+        with self._using() as connection, connection:
+            connection.execute(_GIVE, (name, key, sequence))
+
+    def past(self, name: str) -> Past:
+        """The certificates of *name* that were stored or revoked."""
+        with self._using() as connection:
+            stored = dict(connection.execute("SELECT sha256, starts FROM stored WHERE name = ?", (name,)).fetchall())
+            revoked = connection.execute("SELECT sha256 FROM revoked WHERE name = ?", (name,)).fetchall()
+        return Past(frozenset(stored), frozenset(sha256 for (sha256,) in revoked), max(stored.values(), default=0))
+
+    def remember_stored(self, name: str, sha256: str, starts: int) -> None:
+        """Keep for ever that this certificate of *name* was stored. *starts*: its notBefore (epoch seconds)."""
+        with self._using() as connection, connection:
+            connection.execute(_STORE, (name, sha256, starts))
 
     def is_revoked(self, name: str, sha256: str) -> bool:
         """Was the certificate or the public key of *name* with this SHA-256 revoked here?"""

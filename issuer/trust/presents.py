@@ -4,6 +4,7 @@ what a statement has proven: so each is verified once, and an earlier one proves
 
 from common.issuer_key import issuer_key_id
 from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Leaf
 from issuer.trust.memory import Memory
 from issuer.trust.statements import StatementKey
 
@@ -27,5 +28,6 @@ class Presents:
             return sequence > 0
         if statement.sequence < sequence:
             return True
-        self._memory.remember_stated(row.name, self._id, statement.sequence, statement.sha256)
+        starts = min(row.present.starts, statement.moment) if isinstance(row.present, Leaf) else 0
+        self._memory.remember_stated(row.name, self._id, statement.sequence, statement.sha256, starts)
         return False

@@ -6,20 +6,23 @@ from a forgery. MAC is over CONTENT.
 
 import functools
 import hmac
+import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.certificate import Bundle, fingerprint, not_before
 from common.errors import ConfigError, Finding
 from common.files import create_new, read_secret
 from issuer.model.enrolment import Enrolment, change_scope
+from issuer.model.orders import OrderRecord
 from issuer.model.seal import Sealed
 from issuer.model.seal_faults import Fault
+from issuer.rules.acceptance import Past
 from issuer.rules.seal import faults
-from issuer.trust.memory import Memory
+from issuer.trust.memory import MEMORY, Memory
 
 _KEY_BYTES = 32
-MEMORY = "sealed.db"  # in the state folder
 _REMOVED = "removed"  # in the place of the ways of validation
 _HINT = "restore it from the backup, or copy it from the other issuer; if it is lost: `certfleet-issuer adopt --all`"
 
@@ -83,6 +86,15 @@ class Seals:
         number = _number(row.seal)
         self.memory.remember({row.name: number, row.scope: number + 1})
 
+    def stored(self, name: str, bundle: Bundle, now: int) -> None:
+        """The certificate in *bundle* became that of *name*. One that begins in the future counts as of *now*, so that
+        a mistake of a CA keeps no later one out."""
+        self.memory.remember_stored(name, fingerprint(bundle.leaf), min(not_before(bundle.leaf), now))
+
+    def past(self, name: str) -> Past:
+        """The certificates of *name* that were stored or revoked."""
+        return self.memory.past(name)
+
     def dropped(self, name: str) -> None:
         """The change of *name* counts no more."""
         scope = change_scope(name)
@@ -103,6 +115,17 @@ class Seals:
         if not found and opened.key not in row.compromised and self.memory.is_revoked(row.name, opened.key):
             return [Fault.COMPROMISED]
         return found
+
+    def of_order(self, record: OrderRecord) -> str:
+        """The seal of an order that is under way as it is: a line "KEY MAC", whose content is that of the row."""
+        return f"{self.key_id} {self._mac(_order_text(record))}"
+
+    def wrote(self, record: OrderRecord, seal: str) -> bool:
+        """Did an issuer with our key write *record* with that *seal*? Without a usable key nobody did."""
+        try:
+            return hmac.compare_digest(self.of_order(record).encode(), seal.encode())
+        except ConfigError:  # raised by who asks whether the row of certs is sealed
+            return False
 
     def tombstone(self, name: str, now: int) -> str:
         """Tells other issuers that *name* was removed by one."""
@@ -131,6 +154,13 @@ class Seals:
 
     def _mac(self, content: str) -> str:
         return hmac.digest(self._key, content.encode(), "sha256").hex()
+
+
+def _order_text(record: OrderRecord) -> str:
+    """All that decides where an order is asked for, for what, and what comes next. It begins as no text of a row
+    does."""
+    asked = (record.name, record.directory, record.url, record.csr_sha256, record.replaces)
+    return json.dumps(["order", 1, *asked, record.created_at, record.state.value], ensure_ascii=True)
 
 
 def _number(seal: str) -> int:

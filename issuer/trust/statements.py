@@ -35,6 +35,7 @@ from common.statement import (
     verified,
 )
 from issuer.model.leaf import Leaf, leaf_of
+from issuer.trust.memory import MEMORY, Memory
 
 log = structlog.get_logger()
 _END = b"-----END PRIVATE KEY-----"
@@ -73,21 +74,26 @@ class StatementKey:
             return False
         return found.endorsements == self.endorsements
 
-    def sign(self, name: str, leaf: Leaf, before: str, now: int, *, older: bool) -> str:
-        """The signed text about *leaf*. *before*: the text that it takes the place of, "" for none. *now*: epoch
-        seconds. *older*: is it gone back to on purpose?"""
-        if self.before is not None and not self.endorsements:  # a key that was lost, to anybody: its numbers too
-            last = _read(before, self.public)
-        else:
-            last = self.statement(before)
-        previous = last.sequence if last is not None and last.name == name else 0
+    @property
+    def continued(self) -> tuple[bytes, ...]:
+        """The public keys whose sequences it goes on with: who lost a key, to anybody, begins anew."""
+        return (self.public, self.before) if self.before is not None and self.endorsements else (self.public,)
+
+    def next_sequence(self, name: str, before: str, remembered: int, now: int) -> int:
+        """The sequence of the next statement about *name*. *before*: the text that it takes the place of, "" for none.
+        *remembered*: the highest one that the issuer remembers, whatever the database says. *now*: epoch seconds."""
+        lasts = [last for last in (_read(before, key) for key in self.continued) if last is not None]
+        return next_sequence(max([remembered, *(last.sequence for last in lasts if last.name == name)]), now)
+
+    def sign(self, name: str, leaf: Leaf, sequence: int, now: int, *, older: bool) -> str:
+        """The signed text about *leaf*. *now*: epoch seconds. *older*: is it gone back to on purpose?"""
         statement = Statement(
             name=name,
             key=leaf.spki_sha256,
             names=tuple(sorted(leaf.names)),
             sha256=leaf.sha256,
             ends=leaf.ends,
-            sequence=next_sequence(previous, now),
+            sequence=sequence,
             moment=now,
             older=older,
         )
@@ -99,6 +105,7 @@ class Statements:
 
     def __init__(self, folder: Path):
         self.file = folder / "statement.pem"
+        self.memory = Memory(folder / MEMORY)
 
     @property
     def next_file(self) -> Path:
@@ -136,17 +143,24 @@ class Statements:
             return error
         return None
 
+    def remembered(self, name: str, key: StatementKey) -> int:
+        """The highest sequence about *name* that this issuer has given or seen; 0 for none. Raises FileError."""
+        return self.memory.given(name, [issuer_key_id(each) for each in key.continued])
+
     def sign(self, name: str, bundle: Bundle, before: str, now: int, *, older: bool = False) -> str:
-        """As :meth:`StatementKey.sign`, about the leaf of *bundle*; "" where the key cannot be used. Then the
-        certificate goes out without a statement, because hosts without `issuer_key` need it, and the log says so."""
+        """The signed text about the leaf of *bundle*, as of :class:`StatementKey`; "" where the key or the memory
+        cannot be used. Then the certificate goes out without a statement, because hosts without `issuer_key` need it,
+        and the log says so."""
         try:
             key = self.key()
-        except ConfigError as error:
+            sequence = key.next_sequence(name, before, self.remembered(name, key), now)
+            self.memory.remember_given(name, issuer_key_id(key.public), sequence)
+        except (ConfigError, FileError) as error:
             log.error("statement.unsigned", certificate=name, error=str(error), hint=error.hint)
             return ""
         leaf = leaf_of(bundle.leaf_pem)
         assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
-        return key.sign(name, leaf, before, now, older=older)
+        return key.sign(name, leaf, sequence, now, older=older)
 
     def begin_first(self) -> StatementKey:
         """Call the first key the next one until every present certificate has its statement. Makes it if there is none.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.certificate import parse_bundle
+from issuer.model.leaf import Leaf, leaf_of
 from tests.agent.accounts import Agents, source_lines
 from tests.agent.host import Done, Host
 from tests.agent.signing_issuer import SigningIssuer
@@ -116,7 +116,9 @@ def test_a_sequence_has_one_certificate(host: Host, issuer: SigningIssuer) -> No
     before, issuer._text = issuer._text, ""
     sequence = issuer.statements.key().statement(before)
     assert sequence is not None
-    clash = issuer.statements.sign(host.name, parse_bundle(other.fullchain_pem), "", sequence.sequence)
+    leaf, number = leaf_of(other.cert_pem), sequence.sequence
+    assert isinstance(leaf, Leaf)
+    clash = issuer.statements.key().sign(host.name, leaf, number, number, older=False)
     issuer.offer(other, clash)
     assert_kept(host, host.run(), f"another one with its sequence {sequence.sequence} was taken here")
     issuer._text = clash

@@ -27,6 +27,9 @@ from issuer.model.config import Settings
 from issuer.model.timing import Timing
 from issuer.rules import retry
 from issuer.rules.csr import read_csr
+from issuer.store.orders import Orders
+from issuer.store.revision import open_database
+from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
@@ -224,6 +227,13 @@ class Box:
         """(state, url) of every order, oldest first."""
         where = f"WHERE name = '{name}'" if name else ""
         return self.database.query(f"SELECT state, url FROM orders {where} ORDER BY id")  # noqa: S608
+
+    def change_orders(self, change: str) -> None:
+        """A statement of SQL, after which each order under way is as if issuers had written it so."""
+        self.database.execute(change)
+        store = open_database(load(Settings, self.config).database)
+        with contextlib.closing(store):
+            Orders(store, "", Seals(self.state_dir)).seal_all()
 
     def contents(self) -> dict[str, list[Row]]:
         """Every row of every table, to see that nothing has changed."""

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from issuer.rules.csr import read_csr
+from issuer.store.orders import Orders
+from issuer.trust.seals import Seals
 from tests.issuer.box import ROOT, Box
 from tests.issuer.crash.killer import killed_run
 from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
+from tests.issuer.store.opened import opened
 from tests.servers.database import Database, SqliteDatabase
 
 NAME, OTHER = "www.lab.test", "mail.lab.test"
@@ -187,6 +190,25 @@ def test_an_upgrade_seals_a_legacy_table_once_and_lists_it(database: Database, t
     database.execute("UPDATE certs SET seal = NULL")
     assert "no row is sealed any more: somebody took the seals away" in box.run("db", "upgrade").err
     assert unsealed(box) == {NAME, OTHER, "new.lab.test"}
+
+
+def test_an_upgrade_seals_orders_of_before_once_and_lists_them(database: Database, tmp_path: Path) -> None:
+    """They are gone on with. One that stands there at a later upgrade is not ours."""
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    cells = "name, active_name, state, directory, url, created_at, updated_at"
+    order = f"INSERT INTO orders ({cells}) VALUES ('%s', '%s', 'ORDERED', 'https://ca.example/dir', '%s', 1, 1)"  # noqa: S608
+    database.execute(order % (NAME, NAME, "https://ca.example/order/1"))
+    database.execute("ALTER TABLE orders DROP COLUMN seal")
+    database.execute("UPDATE alembic_version SET version_num = '0017'")
+    told = f"{NAME}: sealed its order under way, ORDERED: https://ca.example/order/1"
+    assert told in box.ok("db", "upgrade").out
+    database.execute(order % (OTHER, OTHER, "https://thief.example/order"))
+    assert "order under way" not in box.ok("db", "upgrade").out
+    store = opened(database)
+    left = Orders(store, "us", Seals(box.state_dir)).under_way(2)
+    assert {record.name: record.sealed for record in left} == {NAME: True, OTHER: False}
+    store.close()
 
 
 KILLED = {

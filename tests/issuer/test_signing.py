@@ -73,7 +73,7 @@ def test_two_issuers_whose_clocks_differ(lone_box: Box) -> None:
     key = Statements(lone_box.state_dir).key()
     leaf = leaf_of(bytes(lone_box.row(NAME, "crt")[0]))
     assert isinstance(leaf, Leaf)
-    ahead = key.sign(NAME, leaf, "", 5_000_000_000, older=False)
+    ahead = key.sign(NAME, leaf, 5_000_000_000, 5_000_000_000, older=False)
     lone_box.database.execute(f"UPDATE certs SET statement = '{ahead}'")  # noqa: S608
     take_in(lone_box)
     assert statement(lone_box).sequence == 5_000_000_001
@@ -128,7 +128,7 @@ def test_a_stolen_key_leaves_no_number_behind(lone_box: Box) -> None:
     put(lone_box, NAME)
     leaf = leaf_of(bytes(lone_box.row(NAME, "crt")[0]))
     assert isinstance(leaf, Leaf)
-    said = Statements(lone_box.state_dir).key().sign(NAME, leaf, "", 2**63 - 1, older=False)
+    said = Statements(lone_box.state_dir).key().sign(NAME, leaf, 2**63 - 1, 2**63 - 1, older=False)
     lone_box.database.execute(f"UPDATE certs SET statement = '{said}'")  # noqa: S608
     lone_box.ok("status")
     lone_box.ok("key", "rollover", "--lost")

@@ -1,6 +1,6 @@
 """The central box and the host that thieves are after, and what each thief builds for himself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,17 @@ from common.certificate import spki_sha256
 from tests.agent.accounts import Agents
 from tests.agent.host import Host
 from tests.issuer.box import Box
+from tests.issuer.notify.conftest import told_by_mail
 from tests.issuer.signing_requests import csr, private_key
 from tests.servers.authority import Authority
-from tests.servers.database import SqliteDatabase
+from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
+from tests.servers.smtp import Smtp
 from tests.servers.sql_server import SqlServer
+from tests.trust.siege import NAME, OTHER, Siege
 
-NAME, OTHER = "www.example.test", "shop.example.test"
+__all__ = ["HIS", "NAME", "OTHER", "STOLEN", "gets", "is_his", "signed_for_him"]
+HIS = "thief.example.test"  # nobody enrolled it, although our key could answer for it
 STOLEN = 7  # the number of the thief's own key
 
 
@@ -67,6 +71,25 @@ def host(tmp_path: Path) -> Host:
 def agents(sql_server: SqlServer, tmp_path: Path) -> Agents:
     """A database on a real server, on which agents can have accounts."""
     return Agents(sql_server.create_database(), tmp_path)
+
+
+@pytest.fixture
+def smtp(tmp_path: Path) -> Iterator[Smtp]:
+    with Smtp(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def siege(lab: Lab, database: Database, smtp: Smtp, tmp_path: Path) -> Iterator[Siege]:
+    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
+    told_by_mail(box, smtp)
+    box.set_up()
+    box.add_zone(NAME, OTHER, HIS)
+    lab.bind.reconfigure()
+    for name in (NAME, OTHER):
+        box.populate(name)
+    box.ok("run")
+    yield Siege(box, smtp, tmp_path / "html")
 
 
 def gets(den: Box, name: str, *ways: str) -> bool:

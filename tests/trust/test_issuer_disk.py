@@ -111,7 +111,7 @@ def test_a_backup_of_the_issuer(box: Box, den: Den, host: SigningIssuer, tmp_pat
     thief.tries("a seal that counts, once he may write the database", got="not sealed" not in box.run("status").out)
     leaf = leaf_of(bytes(box.row(NAME, "crt")[0]))
     assert isinstance(leaf, Leaf)
-    said = Statements(backup).key().sign(NAME, leaf, "", 9_999_999_999, older=False)
+    said = Statements(backup).key().sign(NAME, leaf, 9_999_999_999, 9_999_999_999, older=False)
     got = Statements(box.state_dir).key().statement(said) is not None
     thief.tries("a statement that counts, once he may write the database", got=got)
 

@@ -127,7 +127,8 @@ def test_the_statement_key(fleet: Fleet) -> None:
     thief.tries("that the host refuses what the issuer signs from then on", got=got)
     issuer.statements.begin_change(lost=True)
     issuer.statements.end_change()
-    text = issuer.statements.key().sign(host.name, leaf(last), "", sequence + 1001, older=False)
+    number = sequence + 1001
+    text = issuer.statements.key().sign(host.name, leaf(last), number, number, older=False)
     host.configure(issuer_key=issuer.key_text)
     got = not fleet.takes("key", lambda _: last, said=text)
     thief.tries("the same once the host has been told another key", got=got)

@@ -75,7 +75,7 @@ def test_an_unfinished_order_of_the_first_ca_gives_way_to_the_fallback(
     with two.timed(quick_tries=0):
         for _ in range(2):
             two.fails("run", says=["HTTP 500"])
-            two.database.execute("UPDATE orders SET created_at = created_at - 86400")
+            two.change_orders("UPDATE orders SET created_at = created_at - 86400")
             two.database.execute("UPDATE certs SET due_at = NULL")
     two.ok("run")
     assert two.row(NAME, "directory") == (second.directory,)

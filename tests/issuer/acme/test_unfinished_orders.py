@@ -28,7 +28,7 @@ def slow(proxy: CaProxy) -> list[bool]:
 
 def older(box: Box, days: int) -> None:
     """The order was opened earlier, and the certificate is due now."""
-    box.database.execute(f"UPDATE orders SET created_at = created_at - {days} * 86400")  # noqa: S608 - a number
+    box.change_orders(f"UPDATE orders SET created_at = created_at - {days} * 86400")  # noqa: S608 - a number
     box.database.execute("UPDATE certs SET due_at = NULL")
 
 

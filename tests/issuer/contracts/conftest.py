@@ -43,7 +43,7 @@ from tests.issuer.fakes.journal import MemoryJournal
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
 from tests.issuer.fakes.world import World
 from tests.issuer.signing_requests import csr
-from tests.issuer.store.opened import NAME, NOW, opened
+from tests.issuer.store.opened import NAME, NOW, opened, seals_in
 from tests.servers.database import Database as Server
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
@@ -66,6 +66,7 @@ class Stores:
     journal: Callable[[str], ChallengeJournal]
     change: Callable[..., None]  # columns of a certificate's row by its name, as another program would
     wait: Callable[[str, bytes], object]  # another CSR for a row waits
+    plant: Callable[..., None]  # fields of the order under way for NAME, as another program would; leases end
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", *MAKES])
@@ -87,7 +88,7 @@ BY_FILES = Validation(way="/srv/www")  # of a change; the rows go by their zones
 
 
 @pytest.fixture
-def stores(tables: Database | None) -> Stores:
+def stores(tables: Database | None, tmp_path: Path) -> Stores:
     """Empty but for the two rows."""
     if tables is None:
         return _in_memory()
@@ -101,7 +102,7 @@ def stores(tables: Database | None) -> Stores:
         certificates,
         Holds(tables),
         Counts(tables),
-        lambda owner: Orders(tables, owner),
+        lambda owner: Orders(tables, owner, seals_in(tmp_path)),
         lambda owner: Journal(tables, owner),
         partial(_change, tables),
         lambda name, wanted: tables.write(
@@ -111,12 +112,18 @@ def stores(tables: Database | None) -> Stores:
                 .values(change_csr=wanted, change_due_at=AT_ONCE, change_validations=BY_FILES.ways_text)
             )
         ),
+        partial(_plant, tables),
     )
 
 
 def signed(name: str, bundle: Bundle, before: str, now: int, *, older: bool) -> str:
     """A statement that tells what was handed over."""
     return f"{name} {serial_text(bundle.leaf)} at {now} after ({before}){' older' * older}"
+
+
+def _plant(database: Database, **values: object) -> None:
+    change = orders.update().where(orders.c.active_name == NAME).values(lease_owner=None, **values)
+    database.write(lambda connection: connection.execute(change))
 
 
 def _change(database: Database, name: str, **values: object) -> None:
@@ -135,6 +142,7 @@ def _in_memory() -> Stores:
         lambda owner: MemoryJournal(world.tables, owner),
         world.change,
         lambda name, wanted: world.change(name, change=Change(wanted, AT_ONCE, validation=BY_FILES)),
+        world.plant,
     )
 
 

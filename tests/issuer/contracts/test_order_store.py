@@ -137,6 +137,33 @@ def test_a_new_process_frees_what_its_predecessor_held(stores: Stores) -> None:
     assert [record.name for record in stores.orders("third").under_way(NOW)] == [NAME]
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"url": "https://thief.example/order"},
+        {"directory": "https://thief.example/dir"},
+        {"csr_sha256": "0" * 64},
+        {"replaces": "another"},
+        {"state": "FINALIZING"},
+        {"state": "STORED"},
+        {"created_at": NOW + 86400},
+    ],
+    ids=lambda planted: " ".join(planted.values() if "state" in planted else planted),
+)
+def test_what_another_program_wrote_is_not_sealed(stores: Stores, planted: dict[str, object]) -> None:
+    """Whatever it changed of an order that an issuer wrote. It can be ended, from any state."""
+    mine, record = stores.orders("mine"), planned(stores)
+    mine.save(record, ordered(record), NOW)
+    stores.plant(**planted)
+    assert [each.sealed for each in mine.under_way(NOW)] == [False]
+    found = stores.orders("other").claim(NAME, NOW)
+    assert found is not None
+    assert not found.sealed
+    stores.orders("other").fail(found, "it is not ours", NOW)
+    assert stores.orders("other").claim(NAME, NOW) is None
+    assert planned(stores).id != record.id
+
+
 def test_what_is_under_way_is_listed_by_name(stores: Stores) -> None:
     """Until it has ended."""
     records = [planned(stores, "mine", name) for name in (NAME, OTHER)]

@@ -12,6 +12,7 @@ from issuer.journey.ports import Seals
 from issuer.model.enrolment import Change, Enrolment, Validation, change_scope
 from issuer.model.seal import Sealed
 from issuer.model.seal_faults import Fault
+from issuer.rules.acceptance import Past
 from issuer.rules.change import newest
 from issuer.trust import seals as trust
 from issuer.trust.memory import Memory
@@ -172,13 +173,19 @@ def test_the_memory_is_shared_by_processes(tmp_path: Path) -> None:
     one, other = Memory(tmp_path / "sealed.db"), Memory(tmp_path / "sealed.db")
     one.remember({NAME: 5, change_scope(NAME): 6})
     other.remember({NAME: 4, OTHER: 1})
-    other.remember_stated(NAME, "key", 7, "aa")
-    one.remember_stated(NAME, "key", 6, "bb")
+    other.remember_stated(NAME, "key", 7, "aa", 100)
+    one.remember_stated(NAME, "key", 6, "bb", 50)
     third = Memory(tmp_path / "sealed.db")
     assert [third.newest(scope) for scope in (NAME, change_scope(NAME), OTHER, "none")] == [5, 6, 1, 0]
     assert (third.stated(NAME, "key"), third.stated(OTHER, "key")) == ((7, "aa"), (0, ""))
-    third.remember_stated(NAME, "another key", 1, "cc")
+    third.remember_stated(NAME, "another key", 1, "cc", 60)
     assert (one.stated(NAME, "key"), one.stated(NAME, "another key")) == ((0, ""), (1, "cc"))
+    one.remember_stored(NAME, "dd", 70)
+    other.remember_revoked(NAME, "bb", "key")
+    assert third.past(NAME) == Past(frozenset(("aa", "bb", "cc", "dd")), frozenset(("bb", "key")), 100)
+    assert third.past(OTHER) == Past()
+    one.remember_given(NAME, "another key", 9)
+    assert [third.given(NAME, keys) for keys in (("another key",), ("key", "another key"), ("key",))] == [9, 9, 0]
     assert third.names() == {NAME, OTHER}
     third.remember({OTHER: 2}, gone=True)
     assert one.names() == {NAME}
@@ -195,6 +202,8 @@ def test_a_memory_that_cannot_be_used(tmp_path: Path) -> None:
         lambda: Memory(file).newest(NAME),
         lambda: Memory(file).names(),
         lambda: Memory(file).stated(NAME, "key"),
+        lambda: Memory(file).given(NAME, ["key"]),
+        lambda: Memory(file).past(NAME),
     ):
         with pytest.raises(FileError, match="cannot use"):
             ask()

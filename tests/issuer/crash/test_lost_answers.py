@@ -131,7 +131,7 @@ def test_who_was_too_slow_to_order_leaves_it_to_who_took_over(proxied: Box, prox
     """Name servers or a list that took longer than the lease: another issuer has the order by then, and orders."""
     name = proxied.enrol("slow.lab.test")
     columns = "name, active_name, state, directory, created_at, updated_at"
-    proxied.database.execute(
+    proxied.change_orders(
         f"INSERT INTO orders ({columns}) VALUES ('{name}', '{name}', 'PLANNED', '{proxy.directory}', 1, 1)"  # noqa: S608
     )
 

@@ -71,7 +71,8 @@ class MemoryOrders:
 
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
         failed = dataclasses.replace(record, state=OrderState.FAILED, deadline=None)
-        check_move(record.state, failed.state)
+        if record.sealed:
+            check_move(record.state, failed.state)
         with self._tables.lock:
             row = self._ours(record)
             self._tables.end(row, failed, now, reason)

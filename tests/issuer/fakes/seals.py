@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from common.certificate import Bundle, fingerprint, not_before
 from issuer.model.enrolment import Enrolment
 from issuer.model.seal_faults import Fault
+from issuer.rules.acceptance import Past
 
 
 class MemorySeals:
@@ -12,9 +14,18 @@ class MemorySeals:
     def __init__(self) -> None:
         self.broken: dict[str, list[Fault]] = {}
         self.changes_taken: list[str] = []
+        self.pasts: dict[str, Past] = {}
 
     def faults(self, row: Enrolment) -> Sequence[Fault]:
         return self.broken.get(row.name, [])
 
     def taken(self, row: Enrolment) -> None:
         self.changes_taken.append(row.name)
+
+    def stored(self, name: str, bundle: Bundle, now: int) -> None:
+        past, starts = self.past(name), min(not_before(bundle.leaf), now)
+        newest = max(past.newest, starts)
+        self.pasts[name] = Past(past.stored | {fingerprint(bundle.leaf)}, past.revoked, newest)
+
+    def past(self, name: str) -> Past:
+        return self.pasts.get(name, Past())

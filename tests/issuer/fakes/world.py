@@ -23,6 +23,7 @@ from issuer.journey.sweep import sweep
 from issuer.model.config import AcmeSettings, CaSettings, Settings
 from issuer.model.enrolment import DNS, Enrolment, Validation
 from issuer.model.events import Event
+from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import Ended
 from issuer.model.timing import Timing
 from issuer.webroot.http01 import Http01
@@ -35,7 +36,7 @@ from tests.issuer.fakes.looks import MemoryLooks
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
 from tests.issuer.fakes.records import MemoryRecords
 from tests.issuer.fakes.seals import MemorySeals
-from tests.issuer.fakes.tables import Tables
+from tests.issuer.fakes.tables import OrderRow, Tables
 from tests.issuer.fakes.zone import MemoryZone
 from tests.issuer.signing_requests import csr
 
@@ -103,6 +104,14 @@ class World:
     def change(self, name: str = NAME, **values: object) -> None:
         """As another program would, past the product."""
         self.tables.certs[name] = replace(self.tables.certs[name], **values)  # type: ignore[arg-type]
+
+    def plant(self, name: str = NAME, **values: object) -> None:
+        """As another program would: an order under way, or other fields of the one that is."""
+        found = self.tables.active(name)
+        planted = OrderRecord(next(self.tables.numbers), name, OrderState.PLANNED, self.ca.directory, int(self.clock()))
+        record = replace(found.record if found else planted, sealed=False)
+        words = {field: OrderState(value) if field == "state" else value for field, value in values.items()}
+        self.tables.orders[record.id] = OrderRow(replace(record, **words), (name,), None, 0, 0)  # type: ignore[arg-type]
 
     def forget_what_was(self) -> None:
         """So that what is counted from here on is of this scene: orders and certificates of before."""

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from issuer.model.config import DatabaseSettings
 from issuer.store.database import Database
+from issuer.trust.seals import Seals, create_key, key_file
 from tests.servers import database as servers
 
 NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
@@ -13,6 +15,13 @@ NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
 
 def opened(database: servers.Database, **limits: int) -> Database:
     return Database(DatabaseSettings(database.url, database.password_file, database.tls_ca), **limits)
+
+
+def seals_in(folder: Path) -> Seals:
+    """The seals of an issuer with its key in *folder*."""
+    if not key_file(folder).exists():
+        create_key(key_file(folder))
+    return Seals(folder)
 
 
 def side_by_side(*works: Callable[[], Any]) -> list[Any]:

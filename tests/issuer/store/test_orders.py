@@ -1,6 +1,7 @@
 """Orders and their leases: the same promises on SQLite and on database servers."""
 
 import contextlib
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -18,13 +19,14 @@ from issuer.store.history import History
 from issuer.store.holds import Holds
 from issuer.store.orders import LEASE_SECONDS, Orders
 from tests.issuer.signing_requests import csr
-from tests.issuer.store.opened import CA, NAME, NOW
+from tests.issuer.store.opened import CA, NAME, NOW, seals_in
 from tests.servers.authority import Authority
 
 
-def test_a_lease_of_a_clock_that_was_years_ahead(store: Database) -> None:
+def test_a_lease_of_a_clock_that_was_years_ahead(store: Database, tmp_path: Path) -> None:
     """Its holder is dead, or has the right time by now; one that is minutes ahead is respected."""
-    mine, other = Orders(store, "mine"), Orders(store, "other")
+    seals = seals_in(tmp_path)
+    mine, other = Orders(store, "mine", seals), Orders(store, "other", seals)
     record = other.open(NAME, CA, Cause.RENEWAL, NOW + LEASE_SECONDS)
     assert record is not None
     assert mine.claim(NAME, NOW) is None

@@ -1,0 +1,92 @@
+"""rollback: an earlier certificate becomes the present one again."""
+
+import argparse
+import dataclasses
+import time
+from shlex import quote
+
+from common.certificate import Bundle, fingerprint, not_after, not_before, serial_number, validity_faults
+from common.clock import utc_text
+from common.command_line import say
+from common.config_file import load
+from common.errors import RefusedError
+from issuer.commands.keys import told
+from issuer.commands.removal import confirmed
+from issuer.commands.sealing import Sealer
+from issuer.commands.versions import COMPROMISED, key_of, present_sha256, undamaged, with_serial
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Leaf, leaf_of
+from issuer.rules.change import remarks
+from issuer.rules.renewal import renewal_moment
+from issuer.store.certificates import Certificates
+from issuer.store.history import History, Version
+from issuer.store.revision import open_database
+from issuer.trust.statements import Statements
+
+
+def rollback(arguments: argparse.Namespace) -> None:
+    """Make an earlier certificate the present one again; agents take it at their next run."""
+    settings = load(Settings, arguments.config)
+    database = open_database(settings.database)
+    row = Certificates(database).get([arguments.name])[0]
+    store = History(database, sign=Statements(settings.state_dir).sign)
+    version = _earlier(row, store.versions(row.name), arguments.serial)
+    bundle, now = undamaged(version, row.name), int(time.time())
+    faults = validity_faults(bundle, now)
+    if row.csr and key_of(bundle) != row.key_sha256:
+        faults.append("its key is not the key of the present CSR; `populate --replace` takes a CSR of that key")
+    if key_of(bundle) in row.compromised:
+        faults.append(COMPROMISED)
+    sealer = Sealer(settings)
+    past = sealer.seals.past(row.name)
+    if version.revoked or fingerprint(bundle.leaf) in past.revoked:
+        faults.append("it was revoked")
+    if faults:
+        hint = "nothing was changed; `history` shows the others"
+        raise RefusedError(f"the certificate {version.serial} cannot be used again", why="; ".join(faults), hint=hint)
+    if version.sha256 == present_sha256(row):
+        say(f"{row.name}: serial {version.serial} is the present one already; nothing was changed")
+        return
+    due_at = renewal_moment(row.name, not_before(bundle.leaf), not_after(bundle.leaf), settings.renewal)
+    sealer.require(row)
+    if fingerprint(bundle.leaf) not in past.stored:
+        _let_look(row.name, bundle, yes=arguments.yes)
+    seal = sealer.of_row(dataclasses.replace(row, imported=not version.directory), now)
+    store.go_back(row.name, version, bundle, due_at, now, seal=seal)
+    sealer.remember({row.name: seal})
+    sealer.seals.stored(row.name, bundle, now)
+    say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
+    if row.enabled and due_at <= now:
+        say(f"it is due for renewal already: `disable {quote(row.name)}` if it is to stay")
+    for remark in remarks(Certificates(database).get([row.name])[0]):
+        say(remark)
+
+
+def _let_look(name: str, bundle: Bundle, *, yes: bool) -> None:
+    """Show a certificate that this issuer does not remember, and raise RefusedError unless a person wants it: the table
+    `versions` alone is no reason to sign it."""
+    leaf = leaf_of(bundle.leaf_pem)
+    assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
+    say(f"{name}: this issuer does not remember that it, or another issuer, stored this certificate:")
+    say(told(leaf))
+    say(f"valid from {utc_text(leaf.starts)}; SHA-256 {leaf.sha256}")
+    if not confirmed(name, f"type the name again to go back to it and sign it for {name}: ", yes=yes):
+        raise RefusedError("the names differ", hint="nothing was changed")
+
+
+def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
+    """The version with *serial*, else the one stored before the present one, so that a second rollback goes further
+    back. Raises RefusedError."""
+    hint = f"`history {quote(row.name)}` shows what there is; `--serial` takes any of them"
+    if serial:
+        if (chosen := with_serial(versions, serial)) is None:
+            raise RefusedError(f"no certificate {serial} of {row.name} is stored", hint=hint)
+        return chosen
+    present = serial_number(row.present.serial) if isinstance(row.present, Leaf) else None
+    serials = [serial_number(version.serial) for version in versions]
+    earlier = versions[serials.index(present) :] if present in serials else versions
+    for version in earlier:
+        if serial_number(version.serial) != present:
+            return version
+    raise RefusedError(f"there is no earlier certificate of {row.name}", hint=hint)
