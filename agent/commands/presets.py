@@ -15,7 +15,7 @@ def presets(arguments: argparse.Namespace) -> int:
         if arguments.json:
             report([_document(name, preset) for name, preset in found.items()])
         else:
-            say(table(["NAME", "NOTE"], [[name, preset.note] for name, preset in found.items()]))
+            say(*table(["NAME", "NOTE"], [[name, preset.note] for name, preset in found.items()]))
         return 0
     preset = load_preset(arguments.name)
     if preset is None:

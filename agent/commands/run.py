@@ -1,7 +1,6 @@
 """run: the daily cron. Pull, verify, install, activate, prove, for each certificate of this host."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from agent.commands.show import document, explained, untold
@@ -22,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Bring NAMEs, by default all, up to date. Exit code 1 if one is not well or was not looked at."""
     settings, certificates = load_settings(arguments.config)
     if director := who_directs_root(arguments.config):
-        sys.stderr.write(f"warning: {director} can make root run any command by it: keep it in a folder of root's\n")
+        complain(f"warning: {director} can make root run any command by it: keep it in a folder of root's")
     selected = _selected(arguments, certificates)
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry)
     tools.folder.create()
@@ -41,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
             tools.source.close()
     unfinished = len({one.name for one in selected} - {one.name for one in results})
     if unfinished:
-        sys.stderr.write(f"stopped on request; {unfinished} certificates were not looked at\n")
+        complain(f"stopped on request; {unfinished} certificates were not looked at")
     if arguments.json:
         documents = [_document(result, tools.now) for result in results]
         report({"certificates": documents, "stopped": bool(unfinished)})
@@ -73,7 +72,7 @@ def _show(result: Result, now: float, *, silent: bool) -> None:
         shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
         say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
     if not result.outcome.is_well:
-        complain("\n".join(explained(result, now)))
+        complain(*explained(result, now))
     else:
         for note in result.notes:
             complain(f"{result.name}: {note}")

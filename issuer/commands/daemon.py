@@ -13,6 +13,7 @@ from common import VERSION
 from common.config_file import load
 from common.errors import ConfigError, Finding
 from common.files import stamps
+from common.text import one_line
 from issuer.ca.client import AcmeCa
 from issuer.commands.lock import DAEMON
 from issuer.commands.rows import Rows
@@ -120,7 +121,7 @@ class _Service:
 
     def _healthz(self, _accept: str) -> tuple[int, str, bytes]:
         faults = self.health.faults()
-        text = "\n".join(faults or ["ok"]) + "\n"
+        text = "".join(f"{one_line(line)}\n" for line in faults or ["ok"])
         return 503 if faults else 200, "text/plain; charset=utf-8", text.encode()
 
     def _metrics(self, accept: str) -> tuple[int, str, bytes]:

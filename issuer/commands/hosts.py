@@ -9,7 +9,7 @@ import structlog
 
 from common.clock import utc_text
 from common.command_line import table
-from common.text import one_line, storable
+from common.text import storable
 from issuer.loops.hosts import look_at_hosts
 from issuer.model.config import HostSettings, Settings
 from issuer.model.enrolment import Enrolment
@@ -123,7 +123,7 @@ def table_of(facts: Sequence[Mapping[str, Any]], more: int) -> list[str]:
     rows = [
         [_name(fact["host"]), fact["name"], fact["words"], fact["reported"], _name(fact["account"])] for fact in facts
     ]
-    lines = table(["HOST", "NAME", "STATE", "REPORTED", "ACCOUNT"], rows).splitlines()
+    lines = table(["HOST", "NAME", "STATE", "REPORTED", "ACCOUNT"], rows)
     return [*lines, *([f"and {more} more"] if more else [])]
 
 
@@ -133,13 +133,13 @@ def lines_of(fact: Mapping[str, Any]) -> list[str]:
     if not shown:
         return []
     rows = [[_name(one["host"]), one["state"], _which(one), one["reported"], _name(one["account"])] for one in shown]
-    lines = table(["HOST", "STATE", "CERTIFICATE", "REPORTED", "ACCOUNT"], rows).splitlines()
+    lines = table(["HOST", "STATE", "CERTIFICATE", "REPORTED", "ACCOUNT"], rows)
     lines += [f"and {more} more; `status --hosts` lists them"] if more else []
     for one in shown:
         if one["standing"] not in (HostState.CURRENT.value, HostState.NOT_WELL.value):
             lines.append(f"{_name(one['host'])}: {one['words']}")
         if one["detail"]:
-            lines.append(f"{_name(one['host'])}: {one_line(one['detail'])[:_LONGEST_SENTENCE]}")
+            lines.append(f"{_name(one['host'])}: {one['detail'][:_LONGEST_SENTENCE]}")
     return lines
 
 

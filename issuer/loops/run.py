@@ -11,10 +11,11 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -35,10 +36,18 @@ from issuer.rules.complaints import complaints
 from issuer.rules.due import MISFIT, urgency
 from issuer.rules.imported import sentence
 
-Say = Callable[[str], None]
 log = structlog.get_logger()
 _MOMENT = 2.0  # seconds: shorter waits are not told; during longer ones the clock is looked at every so often
 _ONE_ROUND = 3600.0  # seconds that even a single round gives a slow CA
+
+
+class Say(Protocol):
+    def __call__(self, *lines: str) -> None:
+        """Print lines."""
+
+
+def silent(*_lines: str) -> None:
+    """A Say that says nothing."""
 
 
 @dataclass(slots=True)
@@ -220,8 +229,8 @@ class Pass:
             self._complain(f"warning: {name}: {MISFIT}")
 
     def _tell_failures(self, endings: Sequence[Ended], tries: Tries) -> None:
-        for text in complaints(endings, tries):
-            self._complain(text)
+        for paragraph in complaints(endings, tries):
+            self._complain(*paragraph)
         self._untold = []
 
     def _tell_wait(self) -> None:
