@@ -28,7 +28,7 @@ from issuer.journey.ports import Tools
 from issuer.journey.sweep import sweep
 from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import StoreError, noted
+from issuer.model.errors import StoreError, Untidied, noted
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_NEXT_RUN, Tries
 from issuer.rules.change import failed_as
@@ -132,7 +132,9 @@ class Pass:
             wait([left_overs])
             with noted(self.summary.troubles):  # told after the endings
                 # once more, for servers that were down; a silent server costs a run its time limit once
-                sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
+                silent = left_overs.result().silent if left_overs.exception() is None else ()
+                if left := sweep(self._tools, without=silent).left:
+                    raise Untidied(left)
         self.summary.stopped = self._stopping
 
     def tell_rows(self, endings: Iterable[Ended]) -> None:
