@@ -16,6 +16,7 @@ from common.files import stamps
 from common.text import one_line
 from issuer.ca.client import AcmeCa
 from issuer.commands.lock import DAEMON
+from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.commands.staging import clear_staging
 from issuer.commands.stopping import on_request
@@ -35,7 +36,6 @@ from issuer.model.events import Event
 from issuer.model.tries import BY_DAEMON
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
-from issuer.store.hosts import Hosts
 from issuer.store.revision import open_database
 
 _FIRST_LOOK_SECONDS = 3.0
@@ -87,7 +87,7 @@ class _Service:
             tools,
             outbox,
             queries,
-            Hosts(database),
+            Reports(settings, database),
             lambda: Rows(settings, database).look(),
             lambda: _close(database, tools),
             found,

@@ -277,8 +277,7 @@ class _Issuing:
                 rows = Rows(self.settings, self.database).look()
                 one_pass.tell_rows(rows)
                 outbox.tell_rows(rows)
-        if outbox.wanted:
-            look_at_all_hosts(self.settings, self.database, outbox)
+        look_at_all_hosts(self.settings, self.database, outbox)
 
     def _show(self, summary: Summary, slow: str) -> None:
         if self.arguments.json:

@@ -15,6 +15,7 @@ from issuer.commands.held import HeldUp
 from issuer.commands.hosts import HostList, Standings, table_of, with_hosts
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
+from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
@@ -29,7 +30,6 @@ from issuer.rules.health import NOT_SEALED, NOT_SIGNED, Severity, advice, health
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.hosts import Hosts
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
@@ -112,7 +112,7 @@ class _View:
         self.tries = tries(settings)
         self._rows = Rows(settings, database)
         self._seen: set[str] = set()
-        self.standings = Standings(Hosts(database), settings.hosts, now)
+        self.standings = Standings(Reports(settings, database), settings.hosts, now)
         self._particulars = Particulars(settings, database, now, self.tries, self.standings)
 
     def looks(self) -> Iterator[tuple[Enrolment, _Look]]:
