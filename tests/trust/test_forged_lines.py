@@ -110,6 +110,7 @@ def test_no_word_of_the_database_is_a_line_of_ours(poisoned: Box, smtp: Smtp) ->
         outcome = box.run(*words)
         assert "fault in certfleet" not in outcome.err, outcome.err
         shown[" ".join(words[:2])] = outcome.out + outcome.err
+    assert "thief.example.test" in shown["status"]
     clean = {words: is_clean(out) for words, out in shown.items()}
     thief.tries("a line of his in what a command says, or a screen that he steers", got=not all(clean.values()))
     assert smtp.letters
