@@ -9,13 +9,13 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from common import VERSION
 from common.errors import CertfleetError, UsageError, render
 from common.late_log import configure_later
 from common.streams import steady_streams
-from common.text import one_line, printable
+from common.text import one_line
 
 _LONGEST_WORD = 4096  # characters, as of a path
 Handler = Callable[[argparse.Namespace], int]
@@ -64,13 +64,13 @@ class CommandLine:
             if out.lost is None:
                 return code
             if not isinstance(out.lost, BrokenPipeError):  # a reader like `| head` went away on purpose
-                complain(render(_unsaid(out.lost)))
+                complain(*render(_unsaid(out.lost)))
             return code or 1
 
     def _run(self, words: Sequence[str]) -> int:
         fault = _fault(words)
         if fault is not None:
-            complain(render(fault))
+            complain(*render(fault))
             return fault.exit_code
         try:
             parsed = self._parser.parse_args(words)
@@ -82,14 +82,16 @@ class CommandLine:
         try:
             return int(parsed.handler(parsed))
         except CertfleetError as error:
-            complain(render(error))
+            complain(*render(error))
             return error.exit_code
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)  # noqa: T201
+            complain("interrupted")
             return 130
         except Exception as error:  # the border: no traceback for a fault of ours
-            complain(f"error: a fault in certfleet itself: {type(error).__name__}: {error}")
-            print("  what to do: run again with -v and report what it prints", file=sys.stderr)  # noqa: T201
+            complain(
+                f"error: a fault in certfleet itself: {type(error).__name__}: {error}",
+                "  what to do: run again with -v and report what it prints",
+            )
             if verbosity > 0:
                 raise
             return 1
@@ -149,27 +151,31 @@ class CommandGroup:
         return self._add(name, handler, help_text, reports)
 
 
-def say(line: str) -> None:
-    """One line of output for the person or program that runs the command."""
-    print(printable(line), flush=True)  # noqa: T201
+def say(*lines: str) -> None:
+    """Output for the person or program that runs the command. Each argument is one line on the screen, whatever is in
+    it: the words in it may be the database's."""
+    _print(lines, sys.stdout)
 
 
-def complain(text: str) -> None:
-    """Print trouble on standard error, where cron and people look for it."""
-    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
+def complain(*lines: str) -> None:
+    """Print trouble on standard error, where cron and people look for it. Lines as in :func:`say`."""
+    _print(lines, sys.stderr)
+
+
+def _print(lines: Sequence[str], stream: TextIO) -> None:
+    print("\n".join(map(one_line, lines)), file=stream, flush=True)
 
 
 def report(document: Any) -> None:
-    say(json.dumps(document, indent=2, sort_keys=True, default=str))
+    say(*json.dumps(document, indent=2, sort_keys=True, default=str).split("\n"))  # JSON escapes those of a value
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A plain text table with columns as wide as their content."""
-    lines = [[one_line(cell) for cell in row] for row in [head, *rows]]
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a plain text table with columns as wide as their content. Two blanks part columns, so that a cell
+    with two cannot look like several."""
+    lines = [[one_line(cell).replace("  ", "\\x20\\x20") for cell in row] for row in [head, *rows]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def _common_options(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,10 @@ class Deadline:
         self.seconds = seconds
         self._at = time.monotonic() + seconds
 
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self._at
+
     def left(self) -> float:
         """The seconds until then, more than 0. Raises TimeoutError afterwards."""
         left = self._at - time.monotonic()

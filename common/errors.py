@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from common.text import one_line
-
 
 class Retry(Enum):
     """Does it help to try the same again, and when?"""
@@ -63,7 +61,7 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        return one_line(f"{self.path}: {self.problem}" if self.path else self.problem)
+        return f"{self.path}: {self.problem}" if self.path else self.problem
 
 
 class ConfigError(CertfleetError):
@@ -106,13 +104,13 @@ class FileError(CertfleetError):
     reference = "file"
 
 
-def render(error: CertfleetError) -> str:
-    """An error as a person sees it: what and why, then what to do."""
+def render(error: CertfleetError) -> list[str]:
+    """The lines of an error as a person sees it: what and why, then what to do."""
     if isinstance(error, ConfigError) and len(error.findings) > 1:
-        lines = [f"error: {one_line(error.what)}: {len(error.findings)} findings"]
+        lines = [f"error: {error.what}: {len(error.findings)} findings"]
         lines += [f"  {finding}" for finding in error.findings]
     else:
-        lines = [f"error: {one_line(str(error))}"]
+        lines = [f"error: {error}"]
     if error.hint:
-        lines.append(f"  what to do: {one_line(error.hint)}")
-    return "\n".join(lines)
+        lines.append(f"  what to do: {error.hint}")
+    return lines

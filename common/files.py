@@ -119,7 +119,10 @@ def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:
 
 def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.stat_result]:
     """The same, and the mode and owner of what was read."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except ValueError as error:  # NUL, or half of a surrogate pair: the name may have come out of a database
+        raise OSError(errno.EINVAL, "no file can have this name", str(file)) from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -8,6 +8,7 @@ import logging
 import logging.handlers
 import os
 import sys
+import textwrap
 
 import structlog
 
@@ -86,8 +87,8 @@ def _escaped(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """A structlog processor: foreign text cannot steer a terminal, nor look like a line of ours. Only a traceback has
-    lines."""
-    escape = {"exception": printable}
+    lines, and they are indented."""
+    escape = {"exception": lambda trace: textwrap.indent(printable(trace), "  ", lambda _: True)}
     return {key: escape.get(key, one_line)(value) if isinstance(value, str) else value for key, value in event.items()}
 
 

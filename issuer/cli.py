@@ -41,6 +41,7 @@ def build() -> CommandLine:
     _set_up(line)
     _account(line)
     _keys(line)
+    _hosts(line)
     _enrolment(line)
     _issuing(line)
     _by_hand(line)
@@ -142,6 +143,14 @@ def _keys(line: CommandLine) -> None:
     sign = key.command("sign", _later("keys", "sign"), text)
     sign.add_argument("name", metavar="NAME", nargs="+")
     sign.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+
+
+def _hosts(line: CommandLine) -> None:
+    hosts = line.group("hosts", "what the issuer remembers of the hosts that report")
+    text = "forget hosts that are no more: else they are missed for 30 days"
+    forget = hosts.command("forget", _later("hosts", "forget"), text)
+    forget.add_argument("host", metavar="HOST", nargs="*")
+    forget.add_argument("--account", metavar="ACCOUNT", default=None, help="only what this account has reported")
 
 
 def _enrolment(line: CommandLine) -> None:

@@ -39,12 +39,12 @@ def _show(found: Rehearsal, now: float, *, silent: bool) -> None:
     for group in found.installs:
         for step in group.steps:
             if not silent:
-                say("\n".join(_step_lines(step)))
+                say(*_step_lines(step))
             if not step.result.outcome.is_well:
-                complain("\n".join(explained(step.result, now)) or f"{step.name}: its sockets would not prove it")
+                complain(*(explained(step.result, now) or [f"{step.name}: its sockets would not prove it"]))
         if not silent:
             for told in group.services:
-                say("\n".join(_told_lines(told, len(group.steps))))
+                say(*_told_lines(told, len(group.steps)))
 
 
 def _step_lines(step: Step) -> list[str]:

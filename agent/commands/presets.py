@@ -41,7 +41,7 @@ def presets(arguments: argparse.Namespace) -> int:
             report([_document(one) for one in found])
         else:
             rows = [[one.name, _state(one), "yes" if one.preset.proven else "no", one.preset.note] for one in found]
-            say(table(["NAME", "HERE", "PROVEN", "NOTE"], rows))
+            say(*table(["NAME", "HERE", "PROVEN", "NOTE"], rows))
         return 0
     preset = known.load(arguments.name)
     if preset is None:

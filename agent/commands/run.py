@@ -2,7 +2,6 @@
 
 import argparse
 import resource
-import sys
 from collections.abc import Sequence
 
 from agent.commands.show import is_well, run_document, tell
@@ -14,7 +13,7 @@ from agent.model.certificate import Certificate
 from agent.model.errors import Stopped
 from agent.model.result import Result
 from agent.settings.config import AgentSettings, load_settings
-from common.command_line import report
+from common.command_line import complain, report
 from common.errors import UsageError
 from common.files import locked
 from common.owners import who_directs_root
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             tools.close()
     unfinished = len({one.name for one in selected} - {one.name for one in results})
     if unfinished:
-        sys.stderr.write(f"stopped on request; {unfinished} certificates were not looked at\n")
+        complain(f"stopped on request; {unfinished} certificates were not looked at")
     if arguments.json:
         order = {certificate.name: number for number, certificate in enumerate(selected)}
         results.sort(key=lambda result: order.get(result.name, -1))

@@ -19,7 +19,7 @@ def tell(result: Result, now: float, *, silent: bool) -> None:
         for remark in result.remarks if result.outcome.is_well else ():
             say(f"  {remark}")
     if not result.outcome.is_well:
-        complain("\n".join(explained(result, now)))
+        complain(*explained(result, now))
     else:
         for note in result.notes:
             complain(f"{result.name}: {note}")

@@ -29,7 +29,7 @@ def status(arguments: argparse.Namespace) -> int:
         report({"last_run": shown, "certificates": documents})
     else:
         say(f"last run {shown or 'never'}")
-        say(table(_HEAD, [_row(one, now) for one in results]))
+        say(*table(_HEAD, [_row(one, now) for one in results]))
         for line in (line for one in results for line in explained(one, now)):
             say(line)
         for late in (one for one in results if one.is_untold(now)):

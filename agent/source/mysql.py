@@ -41,9 +41,9 @@ _HINTS = {
     ),
     About.LOGIN: "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)",
     About.RIGHTS: ("print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"),
-    About.DUPLICATE: ("this host's row was written by another account: let it be deleted from the table installations"),
+    About.DUPLICATE: ("this host's row was written by another account: let `certfleet-issuer hosts forget` delete it"),
     About.FULL: (
-        "delete the rows of hosts that are no more from the table installations, or give hosts accounts of their own"
+        "let `certfleet-issuer hosts forget` delete the rows of hosts that are no more, or give each host an account"
     ),
     About.READ_ONLY: (
         "the server is read-only: it serves certificates, and takes no report; name the primary in [source] url"

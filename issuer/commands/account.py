@@ -35,7 +35,7 @@ def show(arguments: argparse.Namespace) -> int:
         for one in found:
             _tell(one)
     for error in failed:
-        complain(render(error))
+        complain(*render(error))
     return 1 if failed else 0
 
 

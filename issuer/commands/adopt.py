@@ -69,7 +69,7 @@ def _reader(statements: Statements, *, lost: bool) -> Read | None:
     if lost:
         return lambda _: None
     if (fault := statements.fault()) is not None:
-        complain(f"{render(fault)}\n  meanwhile: no certificate is signed")
+        complain(*render(fault), "  meanwhile: no certificate is signed")
         return None
     return statements.key().statement
 

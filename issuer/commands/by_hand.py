@@ -31,7 +31,7 @@ def challenges(arguments: argparse.Namespace) -> int:
             report([_document(entry, staged.offered) for entry in staged.answers])
             return 0
         for entry in staged.answers:
-            say(tools.solvers[entry.type].type.instruction(entry))
+            say(*tools.solvers[entry.type].type.instruction(entry).split("\n"))
         if not staged.answers:
             say("nothing is to be published: the CA has validated every name already")
         say(f"then: certfleet-issuer solve {quote(row.name)}")
@@ -59,8 +59,9 @@ def _show_offered(offered: Sequence[OfferedChallenge]) -> None:
     say("the CA offers:" if offered else "the CA offers no challenge")
     for fact in map(_raw, offered):
         say(f"{fact['name']}  {fact['type']}  {fact['status']}")
-        for key in ("url", "token", "publish"):
+        for key in ("url", "token"):
             say(f"    {key:8}{fact[key] or '-'}")
+        say(*f"    publish {fact['publish'] or '-'}".split("\n"))
 
 
 def solve(arguments: argparse.Namespace) -> int:

@@ -13,8 +13,10 @@ from common import VERSION
 from common.config_file import load
 from common.errors import ConfigError, Finding
 from common.files import stamps
+from common.text import one_line
 from issuer.ca.client import AcmeCa
 from issuer.commands.lock import DAEMON
+from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.commands.staging import clear_staging
 from issuer.commands.stopping import on_request
@@ -34,7 +36,6 @@ from issuer.model.events import Event
 from issuer.model.tries import BY_DAEMON
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
-from issuer.store.hosts import Hosts
 from issuer.store.revision import open_database
 
 _FIRST_LOOK_SECONDS = 3.0
@@ -86,7 +87,7 @@ class _Service:
             tools,
             outbox,
             queries,
-            Hosts(database),
+            Reports(settings, database),
             lambda: Rows(settings, database).look(),
             lambda: _close(database, tools),
             found,
@@ -120,7 +121,7 @@ class _Service:
 
     def _healthz(self, _accept: str) -> tuple[int, str, bytes]:
         faults = self.health.faults()
-        text = "\n".join(faults or ["ok"]) + "\n"
+        text = "".join(f"{one_line(line)}\n" for line in faults or ["ok"])
         return 503 if faults else 200, "text/plain; charset=utf-8", text.encode()
 
     def _metrics(self, accept: str) -> tuple[int, str, bytes]:

@@ -56,7 +56,8 @@ def tls(arguments: argparse.Namespace) -> None:
     say(f"{files.certificate}: for {', '.join(files.hosts)}, until {files.ends:%Y-%m-%d}; run this again before then")
     if not _belongs_to_server(files.key):
         complain(f"the server must be able to read its key: on its machine, `chown {_ACCOUNT} {files.key}`")
-    say("\n" + _LINES.format(files=files, host=files.hosts[0], database=_database(arguments)))
+    lines = _LINES.format(files=files, host=files.hosts[0], database=_database(arguments))
+    say("", *lines.split("\n"))
 
 
 def _belongs_to_server(file: Path) -> bool:

@@ -84,8 +84,8 @@ def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "") -> int
     else:
         for one in found:
             say(_line(one))
-        for text in _complaints(found):
-            complain(text)
+        for paragraph in _complaints(found):
+            complain(*paragraph)
         counts = [(verdict, sum(one.verdict is verdict for one in found)) for verdict in Verdict]
         counted = ", ".join(f"{count} {verdict.value}" for verdict, count in counts if count)
         begin = "dry run, nothing was done"
@@ -109,15 +109,15 @@ def _line(one: Rehearsed) -> str:
     return words
 
 
-def _complaints(found: Sequence[Rehearsed]) -> list[str]:
-    """A paragraph for each failure."""
+def _complaints(found: Sequence[Rehearsed]) -> list[list[str]]:
+    """The lines of a paragraph for each failure."""
     failing = [(one.name, one.failure) for one in found if one.verdict is Verdict.FAILED and one.failure]
     texts = []
     for common in by_failure(failing, _told):
         names = [name for name, _ in common.all]
         who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
-        lines = [f"error: {who}: would fail: {common.failure}"]
-        texts.append("\n".join([*lines, *(f"  {label}: {text}" for label, text in common.failure.advice)]))
+        advice = [f"  {label}: {text}" for label, text in common.failure.advice]
+        texts.append([f"error: {who}: would fail: {common.failure}", *advice])
     return texts
 
 

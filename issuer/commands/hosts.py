@@ -1,5 +1,6 @@
 """status --hosts, and what `status` tells of hosts: each report about a certificate, the worst first."""
 
+import argparse
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,8 +9,11 @@ from typing import Any
 import structlog
 
 from common.clock import utc_text
-from common.command_line import table
-from common.text import one_line, storable
+from common.command_line import say, table
+from common.config_file import load
+from common.errors import FileError, UsageError
+from common.text import storable
+from issuer.commands.reports import Reports
 from issuer.loops.hosts import look_at_hosts
 from issuer.model.config import HostSettings, Settings
 from issuer.model.enrolment import Enrolment
@@ -19,7 +23,7 @@ from issuer.notify.outbox import Outbox
 from issuer.rules.hosts import count_words, is_bad, standing, words, worst_first
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.hosts import Hosts
+from issuer.store.revision import open_database
 
 log = structlog.get_logger()
 _MOST_OF_ONE = 20  # hosts of a certificate in its full view
@@ -31,9 +35,9 @@ _LONGEST = 80  # characters of a host's or an account's name
 
 class Standings:
     """How the hosts of some certificates stand at *now*. Only enabled certificates have hosts that are not well: nobody
-    asked us to keep the others fresh. Raises StoreError."""
+    asked us to keep the others fresh. Raises StoreError, FileError."""
 
-    def __init__(self, hosts: Hosts, settings: HostSettings, now: int):
+    def __init__(self, hosts: Reports, settings: HostSettings, now: int):
         self._hosts = hosts
         self._settings = settings
         self._now = now
@@ -41,7 +45,7 @@ class Standings:
 
     def ask_for(self, rows: Sequence[Enrolment]) -> None:
         """Read the reports about *rows*, for the methods below."""
-        self._reports = self._hosts.reports([row.name for row in rows])
+        self._reports = self._hosts.reports([row.name for row in rows], self._now)
 
     def of(self, row: Enrolment) -> list[Standing]:
         return [standing(report, row, self._now, self._settings) for report in self._reports.get(row.name, ())]
@@ -57,7 +61,8 @@ class Standings:
         """The worst hosts with their agents' sentences, and how many more there are, for --json."""
         shown = worst_first(self.of(row))[:_MOST_OF_ONE]
         facts = [fact | {"present": fact["sha256"] == present != ""} for fact in self._facts(shown, serials)]
-        return {"installations": facts, "more_installations": self._hosts.count(row.name) - len(shown)}
+        gone = sum(one.report.gone for one in self.of(row))
+        return {"installations": facts, "more_installations": self._hosts.count(row.name) + gone - len(shown)}
 
     def listed(self, found: Sequence[Standing], more: int) -> dict[str, Any]:
         """The document of the list, and how many of *found* and of *more* beside are not in it."""
@@ -88,10 +93,25 @@ class Standings:
 
 def look_at_all_hosts(settings: Settings, database: Database, outbox: Outbox) -> None:
     """The look of a run. A database that is away is told elsewhere, and the next run looks again."""
+    reports, now = Reports(settings, database), int(time.time())
     try:
-        look_at_hosts(Hosts(database), Certificates(database), outbox, settings.hosts, int(time.time()))
-    except StoreError as error:
+        reports.recall(now)
+        if outbox.wanted:
+            look_at_hosts(reports, Certificates(database), outbox, settings.hosts, now)
+    except (StoreError, FileError) as error:
         log.warning("hosts.unseen", error=str(error))
+
+
+def forget(arguments: argparse.Namespace) -> None:
+    """Forget hosts that are no more, so that nobody misses their reports."""
+    settings = load(Settings, arguments.config)
+    if not arguments.host and arguments.account is None:
+        raise UsageError("nothing says which hosts", hint="give HOST, or --account for all of one account")
+    reports = Reports(settings, open_database(settings.database))
+    count = reports.forget(arguments.host, arguments.account)
+    if not count:
+        raise UsageError("there is no such report", hint="`status --hosts` lists them, with host and account")
+    say(f"{count} report{'' if count == 1 else 's'} forgotten; a host that still has an agent reports again")
 
 
 class HostList:
@@ -123,7 +143,7 @@ def table_of(facts: Sequence[Mapping[str, Any]], more: int) -> list[str]:
     rows = [
         [_name(fact["host"]), fact["name"], fact["words"], fact["reported"], _name(fact["account"])] for fact in facts
     ]
-    lines = table(["HOST", "NAME", "STATE", "REPORTED", "ACCOUNT"], rows).splitlines()
+    lines = table(["HOST", "NAME", "STATE", "REPORTED", "ACCOUNT"], rows)
     return [*lines, *([f"and {more} more"] if more else [])]
 
 
@@ -133,13 +153,13 @@ def lines_of(fact: Mapping[str, Any]) -> list[str]:
     if not shown:
         return []
     rows = [[_name(one["host"]), one["state"], _which(one), one["reported"], _name(one["account"])] for one in shown]
-    lines = table(["HOST", "STATE", "CERTIFICATE", "REPORTED", "ACCOUNT"], rows).splitlines()
+    lines = table(["HOST", "STATE", "CERTIFICATE", "REPORTED", "ACCOUNT"], rows)
     lines += [f"and {more} more; `status --hosts` lists them"] if more else []
     for one in shown:
         if one["standing"] not in (HostState.CURRENT.value, HostState.NOT_WELL.value):
             lines.append(f"{_name(one['host'])}: {one['words']}")
         if one["detail"]:
-            lines.append(f"{_name(one['host'])}: {one_line(one['detail'])[:_LONGEST_SENTENCE]}")
+            lines.append(f"{_name(one['host'])}: {one['detail'][:_LONGEST_SENTENCE]}")
     return lines
 
 

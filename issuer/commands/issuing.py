@@ -24,7 +24,7 @@ from issuer.commands.staging import clear_staging, order_at_staging, staging_dir
 from issuer.commands.stopping import finish
 from issuer.commands.wiring import alone, build_looks, build_outbox, build_tools, configure_log, owner
 from issuer.journey.begin import planned_looks
-from issuer.loops.run import Pass, Summary, stay_on_one
+from issuer.loops.run import Pass, Summary, silent, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
@@ -224,8 +224,8 @@ class _Issuing:
         if not self._quiet:
             for ended in endings:
                 say(ended.line(BY_DAEMON))
-        for text in complaints(endings, BY_DAEMON):
-            complain(text)
+        for paragraph in complaints(endings, BY_DAEMON):
+            complain(*paragraph)
         if self.arguments.json:
             report({"certificates": [_ending(ended, BY_DAEMON) for ended in endings], "stopped": False})
         elif not self._quiet and not names:
@@ -245,7 +245,7 @@ class _Issuing:
         except StoreError as error:  # the leases run out by themselves
             log.warning("lease.left", error=str(error))
         rows = choose()
-        one_pass = Pass(tools, (lambda _: None) if self._quiet else say, complain, at_end=self._silent)
+        one_pass = Pass(tools, silent if self._quiet else say, complain, at_end=self._silent)
         summary = one_pass.summary
 
         def work() -> None:
@@ -265,7 +265,7 @@ class _Issuing:
         self._show(summary, slow)
         unsigned = Statements(self.settings.state_dir).fault()
         if unsigned is not None:
-            complain(f"{render(unsigned)}\n  meanwhile: new certificates go out without a statement")
+            complain(*render(unsigned), "  meanwhile: new certificates go out without a statement")
         for trouble in summary.troubles:
             raise trouble
         return 0 if summary.well and unsigned is None else 1
@@ -277,8 +277,7 @@ class _Issuing:
                 rows = Rows(self.settings, self.database).look()
                 one_pass.tell_rows(rows)
                 outbox.tell_rows(rows)
-        if outbox.wanted:
-            look_at_all_hosts(self.settings, self.database, outbox)
+        look_at_all_hosts(self.settings, self.database, outbox)
 
     def _show(self, summary: Summary, slow: str) -> None:
         if self.arguments.json:

@@ -39,7 +39,7 @@ def each(items: Sequence[T], work: Callable[[T], object]) -> int:
         try:
             work(item)
         except CertfleetError as error:
-            complain(render(error))
+            complain(*render(error))
             bad += 1
     if bad:
         say(f"{len(items) - bad} of {len(items)} are done")

@@ -4,7 +4,6 @@ from typing import Any
 
 from common.clock import duration_text, utc_text
 from common.command_line import table
-from common.text import one_line
 from issuer.commands.change import way_fields, way_words
 from issuer.commands.hosts import Standings, lines_of
 from issuer.model.config import Settings
@@ -80,15 +79,16 @@ class Particulars:
         }
 
 
-def in_full(fact: dict[str, Any], held: str, failure: Failure | None) -> str:
+def in_full(fact: dict[str, Any], held: str, failure: Failure | None) -> list[str]:
     """The same for people, a line for each fact. *held*: the sentence about a hold, or ""; *failure*: that of the last
     attempt."""
     lines = [f"{fact['name']}: {fact['state']}"]
-    lines += [f"  {word:<14}{one_line(text)}" for word, text in _lines(fact, held, failure) if text]
+    lines += [f"  {word:<14}{text}" for word, text in _lines(fact, held, failure) if text]
     hosts = lines_of(fact)
     lines += ["", *(f"  {line}" for line in hosts)] if hosts else []
     rows = [[event["at"], event["event"], event["detail"]] for event in fact["events"]]
-    return "\n".join([*lines, "", *_indented(table([f"LATEST {_LATEST_EVENTS} EVENTS", "", ""], rows))])
+    events = table([f"LATEST {_LATEST_EVENTS} EVENTS", "", ""], rows)
+    return [*lines, "", *(f"  {line}" for line in events)]
 
 
 def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tuple[str, str]]:
@@ -129,10 +129,6 @@ def _change_lines(change: dict[str, Any] | None) -> list[tuple[str, str]]:
         ("failures", f"{change['failures']} in a row of the change" if change["failures"] else ""),
         ("change error", change["last_error"] or ""),
     ]
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {line}" for line in text.splitlines()]
 
 
 def _key(row: Enrolment) -> dict[str, Any]:

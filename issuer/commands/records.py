@@ -69,7 +69,7 @@ def _print(
     if not records:
         raise failed[0]
     for error in failed:
-        complain(render(error))
+        complain(*render(error))
     if arguments.json:
         report([asdict(one) for one in records])
         return

@@ -9,6 +9,7 @@ from shlex import quote
 from common.command_line import say
 from common.config_file import load
 from common.errors import RefusedError, UsageError
+from common.text import one_line
 from issuer.commands.challenge_types import challenge_type
 from issuer.commands.many import each, names_of
 from issuer.commands.sealing import Sealer
@@ -67,7 +68,7 @@ def confirmed(name: str, prompt: str, *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("this asks for confirmation and there is no terminal", hint="add --yes")
     try:
-        typed = input(prompt)
+        typed = input(one_line(prompt))
     except (EOFError, OSError, ValueError) as error:  # Ctrl-D, a terminal that was closed, bytes that are no text
         raise RefusedError("nothing was typed", hint="nothing was changed; type the name, or add --yes") from error
     return typed.strip() == name

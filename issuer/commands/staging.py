@@ -23,7 +23,7 @@ from issuer.journey.ports import Tools
 from issuer.journey.rehearsal import Rehearsed, Verdict
 from issuer.journey.sweep import sweep
 from issuer.journey.withdraw import abandon
-from issuer.loops.run import Pass
+from issuer.loops.run import Pass, silent
 from issuer.model.config import DatabaseSettings, Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
@@ -60,7 +60,7 @@ def order_at_staging(settings: Settings, rows: Sequence[Enrolment], found: Seque
     with alone(theirs, doing="certfleet-issuer --staging"), _tools(theirs) as (database, tools):
         seen = [newest(row) for row in rows if row.name in wanted]
         names = _enrol(seen, Certificates(database), Sealer(theirs))
-        one_pass = Pass(tools, _silent, _silent)
+        one_pass = Pass(tools, silent, silent)
         finish(lambda: one_pass.run(Certificates(database).get(names), stay=0), one_pass.stop)
         endings = one_pass.summary.endings
     return [_rehearsed(endings[one.name], theirs) if one.name in endings else one for one in found]
@@ -158,7 +158,3 @@ def _settings(settings: Settings, directory: str) -> Settings:
     )
     database = DatabaseSettings(url=f"sqlite:///{folder / _DATABASE}")
     return dataclasses.replace(settings, state_dir=folder, database=database, acme=acme)
-
-
-def _silent(_: str) -> None:
-    """The outcome is told at the end."""

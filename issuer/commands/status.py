@@ -10,12 +10,12 @@ from typing import Any
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, table
 from common.config_file import load
-from common.text import one_line
 from issuer.commands.change import change_fields
 from issuer.commands.held import HeldUp
 from issuer.commands.hosts import HostList, Standings, table_of, with_hosts
 from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars, in_full
+from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
@@ -30,7 +30,6 @@ from issuer.rules.health import NOT_SEALED, NOT_SIGNED, Severity, advice, health
 from issuer.rules.shared_failures import by_failure, some
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.hosts import Hosts
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
@@ -55,7 +54,7 @@ def status(arguments: argparse.Namespace) -> int:
         overall.tell()
         for name in view.vanished():
             overall.well = False
-            say(one_line(Failure.of(Vanished(name)).sentence))
+            say(Failure.of(Vanished(name)).sentence)
         slow = slow_schedule(settings, database, now)
         if slow:
             say(slow)
@@ -69,7 +68,8 @@ def status(arguments: argparse.Namespace) -> int:
         report({"certificates": [look.fact for look in looks], "vanished": gone, "schedule": slow or None})
     else:
         held = [view.held_up.sentence(look.hold) if look.hold else "" for look in looks]
-        say("\n\n".join(in_full(look.fact, why, look.failure) for look, why in zip(looks, held, strict=True)))
+        for number, (look, why) in enumerate(zip(looks, held, strict=True)):
+            say(*[""] * (number > 0), *in_full(look.fact, why, look.failure))
     return 0 if all(look.fact["well"] for look in looks) and not gone else 1
 
 
@@ -83,7 +83,7 @@ def _status_of_hosts(view: "_View", arguments: argparse.Namespace) -> int:
     if arguments.json:
         report(document)
     else:
-        say("\n".join(table_of(document["hosts"], document["more"])))
+        say(*table_of(document["hosts"], document["more"]))
     return 0 if well else 1
 
 
@@ -112,7 +112,7 @@ class _View:
         self.tries = tries(settings)
         self._rows = Rows(settings, database)
         self._seen: set[str] = set()
-        self.standings = Standings(Hosts(database), settings.hosts, now)
+        self.standings = Standings(Reports(settings, database), settings.hosts, now)
         self._particulars = Particulars(settings, database, now, self.tries, self.standings)
 
     def looks(self) -> Iterator[tuple[Enrolment, _Look]]:
@@ -207,12 +207,12 @@ class _List:
         more sentences."""
         hold = look.hold
         self._remarks += [f"{look.name}: {fault}" for fault in look.fact["not_sealed"]]
-        self._remarks += [one_line(Failure.of(Unsigned(look.name)).sentence)] * look.fact["not_signed"]
+        self._remarks += [Failure.of(Unsigned(look.name)).sentence] * look.fact["not_signed"]
         self.well = self.well and look.fact["well"]
         self._lines.append((look.rank, _line(look.fact)))
         if look.failure:
             self._failures.append((look.name, look.failure))
-        self._remarks += [f"{look.name}: {one_line(remark)}" for remark in remarks]
+        self._remarks += [f"{look.name}: {remark}" for remark in remarks]
         if ending:
             self._endings.append(f"{look.name}: {ending}")
         if hold is not None and hold.account:
@@ -224,11 +224,11 @@ class _List:
         if not self._lines:
             say("none" if self._filtered else "nothing is enrolled; begin with `certfleet-issuer populate NAME`")
             return
-        say(table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [line for _, line in sorted(self._lines)]))
+        say(*table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [line for _, line in sorted(self._lines)]))
         for common in by_failure(self._failures, lambda told: told):
             names = [name for name, _ in common.all]
             who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
-            say(one_line(f"{who}: last attempt failed: {common.failure.sentence}"))
+            say(f"{who}: last attempt failed: {common.failure.sentence}")
         for remark in (*self._remarks, *self._endings):
             say(remark)
         if self._paced:

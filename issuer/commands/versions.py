@@ -68,7 +68,7 @@ def history(arguments: argparse.Namespace) -> None:
         ]
         for item in versions
     ]
-    say(table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER", ""], rows))
+    say(*table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER", ""], rows))
     for remark in remarks(row) if row is not None else ():
         say(remark)
     for event in events:

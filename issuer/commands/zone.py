@@ -50,9 +50,9 @@ def zone(arguments: argparse.Namespace) -> None:
         sys.stdout.write(_script(arguments, recipes, settings))  # a key file holds tabs, which `say` would escape
     else:
         for piece in once:
-            say(f"--- once on {piece.host}, in {piece.place} ---\n{piece.text}")
+            say(f"--- once on {piece.host}, in {piece.place} ---", *piece.text.split("\n"))
         for piece in pieces:
-            say(f"--- on {piece.host}, in {piece.place} ---\n{piece.text}")
+            say(f"--- on {piece.host}, in {piece.place} ---", *piece.text.split("\n"))
 
 
 def _write(folder: Path, pieces: Sequence[Piece], *, force: bool, json: bool) -> None:

@@ -1,11 +1,16 @@
-"""Takes back what dead processes left: challenges that nobody waits for, orders whose row is gone, and orders that are
-not ours."""
+"""Takes back what dead processes left: challenges that nobody waits for, orders whose row is gone, and
+orders that are not ours.
+
+Rows in the database say what that is, and to which servers it leads: whoever can write there must not hold a run up by
+many. All of it has one time limit, beyond which each step at work may end; the rest waits for the next time.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
+from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError, Retry
 from issuer.ground.threads import each_on_thread
 from issuer.journey.begin import stored_csr
@@ -19,6 +24,8 @@ from issuer.rules.change import of_order
 
 log = structlog.get_logger()
 _AT_ONCE = 32  # keepers
+_ORDERS_AT_ONCE = 8
+_MOST_TOLD = 20  # orders of nothing, one by one
 _SILENT = 2.0  # seconds: an error that took longer came from a silent server
 
 Keeper = tuple[str, str]
@@ -27,40 +34,57 @@ Keeper = tuple[str, str]
 
 @dataclass(slots=True)
 class _Visit:
-    """The result of asking one keeper. *busy*: entries that somebody else was withdrawing."""
+    """The result of asking one keeper. *busy*: entries that somebody else was withdrawing. *left*: how many there was
+    no time for."""
 
     silent: bool = False
+    left: int = 0
     busy: list[Challenge] = field(default_factory=list)
 
 
-def sweep(tools: Tools, without: Collection[Keeper] = ()) -> set[Keeper]:
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """*silent*: the keepers to leave out next time. *left*: how many answers and orders there was no time for."""
+
+    silent: set[Keeper]
+    left: int
+
+
+def sweep(tools: Tools, without: Collection[Keeper] = ()) -> Swept:
     """Withdraw the challenges of dead processes: all keepers side by side, each zone by zone. A failure at one does not
-    stop the others. Returns the keepers to leave out next time: *without*, and those that were silent."""
-    _end_orders_of_nothing(tools)
+    stop the others. The keepers *without* are left out."""
+    deadline = Deadline(tools.timing.sweep_seconds)
+    left = _end_orders_of_nothing(tools, deadline)
     keepers: dict[Keeper, list[Challenge]] = {}
     for entry in tools.journal.orphans():
         solver = tools.solvers.get(entry.type)
         keepers.setdefault((entry.type, solver.keeper(entry) if solver else ""), []).append(entry)
     asked = [keeper for keeper in keepers if keeper not in without]
-    outs = each_on_thread(lambda keeper: _visit(keepers[keeper], tools), asked, _AT_ONCE)
+    outs = each_on_thread(lambda keeper: _visit(keepers[keeper], tools, deadline), asked, _AT_ONCE)
     visits = {keeper: out.result() for keeper, out in zip(asked, outs, strict=True)}
     silent = {keeper for keeper, visit in visits.items() if visit.silent}
+    left += sum(visit.left for visit in visits.values())
     for keeper in visits.keys() - silent:
-        _visit(visits[keeper].busy, tools)
-    return {*without, *silent}
+        left += _visit(visits[keeper].busy, tools, deadline).left
+    if left:
+        log.warning("sweep.unfinished", left=left, seconds=deadline.seconds)
+    return Swept({*without, *silent}, left)
 
 
-def _visit(entries: Sequence[Challenge], tools: Tools) -> _Visit:
+def _visit(entries: Sequence[Challenge], tools: Tools, deadline: Deadline) -> _Visit:
     zones: dict[str, list[Challenge]] = {}
     for entry in entries:
         zones.setdefault(entry.zone, []).append(entry)
     visit = _Visit()
     for some in zones.values():
-        _sweep(some, tools, visit)
+        _sweep(some, tools, visit, deadline)
     return visit
 
 
-def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
+def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit, deadline: Deadline) -> None:
+    if deadline.over:
+        visit.left += len(entries)
+        return
     owners, began = [entry.owner for entry in entries], tools.clock()
     try:
         swept = take_back_left(entries, tools)
@@ -71,7 +95,7 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
     except CertfleetError as error:
         if len(entries) > 1 and error.retry is Retry.NEVER:  # one of them may be the cause
             for entry in entries:
-                _sweep([entry], tools, visit)
+                _sweep([entry], tools, visit, deadline)
             return
         visit.silent |= error.retry is Retry.SOON and tools.clock() - began > _SILENT
         log.warning("challenge.left", owners=owners, error=str(error))
@@ -80,22 +104,40 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit) -> None:
         log.info("challenge.fault_traced", owners=owners, exc_info=True)
 
 
-def _end_orders_of_nothing(tools: Tools) -> None:
-    """End orders that nobody can finish or that no issuer wrote, even where nobody would try."""
+def _end_orders_of_nothing(tools: Tools, deadline: Deadline) -> int:
+    """End orders that nobody can finish or that no issuer wrote, even where nobody would try. Returns how many there
+    was no time for."""
     now = int(tools.clock())
-    left = {record.name: record for record in tools.orders.under_way(now)}
-    rows = {row.name: row for row in tools.certificates.enrolled(list(left))}
-    for name, record in left.items():
-        row = rows.get(name)
-        if not record.sealed and row is not None and _is_sealed(row, tools):
-            if tools.orders.end_left(record, NOT_OURS, now):
-                tell_planted(record, tools)
+    found = {record.name: record for record in tools.orders.under_way(now)}
+    rows = {row.name: row for row in tools.certificates.enrolled(list(found))}
+    unusable = [(record, why) for name, record in found.items() if (why := _fault(record, rows.get(name), tools, now))]
+    ended: list[OrderRecord] = []
+    told = 0
+    for number, (record, why) in enumerate(unusable):
+        if deadline.over:
+            _give_back(ended, tools, deadline)
+            return len(unusable) - number
+        if not tools.orders.end_left(record, why, now):
             continue
-        why = _unusable(record, row, now)
-        if why and tools.orders.end_left(record, why, now):
-            log.warning("order.of_nothing", certificate=name, why=why)
-            if record.sealed:  # nobody asks a server that somebody else named
-                abandon(record, tools)
+        if why == NOT_OURS:
+            tell_planted(record, tools)
+            continue
+        told += 1
+        if told <= _MOST_TOLD:
+            log.warning("order.of_nothing", certificate=record.name, why=why)
+        if record.sealed:  # nobody asks a server that somebody else named
+            ended.append(record)
+    if (more := told - _MOST_TOLD) > 0:
+        log.warning("order.of_nothing", more=more)
+    _give_back(ended, tools, deadline)
+    return 0
+
+
+def _fault(record: OrderRecord, row: Enrolment | None, tools: Tools, now: int) -> str:
+    """Why the order is ended; "" where it is not."""
+    if not record.sealed and row is not None and _is_sealed(row, tools):
+        return NOT_OURS
+    return _unusable(record, row, now)
 
 
 def _is_sealed(row: Enrolment, tools: Tools) -> bool:
@@ -104,6 +146,17 @@ def _is_sealed(row: Enrolment, tools: Tools) -> bool:
         return not tools.seals.faults(row)
     except CertfleetError:  # told by each attempt
         return False
+
+
+def _give_back(ended: Sequence[OrderRecord], tools: Tools, deadline: Deadline) -> None:
+    """Give back the authorizations of *ended* orders as long as there is time: the CA ends the others by itself."""
+
+    def work(record: OrderRecord) -> None:
+        if not deadline.over:
+            abandon(record, tools)
+
+    for out in each_on_thread(work, ended, _ORDERS_AT_ONCE):
+        out.result()
 
 
 def _unusable(record: OrderRecord, row: Enrolment | None, now: int) -> str:

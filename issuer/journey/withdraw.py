@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError
 from issuer.journey.ports import Tools
 from issuer.journey.solver import ChallengeType, shares
@@ -14,6 +15,7 @@ from issuer.model.errors import BeingTakenBack
 from issuer.model.orders import OrderRecord, OrderState
 
 log = structlog.get_logger()
+_GIVEN_BACK_IN = 20.0  # seconds, for the authorizations of one order
 
 
 def withdraw(work: Work, tools: Tools) -> None:
@@ -38,11 +40,12 @@ def journal_again(work: Work, tools: Tools) -> None:
 
 
 def abandon(record: OrderRecord, tools: Tools) -> None:
-    """Give back the pending authorizations of a dead order, because CAs limit their number. Never raises."""
+    """Give back the pending authorizations of a dead order, because CAs limit their number. Never raises. Within a time
+    limit: the address of an order stands in the database, and may lead to a server that is slow on purpose."""
     try:
-        ca = authority(record, tools)
+        ca, deadline = authority(record, tools), Deadline(_GIVEN_BACK_IN)
         for url in ca.order(record.url).authorizations if record.url else ():
-            if ca.authorization(url).status == "pending":
+            if not deadline.over and ca.authorization(url).status == "pending":
                 ca.deactivate(url)
     except CertfleetError as error:
         log.info("authorization.left", certificate=record.name, error=str(error))

@@ -181,6 +181,7 @@ class Daemon:
 
     def _look_at_rows(self) -> None:
         here, began = self._generation, time.monotonic()
+        here.hosts.recall(int(here.tools.clock()))
         found = here.look_at_rows()
         for ended in found:
             if ended.name not in self._rows_not_well:

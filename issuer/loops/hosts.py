@@ -17,13 +17,16 @@ _AT_ONCE = 500  # certificates whose rows and reports are in memory
 
 
 class HostStore(Protocol):
-    """The reports in the database. Every method raises StoreError."""
+    """The reports in the database, and those that it has lost. Every method raises StoreError, FileError."""
+
+    def recall(self, now: int) -> None:
+        """Compare every report with what is remembered; the next looks take in what differs."""
 
     def suspects(self, now: int, settings: HostSettings) -> list[str]:
         """The certificates of which a host may not be well, or was told to be not well."""
 
-    def reports(self, names: Collection[str]) -> Mapping[str, Sequence[Report]]:
-        """The reports about *names*."""
+    def reports(self, names: Collection[str], now: int) -> Mapping[str, Sequence[Report]]:
+        """The reports about *names* as they are believed at *now*."""
 
     def all_follow(self, names: Collection[str], until: int) -> None:
         """No host of *names* is behind the certificate that was stored *until* then."""
@@ -43,10 +46,10 @@ class HostOutbox(Protocol):
 def look_at_hosts(
     hosts: HostStore, rows: Rows, outbox: HostOutbox, settings: HostSettings, now: int
 ) -> Counter[HostState]:
-    """How many hosts are not well, by how they are not; what is news is told. Raises StoreError."""
+    """How many hosts are not well, by how they are not; what is news is told. Raises StoreError, FileError."""
     found: Counter[HostState] = Counter()
     for names in chunks(hosts.suspects(now, settings), _AT_ONCE):
-        reports, follow = hosts.reports(names), []
+        reports, follow = hosts.reports(names, now), []
         standings: dict[Standing, bool] = {}
         for row in rows.enrolled(names):
             mine = reports.get(row.name, ())

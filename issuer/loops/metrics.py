@@ -23,6 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from common.clock import Clock
+from common.text import one_line
 from issuer.loops.crew import Returned
 from issuer.loops.health import Health
 from issuer.model.hosts import HostState
@@ -89,7 +90,7 @@ class Metrics:
         if reference not in self._references and len(self._references) >= _MOST_REFERENCES:
             reference = "other"
         self._references.add(reference)
-        self._failed.labels(reference or "other").inc()
+        self._failed.labels(one_line(reference) or "other").inc()
 
     def in_hand(self, attempts: int, running: int) -> None:
         self._in_hand.set(attempts)
@@ -118,24 +119,24 @@ class _Surveyed(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("certfleet_healthy", "1 while /healthz answers 200.", not self._health.faults())
-        servers = _labelled(
+        yield _labelled(
             "certfleet_propagation_seconds",
             "Seconds from the last UPDATE until a name server showed the values.",
             "server",
+            self._metrics.propagation(),
         )
-        for server, seconds in self._metrics.propagation().items():
-            servers.add_metric([server], seconds)
-        yield servers
-        left = _labelled("certfleet_orders_left", "New orders that a CA's published limit leaves now.", "directory")
-        for directory, count in self._metrics.orders_left.items():
-            left.add_metric([directory], count)
-        yield left
-        hosts = _labelled(
-            "certfleet_hosts_not_well", "Reports of hosts that are not well, by how they are not.", "state"
+        yield _labelled(
+            "certfleet_orders_left",
+            "New orders that a CA's published limit leaves now.",
+            "directory",
+            self._metrics.orders_left,
         )
-        for state in (state for state in HostState if not state.is_well):
-            hosts.add_metric([state.value], self._metrics.hosts.get(state, 0))
-        yield hosts
+        yield _labelled(
+            "certfleet_hosts_not_well",
+            "Reports of hosts that are not well, by how they are not.",
+            "state",
+            {state.value: self._metrics.hosts.get(state, 0) for state in HostState if not state.is_well},
+        )
         survey = self._metrics.survey
         if survey is not None:
             yield from _counts(survey)
@@ -151,36 +152,36 @@ def _counts(survey: Survey) -> Iterator[Metric]:
     yield _gauge(
         "certfleet_certificates_stuck", "Enabled certificates that failed give_up_alarm times in a row.", survey.stuck
     )
-    orders = _labelled("certfleet_orders_in_flight", "Orders under way, of every issuer on the database.", "state")
-    for state, count in sorted(survey.orders.items()):
-        orders.add_metric([state], count)
-    yield orders
+    yield _labelled(
+        "certfleet_orders_in_flight",
+        "Orders under way, of every issuer on the database.",
+        "state",
+        dict(sorted(survey.orders.items())),
+    )
 
 
 def _expiry(survey: Survey, now: float) -> Iterator[Metric]:
-    each = _labelled(
+    yield _labelled(
         "certfleet_certificate_expiry_seconds",
         f"Seconds until a certificate expires, for the {MOST_CERTIFICATES} that expire first.",
         "name",
+        {name: moment - now for name, moment in survey.soonest},
     )
-    for name, moment in survey.soonest:
-        each.add_metric([name], moment - now)
-    yield each
     if survey.soonest:
         least = survey.soonest[0][1] - now
         yield _gauge("certfleet_certificate_expiry_seconds_min", "Seconds until the first certificate expires.", least)
-    within = _labelled("certfleet_certificates_expiring", "Certificates that expire within so many seconds.", "within")
-    for days, count in sorted(survey.expiring.items()):
-        within.add_metric([str(days * DAY)], count)
-    yield within
-    holds = _labelled(
+    yield _labelled(
+        "certfleet_certificates_expiring",
+        "Certificates that expire within so many seconds.",
+        "within",
+        {str(days * DAY): count for days, count in sorted(survey.expiring.items())},
+    )
+    yield _labelled(
         "certfleet_rate_limit_hold_seconds",
         "Seconds for which a limit of a CA holds up an account or one name.",
         "scope",
+        {scope: max(0.0, until - now) for scope, until in survey.holds[:MOST_CERTIFICATES]},
     )
-    for scope, until in survey.holds[:MOST_CERTIFICATES]:
-        holds.add_metric([scope], max(0.0, until - now))
-    yield holds
     yield _gauge(
         "certfleet_rate_limit_holds", "Limits of CAs that hold up an account or a name now.", len(survey.holds)
     )
@@ -190,5 +191,10 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=float(value))
 
 
-def _labelled(name: str, text: str, label: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, labels=[label])
+def _labelled(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    """A series for each of *values*, by the value of its label. Prometheus' escaping leaves most control characters,
+    and a reader may take them for line ends."""
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in {one_line(value): number for value, number in values.items()}.items():
+        family.add_metric([value], number)
+    return family

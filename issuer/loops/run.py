@@ -11,10 +11,11 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -27,7 +28,7 @@ from issuer.journey.ports import Tools
 from issuer.journey.sweep import sweep
 from issuer.loops.crew import Crew, waits
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import StoreError, noted
+from issuer.model.errors import StoreError, Untidied, noted
 from issuer.model.events import Event, EventKind
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_NEXT_RUN, Tries
@@ -36,10 +37,18 @@ from issuer.rules.complaints import complaints
 from issuer.rules.due import MISFIT, urgency
 from issuer.rules.imported import sentence
 
-Say = Callable[[str], None]
 log = structlog.get_logger()
 _MOMENT = 2.0  # seconds: shorter waits are not told; during longer ones the clock is looked at every so often
 _ONE_ROUND = 3600.0  # seconds that even a single round gives a slow CA
+
+
+class Say(Protocol):
+    def __call__(self, *lines: str) -> None:
+        """Print lines."""
+
+
+def silent(*_lines: str) -> None:
+    """A Say that says nothing."""
 
 
 @dataclass(slots=True)
@@ -128,7 +137,9 @@ class Pass:
             wait([left_overs])
             with noted(self.summary.troubles):  # told after the endings
                 # once more, for servers that were down; a silent server costs a run its time limit once
-                sweep(self._tools, without=left_overs.result() if left_overs.exception() is None else ())
+                silent = left_overs.result().silent if left_overs.exception() is None else ()
+                if left := sweep(self._tools, without=silent).left:
+                    raise Untidied(left)
         self.summary.stopped = self._stopping
 
     def tell_rows(self, endings: Iterable[Ended]) -> None:
@@ -231,8 +242,8 @@ class Pass:
         self._tell(event)
 
     def _tell_failures(self, endings: Sequence[Ended], tries: Tries) -> None:
-        for text in complaints(endings, tries):
-            self._complain(text)
+        for paragraph in complaints(endings, tries):
+            self._complain(*paragraph)
         self._untold = []
 
     def _tell_wait(self) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import structlog
 
+from common.text import one_line
+
 log = structlog.get_logger()
 _SHORTEST_PING = 0.05  # seconds
 
@@ -40,7 +42,7 @@ class Systemd:
         """One line for `systemctl status`, sent when it changes."""
         if text != self._status:
             self._status = text
-            self._send(f"STATUS={' '.join(text.split())}")
+            self._send(f"STATUS={one_line(text)}")
 
     def _send(self, *lines: str) -> None:
         if not self._address:

@@ -210,6 +210,18 @@ class BeingTakenBack(CertfleetError):
         super().__init__(what, hint="no action needed: certfleet publishes it again afterwards")
 
 
+class Untidied(CertfleetError):
+    """A run had no time for all that other processes left: *left* answers and orders."""
+
+    reference = "untidied"
+
+    def __init__(self, left: int):
+        what = (
+            f"there was no time to take back all that other processes left: {left} rows of orders and challenges stay"
+        )
+        super().__init__(what, hint="the next run goes on with them; `challenge.left` in its log names the servers")
+
+
 class Overtaken(CertfleetError):
     reference = "overtaken"
 

@@ -30,7 +30,8 @@ ReportKey = tuple[str, str, str]
 @dataclass(frozen=True, slots=True)
 class Report:
     """The last report of one host's agent about one certificate, written by one account. Nothing in it is to be
-    trusted. *changes_only*: its agent is of an earlier version, which does not report daily."""
+    trusted. *changes_only*: its agent is of an earlier version, which does not report daily. *gone*: the table has lost
+    it, and only its key and its moment are known."""
 
     name: str
     host: str
@@ -40,10 +41,21 @@ class Report:
     state: str
     reported_at: int
     changes_only: bool = False
+    gone: bool = False
 
     @property
     def key(self) -> ReportKey:
         return self.name, self.host, self.account
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is remembered of a report: its own moment, the moment at which that one was *seen* first, and whether its
+    agent has ever reported *daily*."""
+
+    reported: int
+    seen: int
+    daily: bool
 
 
 @dataclass(frozen=True, slots=True)

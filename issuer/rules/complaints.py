@@ -8,9 +8,9 @@ from issuer.model.tries import Tries
 from issuer.rules.shared_failures import Common, by_failure, some
 
 
-def complaints(endings: Iterable[Ended], tries: Tries) -> list[str]:
-    """A paragraph for each ending and failure among *endings*, with its hint, and the next attempt. None about
-    endings without a failure."""
+def complaints(endings: Iterable[Ended], tries: Tries) -> list[list[str]]:
+    """The lines of a paragraph for each ending and failure among *endings*, with its hint, and the next attempt. None
+    about endings without a failure."""
     bad = [ended for ended in endings if ended.failure is not None]
     return [
         _paragraph(common, tries)
@@ -23,7 +23,7 @@ def _told(ended: Ended) -> tuple[str, Failure]:
     return ended.name, ended.failure or Failure("")
 
 
-def _paragraph(common: Common[Ended], tries: Tries) -> str:
+def _paragraph(common: Common[Ended], tries: Tries) -> list[str]:
     first, names = common.all[0], sorted(ended.name for ended in common.all)
     who = first.name if len(names) == 1 else f"{len(names)} certificates"
     lines = [f"error: {who}: {first.ending.value}: {common.failure}"]
@@ -33,4 +33,4 @@ def _paragraph(common: Common[Ended], tries: Tries) -> str:
     coming = [ended.next_attempt for ended in common.all if ended.next_attempt]
     if coming:
         lines.append(f"  next attempt: {tries.words(min(coming))}")
-    return "\n".join(lines)
+    return lines

@@ -1,13 +1,14 @@
 """How a host stands with a certificate, from the certificate itself and the host's last report. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from common.clock import utc_text
 from common.text import storable
 from issuer.model.config import HostSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.hosts import HostState, Report, Standing
+from issuer.model.hosts import Heard, HostState, Report, ReportKey, Standing
 
 WELL_WORDS = ("installed", "unprovable", "waiting", "not-enrolled", "held")
 NOT_WELL_WORDS = ("pending", "broken", "failed", "refused", "unproven", "unreachable")
@@ -22,8 +23,33 @@ _ONE = {
 }
 
 
+def recalled(
+    stored: Sequence[Report], heard: Mapping[ReportKey, Heard], now: int, *, is_all: bool
+) -> tuple[list[Report], dict[ReportKey, Heard]]:
+    """The reports about one certificate as they are believed by what was *heard* before, with those that the table has
+    lost if *is_all* of it was read; and what is to be remembered. A moment ahead counts as that at which we saw it. An
+    agent that has reported daily still does."""
+    believed, news = list[Report](), dict[ReportKey, Heard]()
+    for report in stored:
+        before = heard.get(report.key)
+        daily = not report.changes_only or (before is not None and before.daily)
+        is_same = before is not None and before.reported == report.reported_at
+        after = Heard(report.reported_at, before.seen if before is not None and is_same else now, daily)
+        if after != before:
+            news[report.key] = after
+        ahead = after.seen < report.reported_at <= now + CLOCK_AHEAD
+        moment = after.seen if ahead else report.reported_at
+        believed.append(replace(report, changes_only=not daily, reported_at=moment))
+    there = {report.key for report in stored}
+    lost = {key: one for key, one in heard.items() if is_all and key not in there}
+    believed += [Report(*key, "", 0, "", min(one.reported, one.seen), gone=True) for key, one in lost.items()]
+    return believed, news
+
+
 def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -> Standing:
     """How the host of *report* stands with the certificate of *row*."""
+    if report.gone:
+        return Standing(report, HostState.SILENT, report.reported_at)
     is_present = bool(row.fingerprint) and report.sha256 == row.fingerprint
     ends = row.ends if is_present else report.not_after
     if report.sha256 and 0 < ends <= now:
@@ -71,6 +97,8 @@ def words(standing: Standing, now: int, detail: str = "") -> str:
         return f"serves an expired one, since {since}"
     if standing.state is HostState.NOT_WELL:
         return ": ".join(filter(None, [storable(report.state, 20), storable(detail, _LONGEST_DETAIL)])) or "not well"
+    if report.gone:
+        return f"silent: its report of {since} is gone from the table; `hosts forget` if the host is no more"
     if standing.state is HostState.SILENT:
         return f"silent since {since}"
     if standing.state is HostState.BEHIND:

@@ -48,6 +48,42 @@ def _of_file(start: _Start, compiler: Any, **options: Any) -> str:
     return f"CASE WHEN {is_large} THEN zeroblob({most}) ELSE substr({cell}, 1, {most}) END"
 
 
+class _Within(_Start):
+    """The same of a column that has that limit on a server anyway; SQLite knows no limits."""
+
+    inherit_cache = True
+
+
+@compiles(_Within)
+def _as_it_is(start: _Within, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(start.clauses.clauses[0], **options))
+
+
+@compiles(_Within, "sqlite")
+def _of_file_within(start: _Within, compiler: Any, **options: Any) -> str:
+    """substr ends at a NUL, so a cell that fits is left as it is."""
+    cell, most = compiler.process(start.clauses.clauses[0], **options), int(str(start.clauses.clauses[1]))
+    octets = compiler.process(OctetLength(start.clauses.clauses[0]), **options)
+    return f"CASE WHEN {octets} > {4 * most} THEN substr({cell}, 1, {most}) ELSE {cell} END"
+
+
+class OctetLength(sa.sql.functions.FunctionElement[int]):
+    """How many octets a text has in UTF-8. SQLite's length ends at a NUL."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+@compiles(OctetLength)
+def _octets_on_server(length: OctetLength, compiler: Any, **options: Any) -> str:
+    return f"LENGTH({compiler.process(length.clauses, **options)})"
+
+
+@compiles(OctetLength, "sqlite")
+def _octets_in_file(length: OctetLength, compiler: Any, **options: Any) -> str:
+    return f"length(CAST({compiler.process(length.clauses, **options)} AS BLOB))"
+
+
 class Number(sa.TypeDecorator[int]):
     """A whole number; None for NULL and for a value that is no number."""
 
@@ -78,8 +114,8 @@ class Words(sa.TypeDecorator[str]):
     cache_ok = True
 
     def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        has_room = isinstance(self.impl_instance, sa.String) and self.impl_instance.length is None
-        return _Start(column, _LONGEST_WORDS, self) if has_room else column
+        length = self.impl_instance.length if isinstance(self.impl_instance, sa.String) else None
+        return _Start(column, _LONGEST_WORDS, self) if length is None else _Within(column, length, self)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> str:
         if isinstance(value, bytes) and dialect.name != "sqlite":

@@ -1,6 +1,7 @@
 """The reports of hosts (``installations``). Other machines write them, so every reading is bounded."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,11 +13,12 @@ from issuer.rules.hosts import CLOCK_AHEAD, NOT_WELL_WORDS
 from issuer.store.database import Database, rows_of
 from issuer.store.tables import certs, host_alarms, installations
 
-_MOST_READ = 50_000  # reports in one answer
+MOST_READ = 50_000  # reports in one answer
 _NAMES_CHANGED = 500  # in one statement
+_PORTION = 1000  # names in one answer
 _LONGEST_DETAIL = 2000  # characters
 _OF_ALL = ("name", "host", "account", "sha256", "not_after", "state", "ts_report", "changes_only")
-_REPORTS = sa.select(*(installations.c[column] for column in _OF_ALL)).limit(_MOST_READ)
+_REPORTS = sa.select(*(installations.c[column] for column in _OF_ALL)).limit(MOST_READ)
 _DETAIL = sa.func.substr(installations.c.detail, 1, _LONGEST_DETAIL, type_=installations.c.detail.type)
 
 
@@ -36,6 +38,29 @@ class Hosts:
             return found
 
         return self._database.read(work)
+
+    def names(self) -> set[str]:
+        """The certificates about which there are reports; read in portions."""
+        found: set[str] = set()
+        last = ""
+        while portion := self._database.read(partial(_names_after, last=last)):
+            found.update(portion)
+            last = portion[-1]
+        return found
+
+    def forget(self, hosts: Sequence[str], account: str | None) -> int:
+        """Delete the reports of *hosts*, all without any, by one *account* or by every one, and what was told of them;
+        how many reports that were."""
+
+        def work(connection: sa.Connection) -> int:
+            deleted = 0
+            for table in (host_alarms, installations):
+                of_hosts = [table.c.host.in_(hosts)] if hosts else []
+                of_account = [] if account is None else [table.c.account == account]
+                deleted = connection.execute(table.delete().where(*of_hosts, *of_account)).rowcount
+            return deleted
+
+        return self._database.write(work)
 
     def count(self, name: str) -> int:
         """How many reports there are about *name*."""
@@ -77,10 +102,16 @@ class Hosts:
             self._database.write(work, durable=False)
 
 
+def _names_after(connection: sa.Connection, last: str) -> list[str]:
+    name = installations.c.name
+    query = sa.select(name).distinct().where(name > last).order_by(name).limit(_PORTION)
+    return [name for name in connection.scalars(query) if name]
+
+
 def details_of(connection: sa.Connection, reports: Sequence[Report]) -> dict[ReportKey, str]:
     """The agents' sentences of some *reports*, by their keys."""
     columns = installations.c
-    query = sa.select(columns.name, columns.host, columns.account, _DETAIL.label("detail")).limit(_MOST_READ)
+    query = sa.select(columns.name, columns.host, columns.account, _DETAIL.label("detail")).limit(MOST_READ)
     wanted = {report.key for report in reports}
     found: dict[ReportKey, str] = {}
     for some in chunks(sorted(wanted), _NAMES_CHANGED):

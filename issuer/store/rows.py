@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, validation_of
 from issuer.model.limits import LONGEST_HOLD
 from issuer.rules.due import FIRST_MAY_WAIT
-from issuer.store.cells import too_far, window
+from issuer.store.cells import OctetLength, too_far, window
 from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.failures import failure_of, of_text
 from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders
@@ -16,10 +16,12 @@ from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders
 _NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
 _COLUMNS = [column for column in certs.c if column.name not in _OLD_PAIR]
-_ROWS = sa.select(*_COLUMNS, ANY).order_by(certs.c.name)
+# SQLite takes any length; a longer one is no name of ours, and its row is left alone
+_IS_NAME = OctetLength(certs.c.name) <= 4 * 250
+_ROWS = sa.select(*_COLUMNS, ANY).where(_IS_NAME).order_by(certs.c.name)
 _NO_CHAIN = sa.type_coerce(sa.null(), certs.c.ca.type).label("ca")
 _WITHOUT_CHAINS = sa.select(*(column for column in _COLUMNS if column is not certs.c.ca), _NO_CHAIN, ANY)
-_WITHOUT_CHAINS = _WITHOUT_CHAINS.order_by(certs.c.name)
+_WITHOUT_CHAINS = _WITHOUT_CHAINS.where(_IS_NAME).order_by(certs.c.name)
 _NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
 _ORDERED = sa.select(orders.c.active_name, orders.c.csr_sha256).where(
     orders.c.active_name.in_(sa.bindparam("names", expanding=True))

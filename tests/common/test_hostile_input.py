@@ -12,7 +12,7 @@ import pytest
 
 from common.command_line import CommandLine, complain, say, table
 from common.config_file import load
-from common.errors import ConfigError, FileError, Finding, RefusedError, render
+from common.errors import ConfigError, FileError, RefusedError, render
 from common.files import create_new, read_password, read_regular, read_secret
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def test_a_file_without_a_password(tmp_path: Path, content: bytes, says: str) ->
     file.chmod(0o600)
     with pytest.raises(ConfigError, match=says) as caught:
         read_password(file)
-    assert not any(word in render(caught.value) for word in ("one\\n", "two", "secret"))
+    assert not any(word in line for line in render(caught.value) for word in ("one\\n", "two", "secret"))
     file.write_bytes(b"  of two words\r\n")
     assert read_password(file) == "of two words"
 
@@ -89,16 +89,15 @@ def test_what_is_no_regular_file_is_refused_at_once(
 
 
 def test_nothing_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Escapes of a certificate or a command are shown, not obeyed; our own line ends stay, those of others do not."""
-    evil = "a\x1b[2Jb\u202ec\udc80\nü"
-    shown = "a\\x1b[2Jb\\u202ec\\udc80\nü"
-    say(evil)
-    complain(evil)
-    assert tuple(capsys.readouterr()) == (shown + "\n", shown + "\n")
-    assert str(Finding("\r", "\x07")) == "\\r: \\x07"
-    line = shown.replace("\n", "\\n")
-    assert render(RefusedError(evil, hint=evil)) == f"error: {line}\n  what to do: {line}"
-    assert table([evil], [[evil]]) == f"{line}\n{line}"
+    """Escapes of a certificate, a command or the database are shown, not obeyed, and none of them makes a line."""
+    evil = "a\x1b[2Jb\u202ec\udc80\r\n\u2028ü\0\x9b"
+    shown = "a\\x1b[2Jb\\u202ec\\udc80\\r\\n\\u2028ü\\x00\\x9b"
+    say(evil, "ours")
+    complain(evil, "ours")
+    assert tuple(capsys.readouterr()) == (f"{shown}\nours\n", f"{shown}\nours\n")
+    complain(*render(RefusedError(evil, hint=evil)))
+    assert capsys.readouterr().err == f"error: {shown}\n  what to do: {shown}\n"
+    assert table([evil], [[evil]]) == [shown, shown]
 
 
 def test_an_argument_that_is_not_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.config_file import load
 from issuer.commands.wiring import build_tools
-from issuer.loops.run import Pass, Summary
+from issuer.loops.run import Pass, Summary, silent
 from issuer.model.config import Settings
 from issuer.model.outcomes import Ending
 from issuer.store.certificates import Certificates
@@ -28,14 +28,14 @@ def put_right(box: Box, meanwhile: Callable[[], None] = lambda: None) -> tuple[S
     settings = load(Settings, box.config)
     database = Database(settings.database)
 
-    def say(line: str) -> None:
-        lines.append(line)
-        if line.startswith("waiting for"):
+    def say(*some: str) -> None:
+        lines.extend(some)
+        if some[0].startswith("waiting for"):
             clock.ahead = 0.0
             meanwhile()
 
     tools = dataclasses.replace(build_tools(settings, database), clock=clock)
-    one_pass = Pass(tools, say, lambda _: None)
+    one_pass = Pass(tools, say, silent)
     running = threading.Thread(target=one_pass.run, args=(Certificates(database).get([NAME]),), kwargs={"stay": 120})
     running.start()
     running.join(60)

@@ -16,7 +16,7 @@ from issuer.commands.wiring import build_tools
 from issuer.dns.zones import Zones
 from issuer.journey.ports import Tools
 from issuer.journey.solver import Solver
-from issuer.journey.sweep import sweep
+from issuer.journey.sweep import Swept, sweep
 from issuer.loops import run
 from issuer.model.acme import Challenge
 from issuer.model.config import Settings
@@ -46,10 +46,11 @@ def test_trouble_while_looking_for_them_spoils_no_run(box: Box) -> None:
     """The first look may fail, as when the database is away for a moment; what is due is issued, all is well."""
     looks = []
 
-    def fails_once(tools: Tools, without: object = ()) -> None:
+    def fails_once(tools: Tools, without: object = ()) -> Swept:
         looks.append((tools, without))
         if len(looks) == 1:
             raise StoreError("away")
+        return Swept(set(), 0)
 
     name = box.enrol(NAME)
     with patch.object(run, "sweep", fails_once):
@@ -95,7 +96,7 @@ def swept(box: Box, kind: str, solver: Solver) -> None:
     """What a run takes back, at its beginning and at its end."""
     settings = load(Settings, box.config)
     tools = replace(build_tools(settings, Database(settings.database)), solvers={kind: solver})
-    sweep(tools, without=sweep(tools))
+    sweep(tools, without=sweep(tools).silent)
 
 
 def test_silent_name_servers_are_met_once_a_run(box: Box) -> None:
@@ -114,6 +115,23 @@ def test_silent_name_servers_are_met_once_a_run(box: Box) -> None:
         assert watch.seconds() < 20  # one after the other would take thirty, and zone by zone ninety
         assert all(0 < one.calls <= 3 for one in silents)
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(15,)]
+
+
+def test_what_there_is_no_time_for(box: Box) -> None:
+    """A run says how much stays, exit code 1; the next one with time takes it back. What is due is issued all the
+    same."""
+    name, zone = box.enrol(NAME), f"_acme-challenge.{NAME}"
+    for owner in (zone, f"a.{zone}"):
+        leave(box, owner, zone, DIGEST)
+    row = f"'gone.lab.test', 'gone.lab.test', 'ORDERED', '{box.document['acme']['directory']}', 1, 1"
+    columns = "name, active_name, state, directory, created_at, updated_at"
+    box.database.execute(f"INSERT INTO orders ({columns}) VALUES ({row})")  # noqa: S608
+    with box.timed(sweep_seconds=0):
+        outcome = box.fails("run", says=["no time", "3 rows of orders and challenges stay"])
+    assert f"{name}: stored" in outcome.out
+    box.ok("run")
+    assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
+    assert box.database.query("SELECT active_name FROM orders WHERE name = 'gone.lab.test'") == [(None,)]
 
 
 def test_answers_of_one_order_on_two_servers(box: Box, tmp_path: Path) -> None:

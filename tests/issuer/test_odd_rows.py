@@ -1,9 +1,12 @@
 """Odd rows of our own tables, of a newer version or by hand: each is left out, and nothing else."""
 
+import time
 from pathlib import Path
 
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
+from tests.issuer.test_hosts import take_in
+from tests.servers.database import SqliteDatabase
 from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp
 
@@ -96,3 +99,20 @@ def test_a_row_of_blobs(box: Box) -> None:
     out, err = run.communicate(timeout=120)
     assert f"{NAME}: stored" in out, err
     assert f"{FAILING}: not ordered" in err
+
+
+def test_text_that_has_no_end(tmp_path: Path) -> None:
+    """SQLite takes a name of ten million characters. Nothing of it is shown, and what is well is issued."""
+    box = Box(tmp_path / "box", SqliteDatabase(tmp_path))
+    box.set_up()
+    take_in(box, NAME)
+    long = "REPLACE(HEX(ZEROBLOB(5000000)), '0', 'a')"
+    box.database.execute(f"INSERT INTO certs (name, enable, csr) VALUES ({long}, 'Y', x'ff')")  # noqa: S608
+    values = f"'{NAME}', {long}, {long}, '', 5, {long}, '', {int(time.time())}"
+    columns = "name, host, account, sha256, not_after, state, detail, ts_report"
+    box.database.execute(f"INSERT INTO installations ({columns}) VALUES ({values})")  # noqa: S608
+    box.database.execute(f"UPDATE events SET event = {long}")  # noqa: S608
+    for words in (["run"], ["status"], ["status", "--hosts"], ["status", NAME], ["check"], ["history", NAME]):
+        outcome = box.run(*words)
+        assert len(outcome.out + outcome.err) < 10_000, words
+    assert "1 host" in box.run("status").out

@@ -4,6 +4,8 @@ import time
 
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
+from tests.servers.silent import Silent
+from tests.servers.stopwatch import Stopwatch
 from tests.trust.conftest import HIS, NAME, OTHER, STOLEN
 from tests.trust.siege import NOW, Siege, octets
 from tests.trust.thief import Thief
@@ -123,6 +125,26 @@ def test_what_a_thief_in_the_database_withholds(siege: Siege) -> None:
     thief.tries(
         "that nothing is ordered for a day, again and again, by limits of the CA", got=siege.ordered(NAME) == orders
     )
+    thief.is_told()
+
+
+def test_what_a_thief_in_the_database_holds_up(siege: Siege) -> None:
+    """Orders under way that nobody began lead to a server that takes every call and says nothing."""
+    thief, box = Thief("The database, to hold up a run"), siege.box
+    directory, now = box.document["acme"]["directory"], int(time.time())
+    columns = "name, active_name, state, directory, url, reason, names, deadline, created_at, updated_at"
+    with Silent() as silent:
+        for number in range(40):
+            url = f"https://127.0.0.1:{silent.port}/{number}"
+            what = f"'n{number}', 'n{number}', 'ORDERED', '{directory}', '{url}', 'renewal', 'x'"
+            siege.sql(f"INSERT INTO orders ({columns}) VALUES ({what}, {now + 99}, {now}, {now})")  # noqa: S608
+        siege.row(**NOW)
+        others, watch = siege.ordered(NAME), Stopwatch()
+        with box.timed(sweep_seconds=1):
+            told = box.ok("run").err
+    thief.tries("that a run waits for one planted order after the other", got=watch.seconds() > 40)
+    thief.tries("that another certificate is not renewed meanwhile", got=siege.ordered(NAME) == others)
+    thief.tries("a line in the log for each planted order", got=told.count("order.of_nothing") >= 40)
     thief.is_told()
 
 

@@ -292,7 +292,7 @@ def test_what_is_told_of_a_renewal_beside_a_change_that_fails() -> None:
     ended = world.process().attempt()
     assert (ended.ending, ended.retry_at, ended.failures) == (Ending.FAILED, int(world.clock()) + 500, 1)
     assert "the present certificate was renewed" in ended.line(BY_NEXT_RUN)
-    assert "has no zone" in complaints([ended], BY_NEXT_RUN)[0]
+    assert "has no zone" in complaints([ended], BY_NEXT_RUN)[0][0]
 
 
 @pytest.mark.parametrize("call", ["certificates.record_failure", "orders.open"])

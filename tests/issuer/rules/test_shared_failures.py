@@ -19,8 +19,9 @@ def failed(name: str, failure: Failure = DEAD, at: int = 3600) -> Ended:
 
 def test_one_dead_server_is_one_paragraph() -> None:
     """Forty names that fail for it: their count, the first of them, what to do, and the first next attempt."""
-    [text] = complaints([failed(name, at=3600 + number) for number, name in enumerate(reversed(MANY))], BY_NEXT_RUN)
-    assert text.splitlines() == [
+    endings = [failed(name, at=3600 + number) for number, name in enumerate(reversed(MANY))]
+    [paragraph] = complaints(endings, BY_NEXT_RUN)
+    assert paragraph == [
         "error: 40 certificates: failed: the name server ns1 cannot be asked: timed out",
         "  certificates: w00.example.test, w01.example.test, w02.example.test and 37 more",
         "  what to do: start it",
@@ -31,8 +32,8 @@ def test_one_dead_server_is_one_paragraph() -> None:
 def test_another_failure_is_another_paragraph() -> None:
     """Also another ending of the same failure; an ending without a failure is none."""
     endings = [failed("a"), failed("b", Failure("full")), Ended.held("c", 9, DEAD, by_itself=True)]
-    texts = complaints([*endings, Ended("d", Ending.STORED)], BY_DAEMON)
-    assert [text.splitlines()[0].split(": ")[1:3] for text in texts] == [
+    paragraphs = complaints([*endings, Ended("d", Ending.STORED)], BY_DAEMON)
+    assert [lines[0].split(": ")[1:3] for lines in paragraphs] == [
         ["a", "failed"],
         ["b", "failed"],
         ["c", "held"],

@@ -1,0 +1,75 @@
+"""The reports in the database beside what this issuer remembers of them."""
+
+from collections.abc import Collection, Sequence
+
+from issuer.ground.chunks import chunks
+from issuer.model.config import HostSettings, Settings
+from issuer.model.hosts import Heard, Report, ReportKey
+from issuer.rules.hosts import is_forgotten, recalled
+from issuer.store.database import Database
+from issuer.store.hosts import MOST_READ, Hosts
+from issuer.trust.hosts import HOSTS, HostMemory
+
+_AT_ONCE = 500  # certificates whose reports are in memory
+
+
+class Reports:
+    """A HostStore (issuer/loops/hosts.py). Every method raises StoreError, and those that remember FileError."""
+
+    def __init__(self, settings: Settings, database: Database):
+        self._hosts = settings.hosts
+        self._store = Hosts(database)
+        self._memory = HostMemory(settings.state_dir / HOSTS)
+        self._doubted = set[str]()  # certificates
+
+    def reports(self, names: Collection[str], now: int) -> dict[str, list[Report]]:
+        """The reports about *names* as they are believed, and those that the table has lost. What is new is
+        remembered."""
+        return {name: believed for name, (_, believed) in self._recalled(names, now).items()}
+
+    def _recalled(self, names: Collection[str], now: int) -> dict[str, tuple[list[Report], list[Report]]]:
+        """By name, what stands in the table, and what is believed."""
+        stored, heard = self._store.reports(names), self._memory.heard(names)
+        is_all = sum(map(len, stored.values())) < MOST_READ  # else some may only be unread
+        found, news, over = dict[str, tuple[list[Report], list[Report]]](), dict[ReportKey, Heard](), list[ReportKey]()
+        for name in stored.keys() | heard.keys():
+            there = stored.get(name, [])
+            believed, new = recalled(there, heard.get(name, {}), now, is_all=is_all)
+            old = [one.key for one in believed if one.gone and is_forgotten(one, now, self._hosts)]
+            found[name] = (there, [one for one in believed if one.key not in old])
+            news |= new
+            over += old
+        if news or over:
+            self._memory.remember(news, over)
+        return found
+
+    def recall(self, now: int) -> None:
+        """Compare every report with what is remembered. It reads all of them, so it is done less often than a look; the
+        next looks take in what differs."""
+        doubted = set[str]()
+        for names in chunks(sorted(self._store.names() | self._memory.names()), _AT_ONCE):
+            pairs = self._recalled(names, now)
+            doubted |= {name for name, (stored, believed) in pairs.items() if stored != believed}
+        self._doubted = doubted
+
+    def suspects(self, now: int, settings: HostSettings) -> list[str]:
+        """The certificates of which a host may not be well, or was told to be not well, and each of which more was
+        remembered than the table said."""
+        return sorted({*self._store.suspects(now, settings), *self._doubted})
+
+    def all_follow(self, names: Collection[str], until: int) -> None:
+        """No host of *names* is behind the certificate that was stored *until* then."""
+        self._store.all_follow(names, until)
+
+    def count(self, name: str) -> int:
+        """How many reports there are about *name* in the table."""
+        return self._store.count(name)
+
+    def details(self, reports: Sequence[Report]) -> dict[ReportKey, str]:
+        """The agents' sentences of some *reports*, by their keys."""
+        return self._store.details(reports)
+
+    def forget(self, hosts: Sequence[str], account: str | None) -> int:
+        """Delete and forget the reports of *hosts*, all without any, by one *account* or by every one; how many."""
+        deleted = self._store.forget(hosts, account)
+        return max(deleted, self._memory.forget(hosts, account))
