@@ -10,17 +10,17 @@ WANTED = "CERTFLEET_DRILL"  # in the environment: this run is to write what it s
 
 FAULTS = {
     "good": "A new certificate comes while clients go on connecting.",
-    "unit": "As good, and as keeps, by the agent's own unit, with its sandbox.",
+    "unit": "The agent's own unit, in its sandbox, installs a new one; then the service keeps the old one.",
     "together": "Three certificates of the service are due in one run.",
     "stopped": "Somebody has stopped the service.",
     "refused": "The new file is one that the service cannot use.",
     "dies": "The service ends when it is told.",
     "keeps": "The service is told, says that all is well, and goes on with the old one.",
     "silent": "The service is told, takes connections, and does not answer.",
-    "other key": "The certificate is for another key; the key file was exchanged.",
-    "disk full": "No space beside the live file; none in the state folder.",
-    "read-only": "The folder of the live file is read-only; the state folder is.",
-    "no way back": "The folder becomes read-only after the swap; the service cannot be started again.",
+    "other key": "The certificate is for another key; then the key file is exchanged.",
+    "disk full": "The disk of the live file is full; then that of the state folder.",
+    "read-only": "The folder of the live file is read-only; then the state folder is.",
+    "no way back": "The folder becomes read-only after the swap; then the service cannot be started again.",
     "killed": "The agent is ended by SIGKILL at a boundary of the journey.",
 }
 """Each fault by its name, in the order in which they are shown."""

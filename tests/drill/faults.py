@@ -73,7 +73,7 @@ def _told(drill: Drill, script: str, when: str = "", more: list[str] | None = No
     daemon = drill.daemon
     _remember(drill)
     group = drill.machine.show(daemon.unit, "ControlGroup")[0]
-    real = '"$@"' if daemon.tool else daemon.reload
+    real = '"$@"' if daemon.tool else daemon.reload or "true"
     lines = [
         f"others() {{ grep -vxe $$ -e $PPID /sys/fs/cgroup{group}/cgroup.procs; }}",
         f"if cmp -s {daemon.live} {OLD}; then kill -CONT $(others) 2>/dev/null; {real}; exit; fi",

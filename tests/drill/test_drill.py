@@ -158,7 +158,7 @@ Fault = Callable[[Drill], AbstractContextManager[None]]
 @pytest.mark.drill
 @pytest.mark.parametrize(("name", "fault"), [("dies", dies), ("keeps", keeps_the_old_one), ("silent", does_not_answer)])
 def test_it_does_not_take_the_new_one(drill: Drill, name: str, fault: Fault) -> None:
-    """It ends, does nothing, or stops to answer: it is told again with the old one, or started."""
+    """It ends, does nothing, or stops answering: it is told again with the old one, or started."""
     before, told = drill.live(), drill.told()
     drill.configure(probe_timeout="3s")
     drill.offer()
