@@ -7,7 +7,7 @@ from functools import partial
 from agent.journey.member import sights_of
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
-from agent.journey.watch import Judge, watch, watch_all
+from agent.journey.watch import Judge, look, watch, watch_all
 from agent.model.certificate import Command, Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError
 from agent.model.result import Outcome, Result
@@ -48,9 +48,13 @@ def roll_back(
     """
     results: dict[str, Result] = {}
     restored = [one for one in returning if _is_restored(one, results)]
-    services = dict.fromkeys(service for one in restored for service in one.turn.certificate.services)
-    problems = _tell_again([service for service in services if service in told], tools)
+    concerned = dict.fromkeys(service for one in restored for service in one.turn.certificate.services)
+    services = [service for service in concerned if service in told]
+    problems = _tell_again(services, tools)
     evidence = _look_until_as_before(restored, staying, tools)
+    if dead := [service for service in _silent(restored, evidence) if service.restart and service in told]:
+        problems |= {one: list(map(str, tell("restart it", one.restart, tools))) for one in dead}
+        evidence = _look_until_as_before(restored, staying, tools)
     for one, found in zip(restored, evidence, strict=False):
         own = [problem for service in one.turn.certificate.services for problem in problems.get(service, ())]
         results[one.part.name] = _result(one, own, found)
@@ -149,6 +153,13 @@ def _that_ran(returning: Sequence[Returning]) -> set[Service]:
         for service in one.turn.certificate.services:
             sights.setdefault(service, []).extend(sights_of(service, one.turn.certificate, one.part.before))
     return {service for service, seen in sights.items() if not was_down(seen)}
+
+
+def _silent(restored: Sequence[Returning], evidence: Sequence[Evidence]) -> list[Service]:
+    """The services of which nothing answers any more."""
+    lost = [one.turn for one, found in zip(restored, evidence, strict=False) if found.proof is Proof.WRONG]
+    silent = [turn for turn in lost if was_down(look(turn))]
+    return list(dict.fromkeys(service for turn in silent for service in turn.certificate.services))
 
 
 def _is_proven(turn: Turn, part: Part) -> bool:

@@ -73,15 +73,16 @@ class Service:
     """A service, as installs see it: two certificates concern the same service if these are equal. *host*: where it
     runs, "" for this machine.
     *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
-    what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before. *is_up*
-    fails where it does not run. *asks*: an operator restarts it, and nobody else. *settle*: seconds that it may take to
-    show a new certificate, if more than others."""
+    what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before; *restart*
+    does so where whoever starts it takes it for up. *is_up* fails where it does not run. *asks*: an operator restarts
+    it, and nobody else. *settle*: seconds that it may take to show a new certificate, if more than others."""
 
     name: str  # of its preset; "" where agent.toml has the commands
     check: tuple[Command, ...] = ()
     activate: tuple[Command, ...] = ()
     verify: tuple[Command, ...] = ()
     start: tuple[Command, ...] = ()
+    restart: tuple[Command, ...] = ()
     starts_stopped: bool = False
     asks: bool = False
     is_up: tuple[Command, ...] = ()

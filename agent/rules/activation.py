@@ -34,6 +34,12 @@ def starting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...
     return (("service", presence.script, "start"),) if presence.script else own
 
 
+def restarting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...]:
+    """The commands that bring the service up when nothing of it answers. To start it may do nothing: to systemd a unit
+    that stands for others, or for an init script, is up while its processes are gone."""
+    return activating("restart", presence, (), own)
+
+
 def asking(presence: Presence) -> tuple[Command, ...]:
     """A command that fails where the service does not run; none where nobody can be asked."""
     return (("systemctl", "is-active", "--quiet", presence.unit),) if presence.unit else ()

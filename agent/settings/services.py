@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.model.certificate import ASK, Command, Service, TargetFile, Use
 from agent.model.presence import Finder, Presence
-from agent.rules.activation import activating, asking, starting
+from agent.rules.activation import activating, asking, restarting, starting
 from agent.settings.preset import Preset
 from common.probe.target import ProbeTarget, parse_target
 
@@ -58,6 +58,7 @@ def service_of(
         activate=acting(preset.activate) if isinstance(preset.activate, str) else filled(preset.activate),
         verify=filled(preset.verify),
         start=starting(presence, filled(preset.start)),
+        restart=restarting(presence, filled(preset.start)),
         starts_stopped=preset.starts_stopped,
         asks=preset.activate == ASK,
         is_up=asking(presence),
@@ -74,6 +75,7 @@ def _overruled(service: Service, own: "CertificateSettings", acting: Callable[[s
         activate=service.activate if activate is None else activate,
         verify=service.verify if own.verify is None else own.verify,
         start=service.start if own.start is None else own.start,
+        restart=service.restart if own.start is None else own.start,
         starts_stopped=service.starts_stopped if own.starts_stopped is None else own.starts_stopped,
         asks=service.asks if own.activate is None else own.activate == ASK,
         is_up=service.is_up,
@@ -93,6 +95,7 @@ def _merged(services: Sequence[Service]) -> Service:
         activate=of_all(lambda one: one.activate),
         verify=of_all(lambda one: one.verify),
         start=of_all(lambda one: one.start),
+        restart=of_all(lambda one: one.restart),
         starts_stopped=any(service.starts_stopped for service in services),
         asks=any(service.asks for service in services),
         is_up=of_all(lambda one: one.is_up),

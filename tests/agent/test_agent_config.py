@@ -62,7 +62,8 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
     assert [str(file.path) for file in one.files] == ["/etc/ssl/certs/www.example.com.fullchain.crt"]
     assert one.files[0].parts == ("certificate", "chain")
     (service,) = one.services
-    assert service == Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=(("nginx",),))
+    start = (("nginx",),)
+    assert service == Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=start, restart=start)
     assert [probe.text for probe in one.probes] == ["https://www.example.com"]
     assert one.names == frozenset({"www.example.com"})
 
@@ -102,7 +103,8 @@ def test_what_the_user_says_replaces_the_preset() -> None:
         ENTRY
         + 'service = "nginx"\ncheck = []\nactivate = [["a", "b"], ["c"]]\nprobe = []\n[certificate.files]\nchain = "/c"'
     )
-    assert one.uses == (Use(Service("nginx", (), (("a", "b"), ("c",)), start=(("nginx",),))),)
+    start = (("nginx",),)
+    assert one.uses == (Use(Service("nginx", (), (("a", "b"), ("c",)), start=start, restart=start)),)
     assert [(str(file.path), file.parts) for file in one.files] == [("/c", ("chain",))]
 
 

@@ -1,5 +1,6 @@
 """Installs that fail after the swap, and what is then on disk and on the socket; on real servers."""
 
+import json
 import os
 import stat
 import subprocess
@@ -162,6 +163,25 @@ import contextlib, os, sys
 with contextlib.suppress(ProcessLookupError):
     os.killpg(int(sys.argv[1]), 9)
 """
+
+
+def test_a_service_that_is_gone_although_its_command_succeeds(host: Host, apache: Apache) -> None:
+    """So it is where systemd takes a unit for up that stands for others. Nothing answers: it is started with its old
+    files."""
+    host.first = host.offer_new()
+    assert host.run().code == 0
+    pid = (apache.folder / "pid").read_text().strip()
+    host.configure(
+        activate=["sh", "-c", f"kill -KILL -{pid}; true"],
+        probe=[f"https://127.0.0.1:{apache.port}"],
+        probe_timeout="1s",
+        files=f'start = {json.dumps(list(apache.activate))}\n[certificate.files]\nfullchain = "{host.fullchain}"',
+    )
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert "rolled back, all is as it was" in done.err
+    assert_as_before(host, apache)
 
 
 def test_a_roll_back_that_cannot_be_proven_is_broken(host: Host, apache: Apache) -> None:

@@ -23,6 +23,16 @@ class Talk:
 HTTP = Talk(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n".encode(), b"Connection: close\r\n\r\n", b"HTTP/1.1 ")
 
 
+def shown_after(starttls: str, port: int) -> str:
+    """For *shows*: the certificate as OpenSSL's own client sees it, where TLS is asked for in clear."""
+    return f"openssl s_client -starttls {starttls} -connect 127.0.0.1:{port} -name {NAME} </dev/null | openssl x509"
+
+
+def appended(path: str, *lines: str) -> tuple[str, ...]:
+    """For *prepare*: *lines* at the end of one of Debian's files."""
+    return ("sh", "-ec", 'printf "%s\\n" "$@" >>"$0"', path, *lines)
+
+
 @dataclass(frozen=True, slots=True)
 class Daemon:
     """One daemon. Before it starts, the commands of *prepare* run, then *files* are written (text by path). *live* is
@@ -34,7 +44,8 @@ class Daemon:
     does, "" for a daemon that restarts: a new certificate costs its clients a moment.
 
     *tool*: the program that the preset calls, and its first words, for a daemon that is told neither by reload nor by
-    restart of its unit; *loses*: a reload costs clients a moment as well; *apart*: it is told for each certificate.
+    restart of its unit; *loses*: a reload costs clients a moment as well; *apart*: it is told for each certificate;
+    *fresh*: it reads its files for each connection.
 
     *shows*: a command that prints the certificate shown (PEM), for a daemon without a socket of TLS over TCP.
     *misshapen*: in agent.toml, files by which the live file is to hold what the daemon cannot use; *unchecked*: its own
@@ -56,6 +67,7 @@ class Daemon:
     tool: tuple[str, ...] = ()
     loses: bool = False
     apart: bool = False
+    fresh: bool = False
     shows: str = ""
     misshapen: str = ""
     unchecked: bool = False

@@ -51,8 +51,8 @@ class Drill:
         self.machine, self.daemon = machine, daemon
         self.root = Authority("Drill Root")
         self.authority = self.root.intermediate("Drill Intermediate")
-        self.facts = Facts(daemon.preset, self._version(), self._system())
         self._lay_out()
+        self.facts = Facts(daemon.preset, self._version(), self._system())
         self._query(TABLES)
         self.present = self.offer()
         self.run(well=False)  # the daemon has not started: the files come first
@@ -63,12 +63,15 @@ class Drill:
 
     def _lay_out(self) -> None:
         machine, daemon = self.machine, self.daemon
-        machine.write("/etc/hosts", f"127.0.0.1 localhost {NAME}\n")
+        machine.write("/etc/hosts", f"127.0.0.1 localhost systemd-test {NAME}\n")
         machine.write("/etc/certfleet/roots.pem", self.root.pem.decode())
+        machine.execute("systemd-tmpfiles", "--create", "--exclude-prefix=/dev")  # as at each boot
         for words in daemon.prepare:
             machine.run(*words)
         for path, text in daemon.files.items():
             machine.write(path, text)
+        # A drill restarts a service more often than systemd lets anybody
+        machine.write("/etc/systemd/system/service.d/drill.conf", "[Unit]\nStartLimitIntervalSec=0\n")
         for unit in daemon.links or (f"{daemon.unit}.service",):
             machine.run("ln", "-sf", f"/lib/systemd/system/{unit}", "/etc/systemd/system/")
         if daemon.tool:
@@ -79,12 +82,14 @@ class Drill:
 
     def _shim(self, path: str, *first: str) -> None:
         """A program that counts how often it is called with the words *first*, and lets a fault take its place then."""
-        self.machine.run("mv", path, f"{path}.debian")
-        call = f'"{path}.debian" "$@"'
+        original = f"/opt/debian/{Path(path).name}"  # some look at the name by which they are called
+        self.machine.run("install", "-D", path, original)
+        self.machine.run("rm", path)
+        call = f'"{original}" "$@"'
         lines = [
             "#!/bin/sh",
             f'case "$* " in "{" ".join(first)} "*)',
-            f'echo "$*" >>{TELLING}',
+            f"echo told >>{TELLING}",
             f"[ -e {FAULT} ] && exec sh {FAULT} {call};;",
             "esac",
             f"exec {call}",

@@ -28,6 +28,10 @@ def dies(drill: Drill, *, for_good: bool = False) -> Iterator[None]:
 @contextmanager
 def keeps_the_old_one(drill: Drill) -> Iterator[None]:
     """The daemon says that all is well, and goes on with what it had."""
+    if drill.daemon.fresh:
+        with _sees_the_old_folder(drill):
+            yield
+        return
     if drill.daemon.reload or drill.daemon.tool:
         with _told(drill, "exit 0"):
             yield
@@ -64,6 +68,18 @@ def wrapped(script: str, folder: str) -> list[str]:
 def folders(drill: Drill) -> tuple[str, str]:
     """Where the agent writes: beside the live file, and its own."""
     return str(Path(drill.daemon.live).parent), STATE
+
+
+@contextmanager
+def _sees_the_old_folder(drill: Drill) -> Iterator[None]:
+    """The daemon has a copy of the live file's folder in its place, as one in a container may have."""
+    folder, copy, unit = folders(drill)[0], "/run/drill.folder", drill.daemon.unit
+    drill.machine.run("rm", "-rf", copy)
+    drill.machine.run("cp", "-a", folder, copy)
+    with _edited(drill, f"BindReadOnlyPaths={copy}:{folder}"):
+        drill.machine.run("systemctl", "restart", unit)
+        yield
+    drill.machine.run("systemctl", "restart", unit)
 
 
 @contextmanager

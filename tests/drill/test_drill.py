@@ -159,10 +159,11 @@ Fault = Callable[[Drill], AbstractContextManager[None]]
 @pytest.mark.parametrize(("name", "fault"), [("dies", dies), ("keeps", keeps_the_old_one), ("silent", does_not_answer)])
 def test_it_does_not_take_the_new_one(drill: Drill, name: str, fault: Fault) -> None:
     """It ends, does nothing, or stops answering: it is told again with the old one, or started."""
-    before, told = drill.live(), drill.told()
+    before = drill.live()
     drill.configure(probe_timeout="3s")
     drill.offer()
     with fault(drill):
+        told = drill.told()
         done = drill.run(well=False)
         assert_back(drill, before, done, "failed", ROLLED_BACK)
         times = drill.told() - told
@@ -181,8 +182,8 @@ def test_another_key(drill: Drill) -> None:
     drill.offer()
     with another_key(drill, Authority("X").issue(["x.example.test"]).key_pem, KEY):
         done = drill.run(well=False)
-        assert_back(drill, before, done, "refused")
         assert_at_rest(drill, before, "refused")
+    assert_back(drill, before, done, "refused")  # some daemons read the key for each connection
     assert drill.told() == told
     drill.saw("other key", "refused: not told")
 
