@@ -64,7 +64,8 @@ class EapWire:
         self._to_send += data
 
     def some(self) -> bytes:
-        """What the server says next, after what is to be sent."""
+        """The next fragment of what the server says, after all that is to be sent; b"" at the end. A response without
+        TLS asks for it (RFC 5216 §2.1.5)."""
         data, self._to_send = self._to_send, b""
         method = self._type
         pieces = [data[start : start + _FRAGMENT] for start in range(0, len(data), _FRAGMENT)] or [b""]
@@ -72,23 +73,13 @@ class EapWire:
             flags = _MORE if index < len(pieces) else 0
             whole = struct.pack("!I", len(data)) if index == 1 and flags else b""
             self._respond(method, bytes((flags | (_HAS_LENGTH if whole else 0),)) + whole + piece)
-        flight, more = self._fragment(method)
-        while more:
-            self._respond(method, b"\0")
-            piece, more = self._fragment(method)
-            flight += piece
-        return flight
-
-    def _fragment(self, method: int) -> tuple[bytes, bool]:
-        """The TLS that has come, and whether there is more of it to be asked for."""
         if self._type != method:
             raise _aborted(f"it leaves TLS for EAP of type {self._type}")
-        flags = self._body[0] if self._body else 0
-        data = self._body[5 if flags & _HAS_LENGTH else 1 :]
-        self._room -= len(data)
+        received = self._body[5 if self._body and self._body[0] & _HAS_LENGTH else 1 :]
+        self._room -= len(received)
         if self._room < 0:
             raise _aborted("its answer has no end")
-        return data, bool(flags & _MORE)
+        return received
 
     def _respond(self, kind: int, body: bytes) -> None:
         """Send a response of EAP and take the request that comes for it."""

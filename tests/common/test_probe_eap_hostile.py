@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.probe import eap
 from common.probe.look import addresses, look
 from common.probe.radius import Answer, access_request, answer_to
 from common.probe.target import parse_target
 from common.probe.view import Seen, View
-from tests.servers.radius import ACCEPT, CHALLENGE, REJECT, answered, eap_request
+from tests.servers.radius import ACCEPT, CHALLENGE, REJECT, Seal, answered, eap_in, eap_request, packed
 
 SECRET = b"xyzzy5461"
 PEAP, MD5 = 25, 4
+HELLO_REQUEST = b"\x16\x03\x03\0\x04" + bytes(4)  # a client takes as many as come (RFC 5246 §7.4.1.1)
 STARTS = eap_request(1, PEAP, b"\x20")
 Serve = Callable[[bytes, int], list[bytes]]
 """The datagrams that answer a request, which has this number."""
@@ -84,7 +86,7 @@ SERVERS: dict[str, tuple[Serve, str]] = {
     "another method later": (then(eap_request(2, MD5, b"")), "it leaves TLS for EAP of type 4"),
     "no flags": (then(eap_request(2, PEAP, b"")), "no TLS handshake"),
     "no TLS": (then(eap_request(2, PEAP, b"\0" + bytes(range(256)))), "no TLS handshake"),
-    "records without end": (then(eap_request(2, PEAP, b"\x40" + b"\x16\x03\x03\x40\0" * 700)), "has no end"),
+    "records without end": (then(eap_request(2, PEAP, b"\x40" + HELLO_REQUEST * 400)), "has no end"),
 }
 
 
@@ -98,10 +100,6 @@ def test_a_server_that_answers_anything(serve: str, tmp_path: Path) -> None:
     assert sentence in view.problem
 
 
-def untrusted(secret: bytes, *, signed: bool = True) -> Serve:
-    return lambda request, _: [answered(request, secret, CHALLENGE, STARTS, signed=signed)]
-
-
 def dripping(request: bytes, count: int) -> list[bytes]:
     """A byte at a time, and more to come."""
     time.sleep(0.1)
@@ -109,8 +107,7 @@ def dripping(request: bytes, count: int) -> list[bytes]:
 
 
 UNTRUSTED: dict[str, Serve] = {
-    "another secret": untrusted(b"other"),
-    "EAP that nobody has signed": untrusted(SECRET, signed=False),
+    "another secret": lambda request, _: [answered(request, b"other", CHALLENGE, STARTS)],
     "garbage": lambda _, __: [bytes(range(256)) * 16, b"", b"\x0b"],
     "garbage for us": lambda request, _: [request[:4] + bytes(60), b"\x0b" + request[1:]],
     "a flood": lambda _, __: [b"\x0b" * 99] * 5000,
@@ -162,6 +159,27 @@ def test_a_request_that_got_lost_is_sent_again(tmp_path: Path) -> None:
     assert heard[0] == heard[1]
 
 
+def test_the_first_fragment_tells_the_length_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As RFC 5216 §3.1 demands, and no other one does."""
+    monkeypatch.setattr(eap, "_FRAGMENT", 200)
+    flags, length, told = [], 0, 0
+
+    def serve(request: bytes, count: int) -> list[bytes]:
+        nonlocal length, told
+        said = eap_in(request)
+        if count:
+            flags.append(said[5])
+            told = told or int.from_bytes(said[6:10], "big")
+            length += len(said) - (10 if said[5] & 0x80 else 6)
+        done = count and not said[5] & 0x40
+        return [answered(request, SECRET, REJECT)] if done else challenge(request, STARTS)
+
+    with server(serve) as port:
+        seen(port, tmp_path)
+    assert (flags[0], {*flags[1:-1]}, flags[-1]) == (0xC0, {0x40}, 0)
+    assert length == told > 400
+
+
 def test_ipv6(tmp_path: Path) -> None:
     """The same by it."""
     with server(SERVERS["a rejection"][0], "::1") as port:
@@ -187,6 +205,21 @@ def test_a_changed_byte_is_seen(place: int, change: int) -> None:
     data = bytearray(answered(asked := request(b"hello"), SECRET, CHALLENGE, STARTS, b"state"))
     data[place % len(data)] ^= change
     assert answer_to(asked, bytes(data), SECRET) is None
+
+
+@pytest.mark.parametrize("seal", ["bad", "none"])
+def test_eap_that_nobody_has_signed(seal: Seal) -> None:
+    """Dropped, although the authenticator of the whole answer is right: that alone can be forged."""
+    asked = request(b"hello")
+    assert answer_to(asked, answered(asked, SECRET, CHALLENGE, STARTS, seal=seal), SECRET) is None
+    assert (answer_to(asked, answered(asked, SECRET, REJECT, seal=seal), SECRET) is None) == (seal == "bad")
+
+
+@pytest.mark.parametrize("attributes", [b"\x01", b"\x01\0ab", b"\x01\x01ab", b"\x01\x05ab"])
+def test_malformed_attributes(attributes: bytes) -> None:
+    """Dropped, although they come from where the secret is known."""
+    asked = request(b"hello")
+    assert answer_to(asked, packed(asked, SECRET, REJECT, attributes, seal="none"), SECRET) is None
 
 
 @given(st.binary(max_size=200))

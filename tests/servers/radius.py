@@ -3,8 +3,10 @@
 import hashlib
 import hmac
 import struct
+from typing import Literal
 
 ACCEPT, REJECT, CHALLENGE = 2, 3, 11
+Seal = Literal["good", "bad", "none"]
 
 
 def eap_request(identifier: int, kind: int, body: bytes) -> bytes:
@@ -13,15 +15,29 @@ def eap_request(identifier: int, kind: int, body: bytes) -> bytes:
 
 
 def answered(
-    request: bytes, secret: bytes, code: int, eap: bytes = b"", state: bytes = b"", *, signed: bool = True
+    request: bytes, secret: bytes, code: int, eap: bytes = b"", state: bytes = b"", *, seal: Seal = "good"
 ) -> bytes:
-    """The answer to a request; with a Message-Authenticator only if *signed*."""
+    """The answer to a request; *seal*: its Message-Authenticator."""
     parts = [(79, eap[at : at + 253]) for at in range(0, len(eap), 253)]
     parts += [(24, state)] if state else []
     attributes = b"".join(struct.pack("!BB", kind, 2 + len(value)) + value for kind, value in parts)
-    length = 20 + len(attributes) + (18 if signed else 0)
-    head = struct.pack("!BBH", code, request[1], length)
-    if signed:
+    return packed(request, secret, code, attributes, seal=seal)
+
+
+def packed(request: bytes, secret: bytes, code: int, attributes: bytes, *, seal: Seal) -> bytes:
+    """The same with these attributes, whatever they are."""
+    head = struct.pack("!BBH", code, request[1], 20 + len(attributes) + (18 if seal != "none" else 0))
+    if seal != "none":
         attributes += b"\x50\x12"
-        attributes += hmac.digest(secret, head + request[4:20] + attributes + bytes(16), "md5")
+        signed = head + request[4:20] + attributes + bytes(16)
+        attributes += hmac.digest(secret if seal == "good" else b"another", signed, "md5")
     return head + hashlib.md5(head + request[4:20] + attributes + secret, usedforsecurity=False).digest() + attributes
+
+
+def eap_in(request: bytes) -> bytes:
+    """The packet of EAP that a request carries."""
+    found, at = b"", 20
+    while at < len(request):
+        found += request[at + 2 : at + request[at + 1]] if request[at] == 79 else b""
+        at += request[at + 1]
+    return found
