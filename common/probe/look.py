@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from common.deadline import Deadline
+from common.probe.eap import EapWire, Unasked
 from common.probe.flight import version_of, wants_client_certificate
 from common.probe.starttls import Refused, start_tls
 from common.probe.target import ProbeTarget
@@ -100,15 +101,21 @@ def _viewed(target: ProbeTarget, address: Address, server_name: str, deadline: D
 def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: Deadline, key_type: KeyType = "") -> View:
     """Raises OSError if there is no connection, else _Failed."""
     family, where = address
-    with socket.socket(family, socket.SOCK_STREAM) as plain:
+    with socket.socket(family, socket.SOCK_DGRAM if target.login else socket.SOCK_STREAM) as plain:
         plain.settimeout(deadline.left())
         plain.connect(where)
-        wire = Wire(plain, deadline)
         try:
+            if target.login:
+                eap = EapWire(plain, deadline, target.login)
+                eap.begin()
+                return _handshake(eap, "", key_type)  # supplicants ask for no name
+            wire = Wire(plain, deadline)
             if target.proxy:
                 wire.send_proxy_header(target.proxy)
             start_tls(target.scheme, wire, server_name)
             return _handshake(wire, server_name, key_type)
+        except (Unasked, ConnectionRefusedError):  # by UDP, where to connect asks nobody
+            raise
         except Refused as refused:
             raise _Failed(str(refused)) from refused
         except ssl.SSLError as error:
@@ -118,7 +125,7 @@ def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: De
             raise _Failed(why(error) if isinstance(error, OSError) else str(error)) from error
 
 
-def _handshake(wire: Wire, server_name: str, key_type: KeyType) -> View:
+def _handshake(wire: Wire | EapWire, server_name: str, key_type: KeyType) -> View:
     """The bytes pass through our hands: over a socket, OpenSSL would read tiny records for ever within one call, and
     the time limit would never count."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

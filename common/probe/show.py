@@ -28,7 +28,7 @@ from common.probe.view import KeyType, Seen, View
 
 _SECONDS = 10.0  # for one look
 _COVERED = {True: "yes", False: "NO", None: "not asked: the host is an address that the certificate does not name"}
-_TYPES: tuple[KeyType, ...] = ("", "rsa", "ecdsa")
+_TYPES: tuple[KeyType, ...] = ("rsa", "ecdsa")
 
 
 def show(targets: Sequence[str], now: float, *, as_json: bool) -> int:
@@ -61,7 +61,9 @@ def _all_facts(target: ProbeTarget, now: float) -> Iterator[dict[str, Any]]:
         return
     for address in found:
         document |= {"address": address_text(address), "own_address": is_of_this_host(address)}
-        first, *others = (look(target, address, target.server_name, _SECONDS, key_type) for key_type in _TYPES)
+        first = look(target, address, target.server_name, _SECONDS)
+        types = _TYPES if first.seen is Seen.SERVED else ()
+        others = [look(target, address, target.server_name, _SECONDS, key_type) for key_type in types]
         shown = {view.shown[0]: view for view in others if view.seen is Seen.SERVED}
         for view in (first, *(view for leaf, view in shown.items() if leaf not in first.shown[:1])):
             yield {**document, "seen": view.seen.value, **_facts(view, target, now)}

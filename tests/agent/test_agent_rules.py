@@ -1,6 +1,7 @@
 """The pure rules: probe targets, proofs from looks, back-off, transitions, verification by table."""
 
 import json
+import re
 import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from agent.rules.sandbox import closed, drop_in
 from agent.rules.targets import as_left, is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
-from common.probe.target import parse_target
+from common.probe.target import EapLogin, parse_target
 from common.probe.view import Seen
 from tests.servers.authority import Authority
 
@@ -50,6 +51,7 @@ from tests.servers.authority import Authority
         ("postgres://d.example.com", "d.example.com", 5432, "d.example.com", ("d.example.com", 5432)),
         ("radsec://r.example.com", "r.example.com", 2083, "r.example.com", ("r.example.com", 2083)),
         ("ftps://f.example.com", "f.example.com", 990, "f.example.com", ("f.example.com", 990)),
+        ("radius://r.example.com?secret_file=/s", "r.example.com", 1812, "r.example.com", ("r.example.com", 1812)),
         ("https://w.example.com?proxy=v2&connect=::1", "w.example.com", 443, "w.example.com", ("::1", 443)),
     ],
 )
@@ -77,12 +79,38 @@ def test_targets(text: str, host: str, port: int, server_name: str, connect: tup
         ("https://host?proxy=v3", "v1 or v2"),
         ("https://host?proxy=", "v1 or v2"),
         ("https://host?connect=1.2.3.4:port", "connect= must be"),
+        ("https://host?secret_file=/s", "the only options are ?connect"),
+        ("radius://host", "needs the secret that the server shares with this host: secret_file=/PATH"),
+        ("radius://host?secret_file=", "needs the secret"),
+        ("radius://host?secret_file=s", "needs the secret"),
+        ("radius://host?secret_file=/s&method=md5", "method= must be one of peap, ttls, tls"),
+        ("radius://host?secret_file=/s&method=", "method= must be"),
+        ("radius://host?secret_file=/s&identity=", "identity= must be"),
+        ("radius://host?secret_file=/s&identity=a%0Ab", "identity= must be"),
+        (f"radius://host?secret_file=/s&identity={'ä' * 127}", "at most 253 bytes"),
+        ("radius://host?secret_file=/s&proxy=v2", "the only options are ?secret_file"),
+        ("radius://host?secret_file=/s&secret_file=/s", "the only options are ?secret_file"),
     ],
 )
 def test_targets_that_cannot_be_meant(text: str, sentence: str) -> None:
     """A sentence for each."""
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         parse_target(text)
+
+
+def test_a_login_at_a_radius_server() -> None:
+    """Its options, with what stands for them; a + in a name is a +."""
+    assert parse_target("radius://h?secret_file=/s").login == EapLogin(Path("/s"), "anonymous", "")
+    full = parse_target("radius://h:99?method=ttls&identity=a+b@example.com&secret_file=/a%26b&connect=::1")
+    assert full.login == EapLogin(Path("/a&b"), "a+b@example.com", "ttls")
+    assert (full.port, full.connect_host, full.connect_port) == (99, "::1", 99)
+
+
+def test_a_secret_in_a_target_is_not_repeated() -> None:
+    """The sentence says where it belongs."""
+    with pytest.raises(ValueError, match="into a file of its own") as caught:
+        parse_target("radius://host?secret=testing123&connect=::1")
+    assert "testing123" not in str(caught.value)
 
 
 def sight(seen: str, sha256: str = "", address: str = "1", target: str = "t", *, shared: bool = False) -> Sight:

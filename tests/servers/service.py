@@ -20,7 +20,7 @@ from tests.servers.server import Server
 NAME = "localhost"
 SECONDS = 15
 # Schemes of our own that openssl has another word for, or that are TLS from the first byte ("")
-STARTTLS = {"submission": "smtp", **dict.fromkeys(["https", "imaps", "pop3s", "smtps", "ldaps", "xmpps"], "")}
+STARTTLS = {"submission": "smtp", **dict.fromkeys(["https", "imaps", "pop3s", "smtps", "ldaps", "xmpps", "radsec"], "")}
 
 
 class Service(Server):
