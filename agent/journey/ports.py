@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from agent.model.certificate import Certificate, Command, Keystore
+    from agent.model.errors import SourceError
     from agent.model.host_key import HostKey
     from agent.model.live_file import LiveFile
     from agent.model.notice import Notice
@@ -37,8 +38,9 @@ class Source(Protocol):
     def fetch(self, name: str) -> Offer | None:
         """Leaf and chain, and what is said of them; None if the name is not enrolled."""
 
-    def report(self, result: Result, host: str, moment: int) -> None:
-        """Write the row of *host* in the table ``installations``, replacing the one before."""
+    def report(self, results: Sequence[Result], host: str, moment: int) -> Mapping[str, SourceError]:
+        """Write the rows of *host* in the table ``installations``, each replacing the one before. Returns those that
+        were refused, by name. After an error some may be written."""
 
     def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
         """Say with one statement that the reports of *host* about *names* are still true; how many of them there
@@ -59,6 +61,9 @@ class StateStore(Protocol):
 
     def save_record(self, result: Result) -> None:
         """Keep it, all but the fields about one run."""
+
+    def save_records(self, results: Sequence[Result]) -> None:
+        """The same for several; all are as they were if one cannot be kept."""
 
     def issuer_key(self, pinned: str) -> str:
         """The issuer's key that took the place of the one *pinned* in agent.toml; that itself where none did."""
@@ -100,7 +105,11 @@ class StateStore(Protocol):
         """An empty private folder for staged material and backups of *name*."""
 
     def save_work(self, name: str, label: str, content: bytes) -> Path:
-        """Keep *content* in that folder as the file *label*, readable for this user alone."""
+        """Put *content* into that folder as the file *label*, readable for this user alone. It survives a power cut
+        only after `sync_work`."""
+
+    def sync_work(self, name: str) -> None:
+        """Make all that is in that folder survive a power cut."""
 
     def read_work(self, file: Path) -> bytes | None:
         """The content of a file in that folder; None if it is not there."""

@@ -148,13 +148,14 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[Result]:
     from agent.journey.groups import install_all  # noqa: PLC0415 - most days nothing is due
 
     for group in install_all(due):
-        results = [(turn, on_record(turn, with_notes_told(standing(result, tools.now)))) for turn, result in group]
+        found = [(turn, with_notes_told(standing(result, tools.now))) for turn, result in group]
+        results = on_record(found, tools)
         try:
-            if all(result.ended for _, result in results):
+            if all(result.ended for result in results):
                 tools.state.finish(group[0][0].certificate.name)
         except FileError as error:
             _log.warning("journal.not-written", certificate=group[0][0].certificate.name, error=str(error))
-        yield from (told(result, tools) for _, result in results)
+        yield from told(results, tools)
 
 
 def _confirm(results: Sequence[Result], tools: Tools) -> None:
@@ -165,13 +166,16 @@ def _confirm(results: Sequence[Result], tools: Tools) -> None:
         return
     try:
         try:
+            refused: Mapping[str, SourceError] = {}
             if tools.source.confirm([result.name for result in told], tools.host, int(tools.now)) < len(told):
-                for result in told:
-                    tools.source.report(result, tools.host, int(tools.now))
+                refused = tools.source.report(told, tools.host, int(tools.now))
         except SourceError as error:
-            _log.warning("report.unsent", certificates=len(told), error=str(error), hint=error.hint)
-            for result in told:
-                tools.state.save_record(replace(result, unsent=int(tools.now)))
+            refused = dict.fromkeys((result.name for result in told), error)
+        if refused:
+            first = next(iter(refused.values()))
+            _log.warning("report.unsent", certificates=len(refused), error=str(first), hint=first.hint)
+            unsent = [replace(result, unsent=int(tools.now)) for result in told if result.name in refused]
+            tools.state.save_records(unsent)
             return
         tools.state.save_confirmed(tools.now)
     except FileError as error:

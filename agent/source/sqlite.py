@@ -4,9 +4,9 @@ import contextlib
 import os
 import pwd
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.host.waits import Waits
 from agent.model.errors import SourceError, Stopped
@@ -14,6 +14,7 @@ from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common.pem import LARGEST
 
+T = TypeVar("T")
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
 _MOMENTS = [
     f"CASE WHEN typeof({one}) IN ('blob', 'text') THEN 0 ELSE {one} END" for one in ("ts_last_update", "ts_expire")
@@ -55,11 +56,12 @@ class SqliteSource:
             return Offer.of_cells(*rows[0]) if rows else None
         return None
 
-    def report(self, result: Result, host: str, moment: int) -> None:
+    def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"
-        values = (*result.columns(), moment, result.name, host, _account())
+        rows = [(*result.columns(), moment, result.name, host, _account()) for result in results]
         statement = f"INSERT OR REPLACE INTO installations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
-        self._do("rw", statement, *values)
+        self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
+        return {}
 
     def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
         places = ", ".join("?" * len(names))
@@ -83,13 +85,21 @@ class SqliteSource:
 
     def _do(self, mode: str, statement: str, *values: str | int) -> tuple[list[tuple[Any, ...]], int]:
         """The rows of one statement, and how many it changed."""
+
+        def work(connection: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], int]:
+            done = connection.execute(statement, values)
+            return done.fetchall(), done.rowcount
+
+        return self._within(mode, work)
+
+    def _within(self, mode: str, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """What is asked or written, in one transaction."""
         if self._given_up is not None:
             raise self._given_up
 
-        def work() -> tuple[list[tuple[Any, ...]], int]:
+        def work() -> T:
             with contextlib.closing(connection), connection:
-                done = connection.execute(statement, values)
-                return done.fetchall(), done.rowcount
+                return ask(connection)
 
         with _translated(self._file):
             connection = sqlite3.connect(

@@ -51,7 +51,7 @@ def source(database: Database, tmp_path: Path) -> Iterator[tuple[Source, Databas
 
 def report(source: Source, outcome: Outcome = Outcome.INSTALLED) -> None:
     installed = Installed("f" * 64, "01", 123, Mark(99, 77), {}, "")
-    source.report(Result("a.b", outcome, "a detail", installed=installed), "host1", 456)
+    assert source.report([Result("a.b", outcome, "a detail", installed=installed)], "host1", 456) == {}
 
 
 def test_a_source_answers(source: tuple[Source, Database]) -> None:
@@ -184,9 +184,11 @@ def test_a_database_of_an_earlier_certfleet(agents: Agents) -> None:
         report(opened)
         assert opened.confirm(["a.b"], "host1", 500) == 1
     other = open_source(agents.settings(read="certs"), Path("x"))
-    with pytest.raises(SourceError) as caught:
-        report(other, Outcome.FAILED)
-    assert "another account" in caught.value.hint
+    both = [Result(name, Outcome.FAILED) for name in ("a.b", "c.d")]
+    refused = other.report(both, "host1", 600)
+    assert list(refused) == ["a.b"]
+    assert "another account" in refused["a.b"].hint
+    assert agents.database.query("SELECT state FROM installations WHERE name = 'c.d'") == [("failed",)]
 
 
 def test_an_account_can_do_nothing_else(agents: Agents) -> None:
