@@ -20,7 +20,7 @@ from agent.journey.leave_out import leave_out
 from agent.journey.member import Member, is_stopped, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
-from agent.journey.watch import Judge, look, watch_all
+from agent.journey.watch import Judge, look_at_all, watch_all
 from agent.model.certificate import Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
@@ -128,17 +128,17 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
             results[due.name] = _untouched(due.turn, failure)
             continue
         members.append(member)
+    for member, sights in zip(members, look_at_all([member.turn for member in members], tools), strict=True):
+        member.before = sights
     return members
 
 
 def stage(member: Member, folder: str, tools: Tools) -> None:
-    """Write the public parts to the work *folder*, load them with the key as a TLS server would, and look at the
-    sockets as they are."""
+    """Write the public parts to the work *folder*, and load them with the key as a TLS server would."""
     bundle = member.due.bundle
     staged = tools.state.save_work(folder, "fullchain.pem", bundle.leaf_pem + bundle.chain_pem)
     tools.keys.serve(staged, member.due.key_file)
     member.losing = losing_lists(member.due, member.planned)
-    member.before = look(member.turn)
 
 
 def _untouched(turn: Turn, failure: CertfleetError) -> Result:

@@ -222,6 +222,9 @@ class Sockets(Protocol):
         """One look at every address of every target; never raises. *server_name*: for targets that name none. A service
         that has a certificate for each type of key is asked for the one of the type of *key*, a file."""
 
+    def look_at_all(self, asked: Sequence[tuple[Iterable[ProbeTarget], str, Path]]) -> list[tuple[Sight, ...]]:
+        """The same for several certificates, some side by side."""
+
     def deadline(self, settle: float) -> float:
         """When the time ends that a service gets to show what is waited for: *settle* seconds at least."""
 
