@@ -42,9 +42,9 @@ class Source(Protocol):
         """Write the rows of *host* in the table ``installations``, each replacing the one before. Returns those that
         were refused, by name. After an error some may be written."""
 
-    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
-        """Say with one statement that the reports of *host* about *names* are still true; how many of them there
-        are."""
+    def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
+        """Say at once that the reports of *host* with these *results* are still true; how many of them there are. One
+        that tells of another state or certificate is none of them: the database may be a backup's."""
 
     def moment(self) -> float | None:
         """The time there, in epoch seconds; None where that is the clock of this machine."""

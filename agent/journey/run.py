@@ -159,15 +159,15 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[Result]:
 
 
 def _confirm(results: Sequence[Result], tools: Tools) -> None:
-    """Say once a day that the reports are still true. Where some are gone, or are those of another account, all are
-    sent again."""
+    """Say once a day that the reports are still true. Where some are gone, are those of another account, or tell
+    something else, as after a restore, all are sent again."""
     told = [result for result in results if not result.unsent]
     if not told or 0 <= tools.now - tools.state.confirmed_at() < _CONFIRM_AFTER:
         return
     try:
         try:
             refused: Mapping[str, SourceError] = {}
-            if tools.source.confirm([result.name for result in told], tools.host, int(tools.now)) < len(told):
+            if tools.source.confirm(told, tools.host, int(tools.now)) < len(told):
                 refused = tools.source.report(told, tools.host, int(tools.now))
         except SourceError as error:
             refused = dict.fromkeys((result.name for result in told), error)

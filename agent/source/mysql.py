@@ -135,9 +135,11 @@ class MysqlSource:
                 (*row, self._address.user),
             )
 
-    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
+    def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
         change = "UPDATE own_installations SET ts_report = %s{} WHERE host = %s AND name IN %s"
-        facts = (moment, host, tuple(names))
+        change += " AND (name, state, sha256) IN %s"  # beside the names, by which the server finds them
+        told = tuple((one.name, one.outcome.value, one.columns()[0]) for one in results)
+        facts = (moment, host, tuple(one.name for one in results), told)
 
         def write(cursor: pymysql.cursors.Cursor) -> int:
             try:

@@ -63,16 +63,20 @@ class SqliteSource:
         self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
         return {}
 
-    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
-        places = ", ".join("?" * len(names))
-        change = f"UPDATE installations SET ts_report = ?{{}} WHERE host = ? AND account = ? AND name IN ({places})"  # noqa: S608 - question marks
-        facts: tuple[str | int, ...] = (moment, host, _account(), *names)
+    def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
+        which = "name = ? AND host = ? AND account = ? AND state = ? AND sha256 = ?"
+        rows = [(moment, one.name, host, _account(), one.outcome.value, one.columns()[0]) for one in results]
+
+        def change(more: str) -> int:
+            statement = f"UPDATE installations SET ts_report = ?{more} WHERE {which}"  # noqa: S608 - constants
+            return self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
+
         try:
-            return self._do("rw", change.format(", changes_only = NULL"), *facts)[1]
+            return change(", changes_only = NULL")
         except SourceError as error:
             if "no such column" not in str(error.__cause__):  # which a database of an earlier certfleet lacks
                 raise
-        return self._do("rw", change.format(""), *facts)[1]
+        return change("")
 
     def moment(self) -> float | None:
         return None
@@ -81,16 +85,7 @@ class SqliteSource:
         """Each question has a connection of its own."""
 
     def _ask(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
-        return self._do("ro", statement, *values)[0]
-
-    def _do(self, mode: str, statement: str, *values: str | int) -> tuple[list[tuple[Any, ...]], int]:
-        """The rows of one statement, and how many it changed."""
-
-        def work(connection: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], int]:
-            done = connection.execute(statement, values)
-            return done.fetchall(), done.rowcount
-
-        return self._within(mode, work)
+        return self._within("ro", lambda connection: connection.execute(statement, values).fetchall())
 
     def _within(self, mode: str, ask: Callable[[sqlite3.Connection], T]) -> T:
         """What is asked or written, in one transaction."""
