@@ -6,7 +6,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from common.errors import ConfigError, FileError, Finding, LockedError
@@ -21,8 +21,37 @@ _INSTANT = 0.02  # seconds
 def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace *file* in one step, for the owner of its folder if root does it (``common.replacing``). Raises
     FileError."""
+    with file_errors(file):
+        write_together(file.parent, {file.name: content}, mode=mode)
+
+
+def write_together(folder: Path, contents: Mapping[str, bytes], *, mode: int) -> None:
+    """The same for several files of one *folder*: all are as they were if one cannot be written."""
+    with file_errors(folder), open_folder(folder) as opened:
+        owner = heir(opened.status())
+        replace_all({Place(opened, name): NewContent(content, mode, *owner) for name, content in contents.items()})
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """Write *file*, 0600, in a folder of this user's own. It survives a power cut only after `sync_all`. Raises
+    FileError."""
     with file_errors(file), open_folder(file.parent) as folder:
-        replace_all({Place(folder, file.name): NewContent(content, mode, *heir(folder.status()))})
+        folder.remove(file.name)
+        descriptor = folder.open(file.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+
+
+def sync_all(folder: Path) -> None:
+    """Make all files of *folder* survive a power cut. Raises FileError."""
+    with file_errors(folder), open_folder(folder) as opened:
+        for name in opened.names():
+            descriptor = opened.open(name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        opened.sync()
 
 
 def create_new(file: Path, content: bytes, *, mode: int, own: bool = False) -> None:

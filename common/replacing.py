@@ -44,9 +44,9 @@ def replace_all(contents: Mapping[Place, NewContent]) -> None:
             folder = place.folder.descriptor
             with file_errors(place.path):
                 os.rename(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
-        for place in temporaries:
-            with file_errors(place.path):
-                place.folder.sync()
+        for touched in dict.fromkeys(place.folder for place in temporaries):
+            with file_errors(touched.path):
+                touched.sync()
 
 
 @contextmanager

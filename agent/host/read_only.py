@@ -1,6 +1,6 @@
 """State folder and live files for a rehearsal: all that is there is read, and nothing is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.host.files import LocalFiles
@@ -12,7 +12,7 @@ from agent.model.result import Result
 class ReadOnlyState(StateFolder):
     """What a journey without an install would keep is forgotten."""
 
-    def save_record(self, result: Result) -> None:
+    def save_records(self, results: Sequence[Result]) -> None:
         """Forgotten."""
 
     def save_issuer_key(self, pinned: str, present: str) -> None:

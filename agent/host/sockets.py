@@ -6,9 +6,10 @@ is not this host's to judge.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self, TypeVar
 
 from agent.host.waits import Waits, result
 from agent.rules.evidence import Sight
@@ -19,6 +20,11 @@ from common.probe.look import Address, address_text, addresses, is_of_this_host,
 from common.probe.target import ProbeTarget
 from common.probe.view import KeyType, Seen, View, key_type_in
 
+T = TypeVar("T")
+Item = TypeVar("Item")
+_Host = tuple[str, int]
+_Found = list[Address] | BaseException
+_SIDE_BY_SIDE = 16  # sockets that are looked at at once
 _RESOLVING = 20.0  # seconds; libc's own patience with a dead resolver is shorter, with one over TCP it has no end
 
 
@@ -28,6 +34,43 @@ def own_key_type(key: Path) -> KeyType:
         return key_type_in(private_key(read_secret(key)))
     except CertfleetError:
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An address that is looked at for a certificate; *shared* as in Sight."""
+
+    target: ProbeTarget
+    address: Address
+    shared: bool
+    server_name: str
+    key_type: KeyType
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """The looks of one certificate, and what is said of targets without an address."""
+
+    sights: list[Sight]
+    asked: list[_Asked]
+
+    @classmethod
+    def of(cls, targets: Iterable[ProbeTarget], name: str, key_type: KeyType, found: Mapping[_Host, _Found]) -> Self:
+        """Of a host's addresses those of this host; all where none is."""
+        wanted = cls([], [])
+        for target in targets:
+            there = found[_host(target)]
+            if isinstance(there, BaseException):
+                wanted.sights.append(_without_address(target, there))
+                continue
+            own = [address for address in there if is_of_this_host(address)]
+            facts = (not own and len(there) > 1, target.server_name or name, key_type)
+            wanted.asked += [_Asked(target, address, *facts) for address in own or there]
+        return wanted
+
+
+def _host(target: ProbeTarget) -> _Host:
+    return target.connect_host, target.connect_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +87,30 @@ class Prober:
     type_of: Callable[[Path], KeyType] = own_key_type
 
     def look(self, targets: Iterable[ProbeTarget], server_name: str, key: Path) -> tuple[Sight, ...]:
-        """One look at every address of every target, all side by side: one that is slow does not hold up the others."""
-        targets, key_type = list(targets), self.type_of(key)
-        sights: list[Sight] = []
-        asked: list[_Asked] = []
-        for target, found in zip(targets, self.waits.each_within(_RESOLVING, addresses, targets), strict=True):
-            if isinstance(found, BaseException):
-                sights.append(_without_address(target, found))
-            else:
-                asked += _to_ask(target, found)
+        return self.look_at_all([(targets, server_name, key)])[0]
 
-        def look_at(one: _Asked) -> Sight:
-            name = one.target.server_name or server_name
-            return _sight(one, look(one.target, one.address, name, self.one_look, key_type))
+    def look_at_all(self, asked: Sequence[tuple[Iterable[ProbeTarget], str, Path]]) -> list[tuple[Sight, ...]]:
+        """Several sockets side by side: one that is slow does not hold up the others."""
+        listed = [(list(targets), server_name, key) for targets, server_name, key in asked]
+        wanted = [(targets, name, self.type_of(key) if targets else "") for targets, name, key in listed]
+        found = self._found_of({target for targets, _, _ in wanted for target in targets})
+        views = [_Wanted.of(targets, name, key_type, found) for targets, name, key_type in wanted]
+        looks = [one for view in views for one in view.asked]
+        seen = iter(self._each(2 * self.one_look, self._look_at, looks))
+        return [(*view.sights, *(result(next(seen)) for _ in view.asked)) for view in views]
 
-        return (*sights, *map(result, self.waits.each_within(2 * self.one_look, look_at, asked)))
+    def _found_of(self, targets: Iterable[ProbeTarget]) -> dict[_Host, _Found]:
+        """The addresses of their hosts, each asked for once."""
+        hosts = {_host(target): target for target in targets}
+        return dict(zip(hosts, self._each(_RESOLVING, addresses, list(hosts.values())), strict=True))
+
+    def _look_at(self, one: _Asked) -> Sight:
+        return _sight(one, look(one.target, one.address, one.server_name, self.one_look, one.key_type))
+
+    def _each(self, seconds: float, work: Callable[[Item], T], items: Sequence[Item]) -> list[T | BaseException]:
+        """As `each_within`, for some at a time: a service may take no more connections of one client."""
+        portions = (items[first : first + _SIDE_BY_SIDE] for first in range(0, len(items), _SIDE_BY_SIDE))
+        return [one for some in portions for one in self.waits.each_within(seconds, work, some)]
 
     def deadline(self, settle: float) -> float:
         return time.monotonic() + max(self.patience, settle)
@@ -72,22 +124,6 @@ class Prober:
             return False
         time.sleep(self.pause)
         return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """An address that is looked at; *shared* as in Sight."""
-
-    target: ProbeTarget
-    address: Address
-    shared: bool = False
-
-
-def _to_ask(target: ProbeTarget, found: Sequence[Address]) -> list[_Asked]:
-    """The addresses of this host; all where none is."""
-    own = [address for address in found if is_of_this_host(address)]
-    shared = not own and len(found) > 1
-    return [_Asked(target, address, shared) for address in own or found]
 
 
 def _without_address(target: ProbeTarget, error: BaseException) -> Sight:

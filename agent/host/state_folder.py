@@ -13,7 +13,7 @@ work/NAME/       staged material and backups of an install under way; gone when 
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +24,7 @@ from agent.model.result import Result
 from agent.model.waiting import Pause
 from agent.rules import record
 from common.errors import FileError
-from common.files import make_private_folder, read_regular, write_atomic
+from common.files import make_private_folder, read_regular, sync_all, write_atomic, write_private, write_together
 from common.issuer_key import parse_issuer_key
 from common.late_log import LateLog
 from common.strict_json import parse_json
@@ -80,7 +80,11 @@ class StateFolder:
             return Result(name)
 
     def save_record(self, result: Result) -> None:
-        _write(self._records / f"{file_stem(result.name)}.json", record.to_document(result))
+        self.save_records([result])
+
+    def save_records(self, results: Sequence[Result]) -> None:
+        files = {f"{file_stem(one.name)}.json": _text(record.to_document(one)) for one in results}
+        write_together(self._records, files, mode=0o600)
 
     def issuer_key(self, pinned: str) -> str:
         known, present = _read(self._issuer, _issuer_keys) or ("", "")
@@ -147,8 +151,11 @@ class StateFolder:
 
     def save_work(self, name: str, label: str, content: bytes) -> Path:
         file = self._work / file_stem(name) / label
-        write_atomic(file, content, mode=0o600)
+        write_private(file, content)
         return file
+
+    def sync_work(self, name: str) -> None:
+        sync_all(self._work / file_stem(name))
 
     def read_work(self, file: Path) -> bytes | None:
         try:
@@ -207,4 +214,8 @@ def _unreadable(file: Path, error: OSError) -> FileError:
 
 
 def _write(file: Path, document: dict[str, Any]) -> None:
-    write_atomic(file, json.dumps(document, indent=1, sort_keys=True).encode() + b"\n", mode=0o600)
+    write_atomic(file, _text(document), mode=0o600)
+
+
+def _text(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"

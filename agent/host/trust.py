@@ -9,11 +9,13 @@ import contextlib
 import os
 import ssl
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from agent.model.host_key import HostKey
 from common.errors import ConfigError, Finding
+from common.files import stamps
 
 _MOST_FLIGHTS = 4  # of each side; TLS 1.2 needs two
 
@@ -33,6 +35,20 @@ def objection(fullchain: bytes, key: HostKey, names: Iterable[str], roots: Liter
 
 
 def _client(roots: Literal["system"] | Path | bytes) -> ssl.SSLContext:
+    return _client_of(roots, _stamp(roots))
+
+
+def _stamp(roots: Literal["system"] | Path | bytes) -> tuple[object, ...]:
+    """Differs when others are to be read."""
+    if isinstance(roots, bytes):
+        return ()
+    system = ssl.get_default_verify_paths()
+    file, folder = (roots, None) if isinstance(roots, Path) else (system.cafile, system.capath)
+    return (file, folder, tuple(stamps([Path(file)]).values()) if file else None)
+
+
+@lru_cache(maxsize=4)  # to read the system's store takes 0.02 s, and a host may have hundreds of certificates due
+def _client_of(roots: Literal["system"] | Path | bytes, _stamped: tuple[object, ...]) -> ssl.SSLContext:
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a CA that is named is trusted, be it a root or not
     if isinstance(roots, bytes):

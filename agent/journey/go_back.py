@@ -45,10 +45,11 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
     due = _ready(turn, chosen, gone_back, installed.mark if installed is not None else Mark(0, 0))
     ((_, result),) = next(install_all([due]))
     if result.outcome is not Outcome.FAILED:
-        result = on_record(turn, with_notes_told(standing(replace(result, refusal=None), tools.now)))
+        found = with_notes_told(standing(replace(result, refusal=None), tools.now))
+        (result,) = on_record([(turn, found)], tools)
     if result.ended:
         tools.state.finish(certificate.name)
-    return result if result.outcome is Outcome.FAILED else told(result, tools)
+    return result if result.outcome is Outcome.FAILED else told([result], tools)[0]
 
 
 def stay(turn: Turn, gone_back: GoneBack, mark: Mark) -> Due | Result:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from agent.journey.due import Due, losing_lists, plan
+from agent.journey.faulty import faulty
 from agent.journey.keep import keep
 from agent.journey.leave_out import leave_out
 from agent.journey.member import Member, is_stopped, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
-from agent.journey.watch import Judge, look, watch_all
+from agent.journey.watch import Judge, look_at_all, watch_all
 from agent.model.certificate import Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
@@ -119,7 +120,7 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
             if number == 0:
                 tools.state.new_work(due.name)
             member = Member(due, plan(due))
-            stage(member, group[0].name, number, tools)
+            stage(member, group[0].name, tools)
             member.saved = back_up(member, group[0].name, number, tools)
             if due.in_place is not None:
                 keep(due.name, due.in_place, tools, replaced=True)
@@ -127,17 +128,17 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
             results[due.name] = _untouched(due.turn, failure)
             continue
         members.append(member)
+    for member, sights in zip(members, look_at_all([member.turn for member in members], tools), strict=True):
+        member.before = sights
     return members
 
 
-def stage(member: Member, folder: str, number: int, tools: Tools) -> None:
-    """Write the public parts to the work *folder*, load them with the key as a TLS server would, and look at the
-    sockets as they are."""
+def stage(member: Member, folder: str, tools: Tools) -> None:
+    """Write the public parts to the work *folder*, and load them with the key as a TLS server would."""
     bundle = member.due.bundle
-    staged = tools.state.save_work(folder, f"fullchain-{number}.pem", bundle.leaf_pem + bundle.chain_pem)
+    staged = tools.state.save_work(folder, "fullchain.pem", bundle.leaf_pem + bundle.chain_pem)
     tools.keys.serve(staged, member.due.key_file)
     member.losing = losing_lists(member.due, member.planned)
-    member.before = look(member.turn)
 
 
 def _untouched(turn: Turn, failure: CertfleetError) -> Result:
@@ -163,19 +164,18 @@ def open_journal(name: str, members: Sequence[Member], tools: Tools) -> JournalE
     """From here on the way back is on record."""
     parts, host = tuple(member.part for member in members), members[0].certificate.host
     entry = JournalEntry(name, InstallState.BACKED_UP, parts, host)
+    tools.state.sync_work(name)
     tools.state.save_journal(entry)
     return entry
 
 
 def swap(members: Sequence[Member], tools: Tools) -> Failures:
     """From here on live files change. Returns those whose files cannot be written."""
-    failures: Failures = {}
-    for member in members:
-        try:
-            tools.files.replace(member.planned)
-        except FileError as failure:
-            failures[member.name] = failure
-    return failures
+
+    def replace_of(some: Sequence[Member]) -> None:
+        tools.files.replace({file: new for member in some for file, new in member.planned.items()})
+
+    return {member.name: failure for member, failure in faulty(replace_of, members)}
 
 
 def check_after(members: Sequence[Member], tools: Tools) -> Failures:

@@ -68,11 +68,10 @@ class _Trial:
     def put(self, chosen: Sequence[Member]) -> None:
         """Give just the *chosen* ones their new files. Raises FileError."""
         wanted = {user.name for user in chosen}
-        for user in self._users:
-            if user.name in wanted - self._new:
-                self._tools.files.replace(user.planned)
-            elif user.name in self._new - wanted:
-                self._tools.files.restore(old_files(user.saved, self._tools))
+        coming = [user.planned for user in self._users if user.name in wanted - self._new]
+        going = [old_files(user.saved, self._tools) for user in self._users if user.name in self._new - wanted]
+        self._tools.files.replace({file: new for planned in coming for file, new in planned.items()})
+        self._tools.files.restore({file: old for saved in going for file, old in saved.items()})
         self._new = wanted
 
     def _check(self) -> InstallError | None:

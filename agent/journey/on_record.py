@@ -1,11 +1,12 @@
 """What came of a certificate is put on record, and told to the issuer's side."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from agent.journey.faulty import faulty
 from agent.journey.ports import Tools, Turn
 from agent.model.errors import SourceError, Stopped
 from agent.model.result import Result
-from common.errors import FileError
 from common.late_log import LateLog
 
 _log = LateLog()
@@ -13,38 +14,45 @@ _log = LateLog()
 
 def concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:
     """Put the result on record and tell the issuer's side; neither can undo an install."""
-    kept = on_record(turn, result)
-    return told(kept, turn.tools) if tell else kept
+    kept = on_record([(turn, result)], turn.tools)
+    return (told(kept, turn.tools) if tell else kept)[0]
 
 
-def on_record(turn: Turn, result: Result) -> Result:
-    """The result as it is kept. One that cannot be saved leaves its journal open: it has not *ended*."""
-    before, now = turn.before, int(turn.tools.now)
+def on_record(results: Sequence[tuple[Turn, Result]], tools: Tools) -> list[Result]:
+    """The results as they are kept. One that cannot be saved leaves its journal open: it has not *ended*."""
+    kept = [_as_kept(turn.before, result, int(tools.now)) for turn, result in results]
+    news = [one for one, (turn, result) in zip(kept, results, strict=True) if not result.says_the_same_as(turn.before)]
+    unsaved = _saved(news, tools)
+    return [replace(one, ended=False) if one.name in unsaved else one for one in kept]
+
+
+def _as_kept(before: Result, result: Result, now: int) -> Result:
     is_news = not result.says_the_same_as(before)
-    kept = replace(result, since=now if is_news else before.since, unsent=before.unsent or (now if is_news else 0))
-    try:
-        if is_news:
-            turn.tools.state.save_record(kept)
-    except FileError as error:
-        _log.warning("record.not-written", certificate=kept.name, error=str(error), hint=error.hint)
-        return replace(kept, ended=False)
-    return kept
+    return replace(result, since=now if is_news else before.since, unsent=before.unsent or (now if is_news else 0))
 
 
-def told(result: Result, tools: Tools) -> Result:
-    """Report it to the issuer's side if that does not know it yet; if that fails now, the next run reports it."""
-    if not result.unsent:
-        return result
+def told(results: Sequence[Result], tools: Tools) -> list[Result]:
+    """Report those that the issuer's side does not know yet; what it does not take now, the next run reports."""
+    unsent = [result for result in results if result.unsent]
+    if not unsent:
+        return list(results)
     try:
-        tools.source.report(result, tools.host, int(tools.now))
-        sent = replace(result, unsent=0)
-        tools.state.save_record(sent)
-    except Stopped:  # this certificate has had its turn
-        return result
+        refused = tools.source.report(unsent, tools.host, int(tools.now))
+    except Stopped:  # these certificates have had their turn
+        return list(results)
     except SourceError as error:
-        _log.warning("report.unsent", certificate=result.name, error=str(error), hint=error.hint)
-        return result
-    except FileError as error:
+        refused = dict.fromkeys((result.name for result in unsent), error)
+    for name, why in refused.items():
+        _log.warning("report.unsent", certificate=name, error=str(why), hint=why.hint)
+    sent = {one.name: replace(one, unsent=0) for one in unsent if one.name not in refused}
+    for name in _saved(list(sent.values()), tools):
+        del sent[name]
+    return [sent.get(result.name, result) for result in results]
+
+
+def _saved(results: Sequence[Result], tools: Tools) -> set[str]:
+    """Save them; the names of those that cannot be."""
+    failures = faulty(tools.state.save_records, results)
+    for result, error in failures:
         _log.warning("record.not-written", certificate=result.name, error=str(error), hint=error.hint)
-        return result
-    return sent
+    return {result.name for result, _ in failures}

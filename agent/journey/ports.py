@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from agent.model.certificate import Certificate, Command, Keystore
+    from agent.model.errors import SourceError
     from agent.model.host_key import HostKey
     from agent.model.live_file import LiveFile
     from agent.model.notice import Notice
@@ -37,12 +38,13 @@ class Source(Protocol):
     def fetch(self, name: str) -> Offer | None:
         """Leaf and chain, and what is said of them; None if the name is not enrolled."""
 
-    def report(self, result: Result, host: str, moment: int) -> None:
-        """Write the row of *host* in the table ``installations``, replacing the one before."""
+    def report(self, results: Sequence[Result], host: str, moment: int) -> Mapping[str, SourceError]:
+        """Write the rows of *host* in the table ``installations``, each replacing the one before. Returns those that
+        were refused, by name. After an error some may be written."""
 
-    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
-        """Say with one statement that the reports of *host* about *names* are still true; how many of them there
-        are."""
+    def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
+        """Say at once that the reports of *host* with these *results* are still true; how many of them there are. One
+        that tells of another state or certificate is none of them: the database may be a backup's."""
 
     def moment(self) -> float | None:
         """The time there, in epoch seconds; None where that is the clock of this machine."""
@@ -59,6 +61,9 @@ class StateStore(Protocol):
 
     def save_record(self, result: Result) -> None:
         """Keep it, all but the fields about one run."""
+
+    def save_records(self, results: Sequence[Result]) -> None:
+        """The same for several; all are as they were if one cannot be kept."""
 
     def issuer_key(self, pinned: str) -> str:
         """The issuer's key that took the place of the one *pinned* in agent.toml; that itself where none did."""
@@ -100,7 +105,11 @@ class StateStore(Protocol):
         """An empty private folder for staged material and backups of *name*."""
 
     def save_work(self, name: str, label: str, content: bytes) -> Path:
-        """Keep *content* in that folder as the file *label*, readable for this user alone."""
+        """Put *content* into that folder as the file *label*, readable for this user alone. It survives a power cut
+        only after `sync_work`."""
+
+    def sync_work(self, name: str) -> None:
+        """Make all that is in that folder survive a power cut."""
 
     def read_work(self, file: Path) -> bytes | None:
         """The content of a file in that folder; None if it is not there."""
@@ -212,6 +221,9 @@ class Sockets(Protocol):
     def look(self, targets: Iterable[ProbeTarget], server_name: str, key: Path) -> tuple[Sight, ...]:
         """One look at every address of every target; never raises. *server_name*: for targets that name none. A service
         that has a certificate for each type of key is asked for the one of the type of *key*, a file."""
+
+    def look_at_all(self, asked: Sequence[tuple[Iterable[ProbeTarget], str, Path]]) -> list[tuple[Sight, ...]]:
+        """The same for several certificates, some side by side."""
 
     def deadline(self, settle: float) -> float:
         """When the time ends that a service gets to show what is waited for: *settle* seconds at least."""

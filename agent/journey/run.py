@@ -148,30 +148,34 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[Result]:
     from agent.journey.groups import install_all  # noqa: PLC0415 - most days nothing is due
 
     for group in install_all(due):
-        results = [(turn, on_record(turn, with_notes_told(standing(result, tools.now)))) for turn, result in group]
+        found = [(turn, with_notes_told(standing(result, tools.now))) for turn, result in group]
+        results = on_record(found, tools)
         try:
-            if all(result.ended for _, result in results):
+            if all(result.ended for result in results):
                 tools.state.finish(group[0][0].certificate.name)
         except FileError as error:
             _log.warning("journal.not-written", certificate=group[0][0].certificate.name, error=str(error))
-        yield from (told(result, tools) for _, result in results)
+        yield from told(results, tools)
 
 
 def _confirm(results: Sequence[Result], tools: Tools) -> None:
-    """Say once a day that the reports are still true. Where some are gone, or are those of another account, all are
-    sent again."""
+    """Say once a day that the reports are still true. Where some are gone, are those of another account, or tell
+    something else, as after a restore, all are sent again."""
     told = [result for result in results if not result.unsent]
     if not told or 0 <= tools.now - tools.state.confirmed_at() < _CONFIRM_AFTER:
         return
     try:
         try:
-            if tools.source.confirm([result.name for result in told], tools.host, int(tools.now)) < len(told):
-                for result in told:
-                    tools.source.report(result, tools.host, int(tools.now))
+            refused: Mapping[str, SourceError] = {}
+            if tools.source.confirm(told, tools.host, int(tools.now)) < len(told):
+                refused = tools.source.report(told, tools.host, int(tools.now))
         except SourceError as error:
-            _log.warning("report.unsent", certificates=len(told), error=str(error), hint=error.hint)
-            for result in told:
-                tools.state.save_record(replace(result, unsent=int(tools.now)))
+            refused = dict.fromkeys((result.name for result in told), error)
+        if refused:
+            first = next(iter(refused.values()))
+            _log.warning("report.unsent", certificates=len(refused), error=str(first), hint=first.hint)
+            unsent = [replace(result, unsent=int(tools.now)) for result in told if result.name in refused]
+            tools.state.save_records(unsent)
             return
         tools.state.save_confirmed(tools.now)
     except FileError as error:

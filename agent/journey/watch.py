@@ -18,6 +18,12 @@ def look(turn: Turn) -> tuple[Sight, ...]:
     return turn.tools.sockets.look(certificate.probes, certificate.server_name, certificate.key)
 
 
+def look_at_all(turns: Sequence[Turn], tools: Tools) -> list[tuple[Sight, ...]]:
+    """The same for several certificates of one machine."""
+    asked = [(one.certificate.probes, one.certificate.server_name, one.certificate.key) for one in turns]
+    return tools.sockets.look_at_all(asked) if any(probes for probes, _, _ in asked) else [()] * len(asked)
+
+
 def watch(turn: Turn, judge: Judge, *, patient: bool) -> Evidence:
     """`watch_all` for one certificate."""
     (evidence,) = watch_all([(turn, judge)], turn.tools, patient=patient)
@@ -42,6 +48,7 @@ def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> list[Evidenc
     """All PROVEN only if each of several looks in a row proves it; otherwise what was found when one was not."""
     end = tools.sockets.steady_until()
     while True:
-        found = [judge(look(turn)) for turn, judge in watched]
+        sights = look_at_all([turn for turn, _ in watched], tools)
+        found = [judge(seen) for (_, judge), seen in zip(watched, sights, strict=True)]
         if any(one.proof is not Proof.PROVEN for one in found) or not tools.sockets.wait(end):
             return found

@@ -8,7 +8,8 @@ certificate of any CA, so only an SSLContext is ever handed to it. Plain text pa
 
 import contextlib
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,10 +27,12 @@ from common.mysql_errors import About, about, code_of, text_of
 from common.pem import LARGEST
 
 T = TypeVar("T")
+_Row = tuple[object, ...]
 
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
 _PATIENCE = 60.0
+_ROWS_AT_ONCE = 50  # two statements each
 _LONGEST_ANSWER = 16_000_000  # bytes; the marks of 100,000 names, or three cells
 _NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
 _NO_COLUMN = 1054
@@ -95,31 +98,48 @@ class MysqlSource:
             return Offer.of_cells(*rows[0]) if rows else None
         return None
 
-    def report(self, result: Result, host: str, moment: int) -> None:
+    def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
+        """A transaction for some at a time: each gets the patience of one question, over a slow line too."""
+        refused: dict[str, SourceError] = {}
+        for first in range(0, len(results), _ROWS_AT_ONCE):
+            some = results[first : first + _ROWS_AT_ONCE]
+            rows = {one.name: (*one.columns(), moment, one.name, host) for one in some}
+            refused |= self._within(partial(self._write, rows))
+        return refused
+
+    def _write(self, rows: Mapping[str, _Row], cursor: pymysql.cursors.Cursor) -> dict[str, SourceError]:
+        refused: dict[str, SourceError] = {}
+        cursor.execute("START TRANSACTION")
+        for name, row in rows.items():
+            try:
+                self._write_one(row, cursor)
+            except (pymysql.IntegrityError, pymysql.DataError) as error:  # takes back no more than its own statement
+                refused[name] = self._explained(error)
+        cursor.execute("COMMIT")
+        return refused
+
+    def _write_one(self, row: _Row, cursor: pymysql.cursors.Cursor) -> None:
         """Change our row through the view, which shows no other account's; add it when there is none yet.
 
         Not one statement with ON DUPLICATE KEY UPDATE: that one could take over a row of another account.
         """
-        facts = (*result.columns(), moment, result.name, host)
-
-        def write(cursor: pymysql.cursors.Cursor) -> None:
-            changed = cursor.execute(
-                "UPDATE own_installations SET sha256 = %s, not_after = %s, state = %s, detail = %s, ts_report = %s"
-                " WHERE name = %s AND host = %s",
-                facts,
+        changed = cursor.execute(
+            "UPDATE own_installations SET sha256 = %s, not_after = %s, state = %s, detail = %s, ts_report = %s"
+            " WHERE name = %s AND host = %s",
+            row,
+        )
+        if not changed:
+            cursor.execute(
+                "INSERT INTO own_installations (sha256, not_after, state, detail, ts_report, name, host, account)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                (*row, self._address.user),
             )
-            if not changed:
-                cursor.execute(
-                    "INSERT INTO own_installations (sha256, not_after, state, detail, ts_report, name, host, account)"
-                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-                    (*facts, self._address.user),
-                )
 
-        self._within(write)
-
-    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
+    def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
         change = "UPDATE own_installations SET ts_report = %s{} WHERE host = %s AND name IN %s"
-        facts = (moment, host, tuple(names))
+        change += " AND (name, state, sha256) IN %s"  # beside the names, by which the server finds them
+        told = tuple((one.name, one.outcome.value, one.columns()[0]) for one in results)
+        facts = (moment, host, tuple(one.name for one in results), told)
 
         def write(cursor: pymysql.cursors.Cursor) -> int:
             try:

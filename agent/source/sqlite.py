@@ -4,9 +4,9 @@ import contextlib
 import os
 import pwd
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.host.waits import Waits
 from agent.model.errors import SourceError, Stopped
@@ -14,6 +14,7 @@ from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common.pem import LARGEST
 
+T = TypeVar("T")
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
 _MOMENTS = [
     f"CASE WHEN typeof({one}) IN ('blob', 'text') THEN 0 ELSE {one} END" for one in ("ts_last_update", "ts_expire")
@@ -55,22 +56,27 @@ class SqliteSource:
             return Offer.of_cells(*rows[0]) if rows else None
         return None
 
-    def report(self, result: Result, host: str, moment: int) -> None:
+    def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"
-        values = (*result.columns(), moment, result.name, host, _account())
+        rows = [(*result.columns(), moment, result.name, host, _account()) for result in results]
         statement = f"INSERT OR REPLACE INTO installations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
-        self._do("rw", statement, *values)
+        self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
+        return {}
 
-    def confirm(self, names: Sequence[str], host: str, moment: int) -> int:
-        places = ", ".join("?" * len(names))
-        change = f"UPDATE installations SET ts_report = ?{{}} WHERE host = ? AND account = ? AND name IN ({places})"  # noqa: S608 - question marks
-        facts: tuple[str | int, ...] = (moment, host, _account(), *names)
+    def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
+        which = "name = ? AND host = ? AND account = ? AND state = ? AND sha256 = ?"
+        rows = [(moment, one.name, host, _account(), one.outcome.value, one.columns()[0]) for one in results]
+
+        def change(more: str) -> int:
+            statement = f"UPDATE installations SET ts_report = ?{more} WHERE {which}"  # noqa: S608 - constants
+            return self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
+
         try:
-            return self._do("rw", change.format(", changes_only = NULL"), *facts)[1]
+            return change(", changes_only = NULL")
         except SourceError as error:
             if "no such column" not in str(error.__cause__):  # which a database of an earlier certfleet lacks
                 raise
-        return self._do("rw", change.format(""), *facts)[1]
+        return change("")
 
     def moment(self) -> float | None:
         return None
@@ -79,17 +85,16 @@ class SqliteSource:
         """Each question has a connection of its own."""
 
     def _ask(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
-        return self._do("ro", statement, *values)[0]
+        return self._within("ro", lambda connection: connection.execute(statement, values).fetchall())
 
-    def _do(self, mode: str, statement: str, *values: str | int) -> tuple[list[tuple[Any, ...]], int]:
-        """The rows of one statement, and how many it changed."""
+    def _within(self, mode: str, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """What is asked or written, in one transaction."""
         if self._given_up is not None:
             raise self._given_up
 
-        def work() -> tuple[list[tuple[Any, ...]], int]:
+        def work() -> T:
             with contextlib.closing(connection), connection:
-                done = connection.execute(statement, values)
-                return done.fetchall(), done.rowcount
+                return ask(connection)
 
         with _translated(self._file):
             connection = sqlite3.connect(

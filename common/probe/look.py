@@ -5,6 +5,7 @@ import errno
 import socket
 import ssl
 import sys
+from functools import cache
 from typing import Any
 
 from common.deadline import Deadline
@@ -171,6 +172,7 @@ def _certificates(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in below._sslobj.get_unverified_chain() or ())
 
 
+@cache
 def _lenient_context(key_type: KeyType) -> ssl.SSLContext:
     """Looks at whatever is served, also by a service with old protocols and weak keys; but for ciphers without any
     certificate, which some services prefer."""

@@ -49,9 +49,12 @@ def source(database: Database, tmp_path: Path) -> Iterator[tuple[Source, Databas
     opened.close()
 
 
+def a_result(outcome: Outcome = Outcome.INSTALLED, name: str = "a.b", sha256: str = "f" * 64) -> Result:
+    return Result(name, outcome, "a detail", installed=Installed(sha256, "01", 123, Mark(99, 77), {}, ""))
+
+
 def report(source: Source, outcome: Outcome = Outcome.INSTALLED) -> None:
-    installed = Installed("f" * 64, "01", 123, Mark(99, 77), {}, "")
-    source.report(Result("a.b", outcome, "a detail", installed=installed), "host1", 456)
+    assert source.report([a_result(outcome)], "host1", 456) == {}
 
 
 def test_a_source_answers(source: tuple[Source, Database]) -> None:
@@ -143,7 +146,7 @@ def test_two_accounts_report_the_same_host(agents: Agents) -> None:
     report(second, Outcome.FAILED)
     rows = agents.database.query("SELECT host, state FROM installations ORDER BY state")
     assert rows == [("host1", "failed"), ("host1", "installed")]
-    assert second.confirm(["a.b"], "host1", 457) == 1
+    assert second.confirm([a_result(Outcome.FAILED)], "host1", 457) == 1
     assert agents.database.query("SELECT ts_report FROM installations ORDER BY state") == [(457,), (456,)]
     first.close()
     second.close()
@@ -154,8 +157,10 @@ def test_a_confirmation_says_how_many_reports_it_found(source: tuple[Source, Dat
     opened, behind = source
     report(opened)
     behind.execute("UPDATE installations SET changes_only = 'Y'")
-    assert opened.confirm(["a.b", "new.b"], "host1", 500) == 1
-    assert opened.confirm(["a.b"], "host2", 600) == 0
+    assert opened.confirm([a_result(), a_result(name="new.b")], "host1", 500) == 1
+    assert opened.confirm([a_result()], "host2", 600) == 0
+    assert opened.confirm([a_result(Outcome.FAILED)], "host1", 600) == 0
+    assert opened.confirm([a_result(sha256="e" * 64)], "host1", 600) == 0
     rows = behind.query("SELECT name, host, sha256, state, detail, ts_report, changes_only FROM installations")
     assert [tuple(row) for row in rows] == [("a.b", "host1", "f" * 64, "installed", "a detail", 500, None)]
 
@@ -169,7 +174,7 @@ def test_an_account_that_may_read_the_table_as_before(agents: Agents) -> None:
         assert offer is not None
         assert offer.went_back_to == ""
         report(opened)
-        assert opened.confirm(["a.b"], "host1", 500) == 1
+        assert opened.confirm([a_result()], "host1", 500) == 1
 
 
 def test_a_database_of_an_earlier_certfleet(agents: Agents) -> None:
@@ -182,11 +187,13 @@ def test_a_database_of_an_earlier_certfleet(agents: Agents) -> None:
         assert offer is not None
         assert offer.leaf_pem == b"leaf"
         report(opened)
-        assert opened.confirm(["a.b"], "host1", 500) == 1
+        assert opened.confirm([a_result()], "host1", 500) == 1
     other = open_source(agents.settings(read="certs"), Path("x"))
-    with pytest.raises(SourceError) as caught:
-        report(other, Outcome.FAILED)
-    assert "another account" in caught.value.hint
+    both = [Result(name, Outcome.FAILED) for name in ("a.b", "c.d")]
+    refused = other.report(both, "host1", 600)
+    assert list(refused) == ["a.b"]
+    assert "another account" in refused["a.b"].hint
+    assert agents.database.query("SELECT state FROM installations WHERE name = 'c.d'") == [("failed",)]
 
 
 def test_an_account_can_do_nothing_else(agents: Agents) -> None:

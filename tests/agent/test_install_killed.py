@@ -18,18 +18,20 @@ STEPS: list[Step] = [
     ("agent.journey.install", "open_journal", 1, "before"),
     ("agent.journey.install", "enter", 1, "before"),
     ("agent.journey.install", "swap", 1, "before"),
-    ("os", "rename", 6, "before"),  # the first live file; five went before in the state folder
-    ("os", "rename", 7, "before"),  # the second one
+    ("os", "rename", 3, "before"),  # the first live file; two went before in the state folder
+    ("os", "rename", 4, "before"),  # the second one
     ("agent.journey.install", "check_after", 1, "before"),
     ("agent.journey.install", "enter", 2, "before"),
     ("agent.journey.install", "activate", 1, "before"),
     ("agent.journey.install", "enter", 3, "before"),
     ("agent.journey.install", "prove", 1, "before"),
     ("agent.journey.install", "commit", 1, "before"),
-    ("agent.host.state_folder", "_write", 6, "before"),  # the record, after five states of the journal
-    ("agent.host.state_folder", "_write", 6, "after"),
-    ("agent.host.state_folder", "_write", 7, "before"),  # the record again: the report has been sent
-    ("agent.host.state_folder", "_write", 7, "after"),
+    ("agent.host.state_folder:StateFolder", "sync_work", 1, "before"),
+    ("agent.host.state_folder:StateFolder", "sync_work", 1, "after"),
+    ("agent.host.state_folder:StateFolder", "save_records", 1, "before"),
+    ("agent.host.state_folder:StateFolder", "save_records", 1, "after"),
+    ("agent.host.state_folder:StateFolder", "save_records", 2, "before"),  # the report has been sent
+    ("agent.host.state_folder:StateFolder", "save_records", 2, "after"),
 ]
 STEPS_BACK: list[Step] = [
     ("agent.journey.install", "roll_back", 1, "before"),
@@ -128,14 +130,14 @@ def test_a_commit_that_was_not_put_on_record_stands(host: Host, nginx: Nginx) ->
     host.first = host.offer_new()
     assert host.run().code == 0
     renewed = host.offer_new()
-    die(host, ("agent.host.state_folder", "_write", 6, "before"))
+    die(host, ("agent.host.state_folder:StateFolder", "save_records", 1, "before"))
     config = host.config.read_text()
     host.config.write_text(config.replace(host.name, "other.example.test"))
     assert "certfleet itself" not in host.run().err
     assert host.fullchain.read_bytes() == renewed.fullchain_pem
     host.config.write_text(config)
     renewed = host.offer_new()
-    die(host, ("agent.host.state_folder", "_write", 6, "before"))
+    die(host, ("agent.host.state_folder:StateFolder", "save_records", 1, "before"))
     host.fullchain.unlink()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
@@ -144,7 +146,7 @@ def test_a_commit_that_was_not_put_on_record_stands(host: Host, nginx: Nginx) ->
 
 
 TOGETHER: list[Step] = [
-    ("os", "rename", 13, "before"),  # the second live file of three; eleven went before in the state folder
+    ("os", "rename", 7, "before"),  # the second live file of three; five went before in the state folder
     ("agent.journey.leave_out:_Trial", "put", 2, "before"),
     ("agent.journey.leave_out:_Trial", "put", 3, "after"),
     ("agent.journey.install", "take_back", 2, "before"),
@@ -154,7 +156,7 @@ TOGETHER: list[Step] = [
     ("agent.journey.install", "prove", 1, "after"),
     ("agent.journey.install", "commit", 1, "before"),
     ("agent.journey.install", "commit", 1, "after"),
-    ("agent.host.state_folder:StateFolder", "save_record", 2, "after"),
+    ("agent.host.state_folder:StateFolder", "save_records", 2, "after"),
     ("agent.host.state_folder:StateFolder", "finish", 1, "before"),
     ("agent.host.state_folder:StateFolder", "finish", 1, "after"),
 ]

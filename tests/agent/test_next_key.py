@@ -169,15 +169,15 @@ def test_what_the_service_refuses_goes_back_with_its_key(host: Host, nginx: Ngin
 
 STEPS: list[Step] = [
     ("agent.journey.install", "swap", 1, "before"),
-    ("os", "rename", 6, "before"),
-    ("os", "rename", 7, "before"),  # certificate and key are no pair at this moment
+    ("os", "rename", 3, "before"),
+    ("os", "rename", 4, "before"),  # certificate and key are no pair at this moment
     ("agent.journey.install", "swap", 1, "after"),
     ("agent.journey.install", "activate", 1, "before"),
     ("agent.journey.install", "activate", 1, "after"),
     ("agent.journey.install", "commit", 1, "before"),
     ("agent.journey.install", "commit", 1, "after"),
     ("agent.journey.due", "drop_spent", 1, "after"),
-    ("agent.host.state_folder:StateFolder", "save_record", 1, "after"),
+    ("agent.host.state_folder:StateFolder", "save_records", 1, "after"),
 ]
 
 

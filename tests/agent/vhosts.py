@@ -1,28 +1,42 @@
-"""Several virtual hosts of one nginx, each with a certificate of its own, and an agent whose commands are counted."""
+"""Several virtual hosts of one daemon, each with a certificate of its own, and an agent whose commands are counted."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from cryptography import x509
 
 from agent.host import keys
 from tests.agent.host import Host
 from tests.servers.authority import Issued
-from tests.servers.nginx import Nginx
+from tests.servers.ports import LOOPBACK
+from tests.servers.tls import served_certificate
+
+
+class Daemon(Protocol):
+    """What is wanted of one: its folder, the port of all its virtual hosts, and the commands of an agent."""
+
+    folder: Path
+    check: list[str]
+    activate: list[str]
+
+    @property
+    def port(self) -> int: ...
 
 
 class Vhosts:
-    """*count* names on *nginx*, in front of which *host* has placeholders."""
+    """*count* names on *daemon*, an nginx, in front of which *host* has placeholders."""
 
-    def __init__(self, host: Host, nginx: Nginx, count: int) -> None:
-        self.host, self.nginx = host, nginx
+    def __init__(self, host: Host, daemon: Daemon, count: int) -> None:
+        self.host, self.daemon = host, daemon
         self.names = [f"v{number:03d}.example.test" for number in range(count)]
         self.log = host.folder / "commands"
         self._script = host.folder / "counted"
         self._script.write_text(f'#!/bin/sh\necho "$1" >> {self.log}\nshift\nexec "$@"\n')
         self._script.chmod(0o755)
         self._entries: dict[str, str] = {}
-        placeholder = host.self_signed()
+        placeholder = self.placeholder()
         for name in self.names:
             self.file(name).write_bytes(placeholder)
             self.configure(name)
@@ -31,26 +45,34 @@ class Vhosts:
     def file(self, name: str) -> Path:
         return self.host.live / f"{name}.pem"
 
-    def serve(self, names: list[str]) -> None:
-        """Let nginx.conf have just these virtual hosts; nginx is not told."""
-        conf = self.nginx.folder / "nginx.conf"
+    def placeholder(self) -> bytes:
+        """What a file holds at first."""
+        return self.host.self_signed()
+
+    def files(self, name: str) -> str:
+        """The lines of agent.toml for the file of that name."""
+        return f'[certificate.files]\nfullchain = "{self.file(name)}"'
+
+    def serve(self, names: Sequence[str]) -> None:
+        """Let the configuration have just these virtual hosts; the daemon is not told."""
+        conf = self.daemon.folder / "nginx.conf"
         text = conf.read_text()
         head = text[: text.index("  server {")]
         blocks = [
-            f"  server {{ listen 127.0.0.1:{self.nginx.port} ssl; server_name {name};"
+            f"  server {{ listen {LOOPBACK}:{self.daemon.port} ssl; server_name {name};"
             f" ssl_certificate {self.file(name)}; ssl_certificate_key {self.host.key}; return 204; }}\n"
             for name in names
         ]
         conf.write_text(f"{head.replace('worker_connections 64', 'worker_connections 1024')}{''.join(blocks)}}}\n")
 
     def configure(self, name: str, *, files: str = "", activate: list[str] | None = None) -> None:
-        """One entry of agent.toml; *files* in place of the fullchain that nginx reads."""
-        files = files or f'[certificate.files]\nfullchain = "{self.file(name)}"'
-        probe = f"https://{name}:{self.nginx.port}?connect=127.0.0.1"
+        """One entry of agent.toml; *files* in place of those that the daemon reads."""
+        probe = f"https://{name}:{self.daemon.port}?connect={LOOPBACK}"
         self._entries[name] = (
             f'[[certificate]]\nname = "{name}"\nkey = "{self.host.key}"\nprobe = {json.dumps(probe)}\n'
-            f"check = {json.dumps(self.counted('check', self.nginx.check))}\n"
-            f"activate = {json.dumps(activate or self.counted('activate', self.nginx.activate))}\n{files}\n"
+            f"check = {json.dumps(self.counted('check', self.daemon.check))}\n"
+            f"activate = {json.dumps(activate or self.counted('activate', self.daemon.activate))}\n"
+            f"{files or self.files(name)}\n"
         )
 
     def counted(self, word: str, command: list[str]) -> list[str]:
@@ -74,8 +96,9 @@ class Vhosts:
             self.host.offer(issued[name].cert_pem, issued[name].chain_pem, name=name)
         return issued
 
-    def served(self) -> dict[str, x509.Certificate | None]:
-        return {name: self.nginx.served(name) for name in self.names}
+    def served(self, *names: str) -> dict[str, x509.Certificate | None]:
+        """What clients get now for each name, by default all."""
+        return {name: served_certificate(self.daemon.port, name) for name in names or self.names}
 
     def commands(self) -> list[str]:
         """What was run since the last time this was asked, in order."""

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import aims, room
-from tests.bench.agents import daily_runs, poll_at_once
+from tests.bench.agents import daily_runs, installed, poll_at_once
 from tests.bench.contender import Certfleet, Contender, Entry
 from tests.bench.far import far_table, travel
+from tests.bench.hosts import crowds, crowds_table
 from tests.bench.measure import Stopwatch
 from tests.bench.nothing_due import measure
 from tests.bench.peers import entries
@@ -51,6 +52,7 @@ class Bench:
             "far": self._far,
             "due": self._due,
             "agent": self._agent,
+            "hosts": self._hosts,
         }
         for name, part in parts.items():
             if name in self._plan.parts:
@@ -117,6 +119,17 @@ class Bench:
         )  # fmt: skip
         say(days.text())
         self._aims += aims.of_days(days)
+
+    def _hosts(self) -> None:
+        folder, environment = self._folder / "virtual", self._scene.world(self._scene.fast).environment()
+        python, rounds = installed(folder / "venv"), self._plan.rounds_wanted or (5 if self._plan.full else 2)
+        found = []
+        for crowd in crowds(
+            folder, python, environment, stopwatch=self._stopwatch, count=self._plan.hosts, rounds=rounds
+        ):
+            found.append(crowd)
+            self._aims += aims.of_crowd(crowd)
+        say(crowds_table(found))
 
     def _course(self, world: World) -> Course:
         return Course(self._folder, world, self._scene.names, self._stopwatch)

@@ -75,7 +75,7 @@ def daily_runs(
     *certbot* says why there is none, or nothing; it gets a real certificate for *name* first, and copies of that.
     """
     days = Days([], {CERTBOT: certbot} if certbot else {})
-    command = [str(_installed(folder / "venv")), "-c", AGENT, "run"]
+    command = [str(installed(folder / "venv")), "-c", AGENT, "run"]
     with ExitStack() as running:
         for count in (1, 100):
             host = _host(folder / f"sqlite-{count}", world, running, count)
@@ -101,7 +101,7 @@ def daily_runs(
     return days
 
 
-def _installed(folder: Path) -> Path:
+def installed(folder: Path) -> Path:
     """The Python of an environment like a user's: without the import hook of our own, which costs 0.015 s a start."""
     venv.create(folder, symlinks=True)
     packages = next(folder.glob("lib/python*/site-packages"))

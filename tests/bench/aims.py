@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from tests.bench.agents import Days
 from tests.bench.far import Trip
+from tests.bench.hosts import Crowd
 from tests.bench.measure import Sample, seconds, spread, times
 from tests.bench.nothing_due import Idle
 from tests.bench.race import Heat
@@ -13,6 +14,7 @@ from tests.bench.tables import Aim
 LATE = 1.5  # times the slowest validation: "little more"
 SLACK = 1.3  # times the bound of the workers
 FLAT = 1.2  # times the smallest table
+TOGETHER = 50  # times faster than one after another
 
 
 def of_heats(heats: Mapping[int, Heat]) -> list[Aim]:
@@ -72,6 +74,16 @@ def of_days(days: Days) -> list[Aim]:
                 met = statistics.median(ratios) <= wanted if ratios else None
                 found.append(Aim(label, f"≤ {wanted}x", spread(ratios, times) if ratios else "not measured", met))
     return found
+
+
+def of_crowd(crowd: Crowd) -> list[Aim]:
+    """All virtual hosts of a daemon by one check and one reload, in a fiftieth of the time of single installs."""
+    what = f"{crowd.count} virtual hosts of one {crowd.daemon}"
+    told = sorted(set(crowd.commands))
+    counted = Aim(f"{what}: checks, reloads", "1, 1", "; ".join(f"{a}, {b}" for a, b in told), told == [(1, 1)])
+    label = f"{what}, wall: single installs (projected from {crowd.singles}) ÷ one run"
+    met = statistics.median(crowd.ratios()) >= TOGETHER
+    return [counted, Aim(label, f"≥ {TOGETHER}x", spread(crowd.ratios(), times), met)]
 
 
 def _cpu(sample: Sample) -> float:

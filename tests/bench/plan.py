@@ -7,14 +7,15 @@ from typing import Self
 
 from tests.bench.contender import Entry
 
-PARTS = ("fast", "shipped", "far", "due", "agent", "crowd")
+PARTS = ("fast", "shipped", "far", "due", "agent", "crowd", "hosts")
 FEW = ("certbot", "uacme")  # those that the aims speak of: what the short run takes for more than one certificate
-USAGE = """make bench                      short: 1 and 20 certificates, about three minutes
+USAGE = """make bench                      short: 1 and 20 certificates, about six minutes
 make bench BENCH_FULL=1         everything: 1, 20, 100 certificates, every peer; up to 40 minutes
 BENCH_SIZES=1,100               other numbers of certificates
 BENCH_PEERS=uacme,lego          only these peers, at every size
-BENCH_PARTS=fast,due            only these parts of: fast, shipped, far, due, agent, crowd
+BENCH_PARTS=fast,due            only these parts of: fast, shipped, far, due, agent, crowd, hosts
 BENCH_ROUNDS=3                  as many pairs at every size
+BENCH_HOSTS=500                 virtual hosts of one daemon
 BENCH_CERTBOT=FILE              a newer certbot's program, measured beside Debian's"""
 
 
@@ -27,6 +28,7 @@ class Plan:
     peers: frozenset[str]
     parts: frozenset[str]
     rounds_wanted: int
+    hosts: int
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
@@ -42,8 +44,12 @@ class Plan:
         rounds = environment.get("BENCH_ROUNDS", "0")
         if not rounds.isdigit():
             raise ValueError("BENCH_ROUNDS must be a number")
+        hosts = environment.get("BENCH_HOSTS", "500")
+        if not hosts.isdigit() or not 0 < int(hosts) <= 9999:
+            raise ValueError("BENCH_HOSTS must be a number from 1 to 9999")
         peers = frozenset(_words(environment, "BENCH_PEERS"))
-        return cls(full, tuple(sorted({int(size) for size in sizes})), peers, frozenset(parts), int(rounds))
+        numbers = tuple(sorted({int(size) for size in sizes}))
+        return cls(full, numbers, peers, frozenset(parts), int(rounds), int(hosts))
 
     def rounds(self, size: int) -> int:
         """How many pairs: many where a run is short."""

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent.host import AGENT, ROOT
+from tests.bench import aims
 from tests.bench.delay import DelayedRelay
-from tests.bench.measure import Stopwatch, spread, times
+from tests.bench.hosts import DAEMONS, Agent, Crowd, crowds_table
+from tests.bench.measure import Sample, Stopwatch, spread, times
 from tests.bench.nothing_due import Explained, fill, plans_told
 from tests.bench.peers import entries
 from tests.bench.plan import Plan
@@ -139,6 +142,9 @@ def test_who_does_not_run_is_named_with_the_reason() -> None:
     assert full.sizes == (1, 20, 100)
     assert not any("left out" in entry.missing for entry in full.entries(entries(), 100))
     assert [entry.name for entry in Plan.of({"BENCH_PEERS": "lego"}).entries(entries(), 100)] == ["lego"]
+    assert (short.hosts, Plan.of({"BENCH_HOSTS": "40"}).hosts) == (500, 40)
+    with pytest.raises(ValueError, match="BENCH_HOSTS must be"):
+        Plan.of({"BENCH_HOSTS": "0"})
     with pytest.raises(ValueError, match="BENCH_PARTS knows no nap"):
         Plan.of({"BENCH_PARTS": "fast,nap"})
 
@@ -149,3 +155,32 @@ def test_tables_align_and_ratios_keep_their_spread() -> None:
     lines = table(["client", "wall"], [["certfleet", "1"], ["lego", "not installed"], ["uacme"]]).splitlines()
     assert lines[2].endswith("            1")
     assert len({len(line) for line in lines[:4]}) == 1
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_virtual_hosts_of_one_daemon(daemon: str, tmp_path: Path) -> None:
+    """One check and one reload for all; installs of their own are counted as such; what is served is looked at."""
+    with DAEMONS[daemon](tmp_path / "host", 4) as vhosts, Stopwatch(tmp_path / "log") as stopwatch:
+        variables = {**os.environ, "CERTFLEET_CONFIG": str(vhosts.host.config), "PYTHONPATH": str(ROOT)}
+        agent = Agent(vhosts, [sys.executable, "-c", AGENT, "run"], variables, stopwatch)
+        assert agent.together()[1] == (1, 1)
+        assert agent.alone(2).codes == (0,)
+        assert agent.together()[1] == (1, 1)
+        with pytest.raises(RuntimeError, match="the agent ended with"):
+            Agent(vhosts, ["true"], variables, stopwatch).together()
+
+
+def test_the_aim_of_a_crowd_is_judged_by_its_median() -> None:
+    """The projection is made of the single installs in the run right beside; a second reload is no success."""
+    crowd = Crowd("nginx", 500, 10)
+    for wall, alone, commands in [(10.0, 10.0, (1, 1)), (10.0, 20.0, (1, 1)), (5.0, 12.0, (1, 1))]:
+        crowd.together.append(Sample(wall, 1, 1, (0,)))
+        crowd.alone.append(Sample(alone, 1, 1, (0,)))
+        crowd.commands.append(commands)
+    assert crowd.ratios() == [50, 100, 120]
+    assert [aim.met for aim in aims.of_crowd(crowd)] == [True, True]
+    crowd.commands[1] = (1, 2)
+    assert [aim.met for aim in aims.of_crowd(crowd)] == [False, True]
+    assert "projected from 10 single installs" in crowds_table([crowd])
+    crowd.alone[1:] = [Sample(4.0, 1, 1, (0,))] * 2
+    assert [aim.met for aim in aims.of_crowd(crowd)] == [False, False]

@@ -41,8 +41,8 @@ def test_an_agent_s_account_of_the_database(sql_server: SqlServer, tmp_path: Pat
     thief.tries("CSRs, comments, webroots, errors", got=done(his, "SELECT csr, comment FROM certs"))
     thief.tries("a change of a row of certs", got=done(his, "UPDATE agent_certs SET crt = NULL"))
     failed = Result(NAME, Outcome.FAILED, "why")
-    honest.report(failed, "web1", int(time.time()))
-    his.report(Result(NAME, Outcome.UNPROVABLE), "web1", int(time.time()))
+    honest.report([failed], "web1", int(time.time()))
+    his.report([Result(NAME, Outcome.UNPROVABLE)], "web1", int(time.time()))
     reports = box.run("status", NAME, "--json").report()["certificates"][0]["installations"]
     thief.tries("a report for another host, in his own name", got=len(reports) == 2)
     thief.tries(

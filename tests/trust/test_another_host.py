@@ -84,11 +84,11 @@ def test_another_host_of_the_fleet(agents: Agents, host: Host, tmp_path: Path) -
         "DELETE FROM own_installations",
     ):
         assert not done(account, statement)
-    account.report(Result(NAME, Outcome.INSTALLED, "his"), "host1", 1)
+    account.report([Result(NAME, Outcome.INSTALLED, "his")], "host1", 1)
     assert host.run().code == 0
     thief.tries("another certificate on another host, by rows and reports", got=host.fullchain.read_bytes() != good)
     his.put_placeholder()
-    account.report(Result(OTHER, Outcome.INSTALLED), "host2", 1)
+    account.report([Result(OTHER, Outcome.INSTALLED)], "host2", 1)
     said = agents.database.query("SELECT state FROM installations WHERE host = 'host2'")
     thief.tries("that his own host is taken for well", got=said == [("installed",)])
     account.close()
