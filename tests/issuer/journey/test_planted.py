@@ -195,4 +195,4 @@ def test_what_was_revoked_is_not_stored_again(world: World) -> None:
     put_back(world, copied)
     ended = world.process().run()[NAME]
     assert ended.ending is Ending.FAILED
-    assert "it or its key was revoked" in str(ended.failure)
+    assert "it was revoked" in str(ended.failure)
