@@ -284,6 +284,7 @@ def test_the_list_goes_through_many_without_parsing_them(stored: Box, monkeypatc
         WITH RECURSIVE numbers(n) AS (VALUES (10) UNION ALL SELECT n + 1 FROM numbers WHERE n < 30)
         SELECT 'host' || n, {due_at}, {columns} FROM certs, numbers""")  # noqa: S608
     stored.ok("adopt", "--all", "--yes")
+    stored.ok("status")  # remembers the statements that it has not seen yet, with the dates of their certificates
     monkeypatch.setattr(certificate, "load_certificates", watched)
     lines = stored.ok("status").out.splitlines()
     hosts = [f"host{number}" for number in range(10, 31)]
