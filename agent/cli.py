@@ -83,6 +83,7 @@ def _request(line: CommandLine) -> None:
     request.add_argument("--interim", action="store_true", help=text)
     text = "a key and a CSR beside the live ones; the certificate for them brings the key in"
     request.add_argument("--next", action="store_true", help=text)
+    _obey_owner(request)
 
 
 def _run(line: CommandLine) -> None:

@@ -15,19 +15,19 @@ from common.owners import heir, owner_hint
 from common.replacing import NewContent, create, file_errors, replace_all
 
 LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
+_FOR_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _INSTANT = 0.02  # seconds
 
 
 def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace *file* in one step, for the owner of its folder if root does it (``common.replacing``). Raises
     FileError."""
-    with file_errors(file):
-        write_together(file.parent, {file.name: content}, mode=mode)
+    write_together(file.parent, {file.name: content}, mode=mode)
 
 
 def write_together(folder: Path, contents: Mapping[str, bytes], *, mode: int) -> None:
     """The same for several files of one *folder*: all are as they were if one cannot be written."""
-    with file_errors(folder), open_folder(folder) as opened:
+    with file_errors(folder / next(iter(contents), "")), open_folder(folder) as opened:
         owner = heir(opened.status())
         replace_all({Place(opened, name): NewContent(content, mode, *owner) for name, content in contents.items()})
 
@@ -149,9 +149,13 @@ def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:
 def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.stat_result]:
     """The same, and the mode and owner of what was read."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(file, _FOR_READING | os.O_CLOEXEC)
     except ValueError as error:  # NUL, or half of a surrogate pair: the name may have come out of a database
         raise OSError(errno.EINVAL, "no file can have this name", str(file)) from error
+    return _read_open(descriptor, file, limit)
+
+
+def _read_open(descriptor: int, file: Path, limit: int) -> tuple[bytes, os.stat_result]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -184,9 +188,12 @@ def _stamp(file: Path) -> Stamp | None:
 
 def read_secret(file: Path) -> bytes:
     """Content of a file that holds a secret. Raises ConfigError if it is absent, unreadable or open to everybody.
-    Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian."""
+    Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian. A link that others
+    than root and this user can exchange is not followed: it may lead to another's secret."""
     try:
-        content, status = read_with_status(file)
+        content, status = _read_walked(file)
+    except FileError as error:
+        raise ConfigError(str(file), [Finding("", str(error))], hint=error.hint) from error
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         hint = owner_hint(file) if isinstance(error, PermissionError) else "create it, and write the secret into it"
@@ -195,6 +202,13 @@ def read_secret(file: Path) -> bytes:
         problem = f"holds a secret but its mode is {stat.S_IMODE(status.st_mode):04o}"
         raise ConfigError(str(file), [Finding("", problem)], hint=f"chmod 0600 {file} (0640 at most)")
     return content
+
+
+def _read_walked(file: Path) -> tuple[bytes, os.stat_result]:
+    """Raises OSError; FileError for a link that is not followed."""
+    place = open_place(file)
+    with contextlib.closing(place.folder):
+        return _read_open(place.folder.open(place.name, _FOR_READING), file, LARGEST_READ)
 
 
 def read_password(file: Path) -> str:

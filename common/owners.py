@@ -11,6 +11,7 @@ from pathlib import Path
 # A service's sandbox may keep even the owner of a folder from writing there; a shell shows nothing wrong.
 IN_A_UNIT = "under systemd, name that folder in ReadWritePaths= of the unit; for the agent `init --system` does that"
 
+_MOST_LINKS = 40  # as many as the kernel follows
 _NO_ID = 2**32 - 1  # chown(2): no change
 
 
@@ -54,8 +55,8 @@ def owner_hint(file: Path) -> str:
 def who_directs_root(file: Path) -> str:
     """The user besides root who can edit or exchange *file*, which need not be there yet and whose commands root runs:
     "USER, to whom FOLDER belongs". "" if nobody can, or we are not root. Raises OSError."""
-    real = Path(os.path.realpath(file))
-    paths = dict.fromkeys((file, file.parent, real, *real.parents))  # a folder is exchanged in the folder above it
+    file = file.absolute()
+    paths = dict.fromkeys(each for one in _way(file) for each in (one, *one.parents))
     for one in paths if os.geteuid() == 0 else ():
         try:
             status = one.stat()
@@ -65,7 +66,20 @@ def who_directs_root(file: Path) -> str:
             return f"{user_name(status.st_uid)}, to whom {one} belongs,"
         if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
             return f"everybody, as {one} is writable for all,"
+        if status.st_mode & stat.S_IWGRP and status.st_gid != 0 and not status.st_mode & stat.S_ISVTX:
+            return f"the group {group_name(status.st_gid)}, as {one} is writable for it,"
     return ""
+
+
+def _way(file: Path) -> Iterator[Path]:
+    """*file*, and each path that links on the way to it lead to."""
+    yield file
+    for _ in range(_MOST_LINKS):
+        link = next((one for one in (*reversed(file.parents), file) if one.is_symlink()), None)
+        if link is None:
+            return
+        file = Path(os.path.normpath(link.parent / link.readlink())) / file.relative_to(link)
+        yield file
 
 
 def _found(file: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -73,6 +87,14 @@ def _found(file: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for one in (file, *file.parents):
         with contextlib.suppress(OSError):
             yield one, one.lstat()
+
+
+def group_name(gid: int) -> str:
+    """The name of a group, or its number."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def user_name(uid: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from agent.commands.run import refuse_directors
 from agent.commands.wiring import LocalTools, further_names, keys_on, name_in
 from agent.journey.interim import interim
 from agent.journey.ports import Turn
@@ -31,6 +32,8 @@ def request(arguments: argparse.Namespace) -> int:
     if arguments.interim and (entry is None or entry.key != key_file):
         hint = "--interim makes the files that agent.toml names, for the key that it names"
         raise UsageError(f"{name} is not configured with the key {key_file}", hint=hint)
+    if arguments.interim:
+        refuse_directors(arguments)
     with keys_on(entry.host if entry else None) as keys:
         made = make(wanted, keys)
     stand_ins = _interim(arguments.config, name) if arguments.interim else []

@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 from agent.commands.request import document, tell
+from agent.commands.run import refuse_directors
 from agent.commands.wiring import LocalTools, further_names, selected_of
 from agent.host.presence import presence
 from agent.journey.due import found_in_files
-from agent.journey.next_key import drop_spent
+from agent.journey.next_key import drop_spent, is_open
 from agent.journey.ports import Turn
 from agent.journey.request import Request, Requested
 from agent.journey.request import request as make
@@ -22,12 +23,15 @@ from common.command_line import report
 from common.errors import RefusedError, UsageError
 from common.files import locked
 
+_HINT = "give the new key a file of its own, and name that as `key` in agent.toml when its certificate is there"
+
 
 def request_next(arguments: argparse.Namespace) -> int:
     """Make the next key and its CSR for NAME, each unless it exists. Exit code 3 while a run is under way."""
     if arguments.key or arguments.interim:
         raise UsageError("--next has no use for --key or --interim: the next key lies beside the live one")
     settings, certificates = load_settings(arguments.config, presence)
+    refuse_directors(arguments)
     (certificate,) = selected_of([arguments.name], certificates, arguments.config)
     place = _place(certificate, certificates)
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{file_stem(certificate.name)}.next.csr")
@@ -47,14 +51,13 @@ def request_next(arguments: argparse.Namespace) -> int:
 
 def _place(certificate: Certificate, certificates: Sequence[Certificate]) -> Path:
     """The file of the next key. Raises RefusedError where a key cannot be changed with one certificate."""
-    hint = "give the new key a file of its own, and name that as `key` in agent.toml when its certificate is there"
     what = f"no next key is made for {certificate.name}"
     if certificate.next_key is None:
-        raise RefusedError(what, why="its key is on another host, and stays there", hint=hint)
+        raise RefusedError(what, why="its key is on another host, and stays there", hint=_HINT)
     real = os.path.realpath(certificate.key)
     for other in certificates:
         if other.host is None and other.name != certificate.name and os.path.realpath(other.key) == real:
-            raise RefusedError(what, why=f"{other.name} has the same key, {certificate.key}", hint=hint)
+            raise RefusedError(what, why=f"{other.name} has the same key, {certificate.key}", hint=_HINT)
     return certificate.next_key
 
 
@@ -63,6 +66,9 @@ def _made(turn: Turn, wanted: Request, further: Sequence[str]) -> tuple[Request,
     one's type."""
     certificate, keys = turn.certificate, turn.tools.keys
     live = keys.load(certificate.key)
+    if is_open(turn):
+        why = f"others than root can put files of their own into {certificate.key.parent}"
+        raise RefusedError(f"no next key is made for {certificate.name}", why=why, hint=_HINT)
     drop_spent(turn, live)
     in_place = found_in_files(turn, live)
     present = sorted(certified_names(in_place.leaf)) if in_place is not None else []

@@ -17,12 +17,21 @@ _log = LateLog()
 
 def key_for(bundle: Bundle, live: HostKey, turn: Turn) -> HostKey:
     """The next key if *bundle* is for that, else the *live* one. Raises ConfigError, RefusedError for a next key that
-    is not as it must be."""
+    is not as it must be; FileError."""
     wanted, place = spki_sha256(bundle.leaf.public_key()), turn.certificate.next_key
-    if place is None or wanted == live.spki_sha256 or not turn.tools.keys.is_there(place):
+    if place is None or wanted == live.spki_sha256 or not turn.tools.keys.is_there(place) or is_open(turn):
         return live
     found = turn.tools.keys.load(place)
     return found if found.spki_sha256 == wanted else live
+
+
+def is_open(turn: Turn) -> bool:
+    """Can others than root and the agent's user put files of their own in the place of the key? Then no key goes there.
+
+    Raises FileError.
+    """
+    live = turn.tools.files.read(turn.certificate.key)
+    return live is not None and live.exchangeable
 
 
 def with_key(turn: Turn, key: HostKey) -> dict[Path, LiveFile]:
@@ -33,8 +42,8 @@ def with_key(turn: Turn, key: HostKey) -> dict[Path, LiveFile]:
     files, place = turn.tools.files, turn.certificate.key
     real = files.locate(place)
     live, old = files.read(real), turn.tools.keys.load(place)
-    if live is None:
-        raise FileError(f"the key {place} has vanished")
+    if live is None or live.exchangeable:
+        raise FileError(f"the key {place} has vanished, or others can exchange it")
     block = old.content.rstrip(b"\n")
     content = live.content.replace(block, key.content.rstrip(b"\n")) if block in live.content else key.content
     return {real: replace(live, content=content)}

@@ -1,6 +1,7 @@
 """`request --next`: key and names change without a gap. A real nginx reads the key's own file."""
 
 import contextlib
+import os
 import ssl
 import threading
 from pathlib import Path
@@ -207,3 +208,43 @@ def test_an_earlier_certificate_is_for_an_earlier_key(host: Host, nginx: Nginx) 
     assert done.code == 1
     assert "none of those that are kept is older and fits the key" in done.err
     assert nginx.served() == new.certificate
+
+
+def test_a_folder_of_another_user(host: Host, tmp_path: Path) -> None:
+    """He could lead us to another's key, or own the file that gets the new one: no next key is made or taken there."""
+    secret = tmp_path / "secret.pem"
+    secret.write_bytes(host.key.read_bytes())
+    secret.chmod(0o600)
+    assert request(host).code == 0
+    offer_next(host)
+    live = host.key.read_bytes()
+    next_key(host).rename(host.folder / "his.pem")
+    his = host.folder / "his"
+    his.mkdir()
+    for name, target in (("key.pem", host.key), ("key.pem.next", host.folder / "his.pem")):
+        target.rename(his / name)
+    host.config.write_text(host.config.read_text().replace(str(host.key), str(his / "key.pem")))
+    os.chown(his, 65534, 65534)
+    done = host.run()
+    assert done.code == 1
+    assert "it belongs to another key" in done.err
+    assert (his / "key.pem").read_bytes() == live
+    done = request(host)
+    assert done.code == 1
+    assert f"others than root can put files of their own into {his}" in done.err
+    (his / "key.pem").unlink()
+    (his / "key.pem").symlink_to(secret)
+    os.lchown(his / "key.pem", 65534, 65534)
+    done = host.agent("request", NAME, "--csr", "-")
+    assert (done.code, done.out) == (2, "")
+    assert "a symbolic link" in done.err
+
+
+@pytest.mark.parametrize("word", ["--next", "--interim"])
+def test_an_agent_toml_of_another_user(host: Host, word: str) -> None:
+    """Its paths are where root would write."""
+    os.chown(host.config, 65534, 65534)
+    done = host.agent("request", NAME, word, "--csr", "-")
+    assert (done.code, done.out) == (2, "")
+    assert "can make root run any command" in done.err
+    assert host.agent("request", NAME, word, "--csr", "-", "--obey-owner").code in {0, 1}
