@@ -257,7 +257,7 @@ FORWARD: list[Step] = [
     (INSTALL, "prove", 1, "after"),
     (INSTALL, "commit", 1, "before"),
     (INSTALL, "commit", 1, "after"),
-    (STATE, "save_record", 1, "after"),
+    (STATE, "save_records", 1, "after"),
     (STATE, "finish", 1, "before"),
     (STATE, "finish", 1, "after"),
 ]
