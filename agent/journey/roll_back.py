@@ -136,12 +136,14 @@ def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[Certfleet
 
 
 def _tell_again(services: Iterable[Service], tools: Tools) -> dict[Service, list[str]]:
-    """Tell each service that its files are the old ones, and start it if it cannot be told. Returns the failures."""
+    """Tell each service that its files are the old ones; start it if it cannot be told, restart it if it cannot be
+    started. Returns the failures."""
     problems = {}
     for service in services:
         failures = tell("activate the old one", service.activate, tools)
-        if failures and service.start:
-            failures = tell("start it again", service.start, tools)
+        for step, commands in (("start it again", service.start), ("restart it", service.restart)):
+            if failures and commands:
+                failures = tell(step, commands, tools)
         problems[service] = list(map(str, failures))
     return problems
 

@@ -36,8 +36,10 @@ def starting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...
 
 def restarting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...]:
     """The commands that bring the service up when nothing of it answers. To start it may do nothing: to systemd a unit
-    that stands for others, or for an init script, is up while its processes are gone."""
-    return activating("restart", presence, (), own)
+    that stands for others, or for an init script, is up while its processes are gone. And systemd refuses to start one
+    that has failed too often of late (systemd.unit(5), StartLimitBurst=) until it is told to forget that."""
+    forget = (("systemctl", "reset-failed", presence.unit),) if presence.unit else ()
+    return (*forget, *activating("restart", presence, (), own))
 
 
 def asking(presence: Presence) -> tuple[Command, ...]:

@@ -17,7 +17,7 @@ AGENT = "/opt/certfleet/bin/certfleet-agent"
 class Site:
     """A machine with one certificate, for the service that agent.toml names."""
 
-    def __init__(self, machine: Machine, service: str) -> None:
+    def __init__(self, machine: Machine, service: str, more: str = "") -> None:
         self.machine = machine
         self._root = Authority("Test Root")
         self._authority = self._root.intermediate("Test Intermediate")
@@ -26,7 +26,7 @@ class Site:
         machine.write(
             "/etc/certfleet/agent.toml",
             f'[source]\nurl = "sqlite:///{DATABASE}"\n[trust]\nroots = "/etc/certfleet/roots.pem"\n'
-            f'[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\nservice = "{service}"\n',
+            f'[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\nservice = "{service}"\n{more}',
         )
         machine.run("install", "-d", "-m", "0700", "/var/lib/test")
         machine.run(AGENT, "request", NAME, "--key", KEY, "--csr", "/root/csr")
@@ -41,6 +41,10 @@ class Site:
             DATABASE,
             stdin=f"INSERT OR REPLACE INTO certs (name, enable, ca, crt, ts_expire, ts_last_update) VALUES {values}",  # noqa: S608 - our own words
         )
+
+    def reported(self) -> str:
+        """As the agent reported it to the database."""
+        return self.machine.run("sqlite3", DATABASE, "SELECT state FROM installations").strip()
 
     def told(self) -> int:
         """How often the service was."""
@@ -84,3 +88,23 @@ def test_a_stopped_apache_stays_stopped(machine: Machine) -> None:
     machine.run("pgrep", "-x", "apache2", code=1)
     [said] = [one["MESSAGE"] for one in machine.journal("certfleet-agent") if "not proven" in one["MESSAGE"]]
     assert "nothing answers at" in said
+
+
+def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
+    """It cannot start with the new file, and systemd refuses to start it again. With the old file it is started all the
+    same."""
+    live = f"/etc/ssl/certs/{NAME}.fullchain.crt"
+    pair = f"ssl_certificate {live}; ssl_certificate_key {KEY};"
+    machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
+    machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
+    site = Site(machine, "nginx", 'activate = "restart"\n')
+    site.offer()
+    machine.run(AGENT, "run", code=1)
+    machine.run("systemctl", "start", "nginx")
+    machine.run("cp", live, "/root/old")
+    limit = ("StartLimitIntervalSec=1h", "StartLimitBurst=1")
+    machine.edit("nginx.service", *limit, "[Service]", f"ExecStartPre=/usr/bin/cmp {live} /root/old", section="Unit")
+    site.offer()
+    machine.run(AGENT, "run", code=1)
+    assert machine.show("nginx", "ActiveState") == ("active",)
+    assert site.reported() == "failed"

@@ -9,6 +9,13 @@ NAME = "www.example.test"
 KEY = f"/etc/ssl/private/{NAME}.key"
 FULLCHAIN = f"/etc/ssl/certs/{NAME}.fullchain.crt"
 
+SCRIPTS = ("/lib/systemd/system-generators/systemd-sysv-generator", "/tmp", "/tmp", "/etc/systemd/system")
+"""For *prepare*: makes units for init scripts, as systemd does at each boot."""
+_IN_PLACE_OF = """printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 0755 /usr/sbin/policy-rc.d
+dpkg --remove --force-depends "$0"
+cd /var/cache/certfleet; for package; do echo "$package"_*.deb; done |
+    DEBIAN_FRONTEND=noninteractive xargs dpkg --install"""
+
 
 @dataclass(frozen=True, slots=True)
 class Talk:
@@ -33,6 +40,11 @@ def appended(path: str, *lines: str) -> tuple[str, ...]:
     return ("sh", "-ec", 'printf "%s\\n" "$@" >>"$0"', path, *lines)
 
 
+def in_place_of(other: str, *packages: str) -> tuple[str, ...]:
+    """For *prepare*: *packages* that cannot be installed beside the *other*; `.ci/packages` has fetched them."""
+    return ("sh", "-ec", _IN_PLACE_OF, other, *packages)
+
+
 @dataclass(frozen=True, slots=True)
 class Daemon:
     """One daemon. Before it starts, the commands of *prepare* run, then *files* are written (text by path). *live* is
@@ -42,6 +54,8 @@ class Daemon:
     *unit* (without .service) is the one whose processes serve; *front* the one that an administrator reloads, if it is
     another; *links*: further unit files of Debian's that the machine must have. *reload*: what the unit's ExecReload
     does, "" for a daemon that restarts: a new certificate costs its clients a moment.
+
+    *verify*: what proves the service after its sockets.
 
     *tool*: the program that the preset calls, and its first words, for a daemon that is told neither by reload nor by
     restart of its unit; *loses*: a reload costs clients a moment as well; *apart*: it is told for each certificate;
@@ -72,6 +86,7 @@ class Daemon:
     misshapen: str = ""
     unchecked: bool = False
     talk: Talk | None = None
+    verify: tuple[str, ...] = ()
     short: bool = False
 
     @property

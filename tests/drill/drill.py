@@ -100,8 +100,9 @@ class Drill:
         """agent.toml, with *more* in the entry; and with the *others*, which no socket shows."""
         daemon = self.daemon
         probe = f"probe = {json.dumps(list(daemon.probe))}\n" if daemon.probe else ""
+        verify = f"verify = {json.dumps(daemon.verify)}\n" if daemon.verify else ""
         entries = "".join(
-            f'[[certificate]]\nname = "{name}"\nkey = "{KEY}"\nservice = "{daemon.preset}"\nprobe = []\nverify = []\n'
+            f'[[certificate]]\nname = "{name}"\nkey = "{KEY}"\nservice = "{daemon.preset}"\nprobe = []\n{verify}'
             f'[certificate.files]\nfullchain = "/var/lib/drill/{name}.pem"\n'
             for name in OTHERS
         )
@@ -109,7 +110,7 @@ class Drill:
             CONFIG,
             f'probe_timeout = "{probe_timeout}"\n[source]\nurl = "sqlite:///{DATABASE}"\n'
             f'[trust]\nroots = "/etc/certfleet/roots.pem"\n[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\n'
-            f'service = "{daemon.preset}"\n{probe}{daemon.more}{more}{entries if others else ""}',
+            f'service = "{daemon.preset}"\n{probe}{verify}{daemon.more}{more}{entries if others else ""}',
         )
 
     def offer(self, name: str = NAME, csr: bytes = b"") -> Issued:
@@ -220,7 +221,7 @@ class Drill:
         os.setxattr(path, "security.selinux", b"system_u:object_r:cert_t:s0\0")
 
     def _shown(self) -> list[x509.Certificate]:
-        return [x509.load_pem_x509_certificate(self.machine.run("sh", "-c", self.daemon.shows).encode())]
+        return x509.load_pem_x509_certificates(self.machine.run("sh", "-c", self.daemon.shows).encode())
 
     def _version(self) -> str:
         package = self.daemon.package

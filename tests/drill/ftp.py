@@ -1,6 +1,6 @@
 """FTP servers; their clients ask for TLS by AUTH TLS."""
 
-from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon, appended, shown_after
+from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon, appended, in_place_of, shown_after
 
 LEAF, CHAIN = f"/etc/ssl/certs/{NAME}.crt", f"/etc/ssl/certs/{NAME}.chain.crt"
 
@@ -20,8 +20,6 @@ PROFTPD = Daemon(
     unchecked=True,
     fresh=True,
 )
-_INSTALL = """printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 0755 /usr/sbin/policy-rc.d
-dpkg --remove --force-depends proftpd-core; dpkg --install /var/cache/certfleet/vsftpd_*.deb"""
 VSFTPD = Daemon(
     "vsftpd",
     "vsftpd",
@@ -31,7 +29,7 @@ VSFTPD = Daemon(
     {},
     probe=(f"ftp://{NAME}",),
     prepare=(
-        ("sh", "-ec", _INSTALL),
+        in_place_of("proftpd-core", "vsftpd"),
         ("sed", "-i", "/^rsa_/d; /^ssl_enable/d", "/etc/vsftpd.conf"),
         appended("/etc/vsftpd.conf", "ssl_enable=YES", "ssl_ciphers=HIGH"),
         appended("/etc/vsftpd.conf", f"rsa_cert_file={FULLCHAIN}", f"rsa_private_key_file={KEY}"),

@@ -1,6 +1,6 @@
 """TLS in front of something else, DNS over TLS, and a small web server."""
 
-from tests.drill.daemon import FULLCHAIN, HTTP, KEY, NAME, Daemon
+from tests.drill.daemon import FULLCHAIN, HTTP, KEY, NAME, SCRIPTS, Daemon
 
 STUNNEL = Daemon(
     "stunnel",
@@ -14,7 +14,7 @@ STUNNEL = Daemon(
     },
     probe=(f"tls://{NAME}:8443",),
     live=f"/etc/ssl/private/{NAME}.stunnel.pem",
-    prepare=(("/lib/systemd/system-generators/systemd-sysv-generator", "/tmp", "/tmp", "/etc/systemd/system"),),
+    prepare=(SCRIPTS,),
     links=("stunnel.target",),
     loses=True,
     unchecked=True,
