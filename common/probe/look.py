@@ -160,7 +160,8 @@ def _is_done(tls: ssl.SSLObject) -> bool:
 def _is_peers(error: OSError) -> bool:
     """Was it the peer that ended the handshake, by an alert or without a word?"""
     if isinstance(error, ssl.SSLError):
-        return isinstance(error, ssl.SSLEOFError) or "_ALERT_" in (error.reason or "")
+        ended = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        return ended or "_ALERT_" in (error.reason or "")
     return True
 
 

@@ -8,7 +8,7 @@ import pytest
 from agent.host.capacity import shortage
 from tests.agent.accounts import Agents, source_lines
 from tests.agent.host import Host
-from tests.agent.test_rehearsal import traces
+from tests.agent.test_run_dry import traces
 from tests.servers.nginx import Nginx
 
 LATE = """
