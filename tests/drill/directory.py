@@ -33,7 +33,6 @@ OPENLDAP = Daemon(
     links=("basic.target",),
     unchecked=True,
     talk=Talk(_BIND, _BIND_AGAIN, bytes.fromhex("020102 61")),
-    short=True,
 )
 _RADDB, _RADIUS_KEY, _LOGIN = "/etc/freeradius/3.0", f"/etc/ssl/{NAME}.freeradius.key", "/etc/certfleet/login.conf"
 _EAP = ("eapol_test", "-c", _LOGIN, "-s", "testing123", "-t", "3")
@@ -59,7 +58,6 @@ FREERADIUS = Daemon(
         ("sed", "-Ei", _ANY_NUMBER, f"{_RADDB}/sites-available/tls"),
     ),
     verify=_EAP,
-    short=True,
     shows=f"{shlex.join(_EAP)} -o /tmp/eap.pem >/dev/null; sed -n '/^.CN={NAME}/,$p' /tmp/eap.pem; rm -f /tmp/eap.pem"
     f"; openssl s_client -connect 127.0.0.1:2083 </dev/null | openssl x509",
 )
