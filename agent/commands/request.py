@@ -40,7 +40,9 @@ def request(arguments: argparse.Namespace) -> int:
     if arguments.json:
         report({**document(name, wanted, made), "interim": list(map(str, stand_ins))})
     else:
-        tell(wanted, made, [f"interim {file} (self-signed)" for file in stand_ins])
+        unknown = f"note {name} is not in {arguments.config} yet: no run takes a certificate for it before"
+        notes = [unknown] if entry is None and arguments.config.exists() else []
+        tell(wanted, made, [*(f"interim {file} (self-signed)" for file in stand_ins), *notes])
     return 0
 
 

@@ -23,7 +23,7 @@ from agent.model.certificate import Keystore
 from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
 from common.certificate import load_certificates, load_request, spki_sha256
-from common.errors import RefusedError
+from common.errors import ConfigError, Finding, RefusedError
 from common.files import create_new, make_private_folder, read_password, read_secret
 from common.names import common_name, is_address
 from common.pem import private_key
@@ -46,6 +46,9 @@ def make(key_type: str) -> HostKey:
 def load(file: Path) -> HostKey:
     """The key in *file*. Raises ConfigError if the file is absent, unreadable or too open, RefusedError if no service
     or CA takes the key."""
+    if not is_there(file):
+        hint = "`certfleet-agent request NAME` makes one, or name the one that there is as `key`"
+        raise ConfigError(str(file), [Finding("", "there is no such key")], hint=hint)
     content = private_key(read_secret(file))
     try:
         key = load_pem_private_key(content, password=None)

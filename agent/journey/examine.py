@@ -1,4 +1,4 @@
-"""What the next install of a certificate depends on, only looked at: its key, its live files, its sockets."""
+"""A look at the things that the next install of a certificate depends on: its key, its live files, its sockets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +83,7 @@ def _sockets(turn: Turn) -> Iterator[Line]:
 
 
 def _compared(turn: Turn, sights: tuple[Sight, ...], installed: Installed) -> Line:
-    """What the sockets show now, beside what was installed."""
+    """The certificate on the sockets, beside the one that was installed."""
     name, by_hand = turn.certificate.name, turn.certificate.by_hand
     evidence = judge(sights, installed.sha256, chain=installed.chain, by_hand=by_hand)
     if evidence.proof is Proof.PROVEN:

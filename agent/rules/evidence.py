@@ -136,7 +136,10 @@ def _differs(old: Sight, new: Sight | None) -> str:
 
 
 _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
-_ELSEWHERE = "if that address is a balancer's or another host's, name this host's own socket: ?connect=127.0.0.1"
+_ELSEWHERE = (
+    "see that the service's configuration names the files of this certificate; if that address is a balancer's or "
+    "another host's, name this host's own socket: ?connect=127.0.0.1"
+)
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),

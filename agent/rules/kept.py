@@ -27,4 +27,5 @@ def choice(kept: Sequence[Bundle], present: str, left: Collection[str], key_spki
     for one in others:
         if fingerprint(one.leaf) not in left and spki_sha256(one.leaf.public_key()) == key_spki_sha256:
             return one
-    raise RefusedError("none of those that are kept is older and fits the key", hint=f"{there_are}; --to names one")
+    hint = f"{there_are}; one for an earlier key is not gone back to, and --to names any other"
+    raise RefusedError("none of those that are kept is older and fits the key", hint=hint)

@@ -57,7 +57,7 @@ def _way(value: Any) -> str:
 
 
 def activation(value: Any) -> Action | tuple[Command, ...]:
-    """What the host has for an action: "reload", "restart", "SIGHUP"; "ask" for a person; or commands."""
+    """An action ("reload", "restart", "SIGHUP", "ask" for a person), for which the host finds commands; or commands."""
     if not isinstance(value, str):
         return commands(value)
     if not _ACTION.fullmatch(value):

@@ -88,7 +88,7 @@ class SqliteSource:
         return self._within("ro", lambda connection: connection.execute(statement, values).fetchall())
 
     def _within(self, mode: str, ask: Callable[[sqlite3.Connection], T]) -> T:
-        """What is asked or written, in one transaction."""
+        """The answer to a question, or a change, in one transaction."""
         if self._given_up is not None:
             raise self._given_up
 

@@ -99,7 +99,8 @@ class EapWire:
 
     def _answer(self, request: bytes) -> Answer:
         """The server's answer. Datagrams get lost, so the request is sent again, each time after twice the wait (RFC
-        5080 §2.2.1). What does not fit the secret may be anybody's, and the right answer may still come."""
+        5080 §2.2.1). Anybody may have sent a datagram that does not fit
+        the secret: the right answer may still come."""
         is_distrusted = False
         for again in itertools.count():
             self._connection.settimeout(self._deadline.left())

@@ -22,7 +22,7 @@ _MTU = 1200  # bytes of EAP that the server may send at once: with RADIUS around
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server says. *eap*: the packet of EAP in it, b"" for none; *state*: what it wants back, or None."""
+    """The answer of a server. *eap*: the packet of EAP in it, b"" for none; *state*: what it wants back, or None."""
 
     code: int
     eap: bytes

@@ -50,7 +50,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is remembered of a report: its own moment, the moment at which that one was *seen* first, and whether its
+    """The memory of a report: its own moment, the moment at which that one was *seen* first, and whether its
     agent has ever reported *daily*."""
 
     reported: int

@@ -32,7 +32,7 @@ class HostMemory:
             return {name for (name,) in connection.execute("SELECT DISTINCT name FROM heard")}
 
     def heard(self, names: Collection[str]) -> dict[str, dict[ReportKey, Heard]]:
-        """What is known of the hosts of *names*, by name."""
+        """The memory of the hosts of *names*, by name."""
         found: dict[str, dict[ReportKey, Heard]] = {}
         with self._using() as connection:
             for some in chunks(sorted(names), _AT_ONCE):

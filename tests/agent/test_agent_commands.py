@@ -122,6 +122,11 @@ def test_a_request_follows_the_configuration(host: Host) -> None:
     done = host.agent("request", NAME, "--json")
     assert done.code == 0, done.err
     assert (done.json["key"], done.json["names"]) == (str(host.key), [NAME, "b.example.test"])
+    assert "is not in" not in host.agent("request", NAME, "--csr", str(host.folder / "a.csr")).out
+    mistyped = host.agent(
+        "request", "wwww.example.test", "--key", str(host.folder / "w.pem"), "--csr", str(host.folder / "w.csr")
+    )
+    assert f"note wwww.example.test is not in {host.config} yet" in mistyped.out
 
 
 @pytest.mark.parametrize(

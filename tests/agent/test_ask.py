@@ -65,7 +65,7 @@ def test_people_are_reminded_daily(host: Host, nginx: Nginx, first: Issued, told
 
 
 def test_a_check_that_refuses_still_counts(host: Host, nginx: Nginx, first: Issued, told: Told) -> None:
-    """What the service could not start with does not stay."""
+    """A file with which the service could not start does not stay."""
     asks(told)
     text = host.config.read_text()
     host.config.write_text(text.replace("[certificate.files]", "[[certificate.combined]]").replace(

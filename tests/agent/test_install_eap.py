@@ -59,7 +59,7 @@ def test_a_reload_that_keeps_the_old_one_is_rolled_back(host: Host, radius: Free
 
 
 def test_one_that_answers_no_more_is_rolled_back(host: Host, radius: Freeradius) -> None:
-    """What answered before and hangs now is waited for; then the old files come back, and it is told again."""
+    """A service that hangs now is waited for; then the old files come back, and it is told again."""
     before, old = content(radius), radius.served()
     host.offer_new()
     hang = 'if [ -e "$1" ]; then kill -CONT "$(cat "$0")"; else touch "$1"; kill -STOP "$(cat "$0")"; fi'

@@ -160,7 +160,9 @@ def test_a_missing_key(host: Host, served: Apache) -> None:
     """Without a key there is nothing to install for; the way to one is named."""
     os.rename(host.key, host.folder / "elsewhere")
     host.offer_new()
-    assert_refused(host, served, host.run(), "cannot be read (No such file or directory)")
+    done = host.run()
+    assert_refused(host, served, done, "there is no such key")
+    assert "`certfleet-agent request NAME` makes one" in done.err
 
 
 def test_a_key_changed_under_an_installed_certificate(host: Host, served: Apache) -> None:

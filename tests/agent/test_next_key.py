@@ -207,6 +207,7 @@ def test_an_earlier_certificate_is_for_an_earlier_key(host: Host, nginx: Nginx) 
     done = host.agent("rollback", NAME)
     assert done.code == 1
     assert "none of those that are kept is older and fits the key" in done.err
+    assert "one for an earlier key is not gone back to" in done.err
     assert nginx.served() == new.certificate
 
 

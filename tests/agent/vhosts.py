@@ -15,7 +15,7 @@ from tests.servers.tls import served_certificate
 
 
 class Daemon(Protocol):
-    """What is wanted of one: its folder, the port of all its virtual hosts, and the commands of an agent."""
+    """The wishes for one: its folder, the port of all its virtual hosts, and the commands of an agent."""
 
     folder: Path
     check: list[str]
@@ -46,7 +46,7 @@ class Vhosts:
         return self.host.live / f"{name}.pem"
 
     def placeholder(self) -> bytes:
-        """What a file holds at first."""
+        """The first content of a file."""
         return self.host.self_signed()
 
     def files(self, name: str) -> str:
@@ -97,7 +97,7 @@ class Vhosts:
         return issued
 
     def served(self, *names: str) -> dict[str, x509.Certificate | None]:
-        """What clients get now for each name, by default all."""
+        """The certificates that clients get now, by name; by default all."""
         return {name: served_certificate(self.daemon.port, name) for name in names or self.names}
 
     def commands(self) -> list[str]:

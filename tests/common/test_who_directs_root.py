@@ -1,4 +1,4 @@
-"""Whoever can change what root reads its commands from is named, however the path leads there."""
+"""The user or group who can change the file of root's commands is named, however the path leads there."""
 
 import os
 from pathlib import Path

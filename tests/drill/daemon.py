@@ -19,7 +19,7 @@ cd /var/cache/certfleet; for package; do echo "$package"_*.deb; done |
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """What a client says on a connection after its TLS handshake: *first* before the new certificate comes, *then*
+    """The words of a client on a connection after its TLS handshake: *first* before the new certificate comes, *then*
     after it; what the service says then has these bytes, its *answer*."""
 
     first: bytes

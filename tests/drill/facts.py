@@ -1,4 +1,4 @@
-"""What a drill has seen of each daemon, kept as JSON: one file for each, written by the tests as they go."""
+"""The facts that a drill has seen of each daemon, kept as JSON: one file for each, written by the tests as they go."""
 
 import json
 import os
@@ -28,7 +28,7 @@ FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was seen of the daemon of one preset: its Debian package with the version, the *system* it ran on, and a
+    """The facts about the daemon of one preset: its Debian package with the version, the *system* it ran on, and a
     sentence for each fault."""
 
     preset: str

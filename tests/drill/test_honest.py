@@ -33,7 +33,7 @@ NOTICED = {
     "check": (CHECK, "refuses"),
     "grouping": (GROUPING, "together"),
 }
-"""What is taken out (file, text, another in its place), and the test that notices."""
+"""The code that is taken out (file, text, another in its place), and the test that notices."""
 
 
 def drilled(tree: Path, test: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""What a RADIUS server says, made without our own code: RFC 2865 §3, RFC 3579 §3.2."""
+"""The answers of a RADIUS server, made without our own code: RFC 2865 §3, RFC 3579 §3.2."""
 
 import hashlib
 import hmac
