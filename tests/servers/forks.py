@@ -8,6 +8,7 @@ interpreter of its own.
 import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -17,6 +18,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,13 +122,41 @@ def _main(package: str, descriptor: int) -> None:
     for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         if not found.name.endswith("__main__"):
             importlib.import_module(found.name)
+    gc.collect()
+    gc.freeze()  # a collection in a program would copy every page that holds a module
     program, words, folder, environment = json.loads(_request(socket.socket(fileno=descriptor)))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["-c", *words]
     warnings.simplefilter("error")
-    exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    _end(_code(program))
+
+
+def _code(program: str) -> int:
+    """Run *program* to its end, as an interpreter does. Returns its exit code."""
+    try:
+        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    except SystemExit as stop:
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        sys.stderr.write(f"{stop.code}\n")
+        return 1
+    except BaseException:  # noqa: BLE001 - what an interpreter shows at its end
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end(code: int) -> NoReturn:
+    """End as an interpreter does, but let the kernel free the memory. An interpreter takes each module apart: 0.1 s for
+    the agent and 0.3 s for the issuer, nine tenths of the time of a short command."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
