@@ -12,6 +12,7 @@ from common.certificate import (
     PARSE_ERRORS,
     certified_names,
     fingerprint,
+    is_signed_by,
     issuer_text,
     not_after,
     not_before,
@@ -25,6 +26,7 @@ from common.names import covers
 from common.probe.look import address_text, addresses, is_of_this_host, look, why
 from common.probe.target import ProbeTarget, parse_target
 from common.probe.view import KeyType, Seen, View
+from common.revocation import Limits, Revocation, ask
 
 _SECONDS = 10.0  # for one look
 _COVERED = {True: "yes", False: "NO", None: "not asked: the host is an address that the certificate does not name"}
@@ -84,6 +86,8 @@ def _facts(view: View, target: ProbeTarget, now: float) -> dict[str, Any]:
     problems = [f"it is not valid before {utc_text(not_before(leaf))}"] if now < not_before(leaf) else []
     problems += [f"it expired at {utc_text(not_after(leaf))}"] if not_after(leaf) <= now else []
     problems += [f"it does not cover {target.host}"] if covered is False else []
+    revocation = _revocation(leaf, chain, now)
+    problems += [f"it is revoked since {utc_text(revocation.since or 0)}"] if revocation.revoked else []
     return {
         "well": not problems,
         "problem": "; ".join(problems),
@@ -98,6 +102,27 @@ def _facts(view: View, target: ProbeTarget, now: float) -> dict[str, Any]:
         "key": key,
         "tls": view.version,
         "chain": list(map(_link, chain)),
+        "revocation": _told(revocation),
+    }
+
+
+def _revocation(leaf: x509.Certificate, chain: Sequence[x509.Certificate], now: float) -> Revocation:
+    """What the issuer says. It is asked by the certificate that is shown for it; without one nobody is."""
+    issuer = next((one for one in chain if is_signed_by(leaf, one)), None)
+    if issuer is None:
+        return Revocation(problems=(Finding("", "the certificate of its issuer is not shown"),))
+    return ask(leaf, issuer, Limits(), now)
+
+
+def _told(revocation: Revocation) -> dict[str, Any]:
+    return {
+        "status": revocation.status.value,
+        "asked": list(revocation.asked),
+        "available": revocation.available,
+        "revoked": revocation.revoked,
+        "since": None if revocation.since is None else utc_text(revocation.since),
+        "reason": revocation.reason,
+        "problems": list(map(str, revocation.problems)),
     }
 
 
@@ -130,6 +155,7 @@ def _say(one: dict[str, Any]) -> None:
     say(f"  key          {one['key']}, in {one['tls']} ({one['protocol']})")
     for link in one["chain"] or [None]:
         say(f"  chain        {_chain_text(link)}")
+    say(f"  revocation   {'; '.join([one['revocation']['status'], *one['revocation']['problems']])}")
     say(f"  host covered {_COVERED[one['host_covered']]}")
 
 

@@ -1,0 +1,57 @@
+"""One exchange by http with whoever publishes revocation: bounded in bytes and time. The answer is hostile input.
+
+No redirect is followed, and no proxy is used. The URL stands in a certificate.
+"""
+
+import socket
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+from urllib.parse import urlsplit
+
+from common.deadline import Deadline, Incoming
+from common.names import in_url
+
+_MOST_HEADERS = 65536
+_OK = 200
+
+
+class NoAnswer(Exception):
+    """There was no usable answer; the text says why."""
+
+
+def fetch(url: str, deadline: Deadline, most_bytes: int, request: bytes | None = None) -> bytes:
+    """The body of the answer to a GET of *url*, or to a POST of an OCSP *request*. Raises NoAnswer, also for one larger
+    than *most_bytes*."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 80
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        lines = [f"{'GET' if request is None else 'POST'} {target} HTTP/1.1"]
+        lines += [f"Host: {in_url(host)}" + ("" if port == 80 else f":{port}"), "User-Agent: certfleet"]
+        lines += ["Accept: */*", "Connection: close"]
+        if request is not None:
+            lines += ["Content-Type: application/ocsp-request", f"Content-Length: {len(request)}"]
+        head = "\r\n".join([*lines, "", ""]).encode("ascii")
+        with socket.create_connection((host, port), deadline.left()) as connection:
+            connection.sendall(head + (request or b""))
+            return _body(connection, deadline, most_bytes)
+    except TimeoutError as error:
+        raise NoAnswer(f"no answer within {deadline.seconds:g} s") from error
+    except OSError as error:
+        raise NoAnswer((error.strerror or str(error)).lower()) from error
+    except (HTTPException, ValueError) as error:
+        raise NoAnswer(f"not an HTTP answer ({type(error).__name__})") from error
+
+
+def _body(connection: socket.socket, deadline: Deadline, most_bytes: int) -> bytes:
+    incoming: Any = Incoming(connection, deadline, most_bytes + _MOST_HEADERS)
+    with HTTPResponse(incoming) as response:
+        response.begin()
+        if response.status != _OK:
+            raise NoAnswer(f"it answers HTTP {response.status}")
+        body = response.read(most_bytes + 1)
+        if len(body) > most_bytes:
+            raise NoAnswer(f"its answer is larger than {most_bytes} bytes")
+        if response.length:
+            raise NoAnswer("its answer is cut off")
+        return body

@@ -1,0 +1,63 @@
+"""What is known about the revocation of one certificate. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from common.errors import Finding
+
+
+class Status(Enum):
+    """The three signals in one word."""
+
+    GOOD = "good"  # somebody who may say so says that it is not revoked
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"  # it was asked, and no answer counts
+    NOT_ASKED = "not asked"  # the certificate names nobody who could be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """*asked*: the URLs that were asked, or of a stapled answer "staple". *available*: an answer counts: signed by the
+    issuer, in scope, fresh. *revoked* is True or False only where one does. *since* and *fresh_until*: epoch seconds.
+    *reason*: the word of RFC 5280 §5.3.1, "" if none is given. *by*: the one of *asked* that decided. *problems*: for
+    each answer that does not count its URL and why."""
+
+    asked: tuple[str, ...] = ()
+    available: bool = False
+    revoked: bool | None = None
+    since: int | None = None
+    reason: str = ""
+    fresh_until: int | None = None
+    by: str = ""
+    problems: tuple[Finding, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        if self.revoked:
+            return Status.REVOKED
+        if self.available:
+            return Status.GOOD
+        return Status.UNKNOWN if self.asked or self.problems else Status.NOT_ASKED
+
+
+def unknown(source: str, problem: str) -> Revocation:
+    """*source* was asked in vain, or nobody with ""; *problem* says why."""
+    return Revocation(asked=(source,) if source else (), problems=(Finding(source, problem),))
+
+
+def together(answers: Sequence[Revocation]) -> Revocation:
+    """One of several answers about a certificate. One that says revoked decides: a list may be hours behind a
+    responder."""
+    decisive = next((one for one in answers if one.revoked), None)
+    decisive = decisive or next((one for one in answers if one.available), Revocation())
+    return Revocation(
+        asked=tuple(source for one in answers for source in one.asked),
+        available=decisive.available,
+        revoked=decisive.revoked,
+        since=decisive.since,
+        reason=decisive.reason,
+        fresh_until=decisive.fresh_until,
+        by=decisive.by,
+        problems=tuple(problem for one in answers for problem in one.problems),
+    )

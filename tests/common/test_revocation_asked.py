@@ -1,0 +1,123 @@
+"""Who is asked about a certificate, over a real network: lists by nginx, answers by `openssl ocsp`, and silence."""
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from common.revocation import Limits, Revocation, Status, ask
+from tests.servers.authority import Authority
+from tests.servers.nginx import Nginx
+from tests.servers.ports import LOOPBACK, free_port, release_port
+from tests.servers.responder import Responder
+from tests.servers.revocation import answered_at, listed_at, revocation_list, scope
+from tests.servers.stopwatch import Stopwatch
+
+LIMITS = Limits(seconds=10)
+
+
+class Published:
+    """A CA, the folder of its lists and the web server before it."""
+
+    def __init__(self, folder: Path):
+        self.authority = Authority("Test CA")
+        self.webroot = folder / "lists"
+        self.webroot.mkdir(parents=True)
+        files = self.authority.issue(["localhost"]).write(folder / "tls")
+        self.nginx = Nginx(folder / "nginx", files.fullchain, files.key, http_webroot=self.webroot)
+
+    def url(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self.nginx.http_port}/{name}"
+
+    def put(self, name: str, content: bytes) -> str:
+        (self.webroot / name).write_bytes(content)
+        return self.url(name)
+
+    def issue(self, *extensions: x509.ExtensionType) -> x509.Certificate:
+        return self.authority.issue(["w.example.test"], more=extensions).certificate
+
+    def asked(self, leaf: x509.Certificate, limits: Limits = LIMITS) -> Revocation:
+        return ask(leaf, self.authority.certificate, limits, time.time())
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    one = Published(tmp_path_factory.mktemp("published"))
+    with one.nginx:
+        yield one
+
+
+def test_a_list_of_a_web_server(published: Published) -> None:
+    """Good, then revoked, then stale: as the list that is served says."""
+    url = published.url("1.crl")
+    leaf = published.issue(listed_at(url))
+    published.put("1.crl", revocation_list(published.authority, critical=[scope(url)]))
+    assert published.asked(leaf).status is Status.GOOD
+    published.put("1.crl", revocation_list(published.authority, leaf, critical=[scope(url)]))
+    revoked = published.asked(leaf)
+    assert (revoked.status, revoked.reason, revoked.asked) == (Status.REVOKED, "keyCompromise", (url,))
+    old = datetime.now(UTC) - timedelta(days=8)
+    published.put("1.crl", revocation_list(published.authority, critical=[scope(url)], since=old))
+    assert published.asked(leaf).status is Status.UNKNOWN
+
+
+def test_a_list_that_is_no_answer(published: Published) -> None:
+    """One that is not there, one that is too large, and one of a name that nobody resolves: unknown, each with why."""
+    gone = published.url("gone.crl")
+    large = published.put("large.crl", revocation_list(published.authority) + bytes(1000))
+    for url, limits, why in [
+        (gone, LIMITS, "HTTP 404"),
+        (large, Limits(most_bytes=1000), "larger than 1000 bytes"),
+        ("http://crl.invalid/1", LIMITS, ""),
+        (f"http://{LOOPBACK}:{free_port()}/", LIMITS, "refused"),
+    ]:
+        answer = published.asked(published.issue(listed_at(url)), limits)
+        (problem,) = answer.problems
+        assert (answer.status, answer.available, answer.asked) == (Status.UNKNOWN, False, (url,))
+        assert problem.path == url
+        assert why in problem.problem
+
+
+def test_one_that_answers_is_enough(published: Published) -> None:
+    """The second name of a list is asked beside the first."""
+    here = published.put("2.crl", revocation_list(published.authority))
+    answer = published.asked(published.issue(listed_at(published.url("gone.crl"), here)))
+    assert (answer.status, answer.by, len(answer.problems)) == (Status.GOOD, here, 1)
+
+
+def test_silence_ends_with_the_deadline(published: Published) -> None:
+    """Somebody who accepts and says nothing holds up the whole question no longer than its limit; who answered before
+    counts."""
+    here = published.put("3.crl", revocation_list(published.authority))
+    watch = Stopwatch()
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        url = f"http://{LOOPBACK}:{silent.getsockname()[1]}/"
+        answer = published.asked(published.issue(listed_at(here, url), answered_at(url)), Limits(seconds=0.5))
+    assert (answer.status, answer.by) == (Status.GOOD, here)
+    assert [problem.problem for problem in answer.problems] == ["no answer within 0.5 s"]
+    assert watch.seconds() < 2
+
+
+def test_a_certificate_that_names_nobody(published: Published) -> None:
+    """It is not asked about, and that is not good; nor is anybody asked by another issuer than its own."""
+    assert published.asked(published.issue()).status is Status.NOT_ASKED
+    leaf = published.issue(listed_at(published.put("4.crl", revocation_list(published.authority))))
+    strange = ask(leaf, Authority("Test CA").certificate, LIMITS, time.time())
+    assert strange.status is Status.UNKNOWN
+
+
+def test_a_responder_is_asked(published: Published, tmp_path: Path) -> None:
+    """`openssl ocsp` knows what was revoked, and does not know others."""
+    port = free_port()
+    good, revoked, unheard = (published.issue(answered_at(f"http://{LOOPBACK}:{port}/")) for _ in range(3))
+    with Responder(tmp_path, published.authority, port, good=[good], revoked=[revoked]):
+        assert published.asked(good).status is Status.GOOD
+        answer = published.asked(revoked)
+        assert (answer.status, answer.reason) == (Status.REVOKED, "keyCompromise")
+        assert published.asked(unheard).status is Status.UNKNOWN
+    assert published.asked(good).status is Status.UNKNOWN
+    release_port(port)

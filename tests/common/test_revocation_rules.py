@@ -1,0 +1,169 @@
+"""What a revocation list or an OCSP response says about a certificate: judged from bytes and a clock."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp as library
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from common.revocation import Revocation, Status, crl, ocsp
+from common.revocation.state import together, unknown
+from tests.servers.authority import Authority
+from tests.servers.revocation import answered_at, listed_at, response, revocation_list, scope
+
+HERE, OTHER = "http://crl.example.test/7.crl", "http://crl.example.test/8.crl"
+START = datetime(2026, 11, 20, tzinfo=UTC)
+NOW = (START + timedelta(days=1)).timestamp()
+CA, STRANGER = Authority("CA"), Authority("Another")
+NAMESAKE = Authority("CA")  # the same name, another key
+LEAF = CA.issue(["w.example.test"], more=[listed_at(HERE), answered_at("http://ocsp.example.test")]).certificate
+(SOURCE,) = crl.sources(LEAF)
+
+
+def by_list(content: bytes, now: float = NOW) -> Revocation:
+    return crl.judge(content, LEAF, CA.certificate, SOURCE, now)
+
+
+def a_list(*revoked: x509.Certificate, by: Authority = CA, **how: object) -> bytes:
+    return revocation_list(by, *revoked, since=START, **how)  # type: ignore[arg-type]
+
+
+def test_a_certificate_that_is_on_no_list_is_good() -> None:
+    """The list is fresh, signed, and for this place."""
+    for content in (a_list(), a_list(critical=[scope(HERE)]), a_list(critical=[scope(OTHER, HERE)])):
+        answer = by_list(content)
+        assert (answer.status, answer.available, answer.revoked) == (Status.GOOD, True, False)
+        assert (answer.asked, answer.by, answer.problems) == ((HERE,), HERE, ())
+        assert answer.fresh_until == int((START + timedelta(days=7)).timestamp())
+    assert by_list(x509.load_der_x509_crl(a_list()).public_bytes(Encoding.PEM)).status is Status.GOOD
+
+
+def test_a_certificate_on_the_list_is_revoked() -> None:
+    """With the moment and the reason; another serial number of the list is not ours."""
+    answer = by_list(a_list(STRANGER.certificate, LEAF))
+    assert (answer.status, answer.since, answer.reason) == (Status.REVOKED, int(START.timestamp()), "keyCompromise")
+    assert by_list(a_list(STRANGER.certificate)).status is Status.GOOD
+
+
+LISTS: dict[str, tuple[Callable[[], bytes], float, str]] = {
+    "stale": (lambda: a_list(LEAF), NOW + 6 * 86400, "stale"),
+    "of tomorrow": (a_list, NOW - 2 * 86400, "ahead of this machine's clock"),
+    "of another CA": (lambda: a_list(by=STRANGER), NOW, "not that of 'CA'"),
+    "of another key": (lambda: a_list(by=NAMESAKE), NOW, "not signed by 'CA'"),
+    "of another shard": (lambda: a_list(critical=[scope(OTHER)]), NOW, "another place"),
+    "of CAs": (lambda: a_list(critical=[scope(only_contains_ca_certs=True)]), NOW, "certificates of servers"),
+    "of attributes": (lambda: a_list(critical=[scope(HERE, only_contains_attribute_certs=True)]), NOW, "of servers"),
+    "indirect": (lambda: a_list(critical=[scope(HERE, indirect_crl=True)]), NOW, "other issuers"),
+    "of some reasons": (lambda: a_list(critical=[scope(HERE, only_some_reasons=True)]), NOW, "some reasons"),
+    "of changes alone": (lambda: a_list(critical=[x509.DeltaCRLIndicator(1)]), NOW, "2.5.29.27"),
+    "cut off": (lambda: a_list()[:-1], NOW, "no revocation list"),
+    "a page": (lambda: b"<html>Not found</html>", NOW, "no revocation list"),
+    "nothing": (lambda: b"", NOW, "no revocation list"),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_that_does_not_count(kind: str) -> None:
+    """It leaves the certificate unknown and never good, and says why."""
+    content, now, why = LISTS[kind]
+    answer = by_list(content(), now)
+    assert (answer.status, answer.available, answer.revoked, answer.asked) == (Status.UNKNOWN, False, None, (HERE,))
+    (problem,) = answer.problems
+    assert why in problem.problem
+
+
+def test_some_reasons_are_enough_to_revoke() -> None:
+    """Who is on such a list is revoked."""
+    assert by_list(a_list(LEAF, critical=[scope(HERE, only_some_reasons=True)])).status is Status.REVOKED
+
+
+def test_only_http_is_asked() -> None:
+    """Not LDAP, not https, and no list that another authority keeps."""
+    mixed = listed_at("ldap://x.example.test/cn=1", "https://x.example.test/1", "HTTP://x.example.test/1")
+    (source,) = crl.sources(CA.issue(["w.example.test"], more=[mixed]).certificate)
+    assert (source.url, len(source.names)) == ("HTTP://x.example.test/1", 3)
+    name = [x509.DirectoryName(x509.Name([]))]
+    kept = x509.DistributionPoint([x509.UniformResourceIdentifier(HERE)], None, None, name)
+    assert crl.sources(CA.issue(["w.example.test"], more=[x509.CRLDistributionPoints([kept])]).certificate) == []
+    assert crl.sources(CA.issue(["w.example.test"]).certificate) == []
+
+
+def by_response(content: bytes, now: float = NOW) -> Revocation:
+    return ocsp.judge(content, LEAF, CA.certificate, "staple", now)
+
+
+GOOD, REVOKED, UNHEARD = library.OCSPCertStatus.GOOD, library.OCSPCertStatus.REVOKED, library.OCSPCertStatus.UNKNOWN
+
+
+def test_a_response_that_counts() -> None:
+    """Good until its next update, or for a day without one; revoked with moment and reason."""
+    good = by_response(response(CA, LEAF, since=START))
+    assert (good.status, good.fresh_until) == (Status.GOOD, int((START + timedelta(days=7)).timestamp()))
+    without_end = response(CA, LEAF, since=START, for_days=None)
+    assert by_response(without_end, NOW - 3600).status is Status.GOOD
+    assert by_response(without_end, NOW + 3600).status is Status.UNKNOWN
+    revoked = by_response(response(CA, LEAF, REVOKED, since=START))
+    assert (revoked.status, revoked.since, revoked.reason) == (Status.REVOKED, int(START.timestamp()), "superseded")
+
+
+RESPONSES: dict[str, tuple[Callable[[], bytes], float, str]] = {
+    "stale": (lambda: response(CA, LEAF, since=START), NOW + 7 * 86400, "stale"),
+    "of tomorrow": (lambda: response(CA, LEAF, since=START), NOW - 2 * 86400, "ahead of"),
+    "unheard of": (lambda: response(CA, LEAF, UNHEARD, since=START), NOW, "does not know"),
+    "of another CA": (lambda: response(STRANGER, LEAF, since=START, issuer=CA.certificate), NOW, "not signed by"),
+    "about another": (lambda: response(CA, CA.issue(["x.example.test"]).certificate, since=START), NOW, "another"),
+    "of a namesake": (lambda: response(CA, LEAF, since=START, issuer=NAMESAKE.certificate), NOW, "another"),
+    "an error": (
+        lambda: library.OCSPResponseBuilder.build_unsuccessful(library.OCSPResponseStatus.TRY_LATER).public_bytes(
+            Encoding.DER
+        ),
+        NOW,
+        "try_later",
+    ),
+    "a page": (lambda: b"<html>", NOW, "no OCSP response"),
+}
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+def test_a_response_that_does_not_count(kind: str) -> None:
+    """It leaves the certificate unknown and never good, and says why."""
+    content, now, why = RESPONSES[kind]
+    answer = by_response(content(), now)
+    assert (answer.status, answer.available, answer.revoked) == (Status.UNKNOWN, False, None)
+    (problem,) = answer.problems
+    assert why in problem.problem
+
+
+@pytest.mark.parametrize(
+    ("usage", "signer", "status"),
+    [
+        (ExtendedKeyUsageOID.OCSP_SIGNING, CA, Status.GOOD),
+        (ExtendedKeyUsageOID.SERVER_AUTH, CA, Status.UNKNOWN),
+        (ExtendedKeyUsageOID.OCSP_SIGNING, STRANGER, Status.UNKNOWN),
+    ],
+)
+def test_who_may_sign_for_the_issuer(usage: x509.ObjectIdentifier, signer: Authority, status: Status) -> None:
+    """A certificate of the issuer's own that says so, and no server of its customers."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    delegate = signer.delegate(key.public_key(), usage)
+    builder = library.OCSPResponseBuilder().add_response(
+        LEAF, CA.certificate, hashes.SHA256(), GOOD, START, START + timedelta(days=7), None, None
+    )
+    builder = builder.certificates([delegate]).responder_id(library.OCSPResponderEncoding.NAME, delegate)
+    content = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    assert by_response(content).status is status
+
+
+def test_one_of_several_that_says_revoked_decides() -> None:
+    """A list may be hours behind a responder; who could not be reached takes nothing away."""
+    good, revoked, silent = by_list(a_list()), by_list(a_list(LEAF)), unknown(OTHER, "no route")
+    assert together([good, revoked, silent]).status is Status.REVOKED
+    both = together([silent, good])
+    assert (both.status, both.asked, len(both.problems), both.by) == (Status.GOOD, (OTHER, HERE), 1, HERE)
+    assert together([silent]).status is Status.UNKNOWN
+    assert together([]).status is Status.NOT_ASKED
