@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common.command_line import CommandLine, Handler
+from common.command_line import CommandLine, Handler, add_probe
 
 _KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")
 
@@ -35,10 +35,7 @@ def build() -> CommandLine:
     text = "look at everything that the next install depends on; changes nothing"
     line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
-    probe = line.command("probe", _later("probe", "probe"), "show which certificate a live socket serves", reports=True)
-    probe.add_argument(
-        "target", nargs="+", metavar="TARGET", help="https://host[:port], smtp://host, … (docs/probe.md)"
-    )
+    add_probe(line, _later("probe", "probe"))
     presets = line.command("presets", _later("presets", "presets"), "show what is known about services", reports=True)
     presets.add_argument("name", nargs="?", metavar="NAME", help="one preset in full")
     return line

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from common import VERSION
+from common.clock import parse_duration
 from common.errors import CertfleetError, UsageError, render
 from common.late_log import configure_later
 from common.streams import steady_streams
@@ -149,6 +150,39 @@ class CommandGroup:
 
     def command(self, name: str, handler: Handler, help_text: str, *, reports: bool = False) -> argparse.ArgumentParser:
         return self._add(name, handler, help_text, reports)
+
+
+def add_probe(line: CommandLine, handler: Handler) -> None:
+    """The command `probe`, which both sides have."""
+    probe = line.command("probe", handler, "show which certificate a live socket serves", reports=True)
+    text = "https://host[:port], smtp://host, … (docs/probe.md)"
+    probe.add_argument("target", nargs="+", metavar="TARGET", help=text)
+    text = "ask each target for these names instead of its own, one after the other"
+    probe.add_argument("--sni", default="", metavar="NAME,NAME", help=text)
+    text = "look so often, and tell each failure with its time, and the slowest handshake"
+    probe.add_argument("--repeat", type=_count, default=1, metavar="NUMBER", help=text)
+    text = "the time from one round of --repeat to the next (1m)"
+    probe.add_argument("--every", type=_duration, default=60, metavar="TIME", help=text)
+    text = "the one line of a monitoring plugin, with its exit codes: 0 ok, 1 warning, 2 critical, 3 unknown"
+    probe.add_argument("--nagios", action="store_true", help=text)
+    text = "write the numbers into this file too, for the textfile collector of Prometheus' node exporter"
+    probe.add_argument("--textfile", type=Path, default=None, metavar="FILE", help=text)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999999")
+    return int(text)
+
+
+def _duration(text: str) -> int:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not seconds:
+        raise argparse.ArgumentTypeError("without a pause, a service takes many looks for an attack")
+    return seconds
 
 
 def say(*lines: str) -> None:

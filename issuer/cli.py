@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.clock import parse_duration
-from common.command_line import CommandGroup, CommandLine, Handler
+from common.command_line import CommandGroup, CommandLine, Handler, add_probe
 from common.late_log import load
 
 
@@ -92,10 +92,7 @@ def _set_up(line: CommandLine) -> None:
     check.add_argument("name", metavar="NAME", nargs="*", help="a certificate (default: all that are enrolled)")
     text = "how long every name server may take to show the record (1m)"
     check.add_argument("--wait", default="1m", metavar="TIME", help=text)
-    probe = line.command("probe", _later("probe", "probe"), "show which certificate a live socket serves", reports=True)
-    probe.add_argument(
-        "target", nargs="+", metavar="TARGET", help="https://host[:port], smtp://host, … (docs/probe.md)"
-    )
+    add_probe(line, _later("probe", "probe"))
 
 
 def _zone(line: CommandLine) -> None:

@@ -1,11 +1,35 @@
-"""probe: shows which certificate a live socket serves."""
+"""probe: shows which certificate a live socket serves, beside what the agent's source has for it."""
 
 import argparse
-import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 
+from agent.journey.ports import Source
+from agent.settings.config import load_settings
+from agent.source.open import open_source
+from common.names import covers
 from common.probe.show import show
+from common.probe.verdict import Held, held_for, held_of
 
 
 def probe(arguments: argparse.Namespace) -> int:
     """Look at every TARGET."""
-    return show(arguments.target, time.time(), as_json=arguments.json)
+    return show(arguments, partial(_held, arguments.config))
+
+
+def _held(config: Path, hosts: Mapping[str, frozenset[str]]) -> dict[str, list[Held]]:
+    """What the source has for each of *hosts*, of the certificates that agent.toml names. Raises CertfleetError."""
+    settings, certificates = load_settings(config)
+    names = [one.name for one in certificates]
+    likely = [name for name in names if any(covers(name, host) for host in hosts)]
+    with closing(open_source(settings.source, config)) as source:
+        return held_for(hosts, _offered(source, likely), lambda: _offered(source, names))
+
+
+def _offered(source: Source, names: Iterable[str]) -> Iterator[Held]:
+    for name in names:
+        offer = source.fetch(name)
+        if offer is not None:
+            yield from held_of(name, offer.leaf_pem)

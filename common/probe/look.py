@@ -5,6 +5,7 @@ import errno
 import socket
 import ssl
 import sys
+import time
 from functools import cache
 from typing import Any
 
@@ -131,7 +132,7 @@ def _handshake(wire: Wire | EapWire, server_name: str, key_type: KeyType) -> Vie
     the time limit would never count."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = _lenient_context(key_type).wrap_bio(incoming, outgoing, server_hostname=server_name or None)
-    received = b""
+    received, began = b"", time.monotonic()
     try:
         while not _is_done(tls):
             wire.send(outgoing.read())
@@ -146,7 +147,7 @@ def _handshake(wire: Wire | EapWire, server_name: str, key_type: KeyType) -> Vie
     shown = _certificates(tls)
     if not shown:
         raise _Failed("it shows no certificate")
-    return View(Seen.SERVED, "", shown, tls.version() or version_of(received))
+    return View(Seen.SERVED, "", shown, tls.version() or version_of(received), time.monotonic() - began)
 
 
 def _is_done(tls: ssl.SSLObject) -> bool:

@@ -29,13 +29,14 @@ class Seen(Enum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """*shown*: the certificates in DER, the leaf first; *version*: of TLS, as in "TLSv1.3". Else *problem* says why
-    there are none."""
+    """*shown*: the certificates in DER, the leaf first; *version*: of TLS, as in "TLSv1.3"; *seconds*: that the
+    handshake took, None where that was not measured. Else *problem* says why there are none."""
 
     seen: Seen
     problem: str = ""
     shown: tuple[bytes, ...] = field(default=(), repr=False)
     version: str = ""
+    seconds: float | None = field(default=None, compare=False)
 
 
 def key_type_of(der: bytes) -> KeyType:

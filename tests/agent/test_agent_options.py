@@ -10,7 +10,7 @@ import pytest
 
 from agent.cli import build
 from tests.agent.host import NAME, Host
-from tests.common.options import HOSTILE_NAMES, WRONG_TARGETS, Option, options_of, reports
+from tests.common.options import HOSTILE_NAMES, WRONG_PROBES, Option, options_of, reports
 
 GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would work; {folder} is the host's
     ("init",): ["new.example.test"],
@@ -55,7 +55,7 @@ WRONG = {
     "hold --until": ["", "x", "2020-01-01", "2026-13-01", "31.12.2099", "9999-12-31", "2099-12-31T25:00", "\x1b[2J"],
     "hold --reason": ["\x1b[2J", "a\nb", "x" * 1001, "\udce9"],
     "release NAME": NAMES,
-    "probe TARGET": WRONG_TARGETS,
+    **WRONG_PROBES,
     "presets NAME": ["", "..", "../nginx", "/etc/passwd", "NGINX", "nginx.toml", "\x1b[2J", "\udce9"],
 }
 OPTIONS = options_of(build())

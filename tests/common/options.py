@@ -52,6 +52,15 @@ WRONG_TARGETS += [
 ]
 
 
+WRONG_PROBES = {
+    "probe TARGET": WRONG_TARGETS,
+    "probe --sni": ["", "a b", "https://h", "h:443", "münchen.test", "x" * 254, "a.test,/x", "\x1b[2J", "\udce9"],
+    "probe --repeat": ["", "0", "-1", "1.5", "many", "9999999", "٣", "\x1b[2J"],
+    "probe --every": ["", "1", "0s", "-1s", "1.5m", "soon", "9999999999s", "1m\n", "٣m"],
+    "probe --textfile": ["", "/nonexistent/x", "{folder}", "/dev/stdout", "/dev/null", "/proc/x", "/" + "x" * 300],
+}
+
+
 @dataclass(frozen=True)
 class Option:
     """One option or, with *word* "", one positional argument of a command."""

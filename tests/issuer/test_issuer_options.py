@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from issuer.cli import build
-from tests.common.options import HOSTILE_NAMES, WRONG_TARGETS, Option, options_of, reports
+from tests.common.options import HOSTILE_NAMES, WRONG_PROBES, Option, options_of, reports
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -96,7 +96,7 @@ WRONG: dict[str, list[str]] = {
         *(f"new.example.test={webroot}" for webroot in WEBROOTS),
     ],
     "populate --comment": COMMENTS,
-    "probe TARGET": WRONG_TARGETS,
+    **WRONG_PROBES,
     "reissue --issued-by": ["", "nobody", "%", "\x1b"],
     "rollback --serial": SERIALS,
     "import --crt": FILES,

@@ -1,0 +1,134 @@
+"""Looks at many services side by side: each address, each name, each type of key, the staple; then at who says revoked.
+
+A look never raises: what goes wrong is what was seen.
+"""
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain
+
+from common.certificate import PARSE_ERRORS, fingerprint
+from common.errors import CertfleetError, Finding
+from common.probe.look import Address, address_text, addresses, is_of_this_host, look, why
+from common.probe.shown import Place, Shown, Staple, shown_at
+from common.probe.staple import NotSeen, stapled
+from common.probe.target import ProbeTarget
+from common.probe.verdict import Lookup, unverifiable, verdict
+from common.probe.view import KeyType, Seen, View, key_type_of
+from common.revocation import Limits, Revocation, ask, ocsp
+
+SECONDS = 10.0  # for one look
+_AT_ONCE = 32
+_TYPES: tuple[KeyType, ...] = ("rsa", "ecdsa")
+_FAMILIES: dict[int, str] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+_PAUSE = 1.0  # seconds until a server that had no staple is asked again
+_Spot = tuple[ProbeTarget, Address | None, str]
+"""A target, one of its addresses, and why there is none."""
+
+
+def survey(targets: Sequence[ProbeTarget], names: Sequence[str], lookup: Lookup, now: float) -> list[Shown]:
+    """What all *targets* show, in their order. *names*: those to ask for instead of each target's own. *lookup*: what
+    the database has. *now*: epoch seconds."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool:
+        spots = chain.from_iterable(pool.map(_spots, targets))
+        asked = [(spot, name) for spot in spots for name in names or [spot[0].server_name]]
+        found = list(chain.from_iterable(pool.map(lambda each: list(_at(each[0], each[1], now)), asked)))
+        leaves = {fingerprint(one.leaf): one for one in found if one.leaf is not None}
+        said = dict(zip(leaves, pool.map(lambda one: _revocation(one, now), leaves.values()), strict=True))
+    known = [one if one.leaf is None else replace(one, revocation=said[fingerprint(one.leaf)]) for one in found]
+    return list(_judged(known, lookup))
+
+
+def _spots(target: ProbeTarget) -> list[_Spot]:
+    try:
+        return [(target, address, "") for address in addresses(target)]
+    except (OSError, UnicodeError) as error:
+        return [(target, None, why(error))]
+
+
+def _at(spot: _Spot, name: str, now: float) -> Iterator[Shown]:
+    """One for each certificate that is shown there."""
+    target, address, problem = spot
+    if address is None:
+        place = Place(target, name, target.connect_host)
+        yield Shown(place, View(Seen.UNKNOWN, f"{target.connect_host} has no address ({problem})"))
+        return
+    place = Place(target, name, address_text(address), _FAMILIES.get(address[0], ""), is_of_this_host(address))
+    for view in _views(target, address, name):
+        one = shown_at(place, view)
+        yield replace(one, staple=_staple(one, address, now)) if _may_staple(target) else one
+
+
+def _may_staple(target: ProbeTarget) -> bool:
+    """EAP has no staples here. MySQL has none at all, and blocks a host that leaves too many handshakes."""
+    return target.login is None and target.scheme != "mysql"
+
+
+def _views(target: ProbeTarget, address: Address, name: str) -> Iterator[View]:
+    """What most clients get; and what those do who want the other type of key, if that is another certificate."""
+    first = look(target, address, name, SECONDS)
+    yield first
+    leaves = {*first.shown[:1]}
+    for key_type in _TYPES if first.seen is Seen.SERVED else ():
+        view = look(target, address, name, SECONDS, key_type)
+        if view.seen is Seen.UNKNOWN:  # it speaks TLS 1.3 alone
+            view = _in_tls_1_3(target, address, name, key_type)
+        if view.seen is Seen.SERVED and view.shown[0] not in leaves:
+            leaves.add(view.shown[0])
+            yield view
+
+
+def _in_tls_1_3(target: ProbeTarget, address: Address, name: str, key_type: KeyType) -> View:
+    try:
+        answered = stapled(target, address, name, SECONDS, key_type)
+    except NotSeen as error:
+        return View(Seen.UNKNOWN, str(error))
+    return View(Seen.SERVED if answered.shown else Seen.NO_TLS, "", answered.shown, "TLSv1.3")
+
+
+def _staple(one: Shown, address: Address, now: float) -> Staple:
+    if one.leaf is None:
+        return Staple(None, problem="no certificate is shown")
+    target, name = one.place.target, one.place.name
+    try:
+        answered = stapled(target, address, name, SECONDS, key_type_of(one.view.shown[0]))
+        if not answered.staple and ocsp.responders(one.leaf):
+            time.sleep(_PAUSE)  # nginx fetches its first one when somebody has asked for it
+            answered = stapled(target, address, name, SECONDS, key_type_of(one.view.shown[0]))
+    except (NotSeen, *PARSE_ERRORS) as error:
+        return Staple(None, problem=str(error))
+    if answered.shown[:1] != one.view.shown[:1]:
+        return Staple(None, problem="another certificate is shown meanwhile")
+    if not answered.staple:
+        return Staple(is_there=False)
+    if one.issuer is None:
+        return Staple(True, Revocation(("staple",), problems=(_NO_ISSUER,)))
+    return Staple(True, ocsp.judge(answered.staple, one.leaf, one.issuer, "staple", now))
+
+
+def _revocation(one: Shown, now: float) -> Revocation:
+    """What the issuer says. It is asked by the certificate that is shown for it; without one nobody is."""
+    if one.leaf is None or one.issuer is None:
+        return Revocation(problems=(_NO_ISSUER,))
+    return ask(one.leaf, one.issuer, Limits(SECONDS), now)
+
+
+_NO_ISSUER = Finding("", "the certificate of its issuer is not shown")
+
+
+def _judged(all_shown: Sequence[Shown], lookup: Lookup) -> Iterator[Shown]:
+    """Each with the verdict of the database, which is asked once for all."""
+    hosts: dict[str, set[str]] = {}
+    for one in all_shown:
+        if one.leaf is not None:
+            hosts.setdefault(one.place.host, set()).add(fingerprint(one.leaf))
+    try:
+        held = lookup({host: frozenset(shown) for host, shown in hosts.items()}) if hosts else {}
+    except CertfleetError as error:
+        yield from (replace(one, verdict=unverifiable(str(error))) for one in all_shown)
+        return
+    for one in all_shown:
+        yield one if one.leaf is None else replace(one, verdict=verdict(one.leaf, held.get(one.place.host, ())))

@@ -1,0 +1,95 @@
+"""Is what a socket shows what the database says that the name should serve? Pure."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from cryptography import x509
+
+from common.certificate import certified_names, fingerprint, not_before, parse_bundle, serial_text, spki_sha256
+from common.clock import utc_text
+from common.names import covers
+
+
+class Match(Enum):
+    """The verdict in one word."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    NOT_VERIFIABLE = "not verifiable"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """*why*: a sentence, "" for a match; *name*: of the certificate that it is about, "" for none."""
+
+    match: Match
+    why: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The present certificate of *name* in the database. *earlier*: SHA-256 of those that were stored before it."""
+
+    name: str
+    leaf: x509.Certificate
+    earlier: frozenset[str] = frozenset()
+
+    def is_for(self, host: str) -> bool:
+        """Does it cover *host*?"""
+        return any(covers(pattern, host) for pattern in certified_names(self.leaf))
+
+
+Lookup = Callable[[Mapping[str, frozenset[str]]], Mapping[str, Sequence[Held]]]
+"""What the database holds for each of some hosts, asked at once with the SHA-256 of what they show. Raises
+CertfleetError where nobody can say."""
+
+
+def held_of(name: str, leaf_pem: bytes) -> Iterator[Held]:
+    """The certificate in a PEM text, if any; nothing for a damaged one, which others tell."""
+    with contextlib.suppress(ValueError):
+        yield Held(name, parse_bundle(leaf_pem).leaf)
+
+
+def held_for(
+    hosts: Mapping[str, frozenset[str]], likely: Iterable[Held], everything: Callable[[], Iterable[Held]]
+) -> dict[str, list[Held]]:
+    """What is for each of *hosts*, as a Lookup is asked. *likely*: what is found by name; *everything* is looked
+    through only if some host shows another one: there may be a hundred thousand."""
+    first = list(likely)
+    found = {host: {one.name: one for one in first if one.is_for(host)} for host in hosts}
+    rest = [host for host, shown in hosts.items() if shown - {fingerprint(one.leaf) for one in found[host].values()}]
+    for one in everything() if rest else ():
+        for host in rest:
+            if one.is_for(host):
+                found[host].setdefault(one.name, one)
+    return {host: list(some.values()) for host, some in found.items()}
+
+
+def unverifiable(why: str) -> Verdict:
+    return Verdict(Match.NOT_VERIFIABLE, why)
+
+
+def verdict(shown: x509.Certificate, held: Sequence[Held]) -> Verdict:
+    """Of *shown*, against all that is *held* for the name that was asked for. A name may have two certificates, one for
+    each type of key."""
+    if not held:
+        return unverifiable("the database has no certificate for this name")
+    digest, key = fingerprint(shown), spki_sha256(shown.public_key())
+    if same := [one for one in held if fingerprint(one.leaf) == digest]:
+        return Verdict(Match.MATCH, name=same[0].name)
+    nearest = next((one for one in held if digest in one.earlier), None)
+    if nearest is not None:
+        return Verdict(Match.MISMATCH, f"it is an earlier one; {_present(nearest)}", nearest.name)
+    nearest = next((one for one in held if spki_sha256(one.leaf.public_key()) == key), None)
+    if nearest is None:
+        return Verdict(Match.MISMATCH, f"it has another key; {_present(held[0])}", held[0].name)
+    age = "older" if not_before(shown) < not_before(nearest.leaf) else "newer"
+    return Verdict(Match.MISMATCH, f"it is {age}, with the same key; {_present(nearest)}", nearest.name)
+
+
+def _present(held: Held) -> str:
+    since = utc_text(not_before(held.leaf))
+    return f"the database has serial {serial_text(held.leaf)}, valid since {since}, as {held.name}"
