@@ -1,5 +1,6 @@
 """The OCSP answer that a server staples to its certificate. The handshake is begun, and left once both are seen."""
 
+import itertools
 import secrets
 import socket
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from common.probe.target import ProbeTarget
 from common.probe.view import KeyType
 from common.probe.wire import Wire
 
-_LONGEST_MESSAGE = 200_000
+_LONGEST_MESSAGE = 200_000  # bytes
+_MOST = 1000  # records, and messages
 _ALERTS = {40: "handshake failure", 70: "protocol version", 80: "internal error", 112: "unrecognized name"}
 
 
@@ -83,16 +85,17 @@ def _in_secret(messages: Iterator[tuple[int, bytes]]) -> Answered:
 
 def _messages(contents: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
     """Kind and body of each handshake message; one may stretch over records."""
-    data = b""
-    for content in contents:
+    data, count = b"", 0
+    for content in itertools.islice(contents, _MOST):
         data += content
         while len(data) >= 4 and len(data) >= 4 + int.from_bytes(data[1:4], "big"):
             reader = Reader(data)
             kind, body = reader.number(1), reader.sized(3)
-            data = reader.left
+            data, count = reader.left, count + 1
             yield kind, body
-        if len(data) > _LONGEST_MESSAGE:
-            raise ValueError("it sends a message without end")
+        if len(data) > _LONGEST_MESSAGE or count > _MOST:
+            break
+    raise ValueError("its answer has no end")
 
 
 def _clear(wire: Wire) -> Iterator[bytes]:

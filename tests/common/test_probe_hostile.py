@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.probe.look import addresses, look
+from common.probe.staple import NotSeen, stapled
 from common.probe.target import STARTTLS_PORTS, parse_target
 from common.probe.view import Seen, View
 from tests.servers.authority import Authority
@@ -80,6 +81,33 @@ def test_a_peer_that_answers_anything(scheme: str, talk: str) -> None:
         began = time.monotonic()
         view = seen(scheme, port)
     assert (view.seen, bool(view.problem), view.shown) == (Seen.NO_TLS, True, ())
+    assert time.monotonic() - began < 10
+
+
+RECORD = b"\x16\x03\x03"
+ANSWERS: dict[str, Talk] = {
+    **TALKS,
+    "an alert": once(b"\x15\x03\x03\x00\x02\x02\x28"),
+    "records without a message": endless(RECORD + b"\0\0"),
+    "messages without end": endless(RECORD + b"\x10\0" + bytes(4096)),
+    "a message without end": endless(RECORD + b"\x40\0" + b"\x02\xff\xff\xff" + bytes(0x3FFC)),
+    "another message": once(RECORD + b"\0\x04\x0b\0\0\0"),
+    "a hello without a group": once(RECORD + b"\0\x2a\x02\0\0\x26\x03\x03" + bytes(36)),
+    "a hello of TLS 1.3 with nothing in it": once(
+        RECORD + b"\0\x32\x02\0\0\x2e\x03\x03" + bytes(33) + b"\x13\x01\0\0\x06\0\x2b\0\x02\x03\x04"
+    ),
+}
+
+
+@pytest.mark.parametrize("talk", ANSWERS)
+def test_a_staple_of_a_peer_that_answers_anything(talk: str) -> None:
+    """A reason, and nothing else is raised; a message that never ends does not last as long as the peer likes."""
+    with talker(ANSWERS[talk]) as port:
+        target = parse_target(f"https://www.example.test:{port}?connect=127.0.0.1")
+        (address,) = addresses(target)
+        began = time.monotonic()
+        with pytest.raises(NotSeen, match=r"\w"):
+            stapled(target, address, target.server_name, 5.0)
     assert time.monotonic() - began < 10
 
 

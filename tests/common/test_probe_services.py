@@ -2,17 +2,21 @@
 
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from common.probe.document import facts
 from common.probe.look import addresses, look
+from common.probe.survey import survey
 from common.probe.target import parse_target
 from common.probe.view import KeyType, Seen, View, key_type_in, key_type_of
 from tests.servers.apache import Apache
@@ -63,6 +67,52 @@ def by_openssl(service: Service, scheme: str) -> View:
     return View(Seen.SERVED, "", chain, version[1])
 
 
+FIELDS = ("names", "issuer", "serial", "not_before", "not_after", "sha256", "key", "tls", "chain", "staple")
+
+
+def told(target: str) -> dict[str, Any]:
+    """What `probe --json` says of the only certificate that is shown."""
+    (one,) = survey([parse_target(target)], [NAME], lambda _: {}, time.time())
+    document = facts(one, time.time())
+    document |= {"chain": [link["subject"] for link in document["chain"]], "staple": document["staple"]["there"]}
+    return {field: document[field] for field in FIELDS}
+
+
+def told_by_openssl(service: Service, scheme: str) -> dict[str, Any]:
+    """The same by `openssl s_client -status` and `openssl x509`."""
+    printed = service.asked(scheme, "-status")
+    leaf = subprocess.run(
+        [
+            *["openssl", "x509", "-noout", "-serial", "-dates", "-fingerprint", "-sha256", "-issuer", "-text"],
+            "-dateopt",
+            "iso_8601",
+        ],
+        input=printed.encode(),
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    kind, bits = one_of(r"Public Key Algorithm: (\S+)", leaf), one_of(r"Public-Key: \((\d+) bit\)", leaf)
+    return {
+        "names": sorted(re.findall(r"DNS:([^,\s]+)", leaf)),
+        "issuer": one_of(r"^issuer=CN = (.+)$", leaf),
+        "serial": one_of(r"^serial=(\S+)$", leaf),
+        "not_before": one_of(r"^notBefore=(.+)$", leaf).replace(" ", "T"),
+        "not_after": one_of(r"^notAfter=(.+)$", leaf).replace(" ", "T"),
+        "sha256": one_of(r"Fingerprint=(\S+)$", leaf).replace(":", "").lower(),
+        "key": {"id-ecPublicKey": f"ECDSA secp{bits}r1"}[kind],
+        "tls": one_of(r"^New, (TLSv[\d.]+), Cipher is", printed),
+        "chain": re.findall(r"^ *[1-9]\d* s:CN = (.+)$", printed, re.MULTILINE),
+        "staple": "OCSP response: no response sent" not in printed,
+    }
+
+
+def one_of(pattern: str, text: str) -> str:
+    """The first group of what fits."""
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found is not None, (pattern, text)
+    return found[1]
+
+
 def ssl_der(block: str) -> bytes:
     return x509.load_pem_x509_certificate(block.encode()).public_bytes(Encoding.DER)
 
@@ -77,6 +127,7 @@ def test_a_daemon_shows_what_openssl_sees(kind: type[Service], authority: Author
             view = seen(service.target(scheme))
             assert view == by_openssl(service, scheme), scheme
             assert b"".join(map(pem, view.shown)) == issued.fullchain_pem
+            assert told(service.target(scheme)) == told_by_openssl(service, scheme)
         assert not service.check or run(service.check) == 0
         service.put(second)
         assert run(service.activate) == 0

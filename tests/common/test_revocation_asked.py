@@ -1,6 +1,8 @@
 """Who is asked about a certificate, over a real network: lists by nginx, answers by `openssl ocsp`, and silence."""
 
+import contextlib
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -87,6 +89,37 @@ def test_one_that_answers_is_enough(published: Published) -> None:
     here = published.put("2.crl", revocation_list(published.authority))
     answer = published.asked(published.issue(listed_at(published.url("gone.crl"), here)))
     assert (answer.status, answer.by, len(answer.problems)) == (Status.GOOD, here, 1)
+
+
+HOSTILE = {
+    "no HTTP": b"220 ready\r\n",
+    "nothing": b"",
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n",
+    "headers without end": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 99_999,
+    "interim answers without end": b"HTTP/1.1 100 Continue\r\n\r\n" * 99_999,
+    "a body that is cut off": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx",
+    "chunks that are none": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_peer_that_answers_anything(published: Published, kind: str) -> None:
+    """Unknown with a sentence."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+
+        def talk() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(10)
+                connection.recv(9999)
+                connection.sendall(HOSTILE[kind])
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        answer = published.asked(published.issue(listed_at(f"http://{LOOPBACK}:{server.getsockname()[1]}/")))
+        thread.join()
+    assert (answer.status, len(answer.problems)) == (Status.UNKNOWN, 1)
+    assert answer.problems[0].problem
 
 
 def test_silence_ends_with_the_deadline(published: Published) -> None:

@@ -3,12 +3,16 @@
 import contextlib
 import json
 import string
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.ocsp import load_der_ocsp_response
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +24,9 @@ from common.database_url import parse_database_url
 from common.errors import CertfleetError, ConfigError
 from common.issuer_key import parse_issuer_key
 from common.names import covers, parse_dns_name
+from common.probe import hello
 from common.probe.target import parse_target
+from common.revocation import Status, crl, ocsp
 from common.statement import _ENDORSEMENT, _STATEMENT, _jws, parse_signed, successor, verified
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.transport import AcmeAnswer, retry_after
@@ -39,6 +45,7 @@ from issuer.rules.renewal import renewal_moment
 from issuer.rules.retry import retry_moment
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
+from tests.servers.revocation import response, revocation_list
 
 WORDS = st.text(max_size=30) | st.sampled_from(["\ud800", "https://ca.example/", "https://ca.example/\x1b", "x" * 9999])
 JSON = st.recursive(
@@ -50,7 +57,12 @@ ORDER_KEYS = ("status", "authorizations", "finalize", "certificate", "error", "i
 ACME_OBJECT = st.dictionaries(st.sampled_from([*ORDER_KEYS, "suggestedWindow", "explanationURL"]), JSON)
 LABEL = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20)
 DAY = 86400
-GOOD = Authority("Test CA").issue(["www.example.com"]).fullchain_pem
+CA = Authority("Test CA")
+GOOD = CA.issue(["www.example.com"]).fullchain_pem
+OF_CA, NOW = x509.load_pem_x509_certificate(GOOD), time.time()
+A_LIST, A_RESPONSE = revocation_list(CA), response(CA, OF_CA)
+LIST = A_LIST, x509.load_der_x509_crl(A_LIST).tbs_certlist_bytes
+RESPONSE = A_RESPONSE, load_der_ocsp_response(A_RESPONSE).tbs_response_bytes
 
 
 SIGNER = Ed25519PrivateKey.generate()
@@ -223,6 +235,31 @@ def test_probe_targets(text: str) -> None:
     """A target or ValueError."""
     with contextlib.suppress(ValueError):
         parse_target(text)
+
+
+@given(st.binary(max_size=200))
+def test_messages_of_tls(body: bytes) -> None:
+    """A value or ValueError, whatever a server sends."""
+    for read in (hello.server_hello, hello.certificates, hello.certificates_1_3, hello.status):
+        with contextlib.suppress(ValueError):
+            read(body)
+
+
+@given(st.binary(max_size=200) | st.tuples(st.integers(0, 400), st.integers(0, 255)))
+def test_words_about_revocation(content: bytes | tuple[int, int]) -> None:
+    """Bytes that are no list and no response, or a sound one with a signed byte changed: never good, and no error but
+    our own."""
+    source = crl.Source("http://c.example.test", frozenset())
+    by_list, by_response = partial(crl.judge, source=source), partial(ocsp.judge, source="x")
+    for sound, signed_part, judge in ((*LIST, by_list), (*RESPONSE, by_response)):
+        changed = content if isinstance(content, bytes) else _changed(sound, signed_part, *content)
+        if changed != sound:
+            assert judge(changed, leaf=OF_CA, issuer=CA.certificate, now=NOW).status is Status.UNKNOWN
+
+
+def _changed(sound: bytes, signed_part: bytes, place: int, value: int) -> bytes:
+    place = sound.index(signed_part) + place % len(signed_part)
+    return sound[:place] + bytes((value,)) + sound[place + 1 :]
 
 
 @given(st.text(max_size=120))
