@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 from common.certificate import PARSE_ERRORS, fingerprint
@@ -18,7 +19,7 @@ from common.probe.staple import NotSeen, stapled
 from common.probe.target import ProbeTarget
 from common.probe.verdict import Lookup, unverifiable, verdict
 from common.probe.view import KeyType, Seen, View, key_type_of
-from common.revocation import Limits, Revocation, ask, ocsp
+from common.revocation import Kept, Limits, Revocation, ask, ocsp
 
 SECONDS = 10.0  # for one look
 _AT_ONCE = 32
@@ -37,7 +38,7 @@ def survey(targets: Sequence[ProbeTarget], names: Sequence[str], lookup: Lookup,
         asked = [(spot, name) for spot in spots for name in names or [spot[0].server_name]]
         found = list(chain.from_iterable(pool.map(lambda each: list(_at(each[0], each[1], now)), asked)))
         leaves = {fingerprint(one.leaf): one for one in found if one.leaf is not None}
-        said = dict(zip(leaves, pool.map(lambda one: _revocation(one, now), leaves.values()), strict=True))
+        said = dict(zip(leaves, pool.map(partial(_revocation, now=now, kept=Kept()), leaves.values()), strict=True))
     known = [one if one.leaf is None else replace(one, revocation=said[fingerprint(one.leaf)]) for one in found]
     return list(_judged(known, lookup))
 
@@ -109,11 +110,11 @@ def _staple(one: Shown, address: Address, now: float) -> Staple:
     return Staple(True, ocsp.judge(answered.staple, one.leaf, one.issuer, "staple", now))
 
 
-def _revocation(one: Shown, now: float) -> Revocation:
+def _revocation(one: Shown, now: float, kept: Kept) -> Revocation:
     """What the issuer says. It is asked by the certificate that is shown for it; without one nobody is."""
     if one.leaf is None or one.issuer is None:
         return Revocation(problems=(_NO_ISSUER,))
-    return ask(one.leaf, one.issuer, Limits(SECONDS), now)
+    return ask(one.leaf, one.issuer, Limits(SECONDS), now, kept)
 
 
 _NO_ISSUER = Finding("", "the certificate of its issuer is not shown")

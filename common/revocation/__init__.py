@@ -7,5 +7,6 @@ be reached, is stale or out of scope leaves the certificate "unknown", and never
 
 from common.revocation.ask import Limits as Limits
 from common.revocation.ask import ask as ask
+from common.revocation.fetch import Kept as Kept
 from common.revocation.state import Revocation as Revocation
 from common.revocation.state import Status as Status

@@ -12,7 +12,7 @@ from cryptography import x509
 from common.certificate import PARSE_ERRORS, is_signed_by, subject_text
 from common.deadline import Deadline
 from common.revocation import crl, ocsp
-from common.revocation.fetch import NoAnswer, fetch
+from common.revocation.fetch import Kept, NoAnswer
 from common.revocation.state import Revocation, together, unknown
 
 _MOST_SOURCES = 8  # that one certificate can make us ask
@@ -35,16 +35,18 @@ class _Question:
     judge: Callable[[bytes], Revocation]
 
 
-def ask(leaf: x509.Certificate, issuer: x509.Certificate, limits: Limits, now: float) -> Revocation:
+def ask(
+    leaf: x509.Certificate, issuer: x509.Certificate, limits: Limits, now: float, kept: Kept | None = None
+) -> Revocation:
     """What the issuer's lists and responder say about *leaf* at *now* (epoch seconds). Never raises: what goes wrong is
-    a problem of the result."""
+    a problem of the result. *kept*: for questions about many certificates, which have their lists in common."""
     try:
         named = _questions(leaf, issuer, now)
     except PARSE_ERRORS as error:
         return unknown("", f"the certificate cannot be parsed ({type(error).__name__})")
     if named and not is_signed_by(leaf, issuer):
         return together([unknown(url, f"{subject_text(issuer)!r} is not its issuer") for url in named])
-    return together(_answers(named, limits))
+    return together(_answers(named, limits, kept or Kept()))
 
 
 def _questions(leaf: x509.Certificate, issuer: x509.Certificate, now: float) -> dict[str, _Question]:
@@ -59,7 +61,7 @@ def _questions(leaf: x509.Certificate, issuer: x509.Certificate, now: float) -> 
     return dict(list(found.items())[:_MOST_SOURCES])
 
 
-def _answers(questions: dict[str, _Question], limits: Limits) -> list[Revocation]:
+def _answers(questions: dict[str, _Question], limits: Limits, kept: Kept) -> list[Revocation]:
     """The answer to each question, in their order. The resolver knows no deadline, so each is asked on a thread that
     may be left behind, and dies with the process."""
     deadline = Deadline(limits.seconds)
@@ -67,7 +69,7 @@ def _answers(questions: dict[str, _Question], limits: Limits) -> list[Revocation
 
     def put(url: str, question: _Question) -> None:
         try:
-            answer = question.judge(fetch(url, deadline, limits.most_bytes, question.request))
+            answer = question.judge(kept.fetch(url, deadline, limits.most_bytes, question.request))
         except NoAnswer as error:
             answer = unknown(url, str(error))
         arrived.put((url, answer))

@@ -4,6 +4,7 @@ No redirect is followed, and no proxy is used. The URL stands in a certificate.
 """
 
 import socket
+import threading
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +13,60 @@ from common.deadline import Deadline, Incoming
 from common.names import in_url
 
 _MOST_HEADERS = 65536
+_MOST_KEPT = 100_000_000  # bytes of lists
 _OK = 200
 
 
 class NoAnswer(Exception):
-    """There was no usable answer; the text says why."""
+    """There was no usable answer; the text says why. *is_away*: nobody answered at all, whatever was asked."""
+
+    def __init__(self, why: str, *, is_away: bool = False):
+        super().__init__(why)
+        self.is_away = is_away
+
+
+class Kept:
+    """What was fetched, for many questions: each list once, and who is away is not asked again. Thread-safe. It lasts
+    as long as one look at many certificates; make another for the next."""
+
+    def __init__(self) -> None:
+        self._lists: dict[str, bytes] = {}
+        self._away: dict[str, NoAnswer] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, url: str, deadline: Deadline, most_bytes: int, request: bytes | None) -> bytes:
+        """As the function of that name. Who asks for a list that somebody fetches waits for that."""
+        if request is not None:
+            return self._asked(url, deadline, most_bytes, request)
+        with self._lock:
+            lock = self._locks.setdefault(url, threading.Lock())
+        if deadline.over or not lock.acquire(timeout=deadline.seconds):
+            raise NoAnswer(f"no answer within {deadline.seconds:g} s")
+        try:
+            content = self._lists.get(url)
+            if content is None:
+                content = self._asked(url, deadline, most_bytes, None)
+                self._keep(url, content)
+            return content
+        finally:
+            lock.release()
+
+    def _asked(self, url: str, deadline: Deadline, most_bytes: int, request: bytes | None) -> bytes:
+        if url in self._away:
+            raise self._away[url]
+        try:
+            return fetch(url, deadline, most_bytes, request)
+        except NoAnswer as error:
+            if error.is_away:
+                self._away[url] = error
+            raise
+
+    def _keep(self, url: str, content: bytes) -> None:
+        with self._lock:
+            self._lists[url] = content
+            while len(self._lists) > 1 and sum(map(len, self._lists.values())) > _MOST_KEPT:
+                del self._lists[next(iter(self._lists))]
 
 
 def fetch(url: str, deadline: Deadline, most_bytes: int, request: bytes | None = None) -> bytes:
@@ -36,9 +86,9 @@ def fetch(url: str, deadline: Deadline, most_bytes: int, request: bytes | None =
             connection.sendall(head + (request or b""))
             return _body(connection, deadline, most_bytes)
     except TimeoutError as error:
-        raise NoAnswer(f"no answer within {deadline.seconds:g} s") from error
+        raise NoAnswer(f"no answer within {deadline.seconds:g} s", is_away=True) from error
     except OSError as error:
-        raise NoAnswer((error.strerror or str(error)).lower()) from error
+        raise NoAnswer((error.strerror or str(error)).lower(), is_away=True) from error
     except (HTTPException, ValueError) as error:
         raise NoAnswer(f"not an HTTP answer ({type(error).__name__})") from error
 

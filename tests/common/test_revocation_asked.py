@@ -5,13 +5,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from common.revocation import Limits, Revocation, Status, ask
+from common.revocation import Kept, Limits, Revocation, Status, ask
 from tests.servers.authority import Authority
 from tests.servers.nginx import Nginx
 from tests.servers.ports import LOOPBACK, free_port, release_port
@@ -133,6 +134,33 @@ def test_silence_ends_with_the_deadline(published: Published) -> None:
     assert (answer.status, answer.by) == (Status.GOOD, here)
     assert [problem.problem for problem in answer.problems] == ["no answer within 0.5 s"]
     assert watch.seconds() < 2
+
+
+def test_many_questions_share_their_lists(published: Published) -> None:
+    """A list is fetched once for all, by whoever comes first; who is away is not asked again; a 404 is."""
+    url, kept = published.put("5.crl", revocation_list(published.authority)), Kept()
+    leaves = [published.issue(listed_at(url)) for _ in range(4)]
+
+    def asked(leaf: x509.Certificate) -> Status:
+        return ask(leaf, published.authority.certificate, LIMITS, time.time(), kept).status
+
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(asked, leaves[:3])) == {Status.GOOD}
+    (published.webroot / "5.crl").unlink()
+    assert asked(leaves[3]) is Status.GOOD
+    assert published.asked(leaves[3]).status is Status.UNKNOWN
+    gone = published.issue(listed_at(published.url("6.crl")))
+    assert asked(gone) is Status.UNKNOWN
+    published.put("6.crl", revocation_list(published.authority))
+    assert asked(gone) is Status.GOOD
+    with socket.create_server((LOOPBACK, 0)) as server:
+        away = published.issue(listed_at(f"http://{LOOPBACK}:{server.getsockname()[1]}/"))
+        server.settimeout(0.1)
+        for _ in range(2):
+            ask(away, published.authority.certificate, Limits(seconds=0.2), time.time(), kept)
+        server.accept()[0].close()
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_a_certificate_that_names_nobody(published: Published) -> None:
