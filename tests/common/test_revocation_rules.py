@@ -50,6 +50,20 @@ def test_a_certificate_on_the_list_is_revoked() -> None:
     assert by_list(a_list(STRANGER.certificate)).status is Status.GOOD
 
 
+def endless_list() -> bytes:
+    """A list without nextUpdate, which the library does not make."""
+    whole = x509.load_der_x509_crl(a_list())
+    signed, end = whole.tbs_certlist_bytes, b"\x17\x0d" + f"{START + timedelta(days=7):%y%m%d%H%M%SZ}".encode()
+    signed = der(0x30, signed[2:].replace(end, b""))
+    algorithm = der(0x30, bytes.fromhex("06082a8648ce3d040302"))
+    return der(0x30, signed + algorithm + der(0x03, b"\0" + CA.sign_bytes(signed)))
+
+
+def der(tag: int, content: bytes) -> bytes:
+    size = bytes((len(content),)) if len(content) < 128 else bytes((0x81, len(content)))
+    return bytes((tag,)) + size + content
+
+
 LISTS: dict[str, tuple[Callable[[], bytes], float, str]] = {
     "stale": (lambda: a_list(LEAF), NOW + 6 * 86400, "stale"),
     "of tomorrow": (a_list, NOW - 2 * 86400, "ahead of this machine's clock"),
@@ -61,6 +75,7 @@ LISTS: dict[str, tuple[Callable[[], bytes], float, str]] = {
     "indirect": (lambda: a_list(critical=[scope(HERE, indirect_crl=True)]), NOW, "other issuers"),
     "of some reasons": (lambda: a_list(critical=[scope(HERE, only_some_reasons=True)]), NOW, "some reasons"),
     "of changes alone": (lambda: a_list(critical=[x509.DeltaCRLIndicator(1)]), NOW, "2.5.29.27"),
+    "without an end": (endless_list, NOW, "until when"),
     "cut off": (lambda: a_list()[:-1], NOW, "no revocation list"),
     "a page": (lambda: b"<html>Not found</html>", NOW, "no revocation list"),
     "nothing": (lambda: b"", NOW, "no revocation list"),
@@ -75,6 +90,21 @@ def test_a_list_that_does_not_count(kind: str) -> None:
     assert (answer.status, answer.available, answer.revoked, answer.asked) == (Status.UNKNOWN, False, None, (HERE,))
     (problem,) = answer.problems
     assert why in problem.problem
+
+
+def test_an_issuer_that_may_not_sign_lists() -> None:
+    """Its certificate says so by its key usage (RFC 5280 §4.2.1.3)."""
+    (problem,) = crl.judge(a_list(), LEAF, CA.without_lists(), SOURCE, NOW).problems
+    assert problem.problem == "'CA' may not sign revocation lists"
+
+
+def test_a_list_of_servers_says_nothing_of_a_ca() -> None:
+    """Nor does one of CAs of a server; each speaks of its own."""
+    below = CA.intermediate("Below").certificate
+    for kind, status in (("only_contains_user_certs", Status.UNKNOWN), ("only_contains_ca_certs", Status.GOOD)):
+        content = a_list(critical=[scope(**{kind: True})])
+        assert crl.judge(content, below, CA.certificate, SOURCE, NOW).status is status
+    assert by_list(a_list(critical=[scope(only_contains_user_certs=True)])).status is Status.GOOD
 
 
 def test_some_reasons_are_enough_to_revoke() -> None:
@@ -140,17 +170,20 @@ def test_a_response_that_does_not_count(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("usage", "signer", "status"),
+    ("usage", "signer", "until", "status"),
     [
-        (ExtendedKeyUsageOID.OCSP_SIGNING, CA, Status.GOOD),
-        (ExtendedKeyUsageOID.SERVER_AUTH, CA, Status.UNKNOWN),
-        (ExtendedKeyUsageOID.OCSP_SIGNING, STRANGER, Status.UNKNOWN),
+        (ExtendedKeyUsageOID.OCSP_SIGNING, CA, None, Status.GOOD),
+        (ExtendedKeyUsageOID.OCSP_SIGNING, CA, START, Status.UNKNOWN),
+        (ExtendedKeyUsageOID.SERVER_AUTH, CA, None, Status.UNKNOWN),
+        (ExtendedKeyUsageOID.OCSP_SIGNING, STRANGER, None, Status.UNKNOWN),
     ],
 )
-def test_who_may_sign_for_the_issuer(usage: x509.ObjectIdentifier, signer: Authority, status: Status) -> None:
-    """A certificate of the issuer's own that says so, and no server of its customers."""
+def test_who_may_sign_for_the_issuer(
+    usage: x509.ObjectIdentifier, signer: Authority, until: datetime | None, status: Status
+) -> None:
+    """A certificate of the issuer's own that says so and is good still, and no server of its customers."""
     key = ec.generate_private_key(ec.SECP256R1())
-    delegate = signer.delegate(key.public_key(), usage)
+    delegate = signer.delegate(key.public_key(), usage, until=until)
     builder = library.OCSPResponseBuilder().add_response(
         LEAF, CA.certificate, hashes.SHA256(), GOOD, START, START + timedelta(days=7), None, None
     )

@@ -128,10 +128,12 @@ class Authority:
         key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return self._issue(names, key.public_key(), key_pem, days, not_before, more=more)
 
-    def delegate(self, key: ec.EllipticCurvePublicKey, usage: x509.ObjectIdentifier) -> x509.Certificate:
-        """A certificate for *key* with this extended usage alone, good for the years around now."""
-        start = datetime.now(UTC) - CA_LIFETIME
-        builder = _builder(_common_name("Delegate"), key, start, start + 2 * CA_LIFETIME)
+    def delegate(
+        self, key: ec.EllipticCurvePublicKey, usage: x509.ObjectIdentifier, *, until: datetime | None = None
+    ) -> x509.Certificate:
+        """A certificate for *key* with this extended usage alone, good for the years around now or *until* then."""
+        now = datetime.now(UTC)
+        builder = _builder(_common_name("Delegate"), key, now - CA_LIFETIME, until or now + CA_LIFETIME)
         return self._sign(builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False))
 
     def responder(self) -> Issued:
@@ -140,6 +142,16 @@ class Authority:
         key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         certificate = self.delegate(key.public_key(), ExtendedKeyUsageOID.OCSP_SIGNING)
         return Issued(certificate.public_bytes(Encoding.PEM), self.chain_pem, key_pem)
+
+    def without_lists(self) -> x509.Certificate:
+        """Another certificate for its name and key, which lets it sign certificates and no lists."""
+        start = datetime.now(UTC) - CLOCK_SKEW
+        builder = _builder(self._subject, self._key.public_key(), start, start + CA_LIFETIME)
+        return self._sign(builder.add_extension(_usage("key_cert_sign"), critical=True))
+
+    def sign_bytes(self, content: bytes) -> bytes:
+        """The signature of anything."""
+        return self._key.sign(content, ec.ECDSA(hashes.SHA256()))
 
     def sign_list(self, builder: x509.CertificateRevocationListBuilder) -> bytes:
         """A revocation list of this authority, in DER."""
