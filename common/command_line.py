@@ -1,16 +1,13 @@
 """The parts that both command lines share: common options, exit codes, how errors and reports leave the process."""
 
 import argparse
-import difflib
 import functools
 import json
 import os
 import re
 import sys
-import tomllib
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -154,6 +151,8 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """argparse's own message repeats all forty commands."""
         if action.choices is not None and value not in action.choices:
+            import difflib  # noqa: PLC0415 - for a mistake only
+
             known = [str(choice) for choice in action.choices]
             near = difflib.get_close_matches(str(value), known, n=1)
             also = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
@@ -169,6 +168,9 @@ class _Parser(argparse.ArgumentParser):
 def examples(program: str) -> dict[str, list[str]]:
     """The examples of *program* by its commands ("db upgrade"; "" has those of the whole): command lines, the most
     usual first."""
+    import tomllib  # noqa: PLC0415 - for help only
+    from importlib import resources  # noqa: PLC0415
+
     file = resources.files(f"{program.removeprefix('certfleet-')}.commands").joinpath("examples.toml")
     commands: dict[str, list[str]] = tomllib.loads(file.read_text(encoding="utf-8"))
     return {command: [f"{program} {line}" for line in lines] for command, lines in commands.items()}
