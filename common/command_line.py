@@ -27,10 +27,10 @@ class CommandLine:
 
     def __init__(self, program: str, description: str, default_config: str):
         self._default_config = Path(default_config)
-        self._parser = _Parser(prog=program, description=description)
-        self._parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
-        _common_options(self._parser)
-        self._commands = self._parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        self.parser = _Parser(prog=program, description=description)
+        self.parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
+        _common_options(self.parser)
+        self._commands = self.parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(self, name: str, handler: Handler, help_text: str, *, reports: bool = False) -> argparse.ArgumentParser:
         """Add a command; *reports* gives it --json. *handler* returns the exit code."""
@@ -74,12 +74,13 @@ class CommandLine:
             complain(*render(fault))
             return fault.exit_code
         try:
-            parsed = self._parser.parse_args(words)
+            parsed = self.parser.parse_args(words)
         except SystemExit as stop:  # argparse has printed its own message
             return int(stop.code or 0)
         parsed.config = Path(getattr(parsed, "config", os.environ.get("CERTFLEET_CONFIG")) or self._default_config)
         verbosity = -1 if getattr(parsed, "quiet", False) else getattr(parsed, "verbose", 0)
-        configure_later(verbosity)
+        parsed.plain_log = getattr(parsed, "plain_log", False)
+        configure_later(verbosity, "plain" if parsed.plain_log else "")
         try:
             return int(parsed.handler(parsed))
         except CertfleetError as error:
@@ -123,6 +124,11 @@ class _Formatter(argparse.HelpFormatter):
     def __init__(self, prog: str):
         super().__init__(prog, width=_terminal_width() - 2)
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """A line end stays where it is, and so do the blanks at the beginning of a line."""
+        lines = [(line[: len(line) - len(line.lstrip())], line) for line in text.splitlines()]
+        return "\n".join(super(_Formatter, self)._fill_text(line, width, indent + blanks) for blanks, line in lines)
+
 
 @functools.cache
 def _terminal_width() -> int:
@@ -142,6 +148,33 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         super().error(one_line(message))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """argparse's own message repeats all forty commands."""
+        if action.choices is not None and value not in action.choices:
+            import difflib  # noqa: PLC0415 - for a mistake only
+
+            known = [str(choice) for choice in action.choices]
+            near = difflib.get_close_matches(str(value), known, n=1)
+            also = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"there is no {str(value)!r}; {also}")
+
+    def format_help(self) -> str:
+        program, _, command = self.prog.partition(" ")
+        lines = [f"  {line}" for line in examples(program).get(command, [])]
+        self.epilog = "\n".join(["examples:", *lines]) if lines else None
+        return super().format_help()
+
+
+def examples(program: str) -> dict[str, list[str]]:
+    """The examples of *program* by its commands ("db upgrade"; "" has those of the whole): command lines, the most
+    usual first."""
+    import tomllib  # noqa: PLC0415 - for help only
+    from importlib import resources  # noqa: PLC0415
+
+    file = resources.files(f"{program.removeprefix('certfleet-')}.commands").joinpath("examples.toml")
+    commands: dict[str, list[str]] = tomllib.loads(file.read_text(encoding="utf-8"))
+    return {command: [f"{program} {line}" for line in lines] for command, lines in commands.items()}
 
 
 class CommandGroup:
@@ -222,3 +255,5 @@ def _common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", default=absent, help="log errors only; a run says only what is not well"
     )
+    text = "log in lines for people where the log is not a terminal (default: JSON)"
+    parser.add_argument("--plain-log", action="store_true", default=absent, help=text)

@@ -3,18 +3,19 @@
 from importlib import import_module
 from typing import Any
 
-_waiting: list[int] = []  # the verbosity for structlog; empty once structlog is configured
+_waiting: list[tuple[int, str]] = []  # verbosity and form for structlog; empty once structlog is configured
 
 
-def configure_later(verbosity: int) -> None:
-    """Keep *verbosity*: the first event calls :func:`common.log.configure` with it."""
-    _waiting[:] = [verbosity]
+def configure_later(verbosity: int, form: str = "") -> None:
+    """Keep *verbosity* and *form*: the first event calls :func:`common.log.configure` with them."""
+    _waiting[:] = [(verbosity, form)]
 
 
 def load() -> None:
     """Configure structlog now, for a command whose modules use structlog directly."""
     while _waiting:
-        import_module("common.log").configure(_waiting.pop())
+        verbosity, form = _waiting.pop()
+        import_module("common.log").configure(verbosity, form=form)
 
 
 class LateLog:

@@ -15,7 +15,13 @@ from common.command_line import say
 from common.errors import RefusedError
 from common.files import create_new, make_folder, write_atomic
 
-_LINKS, _UNITS = Path("/usr/local/bin"), Path("/etc/systemd/system")
+_LOCAL, _UNITS = Path("/usr/local"), Path("/etc/systemd/system")
+_MANUAL = {  # what deploy/manual.py makes for a program, and where it lies in /usr/local
+    "{}.1": "share/man/man1/{}.1",
+    "{}.bash": "share/bash-completion/completions/{}",
+    "{}.zsh": "share/zsh/site-functions/_{}",
+    "{}.fish": "share/fish/vendor_completions.d/{}.fish",
+}
 _RUNNING = Path("/run/systemd/system")  # is there where systemd is the first process: sd_booted(3)
 _LONGEST_SECONDS = 120
 
@@ -49,12 +55,21 @@ def program(name: str) -> Path:
     return started
 
 
-def link(target: Path) -> None:
-    """Let every user start *target* by its name."""
-    place = _LINKS / target.name
+def link(started: Path) -> None:
+    """Let every user start the program *started* by its name, read its man page, and have its words completed."""
+    _link(_LOCAL / "bin" / started.name, started)
+    manual = Path(str(resources.files("common"))) / "manual"  # is not there where certfleet was not built
+    for file, place in _MANUAL.items():
+        source = manual / file.format(started.name)
+        if source.is_file():
+            _link(_LOCAL / place.format(started.name), source)
+
+
+def _link(place: Path, target: Path) -> None:
     if target == place or os.path.lexists(place):
         say(f"kept     {place}")
         return
+    make_folder(place.parent)
     place.symlink_to(target)
     say(f"made     {place}, a link to {target}")
 

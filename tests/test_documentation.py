@@ -66,7 +66,7 @@ def test_quoted_commands_are_ones_we_have(file: Path, lines: dict[str, CommandLi
     """Each is accepted by the parser that the console script uses."""
     for name, *words in quoted(file):
         try:
-            lines[name]._parser.parse_args(words)
+            lines[name].parser.parse_args(words)
         except SystemExit as stop:  # 0 is --help
             assert stop.code == 0, f"{file.name} quotes what {name} does not know: {' '.join(words)}"
 

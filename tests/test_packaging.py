@@ -62,15 +62,35 @@ def _must(*command: str, cwd: Path) -> None:
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
 
 
+def _empty(folder: Path, *names: str) -> Path:
+    """The interpreter of a new virtual environment, which sees only *names* of .venv and what those need."""
+    _must(sys.executable, "-m", "venv", "--without-pip", str(folder), cwd=folder.parent)
+    python = folder / "bin" / "python"
+    for name in names:
+        for needed in (distribution(name), *closure(distribution(name)).values()):
+            link(needed, _packages(python))
+    return python
+
+
+def _packages(python: Path) -> Path:
+    return Path(
+        _run(str(python), "-c", "import site; print(site.getsitepackages()[0])", cwd=python.parent).stdout.strip()
+    )
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: building leaves folders behind, and would take what earlier builds have left."""
+    """Built from a copy: building leaves folders behind, and would take what earlier builds have left. The builder sees
+    what pip gives it, and nothing of ours."""
     folder = tmp_path_factory.mktemp("wheel")
-    for part in PARTS:
+    for part in (*PARTS, "deploy"):
         copytree(ROOT / part, folder / "source" / part, ignore=ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         (folder / "source" / file).write_bytes((ROOT / file).read_bytes())
-    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation")
+    python = _empty(
+        folder / "builder", "build", *(Requirement(text).name for text in PYPROJECT["build-system"]["requires"])
+    )
+    build = (str(python), "-m", "build", "--wheel", "--no-isolation")
     _must(*build, "--outdir", str(folder), str(folder / "source"), cwd=folder)
     return next(folder.glob("certfleet-*.whl"))
 
@@ -81,13 +101,10 @@ def sides(wheel: Path) -> dict[str, Installed]:
 
     def install(extra: str) -> Installed:
         folder = wheel.parent / extra
-        _must(sys.executable, "-m", "venv", "--without-pip", str(folder), cwd=wheel.parent)
-        python = folder / "bin" / "python"
+        python = _empty(folder)
         pip = (sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--no-input")
         _must(*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel), cwd=wheel.parent)
-        packages = Path(
-            _run(str(python), "-c", "import site; print(site.getsitepackages()[0])", cwd=folder).stdout.strip()
-        )
+        packages = _packages(python)
         (declared,) = distributions(path=[str(packages)])
         for needed in closure(declared, extra).values():
             link(needed, packages)
@@ -185,6 +202,9 @@ def test_the_wheel_holds_the_product_and_nothing_else(wheel: Path) -> None:
     data = [file for part in PARTS for file in (ROOT / part).rglob("*") if file.suffix in {".toml", ".mako"}]
     code = [file for part in PARTS for file in (ROOT / part).rglob("*.py")]
     assert {str(file.relative_to(ROOT)) for file in [*data, *code]} <= names
+    kinds = ("1", "bash", "fish", "zsh")
+    manual = {f"common/manual/{program}.{kind}" for program in PYPROJECT["project"]["scripts"] for kind in kinds}
+    assert {name for name in names if name.startswith("common/manual/")} == manual
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -227,6 +247,23 @@ def test_a_request_of_the_agent_is_enrolled_by_the_issuer(sides: dict[str, Insta
     assert "fault in certfleet itself" not in ran.stderr
     assert json.loads(ran.stdout)["certificates"][0]["name"] == NAME
     assert not (tmp_path / "fullchain.pem").exists()
+
+
+def test_a_program_is_linked_with_its_man_page_and_completions(sides: dict[str, Installed], tmp_path: Path) -> None:
+    """As `init --system` does it, where man and the shells look; a second time nothing is made."""
+    target = sides["agent"].folder / "bin" / "certfleet-agent"
+    script = "import sys, common.system as s; from pathlib import Path"
+    script += "; s._LOCAL = Path(sys.argv[1]); s.link(Path(sys.argv[2]))"
+    local = tmp_path / "local"
+    said = [sides["agent"].run("python", "-c", script, str(local), str(target), cwd=tmp_path).stdout for _ in range(2)]
+    assert [{line.split()[0] for line in text.splitlines()} for text in said] == [{"made"}, {"kept"}]
+    assert {str(file.relative_to(local)) for file in local.rglob("*") if file.is_symlink() and file.exists()} == {
+        "bin/certfleet-agent",
+        "share/man/man1/certfleet-agent.1",
+        "share/bash-completion/completions/certfleet-agent",
+        "share/zsh/site-functions/_certfleet-agent",
+        "share/fish/vendor_completions.d/certfleet-agent.fish",
+    }
 
 
 @pytest.mark.parametrize("words", [(), ("dev",), ("../x",), ("issuer", "a", "b")], ids=" ".join)

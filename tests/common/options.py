@@ -85,17 +85,17 @@ class Option:
 
 def options_of(line: CommandLine) -> list[Option]:
     """Those of every command; what all commands share is left out."""
-    return list(_options(line._parser, ()))
+    return list(_options(line.parser, ()))
 
 
 def commands_of(line: CommandLine) -> list[tuple[str, ...]]:
     """Every command, by the words that call it."""
-    return [command for command, _ in _commands(line._parser, ())]
+    return [command for command, _ in _commands(line.parser, ())]
 
 
 def reports(line: CommandLine) -> set[tuple[str, ...]]:
     """The commands that speak --json."""
-    commands = _commands(line._parser, ())
+    commands = _commands(line.parser, ())
     return {command for command, parser in commands if "--json" in parser._option_string_actions}
 
 
