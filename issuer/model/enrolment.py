@@ -10,6 +10,7 @@ from common.certificate import Bundle, is_for_request, leaf_fingerprint, leaf_va
 from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
+from issuer.model.watch import UNWATCHED, Watch
 
 DNS = "dns-01"  # the way of a name that has no other one
 _EVERY = "*"  # in the table the name of the way for all names without an exception
@@ -132,6 +133,7 @@ class Enrolment:
     ordered: str = ""  # digest of the CSR that the order under way is for; "" without one or without a change
     changing: bool = False
     seal: str = ""  # of what was enrolled (issuer.model.seal); "" for none
+    watch: Watch = UNWATCHED
 
     @cached_property
     def present(self) -> Leaf | Damaged | None:

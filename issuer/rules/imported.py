@@ -39,7 +39,8 @@ def sentence(row: Enrolment) -> str:
 
 
 def how_to_renew(row: Enrolment) -> str:
-    return f"renew it where it was bought, then `certfleet-issuer import {quote(row.name)} --crt FILE`"
+    how = row.watch.renewal_note or "renew it where it was bought"
+    return f"{how}, then `certfleet-issuer import {quote(row.name)} --crt FILE`"
 
 
 def _notice(row: Enrolment, policy: RenewalSettings) -> int:
