@@ -44,6 +44,7 @@ def build() -> CommandLine:
     _hosts(line)
     _enrolment(line)
     _issuing(line)
+    _watch(line)
     _by_hand(line)
     _versions(line)
     return line
@@ -208,6 +209,31 @@ def _issuing(line: CommandLine) -> None:
     status.add_argument("--failing", action="store_true", help="only what is not well")
     text = "only certificates that end within TIME, like 14d, and those that have ended"
     status.add_argument("--expiring", metavar="TIME", type=_time, default=None, help=text)
+
+
+def _watch(line: CommandLine) -> None:
+    text = "look what is wrong with certificates, their names and their hosts; -v lists those that are well too"
+    audit = _named(line, "audit", _later("audit", "audit"), text, "*", reports=True)
+    text = "order new certificates now where they cure it; without, the next run does"
+    audit.add_argument("--fix", action="store_true", help=text)
+    text = "with --fix: stay so long, and try again what failed (default: one try)"
+    audit.add_argument("--retry", metavar="TIME", type=_time, default=0, help=text)
+    text = "look at what is stored and reported alone: ask no DNS server and no CA"
+    audit.add_argument("--local", action="store_true", help=text)
+    text = "print one line for a monitoring system, and end with its exit code"
+    audit.add_argument("--nagios", action="store_true", help=text)
+    text = "until a moment, replace certificates for no finding, and tell of them in no mail"
+    mute = _named(line, "mute", _later("audit", "mute"), text, "+")
+    text = "a date, 2026-12-24 or 2026-12-24T06:00 (UTC), or a time from now, like 14d"
+    mute.add_argument("--until", metavar="DATE", default=None, help=text)
+    mute.add_argument("--replacing", action="store_true", help="only the replacing")
+    mute.add_argument("--mails", action="store_true", help="only the mails")
+    mute.add_argument("--off", action="store_true", help="end it")
+    text = "keep whom to ask about certificates and how they are renewed: findings and mails say it"
+    note = _named(line, "note", _later("audit", "note"), text, "+")
+    note.add_argument("--contact", metavar="TEXT", default=None, help="whom to ask; - for nobody")
+    text = "how it is renewed, as of one that was bought: a sentence; - for none"
+    note.add_argument("--renewal", metavar="TEXT", default=None, help=text)
 
 
 def _by_hand(line: CommandLine) -> None:

@@ -66,3 +66,14 @@ class Finding:
             "curable": self.curable,
             "contact": self.contact or None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What an audit leaves in a row: the moment of the next one (epoch seconds), the kinds that were *found*, those of
+    them for which a new certificate was ordered, and the *reason* why one is wanted now; "" for no reason."""
+
+    at: int
+    found: tuple[str, ...] = ()
+    served: tuple[str, ...] = ()
+    reason: str = ""

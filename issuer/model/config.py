@@ -193,6 +193,13 @@ class RenewalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """*imported_days*: an imported certificate that ends within so many days is critical."""
+
+    imported_days: int = setting(integer(0, 3650), 3)
+
+
+@dataclass(frozen=True, slots=True)
 class NotifySettings(MailSettings):
     """The people who are told about failures and recoveries, and the mail server. Without recipients there is no
     mail."""
@@ -243,6 +250,7 @@ class Settings:
     dns: DnsSettings = section(DnsSettings)
     webroot: WebrootSettings = section(WebrootSettings)
     renewal: RenewalSettings = section(RenewalSettings)
+    audit: AuditSettings = section(AuditSettings)
     notify: NotifySettings = section(NotifySettings)
     hosts: HostSettings = section(HostSettings)
     daemon: DaemonSettings = section(DaemonSettings)

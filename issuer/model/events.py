@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from common.strict_json import checked
+from issuer.model.audit import Finding
 from issuer.model.failure import Failure
 from issuer.model.hosts import HostState, Standing
 from issuer.model.outcomes import Ended, Ending
@@ -32,6 +33,7 @@ class EventKind(Enum):
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
     ENDS_SOON = "ends-soon"
+    AUDIT = "audit"  # the audit found something in its certificate
     INCIDENT = "incident"  # the CA wants it replaced before its time
     CA_CHANGED = "ca-changed"
     HOST_EXPIRED = "host-expired"  # these five: a host that reports serves an expired one,
@@ -72,6 +74,7 @@ class Event:
     host: str = ""  # where it happened, in an event about a host
     account: str = ""  # that reports of it
     standing: str = ""  # the sentence about that host
+    contact: str = ""  # a person's words: whom to ask
 
     @property
     def told(self) -> Failure:
@@ -100,10 +103,9 @@ def incident(name: str, url: str = "") -> Event:
     return Event(EventKind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint, url=url)
 
 
-def ends(kind: EventKind, name: str) -> Event:
+def ends(kind: EventKind, name: str, how_to_renew: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
-    hint = "renew it where it was bought, then `certfleet-issuer import` it"
-    return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
+    return Event(kind, name, "imported, so it is not renewed by ACME", hint=how_to_renew)
 
 
 _OF_ROWS = {
@@ -111,6 +113,12 @@ _OF_ROWS = {
     Ending.VANISHED: EventKind.VANISHED,
     Ending.UNSIGNED: EventKind.UNSIGNED,
 }
+
+
+def audited(name: str, found: Sequence[Finding]) -> Event:
+    """The audit *found* that in the certificate of *name*, the worst first."""
+    hint = "; ".join(dict.fromkeys(one.remedy for one in found))
+    return Event(EventKind.AUDIT, name, "; ".join(one.evidence for one in found), hint=hint)
 
 
 def not_renewed(name: str) -> Event:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+LONGEST_MUTE = 400 * 86400  # seconds: a year, and some. Another program may have written more
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -23,11 +25,15 @@ class Watch:
 
     def keeps(self, now: int) -> bool:
         """Is its certificate not to be replaced because of a finding?"""
-        return self.no_replacing and now < self.muted_until
+        return self.no_replacing and self._muted(now)
 
     def silent(self, now: int) -> bool:
         """Does no mail tell of it?"""
-        return self.no_mails and now < self.muted_until
+        return self.no_mails and self._muted(now)
+
+    def _muted(self, now: int) -> bool:
+        return now < self.muted_until <= now + LONGEST_MUTE
 
 
 UNWATCHED = Watch()
+REPLACING, MAILS = "replacing", "mails"  # what a row can be muted for

@@ -4,6 +4,7 @@
 found here and makes the row due (:func:`wanted`), once for each kind: a new certificate may have the same fault.
 """
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
@@ -17,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.certificate import Bundle, chain_faults, not_after, not_before, subject_text
 from common.clock import duration_text, utc_text
-from issuer.model.audit import Finding, Kind, Severity
+from issuer.model.audit import Audited, Finding, Kind, Severity
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import Standing
@@ -28,9 +29,10 @@ from issuer.rules.health import is_overdue, key_is_known
 from issuer.rules.hosts import words
 from issuer.rules.imported import how_to_renew, runs_out
 from issuer.rules.lifetime import lives_too_long, most_days, seconds_of_life
-from issuer.rules.renewal import renewal_moment
+from issuer.rules.renewal import remaining, renewal_moment
 
-AUDIT_EVERY = 7 * 86400  # seconds between two audits of one certificate that stays the same
+_DAY = 86400
+AUDIT_EVERY = 7 * _DAY  # seconds between two audits of one certificate that stays the same
 _CLOCKS = 3600  # seconds by which the clock of a CA may be ahead of ours
 _WEAK_HASHES = ("md5", "sha1")
 _LEAST_RSA, _LEAST_EC = 2048, 256  # bits (Baseline Requirements §6.1.5)
@@ -39,13 +41,16 @@ _LATE = (Kind.EXPIRED, Kind.ENDS_SOON)
 _NOT_ORDERED = (*_LATE, Kind.KEY, Kind.DAMAGED, Kind.COMPROMISED)
 
 
-def of_certificate(row: Enrolment, now: int, policy: RenewalSettings, *, revoked: str = "") -> list[Finding]:
+def of_certificate(
+    row: Enrolment, now: int, policy: RenewalSettings, *, imported_days: int = 3, revoked: str = ""
+) -> list[Finding]:
     """The findings about the stored certificate of *row* and its chain, the worst first; none without a certificate.
-    *revoked*: the evidence that its CA has revoked it, "" for none."""
+    *imported_days*: how many days before its end an imported one is critical. *revoked*: the evidence that its CA has
+    revoked it, "" for none."""
     if not row.crt:
         return []
     bundle = row.bundle
-    found = list(_of_row(row, now, policy, revoked))
+    found = [*_of_row(row, now, revoked), *_of_end(row, now, policy, imported_days)]
     if isinstance(bundle, Damaged):
         found.append(_critical(row, Kind.DAMAGED, f"it cannot be read: {bundle.why}", curable=True))
     else:
@@ -75,23 +80,44 @@ def of_caa(row: Enrolment, lines: Iterable[Line]) -> list[Finding]:
 def wanted(row: Enrolment, found: Collection[Finding], now: int) -> frozenset[Kind]:
     """The kinds among *found* for which a new certificate is to be ordered now, beside what is due anyway: it cures
     them, and none was ordered for them yet."""
-    if not row.enabled or row.imported or row.watch.keeps(now) or row.reissue_reason:
+    return frozenset() if row.reissue_reason else fixable(row, found, now) - {*_NOT_ORDERED}
+
+
+def fixable(row: Enrolment, found: Collection[Finding], now: int) -> frozenset[Kind]:
+    """The kinds among *found* that a person may have cured at once, due or not. None of a row that is disabled,
+    imported or muted, and none that the certificate before had too."""
+    if not row.enabled or row.imported or row.watch.keeps(now):
         return frozenset()
-    served = row.watch.served
-    return frozenset(
-        one.kind for one in found if one.curable and one.kind not in _NOT_ORDERED and one.kind.value not in served
-    )
+    return frozenset(one.kind for one in found if one.curable and one.kind.value not in row.watch.served)
 
 
-def next_audit(row: Enrolment, now: int, policy: RenewalSettings, *, spread: float) -> int:
-    """The moment of the next audit (epoch seconds). *spread*, from 0 to 1, keeps a fleet from being looked at in one
-    run."""
-    usual = now + int(AUDIT_EVERY * (1 + spread) / 2)
+def outcome(row: Enrolment, found: Collection[Finding], ordered: Collection[Kind], at: int) -> Audited:
+    """What an audit with these findings leaves in *row*. *ordered*: the kinds for which a new certificate is ordered.
+    *at*: the next audit."""
+    kinds = {one.kind.value for one in found}
+    again = row.watch.served | {kind.value for kind in ordered if kind not in _NOT_ORDERED}
+    told = ", ".join(kind.value for kind in Kind if kind in ordered)
+    why = f"the audit found: {told}" if told else ""
+    return Audited(at, tuple(sorted(kinds)), tuple(sorted(kinds & again)), why)
+
+
+def of_audit_only(found: Iterable[Finding]) -> list[Finding]:
+    """The findings of which people hear by nothing else: `run` tells of an end and of a foreign key by itself."""
+    return [one for one in found if one.kind not in _NOT_ORDERED]
+
+
+def usual_audit(name: str, now: int) -> int:
+    """When certificates that are audited now together with *name* are audited again (epoch seconds), unless a moment
+    of theirs comes before: in half a week to a week, so that a fleet is not looked at in one run."""
+    spread = int.from_bytes(hashlib.sha256(f"{name} {now}".encode()).digest()[:4], "big") / 2**32
+    return now + int(AUDIT_EVERY * (1 + spread) / 2)
+
+
+def next_audit(row: Enrolment, usual: int, now: int, policy: RenewalSettings) -> int:
+    """*usual*, or a sooner moment: a mute ends, or from then on a member of the chain of *row* ends too soon."""
     bundle = row.bundle
-    if isinstance(bundle, Damaged):
-        return usual
-    moments = [moment for _, moment in _earlier_ends(row, bundle, policy)]
-    return min([usual, *(moment for moment in moments if moment > now)])
+    ends = [] if isinstance(bundle, Damaged) else [moment for _, moment in _earlier_ends(row, bundle, policy)]
+    return min([usual, *(moment for moment in (row.watch.muted_until, *ends) if moment > now)])
 
 
 def of_names(
@@ -126,11 +152,6 @@ def completed(row: Enrolment, found: Iterable[Finding], now: int) -> list[Findin
     return sorted(told, key=lambda one: (one.severity is Severity.WARNING, order.index(one.kind)))
 
 
-def reason(kinds: Collection[Kind]) -> str:
-    """Why a certificate is ordered, for its row and for people."""
-    return f"the audit found: {', '.join(kind.value for kind in Kind if kind in kinds)}"
-
-
 def _critical(row: Enrolment, kind: Kind, evidence: str, *, curable: bool = False) -> Finding:
     return Finding(row.name, kind, Severity.CRITICAL, evidence, curable=curable)
 
@@ -139,20 +160,28 @@ def _warning(row: Enrolment, kind: Kind, evidence: str, *, curable: bool = False
     return Finding(row.name, kind, Severity.WARNING, evidence, curable=curable)
 
 
-def _of_row(row: Enrolment, now: int, policy: RenewalSettings, revoked: str) -> Iterator[Finding]:
+def _of_row(row: Enrolment, now: int, revoked: str) -> Iterator[Finding]:
     if revoked or row.revoked:
         yield _critical(row, Kind.REVOKED, revoked or "it was revoked by `certfleet-issuer revoke`", curable=True)
     if key_is_known(row):
         yield _critical(row, Kind.COMPROMISED, "its key was revoked as compromised")
-    if row.life is None:
-        return
-    if row.ends <= now:
-        yield _critical(row, Kind.EXPIRED, f"it expired at {utc_text(row.ends)}", curable=True)
-    elif runs_out(row, now, policy) or is_overdue(row, now, policy):
-        left = f"it ends at {utc_text(row.ends)}, in {duration_text(row.ends - now)}"
-        yield _warning(row, Kind.ENDS_SOON, left, curable=True)
     if row.is_misfit:
         yield _critical(row, Kind.KEY, MISFIT, curable=True)
+
+
+def _of_end(row: Enrolment, now: int, policy: RenewalSettings, imported_days: int) -> Iterator[Finding]:
+    """An end that is near is critical with an eighth of the life left, and of an imported one by its own days."""
+    if row.life is None:
+        return
+    left, ends = row.ends - now, utc_text(row.ends)
+    if left <= 0:
+        yield _critical(row, Kind.EXPIRED, f"it expired at {ends}", curable=True)
+        return
+    rest = remaining(row, now)
+    is_near = left <= imported_days * _DAY if row.imported else rest is not None and rest.little
+    if is_near or runs_out(row, now, policy) or is_overdue(row, now, policy):
+        make = _critical if is_near else _warning
+        yield make(row, Kind.ENDS_SOON, f"it ends at {ends}, in {duration_text(left)}", curable=True)
 
 
 def _of_leaf(row: Enrolment, bundle: Bundle, now: int) -> Iterator[Finding]:
@@ -174,7 +203,7 @@ def _of_leaf(row: Enrolment, bundle: Bundle, now: int) -> Iterator[Finding]:
         # a new certificate for the same CSR has the same key
         yield _critical(row, Kind.WEAK_KEY, f"its key is weak: {weak}")
     if lives_too_long(leaf):
-        days, most = -(-seconds_of_life(leaf) // 86400), most_days(leaf)
+        days, most = -(-seconds_of_life(leaf) // _DAY), most_days(leaf)
         text = f"it lives for {days} days, and a public CA may give {most} days at most (ballot SC-081)"
         yield _warning(row, Kind.TOO_LONG, text, curable=True)
 

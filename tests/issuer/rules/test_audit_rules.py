@@ -18,7 +18,7 @@ from issuer.model.audit import Finding, Kind, Severity
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.watch import Watch
-from issuer.rules.audit import AUDIT_EVERY, next_audit, of_certificate, of_names, wanted
+from issuer.rules.audit import AUDIT_EVERY, next_audit, of_certificate, of_names, usual_audit, wanted
 from tests.issuer.signing_requests import csr
 
 NAME, DAY = "www.example.test", 86400
@@ -170,6 +170,26 @@ def test_a_weak_signature(digest: str, told: str, old_root: Path) -> None:
     assert all(one.curable for one in found)
 
 
+@pytest.mark.parametrize(
+    ("imported", "days", "left", "severity"),
+    [
+        (False, 90, 16, None),  # its renewal was due, and half of the time to its end has not passed
+        (False, 90, 14, Severity.WARNING),
+        (False, 90, 11, Severity.CRITICAL),
+        (True, 398, 31, None),
+        (True, 398, 29, Severity.WARNING),
+        (True, 398, 4, Severity.WARNING),
+        (True, 398, 2.9, Severity.CRITICAL),
+    ],
+)
+def test_how_bad_an_end_is(*, imported: bool, days: float, left: float, severity: Severity | None) -> None:
+    """Ours by the fraction of its life, an imported one by its days."""
+    begin = BEGIN - timedelta(days=days)
+    one = row(good(begin=begin, days=days), issuing(begin=begin), imported=imported)
+    found = of_certificate(one, int((BEGIN - timedelta(days=left)).timestamp()), POLICY)
+    assert [(each.kind, each.severity) for each in found] == ([(Kind.ENDS_SOON, severity)] if severity else [])
+
+
 def test_the_worst_comes_first_with_remedy_and_contact() -> None:
     """A person's words stand in each finding; an imported certificate is renewed where it was bought."""
     watch = Watch(contact="shop team, tel. 23", renewal_note="log in at ca.example, order 17")
@@ -218,11 +238,11 @@ def test_what_is_due_anyway_is_not_ordered_twice() -> None:
 
 def test_the_next_audit() -> None:
     """Within a week, spread; at the moment from which on a member of the chain ends too soon, if that is sooner."""
-    plain = row(good())
-    for spread, seconds in ((0, AUDIT_EVERY // 2), (1, AUDIT_EVERY)):
-        assert next_audit(plain, NOW, POLICY, spread=spread) == NOW + seconds
+    usual = [usual_audit(f"n{number}", NOW) - NOW for number in range(100)]
+    assert AUDIT_EVERY / 2 <= min(usual) < 0.6 * AUDIT_EVERY < 0.9 * AUDIT_EVERY < max(usual) <= AUDIT_EVERY
+    assert next_audit(row(good()), NOW + AUDIT_EVERY, NOW, POLICY) == NOW + AUDIT_EVERY
     ending = row(good(), issuing(days=412))
-    at = next_audit(ending, NOW, POLICY, spread=1)
+    at = next_audit(ending, NOW + AUDIT_EVERY, NOW, POLICY)
     assert NOW < at < NOW + AUDIT_EVERY
     assert [kinds(of_certificate(ending, moment, POLICY)) for moment in (at - 1, at)] == [[], ["chain-ends"]]
 
