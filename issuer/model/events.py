@@ -29,6 +29,7 @@ class EventKind(Enum):
     PLANTED = "planted"  # an order under way for it was not written by an issuer
     FAILED = "failed"
     DISABLED = "disabled"  # past certfleet, and its renewal would be due
+    GIVEN_UP = "given-up"  # it expired long ago, and is not tried any more
     STATEMENT_KEY = "statement-key"  # of this issuer, not of a certificate: it cannot sign statements
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
@@ -125,6 +126,14 @@ def not_renewed(name: str) -> Event:
     """The renewal of *name* would be due, and it is disabled."""
     hint = "`enable` it if that was not meant; `disable` by certfleet, or `remove`, ends such notices"
     return Event(EventKind.DISABLED, name, "it is disabled, so nothing renews its certificate", hint=hint)
+
+
+def given_up(name: str) -> Event:
+    """The certificate of *name* expired long ago, and is left from now on."""
+    hint = "`issue` tries it once more; `disable` or `remove` it if nobody misses it"
+    return Event(
+        EventKind.GIVEN_UP, name, "it expired longer ago than give_up_after, and is not tried any more", hint=hint
+    )
 
 
 def planted(name: str) -> Event:

@@ -13,7 +13,9 @@ from issuer.model.events import Event, EventKind
 FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
 OF_ROWS = frozenset({EventKind.UNSEALED, EventKind.VANISHED, EventKind.UNSIGNED})
-TROUBLE = FAILURES | _RUNS_OUT | OF_ROWS | {EventKind.AUDIT, EventKind.DISABLED, EventKind.STATEMENT_KEY}
+TROUBLE = (
+    FAILURES | _RUNS_OUT | OF_ROWS | {EventKind.AUDIT, EventKind.DISABLED, EventKind.GIVEN_UP, EventKind.STATEMENT_KEY}
+)
 _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.UNSEALED: frozenset({EventKind.UNSEALED}),
     EventKind.VANISHED: frozenset({EventKind.VANISHED}),
@@ -27,6 +29,7 @@ _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.ENDS_SOON: _RUNS_OUT,
     EventKind.ENDS_THIS_WEEK: frozenset({EventKind.ENDS_THIS_WEEK, EventKind.ENDS_TODAY}),
     EventKind.ENDS_TODAY: frozenset({EventKind.ENDS_TODAY}),
+    EventKind.GIVEN_UP: frozenset({EventKind.GIVEN_UP}),
     EventKind.AUDIT: frozenset({EventKind.AUDIT}),
     EventKind.INCIDENT: frozenset({EventKind.INCIDENT}),
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event, not_renewed
+from issuer.model.events import Event, given_up, not_renewed
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.moments import believable
@@ -15,6 +15,7 @@ from issuer.rules.renewal import LATEST, by_window, renewal, renewal_moment, win
 FIRST_MAY_WAIT = 7 * 86400  # seconds: the span of the longest published limit, for which a large fleet queues
 
 FORCED = "ts_expire was set into the past, by hand or by an old script"
+GIVEN_UP = "it expired longer ago than give_up_after, so it is not tried any more; `issue` tries it"
 MISFIT = "the present certificate is for another key than that of its CSR"
 
 
@@ -59,6 +60,8 @@ def decide(
         return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.WISH)
     if not row.enabled:
         return _disabled(row, now, policy)
+    if not resumes and is_given_up(row, now, policy):
+        return NotDue(row.name, now + LONGEST_HOLD, GIVEN_UP, given_up(row.name))
     if still_waits(row, now, policy):
         return _waiting(row)
     leaf = row.present
@@ -90,6 +93,12 @@ def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     if not isinstance(leaf, Leaf) or spoilt(row):
         return False
     return believable(row.due_at, now, renewal(row, leaf.starts, leaf.ends, policy).at - now)
+
+
+def is_given_up(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Did its certificate end so long ago that it is not tried any more?"""
+    after = policy.give_up_after
+    return after is not None and row.life is not None and not row.changing and row.life[1] + after <= now
 
 
 def look_when_held(until: int, now: int) -> int:

@@ -33,6 +33,7 @@ _WORDS = {  # (one, several, heading)
     EventKind.PLANTED: ("had an order that is not ours", "had orders that are not ours", "ORDERS THAT ARE NOT OURS"),
     EventKind.FAILED: ("failed", "failed", "FAILED"),
     EventKind.DISABLED: ("is disabled and due", "are disabled and due", "DISABLED, THEIR RENEWAL IS DUE"),
+    EventKind.GIVEN_UP: ("was given up", "were given up", "EXPIRED LONG AGO, NOT TRIED ANY MORE"),
     EventKind.STATEMENT_KEY: ("cannot be used", "cannot be used", "STATEMENTS ARE NOT SIGNED"),
     EventKind.ENDS_TODAY: ("has a day left or none", "have a day left or none", "IMPORTED, A DAY LEFT OR NONE"),
     EventKind.ENDS_THIS_WEEK: ("ends within a week", "end within a week", "IMPORTED, ENDS WITHIN A WEEK"),
