@@ -257,6 +257,10 @@ def _versions(line: CommandLine) -> None:
     text = "the certificate, PEM; its chain may follow in it"
     take_in.add_argument("--crt", metavar="FILE", required=True, help=text)
     take_in.add_argument("--chain", metavar="FILE", default="", help="the chain, if it is in a file of its own")
+    text = "order one from our CA when that is left of its life and nobody has imported a newer one, like 3d"
+    take_in.add_argument("--takeover-at", metavar="TIME", type=_time, default=0, help=text)
+    text = "with --takeover-at: the CSR to order it for (default: NAME.csr in csr_dir)"
+    take_in.add_argument("--csr", metavar="FILE", default="", help=text)
     take_in.add_argument("--label", action="store_true", help="NAME is a label of your own, not one of its names")
     take_in.add_argument("--comment", default="", help="kept in the database")
     revoke = _named(line, "revoke", _later("versions", "revoke"), "have the CA revoke a certificate")

@@ -88,6 +88,7 @@ class Change:
     failure: Failure | None = None
     seal: str = ""
     validation: Validation = Validation()
+    takeover: int = 0  # where the row is imported: seconds before its end, from which on this is ordered; 0: at due_at
 
     @property
     def failing(self) -> bool:
@@ -149,6 +150,12 @@ class Enrolment:
     def scope(self) -> str:
         """The scope of holds that concern this row alone. A limit that its change met does not hold up its renewal."""
         return change_scope(self.name) if self.changing else self.name
+
+    @property
+    def takeover_at(self) -> int | None:
+        """The moment from which on our CA is to take over from where the certificate was bought (epoch seconds)."""
+        seconds = self.change.takeover if self.change is not None and self.imported else 0
+        return self.ends - seconds if seconds > 0 else None
 
     @property
     def key_sha256(self) -> str:

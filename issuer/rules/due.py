@@ -79,10 +79,13 @@ def decide(
 
 
 def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
-    """Is the row's moment still to come, and believable? A hold and a retry last a day at most. Only two kinds of row
-    wait longer: a first certificate in a long queue, and a certificate that is not to be renewed yet."""
+    """Is the row's moment still to come, and believable? A hold and a retry last a day at most. Only three kinds of
+    row wait longer: a first certificate in a long queue, a certificate that is not to be renewed yet, and an imported
+    one that is not to be taken over yet."""
     if forced(row, now) and not (row.failing or row.changing):
         return False  # the moment was saved before that wish; a hold is met again
+    if row.changing and (row.takeover_at or 0) > now:
+        return True
     if believable(row.due_at, now, max(LONGEST_HOLD, *policy.retry)):
         return True
     if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason or row.changing:

@@ -31,10 +31,11 @@ def forecast(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bo
     own, change = _own(row, now, policy, under_way=under_way), row.change
     if change is None or not (row.enabled or under_way):
         return own
-    at = max(now, change.due_at)
+    at = max(now, change.due_at, row.takeover_at or 0)
     if own.at is not None and own.at < at:
         return own
     why = f"retry after failure {change.failures}" if change.failing else "it waits for its first certificate"
+    why = "it takes over, unless a newer certificate is imported before" if (row.takeover_at or 0) > now else why
     return Forecast(at, f"the new CSR: {why}")
 
 

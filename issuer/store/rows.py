@@ -54,7 +54,7 @@ def due(now: int) -> list[Question]:
         (is_enabled, *ends_soon, sa.or_(too_far(certs.c.due_at, now, longest), forced)),
         (is_enabled, *failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD)),
         (is_enabled, certs.c.change_due_at <= now),
-        (is_enabled, too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
+        (is_enabled, certs.c.takeover.is_(None), too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
     ]
 
 
@@ -140,4 +140,5 @@ def _change(row: sa.RowMapping, own: Validation) -> Change:
     failure = of_text(row["change_failure"])
     failures, seal = max(0, row["change_failures"]), row["change_seal"]
     validation = validation_of(own.certbot, own.webroot_path, row["change_validations"])
-    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, failures, failure, seal, validation)
+    due_at, takeover = row["change_due_at"] or AT_ONCE, max(0, row["takeover"] or 0)
+    return Change(row["change_csr"], due_at, failures, failure, seal, validation, takeover)

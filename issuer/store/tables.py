@@ -66,6 +66,7 @@ certs = sa.Table(
     sa.Column("mute", Words(20)),  # "replacing", "mails" or both, separated by a blank
     sa.Column("contact", Words),  # a person's words for those who have to act
     sa.Column("renewal_note", Words),
+    sa.Column("takeover", Number),  # seconds before the end of an imported one, from which on its change is ordered
 )
 LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
 YES = ("Y", "y")  # ours, and of scripts that rely on a column whose comparisons ignore case

@@ -23,5 +23,6 @@ def upgrade() -> None:
         sa.Column("mute", sa.String(20)),
         sa.Column("contact", any_script),
         sa.Column("renewal_note", any_script),
+        sa.Column("takeover", sa.BigInteger),
     )
     create_index("ix_certs_audit", "certs", "audit_at")

@@ -109,6 +109,18 @@ WRONG: dict[str, list[str]] = {
     "import --crt": FILES,
     "import --chain": [*FILES[:-1], "{folder}/key", "{folder}/new.csr"],
     "import --comment": COMMENTS,
+    "import --takeover-at": [
+        "",
+        "1",
+        "-1s",
+        "1.5m",
+        "soon",
+        "1e9s",
+        "3d\n",
+        "٣d",
+        "3d",
+    ],  # of the last the CSR is missing
+    "import --csr": ["", "/nonexistent", "{folder}", "{folder}/key"],
     "revoke --reason": [
         "",
         "2",

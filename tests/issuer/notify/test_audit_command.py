@@ -160,3 +160,32 @@ def test_options_that_do_not_fit(audited: Box) -> None:
     audited.refused("audit", "--retry", "1h", code=2, says=["--retry goes with --fix"])
     audited.refused("audit", "--fix", "--json", code=2, says=["--fix goes with"])
     assert json.loads(audited.ok("audit", NAME, "--local", "--json").out)["well"] == [NAME]
+
+
+def test_a_takeover_waits_beside_an_imported_certificate(audited: Box) -> None:
+    """For its last three days; a newer certificate moves it, another key and a foreign name are refused, and nothing
+    is stored of what is refused."""
+    key_file = audited.folder / "other.csr"
+    request = csr([OTHER])
+    bought = Authority("Company CA").intermediate("Issuing")
+    file = audited.folder / "bought.pem"
+    file.write_bytes(bought.sign(request, days=100).fullchain_pem)
+    key_file.write_bytes(csr([OTHER], kind="rsa2048"))
+    take = ("import", OTHER, "--crt", str(file), "--takeover-at", "3d")
+    audited.refused(*take, "--csr", str(key_file), code=1, says=["another key"])
+    audited.put_csr("foreign", csr([NAME]))
+    assert OTHER not in audited.ok("status").out
+    audited.put_csr(OTHER, request)
+    audited.ok(*take)
+    ends, due, seconds = audited.row(OTHER, "ts_expire", "change_due_at", "takeover")
+    assert (due, seconds) == (ends - 3 * DAY, 3 * DAY)
+    assert "it takes over, unless a newer certificate is imported before" in audited.ok("status", OTHER).out
+    assert "on, unless a newer certificate is imported before" in audited.run("check", OTHER).out
+    audited.ok("run")
+    assert audited.orders() == []
+    file.write_bytes(bought.sign(request, days=300).fullchain_pem)
+    audited.ok("import", OTHER, "--crt", str(file))
+    later, due = audited.row(OTHER, "ts_expire", "change_due_at")
+    assert (later - due, later > ends) == (3 * DAY, True)
+    audited.ok("populate", "--replace", OTHER, "--csr", str(key_file))
+    assert audited.row(OTHER, "change_due_at", "takeover") == (0, None)
