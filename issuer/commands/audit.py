@@ -133,7 +133,7 @@ class _Look:
         """The kinds for which the next run orders a new certificate; with --fix those for which one is ordered now,
         and the row is marked so."""
         kinds = (fixable if self._arguments.fix else wanted)(row, found, self._now)
-        if not kinds or self._rows.faults(row):
+        if not kinds or not self._rows.is_ours(row):
             return frozenset()
         if self._arguments.fix:
             self._audits.save(row.name, outcome(row, found, kinds, self._now + AUDIT_EVERY), self._now)

@@ -65,7 +65,11 @@ class Rows:
 
     def audit(self, tell: Callable[[Event], None], now: int) -> None:
         """Audit the certificates whose moment has come: what a new one cures makes its row due."""
-        Auditor(self._audits, self._policy, tell, lambda row: not self.faults(row)).audit_due(now)
+        Auditor(self._audits, self._policy, tell, self.is_ours).audit_due(now)
+
+    def is_ours(self, row: Enrolment) -> bool:
+        """Is it what an operator enrolled, with the certificate that was signed last?"""
+        return not self.faults(row) and not self.is_unsigned(row)
 
     def _errors(self, row: Enrolment) -> Iterator[tuple[Ending, CertfleetError]]:
         if faults := self.faults(row):

@@ -28,7 +28,8 @@ class AuditStore(Protocol):
 
 
 class Auditor:
-    """*is_ours*: is a row what an operator enrolled? Nothing is ordered for another one."""
+    """*is_ours*: is a row what an operator enrolled, with the certificate that was signed last? Nothing is ordered for
+    another one: people are told of it."""
 
     def __init__(
         self,

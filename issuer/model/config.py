@@ -189,7 +189,7 @@ class RenewalSettings:
     days_left: int = setting(integer(0, 3650), 0)
     retry: tuple[int, ...] = setting(_retry_schedule, (60, 600, 3600, 86400))  # seconds
     give_up_alarm: int = setting(integer(1), 10)
-    give_up_after: int | None = setting(optional(duration(0), None), None)  # seconds past the end; None: never
+    give_up_after: int = setting(duration(0), 0)  # seconds past the end; 0: never
     max_run: int = setting(duration(0), 6 * 3600)  # seconds
 
 

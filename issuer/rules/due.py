@@ -101,7 +101,7 @@ def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
 def is_given_up(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     """Did its certificate end so long ago that it is not tried any more?"""
     after = policy.give_up_after
-    return after is not None and row.life is not None and not row.changing and row.life[1] + after <= now
+    return after > 0 and row.life is not None and not row.changing and row.life[1] + after <= now
 
 
 def look_when_held(until: int, now: int) -> int:
