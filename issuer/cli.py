@@ -44,6 +44,7 @@ def build() -> CommandLine:
     _hosts(line)
     _enrolment(line)
     _issuing(line)
+    _watch(line)
     _by_hand(line)
     _versions(line)
     return line
@@ -207,6 +208,31 @@ def _issuing(line: CommandLine) -> None:
     status.add_argument("--expiring", metavar="TIME", type=_time, default=None, help=text)
 
 
+def _watch(line: CommandLine) -> None:
+    text = "look what is wrong with certificates, their names and their hosts; -v lists those that are well too"
+    audit = _named(line, "audit", _later("audit", "audit"), text, "*", reports=True)
+    text = "order new certificates now where they cure it; without, the next run does"
+    audit.add_argument("--fix", action="store_true", help=text)
+    text = "with --fix: stay so long, and try again what failed (default: one try)"
+    audit.add_argument("--retry", metavar="TIME", type=_time, default=0, help=text)
+    text = "look at what is stored and reported alone: ask no DNS server and no CA"
+    audit.add_argument("--local", action="store_true", help=text)
+    text = "print one line for a monitoring system, and end with its exit code"
+    audit.add_argument("--nagios", action="store_true", help=text)
+    text = "until a moment, replace certificates for no finding, and tell of them in no mail"
+    mute = _named(line, "mute", _later("audit", "mute"), text, "+")
+    text = "a date, 2026-12-24 or 2026-12-24T06:00 (UTC), or a time from now, like 14d"
+    mute.add_argument("--until", metavar="DATE", default=None, help=text)
+    mute.add_argument("--replacing", action="store_true", help="only the replacing")
+    mute.add_argument("--mails", action="store_true", help="only the mails")
+    mute.add_argument("--off", action="store_true", help="end it")
+    text = "keep whom to ask about certificates and how they are renewed: findings and mails say it"
+    note = _named(line, "note", _later("audit", "note"), text, "+")
+    note.add_argument("--contact", metavar="TEXT", default=None, help="whom to ask; - for nobody")
+    text = "how it is renewed, as of one that was bought: a sentence; - for none"
+    note.add_argument("--renewal", metavar="TEXT", default=None, help=text)
+
+
 def _by_hand(line: CommandLine) -> None:
     _named(line, "challenges", _later("by_hand", "challenges"), "by hand, 1: show what to publish", reports=True)
     text = "by hand, 2: look at what was published, and let the CA validate it"
@@ -228,6 +254,10 @@ def _versions(line: CommandLine) -> None:
     text = "the certificate, PEM; its chain may follow in it"
     take_in.add_argument("--crt", metavar="FILE", required=True, help=text)
     take_in.add_argument("--chain", metavar="FILE", default="", help="the chain, if it is in a file of its own")
+    text = "order one from our CA when that is left of its life and nobody has imported a newer one, like 3d"
+    take_in.add_argument("--takeover-at", metavar="TIME", type=_time, default=0, help=text)
+    text = "with --takeover-at: the CSR to order it for (default: NAME.csr in csr_dir)"
+    take_in.add_argument("--csr", metavar="FILE", default="", help=text)
     take_in.add_argument("--label", action="store_true", help="NAME is a label of your own, not one of its names")
     take_in.add_argument("--comment", default="", help="kept in the database")
     revoke = _named(line, "revoke", _later("versions", "revoke"), "have the CA revoke a certificate")

@@ -33,7 +33,9 @@ from issuer.loops.systemd import Systemd
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.model.events import Event
+from issuer.model.outcomes import Ended
 from issuer.model.tries import BY_DAEMON
+from issuer.notify.outbox import Outbox
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
 from issuer.store.revision import open_database
@@ -88,7 +90,7 @@ class _Service:
             outbox,
             queries,
             Reports(settings, database),
-            lambda: Rows(settings, database).look(),
+            lambda: _look_at_rows(settings, database, outbox),
             lambda: _close(database, tools),
             found,
         )
@@ -133,6 +135,13 @@ def _refuse_other_revision(settings: Settings) -> None:
     asked = on_thread(lambda: open_database(settings.database).close())
     if wait([asked], _FIRST_LOOK_SECONDS).done and isinstance(error := asked.exception(), OtherRevision):
         raise error
+
+
+def _look_at_rows(settings: Settings, database: Database, outbox: Outbox) -> list[Ended]:
+    """Audit what is stored, and find the rows that are not as they should be."""
+    rows = Rows(settings, database)
+    rows.audit(outbox.tell, int(time.time()))
+    return rows.look()
 
 
 def _close(database: Database, tools: Tools) -> None:

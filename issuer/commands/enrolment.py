@@ -95,9 +95,9 @@ class _Populating:
         """Enrol a new name. Raises CertfleetError."""
         arguments = self._arguments
         name = enrolment_name(given[0], label=arguments.label)
-        facts, origin = _read(given[1])
+        facts, origin = read_request(given[1])
         if not arguments.label:
-            _refuse_other_name(name, facts, origin)
+            refuse_other_name(name, facts, origin)
         validation = _validation(arguments, facts.names, Validation(bool(arguments.webroot), arguments.webroot))
         ready = _ready(validation, facts.names)
         if facts.spki_sha256 in self._certificates.compromised(name):
@@ -116,10 +116,10 @@ class _Populating:
 
     def change(self, given: tuple[str, Path | None]) -> None:
         """Enrol another CSR for a name that is enrolled. Raises CertfleetError."""
-        row, (facts, origin) = self._enrolled(given[0]), _read(given[1])
+        row, (facts, origin) = self._enrolled(given[0]), read_request(given[1])
         before = newest(row)
         if not (self._arguments.label or _is_label(row)):
-            _refuse_other_name(row.name, facts, origin)
+            refuse_other_name(row.name, facts, origin)
         faults = append_faults(before, facts) if self._arguments.append else []
         if faults:
             hint = "nothing was changed; --replace takes another key and other names"
@@ -187,14 +187,14 @@ def _is_label(row: Enrolment) -> bool:
     return not isinstance(row.request, Damaged) and bool(row.csr) and row.name not in row.request.names
 
 
-def _refuse_other_name(name: str, facts: CsrFacts, origin: str) -> None:
+def refuse_other_name(name: str, facts: CsrFacts, origin: str) -> None:
     if name not in facts.names:
         why = "; ".join([f"it is for {', '.join(facts.names)}", *not_counted(facts)])
         hint = "correct the name; or add --label if NAME is meant to be a label of your own"
         raise RefusedError(f"the CSR in {origin} is not for {name}", why=why, hint=hint, reference="csr-other-name")
 
 
-def _read(file: Path | None) -> tuple[CsrFacts, str]:
+def read_request(file: Path | None) -> tuple[CsrFacts, str]:
     """The CSR in a file, or for None on standard input, and where it came from. Raises RefusedError."""
     origin = "standard input" if file is None else str(file)
     try:

@@ -12,7 +12,7 @@ import structlog
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.config_file import load
-from common.errors import LockedError, RefusedError, UsageError, render
+from common.errors import CertfleetError, LockedError, RefusedError, UsageError, render
 from issuer.commands.by_hand import refuse_leased
 from issuer.commands.dry_run import rehearsal, show
 from issuer.commands.held import HeldUp
@@ -110,6 +110,13 @@ def _concerned(row: Enrolment, issued_by: str | None) -> bool:
     return issued_by.lower() in row.present.issuer.lower()
 
 
+def issue_for(arguments: argparse.Namespace, *, stay: int) -> int:
+    """As issue, for the rows of the names in *arguments* that are due by a wish already; failures are tried again for
+    *stay* seconds."""
+    arguments.dry_run = arguments.staging = False
+    return _now(_Issuing(arguments), "", stay=stay)
+
+
 def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = False) -> int:
     rows = here.certificates.get(here.arguments.name)
     names = [row.name for row in rows]
@@ -136,7 +143,8 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
         if lift_hold:
             Holds(here.database).lift(names, int(time.time()))
         here.lift_registration()
-        here.certificates.request_reissue(names, reason)
+        if reason:
+            here.certificates.request_reissue(names, reason)
         return here.certificates.get(names)
 
     try:
@@ -244,9 +252,14 @@ class _Issuing:
             tools.orders.let_go_left()
         except StoreError as error:  # the leases run out by themselves
             log.warning("lease.left", error=str(error))
+        troubles: list[CertfleetError] = []
+        if looks_at_all and not self.arguments.name:
+            with noted(troubles):
+                Rows(self.settings, self.database).audit(outbox.tell, int(time.time()))
         rows = choose()
         one_pass = Pass(tools, silent if self._quiet else say, complain, at_end=self._silent)
         summary = one_pass.summary
+        summary.troubles += troubles
 
         def work() -> None:
             stay_on_one()

@@ -1,16 +1,19 @@
 """The rows of the table beside what this issuer can prove of them: by their seals, by statements, by its own memory."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from common.errors import CertfleetError, ConfigError
 from issuer.ground.chunks import chunks
+from issuer.loops.audit import Auditor
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, Unsigned, Vanished
+from issuer.model.events import Event
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.seal_faults import Fault
 from issuer.rules.change import newest
+from issuer.store.audits import Audits
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.seals import SealStore
@@ -27,6 +30,7 @@ class Rows:
     def __init__(self, settings: Settings, database: Database):
         self.seals = Seals(settings.state_dir)
         self._certificates, self._store = Certificates(database), SealStore(database)
+        self._audits, self._policy = Audits(database), settings.renewal
         self._presents = _presents(settings, self.seals)
 
     def faults(self, row: Enrolment) -> list[Fault]:
@@ -58,6 +62,14 @@ class Rows:
             for row in self._certificates.enrolled(some):
                 found += [_ended(row.name, *error) for error in self._errors(row) if row.enabled]
         return found + [_ended(name, Ending.VANISHED, Vanished(name)) for name in self.vanished(names)]
+
+    def audit(self, tell: Callable[[Event], None], now: int) -> None:
+        """Audit the certificates whose moment has come: what a new one cures makes its row due."""
+        Auditor(self._audits, self._policy, tell, self.is_ours).audit_due(now)
+
+    def is_ours(self, row: Enrolment) -> bool:
+        """Is it what an operator enrolled, with the certificate that was signed last?"""
+        return not self.faults(row) and not self.is_unsigned(row)
 
     def _errors(self, row: Enrolment) -> Iterator[tuple[Ending, CertfleetError]]:
         if faults := self.faults(row):

@@ -29,6 +29,7 @@ from issuer.commands.change import change_fields
 from issuer.commands.enrolment import checked_comment, enrolment_name
 from issuer.commands.removal import confirmed
 from issuer.commands.sealing import Sealer
+from issuer.commands.takeover import Takeover
 from issuer.commands.wiring import build_authority, build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
@@ -77,6 +78,8 @@ def history(arguments: argparse.Namespace) -> None:
 
 def take_in(arguments: argparse.Namespace) -> None:
     """Store a certificate that was bought or made elsewhere, for the agents. ACME never renews it."""
+    if arguments.csr and not arguments.takeover_at:
+        raise UsageError("--csr goes with --takeover-at", hint="an imported certificate needs no CSR until then")
     settings = load(Settings, arguments.config)
     name = enrolment_name(arguments.name, label=arguments.label)
     bundle = _read_bundle(arguments.crt, arguments.chain)
@@ -93,10 +96,13 @@ def take_in(arguments: argparse.Namespace) -> None:
         raise RefusedError(what, why="; ".join(faults), hint="nothing was stored")
     comment = checked_comment(arguments.comment)
     row = _row(name, certificates)
+    takeover = Takeover(settings, arguments, name, row, bundle) if arguments.takeover_at else None
     what = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}"
     if row is not None:
         if row.imported and (row.crt, row.ca) == (bundle.leaf_pem, bundle.chain_pem):
             say(f"{name}: {what}, is there already; nothing was changed")
+            if takeover is not None:
+                takeover.enrol(database)
             return
         _check_key(row, bundle)
     sealer, store = Sealer(settings), History(database, sign=Statements(settings.state_dir).sign)
@@ -105,6 +111,8 @@ def take_in(arguments: argparse.Namespace) -> None:
     sealer.remember({name: seal})
     sealer.seals.stored(name, bundle, now)
     say(f"{name}: imported {what}")
+    if takeover is not None:
+        takeover.enrol(database)
     [after] = certificates.get([name])
     for remark in remarks(after):
         say(remark)

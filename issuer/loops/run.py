@@ -34,7 +34,7 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_NEXT_RUN, Tries
 from issuer.rules.change import failed_as
 from issuer.rules.complaints import complaints
-from issuer.rules.due import MISFIT, urgency
+from issuer.rules.due import GIVEN_UP, MISFIT, urgency
 from issuer.rules.imported import sentence
 
 log = structlog.get_logger()
@@ -159,13 +159,13 @@ class Pass:
         if decision is None:
             self._add(row, self._tools.clock())
             return
-        failed = failed_as(row)
+        failed = failed_as(row) if decision.reason != GIVEN_UP else None
         next_at = failed.due_at if failed is not None and failed.changing else decision.until
         if failed is not None and next_at is not None:
             self._wait_for(row, _failure(failed, next_at))
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
-        if decision.news is not None:
+        if decision.news is not None and decision.reason != GIVEN_UP:  # of that a mail tells once
             self._complain(f"warning: {row.name}: {sentence(row) if row.enabled else decision.news.told.sentence}")
 
     def _wait_for(self, row: Enrolment, failed: Ended) -> None:

@@ -189,7 +189,15 @@ class RenewalSettings:
     days_left: int = setting(integer(0, 3650), 0)
     retry: tuple[int, ...] = setting(_retry_schedule, (60, 600, 3600, 86400))  # seconds
     give_up_alarm: int = setting(integer(1), 10)
+    give_up_after: int = setting(duration(0), 0)  # seconds past the end; 0: never
     max_run: int = setting(duration(0), 6 * 3600)  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """*imported_days*: an imported certificate that ends within so many days is critical."""
+
+    imported_days: int = setting(integer(0, 3650), 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +251,7 @@ class Settings:
     dns: DnsSettings = section(DnsSettings)
     webroot: WebrootSettings = section(WebrootSettings)
     renewal: RenewalSettings = section(RenewalSettings)
+    audit: AuditSettings = section(AuditSettings)
     notify: NotifySettings = section(NotifySettings)
     hosts: HostSettings = section(HostSettings)
     daemon: DaemonSettings = section(DaemonSettings)

@@ -10,6 +10,7 @@ from common.certificate import Bundle, is_for_request, leaf_fingerprint, leaf_va
 from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
+from issuer.model.watch import UNWATCHED, Watch
 
 DNS = "dns-01"  # the way of a name that has no other one
 _EVERY = "*"  # in the table the name of the way for all names without an exception
@@ -87,6 +88,7 @@ class Change:
     failure: Failure | None = None
     seal: str = ""
     validation: Validation = Validation()
+    takeover: int = 0  # where the row is imported: seconds before its end, from which on this is ordered; 0: at due_at
 
     @property
     def failing(self) -> bool:
@@ -132,6 +134,7 @@ class Enrolment:
     ordered: str = ""  # digest of the CSR that the order under way is for; "" without one or without a change
     changing: bool = False
     seal: str = ""  # of what was enrolled (issuer.model.seal); "" for none
+    watch: Watch = UNWATCHED
 
     @cached_property
     def present(self) -> Leaf | Damaged | None:
@@ -147,6 +150,12 @@ class Enrolment:
     def scope(self) -> str:
         """The scope of holds that concern this row alone. A limit that its change met does not hold up its renewal."""
         return change_scope(self.name) if self.changing else self.name
+
+    @property
+    def takeover_at(self) -> int | None:
+        """The moment from which on our CA is to take over from where the certificate was bought (epoch seconds)."""
+        seconds = self.change.takeover if self.change is not None and self.imported else 0
+        return self.ends - seconds if seconds > 0 else None
 
     @property
     def key_sha256(self) -> str:

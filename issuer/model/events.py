@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from common.strict_json import checked
+from issuer.model.audit import Finding
 from issuer.model.failure import Failure
 from issuer.model.hosts import HostState, Standing
 from issuer.model.outcomes import Ended, Ending
@@ -28,10 +29,12 @@ class EventKind(Enum):
     PLANTED = "planted"  # an order under way for it was not written by an issuer
     FAILED = "failed"
     DISABLED = "disabled"  # past certfleet, and its renewal would be due
+    GIVEN_UP = "given-up"  # it expired long ago, and is not tried any more
     STATEMENT_KEY = "statement-key"  # of this issuer, not of a certificate: it cannot sign statements
     ENDS_TODAY = "ends-today"  # these three: an imported one, which only a person can renew
     ENDS_THIS_WEEK = "ends-this-week"
     ENDS_SOON = "ends-soon"
+    AUDIT = "audit"  # the audit found something in its certificate
     INCIDENT = "incident"  # the CA wants it replaced before its time
     CA_CHANGED = "ca-changed"
     HOST_EXPIRED = "host-expired"  # these five: a host that reports serves an expired one,
@@ -72,6 +75,7 @@ class Event:
     host: str = ""  # where it happened, in an event about a host
     account: str = ""  # that reports of it
     standing: str = ""  # the sentence about that host
+    contact: str = ""  # a person's words: whom to ask
 
     @property
     def told(self) -> Failure:
@@ -100,10 +104,9 @@ def incident(name: str, url: str = "") -> Event:
     return Event(EventKind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint, url=url)
 
 
-def ends(kind: EventKind, name: str) -> Event:
+def ends(kind: EventKind, name: str, how_to_renew: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
-    hint = "renew it where it was bought, then `certfleet-issuer import` it"
-    return Event(kind, name, "imported, so it is not renewed by ACME", hint=hint)
+    return Event(kind, name, "imported, so it is not renewed by ACME", hint=how_to_renew)
 
 
 _OF_ROWS = {
@@ -113,10 +116,24 @@ _OF_ROWS = {
 }
 
 
+def audited(name: str, found: Sequence[Finding]) -> Event:
+    """The audit *found* that in the certificate of *name*, the worst first."""
+    hint = "; ".join(dict.fromkeys(one.remedy for one in found))
+    return Event(EventKind.AUDIT, name, "; ".join(one.evidence for one in found), hint=hint)
+
+
 def not_renewed(name: str) -> Event:
     """The renewal of *name* would be due, and it is disabled."""
     hint = "`enable` it if that was not meant; `disable` by certfleet, or `remove`, ends such notices"
     return Event(EventKind.DISABLED, name, "it is disabled, so nothing renews its certificate", hint=hint)
+
+
+def given_up(name: str) -> Event:
+    """The certificate of *name* expired long ago, and is left from now on."""
+    hint = "`issue` tries it once more; `disable` or `remove` it if nobody misses it"
+    return Event(
+        EventKind.GIVEN_UP, name, "it expired longer ago than give_up_after, and is not tried any more", hint=hint
+    )
 
 
 def planted(name: str) -> Event:

@@ -32,6 +32,7 @@ _LEVELS = {
     EventKind.INCIDENT: logging.WARNING,
     EventKind.DISABLED: logging.WARNING,
     EventKind.ENDS_SOON: logging.WARNING,
+    EventKind.AUDIT: logging.WARNING,
 }
 
 

@@ -13,7 +13,9 @@ from issuer.model.events import Event, EventKind
 FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
 OF_ROWS = frozenset({EventKind.UNSEALED, EventKind.VANISHED, EventKind.UNSIGNED})
-TROUBLE = FAILURES | _RUNS_OUT | OF_ROWS | {EventKind.DISABLED, EventKind.STATEMENT_KEY}
+TROUBLE = (
+    FAILURES | _RUNS_OUT | OF_ROWS | {EventKind.AUDIT, EventKind.DISABLED, EventKind.GIVEN_UP, EventKind.STATEMENT_KEY}
+)
 _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.UNSEALED: frozenset({EventKind.UNSEALED}),
     EventKind.VANISHED: frozenset({EventKind.VANISHED}),
@@ -27,8 +29,12 @@ _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.ENDS_SOON: _RUNS_OUT,
     EventKind.ENDS_THIS_WEEK: frozenset({EventKind.ENDS_THIS_WEEK, EventKind.ENDS_TODAY}),
     EventKind.ENDS_TODAY: frozenset({EventKind.ENDS_TODAY}),
+    EventKind.GIVEN_UP: frozenset({EventKind.GIVEN_UP}),
+    EventKind.AUDIT: frozenset({EventKind.AUDIT}),
     EventKind.INCIDENT: frozenset({EventKind.INCIDENT}),
 }
+NEVER_MUTED = OF_ROWS | {EventKind.PLANTED, EventKind.STATEMENT_KEY}  # who writes to the table could mute a row
+_OVER = (EventKind.RECOVERED, EventKind.ROW_WELL)
 QUIET_SECONDS = 60  # a mail goes out this long after the last event,
 MAIL_SECONDS = 600  # but never sooner than this after the mail before, and no later than this after the first event
 
@@ -48,7 +54,7 @@ def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventK
     """Weigh *event*, which is of no host, against the *alarms* of its certificate; *unsaid* are those that no mail has
     carried yet."""
     present = frozenset(alarms)
-    if event.kind in (EventKind.RECOVERED, EventKind.ROW_WELL):
+    if event.kind in _OVER:
         over = TROUBLE if event.kind is EventKind.RECOVERED else OF_ROWS
         left = frozenset() if event.kind is EventKind.RECOVERED else present - over
         trouble = present & over
@@ -58,6 +64,17 @@ def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventK
         return AlarmChange(present, changed=True, mail=True)
     new = not present & _COVERED_BY[event.kind]
     return AlarmChange(present | {event.kind}, new, mail=new)
+
+
+def is_passed_over(event: Event, *, silent: bool) -> bool:
+    """Is *event* left alone because no mail is to tell of its certificate (*silent*)? It is told after that if it is
+    still true. The end of a trouble is noted all the same."""
+    return silent and event.kind not in (*NEVER_MUTED, *_OVER)
+
+
+def is_mailed(event: Event, *, silent: bool) -> bool:
+    """May a mail tell *event*?"""
+    return not silent or event.kind in NEVER_MUTED
 
 
 def graded(event: Event, stuck_after: int) -> Event:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from shlex import quote
 
+from common.clock import utc_text
 from common.names import uncovered
 from issuer.model.config import RenewalSettings
 from issuer.model.csr import CsrFacts
@@ -191,9 +192,10 @@ def advised(row: Enrolment) -> list[tuple[str, str]]:
         request = newest(row).request
         what = request.why if isinstance(request, Damaged) else str(difference(row, request))
         sentence = f"a change waits: its CSR {what}; it takes effect when its certificate is stored"
-        orders = (
-            "no action needed, a `run` orders it" if row.enabled else f"`certfleet-issuer enable {typed}` if it is to"
-        )
+        orders = "no action needed, a `run` orders it"
+        if row.takeover_at is not None:
+            orders += f" from {utc_text(row.takeover_at)} on, unless a newer certificate is imported before"
+        orders = orders if row.enabled else f"`certfleet-issuer enable {typed}` if it is to"
         told.append((sentence, orders))
         if row.change.failure is not None:
             sentence = f"the last attempt at the change failed: {row.change.failure.sentence}"

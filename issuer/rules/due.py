@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event, not_renewed
+from issuer.model.events import Event, given_up, not_renewed
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.moments import believable
@@ -15,6 +15,7 @@ from issuer.rules.renewal import LATEST, by_window, renewal, renewal_moment, win
 FIRST_MAY_WAIT = 7 * 86400  # seconds: the span of the longest published limit, for which a large fleet queues
 
 FORCED = "ts_expire was set into the past, by hand or by an old script"
+GIVEN_UP = "it expired longer ago than give_up_after, so it is not tried any more; `issue` tries it"
 MISFIT = "the present certificate is for another key than that of its CSR"
 
 
@@ -59,6 +60,8 @@ def decide(
         return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.WISH)
     if not row.enabled:
         return _disabled(row, now, policy)
+    if not resumes and is_given_up(row, now, policy):
+        return NotDue(row.name, now + LONGEST_HOLD, GIVEN_UP, given_up(row.name))
     if still_waits(row, now, policy):
         return _waiting(row)
     leaf = row.present
@@ -76,10 +79,13 @@ def decide(
 
 
 def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
-    """Is the row's moment still to come, and believable? A hold and a retry last a day at most. Only two kinds of row
-    wait longer: a first certificate in a long queue, and a certificate that is not to be renewed yet."""
+    """Is the row's moment still to come, and believable? A hold and a retry last a day at most. Only three kinds of
+    row wait longer: a first certificate in a long queue, a certificate that is not to be renewed yet, and an imported
+    one that is not to be taken over yet."""
     if forced(row, now) and not (row.failing or row.changing):
         return False  # the moment was saved before that wish; a hold is met again
+    if row.changing and (row.takeover_at or 0) > now:
+        return True
     if believable(row.due_at, now, max(LONGEST_HOLD, *policy.retry)):
         return True
     if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason or row.changing:
@@ -90,6 +96,12 @@ def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     if not isinstance(leaf, Leaf) or spoilt(row):
         return False
     return believable(row.due_at, now, renewal(row, leaf.starts, leaf.ends, policy).at - now)
+
+
+def is_given_up(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Did its certificate end so long ago that it is not tried any more?"""
+    after = policy.give_up_after
+    return after > 0 and row.life is not None and not row.changing and row.life[1] + after <= now
 
 
 def look_when_held(until: int, now: int) -> int:

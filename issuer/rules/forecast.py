@@ -11,7 +11,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, REGISTRATION, Hold
-from issuer.rules.due import FORCED, MISFIT, forced, spoilt, still_waits
+from issuer.rules.due import FORCED, GIVEN_UP, MISFIT, forced, is_given_up, spoilt, still_waits
 from issuer.rules.imported import how_to_renew
 from issuer.rules.renewal import renewal
 
@@ -31,10 +31,11 @@ def forecast(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bo
     own, change = _own(row, now, policy, under_way=under_way), row.change
     if change is None or not (row.enabled or under_way):
         return own
-    at = max(now, change.due_at)
+    at = max(now, change.due_at, row.takeover_at or 0)
     if own.at is not None and own.at < at:
         return own
     why = f"retry after failure {change.failures}" if change.failing else "it waits for its first certificate"
+    why = "it takes over, unless a newer certificate is imported before" if (row.takeover_at or 0) > now else why
     return Forecast(at, f"the new CSR: {why}")
 
 
@@ -43,6 +44,8 @@ def _own(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool) 
         return Forecast(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
     if not (row.enabled or under_way):
         return Forecast(None, "disabled" + ("; `issue NAME` tries again" if row.reissue_reason else ""))
+    if is_given_up(row, now, policy) and not row.reissue_reason:
+        return Forecast(None, GIVEN_UP)
     coming = row.due_at if row.due_at is not None and still_waits(row, now, policy) else now
     if row.failing and row.due_at is not None:
         return Forecast(coming, f"retry after failure {row.failures}")

@@ -77,32 +77,34 @@ def state_of(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = 
         return "expired"
     if row.revoked:
         return "revoked"
-    if _known_to_others(row):
+    if key_is_known(row):
         return "key compromised"
     if doubt == NOT_SEALED:
         return NOT_SEALED
     if row.failing:
         return "stuck" if row.failures >= policy.give_up_alarm else "failing"
-    life = row.life if row.crt else None
-    if row.crt and life is None:
+    if row.crt and row.life is None:
         return "damaged"
     if row.is_misfit:
         return "wrong key"
     if doubt == NOT_SIGNED:
         return NOT_SIGNED
-    if runs_out(row, now, policy) or (life and _overdue(row, *life, now, policy)):
+    if runs_out(row, now, policy) or is_overdue(row, now, policy):
         return "ends soon"
     if held:
         return "held"
     return "valid" if row.crt else "waiting for its first certificate"
 
 
-def _overdue(row: Enrolment, starts: int, ends: int, now: int, policy: RenewalSettings) -> bool:
+def is_overdue(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     """Has half of the time from its renewal to its end passed? Whatever moment the row holds, nobody renews it."""
-    moment = renewal(row, starts, ends, policy).at
-    return not row.imported and now > moment + (ends - moment) // 2
+    life = row.life if row.crt and not row.imported else None
+    if life is None:
+        return False
+    moment = renewal(row, *life, policy).at
+    return now > moment + (life[1] - moment) // 2
 
 
-def _known_to_others(row: Enrolment) -> bool:
+def key_is_known(row: Enrolment) -> bool:
     """Was the key of the present certificate revoked as compromised?"""
     return bool(row.compromised) and isinstance(row.present, Leaf) and row.present.spki_sha256 in row.compromised

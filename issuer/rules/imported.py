@@ -23,7 +23,8 @@ def news(row: Enrolment, now: int, policy: RenewalSettings) -> Event | None:
     if not row.enabled or not runs_out(row, now, policy):
         return None
     left = row.ends - now
-    return ends(next((kind for kind, bound in _WORSE.items() if left <= bound), EventKind.ENDS_SOON), row.name)
+    kind = next((kind for kind, bound in _WORSE.items() if left <= bound), EventKind.ENDS_SOON)
+    return ends(kind, row.name, how_to_renew(row))
 
 
 def next_look(row: Enrolment, now: int, policy: RenewalSettings) -> int:
@@ -39,7 +40,8 @@ def sentence(row: Enrolment) -> str:
 
 
 def how_to_renew(row: Enrolment) -> str:
-    return f"renew it where it was bought, then `certfleet-issuer import {quote(row.name)} --crt FILE`"
+    how = row.watch.renewal_note or "renew it where it was bought"
+    return f"{how}, then `certfleet-issuer import {quote(row.name)} --crt FILE`"
 
 
 def _notice(row: Enrolment, policy: RenewalSettings) -> int:

@@ -33,10 +33,12 @@ _WORDS = {  # (one, several, heading)
     EventKind.PLANTED: ("had an order that is not ours", "had orders that are not ours", "ORDERS THAT ARE NOT OURS"),
     EventKind.FAILED: ("failed", "failed", "FAILED"),
     EventKind.DISABLED: ("is disabled and due", "are disabled and due", "DISABLED, THEIR RENEWAL IS DUE"),
+    EventKind.GIVEN_UP: ("was given up", "were given up", "EXPIRED LONG AGO, NOT TRIED ANY MORE"),
     EventKind.STATEMENT_KEY: ("cannot be used", "cannot be used", "STATEMENTS ARE NOT SIGNED"),
     EventKind.ENDS_TODAY: ("has a day left or none", "have a day left or none", "IMPORTED, A DAY LEFT OR NONE"),
     EventKind.ENDS_THIS_WEEK: ("ends within a week", "end within a week", "IMPORTED, ENDS WITHIN A WEEK"),
     EventKind.ENDS_SOON: ("ends soon", "end soon", "IMPORTED, ENDS SOON"),
+    EventKind.AUDIT: ("has a fault", "have faults", "FOUND BY THE AUDIT"),
     EventKind.INCIDENT: ("is replaced early", "are replaced early", "REPLACED EARLY, AS THE CA ASKS"),
     EventKind.CA_CHANGED: ("came from another CA", "came from another CA", "FROM ANOTHER CA"),
     EventKind.HOST_EXPIRED: ("is served expired", "are served expired", "SERVED EXPIRED"),
@@ -150,6 +152,8 @@ def _standing(event: Event, now: int, tries: Tries) -> str:
         parts.append(f"failed {event.failures} time{'s' if event.failures > 1 else ''} in a row")
     if event.next_attempt:
         parts.append(f"next attempt at {tries.words(event.next_attempt)}")
+    if event.contact:
+        parts.append(f'contact: "{_safe(event.contact)}"')
     return "; ".join(parts)
 
 

@@ -36,10 +36,12 @@ class Changes:
         *,
         seal: Seal | None = None,
         own_seal: Seal | None = None,
+        takeover: int = 0,
     ) -> Outcome:
         """Enrol another CSR for *name*, with the ways of *validation* for its names; an earlier change that waits
         is forgotten. The ways of a CSR that waits wait with it. *seal*: for that CSR; *own_seal*: for the present one,
-        with those ways, where it is the same. Raises RefusedError if there is no such row."""
+        with those ways, where it is the same. *takeover*: how many seconds before the end of an imported certificate
+        a CSR that waits is ordered; 0: at once. Raises RefusedError if there is no such row."""
 
         def work(connection: sa.Connection) -> Outcome:
             row = next(iter(named(connection, [name])), None)
@@ -62,7 +64,8 @@ class Changes:
                 add_event(connection, now, name, "enrolled anew", _told(csr))
                 put_seal(connection, name, seal, now)
             elif effect is Outcome.WAITS:
-                waits = {"change_csr": csr.pem, "change_due_at": AT_ONCE, "change_failures": 0}
+                at = row.ends - takeover if takeover else AT_ONCE
+                waits = {"change_csr": csr.pem, "change_due_at": at, "change_failures": 0, "takeover": takeover or None}
                 _set(connection, name, {**NO_CHANGE, **waits, "change_validations": validation.ways_text})
                 add_event(connection, now, name, "change enrolled", _told(csr))
                 put_seal(connection, name, seal, now, change=True)

@@ -105,9 +105,8 @@ class History:
     def take_in(
         self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int, *, seal: Seal | None = None
     ) -> None:
-        """Store a certificate from outside, which ACME never renews; add the row if there is none. *seal*: of the row
-        as it is then. Raises RefusedError
-        if an order is under way."""
+        """Store a certificate from outside, which ACME never renews; add the row if there is none. A takeover moves to
+        its end. *seal*: of the row as it is then. Raises RefusedError if an order is under way."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
@@ -116,6 +115,8 @@ class History:
             _replace(connection, name, bundle, "imported", now, sign=self._sign, imported="Y")
             _remember(connection, name, bundle, None, now)
             put_seal(connection, name, seal, now)
+            later = certs.update().where(certs.c.name == name, certs.c.takeover.is_not(None))
+            connection.execute(later.values(change_due_at=certs.c.ts_expire - certs.c.takeover))
 
         self._database.write(work)
 

@@ -16,17 +16,18 @@ from common.strict_json import parse_json
 from issuer.model.enrolment import end_of
 from issuer.model.events import Event, EventKind, at_host, from_json, recovered, row_well, to_json
 from issuer.model.hosts import HostState, Standing
-from issuer.rules.alarms import OF_ROWS, graded, weigh
+from issuer.rules.alarms import OF_ROWS, graded, is_mailed, is_passed_over, weigh
 from issuer.rules.hosts import words
 from issuer.store.cells import believable, known
 from issuer.store.database import Database, rows_of
 from issuer.store.hosts import details_of
+from issuer.store.rows import WATCH, watch_of
 from issuer.store.tables import alarms, certs, host_alarms, outbox
 
 log = structlog.get_logger()
 _TAKEN_SECONDS = 600
 _MOST_NEWS = 1000  # about hosts, in one transaction
-_OF_CERTIFICATE = ("name", "crt", "ts_expire", "imported", "count_fail_update", "ari_url")
+_OF_CERTIFICATE = ("name", "crt", "ts_expire", "imported", "count_fail_update", "ari_url", *WATCH)
 _CERTIFICATE = sa.select(*(certs.c[column] for column in _OF_CERTIFICATE))
 
 
@@ -108,6 +109,9 @@ def _settle(
     mails: list[Event] = []
     changed: list[Event] = []
     for bare in told:
+        silent = bare.name in rows and watch_of(rows[bare.name]._mapping).silent(now)
+        if is_passed_over(bare, silent=silent):
+            continue
         event = graded(_completed(bare, rows.get(bare.name), now), stuck_after)
         verdict = weigh(event, after[event.name], unsent.get(event.name, frozenset()))
         after[event.name] = verdict.alarms
@@ -116,7 +120,7 @@ def _settle(
             kinds = [kind.value for kind in verdict.retract]
             unread = (outbox.c.name == event.name, outbox.c.kind.in_(kinds), outbox.c.taken_by.is_(None))
             connection.execute(outbox.delete().where(*unread))
-        if verdict.mail and by_mail:
+        if verdict.mail and by_mail and is_mailed(event, silent=silent):
             mails.append(event)
             unsent[event.name] = unsent.get(event.name, frozenset()) | {event.kind}
         if verdict.changed:
@@ -146,7 +150,11 @@ def _settle_hosts(
     told = {row[:3]: row.state for row in rows_of(connection, query, columns.name, names)}
     bad = {one.report.key: one for one, is_bad in standings.items() if is_bad}
     well = {one.report.key: one for one in standings if one.state.is_well}
-    new = [one for key, one in bad.items() if told.get(key) != one.state.value][:_MOST_NEWS]
+    muted = sa.select(certs.c.name, *(certs.c[column] for column in WATCH)).where(certs.c.mute_until > now)
+    rows = rows_of(connection, muted, certs.c.name, names)
+    silent = {row.name for row in rows if watch_of(row._mapping).silent(now)}
+    new = [one for key, one in bad.items() if told.get(key) != one.state.value and one.report.name not in silent]
+    new = new[:_MOST_NEWS]
     over = [key for key in told if key not in bad][:_MOST_NEWS]
     for name, host, account in (*over, *(one.report.key for one in new if one.report.key in told)):
         same = (columns.name == name, columns.host == host, columns.account == account)
@@ -156,8 +164,8 @@ def _settle_hosts(
     events += [at_host(well[key], "") for key in over if key in well]  # else it is gone, forgotten or disabled
     if new:
         keys = ("name", "host", "account")
-        rows = [dict(zip(keys, one.report.key, strict=True), state=one.state.value, since=now) for one in new]
-        connection.execute(host_alarms.insert(), rows)
+        kept = [dict(zip(keys, one.report.key, strict=True), state=one.state.value, since=now) for one in new]
+        connection.execute(host_alarms.insert(), kept)
     events = [dataclasses.replace(event, at=now) for event in events]
     if events and by_mail:
         connection.execute(outbox.insert(), [_outbox_row(event, now) for event in events])
@@ -175,7 +183,7 @@ def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:
     url = event.url or (row.ari_url if event.kind is EventKind.INCIDENT else "")
     failures = event.failures or row.count_fail_update
     expires = end_of(row.crt, row.ts_expire, imported=row.imported == "Y")
-    return dataclasses.replace(event, at=now, expires=expires, failures=failures, url=url)
+    return dataclasses.replace(event, at=now, expires=expires, failures=failures, url=url, contact=row.contact)
 
 
 def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[str, dict[EventKind, int]]:

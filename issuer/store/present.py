@@ -9,10 +9,19 @@ from common.certificate import Bundle, certified_names, fingerprint, issuer_text
 from issuer.model.limits import names_text
 from issuer.store.tables import certs, events, versions
 
-# what the operator enrolled, and the pair before: all other columns speak of the present certificate
+# what people said of the row, and the pair before: all other columns speak of the present certificate
 _ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations", "seal")
-_CHANGE = ("change_csr", "change_due_at", "change_failures", "change_failure", "change_validations", "change_seal")
-_KEPT = (*_ENROLLED, *_CHANGE, "old_ca", "old_crt")
+_CHANGE = (
+    "change_csr",
+    "change_due_at",
+    "change_failures",
+    "change_failure",
+    "change_validations",
+    "change_seal",
+    "takeover",
+)
+_WATCH = ("audit_found", "audit_served", "mute_until", "mute", "contact", "renewal_note")
+_KEPT = (*_ENROLLED, *_CHANGE, *_WATCH, "old_ca", "old_crt")
 _FRESH = [column.name for column in certs.columns if column.name not in _KEPT]
 NO_CHANGE = dict.fromkeys(_CHANGE)
 _REPLACE = (

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, validation_of
 from issuer.model.limits import LONGEST_HOLD
+from issuer.model.watch import MAILS, REPLACING, UNWATCHED, Watch
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import OctetLength, too_far, window
 from issuer.store.compromised import ANY, compromised_keys
@@ -15,6 +16,7 @@ from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders
 
 _NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
+WATCH = ("audit_at", "audit_found", "audit_served", "mute_until", "mute", "contact", "renewal_note")
 _COLUMNS = [column for column in certs.c if column.name not in _OLD_PAIR]
 # SQLite takes any length; a longer one is no name of ours, and its row is left alone
 _IS_NAME = OctetLength(certs.c.name) <= 4 * 250
@@ -52,7 +54,7 @@ def due(now: int) -> list[Question]:
         (is_enabled, *ends_soon, sa.or_(too_far(certs.c.due_at, now, longest), forced)),
         (is_enabled, *failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD)),
         (is_enabled, certs.c.change_due_at <= now),
-        (is_enabled, too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
+        (is_enabled, certs.c.takeover.is_(None), too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
     ]
 
 
@@ -112,6 +114,25 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         change=_change(row, validation) if row["change_csr"] else None,
         ordered=ordered,
         seal=row["seal"],
+        watch=watch_of(row),
+    )
+
+
+def watch_of(row: sa.RowMapping) -> Watch:
+    """What the columns WATCH of *row* say."""
+    cells = [row[column] for column in WATCH]
+    if not any(cells):
+        return UNWATCHED
+    mute = row["mute"].split()
+    return Watch(
+        muted_until=row["mute_until"] or 0,
+        no_replacing=REPLACING in mute,
+        no_mails=MAILS in mute,
+        contact=row["contact"].strip(),
+        renewal_note=row["renewal_note"].strip(),
+        audit_at=row["audit_at"],
+        found=frozenset(row["audit_found"].split()),
+        served=frozenset(row["audit_served"].split()),
     )
 
 
@@ -119,4 +140,5 @@ def _change(row: sa.RowMapping, own: Validation) -> Change:
     failure = of_text(row["change_failure"])
     failures, seal = max(0, row["change_failures"]), row["change_seal"]
     validation = validation_of(own.certbot, own.webroot_path, row["change_validations"])
-    return Change(row["change_csr"], row["change_due_at"] or AT_ONCE, failures, failure, seal, validation)
+    due_at, takeover = row["change_due_at"] or AT_ONCE, max(0, row["takeover"] or 0)
+    return Change(row["change_csr"], due_at, failures, failure, seal, validation, takeover)

@@ -59,6 +59,14 @@ certs = sa.Table(
     sa.Column("seal", Words),  # of what was enrolled (issuer/model/seal.py); NULL: never sealed
     sa.Column("change_seal", Words),  # of the CSR that waits
     sa.Column("hosts_look_at", Number),  # since when hosts may serve an older one; NULL: all that report serve this one
+    sa.Column("audit_at", Number),  # of the next audit; NULL: at the next run
+    sa.Column("audit_found", Words(500)),  # the kinds of finding of the last one, separated by blanks
+    sa.Column("audit_served", Words(500)),  # the kinds for which a new certificate was ordered
+    sa.Column("mute_until", Number),  # until then, and NULL for never:
+    sa.Column("mute", Words(20)),  # "replacing", "mails" or both, separated by a blank
+    sa.Column("contact", Words),  # a person's words for those who have to act
+    sa.Column("renewal_note", Words),
+    sa.Column("takeover", Number),  # seconds before the end of an imported one, from which on its change is ordered
 )
 LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
 YES = ("Y", "y")  # ours, and of scripts that rely on a column whose comparisons ignore case

@@ -203,9 +203,10 @@ class Box:
         next."""
         begin = datetime.now(UTC) - timedelta(days=days - left)
         request, before = self.row(name, "csr", "statement")
-        crt = Authority("Old CA").sign(read_csr(bytes(request)).pem, days, begin).cert_pem
-        text = Statements(self.state_dir).sign(name, parse_bundle(crt), before or "", int(time.time()))
-        values = f"crt = X'{crt.hex()}', ts_expire = {int(time.time() + left * 86400)}, due_at = NULL"
+        issued = Authority("Old root").intermediate("Old CA").sign(read_csr(bytes(request)).pem, days, begin)
+        text = Statements(self.state_dir).sign(name, parse_bundle(issued.cert_pem), before or "", int(time.time()))
+        values = f"crt = X'{issued.cert_pem.hex()}', ca = X'{issued.chain_pem.hex()}'"
+        values += f", ts_expire = {int(time.time() + left * 86400)}, due_at = NULL"
         values += f", statement = '{text}'"
         self.database.execute(f"UPDATE certs SET {values} WHERE name = '{name}'")  # noqa: S608
 

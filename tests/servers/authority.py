@@ -169,15 +169,17 @@ class Authority:
         not_before: datetime | None = None,
         serial: int | None = None,
         names: list[str] | None = None,
+        *,
+        usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
     ) -> Issued:
         """A certificate for a signing request: its key, its alternative names or those *names*. The key stays where it
-        is. The serial number is random unless a test gives one."""
+        is. The serial number is random unless a test gives one. *usage*: the extended one."""
         csr = x509.load_pem_x509_csr(csr_pem)
         wanted = names or [str(name.value) for name in _alternative_names(csr)]
         public_key = csr.public_key()
         if not isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise TypeError(f"this authority signs no keys of type {type(public_key).__name__}")
-        return self._issue(wanted, public_key, b"", days, not_before, serial=serial)
+        return self._issue(wanted, public_key, b"", days, not_before, serial=serial, usage=usage)
 
     def write(self, folder: Path) -> Path:
         """Write this authority's certificate as ca.pem; its key never leaves memory."""
@@ -196,6 +198,7 @@ class Authority:
         *,
         serial: int | None = None,
         more: Sequence[x509.ExtensionType] = (),
+        usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
     ) -> Issued:
         start = not_before or datetime.now(UTC) - CLOCK_SKEW
         subject = _common_name(names[0])
@@ -210,7 +213,7 @@ class Authority:
             builder.add_extension(alternative, critical=not list(subject))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(*usages), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         return Issued(certificate.public_bytes(Encoding.PEM), self.chain_pem, key_pem)
 

@@ -25,10 +25,12 @@ from issuer.journey.ports import (
     Tools,
 )
 from issuer.journey.solver import Solver
+from issuer.loops.audit import AuditStore
 from issuer.model.config import Settings
 from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation
 from issuer.rules.csr import read_csr
 from issuer.store import migrate
+from issuer.store.audits import Audits
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
 from issuer.store.database import Database
@@ -38,6 +40,7 @@ from issuer.store.orders import Orders
 from issuer.store.revision import open_database
 from issuer.store.tables import certs, challenges, events, holds, orders, versions
 from tests.issuer.box import Box
+from tests.issuer.fakes.audits import MemoryAudits
 from tests.issuer.fakes.certificates import MemoryCertificates, MemoryHolds
 from tests.issuer.fakes.journal import MemoryJournal
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
@@ -60,6 +63,7 @@ class Stores:
     """What several issuers see of one database, in which NAME and OTHER are enrolled and enabled."""
 
     certificates: CertificateStore
+    audits: AuditStore
     holds: HoldStore
     counts: OrderCounts
     orders: Callable[[str], OrderStore]  # by owner
@@ -100,6 +104,7 @@ def stores(tables: Database | None, tmp_path: Path) -> Stores:
     certificates.set_enabled([NAME, OTHER], True, NOW)
     return Stores(
         certificates,
+        Audits(tables),
         Holds(tables),
         Counts(tables),
         lambda owner: Orders(tables, owner, seals_in(tmp_path)),
@@ -136,6 +141,7 @@ def _in_memory() -> Stores:
         world.enrol(name)
     return Stores(
         MemoryCertificates(world.tables, signed),
+        MemoryAudits(world.tables),
         MemoryHolds(world.tables),
         MemoryCounts(world.tables),
         lambda owner: MemoryOrders(world.tables, owner),

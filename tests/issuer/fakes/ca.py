@@ -14,6 +14,7 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.clock import Clock
 from common.errors import Retry
@@ -110,6 +111,7 @@ class MemoryCa:
         self.shares_orders = False
         self.registered = False
         self.takes_common_name = True
+        self.usage = ExtendedKeyUsageOID.SERVER_AUTH  # of what it signs
         self.windows: dict[str, RenewalInfo] = {}
         self.certificates: list[bytes] = []  # every one that was signed, leaf and chain, PEM
         self.opened: list[_Order] = []
@@ -159,7 +161,8 @@ class MemoryCa:
             raise refusal("unauthorized", "its names are not those of the order", 403)
         start = datetime.fromtimestamp(self._clock(), UTC)
         pem = csr.public_bytes(Encoding.PEM)
-        found.pem = _signer().sign(pem, self._days, start, names=list(found.names)).fullchain_pem
+        signed = _signer().sign(pem, self._days, start, names=list(found.names), usage=self.usage)
+        found.pem = signed.fullchain_pem
         found.status, found.finalized_at = "processing", self._clock()
         self.certificates.append(found.pem)
         return self._seen(found)

@@ -144,6 +144,7 @@ def _renewed(
         ari_ask_at=ask_at,
         compromised=row.compromised,
         change=row.change,
+        watch=dataclasses.replace(row.watch, audit_at=None),
     )
 
 

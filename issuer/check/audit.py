@@ -1,0 +1,54 @@
+"""The part of the audit that asks DNS: where do the names of a certificate lead, and may our CA issue for them?"""
+
+from collections.abc import Callable, Collection, Sequence
+
+from common.names import is_address
+from issuer.check.names import caa_lines
+from issuer.dns.asking import NoAnswer
+from issuer.dns.find.resolvers import Resolvers
+from issuer.model.acme import CaIdentity
+from issuer.model.audit import Finding
+from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.hosts import Standing
+from issuer.model.leaf import Leaf
+from issuer.rules.audit import of_caa, of_names
+from issuer.rules.change import shares
+
+
+class Surroundings:
+    """Thread-safe. *identities*: the CAs as DNS records name them, without those that cannot be asked. *method*: the
+    challenge type of a name's validation; "" where none fits it."""
+
+    def __init__(self, resolvers: Resolvers, identities: Sequence[CaIdentity], method: Callable[[Validation], str]):
+        self._resolvers = resolvers
+        self._identities = identities
+        self._method = method
+
+    def findings(self, row: Enrolment, standings: Sequence[Standing]) -> list[Finding]:
+        """What DNS says of the names of *row*. *standings*: its hosts that serve the present certificate or an older
+        one."""
+        leaf = row.present
+        names = [name for name in leaf.names if not _has_no_address(name)] if isinstance(leaf, Leaf) else []
+        hosts = {one.report.host: self._addresses(one.report.host) for one in standings if names}
+        known = {host: some for host, some in hosts.items() if not isinstance(some, str)}
+        addresses = {name: self._addresses(name) for name in sorted(names)}
+        found = of_names(row, addresses, known if len(known) == len(hosts) else {})
+        return found if row.imported and row.change is None else found + self._caa(row)
+
+    def _caa(self, row: Enrolment) -> list[Finding]:
+        found = []
+        for way, names in shares(row):
+            if method := self._method(way):
+                found += of_caa(row, caa_lines(self._resolvers, names, method, self._identities))
+        return found
+
+    def _addresses(self, name: str) -> Collection[str] | str:
+        try:
+            return self._resolvers.addresses(name)
+        except NoAnswer as error:
+            return str(error)
+
+
+def _has_no_address(name: str) -> bool:
+    """Is it an address itself, or a wildcard?"""
+    return is_address(name) or name.startswith("*.")

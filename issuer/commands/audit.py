@@ -1,0 +1,213 @@
+"""audit, mute, note: what is wrong with certificates, and what people say to that."""
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+
+from common.clock import parse_duration, utc_text
+from common.command_line import complain, report, say, table
+from common.config_file import load
+from common.errors import CertfleetError, RefusedError, UsageError
+from issuer.ca.client import AcmeCa
+from issuer.check.audit import Surroundings
+from issuer.commands.challenge_types import build_solvers
+from issuer.commands.hosts import Standings
+from issuer.commands.issuing import issue_for
+from issuer.commands.reports import Reports
+from issuer.commands.rows import Rows
+from issuer.dns.find.resolvers import Resolvers
+from issuer.journey.solver import solver_for
+from issuer.model.acme import CaIdentity
+from issuer.model.audit import Finding, Kind
+from issuer.model.config import Settings
+from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.hosts import Standing
+from issuer.model.watch import LONGEST_MUTE
+from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_hosts, outcome, wanted
+from issuer.rules.audit_text import UNKNOWN, plugin, summary, table_rows
+from issuer.store.audits import Audits
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.revision import open_database
+
+_PORTION = 500  # rows, and the reports about them, in memory at once
+_AT_ONCE = 16  # certificates that DNS is asked about
+_LONGEST_NOTE = 1000  # characters
+
+
+def audit(arguments: argparse.Namespace) -> int:
+    """Show the findings about NAMEs or every enabled certificate. Exit code 1 if there is any; with --nagios that of a
+    monitoring plugin."""
+    if not arguments.nagios:
+        return _audit(arguments)
+    try:
+        return _audit(arguments)
+    except CertfleetError as error:
+        say(f"AUDIT UNKNOWN - {error}")
+        return UNKNOWN
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    faults = {"--retry goes with --fix": bool(arguments.retry) and not arguments.fix}
+    faults["--fix goes with neither --nagios nor --json"] = arguments.fix and (arguments.nagios or arguments.json)
+    for fault in (text for text, is_so in faults.items() if is_so):
+        raise UsageError(fault, hint="`audit --fix --retry 1h` orders, and tries again for an hour")
+    settings = load(Settings, arguments.config)
+    with closing(open_database(settings.database)) as database:
+        look = _Look(settings, database, arguments)
+        names, found, coming = list[str](), list[Finding](), dict[str, frozenset[Kind]]()
+        for rows in look.portions():
+            for row, some in look.findings(rows):
+                names.append(row.name)
+                found += some
+                if kinds := look.curable(row, some):
+                    coming[row.name] = kinds
+    if arguments.nagios:
+        line, code = plugin(found, len(names))
+        say(line)
+        return code
+    _show(arguments, found, names, coming)
+    if not (arguments.fix and coming):
+        return 1 if found else 0
+    arguments.name = sorted(coming)
+    left = any(one.kind not in coming.get(one.name, ()) for one in found)
+    return issue_for(arguments, stay=arguments.retry) or int(left)
+
+
+def _show(
+    arguments: argparse.Namespace, found: Sequence[Finding], names: Sequence[str], coming: dict[str, frozenset[Kind]]
+) -> None:
+    well = sorted(set(names) - {one.name for one in found})
+    if arguments.json:
+        replaced = {name: [kind.value for kind in Kind if kind in kinds] for name, kinds in sorted(coming.items())}
+        report({"well": well, "findings": [one.fields for one in found], "to_be_replaced": replaced})
+        return
+    if found:
+        say(*table(["SEVERITY", "FINDING", "CERTIFICATE", "WHAT, AND WHAT TO DO"], table_rows(found)))
+    if getattr(arguments, "verbose", 0):
+        say(*(f"{name}: nothing was found" for name in well))
+    say(summary(found, len(names), len(coming), now=arguments.fix))
+
+
+class _Look:
+    """One `audit`: its *arguments*, and its moment."""
+
+    def __init__(self, settings: Settings, database: Database, arguments: argparse.Namespace):
+        self._settings = settings
+        self._arguments = arguments
+        self._now = int(time.time())
+        self._certificates, self._audits = Certificates(database), Audits(database)
+        self._standings = Standings(Reports(settings, database), settings.hosts, self._now)
+        self._rows = Rows(settings, database)
+        self._surroundings = None if arguments.local else _surroundings(settings)
+
+    def portions(self) -> Iterator[list[Enrolment]]:
+        """The rows of the names that are given; without names every enabled row."""
+        names = self._arguments.name
+        rows = iter(self._certificates.get(names) if names else self._certificates.all())
+        while portion := list(itertools.islice(rows, _PORTION)):
+            yield [row for row in portion if row.enabled or names]
+
+    def findings(self, rows: Sequence[Enrolment]) -> list[tuple[Enrolment, list[Finding]]]:
+        """Each of *rows* with what was found."""
+        self._standings.ask_for(rows)
+        standings = [self._standings.of(row) for row in rows]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit") as pool:
+            found = list(pool.map(self._of_one, rows, standings))
+        return list(zip(rows, found, strict=True))
+
+    def _of_one(self, row: Enrolment, standings: Sequence[Standing]) -> list[Finding]:
+        days = self._settings.audit.imported_days
+        found = of_certificate(row, self._now, self._settings.renewal, imported_days=days)
+        found += of_hosts(row, [one for one in standings if row.enabled and self._standings.is_bad(one)], self._now)
+        if self._surroundings is not None:
+            serving = [one for one in standings if one.report.sha256]
+            found += self._surroundings.findings(row, serving)
+        return completed(row, found, self._now)
+
+    def curable(self, row: Enrolment, found: Sequence[Finding]) -> frozenset[Kind]:
+        """The kinds for which the next run orders a new certificate; with --fix those for which one is ordered now,
+        and the row is marked so."""
+        kinds = (fixable if self._arguments.fix else wanted)(row, found, self._now)
+        if not kinds or not self._rows.is_ours(row):
+            return frozenset()
+        if self._arguments.fix:
+            self._audits.save(row.name, outcome(row, found, kinds, self._now + AUDIT_EVERY), self._now)
+        return kinds
+
+
+def _surroundings(settings: Settings) -> Surroundings:
+    """The CAs that can be asked for their names in CAA; complains of the others."""
+    solvers, known = build_solvers(settings), list[CaIdentity]()
+    for ca in settings.authorities:
+        try:
+            with closing(AcmeCa(settings, ca, time.time)) as authority:
+                known.append(authority.identity(authority.find_account()))
+        except CertfleetError as error:
+            complain(f"warning: CAA is not looked at for the CA {ca.directory}: {error}")
+
+    def method(way: Validation) -> str:
+        try:
+            return solver_for(way, solvers).type.name
+        except RefusedError:
+            return ""
+
+    return Surroundings(Resolvers(settings.dns.resolvers), known, method)
+
+
+def mute(arguments: argparse.Namespace) -> None:
+    """Opt certificates out of replacing or of mails until a moment, or end that."""
+    if arguments.off == (arguments.until is not None) or (arguments.off and (arguments.replacing or arguments.mails)):
+        raise UsageError("give either --until TIME or --off", hint="`mute NAME --until 2026-12-24`, `mute NAME --off`")
+    now = int(time.time())
+    until = None if arguments.off else _moment(arguments.until, now)
+    database = open_database(load(Settings, arguments.config).database)
+    names = [row.name for row in Certificates(database).get(arguments.name)]
+    both = not (arguments.replacing or arguments.mails)
+    replacing, mails = both or arguments.replacing, both or arguments.mails
+    Audits(database).mute(names, until, replacing=replacing, mails=mails, now=now)
+    for name in names:
+        if until is None:
+            say(f"{name}: no longer muted")
+            continue
+        what = " and ".join(["no finding replaces it"] * replacing + ["no mail tells of it"] * mails)
+        say(f"{name}: until {utc_text(until)} {what}; what is due by its dates is renewed all the same")
+
+
+def note(arguments: argparse.Namespace) -> None:
+    """Keep whom to ask about certificates, and how they are renewed, for findings and mails."""
+    if arguments.contact is None and arguments.renewal is None:
+        raise UsageError("nothing is to be noted", hint="give --contact TEXT, --renewal TEXT, or both; - for none")
+    contact, renewal = (text if text is None else _words(text) for text in (arguments.contact, arguments.renewal))
+    database = open_database(load(Settings, arguments.config).database)
+    names = [row.name for row in Certificates(database).get(arguments.name)]
+    Audits(database).note(names, contact=contact, renewal_note=renewal)
+    say(*(f"{name}: noted" for name in names))
+
+
+def _words(text: str) -> str:
+    """One line that fits; "" for "-". Raises UsageError."""
+    if len(text) > _LONGEST_NOTE or not text.isprintable():
+        raise UsageError(f"a note is one line of at most {_LONGEST_NOTE} characters", hint="shorten it")
+    return "" if text.strip() == "-" else text.strip()
+
+
+def _moment(text: str, now: int) -> int:
+    """Epoch seconds of a date (its first second, UTC), or of a length of time from now, like 14d. Raises UsageError."""
+    try:
+        until = now + parse_duration(text)
+    except ValueError:
+        try:
+            given = datetime.fromisoformat(text)
+        except ValueError as error:
+            hint = "like 2026-12-24, 2026-12-24T06:00, or 14d for two weeks from now; in UTC"
+            raise UsageError(f"--until: {text!r} is no moment", hint=hint) from error
+        until = int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp())
+    if not now < until <= now + LONGEST_MUTE:
+        hint = f"give one within {LONGEST_MUTE // 86400} days"
+        raise UsageError(f"--until: {utc_text(until)} has passed or is too far ahead", hint=hint)
+    return until

@@ -1,0 +1,68 @@
+"""The audit of what is stored: what a new certificate cures makes its row due. `run` and the daemon both do it.
+
+It decides nothing: issuer/rules/audit.py says what is wrong with a certificate, and what a new one is ordered for.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from issuer.model.audit import Audited, Finding
+from issuer.model.config import RenewalSettings
+from issuer.model.enrolment import Enrolment
+from issuer.model.events import Event, audited
+from issuer.rules.audit import next_audit, of_audit_only, of_certificate, outcome, usual_audit, wanted
+
+
+class AuditStore(Protocol):
+    """The rows, and what the audit leaves in them. Moments are epoch seconds. Every method raises StoreError."""
+
+    def due(self, now: int) -> Iterable[Sequence[Enrolment]]:
+        """Portions of the rows whose audit has come."""
+
+    def put_off(self, names: Sequence[str], at: int) -> None:
+        """Nothing was found in *names*, which are audited again *at* that moment."""
+
+    def save(self, name: str, audited: Audited, now: int) -> None:
+        """Save what the audit leaves in the row. Where that has a reason, the row is due, whatever its dates say, until
+        a new certificate is stored."""
+
+
+class Auditor:
+    """*is_ours*: is a row what an operator enrolled, with the certificate that was signed last? Nothing is ordered for
+    another one: people are told of it."""
+
+    def __init__(
+        self,
+        store: AuditStore,
+        policy: RenewalSettings,
+        tell: Callable[[Event], None],
+        is_ours: Callable[[Enrolment], bool],
+    ):
+        self._store = store
+        self._policy = policy
+        self._tell = tell
+        self._is_ours = is_ours
+
+    def audit_due(self, now: int) -> None:
+        """Audit the rows whose moment has come. Raises StoreError."""
+        for rows in self._store.due(now):
+            self.audit(rows, now)
+
+    def audit(self, rows: Sequence[Enrolment], now: int) -> None:
+        """Audit *rows*, make those due that a new certificate cures, and tell what was found."""
+        usual = usual_audit(rows[0].name, now) if rows else now
+        clean = []
+        for row in rows:
+            at = next_audit(row, usual, now, self._policy)
+            found = of_certificate(row, now, self._policy)
+            if found or at != usual:
+                self._save(row, found, at, now)
+            else:
+                clean.append(row.name)
+        self._store.put_off(clean, usual)
+
+    def _save(self, row: Enrolment, found: Sequence[Finding], at: int, now: int) -> None:
+        new = wanted(row, found, now)
+        self._store.save(row.name, outcome(row, found, new if new and self._is_ours(row) else (), at), now)
+        if news := of_audit_only(found):
+            self._tell(audited(row.name, news))

@@ -1,0 +1,87 @@
+"""What the audit and people leave beside a row of ``certs``. One method, one transaction."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import sqlalchemy as sa
+
+from issuer.ground.chunks import chunks
+from issuer.model.audit import Audited
+from issuer.model.enrolment import Enrolment
+from issuer.model.watch import MAILS, REPLACING
+from issuer.rules.audit import AUDIT_EVERY
+from issuer.store.cells import too_far
+from issuer.store.database import Database
+from issuer.store.present import add_event
+from issuer.store.rows import Question, select
+from issuer.store.tables import certs, has_certificate, is_enabled
+
+_PORTION = 500  # rows in memory, and names in one statement
+
+
+class Audits:
+    """Moments are epoch seconds. Raises StoreError."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def due(self, now: int) -> Iterator[list[Enrolment]]:
+        """Portions of the enabled rows with a certificate whose audit has come, was never made, or is further ahead
+        than one is ever put off. Each question has the index of ``audit_at``."""
+        of_ours = (is_enabled, has_certificate)
+        questions: list[Question] = [
+            (*of_ours, certs.c.audit_at.is_(None)),
+            (*of_ours, certs.c.audit_at <= now),
+            (*of_ours, too_far(certs.c.audit_at, now, AUDIT_EVERY)),
+        ]
+        for question in questions:
+            later: sa.ColumnElement[bool] = sa.true()
+            while rows := self._database.read(partial(select, conditions=[*question, later], most=_PORTION)):
+                yield rows
+                later = certs.c.name > rows[-1].name
+
+    def put_off(self, names: Sequence[str], at: int) -> None:
+        """Nothing was found in the certificates of *names*; their next audit is *at* that moment."""
+        values = {"audit_at": at, "audit_found": None, "audit_served": None}
+
+        def work(connection: sa.Connection) -> None:
+            for some in chunks(names, _PORTION):
+                connection.execute(certs.update().where(certs.c.name.in_(some)).values(**values))
+
+        if names:
+            self._database.write(work, durable=False)
+
+    def save(self, name: str, audited: Audited, now: int) -> None:
+        """Save what the audit leaves in the row. Where that has a reason, the row is due, whatever its dates say, until
+        a new certificate is stored."""
+        found, served, reason = " ".join(audited.found), " ".join(audited.served), audited.reason
+        values: dict[str, object] = {"audit_at": audited.at, "audit_found": found, "audit_served": served}
+        if reason:
+            values |= {"reissue_reason": reason, "due_at": None}
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(certs.update().where(certs.c.name == name).values(**values))
+            if reason:
+                add_event(connection, now, name, "to be replaced", reason)
+
+        self._database.write(work)
+
+    def mute(self, names: Sequence[str], until: int | None, *, replacing: bool, mails: bool, now: int) -> None:
+        """Until that moment nothing replaces the certificates of *names* because of a finding (*replacing*), and no
+        mail tells of them (*mails*). With None for the moment a mute ends. They are audited at the next run."""
+        what = " ".join(word for word, given in ((REPLACING, replacing), (MAILS, mails)) if given)
+        muted: dict[str, object] = {"mute_until": until, "mute": what if until else None, "audit_at": None}
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(certs.update().where(certs.c.name.in_(names)).values(**muted))
+            for name in names:
+                add_event(connection, now, name, "muted" if until else "no longer muted", what if until else "")
+
+        self._database.write(work)
+
+    def note(self, names: Sequence[str], *, contact: str | None, renewal_note: str | None) -> None:
+        """Save a person's words; None leaves them as they are, "" ends them."""
+        given = {"contact": contact, "renewal_note": renewal_note}
+        values = {column: text or None for column, text in given.items() if text is not None}
+        change = certs.update().where(certs.c.name.in_(names)).values(**values)
+        self._database.write(lambda connection: connection.execute(change))
