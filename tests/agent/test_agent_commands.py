@@ -381,7 +381,7 @@ def test_a_configuration_of_somebody_else_is_refused(bare: Host, deep: bool) -> 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's commands are worth a stranger's words")
 def test_request_follows_no_path_of_somebody_else(bare: Host) -> None:
-    """Where agent.toml has NAME, it says where root writes the key. A command line that says all needs no agent.toml."""
+    """An agent.toml that has NAME says where root writes the key. A command line that says all needs none."""
     folder, key = bare.folder / "shared", bare.folder / "his" / "www.key"
     folder.mkdir()
     config = folder / "agent.toml"

@@ -169,6 +169,16 @@ def test_what_a_thief_writes_into_orders(loot: Loot, his_server: HisServer) -> N
 
     got = goes_back(loot)
     thief.tries("a certificate of a CA of his, by a version that an operator goes back to unasked", got=got)
+    box.ok("reissue", NAME)
+    siege.sql(f"UPDATE versions SET directory = NULL WHERE name = '{NAME}'")  # noqa: S608
+    present = fingerprint(loot.leaf)
+    back = box.run("rollback", NAME, "--serial", box.ok("history", NAME, "--json").report()["versions"][1]["serial"])
+    assert "nothing renews it" in back.out
+    got = fingerprint(loot.leaf) != present
+    thief.tries(
+        "that nothing renews a certificate any more, by a version without its CA that an operator goes back to unasked",
+        got=got,
+    )
     before = statement_of_a_fast_clock(loot)
     siege.row(statement="NULL")
     box.ok("reissue", NAME)
