@@ -24,6 +24,8 @@ def request(arguments: argparse.Namespace) -> int:
     """Make the key and the CSR for NAME, each unless it exists."""
     name = name_in(arguments.name)
     entry = _configured(arguments.config, name)
+    if entry is not None:
+        refuse_directors(arguments)
     names = tuple(dict.fromkeys([name, *further_names(arguments.san), *(sorted(entry.names) if entry else [])]))
     stem = file_stem(name)
     key_file = (arguments.key or (entry.key if entry else Path("/etc/ssl/private") / f"{stem}.key")).absolute()
@@ -32,8 +34,6 @@ def request(arguments: argparse.Namespace) -> int:
     if arguments.interim and (entry is None or entry.key != key_file):
         hint = "--interim makes the files that agent.toml names, for the key that it names"
         raise UsageError(f"{name} is not configured with the key {key_file}", hint=hint)
-    if arguments.interim:
-        refuse_directors(arguments)
     with keys_on(entry.host if entry else None) as keys:
         made = make(wanted, keys)
     stand_ins = _interim(arguments.config, name) if arguments.interim else []

@@ -32,18 +32,18 @@ class Particulars:
         self._now = now
 
     def of(self, row: Enrolment) -> dict[str, Any]:
-        versions = self._history.versions(row.name)
+        versions, count = self._history.versions(row.name), self._history.count(row.name)
         order = self._overview.order(row.name)
         present = row.present.sha256 if isinstance(row.present, Leaf) else ""
         serials = {version.sha256: version.serial for version in versions}
-        number = [version.sha256 for version in reversed(versions)].index(present) + 1 if present in serials else None
+        number = count - [version.sha256 for version in versions].index(present) if present in serials else None
         return {
             **way_fields(row),
             **({"validated_by": None} if row.imported else {}),
             **_key(row),
             "sha256": present or None,
             "version": number,
-            "versions": len(versions),
+            "versions": count,
             "directory": row.directory or None,
             "last_reference": row.failure.reference or None if row.failure else None,
             "attempt": self._attempt(row, order),

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import time
+from collections.abc import Sequence
 from shlex import quote
 
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_number, validity_faults
@@ -23,6 +24,9 @@ from issuer.store.certificates import Certificates
 from issuer.store.history import History, Version
 from issuer.store.revision import open_database
 from issuer.trust.statements import Statements
+
+_NOT_REMEMBERED = "this issuer does not remember that it, or another issuer, stored this certificate:"
+_NOT_RENEWED = "by the table it was imported, and while it is the present one, nothing renews it:"
 
 
 def rollback(arguments: argparse.Namespace) -> None:
@@ -50,9 +54,12 @@ def rollback(arguments: argparse.Namespace) -> None:
         return
     due_at = renewal_moment(row.name, not_before(bundle.leaf), not_after(bundle.leaf), settings.renewal)
     sealer.require(row)
-    if fingerprint(bundle.leaf) not in past.stored:
-        _let_look(row.name, bundle, yes=arguments.yes)
-    seal = sealer.of_row(dataclasses.replace(row, imported=not version.directory), now)
+    imported = not version.directory
+    doubts = [_NOT_REMEMBERED] if fingerprint(bundle.leaf) not in past.stored else []
+    doubts += [_NOT_RENEWED] if imported and not row.imported else []
+    if doubts:
+        _let_look(row.name, bundle, doubts, yes=arguments.yes)
+    seal = sealer.of_row(dataclasses.replace(row, imported=imported), now)
     store.go_back(row.name, version, bundle, due_at, now, seal=seal)
     sealer.remember({row.name: seal})
     sealer.seals.stored(row.name, bundle, now)
@@ -63,12 +70,13 @@ def rollback(arguments: argparse.Namespace) -> None:
         say(remark)
 
 
-def _let_look(name: str, bundle: Bundle, *, yes: bool) -> None:
-    """Show a certificate that this issuer does not remember, and raise RefusedError unless a person wants it: the table
-    `versions` alone is no reason to sign it."""
+def _let_look(name: str, bundle: Bundle, doubts: Sequence[str], *, yes: bool) -> None:
+    """Show a certificate with the *doubts* about it, and raise RefusedError unless a person wants it: the table
+    `versions` alone is no reason to sign it, or to end its renewal."""
     leaf = leaf_of(bundle.leaf_pem)
     assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
-    say(f"{name}: this issuer does not remember that it, or another issuer, stored this certificate:")
+    for doubt in doubts:
+        say(f"{name}: {doubt}")
     say(told(leaf))
     say(f"valid from {utc_text(leaf.starts)}; SHA-256 {leaf.sha256}")
     if not confirmed(name, f"type the name again to go back to it and sign it for {name}: ", yes=yes):

@@ -38,7 +38,7 @@ from issuer.model.leaf import Damaged, Leaf
 from issuer.rules.change import remarks
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
-from issuer.store.history import CESSATION, REASONS, History, Version
+from issuer.store.history import CESSATION, MOST, REASONS, History, Version
 from issuer.store.revision import open_database
 from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
@@ -54,10 +54,12 @@ def history(arguments: argparse.Namespace) -> None:
     versions, events = store.versions(arguments.name), store.events(arguments.name)
     if not versions and not events:
         raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
+    cut = [what for what, found in (("certificates", versions), ("events", events)) if len(found) == MOST]
     if arguments.json:
         facts = [_version_facts(version) | {"present": version.sha256 == present} for version in versions]
         beside = change_fields(row) if row is not None else {}
-        report({"name": arguments.name, "versions": facts, "events": [event.fields for event in events], **beside})
+        told = {"versions": facts, "events": [event.fields for event in events], "newest_only": cut}
+        report({"name": arguments.name, **told, **beside})
         return
     rows = [
         [
@@ -72,6 +74,8 @@ def history(arguments: argparse.Namespace) -> None:
     say(*table(["STORED", "SERIAL", "VALID UNTIL", "ISSUER", ""], rows))
     for remark in remarks(row) if row is not None else ():
         say(remark)
+    if cut:
+        say(f"of its {' and '.join(cut)} only the newest {MOST} are shown")
     for event in events:
         say(f"{utc_text(event.at)}  {event.event}  {event.detail}".rstrip())
 

@@ -89,8 +89,9 @@ class CertificateAuthority(Protocol):
 
 class OrderStore(Protocol):
     """Orders, each under the lease of one issuer process: ours, or that of another. A record that is read is *sealed*
-    if an issuer wrote its row so. Every method may raise StoreError. :meth:`save` and :meth:`fail` raise LeaseLost
-    where another issuer took the order over, and GivenUp where somebody ended it."""
+    if an issuer wrote its row so. A lease counts as long as the record *may_be_leased*. Every method may raise
+    StoreError. :meth:`save` and :meth:`fail` raise LeaseLost where another issuer took the order over, and GivenUp
+    where somebody ended it."""
 
     def open(
         self,
@@ -113,6 +114,9 @@ class OrderStore(Protocol):
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders that have not ended and that no living process has the lease of."""
 
+    def withheld(self, now: int) -> list[OrderRecord]:
+        """Orders that have not ended and have a lease that does not count."""
+
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
         """Save the move from *old* to *new* and extend the lease; *old* twice only extends it. Returns *new*."""
 
@@ -120,8 +124,8 @@ class OrderStore(Protocol):
         """End the order as FAILED, also one that is not sealed. *reason* is for people. Returns the ended record."""
 
     def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
-        """End an order that no process has the lease of as FAILED. Returns False where one has it, or the order has
-        ended."""
+        """End an order that no process has a lease of that counts as FAILED. Returns False where one has it, or the
+        order has ended."""
 
     def let_go_left(self) -> None:
         """Free the leases that a killed process of this issuer still has. Only under the issuer's lock, before anything

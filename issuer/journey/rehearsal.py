@@ -183,6 +183,9 @@ class RehearsedOrders:
     def under_way(self, now: int) -> list[OrderRecord]:
         return list(self._left.values())
 
+    def withheld(self, now: int) -> list[OrderRecord]:
+        return []
+
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
         return new
 

@@ -3,15 +3,16 @@ it is gone on with."""
 
 import structlog
 
+from common.clock import utc_text
 from issuer.journey.ports import Seals, Tools
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, Overtaken
-from issuer.model.events import planted
+from issuer.model.events import planted, withheld
 from issuer.model.orders import OrderRecord
 from issuer.rules.change import newest
 
 log = structlog.get_logger()
-NOT_OURS = "no issuer wrote it"
+NOT_OURS, WITHHELD = "no issuer wrote it", "somebody kept its lease"
 
 
 def require_seal(row: Enrolment, seals: Seals) -> None:
@@ -38,11 +39,15 @@ def only_ours(record: OrderRecord | None, tools: Tools) -> OrderRecord | None:
     if record is None or record.sealed:
         return record
     tools.orders.fail(record, NOT_OURS, int(tools.clock()))
-    tell_planted(record, tools)
+    tell_not_ours(record, tools)
     return None
 
 
-def tell_planted(record: OrderRecord, tools: Tools) -> None:
-    """Tell that the order *record* was ended, because no issuer wrote it so."""
-    log.error("order.planted", certificate=record.name, order=record.id)
-    tools.tell(planted(record.name))
+def tell_not_ours(record: OrderRecord, tools: Tools) -> None:
+    """Tell that the order *record* was ended, because no issuer wrote it so, or because somebody kept its lease."""
+    if record.sealed:
+        log.error("order.withheld", certificate=record.name, order=record.id, opened=record.created_at)
+        tools.tell(withheld(record.name, utc_text(record.created_at)))
+    else:
+        log.error("order.planted", certificate=record.name, order=record.id)
+        tools.tell(planted(record.name))

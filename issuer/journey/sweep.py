@@ -15,7 +15,7 @@ from common.errors import CertfleetError, RefusedError, Retry
 from issuer.ground.threads import each_on_thread
 from issuer.journey.begin import stored_csr
 from issuer.journey.ports import Tools
-from issuer.journey.sealed import NOT_OURS, tell_planted
+from issuer.journey.sealed import NOT_OURS, WITHHELD, tell_not_ours
 from issuer.journey.withdraw import abandon, take_back_left
 from issuer.model.acme import Challenge
 from issuer.model.enrolment import Enrolment
@@ -25,7 +25,7 @@ from issuer.rules.change import of_order
 log = structlog.get_logger()
 _AT_ONCE = 32  # keepers
 _ORDERS_AT_ONCE = 8
-_MOST_TOLD = 20  # orders of nothing, one by one
+_MOST_TOLD = 20  # orders without a row, one by one
 _SILENT = 2.0  # seconds: an error that took longer came from a silent server
 
 Keeper = tuple[str, str]
@@ -105,43 +105,60 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit, deadline: 
 
 
 def _end_orders_of_nothing(tools: Tools, deadline: Deadline) -> int:
-    """End orders that nobody can finish or that no issuer wrote, even where nobody would try. Returns how many there
-    was no time for."""
+    """End orders that nobody can finish, that no issuer wrote or that somebody keeps from issuers, even where nobody
+    would try. Returns how many there was no time for."""
     now = int(tools.clock())
-    found = {record.name: record for record in tools.orders.under_way(now)}
-    rows = {row.name: row for row in tools.certificates.enrolled(list(found))}
-    unusable = [(record, why) for name, record in found.items() if (why := _fault(record, rows.get(name), tools, now))]
+    kept = {record.name: record for record in tools.orders.withheld(now)}
+    left = {record.name: record for record in tools.orders.under_way(now)}
+    rows = {row.name: row for row in tools.certificates.enrolled([*kept, *left])}
+    found = [(record, _fault_of_kept(record, rows.get(name), tools)) for name, record in kept.items()]
+    found += [(record, _fault_of_left(record, rows.get(name), tools, now)) for name, record in left.items()]
+    unusable = [(record, why) for record, why in found if why]
     ended: list[OrderRecord] = []
-    told = 0
+    told = not_ours = 0
     for number, (record, why) in enumerate(unusable):
         if deadline.over:
             _give_back(ended, tools, deadline)
             return len(unusable) - number
         if not tools.orders.end_left(record, why, now):
             continue
-        if why == NOT_OURS:
-            tell_planted(record, tools)
-            continue
-        told += 1
-        if told <= _MOST_TOLD:
-            log.warning("order.of_nothing", certificate=record.name, why=why)
+        if why in (NOT_OURS, WITHHELD):
+            not_ours += 1
+            if not_ours <= _MOST_TOLD or record.name in rows:
+                tell_not_ours(record, tools)
+        else:
+            told += 1
+            if told <= _MOST_TOLD:
+                log.warning("order.of_nothing", certificate=record.name, why=why)
         if record.sealed:  # nobody asks a server that somebody else named
             ended.append(record)
     if (more := told - _MOST_TOLD) > 0:
         log.warning("order.of_nothing", more=more)
+    if not_ours > _MOST_TOLD:
+        log.error("order.planted", all=not_ours)
     _give_back(ended, tools, deadline)
     return 0
 
 
-def _fault(record: OrderRecord, row: Enrolment | None, tools: Tools, now: int) -> str:
-    """Why the order is ended; "" where it is not."""
-    if not record.sealed and row is not None and _is_sealed(row, tools):
+def _fault_of_left(record: OrderRecord, row: Enrolment | None, tools: Tools, now: int) -> str:
+    """Why an order without a lease is ended; "" where it is not."""
+    return NOT_OURS if _is_planted(record, row, tools) else _unusable(record, row, now)
+
+
+def _fault_of_kept(record: OrderRecord, row: Enrolment | None, tools: Tools) -> str:
+    """The same of an order under a lease that does not count."""
+    if _is_planted(record, row, tools):
         return NOT_OURS
-    return _unusable(record, row, now)
+    return WITHHELD if record.sealed else ""
+
+
+def _is_planted(record: OrderRecord, row: Enrolment | None, tools: Tools) -> bool:
+    """Did no issuer write it? Where another issuer's seal key fits *row*, the order is that issuer's too."""
+    return not record.sealed and (row is None or _is_sealed(row, tools))
 
 
 def _is_sealed(row: Enrolment, tools: Tools) -> bool:
-    """Does our seal key fit *row*? Where it is another issuer's, so is the order."""
+    """Does our seal key fit *row*?"""
     try:
         return not tools.seals.faults(row)
     except CertfleetError:  # told by each attempt

@@ -143,6 +143,14 @@ def planted(name: str) -> Event:
     return Event(EventKind.PLANTED, name, what, hint=hint, reference="planted-order")
 
 
+def withheld(name: str, since: str) -> Event:
+    """The order under way for *name*, opened *since*, was under a lease for longer than an issuer works on one, and was
+    ended."""
+    what = f"its order of {since} was kept from this issuer by a lease for more than a day, so it was ended"
+    hint = "a new order is opened when it is due; find out who writes to the table orders, or which issuer hangs"
+    return Event(EventKind.PLANTED, name, what, hint=hint, reference="withheld-order")
+
+
 def of_statement_key(host: str, fault: Failure | None) -> Event:
     """How the key of statements of the issuer on *host* is: what is wrong with it, or nothing."""
     name = f"{host}:statement.pem"

@@ -34,6 +34,9 @@ REASONS = {
 }
 
 
+MOST = 2000  # certificates and events of one name in memory: five years of daily ones
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One certificate that was stored, when (epoch seconds) and from which CA."""
@@ -46,7 +49,16 @@ class Version:
     stored_at: int
     directory: str  # the CA's; "" for one from outside
     revoked: bool
-    bundle: Bundle | Damaged
+    crt: bytes
+    ca: bytes
+
+    @property
+    def bundle(self) -> Bundle | Damaged:
+        """Parsed anew each time."""
+        bundle = bundle_of(self.crt, self.ca)
+        if isinstance(bundle, Bundle) and self.ca and not bundle.chain:
+            return Damaged("its chain has no certificate")
+        return bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +83,22 @@ class History:
         self._sign = sign
 
     def versions(self, name: str) -> list[Version]:
-        """Every stored certificate of *name*, the newest first."""
+        """The stored certificates of *name*, the newest first, at most MOST."""
         newest = (versions.c.stored_at.desc(), versions.c.id.desc())
-        query = sa.select(versions).where(versions.c.name == name).order_by(*newest)
+        query = sa.select(versions).where(versions.c.name == name).order_by(*newest).limit(MOST)
         return self._database.read(lambda connection: [_version(row) for row in connection.execute(query).mappings()])
+
+    def count(self, name: str) -> int:
+        """How many certificates of *name* are stored."""
+        query = sa.select(sa.func.count()).where(versions.c.name == name)
+        return int(self._database.read(lambda connection: connection.scalar(query)) or 0)
 
     def names_with_key(self, md5_modulus: str) -> list[str]:
         """The enrolled names whose CSR has that key, by the column of that name. Reads the whole table."""
         same = sa.select(certs.c.name).where(certs.c.md5_modulus == md5_modulus)
         return self._database.read(lambda connection: list(filter(None, connection.scalars(same))))
 
-    def events(self, name: str, most: int | None = None) -> list[AuditEvent]:
+    def events(self, name: str, most: int = MOST) -> list[AuditEvent]:
         """The events of *name*, the newest first, at most *most*."""
         query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())
         rows = self._database.read(lambda connection: connection.execute(query.limit(most)).mappings().all())
@@ -166,7 +183,4 @@ def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, n
 
 
 def _version(row: sa.RowMapping) -> Version:
-    bundle = bundle_of(row["crt"], row["ca"])
-    if isinstance(bundle, Bundle) and row["ca"] and not bundle.chain:
-        bundle = Damaged("its chain has no certificate")
-    return from_row(Version, row, revoked=row["revoked"] is not None, bundle=bundle)
+    return from_row(Version, row, revoked=row["revoked"] is not None)

@@ -23,7 +23,8 @@ _UNDER_WAY = sa.select(orders).where(orders.c.active_name == sa.bindparam("the_n
 
 def free(now: Any) -> sa.ColumnElement[bool]:
     """Has no issuer a lease on an order at *now*?"""
-    return sa.or_(orders.c.lease_owner.is_(None), sa.not_(believable(orders.c.lease_until, now, LEASE_SECONDS)))
+    ended = sa.not_(believable(orders.c.lease_until, now, LEASE_SECONDS))
+    return sa.or_(orders.c.lease_owner.is_(None), orders.c.lease_until.is_(None), ended)
 
 
 FREE = free(sa.bindparam("now", type_=sa.BigInteger))
@@ -113,9 +114,11 @@ class Orders:
 
     def under_way(self, now: int) -> list[OrderRecord]:
         """Orders under way without a lease at *now*: a crash or a stop left them behind."""
-        query = sa.select(orders).where(orders.c.active_name > "", FREE).order_by(orders.c.active_name)
-        rows = self._database.read(lambda connection: connection.execute(query, {"now": now}).mappings().all())
-        return [record for record in map(self._record, rows) if record is not None]
+        return self._all_under_way(FREE, now)
+
+    def withheld(self, now: int) -> list[OrderRecord]:
+        """Orders under a lease at *now* that no issuer of ours can have."""
+        return [record for record in self._all_under_way(sa.not_(FREE), now) if not record.may_be_leased(now)]
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
         """Lease the order under way for *name*. None if there is none, if another process has the lease, or if only
@@ -131,8 +134,11 @@ class Orders:
         return self._record(row) if row is not None and row["lease_owner"] == self._owner else None
 
     def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
-        """End an order without a lease as FAILED; False if it has a lease or has ended meanwhile."""
-        return self._database.write(lambda connection: give_up(connection, record.name, reason, now)) > 0
+        """End an order without a lease that counts as FAILED; False if it has one or has ended meanwhile."""
+        this = (orders.c.id == record.id, orders.c.active_name > "")
+        ended = orders.update().where(*this, FREE if record.may_be_leased(now) else sa.true())
+        change = ended.values(**_given_up(reason, now))
+        return self._database.write(lambda connection: connection.execute(change, {"now": now}).rowcount) > 0
 
     def let_go_left(self) -> None:
         """End the leases that a killed process of this issuer left: on orders under way, and on ended ones that still
@@ -193,6 +199,11 @@ class Orders:
         """End our lease: any issuer may go on with this order at once."""
         self._release(orders.c.id == record.id)
 
+    def _all_under_way(self, these: sa.ColumnElement[bool], now: int) -> list[OrderRecord]:
+        query = sa.select(orders).where(orders.c.active_name > "", these).order_by(orders.c.active_name)
+        rows = self._database.read(lambda connection: connection.execute(query, {"now": now}).mappings().all())
+        return [record for record in map(self._record, rows) if record is not None]
+
     def _release(self, these: sa.ColumnElement[bool], *, durable: bool = True) -> None:
         ours = orders.update().where(these, orders.c.lease_owner == self._owner)
         change = ours.values(lease_owner=None, lease_until=None)
@@ -231,10 +242,14 @@ def give_up(connection: sa.Connection, name: str, reason: str, now: int, *, leas
 
     The lease stays until its owner notices: meanwhile nobody withdraws what that owner may be about to publish.
     """
-    change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None, "seal": None}
     ended = orders.update().where(orders.c.active_name == sa.bindparam("the_name"), sa.true() if leased else FREE)
-    values = ended.values(**change, deadline=None, updated_at=now)
-    return connection.execute(values, {"the_name": name, "now": now}).rowcount
+    change = ended.values(**_given_up(reason, now))
+    return connection.execute(change, {"the_name": name, "now": now}).rowcount
+
+
+def _given_up(reason: str, now: int) -> dict[str, object]:
+    change = {"state": OrderState.FAILED.value, "error": reason, "active_name": None, "seal": None}
+    return {**change, "deadline": None, "updated_at": now}
 
 
 def cause_of(reason: str) -> Cause:

@@ -24,7 +24,8 @@ _TABLES = (
   (scope TEXT PRIMARY KEY, number INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS stated
   (name TEXT PRIMARY KEY, key TEXT NOT NULL, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID""",
-    "CREATE TABLE IF NOT EXISTS given (name TEXT PRIMARY KEY, key TEXT, sequence INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS signed
+  (name TEXT PRIMARY KEY, key TEXT NOT NULL, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS stored
   (name TEXT, sha256 TEXT, starts INTEGER NOT NULL, PRIMARY KEY (name, sha256)) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS revoked (name TEXT, sha256 TEXT, PRIMARY KEY (name, sha256)) WITHOUT ROWID",
@@ -32,12 +33,12 @@ _TABLES = (
 _ADD = """INSERT INTO seals VALUES (?, ?, ?)
   ON CONFLICT (scope) DO UPDATE SET number = excluded.number, gone = excluded.gone WHERE excluded.number > number"""
 
-_STATE = """INSERT INTO stated VALUES (?, ?, ?, ?)
-  ON CONFLICT (name) DO UPDATE SET key = excluded.key, sequence = excluded.sequence, sha256 = excluded.sha256
+_NEWER = """ON CONFLICT (name) DO UPDATE SET key = excluded.key, sequence = excluded.sequence, sha256 = excluded.sha256
   WHERE excluded.key <> key OR excluded.sequence >= sequence"""
-_GIVE = """INSERT INTO given VALUES (?, ?, ?)
-  ON CONFLICT (name) DO UPDATE SET key = excluded.key, sequence = excluded.sequence"""
-_GIVEN = "SELECT key, sequence FROM given WHERE name = ? UNION SELECT key, sequence FROM stated WHERE name = ?"
+_STATE = f"INSERT INTO stated VALUES (?, ?, ?, ?) {_NEWER}"  # noqa: S608 - our own words
+_STATE_SIGNED = f"INSERT INTO stated SELECT * FROM signed WHERE name = ? AND sha256 = ? {_NEWER}"  # noqa: S608
+_SIGN = "INSERT OR REPLACE INTO signed VALUES (?, ?, ?, ?)"
+_GIVEN = "SELECT key, sequence FROM signed WHERE name = ? UNION SELECT key, sequence FROM stated WHERE name = ?"
 _STORE = "INSERT OR IGNORE INTO stored VALUES (?, ?, ?)"
 
 
@@ -87,10 +88,11 @@ class Memory:
             found = connection.execute(_GIVEN, (name, name)).fetchall()
             return max((number for key, number in found if key in keys), default=0)
 
-    def remember_given(self, name: str, key: str, sequence: int) -> None:
-        """*key* signs a statement with this *sequence* now, whether or not the database gets it."""
+    def remember_signed(self, name: str, key: str, sequence: int, sha256: str) -> None:
+        """*key* signs a statement with this *sequence* for that certificate now, whether or not the database gets
+        it."""
         with self._using() as connection, connection:
-            connection.execute(_GIVE, (name, key, sequence))
+            connection.execute(_SIGN, (name, key, sequence, sha256))
 
     def past(self, name: str) -> Past:
         """The certificates of *name* that were stored or revoked."""
@@ -100,9 +102,11 @@ class Memory:
         return Past(frozenset(stored), frozenset(sha256 for (sha256,) in revoked), max(stored.values(), default=0))
 
     def remember_stored(self, name: str, sha256: str, starts: int) -> None:
-        """Keep for ever that this certificate of *name* was stored. *starts*: its notBefore (epoch seconds)."""
+        """Keep for ever that this certificate of *name* was stored, with the statement that was signed for it if there
+        is one. *starts*: its notBefore (epoch seconds)."""
         with self._using() as connection, connection:
             connection.execute(_STORE, (name, sha256, starts))
+            connection.execute(_STATE_SIGNED, (name, sha256))
 
     def is_revoked(self, name: str, sha256: str) -> bool:
         """Was the certificate or the public key of *name* with this SHA-256 revoked here?"""

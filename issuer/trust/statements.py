@@ -151,15 +151,15 @@ class Statements:
         """The signed text about the leaf of *bundle*, as of :class:`StatementKey`; "" where the key or the memory
         cannot be used. Then the certificate goes out without a statement, because hosts without `issuer_key` need it,
         and the log says so."""
+        leaf = leaf_of(bundle.leaf_pem)
+        assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
         try:
             key = self.key()
             sequence = key.next_sequence(name, before, self.remembered(name, key), now)
-            self.memory.remember_given(name, issuer_key_id(key.public), sequence)
+            self.memory.remember_signed(name, issuer_key_id(key.public), sequence, leaf.sha256)
         except (ConfigError, FileError) as error:
             log.error("statement.unsigned", certificate=name, error=str(error), hint=error.hint)
             return ""
-        leaf = leaf_of(bundle.leaf_pem)
-        assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
         return key.sign(name, leaf, sequence, now, older=older)
 
     def begin_first(self) -> StatementKey:

@@ -377,3 +377,22 @@ def test_a_configuration_of_somebody_else_is_refused(bare: Host, deep: bool) -> 
             assert f"nobody, to whom {folder} belongs, can make root run any command by {path}" in done.err
             assert "--obey-owner" in done.err
     assert "none is configured" in bare.agent("--config", str(config), "run", "--obey-owner").err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's commands are worth a stranger's words")
+def test_request_follows_no_path_of_somebody_else(bare: Host) -> None:
+    """An agent.toml that has NAME says where root writes the key. A command line that says all needs none."""
+    folder, key = bare.folder / "shared", bare.folder / "his" / "www.key"
+    folder.mkdir()
+    config = folder / "agent.toml"
+    entry = f'[[certificate]]\nname = "{NAME}"\nkey = "{key}"\nprobe = []\nactivate = []\n'
+    entry += f'[certificate.files]\nfullchain = "{bare.folder}/www.pem"\n'
+    config.write_text(f'state_dir = "{bare.folder}/state"\n[source]\nurl = "sqlite:///{bare.folder}/none.db"\n{entry}')
+    os.chown(folder, 65534, -1)
+    done = bare.agent("--config", str(config), "request", NAME, "--csr", "-")
+    assert (done.code, key.exists()) == (2, False)
+    assert f"nobody, to whom {folder} belongs, can make root run any command by {config}" in done.err
+    assert bare.agent("--config", str(config), "request", NAME, "--csr", "-", "--obey-owner").code == 0
+    assert key.exists()
+    own = str(bare.folder / "own.key")
+    assert bare.agent("--config", str(config), "request", "other.example.test", "--key", own, "--csr", "-").code == 0

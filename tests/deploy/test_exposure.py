@@ -9,10 +9,10 @@ UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 
 
 @pytest.mark.parametrize(
-    ("unit", "tenths"), [("certfleet-issuer", 15), ("certfleet-issuer-daemon", 15), ("certfleet-agent", 28)]
+    ("unit", "tenths"), [("certfleet-issuer", 15), ("certfleet-issuer-daemon", 15), ("certfleet-agent", 27)]
 )
 def test_exposure(unit: str, tenths: int) -> None:
-    """1.5 at most. Root on the network alone is 1.6: the agent's is that, and what the commands of an operator need."""
+    """1.5 at most; of the agent what docs/trust.md says: no opening comes in unseen."""
     file = UNITS / f"{unit}.service"
     words = ["systemd-analyze", "security", "--offline=true", f"--threshold={tenths}", "--no-pager", str(file)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -129,7 +129,7 @@ def test_what_there_is_no_time_for(box: Box) -> None:
     with box.timed(sweep_seconds=0):
         outcome = box.fails("run", says=["no time", "3 rows of orders and challenges stay"])
     assert f"{name}: stored" in outcome.out
-    box.ok("run")
+    box.fails("run", says=["gone.lab.test: order not ours"])
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
     assert box.database.query("SELECT active_name FROM orders WHERE name = 'gone.lab.test'") == [(None,)]
 

@@ -22,6 +22,7 @@ from tests.trust.siege import NOW, Siege, octets
 from tests.trust.thief import Thief
 
 PLANTED = "order not ours: its order under way was not written by an issuer"
+LEASED = f"lease_owner = 'thief', lease_until = {int(time.time()) + 600}"
 AGAIN = "state = 'FINALIZING', active_name = name"
 _UNDER_WAY = "name, active_name, state, directory, url, reason, names, csr_sha256, deadline, created_at, updated_at"
 
@@ -80,12 +81,15 @@ class Loot:
         assert found is not None
         return found
 
-    def plant(self, url: str, name: str = NAME) -> None:
-        """An order under way for *name*, of which only the certificate is to be fetched."""
+    def plant(self, url: str, name: str = NAME, *, leased: bool = False) -> None:
+        """An order under way for *name*, of which only the certificate is to be fetched. *leased*: another issuer seems
+        to work on it."""
         now, box = int(time.time()), self.siege.box
         values = [name, name, "FINALIZING", box.document["acme"]["directory"], url, "renewal", name]
         words = [*values, csr_digest(bytes(box.row(NAME, "csr")[0])), now + 3600, now, now]
         self.siege.sql(f"INSERT INTO orders ({_UNDER_WAY}) VALUES ({', '.join(map(repr, words))})")  # noqa: S608
+        if leased:
+            self.siege.sql(f"UPDATE orders SET {LEASED} WHERE active_name = '{name}'")  # noqa: S608
 
     def brings(self, unwanted: str, *says: str) -> bool:
         """Does the next run store the certificate with that fingerprint? If not it says *says*, in one mail too, and
@@ -135,9 +139,15 @@ def test_what_a_thief_writes_into_orders(loot: Loot, his_server: HisServer) -> N
     thief.tries("a certificate of a CA of his for the host's key, by an order that leads to his server", got=got)
     for number in range(30):
         loot.plant(his_server.url, f"{number}.example.test")
-    box.ok("run")
+    run = box.run("run")
+    assert (run.code, run.err.count(PLANTED)) == (1, 1), run.err
     assert not box.database.query("SELECT name FROM orders WHERE active_name IS NOT NULL")
     thief.tries("a look at his server, by such an order with or without a row", got=bool(his_server.asked))
+    loot.plant(his_server.url, leased=True)
+    present = fingerprint(loot.leaf)
+    loot.brings("", PLANTED)
+    got = fingerprint(loot.leaf) == present
+    thief.tries("that nothing is ordered for a name, by the lease of another issuer on such an order", got=got)
 
     siege.sql("CREATE TABLE loot (id INTEGER, state VARCHAR(12), seal VARCHAR(80))")
     siege.sql(
@@ -159,6 +169,16 @@ def test_what_a_thief_writes_into_orders(loot: Loot, his_server: HisServer) -> N
 
     got = goes_back(loot)
     thief.tries("a certificate of a CA of his, by a version that an operator goes back to unasked", got=got)
+    box.ok("reissue", NAME)
+    siege.sql(f"UPDATE versions SET directory = NULL WHERE name = '{NAME}'")  # noqa: S608
+    present = fingerprint(loot.leaf)
+    back = box.run("rollback", NAME, "--serial", box.ok("history", NAME, "--json").report()["versions"][1]["serial"])
+    assert "nothing renews it" in back.out
+    got = fingerprint(loot.leaf) != present
+    thief.tries(
+        "that nothing renews a certificate any more, by a version without its CA that an operator goes back to unasked",
+        got=got,
+    )
     before = statement_of_a_fast_clock(loot)
     siege.row(statement="NULL")
     box.ok("reissue", NAME)

@@ -70,7 +70,7 @@ class Stores:
     journal: Callable[[str], ChallengeJournal]
     change: Callable[..., None]  # columns of a certificate's row by its name, as another program would
     wait: Callable[[str, bytes], object]  # another CSR for a row waits
-    plant: Callable[..., None]  # fields of the order under way for NAME, as another program would; leases end
+    plant: Callable[..., None]  # columns of the order under way for NAME, as another program would; leases end
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", *MAKES])
@@ -127,7 +127,7 @@ def signed(name: str, bundle: Bundle, before: str, now: int, *, older: bool) -> 
 
 
 def _plant(database: Database, **values: object) -> None:
-    change = orders.update().where(orders.c.active_name == NAME).values(lease_owner=None, **values)
+    change = orders.update().where(orders.c.active_name == NAME).values({"lease_owner": None, **values})
     database.write(lambda connection: connection.execute(change))
 
 

@@ -164,6 +164,33 @@ def test_what_another_program_wrote_is_not_sealed(stores: Stores, planted: dict[
     assert planned(stores).id != record.id
 
 
+def test_a_lease_on_what_no_issuer_wrote_counts_for_nothing(stores: Stores) -> None:
+    """Whoever writes the order writes its lease."""
+    mine, record = stores.orders("mine"), planned(stores, "theirs")
+    assert mine.withheld(NOW) == []
+    stores.plant(url="https://thief.example/order", lease_owner="thief", lease_until=OVER)
+    [found] = mine.withheld(NOW)
+    assert (found.name, found.sealed) == (NAME, False)
+    assert mine.under_way(NOW) == []
+    assert mine.claim(NAME, NOW) is None
+    assert mine.end_left(found, "it is not ours", NOW) is True
+    assert mine.withheld(NOW) == []
+    assert planned(stores).id != record.id
+
+
+def test_a_lease_does_not_last_for_ever(stores: Stores) -> None:
+    """However often it is renewed. No issuer works on one order for a day."""
+    mine, other, later = stores.orders("mine"), stores.orders("other"), NOW + 86400
+    record = planned(stores, "other")
+    other.save(record, record, later - 1)
+    assert mine.withheld(later - 1) == []
+    assert mine.end_left(record, "", later - 1) is False
+    assert mine.withheld(later) == [record]
+    assert mine.end_left(record, "it takes too long", later) is True
+    with pytest.raises(GivenUp, match="it takes too long"):
+        other.save(record, record, later)
+
+
 def test_what_is_under_way_is_listed_by_name(stores: Stores) -> None:
     """Until it has ended."""
     records = [planned(stores, "mine", name) for name in (NAME, OTHER)]

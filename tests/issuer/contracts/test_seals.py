@@ -184,8 +184,12 @@ def test_the_memory_is_shared_by_processes(tmp_path: Path) -> None:
     other.remember_revoked(NAME, "bb", "key")
     assert third.past(NAME) == Past(frozenset(("aa", "bb", "cc", "dd")), frozenset(("bb", "key")), 100)
     assert third.past(OTHER) == Past()
-    one.remember_given(NAME, "another key", 9)
+    one.remember_signed(NAME, "another key", 9, "ee")
     assert [third.given(NAME, keys) for keys in (("another key",), ("key", "another key"), ("key",))] == [9, 9, 0]
+    one.remember_stored(NAME, "ff", 80)  # without a statement
+    assert third.stated(NAME, "another key") == (1, "cc")
+    one.remember_stored(NAME, "ee", 90)
+    assert third.stated(NAME, "another key") == (9, "ee")
     assert third.names() == {NAME, OTHER}
     third.remember({OTHER: 2}, gone=True)
     assert one.names() == {NAME}

@@ -61,6 +61,11 @@ class MemoryOrders:
             free = [row.record for row in self._tables.orders.values() if row.active and row.free(now)]
             return sorted(free, key=lambda record: record.name)
 
+    def withheld(self, now: int) -> list[OrderRecord]:
+        with self._tables.lock:
+            rows = [row for row in self._tables.orders.values() if row.active and not row.free(now)]
+            return [row.record for row in rows if not row.record.may_be_leased(now)]
+
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
         if new.state is not old.state:
             check_move(old.state, new.state)
@@ -82,7 +87,7 @@ class MemoryOrders:
     def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
         with self._tables.lock:
             row = self._tables.active(record.name)
-            if row is None or not row.free(now):
+            if row is None or row.record.id != record.id or not (row.free(now) or not record.may_be_leased(now)):
                 return False
             self._tables.end(row, dataclasses.replace(row.record, state=OrderState.FAILED, deadline=None), now, reason)
             return True

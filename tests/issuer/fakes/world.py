@@ -105,13 +105,16 @@ class World:
         """As another program would, past the product."""
         self.tables.certs[name] = replace(self.tables.certs[name], **values)  # type: ignore[arg-type]
 
-    def plant(self, name: str = NAME, **values: object) -> None:
+    def plant(
+        self, name: str = NAME, *, lease_owner: str | None = None, lease_until: int = 0, **values: object
+    ) -> None:
         """As another program would: an order under way, or other fields of the one that is."""
         found = self.tables.active(name)
         planted = OrderRecord(next(self.tables.numbers), name, OrderState.PLANNED, self.ca.directory, int(self.clock()))
         record = replace(found.record if found else planted, sealed=False)
         words = {field: OrderState(value) if field == "state" else value for field, value in values.items()}
-        self.tables.orders[record.id] = OrderRow(replace(record, **words), (name,), None, 0, 0)  # type: ignore[arg-type]
+        record = replace(record, **words)  # type: ignore[arg-type]
+        self.tables.orders[record.id] = OrderRow(record, (name,), lease_owner, lease_until, 0)
 
     def forget_what_was(self) -> None:
         """So that what is counted from here on is of this scene: orders and certificates of before."""

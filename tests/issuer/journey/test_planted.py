@@ -116,10 +116,50 @@ def test_a_person_does_not_go_on_with_it(world: World) -> None:
 
 
 def test_one_without_a_row_holds_nobody_up(world: World) -> None:
-    """It is ended, and the server that it names is not asked what it has."""
-    world.plant("nobody.example.test", state=OrderState.ORDERED, url=HIS)
+    """It is ended and told, and the server that it names is not asked what it has. Of many, twenty are told."""
+    for number in range(30):
+        world.plant(f"{number}.example.test", state=OrderState.ORDERED, url=HIS)
     world.process().run()
-    assert (world.tables.states("nobody.example.test"), asked(world)) == ([OrderState.FAILED], 0)
+    assert {world.tables.states(f"{number}.example.test")[0] for number in range(30)} == {OrderState.FAILED}
+    assert (told(world), asked(world)) == ([EventKind.PLANTED] * 20, 0)
+
+
+@pytest.mark.parametrize("due", [True, False])
+def test_a_lease_on_a_planted_order_keeps_nobody_out(world: World, due: bool) -> None:
+    """Somebody says that another issuer works on it."""
+    if due:
+        world.change(reissue_reason="x", due_at=None)
+    world.plant(state=OrderState.ORDERED, url=HIS, lease_owner="thief", lease_until=int(world.clock()) + 600)
+    ended = world.process().run()[NAME].ending
+    assert (ended, told(world), asked(world)) == (Ending.STORED if due else Ending.NOT_DUE, [EventKind.PLANTED], 0)
+    assert world.tables.states()[1:] == [OrderState.FAILED] + [OrderState.STORED] * due
+
+
+def kept(world: World) -> None:
+    """Somebody has the lease of the order under way."""
+    row = world.tables.active(NAME)
+    if row is not None:
+        row.holder, row.lease_until = "thief", int(world.clock()) + 600
+
+
+@pytest.mark.parametrize("nth", range(1, 6))
+def test_a_lease_on_an_order_of_ours_lasts_for_a_day(world: World, nth: int) -> None:
+    """It was interrupted in each state. Then it is ended and told, and the row goes on with another one."""
+    world.change(reissue_reason="x", due_at=None)
+    process = world.process()
+    process.calls.after(Call("orders.save", nth), process.calls.kill)
+    with pytest.raises(Killed):
+        process.run()
+    kept(world)
+    world.process("two").run()
+    assert world.process("two").attempt().ending is Ending.ELSEWHERE
+    world.clock.wait_until(world.clock() + DAY)
+    kept(world)
+    assert (told(world), world.process("two").run()[NAME].ending) == ([], Ending.STORED)
+    world.clock.wait_until(world.clock() + 601)  # until then its owner may be about to publish
+    world.process("two").run()
+    assert (told(world), world.left) == ([EventKind.PLANTED], [])
+    assert world.tables.states()[1:] == [OrderState.FAILED, OrderState.STORED]
 
 
 def put_back_later(world: World) -> OrderRow:
