@@ -36,6 +36,7 @@ GOOD = {  # words with which a command would work, or would if it had servers; {
     ("issue",): [NAME],
     ("reissue",): [NAME],
     ("status",): [NAME],
+    ("report",): [],
     ("hosts", "forget"): ["web1"],
     ("challenges",): [NAME],
     ("solve",): [NAME],
@@ -89,6 +90,7 @@ WRONG: dict[str, list[str]] = {
     "hosts forget HOST": ["", "unknown", "%", "x" * 300, "\x1b[2J"],
     "hosts forget --account": ["", "unknown", "%", "x" * 300, "\x1b[2J"],
     "status --expiring": ["", "1", "-1s", "1.5m", "soon", "1e9s", "14d\n", "٣m", "\x1b[2J"],
+    "report --html": ["", "/dev/null", "{folder}/key", "/proc/x"],
     "populate --csr": FILES,
     "populate --webroot": WEBROOTS,
     "populate --by": [

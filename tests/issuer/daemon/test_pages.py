@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from common.certificate import not_after, parse_bundle
 from common.errors import ConfigError
 from issuer.loops.health import LONGEST_SILENCE, LONGEST_TICK, Health
-from issuer.loops.listen import Listener, is_ours
+from issuer.loops.listen import Answer, Listener, is_ours
 from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.model.config import DatabaseSettings
 from issuer.model.orders import Cause
@@ -204,7 +204,9 @@ def test_kinds_of_failure_are_bounded() -> None:
 def listener() -> Iterator[Listener]:
     """One page on loopback."""
     port = free_port()
-    made = Listener(f"127.0.0.1:{port}", {"/page": lambda accept: (200, "text/plain", f"for {accept}".encode())})
+    made = Listener(
+        f"127.0.0.1:{port}", {"/page": lambda asked: Answer(200, "text/plain", f"for {asked.accept}".encode())}
+    )
     yield made
     made.close()
     release_port(port)
