@@ -131,6 +131,11 @@ def is_ours(host: str, reached: str) -> bool:
     return address.is_loopback or address == _plain(reached)
 
 
+def over_loopback(*addresses: str) -> bool:
+    """Are these, the two ends of a connection, both of loopback?"""
+    return all(_plain(address).is_loopback for address in addresses)
+
+
 def _plain(text: str) -> IPv4Address | IPv6Address:
     address = ip_address(text)
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
@@ -163,7 +168,7 @@ def _handler(pages: dict[str, Page]) -> type[BaseHTTPRequestHandler]:
             elif page is None:
                 answer = Answer(404, "text/plain", f"{', '.join(pages)} are here\n".encode())
             else:
-                is_local = all(_plain(one).is_loopback for one in (reached, self.client_address[0]))
+                is_local = over_loopback(reached, self.client_address[0])
                 answer = page(Asked(self.headers.get("Accept", ""), query, is_local))
             self.connection.settimeout(_SECONDS)
             self.send_response(answer.status)
