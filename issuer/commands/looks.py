@@ -1,11 +1,12 @@
 """Each certificate as it is now, for people: `status` and the page show the same looks."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from common.clock import utc_text
+from common.terminal import PROGRESS
 from issuer.commands.change import change_fields
 from issuer.commands.held import HeldUp
 from issuer.commands.hosts import Standings, with_hosts
@@ -54,6 +55,16 @@ class Look:
     fact: dict[str, Any]
     failure: Failure | None
     hold: Hold | None
+
+
+T = TypeVar("T")
+
+
+def counted(looks: Iterable[T]) -> Iterator[T]:
+    """The same *looks*; a terminal shows how many there have been."""
+    for number, look in enumerate(looks, 1):
+        PROGRESS.tell(f"{number} certificates looked at")
+        yield look
 
 
 class View:

@@ -4,7 +4,7 @@ import argparse
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,10 @@ from common.errors import UsageError
 from common.files import make_folder, write_together
 from common.folders import open_folder
 from common.replacing import file_errors
+from common.terminal import PROGRESS
 from common.text import storable
 from issuer.commands.hosts import HostList
-from issuer.commands.looks import Look, View, Wanted
+from issuer.commands.looks import Look, View, Wanted, counted
 from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
@@ -48,7 +49,7 @@ def report(arguments: argparse.Namespace) -> None:
     """Write the page into a folder."""
     if not arguments.html:
         raise UsageError("nothing says where to", hint="give --html DIR")
-    overview = gather(load(Settings, arguments.config))
+    overview = gather(load(Settings, arguments.config), watch=counted)
     folder = Path(arguments.html)
     count = write_pages(overview, folder)
     bad = sum(not entry.well for entry in overview.entries)
@@ -56,10 +57,15 @@ def report(arguments: argparse.Namespace) -> None:
     say(f"{folder / INDEX}: {len(overview.entries)} certificates, {bad} not well; {files}")
 
 
-def gather(settings: Settings, propagation: Mapping[str, float] | None = None) -> Overview:
-    """Everything that the page shows, from the looks of `status`. Raises CertfleetError."""
+Looks = Iterable[tuple[Enrolment, Look]]
+
+
+def gather(
+    settings: Settings, propagation: Mapping[str, float] | None = None, *, watch: Callable[[Looks], Looks] = iter
+) -> Overview:
+    """Everything that the page shows, from the looks of `status`, which *watch* passes on. Raises CertfleetError."""
     with closing(open_database(settings.database)) as database:
-        return _Gathering(settings, database, int(time.time())).overview(propagation)
+        return _Gathering(settings, database, int(time.time())).overview(propagation, watch)
 
 
 class _Gathering:
@@ -71,8 +77,8 @@ class _Gathering:
         self._hosts_bad: Counter[str] = Counter()
         self._found: list[tuple[Entry, Failure]] = []
 
-    def overview(self, propagation: Mapping[str, float] | None) -> Overview:
-        entries = tuple(self._entry(row, look) for row, look in self._view.looks())
+    def overview(self, propagation: Mapping[str, float] | None, watch: Callable[[Looks], Looks]) -> Overview:
+        entries = tuple(self._entry(row, look) for row, look in watch(self._view.looks()))
         notes = [Failure.of(Vanished(name)).sentence for name in self._view.vanished()]
         slow = slow_schedule(self._settings, self._database, self._now)
         hosts = self._hosts.document()
@@ -154,8 +160,9 @@ def write_pages(overview: Overview, folder: Path) -> int:
     files of an earlier page go after it: a reader's link never leads nowhere. Raises FileError."""
     make_folder(folder)
     links = Files(overview, rules.states(overview.entries))
-    renderer, written = Renderer(overview, links), {INDEX}
-    for part in links.parts():
+    renderer, written, parts = Renderer(overview, links), {INDEX}, links.parts()
+    for done, part in enumerate(parts):
+        PROGRESS.tell(f"{done} of {len(parts)} parts of the list written")
         found = selected(overview.entries, part)
         for number in range(1, pages(len(found)) + 1):
             choice = replace(part, page=number)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.clock import duration_text
-from common.command_line import report, say, table
+from common.command_line import report, say, say_coloured, table
 from common.config_file import load
+from common.terminal import Colour
 from issuer.commands.held import HeldUp
 from issuer.commands.hosts import HostList, table_of
-from issuer.commands.looks import Look, View, Wanted
+from issuer.commands.looks import Look, View, Wanted, counted
 from issuer.commands.particulars import in_full
 from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
@@ -40,7 +41,7 @@ def status(arguments: argparse.Namespace) -> int:
         return _status_of_hosts(view, arguments)
     if not arguments.name and not arguments.json:
         overall = _List(view.held_up, filtered=arguments.failing or arguments.expiring is not None)
-        for row, look in view.looks():
+        for row, look in counted(view.looks()):
             ending = "" if look.fact["well"] else advice(row, now, settings.renewal)
             overall.add(look, ending, view.remarks(row))
         overall.tell()
@@ -51,7 +52,7 @@ def status(arguments: argparse.Namespace) -> int:
         if slow:
             say(slow)
         return 0 if overall.well else 1
-    looks = [look for _, look in view.looks()]
+    looks = [look for _, look in counted(view.looks())]
     if not arguments.name:
         looks = sorted(looks, key=lambda look: (look.rank, look.name))
     gone = view.vanished()
@@ -68,14 +69,14 @@ def status(arguments: argparse.Namespace) -> int:
 def _status_of_hosts(view: View, arguments: argparse.Namespace) -> int:
     """One line for each host and certificate, the worst first."""
     found, well = HostList(view.standings), True
-    for row, look in view.looks():
+    for row, look in counted(view.looks()):
         found.add(view.standings.of(row), failing=arguments.failing)
         well = well and not look.fact["hosts_not_well"]
     document = found.document()
     if arguments.json:
         report(document)
     else:
-        say(*table_of(document["hosts"], document["more"]))
+        say_coloured(table_of(document["hosts"], document["more"]))
     return 0 if well else 1
 
 
@@ -115,7 +116,10 @@ class _List:
         if not self._lines:
             say("none" if self._filtered else "nothing is enrolled; begin with `certfleet-issuer populate NAME`")
             return
-        say(*table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [line for _, line in sorted(self._lines)]))
+        ranked = sorted(self._lines)
+        head, *lines = table(["NAME", "STATE", "VALID FOR", "NEXT", "FAILURES"], [line for _, line in ranked])
+        colours = [_colour(rank) for rank, _ in ranked]
+        say_coloured([(head, Colour.HEAD), *zip(lines, colours, strict=True)])
         for common in by_failure(self._failures, lambda told: told):
             names = [name for name, _ in common.all]
             who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
@@ -127,6 +131,11 @@ class _List:
         for hold in self._holds:
             whose = "every new order" if hold.scope in (ACCOUNT, REGISTRATION) else hold.scope
             say(f"{whose}: held {self._held_up.sentence(hold)}")
+
+
+def _colour(rank: Severity) -> Colour:
+    well, disabled, *_ = rank
+    return Colour.QUIET if disabled else Colour.NONE if well else Colour.BAD
 
 
 def _line(fact: dict[str, Any]) -> list[str]:
