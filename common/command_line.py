@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -16,6 +16,7 @@ from common.clock import parse_duration
 from common.errors import CertfleetError, UsageError, render
 from common.late_log import configure_later
 from common.streams import steady_streams
+from common.terminal import PROGRESS, Colour, coloured
 from common.text import one_line
 
 _LONGEST_WORD = 4096  # characters, as of a path
@@ -61,6 +62,7 @@ class CommandLine:
         warnings.simplefilter("ignore", UserWarning if sys.warnoptions else Warning)
         with steady_streams() as out:
             code = self._run(sys.argv[1:] if arguments is None else arguments)
+            PROGRESS.clear()
             out.flush()
             if out.lost is None:
                 return code
@@ -221,16 +223,22 @@ def _duration(text: str) -> int:
 def say(*lines: str) -> None:
     """Output for the person or program that runs the command. Each argument is one line on the screen, whatever is in
     it: the words in it may be the database's."""
-    _print(lines, sys.stdout)
+    _print(map(one_line, lines), sys.stdout)
 
 
 def complain(*lines: str) -> None:
     """Print trouble on standard error, where cron and people look for it. Lines as in :func:`say`."""
-    _print(lines, sys.stderr)
+    _print(map(one_line, lines), sys.stderr)
 
 
-def _print(lines: Sequence[str], stream: TextIO) -> None:
-    print("\n".join(map(one_line, lines)), file=stream, flush=True)
+def say_coloured(lines: Sequence[tuple[str, Colour]]) -> None:
+    """As :func:`say`, each line in its colour where standard output is a terminal."""
+    _print(coloured(lines), sys.stdout)
+
+
+def _print(lines: Iterable[str], stream: TextIO) -> None:
+    PROGRESS.clear()
+    print("\n".join(lines), file=stream, flush=True)
 
 
 def report(document: Any) -> None:

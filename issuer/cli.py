@@ -206,6 +206,9 @@ def _issuing(line: CommandLine) -> None:
     status.add_argument("--failing", action="store_true", help="only what is not well")
     text = "only certificates that end within TIME, like 14d, and those that have ended"
     status.add_argument("--expiring", metavar="TIME", type=_time, default=None, help=text)
+    made = line.command("report", _later("report", "report"), "write the same as a page to look at, for a browser")
+    text = "the folder: index.html and the parts of its list"
+    made.add_argument("--html", metavar="DIR", default="", help=text)
 
 
 def _watch(line: CommandLine) -> None:

@@ -25,6 +25,7 @@ FLOORS = [
         "issuer.webroot",
         "issuer.store",
         "issuer.notify",
+        "issuer.page",
         "issuer.trust",
         "agent.host",
         "agent.remote",
@@ -66,6 +67,8 @@ IMPORTERS = {
     "pymysql": ["issuer.store", "agent.source", "common.mysql_connection"],
     "paramiko": ["common.ssh", "issuer.webroot", "agent.remote"],
     "prometheus_client": ["issuer.loops.metrics"],
+    "jinja2": ["issuer.page"],
+    "markupsafe": ["issuer.page"],
     "argparse": ["common.command_line", "issuer.cli", "issuer.commands", "agent.cli", "agent.commands"],
 }
 # Only here may an import wait for its command, or for the one case that needs a heavy library.

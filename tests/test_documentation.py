@@ -115,7 +115,7 @@ def test_every_kind_of_failure_is_explained() -> None:
 def test_every_metric_is_explained() -> None:
     """By the name that Prometheus shows: counters end in _total, information in _info."""
     code = (ROOT / "issuer" / "loops" / "metrics.py").read_text(encoding="utf-8")
-    explained = (ROOT / "docs" / "daemon.md").read_text(encoding="utf-8")
+    explained = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     names = set(re.findall(r"\"(certfleet_\w+)\"", code))
     assert sorted(name for name in names if not re.search(rf"`{name}(_total|_info)?[`{{]", explained)) == []
 

@@ -12,6 +12,7 @@ from common.config_file import load
 from common.errors import CertfleetError, ConfigError, FileError, UsageError
 from common.issuer_key import issuer_key_id
 from common.mail import MailServer
+from common.terminal import PROGRESS
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_certificate_lines
@@ -57,8 +58,9 @@ def check(arguments: argparse.Namespace) -> int:
         patience=wait_seconds,
         stopping=stopping,
     )
-    for lines in doctor.examine(subjects):
+    for number, lines in enumerate(doctor.examine(subjects), 1):
         tell(lines)
+        PROGRESS.tell(f"{number} looks done, others are under way")
     for authority in authorities.values():
         authority.close()
     if stopping.is_set():

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import time
+from collections.abc import Mapping
 from concurrent.futures import wait
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from common.files import stamps
 from common.text import one_line
 from issuer.ca.client import AcmeCa
 from issuer.commands.lock import DAEMON
+from issuer.commands.page import DaemonPage
 from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.commands.staging import clear_staging
@@ -27,7 +29,7 @@ from issuer.journey.turns import Turns
 from issuer.loops.daemon import Daemon
 from issuer.loops.health import Health
 from issuer.loops.intake import Generation
-from issuer.loops.listen import Listener
+from issuer.loops.listen import Answer, Asked, Listener
 from issuer.loops.metrics import Metrics
 from issuer.loops.systemd import Systemd
 from issuer.model.config import Settings
@@ -72,6 +74,7 @@ class _Service:
         self._turns = Turns()  # whose turn it was before a reload, it is after it too
         self.health = Health(time.monotonic)
         self.metrics = Metrics(VERSION, self.health, time.time)
+        self._page = DaemonPage(settings, self._propagation)
 
     def build(self, settings: Settings | None = None) -> Generation:
         """Make everything that *settings* name, read again from the configuration without them. Raises ConfigError, and
@@ -100,6 +103,7 @@ class _Service:
             server: seconds for solver in tools.solvers.values() for server, seconds in solver.propagation.items()
         }
         self._generation = generation
+        self._page.settings = settings
         return generation
 
     def close(self) -> None:
@@ -117,17 +121,21 @@ class _Service:
         old = self._listener
         if address == (old.address if old is not None else ""):
             return
-        self._listener = Listener(address, {"/healthz": self._healthz, "/metrics": self._metrics}) if address else None
+        pages = {"/": self._page.answer, "/healthz": self._healthz, "/metrics": self._metrics}
+        self._listener = Listener(address, pages) if address else None
         if old is not None:
             old.close()
 
-    def _healthz(self, _accept: str) -> tuple[int, str, bytes]:
+    def _propagation(self) -> Mapping[str, float]:
+        return self.metrics.propagation()  # of the configuration that is in use by then
+
+    def _healthz(self, _asked: Asked) -> Answer:
         faults = self.health.faults()
         text = "".join(f"{one_line(line)}\n" for line in faults or ["ok"])
-        return 503 if faults else 200, "text/plain; charset=utf-8", text.encode()
+        return Answer(503 if faults else 200, "text/plain; charset=utf-8", text.encode())
 
-    def _metrics(self, accept: str) -> tuple[int, str, bytes]:
-        return 200, *self.metrics.render(accept)
+    def _metrics(self, asked: Asked) -> Answer:
+        return Answer(200, *self.metrics.render(asked.accept))
 
 
 def _refuse_other_revision(settings: Settings) -> None:

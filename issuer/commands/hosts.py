@@ -12,6 +12,7 @@ from common.clock import utc_text
 from common.command_line import say, table
 from common.config_file import load
 from common.errors import FileError, UsageError
+from common.terminal import Colour
 from common.text import storable
 from issuer.commands.reports import Reports
 from issuer.loops.hosts import look_at_hosts
@@ -136,15 +137,17 @@ class HostList:
         return self._standings.listed(self._kept, self._more)
 
 
-def table_of(facts: Sequence[Mapping[str, Any]], more: int) -> list[str]:
-    """Lines of the list of hosts."""
+def table_of(facts: Sequence[Mapping[str, Any]], more: int) -> list[tuple[str, Colour]]:
+    """Lines of the list of hosts, each with its colour."""
     if not facts:
-        return ["no host has reported"]
+        return [("no host has reported", Colour.NONE)]
     rows = [
         [_name(fact["host"]), fact["name"], fact["words"], fact["reported"], _name(fact["account"])] for fact in facts
     ]
-    lines = table(["HOST", "NAME", "STATE", "REPORTED", "ACCOUNT"], rows)
-    return [*lines, *([f"and {more} more"] if more else [])]
+    head, *lines = table(["HOST", "NAME", "STATE", "REPORTED", "ACCOUNT"], rows)
+    colours = [Colour.NONE if fact["well"] else Colour.BAD for fact in facts]
+    rest = [(f"and {more} more", Colour.NONE)] if more else []
+    return [(head, Colour.HEAD), *zip(lines, colours, strict=True), *rest]
 
 
 def lines_of(fact: Mapping[str, Any]) -> list[str]:

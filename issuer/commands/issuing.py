@@ -270,7 +270,7 @@ class _Issuing:
             outbox.close_run(summary.news)
 
         try:
-            finish(work, one_pass.stop)
+            finish(work, one_pass.stop, lambda: "" if self._silent else one_pass.progress)
             ended = looks_at_all and not summary.stopped
             slow = slow_schedule(self.settings, self.database, int(time.time())) if ended else ""
         finally:

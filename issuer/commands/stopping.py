@@ -10,6 +10,7 @@ from concurrent.futures import wait
 from types import FrameType
 
 from common.command_line import complain
+from common.terminal import PROGRESS
 from issuer.ground.threads import on_thread
 
 _SAME_SECONDS = 0.5  # `timeout` and others send a signal twice: to the process and to its group
@@ -40,13 +41,14 @@ def on_request(stop: Callable[[], None]) -> Callable[[], float]:
     return since
 
 
-def finish(work: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Do *work* on a thread and raise its errors. After *stop*, *work* has _LONGEST_SECONDS to return. Then this
-    function leaves it unfinished at any instruction, as a kill would."""
+def finish(work: Callable[[], None], stop: Callable[[], None], progress: Callable[[], str] = str) -> None:
+    """Do *work* on a thread and raise its errors. *progress* says how far it is, for a terminal. After *stop*, *work*
+    has _LONGEST_SECONDS to return. Then this function leaves it unfinished at any instruction, as a kill would."""
     since = on_request(stop)
     done = on_thread(work)
     while since() < _LONGEST_SECONDS:
         if wait([done], _LOOK_SECONDS).done:
             done.result()
             return
+        PROGRESS.tell(progress())
     complain("stopped while a server was silent; the next run goes on from there")

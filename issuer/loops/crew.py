@@ -8,7 +8,8 @@ import heapq
 import itertools
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
@@ -173,3 +174,9 @@ def waits(attempts: list[Attempt]) -> str:
         f"{reason} ({some(names[reason])})" + (f": {some(late)}" if late else "")
         for reason, late in ((reason, list(dict.fromkeys(laggards[reason]))) for reason in sorted(names))
     )
+
+
+def how_far(done: int, every: int, running: int, waits_for: Iterable[str]) -> str:
+    """One line for people: how many of *every* attempt are done, how many are at work, and what the others wait for."""
+    waiting = [f"{count} wait for {reason}" for reason, count in sorted(Counter(waits_for).items())]
+    return ", ".join([f"{done} of {every} done", f"{running} at work", *waiting])

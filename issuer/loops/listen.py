@@ -1,7 +1,8 @@
-"""/healthz and /metrics over plain HTTP, on loopback unless the configuration says otherwise.
+"""/healthz, /metrics and the page to look at over plain HTTP, on loopback unless the configuration says otherwise.
 
-It reads memory only, so a scrape never waits for the database. Every local user can connect, and none can keep others
-out or use up the daemon's descriptors: connections are few, each ends soon, and a new one replaces the oldest.
+It reads memory only, so a scrape never waits for the database; a page that needs more has its own bound. Every local
+user can connect, and none can keep others out or use up the daemon's descriptors: connections are few, each ends soon,
+and a new one replaces the oldest.
 """
 
 import contextlib
@@ -9,7 +10,8 @@ import os
 import socket
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -24,8 +26,26 @@ log = structlog.get_logger()
 _MOST_CONNECTIONS = 32
 _SECONDS = 5.0  # for a whole request, and again for its answer
 _LONGEST_REQUEST = 16_384  # bytes
-Page = Callable[[str], tuple[int, str, bytes]]
-"""(status, content type, body) for an Accept header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for a page. *query*: that of its address. *is_local*: it comes over loopback, so from this machine."""
+
+    accept: str
+    query: str
+    is_local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Page = Callable[[Asked], Answer]
 
 
 class Listener:
@@ -111,6 +131,11 @@ def is_ours(host: str, reached: str) -> bool:
     return address.is_loopback or address == _plain(reached)
 
 
+def over_loopback(*addresses: str) -> bool:
+    """Are these, the two ends of a connection, both of loopback?"""
+    return all(_plain(address).is_loopback for address in addresses)
+
+
 def _plain(text: str) -> IPv4Address | IPv6Address:
     address = ip_address(text)
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
@@ -136,20 +161,24 @@ def _handler(pages: dict[str, Page]) -> type[BaseHTTPRequestHandler]:
             self._answer(with_body=False)
 
         def _answer(self, *, with_body: bool) -> None:
-            page = pages.get(self.path.partition("?")[0])
-            if not is_ours(self.headers.get("Host", ""), self.connection.getsockname()[0]):
-                status, content_type, body = 421, "text/plain", b"ask by the address of this page, or as localhost\n"
+            path, _, query = self.path.partition("?")
+            reached, page = self.connection.getsockname()[0], pages.get(path)
+            if not is_ours(self.headers.get("Host", ""), reached):
+                answer = Answer(421, "text/plain", b"ask by the address of this page, or as localhost\n")
             elif page is None:
-                status, content_type, body = 404, "text/plain", b"/healthz and /metrics are here\n"
+                answer = Answer(404, "text/plain", f"{', '.join(pages)} are here\n".encode())
             else:
-                status, content_type, body = page(self.headers.get("Accept", ""))
+                is_local = over_loopback(reached, self.client_address[0])
+                answer = page(Asked(self.headers.get("Accept", ""), query, is_local))
             self.connection.settimeout(_SECONDS)
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             if with_body:
-                self.wfile.write(body)
+                self.wfile.write(answer.body)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """Scrapes are not news."""

@@ -66,6 +66,8 @@ class Metrics:
             ["result"],
             registry=registry,
         )
+        for result in ("taken", "refused"):  # from the first scrape on: the increase of a new series is unknown
+            self._reloads.labels(result)
         build = Info("certfleet_build", "Version of certfleet, and of Python, that is running.", registry=registry)
         build.info({"version": version, "python": ".".join(map(str, sys.version_info[:3]))})
         ProcessCollector(registry=self._registry)

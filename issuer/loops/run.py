@@ -26,7 +26,7 @@ from issuer.journey.attempt import Attempt
 from issuer.journey.begin import left_alone
 from issuer.journey.ports import Tools
 from issuer.journey.sweep import sweep
-from issuer.loops.crew import Crew, waits
+from issuer.loops.crew import Crew, how_far, waits
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, Untidied, noted
 from issuer.model.events import Event, EventKind
@@ -109,6 +109,8 @@ class Pass:
         self._untold: list[Ended] = []  # whose failures no complaint has told yet
         self._ends = -math.inf  # monotonic: failures are retried until then
         self._rows: dict[str, Enrolment] = {}
+        self.progress = ""  # how far it is, in a line for people; read by another thread
+        self._progress_at = -math.inf
 
     def stop(self) -> None:
         """End within seconds: nothing new is begun."""
@@ -188,6 +190,7 @@ class Pass:
         crew, workers = self._crew, self._tools.settings.acme.workers
         while not self._stopping and not crew.idle:
             crew.start(workers)  # first: it adapts the agenda to a changed clock
+            self._note_progress()
             if not crew.running:
                 if crew.next_at is not None and not self._comes_before(linger_until, crew.next_at):
                     break
@@ -199,6 +202,14 @@ class Pass:
                     self._try_again(returned.ended)
         for returned in crew.disband():
             self._end(returned.ended)
+
+    def _note_progress(self) -> None:
+        """At most once a second: there may be very many attempts."""
+        if time.monotonic() < self._progress_at + 1:
+            return
+        self._progress_at, crew = time.monotonic(), self._crew
+        waiting = [attempt.waits_for for attempt in crew.waiting]
+        self.progress = how_far(len(self._rows) - len(crew.names), len(self._rows), crew.running, waiting)
 
     def _stays_for(self, outcome: Ended) -> bool:
         again = outcome.look_again_at > 0 and outcome.ending in (Ending.FAILED, Ending.HELD, Ending.STORED)

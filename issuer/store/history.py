@@ -1,5 +1,6 @@
 """Every certificate ever stored and every event, and the ways back. One method, one transaction."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +104,13 @@ class History:
         query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())
         rows = self._database.read(lambda connection: connection.execute(query.limit(most)).mappings().all())
         return [from_row(AuditEvent, row, **_WITHOUT_TOMBSTONE.get(row["event"], {})) for row in rows]
+
+    def newest(self, most: int, *, besides: Collection[str]) -> list[tuple[str, AuditEvent]]:
+        """The events of all certificates without those *besides*, the newest first, at most *most*, each with the name
+        that it is about."""
+        query = sa.select(events).where(events.c.event.not_in(besides)).order_by(events.c.id.desc()).limit(most)
+        rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
+        return [(row["name"], from_row(AuditEvent, row, **_WITHOUT_TOMBSTONE.get(row["event"], {}))) for row in rows]
 
     def go_back(
         self, name: str, version: Version, bundle: Bundle, due_at: int, now: int, *, seal: Seal | None = None

@@ -12,6 +12,8 @@ from issuer.store.database import Database
 from issuer.store.orders import FREE, LEASE_SECONDS, cause_of
 from issuer.store.tables import certs, has_certificate, is_enabled, orders
 
+LONGEST_COMMENT = 200  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class OrderUnderWay:
@@ -78,6 +80,12 @@ class Overview:
         ours = (is_enabled, has_certificate, certs.c.imported.is_(None), certs.c.rolled_back.is_(None))
         query = sa.select(certs.c.name, life).where(*ours, life > 0, life <= longest).order_by(life, certs.c.name)
         return self._database.read(lambda connection: [(row[0], row[1]) for row in connection.execute(query)])
+
+    def comments(self) -> dict[str, str]:
+        """The comments of certificates that have one, by name, each up to a length that fits a line."""
+        said = sa.func.substr(certs.c.comment, 1, LONGEST_COMMENT, type_=certs.c.comment.type)
+        query = sa.select(certs.c.name, said).where(certs.c.comment > "")
+        return self._database.read(lambda connection: {row[0]: row[1] for row in connection.execute(query) if row[0]})
 
 
 def _under_way(row: sa.RowMapping) -> OrderUnderWay:

@@ -44,6 +44,7 @@ def put_right(box: Box, meanwhile: Callable[[], None] = lambda: None) -> tuple[S
     running.join()
     database.close()
     assert ended_by_itself, lines
+    assert "of 1 done" in one_pass.progress
     return one_pass.summary, lines
 
 

@@ -7,7 +7,7 @@ from typing import cast
 import structlog
 
 from issuer.journey.attempt import Attempt
-from issuer.loops.crew import Crew
+from issuer.loops.crew import Crew, how_far
 from issuer.model.outcomes import Ended, Ending, Waiting
 from tests.issuer.clock import Clock
 
@@ -64,3 +64,11 @@ def test_a_clock_that_is_put_back() -> None:
         returned = crew.collect(1, 0.1)
     assert returned is not None
     assert returned.ended.ending is Ending.STORED
+
+
+def test_how_far_a_run_is() -> None:
+    """Orders by what they wait for, those of one kind together."""
+    ca, zone = "the CA's validation", "every server to show the challenge"
+    told = how_far(3, 9, 2, [ca, zone, ca])
+    assert told == f"3 of 9 done, 2 at work, 1 wait for {zone}, 2 wait for {ca}"
+    assert how_far(1, 1, 0, []) == "1 of 1 done, 0 at work"

@@ -39,6 +39,7 @@ GOOD = {  # words with which a command would work, or would if it had servers; {
     ("audit",): [NAME, "--local"],
     ("mute",): [NAME, "--until", "14d"],
     ("note",): [NAME, "--contact", "noc"],
+    ("report",): [],
     ("hosts", "forget"): ["web1"],
     ("challenges",): [NAME],
     ("solve",): [NAME],
@@ -96,6 +97,7 @@ WRONG: dict[str, list[str]] = {
     "mute --until": ["", "soon", "-1d", "0d", "2020-01-01", "9999-12-31", "999d", "2026-13-01", "٣d", "\x1b[2J"],
     "note --contact": ["", "x" * 1001, "two\nlines", "not UTF-8 \udce9", "\x1b[2J"],
     "note --renewal": ["", "x" * 1001, "two\nlines", "not UTF-8 \udce9", "\x1b[2J"],
+    "report --html": ["", "/dev/null", "{folder}/key", "/proc/x"],
     "populate --csr": FILES,
     "populate --webroot": WEBROOTS,
     "populate --by": [

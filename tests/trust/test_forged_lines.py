@@ -123,5 +123,7 @@ def test_no_word_of_the_database_is_a_line_of_ours(poisoned: Box, smtp: Smtp) ->
         wait_until(lambda: FORGED in daemon.get("/metrics")[1], "the survey")
         metrics = daemon.get("/metrics")[1]
         thief.tries("the same in /metrics", got=not is_clean(metrics))
+        wait_until(lambda: daemon.get("/")[0] == 200, "the page")
+        thief.tries("the same in the page to look at", got=not is_clean(daemon.get("/")[1]))
     thief.tries("the same in the log of the daemon", got=not is_clean(daemon.log_file.read_text(encoding="utf-8")))
     thief.is_told()

@@ -131,6 +131,8 @@ def test_a_user_of_the_central_box(lab: Lab, open_folder: Path, monkeypatch: pyt
         thief.tries("its lock, to keep it for ever", got=bool(he_runs("flock", "-n", lock, "echo", "locked")))
         wait_until(lambda: "issued_present 1.0" in service.get("/metrics")[1], "the survey is taken", 75)
         thief.tries("the names and how they are, from /metrics", got=NAME in service.get("/metrics")[1])
+        wait_until(lambda: service.get("/")[0] == 200, "the page is there")
+        thief.tries("the hosts, failures and comments too, from the page at /", got=NAME in service.get("/")[1])
         thief.tries("that the daemon works no more, by 1,000 slow connections", got=not _works_on(service, place))
     secret = [file for file in open_folder.rglob("*") if file.suffix in (".pem", ".key", ".db")]
     assert {"account.pem", "seal.key", "statement.pem", "certfleet.db"} <= {file.name for file in secret}

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from common.certificate import not_after, parse_bundle
 from common.errors import ConfigError
 from issuer.loops.health import LONGEST_SILENCE, LONGEST_TICK, Health
-from issuer.loops.listen import Listener, is_ours
+from issuer.loops.listen import Answer, Listener, is_ours, over_loopback
 from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.model.config import DatabaseSettings
 from issuer.model.orders import Cause
@@ -204,7 +204,9 @@ def test_kinds_of_failure_are_bounded() -> None:
 def listener() -> Iterator[Listener]:
     """One page on loopback."""
     port = free_port()
-    made = Listener(f"127.0.0.1:{port}", {"/page": lambda accept: (200, "text/plain", f"for {accept}".encode())})
+    made = Listener(
+        f"127.0.0.1:{port}", {"/page": lambda asked: Answer(200, "text/plain", f"for {asked.accept}".encode())}
+    )
     yield made
     made.close()
     release_port(port)
@@ -268,6 +270,15 @@ def test_a_page_in_a_browser_cannot_read_the_daemons(listener: Listener) -> None
         assert b" 200 " in ask(listener, f"GET /page HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()).splitlines()[0], host
     assert is_ours("10.0.0.5:9402", "::ffff:10.0.0.5")
     assert not is_ours("10.0.0.6", "10.0.0.5")
+
+
+def test_what_comes_over_loopback() -> None:
+    """Both ends are of this machine, in any spelling; an address of ours that the network reaches does not count."""
+    assert over_loopback("127.0.0.1", "127.0.0.2")
+    assert over_loopback("::1", "::ffff:127.0.0.1")
+    assert not over_loopback("10.0.0.5", "10.0.0.5")
+    assert not over_loopback("10.0.0.5", "127.0.0.1")
+    assert not over_loopback("127.0.0.1", "fe80::1%eth0")
 
 
 def test_an_address_that_cannot_be_had(listener: Listener) -> None:

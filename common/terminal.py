@@ -1,0 +1,70 @@
+"""What a command does on a terminal alone: colours, and one line that says how far it is.
+
+A file, a pipe, cron and systemd's journal get neither, nor does who sets NO_COLOR (https://no-color.org) get colours.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from enum import Enum
+from typing import TextIO
+
+from common.text import one_line
+
+_PATIENCE = 2.0  # seconds for which nobody wants to know how far it is
+_EVERY = 0.2  # seconds between two changes of the line
+_CLEAR, _PLAIN = "\r\x1b[K", "\x1b[0m"
+
+
+class Colour(Enum):
+    """The escape sequence, of ECMA-48 §8.3.117, that begins it."""
+
+    NONE = ""
+    HEAD = "\x1b[1m"
+    BAD = "\x1b[31m"
+    WELL = "\x1b[32m"
+    QUIET = "\x1b[2m"
+
+
+def coloured(lines: Iterable[tuple[str, Colour]]) -> list[str]:
+    """Those *lines* for standard output, each as `say` shows it, in its colour where that is a terminal."""
+    plain = not _is_terminal(sys.stdout) or bool(os.environ.get("NO_COLOR"))
+    shown = [(one_line(line), Colour.NONE if plain else colour) for line, colour in lines]
+    return [f"{colour.value}{line}{_PLAIN}" if colour.value else line for line, colour in shown]
+
+
+class Progress:
+    """One line on standard error where that is a terminal, from two seconds after its making on."""
+
+    def __init__(self) -> None:
+        self._shown_at = time.monotonic() + _PATIENCE - _EVERY
+        self._is_shown = False
+
+    def tell(self, words: str) -> None:
+        """Show *words* in place of those before. Cheap enough for each of many things. The cursor goes back to the
+        begin of the line: a line of the log comes over it."""
+        now = time.monotonic()
+        if words and now >= self._shown_at + _EVERY and _is_terminal(sys.stderr):
+            self._shown_at, self._is_shown = now, True
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            sys.stderr.write(f"{_CLEAR}{one_line(words)[: max(width - 1, 1)]}\r")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Make room for other output."""
+        if self._is_shown:
+            self._is_shown = False
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
+
+
+PROGRESS = Progress()
+"""That of this command: `say` and `complain` clear it."""
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    except ValueError:  # it is closed
+        return False

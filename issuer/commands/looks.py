@@ -1,0 +1,174 @@
+"""Each certificate as it is now, for people: `status` and the page show the same looks."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from common.clock import utc_text
+from common.terminal import PROGRESS
+from issuer.commands.change import change_fields
+from issuer.commands.held import HeldUp
+from issuer.commands.hosts import Standings, with_hosts
+from issuer.commands.lock import tries
+from issuer.commands.particulars import Particulars
+from issuer.commands.reports import Reports
+from issuer.commands.rows import Rows
+from issuer.model.config import Settings
+from issuer.model.enrolment import NEVER_ISSUED, Enrolment
+from issuer.model.failure import Failure
+from issuer.model.leaf import Leaf
+from issuer.model.limits import Hold
+from issuer.model.seal_faults import Fault
+from issuer.rules.change import remarks
+from issuer.rules.health import NOT_SEALED, NOT_SIGNED, Severity, health, severity, state_of
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.orders import Orders
+from issuer.store.overview import OrderUnderWay, Overview
+
+_PORTION = 1000  # rows, and the reports about them, in memory at once
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The certificates to look at, and how closely. *names*: only these. *expiring*: only those that end within so many
+    seconds. *content*: with what only the certificate itself says. *particulars*: with what other tables say."""
+
+    names: Sequence[str] = ()
+    failing: bool = False
+    expiring: int | None = None
+    content: bool = False
+    particulars: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One certificate as it is now, without its row. *fact*: as --json shows it. *rank*: the lowest is the worst.
+    *state*: the word of issuer/rules/health.py. *coming*: the next attempt (epoch seconds), 0 for the next run or
+    none."""
+
+    name: str
+    rank: Severity
+    state: str
+    coming: int
+    fact: dict[str, Any]
+    failure: Failure | None
+    hold: Hold | None
+
+
+T = TypeVar("T")
+
+
+def counted(looks: Iterable[T]) -> Iterator[T]:
+    """The same *looks*; a terminal shows how many there have been."""
+    for number, look in enumerate(looks, 1):
+        PROGRESS.tell(f"{number} certificates looked at")
+        yield look
+
+
+class View:
+    """What concerns all certificates, asked for once; and each that is *wanted*. Raises ConfigError, FileError,
+    StoreError."""
+
+    def __init__(self, settings: Settings, database: Database, now: int, wanted: Wanted):
+        self._now = now
+        self._policy = settings.renewal
+        self._wanted = wanted
+        self._certificates = Certificates(database)
+        self._under_way = {record.name for record in Orders(database, "").under_way(now)}
+        self._by_hand = Overview(database).by_hand(wanted.names or None, now)
+        self.held_up = HeldUp(settings, database, now)
+        self.tries = tries(settings)
+        self._rows = Rows(settings, database)
+        self._seen: set[str] = set()
+        self.standings = Standings(Reports(settings, database), settings.hosts, now)
+        self._particulars = Particulars(settings, database, now, self.tries, self.standings)
+
+    def looks(self) -> Iterator[tuple[Enrolment, Look]]:
+        """The certificates that are wanted. Their rows are in memory in portions."""
+        names, expiring = self._wanted.names, self._wanted.expiring
+        rows = iter(self._certificates.get(names) if names else self._certificates.all())
+        while portion := list(itertools.islice(rows, _PORTION)):
+            self.standings.ask_for(portion)
+            for row in portion:
+                self._seen.add(row.name)
+                if expiring is not None and not (row.crt and row.ends <= self._now + expiring):
+                    continue
+                look = self._look(row)
+                if not (self._wanted.failing and look.fact["well"]):
+                    yield row, look
+
+    def _look(self, row: Enrolment) -> Look:
+        hold, counts = self.held_up.by(row), self.standings.counts(row)
+        faults = self._rows.faults(row)
+        doubt = NOT_SEALED if faults else NOT_SIGNED if self._rows.is_unsigned(row) else ""
+        state = state_of(row, self._now, self._policy, held=hold is not None, doubt=doubt)
+        order = self._by_hand.get(row.name)
+        coming, by_itself = self._coming(row, hold, order)
+        fact = {
+            **self._facts(row, state, hold, faults),
+            "not_signed": doubt == NOT_SIGNED,
+            "next": utc_text(coming) if coming else None,
+            "next_attempt": self._words(coming) if coming or by_itself else None,
+            "by_hand": order is not None,
+        }
+        if self._wanted.content:
+            fact |= _content(row)
+        if self._wanted.particulars:
+            fact |= self._particulars.of(row)
+        rank = severity(row, state, self._now, hosts_not_well=counts.total())
+        return Look(row.name, rank, state, coming, with_hosts(fact, counts), row.failure, hold)
+
+    @staticmethod
+    def remarks(row: Enrolment) -> list[str]:
+        """Sentences about a change that waits; parsing is left out for the many rows that have nothing to tell."""
+        return remarks(row) if row.change is not None or row.rolled_back else []
+
+    def vanished(self) -> list[str]:
+        """Names that were sealed and that the table lost, once all of it has been looked at."""
+        return [] if self._wanted.names else self._rows.vanished(self._seen)
+
+    def _coming(self, row: Enrolment, hold: Hold | None, order: OrderUnderWay | None) -> tuple[int, bool]:
+        """The moment of the next attempt, 0 for the next run or none; will there be one by itself?"""
+        by_itself = (row.enabled or row.name in self._under_way) and not row.imported
+        coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
+        change = row.change
+        if change is not None and row.enabled:
+            coming, by_itself = change.due_at if row.imported else min(coming, change.due_at), True
+        return (order.deadline or coming if order else coming), by_itself
+
+    def _facts(self, row: Enrolment, state: str, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
+        change, (state, well) = row.change, health(row, state)
+        if change is not None:
+            broken = change.failing and row.enabled
+            state, well = f"{state}, change {'failing' if broken else 'waits'}", well and not broken
+        return {
+            "name": row.name,
+            "enabled": row.enabled,
+            "state": state,
+            "well": well,
+            "failures": row.failures,
+            "last_error": row.failure.sentence if row.failure else None,
+            "failure": row.failure.fields if row.failure else None,
+            "held_until": utc_text(hold.until) if hold else None,
+            "held_because": str(hold.failure) if hold else None,
+            "not_sealed": [fault.value for fault in faults],
+            "imported": row.imported,
+            "changing": change is not None,
+            "rolled_back": bool(row.rolled_back),
+            "valid_for_seconds": row.ends - self._now if row.crt else None,
+            "valid_until": utc_text(row.ends) if row.crt else None,
+            "last_update": utc_text(row.ts_last_update) if row.ts_last_update > NEVER_ISSUED else None,
+        }
+
+    def _words(self, coming: int) -> str:
+        return self.tries.words(coming) if coming > self._now else "the next run"
+
+
+def _content(row: Enrolment) -> dict[str, Any]:
+    """The facts that only the certificate itself has."""
+    leaf = row.present
+    if not isinstance(leaf, Leaf):
+        return {"names": [], "serial": None, "issuer": None, **change_fields(row)}
+    return {"names": sorted(leaf.names), "serial": leaf.serial, "issuer": leaf.issuer, **change_fields(row)}
