@@ -1,7 +1,7 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from agent.model.result import Outcome
@@ -76,6 +76,26 @@ def judge(
         if problems:
             return Evidence(proof, "; ".join(problems))
     return Evidence(Proof.PROVEN)
+
+
+def foreseen(
+    before: Sequence[Sight],
+    sha256: str,
+    chain: Collection[str],
+    by_hand: Collection[str] = (),
+    coming: Collection[str] = (),
+) -> Evidence:
+    """The evidence after an install that goes well, from the sights *before* it: a socket that shows a certificate then
+    shows the new one, and so does one of a target that is *coming*; others are as they are."""
+
+    def then(sight: Sight) -> Sight:
+        shows = sight.seen is Seen.SERVED or (sight.target in coming and sight.seen is not Seen.UNKNOWN)
+        if sight.target in by_hand or not shows:
+            return sight
+        return replace(sight, seen=Seen.SERVED, sha256=sha256, chain=tuple(chain))
+
+    after = list(map(then, before))
+    return judge(after, sha256, before, chain, by_hand)
 
 
 _NO_MORE = "answers no more"
