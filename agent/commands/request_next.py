@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from agent.commands.request import document, tell
+from agent.commands.request import document, only_name, tell
 from agent.commands.run import refuse_directors
 from agent.commands.wiring import LocalTools, further_names, selected_of
 from agent.host.presence import presence
@@ -32,7 +32,7 @@ def request_next(arguments: argparse.Namespace) -> int:
         raise UsageError("--next has no use for --key or --interim: the next key lies beside the live one")
     settings, certificates = load_settings(arguments.config, presence)
     refuse_directors(arguments)
-    (certificate,) = selected_of([arguments.name], certificates, arguments.config)
+    (certificate,) = selected_of([only_name(arguments.name)], certificates, arguments.config)
     place = _place(certificate, certificates)
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{file_stem(certificate.name)}.next.csr")
     wanted = Request((), place, arguments.key_type, csr_file.absolute() if csr_file else None)
