@@ -50,7 +50,8 @@ class LocalTools:
         protected = [settings.state_dir, config, *inputs, *logins, *own_files(settings.source)]
         if sys.prefix != sys.base_prefix:  # a virtual environment: what root runs
             protected.append(Path(sys.prefix))
-        self.settings, self.certificates, self.read_only = settings, certificates, read_only
+        self.settings, self.read_only = settings, read_only
+        self.certificates: Sequence[Certificate] = certificates
         self._elsewhere: dict[RemoteHost, RemoteTools] = {}
         self.waits = Waits()
         self.source: Source = open_source(settings.source, config, self.waits)
@@ -130,6 +131,7 @@ class RemoteTools:
         self._local, self._host = local, host
         self.source, self.state, self.here = local.source, local.state, local.here
         self.host, self.now, self.retry, self.keep = local.host, local.now, local.retry, local.keep
+        self.certificates = local.certificates
         self._types: dict[Path, KeyType] = {}
 
     def on(self, host: RemoteHost | None) -> Tools:
