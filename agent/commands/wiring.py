@@ -22,6 +22,7 @@ from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
 from common.errors import CertfleetError, ConfigError, FileError, Finding, UsageError
 from common.names import parse_name
+from common.similar import did_you_mean
 
 if TYPE_CHECKING:
     from agent.host.sockets import Prober
@@ -246,6 +247,6 @@ def selected_of(names: Sequence[str], certificates: Sequence[Certificate], confi
     wanted = [name_in(name) for name in names] or list(by_name)
     unknown = [name for name in wanted if name not in by_name]
     if unknown:
-        hint = f"configured are: {', '.join(by_name)}"
+        hint = f"{did_you_mean(unknown, by_name)}configured are: {', '.join(by_name)}"
         raise UsageError(f"not configured in {config}: {', '.join(unknown)}", hint=hint)
     return [by_name[name] for name in dict.fromkeys(wanted)]

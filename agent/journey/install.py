@@ -270,7 +270,7 @@ def take_back(
     returning = [Returning(one.turn, one.part, failures[one.name]) for one in members if one.name in failures]
     for one in returning:
         state = under_way.entry.state.value
-        _log.warning("install.failed", certificate=one.part.name, state=state, error=str(one.failure))
+        _log.info("install.failed", certificate=one.part.name, state=state, error=str(one.failure))
     with tools.unbroken():
         if not staying:
             note_roll_back(under_way.entry, tools)

@@ -286,6 +286,15 @@ def test_init_writes_what_run_accepts(bare: Host) -> None:
     assert bare.config.read_bytes() == written
 
 
+@pytest.mark.parametrize("words", [["run"], ["rollback"], ["release"], ["request", "--next"]])
+def test_a_mistyped_name(host: Host, words: list[str]) -> None:
+    """Every command that looks a name up says which one may be meant."""
+    host.configure()
+    done = host.agent(words[0], NAME.replace("example", "exmaple"), *words[1:])
+    assert done.code == 2
+    assert f"did you mean {NAME}? configured are: {NAME}" in done.err
+
+
 def test_init_prints_the_entry_of_a_further_name(bare: Host) -> None:
     """On standard output is what is to be appended; agent.toml is as it was. Appended, it is well formed."""
     words = ["--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", f"sqlite:///{bare.database}"]

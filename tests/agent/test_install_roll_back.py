@@ -286,3 +286,14 @@ def test_a_file_that_did_not_exist_is_removed(host: Host, served: Nginx) -> None
     assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
     assert not extra.exists()
     assert_as_before(host, served)
+
+
+def test_each_fact_is_said_once(host: Host, nginx: Nginx) -> None:
+    """On standard error, where the log goes too: what fails, and a source that can neither be asked nor told."""
+    said = "the service does not serve the new certificate"
+    host.configure(activate=["true"], probe=[f"https://127.0.0.1:{nginx.port}"], probe_timeout="1s")
+    host.offer_new()
+    assert host.agent("run").err.count(said) == 1
+    assert host.agent("run", "--retry", "-v").err.count(said) == 2
+    host.database.rename(host.database.with_suffix(".away"))
+    assert host.agent("run").err.count("there is no database") == 1
