@@ -97,8 +97,8 @@ def held(turn: Turn, refusal: Refusal) -> Result:
 
 
 def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapping[str, str]) -> Result | None:
-    """What was refused, held: FAILED where it broke a service that is mended by now. None for a first one of those: it
-    is tried again, but once, because what brings the service back may be no person."""
+    """It stays refused; FAILED where it broke a service that is mended by now. None for a first one of those: it is
+    tried again, but once, because systemd too may have brought the service back."""
     result = held(turn, refusal)
     mended = _mended(turn, was, digests) if refusal.outcome is Outcome.BROKEN else ""
     if not mended:
