@@ -43,7 +43,12 @@ def build() -> CommandLine:
 
 def _init(line: CommandLine) -> None:
     init = line.command("init", _later("init", "init"), "write a commented agent.toml for the services found here")
-    init.add_argument("name", nargs="*", metavar="NAME", help="certificates to write an entry for")
+    init.add_argument(
+        "name",
+        nargs="*",
+        metavar="NAME",
+        help="certificates to write an entry for; of an agent.toml that is there: to print one for",
+    )
     init.add_argument("--state-dir", default="/var/lib/certfleet-agent", metavar="FOLDER")
     init.add_argument("--source", default="mysql://agent-NAME@db.example.com/certfleet", metavar="URL")
     init.add_argument("--password-file", metavar="FILE", help="with the password of the source, mode 0600")
@@ -62,9 +67,8 @@ def _request(line: CommandLine) -> None:
         "make the key (0600, never overwritten) and the CSR; a second run uses the key that is there",
         reports=True,
     )
-    request.add_argument(
-        "name", metavar="NAME", help="the certificate's name: www.example.com, *.example.com, 192.0.2.7"
-    )
+    text = "the certificate's name: www.example.com, *.example.com, 192.0.2.7; further names of it with --san"
+    request.add_argument("name", nargs="+", metavar="NAME", help=text)
     request.add_argument("--san", nargs="+", action="extend", default=[], metavar="NAME", help="further names")
     request.add_argument(
         "--key-type",

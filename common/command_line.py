@@ -15,6 +15,7 @@ from common import VERSION
 from common.clock import parse_duration
 from common.errors import CertfleetError, UsageError, render
 from common.late_log import configure_later
+from common.similar import similar
 from common.streams import steady_streams
 from common.terminal import PROGRESS, Colour, coloured
 from common.text import one_line
@@ -154,11 +155,9 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """argparse's own message repeats all forty commands."""
         if action.choices is not None and value not in action.choices:
-            import difflib  # noqa: PLC0415 - for a mistake only
-
             known = [str(choice) for choice in action.choices]
-            near = difflib.get_close_matches(str(value), known, n=1)
-            also = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
+            near = similar(str(value), known)
+            also = f"did you mean {near}?" if near else f"choose from {', '.join(known)}"
             raise argparse.ArgumentError(action, f"there is no {str(value)!r}; {also}")
 
     def format_help(self) -> str:

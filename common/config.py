@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from common.clock import duration_text, parse_duration
 from common.errors import ConfigError, Finding
+from common.similar import similar
 
 T = TypeVar("T")
 Parser = Callable[[Any], Any]
@@ -161,10 +162,8 @@ def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: lis
 
 def like(key: str, known: Sequence[str]) -> str:
     """The end of a sentence that names the known key that *key* is most like, if there is one."""
-    from difflib import get_close_matches  # noqa: PLC0415 - for a mistake only
-
-    close = get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = similar(key, known)
+    return f"; did you mean {close!r}?" if close else ""
 
 
 def _value(field: "dataclasses.Field[Any]", document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> Any:

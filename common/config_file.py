@@ -20,7 +20,7 @@ def load(cls: type[T], file: Path) -> T:
 def document(file: Path) -> dict[str, Any]:
     """The TOML of *file* as it stands there. Raises ConfigError if it is absent, unreadable or malformed."""
     try:
-        return tomllib.loads(read_regular(file).decode("utf-8"))
+        content = read_regular(file)
     except FileNotFoundError as error:
         raise ConfigError(
             str(file), [Finding("", "no such file")], hint="write one with `init`, or name it with --config"
@@ -28,6 +28,13 @@ def document(file: Path) -> dict[str, Any]:
     except OSError as error:
         hint = owner_hint(file) if isinstance(error, PermissionError) else "name the file with --config"
         raise ConfigError(str(file), [Finding("", f"cannot be read ({error.strerror})")], hint=hint) from error
+    return document_in(content, file)
+
+
+def document_in(content: bytes, file: Path) -> dict[str, Any]:
+    """The TOML of *content*, which *file* holds or is to hold. Raises ConfigError if it is malformed."""
+    try:
+        return tomllib.loads(content.decode("utf-8"))
     except ValueError as error:  # wrong TOML or UTF-8, or a number that Python refuses
         raise ConfigError(str(file), [Finding("", f"is not TOML: {error}")], hint="mend that line") from error
     except RecursionError as error:

@@ -78,7 +78,7 @@ def install_units(folder: str, names: Sequence[str], started: Path, changes: Seq
     """Write the units *names*, which lie in the package *folder*, for the program *started*, with *changes* of their
     text. Returns False, and tells it, on a machine without systemd."""
     if not _RUNNING.is_dir():
-        say("no systemd runs here: take the line of deploy/cron in place of a timer")
+        say(f"no systemd runs here: for the daily run copy deploy/cron/{started.name} into /etc/cron.d")
         return False
     for name in names:
         file = _UNITS / name

@@ -8,6 +8,7 @@ from agent.commands.show import explained, is_well, run_document, tell
 from agent.commands.wiring import LocalTools
 from agent.journey.rehearsal import GroupPlan, Rehearsal, Step, Told, rehearse
 from agent.model.certificate import Command
+from agent.rules.evidence import Sight
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.errors import LockedError
@@ -41,7 +42,7 @@ def _show(found: Rehearsal, now: float, *, silent: bool) -> None:
             if not silent:
                 say(*_step_lines(step))
             if not step.result.outcome.is_well:
-                complain(*(explained(step.result, now) or [f"{step.name}: its sockets would not prove it"]))
+                complain(*explained(step.result, now))
         if not silent:
             for told in group.services:
                 say(*_told_lines(told, len(group.steps)))
@@ -53,7 +54,13 @@ def _step_lines(step: Step) -> list[str]:
     instead = f" in place of serial {step.replaces}" if step.replaces else ""
     which = f"serial {new.serial} until {utc_text(new.not_after)}{instead}"
     line = f"{step.name}  would be {step.result.outcome.value}  {which}"
-    return [line, *(f"  would write {change.path} ({change.what})" for change in step.changes)]
+    written = [f"  would write {change.path} ({change.what})" for change in step.changes]
+    return [line, *written, *(f"  {_bare_line(sight)}" for sight in step.bare)]
+
+
+def _bare_line(sight: Sight) -> str:
+    now = f"{sight.target} ({sight.address}) shows no certificate now: {sight.problem}"
+    return f"{now}; it has to show this one then, or the certificate stays unproven"
 
 
 def _told_lines(told: Told, count: int) -> list[str]:
@@ -61,7 +68,7 @@ def _told_lines(told: Told, count: int) -> list[str]:
     lines = [f"service {service.name or 'of agent.toml'}, certificates: {count}"]
     if service.asks:
         return [*lines, *_run("check", service.check), "  would ask an operator to restart it"]
-    if told.stopped and not service.starts_stopped:
+    if told.is_left_alone:
         return [*lines, *_run("check", service.check), "  does not run, and would not be started"]
     activate = (told.stopped and service.start) or service.activate
     return [*lines, *_run("check", service.check), *_run("tell", activate), *_run("verify", service.verify)]
@@ -87,6 +94,7 @@ def _group_document(group: GroupPlan) -> dict[str, object]:
                 "name": step.name,
                 "replaces": step.replaces or None,
                 "files": [{"path": str(change.path), "change": change.what} for change in step.changes],
+                "has_to_show_it": [sight.target for sight in step.bare],
             }
             for step in group.steps
         ],

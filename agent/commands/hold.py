@@ -12,6 +12,7 @@ from agent.model.result import Result
 from agent.model.waiting import Pause
 from agent.settings.config import load_settings
 from common import config
+from common.clock import utc_text
 from common.command_line import say
 from common.errors import LockedError, UsageError
 from common.files import is_locked
@@ -45,11 +46,13 @@ def release(arguments: argparse.Namespace) -> int:
     for certificate in chosen:
         pause, before = state.pause(certificate.name), state.record(certificate.name)
         state.save_pause(certificate.name, None)
-        ended = [pause.sentence] if pause is not None and pause.lasts(now) else []
+        ended = []
+        if pause is not None and pause.lasts(now):
+            ended.append(f"its hold until {utc_text(pause.until)} has ended")
         if before.gone_back is not None:
-            ended.append(before.gone_back.sentence)
+            ended.append(f"serial {', '.join(before.gone_back.left.values())} may be taken again")
             state.save_record(_to_be_looked_at(before))
-        say(f"{certificate.name}: {'no more ' + ', nor '.join(ended) if ended else 'was not held'}")
+        say(f"{certificate.name}: {'; '.join(ended) or 'nothing held it'}")
     return 0
 
 

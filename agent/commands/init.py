@@ -1,22 +1,25 @@
-"""A first agent.toml for this host: commented, with a block for each name given and each service found here."""
+"""A first agent.toml for this host: commented, with a block for each name given and each service found here; and the
+block of each further name."""
 
 import argparse
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from agent.commands.request import request
 from agent.commands.sandbox import open_folders
 from agent.commands.wiring import name_in
+from agent.host.files import LocalFiles
 from agent.host.presence import presence, running
 from agent.model.certificate import file_stem
-from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings, load_settings
+from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings, load_settings, settings_in
 from agent.settings.preset import Preset, Presets
 from agent.settings.values import issuer_key
 from agent.source.open import open_source
-from common.command_line import say
+from common.command_line import complain, say
 from common.config import nonempty, path
 from common.errors import FileError, RefusedError, UsageError
 from common.files import create_new, make_folder, make_private_folder
@@ -54,19 +57,16 @@ service = "{service}"{others}
 
 def init(arguments: argparse.Namespace) -> int:
     """Write agent.toml with an entry for each NAME, make the state folder, and with --system set up the rest of this
-    host. An agent.toml that exists is refused; with --system it is kept, and what it names is set up."""
+    host. An agent.toml that exists is kept: the entries of further NAMEs are printed, and with --system appended."""
     started = _started() if arguments.system else None
     names = [name_in(name) for name in arguments.name]
-    kept = os.path.lexists(arguments.config)
-    if not kept:
-        _write(arguments, names)
-    elif started is None:
-        raise FileError(f"{arguments.config} exists already", hint="edit it, or move it away first")
-    if started is None:
-        say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
+    if os.path.lexists(arguments.config):
+        _extend(arguments.config, names, append=started is not None)
     else:
-        if kept:
-            _keep(arguments.config, names)
+        _write(arguments, names)
+        if started is None:
+            say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
+    if started is not None:
         _set_up(started, names, arguments)
     return 0
 
@@ -97,14 +97,41 @@ def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     say(f"state folder {state_dir}")
 
 
-def _keep(config: Path, names: Sequence[str]) -> None:
-    """*config* is there: it has to be root's own, and to name all of *names*."""
-    _require_roots_own(config)
+def _extend(config: Path, names: Sequence[str], *, append: bool) -> None:
+    """*config* is there: print the entries of the *names* that are not in it, or append them."""
+    if append:
+        _require_roots_own(config)
     _, certificates = load_settings(config)
-    missing = [name for name in names if name not in {one.name for one in certificates}]
-    if missing:
-        raise UsageError(f"not configured in {config}: {', '.join(missing)}", hint="add a [[certificate]] for each")
-    say(f"kept     {config}")
+    missing = [name for name in dict.fromkeys(names) if name not in {one.name for one in certificates}]
+    if not append and not missing:
+        raise FileError(f"{config} exists already", hint="edit it; `init NAME` prints the entry of a further name")
+    presets = Presets(config)
+    entries = _entries(missing, _services_found(presets) or {presets.names[0]: None})
+    if not append:
+        say(*entries.splitlines())
+        complain(
+            f"{config} is kept as it is: append this entry to it, and edit it there",
+            f"  `certfleet-agent init --system {' '.join(missing)}` appends it, and makes key and CSR",
+        )
+    elif missing:
+        _append(config, entries.encode())
+        say(f"appended {', '.join(missing)} to {config}")
+    else:
+        say(f"kept     {config}")
+
+
+def _append(config: Path, entries: bytes) -> None:
+    """Owner, mode and attributes stay. Raises ConfigError, with nothing written, where agent.toml with the entries is
+    not well formed; FileError."""
+    files = LocalFiles()
+    real = files.locate(config)
+    live = files.read(real)
+    if live is None:
+        raise FileError(f"{config} is gone", hint="run the same command again")
+    content = live.content.rstrip(b"\n") + b"\n" + entries
+    settings_in(content, config)
+    files.replace({real: replace(live, content=content)})
+    files.release()
 
 
 def _require_roots_own(config: Path) -> None:
@@ -125,7 +152,7 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
         enable("certfleet-agent.timer")
     for name in names:
         plain: dict[str, object] = {"san": [], "key": None, "key_type": "", "csr": "", "interim": False, "json": False}
-        request(argparse.Namespace(**vars(arguments) | {"name": name} | plain))
+        request(argparse.Namespace(**vars(arguments) | {"name": [name]} | plain))
     say("next: take each CSR to the issuer, then `certfleet-agent run`")
 
 
@@ -168,9 +195,14 @@ def _text(
     found = {name: preset for name, preset in services.items() if preset is not None}
     text += "".join(f"\n# found on this host: {service}. {preset.note}\n" for service, preset in found.items())
     if names:
-        return text + "".join(_block(name, list(services), services[next(iter(services))]) for name in names)
+        return text + _entries(names, services)
     blocks = "".join(_block("www.example.com", [service], preset) for service, preset in services.items())
     return text + "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())
+
+
+def _entries(names: Sequence[str], services: Mapping[str, Preset | None]) -> str:
+    """The entry of each of the *names*, for the first of the *services*."""
+    return "".join(_block(name, list(services), services[next(iter(services))]) for name in names)
 
 
 def _file(key: str, file: Path | None, example: str) -> str:

@@ -22,7 +22,7 @@ from common.files import locked
 
 def request(arguments: argparse.Namespace) -> int:
     """Make the key and the CSR for NAME, each unless it exists."""
-    name = name_in(arguments.name)
+    name = name_in(only_name(arguments.name))
     entry = _configured(arguments.config, name)
     if entry is not None:
         refuse_directors(arguments)
@@ -44,6 +44,15 @@ def request(arguments: argparse.Namespace) -> int:
         notes = [unknown] if entry is None and arguments.config.exists() else []
         tell(wanted, made, [*(f"interim {file} (self-signed)" for file in stand_ins), *notes])
     return 0
+
+
+def only_name(names: Sequence[str]) -> str:
+    """The one word of *names*. Raises UsageError for several, which may be meant for one certificate or for several."""
+    first, *others = names
+    if others:
+        hint = f"for one certificate with all these names: `request {first} --san {' '.join(others)}`;"
+        raise UsageError("a request is for one certificate", hint=f"{hint} for several: one request for each")
+    return first
 
 
 def _interim(config: Path, name: str) -> list[Path]:

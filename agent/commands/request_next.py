@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from agent.commands.request import document, tell
+from agent.commands.request import document, only_name, tell
 from agent.commands.run import refuse_directors
 from agent.commands.wiring import LocalTools, further_names, selected_of
 from agent.host.presence import presence
@@ -23,7 +23,11 @@ from common.command_line import report
 from common.errors import RefusedError, UsageError
 from common.files import locked
 
-_HINT = "give the new key a file of its own, and name that as `key` in agent.toml when its certificate is there"
+_HINT = (
+    "give the new key a file of its own: `certfleet-agent request {name} --key NEW --csr FILE`, then on the issuer "
+    "`certfleet-issuer populate --replace {name} --csr FILE`; when that has its certificate, name NEW as `key` in "
+    "agent.toml and in the service's configuration, and run the agent: until then the present pair is served"
+)
 
 
 def request_next(arguments: argparse.Namespace) -> int:
@@ -32,7 +36,7 @@ def request_next(arguments: argparse.Namespace) -> int:
         raise UsageError("--next has no use for --key or --interim: the next key lies beside the live one")
     settings, certificates = load_settings(arguments.config, presence)
     refuse_directors(arguments)
-    (certificate,) = selected_of([arguments.name], certificates, arguments.config)
+    (certificate,) = selected_of([only_name(arguments.name)], certificates, arguments.config)
     place = _place(certificate, certificates)
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{file_stem(certificate.name)}.next.csr")
     wanted = Request((), place, arguments.key_type, csr_file.absolute() if csr_file else None)
@@ -51,13 +55,14 @@ def request_next(arguments: argparse.Namespace) -> int:
 
 def _place(certificate: Certificate, certificates: Sequence[Certificate]) -> Path:
     """The file of the next key. Raises RefusedError where a key cannot be changed with one certificate."""
-    what = f"no next key is made for {certificate.name}"
+    what, hint = f"no next key is made for {certificate.name}", _HINT.format(name=certificate.name)
     if certificate.next_key is None:
-        raise RefusedError(what, why="its key is on another host, and stays there", hint=_HINT)
+        raise RefusedError(what, why="its key is on another host, and is never read here", hint=hint)
     real = os.path.realpath(certificate.key)
     for other in certificates:
         if other.host is None and other.name != certificate.name and os.path.realpath(other.key) == real:
-            raise RefusedError(what, why=f"{other.name} has the same key, {certificate.key}", hint=_HINT)
+            why = f"{other.name} has the same key, {certificate.key}, and would not fit any more"
+            raise RefusedError(what, why=why, hint=f"{hint}; or for both, each with --key NEW")
     return certificate.next_key
 
 
@@ -68,7 +73,8 @@ def _made(turn: Turn, wanted: Request, further: Sequence[str]) -> tuple[Request,
     live = keys.load(certificate.key)
     if is_open(turn):
         why = f"others than root can put files of their own into {certificate.key.parent}"
-        raise RefusedError(f"no next key is made for {certificate.name}", why=why, hint=_HINT)
+        hint = _HINT.format(name=certificate.name)
+        raise RefusedError(f"no next key is made for {certificate.name}", why=why, hint=hint)
     drop_spent(turn, live)
     in_place = found_in_files(turn, live)
     present = sorted(certified_names(in_place.leaf)) if in_place is not None else []

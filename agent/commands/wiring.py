@@ -22,6 +22,7 @@ from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
 from common.errors import CertfleetError, ConfigError, FileError, Finding, UsageError
 from common.names import parse_name
+from common.similar import did_you_mean
 
 if TYPE_CHECKING:
     from agent.host.sockets import Prober
@@ -50,7 +51,8 @@ class LocalTools:
         protected = [settings.state_dir, config, *inputs, *logins, *own_files(settings.source)]
         if sys.prefix != sys.base_prefix:  # a virtual environment: what root runs
             protected.append(Path(sys.prefix))
-        self.settings, self.certificates, self.read_only = settings, certificates, read_only
+        self.settings, self.read_only = settings, read_only
+        self.certificates: Sequence[Certificate] = certificates
         self._elsewhere: dict[RemoteHost, RemoteTools] = {}
         self.waits = Waits()
         self.source: Source = open_source(settings.source, config, self.waits)
@@ -130,6 +132,7 @@ class RemoteTools:
         self._local, self._host = local, host
         self.source, self.state, self.here = local.source, local.state, local.here
         self.host, self.now, self.retry, self.keep = local.host, local.now, local.retry, local.keep
+        self.certificates = local.certificates
         self._types: dict[Path, KeyType] = {}
 
     def on(self, host: RemoteHost | None) -> Tools:
@@ -244,6 +247,6 @@ def selected_of(names: Sequence[str], certificates: Sequence[Certificate], confi
     wanted = [name_in(name) for name in names] or list(by_name)
     unknown = [name for name in wanted if name not in by_name]
     if unknown:
-        hint = f"configured are: {', '.join(by_name)}"
+        hint = f"{did_you_mean(unknown, by_name)}configured are: {', '.join(by_name)}"
         raise UsageError(f"not configured in {config}: {', '.join(unknown)}", hint=hint)
     return [by_name[name] for name in dict.fromkeys(wanted)]

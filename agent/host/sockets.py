@@ -139,4 +139,4 @@ def _sight(one: _Asked, view: View) -> Sight:
     if view.seen is not Seen.SERVED:
         return Sight(*where, view.seen, view.problem, shared=one.shared)
     sha256, *chain = (hashlib.sha256(each).hexdigest() for each in view.shown)
-    return Sight(*where, view.seen, "", sha256, tuple(chain), one.shared)
+    return Sight(*where, view.seen, "", sha256, tuple(chain), one.shared, view.shown[0])

@@ -1,17 +1,20 @@
 """A look at the things that the next install of a certificate depends on: its key, its live files, its sockets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.journey.ports import Turn
+from agent.journey.shown import names_in, whose, with_names
 from agent.journey.watch import look
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
 from agent.rules.evidence import Proof, Sight, judge
 from agent.rules.targets import refuse_dangling, refuse_detours
 from common.errors import CertfleetError
+from common.names import uncovered
 from common.probe.view import Seen
 
+_OTHER = "an install proves itself there only if the service's configuration names the files of this certificate"
 _DRIFT = "see who changed it; the next run puts it right"
 
 
@@ -74,20 +77,29 @@ def _sockets(turn: Turn) -> Iterator[Line]:
     elif installed is not None:
         yield _compared(turn, sights, installed)
     else:
-        shown = sorted({sight.target for sight in sights if sight.seen is Seen.SERVED})
-        silent = [sight for sight in sights if sight.target not in shown]
-        for sight in silent:
-            yield Line(WARN, name, f"{sight.target} ({sight.address}) shows no certificate: {sight.problem}")
-        if not silent:
-            yield Line(OK, name, f"its sockets answer: {', '.join(shown)}")
+        yield from _at_first(turn, sights)
+
+
+def _at_first(turn: Turn, sights: Sequence[Sight]) -> Iterator[Line]:
+    """The sockets before the first certificate: each that shows none, and each that shows one of another name."""
+    name, names = turn.certificate.name, turn.certificate.names
+    answering = [sight for sight in sights if sight.seen is Seen.SERVED]
+    strangers = [sight for sight in answering if uncovered(names, names_in(sight.leaf))]
+    shown = sorted({sight.target for sight in answering})
+    silent = [sight for sight in sights if sight.target not in shown]
+    for sight in silent:
+        yield Line(WARN, name, f"{sight.target} ({sight.address}) shows no certificate: {sight.problem}")
+    for sight in strangers:
+        yield Line(WARN, name, f"{sight.target} ({sight.address}) shows a certificate {whose(sight.leaf)}", _OTHER)
+    if not silent and not strangers:
+        yield Line(OK, name, f"its sockets answer: {', '.join(shown)}")
 
 
 def _compared(turn: Turn, sights: tuple[Sight, ...], installed: Installed) -> Line:
     """The certificate on the sockets, beside the one that was installed."""
     name, by_hand = turn.certificate.name, turn.certificate.by_hand
     evidence = judge(sights, installed.sha256, chain=installed.chain, by_hand=by_hand)
+    problem = f"serial {installed.serial} is installed, but {with_names(evidence)}"
     if evidence.proof is Proof.PROVEN:
         return Line(OK, name, f"its sockets show what was installed, serial {installed.serial}")
-    return Line(
-        BAD, name, f"serial {installed.serial} is installed, but {evidence.detail}", "`run` looks again, and says more"
-    )
+    return Line(BAD, name, problem, "`run` looks again, and says more")

@@ -20,6 +20,7 @@ from agent.journey.leave_out import leave_out
 from agent.journey.member import Member, is_stopped, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
+from agent.journey.shown import with_names
 from agent.journey.watch import Judge, look_at_all, watch_all
 from agent.model.certificate import Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError, Stopped
@@ -235,7 +236,7 @@ def faults(
         commands = [error for service in member.certificate.services for error in told.get(service, ())]
         if found.proof is Proof.WRONG:
             what = "the service does not serve the new certificate"
-            told_wrong = InstallError("prove", what, why=found.detail, hint=conclusion(found)[2])
+            told_wrong = InstallError("prove", what, why=with_names(found), hint=conclusion(found)[2])
             failures[member.name] = commands[0] if commands else told_wrong
         elif found.proof is Proof.INCOMPLETE and _was_whole(member):
             what = "the service does not serve the new certificate whole, as it did the one before"
@@ -269,7 +270,7 @@ def take_back(
     returning = [Returning(one.turn, one.part, failures[one.name]) for one in members if one.name in failures]
     for one in returning:
         state = under_way.entry.state.value
-        _log.warning("install.failed", certificate=one.part.name, state=state, error=str(one.failure))
+        _log.info("install.failed", certificate=one.part.name, state=state, error=str(one.failure))
     with tools.unbroken():
         if not staying:
             note_roll_back(under_way.entry, tools)

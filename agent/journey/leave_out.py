@@ -9,7 +9,7 @@ from agent.journey.member import Member, is_stopped
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools
 from agent.model.certificate import Service
-from agent.model.errors import BrokenBefore, InstallError
+from agent.model.errors import Awaits, BrokenBefore, InstallError
 from agent.rules.blame import first_failing, suspects_last
 from common.late_log import LateLog
 
@@ -21,7 +21,8 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
     where the check passes, or where it failed before too and the service does not run: it may miss more than these
     certificates, as two that are new on one host miss each other.
 
-    Raises FileError; BrokenBefore where the check of a service that runs fails without any of them.
+    Raises FileError; where the check of a service that runs fails without any of them BrokenBefore, or Awaits if it
+    misses the first files of others.
     """
     left: dict[str, InstallError] = {}
     trial = _Trial(service, users, tools)
@@ -38,6 +39,8 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
                 _log.warning("install.check-fails-as-before", service=service.name, error=str(without))
                 trial.put(remaining)
                 return left
+            if awaited := _awaited(users, str(complaint), tools):
+                raise Awaits("check", awaited, why=str(complaint))
             raise BrokenBefore("check", "the service's configuration was broken before", why=str(without))
         culprit = ordered[bad - 1]
         left[culprit.name] = trial.complaint(ordered[:bad]) or complaint
@@ -85,6 +88,17 @@ class _Trial:
 def _went_with(suspect: Member, complaint: InstallError | None) -> bool:
     """Was the suspect at fault, by what the check says without its new files? Not if that names it still."""
     return complaint is None or not any(path in str(complaint) for path in _paths(suspect))
+
+
+def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]:
+    """The other certificates of this machine of which the complaint names a file that is not there yet."""
+    host, present = users[0].certificate.host, {user.name for user in users}
+    others = (one for one in tools.certificates if one.host == host and one.name not in present)
+    return [
+        other.name
+        for other in others
+        if any(str(file.path) in complaint and tools.files.read(file.path) is None for file in other.files)
+    ]
 
 
 def _paths(member: Member) -> Iterator[str]:

@@ -52,11 +52,12 @@ def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
 
 
 def is_stopped(service: Service, users: Sequence[Member], tools: Tools) -> bool:
-    """Does the service not run, before it is told? None of its sockets answered, although they were asked. One without
-    a socket is asked for by its own command, where there is one."""
+    """Does the service not run, before it is told? One of which a socket answers does. Of another its own command is
+    asked, where there is one: a web server may listen at no port for TLS before its first certificate."""
     sights = [sight for user in users for sight in sights_of(service, user.certificate, user.before)]
-    if sights:
-        return was_down(sights)
+    is_silent = was_down(sights)
+    if sights and not (is_silent and service.is_up):
+        return is_silent
     try:
         tools.programs.run("ask whether it runs", service.is_up)
     except InstallError:

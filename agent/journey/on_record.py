@@ -42,8 +42,10 @@ def told(results: Sequence[Result], tools: Tools) -> list[Result]:
         return list(results)
     except SourceError as error:
         refused = dict.fromkeys((result.name for result in unsent), error)
+    said = {result.name: result.detail for result in unsent}
     for name, why in refused.items():
-        _log.warning("report.unsent", certificate=name, error=str(why), hint=why.hint)
+        log = _log.info if said[name] == str(why) else _log.warning  # the result says it: the source cannot be asked
+        log("report.unsent", certificate=name, error=str(why), hint=why.hint)
     sent = {one.name: replace(one, unsent=0) for one in unsent if one.name not in refused}
     for name in _saved(list(sent.values()), tools):
         del sent[name]

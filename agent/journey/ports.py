@@ -240,7 +240,7 @@ class Tools(Protocol):
 
     *here*: the Files of the machine that the agent runs on; *protected*: real paths of files and folders that are never
     a target; *host*: the name that reports carry; *now*: the one moment of the run; *retry*: try refused certificates
-    at once; *keep*: how many certificates stay for a roll back by hand.
+    at once; *keep*: how many certificates stay for a roll back by hand; *certificates*: all that agent.toml asks for.
     """
 
     source: Source
@@ -250,6 +250,7 @@ class Tools(Protocol):
     now: float
     retry: bool
     keep: int
+    certificates: Sequence[Certificate]
 
     def on(self, host: RemoteHost | None) -> Tools:
         """The tools that act on *host*, None for this machine; the others are the same."""

@@ -4,7 +4,7 @@ The tools keep it so: their state folder and files are read-only. No command is 
 runs, so what its own check would say is not known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from agent.journey.run import asked, taken_up
 from agent.journey.watch import look
 from agent.model.certificate import Certificate, Service
 from agent.model.live_file import LiveFile
-from agent.model.result import Outcome, Result
+from agent.model.result import Result
+from agent.rules.evidence import Sight, conclusion, foreseen
 from agent.rules.groups import groups
 from agent.rules.standing import standing
 from agent.rules.targets import differences
@@ -32,12 +33,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A certificate that would be installed: how it would stand then if its services take it."""
+    """A certificate that would be installed: how it would stand then if its services take it. *bare*: sockets that show
+    no certificate now, before the first one, and have to show this one then."""
 
     name: str
     result: Result
     changes: tuple[Change, ...]
     replaces: str  # the serial number of the one in place; "" for none
+    bare: tuple[Sight, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,10 @@ class Told:
 
     service: Service
     stopped: bool
+
+    @property
+    def is_left_alone(self) -> bool:
+        return self.stopped and not self.service.starts_stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +99,29 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
 
 def _group_plan(group: Sequence[Due], tools: Tools) -> GroupPlan:
     members = [Member(due, plan(due), before=look(due.turn)) for due in group]
-    services = (Told(service, is_stopped(service, users, tools)) for service, users in services_of(members).items())
-    return GroupPlan(tuple(_step(member, tools) for member in members), tuple(services))
+    services = [Told(service, is_stopped(service, users, tools)) for service, users in services_of(members).items()]
+    told = {one.service for one in services if not one.is_left_alone}
+    return GroupPlan(tuple(_step(member, told, tools) for member in members), tuple(services))
 
 
-def _step(member: Member, tools: Tools) -> Step:
-    due, turn = member.due, member.turn
-    result = standing(concluded(due, turn.result(_foreseen(member)), member.planned), tools.now)
+def _step(member: Member, told: Collection[Service], tools: Tools) -> Step:
+    due, turn, certificate = member.due, member.turn, member.certificate
+    coming = _coming(member, told)
+    evidence = foreseen(member.before, due.sha256, due.chain, certificate.by_hand, coming)
+    outcome, _, hint = conclusion(evidence)
+    result = standing(concluded(due, turn.result(outcome, evidence.detail, hint), member.planned), tools.now)
     changes = ((path, _change(tools.files.read(path), new)) for path, new in member.planned.items())
     written = tuple(Change(path, what) for path, what in changes if what)
-    return Step(member.name, replace(result, changed=True), written, due.present_serial)
+    bare = tuple(sight for sight in member.before if sight.seen is not Seen.SERVED and sight.target in coming)
+    return Step(member.name, replace(result, changed=True), written, due.present_serial, bare)
 
 
-def _foreseen(member: Member) -> Outcome:
-    """Its outcome if all goes well: a socket that does not answer now proves nothing afterwards either, unless its
-    service is to be started."""
-    if not member.certificate.probes:
-        return Outcome.UNPROVABLE
-    if member.certificate.by_hand:
-        return Outcome.PENDING
-    served = {sight.target for sight in member.before if sight.seen is Seen.SERVED}
-    to_start = {probe.text for use in member.certificate.uses if use.service.starts_stopped for probe in use.probes}
-    asked_for = {probe.text for probe in member.certificate.probes}
-    return Outcome.INSTALLED if asked_for <= served | to_start else Outcome.UNPROVEN
+def _coming(member: Member, told: Collection[Service]) -> set[str]:
+    """The targets that have to show a certificate then although they may show none now: those of a service that is
+    started, and before the first certificate, without which a service may offer no TLS, those of each that is told."""
+    uses = [use for use in member.certificate.uses if use.service in told]
+    is_first = member.due.in_place is None
+    return {probe.text for use in uses if is_first or use.service.starts_stopped for probe in use.probes}
 
 
 def _change(live: LiveFile | None, new: LiveFile) -> str:

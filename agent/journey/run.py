@@ -87,9 +87,10 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
     there.files.release()
     broken = []
     for name, result in results.items():
-        _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
         if result.outcome is Outcome.BROKEN:
             broken.append(concluded(turns[name], result))
+        else:  # its own turn tells how it stands
+            _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
     if all(result.ended for result in results.values()):
         tools.state.finish(entry.name)
     return broken

@@ -5,6 +5,7 @@ what is on record. Only if one of them differs is the certificate fetched (``age
 that drifted are put right on the way.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from agent.model.live_file import digest
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
+from common.probe.view import Seen
 
 if TYPE_CHECKING:
     from agent.journey.due import Due
@@ -36,10 +38,9 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
     lives = {file: files.read(file.path) for file in certificate.files}
     digests = {str(file.path): live.digest if live else "" for file, live in lives.items()}
     if refusal is not None and _is_held(turn, refusal, circumstances):
-        result = held(turn, replace(refusal, mark=mark))
-        if refusal.outcome is Outcome.BROKEN and was is not None and was.files == digests:
-            result = _as_it_is(turn, result, was)
-        return put_right(turn, result, lives, circumstances)
+        result = _as_it_is(turn, replace(refusal, mark=mark), was, digests)
+        if result is not None:
+            return put_right(turn, result, lives, circumstances)
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
         evidence = judge(look(turn), was.sha256, chain=was.chain, by_hand=certificate.by_hand)
         if evidence.proof is not Proof.WRONG:
@@ -95,12 +96,27 @@ def held(turn: Turn, refusal: Refusal) -> Result:
     return replace(turn.result(refusal.outcome, refusal.reason, refusal.hint), refusal=refusal)
 
 
-def _as_it_is(turn: Turn, broken: Result, was: Installed) -> Result:
-    """*broken*, while the sockets do not show the certificate that was in place; FAILED when they do: a later run has
-    brought its files back, or a person has started the service."""
-    evidence = judge(look(turn), was.sha256, chain=was.chain)
-    if evidence.proof not in {Proof.PROVEN, Proof.NOTHING_TO_ASK}:
-        return broken
-    shown = "in place" if evidence.proof is Proof.NOTHING_TO_ASK else "in place, and served"
-    detail = f"{broken.detail}; by now the one before is {shown}"
-    return replace(broken, outcome=Outcome.FAILED, detail=detail, hint="")
+def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapping[str, str]) -> Result | None:
+    """It stays refused; FAILED where it broke a service that is mended by now. None for a first one of those: it is
+    tried again, but once, because systemd too may have brought the service back."""
+    result = held(turn, refusal)
+    mended = _mended(turn, was, digests) if refusal.outcome is Outcome.BROKEN else ""
+    if not mended:
+        return result
+    if was is None and refusal.attempts == 1:
+        return None
+    return replace(result, outcome=Outcome.FAILED, detail=f"{result.detail}; by now {mended}", hint="")
+
+
+def _mended(turn: Turn, was: Installed | None, digests: Mapping[str, str]) -> str:
+    """How it is that nothing is broken any more; "" while it is. The sockets show the certificate that was in place: a
+    later run has brought its files back, or a person has started the service. Before the first one they answer."""
+    if was is None:
+        gone = any(sight.seen in {Seen.DOWN, Seen.UNKNOWN} for sight in look(turn))
+        return "" if gone else "its sockets answer again"
+    if was.files != digests:
+        return ""
+    proof = judge(look(turn), was.sha256, chain=was.chain).proof
+    if proof is Proof.NOTHING_TO_ASK:
+        return "the one before is in place"
+    return "the one before is in place, and served" if proof is Proof.PROVEN else ""

@@ -5,6 +5,7 @@ CertfleetError (common/errors.py)
 ├─ VerificationError   the material: every finding at once; nothing was touched
 ├─ InstallError        this host: which step failed
 │  └─ BrokenBefore     a service whose configuration was not in order before
+│     └─ Awaits        a file of it is still to come: another certificate's first one
 └─ HostLost            another host, that is worked on over SSH: unreachable, refused, gone (a FileError)
 """
 
@@ -50,6 +51,17 @@ class BrokenBefore(InstallError):
 
     def __init__(self, step: str, what: str, *, why: str = "") -> None:
         super().__init__(step, what, why=why, hint="mend the service's configuration; the next run goes on")
+
+
+class Awaits(BrokenBefore):
+    """A service's own check misses the files of other certificates, of which this host has none yet."""
+
+    def __init__(self, step: str, names: Sequence[str], *, why: str) -> None:
+        super().__init__(step, f"waits for the first certificate of {', '.join(names)}", why=why)
+        self.hint = (
+            "nothing to do here: they are installed in one run when each has one; `certfleet-issuer status NAME`"
+        )
+        self.hint += " says when that is"
 
 
 class HostLost(FileError):

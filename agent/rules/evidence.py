@@ -1,7 +1,7 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent.model.result import Outcome
@@ -11,7 +11,7 @@ from common.probe.view import Seen
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One look at one address of one target. *shared*: the target has several addresses and none is this host's, so
-    that others may serve there as well."""
+    that others may serve there as well. *leaf*: the certificate shown, in DER; a journal does not keep it."""
 
     target: str
     address: str
@@ -20,6 +20,7 @@ class Sight:
     sha256: str = ""
     chain: tuple[str, ...] = ()  # SHA-256 of each certificate shown beside the leaf
     shared: bool = False
+    leaf: bytes = field(default=b"", repr=False, compare=False)
 
 
 class Proof(Enum):
@@ -36,10 +37,11 @@ class Proof(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A proof and the sentence that goes with it."""
+    """A proof and the sentence that goes with it; *others*: the sights that show another certificate."""
 
     proof: Proof
     detail: str = ""
+    others: tuple[Sight, ...] = ()
 
 
 def judge(
@@ -55,6 +57,7 @@ def judge(
     if not sights:
         return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
     wrong, pending, incomplete, down, unknown = [], [], [], [], []
+    strangers: list[Sight] = []
     for target in dict.fromkeys(sight.target for sight in sights):
         looks = _ours([sight for sight in sights if sight.target == target], {sha256})
         if target in by_hand and any(sight.sha256 != sha256 for sight in looks):
@@ -62,6 +65,7 @@ def judge(
             continue
         others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
         lost = _lost(looks, [sight for sight in before if sight.target == target])
+        strangers += others
         wrong += [f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)" for sight in others]
         wrong += [f"{_place(sight)} {_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in lost]
         incomplete += [_lacks(sight, lacking, chain) for sight in looks if (lacking := _lacking(sight, sha256, chain))]
@@ -74,8 +78,28 @@ def judge(
     found |= {Proof.DOWN: down, Proof.UNKNOWN: unknown}
     for proof, problems in found.items():
         if problems:
-            return Evidence(proof, "; ".join(problems))
+            return Evidence(proof, "; ".join(problems), tuple(strangers))
     return Evidence(Proof.PROVEN)
+
+
+def foreseen(
+    before: Sequence[Sight],
+    sha256: str,
+    chain: Collection[str],
+    by_hand: Collection[str] = (),
+    coming: Collection[str] = (),
+) -> Evidence:
+    """The evidence after an install that goes well, from the sights *before* it: a socket that shows a certificate then
+    shows the new one, and so does one of a target that is *coming*; others are as they are."""
+
+    def then(sight: Sight) -> Sight:
+        shows = sight.seen is Seen.SERVED or (sight.target in coming and sight.seen is not Seen.UNKNOWN)
+        if sight.target in by_hand or not shows:
+            return sight
+        return replace(sight, seen=Seen.SERVED, sha256=sha256, chain=tuple(chain))
+
+    after = list(map(then, before))
+    return judge(after, sha256, before, chain, by_hand)
 
 
 _NO_MORE = "answers no more"

@@ -16,8 +16,20 @@ from agent.settings import values
 from agent.settings.files import ShapesSettings, target_files
 from agent.settings.preset import Preset, Presets
 from agent.settings.services import places, unfilled, uses
-from common.config import boolean, duration, integer, like, nonempty, optional_path, path, section, sections, setting
-from common.config_file import load
+from common.config import (
+    boolean,
+    duration,
+    integer,
+    like,
+    nonempty,
+    optional_path,
+    parse,
+    path,
+    section,
+    sections,
+    setting,
+)
+from common.config_file import document_in, load
 from common.errors import ConfigError, Finding
 from common.mail_settings import MailSettings
 from common.probe.target import ProbeTarget
@@ -91,6 +103,12 @@ def load_settings(file: Path, find: Finder = nowhere) -> tuple[AgentSettings, tu
     are present on this host, for whom it concerns by which commands they are reached."""
     settings = load(AgentSettings, file)
     return settings, resolve(settings, file, find)
+
+
+def settings_in(content: bytes, file: Path) -> tuple[AgentSettings, tuple[Certificate, ...]]:
+    """The same of *content*, which *file* is to hold."""
+    settings = parse(AgentSettings, document_in(content, file), str(file))
+    return settings, resolve(settings, file)
 
 
 def resolve(settings: AgentSettings, source: Path, find: Finder = nowhere) -> tuple[Certificate, ...]:

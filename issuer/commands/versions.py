@@ -22,7 +22,7 @@ from common.certificate import (
 from common.clock import utc_text
 from common.command_line import report, say, table
 from common.config_file import load
-from common.errors import RefusedError, UsageError
+from common.errors import RefusedError
 from common.files import read_regular
 from common.names import uncovered
 from issuer.commands.change import change_fields
@@ -49,11 +49,12 @@ COMPROMISED = "its key was revoked as compromised"
 def history(arguments: argparse.Namespace) -> None:
     """Show every certificate and event of a name, also of a removed one, the newest first."""
     database = open_database(load(Settings, arguments.config).database)
-    store, row = History(database), _row(arguments.name, Certificates(database))
+    store, certificates = History(database), Certificates(database)
+    row = _row(arguments.name, certificates)
     present = present_sha256(row) if row is not None else ""
     versions, events = store.versions(arguments.name), store.events(arguments.name)
-    if not versions and not events:
-        raise UsageError(f"nothing is known of {arguments.name}", hint="`status` lists what is enrolled")
+    if row is None and not versions and not events:
+        certificates.get([arguments.name])  # raises, and says which name may be meant
     cut = [what for what, found in (("certificates", versions), ("events", events)) if len(found) == MOST]
     if arguments.json:
         facts = [_version_facts(version) | {"present": version.sha256 == present} for version in versions]

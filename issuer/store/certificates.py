@@ -1,6 +1,5 @@
 """The ``certs`` table, with the versions and events that a change adds. One method, one transaction."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from shlex import quote
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 from common.certificate import Bundle, certified_names, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
+from common.similar import MOST_COMPARED, did_you_mean
 from issuer.model.csr import CsrFacts, csr_of, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
@@ -27,7 +27,6 @@ from issuer.store.rows import due, named, select
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders
 
-_MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones: a suggestion takes less than a second
 _AT_ONCE = sa.case((certs.c.change_csr.is_not(None), AT_ONCE), else_=None)  # for the changes among some rows
 _ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
 _END = orders.update().where(orders.c.id == sa.bindparam("number"), orders.c.state.not_in(_ENDED))
@@ -73,11 +72,10 @@ class Certificates:
         unknown = [name for name in wanted if name not in rows]
         if unknown:
             removed = self._removed(unknown)
-            close = self._close_to([name for name in unknown if name not in dict(removed)])
             hint = "".join(
                 f"{name} was removed at {utc_text(at)}, `history {quote(name)}` shows it; " for name, at in removed
             )
-            hint += f"did you mean {', '.join(close)}? " if close else ""
+            hint += did_you_mean([name for name in unknown if name not in dict(removed)], self._some_names())
             hint += "`status` lists what is enrolled; enrol with `populate NAME`"
             raise UsageError(f"not enrolled: {', '.join(unknown)}", hint=hint, reference="not-enrolled")
         return [rows[name] for name in wanted]
@@ -92,15 +90,10 @@ class Certificates:
         query = sa.select(events.c.name, sa.func.max(events.c.at)).where(*gone).group_by(events.c.name)
         return self._database.read(lambda connection: [(name, at) for name, at in connection.execute(query)])
 
-    def _close_to(self, unknown: Sequence[str]) -> list[str]:
-        """Enrolled names that resemble the *unknown* ones; none if the comparison would take long."""
-        query = sa.select(certs.c.name).limit(_MOST_COMPARED + 1)
-        names = self._database.read(lambda connection: list(filter(None, connection.scalars(query))))
-        if len(names) > _MOST_COMPARED:
-            return []
-        spelled = {name.lower(): name for name in names}
-        close = [difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.85) for name in unknown[:_MOST_TYPED]]
-        return list(dict.fromkeys(spelled[match] for matches in close for match in matches))
+    def _some_names(self) -> list[str]:
+        """Enrolled names, one more than are compared with mistyped ones."""
+        query = sa.select(certs.c.name).limit(MOST_COMPARED + 1)
+        return self._database.read(lambda connection: list(filter(None, connection.scalars(query))))
 
     def compromised(self, name: str) -> frozenset[str]:
         """SHA-256 of the public keys of *name* that were revoked as compromised, also after its removal."""

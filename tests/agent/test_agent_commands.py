@@ -286,6 +286,38 @@ def test_init_writes_what_run_accepts(bare: Host) -> None:
     assert bare.config.read_bytes() == written
 
 
+@pytest.mark.parametrize("words", [["run"], ["rollback"], ["release"], ["request", "--next"]])
+def test_a_mistyped_name(host: Host, words: list[str]) -> None:
+    """Every command that looks a name up says which one may be meant."""
+    host.configure()
+    done = host.agent(words[0], NAME.replace("example", "exmaple"), *words[1:])
+    assert done.code == 2
+    assert f"did you mean {NAME}? configured are: {NAME}" in done.err
+
+
+def test_init_prints_the_entry_of_a_further_name(bare: Host) -> None:
+    """On standard output is what is to be appended; agent.toml is as it was. Appended, it is well formed."""
+    words = ["--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", f"sqlite:///{bare.database}"]
+    assert bare.agent("init", NAME, *words).code == 0
+    written = bare.config.read_bytes()
+    done = bare.agent("init", NAME, "b.example.test", *words)
+    assert (done.code, bare.config.read_bytes()) == (0, written), done.err
+    assert "append this entry" in done.err
+    assert "`certfleet-agent init --system b.example.test` appends it" in done.err
+    bare.config.write_bytes(written + done.out.encode())
+    _, certificates = load_settings(bare.config)
+    assert [one.name for one in certificates] == [NAME, "b.example.test"]
+
+
+def test_a_request_for_several_names(bare: Host) -> None:
+    """They may be those of one certificate or of several: refused, with both ways, before a key is made."""
+    done = bare.agent("request", NAME, "b.example.test")
+    assert done.code == 2
+    assert f"`request {NAME} --san b.example.test`" in done.err
+    assert "for several: one request for each" in done.err
+    assert not list(bare.folder.glob("*.csr"))
+
+
 def test_init_pins_the_issuers_key(bare: Host) -> None:
     """As `certfleet-issuer key show` prints it; `check` then names its id."""
     key, source = "A" * 43 + "=", f"sqlite:///{bare.database}"

@@ -14,7 +14,7 @@ from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile, digest
 from agent.model.offer import Mark, Offer
 from agent.model.result import Installed, Outcome, Refusal, Result
-from agent.rules.evidence import Proof, Sight, is_as_before, judge, was_down
+from agent.rules.evidence import Proof, Sight, foreseen, is_as_before, judge, was_down
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
 from agent.rules.sandbox import closed, drop_in
@@ -210,6 +210,24 @@ SHOWN = Sight("t", "1", Seen.SERVED, "", "new", chain=("i", "x"))
 def test_a_chain_is_to_be_shown(sights: list[Sight], chain: list[str], proof: Proof) -> None:
     """Each socket shows every certificate of the chain beside the leaf, in any order."""
     assert judge(sights, "new", chain=chain).proof is proof
+
+
+@pytest.mark.parametrize(
+    ("before", "by_hand", "coming", "proof"),
+    [
+        ([], [], [], Proof.NOTHING_TO_ASK),
+        ([OLD], [], [], Proof.PROVEN),
+        ([NO_TLS], [], [], Proof.DOWN),
+        ([NO_TLS], [], ["t"], Proof.PROVEN),
+        ([DOWN], [], ["t"], Proof.PROVEN),
+        ([UNKNOWN], [], ["t"], Proof.UNKNOWN),
+        ([OLD, sight("no-tls", target="u")], [], ["t"], Proof.DOWN),
+        ([OLD], ["t"], ["t"], Proof.PENDING),
+    ],
+)
+def test_what_an_install_would_prove(before: list[Sight], by_hand: list[str], coming: list[str], proof: Proof) -> None:
+    """A socket that shows one now will show the new one; a silent one only where something makes it speak."""
+    assert foreseen(before, "new", ["i"], by_hand, coming).proof is proof
 
 
 def test_was_down() -> None:

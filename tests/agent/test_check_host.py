@@ -7,7 +7,7 @@ import pytest
 
 from agent.host.capacity import shortage
 from tests.agent.accounts import Agents, source_lines
-from tests.agent.host import Host
+from tests.agent.host import NAME, Host
 from tests.agent.test_run_dry import traces
 from tests.servers.nginx import Nginx
 
@@ -49,6 +49,25 @@ def test_before_the_first_run(host: Host, nginx: Nginx) -> None:
     host.offer_new()
     assert bad(host) == []
     assert not host.state_dir.exists()
+
+
+def test_a_socket_that_shows_another_name(host: Host, tmp_path: Path) -> None:
+    """Before the first install and after it, its name is said; so it is where an install fails for it."""
+    names = [f"{letter}.example.test" for letter in "abcde"]
+    files = host.root.issue(names).write(tmp_path / "other")
+    with Nginx(tmp_path / "nginx", files.fullchain, files.key, name=NAME) as nginx:
+        socket = f"https://127.0.0.1:{nginx.port}"
+        host.configure(check=nginx.check, activate=nginx.activate, probe=[socket], probe_timeout="1s")
+        host.offer_new()
+        said = "for a.example.test, b.example.test, c.example.test and 2 more"
+        out = host.agent("check").out
+        assert f"{socket} (127.0.0.1:{nginx.port}) shows a certificate {said}" in out
+        assert "its sockets answer" not in out
+        assert f"the one at {socket} is {said}" in host.run().certificate["detail"]
+        host.configure(activate=["true"])
+        assert host.run().certificate["state"] == "unprovable"
+        host.configure(check=nginx.check, activate=nginx.activate, probe=[socket])
+        assert f"the one at {socket} is {said}" in host.agent("check").out
 
 
 def configured_anew(host: Host, old: str, new: str) -> None:

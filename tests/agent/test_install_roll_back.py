@@ -227,6 +227,27 @@ def test_broken_is_said_until_the_one_before_is_served_again(host: Host, served:
     assert host.run().certificate["state"] == "broken"
 
 
+def test_a_first_one_that_broke_a_service_that_is_mended(host: Host, nginx: Nginx) -> None:
+    """A plain run leaves all alone while nothing answers, and tries again once when a person has started the service.
+    If that goes wrong too, the back-off counts."""
+    mark, stop = host.folder / "mended", f"kill -QUIT $(cat {nginx.folder}/pid)"
+    activate = ["sh", "-c", f'[ -e {mark} ] && exec "$@"; {stop}', "sh", *nginx.activate]
+    host.configure(activate=activate, probe=[f"https://127.0.0.1:{nginx.port}"], probe_timeout="1s")
+    issued = host.offer_new()
+    for attempts in (1, 2):
+        for _ in range(2):
+            done = host.run()
+            assert (done.code, done.certificate["state"]) == (1, "broken"), done.err
+            assert done.certificate["refused"]["attempts"] == attempts
+        nginx.start()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert done.certificate["detail"].endswith("; by now its sockets answer again")
+    mark.touch()
+    assert host.run("--retry").code == 0
+    assert nginx.served() == issued.certificate
+
+
 def test_a_command_that_does_not_end_is_ended_with_its_children(host: Host, served: Nginx, tmp_path: Path) -> None:
     """The time limit ends the whole process group."""
     pids = tmp_path / "pids"
@@ -286,3 +307,14 @@ def test_a_file_that_did_not_exist_is_removed(host: Host, served: Nginx) -> None
     assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
     assert not extra.exists()
     assert_as_before(host, served)
+
+
+def test_each_fact_is_said_once(host: Host, nginx: Nginx) -> None:
+    """On standard error, where the log goes too: what fails, and a source that can neither be asked nor told."""
+    said = "the service does not serve the new certificate"
+    host.configure(activate=["true"], probe=[f"https://127.0.0.1:{nginx.port}"], probe_timeout="1s")
+    host.offer_new()
+    assert host.agent("run").err.count(said) == 1
+    assert host.agent("run", "--retry", "-v").err.count(said) == 2
+    host.database.rename(host.database.with_suffix(".away"))
+    assert host.agent("run").err.count("there is no database") == 1

@@ -120,7 +120,7 @@ def test_words_that_do_not_go_together(host: Host, words: list[str]) -> None:
 
 
 def test_a_key_of_two_certificates(host: Host) -> None:
-    """The other one would not fit any more."""
+    """The other one would not fit any more: refused, with the way that there is."""
     link = host.folder / "link.pem"
     link.symlink_to(host.key)
     text = f'[[certificate]]\nname = "{OTHER}"\nkey = "{link}"\nprobe = []\nfiles.fullchain = "{host.live}/other.pem"\n'
@@ -128,7 +128,14 @@ def test_a_key_of_two_certificates(host: Host) -> None:
     done = request(host)
     assert done.code == 1
     assert f"{OTHER} has the same key" in done.err
+    assert f"`certfleet-agent request {NAME} --key NEW --csr FILE`" in done.err
     assert not next_key(host).exists()
+    new, csr = host.folder / "new.pem", host.folder / "new.csr"
+    assert host.agent("request", NAME, "--key", str(new), "--csr", str(csr)).code == 0
+    issued = host.authority.sign(csr.read_bytes())
+    host.offer(issued.cert_pem, issued.chain_pem)
+    host.config.write_text(host.config.read_text().replace(f'key = "{host.key}"', f'key = "{new}"'))
+    assert host.run(NAME).certificate["state"] != "refused"
 
 
 def test_another_type_of_key_and_what_else_lies_in_its_file(host: Host, nginx: Nginx) -> None:

@@ -1,7 +1,10 @@
 """Which addresses of a name are looked at, and which of them are this host's."""
 
 import socket
+import socketserver
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -64,3 +67,29 @@ def test_addresses_of_others_are_shared(monkeypatch: pytest.MonkeyPatch) -> None
     assert [sight.shared for sight in several] == [True, True]
     (one,) = prober.look([parse_target("https://203.0.113.1")], "", Path())
     assert not one.shared
+
+
+def test_sixteen_at_a_time(tmp_path: Path) -> None:
+    """A service that takes no more connections of one client still answers for each of its forty certificates."""
+    present, most, lock = 0, 0, threading.Lock()
+
+    class Counted(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            nonlocal present, most
+            with lock:
+                present += 1
+                most = max(most, present)
+            time.sleep(0.05)
+            with lock:
+                present -= 1
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads, request_queue_size = True, 64
+
+    with Server(("127.0.0.1", 0), Counted) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        target = parse_target(f"https://127.0.0.1:{server.server_address[1]}")
+        sights = Prober(0, Waits()).look_at_all([([target], "", tmp_path / "key.pem")] * 40)
+        server.shutdown()
+    assert [sight.seen for (sight,) in sights] == [Seen.NO_TLS] * 40
+    assert 1 < most <= 16

@@ -354,6 +354,10 @@ def test_key_and_request_are_made_there(host: Host, site: RemoteSite, key_type: 
     assert (again.code, again.json["key_created"], again.json["csr_written"]) == (0, False, False), again.err
     assert host.key.read_bytes() == key
     assert [file.name for file in host.key.parent.iterdir()] == ["made.key"]
+    refused = host.agent("request", NAME, "--next")
+    assert refused.code == 1
+    assert "its key is on another host, and is never read here" in refused.err
+    assert f"`certfleet-agent request {NAME} --key NEW --csr FILE`" in refused.err
 
 
 def test_a_request_for_an_address(host: Host, site: RemoteSite) -> None:

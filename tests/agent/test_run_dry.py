@@ -1,5 +1,6 @@
 """`run --dry-run` tells what a run would do, and touches nothing."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from common.files import locked
 from tests.agent.host import NAME, Done, Host
 from tests.agent.vhosts import Vhosts
 from tests.servers.nginx import Nginx
+from tests.servers.postfix import Postfix
 
 
 def traces(folder: Path) -> dict[str, tuple[int, int, int, int, bytes]]:
@@ -39,7 +41,8 @@ def test_nothing_was_ever_run(host: Host, nginx: Nginx) -> None:
     assert done.certificate["state"] == "installed"
     (install,) = done.json["installs"]
     (one,) = install["certificates"]
-    assert one == {"name": NAME, "replaces": None, "files": [{"path": str(host.fullchain), "change": "other content"}]}
+    files = [{"path": str(host.fullchain), "change": "other content"}]
+    assert one == {"name": NAME, "replaces": None, "files": files, "has_to_show_it": []}
     (service,) = install["services"]
     assert (service["check"], service["activate"], service["runs"]) == ([nginx.check], [nginx.activate], True)
     text = host.agent("run", "--dry-run").out
@@ -88,6 +91,33 @@ def test_the_exit_code_is_that_of_a_run(host: Host, nginx: Nginx, state: str) ->
         assert done.json["installs"][0]["services"][0]["runs"] is False
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, state), done.out
+
+
+def test_a_service_that_shows_none_before_its_first_one(host: Host) -> None:
+    """Postfix, whose file is not there yet, offers no STARTTLS: the run gives it the first one, and it is told so. The
+    next time the same silence would be a failure."""
+    with Postfix(host.authority.issue([NAME])) as postfix:
+        combined = postfix.tls / "combined.pem"
+        combined.unlink()
+        subprocess.run(postfix.activate, check=True, capture_output=True)
+        smtp = postfix.target("smtp").replace("localhost", NAME)
+        files = f'[[certificate.combined]]\npath = "{combined}"\nparts = ["key", "certificate", "chain"]'
+        host.configure(check=postfix.check, activate=postfix.activate, probe=[smtp], files=files, probe_timeout="1s")
+        host.offer_new()
+        done = host.run("--dry-run")
+        assert (done.code, done.certificate["state"], done.err) == (0, "installed", "")
+        assert done.json["installs"][0]["certificates"][0]["has_to_show_it"] == [smtp]
+        said = host.agent("run", "--dry-run").out
+        assert f"{smtp} (127.0.0.1:{postfix.ports['smtp']}) shows no certificate now: " in said
+        assert "it has to show this one then, or the certificate stays unproven" in said
+        assert host.run().certificate["state"] == "installed"
+        subprocess.run(["postconf", "-c", postfix.check[2], "smtpd_tls_security_level=none"], check=True)
+        subprocess.run(postfix.activate, check=True, capture_output=True)
+        host.offer_new()
+        done = host.run("--dry-run")
+        assert (done.code, done.certificate["state"]) == (1, "unproven")
+        assert f"{NAME}: unproven: no certificate is shown at {smtp}" in done.err
+        assert host.run().certificate["state"] == "unproven"
 
 
 def test_rights_and_files_that_would_change(host: Host, nginx: Nginx) -> None:

@@ -133,6 +133,20 @@ def test_the_system_store_and_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert judged(leaf + BELOW.chain_pem, [NAME], "system") == ""
 
 
+def test_a_file_of_roots_is_read_once_and_anew_when_it_changes(tmp_path: Path) -> None:
+    """A host may have hundreds of certificates due; a root may be added between two of them."""
+    chain, file, other = BELOW.leaf(OURS, [NAME]) + BELOW.chain_pem, tmp_path / "roots.pem", tmp_path / "new.pem"
+    file.write_bytes(zoo.root("Other").pem)
+    before = trust._client_of.cache_info()
+    for _ in range(3):
+        assert "local issuer" in trust.objection(chain, KEY, [NAME], file)
+    after = trust._client_of.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (1, 2)
+    other.write_bytes(ROOT.pem)
+    other.rename(file)
+    assert trust.objection(chain, KEY, [NAME], file) == ""
+
+
 @pytest.mark.parametrize(("content", "said"), [(None, "No such file"), (b"", "no certificate"), (b"text", "no cert")])
 def test_a_file_of_roots_that_is_none(tmp_path: Path, content: bytes | None, said: str) -> None:
     """A sentence with its path."""

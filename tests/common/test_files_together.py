@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import FileError
+from common.files import sync_all
 from common.folders import Place, open_folder
 from common.replacing import NewContent, remove_leftovers, replace_all
 
@@ -58,3 +59,21 @@ def test_a_leftover_of_our_own_number_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / f".a.{os.getpid()}.tmp").write_text("left")
     replace_all({place(file): NewContent(b"1", 0o600)})
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_everything_of_a_folder_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file, and then the folder that names them."""
+    synced, fsync = list[int](), os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(os, "fsync", noted)
+    sync_all(tmp_path)
+    assert set(synced[:-1]) == {(tmp_path / name).stat().st_ino for name in "abc"}
+    assert synced[-1] == tmp_path.stat().st_ino
+    with pytest.raises(FileError):
+        sync_all(tmp_path / "gone")

@@ -83,8 +83,8 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
 
 
 def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
-    """Once more after a change of agent.toml `init --system` keeps it, and the unit may write what it names now; a
-    name that does not stand in it is refused."""
+    """Once more after a change of agent.toml `init --system` keeps it, and the unit may write what it names now; the
+    entry of a further name is appended to it, for whoever may read it, and its key and CSR are made."""
     init = ("/opt/certfleet/bin/certfleet-agent", "init", "--system")
     fresh.run(*init, "--source", "sqlite:////srv/db/certfleet.db", NAME)
     assert "/srv/db" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
@@ -95,8 +95,33 @@ def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
     assert "kept     /etc/certfleet/agent.toml" in said
     assert "/etc/haproxy/certs" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
     assert config.read_text(encoding="utf-8") == text
-    fresh.run(*init, "other.example.test", code=2)
+    fresh.run("chmod", "0640", "/etc/certfleet/agent.toml")
+    said = fresh.run(*init, "other.example.test")
+    assert "appended other.example.test to /etc/certfleet/agent.toml" in said
+    assert "csr /other.example.test.csr (written)" in said
+    assert fresh.run("stat", "-c", "%U %a", "/etc/certfleet/agent.toml") == "root 640\n"
+    extended = config.read_text(encoding="utf-8")
+    assert extended.startswith(text)
+    assert 'name = "other.example.test"' in extended
     assert "kept     /etc/systemd/system/certfleet-agent.service.d/folders.conf" in fresh.run(*init)
+    closed = 'certificate = []\n[source]\nurl = "sqlite:////srv/db/certfleet.db"\n'  # to which no entry can be appended
+    fresh.write("/etc/certfleet/agent.toml", closed)
+    fresh.run(*init, "third.example.test", code=2)
+    assert config.read_text(encoding="utf-8") == closed
+
+
+def test_machines_without_systemd(fresh: Machine) -> None:
+    """All but units and timer is done, and the line for cron is named."""
+    hidden = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh")
+    source = ("--source", "sqlite:////var/lib/certfleet/certfleet.db", NAME)
+    own = ("--config", "/etc/certfleet-agent/agent.toml")
+    for program, words in (("certfleet-issuer", ("--server", "192.0.2.53")), ("certfleet-agent", (*own, *source))):
+        said = fresh.run(*hidden, f"/opt/certfleet/bin/{program}", "init", "--system", *words)
+        assert f"no systemd runs here: for the daily run copy deploy/cron/{program} into /etc/cron.d" in said
+        assert not fresh.path(f"/etc/systemd/system/{program}.timer").exists()
+        assert fresh.run("readlink", f"/usr/local/bin/{program}") == f"/opt/certfleet/bin/{program}\n"
+    assert fresh.path(f"/etc/ssl/private/{NAME}.key").exists()
+    fresh.run("runuser", "-u", "certfleet", "--", "certfleet-issuer", "status")
 
 
 def test_an_issuer_that_is_a_host_too(fresh: Machine) -> None:

@@ -90,6 +90,22 @@ def test_a_stopped_apache_stays_stopped(machine: Machine) -> None:
     assert "nothing answers at" in said
 
 
+def test_the_first_site_with_tls(machine: Machine) -> None:
+    """nginx runs, and listens at port 443 only when its first certificate is there: nothing answers at the probe, and
+    yet it is no service that somebody has stopped."""
+    pair = f"ssl_certificate /etc/ssl/certs/{NAME}.fullchain.crt; ssl_certificate_key {KEY};"
+    machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
+    machine.run("systemctl", "start", "nginx")
+    machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
+    site = Site(machine, "nginx")
+    site.offer()
+    said = machine.run(AGENT, "run", "--dry-run")
+    assert f"{NAME}  would be installed" in said
+    assert "would tell: systemctl reload nginx" in said
+    machine.run(AGENT, "run")
+    assert site.reported() == "installed"
+
+
 def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
     """It cannot start with the new file, and systemd refuses to start it again. With the old file it is started all the
     same."""

@@ -59,7 +59,8 @@ class Daemon:
 
     *tool*: the program that the preset calls, and its first words, for a daemon that is told neither by reload nor by
     restart of its unit; *loses*: a reload costs clients a moment as well; *apart*: it is told for each certificate;
-    *fresh*: it reads its files for each connection.
+    *fresh*: it reads its files for each connection; *untold*: it sees new ones by itself, and its preset tells it
+    nothing.
 
     *shows*: a command that prints the certificate shown (PEM), for a daemon without a socket of TLS over TCP.
     *misshapen*: in agent.toml, files by which the live file is to hold what the daemon cannot use; *unchecked*: its own
@@ -82,6 +83,7 @@ class Daemon:
     loses: bool = False
     apart: bool = False
     fresh: bool = False
+    untold: bool = False
     shows: str = ""
     misshapen: str = ""
     unchecked: bool = False

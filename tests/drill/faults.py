@@ -1,7 +1,7 @@
 """Faults that an install meets on a machine: in the daemon's unit, on its disks, in the agent's own process."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from tests.drill.drill import FAULT, STATE, Drill
@@ -84,8 +84,8 @@ def _sees_the_old_folder(drill: Drill) -> Iterator[None]:
 
 @contextmanager
 def _told(drill: Drill, script: str, when: str = "", more: list[str] | None = None) -> Iterator[None]:
-    """Let *script* be done in place of a reload, or at *when* of a restart, while the live file is not what it is now.
-    With the file of now a daemon that was stopped goes on."""
+    """Let *script* be done in place of a reload, or at *when* of a restart, while the live file is not what it is now;
+    to a daemon that is not told when that file changes. With the file of now a daemon that was stopped goes on."""
     daemon = drill.daemon
     _remember(drill)
     group = drill.machine.show(daemon.unit, "ControlGroup")[0]
@@ -96,17 +96,31 @@ def _told(drill: Drill, script: str, when: str = "", more: list[str] | None = No
         script,
     ]
     drill.machine.write(FAULT, "\n".join([*lines, ""]))
-    if daemon.tool:
+    if daemon.tool or daemon.untold:
         edit = []
     elif daemon.reload:
         edit = ["ExecReload=", f"ExecReload=+/bin/sh {FAULT}"]
     else:
         edit = [f"{when}=+/bin/sh {FAULT}"]
     try:
-        with _edited(drill, *edit, *(more or [])):
+        with _edited(drill, *edit, *(more or [])), _at_each_change(drill) if daemon.untold else nullcontext():
             yield
     finally:
         drill.machine.path(FAULT).unlink()
+
+
+@contextmanager
+def _at_each_change(drill: Drill) -> Iterator[None]:
+    """systemd does the fault as soon as the live file changes."""
+    units = "/etc/systemd/system/drill-fault"
+    drill.machine.write(f"{units}.path", f"[Path]\nPathChanged={drill.daemon.live}\n")
+    drill.machine.write(f"{units}.service", f"[Service]\nType=oneshot\nExecStart=-/bin/sh {FAULT}\n")
+    drill.machine.run("systemctl", "daemon-reload")
+    drill.machine.run("systemctl", "start", "drill-fault.path")
+    try:
+        yield
+    finally:
+        drill.machine.run("systemctl", "stop", "drill-fault.path")
 
 
 @contextmanager

@@ -54,7 +54,7 @@ EXIM = Daemon(
     "exim4-daemon-light",
     "exim4",
     0,
-    "SYSTEMCTL_SKIP_REDIRECT=1 /etc/init.d/exim4 reload",
+    "",
     {
         "/etc/exim4/exim4.conf.localmacros": f"MAIN_TLS_ENABLE = yes\nMAIN_TLS_CERTKEY = {_EXIM_LIVE}\n"
         "daemon_smtp_ports = smtp : submission : submissions\ntls_on_connect_ports = 465\n"
@@ -64,7 +64,7 @@ EXIM = Daemon(
     prepare=(in_place_of("postfix", "exim4-config", "exim4-base", "exim4-daemon-light"), SCRIPTS),
     links=("basic.target",),
     fresh=True,
-    loses=True,
+    untold=True,
     unchecked=True,
     talk=_QUIT,
 )

@@ -257,7 +257,7 @@ def test_printed_commands_can_be_pasted(lone_box: Box) -> None:
     assert "`certfleet-issuer enable '*.example.test'`" in printed
 
 
-@pytest.mark.parametrize("words", [["status"], ["enable"], ["issue"], ["remove", "--yes"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["status"], ["enable"], ["issue"], ["history"], ["remove", "--yes"]], ids=" ".join)
 @pytest.mark.parametrize("typed", ["ww.example.test", "WWW.example.test", "www.exampel.test"])
 def test_a_name_that_is_nearly_right(lone_box: Box, words: list[str], typed: str) -> None:
     """The enrolled name that was probably meant is suggested."""

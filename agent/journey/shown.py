@@ -1,0 +1,27 @@
+"""The certificate that a socket shows, in words: whose it is, where it is not the one that is meant."""
+
+from agent.rules.evidence import Evidence
+from common.certificate import certified_names, load_certificates
+
+_MOST_NAMES = 3  # that are told
+
+
+def names_in(leaf: bytes) -> frozenset[str]:
+    """The names of a certificate in DER; none if it cannot be read."""
+    try:
+        return certified_names(load_certificates(leaf)[0])
+    except (ValueError, IndexError):
+        return frozenset()
+
+
+def whose(leaf: bytes) -> str:
+    """Its names for people, as "for a.example.com, b.example.com"."""
+    names = sorted(names_in(leaf))
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"for {', '.join(names[:_MOST_NAMES]) or 'no name'}{more}"
+
+
+def with_names(evidence: Evidence) -> str:
+    """The detail of *evidence*, and whose certificate each socket shows that shows another one."""
+    leaves = {sight.target: sight.leaf for sight in evidence.others if sight.leaf}
+    return "; ".join([evidence.detail, *(f"the one at {target} is {whose(leaf)}" for target, leaf in leaves.items())])

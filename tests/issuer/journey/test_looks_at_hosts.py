@@ -1,0 +1,55 @@
+"""The look at hosts over a store in memory: who is counted, and what people are told."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from issuer.loops.hosts import look_at_hosts
+from issuer.model.config import HostSettings
+from issuer.model.hosts import HostState, Report, Standing
+from tests.issuer.fakes.certificates import MemoryCertificates
+from tests.issuer.fakes.hosts import MemoryHosts
+from tests.issuer.fakes.world import NAME, World
+
+NOW = 1_800_000_000
+SETTINGS = HostSettings()
+REPORT = Report(NAME, "web1", "agent-web1", "", 0, "waiting", NOW)
+
+
+@dataclass
+class Told:
+    """A HostOutbox that keeps what it is told: (host, state, whether it is bad)."""
+
+    hosts: list[tuple[str, HostState, bool]] = field(default_factory=list)
+
+    def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
+        self.hosts += [(one.report.host, one.state, bad) for one, bad in standings.items()]
+
+
+def looked(hosts: MemoryHosts, world: World, now: int = NOW) -> tuple[dict[HostState, int], Told]:
+    told = Told()
+    return dict(look_at_hosts(hosts, MemoryCertificates(world.tables), told, SETTINGS, now)), told
+
+
+def test_a_report_that_was_taken_away_is_a_silent_host() -> None:
+    """A writer to the table cannot make it forgotten; a host that is well is told beside it, and not counted."""
+    hosts, world, lost = MemoryHosts(), World(), replace(REPORT, host="web2")
+    world.enrol()
+    hosts.table = {one.key: one for one in (REPORT, lost)}
+    hosts.recall(NOW)
+    assert looked(hosts, world) == ({}, Told())
+    del hosts.table[lost.key]
+    hosts.recall(NOW)
+    counted, told = looked(hosts, world)
+    assert counted == {HostState.SILENT: 1}
+    assert sorted(told.hosts, key=str) == [("web1", HostState.WAITING, False), ("web2", HostState.SILENT, True)]
+
+
+def test_one_that_is_disabled_is_no_trouble() -> None:
+    """The host is not well, and nobody is to do anything about it."""
+    hosts, world = MemoryHosts(), World()
+    world.enrol()
+    failed = replace(REPORT, state="failed")
+    hosts.table = {failed.key: failed}
+    assert looked(hosts, world)[0] == {HostState.NOT_WELL: 1}
+    world.change(enabled=False)
+    assert looked(hosts, world) == ({}, Told([("web1", HostState.NOT_WELL, False)]))
