@@ -22,7 +22,7 @@ from common.certificate import (
 from common.clock import utc_text
 from common.command_line import report, say, table
 from common.config_file import load
-from common.errors import RefusedError
+from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import uncovered
 from issuer.commands.change import change_fields
