@@ -17,6 +17,7 @@ from common.command_line import complain, report
 from common.errors import UsageError
 from common.files import locked
 from common.owners import who_directs_root
+from common.terminal import PROGRESS
 
 _MOST_FILES = 65_536
 
@@ -33,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
             for result in run_over(certificates, selected, tools):
                 results.append(result)
                 tell(result, tools.now, silent=silent)
+                PROGRESS.tell(f"{len(results)} of {len(selected)} certificates")
                 if tools.waits.stop_asked:
                     break
         except Stopped:
@@ -41,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             announce(results, certificates, tools)
         finally:
             tools.close()
+            PROGRESS.clear()
     unfinished = len({one.name for one in selected} - {one.name for one in results})
     if unfinished:
         complain(f"stopped on request; {unfinished} certificates were not looked at")

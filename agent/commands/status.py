@@ -10,13 +10,14 @@ from agent.model.result import Result
 from agent.rules.standing import standing
 from agent.settings.config import load_settings
 from common.clock import duration_text, utc_text
-from common.command_line import report, say, table
+from common.command_line import report, say, say_coloured, table
+from common.terminal import Colour
 
 _HEAD = ["NAME", "STATE", "SERIAL", "NOT AFTER", "SINCE"]
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show how each certificate stood after its last run. Exit code 1 if one is not well, or not any more."""
+    """Show how each certificate stood after its last run, the worst first. Exit code 1 if one is not well any more."""
     settings, certificates = load_settings(arguments.config)
     state, now = StateFolder(settings.state_dir), time.time()
     results = [standing(_of_now(state, certificate.name, now), now) for certificate in certificates]
@@ -29,7 +30,10 @@ def status(arguments: argparse.Namespace) -> int:
         report({"last_run": shown, "certificates": documents})
     else:
         say(f"last run {shown or 'never'}")
-        say(*table(_HEAD, [_row(one, now) for one in results]))
+        results.sort(key=lambda one: is_well(one, now))
+        head, *lines = table(_HEAD, [_row(one, now) for one in results])
+        colours = [Colour.NONE if is_well(one, now) else Colour.BAD for one in results]
+        say_coloured([(head, Colour.HEAD), *zip(lines, colours, strict=True)])
         for line in (line for one in results for line in explained(one, now)):
             say(line)
         for late in (one for one in results if one.is_untold(now)):
