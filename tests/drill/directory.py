@@ -61,4 +61,19 @@ FREERADIUS = Daemon(
     shows=f"{shlex.join(_EAP)} -o /tmp/eap.pem >/dev/null; sed -n '/^.CN={NAME}/,$p' /tmp/eap.pem; rm -f /tmp/eap.pem"
     f"; openssl s_client -connect 127.0.0.1:2083 </dev/null | openssl x509",
 )
-DIRECTORY = (OPENLDAP, FREERADIUS)
+RADSECPROXY = Daemon(
+    "radsecproxy",
+    "radsecproxy",
+    "radsecproxy",
+    2083,
+    "",
+    {
+        "/etc/radsecproxy.conf": "listenTLS 127.0.0.1:2083\ntls default {\nCACertificateFile /etc/certfleet/roots.pem\n"
+        f"certificateFile {FULLCHAIN}\ncertificateKeyFile /etc/ssl/{NAME}.radsecproxy.key\n}}\n"
+        "client 127.0.0.1 {\ntype tls\nsecret radsec\ncertificateNameCheck off\n}\n"
+        'realm * {\nreplymessage "User unknown"\n}\n'
+    },
+    probe=(f"radsec://{NAME}",),
+    unchecked=True,
+)
+DIRECTORY = (OPENLDAP, FREERADIUS, RADSECPROXY)
