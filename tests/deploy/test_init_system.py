@@ -83,17 +83,20 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
 
 
 def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
-    """Once more after a change of agent.toml `init --system` keeps it, and the unit may write what it names now; a
-    name that does not stand in it is refused."""
+    """Once more after a change of agent.toml `init --system` keeps it, and the unit may write what it names now, and do
+    what a preset's commands need; a name that does not stand in it is refused."""
     init = ("/opt/certfleet/bin/certfleet-agent", "init", "--system")
     fresh.run(*init, "--source", "sqlite:////srv/db/certfleet.db", NAME)
     assert "/srv/db" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
     config = fresh.path("/etc/certfleet/agent.toml")
-    text = config.read_text(encoding="utf-8") + '[certificate.files]\nfullchain = "/etc/haproxy/certs/www.pem"\n'
+    assert "cap_sys_chroot" not in fresh.show("certfleet-agent", "CapabilityBoundingSet")[0]
+    text = re.sub("^service = .*", 'service = ["nginx", "freeradius"]', config.read_text(encoding="utf-8"), flags=re.M)
+    text += '[certificate.files]\nfullchain = "/etc/haproxy/certs/www.pem"\n'
     fresh.write("/etc/certfleet/agent.toml", text)
     said = fresh.run(*init, NAME)
     assert "kept     /etc/certfleet/agent.toml" in said
     assert "/etc/haproxy/certs" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
+    assert "cap_sys_chroot" in fresh.show("certfleet-agent", "CapabilityBoundingSet")[0]
     assert config.read_text(encoding="utf-8") == text
     fresh.run(*init, "other.example.test", code=2)
     assert "kept     /etc/systemd/system/certfleet-agent.service.d/folders.conf" in fresh.run(*init)
