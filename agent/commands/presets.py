@@ -86,6 +86,7 @@ def _document(here: _Here) -> dict[str, Any]:
         "start": service.start,
         "starts_stopped": service.starts_stopped,
         "verify": service.verify,
+        "sandbox": preset.sandbox,
         "settle": service.settle,
         "probe": preset.probe,
         "keeps_connections": preset.keeps_connections,
@@ -112,6 +113,8 @@ def _lines(here: _Here) -> Iterator[tuple[str, str]]:
     yield "why", _why(here)
     for command in service.verify:
         yield "verify", " ".join(command)
+    for line in preset.sandbox:
+        yield "sandbox", f"{line}, which `init --system` adds to the agent's unit"
     if service.settle:
         yield "settle", f"the new certificate may take {duration_text(service.settle)} to show"
     yield "probe", _probe(preset)

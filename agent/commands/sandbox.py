@@ -1,4 +1,5 @@
-"""The agent's own unit: which folders the files of agent.toml lie in, and whether systemd lets it write there."""
+"""The agent's own unit: which folders the files of agent.toml lie in, whether systemd lets it write there, and what
+else the services of agent.toml need."""
 
 import os
 from collections.abc import Iterable
@@ -7,6 +8,7 @@ from pathlib import Path
 from agent.model.certificate import Certificate
 from agent.rules.sandbox import closed, drop_in
 from agent.settings.config import AgentSettings
+from agent.settings.preset import Presets
 from agent.source.open import database_file
 from common.system import unit_properties, write_drop_in
 
@@ -35,9 +37,13 @@ def closed_folders(settings: AgentSettings, certificates: Iterable[Certificate])
 
 
 def open_folders(config: Path, settings: AgentSettings, certificates: Iterable[Certificate]) -> None:
-    """Let the unit write every folder that *config* names."""
-    text = _HEAD.format(config=config) + drop_in(folders_to_write(settings, certificates))
-    write_drop_in(UNIT, DROP_IN, text)
+    """Let the unit write every folder that *config* names, and do what the commands of its services need."""
+    presets = Presets(config)
+    names = dict.fromkeys(name for one in settings.certificate if one.host is None for name in one.service)
+    allowed = dict.fromkeys(line for name in names if (preset := presets.load(name)) for line in preset.sandbox)
+    write_drop_in(
+        UNIT, DROP_IN, _HEAD.format(config=config) + drop_in(folders_to_write(settings, certificates), allowed)
+    )
 
 
 def _real(path: Path) -> Path:

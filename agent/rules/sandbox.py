@@ -20,10 +20,11 @@ def _nearest(folder: Path, rules: Mapping[Path, bool]) -> bool:
     return next((rules[one] for one in (folder, *folder.parents) if one in rules), True)
 
 
-def drop_in(folders: Sequence[Path]) -> str:
-    """The lines of a unit that let it write *folders*, each as soon as it is there."""
-    lines = "".join(f"ReadWritePaths={_word(folder)}\n" for folder in folders)
-    return f"[Service]\n{lines}"
+def drop_in(folders: Sequence[Path], more: Iterable[str] = ()) -> str:
+    """The lines of a unit that let it write *folders*, each as soon as it is there; and *more* of its section
+    [Service]."""
+    lines = (*(f"ReadWritePaths={_word(folder)}" for folder in folders), *more)
+    return "\n".join(["[Service]", *lines, ""])
 
 
 def _word(folder: Path) -> str:

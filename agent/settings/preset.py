@@ -35,7 +35,8 @@ class Preset(ShapesSettings):
     action or commands; *own* are the commands for that action where neither systemd nor an init script is there, as is
     *start*. *probe*: None has to be given in agent.toml, and () says that no socket can show it. In commands ``{name}``
     stands for the certificate's name, ``{certificate}``, ``{chain}``, ``{fullchain}`` and ``{key}`` for its files,
-    ``{program}`` for the first program that is there; in files and probes only ``{name}`` does.
+    ``{program}`` for the first program that is there; in files and probes only ``{name}`` does. *sandbox*: lines of
+    systemd.exec(5), without which the agent's unit may not run these commands.
     """
 
     note: str = setting(nonempty)
@@ -51,6 +52,7 @@ class Preset(ShapesSettings):
     start: tuple[Command, ...] = setting(values.commands, ())
     starts_stopped: bool = setting(boolean, False)
     verify: tuple[Command, ...] = setting(values.commands, ())
+    sandbox: tuple[str, ...] = setting(values.words, ())
     settle: int = setting(duration(1), 0)
     probe: tuple[str, ...] | None = setting(values.probe_texts, None)
     key_readable_by: str = setting(text, "")

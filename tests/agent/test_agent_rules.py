@@ -461,5 +461,6 @@ def test_folders_that_a_unit_closes(protect_system: str, writable: list[str], fo
 
 def test_a_drop_in_in_systemds_own_spelling() -> None:
     """A folder that is not there is no error; blanks, quotes, per cent signs and backslashes mean themselves."""
-    lines = drop_in([Path("/etc/tls"), Path('/srv/a b/100%/"x"\\')]).splitlines()
-    assert lines == ["[Service]", 'ReadWritePaths="-/etc/tls"', 'ReadWritePaths="-/srv/a b/100%%/\\"x\\"\\\\"']
+    lines = drop_in([Path("/etc/tls"), Path('/srv/a b/100%/"x"\\')], ["SystemCallFilter=chroot"]).splitlines()
+    folders = ['ReadWritePaths="-/etc/tls"', 'ReadWritePaths="-/srv/a b/100%%/\\"x\\"\\\\"']
+    assert lines == ["[Service]", *folders, "SystemCallFilter=chroot"]

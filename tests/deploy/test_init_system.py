@@ -83,17 +83,21 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
 
 
 def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
-    """Once more after a change of agent.toml `init --system` keeps it, and the unit may write what it names now; the
-    entry of a further name is appended to it, for whoever may read it, and its key and CSR are made."""
+    """Once more after a change of agent.toml `init --system` keeps it, and the unit may write what it names now, and do
+    what a preset's commands need; the entry of a further name is appended to it, for whoever may read it, and its key
+    and CSR are made."""
     init = ("/opt/certfleet/bin/certfleet-agent", "init", "--system")
     fresh.run(*init, "--source", "sqlite:////srv/db/certfleet.db", NAME)
     assert "/srv/db" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
     config = fresh.path("/etc/certfleet/agent.toml")
-    text = config.read_text(encoding="utf-8") + '[certificate.files]\nfullchain = "/etc/haproxy/certs/www.pem"\n'
+    assert "cap_sys_chroot" not in fresh.show("certfleet-agent", "CapabilityBoundingSet")[0]
+    text = re.sub("^service = .*", 'service = ["nginx", "freeradius"]', config.read_text(encoding="utf-8"), flags=re.M)
+    text += '[certificate.files]\nfullchain = "/etc/haproxy/certs/www.pem"\n'
     fresh.write("/etc/certfleet/agent.toml", text)
     said = fresh.run(*init, NAME)
     assert "kept     /etc/certfleet/agent.toml" in said
     assert "/etc/haproxy/certs" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
+    assert "cap_sys_chroot" in fresh.show("certfleet-agent", "CapabilityBoundingSet")[0]
     assert config.read_text(encoding="utf-8") == text
     fresh.run("chmod", "0640", "/etc/certfleet/agent.toml")
     said = fresh.run(*init, "other.example.test")

@@ -30,6 +30,11 @@ class Talk:
 HTTP = Talk(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n".encode(), b"Connection: close\r\n\r\n", b"HTTP/1.1 ")
 
 
+def name_of(preset: str, way: str) -> str:
+    """The name of a drill, in test ids and file names."""
+    return "_".join([preset, *way.split()])
+
+
 def shown_after(starttls: str, port: int) -> str:
     """For *shows*: the certificate as OpenSSL's own client sees it, where TLS is asked for in clear."""
     return f"openssl s_client -starttls {starttls} -connect 127.0.0.1:{port} -name {NAME} </dev/null | openssl x509"
@@ -55,7 +60,8 @@ class Daemon:
     another; *links*: further unit files of Debian's that the machine must have. *reload*: what the unit's ExecReload
     does, "" for a daemon that restarts: a new certificate costs its clients a moment.
 
-    *verify*: what proves the service after its sockets.
+    *verify*: what proves the service after its sockets; *settle*: the time that it gets, where the preset's own is for
+    slower ones and would be waited for with each fault.
 
     *tool*: the program that the preset calls, and its first words, for a daemon that is told neither by reload nor by
     restart of its unit; *loses*: a reload costs clients a moment as well; *apart*: it is told for each certificate;
@@ -65,6 +71,7 @@ class Daemon:
     *shows*: a command that prints the certificate shown (PEM), for a daemon without a socket of TLS over TCP.
     *misshapen*: in agent.toml, files by which the live file is to hold what the daemon cannot use; *unchecked*: its own
     check does not see that. *talk*: what is said on a connection that stays open. *short*: `make test` has it too.
+    *way*: the words for how it is set up, where it is a further drill of the preset.
     """
 
     preset: str
@@ -89,7 +96,13 @@ class Daemon:
     unchecked: bool = False
     talk: Talk | None = None
     verify: tuple[str, ...] = ()
+    settle: str = ""
     short: bool = False
+    way: str = ""
+
+    @property
+    def name(self) -> str:
+        return name_of(self.preset, self.way)
 
     @property
     def told(self) -> str:
@@ -100,4 +113,4 @@ class Daemon:
     def sockets(self) -> tuple[ProbeTarget, ...]:
         """Every place where a client sees its certificate over TCP."""
         texts = self.probe or ((f"tls://{NAME}:{self.port}",) if self.port else ())
-        return tuple(parse_target(text) for text in texts)
+        return tuple(target for text in texts if (target := parse_target(text)).scheme != "radius")

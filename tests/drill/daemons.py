@@ -1,4 +1,4 @@
-"""The daemons of the drill, by the name of their preset."""
+"""The daemons of the drill, by their names."""
 
 from tests.drill.database import DATABASES
 from tests.drill.directory import DIRECTORY
@@ -8,4 +8,4 @@ from tests.drill.messaging import MESSAGING
 from tests.drill.proxies import PROXIES
 from tests.drill.web import WEB
 
-DAEMONS = {one.preset: one for one in (*WEB, *MAIL, *DIRECTORY, *FTP, *DATABASES, *MESSAGING, *PROXIES)}
+DAEMONS = {one.name: one for one in (*WEB, *MAIL, *DIRECTORY, *FTP, *DATABASES, *MESSAGING, *PROXIES)}

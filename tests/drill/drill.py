@@ -52,7 +52,7 @@ class Drill:
         self.root = Authority("Drill Root")
         self.authority = self.root.intermediate("Drill Intermediate")
         self._lay_out()
-        self.facts = Facts(daemon.preset, self._version(), self._system())
+        self.facts = Facts(daemon.preset, self._version(), self._system(), way=daemon.way)
         self._query(TABLES)
         self.present = self.offer()
         self.run(well=False)  # the daemon has not started: the files come first
@@ -71,7 +71,8 @@ class Drill:
         for path, text in daemon.files.items():
             machine.write(path, text)
         # A drill restarts a service more often than systemd lets anybody
-        machine.write("/etc/systemd/system/service.d/drill.conf", "[Unit]\nStartLimitIntervalSec=0\n")
+        for kind in ("service", "socket"):
+            machine.write(f"/etc/systemd/system/{kind}.d/drill.conf", "[Unit]\nStartLimitIntervalSec=0\n")
         for unit in daemon.links or (f"{daemon.unit}.service",):
             machine.run("ln", "-sf", f"/lib/systemd/system/{unit}", "/etc/systemd/system/")
         if daemon.tool:
@@ -97,12 +98,14 @@ class Drill:
         self.machine.write(path, "\n".join([*lines, ""]), mode=0o755)
 
     def configure(self, more: str = "", probe_timeout: str = "10s", others: bool = False) -> None:
-        """agent.toml, with *more* in the entry; and with the *others*, which no socket shows."""
+        """agent.toml, with *more* in the entry in place of the daemon's own; and with the *others*, which no socket
+        shows."""
         daemon = self.daemon
         probe = f"probe = {json.dumps(list(daemon.probe))}\n" if daemon.probe else ""
-        verify = f"verify = {json.dumps(daemon.verify)}\n" if daemon.verify else ""
+        service = f"verify = {json.dumps(daemon.verify)}\n" if daemon.verify else ""
+        service += f'settle = "{daemon.settle}"\n' if daemon.settle else ""
         entries = "".join(
-            f'[[certificate]]\nname = "{name}"\nkey = "{KEY}"\nservice = "{daemon.preset}"\nprobe = []\n{verify}'
+            f'[[certificate]]\nname = "{name}"\nkey = "{KEY}"\nservice = "{daemon.preset}"\nprobe = []\n{service}'
             f'[certificate.files]\nfullchain = "/var/lib/drill/{name}.pem"\n'
             for name in OTHERS
         )
@@ -110,7 +113,7 @@ class Drill:
             CONFIG,
             f'probe_timeout = "{probe_timeout}"\n[source]\nurl = "sqlite:///{DATABASE}"\n'
             f'[trust]\nroots = "/etc/certfleet/roots.pem"\n[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\n'
-            f'service = "{daemon.preset}"\n{probe}{verify}{daemon.more}{more}{entries if others else ""}',
+            f'service = "{daemon.preset}"\n{probe}{service}{more or daemon.more}{entries if others else ""}',
         )
 
     def offer(self, name: str = NAME, csr: bytes = b"") -> Issued:
@@ -193,13 +196,17 @@ class Drill:
 
     def attempts(self) -> list[Callable[[], object]]:
         """A handshake at each of its sockets."""
-        return [partial(_hello, target) for target in self.daemon.sockets] or [self._shown]
+        return [partial(_hello, target) for target in self.daemon.sockets] or [self._ask]
 
     def restore(self) -> None:
-        """All is as it was, with a new certificate in place."""
+        """All is as it was, with the *present* certificate in place: a new one, unless nothing went wrong with the last
+        install."""
         self.configure()
+        if self.reported()[0] in ("installed", "unproven") and self.shows(self.present):
+            return
         self.machine.execute("systemctl", "reset-failed", self.daemon.unit)
         self.machine.run("systemctl", "start", self.daemon.unit)
+        wait_until(lambda: bool(self.served()), f"{self.daemon.unit} answers", 30)
         self.present = self.offer()
         self.run("--retry")
         assert self.shows(self.present)
@@ -222,6 +229,10 @@ class Drill:
 
     def _shown(self) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(self.machine.run("sh", "-c", self.daemon.shows).encode())
+
+    def _ask(self) -> None:
+        if not self.served():
+            raise ConnectionError(f"{self.daemon.unit} shows no certificate")
 
     def _version(self) -> str:
         package = self.daemon.package

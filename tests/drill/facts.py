@@ -2,8 +2,10 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from tests.drill.daemon import name_of
 
 FOLDER = Path(__file__).with_name("seen")
 WANTED = "CERTFLEET_DRILL"  # in the environment: this run is to write what it sees, and must not skip
@@ -28,17 +30,22 @@ FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The facts about the daemon of one preset: its Debian package with the version, the *system* it ran on, and a
-    sentence for each fault."""
+    """The facts about the daemon of one preset: its Debian package with the version, the *system* it ran on,
+    the *way* it was set up, and a sentence for each fault."""
 
     preset: str
     package: str
     system: str
     seen: dict[str, str] = field(default_factory=dict)
+    way: str = ""
 
     @property
     def file(self) -> Path:
-        return FOLDER / f"{self.preset}.json"
+        return FOLDER / f"{self.name}.json"
+
+    @property
+    def name(self) -> str:
+        return name_of(self.preset, self.way)
 
     @property
     def proven(self) -> str:
@@ -51,11 +58,10 @@ class Facts:
         assert fault in FAULTS
         self.seen[fault] = sentence
         if os.environ.get(WANTED):
-            facts = {"preset": self.preset, "package": self.package, "system": self.system, "seen": self.seen}
             FOLDER.mkdir(exist_ok=True)
-            self.file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            self.file.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 def all_facts() -> list[Facts]:
-    """Those on file, by the name of the preset."""
+    """Those on file, by name."""
     return [Facts(**json.loads(file.read_text(encoding="utf-8"))) for file in sorted(FOLDER.glob("*.json"))]

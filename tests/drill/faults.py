@@ -19,8 +19,9 @@ rmdir /run/small; exec "$@"
 
 @contextmanager
 def dies(drill: Drill, *, for_good: bool = False) -> Iterator[None]:
-    """The daemon ends when it is told of a new certificate; it can be started with the old one, unless *for_good*."""
-    more = ["ExecStartPre=+/bin/false"] if for_good else []
+    """The daemon ends when it is told of a new certificate; it can be started with the old one, unless *for_good*. A
+    socket of systemd's starts it with no other either."""
+    more = ["ExecStartPre=+/bin/false" if for_good else f"ExecStartPre=+/usr/bin/cmp -s {drill.daemon.live} {OLD}"]
     with _told(drill, "kill -KILL $(others); exit 1", "ExecStartPre", more):
         yield
 

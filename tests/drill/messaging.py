@@ -1,6 +1,6 @@
 """Message brokers, chat and telephony."""
 
-from tests.drill.daemon import FULLCHAIN, NAME, Daemon, appended, shown_after
+from tests.drill.daemon import FULLCHAIN, NAME, SCRIPTS, Daemon, Talk, appended, shown_after
 
 MOSQUITTO = Daemon(
     "mosquitto",
@@ -57,4 +57,41 @@ RABBITMQ = Daemon(
     links=("rabbitmq-server.service", "epmd.service", "epmd.socket"),
     unchecked=True,
 )
-MESSAGING = (MOSQUITTO, PROSODY, COTURN, RABBITMQ)
+_EJABBERD_LIVE, _EJABBERD_YML = f"/etc/ssl/{NAME}.ejabberd.pem", "/etc/ejabberd/ejabberd.yml"
+_STREAM = (
+    f"<stream:stream to='{NAME}' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+)
+EJABBERD = Daemon(
+    "ejabberd",
+    "ejabberd",
+    "ejabberd",
+    5223,
+    "/usr/sbin/ejabberdctl reload_config",
+    {},
+    probe=(f"xmpp://{NAME}", f"tls://{NAME}:5223", f"https://{NAME}:5443"),
+    live=_EJABBERD_LIVE,
+    prepare=(
+        ("sed", "-i", f"s|- localhost$|- {NAME}|; s|/etc/ejabberd/ejabberd.pem|{_EJABBERD_LIVE}|", _EJABBERD_YML),
+    ),
+    links=("ejabberd.service", "epmd.service", "epmd.socket"),
+    unchecked=True,
+    talk=Talk(_STREAM.encode(), b"</stream:stream>", b"</stream:stream>"),
+)
+_MUMBLE_KEY = f"/etc/ssl/{NAME}.mumble.key"
+MUMBLE = Daemon(
+    "mumble",
+    "mumble-server",
+    "mumble-server",
+    64738,
+    "",
+    {},
+    prepare=(
+        SCRIPTS,
+        ("sed", "-i", f"1i autobanAttempts=0\\nsslCert={FULLCHAIN}\\nsslKey={_MUMBLE_KEY}", "/etc/mumble-server.ini"),
+    ),
+    links=("basic.target",),
+    tool=("/usr/bin/pkill", "-USR1"),
+    unchecked=True,
+    talk=Talk(b"", bytes.fromhex("0002 00000007 0a05") + b"drill", b"Welcome to this server"),  # a login as `drill`
+)
+MESSAGING = (MOSQUITTO, PROSODY, EJABBERD, COTURN, RABBITMQ, MUMBLE)

@@ -26,11 +26,15 @@ def text(facts: list[Facts]) -> str:
     legend = ["| Fault | What happens |", "| --- | --- |", *(f"| {name} | {what} |" for name, what in FAULTS.items())]
     head = f"| Service | Version | {' | '.join(FAULTS)} |"
     rows = [
-        f"| `{one.preset}` | {one.system}: {one.package} | {' | '.join(one.seen.get(name, '') for name in FAULTS)} |"
+        f"| {_name(one)} | {one.system}: {one.package} | {' | '.join(one.seen.get(name, '') for name in FAULTS)} |"
         for one in facts
     ]
     table = [head, "| --- | --- |" + " --- |" * len(FAULTS), *rows]
     return "\n".join([_HEAD, *legend, "", *table, ""])
+
+
+def _name(one: Facts) -> str:
+    return f"`{one.preset}` {one.way}".strip()
 
 
 def with_proven(preset: str, proven: str) -> str:
@@ -42,7 +46,7 @@ def with_proven(preset: str, proven: str) -> str:
 def main() -> None:
     facts = all_facts()
     PAGE.write_text(text(facts), encoding="utf-8")
-    proven = {one.preset: one.proven for one in facts}
+    proven = {one.preset: one.proven for one in facts if not one.way}
     for file in PRESETS.glob("*.toml"):
         was = file.read_text(encoding="utf-8")
         file.write_text(with_proven(was, proven.get(file.stem, "")), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Web servers and proxies."""
+"""Web servers and what else is looked at with a browser."""
 
-from tests.drill.daemon import FULLCHAIN, HTTP, KEY, NAME, Daemon
+from tests.drill.daemon import FULLCHAIN, HTTP, KEY, NAME, Daemon, appended
 
 NGINX = Daemon(
     "nginx",
@@ -49,4 +49,60 @@ HAPROXY = Daemon(
     talk=HTTP,
     short=True,
 )
-WEB = (NGINX, APACHE, HAPROXY)
+_TOMCAT_LIVE, _TOMCAT_KEY = f"/etc/ssl/certs/{NAME}.crt", f"/etc/ssl/{NAME}.tomcat.key"
+_CONNECTOR = (
+    '<Connector port="8443" SSLEnabled="true"><SSLHostConfig>'
+    f'<Certificate type="EC" certificateFile="{_TOMCAT_LIVE}" certificateKeyFile="{_TOMCAT_KEY}"'
+    f' certificateChainFile="/etc/ssl/certs/{NAME}.chain.crt"/></SSLHostConfig></Connector>'
+)
+TOMCAT = Daemon(
+    "tomcat",
+    "tomcat10",
+    "tomcat10",
+    8443,
+    "",
+    {},
+    live=_TOMCAT_LIVE,
+    prepare=(("sed", "-i", f"s|<Service name=.*|&{_CONNECTOR}|", "/etc/tomcat10/server.xml"),),
+    unchecked=True,
+    talk=HTTP,
+    settle="30s",
+)
+CUPS = Daemon(
+    "cups",
+    "cups-daemon",
+    "cups",
+    631,
+    "",
+    {},
+    live=f"/etc/cups/ssl/{NAME}.crt",
+    prepare=(appended("/etc/cups/cupsd.conf", f"ServerName {NAME}", f"ServerAlias {NAME}"),),
+    links=("cups.service", "cups.socket"),
+    fresh=True,
+    unchecked=True,
+    talk=HTTP,
+)
+_COCKPIT_HELPERS = tuple(
+    f"cockpit-wsinstance-{one}"
+    for one in (
+        "http.service",
+        "http.socket",
+        "https-factory.socket",
+        "https-factory@.service",
+        "https@.service",
+        "https@.socket",
+    )
+)
+COCKPIT = Daemon(
+    "cockpit",
+    "cockpit-ws",
+    "cockpit",
+    9090,
+    "",
+    {},
+    live=f"/etc/cockpit/ws-certs.d/50-{NAME}.cert",
+    front="cockpit.socket",
+    links=("cockpit.service", "cockpit.socket", *_COCKPIT_HELPERS),
+    tool=("/usr/bin/systemctl", "try-restart"),
+)
+WEB = (NGINX, APACHE, HAPROXY, TOMCAT, CUPS, COCKPIT)
