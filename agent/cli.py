@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.command_line import CommandLine, Handler
+from common.egress import FORMATS
 
 _KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")
 
@@ -39,6 +40,10 @@ def build() -> CommandLine:
     probe.add_argument(
         "target", nargs="+", metavar="TARGET", help="https://host[:port], smtp://host, … (docs/probe.md)"
     )
+    text = "what the firewall must let through, where that is now, and whether it is reached from here"
+    egress = line.command("egress", _later("egress", "egress"), text, reports=True)
+    text = "the addresses outwards as a list for a firewall (docs/egress.md)"
+    egress.add_argument("--format", choices=["table", *FORMATS], default="table", help=text)
     presets = line.command("presets", _later("presets", "presets"), "show what is known about services", reports=True)
     presets.add_argument("name", nargs="?", metavar="NAME", help="one preset in full")
     return line

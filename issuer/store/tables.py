@@ -183,3 +183,13 @@ outbox = sa.Table(
     sa.Column("taken_by", Words(40)),  # the delivery that sends it now: two issuers must not send it twice
     sa.Column("taken_until", Number),
 )
+
+egress = sa.Table(
+    "egress",
+    metadata,
+    sa.Column("host", Words(253), primary_key=True),
+    sa.Column("address", Words(45), primary_key=True),
+    sa.Column("first_seen", NumberOrZero),
+    sa.Column("last_seen", NumberOrZero),
+    sa.Column("ttl", Number),  # the longest that a resolver was seen to keep it, in seconds; NULL: nobody said
+)
