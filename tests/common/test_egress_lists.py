@@ -149,13 +149,14 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def ports(network: Network) -> Iterator[dict[str, int]]:
-    """A listener on each address, and a name server that answers one datagram after the other."""
+    """A listener on each address."""
     with ExitStack() as opened:
         made = {}
         for address in (LISTED, OTHER, LISTED6):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = opened.enter_context(closing(socket.create_server((address, 8443), family=family)))
             made[address] = listener.getsockname()[1]
+            socket.create_connection((address, 8443), timeout=10).close()  # a new address is not at once in use
         yield made
 
 
