@@ -15,7 +15,7 @@ from issuer.model.csr import CsrFacts, csr_of, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.leaf import Damaged
+from issuer.model.leaf import Damaged, bundle_of
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.change import failed_as
 from issuer.store.compromised import compromised_keys
@@ -25,7 +25,7 @@ from issuer.store.orders import cause_of, give_up
 from issuer.store.present import Signer, add_event, add_version, replace_present, take_change, unsigned
 from issuer.store.rows import due, named, select
 from issuer.store.seals import Seal, put_seal
-from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders
+from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders, versions
 
 _MOST_COMPARED, _MOST_TYPED = 10_000, 5  # enrolled names, and mistyped ones: a suggestion takes less than a second
 _AT_ONCE = sa.case((certs.c.change_csr.is_not(None), AT_ONCE), else_=None)  # for the changes among some rows
@@ -113,6 +113,16 @@ class Certificates:
         while portion := self._database.read(partial(select, conditions=[later], most=self._portion, chains=chains)):
             yield from portion
             later = certs.c.name > portion[-1].name
+
+    def last_from(self, issuer: str) -> Bundle | None:
+        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed.
+        None where that one cannot be read."""
+        query = sa.select(versions.c.crt, versions.c.ca).where(versions.c.issuer == issuer)
+        row = self._database.read(
+            lambda connection: connection.execute(query.order_by(versions.c.id.desc()).limit(1)).first()
+        )
+        found = bundle_of(row.crt, row.ca) if row is not None else None
+        return None if isinstance(found, Damaged) else found
 
     def due(self, now: int) -> list[Enrolment]:
         """Enabled rows whose moment has come, is not known yet or is too far ahead to be meant."""
@@ -226,6 +236,7 @@ class Certificates:
         ask_at: int | None,
         account: str = "",
         early: bool = False,
+        news: str = "",
     ) -> None:
         """Make a checked certificate the present one, keep the old pair, and end the order: one transaction. The CSR of
         a change becomes that of the row with it.
@@ -253,6 +264,8 @@ class Certificates:
                 add_event(connection, now, order.name, "changed", f"it is for {names} now")
             if placed:
                 _tell_stored(connection, order, csr, bundle, now)
+                if news:
+                    add_event(connection, now, order.name, "CA changed", news)
                 return None
             add_event(connection, now, order.name, "set aside", f"serial {serial}, not for what is enrolled now")
             if ending is None:

@@ -20,6 +20,7 @@ GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would w
     ("hold",): [NAME, "--until", "2099-12-31", "--reason", "a reason"],
     ("release",): [NAME],
     ("probe",): ["https://127.0.0.1:9"],
+    ("egress",): [],
     ("presets",): ["nginx"],
 }
 NAMES = [*HOSTILE_NAMES.values()]
@@ -55,6 +56,7 @@ WRONG = {
     "hold --until": ["", "x", "2020-01-01", "2026-13-01", "31.12.2099", "9999-12-31", "2099-12-31T25:00", "\x1b[2J"],
     "hold --reason": ["\x1b[2J", "a\nb", "x" * 1001, "\udce9"],
     "release NAME": NAMES,
+    "egress --format": ["", "csv", "CSF", "plain\n", "\x1b[2J"],
     "probe TARGET": WRONG_TARGETS,
     "presets NAME": ["", "..", "../nginx", "/etc/passwd", "NGINX", "nginx.toml", "\x1b[2J", "\udce9"],
 }
