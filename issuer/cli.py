@@ -199,6 +199,8 @@ def _issuing(line: CommandLine) -> None:
     reissue.add_argument("--all", action="store_true", help="every enabled certificate that was issued before")
     text = "every enabled certificate whose issuer's name contains CA"
     reissue.add_argument("--issued-by", metavar="CA", help=text)
+    text = "do not ask for confirmation where the CA, profile or chain will be another one"
+    reissue.add_argument("--yes", action="store_true", help=text)
     for command in (run, issue, reissue):
         text = "only tell what would be ordered, where and why, and what would be held or fail"
         command.add_argument("--dry-run", action="store_true", help=text)

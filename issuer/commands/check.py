@@ -15,6 +15,7 @@ from common.mail import MailServer
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_certificate_lines
+from issuer.commands.ca_ahead import ahead_lines
 from issuer.commands.challenge_types import build_solvers
 from issuer.commands.rows import Rows
 from issuer.commands.schedule import slow_schedule
@@ -57,6 +58,7 @@ def check(arguments: argparse.Namespace) -> int:
         patience=wait_seconds,
         stopping=stopping,
     )
+    tell(ahead_lines(settings, [subject.row for subject in subjects if subject.row is not None]))
     for lines in doctor.examine(subjects):
         tell(lines)
     for authority in authorities.values():

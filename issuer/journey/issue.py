@@ -12,9 +12,10 @@ from typing import Any
 
 import structlog
 
-from common.certificate import Bundle, certified_names, issuer_text, not_after, not_before, serial_text
+from common.certificate import Bundle, certified_names, not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import CertfleetError, Retry
+from issuer.journey.origin import change_of_authority, profile_asked
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
 from issuer.journey.solver import shares
@@ -23,10 +24,8 @@ from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Problem
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
-from issuer.model.events import Event
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
-from issuer.rules.ca_change import change_of_ca, is_other_issuer
 from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.due import FORCED, MISFIT
@@ -178,8 +177,9 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
     first_look = due_at if ask_at is None else min(due_at, ask_at)
-    changed = _change_of_ca(work, bundle, tools)
+    changed = change_of_authority(work, bundle, tools)
     origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
+    origin["profile"] = profile_asked(work, tools)
     origin["news"] = str(changed.told) if changed is not None else ""
     tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
     _remember(work, bundle, now, tools)
@@ -189,14 +189,6 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     why = {Cause.FORCED: FORCED, Cause.MISFIT: MISFIT}.get(work.record.cause, "")
     work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{f'; {why}' if why else ''}"
     return None
-
-
-def _change_of_ca(work: Work, bundle: Bundle, tools: Tools) -> Event | None:
-    """What people are to hear of who stands behind the new certificate."""
-    before, moved = work.row.bundle, (work.row.directory, work.record.directory)
-    known = tools.certificates.last_from(issuer_text(bundle.leaf)) if is_other_issuer(before, bundle) else None
-    configured = list(tools.authorities)
-    return change_of_ca(work.record.name, before, bundle, directories=moved, configured=configured, known=known)
 
 
 def _remember(work: Work, bundle: Bundle, now: int, tools: Tools) -> None:

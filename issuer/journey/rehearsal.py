@@ -139,6 +139,7 @@ class RehearsedCertificates:
         ask_at: int | None,
         account: str = "",
         early: bool = False,
+        profile: str = "",
         news: str = "",
     ) -> None:
         raise NotImplementedError

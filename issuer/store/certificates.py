@@ -236,6 +236,7 @@ class Certificates:
         ask_at: int | None,
         account: str = "",
         early: bool = False,
+        profile: str = "",
         news: str = "",
     ) -> None:
         """Make a checked certificate the present one, keep the old pair, and end the order: one transaction. The CSR of
@@ -246,6 +247,7 @@ class Certificates:
         renewal information; None if the CA offers none.
         """
         origin = {"directory": order.directory, "account": account or None, "early": "Y" if early else None}
+        origin["profile"] = profile or None
         present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
         ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
         ended["seal"] = None

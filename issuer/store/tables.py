@@ -40,6 +40,7 @@ certs = sa.Table(
     sa.Column("last_url", Words),
     sa.Column("directory", Words),  # the CA that issued the present certificate
     sa.Column("account", Words(64)),  # the account there that ordered it, as in holds; NULL: not known
+    sa.Column("profile", Words),  # with which it was ordered, "-" for none; NULL: not known
     sa.Column("early", Words(1)),  # Y: it was ordered early, because of a window of the CA
     sa.Column("revoked", Words(1)),  # Y: the present certificate, by us
     sa.Column("imported", Words(1)),  # Y: from outside, never renewed by ACME

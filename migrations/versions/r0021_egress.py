@@ -1,9 +1,10 @@
-"""The addresses of hosts that firewalls must let through, as they were seen over days."""
+"""The addresses of hosts that firewalls must let through, as they were seen over days, and the profile with which a
+certificate was ordered."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-from migrations.steps import create_index, create_table
+from migrations.steps import add_columns, create_index, create_table
 
 revision = "0021"
 down_revision = "0019"
@@ -24,3 +25,5 @@ def upgrade() -> None:
         sa.Column("ttl", sa.BigInteger),
     )
     create_index("ix_egress_last_seen", "egress", "last_seen")
+    text = sa.Text().with_variant(mysql.TEXT(charset="utf8mb4"), "mysql", "mariadb")
+    add_columns("certs", sa.Column("profile", text))

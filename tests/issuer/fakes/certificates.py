@@ -78,6 +78,7 @@ class MemoryCertificates:
         ask_at: int | None,
         account: str = "",
         early: bool = False,
+        profile: str = "",
         news: str = "",
     ) -> None:
         with self._tables.lock:
@@ -98,7 +99,7 @@ class MemoryCertificates:
             self._tables.old_pairs[order.name] = (present.crt, present.ca)
             renewed = _renewed(present, order, bundle, now, due_at=due_at, ask_at=ask_at)
             statement = self._sign(order.name, bundle, present.statement, now, older=False)
-            more = {"account": account, "early": early, "statement": statement}
+            more = {"account": account, "early": early, "profile": profile, "statement": statement}
             if news:
                 self._tables.news.append((order.name, news))
             self._tables.certs[order.name] = dataclasses.replace(renewed, **more)  # type: ignore[arg-type]

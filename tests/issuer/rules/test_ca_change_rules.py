@@ -40,7 +40,8 @@ def news(
             ("R", "A", "a.test"),
             ("R", "A", "b.test"),
             None,
-            "hosts that servers and clients must now reach: c.b.test:80, i.b.test:80; no longer: c.a.test:80, i.a.test:80",
+            "hosts that servers and clients must now reach: c.b.test:80, i.b.test:80; "
+            "no longer: c.a.test:80, i.a.test:80",
         ),
         (
             ("R", "A", "a.test"),
@@ -54,7 +55,7 @@ def news(
 )
 def test_what_is_news(before: tuple[str, ...], after: tuple[str, ...], known: tuple[str, ...] | None, why: str) -> None:
     """Another intermediate only where no certificate came from it before; root, hosts and type of key always."""
-    event = news(issued(*before), issued(*after), known and issued(*known))
+    event = news(issued(*before), issued(*after), issued(*known) if known else None)
     assert (event.why if event is not None else "") == why
     assert event is None or (event.kind is EventKind.CA_CHANGED and event.hint != "")
     assert is_other_issuer(issued(*before), issued(*after)) == (before[1] != after[1])
