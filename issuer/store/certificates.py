@@ -246,11 +246,9 @@ class Certificates:
         `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
         renewal information; None if the CA offers none.
         """
-        origin = {"directory": order.directory, "account": account or None, "early": "Y" if early else None}
-        origin["profile"] = profile or None
-        present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
-        ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
-        ended["seal"] = None
+        present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, "directory": order.directory}
+        present |= {"account": account or None, "profile": profile or None, "early": "Y" if early else None}
+        ended = {"state": OrderState.STORED.value, **dict.fromkeys(("active_name", "deadline", "lease_owner", "seal"))}
 
         def work(connection: sa.Connection) -> CertfleetError | None:
             live = connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount > 0
@@ -265,9 +263,7 @@ class Certificates:
                 names = ", ".join(sorted(certified_names(bundle.leaf)))
                 add_event(connection, now, order.name, "changed", f"it is for {names} now")
             if placed:
-                _tell_stored(connection, order, csr, bundle, now)
-                if news:
-                    add_event(connection, now, order.name, "CA changed", news)
+                _tell_stored(connection, order, csr, bundle, now=now, news=news)
                 return None
             add_event(connection, now, order.name, "set aside", f"serial {serial}, not for what is enrolled now")
             if ending is None:
@@ -281,10 +277,15 @@ class Certificates:
             raise refusal
 
 
-def _tell_stored(connection: sa.Connection, order: OrderRecord, csr: bytes, bundle: Bundle, now: int) -> None:
-    """The event, and another one for names that are not in *csr* and that the settings allowed the CA to add."""
+def _tell_stored(
+    connection: sa.Connection, order: OrderRecord, csr: bytes, bundle: Bundle, *, now: int, news: str
+) -> None:
+    """The event, another one for *news* of the CA, and one for names that are not in *csr*, which the settings allowed
+    the CA to add."""
     detail = f"serial {serial_text(bundle.leaf)} from {order.directory}"
     add_event(connection, now, order.name, "stored", detail)
+    if news:
+        add_event(connection, now, order.name, "CA changed", news)
     request = csr_of(csr)
     if not isinstance(request, Damaged) and (extra := certified_names(bundle.leaf) - set(request.names)):
         add_event(connection, now, order.name, "names added", f"the CA added {', '.join(sorted(extra))}")
