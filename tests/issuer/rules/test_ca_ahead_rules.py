@@ -68,7 +68,7 @@ def test_names_are_counted_and_hosts_are_those_of_a_certificate_that_came_alread
         AUTHORITY.added = []
     rows = [row("a.test", OLD), already, row("c.test", OLD), row("d.test", OLD, enabled=False)]
     [one] = look_ahead([*rows, row("e.test", OLD, imported=True)], CaSettings(directory=NEW))
-    assert (one.names, one.hosts, one.other_ca) == (["a.test", "c.test"], {"c.example.org:80"}, True)
+    assert (one.names, one.hosts, one.other_ca) == (["a.test", "c.test"], frozenset({"c.example.org:80"}), True)
     assert one.sentence == (
         f"2 certificates will come from another CA, {OLD} → {NEW}: a.test, c.test; "
         "these hosts become necessary: c.example.org:80"
