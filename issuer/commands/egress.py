@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from common.clock import duration_text
+from common.command_line import complain
 from common.config_file import load
 from common.egress.certified import Certified
 from common.egress.needs import Found, Need, both, by_url, is_ip, merged, sightings, spots_of, with_reached
 from common.egress.reach import reach, resolve
 from common.egress.show import short_lived, show
-from common.errors import CertfleetError, UsageError
+from common.errors import CertfleetError, UsageError, render
 from issuer.ca.client import AcmeCa
 from issuer.ca.transport import proxy_for
 from issuer.commands.challenge_types import ways
@@ -22,6 +23,7 @@ from issuer.dns.servers import Server
 from issuer.dns.zones import Zones
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
+from issuer.model.errors import StoreError
 from issuer.model.leaf import Damaged
 from issuer.rules.egress import of_name_servers, of_settings, of_web_hosts
 from issuer.store.certificates import Certificates
@@ -46,15 +48,21 @@ class _Wanted:
 
 
 def egress(arguments: argparse.Namespace) -> int:
-    """One look; with --watch it is added to those before, and with --every repeated until the command is ended."""
+    """One look; with --watch it is added to those before, and with --every repeated until the command is ended: a
+    database that is away costs that one look."""
     if arguments.every is not None and not arguments.watch:
         raise UsageError("--every is for --watch", hint="give both, or none")
     settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     while True:
-        code = _look(settings, database, arguments)
-        if not arguments.every:
-            return code
+        try:
+            code = _look(settings, database, arguments)
+            if not arguments.every:
+                return code
+        except StoreError as error:
+            if not arguments.every:
+                raise
+            complain(*render(error))
         time.sleep(arguments.every)
 
 

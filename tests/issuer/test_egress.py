@@ -1,11 +1,15 @@
 """egress: what the firewall before an issuer must let through, with a real CA, name server and database."""
 
+import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from common.config_file import load
 from common.egress.needs import Sighting
+from issuer.commands import egress
 from issuer.model.config import Settings
 from issuer.store.egress import Egress
 from issuer.store.revision import open_database
@@ -135,3 +139,21 @@ def test_what_was_not_seen_for_long_is_forgotten(either_box: Box) -> None:
 def test_every_needs_watch(lone_box: Box) -> None:
     """It is refused, with what to do."""
     lone_box.refused("egress", "--every", "1m", code=2, says=["--every is for --watch"])
+
+
+def test_a_watch_outlives_a_database_that_is_away(lone_box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three looks the second finds no database: it is told, and the third adds to the first."""
+    file, pauses = Path(lone_box.database.path), []  # type: ignore[attr-defined]
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+        file.rename(file.with_suffix(".away")) if len(pauses) == 1 else file.with_suffix(".away").rename(file)
+
+    monkeypatch.setattr(egress, "time", SimpleNamespace(time=time.time, sleep=pause))
+    lone_box.write(acme={"directory": "https://localhost:9/dir"})
+    done = lone_box.run("egress", "--watch", "--every", "1m", "--format", "plain")
+    assert (done.code, pauses) == (130, [60, 60, 60])
+    assert "there is no such file yet" in done.err
+    assert done.out.count("127.0.0.1\n") == 2
