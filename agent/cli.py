@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.command_line import CommandLine, Handler, add_probe
+from common.egress import FORMATS
 
 _KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")
 
@@ -36,6 +37,10 @@ def build() -> CommandLine:
     line.command("check", _later("check", "check"), text, reports=True)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     add_probe(line, _later("probe", "probe"))
+    text = "what the firewall must let through, where that is now, and whether it is reached from here"
+    egress = line.command("egress", _later("egress", "egress"), text, reports=True)
+    text = "the addresses outwards as a list for a firewall (docs/egress.md)"
+    egress.add_argument("--format", choices=["table", *FORMATS], default="table", help=text)
     presets = line.command("presets", _later("presets", "presets"), "show what is known about services", reports=True)
     presets.add_argument("name", nargs="?", metavar="NAME", help="one preset in full")
     return line

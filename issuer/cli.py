@@ -9,6 +9,7 @@ from typing import Any
 
 from common.clock import parse_duration
 from common.command_line import CommandGroup, CommandLine, Handler, add_probe
+from common.egress import FORMATS
 from common.late_log import load
 
 
@@ -47,6 +48,7 @@ def build() -> CommandLine:
     _watch(line)
     _by_hand(line)
     _versions(line)
+    _egress(line)
     return line
 
 
@@ -195,6 +197,8 @@ def _issuing(line: CommandLine) -> None:
     reissue.add_argument("--all", action="store_true", help="every enabled certificate that was issued before")
     text = "every enabled certificate whose issuer's name contains CA"
     reissue.add_argument("--issued-by", metavar="CA", help=text)
+    text = "do not ask for confirmation where the CA, profile or chain will be another one"
+    reissue.add_argument("--yes", action="store_true", help=text)
     for command in (run, issue, reissue):
         text = "only tell what would be ordered, where and why, and what would be held or fail"
         command.add_argument("--dry-run", action="store_true", help=text)
@@ -269,6 +273,17 @@ def _versions(line: CommandLine) -> None:
     revoke.add_argument("--reason", metavar="REASON", type=_reason, default=0, help=text)
     revoke.add_argument("--serial", default="", help="an earlier one (default: the present one)")
     revoke.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+
+
+def _egress(line: CommandLine) -> None:
+    text = "what the firewall must let through, where that is now, and whether it is reached from here"
+    egress = line.command("egress", _later("egress", "egress"), text, reports=True)
+    text = "add the addresses of now to those of earlier looks, which every look then shows too"
+    egress.add_argument("--watch", action="store_true", help=text)
+    text = "with --watch: look again and again, with so much time between, until the command is ended"
+    egress.add_argument("--every", metavar="TIME", type=_time, default=None, help=text)
+    text = "the addresses outwards as a list for a firewall (docs/egress.md)"
+    egress.add_argument("--format", choices=["table", *FORMATS], default="table", help=text)
 
 
 # RFC 5280 §5.3.1: the others are for CAs, or for a pause that no CA of ACME offers

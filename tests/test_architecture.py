@@ -50,10 +50,11 @@ ACTS = {
     "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "uuid",
     "acme", "alembic", "dns", "josepy", "paramiko", "prometheus_client", "pymysql", "requests", "sqlalchemy",
     "structlog", "urllib3",
-    "common.command_line", "common.config_file", "common.files", "common.folders", "common.late_log", "common.log",
-    "common.owners", "common.probe.eap", "common.probe.look", "common.probe.show", "common.probe.staple",
-    "common.probe.starttls", "common.probe.survey", "common.probe.wire", "common.replacing", "common.revocation.ask",
-    "common.revocation.fetch", "common.ssh", "common.ssh_host_keys", "common.start", "common.streams",
+    "common.command_line", "common.config_file", "common.egress.reach", "common.egress.show", "common.files",
+    "common.folders", "common.late_log", "common.log", "common.owners", "common.probe.eap", "common.probe.look",
+    "common.probe.show", "common.probe.staple", "common.probe.starttls", "common.probe.survey", "common.probe.wire",
+    "common.replacing", "common.resolv_conf", "common.revocation.ask", "common.revocation.fetch", "common.ssh",
+    "common.ssh_host_keys", "common.start", "common.streams",
 }  # fmt: skip
 
 # Who may import an outside library: one file or folder, so that only it knows the library's types and errors.

@@ -24,6 +24,7 @@ from issuer.model.errors import AcmeProblem, OtherAccount
 
 log = structlog.get_logger()
 _NOT_ABOUT_REPLACES = (0, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # 0: no answer
+_RESOURCES = ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo")  # CAs add random ones
 _ORDERS_LOOKED_AT = 20  # plus one for each worker: each may have lost the answer to one newOrder
 
 
@@ -153,6 +154,12 @@ class AcmeCa:
         """The directory's "meta" object (RFC 8555 §7.1.1): profiles, caaIdentities, terms."""
         meta = self._transport.directory().get("meta")
         return meta if isinstance(meta, dict) else {}
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The URL of each resource in the directory: it may have a host of its own (RFC 8555 §7.1.1, RFC 9773 §4)."""
+        directory = self._transport.directory()
+        return tuple(url for resource in _RESOURCES if (url := words.url(directory.get(resource))))
 
     @property
     def caa_identities(self) -> tuple[str, ...]:

@@ -104,9 +104,7 @@ class Transport:
         """Made by the first request: most runs find nothing due, and the bundle takes a while to read."""
         trust = verified_tls(self._ca_bundle, "acme.ca_bundle")  # shared: each connection would read the bundle again
         options: dict[str, Any] = {"maxsize": self._connections, "block": True, "ssl_context": trust}
-        host = urlsplit(self.directory_url).hostname or ""
-        proxy = urllib.request.getproxies().get("https", "")
-        return pool_manager("" if urllib.request.proxy_bypass(host) else proxy, self._answer_seconds, **options)
+        return pool_manager(proxy_for(self.directory_url), self._answer_seconds, **options)
 
     def directory(self) -> dict[str, Any]:
         """The CA's directory (RFC 8555 §7.1.1), fetched once. Raises AcmeProblem."""
@@ -202,6 +200,12 @@ class Transport:
         # RFC 8555 §6.5.1: a nonce that is not base64url must be ignored
         if re.fullmatch(r"[A-Za-z0-9_-]{1,1000}", nonce) and len(nonce) % 4 != 1:
             self._nonces.append(nonce)
+
+
+def proxy_for(url: str) -> str:
+    """The proxy of the environment that leads to *url* (https_proxy, no_proxy), "" for none."""
+    host = urlsplit(url).hostname or ""
+    return "" if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get("https", "")
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:

@@ -16,6 +16,7 @@ from common.terminal import PROGRESS
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_certificate_lines
+from issuer.commands.ca_ahead import ahead_lines
 from issuer.commands.challenge_types import build_solvers
 from issuer.commands.rows import Rows
 from issuer.commands.schedule import slow_schedule
@@ -58,6 +59,7 @@ def check(arguments: argparse.Namespace) -> int:
         patience=wait_seconds,
         stopping=stopping,
     )
+    tell(ahead_lines(settings, [subject.row for subject in subjects if subject.row is not None]))
     for number, lines in enumerate(doctor.examine(subjects), 1):
         tell(lines)
         PROGRESS.tell(f"{number} looks done, others are under way")

@@ -74,13 +74,14 @@ def _each(rows: Sequence[Enrolment], tools: Tools, now: int) -> list[Rehearsed]:
         return list(pool.map(partial(rehearse, tools=tools), wanted))
 
 
-def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "") -> int:
+def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "", ahead: Sequence[str] = ()) -> int:
     """Print what was *found*; the exit code is 1 if anything would fail or be held. *staging*: the directory where it
-    was ordered."""
+    was ordered. *ahead*: sentences on how the next certificates differ from the present ones."""
     untried = _NOT_TRIED if any(one.verdict is Verdict.ORDERED for one in found) else None
     if as_json:
         documents = [_document(one) for one in found]
-        report({"certificates": documents, "dry_run": True, "staging": staging or None, "not_tried": untried})
+        facts = {"dry_run": True, "staging": staging or None, "not_tried": untried, "ahead": [*ahead]}
+        report({"certificates": documents, **facts})
     else:
         for one in found:
             say(_line(one))
@@ -92,7 +93,7 @@ def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "") -> int
         if staging:
             there = any(one.directory == staging for one in found)
             begin = f"ordered at {staging}, nothing is stored" if there else f"nothing was ordered at {staging}"
-        say(f"{begin}: {counted or 'nothing is due'}")
+        say(f"{begin}: {counted or 'nothing is due'}", *ahead)
         if untried:
             say(untried)
     return 0 if all(one.well for one in found) else 1

@@ -14,6 +14,7 @@ from common.command_line import complain, report, say
 from common.config_file import load
 from common.errors import CertfleetError, LockedError, RefusedError, UsageError, render
 from issuer.commands.by_hand import refuse_leased
+from issuer.commands.ca_ahead import ahead, let_confirm
 from issuer.commands.dry_run import rehearsal, show
 from issuer.commands.held import HeldUp
 from issuer.commands.hosts import look_at_all_hosts
@@ -99,6 +100,8 @@ def reissue(arguments: argparse.Namespace) -> int:
     if empty:
         hint = "use `issue` for the first one"
         raise RefusedError(f"there is no certificate to replace yet: {', '.join(empty)}", hint=hint)
+    if not _rehearses(arguments):
+        let_confirm(here.settings, here.certificates.get(arguments.name), yes=arguments.yes)
     return _now(here, "reissue asked for by hand", stay=here.settings.renewal.max_run if many else 0)
 
 
@@ -211,7 +214,9 @@ class _Issuing:
             if self.arguments.staging:
                 found = order_at_staging(self.settings, rows, found)
             directory = staging_directory(self.settings) if self.arguments.staging else ""
-            return show(found, as_json=self.arguments.json, staging=directory)
+            concerned = rows if self.arguments.name else self.certificates.all()
+            sentences = [] if directory else [one.sentence for one in ahead(self.settings, concerned)]
+            return show(found, as_json=self.arguments.json, staging=directory, ahead=sentences)
         finally:
             self.database.close()
 

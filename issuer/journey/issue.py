@@ -15,6 +15,7 @@ import structlog
 from common.certificate import Bundle, certified_names, not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import CertfleetError, Retry
+from issuer.journey.origin import change_of_authority, profile_asked
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
 from issuer.journey.solver import shares
@@ -23,7 +24,6 @@ from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Problem
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
-from issuer.model.events import ca_changed
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.challenges import Answer, answers, failure, page, pending
@@ -177,10 +177,13 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
     ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
     first_look = due_at if ask_at is None else min(due_at, ask_at)
+    changed = change_of_authority(work, bundle, tools)
     origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
+    origin["profile"] = profile_asked(work, tools)
+    origin["news"] = str(changed.told) if changed is not None else ""
     tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
     _remember(work, bundle, now, tools)
-    if changed := ca_changed(work.record.name, work.row.directory, work.record.directory, list(tools.authorities)):
+    if changed is not None:
         tools.tell(changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     why = {Cause.FORCED: FORCED, Cause.MISFIT: MISFIT}.get(work.record.cause, "")

@@ -148,6 +148,9 @@ class CertificateStore(Protocol):
     def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
         """The rows of those *names* that are enrolled."""
 
+    def last_from(self, issuer: str) -> Bundle | None:
+        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed."""
+
     def due(self, now: int) -> list[Enrolment]:
         """Enabled rows whose moment has come, is not known, or cannot be meant."""
 
@@ -181,13 +184,16 @@ class CertificateStore(Protocol):
         ask_at: int | None,
         account: str = "",
         early: bool = False,
+        profile: str = "",
+        news: str = "",
     ) -> None:
         """Make *bundle* the present certificate with a statement about it, keep the pair before it, and end *order* as
         STORED, in one transaction. *csr* is the one that was certified, in PEM; if it is that of a change, it becomes
         the CSR of the row, and the change is over. *due_at* is the next moment, *ask_at* that for renewal information
-        (None: the CA offers none); *account* the account at the CA; *early*: was it ordered long before its moment,
-        because of a window of the CA? Raises GivenUp where the order was ended meanwhile, Overtaken where the row is
-        gone or has another CSR: then only the versions keep the certificate."""
+        (None: the CA offers none); *account* the account at the CA, *profile* what was asked for there; *early*: was
+        it ordered long before its moment, because of a window of the CA? *news* of its CA stand in the history. Raises
+        GivenUp where the order was ended meanwhile, Overtaken where the row is gone or has another CSR: then only the
+        versions keep the certificate."""
 
 
 class Looks(Protocol):

@@ -99,6 +99,9 @@ class RehearsedCertificates:
     def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
         return self._as_changed(self._real.enrolled(names))
 
+    def last_from(self, issuer: str) -> Bundle | None:
+        return self._real.last_from(issuer)
+
     def due(self, now: int) -> list[Enrolment]:
         return self._as_changed(self._real.due(now))
 
@@ -136,6 +139,8 @@ class RehearsedCertificates:
         ask_at: int | None,
         account: str = "",
         early: bool = False,
+        profile: str = "",
+        news: str = "",
     ) -> None:
         raise NotImplementedError
 

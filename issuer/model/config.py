@@ -223,6 +223,13 @@ class HostSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EgressSettings:
+    """How the firewall before this machine follows names, in seconds."""
+
+    firewall_resolves_every: int = setting(duration(1), 300)
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonSettings:
     listen: str = setting(optional(_listen, ""), "127.0.0.1:9402")  # "": no /healthz, no /metrics
 
@@ -254,6 +261,7 @@ class Settings:
     audit: AuditSettings = section(AuditSettings)
     notify: NotifySettings = section(NotifySettings)
     hosts: HostSettings = section(HostSettings)
+    egress: EgressSettings = section(EgressSettings)
     daemon: DaemonSettings = section(DaemonSettings)
     log: LogSettings = section(LogSettings)
 

@@ -119,6 +119,7 @@ class Enrolment:
     reissue_reason: str
     directory: str = ""  # of the CA that issued the present certificate; "" for unknown
     account: str = ""  # the account there that ordered it (issuer.ca.account.account_id); "" for unknown
+    profile: str = ""  # with which it was ordered, issuer.rules.ca_ahead.NO_PROFILE for none; "" for unknown
     early: bool = False  # it was ordered long before our own moment, because of a window of the CA
     imported: bool = False  # bought elsewhere: looked at, never renewed
     revoked: bool = False  # we revoked the present certificate

@@ -15,7 +15,7 @@ from issuer.model.csr import CsrFacts, csr_of, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.leaf import Damaged
+from issuer.model.leaf import Damaged, bundle_of
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.change import failed_as
 from issuer.store.compromised import compromised_keys
@@ -25,7 +25,7 @@ from issuer.store.orders import cause_of, give_up
 from issuer.store.present import Signer, add_event, add_version, replace_present, take_change, unsigned
 from issuer.store.rows import due, named, select
 from issuer.store.seals import Seal, put_seal
-from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders
+from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders, versions
 
 _AT_ONCE = sa.case((certs.c.change_csr.is_not(None), AT_ONCE), else_=None)  # for the changes among some rows
 _ENDED = (OrderState.STORED.value, OrderState.FAILED.value)
@@ -106,6 +106,16 @@ class Certificates:
         while portion := self._database.read(partial(select, conditions=[later], most=self._portion, chains=chains)):
             yield from portion
             later = certs.c.name > portion[-1].name
+
+    def last_from(self, issuer: str) -> Bundle | None:
+        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed.
+        None where that one cannot be read."""
+        query = sa.select(versions.c.crt, versions.c.ca).where(versions.c.issuer == issuer)
+        row = self._database.read(
+            lambda connection: connection.execute(query.order_by(versions.c.id.desc()).limit(1)).first()
+        )
+        found = bundle_of(row.crt, row.ca) if row is not None else None
+        return None if isinstance(found, Damaged) else found
 
     def due(self, now: int) -> list[Enrolment]:
         """Enabled rows whose moment has come, is not known yet or is too far ahead to be meant."""
@@ -219,6 +229,8 @@ class Certificates:
         ask_at: int | None,
         account: str = "",
         early: bool = False,
+        profile: str = "",
+        news: str = "",
     ) -> None:
         """Make a checked certificate the present one, keep the old pair, and end the order: one transaction. The CSR of
         a change becomes that of the row with it.
@@ -227,10 +239,9 @@ class Certificates:
         `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
         renewal information; None if the CA offers none.
         """
-        origin = {"directory": order.directory, "account": account or None, "early": "Y" if early else None}
-        present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, **origin}
-        ended = {"state": OrderState.STORED.value, "active_name": None, "deadline": None, "lease_owner": None}
-        ended["seal"] = None
+        present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, "directory": order.directory}
+        present |= {"account": account or None, "profile": profile or None, "early": "Y" if early else None}
+        ended = {"state": OrderState.STORED.value, **dict.fromkeys(("active_name", "deadline", "lease_owner", "seal"))}
 
         def work(connection: sa.Connection) -> CertfleetError | None:
             live = connection.execute(_END, {"number": order.id, "updated_at": now, **ended}).rowcount > 0
@@ -245,7 +256,7 @@ class Certificates:
                 names = ", ".join(sorted(certified_names(bundle.leaf)))
                 add_event(connection, now, order.name, "changed", f"it is for {names} now")
             if placed:
-                _tell_stored(connection, order, csr, bundle, now)
+                _tell_stored(connection, order, csr, bundle, now=now, news=news)
                 return None
             add_event(connection, now, order.name, "set aside", f"serial {serial}, not for what is enrolled now")
             if ending is None:
@@ -259,10 +270,15 @@ class Certificates:
             raise refusal
 
 
-def _tell_stored(connection: sa.Connection, order: OrderRecord, csr: bytes, bundle: Bundle, now: int) -> None:
-    """The event, and another one for names that are not in *csr* and that the settings allowed the CA to add."""
+def _tell_stored(
+    connection: sa.Connection, order: OrderRecord, csr: bytes, bundle: Bundle, *, now: int, news: str
+) -> None:
+    """The event, another one for *news* of the CA, and one for names that are not in *csr*, which the settings allowed
+    the CA to add."""
     detail = f"serial {serial_text(bundle.leaf)} from {order.directory}"
     add_event(connection, now, order.name, "stored", detail)
+    if news:
+        add_event(connection, now, order.name, "CA changed", news)
     request = csr_of(csr)
     if not isinstance(request, Damaged) and (extra := certified_names(bundle.leaf) - set(request.names)):
         add_event(connection, now, order.name, "names added", f"the CA added {', '.join(sorted(extra))}")

@@ -100,6 +100,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         reissue_reason=row["reissue_reason"],
         directory=row["directory"],
         account=row["account"].strip(),
+        profile=row["profile"],
         early=row["early"] == "Y",
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",

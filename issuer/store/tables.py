@@ -40,6 +40,7 @@ certs = sa.Table(
     sa.Column("last_url", Words),
     sa.Column("directory", Words),  # the CA that issued the present certificate
     sa.Column("account", Words(64)),  # the account there that ordered it, as in holds; NULL: not known
+    sa.Column("profile", Words),  # with which it was ordered, "-" for none; NULL: not known
     sa.Column("early", Words(1)),  # Y: it was ordered early, because of a window of the CA
     sa.Column("revoked", Words(1)),  # Y: the present certificate, by us
     sa.Column("imported", Words(1)),  # Y: from outside, never renewed by ACME
@@ -190,4 +191,14 @@ outbox = sa.Table(
     sa.Column("content", Words),  # the event as JSON
     sa.Column("taken_by", Words(40)),  # the delivery that sends it now: two issuers must not send it twice
     sa.Column("taken_until", Number),
+)
+
+egress = sa.Table(
+    "egress",
+    metadata,
+    sa.Column("host", Words(253), primary_key=True),
+    sa.Column("address", Words(45), primary_key=True),
+    sa.Column("first_seen", NumberOrZero),
+    sa.Column("last_seen", NumberOrZero),
+    sa.Column("ttl", Number),  # the longest that a resolver was seen to keep it, in seconds; NULL: nobody said
 )

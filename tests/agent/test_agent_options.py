@@ -20,6 +20,7 @@ GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would w
     ("hold",): [NAME, "--until", "2099-12-31", "--reason", "a reason"],
     ("release",): [NAME],
     ("probe",): ["https://127.0.0.1:9"],
+    ("egress",): [],
     ("presets",): ["nginx"],
 }
 NAMES = [*HOSTILE_NAMES.values()]
@@ -56,6 +57,7 @@ WRONG = {
     "hold --reason": ["\x1b[2J", "a\nb", "x" * 1001, "\udce9"],
     "release NAME": NAMES,
     **WRONG_PROBES,
+    "egress --format": ["", "csv", "CSF", "plain\n", "\x1b[2J"],
     "presets NAME": ["", "..", "../nginx", "/etc/passwd", "NGINX", "nginx.toml", "\x1b[2J", "\udce9"],
 }
 OPTIONS = options_of(build())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from common.command_line import CommandLine
 
-COMMON = {"--help", "--config", "--verbose", "--quiet", "--json", "--version"}
+COMMON = {"--help", "--config", "--verbose", "--quiet", "--plain-log", "--json", "--version"}
 HOSTILE_NAMES = {
     "empty": "",
     "blank": " ",

@@ -19,6 +19,7 @@ NAME = "www.example.test"
 GOOD = {  # words with which a command would work, or would if it had servers; {folder} is the box's
     ("init",): [],
     ("probe",): ["https://127.0.0.1:9"],
+    ("egress",): ["--watch"],
     ("db", "grants"): ["agent-web1"],
     ("db", "tls"): ["{folder}/tls", "--host", "db.example.test"],
     ("account", "rollover"): [],
@@ -106,6 +107,8 @@ WRONG: dict[str, list[str]] = {
     ],
     "populate --comment": COMMENTS,
     **WRONG_PROBES,
+    "egress --every": ["", "1", "-1s", "1.5m", "soon", "1e9s", "1m\n", "٣m", "\x1b[2J"],
+    "egress --format": ["", "csv", "CSF", "plain\n", "\x1b[2J"],
     "reissue --issued-by": ["", "nobody", "%", "\x1b"],
     "rollback --serial": SERIALS,
     "import --crt": FILES,

@@ -26,9 +26,10 @@ def mended(box: Box) -> Box:
 
 
 def test_all_that_failed_is_tried_now(mended: Box) -> None:
-    """One command, and all of them are stored; one more has nothing to do."""
+    """One command, and all of them are stored; the next one audits them, and one more has nothing to do."""
     outcome = mended.ok("run", "--retry")
     assert all(f"{name}: stored" in outcome.out for name in NAMES)
+    mended.ok("run")
     before = mended.contents()
     assert mended.ok("run", "--retry").out == "nothing is due\n"
     assert mended.contents() == before

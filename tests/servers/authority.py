@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 CLOCK_SKEW = timedelta(hours=1)
 CA_LIFETIME = timedelta(days=3650)
@@ -86,6 +86,7 @@ class Authority:
         self.parent = parent
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = subject or _common_name(cn)
+        self.added: list[x509.ExtensionType] = []  # what each certificate has beside, from now on
         self.certificate = self._signed_by(self if parent is None else parent)
 
     @property
@@ -220,7 +221,20 @@ class Authority:
     def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.issuer_name(self._subject).add_extension(identifier, critical=False)
+        for extension in self.added:
+            builder = builder.add_extension(extension, critical=False)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def asked_at(*, ocsp: str = "", crl: str = "", issuer: str = "") -> list[x509.ExtensionType]:
+    """The extensions that say at which URL something is asked about a certificate, for :attr:`Authority.added`."""
+    methods = {AuthorityInformationAccessOID.OCSP: ocsp, AuthorityInformationAccessOID.CA_ISSUERS: issuer}
+    places = [
+        x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for method, url in methods.items() if url
+    ]
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl)], None, None, None)
+    found: list[x509.ExtensionType] = [x509.AuthorityInformationAccess(places)] if places else []
+    return [*found, x509.CRLDistributionPoints([point])] if crl else found
 
 
 def names_in(csr: x509.CertificateSigningRequest, *, with_common_name: bool) -> set[str]:

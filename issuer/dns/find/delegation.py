@@ -98,6 +98,11 @@ class Delegations:
         asked = tuple(dataclasses.replace(server, key=primary.key) for server in servers)
         return Delegation(zone, parent, tuple(named), tuple(listed), tuple(glue), asked, seen, inner)
 
+    def parent_servers(self, zone: str) -> list[Server]:
+        """The servers of the parent of *zone*, which are asked for its delegation. Raises NoAnswer."""
+        parent = self._zone_above(zone)
+        return self._parents.get(parent, lambda: self._parent_servers(parent))
+
     def _zone_above(self, zone: str) -> str:
         """The parent of *zone*, by the SOA that the resolvers show above it. Raises NoAnswer."""
         above = dns.name.from_text(zone)

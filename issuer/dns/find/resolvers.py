@@ -11,12 +11,13 @@ import dns.rcode
 import structlog
 
 from common.files import stamps
+from common.resolv_conf import SYSTEM, nameservers
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text, rrset_in, targets
 from issuer.ground.silence import Silence
 
 log = structlog.get_logger()
-_SYSTEM = Path("/etc/resolv.conf")
+_SYSTEM = SYSTEM
 _SILENT_SECONDS = 60  # a silent resolver is not asked again for so long
 _USEFUL = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
@@ -49,6 +50,11 @@ class Resolvers:
             said.append(f"{server}: {silence}")
         raise NoAnswer("; ".join(said) or "no resolver is configured")
 
+    @property
+    def every(self) -> list[Server]:
+        """The configured ones, and the system's."""
+        return list(dict.fromkeys([*self.configured, *self._of_the_system()]))
+
     def _of_the_system(self) -> list[Server]:
         found = stamps([_SYSTEM])
         if found != self._read:
@@ -67,11 +73,4 @@ class Resolvers:
 
 
 def _listed_in(file: Path) -> list[Server]:
-    """The nameserver lines of a resolv.conf; without any, this machine itself (resolv.conf(5))."""
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    words = [line.split() for line in lines]
-    addresses = [entry[1] for entry in words if len(entry) > 1 and entry[0] == "nameserver" and "%" not in entry[1]]
-    return [Server(address, DNS_PORT) for address in addresses or ["127.0.0.1"]]
+    return [Server(address, DNS_PORT) for address in nameservers(file)]

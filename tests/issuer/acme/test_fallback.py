@@ -93,6 +93,7 @@ def test_the_way_to_the_fallback_and_back_is_told(two: Box, lab: Lab, second: Ca
         assert f"issued by the fallback {second.directory}" in smtp.letters[-1].text
         lab.pebble.start()
         two.ok("reissue", NAME)
+        assert "CA changed  back at the first CA" in two.ok("history", NAME).out
         assert "back at the first CA" in smtp.letters[-1].text
         two.ok("reissue", NAME)
         assert len(smtp.letters) == 2

@@ -301,3 +301,16 @@ def test_a_row_with_a_change_knows_which_csr_its_order_is_for(stores: Stores) ->
     assert [row.ordered for row in stores.certificates.get([NAME, OTHER])] == ["ab" * 32, ""]
     stores.orders("mine").fail(record, "over", NOW)
     assert [row.ordered for row in stores.certificates.get([NAME])] == [""]
+
+
+def test_the_last_certificate_of_an_issuer(stores: Stores) -> None:
+    """Of whatever name, and None for an issuer of whom nothing is stored; news of a CA do not change what is stored."""
+    assert stores.certificates.last_from("CA") is None
+    for name in (NAME, OTHER):
+        bundle, record = issued(name), planned(stores, name=name)
+        [row] = stores.certificates.get([name])
+        stores.certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 60, ask_at=None, news="issuer A → B")
+    found = stores.certificates.last_from("CA")
+    assert found is not None
+    assert (found.leaf_pem, found.chain_pem) == (bundle.leaf_pem, bundle.chain_pem)
+    assert stores.certificates.get([OTHER])[0].crt == bundle.leaf_pem

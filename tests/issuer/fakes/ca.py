@@ -115,6 +115,7 @@ class MemoryCa:
         self.windows: dict[str, RenewalInfo] = {}
         self.certificates: list[bytes] = []  # every one that was signed, leaf and chain, PEM
         self.opened: list[_Order] = []
+        self.signer: Authority | None = None  # None: the intermediate of every CA here
         self._clock = clock
         self._zones = zones
         self._days = days
@@ -161,7 +162,7 @@ class MemoryCa:
             raise refusal("unauthorized", "its names are not those of the order", 403)
         start = datetime.fromtimestamp(self._clock(), UTC)
         pem = csr.public_bytes(Encoding.PEM)
-        signed = _signer().sign(pem, self._days, start, names=list(found.names), usage=self.usage)
+        signed = (self.signer or _signer()).sign(pem, self._days, start, names=list(found.names), usage=self.usage)
         found.pem = signed.fullchain_pem
         found.status, found.finalized_at = "processing", self._clock()
         self.certificates.append(found.pem)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from common.certificate import Bundle, not_after, serial_text, spki_sha256
+from common.certificate import Bundle, issuer_text, not_after, serial_text, spki_sha256
 from common.errors import UsageError
 from issuer.model.enrolment import AT_ONCE, Enrolment
 from issuer.model.errors import GivenUp, Overtaken
@@ -33,6 +33,10 @@ class MemoryCertificates:
 
     def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
         return [self._tables.row(name) for name in sorted(set(names)) if name in self._tables.certs]
+
+    def last_from(self, issuer: str) -> Bundle | None:
+        theirs = [bundle for _, bundle in self._tables.versions if issuer_text(bundle.leaf) == issuer]
+        return theirs[-1] if theirs else None
 
     def due(self, now: int) -> list[Enrolment]:
         return [
@@ -74,6 +78,8 @@ class MemoryCertificates:
         ask_at: int | None,
         account: str = "",
         early: bool = False,
+        profile: str = "",
+        news: str = "",
     ) -> None:
         with self._tables.lock:
             row, present = self._tables.orders.get(order.id), self._tables.certs.get(order.name)
@@ -93,7 +99,9 @@ class MemoryCertificates:
             self._tables.old_pairs[order.name] = (present.crt, present.ca)
             renewed = _renewed(present, order, bundle, now, due_at=due_at, ask_at=ask_at)
             statement = self._sign(order.name, bundle, present.statement, now, older=False)
-            more = {"account": account, "early": early, "statement": statement}
+            more = {"account": account, "early": early, "profile": profile, "statement": statement}
+            if news:
+                self._tables.news.append((order.name, news))
             self._tables.certs[order.name] = dataclasses.replace(renewed, **more)  # type: ignore[arg-type]
 
     def _given_up(self, name: str, reason: str, bundle: Bundle) -> GivenUp:

@@ -38,6 +38,7 @@ class Tables:
     certs: dict[str, Enrolment] = field(default_factory=dict)
     old_pairs: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
     versions: list[tuple[str, Bundle]] = field(default_factory=list)
+    news: list[tuple[str, str]] = field(default_factory=list)  # about the CA, by name of the certificate
     orders: dict[int, OrderRow] = field(default_factory=dict)
     challenges: dict[int, tuple[int, Challenge]] = field(default_factory=dict)  # by row number: order, and entry
     holds: dict[tuple[str, str], tuple[int, Failure]] = field(default_factory=dict)

@@ -1,0 +1,53 @@
+"""The name servers that this issuer asks about challenges, and those that a CA asks: for the rules of firewalls."""
+
+from collections.abc import Iterable
+from concurrent.futures import wait
+from dataclasses import dataclass
+
+from common.errors import CertfleetError
+from issuer.dns.asking import NoAnswer
+from issuer.dns.servers import Server
+from issuer.dns.zones import Zones
+from issuer.ground.threads import each_on_thread
+
+_AT_ONCE = 16
+_SECONDS = 60.0  # for all names together
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """*servers* have to show the challenge of *name*; *parents* are asked for the delegation; *delegated*: the servers
+    that a CA asks, by their host names. *failure*: what could not be found out, "" for nothing."""
+
+    name: str
+    zone: str = ""
+    servers: tuple[Server, ...] = ()
+    parents: tuple[Server, ...] = ()
+    delegated: tuple[str, ...] = ()
+    failure: str = ""
+
+
+def asked_about(names: Iterable[str], zones: Zones) -> list[Asked]:
+    """For each of *names*, all side by side."""
+    listed = list(names)
+    futures = each_on_thread(lambda name: _asked(name, zones), listed, _AT_ONCE)
+    wait(futures, _SECONDS)
+    late = f"no answer within {_SECONDS:g} s"
+    return [
+        future.result() if future.done() else Asked(name, failure=late)
+        for name, future in zip(listed, futures, strict=True)
+    ]
+
+
+def _asked(name: str, zones: Zones) -> Asked:
+    try:
+        place = zones.locate(name)
+        servers = tuple(zones.servers(place.owner, place.zone))
+    except CertfleetError as error:
+        return Asked(name, failure=str(error))
+    try:
+        delegation = zones.delegations.of(place.zone, zones.primary(place.route))
+        parents = zones.delegations.parent_servers(place.zone)
+    except (CertfleetError, NoAnswer) as error:
+        return Asked(name, place.zone, servers, failure=str(error))
+    return Asked(name, place.zone, servers, tuple(parents), delegation.named or delegation.listed)

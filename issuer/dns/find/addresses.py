@@ -1,0 +1,37 @@
+"""The addresses of many hosts as each resolver has them, with the time for which it keeps them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import dns.message
+
+from issuer.dns.asking import NoAnswer, Question, ask_all
+from issuer.dns.servers import Server, question, rrset_in, targets
+from issuer.model.errors import DnsError
+
+_MOST = 64  # addresses of one host: whoever answers for a name can give it thousands
+
+
+def addresses_and_ttls(resolvers: Sequence[Server], hosts: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
+    """By host and address, the seconds for which the answer may be kept; of several resolvers the most.
+
+    It is the smallest TTL of the answer, aliases included. A resolver counts it down, so the zone's own may be larger.
+    """
+    asked: list[tuple[str, Question]] = []
+    for host in hosts:
+        for kind in ("A", "AAAA"):
+            try:
+                query = question(host, kind, recursive=True)
+            except DnsError:  # no name that DNS can carry; the system's resolver says so
+                continue
+            asked += [(host, (server, query)) for server in resolvers]
+    found: dict[str, dict[str, int]] = {}
+    for (host, _), answer in zip(asked, ask_all([each for _, each in asked]), strict=True):
+        if not isinstance(answer, NoAnswer):
+            _add(found.setdefault(host, {}), answer)
+    return found
+
+
+def _add(found: dict[str, int], answer: dns.message.Message) -> None:
+    ttl = min((rrset.ttl for rrset in answer.answer), default=0)
+    for address in [address for kind in ("A", "AAAA") for address in targets(rrset_in(answer.answer, kind))][:_MOST]:
+        found[address] = max(ttl, found.get(address, 0))

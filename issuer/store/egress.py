@@ -1,0 +1,58 @@
+"""The addresses of hosts that were seen over days (``egress``): a firewall resolves at other moments than we do."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from common.egress.needs import Sighting
+from issuer.ground.chunks import chunks
+from issuer.store.database import Database, rows_of
+from issuer.store.tables import egress
+
+_REMEMBERED = 90 * 86400  # seconds since an address was seen last
+_MOST = 10_000  # rows; the ones that were seen longest ago go first
+_AT_ONCE = 500
+
+_SAME = sa.and_(egress.c.host == sa.bindparam("the_host"), egress.c.address == sa.bindparam("the_address"))
+_DELETE = egress.delete().where(_SAME)
+
+
+class Egress:
+    """Each method is one transaction. Raises StoreError."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def remembered(self, hosts: Iterable[str]) -> dict[str, list[Sighting]]:
+        """What was seen of each of *hosts*, by address; none of it *now*."""
+        names = set(hosts)
+        return self._database.read(lambda connection: _sightings(connection, names))
+
+    def remember(self, known: Mapping[str, Sequence[Sighting]], now: int) -> None:
+        """Save what is *known* by host of addresses that are seen *now*, and forget what was not seen for 90 days, or
+        is too much."""
+        rows = [_row(host, one) for host, some in known.items() for one in some if one.now]
+
+        def work(connection: sa.Connection) -> None:
+            for some in chunks(rows, _AT_ONCE):
+                connection.execute(_DELETE, [{"the_host": row["host"], "the_address": row["address"]} for row in some])
+                connection.execute(egress.insert(), some)
+            connection.execute(egress.delete().where(egress.c.last_seen < now - _REMEMBERED))
+            newest = sa.select(egress.c.last_seen).order_by(egress.c.last_seen.desc()).offset(_MOST).limit(1)
+            too_old = connection.scalar(newest)
+            if too_old is not None:
+                connection.execute(egress.delete().where(egress.c.last_seen < too_old))
+
+        self._database.write(work, durable=False)
+
+
+def _row(host: str, one: Sighting) -> dict[str, object]:
+    return {"host": host, "address": one.address, "first_seen": one.first, "last_seen": one.last, "ttl": one.ttl}
+
+
+def _sightings(connection: sa.Connection, hosts: set[str]) -> dict[str, list[Sighting]]:
+    found: dict[str, list[Sighting]] = {}
+    for row in rows_of(connection, sa.select(egress), egress.c.host, hosts):
+        sighting = Sighting(row.address, row.ttl, row.first_seen, row.last_seen, now=False)
+        found.setdefault(row.host, []).append(sighting)
+    return found
