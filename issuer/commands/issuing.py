@@ -50,7 +50,7 @@ log = structlog.get_logger()
 def run(arguments: argparse.Namespace) -> int:
     """The daily cron: issue what is due, of NAMEs or of all. With --retry, what failed is due too."""
     here = _Issuing(arguments)
-    if _rehearses(arguments):
+    if arguments.dry_run or arguments.staging:
         return here.rehearse(here.due(), retry=arguments.retry)
 
     def choose() -> list[Enrolment]:
@@ -100,7 +100,7 @@ def reissue(arguments: argparse.Namespace) -> int:
     if empty:
         hint = "use `issue` for the first one"
         raise RefusedError(f"there is no certificate to replace yet: {', '.join(empty)}", hint=hint)
-    if not _rehearses(arguments):
+    if not (arguments.dry_run or arguments.staging):
         let_confirm(here.settings, here.certificates.get(arguments.name), yes=arguments.yes)
     return _now(here, "reissue asked for by hand", stay=here.settings.renewal.max_run if many else 0)
 
@@ -128,7 +128,7 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
         hint = "`populate --replace NAME --csr FILE` moves it to ACME"
         raise RefusedError(f"imported, so not ours to issue: {', '.join(outside)}", hint=hint)
     refuse_compromised(map(newest, rows))
-    if _rehearses(here.arguments):
+    if here.arguments.dry_run or here.arguments.staging:
         if lift_hold:
             raise UsageError(
                 "--lift-hold goes with neither --dry-run nor --staging", hint="look first, then lift the hold"
@@ -157,11 +157,6 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
         if not locked_by_daemon(here.settings):
             raise
     return here.hand_over(names, wish)
-
-
-def _rehearses(arguments: argparse.Namespace) -> bool:
-    """Is nothing to be stored?"""
-    return bool(arguments.dry_run or arguments.staging)
 
 
 class _Issuing:
