@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.commands.sandbox import UNIT, closed_folders
+from agent.commands.stapling import stapling_lines
 from agent.commands.wiring import LocalTools
 from agent.host.capacity import shortage
 from agent.host.presence import found_programs, presence
@@ -36,6 +37,7 @@ def check(arguments: argparse.Namespace) -> int:
     lines += _programs(here)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
     lines += (line for certificate in certificates for line in _examined(certificate, tools))
+    lines += stapling_lines(settings, arguments.config)
     lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)
     try:
         lines += _clock(tools)
@@ -55,6 +57,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def _document(line: Line) -> dict[str, str | None]:
     return {
+        "name": line.kind or None,
         "level": line.level,
         "subject": line.subject,
         "finding": line.sentence,

@@ -5,6 +5,7 @@ out is what an ACME server would deliver: intermediates, nearest first, without 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
     CertificateIssuerPublicKeyTypes,
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CLOCK_SKEW = timedelta(hours=1)
@@ -118,11 +120,47 @@ class Authority:
         key: CertificateIssuerPrivateKeyTypes | None = None,
         days: float = 90,
         not_before: datetime | None = None,
+        more: Sequence[x509.ExtensionType] = (),
     ) -> Issued:
-        """A server certificate for DNS names or IP addresses, valid for `days` from `not_before` (an hour ago)."""
+        """A server certificate for DNS names or IP addresses, valid for `days` from `not_before` (an hour ago), with
+        *more* extensions."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return self._issue(names, key.public_key(), key_pem, days, not_before)
+        return self._issue(names, key.public_key(), key_pem, days, not_before, more=more)
+
+    def delegate(
+        self, key: ec.EllipticCurvePublicKey, usage: x509.ObjectIdentifier, *, until: datetime | None = None
+    ) -> x509.Certificate:
+        """A certificate for *key* with this extended usage alone, good for the years around now or *until* then."""
+        now = datetime.now(UTC)
+        builder = _builder(_common_name("Delegate"), key, now - CA_LIFETIME, until or now + CA_LIFETIME)
+        return self._sign(builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False))
+
+    def responder(self) -> Issued:
+        """A certificate and a key that sign OCSP responses in place of this authority."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        certificate = self.delegate(key.public_key(), ExtendedKeyUsageOID.OCSP_SIGNING)
+        return Issued(certificate.public_bytes(Encoding.PEM), self.chain_pem, key_pem)
+
+    def without_lists(self) -> x509.Certificate:
+        """Another certificate for its name and key, which lets it sign certificates and no lists."""
+        start = datetime.now(UTC) - CLOCK_SKEW
+        builder = _builder(self._subject, self._key.public_key(), start, start + CA_LIFETIME)
+        return self._sign(builder.add_extension(_usage("key_cert_sign"), critical=True))
+
+    def sign_bytes(self, content: bytes) -> bytes:
+        """The signature of anything."""
+        return self._key.sign(content, ec.ECDSA(hashes.SHA256()))
+
+    def sign_list(self, builder: x509.CertificateRevocationListBuilder) -> bytes:
+        """A revocation list of this authority, in DER."""
+        return builder.issuer_name(self._subject).sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+    def sign_response(self, builder: ocsp.OCSPResponseBuilder) -> bytes:
+        """An OCSP response of this authority, in DER."""
+        builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, self.certificate)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def sign(
         self,
@@ -157,6 +195,7 @@ class Authority:
         not_before: datetime | None,
         *,
         serial: int | None = None,
+        more: Sequence[x509.ExtensionType] = (),
     ) -> Issued:
         start = not_before or datetime.now(UTC) - CLOCK_SKEW
         subject = _common_name(names[0])
@@ -164,9 +203,11 @@ class Authority:
         usages = ["digital_signature"]
         if not isinstance(public_key, ec.EllipticCurvePublicKey):
             usages.append("key_encipherment")
+        builder = _builder(subject, public_key, start, start + timedelta(days=days), serial)
+        for extension in more:
+            builder = builder.add_extension(extension, critical=False)
         certificate = self._sign(
-            _builder(subject, public_key, start, start + timedelta(days=days), serial)
-            .add_extension(alternative, critical=not list(subject))
+            builder.add_extension(alternative, critical=not list(subject))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(*usages), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
