@@ -1,6 +1,7 @@
 """`check` finds what would keep the next install from its end, and touches nothing."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,26 @@ FAULTS: dict[str, tuple[Callable[[Host], object], str]] = {
                  "there is no user 'nobodyx'"),
     "no source": (lambda host: host.database.rename(host.database.with_suffix(".away")), "there is no database"),
 }  # fmt: skip
+
+
+def test_the_certificate_in_place(host: Host, nginx: Nginx) -> None:
+    """Before the first install its faults are no more than warnings; then they count: here its end is near, and later
+    its CA is not known to the system's store."""
+
+    def found() -> dict[str, str]:
+        lines = host.agent("check", "--json").json["findings"]
+        return {line["name"]: line["level"] for line in lines if line["name"]}
+
+    assert found() == {"self-signed": "warn", "no-names": "warn"}
+    ending = host.sign(1, not_before=datetime.now(UTC) - timedelta(hours=22))
+    host.offer(ending.cert_pem, ending.chain_pem)
+    host.run()
+    assert found() == {"expires-soon": "bad"}
+    host.offer_new()
+    host.run()
+    assert found() == {}
+    configured_anew(host, f'roots = "{host.roots}"', 'roots = "system"')
+    assert found() == {"root-unknown": "bad"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
