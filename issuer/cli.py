@@ -44,6 +44,7 @@ def build() -> CommandLine:
     _hosts(line)
     _enrolment(line)
     _issuing(line)
+    _transparency(line)
     _by_hand(line)
     _versions(line)
     return line
@@ -208,6 +209,13 @@ def _issuing(line: CommandLine) -> None:
     status.add_argument("--failing", action="store_true", help="only what is not well")
     text = "only certificates that end within TIME, like 14d, and those that have ended"
     status.add_argument("--expiring", metavar="TIME", type=_time, default=None, help=text)
+
+
+def _transparency(line: CommandLine) -> None:
+    text = "look in logs of Certificate Transparency for certificates of our names with keys that are not ours"
+    command = line.command("transparency", _later("transparency", "transparency"), text, reports=True)
+    text = "the key, as the command prints it, is known to you: it counts as ours from now on; repeatable"
+    command.add_argument("--accept", metavar="KEY", action="append", default=[], help=text)
 
 
 def _by_hand(line: CommandLine) -> None:

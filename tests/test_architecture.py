@@ -24,6 +24,7 @@ FLOORS = [
         "issuer.webroot",
         "issuer.store",
         "issuer.notify",
+        "issuer.transparency",
         "issuer.trust",
         "agent.host",
         "agent.remote",

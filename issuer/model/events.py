@@ -21,6 +21,7 @@ class EventKind(Enum):
     """In the order of a mail: events that need a person come first."""
 
     USER_ACTION = "user-action-required"  # the CA issues nothing until a person has acted
+    FOREIGN_KEY = "foreign-key"  # somebody has a certificate for the name, with a key that is not ours
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
     VANISHED = "vanished"  # its row is gone, and no issuer removed it
@@ -124,6 +125,12 @@ def planted(name: str) -> Event:
     what = "its order under way was not written by an issuer, so it was ended and not followed"
     hint = "a new order is opened when it is due; find out who writes to the table orders, or has another seal.key"
     return Event(EventKind.PLANTED, name, what, hint=hint, reference="planted-order")
+
+
+def foreign_key(name: str, what: str) -> Event:
+    """Certificate Transparency shows a certificate for *name* with a key that is none of ours."""
+    hint = "ask who ordered it; else have its CA revoke it, and look who can write your DNS and web pages"
+    return Event(EventKind.FOREIGN_KEY, name, what, hint=f"{hint}: docs/transparency.md", reference="foreign-key")
 
 
 def of_statement_key(host: str, fault: Failure | None) -> Event:
