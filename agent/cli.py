@@ -33,7 +33,9 @@ def build() -> CommandLine:
     _rollback(line)
     _hold(line)
     text = "look at everything that the next install depends on; changes nothing"
-    line.command("check", _later("check", "check"), text, reports=True)
+    check = line.command("check", _later("check", "check"), text, reports=True)
+    text = "the one line of a monitoring plugin, with its exit codes: 0 ok, 1 warning, 2 critical, 3 unknown"
+    check.add_argument("--nagios", action="store_true", help=text)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     probe = line.command("probe", _later("probe", "probe"), "show which certificate a live socket serves", reports=True)
     probe.add_argument(

@@ -214,6 +214,8 @@ def _issuing(line: CommandLine) -> None:
 def _transparency(line: CommandLine) -> None:
     text = "look in logs of Certificate Transparency for certificates of our names with keys that are not ours"
     command = line.command("transparency", _later("transparency", "transparency"), text, reports=True)
+    text = "print one line for a monitoring system, and end with its exit code"
+    command.add_argument("--nagios", action="store_true", help=text)
     text = "the key, as the command prints it, is known to you: it counts as ours from now on; repeatable"
     command.add_argument("--accept", metavar="KEY", action="append", default=[], help=text)
 

@@ -11,6 +11,7 @@ from common.clock import utc_text
 from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, UsageError, render
+from common.nagios import Metric, State, line
 from issuer.commands.lock import tries
 from issuer.commands.wiring import build_outbox, configure_log
 from issuer.model.config import Settings
@@ -31,7 +32,20 @@ from issuer.trust.transparency import TRANSPARENCY, TransparencyMemory
 
 def transparency(arguments: argparse.Namespace) -> int:
     """Look at every source, and tell which certificates are not ours. Exit code 1 if there is one, or a source could
-    not be read to its end."""
+    not be read to its end; with --nagios that of a plugin."""
+    if not arguments.nagios:
+        foreign, troubles = _look(arguments)
+        _show(arguments, foreign, troubles)
+        return 1 if foreign or troubles else 0
+    try:
+        text, state = _plugin(*_look(arguments))
+    except CertfleetError as error:
+        text, state = line("transparency", State.UNKNOWN, str(error)), State.UNKNOWN
+    say(text)
+    return state
+
+
+def _look(arguments: argparse.Namespace) -> tuple[list[Sighting], list[CertfleetError]]:
     accepted = [_key_id(text) for text in arguments.accept]
     settings = load(Settings, arguments.config)
     wanted = settings.transparency
@@ -43,12 +57,20 @@ def transparency(arguments: argparse.Namespace) -> int:
     with closing(open_database(settings.database)) as database, closing(memory):
         if accepted:
             memory.accept(accepted)
-        look = _Look(settings, database, memory)
+        look = _Sources(settings, database, memory)
         troubles = look.at_sources()
         foreign = look.foreign()
         _tell(settings, database, memory, foreign)
-    _show(arguments, foreign, troubles)
-    return 1 if foreign or troubles else 0
+    return foreign, troubles
+
+
+def _plugin(foreign: Sequence[Sighting], troubles: Sequence[CertfleetError]) -> tuple[str, State]:
+    """A certificate that is not ours is critical; a source that was not read leaves unknown what it has."""
+    told = [_sentence(one) for one in foreign] or [str(one) for one in troubles]
+    state = State.CRITICAL if foreign else State.UNKNOWN if troubles else State.OK
+    text = told[0] if told else "no certificate for our names has a key that we do not know"
+    text += f", and {len(told) - 1} more" if len(told) > 1 else ""
+    return line("transparency", state, text, [Metric("foreign", len(foreign)), Metric("unread", len(troubles))]), state
 
 
 def _key_id(text: str) -> str:
@@ -59,7 +81,7 @@ def _key_id(text: str) -> str:
     return found
 
 
-class _Look:
+class _Sources:
     """One look at every source."""
 
     def __init__(self, settings: Settings, database: Database, memory: TransparencyMemory):

@@ -107,6 +107,24 @@ def test_the_service_shows_something_else(installed: Host, nginx: Nginx) -> None
     assert "nothing answers at" in found
 
 
+def test_the_line_of_a_plugin(host: Host, nginx: Nginx) -> None:
+    """Its exit codes are others than ours: 1 warning, 2 critical, 3 unknown."""
+    host.offer_new()
+    before = host.agent("check", "--nagios")
+    assert before.code == 1, before.out
+    assert before.out.startswith("CHECK WARNING - ")
+    host.run()
+    nginx.stop()
+    down = host.agent("check", "--nagios")
+    assert down.code == 2
+    assert down.out.startswith(f"CHECK CRITICAL - {host.name}: serial ")
+    assert " | 'bad'=1 'warn'=1" in down.out
+    host.config.write_text("x")
+    unread = host.agent("check", "--nagios")
+    assert unread.code == 3
+    assert unread.out.startswith("CHECK UNKNOWN - ")
+
+
 def test_no_room() -> None:
     """A file system without a free byte."""
     assert "bytes left on its disk" in shortage(Path("/proc"))

@@ -96,6 +96,9 @@ def test_only_foreign_keys_are_told_and_each_once(box: Box, log: CtLog, smtp: Sm
     assert "foreign key" in box.ok("history", NAME).out
     assert foreign(box) == [found]
     assert len(smtp.letters) == 1
+    plugin = box.run("transparency", "--nagios")
+    assert (plugin.code, plugin.out[:44]) == (2, "TRANSPARENCY CRITICAL - Some CA has certifie")
+    assert plugin.out.endswith(" | 'foreign'=1 'unread'=0\n")
     assert "certificate for our names" in box.ok("transparency", "--accept", found["key"]).out
     assert foreign(box) == []
 
@@ -213,3 +216,5 @@ def test_a_source_that_is_away_keeps_no_other_from_being_read(box: Box, log: CtL
     box.write()
     done = box.run("transparency", "--json").report()
     assert len(done["foreign"]) == len(done["unread"]) == 1
+    unread = box.run("transparency", "--nagios", "--accept", done["foreign"][0]["key"])
+    assert (unread.code, unread.out[:24]) == (3, "TRANSPARENCY UNKNOWN - h")
