@@ -72,7 +72,7 @@ def _read(service: _Service, environment: dict[str, str], seconds: float) -> Rea
     known = (*preset.programs, *preset.processes)
     words = [word for command in service.check for word in command]
     commands = show_commands(dialect, service.check, program, known)
-    for output in (output_of(one, environment, seconds) for one in commands) if dialect.show else [""]:
+    for output in (output_of(one, seconds) for one in commands) if dialect.show else [""]:
         shown = Shown(output, texts_of(files_of(dialect, output, words)), environment)
         shown = replace(shown, texts={**shown.texts, **texts_of(further_files(dialect, shown))})
         if (found := read(dialect, shown)).tree:
@@ -88,7 +88,7 @@ def _findings(service: _Service, found: Read, sites: Sequence[Site]) -> list[Lin
     asked = stapling.to_ask(cases)
     world = World(
         certificates.served,
-        {url: reach(url, certificates.questions[one.served.file], one.seconds) for url, one in asked.items()},
+        {url: reach(url, certificates.questions.get(one.served.file, b""), one.seconds) for url, one in asked.items()},
         dict(_staples(cases, certificates, now)),
         _missing_folders(found, dialect),
         tuple(_symptoms(found, dialect, now)),

@@ -1,5 +1,7 @@
 """`check` reads how Apache, nginx and HAProxy staple: real daemons show their configuration, `openssl ocsp` answers."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from agent.commands.stapling import stapling_lines
+from agent.host.configuration import content_of, end_of, environment_of, texts_of
 from agent.model.line import BAD, OK, WARN, Line
 from agent.settings.config import load_settings
 from tests.servers.apache import MODULES, Apache
@@ -17,7 +20,7 @@ from tests.servers.authority import Authority, Issued
 from tests.servers.haproxy import Haproxy
 from tests.servers.nginx import Nginx
 from tests.servers.ports import LOOPBACK, free_port, release_port
-from tests.servers.process import ServerFailed, program
+from tests.servers.process import ServerFailed, program, wait_until
 from tests.servers.responder import Responder
 from tests.servers.revocation import answered_at, response
 
@@ -240,3 +243,28 @@ def test_haproxy_stale_staple(ground: Ground, tmp_path: Path) -> None:
     assert (stale.level, stale.kind) == (BAD, "stale-staple")
     assert str(staple) in stale.sentence
     assert good.level == OK
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """In containers a log is /dev/stdout; nobody writes into a pipe."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert end_of(str(pipe)) == ""
+    assert texts_of([str(tmp_path), "/nonexistent", "/dev/zero"]) == {}
+    with pytest.raises(OSError, match="not a regular file"):
+        content_of(str(pipe))
+
+
+def test_whose_environment_counts(tmp_path: Path) -> None:
+    """That of a program which root or we have started: a local user may call one of his own as he likes."""
+    program = shutil.copy(shutil.which("sleep") or "", tmp_path / "stapling-test")
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    for user in (None, 65534) if os.geteuid() == 0 else (None,):
+        process = subprocess.Popen([program, "60"], env={"WHERE": "/x"}, user=user)
+        try:
+            wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "stapling-test\n", "it runs")  # noqa: B023
+            assert environment_of(["stapling-test"]) == ({} if user else {"WHERE": "/x"})
+        finally:
+            process.kill()
+            process.wait()

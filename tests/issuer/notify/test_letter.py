@@ -93,7 +93,7 @@ def test_what_a_thief_wrote_is_not_mistaken_for_our_words() -> None:
 
 @given(st.lists(st.sampled_from([kind for kind in EventKind if not kind.is_of_host]), max_size=12))
 def test_nothing_is_said_twice_in_a_row(kinds: list[EventKind]) -> None:
-    """Whatever comes in whatever order: an event right after the same one changes nothing, but for another CA or key."""
+    """Whatever comes in whatever order: an event right after the same one changes nothing, but for two kinds."""
     kept: frozenset[EventKind] = frozenset()
     for kind in kinds:
         kept = alarms.weigh(event(kind), kept, frozenset()).alarms
