@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
-from common.certificate import PARSE_ERRORS
+from cryptography import x509
+
+from common.certificate import PARSE_ERRORS, certified_names
 from common.clock import utc_text
 from common.command_line import complain, report, say, table
 from common.config_file import load
@@ -127,17 +129,15 @@ class _Sources:
                 found = self._concerning(certificate, f"{search.url}?id={number}")
                 self._memory.read_search(search.url, [number], found)
 
-    def _concerning(self, certificate: Any, where: str) -> list[Sighting]:
-        """A sighting of a certificate for one of our names with a key that we never knew; none of another."""
+    def _concerning(self, certificate: x509.Certificate | None, where: str) -> list[Sighting]:
+        """A sighting of a certificate for one of our names; none of another."""
         if certificate is None:
             return []
         try:
-            found = sighting(certificate, (), where)
+            ours = self._names.among(certified_names(certificate))
+            return [sighting(certificate, ours, where)] if ours else []
         except PARSE_ERRORS:
             return []
-        ours = self._names.among(found.names)
-        is_foreign = bool(ours) and found.spki_sha256 not in self._known
-        return [sighting(certificate, ours, where)] if is_foreign else []
 
 
 def _our_names(database: Database, domains: Iterable[str]) -> OurNames:

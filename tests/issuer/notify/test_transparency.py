@@ -107,21 +107,40 @@ def test_a_precertificate_and_its_certificate_are_one(box: Box, log: CtLog) -> N
     """Of a precertificate the content counts that the tree covers, whatever was submitted with it."""
     thief = CA.issue([f"*.{NAME.partition('.')[2]}"]).certificate
     log.add_precertificate(thief, ours(box).public_bytes(Encoding.DER))
-    log.add(thief)
     log.publish()
     (found,) = foreign(box)
+    log.add(thief)
+    log.publish()
+    assert foreign(box) == [found]
     assert found["ours"] == ["*.example.test"]
     assert found["serial"] == f"{thief.serial_number:X}".zfill(40)[-len(found["serial"]) :]
 
 
-def test_a_key_that_was_replaced_is_known(box: Box, log: CtLog) -> None:
-    """Keys of waiting requests and of earlier certificates are ours too."""
-    old, new = ours(box), csr([NAME])
-    box.ok("populate", "--replace", NAME, "--csr", "-", stdin=new)
-    log.add(old)
-    log.add(CA.sign(new).certificate)
+@pytest.mark.parametrize("column", ["csr", "change_csr", "crt", "old_crt", "versions"])
+def test_each_place_of_a_key(box: Box, log: CtLog, column: str) -> None:
+    """Keys of requests, of one that waits, of present and earlier certificates are ours."""
+    request = csr([NAME], number=1)
+    issued = CA.sign(request)
+    content = request if "csr" in column else issued.cert_pem
+    if column == "versions":
+        columns = "name, sha256, serial, issuer, not_before, not_after, crt, ca, stored_at"
+        values = f"'{NAME}', 'x', '01', 'CA', 1, 2, X'{content.hex()}', X'', 1"
+        box.database.execute(f"INSERT INTO versions ({columns}) VALUES ({values})")  # noqa: S608
+    else:
+        box.database.execute(f"UPDATE certs SET {column} = X'{content.hex()}', seal = NULL")  # noqa: S608
+    log.add(issued.certificate)
     log.publish()
     assert foreign(box) == []
+
+
+def test_a_key_that_was_sealed(box: Box, log: CtLog) -> None:
+    """It is known also when somebody has put another request into the row."""
+    log.add(ours(box))
+    log.publish()
+    box.database.execute(f"UPDATE certs SET csr = X'{csr([NAME], number=1).hex()}'")  # noqa: S608
+    assert foreign(box) == []
+    box.database.execute("UPDATE certs SET seal = 'x' || seal")
+    assert len(foreign(box)) == 1
 
 
 def test_the_first_look_begins_at_the_end(box: Box, log: CtLog, web: Nginx) -> None:
