@@ -34,7 +34,9 @@ def build() -> CommandLine:
     _rollback(line)
     _hold(line)
     text = "look at everything that the next install depends on; changes nothing"
-    line.command("check", _later("check", "check"), text, reports=True)
+    check = line.command("check", _later("check", "check"), text, reports=True)
+    text = "the one line of a monitoring plugin, with its exit codes: 0 ok, 1 warning, 2 critical, 3 unknown"
+    check.add_argument("--nagios", action="store_true", help=text)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     add_probe(line, _later("probe", "probe"))
     text = "what the firewall must let through, where that is now, and whether it is reached from here"

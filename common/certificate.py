@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -18,6 +19,8 @@ from common.pem import LARGEST, is_der, plain
 
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _MOST_CERTIFICATES = 32
+_WEAK_HASHES = ("md5", "sha1")
+_LEAST_RSA, _LEAST_EC = 2048, 256  # bits (Baseline Requirements §6.1.5)
 
 PARSE_ERRORS = (
     *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm),
@@ -252,6 +255,36 @@ def is_ca(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):
         return False
+
+
+def weak_hash(certificate: x509.Certificate) -> str:
+    """ "MD5" or "SHA1" where *certificate* is signed with it; "" for others. Nobody looks at a root's own."""
+    if certificate.issuer == certificate.subject:
+        return ""
+    try:
+        used = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return ""
+    return used.name.upper() if used is not None and used.name in _WEAK_HASHES else ""
+
+
+def weak_key(key: CertificatePublicKeyTypes) -> str:
+    """What is weak about a key: its type and its bits; "" for one that is not weak."""
+    if isinstance(key, dsa.DSAPublicKey):
+        return f"DSA with {key.key_size} bits"
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA:
+        return f"RSA with {key.key_size} bits"
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < _LEAST_EC:
+        return f"EC with {key.key_size} bits"
+    return ""
+
+
+def extended_usages(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier] | None:
+    """None where the extension is missing: by RFC 5280 §4.2.1.12 every usage is allowed then."""
+    try:
+        return frozenset(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except (x509.ExtensionNotFound, ValueError):
+        return None
 
 
 def subject_text(certificate: x509.Certificate) -> str:

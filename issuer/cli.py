@@ -11,6 +11,7 @@ from common.clock import parse_duration
 from common.command_line import CommandGroup, CommandLine, Handler, add_probe
 from common.egress import FORMATS
 from common.late_log import load
+from issuer.model.reasons import REASONS, number_of
 
 
 def _later(module: str, function: str) -> Handler:
@@ -46,6 +47,7 @@ def build() -> CommandLine:
     _enrolment(line)
     _issuing(line)
     _watch(line)
+    _transparency(line)
     _by_hand(line)
     _versions(line)
     _egress(line)
@@ -240,6 +242,15 @@ def _watch(line: CommandLine) -> None:
     note.add_argument("--renewal", metavar="TEXT", default=None, help=text)
 
 
+def _transparency(line: CommandLine) -> None:
+    text = "look in logs of Certificate Transparency for certificates of our names with keys that are not ours"
+    command = line.command("transparency", _later("transparency", "transparency"), text, reports=True)
+    text = "print one line for a monitoring system, and end with its exit code"
+    command.add_argument("--nagios", action="store_true", help=text)
+    text = "the key, as the command prints it, is known to you: it counts as ours from now on; repeatable"
+    command.add_argument("--accept", metavar="KEY", action="append", default=[], help=text)
+
+
 def _by_hand(line: CommandLine) -> None:
     _named(line, "challenges", _later("by_hand", "challenges"), "by hand, 1: show what to publish", reports=True)
     text = "by hand, 2: look at what was published, and let the CA validate it"
@@ -268,7 +279,7 @@ def _versions(line: CommandLine) -> None:
     take_in.add_argument("--label", action="store_true", help="NAME is a label of your own, not one of its names")
     take_in.add_argument("--comment", default="", help="kept in the database")
     revoke = _named(line, "revoke", _later("versions", "revoke"), "have the CA revoke a certificate")
-    names = ", ".join(f"{word} ({number})" for word, number in _REASONS.items())
+    names = ", ".join(f"{word} ({number})" for word, number in REASONS.items())
     text = f"the name or number of RFC 5280: {names}"
     revoke.add_argument("--reason", metavar="REASON", type=_reason, default=0, help=text)
     revoke.add_argument("--serial", default="", help="an earlier one (default: the present one)")
@@ -286,18 +297,11 @@ def _egress(line: CommandLine) -> None:
     egress.add_argument("--format", choices=["table", *FORMATS], default="table", help=text)
 
 
-# RFC 5280 §5.3.1: the others are for CAs, or for a pause that no CA of ACME offers
-_REASONS = {"unspecified": 0, "keyCompromise": 1, "affiliationChanged": 3, "superseded": 4, "cessationOfOperation": 5}
-_REASONS |= {"privilegeWithdrawn": 9}
-
-
 def _reason(text: str) -> int:
-    """The number of a reason that is given by its name, in any spelling of case and hyphens, or by its number."""
-    wanted = text.replace("-", "").replace("_", "").replace(" ", "").lower()
-    for word, number in _REASONS.items():
-        if wanted in (word.lower(), str(number)):
-            return number
-    raise argparse.ArgumentTypeError(f"{text!r} is no reason: give one of {', '.join(_REASONS)}, or its number")
+    try:
+        return number_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _time(text: str) -> int:

@@ -26,6 +26,7 @@ FLOORS = [
         "issuer.store",
         "issuer.notify",
         "issuer.page",
+        "issuer.transparency",
         "issuer.trust",
         "agent.host",
         "agent.remote",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.commands.sandbox import UNIT, closed_folders
+from agent.commands.stapling import stapling_lines
 from agent.commands.wiring import LocalTools
 from agent.host.capacity import shortage
 from agent.host.presence import found_programs, presence
@@ -22,12 +23,24 @@ from common.clock import duration_text
 from common.command_line import report, say
 from common.errors import CertfleetError
 from common.issuer_key import issuer_key_id, parse_issuer_key
+from common.nagios import Metric, State, line, worst
 
 MOST_APART = 300  # seconds
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """One line for each finding; exit code 1 if one is bad."""
+    """One line for each finding; exit code 1 if one is bad. With --nagios one line, and the code of a plugin."""
+    if not arguments.nagios:
+        return _shown(_findings(arguments), arguments)
+    try:
+        text, state = _plugin(_findings(arguments))
+    except CertfleetError as error:
+        text, state = line("check", State.UNKNOWN, str(error)), State.UNKNOWN
+    say(text)
+    return state
+
+
+def _findings(arguments: argparse.Namespace) -> list[Line]:
     settings, certificates = load_settings(arguments.config, presence)
     tools = LocalTools(settings, certificates, arguments.config, retry=False)
     lines = [Line(OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
@@ -35,30 +48,49 @@ def check(arguments: argparse.Namespace) -> int:
     lines += _folders(settings, here)
     lines += _programs(here)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
-    lines += (line for certificate in certificates for line in _examined(certificate, tools))
+    lines += (one for certificate in certificates for one in _examined(certificate, tools))
+    lines += stapling_lines(settings, arguments.config)
     lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)
     try:
         lines += _clock(tools)
-        lines += (line for certificate in certificates for line in _offered(certificate, tools))
+        lines += (one for certificate in certificates for one in _offered(certificate, tools))
     except CertfleetError as error:
         lines.append(Line(BAD, "source", str(error), error.hint))
     finally:
         tools.close()
-    well = all(line.level != BAD for line in lines)
+    return lines
+
+
+def _shown(lines: Sequence[Line], arguments: argparse.Namespace) -> int:
+    well = all(one.level != BAD for one in lines)
     if arguments.json:
-        report({"well": well, "findings": [_document(line) for line in lines]})
+        report({"well": well, "findings": [_document(one) for one in lines]})
     elif not getattr(arguments, "quiet", False):
-        for line in lines:
-            say(str(line))
+        for one in lines:
+            say(str(one))
     return 0 if well else 1
 
 
-def _document(line: Line) -> dict[str, str | None]:
+_STATES = {OK: State.OK, WARN: State.WARNING, BAD: State.CRITICAL}
+
+
+def _plugin(lines: Sequence[Line]) -> tuple[str, State]:
+    """The worst finding, how many others there are, and the numbers."""
+    state = worst(_STATES[one.level] for one in lines)
+    found = [one for one in lines if _STATES[one.level] is state]
+    told = f"{found[0].subject}: {found[0].sentence}" if state else f"{len(lines)} things are well"
+    told += f", and {len(found) - 1} more" if state and len(found) > 1 else ""
+    counts = [Metric(word, sum(one.level == level for one in lines)) for level, word in ((BAD, "bad"), (WARN, "warn"))]
+    return line("check", state, told, counts), state
+
+
+def _document(one: Line) -> dict[str, str | None]:
     return {
-        "level": line.level,
-        "subject": line.subject,
-        "finding": line.sentence,
-        "what_to_do": line.hint or None,
+        "name": one.kind or None,
+        "level": one.level,
+        "subject": one.subject,
+        "finding": one.sentence,
+        "what_to_do": one.hint or None,
     }
 
 

@@ -156,10 +156,14 @@ def unless_in_place(due: Due) -> Due | Result:
 
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
     """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
+    return installed_in(live_certificates(turn), key.spki_sha256)
+
+
+def live_certificates(turn: Turn) -> list[bytes]:
+    """The certificates (PEM) in each live file that is there. Raises FileError."""
     files = [file for file in turn.certificate.files if {"certificate", "chain"} & set(file.parts)]
     found = ((file, turn.tools.files.read(file.path)) for file in files)
-    contents = (_certificates_in(file, live, turn) for file, live in found if live is not None)
-    return installed_in(contents, key.spki_sha256)
+    return [_certificates_in(file, live, turn) for file, live in found if live is not None]
 
 
 def _certificates_in(file: TargetFile, live: LiveFile, turn: Turn) -> bytes:

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from agent.journey.due import live_certificates
 from agent.journey.ports import Turn
 from agent.journey.shown import names_in, whose, with_names
+from agent.journey.vouch import vouch
 from agent.journey.watch import look
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
+from agent.rules.audit import audit, in_place
 from agent.rules.evidence import Proof, Sight, judge
+from agent.rules.standing import ROOTS_HINT
 from agent.rules.targets import refuse_dangling, refuse_detours
 from common.errors import CertfleetError
 from common.names import uncovered
@@ -30,7 +34,7 @@ def _key(turn: Turn) -> Iterator[Line]:
     try:
         key = turn.tools.keys.load(file)
     except CertfleetError as error:
-        yield Line(BAD, name, str(error), error.hint)
+        yield Line(BAD, name, str(error), error.hint, "key")
     else:
         yield Line(OK, name, f"its key is in {file} ({key.key_type})")
     waiting = turn.certificate.next_key
@@ -63,10 +67,31 @@ def _files(turn: Turn) -> Iterator[Line]:
     installed = turn.before.installed
     changed = [path for path, digest in digests.items() if installed and installed.files.get(path) != digest]
     for path in changed:
-        yield Line(BAD, name, f"{path} is not what was installed", _DRIFT)
+        yield Line(BAD, name, f"{path} is not what was installed", _DRIFT, "changed-file")
     if not changed:
         state = "hold what was installed" if installed else "can be written"
         yield Line(OK, name, f"its files {state}: {', '.join(digests)}")
+        yield from _certificate(turn)
+
+
+def _certificate(turn: Turn) -> Iterator[Line]:
+    """The certificate in the files, as the clients of this host judge it."""
+    name, installed = turn.certificate.name, turn.before.installed
+    try:
+        key = turn.tools.keys.load(turn.certificate.key)
+        bundle = in_place(live_certificates(turn), key.spki_sha256)
+        if bundle is None:
+            return
+        found = audit(name, turn.certificate.names, bundle, turn.tools.now, installed=installed is not None)
+        yield from found
+        if found:  # for one of these reasons clients may refuse it too
+            return
+        _, refused = vouch(turn, bundle, key, None)
+    except CertfleetError:
+        return  # of its key and files the other lines tell
+    level = WARN if installed is None or installed.by_issuer else BAD
+    for finding in refused:
+        yield Line(level, name, f"its certificate: {finding.problem}", ROOTS_HINT, "root-unknown")
 
 
 def _sockets(turn: Turn) -> Iterator[Line]:

@@ -38,6 +38,10 @@ def standing(result: Result, now: float) -> Result:
 
 
 def has_little_left(installed: Installed, now: float) -> bool:
-    """Is less than a sixth of its life left, and less than 30 days?"""
-    life = installed.not_after - installed.not_before
-    return bool(installed.not_before) and installed.not_after - now < min(life / _SMALLEST_PART, _LONGEST_WARNING)
+    """As `little_left`; False where an earlier agent did not keep when it began."""
+    return bool(installed.not_before) and little_left(installed.not_before, installed.not_after, now)
+
+
+def little_left(not_before: int, not_after: int, now: float) -> bool:
+    """Is less than a sixth of a life left, and less than 30 days? Epoch seconds."""
+    return not_after - now < min((not_after - not_before) / _SMALLEST_PART, _LONGEST_WARNING)

@@ -48,10 +48,10 @@ def installed_in(contents: Iterable[bytes], key_spki_sha256: str) -> Bundle | No
             found += load_certificates(content)
     mine = (one for one in found if spki_sha256(one.public_key()) == key_spki_sha256 and one.issuer != one.subject)
     leaf = next(mine, None)
-    return None if leaf is None else Bundle(leaf, _issuers(leaf, found))
+    return None if leaf is None else Bundle(leaf, issuers_in(found, leaf))
 
 
-def _issuers(leaf: x509.Certificate, pool: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+def issuers_in(pool: Sequence[x509.Certificate], leaf: x509.Certificate) -> tuple[x509.Certificate, ...]:
     """The CAs above *leaf* that are in *pool*, by their signatures, nearest first."""
     path = [leaf]
     while above := [one for one in pool if one not in path and is_ca(one) and is_signed_by(path[-1], one)]:

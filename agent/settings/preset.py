@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.model.certificate import Action, Command
+from agent.model.stapling import Dialect
 from agent.settings import values
 from agent.settings.files import ShapesSettings
-from common.config import boolean, duration, nonempty, parse, setting, text
+from common.config import boolean, duration, nonempty, parse, section, setting, text
 from common.config_file import document
 from common.errors import ConfigError, Finding
 from common.names import in_url
@@ -37,6 +38,8 @@ class Preset(ShapesSettings):
     stands for the certificate's name, ``{certificate}``, ``{chain}``, ``{fullchain}`` and ``{key}`` for its files,
     ``{program}`` for the first program that is there; in files and probes only ``{name}`` does. *sandbox*: lines of
     systemd.exec(5), without which the agent's unit may not run these commands.
+
+    *stapling*: by which words its configuration speaks of that; one without a certificate's word speaks of none.
     """
 
     note: str = setting(nonempty)
@@ -58,6 +61,7 @@ class Preset(ShapesSettings):
     key_readable_by: str = setting(text, "")
     globbed: bool = setting(boolean, False)
     keeps_connections: bool = setting(boolean, False)
+    stapling: Dialect = section(Dialect)
 
     def probe_texts(self, name: str) -> tuple[str, ...]:
         """The probe targets of a certificate."""

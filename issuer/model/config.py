@@ -1,5 +1,7 @@
 """issuer.toml as frozen settings. Every default stands here; deploy/issuer.example.toml shows them all."""
 
+import base64
+import binascii
 import dataclasses
 import re
 from collections.abc import Iterator
@@ -234,6 +236,48 @@ class DaemonSettings:
     listen: str = setting(optional(_listen, ""), "127.0.0.1:9402")  # "": no /healthz, no /metrics
 
 
+def _log_key(value: object) -> bytes:
+    """A public key in base64, as lists of logs have it."""
+    try:
+        return base64.b64decode(nonempty(value), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"must be the public key of the log in base64, not {shown(value)}") from error
+
+
+def _web_url(value: object) -> str:
+    url = nonempty(value)
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"must be a URL of https or http, not {shown(value)}")
+    return url
+
+
+@dataclass(frozen=True, slots=True)
+class LogOfTransparency:
+    """One ``[[transparency.log]]``: a static log. *url*: the monitoring prefix; *origin*: the submission prefix without
+    a scheme, "" for that of *url*; *key*: DER. *from_start*: the first look begins at the first entry."""
+
+    url: str = setting(_web_url)
+    key: bytes = setting(_log_key)
+    origin: str = setting(text, "")
+    from_start: bool = setting(boolean, False)
+
+    @property
+    def origin_line(self) -> str:
+        """As it stands in the log's checkpoint."""
+        return self.origin or self.url.partition("://")[2].rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class TransparencySettings:
+    """Where `transparency` looks; nowhere by default. *domains*: beside the names that are enrolled, all at and below
+    these are ours."""
+
+    domains: tuple[str, ...] = setting(list_of(lambda value: parse_dns_name(text(value))), ())
+    crt_sh: str = setting(optional(_web_url, ""), "")
+    crt_sh_pause: int = setting(duration(0), 5)  # seconds between two questions
+    log: tuple[LogOfTransparency, ...] = sections(LogOfTransparency)
+
+
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     syslog: bool = setting(boolean, False)
@@ -263,6 +307,7 @@ class Settings:
     hosts: HostSettings = section(HostSettings)
     egress: EgressSettings = section(EgressSettings)
     daemon: DaemonSettings = section(DaemonSettings)
+    transparency: TransparencySettings = section(TransparencySettings)
     log: LogSettings = section(LogSettings)
 
     def account_key(self, ca: CaSettings) -> Path:

@@ -6,6 +6,7 @@ CertfleetError
 │  └─ WrongCertificate the CA issued one that must not be stored
 ├─ DnsError        the zone: not ours, update refused, not visible in time
 ├─ WebrootError    a webroot: not there, not ours, not served
+├─ TransparencyError a log of Certificate Transparency, or crt.sh: away, or not what it has signed
 ├─ StoreError      the database: unavailable, read-only
 │  └─ OtherRevision its tables are those of another version of certfleet
 ├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
@@ -236,6 +237,16 @@ class WebrootError(CertfleetError):
     """A webroot could not be reached or written, or its web server does not serve what lies there (RFC 8555 §8.3)."""
 
     reference = "webroot"
+
+
+class TransparencyError(CertfleetError):
+    """A source of Certificate Transparency could not be read to its end, or contradicts itself. *where*: its URL."""
+
+    reference = "transparency"
+
+    def __init__(self, where: str, why: str):
+        hint = "nothing if it is away for a while: the next look goes on where the last one ended"
+        super().__init__(f"{where} could not be read", why=why, hint=hint)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class EventKind(Enum):
     """In the order of a mail: events that need a person come first."""
 
     USER_ACTION = "user-action-required"  # the CA issues nothing until a person has acted
+    FOREIGN_KEY = "foreign-key"  # somebody has a certificate for the name, with a key that is not ours
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
     VANISHED = "vanished"  # its row is gone, and no issuer removed it
@@ -149,6 +150,12 @@ def withheld(name: str, since: str) -> Event:
     what = f"its order of {since} was kept from this issuer by a lease for more than a day, so it was ended"
     hint = "a new order is opened when it is due; find out who writes to the table orders, or which issuer hangs"
     return Event(EventKind.PLANTED, name, what, hint=hint, reference="withheld-order")
+
+
+def foreign_key(name: str, what: str) -> Event:
+    """Certificate Transparency shows a certificate for *name* with a key that is none of ours."""
+    hint = "ask who ordered it; else have its CA revoke it, and look who can write your DNS and web pages"
+    return Event(EventKind.FOREIGN_KEY, name, what, hint=f"{hint}: docs/transparency.md", reference="foreign-key")
 
 
 def of_statement_key(host: str, fault: Failure | None) -> Event:

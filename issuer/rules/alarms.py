@@ -60,7 +60,7 @@ def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventK
         trouble = present & over
         retract = frozenset(unsaid) & over
         return AlarmChange(left, bool(trouble), mail=bool(trouble - retract), retract=retract)
-    if event.kind is EventKind.CA_CHANGED:
+    if event.kind in (EventKind.CA_CHANGED, EventKind.FOREIGN_KEY):
         return AlarmChange(present, changed=True, mail=True)
     new = not present & _COVERED_BY[event.kind]
     return AlarmChange(present | {event.kind}, new, mail=new)

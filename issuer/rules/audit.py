@@ -11,18 +11,24 @@ from ipaddress import ip_address
 from shlex import quote
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from common.certificate import Bundle, chain_faults, not_after, not_before, subject_text
+from common.certificate import (
+    Bundle,
+    chain_faults,
+    extended_usages,
+    not_after,
+    not_before,
+    subject_text,
+    weak_hash,
+    weak_key,
+)
 from common.clock import duration_text, utc_text
 from issuer.model.audit import Audited, Finding, Kind, Severity
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import Standing
-from issuer.model.leaf import Damaged, key_type
+from issuer.model.leaf import Damaged
 from issuer.rules.due import MISFIT, spoilt
 from issuer.rules.findings import Level, Line
 from issuer.rules.health import is_overdue, key_is_known
@@ -34,8 +40,6 @@ from issuer.rules.renewal import remaining, renewal_moment
 _DAY = 86400
 AUDIT_EVERY = 7 * _DAY  # seconds between two audits of one certificate that stays the same
 _CLOCKS = 3600  # seconds by which the clock of a CA may be ahead of ours
-_WEAK_HASHES = ("md5", "sha1")
-_LEAST_RSA, _LEAST_EC = 2048, 256  # bits (Baseline Requirements §6.1.5)
 _LATE = (Kind.EXPIRED, Kind.ENDS_SOON)
 # for these the row is due already (rules/due.py), or a person has to act first
 _NOT_ORDERED = (*_LATE, Kind.KEY, Kind.DAMAGED, Kind.COMPROMISED)
@@ -194,7 +198,7 @@ def _of_leaf(row: Enrolment, bundle: Bundle, now: int) -> Iterator[Finding]:
     if not _alternative_names(leaf):
         text = "it has no subject alternative name, and clients look at no other name"
         yield _critical(row, Kind.NO_NAMES, text, curable=True)
-    if (usages := _extended_usages(leaf)) is None:
+    if (usages := extended_usages(leaf)) is None:
         text = "it has no extended key usage: some clients take no server without serverAuth"
         yield _warning(row, Kind.NO_SERVER_AUTH, text, curable=True)
     elif not usages & {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}:
@@ -211,8 +215,7 @@ def _of_leaf(row: Enrolment, bundle: Bundle, now: int) -> Iterator[Finding]:
 def _of_chain(row: Enrolment, bundle: Bundle, now: int, policy: RenewalSettings) -> Iterator[Finding]:
     for number, certificate in enumerate((bundle.leaf, *bundle.chain)):
         what = _which(number, certificate)
-        hashed = _weak_hash(certificate)
-        if hashed and certificate.issuer != certificate.subject:  # nobody looks at the signature of a root
+        if hashed := weak_hash(certificate):
             yield _critical(row, Kind.WEAK_SIGNATURE, f"{what} is signed with {hashed}", curable=True)
         if number and (weak := weak_key(certificate.public_key())):
             yield _critical(row, Kind.WEAK_KEY, f"the key of {what} is weak: {weak}", curable=True)
@@ -244,37 +247,11 @@ def _which(number: int, certificate: x509.Certificate) -> str:
     return f"the chain's certificate {number} ({subject_text(certificate)})" if number else "it"
 
 
-def _weak_hash(certificate: x509.Certificate) -> str:
-    """ "MD5" or "SHA1" where *certificate* is signed with it; "" for others."""
-    try:
-        used = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        return ""
-    return used.name.upper() if used is not None and used.name in _WEAK_HASHES else ""
-
-
-def weak_key(key: CertificatePublicKeyTypes) -> str:
-    """The type of a key that is weak; "" for one that is not."""
-    if isinstance(key, dsa.DSAPublicKey):
-        return f"dsa{key.key_size}"
-    is_weak = isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA
-    is_weak = is_weak or (isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < _LEAST_EC)
-    return key_type(key) if is_weak else ""
-
-
 def _alternative_names(leaf: x509.Certificate) -> Sequence[x509.GeneralName]:
     try:
         return list(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except (x509.ExtensionNotFound, ValueError):
         return []
-
-
-def _extended_usages(leaf: x509.Certificate) -> set[x509.ObjectIdentifier] | None:
-    """None where the extension is missing: by RFC 5280 §4.2.1.12 every usage is allowed then."""
-    try:
-        return set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except (x509.ExtensionNotFound, ValueError):
-        return None
 
 
 def _remedy(row: Enrolment, one: Finding, now: int) -> str:

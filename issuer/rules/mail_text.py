@@ -26,6 +26,7 @@ _MARK = "  > "
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:*-]{1,100}")
 _WORDS = {  # (one, several, heading)
     EventKind.USER_ACTION: ("waits for you at the CA", "wait for you at the CA", "THE CA WAITS FOR A PERSON"),
+    EventKind.FOREIGN_KEY: ("has a foreign certificate", "have foreign certificates", "CERTIFICATES WITH FOREIGN KEYS"),
     EventKind.STUCK: ("is stuck", "are stuck", "STUCK"),
     EventKind.UNSEALED: ("is not what was enrolled", "are not what was enrolled", "NOT WHAT WAS ENROLLED"),
     EventKind.VANISHED: ("is gone from the table", "are gone from the table", "GONE FROM THE TABLE"),

@@ -112,6 +112,10 @@ class History:
         rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [(row["name"], from_row(AuditEvent, row, **_WITHOUT_TOMBSTONE.get(row["event"], {}))) for row in rows]
 
+    def note(self, name: str, event: str, detail: str, now: int) -> None:
+        """Add a line about *name*, be it enrolled or not."""
+        self._database.write(lambda connection: add_event(connection, now, name, event, detail))
+
     def go_back(
         self, name: str, version: Version, bundle: Bundle, due_at: int, now: int, *, seal: Seal | None = None
     ) -> None:

@@ -116,6 +116,11 @@ class Seals:
             return [Fault.COMPROMISED]
         return found
 
+    def sealed(self, seal: str) -> Sealed | None:
+        """The content of a *seal* that is ours; None for another text."""
+        opened = self._opened(seal)
+        return None if isinstance(opened, Fault) else opened
+
     def of_order(self, record: OrderRecord) -> str:
         """The seal of an order that is under way as it is: a line "KEY MAC", whose content is that of the row."""
         return f"{self.key_id} {self._mac(_order_text(record))}"

@@ -13,6 +13,7 @@ from tests.agent.host import NAME, Host
 from tests.common.options import HOSTILE_NAMES, WRONG_PROBES, Option, options_of, reports
 
 GOOD: dict[tuple[str, ...], list[str]] = {  # words with which a command would work; {folder} is the host's
+    ("check",): [],
     ("init",): ["new.example.test"],
     ("request",): [NAME, "--key", "{folder}/new.key", "--csr", "{folder}/new.csr"],
     ("run",): [NAME],

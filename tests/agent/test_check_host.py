@@ -1,6 +1,7 @@
 """`check` finds what would keep the next install from its end, and touches nothing."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,26 @@ FAULTS: dict[str, tuple[Callable[[Host], object], str]] = {
 }  # fmt: skip
 
 
+def test_the_certificate_in_place(host: Host, nginx: Nginx) -> None:
+    """Before the first install its faults are no more than warnings; then they count: here its end is near, and later
+    its CA is not known to the system's store."""
+
+    def found() -> dict[str, str]:
+        lines = host.agent("check", "--json").json["findings"]
+        return {line["name"]: line["level"] for line in lines if line["name"]}
+
+    assert found() == {"self-signed": "warn", "no-names": "warn"}
+    ending = host.sign(1, not_before=datetime.now(UTC) - timedelta(hours=22))
+    host.offer(ending.cert_pem, ending.chain_pem)
+    host.run()
+    assert found() == {"expires-soon": "bad"}
+    host.offer_new()
+    host.run()
+    assert found() == {}
+    configured_anew(host, f'roots = "{host.roots}"', 'roots = "system"')
+    assert found() == {"root-unknown": "bad"}
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault(installed: Host, fault: str) -> None:
     """Each is named, and nothing else."""
@@ -103,6 +124,24 @@ def test_the_service_shows_something_else(installed: Host, nginx: Nginx) -> None
     nginx.stop()
     (found,) = bad(installed)
     assert "nothing answers at" in found
+
+
+def test_the_line_of_a_plugin(host: Host, nginx: Nginx) -> None:
+    """Its exit codes are others than ours: 1 warning, 2 critical, 3 unknown."""
+    host.offer_new()
+    before = host.agent("check", "--nagios")
+    assert before.code == 1, before.out
+    assert before.out.startswith("CHECK WARNING - ")
+    host.run()
+    nginx.stop()
+    down = host.agent("check", "--nagios")
+    assert down.code == 2
+    assert down.out.startswith(f"CHECK CRITICAL - {host.name}: serial ")
+    assert " | 'bad'=1 'warn'=1" in down.out
+    host.config.write_text("x")
+    unread = host.agent("check", "--nagios")
+    assert unread.code == 3
+    assert unread.out.startswith("CHECK UNKNOWN - ")
 
 
 def test_no_room() -> None:

@@ -1,0 +1,92 @@
+"""The configuration of a service on this machine: what its own command shows, and the files that this names."""
+
+import contextlib
+import os
+import stat
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from agent.host.presence import search_path
+from common.files import read_regular
+
+_MOST = 20_000_000  # bytes of output, and of a configuration
+_TAIL = 262_144  # bytes of a log
+_NO_CERTIFICATES = (".key", ".issuer", ".ocsp", ".sctl")  # in a folder of certificates
+
+
+def output_of(command: Sequence[str], seconds: float) -> str:
+    """All that *command* says, on both channels; "" where it cannot be run or does not end."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PATH": search_path()},
+            timeout=seconds,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout[:_MOST].decode("utf-8", "replace")
+
+
+def texts_of(files: Iterable[str]) -> dict[str, str]:
+    """The text of each file that can be read; of a folder, that of each file in it (in order of names)."""
+    found: dict[str, str] = {}
+    for name in files:
+        for file in _within(name):
+            with contextlib.suppress(OSError):
+                found[str(file)] = read_regular(file, _MOST).decode("utf-8", "replace")
+    return found
+
+
+def _within(name: str) -> list[Path]:
+    try:
+        return sorted(Path(name).iterdir())
+    except OSError:
+        return [Path(name)]
+
+
+def environment_of(processes: Sequence[str]) -> dict[str, str]:
+    """The environment of the first program of that name that root, or this user, has started; empty where none runs.
+    Others may give theirs any name and any environment."""
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda one: int(one.name)):
+        with contextlib.suppress(OSError):
+            is_named = (folder / "comm").read_text(encoding="utf-8").strip() in processes
+            if is_named and folder.stat().st_uid in (0, os.geteuid()):
+                pairs = (folder / "environ").read_bytes().decode("utf-8", "replace").split("\0")
+                return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    return {}
+
+
+def certificates_in(path: str) -> list[str]:
+    """The files of certificates that *path* means: itself, or those of a folder."""
+    if not os.path.isdir(path):
+        return [path]
+    with contextlib.suppress(OSError):
+        names = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
+        return [os.path.join(path, name) for name in names if not name.endswith(_NO_CERTIFICATES)]
+    return []
+
+
+def content_of(file: str) -> bytes | None:
+    """The bytes of a file, None if there is none. Raises OSError, also for what is no regular file."""
+    try:
+        return read_regular(Path(file))
+    except FileNotFoundError:
+        return None
+
+
+def end_of(log: str) -> str:
+    """The last lines of a log; "" where it cannot be read, or is a terminal, a pipe or the like."""
+    try:
+        descriptor = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return ""
+    with os.fdopen(descriptor, "rb") as source:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return ""
+        return os.pread(source.fileno(), _TAIL, max(0, status.st_size - _TAIL)).decode("utf-8", "replace")

@@ -1,0 +1,79 @@
+"""What matters for stapling of a certificate, and of an OCSP response in a file, from their bytes. Pure."""
+
+from collections.abc import Iterable
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from agent.model.stapling import Served, Staple
+from common.certificate import PARSE_ERRORS, is_signed_by, load_certificates
+from common.clock import utc_text
+
+
+def served(file: str, content: bytes, chain: bytes = b"") -> tuple[Served, x509.Certificate | None, bytes]:
+    """The facts of the leaf in *content* (PEM) with what else the service has of its *chain*; the leaf; the question
+    about it (RFC 6960 §4.1) in DER, b"" without its issuer."""
+    try:
+        found = load_certificates(content)
+        others = load_certificates(chain) if chain.strip() else []
+    except ValueError as error:
+        return Served(file, problem=str(error)), None, b""
+    if not found:
+        return Served(file, problem="there is no certificate in it"), None, b""
+    leaf = found[0]
+    issuer = next((one for one in (*found[1:], *others) if is_signed_by(leaf, one)), None)
+    facts = Served(file, "", responders(leaf), must_staple(leaf), issuer is not None)
+    return facts, leaf, _question(leaf, issuer) if issuer is not None else b""
+
+
+def responders(leaf: x509.Certificate) -> tuple[str, ...]:
+    """The URLs of its OCSP responders (RFC 5280 §4.2.2.1)."""
+    try:
+        access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, *PARSE_ERRORS):
+        return ()
+    return tuple(
+        one.access_location.value
+        for one in access
+        if one.access_method == AuthorityInformationAccessOID.OCSP
+        and isinstance(one.access_location, x509.UniformResourceIdentifier)
+    )
+
+
+def must_staple(leaf: x509.Certificate) -> bool:
+    """Does it ask to be served with a staple (RFC 7633)?"""
+    try:
+        feature = leaf.extensions.get_extension_for_class(x509.TLSFeature).value
+    except (x509.ExtensionNotFound, *PARSE_ERRORS):
+        return False
+    return x509.TLSFeatureType.status_request in feature
+
+
+def staple(file: str, content: bytes, leaves: Iterable[x509.Certificate], now: float) -> Staple:
+    """An OCSP response in DER that is served for one of *leaves* at *now* (epoch seconds)."""
+    return Staple(file, _fault(content, leaves, now))
+
+
+def _fault(content: bytes, leaves: Iterable[x509.Certificate], now: float) -> str:
+    try:
+        response = ocsp.load_der_ocsp_response(content)
+        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            return f"the responder answered {response.response_status.name.lower()}"
+        if response.serial_number not in {leaf.serial_number for leaf in leaves}:
+            return "it is about another certificate"
+        if response.certificate_status is not ocsp.OCSPCertStatus.GOOD:
+            return f"it says {response.certificate_status.name.lower()}"
+        until = response.next_update_utc
+    except PARSE_ERRORS:
+        return "it is no OCSP response"
+    if until is not None and until.timestamp() <= now:
+        return f"it ended at {utc_text(until.timestamp())}"
+    return ""
+
+
+def _question(leaf: x509.Certificate, issuer: x509.Certificate) -> bytes:
+    builder = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, SHA1())  # noqa: S303 - an identifier
+    return builder.build().public_bytes(Encoding.DER)

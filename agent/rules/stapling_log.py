@@ -1,0 +1,34 @@
+"""The symptoms of stapling in the end of an error log. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from agent.model.stapling import Dialect, Symptom
+
+_DAY = 86400
+_NUMBERS = re.compile(r"\.\d+")  # parts of a second
+
+
+def symptoms(log: str, text: str, dialect: Dialect, now: float) -> list[Symptom]:
+    """What lines of the last day before *now* (epoch seconds) say, the file *log* having ended with *text*. A line
+    without a moment that can be read counts as one of today."""
+    lines = [line for line in text.splitlines() if any(sign in line for sign, _ in dialect.symptoms)]
+    recent = [line for line in lines if _moment(line, dialect.log_time, now) > now - _DAY]
+    return list(_found(log, recent, dialect.symptoms))
+
+
+def _found(log: str, lines: list[str], signs: Iterable[tuple[str, str]]) -> Iterator[Symptom]:
+    for sign, meaning in signs:
+        if hits := [line for line in lines if sign in line]:
+            yield Symptom(sign, meaning, log, len(hits), hits[-1])
+
+
+def _moment(line: str, form: str, now: float) -> float:
+    """When a line was written; the time zone is that of this machine, as it is for the service."""
+    text = _NUMBERS.sub("", line, count=1)
+    words = len(form.split())
+    try:
+        return datetime.strptime(" ".join(text.split()[:words]), form).astimezone().timestamp()
+    except ValueError:
+        return now

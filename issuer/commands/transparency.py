@@ -1,0 +1,206 @@
+"""transparency: certificates for our names, with keys that we never knew, in logs of Certificate Transparency."""
+
+import argparse
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import Any
+
+from cryptography import x509
+
+from common.certificate import PARSE_ERRORS, certified_names
+from common.clock import utc_text
+from common.command_line import complain, report, say, table
+from common.config_file import load
+from common.errors import CertfleetError, UsageError, render
+from common.nagios import Metric, State, line
+from issuer.commands.lock import tries
+from issuer.commands.wiring import build_outbox, configure_log
+from issuer.model.config import Settings
+from issuer.model.csr import CsrFacts
+from issuer.model.events import foreign_key
+from issuer.model.leaf import Leaf
+from issuer.model.transparency import Entry, OurNames, Sighting, sighting
+from issuer.store.certificates import Certificates
+from issuer.store.database import Database
+from issuer.store.history import History
+from issuer.store.known_keys import KnownKeys
+from issuer.store.revision import open_database
+from issuer.transparency.crt_sh import CrtSh
+from issuer.transparency.static_log import StaticLog
+from issuer.trust.seals import Seals
+from issuer.trust.transparency import TRANSPARENCY, TransparencyMemory
+
+
+def transparency(arguments: argparse.Namespace) -> int:
+    """Look at every source, and tell which certificates are not ours. Exit code 1 if there is one, or a source could
+    not be read to its end; with --nagios that of a plugin."""
+    if not arguments.nagios:
+        foreign, troubles = _look(arguments)
+        _show(arguments, foreign, troubles)
+        return 1 if foreign or troubles else 0
+    try:
+        text, state = _plugin(*_look(arguments))
+    except CertfleetError as error:
+        text, state = line("transparency", State.UNKNOWN, str(error)), State.UNKNOWN
+    say(text)
+    return state
+
+
+def _look(arguments: argparse.Namespace) -> tuple[list[Sighting], list[CertfleetError]]:
+    accepted = [_key_id(text) for text in arguments.accept]
+    settings = load(Settings, arguments.config)
+    wanted = settings.transparency
+    if not (wanted.log or wanted.crt_sh):
+        hint = "name crt_sh or a [[transparency.log]] in issuer.toml: docs/transparency.md"
+        raise UsageError("no source of Certificate Transparency is configured", hint=hint)
+    configure_log(settings, arguments)
+    memory = TransparencyMemory(settings.state_dir / TRANSPARENCY)
+    with closing(open_database(settings.database)) as database, closing(memory):
+        if accepted:
+            memory.accept(accepted)
+        look = _Sources(settings, database, memory)
+        troubles = look.at_sources()
+        foreign = look.foreign()
+        _tell(settings, database, memory, foreign)
+    return foreign, troubles
+
+
+def _plugin(foreign: Sequence[Sighting], troubles: Sequence[CertfleetError]) -> tuple[str, State]:
+    """A certificate that is not ours is critical; a source that was not read leaves unknown what it has."""
+    told = [_sentence(one) for one in foreign] or [str(one) for one in troubles]
+    state = State.CRITICAL if foreign else State.UNKNOWN if troubles else State.OK
+    text = told[0] if told else "no certificate for our names has a key that we do not know"
+    text += f", and {len(told) - 1} more" if len(told) > 1 else ""
+    return line("transparency", state, text, [Metric("foreign", len(foreign)), Metric("unread", len(troubles))]), state
+
+
+def _key_id(text: str) -> str:
+    """The SHA-256 of a key, as the command prints it. Raises UsageError."""
+    found = text.strip().lower().replace(":", "")
+    if len(found) != 64 or not set(found) <= set("0123456789abcdef"):
+        raise UsageError(f"--accept: {text!r} is no SHA-256 in hex", hint="give the KEY that `transparency` prints")
+    return found
+
+
+class _Sources:
+    """One look at every source."""
+
+    def __init__(self, settings: Settings, database: Database, memory: TransparencyMemory):
+        self._settings, self._memory = settings.transparency, memory
+        self._names = _our_names(database, settings.transparency.domains)
+        self._known = _known_keys(settings, database) | memory.accepted()
+        self._now = int(time.time())
+
+    def at_sources(self) -> list[CertfleetError]:
+        """Look at each; returns what was in the way. One that fails keeps no other from being read."""
+        troubles: list[CertfleetError] = []
+        for settings in self._settings.log:
+            try:
+                self._read_log(StaticLog(settings))
+            except CertfleetError as error:
+                troubles.append(error)
+        if self._settings.crt_sh:
+            try:
+                self._search(CrtSh(self._settings.crt_sh, self._settings.crt_sh_pause))
+            except CertfleetError as error:
+                troubles.append(error)
+        return troubles
+
+    def foreign(self) -> list[Sighting]:
+        """What was found now or before, has not ended, and has a key that is still unknown."""
+        return [one for one in self._memory.sightings(self._now) if one.spki_sha256 not in self._known]
+
+    def _read_log(self, log: StaticLog) -> None:
+        found: list[Sighting] = []
+
+        def take(number: int, entry: Entry) -> None:
+            found.extend(self._concerning(entry.certificate, f"{log.url} entry {number}"))
+
+        tree = log.read(self._memory.tree(log.url), take)
+        self._memory.read_log(log.url, tree, found)
+
+    def _search(self, search: CrtSh) -> None:
+        seen = self._memory.asked(search.url)
+        below = (f"%.{domain}" for domain in sorted(self._names.domains))
+        for name in (*sorted(self._names.names | self._names.domains), *below):
+            for number, certificate in search.certificates(name, seen):
+                seen.add(number)
+                found = self._concerning(certificate, f"{search.url}?id={number}")
+                self._memory.read_search(search.url, [number], found)
+
+    def _concerning(self, certificate: x509.Certificate | None, where: str) -> list[Sighting]:
+        """A sighting of a certificate for one of our names; none of another."""
+        if certificate is None:
+            return []
+        try:
+            ours = self._names.among(certified_names(certificate))
+            return [sighting(certificate, ours, where)] if ours else []
+        except PARSE_ERRORS:
+            return []
+
+
+def _our_names(database: Database, domains: Iterable[str]) -> OurNames:
+    names: set[str] = set()
+    for row in Certificates(database).all(chains=False):
+        if isinstance(row.request, CsrFacts):
+            names.update(row.request.names)
+        if isinstance(row.present, Leaf):
+            names.update(row.present.names)
+    return OurNames(frozenset(names), frozenset(domains))
+
+
+def _known_keys(settings: Settings, database: Database) -> set[str]:
+    """Of every request, certificate and seal."""
+    store, seals = KnownKeys(database), Seals(settings.state_dir)
+    sealed = (seals.sealed(text) for text in store.seals())
+    return store.all() | {one.key for one in sealed if one is not None}
+
+
+def _tell(settings: Settings, database: Database, memory: TransparencyMemory, foreign: Sequence[Sighting]) -> None:
+    """An incident: in the history of each name, to syslog, in a mail; each once."""
+    news = memory.untold(foreign)
+    if not news:
+        return
+    now, outbox = int(time.time()), build_outbox(settings, database, tries(settings))
+    for one in news:
+        for name in one.ours:
+            History(database).note(name, "foreign key", _sentence(one), now)
+            outbox.note(foreign_key(name, _sentence(one)))
+    memory.told(news)
+    outbox.deliver()
+
+
+def _sentence(one: Sighting) -> str:
+    return f"{one.issuer} has certified {', '.join(one.ours)} with the key {one.spki_sha256}, which we never knew"
+
+
+def _show(arguments: argparse.Namespace, foreign: Sequence[Sighting], troubles: Sequence[CertfleetError]) -> None:
+    if arguments.json:
+        unread = [{"what": str(error), "what_to_do": error.hint or None} for error in troubles]
+        report({"well": not (foreign or troubles), "foreign": [_facts(one) for one in foreign], "unread": unread})
+        return
+    if foreign:
+        rows = [
+            [", ".join(one.ours), one.issuer, one.serial, utc_text(one.starts), one.where, one.spki_sha256]
+            for one in foreign
+        ]
+        say(*table(["NAME", "ISSUER", "SERIAL", "FROM", "SEEN AT", "KEY"], rows))
+        say("others have certificates for our names, with keys that are not ours: see docs/transparency.md")
+    elif not troubles and not getattr(arguments, "quiet", False):
+        say("no certificate for our names has a key that we do not know")
+    for error in troubles:
+        complain(*render(error))
+
+
+def _facts(one: Sighting) -> dict[str, Any]:
+    return {
+        "ours": one.ours,
+        "names": one.names,
+        "key": one.spki_sha256,
+        "issuer": one.issuer,
+        "serial": one.serial,
+        "not_before": utc_text(one.starts),
+        "not_after": utc_text(one.ends),
+        "seen_at": one.where,
+    }

@@ -1,0 +1,46 @@
+"""GET over HTTP or HTTPS, bounded in bytes and time."""
+
+import contextlib
+import http.client
+import urllib.error
+import urllib.request
+import zlib
+
+from common.deadline import Deadline
+from issuer.model.errors import TransparencyError
+
+_MOST_BYTES = 64_000_000  # of an answer, unpacked: a tile of 256 large certificates has some megabytes
+_AT_ONCE = 65_536
+_MISSING = (404, 410)
+
+
+def get(url: str, seconds: float) -> bytes | None:
+    """The body; None where there is no such page. Raises TransparencyError."""
+    deadline = Deadline(seconds)
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", "User-Agent": "certfleet"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 - the configuration has http(s)
+            packed = answer.headers.get("Content-Encoding", "").lower() == "gzip"
+            return _read(answer, deadline, packed=packed)
+    except urllib.error.HTTPError as error:
+        with contextlib.closing(error):
+            if error.code in _MISSING:
+                return None
+            raise TransparencyError(url, f"HTTP {error.code}") from error
+    except urllib.error.URLError as error:
+        raise TransparencyError(url, str(error.reason)) from error
+    except TimeoutError as error:
+        raise TransparencyError(url, f"no answer within {seconds:g} s") from error
+    except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
+        raise TransparencyError(url, str(error) or type(error).__name__) from error
+
+
+def _read(answer: http.client.HTTPResponse, deadline: Deadline, *, packed: bool) -> bytes:
+    unpack = zlib.decompressobj(wbits=31) if packed else None
+    found = bytearray()
+    while part := answer.read1(_AT_ONCE):
+        deadline.left()
+        found += unpack.decompress(part, _MOST_BYTES) if unpack is not None else part
+        if len(found) > _MOST_BYTES:
+            raise ValueError("its answer has no end")
+    return bytes(found)
