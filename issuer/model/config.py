@@ -195,9 +195,11 @@ class RenewalSettings:
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """*imported_days*: an imported certificate that ends within so many days is critical."""
+    """*imported_days*: an imported certificate that ends within so many days is critical. *revocation*: are lists and
+    responders of the CA asked?"""
 
     imported_days: int = setting(integer(0, 3650), 3)
+    revocation: bool = setting(boolean, True)
 
 
 @dataclass(frozen=True, slots=True)
