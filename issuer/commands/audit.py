@@ -12,6 +12,7 @@ from common.clock import parse_duration, utc_text
 from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, RefusedError, UsageError
+from common.nagios import State, line
 from common.revocation.state import Revocation
 from issuer.ca.client import AcmeCa
 from issuer.check.audit import Surroundings
@@ -30,7 +31,7 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.hosts import Standing
 from issuer.model.watch import LONGEST_MUTE
 from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_hosts, outcome, wanted
-from issuer.rules.audit_text import UNKNOWN, plugin, summary, table_rows
+from issuer.rules.audit_text import plugin, summary, table_rows
 from issuer.store.audits import Audits
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -50,8 +51,8 @@ def audit(arguments: argparse.Namespace) -> int:
     try:
         return _audit(arguments)
     except CertfleetError as error:
-        say(f"AUDIT UNKNOWN - {error}")
-        return UNKNOWN
+        say(line("audit", State.UNKNOWN, str(error)))
+        return State.UNKNOWN
 
 
 def _audit(arguments: argparse.Namespace) -> int:
@@ -70,9 +71,9 @@ def _audit(arguments: argparse.Namespace) -> int:
                 if kinds := look.curable(row, some):
                     coming[row.name] = kinds
     if arguments.nagios:
-        line, code = plugin(found, len(said))
-        say(line)
-        return code
+        state, text = plugin(found, len(said))
+        say(text)
+        return state
     _show(arguments, found, said, coming)
     if not (arguments.fix and coming):
         return 1 if found else 0
