@@ -22,6 +22,7 @@ from issuer.commands.hosts import Standings
 from issuer.commands.issuing import issue_for
 from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
+from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.solver import solver_for
 from issuer.model.acme import CaIdentity
@@ -40,6 +41,7 @@ from issuer.store.revision import open_database
 _PORTION = 500  # rows, and the reports about them, in memory at once
 _AT_ONCE = 16  # certificates that DNS is asked about
 _REVOCATION_SECONDS = 600.0  # for lists and responders, all together
+_ROOT_SECONDS = 300.0  # for DNS from the root downwards, of all names
 _LONGEST_NOTE = 1000  # characters
 
 
@@ -168,7 +170,7 @@ def _surroundings(settings: Settings) -> Surroundings:
         except RefusedError:
             return ""
 
-    return Surroundings(Resolvers(settings.dns.resolvers), known, method)
+    return Surroundings(Resolvers(settings.dns.resolvers), known, method, from_root(settings.dns, _ROOT_SECONDS))
 
 
 def mute(arguments: argparse.Namespace) -> None:

@@ -160,6 +160,7 @@ class DnsSettings:
     propagation_timeout: int = setting(duration(1), 600)  # seconds
     nameservers: tuple[str, ...] = setting(_servers, ())
     resolvers: tuple[str, ...] = setting(_servers, ())
+    root_servers: tuple[str, ...] = setting(_servers, ())  # (): IANA's
     sign_queries: bool = setting(boolean, False)
     zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
 

@@ -74,11 +74,11 @@ def of_hosts(row: Enrolment, standings: Iterable[Standing], now: int) -> list[Fi
     ]
 
 
-def of_caa(row: Enrolment, lines: Iterable[Line]) -> list[Finding]:
-    """The findings of `check` about CAA that are not well."""
+def of_lines(row: Enrolment, kind: Kind, lines: Iterable[Line]) -> list[Finding]:
+    """The findings of `check` that are not well, as findings of that *kind*."""
     severity = {Level.BAD: Severity.CRITICAL, Level.WARN: Severity.WARNING}
     return [
-        Finding(row.name, Kind.CAA, severity[line.level], f"{line.subject}: {line.sentence}", line.hint)
+        Finding(row.name, kind, severity[line.level], f"{line.subject}: {line.sentence}", line.hint)
         for line in lines
         if line.level in severity
     ]
