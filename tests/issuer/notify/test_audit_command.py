@@ -146,6 +146,20 @@ def test_a_note_stands_in_findings_and_mails(audited: Box, smtp: Smtp) -> None:
     audited.refused("note", OTHER, "--contact", "a\nb", code=2, says=["one line"])
 
 
+def test_status_shows_mute_and_note(audited: Box) -> None:
+    """As long as the mute lasts; each half of it for itself."""
+    audited.ok("mute", NAME, "--until", "14d", "--mails")
+    audited.ok("note", NAME, "--contact", "web team", "--renewal", "order 17")
+    text = audited.ok("status", NAME).out
+    assert " no mail tells of it\n" in text
+    assert "no finding replaces it" not in text
+    assert "  contact       web team\n  how to renew  order 17\n" in text
+    [one] = audited.ok("status", NAME, "--json").report()["certificates"]
+    assert (one["muted"]["replacing"], one["muted"]["mails"], one["contact"]) == (False, True, "web team")
+    audited.ok("mute", NAME, "--off")
+    assert audited.ok("status", NAME, "--json").report()["certificates"][0]["muted"] is None
+
+
 def test_one_fault_of_many_is_said_once(audited: Box) -> None:
     """With their count."""
     for name in (NAME, "mail.example.test", "imap.example.test", "ldap.example.test"):
