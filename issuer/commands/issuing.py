@@ -29,7 +29,6 @@ from issuer.loops.run import Pass, Summary, silent, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, noted
-from issuer.model.events import Event
 from issuer.model.leaf import Leaf
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
@@ -256,9 +255,8 @@ class _Issuing:
         troubles: list[CertfleetError] = []
         if looks_at_all and not self.arguments.name:
             with noted(troubles):
-                news = list[Event]()
-                Rows(self.settings, self.database).audit(news.append, int(time.time()))
-                outbox.tell_audited(news)
+                Rows(self.settings, self.database).audit(outbox.tell, int(time.time()))
+            outbox.send_urgent()
         rows = choose()
         one_pass = Pass(tools, silent if self._quiet else say, complain, at_end=self._silent)
         summary = one_pass.summary

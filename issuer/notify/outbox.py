@@ -112,18 +112,16 @@ class Outbox:
                 self._told.append(event)
                 del self._told[:-_MOST_KEPT]
 
-    def tell_audited(self, events: Iterable[Event]) -> None:
-        """Keep what the audit of a run found. Of a revoked certificate a mail tells at once: a run may take hours.
-        Never raises."""
-        found = list(events)
-        urgent = [event for event in found if event.kind is EventKind.REVOKED]
-        for event in urgent:
-            self.tell(event)
+    def send_urgent(self) -> None:
+        """Mail now what was told of revoked certificates: a run may take hours. Never raises."""
+        with self._lock:
+            urgent = [event for event in self._told if event.kind is EventKind.REVOKED]
+            later = [event for event in self._told if event.kind is not EventKind.REVOKED]
+            self._told = urgent
         if urgent and self._write_down(others=False):
             self.deliver()
-        for event in found:
-            if event not in urgent:
-                self.tell(event)
+        with self._lock:
+            self._told += later
 
     def note(self, event: Event) -> None:
         """Save *event* at once: a later run could not find it in the tables. Never raises."""

@@ -115,6 +115,7 @@ def test_a_root_that_is_away_is_a_note(tmp_path: Path) -> None:
         lines = look.lines([f"w{number}.example.test" for number in range(50)], by_dns=True)
     assert [line.level for line in lines] == [Level.OK]
     assert "no root server answers" in lines[0].sentence
+    assert look.lines(["other.example.test"], by_dns=True) == []
     assert watch.seconds() < 4
 
 
