@@ -17,7 +17,6 @@ from common.certificate import (
 from common.clock import utc_text
 from common.probe.conclude import conclusions
 from common.probe.shown import Shown, key_text, must_staple
-from common.revocation.state import Revocation
 
 
 def whole(all_shown: Sequence[Shown], now: float) -> dict[str, Any]:
@@ -61,9 +60,9 @@ def _certificate(one: Shown, leaf: x509.Certificate, now: float) -> dict[str, An
             "there": one.staple.is_there,
             "problem": one.staple.problem,
             "demanded": must_staple(leaf),
-            **_told(one.staple.says),
+            **one.staple.says.fields,
         },
-        "revocation": _told(one.revocation),
+        "revocation": one.revocation.fields,
         "database": {
             "verdict": one.verdict.match.value,
             "why": one.verdict.why,
@@ -79,17 +78,4 @@ def _link(certificate: x509.Certificate) -> dict[str, str]:
         "issuer": issuer_text(certificate),
         "not_after": utc_text(not_after(certificate)),
         "sha256": fingerprint(certificate),
-    }
-
-
-def _told(revocation: Revocation) -> dict[str, Any]:
-    return {
-        "status": revocation.status.value,
-        "asked": list(revocation.asked),
-        "available": revocation.available,
-        "revoked": revocation.revoked,
-        "since": None if revocation.since is None else utc_text(revocation.since),
-        "reason": revocation.reason,
-        "fresh_until": None if revocation.fresh_until is None else utc_text(revocation.fresh_until),
-        "problems": list(map(str, revocation.problems)),
     }

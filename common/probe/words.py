@@ -19,7 +19,6 @@ from common.clock import duration_text, utc_text
 from common.command_line import table
 from common.probe.conclude import conclusions
 from common.probe.shown import Shown, key_text
-from common.revocation.state import Revocation
 
 _COVERED = {True: "yes", False: "NO", None: "not asked: the host is an address that the certificate does not name"}
 _HEAD = ["TARGET", "ADDRESS", "NAME", "STATE", "SHA256", "KEY", "TLS", "HANDSHAKE", "LEFT", "STAPLE", "REVOKED"]
@@ -92,7 +91,7 @@ def _certificate(one: Shown, now: float) -> Iterator[str]:
     yield f"  key          {key_text(leaf)}"
     for link in one.certificates[1:] or [None]:
         yield f"  chain        {_chain_text(link)}"
-    yield f"  revocation   {_said(one.revocation)}"
+    yield f"  revocation   {one.revocation.sentence}"
 
 
 def _look(one: Shown) -> Iterator[str]:
@@ -103,15 +102,8 @@ def _look(one: Shown) -> Iterator[str]:
     yield f"  host covered {_COVERED[one.is_covered]}"
     took = "" if one.view.seconds is None else f", in {one.view.seconds * 1000:.0f} ms"
     yield f"  handshake    {one.view.version} ({one.place.target.scheme}){took}"
-    yield f"  staple       {'; '.join(filter(None, (there, one.staple.problem))) or _said(one.staple.says)}"
+    yield f"  staple       {'; '.join(filter(None, (there, one.staple.problem))) or one.staple.says.sentence}"
     yield f"  database     {'; '.join(filter(None, (one.verdict.match.value, one.verdict.why)))}"
-
-
-def _said(revocation: Revocation) -> str:
-    since = f"since {utc_text(revocation.since)}" if revocation.since is not None else ""
-    fresh = f"fresh until {utc_text(revocation.fresh_until)}" if revocation.fresh_until is not None else ""
-    said = (revocation.status.value, since, revocation.reason, fresh, *map(str, revocation.problems))
-    return "; ".join(filter(None, said))
 
 
 def _chain_text(link: x509.Certificate | None) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
+from common.clock import utc_text
 from common.errors import Finding
 
 
@@ -39,6 +41,27 @@ class Revocation:
         if self.available:
             return Status.GOOD
         return Status.UNKNOWN if self.asked or self.problems else Status.NOT_ASKED
+
+    @property
+    def sentence(self) -> str:
+        """The status with its moments and every problem, for people."""
+        since = f"since {utc_text(self.since)}" if self.since is not None else ""
+        fresh = f"fresh until {utc_text(self.fresh_until)}" if self.fresh_until is not None else ""
+        return "; ".join(filter(None, (self.status.value, since, self.reason, fresh, *map(str, self.problems))))
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "status": self.status.value,
+            "asked": list(self.asked),
+            "available": self.available,
+            "revoked": self.revoked,
+            "since": None if self.since is None else utc_text(self.since),
+            "reason": self.reason,
+            "fresh_until": None if self.fresh_until is None else utc_text(self.fresh_until),
+            "problems": list(map(str, self.problems)),
+        }
 
 
 def unknown(source: str, problem: str) -> Revocation:

@@ -3,26 +3,35 @@
 from collections.abc import Callable, Collection, Sequence
 
 from common.names import is_address
+from issuer.check.from_root import ways, zone_lines
 from issuer.check.names import caa_lines
 from issuer.dns.asking import NoAnswer
+from issuer.dns.find.from_root import FromRoot
 from issuer.dns.find.resolvers import Resolvers
 from issuer.model.acme import CaIdentity
-from issuer.model.audit import Finding
+from issuer.model.audit import Finding, Kind
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.hosts import Standing
 from issuer.model.leaf import Leaf
-from issuer.rules.audit import of_caa, of_names
+from issuer.rules.audit import of_lines, of_names
 from issuer.rules.change import shares
 
 
 class Surroundings:
     """Thread-safe. *identities*: the CAs as DNS records name them, without those that cannot be asked. *method*: the
-    challenge type of a name's validation; "" where none fits it."""
+    challenge type of a name's validation; "" where none fits it. *walk*: None where nothing is asked from the root."""
 
-    def __init__(self, resolvers: Resolvers, identities: Sequence[CaIdentity], method: Callable[[Validation], str]):
+    def __init__(
+        self,
+        resolvers: Resolvers,
+        identities: Sequence[CaIdentity],
+        method: Callable[[Validation], str],
+        walk: FromRoot | None,
+    ):
         self._resolvers = resolvers
         self._identities = identities
         self._method = method
+        self._walk = walk
 
     def findings(self, row: Enrolment, standings: Sequence[Standing]) -> list[Finding]:
         """What DNS says of the names of *row*. *standings*: its hosts that serve the present certificate or an older
@@ -33,13 +42,17 @@ class Surroundings:
         known = {host: some for host, some in hosts.items() if not isinstance(some, str)}
         addresses = {name: self._addresses(name) for name in sorted(names)}
         found = of_names(row, addresses, known if len(known) == len(hosts) else {})
-        return found if row.imported and row.change is None else found + self._caa(row)
+        return found if row.imported and row.change is None else found + self._of_the_ca(row)
 
-    def _caa(self, row: Enrolment) -> list[Finding]:
+    def _of_the_ca(self, row: Enrolment) -> list[Finding]:
+        """What the CA meets when it looks: the way from the root, and CAA."""
         found = []
-        for way, names in shares(row):
-            if method := self._method(way):
-                found += of_caa(row, caa_lines(self._resolvers, names, method, self._identities))
+        for validation, names in shares(row):
+            if method := self._method(validation):
+                on_the_way = ways(self._walk, names, by_dns=method.startswith("dns-"))
+                zones = {zone.name: zone for way in on_the_way if way.reached for zone in way.zones}
+                found += of_lines(row, Kind.DELEGATION, [line for zone in zones.values() for line in zone_lines(zone)])
+                found += of_lines(row, Kind.CAA, caa_lines(self._resolvers, names, method, self._identities))
         return found
 
     def _addresses(self, name: str) -> Collection[str] | str:

@@ -10,8 +10,10 @@ from pathlib import Path
 from common.clock import Clock
 from common.errors import CertfleetError, RefusedError
 from issuer.ca.account import load_binding_key
+from issuer.check.from_root import RootLook
 from issuer.check.installation import AcmeServer, MailLogin, account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import caa_lines, certificate_lines, change_lines, csr_lines, imported_line
+from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import on_thread
 from issuer.journey.solver import CheckableSolver, solver_for
@@ -24,6 +26,7 @@ from issuer.rules.findings import Findings, Line, Probe, bad_lines, ok
 from issuer.rules.statements import Read, finding
 
 _AT_ONCE = 16
+_ROOT_SECONDS = 120.0  # for the names of all certificates, from the root downwards
 _LOOK_SECONDS = 0.2  # so soon an end is noticed
 
 
@@ -57,6 +60,7 @@ class Doctor:
         self._settings = settings
         self._solvers = solvers
         self._resolvers = Resolvers(settings.dns.resolvers)
+        self._from_root = RootLook(from_root(settings.dns, _ROOT_SECONDS), self._resolvers)
         self._authorities = authorities
         self._mail_server = mail_server
         self._read = read
@@ -141,6 +145,8 @@ class Doctor:
             except RefusedError as error:
                 lines += bad_lines(subject.name, error)
                 continue
+            by_dns = solver.type.name.startswith("dns-")
+            lines += self._from_root.lines(some, by_dns=by_dns)
             found = solver.examine(subject.name, some, way, identities)
             lines += caa_lines(self._resolvers, some, solver.type.name, identities) + found.lines
             probes |= found.probes

@@ -12,13 +12,17 @@ from common.clock import parse_duration, utc_text
 from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, RefusedError, UsageError
+from common.nagios import State, line
+from common.revocation.state import Revocation
 from issuer.ca.client import AcmeCa
 from issuer.check.audit import Surroundings
+from issuer.check.revocation import Revocations, nobody_asked
 from issuer.commands.challenge_types import build_solvers
 from issuer.commands.hosts import Standings
 from issuer.commands.issuing import issue_for
 from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
+from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.solver import solver_for
 from issuer.model.acme import CaIdentity
@@ -28,7 +32,7 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.hosts import Standing
 from issuer.model.watch import LONGEST_MUTE
 from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_hosts, outcome, wanted
-from issuer.rules.audit_text import UNKNOWN, plugin, summary, table_rows
+from issuer.rules.audit_text import plugin, summary, table_rows
 from issuer.store.audits import Audits
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -36,6 +40,8 @@ from issuer.store.revision import open_database
 
 _PORTION = 500  # rows, and the reports about them, in memory at once
 _AT_ONCE = 16  # certificates that DNS is asked about
+_REVOCATION_SECONDS = 600.0  # for lists and responders, all together
+_ROOT_SECONDS = 300.0  # for DNS from the root downwards, of all names
 _LONGEST_NOTE = 1000  # characters
 
 
@@ -47,8 +53,8 @@ def audit(arguments: argparse.Namespace) -> int:
     try:
         return _audit(arguments)
     except CertfleetError as error:
-        say(f"AUDIT UNKNOWN - {error}")
-        return UNKNOWN
+        say(line("audit", State.UNKNOWN, str(error)))
+        return State.UNKNOWN
 
 
 def _audit(arguments: argparse.Namespace) -> int:
@@ -59,18 +65,18 @@ def _audit(arguments: argparse.Namespace) -> int:
     settings = load(Settings, arguments.config)
     with closing(open_database(settings.database)) as database:
         look = _Look(settings, database, arguments)
-        names, found, coming = list[str](), list[Finding](), dict[str, frozenset[Kind]]()
+        said, found, coming = dict[str, Revocation](), list[Finding](), dict[str, frozenset[Kind]]()
         for rows in look.portions():
-            for row, some in look.findings(rows):
-                names.append(row.name)
+            for row, answer, some in look.findings(rows):
+                said[row.name] = answer
                 found += some
                 if kinds := look.curable(row, some):
                     coming[row.name] = kinds
     if arguments.nagios:
-        line, code = plugin(found, len(names))
-        say(line)
-        return code
-    _show(arguments, found, names, coming)
+        state, text = plugin(found, len(said))
+        say(text)
+        return state
+    _show(arguments, found, said, coming)
     if not (arguments.fix and coming):
         return 1 if found else 0
     arguments.name = sorted(coming)
@@ -79,18 +85,23 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _show(
-    arguments: argparse.Namespace, found: Sequence[Finding], names: Sequence[str], coming: dict[str, frozenset[Kind]]
+    arguments: argparse.Namespace,
+    found: Sequence[Finding],
+    said: dict[str, Revocation],
+    coming: dict[str, frozenset[Kind]],
 ) -> None:
-    well = sorted(set(names) - {one.name for one in found})
+    well = sorted(said.keys() - {one.name for one in found})
     if arguments.json:
         replaced = {name: [kind.value for kind in Kind if kind in kinds] for name, kinds in sorted(coming.items())}
-        report({"well": well, "findings": [one.fields for one in found], "to_be_replaced": replaced})
+        document = {"well": well, "findings": [one.fields for one in found], "to_be_replaced": replaced}
+        report(document | {"revocation": {name: answer.fields for name, answer in sorted(said.items())}})
         return
     if found:
         say(*table(["SEVERITY", "FINDING", "CERTIFICATE", "WHAT, AND WHAT TO DO"], table_rows(found)))
     if getattr(arguments, "verbose", 0):
         say(*(f"{name}: nothing was found" for name in well))
-    say(summary(found, len(names), len(coming), now=arguments.fix))
+        say(*(f"{name}: revocation: {answer.sentence}" for name, answer in sorted(said.items())))
+    say(summary(found, len(said), len(coming), now=arguments.fix))
 
 
 class _Look:
@@ -104,6 +115,8 @@ class _Look:
         self._standings = Standings(Reports(settings, database), settings.hosts, self._now)
         self._rows = Rows(settings, database)
         self._surroundings = None if arguments.local else _surroundings(settings)
+        asks = settings.audit.revocation and not arguments.local
+        self._revocations = Revocations(_REVOCATION_SECONDS).of if asks else nobody_asked
 
     def portions(self) -> Iterator[list[Enrolment]]:
         """The rows of the names that are given; without names every enabled row."""
@@ -112,17 +125,18 @@ class _Look:
         while portion := list(itertools.islice(rows, _PORTION)):
             yield [row for row in portion if row.enabled or names]
 
-    def findings(self, rows: Sequence[Enrolment]) -> list[tuple[Enrolment, list[Finding]]]:
-        """Each of *rows* with what was found."""
+    def findings(self, rows: Sequence[Enrolment]) -> list[tuple[Enrolment, Revocation, list[Finding]]]:
+        """Each of *rows* with what its CA says, and what was found."""
         self._standings.ask_for(rows)
         standings = [self._standings.of(row) for row in rows]
+        answers = self._revocations(rows, self._now)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit") as pool:
-            found = list(pool.map(self._of_one, rows, standings))
-        return list(zip(rows, found, strict=True))
+            found = list(pool.map(self._of_one, rows, answers, standings))
+        return list(zip(rows, answers, found, strict=True))
 
-    def _of_one(self, row: Enrolment, standings: Sequence[Standing]) -> list[Finding]:
+    def _of_one(self, row: Enrolment, answer: Revocation, standings: Sequence[Standing]) -> list[Finding]:
         days = self._settings.audit.imported_days
-        found = of_certificate(row, self._now, self._settings.renewal, imported_days=days)
+        found = of_certificate(row, self._now, self._settings.renewal, imported_days=days, revocation=answer)
         found += of_hosts(row, [one for one in standings if row.enabled and self._standings.is_bad(one)], self._now)
         if self._surroundings is not None:
             serving = [one for one in standings if one.report.sha256]
@@ -156,7 +170,7 @@ def _surroundings(settings: Settings) -> Surroundings:
         except RefusedError:
             return ""
 
-    return Surroundings(Resolvers(settings.dns.resolvers), known, method)
+    return Surroundings(Resolvers(settings.dns.resolvers), known, method, from_root(settings.dns, _ROOT_SECONDS))
 
 
 def mute(arguments: argparse.Namespace) -> None:

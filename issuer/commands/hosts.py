@@ -16,7 +16,8 @@ from common.terminal import Colour
 from common.text import storable
 from issuer.commands.reports import Reports
 from issuer.loops.hosts import look_at_hosts
-from issuer.model.config import HostSettings, Settings
+from issuer.model.config import Settings
+from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError
 from issuer.model.hosts import HostState, Report, Standing

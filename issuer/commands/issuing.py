@@ -256,6 +256,7 @@ class _Issuing:
         if looks_at_all and not self.arguments.name:
             with noted(troubles):
                 Rows(self.settings, self.database).audit(outbox.tell, int(time.time()))
+            outbox.send_urgent()
         rows = choose()
         one_pass = Pass(tools, silent if self._quiet else say, complain, at_end=self._silent)
         summary = one_pass.summary

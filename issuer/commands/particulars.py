@@ -48,6 +48,9 @@ class Particulars:
             "last_reference": row.failure.reference or None if row.failure else None,
             "attempt": self._attempt(row, order),
             "order": self._order(order) if order else None,
+            "muted": self._mute(row),
+            "contact": row.watch.contact or None,
+            "how_to_renew": row.watch.renewal_note or None,
             **self._standings.in_full(row, present, serials),
             "events": [event.fields for event in self._history.events(row.name, _LATEST_EVENTS)],
         }
@@ -64,6 +67,11 @@ class Particulars:
             return {"at": None, "words": "none", "why": step.why}
         words = self._tried.words(step.at) if step.at > self._now else "the next run"
         return {"at": utc_text(step.at), "words": words, "why": step.why}
+
+    def _mute(self, row: Enrolment) -> dict[str, Any] | None:
+        """None where nothing is muted now."""
+        muted = {"replacing": row.watch.keeps(self._now), "mails": row.watch.silent(self._now)}
+        return {"until": utc_text(row.watch.muted_until), **muted} if any(muted.values()) else None
 
     def _order(self, order: OrderUnderWay) -> dict[str, Any]:
         leased = order.leased(self._now)
@@ -111,9 +119,19 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
         ("not sealed", "; ".join(fact["not_sealed"])),
         ("lacking", f"{', '.join(fact['lacking'])}, which its CSR has" if fact["lacking"] else ""),
         *_change_lines(fact["change"]),
+        ("muted", _mute_words(fact["muted"])),
+        ("contact", fact["contact"] or ""),
+        ("how to renew", fact["how_to_renew"] or ""),
         ("failures", f"{fact['failures']} in a row" if fact["failures"] else ""),
         *([("last error", f"{failure.reference or 'unknown'}: {failure}"), *failure.advice] if failure else []),
     ]
+
+
+def _mute_words(mute: dict[str, Any] | None) -> str:
+    if mute is None:
+        return ""
+    kept = ["no finding replaces it"] * mute["replacing"] + ["no mail tells of it"] * mute["mails"]
+    return f"until {mute['until']} {' and '.join(kept)}"
 
 
 def _change_lines(change: dict[str, Any] | None) -> list[tuple[str, str]]:

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Sequence
 
 from issuer.ground.chunks import chunks
-from issuer.model.config import HostSettings, Settings
+from issuer.model.config import Settings
+from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Heard, Report, ReportKey
 from issuer.rules.hosts import is_forgotten, recalled
 from issuer.store.database import Database

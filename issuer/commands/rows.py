@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 
 from common.errors import CertfleetError, ConfigError
+from issuer.check.revocation import Revocations, nobody_asked
 from issuer.ground.chunks import chunks
 from issuer.loops.audit import Auditor
 from issuer.model.config import Settings
@@ -22,6 +23,7 @@ from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
 _AT_ONCE = 500  # rows in one question
+_REVOCATION_SECONDS = 60.0  # for which a run waits for lists and responders, all together, before it orders
 
 
 class Rows:
@@ -30,7 +32,7 @@ class Rows:
     def __init__(self, settings: Settings, database: Database):
         self.seals = Seals(settings.state_dir)
         self._certificates, self._store = Certificates(database), SealStore(database)
-        self._audits, self._policy = Audits(database), settings.renewal
+        self._audits, self._policy, self._asks = Audits(database), settings.renewal, settings.audit.revocation
         self._presents = _presents(settings, self.seals)
 
     def faults(self, row: Enrolment) -> list[Fault]:
@@ -65,7 +67,8 @@ class Rows:
 
     def audit(self, tell: Callable[[Event], None], now: int) -> None:
         """Audit the certificates whose moment has come: what a new one cures makes its row due."""
-        Auditor(self._audits, self._policy, tell, self.is_ours).audit_due(now)
+        revocations = Revocations(_REVOCATION_SECONDS).of if self._asks else nobody_asked
+        Auditor(self._audits, self._policy, tell, self.is_ours, revocations).audit_due(now)
 
     def is_ours(self, row: Enrolment) -> bool:
         """Is it what an operator enrolled, with the certificate that was signed last?"""

@@ -6,11 +6,20 @@ It decides nothing: issuer/rules/audit.py says what is wrong with a certificate,
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from common.revocation.state import Revocation
 from issuer.model.audit import Audited, Finding
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event, audited
-from issuer.rules.audit import next_audit, of_audit_only, of_certificate, outcome, usual_audit, wanted
+from issuer.model.events import Event, EventKind, audited
+from issuer.rules.audit import (
+    next_audit,
+    of_audit_only,
+    of_certificate,
+    of_revocation,
+    outcome,
+    usual_audit,
+    wanted,
+)
 
 
 class AuditStore(Protocol):
@@ -29,7 +38,8 @@ class AuditStore(Protocol):
 
 class Auditor:
     """*is_ours*: is a row what an operator enrolled, with the certificate that was signed last? Nothing is ordered for
-    another one: people are told of it."""
+    another one: people are told of it. *revocations*: asks about the certificates of rows at a moment; an answer for
+    each."""
 
     def __init__(
         self,
@@ -37,11 +47,13 @@ class Auditor:
         policy: RenewalSettings,
         tell: Callable[[Event], None],
         is_ours: Callable[[Enrolment], bool],
+        revocations: Callable[[Sequence[Enrolment], int], Sequence[Revocation]],
     ):
         self._store = store
         self._policy = policy
         self._tell = tell
         self._is_ours = is_ours
+        self._revocations = revocations
 
     def audit_due(self, now: int) -> None:
         """Audit the rows whose moment has come. Raises StoreError."""
@@ -52,9 +64,9 @@ class Auditor:
         """Audit *rows*, make those due that a new certificate cures, and tell what was found."""
         usual = usual_audit(rows[0].name, now) if rows else now
         clean = []
-        for row in rows:
+        for row, revocation in zip(rows, self._revocations(rows, now), strict=True):
             at = next_audit(row, usual, now, self._policy)
-            found = of_certificate(row, now, self._policy)
+            found = of_certificate(row, now, self._policy, revocation=revocation)
             if found or at != usual:
                 self._save(row, found, at, now)
             else:
@@ -64,5 +76,7 @@ class Auditor:
     def _save(self, row: Enrolment, found: Sequence[Finding], at: int, now: int) -> None:
         new = wanted(row, found, now)
         self._store.save(row.name, outcome(row, found, new if new and self._is_ours(row) else (), at), now)
+        if urgent := of_revocation(found):
+            self._tell(audited(row.name, urgent, EventKind.REVOKED))
         if news := of_audit_only(found):
             self._tell(audited(row.name, news))

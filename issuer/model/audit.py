@@ -26,6 +26,7 @@ class Kind(Enum):
     UNRESOLVED = "name-unresolved"
     ELSEWHERE = "name-elsewhere"
     CAA = "caa-forbids"
+    DELEGATION = "delegation"
 
 
 class Severity(Enum):

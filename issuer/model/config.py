@@ -1,7 +1,6 @@
-"""issuer.toml as frozen settings. Every default stands here; deploy/issuer.example.toml shows them all."""
+"""issuer.toml as frozen settings. Every default stands here and in config_watch.py; deploy/issuer.example.toml shows
+them all."""
 
-import base64
-import binascii
 import dataclasses
 import re
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from common.config import (
 from common.endpoint import parse_endpoint
 from common.mail_settings import MailSettings
 from common.names import parse_dns_name
+from issuer.model.config_watch import AuditSettings, EgressSettings, HostSettings, TransparencySettings
 from issuer.model.limits import CaLimits, Limit, limits_of, parse_limit
 
 
@@ -162,6 +162,7 @@ class DnsSettings:
     propagation_timeout: int = setting(duration(1), 600)  # seconds
     nameservers: tuple[str, ...] = setting(_servers, ())
     resolvers: tuple[str, ...] = setting(_servers, ())
+    root_servers: tuple[str, ...] = setting(_servers, ())  # (): IANA's
     sign_queries: bool = setting(boolean, False)
     zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
 
@@ -196,13 +197,6 @@ class RenewalSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditSettings:
-    """*imported_days*: an imported certificate that ends within so many days is critical."""
-
-    imported_days: int = setting(integer(0, 3650), 3)
-
-
-@dataclass(frozen=True, slots=True)
 class NotifySettings(MailSettings):
     """The people who are told about failures and recoveries, and the mail server. Without recipients there is no
     mail."""
@@ -215,67 +209,8 @@ class NotifySettings(MailSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class HostSettings:
-    """When a host that reports is not well, in seconds: without a report, and with another certificate than the present
-    one. After *forget* without a report a host was taken down."""
-
-    silent: int = setting(duration(3600), 3 * 86400)
-    behind: int = setting(duration(0), 2 * 86400)
-    forget: int = setting(duration(3600), 30 * 86400)
-
-
-@dataclass(frozen=True, slots=True)
-class EgressSettings:
-    """How the firewall before this machine follows names, in seconds."""
-
-    firewall_resolves_every: int = setting(duration(1), 300)
-
-
-@dataclass(frozen=True, slots=True)
 class DaemonSettings:
     listen: str = setting(optional(_listen, ""), "127.0.0.1:9402")  # "": no /healthz, no /metrics
-
-
-def _log_key(value: object) -> bytes:
-    """A public key in base64, as lists of logs have it."""
-    try:
-        return base64.b64decode(nonempty(value), validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"must be the public key of the log in base64, not {shown(value)}") from error
-
-
-def _web_url(value: object) -> str:
-    url = nonempty(value)
-    if not url.startswith(("https://", "http://")):
-        raise ValueError(f"must be a URL of https or http, not {shown(value)}")
-    return url
-
-
-@dataclass(frozen=True, slots=True)
-class LogOfTransparency:
-    """One ``[[transparency.log]]``: a static log. *url*: the monitoring prefix; *origin*: the submission prefix without
-    a scheme, "" for that of *url*; *key*: DER. *from_start*: the first look begins at the first entry."""
-
-    url: str = setting(_web_url)
-    key: bytes = setting(_log_key)
-    origin: str = setting(text, "")
-    from_start: bool = setting(boolean, False)
-
-    @property
-    def origin_line(self) -> str:
-        """As it stands in the log's checkpoint."""
-        return self.origin or self.url.partition("://")[2].rstrip("/")
-
-
-@dataclass(frozen=True, slots=True)
-class TransparencySettings:
-    """Where `transparency` looks; nowhere by default. *domains*: beside the names that are enrolled, all at and below
-    these are ours."""
-
-    domains: tuple[str, ...] = setting(list_of(lambda value: parse_dns_name(text(value))), ())
-    crt_sh: str = setting(optional(_web_url, ""), "")
-    crt_sh_pause: int = setting(duration(0), 5)  # seconds between two questions
-    log: tuple[LogOfTransparency, ...] = sections(LogOfTransparency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _ACTION_WANTED = "acme-userActionRequired"
 class EventKind(Enum):
     """In the order of a mail: events that need a person come first."""
 
+    REVOKED = "revoked"  # its CA has revoked it, and it is in use
     USER_ACTION = "user-action-required"  # the CA issues nothing until a person has acted
     FOREIGN_KEY = "foreign-key"  # somebody has a certificate for the name, with a key that is not ours
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
@@ -117,10 +118,10 @@ _OF_ROWS = {
 }
 
 
-def audited(name: str, found: Sequence[Finding]) -> Event:
+def audited(name: str, found: Sequence[Finding], kind: EventKind = EventKind.AUDIT) -> Event:
     """The audit *found* that in the certificate of *name*, the worst first."""
     hint = "; ".join(dict.fromkeys(one.remedy for one in found))
-    return Event(EventKind.AUDIT, name, "; ".join(one.evidence for one in found), hint=hint)
+    return Event(kind, name, "; ".join(one.evidence for one in found), hint=hint)
 
 
 def not_renewed(name: str) -> Event:

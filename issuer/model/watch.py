@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from issuer.model.audit import Kind
+
 LONGEST_MUTE = 400 * 86400  # seconds: a year, and some. Another program may have written more
 
 
@@ -22,6 +24,12 @@ class Watch:
     audit_at: int | None = None
     found: frozenset[str] = frozenset()
     served: frozenset[str] = frozenset()
+
+    @property
+    def revoked(self) -> bool:
+        """Did the last audit find the present certificate revoked? A new one has not been audited: its moment is
+        None."""
+        return self.audit_at is not None and Kind.REVOKED.value in self.found
 
     def keeps(self, now: int) -> bool:
         """Is its certificate not to be replaced because of a finding?"""

@@ -112,6 +112,17 @@ class Outbox:
                 self._told.append(event)
                 del self._told[:-_MOST_KEPT]
 
+    def send_urgent(self) -> None:
+        """Mail now what was told of revoked certificates: a run may take hours. Never raises."""
+        with self._lock:
+            urgent = [event for event in self._told if event.kind is EventKind.REVOKED]
+            later = [event for event in self._told if event.kind is not EventKind.REVOKED]
+            self._told = urgent
+        if urgent and self._write_down(others=False):
+            self.deliver()
+        with self._lock:
+            self._told += later
+
     def note(self, event: Event) -> None:
         """Save *event* at once: a later run could not find it in the tables. Never raises."""
         self.tell(event)

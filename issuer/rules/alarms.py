@@ -14,7 +14,10 @@ FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
 OF_ROWS = frozenset({EventKind.UNSEALED, EventKind.VANISHED, EventKind.UNSIGNED})
 TROUBLE = (
-    FAILURES | _RUNS_OUT | OF_ROWS | {EventKind.AUDIT, EventKind.DISABLED, EventKind.GIVEN_UP, EventKind.STATEMENT_KEY}
+    FAILURES
+    | _RUNS_OUT
+    | OF_ROWS
+    | {EventKind.REVOKED, EventKind.AUDIT, EventKind.DISABLED, EventKind.GIVEN_UP, EventKind.STATEMENT_KEY}
 )
 _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.UNSEALED: frozenset({EventKind.UNSEALED}),
@@ -30,10 +33,12 @@ _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.ENDS_THIS_WEEK: frozenset({EventKind.ENDS_THIS_WEEK, EventKind.ENDS_TODAY}),
     EventKind.ENDS_TODAY: frozenset({EventKind.ENDS_TODAY}),
     EventKind.GIVEN_UP: frozenset({EventKind.GIVEN_UP}),
+    EventKind.REVOKED: frozenset({EventKind.REVOKED}),
     EventKind.AUDIT: frozenset({EventKind.AUDIT}),
     EventKind.INCIDENT: frozenset({EventKind.INCIDENT}),
 }
 NEVER_MUTED = OF_ROWS | {EventKind.PLANTED, EventKind.STATEMENT_KEY}  # who writes to the table could mute a row
+_NEVER_RETRACTED = frozenset({EventKind.REVOKED})  # hosts may serve it for a while, and somebody may know its key
 _OVER = (EventKind.RECOVERED, EventKind.ROW_WELL)
 QUIET_SECONDS = 60  # a mail goes out this long after the last event,
 MAIL_SECONDS = 600  # but never sooner than this after the mail before, and no later than this after the first event
@@ -58,7 +63,7 @@ def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventK
         over = TROUBLE if event.kind is EventKind.RECOVERED else OF_ROWS
         left = frozenset() if event.kind is EventKind.RECOVERED else present - over
         trouble = present & over
-        retract = frozenset(unsaid) & over
+        retract = frozenset(unsaid) & over - _NEVER_RETRACTED
         return AlarmChange(left, bool(trouble), mail=bool(trouble - retract), retract=retract)
     if event.kind in (EventKind.CA_CHANGED, EventKind.FOREIGN_KEY):
         return AlarmChange(present, changed=True, mail=True)

@@ -24,6 +24,7 @@ from common.certificate import (
     weak_key,
 )
 from common.clock import duration_text, utc_text
+from common.revocation.state import Revocation
 from issuer.model.audit import Audited, Finding, Kind, Severity
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
@@ -36,6 +37,8 @@ from issuer.rules.hosts import words
 from issuer.rules.imported import how_to_renew, runs_out
 from issuer.rules.lifetime import lives_too_long, most_days, seconds_of_life
 from issuer.rules.renewal import remaining, renewal_moment
+from issuer.rules.revoked import evidence as revoked_by
+from issuer.rules.revoked import key_is_known as says_key_is_known
 
 _DAY = 86400
 AUDIT_EVERY = 7 * _DAY  # seconds between two audits of one certificate that stays the same
@@ -46,15 +49,19 @@ _NOT_ORDERED = (*_LATE, Kind.KEY, Kind.DAMAGED, Kind.COMPROMISED)
 
 
 def of_certificate(
-    row: Enrolment, now: int, policy: RenewalSettings, *, imported_days: int = 3, revoked: str = ""
+    row: Enrolment,
+    now: int,
+    policy: RenewalSettings,
+    *,
+    imported_days: int = 3,
+    revocation: Revocation = Revocation(),  # noqa: B008 - it is frozen
 ) -> list[Finding]:
     """The findings about the stored certificate of *row* and its chain, the worst first; none without a certificate.
-    *imported_days*: how many days before its end an imported one is critical. *revoked*: the evidence that its CA has
-    revoked it, "" for none."""
+    *imported_days*: how many days before its end an imported one is critical. *revocation*: what its CA says."""
     if not row.crt:
         return []
     bundle = row.bundle
-    found = [*_of_row(row, now, revoked), *_of_end(row, now, policy, imported_days)]
+    found = [*_of_row(row, revocation), *_of_end(row, now, policy, imported_days)]
     if isinstance(bundle, Damaged):
         found.append(_critical(row, Kind.DAMAGED, f"it cannot be read: {bundle.why}", curable=True))
     else:
@@ -71,11 +78,11 @@ def of_hosts(row: Enrolment, standings: Iterable[Standing], now: int) -> list[Fi
     ]
 
 
-def of_caa(row: Enrolment, lines: Iterable[Line]) -> list[Finding]:
-    """The findings of `check` about CAA that are not well."""
+def of_lines(row: Enrolment, kind: Kind, lines: Iterable[Line]) -> list[Finding]:
+    """The findings of `check` that are not well, as findings of that *kind*."""
     severity = {Level.BAD: Severity.CRITICAL, Level.WARN: Severity.WARNING}
     return [
-        Finding(row.name, Kind.CAA, severity[line.level], f"{line.subject}: {line.sentence}", line.hint)
+        Finding(row.name, kind, severity[line.level], f"{line.subject}: {line.sentence}", line.hint)
         for line in lines
         if line.level in severity
     ]
@@ -106,8 +113,15 @@ def outcome(row: Enrolment, found: Collection[Finding], ordered: Collection[Kind
 
 
 def of_audit_only(found: Iterable[Finding]) -> list[Finding]:
-    """The findings of which people hear by nothing else: `run` tells of an end and of a foreign key by itself."""
-    return [one for one in found if one.kind not in _NOT_ORDERED]
+    """The findings of which people hear by nothing else: `run` tells of an end and of a foreign key by itself, and a
+    revoked certificate is news of its own."""
+    return [one for one in found if one.kind not in (*_NOT_ORDERED, Kind.REVOKED)]
+
+
+def of_revocation(found: Iterable[Finding]) -> list[Finding]:
+    """The findings that are told at once, by a mail of their own; none where the certificate is not revoked."""
+    urgent = [one for one in found if one.kind in (Kind.REVOKED, Kind.COMPROMISED)]
+    return urgent if any(one.kind is Kind.REVOKED for one in urgent) else []
 
 
 def usual_audit(name: str, now: int) -> int:
@@ -164,10 +178,10 @@ def _warning(row: Enrolment, kind: Kind, evidence: str, *, curable: bool = False
     return Finding(row.name, kind, Severity.WARNING, evidence, curable=curable)
 
 
-def _of_row(row: Enrolment, now: int, revoked: str) -> Iterator[Finding]:
-    if revoked or row.revoked:
-        yield _critical(row, Kind.REVOKED, revoked or "it was revoked by `certfleet-issuer revoke`", curable=True)
-    if key_is_known(row):
+def _of_row(row: Enrolment, revocation: Revocation) -> Iterator[Finding]:
+    if revoked := revoked_by(row, revocation):
+        yield _critical(row, Kind.REVOKED, revoked, curable=True)
+    if key_is_known(row) or says_key_is_known(revocation):
         yield _critical(row, Kind.COMPROMISED, "its key was revoked as compromised")
     if row.is_misfit:
         yield _critical(row, Kind.KEY, MISFIT, curable=True)

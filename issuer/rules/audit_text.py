@@ -1,14 +1,15 @@
 """The audit in words: for a person, and for a monitoring system. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
+from common.nagios import Metric, State, line
+from common.nagios import worst as worst_of
 from issuer.model.audit import Finding, Kind, Severity
 from issuer.model.failure import Failure
 from issuer.rules.shared_failures import by_failure, some
 
-OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3  # exit codes of the monitoring plugins
-_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_STATES = {Severity.CRITICAL: State.CRITICAL, Severity.WARNING: State.WARNING}
 
 
 def table_rows(found: Iterable[Finding]) -> list[list[str]]:
@@ -31,18 +32,17 @@ def summary(found: Collection[Finding], looked_at: int, coming: int, *, now: boo
     return f"{text}; {'replacing' if now else 'the next run replaces'} {coming}" if coming else text
 
 
-def plugin(found: Sequence[Finding], looked_at: int) -> tuple[str, int]:
-    """The line of a monitoring plugin, with its numbers, and the exit code (Monitoring Plugins Development
-    Guidelines)."""
-    worst = {one.name: CRITICAL for one in found if one.severity is Severity.CRITICAL}
-    worst = {one.name: WARNING for one in found} | worst
-    counts = Counter(worst.values())
-    code = max(worst.values(), default=OK)
+def plugin(found: Iterable[Finding], looked_at: int) -> tuple[State, str]:
+    """The state for a monitoring system, and the one line with it and its numbers."""
+    states: dict[str, list[State]] = {}
+    for one in found:
+        states.setdefault(one.name, []).append(_STATES[one.severity])
+    worst = {name: worst_of(each) for name, each in states.items()}
+    counts, state = Counter(worst.values()), worst_of(worst.values())
     names = sorted(worst, key=lambda name: (-worst[name], name))
-    told = f"{len(worst)} of {looked_at} with findings"
-    told += f": {some(names)}" if names else ""
-    numbers = f"critical={counts[CRITICAL]} warning={counts[WARNING]} certificates={looked_at}"
-    return f"AUDIT {_WORDS[code]} - {told.replace('|', '/')} | {numbers}", code
+    told = f"{len(worst)} of {looked_at} with findings" + (f": {some(names)}" if names else "")
+    numbers = {"critical": counts[State.CRITICAL], "warning": counts[State.WARNING], "certificates": looked_at}
+    return state, line("audit", state, told, [Metric(label, count) for label, count in numbers.items()])
 
 
 def _told(one: Finding) -> tuple[str, Failure]:

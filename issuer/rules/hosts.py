@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from common.clock import utc_text
 from common.text import storable
-from issuer.model.config import HostSettings
+from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import Heard, HostState, Report, ReportKey, Standing
 

@@ -25,6 +25,7 @@ _WIDTH = 100
 _MARK = "  > "
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:*-]{1,100}")
 _WORDS = {  # (one, several, heading)
+    EventKind.REVOKED: ("is revoked", "are revoked", "REVOKED BY THE CA"),
     EventKind.USER_ACTION: ("waits for you at the CA", "wait for you at the CA", "THE CA WAITS FOR A PERSON"),
     EventKind.FOREIGN_KEY: ("has a foreign certificate", "have foreign certificates", "CERTIFICATES WITH FOREIGN KEYS"),
     EventKind.STUCK: ("is stuck", "are stuck", "STUCK"),

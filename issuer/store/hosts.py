@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.ground.chunks import chunks
-from issuer.model.config import HostSettings
+from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Report, ReportKey
 from issuer.rules.hosts import CLOCK_AHEAD, NOT_WELL_WORDS
 from issuer.store.database import Database, rows_of

@@ -7,7 +7,7 @@ shown each entry, and has changed none that was there before.
 import time
 from collections.abc import Callable
 
-from issuer.model.config import LogOfTransparency
+from issuer.model.config_watch import LogOfTransparency
 from issuer.model.errors import TransparencyError
 from issuer.model.transparency import Checkpoint, Entry
 from issuer.rules.merkle import Tree, tree_of_text

@@ -171,16 +171,17 @@ class Authority:
         serial: int | None = None,
         names: list[str] | None = None,
         *,
+        more: Sequence[x509.ExtensionType] = (),
         usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
     ) -> Issued:
         """A certificate for a signing request: its key, its alternative names or those *names*. The key stays where it
-        is. The serial number is random unless a test gives one. *usage*: the extended one."""
+        is. The serial number is random unless a test gives one. *more*: extensions. *usage*: the extended one."""
         csr = x509.load_pem_x509_csr(csr_pem)
         wanted = names or [str(name.value) for name in _alternative_names(csr)]
         public_key = csr.public_key()
         if not isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise TypeError(f"this authority signs no keys of type {type(public_key).__name__}")
-        return self._issue(wanted, public_key, b"", days, not_before, serial=serial, usage=usage)
+        return self._issue(wanted, public_key, b"", days, not_before, serial=serial, more=more, usage=usage)
 
     def write(self, folder: Path) -> Path:
         """Write this authority's certificate as ca.pem; its key never leaves memory."""

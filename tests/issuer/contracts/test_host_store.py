@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from issuer.commands.reports import Reports
 from issuer.loops.hosts import HostStore
-from issuer.model.config import HostSettings, Settings
+from issuer.model.config import Settings
+from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Validation
 from issuer.model.hosts import Report
 from issuer.rules.csr import read_csr

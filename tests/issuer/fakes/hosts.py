@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from issuer.model.config import HostSettings
+from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Heard, Report, ReportKey
 from issuer.rules.hosts import WELL_WORDS, is_forgotten, recalled
 

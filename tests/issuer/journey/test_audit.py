@@ -1,10 +1,14 @@
 """A fault of a stored certificate that a new one cures: it is replaced unasked, once for each kind, and told."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from common.errors import Finding
+from common.revocation.state import Revocation
+from issuer.check.revocation import nobody_asked
 from issuer.loops.audit import Auditor
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
@@ -12,6 +16,7 @@ from issuer.model.events import Event, EventKind
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.watch import Watch
 from issuer.rules.audit import AUDIT_EVERY
+from issuer.rules.due import urgency
 from tests.issuer.fakes.audits import MemoryAudits
 from tests.issuer.fakes.world import NAME, World
 
@@ -30,16 +35,30 @@ def faulty() -> World:
     return world
 
 
-def run(world: World, *, is_ours: bool = True) -> dict[str, Ended]:
-    """As `run` does: the audit first, then what is due."""
+GOOD = Revocation(("http://crl",), available=True, revoked=False, by="http://crl.example/1")
+UNKNOWN = Revocation(("http://crl",), problems=(Finding("http://crl", "no answer"),))
 
+
+def revoked(reason: str = "superseded") -> Revocation:
+    return Revocation(("http://crl",), True, True, 1, reason, by="http://crl.example/1")
+
+
+def run(world: World, *, is_ours: bool = True, says: Revocation | None = None) -> dict[str, Ended]:
+    """As `run` does: the audit first, then what is due. The CA *says* that of every certificate."""
+    audit(world, is_ours=is_ours, says=says)
+    return world.process().run()
+
+
+def audit(world: World, *, is_ours: bool = True, says: Revocation | None = None) -> None:
     def ours(_row: Enrolment) -> bool:
         return is_ours
 
+    def asked(rows: Sequence[Enrolment], now: int) -> list[Revocation]:
+        return nobody_asked(rows, now) if says is None else [says] * len(rows)
+
     told: list[Event] = []
-    Auditor(MemoryAudits(world.tables), POLICY, told.append, ours).audit_due(int(world.clock()))
+    Auditor(MemoryAudits(world.tables), POLICY, told.append, ours, asked).audit_due(int(world.clock()))
     world.events += told
-    return world.process().run()
 
 
 def test_it_is_replaced_unasked_and_then_well(faulty: World) -> None:
@@ -94,3 +113,49 @@ def test_a_mute_ends(faulty: World) -> None:
     assert run(faulty) == {}
     faulty.clock.wait_until(until)
     assert run(faulty)[NAME].ending is Ending.STORED
+
+
+def test_a_revoked_one_is_replaced_at_once(faulty: World) -> None:
+    """It is news of its own beside the other fault; the new certificate is asked about anew."""
+    assert run(faulty, says=revoked())[NAME].ending is Ending.STORED
+    assert [(event.kind, event.what) for event in faulty.events] == [
+        (EventKind.REVOKED, "its CA has revoked it (superseded), says crl.example"),
+        (EventKind.AUDIT, "its extended key usage is without serverAuth"),
+    ]
+    assert run(faulty, says=UNKNOWN) == {}
+    assert run(faulty, says=GOOD) == {}
+    assert (len(faulty.ca.opened), faulty.row().watch.found) == (1, frozenset())
+
+
+def test_a_revoked_one_comes_before_all_others(faulty: World) -> None:
+    """Also before one that expires sooner, or that the CA wants replaced; until the new one is stored."""
+    now = int(faulty.clock())
+    faulty.enrol("other.example.test")
+    incident = {"ari_at": now - 2, "ari_window": (now - 9, now - 1), "ts_expire": now + 9}
+    faulty.change("other.example.test", **incident)
+    audit(faulty, says=revoked())
+    rows = sorted(map(faulty.row, (NAME, "other.example.test")), key=lambda row: urgency(row, now))
+    assert [row.name for row in rows] == [NAME, "other.example.test"]
+    assert faulty.process().run()[NAME].ending is Ending.STORED
+    assert urgency(faulty.row(), now)[0]  # and is no longer before others
+
+
+def test_what_nobody_answers_changes_nothing(faulty: World) -> None:
+    """Unknown is no finding, and it does not end what the CA has said; good does."""
+    faulty.change(reissue_reason="by hand", due_at=None)
+    run(faulty)
+    faulty.forget_what_was()
+    faulty.events.clear()
+    assert run(faulty, says=UNKNOWN) == {}
+    assert (faulty.row().watch.found, faulty.events) == (frozenset(), [])
+    for says, found in ((revoked(), {"revoked"}), (UNKNOWN, {"revoked"}), (GOOD, set())):
+        faulty.clock.wait_until(faulty.clock() + AUDIT_EVERY)
+        audit(faulty, says=says)
+        assert faulty.row().watch.found == found
+
+
+def test_a_key_that_the_ca_calls_known_wants_another(faulty: World) -> None:
+    audit(faulty, says=revoked("keyCompromise"))
+    [event] = [one for one in faulty.events if one.kind is EventKind.REVOKED]
+    assert "make a new key and CSR" in event.hint
+    assert faulty.row().watch.found >= {"revoked", "key-compromised"}

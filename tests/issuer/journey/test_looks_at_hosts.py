@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from issuer.loops.hosts import look_at_hosts
-from issuer.model.config import HostSettings
+from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import HostState, Report, Standing
 from tests.issuer.fakes.certificates import MemoryCertificates
 from tests.issuer.fakes.hosts import MemoryHosts

@@ -59,7 +59,7 @@ def test_what_is_found_and_what_to_do(audited: Box) -> None:
     assert audited.ok("audit", "--local").out == "0 of 1 certificate with findings\n"
     assert f"{NAME}: nothing was found" in audited.ok("audit", "--local", "-v").out
     assert audited.ok("audit", "--local", "--nagios").out == (
-        "AUDIT OK - 0 of 1 with findings | critical=0 warning=0 certificates=1\n"
+        "AUDIT OK - 0 of 1 with findings | 'critical'=0 'warning'=0 'certificates'=1\n"
     )
     put(audited, NAME, for_clients=True)
     text = audited.fails("audit", "--local", says=[]).out
@@ -73,11 +73,12 @@ def test_what_is_found_and_what_to_do(audited: Box) -> None:
     line = audited.run("audit", "--local", "--nagios")
     assert (line.code, line.out) == (
         2,
-        f"AUDIT CRITICAL - 1 of 1 with findings: {NAME} | critical=1 warning=0 certificates=1\n",
+        f"AUDIT CRITICAL - 1 of 1 with findings: {NAME} | 'critical'=1 'warning'=0 'certificates'=1\n",
     )
     assert audited.row(NAME, "reissue_reason", "audit_at") == (None, None)  # it only looks
     audited.config.write_text("nonsense = 1\n")
-    assert audited.run("audit", "--nagios").code == 3
+    line = audited.run("audit", "--nagios")
+    assert (line.code, line.out.count("\n"), line.out.startswith("AUDIT UNKNOWN - ")) == (3, 1, True)
 
 
 def test_the_run_replaces_it_unasked_and_tells_once(audited: Box, smtp: Smtp) -> None:
@@ -143,6 +144,20 @@ def test_a_note_stands_in_findings_and_mails(audited: Box, smtp: Smtp) -> None:
     assert audited.row(OTHER, "contact", "renewal_note") == (None, None)
     audited.refused("note", OTHER, code=2, says=["nothing is to be noted"])
     audited.refused("note", OTHER, "--contact", "a\nb", code=2, says=["one line"])
+
+
+def test_status_shows_mute_and_note(audited: Box) -> None:
+    """As long as the mute lasts; each half of it for itself."""
+    audited.ok("mute", NAME, "--until", "14d", "--mails")
+    audited.ok("note", NAME, "--contact", "web team", "--renewal", "order 17")
+    text = audited.ok("status", NAME).out
+    assert " no mail tells of it\n" in text
+    assert "no finding replaces it" not in text
+    assert "  contact       web team\n  how to renew  order 17\n" in text
+    [one] = audited.ok("status", NAME, "--json").report()["certificates"]
+    assert (one["muted"]["replacing"], one["muted"]["mails"], one["contact"]) == (False, True, "web team")
+    audited.ok("mute", NAME, "--off")
+    assert audited.ok("status", NAME, "--json").report()["certificates"][0]["muted"] is None
 
 
 def test_one_fault_of_many_is_said_once(audited: Box) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from common.certificate import leaf_fingerprint, leaf_validity
 from common.clock import utc_text
-from issuer.model.config import HostSettings
+from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.hosts import HostState, Report, Standing
 from issuer.rules.hosts import count_words, is_bad, standing, words, worst_first

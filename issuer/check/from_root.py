@@ -1,0 +1,94 @@
+"""Findings about the way to a name from the root downwards, and about a resolver that says otherwise."""
+
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from ipaddress import ip_address
+
+from common.names import is_address
+from issuer.dns.asking import NoAnswer
+from issuer.dns.find.from_root import FromRoot, Way, Zone, said_at
+from issuer.dns.find.resolvers import Resolvers
+from issuer.rules.findings import Level, Line, bad, ok, warn
+
+_LOAD = "load the zone there, or take it out of the NS list"
+
+
+class RootLook:
+    """The findings of one `check`, each once, whichever name leads to it. *walk*: None to look at nothing.
+    Thread-safe."""
+
+    def __init__(self, walk: FromRoot | None, resolvers: Resolvers):
+        self._walk = walk
+        self._resolvers = resolvers
+        self._told: set[Line] = set()
+        self._lock = threading.Lock()
+
+    def lines(self, names: Iterable[str], *, by_dns: bool) -> list[Line]:
+        """About *names*, and where a CA looks for their challenges (*by_dns*)."""
+        found = list[Line]()
+        for way in ways(self._walk, names, by_dns=by_dns):
+            if not way.reached:
+                why = "no root server answers this machine" if way.zone else "there was no time for every name"
+                found.append(ok("DNS from the root", f"{why}, so nothing is said of it"))
+                continue
+            found += [line for zone in way.zones for line in zone_lines(zone)]
+            found += self._resolvers_beside(way)
+        with self._lock:
+            new = [line for line in dict.fromkeys(found) if line not in self._told]
+            self._told.update(new)
+        return new
+
+    def _resolvers_beside(self, way: Way) -> list[Line]:
+        if not way.answers or way.name.startswith("_"):
+            return []
+        try:
+            said = said_at(way.name, [self._resolvers.ask(way.name, "A")])
+        except NoAnswer:  # told with the CAA records
+            return []
+        return list(resolver_lines(way.name, said_at(way.name, way.answers.values()), said))
+
+
+def ways(walk: FromRoot | None, names: Iterable[str], *, by_dns: bool) -> Iterator[Way]:
+    """The way to each of *names* that is no address, and to where a CA looks for its challenge."""
+    bare = dict.fromkeys(name.removeprefix("*.") for name in names if not is_address(name))
+    if walk is None:
+        return
+    for name in bare:
+        yield walk.way(name)
+        if by_dns:
+            yield walk.way(f"_acme-challenge.{name}")
+
+
+def zone_lines(zone: Zone) -> Iterator[Line]:
+    """What is wrong between *zone* and the one above it. What a CA can get round is a warning."""
+    subject, above = f"zone {zone.name}", zone.above.name if zone.above is not None else ""
+    for server, why in zone.lame:
+        sentence = f"{server} does not serve it (lame), and {above} names it: {why}"
+        yield Line(Level.WARN if zone.good else Level.BAD, subject, sentence, _LOAD)
+    for host, handed_out, own in zone.stale:
+        sentence = f"the glue of {host} says {', '.join(handed_out)}, its address records say {', '.join(own)}"
+        yield warn(subject, sentence, f"mend the glue in {above}")
+    for host in zone.unfound:
+        sentence = f"{above} names {host}, which has no address that can be found from the root"
+        yield warn(subject, sentence, "add address records for it, or take it out of the NS list")
+    if not zone.good and (zone.lame or zone.silent):
+        silent = "; ".join(f"{server}: {why}" for server, why in zone.silent)
+        sentence = f"none of the servers that {above} names serves it{f' ({silent})' if silent else ''}"
+        yield bad(subject, sentence, "a CA finds nothing there: mend the delegation, or start the servers")
+        return
+    for server, why in zone.silent:
+        yield warn(subject, f"{server} does not answer: {why}", "start it, or open port 53 (TCP and UDP)")
+
+
+def resolver_lines(name: str, own: Collection[str], said: Collection[str]) -> Iterator[Line]:
+    """A finding where the resolvers say other addresses (or another alias) for *name* than its *own* servers. Inner
+    addresses in place of outer ones are a view that somebody meant."""
+    if set(own) & set(said) or not (own or said) or (own and said and all(map(_is_inner, said))):
+        return
+    theirs, ours = (", ".join(sorted(some)) or "that there is no address" for some in (said, own))
+    hint = "a CA sees the second: a resolver lies, has an older answer, or shows another view; set resolvers in [dns]"
+    yield warn(name, f"the resolvers say {theirs}, its own servers say {ours}", hint)
+
+
+def _is_inner(text: str) -> bool:
+    return is_address(text) and ip_address(text).is_private

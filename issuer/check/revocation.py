@@ -1,0 +1,49 @@
+"""Are the certificates of rows revoked? Those who issued them are asked, side by side, within a time for all."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import wait
+
+from common.errors import Finding
+from common.revocation import Kept, Limits, Revocation, ask
+from issuer.ground.threads import each_on_thread
+from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import Damaged
+
+_AT_ONCE = 16  # certificates
+_ONE = 10.0  # seconds for one certificate
+_NO_TIME = Revocation(problems=(Finding("", "there was no time to ask"),))
+_NO_ISSUER = Revocation(problems=(Finding("", "its chain does not have the certificate of its issuer"),))
+
+
+class Revocations:
+    """One look at many certificates: what they have in common, as a list, is fetched once. *seconds*: for all of them
+    together; what could not be asked then is unknown."""
+
+    def __init__(self, seconds: float):
+        self._left = seconds
+        self._kept = Kept()
+
+    def of(self, rows: Sequence[Enrolment], now: int) -> list[Revocation]:
+        """What is known about the present certificate of each row at *now* (epoch seconds). Never raises."""
+        began = time.monotonic()
+        ends = began + self._left
+        asked = each_on_thread(lambda row: self._ask(row, now, ends - time.monotonic()), rows, _AT_ONCE)
+        wait(asked, max(0.0, self._left))  # a resolver may hold up a thread for longer
+        self._left -= time.monotonic() - began
+        return [one.result() if one.done() else _NO_TIME for one in asked]
+
+    def _ask(self, row: Enrolment, now: int, left: float) -> Revocation:
+        if left <= 0:
+            return _NO_TIME
+        bundle = row.bundle
+        if isinstance(bundle, Damaged):
+            return Revocation()
+        if not bundle.chain:
+            return _NO_ISSUER
+        return ask(bundle.leaf, bundle.chain[0], Limits(min(_ONE, left)), now, self._kept)
+
+
+def nobody_asked(rows: Sequence[Enrolment], _now: int) -> list[Revocation]:
+    """In place of the method, where nobody is to be asked."""
+    return [Revocation()] * len(rows)
