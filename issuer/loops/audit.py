@@ -29,7 +29,8 @@ class AuditStore(Protocol):
 
 class Auditor:
     """*is_ours*: is a row what an operator enrolled, with the certificate that was signed last? Nothing is ordered for
-    another one: people are told of it."""
+    another one: people are told of it. *is_stranger*: did nobody enrol a row? It is not looked at: there may be any
+    number of these."""
 
     def __init__(
         self,
@@ -37,11 +38,13 @@ class Auditor:
         policy: RenewalSettings,
         tell: Callable[[Event], None],
         is_ours: Callable[[Enrolment], bool],
+        is_stranger: Callable[[Enrolment], bool] = lambda _: False,
     ):
         self._store = store
         self._policy = policy
         self._tell = tell
         self._is_ours = is_ours
+        self._is_stranger = is_stranger
 
     def audit_due(self, now: int) -> None:
         """Audit the rows whose moment has come. Raises StoreError."""
@@ -53,6 +56,9 @@ class Auditor:
         usual = usual_audit(rows[0].name, now) if rows else now
         clean = []
         for row in rows:
+            if self._is_stranger(row):
+                clean.append(row.name)
+                continue
             at = next_audit(row, usual, now, self._policy)
             found = of_certificate(row, now, self._policy)
             if found or at != usual:

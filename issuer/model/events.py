@@ -16,6 +16,7 @@ from issuer.model.hosts import HostState, Standing
 from issuer.model.outcomes import Ended, Ending
 
 _ACTION_WANTED = "acme-userActionRequired"
+TABLE = "table:certs"  # the name of events about the whole table
 
 
 class EventKind(Enum):
@@ -25,6 +26,7 @@ class EventKind(Enum):
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
     VANISHED = "vanished"  # its row is gone, and no issuer removed it
+    STRANGERS = "strangers"  # of the table: it has many rows that nobody enrolled
     UNSIGNED = "unsigned"  # its certificate is not the last one that an issuer signed
     PLANTED = "planted"  # an order under way for it was not written by an issuer
     FAILED = "failed"
@@ -52,7 +54,7 @@ class EventKind(Enum):
     @property
     def is_of_issuer(self) -> bool:
         """Is the *name* of its events the name of no certificate?"""
-        return self is EventKind.STATEMENT_KEY
+        return self in (EventKind.STATEMENT_KEY, EventKind.STRANGERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,11 @@ def withheld(name: str, since: str) -> Event:
     what = f"its order of {since} was kept from this issuer by a lease for more than a day, so it was ended"
     hint = "a new order is opened when it is due; find out who writes to the table orders, or which issuer hangs"
     return Event(EventKind.PLANTED, name, what, hint=hint, reference="withheld-order")
+
+
+def of_strangers(crowd: Failure) -> Event:
+    """The table has more rows that nobody enrolled than are told one by one."""
+    return Event(EventKind.STRANGERS, TABLE, **dataclasses.asdict(crowd))
 
 
 def of_statement_key(host: str, fault: Failure | None) -> Event:
