@@ -44,11 +44,11 @@ def check(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--wait: {error}", hint="like --wait 2m") from error
     settings = load(Settings, arguments.config)
     tell = _Report(silent=arguments.json or getattr(arguments, "quiet", False))
-    stopping = threading.Event()
-    on_request(stopping.set)  # the test records are removed before the process ends
     tell([ok("configuration", f"{arguments.config} is well formed")])
     subjects, orders = _subjects(settings, arguments.name, tell)
     authorities = _authorities(settings, tell)
+    stopping = threading.Event()
+    on_request(stopping.set)  # the test records are removed before the process ends; until here there are none
     doctor = Doctor(
         settings,
         build_solvers(settings),
