@@ -160,3 +160,13 @@ def test_a_look_at_a_silent_database(lone_box: Box) -> None:
         assert silent.met.wait(QUICK_SECONDS)
         process.terminate()
         assert process.wait(QUICK_SECONDS) == -signal.SIGTERM
+
+
+def test_a_look_at_a_silent_ca(lone_box: Box) -> None:
+    """`check` gives its test records a few seconds; it waits for no answer of a CA."""
+    with Silent() as silent:
+        lone_box.write(acme={"directory": f"https://127.0.0.1:{silent.port}/dir"})
+        process = lone_box.start("check")
+        assert silent.met.wait(QUICK_SECONDS)
+        process.terminate()
+        process.communicate(timeout=QUICK_SECONDS)
