@@ -80,7 +80,8 @@ class Summary:
             Ending.STOPPED,
             Ending.GIVEN_UP,
         )
-        return not self.misfits and not self.planted and not any(self.names(ending) for ending in bad)
+        kept = any(ended.ending is Ending.ELSEWHERE and ended.failure for ended in self.endings.values())
+        return not (self.misfits or self.planted or kept) and not any(self.names(ending) for ending in bad)
 
     @property
     def news(self) -> list[Ended]:

@@ -207,7 +207,7 @@ def of_ending(ended: Ended) -> Event | None:
         return recovered(ended.name, ended.detail)
     if ended.ending in _OF_ROWS and ended.failure is not None:
         return Event(_OF_ROWS[ended.ending], ended.name, **dataclasses.asdict(ended.failure))
-    if ended.ending is Ending.FAILED and ended.failure is not None:
+    if ended.ending in (Ending.FAILED, Ending.ELSEWHERE) and ended.failure is not None:
         return failed(ended.name, ended.failure, next_attempt=ended.next_attempt, failures=ended.failures)
     return None
 
