@@ -1,6 +1,7 @@
-"""A connection to MySQL or MariaDB whose peer cannot fill our memory, whoever it is.
+"""A connection to MySQL or MariaDB whose peer can neither fill our memory nor hold us for ever, whoever it is.
 
-PyMySQL takes any number of packets of 16 MB for one message, before TLS too: whoever is on the way may send them.
+PyMySQL takes any number of packets of 16 MB for one message, before TLS too: whoever is on the way may send them. And
+its time limits hold for each wait alone, so that a byte a second never exceeds them.
 """
 
 import math
@@ -9,24 +10,30 @@ from typing import Any
 import pymysql
 from pymysql.constants import CR
 
+from common.deadline import Deadline
+
 _LONGEST_HANDSHAKE = 1_000_000  # bytes
+_LOGIN_SECONDS = 30.0
 
 
 class BoundedConnection(pymysql.connections.Connection):
-    """As ``pymysql.connect``. *longest_answer*: the most bytes of an answer to a statement. OperationalError when the
-    peer sends more."""
+    """As ``pymysql.connect``. *longest_answer*: the most bytes of an answer to a statement; *answer_seconds*: the time
+    in which all of it has to come. OperationalError when the peer sends more, or is slower. A login has less time."""
 
-    def __init__(self, *, longest_answer: float = math.inf, **options: Any):
+    def __init__(self, *, longest_answer: float = math.inf, answer_seconds: float = 300.0, **options: Any):
         self._longest_answer = longest_answer
-        self._room: float = _LONGEST_HANDSHAKE
+        self._answer_seconds = answer_seconds
         super().__init__(**options)
 
     def connect(self, sock: Any = None) -> None:
-        self._room = _LONGEST_HANDSHAKE
+        self._expect(_LONGEST_HANDSHAKE, min(_LOGIN_SECONDS, self._answer_seconds))
         super().connect(sock)
 
+    def _expect(self, most: float, seconds: float) -> None:
+        self._room, self._deadline = most, Deadline(seconds)
+
     def _execute_command(self, command: Any, sql: Any) -> None:
-        self._room = self._longest_answer
+        self._expect(self._longest_answer, self._answer_seconds)
         super()._execute_command(command, sql)  # type: ignore[misc]  # the stubs name no private methods
 
     def _read_bytes(self, num_bytes: int) -> bytes:
@@ -34,5 +41,27 @@ class BoundedConnection(pymysql.connections.Connection):
         if self._room < 0:
             self._force_close()  # type: ignore[attr-defined]
             raise pymysql.OperationalError(CR.CR_NET_PACKET_TOO_LARGE, "its answer is longer than any good one")
-        read: bytes = super()._read_bytes(num_bytes)  # type: ignore[misc]
-        return read
+        found = bytearray()
+        try:
+            while len(found) < num_bytes and (some := self._read_some(num_bytes - len(found))):
+                found += some
+        except OSError as error:
+            self._force_close()  # type: ignore[attr-defined]
+            if self._deadline.over:
+                why = f"no answer within {self._deadline.seconds:g} s"
+                raise pymysql.OperationalError(CR.CR_CONN_HOST_ERROR, why) from error
+            raise pymysql.OperationalError(CR.CR_SERVER_LOST, f"the connection was lost: {error}") from error
+        if len(found) < num_bytes:
+            self._force_close()  # type: ignore[attr-defined]
+            raise pymysql.OperationalError(CR.CR_SERVER_LOST, "the server has closed the connection")
+        return bytes(found)
+
+    def _read_some(self, most: int) -> bytes:
+        """What one wait brings, b"" at the end. Raises OSError."""
+        stream, connection, one_wait = self._rfile, self._sock, self._read_timeout  # type: ignore[attr-defined]
+        connection.settimeout(min(self._deadline.left(), one_wait or math.inf))
+        try:
+            some: bytes = stream.read1(most)
+            return some
+        finally:
+            connection.settimeout(one_wait)

@@ -27,6 +27,10 @@ Sign = Callable[[bytes], bytes]
 """The Ed25519 signature of octets by the issuer's private key."""
 
 
+class OtherKey(ValueError):
+    """A text in the right form that another key has signed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """The issuer's word for one certificate of *name*. *key*: SHA-256 (hex) of its SubjectPublicKeyInfo; *names*:
@@ -132,7 +136,7 @@ def _verified(header: str, line: str, key: bytes) -> dict[str, Any]:
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(_octets(parts[2]), f"{parts[0]}.{parts[1]}".encode())
     except InvalidSignature as error:
-        raise ValueError("it is not signed by the issuer's key") from error
+        raise OtherKey("it is not signed by the issuer's key") from error
     try:
         document = json.loads(_octets(parts[1]))
     except (ValueError, RecursionError) as error:

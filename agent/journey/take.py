@@ -17,7 +17,7 @@ from agent.model.live_file import digest
 from agent.model.offer import Mark, Offer
 from agent.model.result import Outcome, Result, Stated
 from agent.rules.standing import ROOTS_HINT
-from agent.rules.statement import NO_COLUMN, Word, dates_count, hear, known_leaves
+from agent.rules.statement import NO_COLUMN, OTHER_KEY, OTHER_KEY_HINT, STATEMENT, Word, dates_count, hear, known_leaves
 from agent.rules.verify import Expectation, installed_facts, verify
 from common.certificate import Bundle, fingerprint, parse_bundle
 from common.errors import CertfleetError, Finding
@@ -124,10 +124,12 @@ def _verify(turn: Turn, judged: _Judged, live: HostKey, in_place: Bundle | None)
     elif "names" in kinds:  # another certificate for the same CSR would have the same names
         hint = "say in `names` of agent.toml what it has to cover, as for a label; or on the issuer "
         hint += f"`certfleet-issuer populate --append {name} --csr FILE` with a CSR that has the names"
-    elif "statement" in kinds:
+    elif STATEMENT in kinds:
         hint = f"on the issuer `check {name}` says what is wrong, and `key sign {name}` signs it if it is meant"
         if any(finding.problem == NO_COLUMN for finding in findings):
             hint = "run `certfleet-issuer db upgrade` on the issuer"
+    elif OTHER_KEY in kinds:
+        hint = f"{OTHER_KEY_HINT}; else on the issuer `check {name}` says what is wrong"
     elif "trust" in kinds:
         hint = f"{ROOTS_HINT}; {hint}"
     elif "age" in kinds:
@@ -146,4 +148,6 @@ def _counts(turn: Turn, judged: _Judged, live: HostKey, in_place: Bundle, vouche
 
 def _is_at_fault(error: CertfleetError) -> bool:
     """Is the certificate left alone for a while? Not for want of a statement, which may come for the same one."""
-    return not (isinstance(error, VerificationError) and any(one.path == "statement" for one in error.findings))
+    return not (
+        isinstance(error, VerificationError) and any(one.path in (STATEMENT, OTHER_KEY) for one in error.findings)
+    )

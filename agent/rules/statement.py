@@ -11,9 +11,14 @@ from agent.model.result import Installed, Stated
 from common.certificate import Bundle, certified_names, fingerprint, spki_sha256
 from common.errors import Finding
 from common.issuer_key import issuer_key_id
-from common.statement import Statement, parse_signed, successor, verified
+from common.statement import MOST_ENDORSEMENTS, OtherKey, Statement, parse_signed, successor, verified
 
 NO_COLUMN = "the database has no statements yet"
+STATEMENT, OTHER_KEY = "statement", "statement key"  # paths of findings
+OTHER_KEY_HINT = (
+    "`certfleet-issuer key show` tells the issuer's key: where that is another one, because the key was lost or has"
+    f" changed more than {MOST_ENDORSEMENTS} times since this host followed it, write it as issuer_key into agent.toml"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,15 @@ def hear(name: str, offer: Offer, bundle: Bundle, key: bytes, before: Stated | N
         text = parse_signed(offer.statement)
         newest = successor(key, text.endorsements)
         statement = verified(text.line, newest)
+    except OtherKey as error:
+        return Word(key, findings=(Finding(OTHER_KEY, f"{error}; issuer_key is {issuer_key_id(key)}"),))
     except ValueError as error:
         return Word(key, findings=(_finding(f"{error}; issuer_key is {issuer_key_id(key)}"),))
     return Word(newest, statement, tuple(map(_finding, _misfits(statement, name, bundle, before))))
 
 
 def _finding(problem: str) -> Finding:
-    return Finding("statement", problem)
+    return Finding(STATEMENT, problem)
 
 
 def _misfits(statement: Statement, name: str, bundle: Bundle, before: Stated | None) -> list[str]:

@@ -2,12 +2,14 @@
 
 import stat
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from common.clock import Clock
+from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError
 from issuer.ca.account import load_binding_key
 from issuer.check.from_root import RootLook
@@ -15,7 +17,7 @@ from issuer.check.installation import AcmeServer, MailLogin, account_key_line, a
 from issuer.check.names import caa_lines, certificate_lines, change_lines, csr_lines, imported_line
 from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
-from issuer.ground.threads import on_thread
+from issuer.ground.threads import each_on_thread, on_thread
 from issuer.journey.solver import CheckableSolver, solver_for
 from issuer.model.acme import CaIdentity
 from issuer.model.config import CaSettings, Settings
@@ -28,6 +30,10 @@ from issuer.rules.statements import Read, finding
 _AT_ONCE = 16
 _ROOT_SECONDS = 120.0  # for the names of all certificates, from the root downwards
 _LOOK_SECONDS = 0.2  # so soon an end is noticed
+_LAST_SECONDS = 3.5  # in which test records are removed once an end was asked for; a silent server may take longer
+
+T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Doctor:
         self._clock = clock
         self._stopping = stopping
         self._patience = patience
+        self._end: Deadline | None = None
 
     def examine(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
         """Groups of findings: account keys, CAs and files; each subject; each probe; last the mail server, which may be
@@ -81,9 +88,8 @@ class Doctor:
                 return
 
     def _installation(self) -> list[Line]:
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
-            lines = [line for lines in pool.map(self._authority, self._settings.authorities) for line in lines]
-            return lines + self._files()
+        lines = [line for lines in self._each(self._authority, self._settings.authorities) for line in lines]
+        return lines + self._files()
 
     def _files(self) -> list[Line]:
         """One finding for each usable secret file of the configuration, and one for each fault of the others.
@@ -98,13 +104,26 @@ class Doctor:
         return [line for subject, file, load in files if file is not None for line in _read(subject, file, load)]
 
     def _subjects(self, subjects: Sequence[Subject]) -> Iterator[list[Line]]:
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
-            identities = [known for known in pool.map(identity, self._authorities.values()) if known is not None]
-            probes: dict[Hashable, Probe] = {}
-            for found in pool.map(lambda subject: self._subject(subject, identities), subjects):
-                probes |= found.probes
-                yield found.lines
-            yield from pool.map(self._put_to_the_test, probes.values())
+        identities = [known for known in self._each(identity, self._authorities.values()) if known is not None]
+        probes: dict[Hashable, Probe] = {}
+        for found in self._each(lambda subject: self._subject(subject, identities), subjects):
+            probes |= found.probes
+            yield found.lines
+        yield from self._each(self._put_to_the_test, probes.values())
+
+    def _each(self, work: Callable[[Item], T], items: Iterable[Item]) -> Iterator[T]:
+        """The results in the order of *items*. Once an end was asked for, what does not return soon is left at any
+        instruction, as by a kill."""
+        for out in each_on_thread(work, items, _AT_ONCE):
+            while not wait([out], _LOOK_SECONDS).done:
+                if self._is_over():
+                    return
+            yield out.result()
+
+    def _is_over(self) -> bool:
+        if self._stopping.is_set() and self._end is None:
+            self._end = Deadline(_LAST_SECONDS)
+        return self._end is not None and self._end.over
 
     def _authority(self, ca: CaSettings) -> list[Line]:
         file = self._settings.account_key(ca)

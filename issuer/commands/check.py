@@ -24,6 +24,7 @@ from issuer.commands.stopping import on_request
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, StoreError, Vanished
+from issuer.model.strangers import Few
 from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
 from issuer.rules.statements import Read
 from issuer.store.certificates import Certificates
@@ -43,11 +44,11 @@ def check(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--wait: {error}", hint="like --wait 2m") from error
     settings = load(Settings, arguments.config)
     tell = _Report(silent=arguments.json or getattr(arguments, "quiet", False))
-    stopping = threading.Event()
-    on_request(stopping.set)  # the test records are removed before the process ends
     tell([ok("configuration", f"{arguments.config} is well formed")])
     subjects, orders = _subjects(settings, arguments.name, tell)
     authorities = _authorities(settings, tell)
+    stopping = threading.Event()
+    on_request(stopping.set)  # the test records are removed before the process ends; until here there are none
     doctor = Doctor(
         settings,
         build_solvers(settings),
@@ -117,8 +118,9 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
             tell([bad("database", str(error), error.hint)])
         slow = slow_schedule(settings, database, int(time.time()))
         tell([warn("schedule", slow, "")] if slow else [])
-        rows = certificates.get(names) if names else list(certificates.all())
-        tell(_seal_lines(settings, database, rows, every=not names))
+        few = Rows(settings, database).few()
+        rows = certificates.get(names) if names else list(filter(few, certificates.all()))
+        tell(_seal_lines(settings, database, rows, few, every=not names))
         overview, directories = Overview(database), [ca.directory for ca in settings.authorities]
         orders = {directory: overview.newest_orders(directory, _ORDERS_LOOKED_AT) for directory in directories}
         return [Subject(row.name, row) for row in rows], orders
@@ -129,8 +131,11 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         database.close()
 
 
-def _seal_lines(settings: Settings, database: Database, rows: Sequence[Enrolment], *, every: bool) -> list[Line]:
-    """The seal key, rows that are not what was enrolled, and, of *every* row, those that are gone."""
+def _seal_lines(
+    settings: Settings, database: Database, rows: Sequence[Enrolment], few: Few, *, every: bool
+) -> list[Line]:
+    """The seal key, rows that are not what was enrolled, and, of *every* row, those that are gone. *few* counts those
+    that nobody enrolled."""
     look = Rows(settings, database)
     try:
         lines = [ok("seals", f"the seal key is {look.seals.key_id}; issuers on one database have the same")]
@@ -138,8 +143,10 @@ def _seal_lines(settings: Settings, database: Database, rows: Sequence[Enrolment
             if faults := look.faults(row):
                 error = NotSealed(row.name, faults)
                 lines.append((bad if row.enabled else warn)(row.name, str(error), error.hint))
+        if few.crowd is not None:
+            lines.append(bad("certs", str(few.crowd), few.crowd.hint))
         if every:
-            gone = look.vanished({row.name for row in rows})
+            gone = look.vanished({row.name for row in rows}.union(few.names))
             lines += [bad(name, str(error), error.hint) for name, error in zip(gone, map(Vanished, gone), strict=True)]
         return lines
     except (ConfigError, FileError) as error:

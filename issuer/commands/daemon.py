@@ -35,7 +35,7 @@ from issuer.loops.systemd import Systemd
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.model.events import Event
-from issuer.model.outcomes import Ended
+from issuer.model.strangers import RowsFound
 from issuer.model.tries import BY_DAEMON
 from issuer.notify.outbox import Outbox
 from issuer.store.database import Database
@@ -145,7 +145,7 @@ def _refuse_other_revision(settings: Settings) -> None:
         raise error
 
 
-def _look_at_rows(settings: Settings, database: Database, outbox: Outbox) -> list[Ended]:
+def _look_at_rows(settings: Settings, database: Database, outbox: Outbox) -> RowsFound:
     """Audit what is stored, and find the rows that are not as they should be."""
     rows = Rows(settings, database)
     rows.audit(outbox.tell, int(time.time()))

@@ -23,8 +23,7 @@ from issuer.commands.rows import Rows
 from issuer.commands.schedule import remember_run, slow_schedule
 from issuer.commands.staging import clear_staging, order_at_staging, staging_directory
 from issuer.commands.stopping import finish
-from issuer.commands.wiring import alone, build_looks, build_outbox, build_tools, configure_log, owner
-from issuer.journey.begin import planned_looks
+from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
 from issuer.loops.run import Pass, Summary, silent, stay_on_one
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
@@ -186,11 +185,7 @@ class _Issuing:
                 hint = "`enable` them first, or use `issue` for one certificate now"
                 raise UsageError(f"disabled: {', '.join(disabled)}", hint=hint)
             return rows
-        now = int(time.time())
-        found = {row.name: row for row in (*self.certificates.due(now), *self.certificates.failing(now))}
-        left = [record.name for record in Orders(self.database, "").under_way(now) if record.name not in found]
-        found |= {row.name: row for row in self.certificates.enrolled(left)}
-        return [*found.values(), *planned_looks(build_looks(self.settings), self.certificates, found, now)]
+        return Rows(self.settings, self.database).due(int(time.time()))
 
     def lift_registration(self) -> None:
         """A person asks for something, so a CA that refused our account is asked again."""
@@ -298,7 +293,7 @@ class _Issuing:
             endings = [_ending(ended, BY_NEXT_RUN) for ended in summary.endings.values()]
             planted = sorted({ended.name for ended in summary.planted})
             facts = {"certificates": endings, "stopped": summary.stopped, "schedule": slow or None}
-            report(facts | {"planted_orders": planted})
+            report(facts | {"planted_orders": planted, "enrolled_by_nobody": summary.strangers})
         elif not self._quiet:
             counts = [(ending, len(summary.names(ending))) for ending in Ending]
             say(", ".join(f"{count} {ending.value}" for ending, count in counts if count) or "nothing is due")

@@ -82,6 +82,7 @@ class View:
         self.tries = tries(settings)
         self._rows = Rows(settings, database)
         self._seen: set[str] = set()
+        self.few = self._rows.few() if not wanted.names else None
         self.standings = Standings(Reports(settings, database), settings.hosts, now)
         self._particulars = Particulars(settings, database, now, self.tries, self.standings)
 
@@ -94,6 +95,8 @@ class View:
             for row in portion:
                 self._seen.add(row.name)
                 if expiring is not None and not (row.crt and row.ends <= self._now + expiring):
+                    continue
+                if self.few is not None and not self.few(row):
                     continue
                 look = self._look(row)
                 if not (self._wanted.failing and look.fact["well"]):
@@ -128,6 +131,11 @@ class View:
     def vanished(self) -> list[str]:
         """Names that were sealed and that the table lost, once all of it has been looked at."""
         return [] if self._wanted.names else self._rows.vanished(self._seen)
+
+    @property
+    def crowd(self) -> Failure | None:
+        """The count of rows that nobody enrolled, once all have been looked at; None where each is among the looks."""
+        return self.few.crowd if self.few is not None else None
 
     def _coming(self, row: Enrolment, hold: Hold | None, order: OrderUnderWay | None) -> tuple[int, bool]:
         """The moment of the next attempt, 0 for the next run or none; will there be one by itself?"""

@@ -80,6 +80,7 @@ class _Gathering:
     def overview(self, propagation: Mapping[str, float] | None, watch: Callable[[Looks], Looks]) -> Overview:
         entries = tuple(self._entry(row, look) for row, look in watch(self._view.looks()))
         notes = [Failure.of(Vanished(name)).sentence for name in self._view.vanished()]
+        notes += [self._view.crowd.sentence] if self._view.crowd is not None else []
         slow = slow_schedule(self._settings, self._database, self._now)
         hosts = self._hosts.document()
         lines = [(f"{_host(one['host'])} ({one['name']})", one["standing"], _said(one)) for one in hosts["hosts"]]

@@ -4,7 +4,9 @@ from collections.abc import Callable, Collection, Iterator
 
 from common.errors import CertfleetError, ConfigError
 from issuer.check.revocation import Revocations, nobody_asked
+from issuer.commands.wiring import build_looks
 from issuer.ground.chunks import chunks
+from issuer.journey.begin import planned_looks
 from issuer.loops.audit import Auditor
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
@@ -13,10 +15,12 @@ from issuer.model.events import Event
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.seal_faults import Fault
+from issuer.model.strangers import Few, RowsFound
 from issuer.rules.change import newest
 from issuer.store.audits import Audits
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
+from issuer.store.orders import Orders
 from issuer.store.seals import SealStore
 from issuer.trust.presents import Presents
 from issuer.trust.seals import Seals
@@ -30,6 +34,7 @@ class Rows:
     """One look at the rows. Every method raises ConfigError without a usable seal key, FileError, StoreError."""
 
     def __init__(self, settings: Settings, database: Database):
+        self._settings, self._database = settings, database
         self.seals = Seals(settings.state_dir)
         self._certificates, self._store = Certificates(database), SealStore(database)
         self._audits, self._policy, self._asks = Audits(database), settings.renewal, settings.audit.revocation
@@ -39,6 +44,29 @@ class Rows:
         """What speaks against the seals of *row* and of its change."""
         seen = [row] if row.change is None else [row, newest(row)]
         return list(dict.fromkeys(fault for one in seen for fault in self.seals.faults(one)))
+
+    def is_stranger(self, row: Enrolment) -> bool:
+        """Does no seal fit *row*, and did nobody enrol its name, as far as this issuer knows?"""
+        return bool(self.faults(row)) and not self.seals.memory.newest(row.name)
+
+    def few(self) -> Few:
+        """Lets all rows pass but strangers beyond the first few. Without a usable seal key nobody is one."""
+        try:
+            return Few(self.is_stranger if self.seals.key_id else _nobody)
+        except ConfigError:  # told by who looks at the rows that pass
+            return Few(_nobody)
+
+    def due(self, now: int) -> list[Enrolment]:
+        """Rows whose moment has come, by the database or by our own memory, rows that failed and wait, and rows whose
+        order was left under way; of strangers a few."""
+        few, under_way = self.few(), Orders(self._database, "").under_way(now)
+        found = {row.name: row for row in self._certificates.due(now, few)}
+        found |= {row.name: row for row in self._certificates.failing(now, few)}
+        known = found.keys() | set(few.names)
+        left = [record.name for record in under_way if record.name not in known]
+        found |= {row.name: row for row in self._certificates.enrolled(left) if few(row)}
+        known |= found.keys() | set(few.names)
+        return [*found.values(), *planned_looks(build_looks(self._settings), self._certificates, known, now)]
 
     def is_unsigned(self, row: Enrolment) -> bool:
         """Is the present certificate another one than the last that was signed? False without a key to prove it by."""
@@ -51,24 +79,28 @@ class Rows:
         gone = [name for name in missed if name not in new]
         return [name for name in gone if not any(self.seals.bury(name, text) for text in self._store.tombstones(name))]
 
-    def look(self) -> list[Ended]:
+    def look(self) -> RowsFound:
         """Every row that is not as it should be. A disabled one is nobody's concern."""
         names: set[str] = set()
         suspects: list[str] = []
+        few = Few(self.is_stranger)
         for row in self._certificates.all(chains=False):
             names.add(row.name)
-            if row.enabled and any(self._errors(row)):
+            if row.enabled and any(self._errors(row)) and few(row):
                 suspects.append(row.name)
         found: list[Ended] = []
         for some in chunks(suspects, _AT_ONCE):  # once more: a command may have been between two of its steps
             for row in self._certificates.enrolled(some):
                 found += [_ended(row.name, *error) for error in self._errors(row) if row.enabled]
-        return found + [_ended(name, Ending.VANISHED, Vanished(name)) for name in self.vanished(names)]
+        found += [_ended(name, Ending.VANISHED, Vanished(name)) for name in self.vanished(names)]
+        return RowsFound(found, few.names)
 
     def audit(self, tell: Callable[[Event], None], now: int) -> None:
         """Audit the certificates whose moment has come: what a new one cures makes its row due."""
         revocations = Revocations(_REVOCATION_SECONDS).of if self._asks else nobody_asked
-        Auditor(self._audits, self._policy, tell, self.is_ours, revocations).audit_due(now)
+        Auditor(self._audits, self._policy, tell, self.is_ours, revocations, is_stranger=self.is_stranger).audit_due(
+            now
+        )
 
     def is_ours(self, row: Enrolment) -> bool:
         """Is it what an operator enrolled, with the certificate that was signed last?"""
@@ -79,6 +111,10 @@ class Rows:
             yield Ending.UNSEALED, NotSealed(row.name, faults)
         elif self.is_unsigned(row):
             yield Ending.UNSIGNED, Unsigned(row.name)
+
+
+def _nobody(_row: Enrolment) -> bool:
+    return False
 
 
 def _ended(name: str, ending: Ending, error: CertfleetError) -> Ended:

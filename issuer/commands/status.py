@@ -48,6 +48,9 @@ def status(arguments: argparse.Namespace) -> int:
         for name in view.vanished():
             overall.well = False
             say(Failure.of(Vanished(name)).sentence)
+        if view.crowd is not None:
+            overall.well = False
+            say(view.crowd.sentence)
         slow = slow_schedule(settings, database, now)
         if slow:
             say(slow)
@@ -58,12 +61,13 @@ def status(arguments: argparse.Namespace) -> int:
     gone = view.vanished()
     if arguments.json:
         slow = slow_schedule(settings, database, now)
-        report({"certificates": [look.fact for look in looks], "vanished": gone, "schedule": slow or None})
+        facts = {"certificates": [look.fact for look in looks], "vanished": gone, "schedule": slow or None}
+        report(facts | {"enrolled_by_nobody": len(view.few.names)} if view.few is not None else facts)
     else:
         held = [view.held_up.sentence(look.hold) if look.hold else "" for look in looks]
         for number, (look, why) in enumerate(zip(looks, held, strict=True)):
             say(*[""] * (number > 0), *in_full(look.fact, why, look.failure))
-    return 0 if all(look.fact["well"] for look in looks) and not gone else 1
+    return 0 if all(look.fact["well"] for look in looks) and not gone and view.crowd is None else 1
 
 
 def _status_of_hosts(view: View, arguments: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from issuer.model.events import incident
 from issuer.model.failure import Failure
 from issuer.model.limits import LONGEST_HOLD, PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
-from issuer.model.outcomes import Ended, Ending
+from issuer.model.outcomes import Ended, Ending, left_elsewhere
 from issuer.rules.change import of_csr, of_order, turn
 from issuer.rules.csr import CsrRefused, accepted
 from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
@@ -200,7 +200,7 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
             csr_sha256=csr_digest(row.csr),
         )
         if opened is None:
-            return Ended(row.name, Ending.ELSEWHERE)
+            return left_elsewhere(row.name, tools.orders.elsewhere(row.name, now), now)
         prepared.record = opened
         renewal = renews(row, names, prepared.directory)
         free_at = pacing.free_at(names, now, renewal=renewal, in_window=in_window, besides=opened.id)

@@ -117,6 +117,9 @@ class OrderStore(Protocol):
     def withheld(self, now: int) -> list[OrderRecord]:
         """Orders that have not ended and have a lease that does not count."""
 
+    def elsewhere(self, name: str, now: int) -> OrderRecord | None:
+        """The order under way for *name* that another process has the lease of; None without one."""
+
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
         """Save the move from *old* to *new* and extend the lease; *old* twice only extends it. Returns *new*."""
 

@@ -191,6 +191,9 @@ class RehearsedOrders:
     def withheld(self, now: int) -> list[OrderRecord]:
         return []
 
+    def elsewhere(self, name: str, now: int) -> OrderRecord | None:
+        return None
+
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
         return new
 

@@ -4,12 +4,13 @@ it is gone on with."""
 import structlog
 
 from common.clock import utc_text
+from common.errors import CertfleetError
 from issuer.journey.ports import Seals, Tools
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, Overtaken
 from issuer.model.events import planted, withheld
 from issuer.model.orders import OrderRecord
-from issuer.rules.change import newest
+from issuer.rules.change import newest, turn
 
 log = structlog.get_logger()
 NOT_OURS, WITHHELD = "no issuer wrote it", "somebody kept its lease"
@@ -20,6 +21,15 @@ def require_seal(row: Enrolment, seals: Seals) -> None:
     faults = seals.faults(row)
     if faults:
         raise NotSealed(row.name, faults)
+
+
+def is_sealed(row: Enrolment, tools: Tools) -> bool:
+    """Is *row*, by the CSR whose turn it is, what an operator enrolled? True where no key tells: who requires it, then
+    raises that."""
+    try:
+        return not tools.seals.faults(turn(row, int(tools.clock()), tools.settings.renewal))
+    except CertfleetError:
+        return True
 
 
 def require_seal_now(row: Enrolment, tools: Tools) -> None:

@@ -39,7 +39,7 @@ class AuditStore(Protocol):
 class Auditor:
     """*is_ours*: is a row what an operator enrolled, with the certificate that was signed last? Nothing is ordered for
     another one: people are told of it. *revocations*: asks about the certificates of rows at a moment; an answer for
-    each."""
+    each. *is_stranger*: did nobody enrol a row? It is not looked at: there may be any number of these."""
 
     def __init__(
         self,
@@ -48,12 +48,15 @@ class Auditor:
         tell: Callable[[Event], None],
         is_ours: Callable[[Enrolment], bool],
         revocations: Callable[[Sequence[Enrolment], int], Sequence[Revocation]],
+        *,
+        is_stranger: Callable[[Enrolment], bool] = lambda _: False,
     ):
         self._store = store
         self._policy = policy
         self._tell = tell
         self._is_ours = is_ours
         self._revocations = revocations
+        self._is_stranger = is_stranger
 
     def audit_due(self, now: int) -> None:
         """Audit the rows whose moment has come. Raises StoreError."""
@@ -63,8 +66,9 @@ class Auditor:
     def audit(self, rows: Sequence[Enrolment], now: int) -> None:
         """Audit *rows*, make those due that a new certificate cures, and tell what was found."""
         usual = usual_audit(rows[0].name, now) if rows else now
-        clean = []
-        for row, revocation in zip(rows, self._revocations(rows, now), strict=True):
+        clean = [row.name for row in rows if self._is_stranger(row)]
+        known = [row for row in rows if not self._is_stranger(row)]
+        for row, revocation in zip(known, self._revocations(known, now), strict=True):
             at = next_audit(row, usual, now, self._policy)
             found = of_certificate(row, now, self._policy, revocation=revocation)
             if found or at != usual:

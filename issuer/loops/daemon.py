@@ -183,10 +183,11 @@ class Daemon:
         here, began = self._generation, time.monotonic()
         here.hosts.recall(int(here.tools.clock()))
         found = here.look_at_rows()
-        for ended in found:
+        for ended in found.endings:
             if ended.name not in self._rows_not_well:
                 log.warning("certificate.failed", certificate=ended.name, error=str(ended.failure), next=None)
-        self._rows_not_well = {ended.name for ended in found}
+        self._rows_not_well = {ended.name for ended in found.endings}.union(found.strangers)
+        self._numbers.strangers = len(found.strangers)
         here.outbox.tell_rows(found)
         self._rows.every = max(_ROWS, (time.monotonic() - began) * _SURVEY_SHARE)
 

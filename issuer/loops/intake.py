@@ -1,6 +1,6 @@
 """Choose what the daemon begins next: certificates that are due, and orders that a stop or a crash left under way."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -8,12 +8,13 @@ from typing import Protocol, Self
 from common.files import Stamp
 from issuer.journey.begin import left_alone, planned_looks
 from issuer.journey.ports import Tools
+from issuer.journey.sealed import is_sealed
 from issuer.loops.backlog import Backlog
 from issuer.loops.hosts import HostOutbox, HostStore
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event
-from issuer.model.outcomes import Ended
+from issuer.model.strangers import RowsFound
 from issuer.model.survey import DueRow, Survey
 from issuer.rules.due import urgency
 
@@ -41,7 +42,7 @@ class DueQueries(Protocol):
 class Outbox(HostOutbox, Protocol):
     """Where the daemon tells events, and what it does about mail. Thread-safe."""
 
-    def tell_rows(self, endings: Iterable[Ended]) -> None:
+    def tell_rows(self, found: RowsFound) -> None:
         """Tell what is new about rows that are not as they should be: these and no others. Never raises
         CertfleetError."""
 
@@ -75,7 +76,7 @@ class Generation:
     outbox: Outbox
     queries: DueQueries
     hosts: HostStore
-    look_at_rows: Callable[[], list[Ended]]
+    look_at_rows: Callable[[], RowsFound]
     close: Callable[[], None]
     stamps: Mapping[Path, Stamp | None]
     attempts: int = 0  # that were begun with it and have not ended
@@ -91,27 +92,36 @@ class Intake:
 
 
 def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Intake:
-    """The certificates to begin now, without those *in_hand*. Raises CertfleetError."""
+    """The certificates to begin now, without those *in_hand*. Rows that are not as they were enrolled take no room:
+    there may be any number of them. Raises CertfleetError."""
     queries, tools = generation.queries, generation.tools
     queries.require_tables()
     now = int(tools.clock())
     room = max(0, MOST_IN_HAND - len(in_hand))
+    most = len(in_hand) + len(backlog) + room
     left_over = {row.name: row for row in queries.left_over(now)}
-    due = {row.name: row for row in queries.due(now, len(in_hand) + len(backlog) + room)}
-    planned = planned_looks(tools.looks, tools.certificates, left_over | due, now)
-    candidates = left_over | due | {row.name: _due_row(row) for row in planned}
-    wanted = [row for row in backlog.ready(candidates.values(), now) if row.name not in in_hand][:room]
-    enrolled = {row.name: row for row in tools.certificates.enrolled([row.name for row in wanted])}
-    found = []
-    for row in wanted:
-        enrolment = enrolled.get(row.name)
-        if enrolment is None:  # removed since
-            continue
-        if left_alone(enrolment, tools, resumes=row.name in left_over) is None:
-            found.append((enrolment, row))
-        else:
-            backlog.defer(row, now + NOT_OURS_SECONDS, now)
-    return Intake(generation, sorted(found, key=lambda pair: urgency(pair[0], now)))
+    found: dict[str, tuple[Enrolment, DueRow]] = {}
+    while len(found) < room:
+        due = {row.name: row for row in queries.due(now, most)}
+        planned = planned_looks(tools.looks, tools.certificates, left_over | due, now)
+        candidates = left_over | due | {row.name: _due_row(row) for row in planned}
+        taken = in_hand | found.keys()
+        wanted = [row for row in backlog.ready(candidates.values(), now) if row.name not in taken][: room - len(found)]
+        if not wanted:
+            break
+        enrolled = {row.name: row for row in tools.certificates.enrolled([row.name for row in wanted])}
+        for row in wanted:
+            enrolment = enrolled.get(row.name)
+            if enrolment is not None and _is_to_begin(enrolment, tools, resumes=row.name in left_over):
+                found[row.name] = enrolment, row
+            else:  # not due, not as enrolled, or removed since
+                backlog.defer(row, now + NOT_OURS_SECONDS, now)
+        most *= 2
+    return Intake(generation, sorted(found.values(), key=lambda pair: urgency(pair[0], now)))
+
+
+def _is_to_begin(row: Enrolment, tools: Tools, *, resumes: bool) -> bool:
+    return is_sealed(row, tools) and left_alone(row, tools, resumes=resumes) is None
 
 
 def _due_row(row: Enrolment) -> DueRow:

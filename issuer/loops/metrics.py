@@ -76,6 +76,7 @@ class Metrics:
         self.propagation: Callable[[], Mapping[str, float]] = dict
         self.orders_left: Mapping[str, int] = {}
         self.hosts: Mapping[HostState, int] = {}
+        self.strangers = 0
 
     def ended(self, returned: Returned) -> None:
         ending = returned.ended.ending
@@ -139,6 +140,7 @@ class _Surveyed(Collector):
             "state",
             {state.value: self._metrics.hosts.get(state, 0) for state in HostState if not state.is_well},
         )
+        yield _gauge("certfleet_rows_of_nobody", "Enabled rows that nobody enrolled.", self._metrics.strangers)
         survey = self._metrics.survey
         if survey is not None:
             yield from _counts(survey)

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +31,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import StoreError, Untidied, noted
 from issuer.model.events import Event, EventKind
 from issuer.model.outcomes import Ended, Ending
+from issuer.model.strangers import RowsFound
 from issuer.model.tries import BY_NEXT_RUN, Tries
 from issuer.rules.change import failed_as
 from issuer.rules.complaints import complaints
@@ -55,13 +56,14 @@ def silent(*_lines: str) -> None:
 class Summary:
     """How a pass ended, by certificate. *failures*: the last one of each, in this run or an earlier one. *troubles*:
     the errors that kept it from tidying up. *misfits*: not due, and their certificate is for another key.
-    *planted*: orders that were not ours, and were ended."""
+    *planted*: orders that were not ours, and were ended. *strangers*: how many rows nobody enrolled."""
 
     endings: dict[str, Ended] = field(default_factory=dict)
     failures: dict[str, Ended] = field(default_factory=dict)
     troubles: list[CertfleetError] = field(default_factory=list)
     misfits: list[str] = field(default_factory=list)
     planted: list[Ended] = field(default_factory=list)
+    strangers: int = 0
     stopped: bool = True  # until the pass has ended
 
     def names(self, ending: Ending) -> list[str]:
@@ -78,7 +80,8 @@ class Summary:
             Ending.STOPPED,
             Ending.GIVEN_UP,
         )
-        return not self.misfits and not self.planted and not any(self.names(ending) for ending in bad)
+        kept = any(ended.ending is Ending.ELSEWHERE and ended.failure for ended in self.endings.values())
+        return not (self.misfits or self.planted or kept) and not any(self.names(ending) for ending in bad)
 
     @property
     def news(self) -> list[Ended]:
@@ -144,13 +147,16 @@ class Pass:
                     raise Untidied(left)
         self.summary.stopped = self._stopping
 
-    def tell_rows(self, endings: Iterable[Ended]) -> None:
+    def tell_rows(self, found: RowsFound) -> None:
         """Say which rows are not as they should be, besides those of which the pass has said so."""
-        new = [ended for ended in endings if not self._has_told(ended)]
+        self.summary.strangers = len(found.strangers)
+        new = [ended for ended in found.endings if not self._has_told(ended)]
         for ended in new:
             self.summary.endings[ended.name] = ended
             self._say(ended.line(BY_NEXT_RUN))
         self._tell_failures(new, BY_NEXT_RUN)
+        if found.crowd is not None:
+            self._complain(f"error: {found.crowd}", *(f"  {label}: {text}" for label, text in found.crowd.advice))
 
     def _has_told(self, ended: Ended) -> bool:
         before = self.summary.endings.get(ended.name)

@@ -16,6 +16,7 @@ from issuer.model.hosts import HostState, Standing
 from issuer.model.outcomes import Ended, Ending
 
 _ACTION_WANTED = "acme-userActionRequired"
+TABLE = "table:certs"  # the name of events about the whole table
 
 
 class EventKind(Enum):
@@ -27,6 +28,7 @@ class EventKind(Enum):
     STUCK = "stuck"  # failed ``give_up_alarm`` times in a row
     UNSEALED = "unsealed"  # its row is not what an operator enrolled
     VANISHED = "vanished"  # its row is gone, and no issuer removed it
+    STRANGERS = "strangers"  # of the table: it has many rows that nobody enrolled
     UNSIGNED = "unsigned"  # its certificate is not the last one that an issuer signed
     PLANTED = "planted"  # an order under way for it was not written by an issuer
     FAILED = "failed"
@@ -54,7 +56,7 @@ class EventKind(Enum):
     @property
     def is_of_issuer(self) -> bool:
         """Is the *name* of its events the name of no certificate?"""
-        return self is EventKind.STATEMENT_KEY
+        return self in (EventKind.STATEMENT_KEY, EventKind.STRANGERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,11 @@ def foreign_key(name: str, what: str) -> Event:
     return Event(EventKind.FOREIGN_KEY, name, what, hint=f"{hint}: docs/transparency.md", reference="foreign-key")
 
 
+def of_strangers(crowd: Failure) -> Event:
+    """The table has more rows that nobody enrolled than are told one by one."""
+    return Event(EventKind.STRANGERS, TABLE, **dataclasses.asdict(crowd))
+
+
 def of_statement_key(host: str, fault: Failure | None) -> Event:
     """How the key of statements of the issuer on *host* is: what is wrong with it, or nothing."""
     name = f"{host}:statement.pem"
@@ -208,7 +215,7 @@ def of_ending(ended: Ended) -> Event | None:
         return recovered(ended.name, ended.detail)
     if ended.ending in _OF_ROWS and ended.failure is not None:
         return Event(_OF_ROWS[ended.ending], ended.name, **dataclasses.asdict(ended.failure))
-    if ended.ending is Ending.FAILED and ended.failure is not None:
+    if ended.ending in (Ending.FAILED, Ending.ELSEWHERE) and ended.failure is not None:
         return failed(ended.name, ended.failure, next_attempt=ended.next_attempt, failures=ended.failures)
     return None
 

@@ -40,6 +40,7 @@ _DAY = 86400
 _KEPT_DAYS = 7  # CAs keep an order about that long (RFC 8555 §7.1.3, "expires")
 
 HAND_SECONDS = _DAY  # given to a person from each step on
+_LONG_AT_WORK = 7200  # the waits of one order together, as a rule
 _LONGEST_AT_WORK = _DAY  # a step has a time limit, and an order that is interrupted is let go
 
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
@@ -91,6 +92,10 @@ class OrderRecord:
         """Can an issuer of ours be at work on it? Who writes the database writes leases as well: one on an order that
         is not ours counts for nothing, and one on an order of ours not for ever."""
         return self.sealed and now < self.created_at + _LONGEST_AT_WORK
+
+    def is_long_at_work(self, now: int) -> bool:
+        """Was it opened so long ago that an issuer with its lease is rather stuck, or none of ours?"""
+        return now >= self.created_at + _LONG_AT_WORK
 
     def kept_until(self, *, hurry: bool, life: int | None = None) -> int:
         """The moment (epoch seconds) until which an interrupted order is gone on with. In FINALIZING that is days,

@@ -6,6 +6,7 @@ from typing import Self
 
 from common.clock import utc_text
 from issuer.model.failure import Failure
+from issuer.model.orders import OrderRecord
 from issuer.model.tries import Tries
 
 
@@ -33,7 +34,8 @@ _WHEN_HELD = (
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How an attempt ended. *detail*: more about one that is well, or what holds it up. *failure*: about one that is
-    FAILED, HELD, GIVEN_UP or about a row. *retry_at*: the next try (epoch seconds), 0 where it is not known.
+    FAILED, HELD, GIVEN_UP, for long ELSEWHERE, or about a row. *retry_at*: the next try (epoch seconds), 0 where it is
+    not known.
     *failures*: how many in a row, this one included. *by_itself*: is there a next try without a person? *other_at*: the
     next try of the other CSR of a row that has two (epoch seconds), else None."""
 
@@ -76,6 +78,17 @@ class Ended:
         if self.ending is Ending.HELD:
             return f"{self.name}: held by {self.detail} until {utc_text(self.retry_at)}"
         return f"{self.name}: {self.ending.value}" + (f" ({self.detail})" if self.detail else "")
+
+
+def left_elsewhere(name: str, record: OrderRecord | None, now: int) -> Ended:
+    """The order of *name* is in the hands of another issuer; a failure if it has been under way for long. *record*:
+    None if it has ended meanwhile."""
+    if record is None or not record.is_long_at_work(now):
+        return Ended(name, Ending.ELSEWHERE)
+    what = f"its order of {utc_text(record.created_at)} is still under the lease of another issuer"
+    hint = "look at the other issuer; if it is not at work on it, find out who writes to the table orders: a day after"
+    hint += " it was opened the order is ended, and another one is opened"
+    return Ended(name, Ending.ELSEWHERE, failure=Failure(what, hint=hint, reference="kept-elsewhere"))
 
 
 @dataclass(frozen=True, slots=True)

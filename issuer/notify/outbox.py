@@ -15,9 +15,10 @@ import structlog
 from common.clock import Clock
 from common.errors import CertfleetError
 from common.log import Syslog
-from issuer.model.events import Event, EventKind, of_ending
+from issuer.model.events import Event, EventKind, of_ending, of_strangers
 from issuer.model.hosts import Standing
 from issuer.model.outcomes import Ended
+from issuer.model.strangers import RowsFound
 from issuer.model.tries import Tries
 from issuer.rules import mail_text
 from issuer.rules.alarms import mail_moment
@@ -49,9 +50,11 @@ class NoticeStore(Protocol):
     ) -> list[Event]:
         """Save how the hosts of *names* stand, each with whether that is bad; returns the new events."""
 
-    def settle_rows(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
-        """Save *events*, which tell of every row that is not as it should be; returns the new ones, also about rows
-        that are so again."""
+    def settle_rows(
+        self, events: Sequence[Event], *, besides: Collection[str], stuck_after: int, by_mail: bool, now: int
+    ) -> list[Event]:
+        """Save *events*, which tell of every row that is not as it should be but those *besides*; returns the new ones,
+        also about rows that are so again."""
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """(first, last) epoch second of the events that wait for a mail; None without any."""
@@ -158,15 +161,19 @@ class Outbox:
         self._speak(changed)
         return True
 
-    def tell_rows(self, endings: Iterable[Ended]) -> None:
+    def tell_rows(self, rows: RowsFound) -> None:
         """Save which rows are not as they should be, these and no others, and send what is new to syslog. Never raises
         CertfleetError: the next look finds what could not be saved."""
         if not self.wanted:
             return
-        events = [event for event in map(of_ending, endings) if event is not None]
+        events = [event for event in map(of_ending, rows.endings) if event is not None]
+        if rows.crowd is not None:
+            events.append(of_strangers(rows.crowd))
         by_mail, now = self._post is not None, int(self._clock())
         try:
-            found = self._notices.settle_rows(events, stuck_after=self._stuck_after, by_mail=by_mail, now=now)
+            found = self._notices.settle_rows(
+                events, besides=rows.strangers, stuck_after=self._stuck_after, by_mail=by_mail, now=now
+            )
         except CertfleetError as error:
             log.warning("notification.unsettled", events=len(events), error=str(error))
             return

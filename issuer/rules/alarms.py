@@ -12,7 +12,7 @@ from issuer.model.events import Event, EventKind
 
 FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
-OF_ROWS = frozenset({EventKind.UNSEALED, EventKind.VANISHED, EventKind.UNSIGNED})
+OF_ROWS = frozenset({EventKind.UNSEALED, EventKind.STRANGERS, EventKind.VANISHED, EventKind.UNSIGNED})
 TROUBLE = (
     FAILURES
     | _RUNS_OUT
@@ -21,6 +21,7 @@ TROUBLE = (
 )
 _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.UNSEALED: frozenset({EventKind.UNSEALED}),
+    EventKind.STRANGERS: frozenset({EventKind.STRANGERS}),
     EventKind.VANISHED: frozenset({EventKind.VANISHED}),
     EventKind.STATEMENT_KEY: frozenset({EventKind.STATEMENT_KEY}),
     EventKind.UNSIGNED: frozenset({EventKind.UNSIGNED}),

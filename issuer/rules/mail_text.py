@@ -30,6 +30,11 @@ _WORDS = {  # (one, several, heading)
     EventKind.FOREIGN_KEY: ("has a foreign certificate", "have foreign certificates", "CERTIFICATES WITH FOREIGN KEYS"),
     EventKind.STUCK: ("is stuck", "are stuck", "STUCK"),
     EventKind.UNSEALED: ("is not what was enrolled", "are not what was enrolled", "NOT WHAT WAS ENROLLED"),
+    EventKind.STRANGERS: (
+        "has rows that nobody enrolled",
+        "have rows that nobody enrolled",
+        "MANY ROWS THAT NOBODY ENROLLED",
+    ),
     EventKind.VANISHED: ("is gone from the table", "are gone from the table", "GONE FROM THE TABLE"),
     EventKind.UNSIGNED: ("is not signed", "are not signed", "CERTIFICATES THAT WE HAVE NOT SIGNED"),
     EventKind.PLANTED: ("had an order that is not ours", "had orders that are not ours", "ORDERS THAT ARE NOT OURS"),
@@ -162,7 +167,9 @@ def _standing(event: Event, now: int, tries: Tries) -> str:
 def _state(event: Event, now: int) -> str:
     if event.kind is EventKind.RECOVERED and event.what:
         return f'"{_safe(event.what)}"'
-    return "the key of this issuer" if event.kind.is_of_issuer else _left(event.expires, now)
+    if event.kind.is_of_issuer:
+        return "the key of this issuer" if event.kind is EventKind.STATEMENT_KEY else "the table of certificates"
+    return _left(event.expires, now)
 
 
 def _left(expires: int, now: int) -> str:

@@ -1,6 +1,6 @@
 """The ``certs`` table, with the versions and events that a change adds. One method, one transaction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from shlex import quote
 from typing import Any
@@ -11,6 +11,7 @@ from common.certificate import Bundle, certified_names, serial_text, spki_sha256
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
 from common.similar import MOST_COMPARED, did_you_mean
+from issuer.ground.chunks import chunks
 from issuer.model.csr import CsrFacts, csr_of, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
@@ -23,7 +24,7 @@ from issuer.store.database import Database
 from issuer.store.failures import failure_cells, line, to_text
 from issuer.store.orders import cause_of, give_up
 from issuer.store.present import Signer, add_event, add_version, replace_present, take_change, unsigned
-from issuer.store.rows import due, named, select
+from issuer.store.rows import Question, due, named, select
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders, versions
 
@@ -117,25 +118,33 @@ class Certificates:
         found = bundle_of(row.crt, row.ca) if row is not None else None
         return None if isinstance(found, Damaged) else found
 
-    def due(self, now: int) -> list[Enrolment]:
-        """Enabled rows whose moment has come, is not known yet or is too far ahead to be meant."""
-        return self._database.read(
-            lambda connection: [row for question in due(now) for row in select(connection, question)]
-        )
+    def due(self, now: int, wanted: Callable[[Enrolment], bool] = bool) -> list[Enrolment]:
+        """Enabled rows whose moment has come, is not known yet or is too far ahead to be meant. Only those that are
+        *wanted* are in memory together."""
+        return self._those(due(now), wanted)
 
     def change_nothing(self) -> None:
         """Update no row. Raises StoreError if the database would refuse an update: read-only, no rights."""
         change = certs.update().where(sa.false()).values(enable="N")
         self._database.write(lambda connection: connection.execute(change))
 
-    def failing(self, now: int) -> list[Enrolment]:
-        """Enabled rows that failed and wait for their next attempt."""
+    def failing(self, now: int, wanted: Callable[[Enrolment], bool] = bool) -> list[Enrolment]:
+        """Enabled rows that failed and wait for their next attempt, as :meth:`due` does."""
         failed = [
             (is_enabled, certs.c.count_fail_update > 0, certs.c.due_at > now),
             (is_enabled, certs.c.change_failures > 0, certs.c.change_due_at > now),
         ]
-        rows = self._database.read(lambda connection: [row for each in failed for row in select(connection, each)])
-        return [row for row in rows if failed_as(row)]
+        return [row for row in self._those(failed, wanted) if failed_as(row)]
+
+    def _those(self, questions: Sequence[Question], wanted: Callable[[Enrolment], bool]) -> list[Enrolment]:
+        """Rows that fulfil all conditions of one of *questions*, and are *wanted*."""
+
+        def work(connection: sa.Connection) -> list[str]:
+            queries = (sa.select(certs.c.name).where(*question).order_by(certs.c.name) for question in questions)
+            return list(dict.fromkeys(name for query in queries for name in connection.scalars(query) if name))
+
+        names = self._database.read(work)
+        return [row for some in chunks(names, self._portion) for row in self.enrolled(some) if wanted(row)]
 
     def set_enabled(self, names: Sequence[str], enabled: bool, now: int) -> None:
         """Switch automatic renewal. Raises UsageError for names that are not enrolled."""

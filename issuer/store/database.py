@@ -130,11 +130,11 @@ class Database:
                     return work(connection)
             except (sa.exc.SQLAlchemyError, sqlite3.Error, pymysql.MySQLError) as error:
                 code = code_of(_cause(error))
-                if attempt == _TRIES - 1 or code not in mysql.AGAIN | mysql.AGAIN_ELSEWHERE:
-                    raise self._store_error(error) from error
-                if code in mysql.AGAIN_ELSEWHERE:
+                if code in mysql.ELSEWHERE:
                     self._servers.move_on()
                     self._engine.dispose()  # pooled connections lead to the server that failed
+                if attempt == _TRIES - 1 or code not in mysql.AGAIN | mysql.AGAIN_ELSEWHERE:
+                    raise self._store_error(error) from error
                 time.sleep(0.02 * 2**attempt)
         raise RuntimeError("not reached")
 

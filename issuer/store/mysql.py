@@ -21,6 +21,7 @@ _NOT_READY = 1047  # a Galera node without quorum
 # replication, and a row that changed since it was read (innodb_snapshot_isolation, MariaDB's default from 11.6.2)
 AGAIN = frozenset({1213, 1205, 3101, 1020})
 AGAIN_ELSEWHERE = READ_ONLY_CODES | {_NOT_READY, 2006, 2013}  # the last two: a connection that broke
+ELSEWHERE = AGAIN_ELSEWHERE | {2003}  # a server that cannot be reached, or was slower than any good one
 _HINTS = {
     About.LOGIN: "check user, password_file, and from which hosts and by which method the account may log in",
     About.RIGHTS: "grant this account its rights; the issuer needs all of them on its own database",

@@ -55,10 +55,14 @@ class Notices:
         add mail to the outbox. Returns the events that are news, at most a thousand; the next look finds the others."""
         return self._database.write(lambda connection: _settle_hosts(connection, names, standings, by_mail, now))
 
-    def settle_rows(self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int) -> list[Event]:
-        """As :meth:`settle`, for *events* that tell of every row that is not as it should be: a row that is not among
-        them is so again. An alarm about one that was removed ends silently."""
-        return self._database.write(lambda connection: _settle_rows(connection, events, stuck_after, by_mail, now))
+    def settle_rows(
+        self, events: Sequence[Event], *, besides: Collection[str], stuck_after: int, by_mail: bool, now: int
+    ) -> list[Event]:
+        """As :meth:`settle`, for *events* that tell of every row that is not as it should be but those *besides*: a row
+        that is not among them is so again. An alarm about one that was removed ends silently."""
+        return self._database.write(
+            lambda connection: _settle_rows(connection, events, stuck_after, by_mail, now, besides=set(besides))
+        )
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """The first and the last moment of the events that wait for a delivery; None without any."""
@@ -132,10 +136,10 @@ def _settle(
 
 
 def _settle_rows(
-    connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int
+    connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int, *, besides: set[str]
 ) -> list[Event]:
     standing = {name for name, kinds in _alarms(connection, None).items() if OF_ROWS & kinds.keys()}
-    missed = standing - {event.name for event in told}
+    missed = standing - {event.name for event in told} - besides
     there = {name for (name,) in rows_of(connection, sa.select(certs.c.name), certs.c.name, missed)}
     _forget(connection, missed - there, OF_ROWS)
     events = [*told, *map(row_well, sorted(there))]

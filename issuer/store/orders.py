@@ -120,6 +120,11 @@ class Orders:
         """Orders under a lease at *now* that no issuer of ours can have."""
         return [record for record in self._all_under_way(sa.not_(FREE), now) if not record.may_be_leased(now)]
 
+    def elsewhere(self, name: str, now: int) -> OrderRecord | None:
+        """The order under way for *name* that another process has the lease of; None without one."""
+        leased = sa.and_(sa.not_(FREE), orders.c.lease_owner != self._owner, orders.c.active_name == name)
+        return next(iter(self._all_under_way(leased, now)), None)
+
     def claim(self, name: str, now: int) -> OrderRecord | None:
         """Lease the order under way for *name*. None if there is none, if another process has the lease, or if only
         another version of certfleet knows its state."""

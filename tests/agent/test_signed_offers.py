@@ -187,7 +187,9 @@ def test_a_new_key_without_endorsement(host: Host, issuer: SigningIssuer) -> Non
     issuer.statements.end_change()
     issued = host.sign()
     issuer.offer(issued, issuer.sign(issued))
-    assert_kept(host, host.run(), "it is not signed by the issuer's key")
+    done = host.run()
+    assert_kept(host, done, "it is not signed by the issuer's key")
+    assert "`certfleet-issuer key show` tells the issuer's key" in done.err
     text = host.config.read_text(encoding="utf-8").splitlines()
     pinned = [f'issuer_key = "{issuer.key_text}"' if line.startswith("issuer_key") else line for line in text]
     host.config.write_text("\n".join(pinned), encoding="utf-8")

@@ -21,6 +21,7 @@ from tests.agent.accounts import Agents
 from tests.agent.host import NAME, TABLES
 from tests.servers.database import SqliteDatabase
 from tests.servers.sql_server import SqlServer
+from tests.servers.stopwatch import Stopwatch
 
 _MOST = 100  # packets of 16 MB
 
@@ -67,6 +68,43 @@ def test_a_greeting_without_end(flood: tuple[int, list[int]], tmp_path: Path, as
     with pytest.raises((SourceError, StoreError), match="longer than any good one"):
         ask(port, tmp_path)
     assert len(taken) < 2
+
+
+@pytest.fixture
+def drip() -> Iterator[int]:
+    """A port that greets a byte at a time, for ever."""
+    over = threading.Event()
+
+    def greet(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"\xff\xff\x00\x00")
+            while not over.wait(0.05):
+                connection.sendall(b"x")
+
+    def talk(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=greet, args=(server.accept()[0],)).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=talk, args=(server,))
+        thread.start()
+        yield server.getsockname()[1]
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("ask", [_agent, _issuer])
+def test_a_greeting_that_drips(
+    drip: int, tmp_path: Path, ask: Callable[[int, Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No wait is long, and the whole of it is: it ends at its time limit, and is not tried eight times."""
+    monkeypatch.setattr("common.mysql_connection._LOGIN_SECONDS", 1.0)
+    watch = Stopwatch()
+    with pytest.raises((SourceError, StoreError), match="no answer within 1 s"):
+        ask(drip, tmp_path)
+    assert watch.seconds() < 3
 
 
 def test_rows_without_end_from_a_server(sql_server: SqlServer, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Name server, mail server or database take a call and never answer: a stop ends everything within seconds."""
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,3 +149,24 @@ def test_a_silent_database(lab: Lab, proxy: CaProxy, tmp_path: Path, word: str) 
         box.ok("run")
         assert [state for state, _ in box.orders()] == ["STORED"]
         assert box.txt(NAME) == set()
+
+
+def test_a_look_at_a_silent_database(lone_box: Box) -> None:
+    """`check` has nothing to tidy up yet, so that SIGTERM ends it at once."""
+    with Silent() as silent:
+        lone_box.document["database"] = {"url": f"mysql+pymysql://issuer@127.0.0.1:{silent.port}/certfleet"}
+        lone_box.write()
+        process = lone_box.start("check")
+        assert silent.met.wait(QUICK_SECONDS)
+        process.terminate()
+        assert process.wait(QUICK_SECONDS) == -signal.SIGTERM
+
+
+def test_a_look_at_a_silent_ca(lone_box: Box) -> None:
+    """`check` gives its test records a few seconds; it waits for no answer of a CA."""
+    with Silent() as silent:
+        lone_box.write(acme={"directory": f"https://127.0.0.1:{silent.port}/dir"})
+        process = lone_box.start("check")
+        assert silent.met.wait(QUICK_SECONDS)
+        process.terminate()
+        process.communicate(timeout=QUICK_SECONDS)

@@ -1,5 +1,6 @@
 """A thief who may write every table of the database, on each engine: what the issuer makes of it."""
 
+import re
 import time
 
 from tests.issuer.signing_requests import csr
@@ -144,7 +145,37 @@ def test_what_a_thief_in_the_database_holds_up(siege: Siege) -> None:
     thief.tries("that a run waits for one planted order after the other", got=watch.seconds() > 40)
     thief.tries("that another certificate is not renewed meanwhile", got=siege.ordered(NAME) == others)
     thief.tries("a line in the log for each planted order", got=told.count("order.planted") >= 40)
+    thief.tries("a line for each row that he adds", got=_crowd(siege) > 20)
     thief.is_told()
+
+
+def _crowd(siege: Siege) -> int:
+    """How many of a hundred rows that he adds are named in one place? The good row goes on, and one mail has the
+    count."""
+    box, says = siege.box, "100 rows of the table were enrolled by nobody"
+    _rows_of_nobody(siege, 100)
+    siege.row(**NOW)
+    others, letters = siege.ordered(NAME), len(siege.smtp.letters)
+    run, found, status = box.fails("run", says=[says]), box.run("status", "--json").report(), box.run("status")
+    assert siege.ordered(NAME) == others + 1
+    assert found["enrolled_by_nobody"] == 100
+    assert {item["name"] for item in found["certificates"]} > {NAME, OTHER}
+    assert (status.code, says in status.out) == (1, True)
+    box.fails("run", says=[says])
+    [letter] = siege.smtp.letters[letters:]
+    assert says in " ".join(letter.text.split())
+    named = [set(re.findall(r"n[0-9]+[.]example", text)) for text in (run.out + run.err, status.out, letter.text)]
+    return max(len(found["certificates"]) - 2, *map(len, named))
+
+
+def _rows_of_nobody(siege: Siege, count: int) -> None:
+    """Rows with a seal of another row."""
+    columns = "enable, csr, ts_expire, ts_last_update, seal"
+    siege.sql("CREATE TABLE numbers (number INTEGER)")
+    siege.sql(f"INSERT INTO numbers VALUES {', '.join(f'({number})' for number in range(count))}")  # noqa: S608
+    name = "REPLACE('nX.example.test', 'X', number)"
+    copied = f"SELECT {name}, {columns} FROM certs, numbers WHERE name = '{NAME}'"  # noqa: S608
+    siege.sql(f"INSERT INTO certs (name, {columns}) {copied}")
 
 
 def test_what_was_revoked_stays_so(siege: Siege) -> None:

@@ -178,6 +178,18 @@ def test_a_lease_on_what_no_issuer_wrote_counts_for_nothing(stores: Stores) -> N
     assert planned(stores).id != record.id
 
 
+def test_an_order_in_the_hands_of_another_process(stores: Stores) -> None:
+    """It is seen as long as the other one has the lease."""
+    mine, other = stores.orders("mine"), stores.orders("other")
+    assert mine.elsewhere(NAME, NOW) is None
+    record = planned(stores, "other")
+    assert mine.elsewhere(NAME, NOW) == record
+    assert other.elsewhere(NAME, NOW) is None
+    assert mine.elsewhere(NAME, NOW + 601) is None
+    other.release(record)
+    assert mine.elsewhere(NAME, NOW) is None
+
+
 def test_a_lease_does_not_last_for_ever(stores: Stores) -> None:
     """However often it is renewed. No issuer works on one order for a day."""
     mine, other, later = stores.orders("mine"), stores.orders("other"), NOW + 86400

@@ -66,6 +66,12 @@ class MemoryOrders:
             rows = [row for row in self._tables.orders.values() if row.active and not row.free(now)]
             return [row.record for row in rows if not row.record.may_be_leased(now)]
 
+    def elsewhere(self, name: str, now: int) -> OrderRecord | None:
+        with self._tables.lock:
+            found = self._tables.active(name)
+            theirs = found is not None and not found.free(now) and found.holder != self._owner
+            return found.record if found is not None and theirs else None
+
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
         if new.state is not old.state:
             check_move(old.state, new.state)

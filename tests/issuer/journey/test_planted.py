@@ -8,8 +8,9 @@ import pytest
 from common.certificate import fingerprint, parse_bundle
 from common.errors import RefusedError
 from issuer.journey.by_hand import by_hand, request_by_hand
+from issuer.loops.run import Summary
 from issuer.model.acme import CaOrder
-from issuer.model.events import EventKind
+from issuer.model.events import EventKind, of_ending
 from issuer.model.orders import Cause, OrderState
 from issuer.model.outcomes import Ending
 from issuer.model.seal_faults import Fault
@@ -152,7 +153,16 @@ def test_a_lease_on_an_order_of_ours_lasts_for_a_day(world: World, nth: int) -> 
         process.run()
     kept(world)
     world.process("two").run()
-    assert world.process("two").attempt().ending is Ending.ELSEWHERE
+    ended = world.process("two").attempt()
+    assert (ended.ending, ended.failure, of_ending(ended)) == (Ending.ELSEWHERE, None, None)
+    world.clock.wait_until(world.clock() + 7200)
+    kept(world)
+    ended = world.process("two").attempt()
+    assert (ended.ending, ended.reference) == (Ending.ELSEWHERE, "kept-elsewhere")
+    event = of_ending(ended)
+    assert event is not None
+    assert event.kind is EventKind.FAILED
+    assert Summary(endings={NAME: ended}, stopped=False).well is False
     world.clock.wait_until(world.clock() + DAY)
     kept(world)
     assert (told(world), world.process("two").run()[NAME].ending) == ([], Ending.STORED)

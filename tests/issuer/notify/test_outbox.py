@@ -15,6 +15,7 @@ from issuer.model.enrolment import Validation
 from issuer.model.events import Event, EventKind
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
+from issuer.model.strangers import MOST_TOLD, RowsFound
 from issuer.model.tries import BY_NEXT_RUN
 from issuer.notify.outbox import Outbox
 from issuer.rules.csr import read_csr
@@ -266,7 +267,7 @@ def test_rows_that_are_not_what_was_enrolled(world: World) -> None:
     gone = Ended("gone.example.test", Ending.VANISHED, failure=Failure("its row is gone"))
 
     def hear(*endings: Ended) -> list[str]:
-        world.outbox.tell_rows(endings)
+        world.outbox.tell_rows(RowsFound(endings))
         return world.hear()
 
     assert hear(spoilt, gone) == ["certfleet: 1 certificate is not what was enrolled, 1 is gone from the table on box"]
@@ -277,10 +278,23 @@ def test_rows_that_are_not_what_was_enrolled(world: World) -> None:
     assert hear(spoilt) == [f"certfleet: {NAME} is not what was enrolled on box"]
 
 
+def test_many_rows_that_nobody_enrolled(world: World) -> None:
+    """Their count is told once. One that is not told any more, because others are, is not right again."""
+    names = [f"n{number}.example.test" for number in range(MOST_TOLD + 1)]
+    told = Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))
+    world.outbox.tell_rows(RowsFound([told], [NAME, *names]))
+    assert world.hear() == ["certfleet: 1 certificate is not what was enrolled, 1 has rows that nobody enrolled on box"]
+    assert f"{MOST_TOLD + 2} rows of the table were enrolled by nobody" in " ".join(world.post.sent[-1][1].split())
+    world.outbox.tell_rows(RowsFound([], [NAME, *names]))
+    assert world.hear() == []
+    world.outbox.tell_rows(RowsFound())
+    assert world.hear() == [f"certfleet: {NAME} is right again in the table on box"]
+
+
 def test_a_row_that_comes_back_before_its_mail(world: World) -> None:
     """Nobody hears of it; a failure of its certificate stays said."""
     assert world.hear(events.failed(NAME, Failure("it failed"))) == [f"certfleet: {NAME} failed on box"]
-    world.outbox.tell_rows([Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))])
-    world.outbox.tell_rows([])
+    world.outbox.tell_rows(RowsFound([Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))]))
+    world.outbox.tell_rows(RowsFound())
     assert world.hear() == []
     assert world.hear(events.failed(NAME, Failure("it failed"))) == []

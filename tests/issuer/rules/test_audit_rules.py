@@ -146,7 +146,11 @@ def test_a_weak_key() -> None:
     found = of_certificate(row(weak, b""), NOW, POLICY)
     assert {"self-signed", "weak-key"} <= set(kinds(found))
     [key] = [one for one in found if one.kind is Kind.WEAK_KEY]
-    assert (key.curable, "RSA with 1024 bits" in key.evidence, "populate --replace" in key.remedy) == (False, True, True)
+    assert (key.curable, "RSA with 1024 bits" in key.evidence, "populate --replace" in key.remedy) == (
+        False,
+        True,
+        True,
+    )
 
 
 @pytest.fixture(scope="module")
