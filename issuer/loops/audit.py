@@ -67,7 +67,8 @@ class Auditor:
         """Audit *rows*, make those due that a new certificate cures, and tell what was found."""
         usual = usual_audit(rows[0].name, now) if rows else now
         clean = [row.name for row in rows if self._is_stranger(row)]
-        known = [row for row in rows if not self._is_stranger(row)]
+        strangers = set(clean)
+        known = [row for row in rows if row.name not in strangers]
         for row, revocation in zip(known, self._revocations(known, now), strict=True):
             at = next_audit(row, usual, now, self._policy)
             found = of_certificate(row, now, self._policy, revocation=revocation)

@@ -159,3 +159,16 @@ def test_a_key_that_the_ca_calls_known_wants_another(faulty: World) -> None:
     [event] = [one for one in faulty.events if one.kind is EventKind.REVOKED]
     assert "make a new key and CSR" in event.hint
     assert faulty.row().watch.found >= {"revoked", "key-compromised"}
+
+
+def test_rows_that_nobody_enrolled_are_not_looked_at(faulty: World) -> None:
+    """Nobody is asked whether they are revoked: there may be any number of them, and who wrote them chose the URLs."""
+    told: list[Event] = []
+
+    def nobody(rows: Sequence[Enrolment], _now: int) -> list[Revocation]:
+        assert not rows
+        return []
+
+    auditor = Auditor(MemoryAudits(faulty.tables), POLICY, told.append, bool, nobody, is_stranger=bool)
+    auditor.audit_due(int(faulty.clock()))
+    assert (told, faulty.row().watch.found) == ([], frozenset())
