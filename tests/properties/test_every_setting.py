@@ -49,6 +49,8 @@ GOOD = {  # for what is required
     "zone.name": '"example.org"',
     "certificate.name": '"www.example.com"',
     "key": '"/etc/ssl/private/www.key"',
+    "log.url": '"https://log.example.com/2026h2/"',
+    "log.key": '"MFkwEwYHKoZIzj0CAQ=="',
     "path": '"/etc/ssl/www.pem"',
     "parts": '["certificate"]',
     "password_file": '"/etc/ssl/www.password"',

@@ -47,7 +47,7 @@ def test_the_account_key(box: Box, den: Den, lab: Lab, tmp_path: Path) -> None:
         for each in (box, his):
             each.trust(reusing)
             each.write()
-        box.ok("reissue", NAME)
+        box.ok("reissue", NAME, "--yes")
         his.ok("remove", NAME, "--yes")
         thief.tries("a certificate for his own key, while the CA remembers our validation", got=gets(his, NAME))
         thief.tries("the end of the account", got=his.run("account", "deactivate", "--yes").code == 0)

@@ -34,7 +34,7 @@ def renew(box: Box) -> Callable[[], int]:
 
     def order() -> int:
         box.forget_validations()
-        return box.run("reissue", NAME).code
+        return box.run("reissue", NAME, "--yes").code
 
     return order
 
@@ -59,11 +59,11 @@ def test_the_line_to_the_name_server(box: Box, lab: Lab, renew: Callable[[], int
         assert renew() == 1
         thief.tries("a record of his, by a change of an update under way", got=HIS.decode() in box.txt(NAME))
         line.down = _all_is_well
-        believed = "its answer cannot be trusted" not in box.run("reissue", NAME).err
+        believed = "its answer cannot be trusted" not in box.run("reissue", NAME, "--yes").err
         thief.tries("that we believe in a change that was never made", got=believed)
         line.up, line.down, line.lie = (lambda data: sent.append(data) or data), bytes, _alias  # type: ignore[func-returns-value]
         sent.clear()
-        box.run("reissue", NAME)
+        box.run("reissue", NAME, "--yes")
         elsewhere = any(_wire(OTHER) in message for message in sent)
         thief.tries("our answer at another name that the key may write, by a lie about an alias", got=elsewhere)
         assert not box.txt(OTHER), "it was taken back"
@@ -111,7 +111,7 @@ def test_the_line_to_the_ca(box: Box, lab: Lab, tmp_path: Path, monkeypatch: pyt
     with Line((LOOPBACK, lab.pebble.port)) as line:
         box.write(acme={"directory": f"https://localhost:{line.port}/dir"})
         box.ok("init")  # an account there
-        box.ok("reissue", NAME)
+        box.ok("reissue", NAME, "--yes")
         assert line.met
         words = [NAME.encode(), b"newOrder", b"jwk"]
         thief.tries("a look at orders and answers", got=any(word in line.seen for word in words))
@@ -129,7 +129,7 @@ def test_the_line_to_the_ca(box: Box, lab: Lab, tmp_path: Path, monkeypatch: pyt
                 his.show(public.issue(certificate).write(tmp_path / "shown"))
             box.write(acme={"ca_bundle": str(bundle)})
             his.seen.clear()
-            box.run("reissue", NAME)
+            box.run("reissue", NAME, "--yes")
             thief.tries(what, got=bool(his.seen))
     thief.is_told()
 
