@@ -48,10 +48,8 @@ def test_five_at_once(five: Vhosts) -> None:
 @pytest.mark.parametrize(
     ("bad", "part", "most"),
     [
-        ([17], "chain", math.ceil(math.log2(40)) + 2),
         ([0], "chain", math.ceil(math.log2(40)) + 3),
         ([39], "chain", math.ceil(math.log2(40)) + 1),
-        ([17], "key", 2),
         ([3, 17, 30], "key", 4),
         ([3, 30], "chain", 2 * math.ceil(math.log2(40)) + 3),
     ],

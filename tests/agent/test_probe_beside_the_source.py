@@ -1,6 +1,7 @@
 """`certfleet-agent probe` beside what the source has, in rounds, for monitoring."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.agent.host import NAME, Host
@@ -12,7 +13,8 @@ def test_what_is_served_and_what_the_source_has(host: Host, nginx: Nginx) -> Non
     """A match after the install; older once the source has a newer one, a warning for monitoring; then nothing is
     known of the name, and at last nobody can be asked."""
     target = f"https://{NAME}?connect=127.0.0.1:{nginx.port}"
-    host.offer_new()
+    first = host.sign(not_before=datetime.now(UTC) - timedelta(days=1))
+    host.offer(first.cert_pem, first.chain_pem)
     assert host.run().code == 0
     (seen,) = host.agent("probe", target, "--json").json["targets"]
     assert seen["database"] == {"verdict": "match", "why": "", "name": NAME}
