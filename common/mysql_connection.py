@@ -57,7 +57,7 @@ class BoundedConnection(pymysql.connections.Connection):
         return bytes(found)
 
     def _read_some(self, most: int) -> bytes:
-        """What one wait brings, b"" at the end. Raises OSError."""
+        """The bytes that one wait brings, b"" at the end. Raises OSError."""
         stream, connection, one_wait = self._rfile, self._sock, self._read_timeout  # type: ignore[attr-defined]
         connection.settimeout(min(self._deadline.left(), one_wait or math.inf))
         try:

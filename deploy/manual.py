@@ -1,5 +1,5 @@
-"""What the build adds to the wheel: a man page and the completions of three shells for each program, made from the
-words of its command line. They lie in common/manual; `init --system` links them to where the system looks."""
+"""The manual that the build adds to the wheel: for each program a man page and the completions of three shells, made
+from the words of its command line. They lie in common/manual; `init --system` links them to where the system looks."""
 
 import importlib
 import sys

@@ -20,7 +20,7 @@ def probe(arguments: argparse.Namespace) -> int:
 
 
 def _held(config: Path, hosts: Mapping[str, frozenset[str]]) -> dict[str, list[Held]]:
-    """What the source has for each of *hosts*, of the certificates that agent.toml names. Raises CertfleetError."""
+    """The certificates of the source for each of *hosts*, of those that agent.toml names. Raises CertfleetError."""
     settings, certificates = load_settings(config)
     names = [one.name for one in certificates]
     likely = [name for name in names if any(covers(name, host) for host in hosts)]

@@ -86,7 +86,7 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a service showed of its configuration: the *output* of its command, the *texts* of its files by name, and
+    """The configuration as a service showed it: the *output* of its command, the *texts* of its files by name, and
     the *environment* that it runs in."""
 
     output: str = ""
@@ -132,7 +132,7 @@ class Staple:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What matters of a certificate in a file. *problem*: why it could not be read. *has_issuer*: the certificate of
+    """The facts of a certificate in a file. *problem*: why it could not be read. *has_issuer*: the certificate of
     its issuer is there too, which a question needs. *staple*: the file beside it, None for none."""
 
     file: str

@@ -1,4 +1,4 @@
-"""What is wrong with the certificate in the live files of a host? Pure: its bytes and a moment in, findings out.
+"""The faults of the certificate in the live files of a host. Pure: its bytes and a moment in, findings out.
 
 The names of the findings are those of `certfleet-issuer audit`.
 """

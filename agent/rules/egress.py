@@ -1,4 +1,4 @@
-"""What an agent connects to. Pure."""
+"""The places to which an agent connects. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""What matters for stapling of a certificate, and of an OCSP response in a file, from their bytes. Pure."""
+"""The facts about stapling in a certificate, and in an OCSP response in a file, from their bytes. Pure."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What certificates let servers and clients connect to: the URLs in them. Pure."""
+"""The URLs in certificates, to which servers and clients connect. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a firewall has to let through, and what was found out about it. Pure.
+"""The passages that a firewall has to leave open, and the facts about each. Pure.
 
 Hosts and URLs come from a CA, a certificate or a configuration: only a host name or an address becomes a passage.
 """
@@ -54,7 +54,7 @@ class Spot:
 
 
 class Reach(Enum):
-    """What came of one connection."""
+    """The outcome of one connection."""
 
     OPEN = "reachable"
     CLOSED = "not reachable"
@@ -182,7 +182,7 @@ def spots_of(found: Sequence[Found]) -> list[Spot]:
 
 
 def sightings(addresses: Mapping[str, int | None], before: Iterable[Sighting], now: int) -> tuple[Sighting, ...]:
-    """What is known of a host: the *addresses* of this look, with their TTL, and those that were seen *before*."""
+    """The facts about a host: the *addresses* of this look, with their TTL, and those that were seen *before*."""
     known = {one.address: one for one in before}
     found = [one for address, one in known.items() if address not in addresses]
     for address, ttl in addresses.items():

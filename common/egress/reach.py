@@ -68,7 +68,7 @@ def _resolve(host: str) -> Resolved:
 
 
 def reach(spots: Sequence[Spot], seconds: float) -> Mapping[Spot, Reached]:
-    """What comes of a connection to each spot within *seconds* for each 200 of them."""
+    """The outcome of a connection to each spot within *seconds* for each 200 of them."""
     found: dict[Spot, Reached] = {}
     for first in range(0, len(spots), _AT_ONCE):
         found |= _reach_some(spots[first : first + _AT_ONCE], seconds)

@@ -78,7 +78,7 @@ def _row(one: Shown, now: float) -> list[str]:
 
 
 def _certificate(one: Shown, now: float) -> Iterator[str]:
-    """What is in the certificate."""
+    """The facts in the certificate."""
     leaf = one.leaf
     if leaf is None:
         return

@@ -38,8 +38,8 @@ class _Question:
 def ask(
     leaf: x509.Certificate, issuer: x509.Certificate, limits: Limits, now: float, kept: Kept | None = None
 ) -> Revocation:
-    """What the issuer's lists and responder say about *leaf* at *now* (epoch seconds). Never raises: what goes wrong is
-    a problem of the result. *kept*: for questions about many certificates, which have their lists in common."""
+    """The answer of the issuer's lists and responder about *leaf* at *now* (epoch seconds). Never raises: a fault is a
+    problem of the result. *kept*: for questions about many certificates, which have their lists in common."""
     try:
         named = _questions(leaf, issuer, now)
     except PARSE_ERRORS as error:

@@ -1,4 +1,4 @@
-"""What is known about the revocation of one certificate. Pure."""
+"""The facts about the revocation of one certificate. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ class Revocations:
         self._kept = Kept()
 
     def of(self, rows: Sequence[Enrolment], now: int) -> list[Revocation]:
-        """What is known about the present certificate of each row at *now* (epoch seconds). Never raises."""
+        """The revocation of the present certificate of each row at *now* (epoch seconds). Never raises."""
         began = time.monotonic()
         ends = began + self._left
         asked = each_on_thread(lambda row: self._ask(row, now, ends - time.monotonic()), rows, _AT_ONCE)

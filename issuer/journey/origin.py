@@ -15,7 +15,7 @@ def profile_asked(work: Work, tools: Tools) -> str:
 
 
 def change_of_authority(work: Work, bundle: Bundle, tools: Tools) -> Event | None:
-    """What people are to hear of who stands behind the new certificate; None for no news. Raises StoreError."""
+    """The news of another CA behind the new certificate; None for no news. Raises StoreError."""
     before, moved = work.row.bundle, (work.row.directory, work.record.directory)
     known = tools.certificates.last_from(issuer_text(bundle.leaf)) if is_other_issuer(before, bundle) else None
     configured = list(tools.authorities)
