@@ -269,7 +269,7 @@ def weak_hash(certificate: x509.Certificate) -> str:
 
 
 def weak_key(key: CertificatePublicKeyTypes) -> str:
-    """What is weak about a key: its type and its bits; "" for one that is not weak."""
+    """The type and the bits of a weak key; "" for one that is not weak."""
     if isinstance(key, dsa.DSAPublicKey):
         return f"DSA with {key.key_size} bits"
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA:

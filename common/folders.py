@@ -216,7 +216,7 @@ def _is_safe(folder: os.stat_result) -> bool:
 
 
 def _director(link: os.stat_result, unsafe: tuple[Path, os.stat_result] | None) -> str:
-    """Who can make *link* lead elsewhere, and why; "" if nobody but root and this user can."""
+    """The user who can make *link* lead elsewhere, and why; "" if only root and this user can."""
     if not _is_ours(link):
         return f"{user_name(link.st_uid)}, to whom it belongs,"
     if unsafe is None:

@@ -1,4 +1,4 @@
-"""What `init --system` does to a machine for either program, as root: a link, units of systemd, and their timer.
+"""The changes of `init --system` to a machine, for either program, as root: a link, units of systemd, their timer.
 
 Nothing that is there already is overwritten.
 """
@@ -106,7 +106,7 @@ def write_drop_in(unit: str, name: str, text: str) -> None:
 
 
 def unit_properties(unit: str, *names: str) -> dict[str, list[str]]:
-    """What systemd makes of *unit* and all its drop-ins: the words of each property. {} where no systemd runs, or it
+    """The words of each property of *unit* with all its drop-ins, by systemd itself. {} where no systemd runs, or it
     does not answer."""
     if not _RUNNING.is_dir():
         return {}

@@ -1,4 +1,4 @@
-"""What a command does on a terminal alone: colours, and one line that says how far it is.
+"""Output that a command makes on a terminal alone: colours, and one line that says how far it is.
 
 A file, a pipe, cron and systemd's journal get neither, nor does who sets NO_COLOR (https://no-color.org) get colours.
 """

@@ -68,7 +68,7 @@ def not_for_services(file: Path) -> RefusedError:
 
 
 def public_half(key: _PublicKey, file: Path, content: bytes = b"") -> HostKey:
-    """What is public of the key in *file*. *content*: the key itself, where it is on this machine. Raises RefusedError
+    """The public half of the key in *file*. *content*: the key itself, where it is on this machine. Raises RefusedError
     for one that is too weak."""
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < 2048:
         hint = "make another: `certfleet-agent request NAME --key NEW_FILE`; then name NEW_FILE as key in agent.toml"

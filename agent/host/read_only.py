@@ -10,7 +10,7 @@ from agent.model.result import Result
 
 
 class ReadOnlyState(StateFolder):
-    """What a journey without an install would keep is forgotten."""
+    """A state folder that keeps nothing: a journey without an install saves no records."""
 
     def save_records(self, results: Sequence[Result]) -> None:
         """Forgotten."""

@@ -112,7 +112,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
 
 
 def _content(due: Due, one: TargetFile, live: LiveFile | None) -> bytes:
-    """What the file is to hold. Raises ConfigError for a keystore without a password."""
+    """The content that the file is to get. Raises ConfigError for a keystore without a password."""
     bundle = due.bundle
     if one.keystore is not None:  # what others could have put there is not opened
         known = live.content if live is not None and not live.exchangeable else b""

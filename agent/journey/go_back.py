@@ -53,7 +53,7 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
 
 
 def stay(turn: Turn, gone_back: GoneBack, mark: Mark) -> Due | Result:
-    """What the source offers was left: the one that was gone back to stays in place, or comes back there.
+    """The offer was left by a rollback: the certificate that was gone back to stays, or is put back.
 
     Raises FileError.
     """

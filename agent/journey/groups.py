@@ -1,4 +1,4 @@
-"""What is due goes in groups, each by one install; what came of each certificate, as it is remembered."""
+"""Due certificates are installed in groups, one install each; the outcome of each certificate is remembered."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -247,7 +247,8 @@ def faults(
 
 
 def verify(members: Sequence[Member], told: Mapping[Service, object], tools: Tools) -> Failures:
-    """What no socket shows, by each service's own commands. One that fails is the fault of all that concern it."""
+    """Run each service's own proofs, for what no socket shows. A failure is the fault of all that concern the
+    service."""
     failures: Failures = {}
     for service, users in services_of(members).items():
         if service in told:

@@ -58,7 +58,7 @@ class _Trial:
         self._said: dict[frozenset[str], InstallError | None] = {}
 
     def complaint(self, chosen: Sequence[Member]) -> InstallError | None:
-        """What the check says where just the *chosen* ones have their new files; None if it passes.
+        """The complaint of the check where only the *chosen* ones have their new files; None if it passes.
 
         Raises FileError.
         """

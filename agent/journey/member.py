@@ -38,7 +38,7 @@ class Member:
 
     @property
     def part(self) -> Part:
-        """What the journal has to know of it."""
+        """Its entry in the journal."""
         return Part(self.name, self.due.sha256, self.saved, self.before)
 
 

@@ -1,4 +1,4 @@
-"""What came of a certificate is put on record, and told to the issuer's side."""
+"""The outcome of a certificate is put on record, and reported to the issuer's side."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -30,7 +30,7 @@ def as_it_stands(turn: Turn) -> Result:
 
 
 def in_its_window(found: "Due | Result") -> "Due | Result":
-    """What is due, if it may be installed now; else how its predecessor stands meanwhile. Raises FileError."""
+    """*found* itself, if it may be installed now; else the standing of its predecessor meanwhile. Raises FileError."""
     if isinstance(found, Result) or found.turn.certificate.window is None:
         return found
     turn, window = found.turn, found.turn.certificate.window

@@ -1,4 +1,4 @@
-"""What a run would do, found by its own first half: everything is asked, verified and looked at, nothing is changed.
+"""A run without changes: its own first half asks, verifies and looks at everything, and tells what would be done.
 
 The tools keep it so: their state folder and files are read-only. No command is run but the question whether a service
 runs, so what its own check would say is not known.

@@ -75,7 +75,7 @@ def asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mar
 
 
 def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools: Tools) -> list[Result]:
-    """What could not be brought back; the other certificates have their turn as usual."""
+    """Bring interrupted installs back, and return those that failed; other certificates have their turn as usual."""
     from agent.journey.roll_back import settle  # noqa: PLC0415 - an interrupted install is rare
 
     # of one that agent.toml does not name any more the files are all there is to mend
@@ -105,7 +105,7 @@ def _host_of(entry: "JournalEntry", certificates: Sequence[Certificate]) -> Remo
 def taken_up(
     certificate: Certificate, answer: Mapping[str, Mark] | SourceError, tools: Tools, *, tell: bool
 ) -> "Due | Result":
-    """What is due; else how it stands, which is on record then, and told if *tell*."""
+    """The due certificate; else its standing, which is put on record, and told if *tell*."""
     name = certificate.name
     try:
         before, pause = tools.state.record(name), tools.state.pause(name)
@@ -129,7 +129,7 @@ def taken_up(
 
 
 def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":
-    """What was found; an error is a result too."""
+    """The outcome of *find*; an error is a result too."""
     try:
         return find()
     except (SourceError, HostLost) as error:

@@ -1,4 +1,4 @@
-"""What people and their programs are told of a certificate after a run, and by which means."""
+"""Notices to people and their programs about a certificate after a run, and the means that carry them."""
 
 from dataclasses import dataclass
 

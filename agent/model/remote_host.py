@@ -11,7 +11,7 @@ _FORM = "ssh://root@esxi1.example.com or ssh://root@esxi1.example.com:2222"
 
 @dataclass(frozen=True, slots=True)
 class SshAddress:
-    """Who logs in, and where."""
+    """The user, host and port of a login by SSH."""
 
     user: str
     host: str

@@ -131,7 +131,7 @@ class Result:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What people have said about it, and what comes of that: to be told with any outcome."""
+        """Sentences about people's own decisions (going back, holding), to be told with any outcome."""
         said = [one.sentence for one in (self.gone_back, self.pause, self.postponed) if one is not None]
         return (*said, *([_DISABLED] if self.disabled else []))
 

@@ -63,7 +63,7 @@ class Access(Protocol):
     def remove(self, path: str) -> None: ...
 
     def names(self, folder: str) -> list[str]:
-        """What is in it."""
+        """The names of the entries of *folder*."""
 
 
 def status(access: Access, path: str) -> Status:

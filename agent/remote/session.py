@@ -63,7 +63,7 @@ class Session:
 
     @property
     def user(self) -> str:
-        """Who is logged in there."""
+        """The user that is logged in there."""
         return self._host.address.user
 
     def files(self, action: Callable[[Access], T]) -> T:
@@ -113,7 +113,7 @@ class Session:
             raise HostLost(error.what, why=error.why, hint=error.hint) from error
 
     def keep(self, found: Connected | BaseException) -> None:
-        """What `connect` came to, or TimeoutError: it holds for the rest of the run."""
+        """Keep the outcome of `connect`, or TimeoutError, for the rest of the run."""
         if isinstance(found, Connected):
             self._open = found
         elif isinstance(found, TimeoutError):
@@ -135,7 +135,7 @@ class Session:
         return self._open
 
     def _within(self, seconds: float, act: Callable[[], T], there: Connected) -> T:
-        """What *act* finds on the connection, which is of no use any more where that does not end as it should."""
+        """The result of *act* on the connection. Where it does not end as it should, the connection is given up."""
         try:
             return self._waits.within(seconds, act)
         except OSError as error:

@@ -62,7 +62,7 @@ class ShellAccess:
         self._run(_SYNC.format(shlex.quote(path)))
 
     def _about(self, path: str, command: str) -> bytes:
-        """What a command about *path* says; {0} stands for that. Raises FileNotFoundError if there is nothing."""
+        """The output of a command about *path*, for which {0} stands. Raises FileNotFoundError if there is nothing."""
         at = shlex.quote(path)
         return self._run(f"[ -e {at} ] || [ -L {at} ] || exit {_ABSENT}; {command.format(at)}")
 

@@ -1,10 +1,10 @@
-"""What systemd lets the agent's unit write, and what agent.toml wants written. Pure."""
+"""Compare the folders that systemd lets the agent's unit write with those that agent.toml wants written. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 _READ_ONLY = {"strict": ("/",), "full": ("/boot", "/efi", "/etc", "/usr"), "yes": ("/boot", "/efi", "/usr")}
-"""What each value of ProtectSystem= closes for writing (systemd.exec(5)); any other closes nothing."""
+"""The folders that each value of ProtectSystem= closes for writing (systemd.exec(5)); any other closes nothing."""
 
 
 def closed(folders: Iterable[Path], protect_system: str, writable: Iterable[Path]) -> list[Path]:

@@ -11,7 +11,7 @@ _NUMBERS = re.compile(r"\.\d+")  # parts of a second
 
 
 def symptoms(log: str, text: str, dialect: Dialect, now: float) -> list[Symptom]:
-    """What lines of the last day before *now* (epoch seconds) say, the file *log* having ended with *text*. A line
+    """The symptoms in the last day's lines before *now* (epoch seconds) of *text*, the end of the file *log*. A line
     without a moment that can be read counts as one of today."""
     lines = [line for line in text.splitlines() if any(sign in line for sign, _ in dialect.symptoms)]
     recent = [line for line in lines if _moment(line, dialect.log_time, now) > now - _DAY]

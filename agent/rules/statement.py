@@ -1,4 +1,4 @@
-"""What the issuer's statement says of an offer, and when the dates of a certificate count. Pure.
+"""Judge an offer by the issuer's statement, and by the dates of its certificate where these count. Pure.
 
 With ``[trust] issuer_key`` the database only carries: a certificate is installed if a statement names it that the
 issuer has signed, and the sequence of statements, which only grows, tells the newer one.

@@ -54,8 +54,8 @@ def rights_of(file: TargetFile, *, is_new: bool) -> Rights:
 
 
 def wanted(file: TargetFile, live: LiveFile | None, owner: tuple[int, int], content: bytes) -> LiveFile:
-    """What *file* is to become, with *owner* (user and group, -1 where none is configured) and mode as configured; else
-    with those of the *live* file; else with safe ones.
+    """The live file that *file* is to become, with *owner* (user and group, -1 where none is configured) and mode as
+    configured; else with those of the *live* file; else with safe ones.
 
     An access control list of the live file stays where the file holds no key. With a key it stays only where no mode is
     configured, without what the folder's default list has put into it: no list of a folder opens a key.
@@ -86,7 +86,7 @@ def is_as_wanted(live: LiveFile | None, new: LiveFile) -> bool:
 
 
 def differences(live: LiveFile, new: LiveFile) -> list[str]:
-    """What the rights of the live file are, and what they are to be, where these are not the same."""
+    """Sentences about each right of the live file that is not as it is to be."""
     found = []
     if live.mode != new.mode:
         found.append(f"mode {live.mode:04o}, now {new.mode:04o}")

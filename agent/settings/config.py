@@ -130,7 +130,7 @@ def resolve(settings: AgentSettings, source: Path, find: Finder = nowhere) -> tu
 
 @dataclass(frozen=True, slots=True)
 class _Filling:
-    """What fills a certificate in, and where to say what is wrong with it."""
+    """The values that fill a certificate in, and the list that takes what is wrong with it."""
 
     presets: Presets
     find: Finder

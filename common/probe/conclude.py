@@ -1,4 +1,4 @@
-"""What several looks at one service say together: is only one family of addresses broken, do they differ? Pure."""
+"""Conclusions from several looks at one service: is only one family of addresses broken, do they differ? Pure."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""What is shown as a document for programs: for `probe --json`. Pure."""
+"""The document of `probe --json`, for programs. Pure."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a server says in clear before a handshake is encrypted: versions up to TLS 1.2 (RFC 5246 §7.4). Pure."""
+"""The messages that a server sends in clear before a handshake is encrypted, up to TLS 1.2 (RFC 5246 §7.4). Pure."""
 
 from collections.abc import Iterator
 

@@ -141,7 +141,7 @@ class Reader:
         return int.from_bytes(self.take(count), "big")
 
     def sized(self, count: int) -> bytes:
-        """What follows a length of *count* bytes."""
+        """The bytes after a length of *count* bytes, as many as that says."""
         return self.take(self.number(count))
 
 

@@ -1,4 +1,4 @@
-"""What is shown for monitoring: the line of a plugin, and a file for Prometheus' node exporter. Pure."""
+"""Output for monitoring: the line of a plugin, and a file for Prometheus' node exporter. Pure."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ _MOST_SAID = 5  # sentences in the line of a plugin
 
 
 def state_of(one: Shown, now: float) -> State:
-    """What nobody could be asked is UNKNOWN; what is well still, or by others' fault not, a WARNING."""
+    """UNKNOWN where nobody could be asked; WARNING for what is still well, or is not by the fault of others."""
     if one.view.seen is Seen.UNKNOWN:
         return State.UNKNOWN
     if one.problems(now):

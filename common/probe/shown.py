@@ -1,4 +1,4 @@
-"""What one socket shows for one name, and what is wrong with it. Pure: no network, and the clock is a parameter."""
+"""The certificate that one socket shows for a name, and its faults. Pure: no network, and the clock is a parameter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

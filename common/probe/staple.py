@@ -27,8 +27,8 @@ class NotSeen(Exception):
 def stapled(
     target: ProbeTarget, address: Address, server_name: str, seconds: float, key_type: KeyType = ""
 ) -> Answered:
-    """What a client is shown that asks for a staple, and for this type of key. Raises NotSeen, after *seconds* at the
-    latest."""
+    """The certificate and staple for a client that asks for both by this type of key. Raises NotSeen, after *seconds*
+    at the latest."""
     deadline = Deadline(seconds)
     family, where = address
     try:

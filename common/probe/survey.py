@@ -31,7 +31,7 @@ _Spot = tuple[ProbeTarget, Address | None, str]
 
 
 def survey(targets: Sequence[ProbeTarget], names: Sequence[str], lookup: Lookup, now: float) -> list[Shown]:
-    """What all *targets* show, in their order. *names*: those to ask for instead of each target's own. *lookup*: what
+    """Look at all *targets*, in their order. *names*: those to ask for instead of each target's own. *lookup*: what
     the database has. *now*: epoch seconds."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool:
         spots = chain.from_iterable(pool.map(_spots, targets))
@@ -69,7 +69,7 @@ def _may_staple(target: ProbeTarget) -> bool:
 
 
 def _views(target: ProbeTarget, address: Address, name: str) -> Iterator[View]:
-    """What most clients get; and what those do who want the other type of key, if that is another certificate."""
+    """The view of most clients; and that of clients with the other type of key, if it is another certificate."""
     first = look(target, address, name, SECONDS)
     yield first
     leaves = {*first.shown[:1]}
@@ -111,7 +111,7 @@ def _staple(one: Shown, address: Address, now: float) -> Staple:
 
 
 def _revocation(one: Shown, now: float, kept: Kept) -> Revocation:
-    """What the issuer says. It is asked by the certificate that is shown for it; without one nobody is."""
+    """Ask the issuer about revocation, by the certificate that is shown for the issuer; without one nobody is asked."""
     if one.leaf is None or one.issuer is None:
         return Revocation(problems=(_NO_ISSUER,))
     return ask(one.leaf, one.issuer, Limits(SECONDS), now, kept)

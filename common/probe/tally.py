@@ -1,4 +1,4 @@
-"""What many rounds of looks have seen: failures with their times, the slowest handshake. Pure."""
+"""The sum of many rounds of looks: failures with their times, the slowest handshake. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -43,8 +43,8 @@ class Held:
 
 
 Lookup = Callable[[Mapping[str, frozenset[str]]], Mapping[str, Sequence[Held]]]
-"""What the database holds for each of some hosts, asked at once with the SHA-256 of what they show. Raises
-CertfleetError where nobody can say."""
+"""Asks for the certificates that the database holds for some hosts, all at once, with the SHA-256 that each shows.
+Raises CertfleetError where nobody can say."""
 
 
 def held_of(name: str, leaf_pem: bytes) -> Iterator[Held]:
@@ -56,7 +56,7 @@ def held_of(name: str, leaf_pem: bytes) -> Iterator[Held]:
 def held_for(
     hosts: Mapping[str, frozenset[str]], likely: Iterable[Held], everything: Callable[[], Iterable[Held]]
 ) -> dict[str, list[Held]]:
-    """What is for each of *hosts*, as a Lookup is asked. *likely*: what is found by name; *everything* is looked
+    """The certificates for each of *hosts*, as a Lookup is asked. *likely*: found by name; *everything* is looked
     through only if some host shows another one: there may be a hundred thousand."""
     first = list(likely)
     found = {host: {one.name: one for one in first if one.is_for(host)} for host in hosts}

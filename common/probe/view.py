@@ -1,4 +1,4 @@
-"""What one look at one address of a service has shown. Pure."""
+"""The result of one look at one address of a service. Pure."""
 
 import binascii
 from dataclasses import dataclass, field

@@ -28,7 +28,7 @@ class Wire:
         self._connection.sendall(data)
 
     def some(self) -> bytes:
-        """What has come, at least a byte; b"" at the end."""
+        """The bytes that have come, at least one; b"" at the end."""
         return self._received.read1(65536)
 
     def exactly(self, count: int) -> bytes:

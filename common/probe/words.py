@@ -1,4 +1,4 @@
-"""What is shown, in lines for people: one certificate in full, several as a table, the fingerprints side by side. Pure
+"""The output for people, in lines: one certificate in full, several as a table, fingerprints side by side. Pure
 but for the form of a table, which the command line knows.
 """
 
@@ -95,7 +95,7 @@ def _certificate(one: Shown, now: float) -> Iterator[str]:
 
 
 def _look(one: Shown) -> Iterator[str]:
-    """What another address may show otherwise."""
+    """The lines that another address may show otherwise."""
     if one.leaf is None:
         return
     there = _STAPLED[one.staple.is_there]

@@ -1,4 +1,4 @@
-"""What a certificate revocation list says about a certificate (RFC 5280 §5, §6.3). Pure: bytes and a clock.
+"""Judge a certificate by a certificate revocation list (RFC 5280 §5, §6.3). Pure: bytes and a clock.
 
 Lists are often sharded: the CA spreads its certificates over many lists, and each list names the URL that it is for.
 A list of another shard is soundly signed and silent about our certificate, so its scope is judged before its content.
@@ -36,7 +36,7 @@ def sources(leaf: x509.Certificate) -> list[Source]:
 
 
 def judge(content: bytes, leaf: x509.Certificate, issuer: x509.Certificate, source: Source, now: float) -> Revocation:
-    """What the list in *content* (DER, or PEM) says about *leaf* at *now* (epoch seconds)."""
+    """Judge *leaf* at *now* (epoch seconds) by the list in *content* (DER, or PEM)."""
     try:
         crl = x509.load_der_x509_crl(content) if is_der(content) else x509.load_pem_x509_crl(content)
         fault = next(_faults(crl, leaf, issuer, source, now), "")

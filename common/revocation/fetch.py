@@ -26,8 +26,8 @@ class NoAnswer(Exception):
 
 
 class Kept:
-    """What was fetched, for many questions: each list once, and who is away is not asked again. Thread-safe. It lasts
-    as long as one look at many certificates; make another for the next."""
+    """Fetched answers, kept for many questions: each list comes once, and a server that is away is not asked again.
+    Thread-safe. It lasts as long as one look at many certificates; make another for the next."""
 
     def __init__(self) -> None:
         self._lists: dict[str, bytes] = {}

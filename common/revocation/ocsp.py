@@ -1,4 +1,4 @@
-"""What an OCSP response (RFC 6960), fetched or stapled, says about a certificate. Pure: bytes and a clock."""
+"""Judge a certificate by an OCSP response (RFC 6960), fetched or stapled. Pure: bytes and a clock."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,7 @@ def request_for(leaf: x509.Certificate, issuer: x509.Certificate) -> bytes:
 
 
 def judge(content: bytes, leaf: x509.Certificate, issuer: x509.Certificate, source: str, now: float) -> Revocation:
-    """What the response in *content* (DER) says about *leaf* at *now* (epoch seconds). *source*: a URL, or "staple"."""
+    """Judge *leaf* at *now* (epoch seconds) by the response in *content* (DER). *source*: a URL, or "staple"."""
     try:
         response = ocsp.load_der_ocsp_response(content)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:

@@ -168,7 +168,7 @@ class AcmeCa:
         return tuple(map(words.text, names)) if isinstance(names, list) else ()
 
     def identity(self, account: str) -> CaIdentity:
-        """What stands for the CA and for *account*, the URL of ours, in DNS records."""
+        """The values that stand in DNS records for the CA and for *account*, the URL of ours."""
         meta, identities = self.meta(), self.caa_identities
         prefix = words.text(meta.get("accountHashPrefix"))
         issuers = words.domains(meta.get("issuerDomainNames")) or words.domains(list(identities))

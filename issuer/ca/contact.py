@@ -25,7 +25,7 @@ def addresses(contact: Iterable[str]) -> list[str]:
 
 
 class Contact:
-    """What the CA has been told, so that a CA that keeps no contact, or spells it otherwise, is told once.
+    """The contact that the CA was told last, so that a CA that keeps none, or spells it otherwise, is told once.
 
     *memory*: a JSON file in the state folder, from account URL to contact.
     """
@@ -70,7 +70,7 @@ class Contact:
 
 
 def _contact_of(transport: Transport, found: AcmeAnswer) -> list[str]:
-    """What the CA keeps. Not every CA sends the account's object where it names an existing account."""
+    """The contact that the CA keeps. Not every CA sends the account's object where it names an existing account."""
     try:
         account = found.json()
     except AcmeProblem:

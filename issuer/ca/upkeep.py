@@ -1,4 +1,4 @@
-"""What a person does with an account that exists: look at it, change its key, end it (RFC 8555 §7.3.5, §7.3.6)."""
+"""Upkeep of an account by a person: look at it, change its key, end it (RFC 8555 §7.3.5, §7.3.6)."""
 
 import json
 import time

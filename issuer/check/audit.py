@@ -34,8 +34,8 @@ class Surroundings:
         self._walk = walk
 
     def findings(self, row: Enrolment, standings: Sequence[Standing]) -> list[Finding]:
-        """What DNS says of the names of *row*. *standings*: its hosts that serve the present certificate or an older
-        one."""
+        """Findings about the names of *row* in DNS. *standings*: its hosts that serve the present certificate or an
+        older one."""
         leaf = row.present
         names = [name for name in leaf.names if not _has_no_address(name)] if isinstance(leaf, Leaf) else []
         hosts = {one.report.host: self._addresses(one.report.host) for one in standings if names}

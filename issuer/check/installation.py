@@ -85,8 +85,8 @@ def mail_line(server: MailLogin, settings: NotifySettings) -> Line:
 
 
 def identity(ca: AcmeServer) -> CaIdentity | None:
-    """What stands for the CA and our account in DNS records; None when it cannot be reached (authority_lines says
-    so)."""
+    """The values that stand in DNS records for the CA and our account; None when it cannot be reached (authority_lines
+    says so)."""
     try:
         return ca.identity(ca.find_account())
     except CertfleetError:

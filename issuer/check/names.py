@@ -30,7 +30,7 @@ class Authority(Protocol):
     directory: str
 
     def identity(self, account: str) -> CaIdentity:
-        """What stands for the CA and for *account*, the URL of ours, in DNS records."""
+        """The values that stand in DNS records for the CA and for *account*, the URL of ours."""
 
     def find_account(self) -> str:
         """The URL of our key's account, "" when the CA knows none."""

@@ -1,4 +1,4 @@
-"""What the next certificates will come from: told by `check`, `run --dry-run` and `reissue`, before it happens."""
+"""Tell from which CA the next certificates will come: in `check`, `run --dry-run` and `reissue`, before it happens."""
 
 import time
 from collections.abc import Iterable

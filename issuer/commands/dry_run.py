@@ -47,7 +47,7 @@ class _Onlooker(AcmeCa):
 def rehearsal(
     settings: Settings, database: Database, rows: Sequence[Enrolment], *, wish: str = "", retry: bool = False
 ) -> list[Rehearsed]:
-    """What would become of *rows*, the most urgent first. *wish*: the reason for which a person wants them now;
+    """The rehearsals of *rows*, the most urgent first. *wish*: the reason for which a person wants them now;
     *retry*: those that failed are due. Raises CertfleetError."""
     now, names = int(time.time()), [row.name for row in rows]
     left = Orders(database, "", Seals(settings.state_dir)).under_way(now)

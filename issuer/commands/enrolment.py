@@ -170,7 +170,7 @@ class _Populating:
 
 
 def _tell_change(row: Enrolment, facts: CsrFacts, ready: str) -> None:
-    """What is different now, and what comes next."""
+    """Tell the difference that the new CSR makes, and what comes next."""
     different = difference(row, facts)
     say(f"it {different}")
     if different.another_key and row.crt:
@@ -248,7 +248,8 @@ def _usable(row: Enrolment) -> bool:
 
 
 def _ready(validation: Validation, names: Sequence[str]) -> str:
-    """What has to be there before the first order. Raises RefusedError for a name that cannot be validated so."""
+    """The advice on what must be there before the first order. Raises RefusedError for a name that cannot be validated
+    so."""
     chosen = ways(validation, names)
     for way, kind, validated in chosen:
         kind.require(way, validated)

@@ -20,5 +20,5 @@ def locked_by_daemon(settings: Settings) -> bool:
 
 
 def tries(settings: Settings) -> Tries:
-    """Who makes the next attempt on this machine. A daemon whose state folder we may not read is not seen."""
+    """The program that tries next on this machine. A daemon whose state folder we may not read is not seen."""
     return BY_DAEMON if is_locked(id_file(settings)) and locked_by_daemon(settings) else BY_NEXT_RUN

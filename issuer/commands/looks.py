@@ -68,8 +68,8 @@ def counted(looks: Iterable[T]) -> Iterator[T]:
 
 
 class View:
-    """What concerns all certificates, asked for once; and each that is *wanted*. Raises ConfigError, FileError,
-    StoreError."""
+    """The facts that concern all certificates, asked for once; and each certificate that is *wanted*. Raises
+    ConfigError, FileError, StoreError."""
 
     def __init__(self, settings: Settings, database: Database, now: int, wanted: Wanted):
         self._now = now

@@ -41,7 +41,7 @@ class Rows:
         self._presents = _presents(settings, self.seals)
 
     def faults(self, row: Enrolment) -> list[Fault]:
-        """What speaks against the seals of *row* and of its change."""
+        """The faults of the seals of *row* and of its change."""
         seen = [row] if row.change is None else [row, newest(row)]
         return list(dict.fromkeys(fault for one in seen for fault in self.seals.faults(one)))
 

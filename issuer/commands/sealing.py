@@ -54,7 +54,7 @@ class Sealer:
 
 
 def told(content: Sealed) -> str:
-    """What a seal covers, for people."""
+    """The content of a seal, in words for people."""
     key = f"key {content.key}, for {', '.join(content.names)}" if content.key else "no usable CSR"
     return f"{key}{', imported' if content.imported else ''}"
 

@@ -108,7 +108,7 @@ class _Sources:
         return troubles
 
     def foreign(self) -> list[Sighting]:
-        """What was found now or before, has not ended, and has a key that is still unknown."""
+        """The certificates found now or before that have not ended and whose key is still unknown."""
         return [one for one in self._memory.sightings(self._now) if one.spki_sha256 not in self._known]
 
     def _read_log(self, log: StaticLog) -> None:

@@ -133,7 +133,7 @@ class Records:
         return [Laggard(f"{owner} at {who}", why, hint) for who, why in verdicts.items() if why]
 
     def _shown(self, owner: str) -> Shown:
-        """What each authoritative server shows, without those that do not answer: a CA leaves them out too. Raises
+        """The records at each authoritative server, without those that do not answer: a CA leaves them out too. Raises
         DnsError where nobody answers."""
         heard = self._by_authorities(owner)
         shown = {str(server): shown_txt(answer) for server, answer in heard.items()}

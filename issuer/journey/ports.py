@@ -217,7 +217,7 @@ class Seals(Protocol):
     """Proves that rows are what operators enrolled, and remembers what was stored. Raises ConfigError, FileError."""
 
     def faults(self, row: Enrolment) -> Sequence[Fault]:
-        """What is wrong with *row* beside its seal; none if it holds what was enrolled."""
+        """The faults of *row* beside its seal; none if it holds what was enrolled."""
 
     def taken(self, row: Enrolment) -> None:
         """The change of *row*, as it sees the row, took the place of the row's CSR."""

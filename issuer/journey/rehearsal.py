@@ -1,4 +1,4 @@
-"""What an attempt would do: the beginning of the journey, over stores that remember in place of saving.
+"""An attempt that changes nothing: the beginning of the journey, over stores that remember in place of saving.
 
 Nothing is written to the database, asked of the CA for good, or published. Name servers and the CA's renewal
 information are asked as in earnest, because they decide.
@@ -42,8 +42,9 @@ _OF_ENDING = {Ending.HELD: Verdict.HELD, Ending.ELSEWHERE: Verdict.ELSEWHERE}
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """What would become of one certificate. *why* it is ordered, or not due; *until* when it waits (epoch seconds, 0
-    for none); *directory* of the CA, *way* of validation and *places* of the answers, where it would be ordered."""
+    """The outcome that an attempt for one certificate would have. *why* it is ordered, or not due; *until* when it
+    waits (epoch seconds, 0 for none); *directory* of the CA, *way* of validation and *places* of the answers, where it
+    would be ordered."""
 
     name: str
     verdict: Verdict

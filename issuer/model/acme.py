@@ -79,10 +79,10 @@ class RenewalInfo:
 
 @dataclass(frozen=True, slots=True)
 class CaIdentity:
-    """What stands for a CA and for our account there in DNS records. *identities*: its names in CAA records (RFC 8555
-    §9.7.6). *account*: the URL of our account, "" without one. *issuers*: its names in the records of dns-persist-01.
-    *hash_prefix* and *thumbprint*: the account is named there by a hash below that prefix, made with that thumbprint of
-    our key; "" where it is named by its URL."""
+    """The values that stand in DNS records for a CA and for our account there. *identities*: its names in CAA records
+    (RFC 8555 §9.7.6). *account*: the URL of our account, "" without one. *issuers*: its names in the records of
+    dns-persist-01. *hash_prefix* and *thumbprint*: the account is named there by a hash below that prefix, made with
+    that thumbprint of our key; "" where it is named by its URL."""
 
     directory: str
     identities: tuple[str, ...]

@@ -71,8 +71,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What an audit leaves in a row: the moment of the next one (epoch seconds), the kinds that were *found*, those of
-    them for which a new certificate was ordered, and the *reason* why one is wanted now; "" for no reason."""
+    """The traces of an audit in a row: the moment of the next one (epoch seconds), the kinds that were *found*, those
+    of them for which a new certificate was ordered, and the *reason* why one is wanted now; "" for no reason."""
 
     at: int
     found: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What hosts say of the certificates that they serve, as values. Pure. Times are epoch seconds."""
+"""Reports of hosts about the certificates that they serve, as values. Pure. Times are epoch seconds."""
 
 from dataclasses import dataclass
 from enum import Enum

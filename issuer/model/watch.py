@@ -1,4 +1,4 @@
-"""What people said of how a row is watched, and what the last audit left in it. Pure."""
+"""How people want a row to be watched, and what the last audit left in it. Pure."""
 
 from dataclasses import dataclass
 

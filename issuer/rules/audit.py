@@ -1,4 +1,4 @@
-"""What is wrong with the certificate of a row, and what of that does a new certificate cure? Pure.
+"""Judge the certificate of a row: its faults, and those that a new certificate cures. Pure.
 
 `run` orders by :func:`issuer.rules.due.decide`. What that does not see of a certificate, such as a weak signature, is
 found here and makes the row due (:func:`wanted`), once for each kind: a new certificate may have the same fault.
@@ -103,8 +103,8 @@ def fixable(row: Enrolment, found: Collection[Finding], now: int) -> frozenset[K
 
 
 def outcome(row: Enrolment, found: Collection[Finding], ordered: Collection[Kind], at: int) -> Audited:
-    """What an audit with these findings leaves in *row*. *ordered*: the kinds for which a new certificate is ordered.
-    *at*: the next audit."""
+    """The traces that an audit with these findings leaves in *row*. *ordered*: the kinds for which a new certificate is
+    ordered. *at*: the next audit."""
     kinds = {one.kind.value for one in found}
     again = row.watch.served | {kind.value for kind in ordered if kind not in _NOT_ORDERED}
     told = ", ".join(kind.value for kind in Kind if kind in ordered)

@@ -1,4 +1,4 @@
-"""What will the next certificates come from, by the configuration, that the present ones did not? Pure.
+"""Compare where the next certificates come from, by the configuration, with where the present ones came from. Pure.
 
 Firewalls and trust stores are prepared before that, or a night's renewal takes services down.
 """

@@ -1,4 +1,4 @@
-"""What CAs have announced, with its date. Pure data.
+"""Announcements of CAs, with their dates. Pure data.
 
 A line stays for a year after its date: whoever looks only then has to hear of it too. Each names where it was read.
 """
@@ -64,8 +64,8 @@ CALENDAR = (
 
 
 def announced(authorities: Sequence[CaSettings], now: float) -> list[Announced]:
-    """What concerns these CAs, from half a year before its day to a year after it; the end of a CA as long as it is
-    configured."""
+    """The announcements of these CAs, from half a year before the day to a year after it; the end of a CA as long as it
+    is configured."""
     today = datetime.fromtimestamp(now, UTC).date()
     asked = {(urlsplit(ca.directory).hostname or "", ca.profile) for ca in authorities}
 

@@ -20,7 +20,7 @@ _HINT += "look whether all clients trust the root"
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Who stands behind a certificate. *issuer* and *root* are names for people; *root* is the issuer of the last
+    """The CA behind a certificate. *issuer* and *root* are names for people; *root* is the issuer of the last
     certificate of the chain. *hosts*: "host:port" of each URL in leaf and chain (OCSP, CRL, issuers)."""
 
     issuer: str

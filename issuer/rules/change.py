@@ -168,7 +168,7 @@ class Difference:
 
 
 def difference(row: Enrolment, csr: CsrFacts) -> Difference:
-    """What *csr* changes for *row*: against its own CSR, without one against its certificate."""
+    """The difference of *csr* to the CSR of *row*, or without one to its certificate."""
     old = row.request if row.csr else row.present
     if old is None or isinstance(old, Damaged):
         return Difference(csr.names, (), another_key=True)

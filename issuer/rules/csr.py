@@ -109,12 +109,12 @@ def not_counted(csr: CsrFacts) -> list[str]:
 
 
 def hint_on_order(problem: AcmeProblem, csr: CsrFacts) -> str:
-    """What to do about a refusal of the order for the names of *csr*."""
+    """The hint for a refusal of the order for the names of *csr*."""
     return _NOT_BOTH if problem.kind in _OF_NAMES and redundant(csr.names) else problem.hint
 
 
 def hint_on_finalize(problem: AcmeProblem, csr: CsrFacts) -> str:
-    """What to do about a refusal to certify *csr*. The account and its authorizations were accepted before, so a
+    """The hint for a refusal to certify *csr*. The account and its authorizations were accepted before, so a
     problem that may be about either is about the CSR."""
     if problem.kind not in _OF_CSR:
         return problem.hint

@@ -1,4 +1,4 @@
-"""What an issuer connects to, and who connects to the hosts of its certificates. Pure."""
+"""The addresses that an issuer connects to, and those who connect to the hosts of its certificates. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""What the page to look at shows: from the looks at certificates to its parts. Pure."""
+"""The parts of the page to look at, made from the looks at certificates. Pure."""
 
 import math
 from collections import Counter
@@ -42,7 +42,7 @@ def ca_label(row: Enrolment) -> str:
 def why(
     row: Enrolment, state: str, now: int, policy: RenewalSettings, *, faults: Sequence[str] = (), held: str = ""
 ) -> list[Failure]:
-    """What is wrong with a certificate itself, and what to do; [] for one that is well. *faults*: what speaks against
+    """The faults of a certificate itself, and what to do; [] for one that is well. *faults*: what speaks against
     its seals. *held*: the sentence about the hold that its next attempt waits for, or ""."""
     change = row.change if row.enabled else None
     change_failure = change.failure if change is not None and change.failing else None
@@ -142,7 +142,7 @@ def state_word(entry: Entry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left of a certificate's life, in percent of the whole, and where in it the next attempt comes; None
+    """The rest of a certificate's life, in percent of the whole, and where in it the next attempt comes; None
     where that is not within it."""
 
     percent: int

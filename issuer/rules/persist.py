@@ -144,7 +144,7 @@ def _stands_for_us(account: str, accounts: Sequence[str]) -> bool:
 
 
 def _malformed(issuers: Sequence[str], accounts: Sequence[str]) -> str:
-    """What keeps a record from being made; "" for nothing."""
+    """The reason why no record can be made; "" for none."""
     if not issuers or len(issuers) > _MOST_ISSUERS:
         return f"it has {len(issuers)} issuer domain names, and 1 to {_MOST_ISSUERS} are allowed"
     odd = [issuer for issuer in issuers if len(issuer) > 253 or not _DOMAIN.fullmatch(issuer)]

@@ -55,7 +55,7 @@ def by_hand(row: Enrolment) -> Verdict:
 
 
 def fault_by_hand(row: Enrolment, read: Read) -> str:
-    """What is wrong with the statement of *row*, if a person who has looked at it may mend that; else ""."""
+    """The fault of the statement of *row*, if a person who has looked at it may mend it; else ""."""
     if not row.crt or by_hand(row).why:
         return ""
     return _fault(row, read(row.statement) if row.statement else None)

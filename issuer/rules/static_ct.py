@@ -1,4 +1,4 @@
-"""What a static Certificate Transparency log serves (c2sp.org/static-ct-api), from its bytes. Pure.
+"""Read the answers of a static Certificate Transparency log (c2sp.org/static-ct-api) from their bytes. Pure.
 
 All of it is hostile input; each function raises ValueError with a sentence.
 """

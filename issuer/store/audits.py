@@ -1,4 +1,4 @@
-"""What the audit and people leave beside a row of ``certs``. One method, one transaction."""
+"""Columns of ``certs`` that the audit and people write. One method, one transaction."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial

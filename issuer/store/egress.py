@@ -24,7 +24,7 @@ class Egress:
         self._database = database
 
     def remembered(self, hosts: Iterable[str]) -> dict[str, list[Sighting]]:
-        """What was seen of each of *hosts*, by address; none of it *now*."""
+        """The sightings of each of *hosts*, by address; none of them is *now*."""
         names = set(hosts)
         return self._database.read(lambda connection: _sightings(connection, names))
 

@@ -49,7 +49,7 @@ _STATE = (  # MariaDB 10 knows the older name of the last one
 
 
 def hint(error: BaseException, address: MysqlAddress) -> str:
-    """What to do about an error of a server or of PyMySQL."""
+    """The hint for an error of a server or of PyMySQL."""
     of = about(error)
     if of is About.UNREACHABLE and address.socket:
         return f"check that the server runs, that its socket is {address.socket}, and that this user may open it"

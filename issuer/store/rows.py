@@ -120,7 +120,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
 
 
 def watch_of(row: sa.RowMapping) -> Watch:
-    """What the columns WATCH of *row* say."""
+    """The columns WATCH of *row*, as a value."""
     cells = [row[column] for column in WATCH]
     if not any(cells):
         return UNWATCHED

@@ -56,7 +56,7 @@ class SealStore:
         self._database.write(lambda connection: add_event(connection, now, name, "removed", tombstone))
 
     def tombstones(self, name: str) -> list[str]:
-        """What its removals left in the history of *name*, the newest first."""
+        """The marks of removals in the history of *name*, the newest first."""
         removals = sa.select(events.c.detail).where(events.c.name == name, events.c.event == "removed")
         query = removals.order_by(events.c.id.desc())
         return self._database.read(lambda connection: list(filter(None, connection.scalars(query))))

@@ -1,1 +1,1 @@
-"""What the issuer trusts although the database could say otherwise: keys and a memory in its state folder."""
+"""The keys and the memory in the state folder, which the issuer trusts more than the database."""

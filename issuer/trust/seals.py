@@ -101,7 +101,7 @@ class Seals:
         self.memory.remember({scope: self.memory.newest(scope) + 1})
 
     def faults(self, row: Enrolment) -> list[Fault]:
-        """What is wrong with *row* beside its seal; [] if it holds what was enrolled. A newer number than those before
+        """The faults of *row* beside its seal; [] if it holds what was enrolled. A newer number than those before
         is remembered: another issuer has sealed it."""
         if not row.seal:
             return [Fault.NONE]

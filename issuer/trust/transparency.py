@@ -1,4 +1,4 @@
-"""What this issuer remembers of Certificate Transparency, in its state folder: how far it has read, and what it found.
+"""The issuer's memory of Certificate Transparency, in its state folder: how far it has read, and what it found.
 
 It holds nothing secret. Where it is lost, logs are read from their present end on, and what is found is told again.
 """

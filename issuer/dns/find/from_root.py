@@ -196,7 +196,7 @@ class _Questions:
         return ask_all([(server, query) for server in servers], ASK_SECONDS)
 
     def ask(self, servers: Sequence[Server], name: str, kind: str) -> dict[Server, dns.message.Message]:
-        """What those say that answer. Raises _EnoughError."""
+        """The answers of those *servers* that answer. Raises _EnoughError."""
         answers = zip(servers, self.ask_each(servers, name, kind), strict=True)
         return {server: answer for server, answer in answers if not isinstance(answer, NoAnswer)}
 

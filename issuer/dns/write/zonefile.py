@@ -94,7 +94,7 @@ class Recipe:
 
     @property
     def pieces(self) -> list[Piece]:
-        """What is to be pasted for this zone, in the order of the work."""
+        """The pieces to paste for this zone, in the order of the work."""
         shell = self.stanza_place.startswith(_SHELL)
         file = PurePath(self.zone_place.partition(" ")[0]).name
         return [
