@@ -1,4 +1,4 @@
-"""certfleet-agent: the words of the command line. What each command does stands in agent/commands."""
+"""certfleet-agent: the words of the command line. The commands themselves are in agent/commands."""
 
 import argparse
 import gc

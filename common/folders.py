@@ -1,6 +1,6 @@
 """Folders that a path was walked to and that stay open: what acts in one acts there, whatever the path comes to mean.
 
-Root writes into folders of other users: of a service, of the user that the issuer runs as. Whoever owns a folder can
+Root writes into folders of other users: of a service, of the user that the issuer runs as. The owner of a folder can
 exchange what lies in it between any two steps of ours. So a path is walked once, from the root down, one open folder
 after another. A symbolic link is followed only where nobody but root and this user can make it lead elsewhere.
 """

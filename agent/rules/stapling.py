@@ -16,7 +16,7 @@ _SHOWN = 3  # sites or certificates that one sentence names
 
 
 def sites(read: Read, dialect: Dialect) -> list[Site]:
-    """The virtual servers that speak TLS. What stands around one counts in it, unless it says otherwise itself."""
+    """The virtual servers that speak TLS. Settings around it count in it, unless it has its own."""
     return list(_sites(read.tree, {}, dialect, within=False))
 
 

@@ -21,7 +21,7 @@ class Certified:
         self._counts: Counter[Need] = Counter()
 
     def add(self, leaf: bytes, chain: bytes = b"") -> None:
-        """A certificate and its chain in PEM. What cannot be read is passed over, because `check` says so."""
+        """A certificate and its chain in PEM. One that cannot be read is passed over, because `check` says so."""
         if chain not in self._chains:
             self._chains[chain] = _needs(chain)
         self._counts.update(_needs(leaf) | self._chains[chain])

@@ -111,7 +111,7 @@ class Found:
 
 
 def merged(needs: Iterable[Need]) -> list[Passage]:
-    """A passage for each host, port and protocol, in the order in which they came first. What names no host is left
+    """A passage for each host, port and protocol, in the order in which they came first. A need without a host is left
     out."""
     found: dict[tuple[str, int, str], list[Need]] = {}
     for need in needs:

@@ -45,7 +45,7 @@ def short_lived(found: Sequence[Found], interval: int, interval_text: str) -> li
     more = f" and {len(hosts) - len(some)} more" if len(hosts) > len(some) else ""
     return [
         f"a firewall that resolves every {interval_text} may know other addresses than this machine: "
-        f"{', '.join(some)}{more} change sooner. What helps: let both ask one caching resolver that keeps answers for "
+        f"{', '.join(some)}{more} change sooner. It helps to let both ask one caching resolver that keeps answers for "
         "that long (Unbound: cache-min-ttl); or give the firewall the list of `egress --watch`, which keeps what was "
         "seen over days; or open the port to any address, from this machine alone; or a proxy that decides by name"
     ]

@@ -1,7 +1,7 @@
 """How a client asks for TLS in protocols that begin in clear. One function for each.
 
-A function returns when the TLS handshake may begin, and raises Refused when the service does not want it. What a
-service offers is not looked at: it is asked, and its answer counts.
+A function returns when the TLS handshake may begin, and raises Refused when the service does not want it. The
+service's list of offers is not looked at: it is asked, and its answer counts.
 """
 
 import io

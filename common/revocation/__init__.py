@@ -1,8 +1,8 @@
 """Is a certificate revoked? Its issuer's lists (CRL, RFC 5280 §5) and responder (OCSP, RFC 6960) are asked, by http.
 
 Decisions are pure functions over bytes and a clock; :mod:`common.revocation.fetch` alone touches the network. Three
-signals stay apart: who was asked, whether an answer that counts is available, and whether it says revoked. What cannot
-be reached, is stale or out of scope leaves the certificate "unknown", and never "good".
+signals stay apart: who was asked, whether an answer that counts is available, and whether it says revoked. A
+source that cannot be reached, is stale or out of scope leaves the certificate "unknown", and never "good".
 """
 
 from common.revocation.ask import Limits as Limits

@@ -36,7 +36,7 @@ class Kept:
         self._lock = threading.Lock()
 
     def fetch(self, url: str, deadline: Deadline, most_bytes: int, request: bytes | None) -> bytes:
-        """As the function of that name. Who asks for a list that somebody fetches waits for that."""
+        """As the function of that name. A caller that wants a list which another one fetches waits for it."""
         if request is not None:
             return self._asked(url, deadline, most_bytes, request)
         with self._lock:

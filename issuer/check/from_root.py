@@ -60,7 +60,7 @@ def ways(walk: FromRoot | None, names: Iterable[str], *, by_dns: bool) -> Iterat
 
 
 def zone_lines(zone: Zone) -> Iterator[Line]:
-    """The faults between *zone* and the one above it. What a CA can get round is a warning."""
+    """The faults between *zone* and the one above it. A fault that a CA can get round is a warning."""
     subject, above = f"zone {zone.name}", zone.above.name if zone.above is not None else ""
     for server, why in zone.lame:
         sentence = f"{server} does not serve it (lame), and {above} names it: {why}"

@@ -24,7 +24,7 @@ class Reports:
         self._doubted = set[str]()  # certificates
 
     def reports(self, names: Collection[str], now: int) -> dict[str, list[Report]]:
-        """The reports about *names* as they are believed, and those that the table has lost. What is new is
+        """The reports about *names* as they are believed, and those that the table has lost. New ones are
         remembered."""
         return {name: believed for name, (_, believed) in self._recalled(names, now).items()}
 

@@ -42,7 +42,7 @@ class ChallengeType(Protocol):
 
     def is_answer(self, value: str, key_authorization: Callable[[str], str]) -> bool:
         """May *value*, which the database holds, be an answer that an account made? *key_authorization*: that of the
-        account. Who writes to the database must not choose what we delete."""
+        account. A writer of the database must not choose what we delete."""
 
     def instruction(self, entry: Challenge) -> str:
         """The lines that tell a person what to publish."""

@@ -1,7 +1,7 @@
 """Judge the certificate of a row: its faults, and those that a new certificate cures. Pure.
 
-`run` orders by :func:`issuer.rules.due.decide`. What that does not see of a certificate, such as a weak signature, is
-found here and makes the row due (:func:`wanted`), once for each kind: a new certificate may have the same fault.
+`run` orders by :func:`issuer.rules.due.decide`. Faults that it does not see, such as a weak signature, are
+found here and make the row due (:func:`wanted`), once for each kind: a new certificate may have the same fault.
 """
 
 import hashlib

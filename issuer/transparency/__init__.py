@@ -1,1 +1,1 @@
-"""Certificate Transparency: logs, and a search over many of them. What they send is hostile input."""
+"""Certificate Transparency: logs, and a search over many of them. Their answers are hostile input."""

@@ -110,7 +110,7 @@ def test_a_firewall_that_looks_too_rarely_is_told(ttl: int | None, interval: int
     """Where the TTL is shorter than its interval, with what helps."""
     warnings = short_lived([found(LISTED, ttl=ttl)], interval, "5m")
     assert bool(warnings) is warned
-    assert not warned or (f"acme.example.com ({ttl} s)" in warnings[0] and "What helps" in warnings[0])
+    assert not warned or (f"acme.example.com ({ttl} s)" in warnings[0] and "It helps" in warnings[0])
 
 
 def test_each_list_has_every_address() -> None:
