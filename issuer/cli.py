@@ -262,8 +262,7 @@ def _by_hand(line: CommandLine) -> None:
 
 def _versions(line: CommandLine) -> None:
     _named(line, "history", _later("versions", "history"), "show every version and event of a name", reports=True)
-    text = "make an earlier certificate the present one"
-    rollback = _named(line, "rollback", _later("rollback", "rollback"), text)
+    rollback = _named(line, "rollback", _later("rollback", "rollback"), "make an earlier certificate the present one")
     rollback.add_argument("--serial", default="", help="which one (default: the one before the present)")
     text = "do not ask about one that this issuer does not remember to have stored"
     rollback.add_argument("--yes", action="store_true", help=text)
@@ -278,6 +277,9 @@ def _versions(line: CommandLine) -> None:
     take_in.add_argument("--csr", metavar="FILE", default="", help=text)
     take_in.add_argument("--label", action="store_true", help="NAME is a label of your own, not one of its names")
     take_in.add_argument("--comment", default="", help="kept in the database")
+    text = "give hosts a certificate from another CA that waits for that; without NAME: show which ones wait"
+    approve = _named(line, "approve", _later("approve", "approve"), text, "*")
+    approve.add_argument("--all", action="store_true", help="every one that waits")
     revoke = _named(line, "revoke", _later("versions", "revoke"), "have the CA revoke a certificate")
     names = ", ".join(f"{word} ({number})" for word, number in REASONS.items())
     text = f"the name or number of RFC 5280: {names}"
@@ -297,19 +299,20 @@ def _egress(line: CommandLine) -> None:
     egress.add_argument("--format", choices=["table", *FORMATS], default="table", help=text)
 
 
-def _reason(text: str) -> int:
-    try:
-        return number_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def _parsed(parse: Callable[[str], int]) -> Callable[[str], int]:
+    """*parse* for an option: its ValueError is what argparse tells."""
+
+    def read(text: str) -> int:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
 
 
-def _time(text: str) -> int:
-    """Seconds from "90s", "10m", "1h", "14d"."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+_reason = _parsed(number_of)
+_time = _parsed(parse_duration)  # seconds from "90s", "10m", "1h", "14d"
 
 
 def main() -> None:

@@ -125,8 +125,8 @@ class View:
 
     @staticmethod
     def remarks(row: Enrolment) -> list[str]:
-        """Sentences about a change that waits; parsing is left out for the many rows that have nothing to tell."""
-        return remarks(row) if row.change is not None or row.rolled_back else []
+        """Sentences about what waits; parsing is left out for the many rows that have nothing to tell."""
+        return remarks(row) if row.change is not None or row.rolled_back or row.unapproved else []
 
     def vanished(self) -> list[str]:
         """Names that were sealed and that the table lost, once all of it has been looked at."""
@@ -165,6 +165,7 @@ class View:
             "imported": row.imported,
             "changing": change is not None,
             "rolled_back": bool(row.rolled_back),
+            "awaits_approval_until": utc_text(row.waiting.until) if row.waiting is not None else None,
             "valid_for_seconds": row.ends - self._now if row.crt else None,
             "valid_until": utc_text(row.ends) if row.crt else None,
             "last_update": utc_text(row.ts_last_update) if row.ts_last_update > NEVER_ISSUED else None,

@@ -99,6 +99,11 @@ def in_full(fact: dict[str, Any], held: str, failure: Failure | None) -> list[st
     return [*lines, "", *(f"  {line}" for line in events)]
 
 
+def _approval_words(fact: dict[str, Any]) -> str:
+    until = fact["awaits_approval_until"]
+    return f"a certificate from another CA waits for `approve`, until {until} at the latest" if until else ""
+
+
 def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tuple[str, str]]:
     left, order, attempt = fact["valid_for_seconds"], fact["order"], fact["attempt"]
     number = f", version {fact['version']} of {fact['versions']}" if fact["version"] else ""
@@ -115,6 +120,7 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
         ("valid until", valid if left is None or left > 0 else f"{fact['valid_until']} (expired)"),
         ("next attempt", f"{attempt['words']}: {attempt['why']}"),
         ("held", held),
+        ("approval", _approval_words(fact)),
         ("order", f"{order['state']} since {order['since']} at {order['directory']}{lease}" if order else ""),
         ("not sealed", "; ".join(fact["not_sealed"])),
         ("lacking", f"{', '.join(fact['lacking'])}, which its CSR has" if fact["lacking"] else ""),

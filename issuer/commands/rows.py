@@ -6,7 +6,7 @@ from common.errors import CertfleetError, ConfigError
 from issuer.check.revocation import Revocations, nobody_asked
 from issuer.commands.wiring import build_looks
 from issuer.ground.chunks import chunks
-from issuer.journey.begin import planned_looks
+from issuer.journey.looks import planned_looks
 from issuer.loops.audit import Auditor
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment

@@ -28,6 +28,7 @@ from issuer.model.events import Event, of_statement_key
 from issuer.model.failure import Failure
 from issuer.model.tries import Tries
 from issuer.notify.outbox import Outbox
+from issuer.store.approvals import Approvals
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
 from issuer.store.database import Database
@@ -59,12 +60,13 @@ def build_tools_over(
     for solver in solvers.values():
         solver.load_keys()
     authorities = {ca.directory: authority(settings, ca, time.time) for ca in settings.authorities}
-    seals = Seals(settings.state_dir)
+    seals, sign = Seals(settings.state_dir), Statements(settings.state_dir).sign
     return Tools(
         settings=settings,
         authorities=authorities,
         solvers=solvers,
-        certificates=Certificates(database, sign=Statements(settings.state_dir).sign),
+        certificates=Certificates(database, sign=sign),
+        approvals=Approvals(database, sign=sign),
         seals=seals,
         looks=build_looks(settings),
         orders=Orders(database, us, seals),

@@ -4,7 +4,8 @@ There are two tables of steps: GOING_ON for an order that is under way, OPENING 
 go on, or an Ended. OPENING first asks whether the row is due. An attempt that ends here releases or drops its order.
 """
 
-from collections.abc import Callable, Collection
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
 
@@ -12,9 +13,11 @@ import structlog
 
 from common.clock import utc_text
 from common.errors import RefusedError
+from issuer.journey.approval import believed, offer
 from issuer.journey.choose import choose, consult, identifier
 from issuer.journey.issue import find_places
-from issuer.journey.ports import CertificateStore, Looks, Tools
+from issuer.journey.looks import save_next_look
+from issuer.journey.ports import Tools
 from issuer.journey.sealed import only_ours, require_seal
 from issuer.journey.withdraw import abandon
 from issuer.journey.work import Work
@@ -23,16 +26,15 @@ from issuer.model.enrolment import Enrolment, csr_digest
 from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import incident
 from issuer.model.failure import Failure
-from issuer.model.limits import LONGEST_HOLD, PACED
+from issuer.model.limits import PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending, left_elsewhere
-from issuer.rules.change import of_csr, of_order, turn
+from issuer.rules.change import of_csr, of_order
 from issuer.rules.csr import CsrRefused, accepted
 from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
 from issuer.rules.renewal import renews
 
 log = structlog.get_logger()
-_MOST_LOOKS = 1000  # at once
 
 
 @dataclass(slots=True)
@@ -110,7 +112,7 @@ def read_again(prepared: Preparation, tools: Tools) -> None:
     if prepared.csr.spki_sha256 in row.compromised:
         raise CompromisedKey([name])
     require_seal(row, tools.seals)
-    prepared.row = row
+    prepared.row = believed(row, tools.seals)
 
 
 def leave_to_other_csr(prepared: Preparation, tools: Tools) -> Ended | None:
@@ -149,7 +151,8 @@ def give_way(prepared: Preparation, tools: Tools) -> None:
 
 def look_whether_due(prepared: Preparation, tools: Tools) -> Ended | None:
     """Decide by our own rule, and by the CA's renewal information where it has some."""
-    row, policy = prepared.row, tools.settings.renewal
+    row, policy = believed(prepared.row, tools.seals), tools.settings.renewal
+    prepared.row = row
     decision = decide(row, prepared.now, policy)
     if isinstance(decision, Consult):
         row = prepared.row = consult(row, prepared.now, tools)
@@ -221,9 +224,27 @@ def still_due(prepared: Preparation, tools: Tools) -> Ended | None:
     return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
 
 
+def offer_approved(prepared: Preparation, tools: Tools) -> Ended | None:
+    """Offer the certificate that waited for approval, if it needs none any more, instead of an order. One that must not
+    be used gives way to a new one."""
+    if prepared.cause is not Cause.APPROVAL:
+        return None
+    row = prepared.row
+    try:
+        stored = offer(row, tools.approvals, tools.seals, tools.settings.renewal, prepared.now)
+    except RefusedError as error:
+        log.warning("approval.refused", certificate=row.name, error=str(error))
+        prepared.row = dataclasses.replace(row, unapproved="")
+        return look_whether_due(prepared, tools)
+    if stored is None:
+        return Ended(row.name, Ending.NOT_DUE, "done by another issuer")
+    return Ended(row.name, Ending.STORED, stored)
+
+
 GOING_ON: tuple[Step, ...] = (leave_to_person, read_again, leave_to_other_csr, keep_to_hold, give_way)
 OPENING: tuple[Step, ...] = (
     look_whether_due,
+    offer_approved,
     choose_authority,
     keep_to_hold,
     look_where_to_publish,
@@ -231,57 +252,6 @@ OPENING: tuple[Step, ...] = (
     read_again,
     still_due,
 )
-
-
-# --- what the loops ask before they begin ---
-
-
-def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
-    """None if *row* is to be tried now, by the CSR whose turn it is: it is due, or its order is under way (*resumes*).
-    Else the decision, with the next moment saved. None too for a row that is not what was enrolled, because that may be
-    why it is not due; and if a fault of ours stops the decision: the attempt meets the fault again and records it, and
-    other rows go on."""
-    try:
-        now, policy = int(tools.clock()), tools.settings.renewal
-        row = turn(row, now, policy)
-        decision = decide(row, now, policy, resumes=resumes)
-        spoilt = row.enabled and isinstance(decision, NotDue) and bool(tools.seals.faults(row))
-    except Exception:
-        log.info("decision.fault", certificate=row.name, exc_info=True)
-        return None
-    next_look = now if spoilt else _next_look(row, decision, now)
-    tools.looks.plan(row.name, next_look, row.ends if row.crt else 0)
-    if spoilt or not isinstance(decision, NotDue):
-        return None
-    save_next_look(row, decision, tools)
-    return decision
-
-
-def planned_looks(looks: Looks, certificates: CertificateStore, known: Collection[str], now: int) -> list[Enrolment]:
-    """The rows, besides the *known* ones, whose moment has come by our own memory: somebody may have put off what the
-    database says. Names that are enrolled no more are forgotten. Raises StoreError."""
-    names = [name for name in looks.come(now, _MOST_LOOKS) if name not in known]
-    rows = certificates.enrolled(names)
-    for name in set(names) - {row.name for row in rows}:
-        looks.plan(name, None)
-    return rows
-
-
-def _next_look(row: Enrolment, decision: Due | NotDue | Consult, now: int) -> int | None:
-    """When to look at *row* again, whatever others write to it (epoch seconds): a day after each attempt, and when the
-    moment of *decision* has come. Where two CSRs take turns, the other one's moment may be sooner."""
-    if isinstance(decision, NotDue) and (decision.until is None or row.change is None):
-        return decision.until
-    return now + LONGEST_HOLD
-
-
-def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
-    """Save the moment of the next look at *row*, and tell the news of *decision*. A disabled row stays as it is."""
-    new = decision.until is not None and decision.until != row.due_at
-    if decision.news is not None and (new or not row.enabled):
-        tools.tell(decision.news)
-    if decision.until is not None and new and row.enabled:
-        tools.certificates.postpone(row.name, decision.until, change=row.changing)
 
 
 def stored_csr(row: Enrolment) -> CsrFacts:

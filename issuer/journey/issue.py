@@ -15,7 +15,7 @@ import structlog
 from common.certificate import Bundle, certified_names, not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import CertfleetError, Retry
-from issuer.journey.origin import change_of_authority, profile_asked
+from issuer.journey.origin import approval_until, change_of_authority, profile_asked, unapproved_line
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
 from issuer.journey.solver import shares
@@ -26,6 +26,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
+from issuer.rules.approval import held_back
 from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.due import FORCED, MISFIT
@@ -181,12 +182,18 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
     origin["profile"] = profile_asked(work, tools)
     origin["news"] = str(changed.told) if changed is not None else ""
+    waits_until = approval_until(work, changed, now, tools)
+    if waits_until:
+        origin["unapproved"] = unapproved_line(work, bundle, waits_until, ca, tools)
+        first_look = waits_until
     tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
-    _remember(work, bundle, now, tools)
+    if not waits_until:
+        _remember(work, bundle, now, tools)
     if changed is not None:
-        tools.tell(changed)
+        tools.tell(held_back(changed, waits_until) if waits_until else changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     why = {Cause.FORCED: FORCED, Cause.MISFIT: MISFIT}.get(work.record.cause, "")
+    why = f"it waits for approval until {utc_text(waits_until)}" if waits_until else why
     work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{f'; {why}' if why else ''}"
     return None
 

@@ -1,11 +1,14 @@
 """Where a new certificate comes from: what is kept of that, and what people hear of it."""
 
-from common.certificate import Bundle, issuer_text
-from issuer.journey.ports import Tools
+from common.certificate import Bundle, fingerprint, issuer_text
+from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.work import Work
 from issuer.model.events import Event
+from issuer.model.unapproved import Unapproved
+from issuer.rules.approval import approval_wanted_until
 from issuer.rules.ca_ahead import NO_PROFILE
 from issuer.rules.ca_change import change_of_ca, is_other_issuer
+from issuer.rules.renewal import is_early
 
 
 def profile_asked(work: Work, tools: Tools) -> str:
@@ -20,3 +23,24 @@ def change_of_authority(work: Work, bundle: Bundle, tools: Tools) -> Event | Non
     known = tools.certificates.last_from(issuer_text(bundle.leaf)) if is_other_issuer(before, bundle) else None
     configured = list(tools.authorities)
     return change_of_ca(work.record.name, before, bundle, directories=moved, configured=configured, known=known)
+
+
+def approval_until(work: Work, changed: Event | None, now: int, tools: Tools) -> int:
+    """Until when (epoch seconds) the new certificate waits for approval; 0 where it does not. *changed*: the news of
+    its CA."""
+    return 0 if changed is None else approval_wanted_until(work.row, work.record, now, tools.settings.renewal)
+
+
+def unapproved_line(work: Work, bundle: Bundle, until: int, ca: CertificateAuthority, tools: Tools) -> str:
+    """The sealed line that lets the new certificate wait for approval. Raises ConfigError."""
+    content = Unapproved(
+        name=work.record.name,
+        sha256=fingerprint(bundle.leaf),
+        until=until,
+        directory=work.record.directory,
+        account=ca.account_id,
+        profile=profile_asked(work, tools),
+        early=is_early(work.record, work.row.present),
+        asks=ca.offers_renewal_info,
+    )
+    return tools.seals.of_unapproved(content)

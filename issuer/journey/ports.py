@@ -1,7 +1,5 @@
-"""The Protocols by which the journeys know the world; those of challenge types stand in solver.py.
-
-The command line hands in the real ones. Moments are epoch seconds.
-"""
+"""The Protocols by which the journeys know the world; those of challenge types stand in solver.py. The command line
+hands in the real ones. Moments are epoch seconds."""
 
 import contextlib
 import threading
@@ -24,6 +22,7 @@ from issuer.model.failure import Failure
 from issuer.model.orders import Cause, OrderRecord
 from issuer.model.seal_faults import Fault
 from issuer.model.timing import Timing
+from issuer.model.unapproved import Unapproved
 from issuer.rules.acceptance import Past
 from issuer.rules.caa import CaaRecord
 from issuer.rules.retry import falls_back
@@ -152,7 +151,8 @@ class CertificateStore(Protocol):
         """The rows of those *names* that are enrolled."""
 
     def last_from(self, issuer: str) -> Bundle | None:
-        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed."""
+        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed, and
+        that waits for no approval."""
 
     def due(self, now: int) -> list[Enrolment]:
         """Enabled rows whose moment has come, is not known, or cannot be meant."""
@@ -189,14 +189,27 @@ class CertificateStore(Protocol):
         early: bool = False,
         profile: str = "",
         news: str = "",
+        unapproved: str = "",
     ) -> None:
         """Make *bundle* the present certificate with a statement about it, keep the pair before it, and end *order* as
         STORED, in one transaction. *csr* is the one that was certified, in PEM; if it is that of a change, it becomes
         the CSR of the row, and the change is over. *due_at* is the next moment, *ask_at* that for renewal information
-        (None: the CA offers none); *account* the account at the CA, *profile* what was asked for there; *early*: was
-        it ordered long before its moment, because of a window of the CA? *news* of its CA stand in the history. Raises
+        (None: the CA offers none); *account* the account at the CA, *profile* what was asked for there; *early*: was it
+        ordered long before its moment, because of a window of the CA? *news* of its CA stand in the history. With
+        *unapproved*, a line of :class:`Seals`, it waits for approval beside the present one until *due_at*. Raises
         GivenUp where the order was ended meanwhile, Overtaken where the row is gone or has another CSR: then only the
         versions keep the certificate."""
+
+
+class ApprovalStore(Protocol):
+    """Certificates that wait for a person's approval. Every method may raise StoreError."""
+
+    def certificate(self, row: Enrolment) -> Bundle | None:
+        """The certificate that waits in *row*, with its chain; None without one that can be read."""
+
+    def offer(self, row: Enrolment, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> bool:
+        """Make *bundle*, which waits in *row*, the present certificate, as :meth:`CertificateStore.store` does. False
+        where the row is not as it was read."""
 
 
 class Looks(Protocol):
@@ -224,6 +237,12 @@ class Seals(Protocol):
 
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
         """The certificate in *bundle* became that of *name*."""
+
+    def of_unapproved(self, content: Unapproved) -> str:
+        """The line about a certificate that waits for approval, for its row."""
+
+    def unapproved(self, row: Enrolment) -> Unapproved | None:
+        """The certificate that waits for approval in *row*; None unless an issuer of ours kept it so."""
 
     def past(self, name: str) -> Past:
         """The certificates of *name* that were stored or revoked, also those of before that were seen in its row."""
@@ -274,6 +293,7 @@ class Tools:
     authorities: Mapping[str, CertificateAuthority]  # by directory URL, in the order in which they are tried
     solvers: Mapping[str, Solver]  # by challenge type
     certificates: CertificateStore
+    approvals: ApprovalStore
     seals: Seals
     looks: Looks
     orders: OrderStore

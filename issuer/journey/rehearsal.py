@@ -12,6 +12,7 @@ from enum import Enum
 
 from common.certificate import Bundle
 from common.errors import CertfleetError
+from issuer.journey.approval import believed
 from issuer.journey.begin import begin, not_due, stored_csr
 from issuer.journey.pacing import OrderCounts
 from issuer.journey.ports import CertificateStore, Tools
@@ -22,7 +23,7 @@ from issuer.model.limits import Limit
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import asked_for, turn
-from issuer.rules.due import NotDue, decide
+from issuer.rules.due import Due, NotDue, decide
 from issuer.rules.forecast import forecast
 
 
@@ -33,10 +34,12 @@ class Verdict(Enum):
     FAILED = "would fail"
     ISSUED = "issued for test"  # by the CA's staging directory
     STOPPED = "stopped"
+    OFFERED = "would be offered to hosts, as it waits for approval no longer"
     NOT_DUE = "not due"
     ELSEWHERE = "in the hands of another issuer"
 
 
+_BEYOND = "a rehearsal ends where an order is opened"
 _OF_ENDING = {Ending.HELD: Verdict.HELD, Ending.ELSEWHERE: Verdict.ELSEWHERE}
 
 
@@ -64,10 +67,12 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
     """*tools* with the stores of this module. Never raises CertfleetError."""
     try:
         now, policy = int(tools.clock()), tools.settings.renewal
-        seen = turn(row, now, policy)
+        seen = believed(turn(row, now, policy), tools.seals)
         decision = decide(seen, now, policy, resumes=tools.orders.claim(row.name, now) is not None)
         if seen.enabled or not isinstance(decision, NotDue):
             require_seal(seen, tools.seals)
+        if isinstance(decision, Due) and decision.cause is Cause.APPROVAL:
+            return Rehearsed(row.name, Verdict.OFFERED)
         # an imported one that is only looked at has no CSR
         begun = not_due(decision) if isinstance(decision, NotDue) else begin(seen, stored_csr(seen), tools)
         if isinstance(begun, Ended):
@@ -88,7 +93,7 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
 
 class RehearsedCertificates:
     """A CertificateStore that keeps its changes to itself. A rehearsal ends where an order is opened, so the methods of
-    later steps raise NotImplementedError."""
+    later steps raise RuntimeError."""
 
     def __init__(self, real: CertificateStore):
         self._real = real
@@ -122,12 +127,12 @@ class RehearsedCertificates:
         self._changed[row.name] = row
 
     def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
-        raise NotImplementedError
+        raise RuntimeError(_BEYOND)
 
     def give_up_by_hand(
         self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
     ) -> None:
-        raise NotImplementedError
+        raise RuntimeError(_BEYOND)
 
     def store(
         self,
@@ -142,8 +147,9 @@ class RehearsedCertificates:
         early: bool = False,
         profile: str = "",
         news: str = "",
+        unapproved: str = "",
     ) -> None:
-        raise NotImplementedError
+        raise RuntimeError(_BEYOND)
 
     def _as_changed(self, rows: Iterable[Enrolment]) -> list[Enrolment]:
         return [self._changed.get(row.name, row) for row in rows]

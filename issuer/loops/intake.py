@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from common.files import Stamp
-from issuer.journey.begin import left_alone, planned_looks
+from issuer.journey.looks import left_alone, planned_looks
 from issuer.journey.ports import Tools
 from issuer.journey.sealed import is_sealed
 from issuer.loops.backlog import Backlog

@@ -23,7 +23,7 @@ from common.clock import utc_text
 from common.errors import CertfleetError
 from issuer.ground.threads import on_thread
 from issuer.journey.attempt import Attempt
-from issuer.journey.begin import left_alone
+from issuer.journey.looks import left_alone
 from issuer.journey.ports import Tools
 from issuer.journey.sweep import sweep
 from issuer.loops.crew import Crew, how_far, waits

@@ -73,6 +73,13 @@ def _log_form(value: object) -> str:
     return str(value)
 
 
+def _on_ca_change(value: object) -> str:
+    if value not in (NOTIFY, HOLD):
+        raise ValueError(f'must be "{NOTIFY}" or "{HOLD}", not {shown(value)}')
+    return str(value)
+
+
+NOTIFY, HOLD = "notify", "hold"
 _LOG_FORMS = ("plain", "json", "logfmt", "console")
 _limit = optional(parse_limit, None)  # None: as the CA publishes it
 _STAGING = {
@@ -193,6 +200,8 @@ class RenewalSettings:
     retry: tuple[int, ...] = setting(_retry_schedule, (60, 600, 3600, 86400))  # seconds
     give_up_alarm: int = setting(integer(1), 10)
     give_up_after: int = setting(duration(0), 0)  # seconds past the end; 0: never
+    on_ca_change: str = setting(_on_ca_change, NOTIFY)  # the first certificate from another CA
+    hold_for: int = setting(duration(0), 3 * 86400)  # seconds; 0: until somebody approves, or life gets short
     max_run: int = setting(duration(0), 6 * 3600)  # seconds
 
 

@@ -10,6 +10,7 @@ from common.certificate import Bundle, is_for_request, leaf_fingerprint, leaf_va
 from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of
+from issuer.model.unapproved import Unapproved
 from issuer.model.watch import UNWATCHED, Watch
 
 DNS = "dns-01"  # the way of a name that has no other one
@@ -136,6 +137,7 @@ class Enrolment:
     changing: bool = False
     seal: str = ""  # of what was enrolled (issuer.model.seal); "" for none
     watch: Watch = UNWATCHED
+    unapproved: str = ""  # a line about a certificate that waits for approval, with its seal; "" for none
 
     @cached_property
     def present(self) -> Leaf | Damaged | None:
@@ -146,6 +148,11 @@ class Enrolment:
     def request(self) -> CsrFacts | Damaged:
         """The signing request, whether or not a CA would take it."""
         return csr_of(self.csr)
+
+    @cached_property
+    def waiting(self) -> Unapproved | None:
+        """The certificate that waits for approval, as the row says; issuer.trust.seals tells whether that is so."""
+        return Unapproved.of_line(self.unapproved) if self.unapproved else None
 
     @property
     def scope(self) -> str:

@@ -58,6 +58,7 @@ class Cause(Enum):
     DAMAGED = "damaged"  # the stored certificate cannot be parsed
     MISFIT = "misfit"  # the stored certificate is for another key than that of its CSR
     CHANGE = "change"  # another CSR is enrolled and waits for its first certificate
+    APPROVAL = "approval"  # no new order: a certificate that waited for approval needs none any more
     WISH = "wish"  # a person asked for a new one, due or not
     BY_HAND = "by hand"  # a person works on it, until its deadline
     UNDER_WAY = "under-way"  # no new order: one is under way and goes on

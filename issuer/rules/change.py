@@ -18,6 +18,7 @@ from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, csr_d
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.orders import OrderRecord
 from issuer.model.outcomes import Ended, Ending
+from issuer.rules.approval import awaiting
 from issuer.rules.due import Due, NotDue, decide, still_waits
 
 
@@ -177,7 +178,7 @@ def difference(row: Enrolment, csr: CsrFacts) -> Difference:
 
 
 def remarks(row: Enrolment) -> list[str]:
-    """Sentences about a change that waits, and about names that the present certificate lacks."""
+    """Sentences about names that the present certificate lacks, and about a certificate or a change that waits."""
     return [sentence for sentence, _ in advised(row)]
 
 
@@ -188,6 +189,8 @@ def advised(row: Enrolment) -> list[tuple[str, str]]:
     if missing:
         sentence = f"the present certificate does not carry {', '.join(missing)}, which its CSR has"
         told.append((sentence, f"`certfleet-issuer reissue {typed}` makes one with all names"))
+    if row.waiting is not None:
+        told.append(awaiting(row.name, row.waiting.until))
     if row.change is not None:
         request = newest(row).request
         what = request.why if isinstance(request, Damaged) else str(difference(row, request))

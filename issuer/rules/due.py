@@ -9,6 +9,7 @@ from issuer.model.leaf import Damaged, Leaf
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.moments import believable
 from issuer.model.orders import Cause
+from issuer.rules.approval import offered_at
 from issuer.rules.imported import news, next_look
 from issuer.rules.renewal import LATEST, by_window, renewal, renewal_moment, window_end
 
@@ -16,6 +17,7 @@ FIRST_MAY_WAIT = 7 * 86400  # seconds: the span of the longest published limit, 
 
 FORCED = "ts_expire was set into the past, by hand or by an old script"
 GIVEN_UP = "it expired longer ago than give_up_after, so it is not tried any more; `issue` tries it"
+WAITS = "its next certificate comes from another CA and waits for approval"
 MISFIT = "the present certificate is for another key than that of its CSR"
 
 
@@ -60,10 +62,17 @@ def decide(
         return _waiting(row) if still_waits(row, now, policy) else Due(row.name, Cause.WISH)
     if not row.enabled:
         return _disabled(row, now, policy)
+    offered = None if resumes else offered_at(row, policy)
+    if offered is not None:
+        return NotDue(row.name, offered, WAITS) if now < offered else Due(row.name, Cause.APPROVAL)
     if not resumes and is_given_up(row, now, policy):
         return NotDue(row.name, now + LONGEST_HOLD, GIVEN_UP, given_up(row.name))
     if still_waits(row, now, policy):
         return _waiting(row)
+    return _of_present(row, now, policy, consulted=consulted)
+
+
+def _of_present(row: Enrolment, now: int, policy: RenewalSettings, *, consulted: bool) -> Due | NotDue | Consult:
     leaf = row.present
     if leaf is None:
         return Due(row.name, Cause.FIRST)

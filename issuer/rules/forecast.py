@@ -11,7 +11,8 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, REGISTRATION, Hold
-from issuer.rules.due import FORCED, GIVEN_UP, MISFIT, forced, is_given_up, spoilt, still_waits
+from issuer.rules.approval import offered_at
+from issuer.rules.due import FORCED, GIVEN_UP, MISFIT, WAITS, forced, is_given_up, spoilt, still_waits
 from issuer.rules.imported import how_to_renew
 from issuer.rules.renewal import renewal
 
@@ -44,6 +45,9 @@ def _own(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool) 
         return Forecast(None, f"imported, so never renewed by ACME; {how_to_renew(row)}")
     if not (row.enabled or under_way):
         return Forecast(None, "disabled" + ("; `issue NAME` tries again" if row.reissue_reason else ""))
+    offered = offered_at(row, policy)
+    if offered is not None and row.enabled and not row.reissue_reason:
+        return Forecast(offered, WAITS)
     if is_given_up(row, now, policy) and not row.reissue_reason:
         return Forecast(None, GIVEN_UP)
     coming = row.due_at if row.due_at is not None and still_waits(row, now, policy) else now
@@ -74,6 +78,8 @@ def waits_longer(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
         return False
     if row.changing:
         return True
+    if row.waiting is not None:
+        return False
     if row.reissue_reason or not row.enabled:
         return bool(row.reissue_reason)
     life = row.life

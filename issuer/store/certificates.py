@@ -12,7 +12,7 @@ from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
 from common.similar import MOST_COMPARED, did_you_mean
 from issuer.ground.chunks import chunks
-from issuer.model.csr import CsrFacts, csr_of, md5_modulus
+from issuer.model.csr import CsrFacts, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
@@ -23,7 +23,16 @@ from issuer.store.compromised import compromised_keys
 from issuer.store.database import Database
 from issuer.store.failures import failure_cells, line, to_text
 from issuer.store.orders import cause_of, give_up
-from issuer.store.present import Signer, add_event, add_version, replace_present, take_change, unsigned
+from issuer.store.present import (
+    Signer,
+    add_event,
+    add_version,
+    keep_back,
+    replace_present,
+    take_change,
+    tell_stored,
+    unsigned,
+)
 from issuer.store.rows import Question, due, named, select
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders, versions
@@ -109,12 +118,11 @@ class Certificates:
             later = certs.c.name > portion[-1].name
 
     def last_from(self, issuer: str) -> Bundle | None:
-        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed.
-        None where that one cannot be read."""
-        query = sa.select(versions.c.crt, versions.c.ca).where(versions.c.issuer == issuer)
-        row = self._database.read(
-            lambda connection: connection.execute(query.order_by(versions.c.id.desc()).limit(1)).first()
-        )
+        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed and
+        that needed no approval, or has it. None where that one cannot be read."""
+        known = versions.c.issuer == issuer, versions.c.unapproved.is_(None)
+        query = sa.select(versions.c.crt, versions.c.ca).where(*known).order_by(versions.c.id.desc()).limit(1)
+        row = self._database.read(lambda connection: connection.execute(query).first())
         found = bundle_of(row.crt, row.ca) if row is not None else None
         return None if isinstance(found, Damaged) else found
 
@@ -240,9 +248,11 @@ class Certificates:
         early: bool = False,
         profile: str = "",
         news: str = "",
+        unapproved: str = "",
     ) -> None:
         """Make a checked certificate the present one, keep the old pair, and end the order: one transaction. The CSR of
-        a change becomes that of the row with it.
+        a change becomes that of the row with it. With *unapproved*, a sealed line about it, it waits for approval
+        beside the present one, until *due_at*.
 
         Raises Overtaken if the row is gone or has another CSR than *csr*, GivenUp if the order was ended. Then only
         `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
@@ -258,39 +268,34 @@ class Certificates:
             if ending is not None and ending.state == OrderState.STORED.value:
                 return None  # our own COMMIT succeeded and its answer was lost; a second one would lose the old pair
             changed = live and take_change(connection, order.name, csr, md5_modulus(bundle.leaf.public_key()))
-            placed = live and replace_present(connection, order.name, bundle, now, sign=self._sign, csr=csr, **present)
-            add_version(connection, order.name, bundle, order.directory, now)
-            serial = serial_text(bundle.leaf)
+            if unapproved:
+                placed = live and keep_back(connection, order.name, csr, unapproved, due_at)
+            else:
+                placed = live and replace_present(
+                    connection, order.name, bundle, now, sign=self._sign, csr=csr, **present
+                )
+            add_version(connection, order.name, bundle, order.directory, now, unapproved=bool(unapproved))
             if changed:
                 names = ", ".join(sorted(certified_names(bundle.leaf)))
                 add_event(connection, now, order.name, "changed", f"it is for {names} now")
             if placed:
-                _tell_stored(connection, order, csr, bundle, now=now, news=news)
+                tell_stored(connection, order, csr, bundle, now=now, news=news, waits=bool(unapproved))
                 return None
-            add_event(connection, now, order.name, "set aside", f"serial {serial}, not for what is enrolled now")
-            if ending is None:
-                return Overtaken(order.name)
-            keys = compromised_keys(connection, [order.name]).get(order.name, ())
-            unsafe = spki_sha256(bundle.leaf.public_key()) in keys
-            return GivenUp(order.name, ending.error, to_revoke=serial if unsafe else "")
+            return _set_aside(connection, order.name, bundle, None if ending is None else ending.error, now)
 
         refusal = self._database.write(work)
         if refusal is not None:
             raise refusal
 
 
-def _tell_stored(
-    connection: sa.Connection, order: OrderRecord, csr: bytes, bundle: Bundle, *, now: int, news: str
-) -> None:
-    """The event, another one for *news* of the CA, and one for names that are not in *csr*, which the settings allowed
-    the CA to add."""
-    detail = f"serial {serial_text(bundle.leaf)} from {order.directory}"
-    add_event(connection, now, order.name, "stored", detail)
-    if news:
-        add_event(connection, now, order.name, "CA changed", news)
-    request = csr_of(csr)
-    if not isinstance(request, Damaged) and (extra := certified_names(bundle.leaf) - set(request.names)):
-        add_event(connection, now, order.name, "names added", f"the CA added {', '.join(sorted(extra))}")
+def _set_aside(connection: sa.Connection, name: str, bundle: Bundle, reason: str | None, now: int) -> CertfleetError:
+    """Tell that *bundle* is not for what is enrolled now. *reason*: why its order was ended; None where it was not."""
+    serial = serial_text(bundle.leaf)
+    add_event(connection, now, name, "set aside", f"serial {serial}, not for what is enrolled now")
+    if reason is None:
+        return Overtaken(name)
+    keys = compromised_keys(connection, [name]).get(name, ())
+    return GivenUp(name, reason, to_revoke=serial if spki_sha256(bundle.leaf.public_key()) in keys else "")
 
 
 def refuse_under_way(connection: sa.Connection, name: str, now: int) -> None:

@@ -14,6 +14,9 @@ from issuer.model.failure import Failure
 _LONGEST = 2000  # characters in a column
 
 
+NO_FAILURE = dict.fromkeys(("last_error", "last_reference", "last_what", "last_why", "last_hint", "last_url"))
+
+
 def line(failure: Failure) -> str:
     """The failure in one line, cut to the length of its column."""
     return failure.sentence[:_LONGEST]

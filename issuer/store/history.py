@@ -17,7 +17,7 @@ from issuer.store.certificates import refuse_under_way
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
 from issuer.store.orders import give_up
-from issuer.store.present import Signer, add_event, add_version, replace_present, unsigned
+from issuer.store.present import Signer, add_event, add_version, approved, replace_present, unsigned
 from issuer.store.rows import named
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, versions
@@ -126,6 +126,7 @@ class History:
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
 
         def work(connection: sa.Connection) -> None:
+            approved(connection, name, version.sha256)
             _replace(connection, name, bundle, "rolled back", now, sign=self._sign, older=True, due_at=due_at, **origin)
             put_seal(connection, name, seal, now)
 

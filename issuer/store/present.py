@@ -6,7 +6,11 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from common.certificate import Bundle, certified_names, fingerprint, issuer_text, not_after, not_before, serial_text
+from issuer.model.csr import csr_of
+from issuer.model.leaf import Damaged
 from issuer.model.limits import names_text
+from issuer.model.orders import OrderRecord
+from issuer.store.failures import NO_FAILURE
 from issuer.store.tables import certs, events, versions
 
 # what people said of the row, and the pair before: all other columns speak of the present certificate
@@ -93,8 +97,34 @@ def replace_present(
     return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
 
 
-def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int) -> None:
-    """Keep a certificate for ever. *directory* is the URL of its CA's directory, None for one from outside."""
+def keep_back(connection: sa.Connection, name: str, csr: bytes, line: str, offered_at: int) -> bool:
+    """Let a certificate wait for approval beside the present one of *name*, until *offered_at* (epoch seconds), in
+    place of one that waits already; False if there is no such row with that *csr*. *line*: about it, with its seal."""
+    before = connection.execute(_BEFORE, {"the_name": name}).one_or_none()
+    if before is None or before.csr != csr:
+        return False
+    served = {"reissue_reason": None, "count_fail_update": 0, **NO_FAILURE}
+    values = {"unapproved": line, "due_at": offered_at, **served}
+    return connection.execute(certs.update().where(certs.c.name == name).values(**values)).rowcount > 0
+
+
+def approved(connection: sa.Connection, name: str, sha256: str) -> None:
+    """A certificate of *name* needs no approval any more: its issuer is known from now on."""
+    mine = versions.c.name == name, versions.c.sha256 == sha256, versions.c.unapproved.is_not(None)
+    connection.execute(versions.update().where(*mine).values(unapproved=None))
+
+
+def add_version(
+    connection: sa.Connection,
+    name: str,
+    bundle: Bundle,
+    directory: str | None,
+    now: int,
+    *,
+    unapproved: bool = False,
+) -> None:
+    """Keep a certificate for ever. *directory* is the URL of its CA's directory, None for one from outside.
+    *unapproved*: no host gets it yet."""
     row = {
         "name": name,
         "sha256": fingerprint(bundle.leaf),
@@ -107,6 +137,7 @@ def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory:
         "names": names_text(certified_names(bundle.leaf)),
         "directory": directory,
         "stored_at": now,
+        "unapproved": "Y" if unapproved else None,
     }
     connection.execute(versions.insert(), row)
 
@@ -114,3 +145,17 @@ def add_version(connection: sa.Connection, name: str, bundle: Bundle, directory:
 def add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
     """One line of the audit trail, in the transaction of the change that it tells about."""
     connection.execute(events.insert(), {"at": now, "name": name, "event": event, "detail": detail})
+
+
+def tell_stored(
+    connection: sa.Connection, order: OrderRecord, csr: bytes, bundle: Bundle, *, now: int, news: str, waits: bool
+) -> None:
+    """The event, which says whether the certificate *waits* for approval, another one for *news* of the CA, and one for
+    names that are not in *csr*, which the settings allowed the CA to add."""
+    detail = f"serial {serial_text(bundle.leaf)} from {order.directory}"
+    add_event(connection, now, order.name, "awaits approval" if waits else "stored", detail)
+    if news:
+        add_event(connection, now, order.name, "CA changed", news)
+    request = csr_of(csr)
+    if not isinstance(request, Damaged) and (extra := certified_names(bundle.leaf) - set(request.names)):
+        add_event(connection, now, order.name, "names added", f"the CA added {', '.join(sorted(extra))}")

@@ -115,6 +115,7 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         change=_change(row, validation) if row["change_csr"] else None,
         ordered=ordered,
         seal=row["seal"],
+        unapproved=row["unapproved"],
         watch=watch_of(row),
     )
 

@@ -67,6 +67,7 @@ certs = sa.Table(
     sa.Column("mute", Words(20)),  # "replacing", "mails" or both, separated by a blank
     sa.Column("contact", Words),  # a person's words for those who have to act
     sa.Column("renewal_note", Words),
+    sa.Column("unapproved", Words),  # a certificate that waits for approval (issuer/model/unapproved.py); NULL: none
     sa.Column("takeover", Number),  # seconds before the end of an imported one, from which on its change is ordered
 )
 LEGACY_COLUMNS = tuple(certs.columns.keys())[: certs.columns.keys().index("validations")]
@@ -128,6 +129,7 @@ versions = sa.Table(
     sa.Column("names", Words),  # DNS names in their order, separated by blanks
     sa.Column("directory", Words),
     sa.Column("revoked", sa.SmallInteger),  # the reason (RFC 5280 §5.3.1); NULL: not revoked
+    sa.Column("unapproved", Words(1)),  # Y: it waits, or waited in vain, for approval; no host got it
 )
 
 holds = sa.Table(

@@ -18,6 +18,7 @@ from issuer.model.enrolment import Enrolment, change_scope
 from issuer.model.orders import OrderRecord
 from issuer.model.seal import Sealed
 from issuer.model.seal_faults import Fault
+from issuer.model.unapproved import Unapproved
 from issuer.rules.acceptance import Past
 from issuer.rules.seal import faults
 from issuer.trust.memory import MEMORY, Memory
@@ -131,6 +132,19 @@ class Seals:
             return hmac.compare_digest(self.of_order(record).encode(), seal.encode())
         except ConfigError:  # raised by who asks whether the row of certs is sealed
             return False
+
+    def of_unapproved(self, content: Unapproved) -> str:
+        """The line about a certificate that waits for approval, "KEY MAC CONTENT"."""
+        return f"{self.key_id} {self._mac(content.text)} {content.text}"
+
+    def unapproved(self, row: Enrolment) -> Unapproved | None:
+        """The certificate that waits for approval in *row*; None unless an issuer with our key kept it so for that
+        name."""
+        content = row.waiting
+        if content is None or content.name != row.name:
+            return None
+        genuine = hmac.compare_digest(self.of_unapproved(content).encode(), row.unapproved.encode())
+        return content if genuine else None
 
     def tombstone(self, name: str, now: int) -> str:
         """Tells other issuers that *name* was removed by one."""

@@ -17,6 +17,7 @@ from common.config_file import load
 from issuer.commands.wiring import build_tools
 from issuer.journey.pacing import OrderCounts
 from issuer.journey.ports import (
+    ApprovalStore,
     CertificateAuthority,
     CertificateStore,
     ChallengeJournal,
@@ -30,6 +31,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation
 from issuer.rules.csr import read_csr
 from issuer.store import migrate
+from issuer.store.approvals import Approvals
 from issuer.store.audits import Audits
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
@@ -41,7 +43,7 @@ from issuer.store.revision import open_database
 from issuer.store.tables import certs, challenges, events, holds, orders, versions
 from tests.issuer.box import Box
 from tests.issuer.fakes.audits import MemoryAudits
-from tests.issuer.fakes.certificates import MemoryCertificates, MemoryHolds
+from tests.issuer.fakes.certificates import MemoryApprovals, MemoryCertificates, MemoryHolds
 from tests.issuer.fakes.journal import MemoryJournal
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
 from tests.issuer.fakes.world import World
@@ -63,6 +65,7 @@ class Stores:
     """What several issuers see of one database, in which NAME and OTHER are enrolled and enabled."""
 
     certificates: CertificateStore
+    approvals: ApprovalStore
     audits: AuditStore
     holds: HoldStore
     counts: OrderCounts
@@ -104,6 +107,7 @@ def stores(tables: Database | None, tmp_path: Path) -> Stores:
     certificates.set_enabled([NAME, OTHER], True, NOW)
     return Stores(
         certificates,
+        Approvals(tables, sign=signed),
         Audits(tables),
         Holds(tables),
         Counts(tables),
@@ -141,6 +145,7 @@ def _in_memory() -> Stores:
         world.enrol(name)
     return Stores(
         MemoryCertificates(world.tables, signed),
+        MemoryApprovals(world.tables, signed),
         MemoryAudits(world.tables),
         MemoryHolds(world.tables),
         MemoryCounts(world.tables),

@@ -12,6 +12,7 @@ from issuer.journey.ports import Seals
 from issuer.model.enrolment import Change, Enrolment, Validation, change_scope
 from issuer.model.seal import Sealed
 from issuer.model.seal_faults import Fault
+from issuer.model.unapproved import Unapproved
 from issuer.rules.acceptance import Past
 from issuer.rules.change import newest
 from issuer.trust import seals as trust
@@ -84,6 +85,19 @@ def test_a_change_takes_the_place_of_its_row(ground: Ground) -> None:
     ground.seals.taken(changing)
     after = dataclasses.replace(row, csr=changing.csr, seal=changing.seal, change=None)
     assert list(ground.seals.faults(after)) == []
+
+
+def test_a_certificate_that_waits_for_approval(ground: Ground) -> None:
+    """The line about it counts as an issuer wrote it, for its own name."""
+    content = Unapproved(NAME, "ab" * 32, NOW, "https://ca.test/dir", "account", "", False, True)
+    line = ground.seals.of_unapproved(content)
+    row = dataclasses.replace(ROW, unapproved=line)
+    assert ground.seals.unapproved(row) == row.waiting == content
+    later = line.replace(str(NOW), str(NOW + 1))
+    forged = (" ".join(("key", "forged", later.split(" ", 2)[2])), "garbage", "")
+    for line in forged:
+        assert ground.seals.unapproved(dataclasses.replace(ROW, unapproved=line)) is None
+    assert ground.seals.unapproved(dataclasses.replace(row, name=OTHER)) is None
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from common.certificate import Bundle, issuer_text, not_after, serial_text, spki_sha256
+from common.certificate import Bundle, fingerprint, issuer_text, not_after, serial_text, spki_sha256
 from common.errors import UsageError
 from issuer.model.enrolment import AT_ONCE, Enrolment
 from issuer.model.errors import GivenUp, Overtaken
@@ -35,7 +35,9 @@ class MemoryCertificates:
         return [self._tables.row(name) for name in sorted(set(names)) if name in self._tables.certs]
 
     def last_from(self, issuer: str) -> Bundle | None:
-        theirs = [bundle for _, bundle in self._tables.versions if issuer_text(bundle.leaf) == issuer]
+        kept_back = self._tables.unapproved
+        known = [bundle for _, bundle in self._tables.versions if fingerprint(bundle.leaf) not in kept_back]
+        theirs = [bundle for bundle in known if issuer_text(bundle.leaf) == issuer]
         return theirs[-1] if theirs else None
 
     def due(self, now: int) -> list[Enrolment]:
@@ -80,6 +82,7 @@ class MemoryCertificates:
         early: bool = False,
         profile: str = "",
         news: str = "",
+        unapproved: str = "",
     ) -> None:
         with self._tables.lock:
             row, present = self._tables.orders.get(order.id), self._tables.certs.get(order.name)
@@ -96,12 +99,17 @@ class MemoryCertificates:
                 present = dataclasses.replace(present, csr=csr, validation=present.change.validation, change=None)
             if present is None or present.csr != csr:
                 raise Overtaken(order.name)
-            self._tables.old_pairs[order.name] = (present.crt, present.ca)
-            renewed = _renewed(present, order, bundle, now, due_at=due_at, ask_at=ask_at)
-            statement = self._sign(order.name, bundle, present.statement, now, older=False)
-            more = {"account": account, "early": early, "profile": profile, "statement": statement}
             if news:
                 self._tables.news.append((order.name, news))
+            if unapproved:
+                self._tables.unapproved.add(fingerprint(bundle.leaf))
+                waits = {"unapproved": unapproved, "due_at": due_at, "reissue_reason": "", "failures": 0}
+                self._tables.certs[order.name] = dataclasses.replace(present, failure=None, **waits)  # type: ignore[arg-type]
+                return
+            self._tables.old_pairs[order.name] = (present.crt, present.ca)
+            renewed = _renewed(present, order.directory, bundle, now, due_at=due_at, ask_at=ask_at)
+            statement = self._sign(order.name, bundle, present.statement, now, older=False)
+            more = {"account": account, "early": early, "profile": profile, "statement": statement}
             self._tables.certs[order.name] = dataclasses.replace(renewed, **more)  # type: ignore[arg-type]
 
     def _given_up(self, name: str, reason: str, bundle: Bundle) -> GivenUp:
@@ -132,9 +140,7 @@ def _due(row: Enrolment, now: int) -> bool:
     return forced or row.due_at > now + (LONGEST_HOLD if expire > 1 else FIRST_MAY_WAIT)
 
 
-def _renewed(
-    row: Enrolment, order: OrderRecord, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None
-) -> Enrolment:
+def _renewed(row: Enrolment, directory: str, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> Enrolment:
     """The row with a new certificate, and nothing that was said of the one before."""
     return Enrolment(
         name=row.name,
@@ -148,12 +154,42 @@ def _renewed(
         failures=0,
         due_at=due_at,
         reissue_reason="",
-        directory=order.directory,
+        directory=directory,
         ari_ask_at=ask_at,
         compromised=row.compromised,
         change=row.change,
         watch=dataclasses.replace(row.watch, audit_at=None),
     )
+
+
+class MemoryApprovals:
+    """An ApprovalStore."""
+
+    def __init__(self, tables: Tables, sign: Signer = unsigned):
+        self._tables = tables
+        self._sign = sign
+
+    def certificate(self, row: Enrolment) -> Bundle | None:
+        sha256 = row.waiting.sha256 if row.waiting is not None else ""
+        mine = [bundle for name, bundle in self._tables.versions if name == row.name]
+        return next((bundle for bundle in reversed(mine) if fingerprint(bundle.leaf) == sha256), None)
+
+    def offer(self, row: Enrolment, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> bool:
+        with self._tables.lock:
+            present, waiting = self._tables.certs.get(row.name), row.waiting
+            if waiting is None or present is None or (present.csr, present.unapproved) != (row.csr, row.unapproved):
+                return False
+            self._tables.old_pairs[row.name] = (present.crt, present.ca)
+            self._tables.unapproved.discard(waiting.sha256)
+            renewed = _renewed(present, waiting.directory, bundle, now, due_at=due_at, ask_at=ask_at)
+            self._tables.certs[row.name] = dataclasses.replace(
+                renewed,
+                account=waiting.account,
+                early=waiting.early,
+                profile=waiting.profile,
+                statement=self._sign(row.name, bundle, present.statement, now, older=False),
+            )
+            return True
 
 
 class MemoryHolds:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from common.certificate import Bundle, fingerprint, not_before
 from issuer.model.enrolment import Enrolment
 from issuer.model.seal_faults import Fault
+from issuer.model.unapproved import Unapproved
 from issuer.rules.acceptance import Past
 
 
@@ -26,6 +27,13 @@ class MemorySeals:
         past, starts = self.past(name), min(not_before(bundle.leaf), now)
         newest = max(past.newest, starts)
         self.pasts[name] = Past(past.stored | {fingerprint(bundle.leaf)}, past.revoked, newest)
+
+    def of_unapproved(self, content: Unapproved) -> str:
+        return f"key mac {content.text}"
+
+    def unapproved(self, row: Enrolment) -> Unapproved | None:
+        genuine = row.unapproved.startswith("key mac ") and row.waiting is not None and row.waiting.name == row.name
+        return row.waiting if genuine else None
 
     def past(self, name: str) -> Past:
         return self.pasts.get(name, Past())

@@ -39,6 +39,7 @@ class Tables:
     old_pairs: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
     versions: list[tuple[str, Bundle]] = field(default_factory=list)
     news: list[tuple[str, str]] = field(default_factory=list)  # about the CA, by name of the certificate
+    unapproved: set[str] = field(default_factory=set)  # SHA-256 of versions that no host got
     orders: dict[int, OrderRow] = field(default_factory=dict)
     challenges: dict[int, tuple[int, Challenge]] = field(default_factory=dict)  # by row number: order, and entry
     holds: dict[tuple[str, str], tuple[int, Failure]] = field(default_factory=dict)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from common.clock import Clock
 from issuer.dns.dns01 import Dns01
 from issuer.journey.attempt import Attempt
-from issuer.journey.begin import left_alone, planned_looks
+from issuer.journey.looks import left_alone, planned_looks
 from issuer.journey.pacing import OrderCounts, Pacing
 from issuer.journey.ports import (
+    ApprovalStore,
     CertificateAuthority,
     CertificateStore,
     ChallengeJournal,
@@ -29,7 +30,7 @@ from issuer.model.timing import Timing
 from issuer.webroot.http01 import Http01
 from tests.issuer.fakes.ca import MemoryCa
 from tests.issuer.fakes.calls import Calls
-from tests.issuer.fakes.certificates import MemoryCertificates, MemoryHolds
+from tests.issuer.fakes.certificates import MemoryApprovals, MemoryCertificates, MemoryHolds
 from tests.issuer.fakes.clock import FakeClock
 from tests.issuer.fakes.journal import MemoryJournal
 from tests.issuer.fakes.looks import MemoryLooks
@@ -142,6 +143,7 @@ class Process:
         world, watch = self.world, self.calls.watch
         orders: OrderStore = MemoryOrders(world.tables, self.owner)
         certificates: CertificateStore = MemoryCertificates(world.tables)
+        approvals: ApprovalStore = MemoryApprovals(world.tables)
         journal: ChallengeJournal = MemoryJournal(world.tables, self.owner)
         holds: HoldStore = MemoryHolds(world.tables)
         seals: Seals = world.seals
@@ -155,6 +157,7 @@ class Process:
             authorities={each: watch("ca", ca) for each, ca in authorities.items()},
             solvers={kind: watch("zone", solver) for kind, solver in solvers.items()},
             certificates=watch("certificates", certificates),
+            approvals=watch("approvals", approvals),
             seals=seals,
             looks=world.looks.setdefault(self.owner, MemoryLooks()),
             orders=watch("orders", orders),
