@@ -260,6 +260,7 @@ class Certificates:
         """
         present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, "directory": order.directory}
         present |= {"account": account or None, "profile": profile or None, "early": "Y" if early else None}
+        present["sign"] = self._sign
         ended = {"state": OrderState.STORED.value, **dict.fromkeys(("active_name", "deadline", "lease_owner", "seal"))}
 
         def work(connection: sa.Connection) -> CertfleetError | None:
@@ -271,9 +272,7 @@ class Certificates:
             if unapproved:
                 placed = live and keep_back(connection, order.name, csr, unapproved, due_at)
             else:
-                placed = live and replace_present(
-                    connection, order.name, bundle, now, sign=self._sign, csr=csr, **present
-                )
+                placed = live and replace_present(connection, order.name, bundle, now, csr=csr, **present)
             add_version(connection, order.name, bundle, order.directory, now, unapproved=bool(unapproved))
             if changed:
                 names = ", ".join(sorted(certified_names(bundle.leaf)))

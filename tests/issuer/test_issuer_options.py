@@ -40,6 +40,7 @@ GOOD = {  # words with which a command would work, or would if it had servers; {
     ("status",): [NAME],
     ("audit",): [NAME, "--local"],
     ("mute",): [NAME, "--until", "14d"],
+    ("approve",): [NAME],
     ("note",): [NAME, "--contact", "noc"],
     ("report",): [],
     ("hosts", "forget"): ["web1"],

@@ -211,7 +211,7 @@ def test_one_that_must_not_be_used_gives_way(aged: World, past: str) -> None:
 )
 def test_what_may_wait(aged: World, state: dict[str, object], waits: bool) -> None:
     """Only beside a present certificate that is good."""
-    aged.change(**state)
+    aged.change(NAME, **state)
     record = aged.process().tools.orders.open(NAME, aged.ca.directory, Cause.RENEWAL, int(aged.clock()))
     assert record is not None
     assert bool(approval_wanted_until(aged.row(), record, int(aged.clock()), POLICY)) is waits
