@@ -18,7 +18,7 @@ SWAP_BACK = (
 )
 PROBE = (
     "agent/journey/watch.py",
-    "found = [judge(look(turn)) for turn, judge in watched]",
+    "found = [judge(seen) for (_, judge), seen in zip(watched, sights, strict=True)]",
     "found = [Evidence(Proof.PROVEN) for _ in watched]",
 )
 CHECK = ("agent/journey/install.py", "failures |= leave_out(service, present, tools)", "failures |= {}")
