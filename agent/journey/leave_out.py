@@ -5,7 +5,7 @@ Between two tries files go back and come again. The service is not told meanwhil
 
 from collections.abc import Iterator, Sequence
 
-from agent.journey.member import Member, is_stopped
+from agent.journey.member import Life, Member, life
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools
 from agent.model.certificate import Service
@@ -35,7 +35,7 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
             continue
         bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first)  # noqa: B023 - called at once
         if bad == 1 and (without := trial.complaint([])) is not None:
-            if is_stopped(service, users, tools):
+            if life(service, users, tools) is Life.STOPPED:
                 _log.warning("install.check-fails-as-before", service=service.name, error=str(without))
                 trial.put(remaining)
                 return left
