@@ -23,7 +23,7 @@ from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back,
 from agent.journey.shown import with_names
 from agent.journey.watch import Judge, look_at_all, watch_all
 from agent.model.certificate import Service
-from agent.model.errors import BrokenBefore, HostLost, InstallError, Stopped
+from agent.model.errors import HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.install_states import InstallState
@@ -183,11 +183,7 @@ def check_after(members: Sequence[Member], tools: Tools) -> Failures:
     """Each service's own test, now on the new files; no service has been told yet. Returns those at fault."""
     failures: Failures = {}
     for service, users in services_of(members).items():
-        present = [user for user in users if user.name not in failures]
-        try:
-            failures |= leave_out(service, present, tools)
-        except BrokenBefore as failure:
-            failures |= {user.name: failure for user in present}
+        failures |= leave_out(service, [user for user in users if user.name not in failures], tools)
     return failures
 
 

@@ -38,6 +38,11 @@ class Member:
         return self.due.turn.certificate
 
     @property
+    def is_first(self) -> bool:
+        """Is a file of it new? A service whose configuration names that misses it until then."""
+        return any(not file.backup for file in self.saved)
+
+    @property
     def part(self) -> Part:
         """Its entry in the journal."""
         return Part(self.name, self.due.sha256, self.saved, self.before)
