@@ -56,8 +56,8 @@ def _init(line: CommandLine) -> None:
         metavar="NAME",
         help="certificates to write an entry for; of an agent.toml that is there: to print one for",
     )
-    init.add_argument("--state-dir", default="/var/lib/certfleet-agent", metavar="FOLDER")
-    init.add_argument("--source", default="mysql://agent-NAME@db.example.com/certfleet", metavar="URL")
+    init.add_argument("--state-dir", metavar="FOLDER", help="default: /var/lib/certfleet-agent")
+    init.add_argument("--source", metavar="URL", help="where certificates come from; default: a line to edit")
     init.add_argument("--password-file", metavar="FILE", help="with the password of the source, mode 0600")
     init.add_argument("--tls-ca", metavar="FILE", help="the CA of the source (default: the system's)")
     text = "the key whose statements count, as `certfleet-issuer key show` prints it"

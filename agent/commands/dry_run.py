@@ -69,7 +69,7 @@ def _told_lines(told: Told, count: int) -> list[str]:
     if service.asks:
         return [*lines, *_run("check", service.check), "  would ask an operator to restart it"]
     if told.is_left_alone:
-        return [*lines, *_run("check", service.check), "  does not run, and would not be started"]
+        return [*lines, *_run("check", service.check), "  nothing shows that it runs: it would be left alone"]
     activate = (told.stopped and service.start) or service.activate
     return [*lines, *_run("check", service.check), *_run("tell", activate), *_run("verify", service.verify)]
 

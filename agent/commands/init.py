@@ -15,7 +15,7 @@ from agent.commands.wiring import name_in
 from agent.host.files import LocalFiles
 from agent.host.presence import presence, running
 from agent.model.certificate import file_stem
-from agent.settings.config import DEFAULT_FILE, SourceSettings, TrustSettings, load_settings, settings_in
+from agent.settings.config import DEFAULT_FILE, AgentSettings, SourceSettings, TrustSettings, load_settings, settings_in
 from agent.settings.preset import Preset, Presets
 from agent.settings.values import issuer_key
 from agent.source.open import open_source
@@ -28,6 +28,8 @@ from common.owners import who_directs_root
 from common.system import enable, install_units, link, program, require_root
 
 T = TypeVar("T")
+_STATE_DIR = "/var/lib/certfleet-agent"
+_SOURCE = "mysql://agent-NAME@db.example.com/certfleet"
 _OWN = "/etc/certfleet-agent/agent.toml"  # where /etc/certfleet is the issuer's
 
 _HEAD = """\
@@ -61,7 +63,7 @@ def init(arguments: argparse.Namespace) -> int:
     started = _started() if arguments.system else None
     names = [name_in(name) for name in arguments.name]
     if os.path.lexists(arguments.config):
-        _extend(arguments.config, names, append=started is not None)
+        _extend(arguments, names, append=started is not None)
     else:
         _write(arguments, names)
         if started is None:
@@ -78,9 +80,9 @@ def _started() -> Path:
 
 def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     """A new agent.toml and the state folder."""
-    state_dir = _option("--state-dir", path, arguments.state_dir)
+    state_dir = _option("--state-dir", path, arguments.state_dir or _STATE_DIR)
     source = SourceSettings(
-        _option("--source", nonempty, arguments.source),
+        _option("--source", nonempty, _SOURCE if arguments.source is None else arguments.source),
         password_file=_file_option("--password-file", arguments.password_file),
         tls_ca=_file_option("--tls-ca", arguments.tls_ca),
     )
@@ -97,11 +99,13 @@ def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     say(f"state folder {state_dir}")
 
 
-def _extend(config: Path, names: Sequence[str], *, append: bool) -> None:
-    """*config* is there: print the entries of the *names* that are not in it, or append them."""
+def _extend(arguments: argparse.Namespace, names: Sequence[str], *, append: bool) -> None:
+    """agent.toml is there: print the entries of the *names* that are not in it, or append them."""
+    config: Path = arguments.config
     if append:
         _require_roots_own(config)
-    _, certificates = load_settings(config)
+    settings, certificates = load_settings(config)
+    _refuse_others(arguments, settings)
     missing = [name for name in dict.fromkeys(names) if name not in {one.name for one in certificates}]
     if not append and not missing:
         raise FileError(f"{config} exists already", hint="edit it; `init NAME` prints the entry of a further name")
@@ -118,6 +122,24 @@ def _extend(config: Path, names: Sequence[str], *, append: bool) -> None:
         say(f"appended {', '.join(missing)} to {config}")
     else:
         say(f"kept     {config}")
+
+
+def _refuse_others(arguments: argparse.Namespace, settings: AgentSettings) -> None:
+    """Raises UsageError for options that say something else than agent.toml, which is kept as it is."""
+    source, trust = settings.source, settings.trust
+    options: list[tuple[str, object, object]] = [
+        ("--state-dir", arguments.state_dir, settings.state_dir),
+        ("--source", arguments.source, source.url),
+        ("--password-file", arguments.password_file, source.password_file),
+        ("--tls-ca", arguments.tls_ca, source.tls_ca),
+        ("--issuer-key", arguments.issuer_key, trust.issuer_key),
+    ]
+    others = [option for option, given, present in options if given is not None and str(given) != str(present)]
+    if others:
+        hint = "edit it there, or leave the option out"
+        raise UsageError(
+            f"{arguments.config} exists already, and does not say the same as {', '.join(others)}", hint=hint
+        )
 
 
 def _append(config: Path, entries: bytes) -> None:

@@ -23,10 +23,12 @@ _SCRIPTS = ("etc/init.d", "usr/local/etc/rc.d", "etc/rc.d")  # of Linux and the 
 def presence(units: tuple[str, ...], programs: tuple[str, ...], root: Path = Path("/")) -> Presence:
     """The Finder of ``agent.model.presence`` for this machine, whose files lie below *root*."""
     runs_systemd = (root / "run/systemd/system").is_dir()  # sd_booted(3)
+    unit = _first(unit for unit in units if runs_systemd and _is_unit(unit, root))
     return Presence(
-        unit=_first(unit for unit in units if runs_systemd and _is_unit(unit, root)),
+        unit=unit,
         script=_first(unit for unit in units if any((root / folder / unit).is_file() for folder in _SCRIPTS)),
         program=found_programs(programs)[0] if found_programs(programs) else "",
+        has_socket=bool(unit) and _is_unit(unit, root, "socket"),
     )
 
 
@@ -51,10 +53,10 @@ def search_path() -> str:
     return ":".join([*folders, *(folder for folder in _SBIN if folder not in folders)])
 
 
-def _is_unit(name: str, root: Path) -> bool:
-    """Is there such a service unit? One that is masked, by a link to /dev/null, cannot be started."""
+def _is_unit(name: str, root: Path, kind: str = "service") -> bool:
+    """Is there such a unit? One that is masked, by a link to /dev/null, cannot be started."""
     template, at, _ = name.partition("@")
-    names = {f"{name}.service", f"{template}@.service" if at else f"{name}.service"}
+    names = {f"{name}.{kind}", f"{template}@.{kind}" if at else f"{name}.{kind}"}
     files = [root / folder / one for folder in _UNITS for one in names if os.path.lexists(root / folder / one)]
     return bool(files) and not any(os.path.realpath(file) == os.devnull for file in files)
 

@@ -17,13 +17,13 @@ from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Member, is_stopped, services_of
+from agent.journey.member import Life, Member, life, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.shown import with_names
 from agent.journey.watch import Judge, look_at_all, watch_all
 from agent.model.certificate import Service
-from agent.model.errors import BrokenBefore, HostLost, InstallError, Stopped
+from agent.model.errors import HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.install_states import InstallState
@@ -183,22 +183,18 @@ def check_after(members: Sequence[Member], tools: Tools) -> Failures:
     """Each service's own test, now on the new files; no service has been told yet. Returns those at fault."""
     failures: Failures = {}
     for service, users in services_of(members).items():
-        present = [user for user in users if user.name not in failures]
-        try:
-            failures |= leave_out(service, present, tools)
-        except BrokenBefore as failure:
-            failures |= {user.name: failure for user in present}
+        failures |= leave_out(service, [user for user in users if user.name not in failures], tools)
     return failures
 
 
 def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[CertfleetError]]:
-    """Tell each service once. One that did not run before is left alone, unless it is to be started; one that a person
-    restarts always. Returns those that were told, with what failed."""
+    """Tell each service once. One that nothing proves to run is left alone, unless it is to be started; one that a
+    person restarts always. Returns those that were told, with what failed."""
     told = {}
     for service, users in services_of(members).items():
         if service.asks:
             continue
-        stopped = is_stopped(service, users, tools)
+        stopped = life(service, users, tools) is Life.STOPPED
         if stopped and not service.starts_stopped:
             _log.warning("install.service-was-down", service=service.name, certificate=users[0].name)
             continue

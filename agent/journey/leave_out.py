@@ -5,7 +5,7 @@ Between two tries files go back and come again. The service is not told meanwhil
 
 from collections.abc import Iterator, Sequence
 
-from agent.journey.member import Member, is_stopped
+from agent.journey.member import Life, Member, life
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools
 from agent.model.certificate import Service
@@ -19,10 +19,8 @@ _log = LateLog()
 def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[str, InstallError]:
     """The *users* of the service at fault by their names, each with what the check said; their old files are back. None
     where the check passes, or where it failed before too and the service does not run: it may miss more than these
-    certificates, as two that are new on one host miss each other.
-
-    Raises FileError; where the check of a service that runs fails without any of them BrokenBefore, or Awaits if it
-    misses the first files of others.
+    certificates, as two that are new on one host miss each other. Where the check of a service that runs fails without
+    any of them, each has BrokenBefore, or Awaits if it misses the first files of others. Raises FileError.
     """
     left: dict[str, InstallError] = {}
     trial = _Trial(service, users, tools)
@@ -35,13 +33,11 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
             continue
         bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first)  # noqa: B023 - called at once
         if bad == 1 and (without := trial.complaint([])) is not None:
-            if is_stopped(service, users, tools):
+            if life(service, users, tools) is Life.STOPPED:
                 _log.warning("install.check-fails-as-before", service=service.name, error=str(without))
                 trial.put(remaining)
                 return left
-            if awaited := _awaited(users, str(complaint), tools):
-                raise Awaits("check", awaited, why=str(complaint))
-            raise BrokenBefore("check", "the service's configuration was broken before", why=str(without))
+            return left | _broken(remaining, str(complaint), str(without), tools)
         culprit = ordered[bad - 1]
         left[culprit.name] = trial.complaint(ordered[:bad]) or complaint
         remaining.remove(culprit)
@@ -88,6 +84,25 @@ class _Trial:
 def _went_with(suspect: Member, complaint: InstallError | None) -> bool:
     """Was the suspect at fault, by what the check says without its new files? Not if that names it still."""
     return complaint is None or not any(path in str(complaint) for path in _paths(suspect))
+
+
+def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools) -> dict[str, InstallError]:
+    """Why each stays out of a service whose check fails with all of the *users*, by its *complaint*, and *without* any
+    of them. A first certificate that is missed without, and named with it, is refused here; others wait for it."""
+    awaited = _awaited(users, complaint, tools)
+    said = complaint if awaited or len(users) > 1 else f"{complaint} {without}"
+    named = [user.name for user in users if user.is_first and any(path in said for path in _paths(user))]
+    refused: InstallError
+    if named:
+        what = f"waits for the first certificate of {', '.join(named)}, which the service's check refuses"
+        refused = BrokenBefore("check", what, why=complaint)
+    elif awaited:
+        refused = Awaits("check", awaited, why=complaint)
+    else:
+        both = complaint if complaint == without else f"{complaint}; without the new files: {without}"
+        refused = BrokenBefore("check", "the service's configuration was broken before", why=both)
+    own = "the service's check fails with its first certificate, and misses that without"
+    return {user.name: BrokenBefore("check", own, why=complaint) if user.name in named else refused for user in users}
 
 
 def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]:

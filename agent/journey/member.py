@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from agent.journey.due import Due
@@ -9,7 +10,7 @@ from agent.journey.ports import Tools, Turn
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile
-from agent.rules.evidence import Sight, was_down
+from agent.rules.evidence import Sight, runs
 from agent.rules.journal import Part, SavedFile
 
 
@@ -37,6 +38,11 @@ class Member:
         return self.due.turn.certificate
 
     @property
+    def is_first(self) -> bool:
+        """Is a file of it new? A service whose configuration names that misses it until then."""
+        return any(not file.backup for file in self.saved)
+
+    @property
     def part(self) -> Part:
         """Its entry in the journal."""
         return Part(self.name, self.due.sha256, self.saved, self.before)
@@ -51,18 +57,32 @@ def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
     return found
 
 
-def is_stopped(service: Service, users: Sequence[Member], tools: Tools) -> bool:
-    """Does the service not run, before it is told? One of which a socket answers does. Of another its own command is
-    asked, where there is one: a web server may listen at no port for TLS before its first certificate."""
+class Life(Enum):
+    """What is known of a service before it is told."""
+
+    RUNS = "runs"
+    STOPPED = "stopped"  # or nothing proves that it runs, although it could be asked
+    UNKNOWN = "unknown"  # agent.toml names no socket of it, and this host has nobody to ask
+
+
+def life(service: Service, users: Sequence[Member], tools: Tools) -> Life:
+    """Does the service run? One of which a socket answers does; of another its own command is asked, where there is
+    one: a web server may listen at no port for TLS before its first certificate."""
     sights = [sight for user in users for sight in sights_of(service, user.certificate, user.before)]
-    is_silent = was_down(sights)
-    if sights and not (is_silent and service.is_up):
-        return is_silent
+    return life_by(service, sights, tools)
+
+
+def life_by(service: Service, sights: Sequence[Sight], tools: Tools) -> Life:
+    """The same, from the *sights* of its sockets. No answer is no proof, whatever the reason."""
+    if runs(sights):
+        return Life.RUNS
+    if not service.is_up:
+        return Life.STOPPED if sights else Life.UNKNOWN
     try:
         tools.programs.run("ask whether it runs", service.is_up)
     except InstallError:
-        return True
-    return False
+        return Life.STOPPED
+    return Life.RUNS
 
 
 def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight]) -> list[Sight]:

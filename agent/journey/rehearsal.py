@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.journey.due import Due, concluded, plan
-from agent.journey.member import Member, is_stopped, services_of
+from agent.journey.member import Life, Member, life, services_of
 from agent.journey.ports import Tools
 from agent.journey.run import asked, taken_up
 from agent.journey.watch import look
@@ -45,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A service whose check would be run, and which would be told unless it is *stopped*."""
+    """A service whose check would be run, and which would be told unless nothing proves that it runs: *stopped*."""
 
     service: Service
     stopped: bool
@@ -99,7 +99,9 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
 
 def _group_plan(group: Sequence[Due], tools: Tools) -> GroupPlan:
     members = [Member(due, plan(due), before=look(due.turn)) for due in group]
-    services = [Told(service, is_stopped(service, users, tools)) for service, users in services_of(members).items()]
+    services = [
+        Told(service, life(service, users, tools) is Life.STOPPED) for service, users in services_of(members).items()
+    ]
     told = {one.service for one in services if not one.is_left_alone}
     return GroupPlan(tuple(_step(member, told, tools) for member in members), tuple(services))
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from agent.journey.member import sights_of
+from agent.journey.member import Life, life_by, sights_of
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
 from agent.journey.watch import Judge, look, watch, watch_all
@@ -50,7 +50,7 @@ def roll_back(
     restored = [one for one in returning if _is_restored(one, results)]
     concerned = dict.fromkeys(service for one in restored for service in one.turn.certificate.services)
     services = [service for service in concerned if service in told]
-    problems = _tell_again(services, tools)
+    problems = _tell_again(services, restored, tools)
     evidence = _look_until_as_before(restored, staying, tools)
     if dead := [service for service in _silent(restored, evidence) if service.restart and service in told]:
         problems |= {one: list(map(str, tell("restart it", one.restart, tools))) for one in dead}
@@ -112,7 +112,7 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
             returning.append(Returning(turn, part, interrupted))
     if returning:
         note_roll_back(entry, tools)
-        results |= roll_back(returning, _that_ran(returning), tools)[0]
+        results |= roll_back(returning, _that_ran(returning, tools), tools)[0]
     return results
 
 
@@ -135,26 +135,32 @@ def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[Certfleet
     return failures
 
 
-def _tell_again(services: Iterable[Service], tools: Tools) -> dict[Service, list[str]]:
+def _tell_again(services: Iterable[Service], restored: Sequence[Returning], tools: Tools) -> dict[Service, list[str]]:
     """Tell each service that its files are the old ones; start it if it cannot be told, restart it if it cannot be
-    started. Returns the failures."""
+    started. One that was told although nobody could say whether it ran is never started. Returns the failures."""
     problems = {}
     for service in services:
         failures = tell("activate the old one", service.activate, tools)
+        may_start = service.starts_stopped or service.is_up or any(_sights(service, one) for one in restored)
         for step, commands in (("start it again", service.start), ("restart it", service.restart)):
-            if failures and commands:
+            if failures and commands and may_start:
                 failures = tell(step, commands, tools)
         problems[service] = list(map(str, failures))
     return problems
 
 
-def _that_ran(returning: Sequence[Returning]) -> set[Service]:
-    """The services of which a socket answered before the install, or that have none: they may have been told."""
+def _that_ran(returning: Sequence[Returning], tools: Tools) -> set[Service]:
+    """The services that may have been told of the new files: all of which nothing says that they did not run."""
     sights: dict[Service, list[Sight]] = {}
     for one in returning:
         for service in one.turn.certificate.services:
-            sights.setdefault(service, []).extend(sights_of(service, one.turn.certificate, one.part.before))
-    return {service for service, seen in sights.items() if not was_down(seen)}
+            sights.setdefault(service, []).extend(_sights(service, one))
+    return {service for service, seen in sights.items() if life_by(service, seen, tools) is not Life.STOPPED}
+
+
+def _sights(service: Service, one: Returning) -> list[Sight]:
+    """What the sockets of the service showed before the install."""
+    return sights_of(service, one.turn.certificate, one.part.before)
 
 
 def _silent(restored: Sequence[Returning], evidence: Sequence[Evidence]) -> list[Service]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Presence:
     """A service as one host has it; each is "" where the host has none. *unit*: of a running systemd; *script*: an init
-    script; *program*: one of the service's own."""
+    script; *program*: one of the service's own. *has_socket*: systemd has a socket unit of the same name."""
 
     unit: str = ""
     script: str = ""
     program: str = ""
+    has_socket: bool = False
 
 
 Finder = Callable[[tuple[str, ...], tuple[str, ...]], Presence]

@@ -6,6 +6,7 @@ from agent.model.certificate import ASK, Action, Command
 from agent.model.presence import Presence
 
 _SIGNAL = "SIG"
+_LISTEN_AGAIN = 'if systemctl is-failed --quiet "$0"; then systemctl reset-failed "$0" && systemctl start "$0"; fi'
 
 
 def activating(
@@ -37,11 +38,17 @@ def starting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...
 def restarting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...]:
     """The commands that bring the service up when nothing of it answers. To start it may do nothing: to systemd a unit
     that stands for others, or for an init script, is up while its processes are gone. And systemd refuses to start one
-    that has failed too often of late (systemd.unit(5), StartLimitBurst=) until it is told to forget that."""
+    that has failed too often of late (systemd.unit(5), StartLimitBurst=) until it is told to forget that; nor does a
+    socket unit listen any more whose service failed too often (systemd.socket(5), TriggerLimitBurst=). One that nobody
+    uses has not failed, and stays as it is."""
     forget = (("systemctl", "reset-failed", presence.unit),) if presence.unit else ()
-    return (*forget, *activating("restart", presence, (), own))
+    listen = (("sh", "-c", _LISTEN_AGAIN, f"{presence.unit}.socket"),) if presence.has_socket else ()
+    return (*forget, *listen, *activating("restart", presence, (), own))
 
 
 def asking(presence: Presence) -> tuple[Command, ...]:
-    """A command that fails where the service does not run; none where nobody can be asked."""
-    return (("systemctl", "is-active", "--quiet", presence.unit),) if presence.unit else ()
+    """A command that fails where the service does not run; none where nobody can be asked. Init scripts answer
+    `status` as the LSB says (Core 5.0, §22.2)."""
+    if presence.unit:
+        return (("systemctl", "is-active", "--quiet", presence.unit),)
+    return (("service", presence.script, "status"),) if presence.script else ()

@@ -11,7 +11,8 @@ from common.probe.view import Seen
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One look at one address of one target. *shared*: the target has several addresses and none is this host's, so
-    that others may serve there as well. *leaf*: the certificate shown, in DER; a journal does not keep it."""
+    that others may serve there as well. *leaf*: the certificate shown, in DER. *answered*: one that is UNKNOWN
+    answered all the same. A journal keeps neither of these two."""
 
     target: str
     address: str
@@ -21,6 +22,7 @@ class Sight:
     chain: tuple[str, ...] = ()  # SHA-256 of each certificate shown beside the leaf
     shared: bool = False
     leaf: bytes = field(default=b"", repr=False, compare=False)
+    answered: bool = field(default=False, repr=False, compare=False)
 
 
 class Proof(Enum):
@@ -194,8 +196,12 @@ def served_any(before: Sequence[Sight]) -> bool:
 def was_down(before: Sequence[Sight]) -> bool:
     """Did nothing listen at all, although each target was asked at an address? What answers without TLS does run."""
     asked = {sight.target for sight in before if sight.seen is Seen.DOWN}
-    running = any(sight.seen in {Seen.SERVED, Seen.NO_TLS} for sight in before)
-    return bool(before) and not running and asked == {sight.target for sight in before}
+    return bool(before) and not runs(before) and asked == {sight.target for sight in before}
+
+
+def runs(before: Sequence[Sight]) -> bool:
+    """Did anything answer, with TLS or without?"""
+    return any(sight.seen in {Seen.SERVED, Seen.NO_TLS} or sight.answered for sight in before)
 
 
 def _place(sight: Sight) -> str:

@@ -15,7 +15,7 @@ from agent.model.window import Window
 from agent.settings import values
 from agent.settings.files import ShapesSettings, target_files
 from agent.settings.preset import Preset, Presets
-from agent.settings.services import places, unfilled, uses
+from agent.settings.services import places, shared, unfilled, uses
 from common.config import (
     boolean,
     duration,
@@ -125,7 +125,7 @@ def resolve(settings: AgentSettings, source: Path, find: Finder = nowhere) -> tu
         findings.append(Finding("notify.email_to", 'must name somebody, because on_install or on_failure says "email"'))
     if findings:
         raise ConfigError(str(source), findings, hint="mend the file; every key stands in the example of deploy/")
-    return certificates
+    return shared(certificates)
 
 
 @dataclass(frozen=True, slots=True)

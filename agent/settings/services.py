@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from agent.model.certificate import ASK, Command, Service, TargetFile, Use
+from agent.model.certificate import ASK, Certificate, Command, Service, TargetFile, Use
 from agent.model.presence import Finder, Presence
 from agent.rules.activation import activating, asking, restarting, starting
 from agent.settings.preset import Preset
@@ -101,6 +102,22 @@ def _merged(services: Sequence[Service]) -> Service:
         is_up=of_all(lambda one: one.is_up),
         settle=max(service.settle for service in services),
     )
+
+
+def shared(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """The *certificates* with one service where several speak of the same: entries may differ in how long it may take
+    and in what proves it, and it is told once for all. It gets the longest time, and every proof."""
+    found: dict[Service, Service] = {}
+    for service in chain.from_iterable(one.services for one in certificates):
+        same = replace(service, settle=0, verify=())
+        known = found.setdefault(same, same)
+        verify = tuple(dict.fromkeys((*known.verify, *service.verify)))
+        found[same] = replace(same, settle=max(known.settle, service.settle), verify=verify)
+
+    def with_shared(use: Use) -> Use:
+        return replace(use, service=found[replace(use.service, settle=0, verify=())])
+
+    return tuple(replace(one, uses=tuple(map(with_shared, one.uses))) for one in certificates)
 
 
 def places(name: str, key: "Path", files: Sequence[TargetFile]) -> dict[str, str]:

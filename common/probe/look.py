@@ -84,7 +84,7 @@ def look(target: ProbeTarget, address: Address, server_name: str, seconds: float
         problem = (
             f"it speaks TLS 1.3 alone and shows no {key_type.upper()} certificate; it cannot be asked for one there"
         )
-        return View(Seen.UNKNOWN, problem)
+        return View(Seen.UNKNOWN, problem, answered=True)
     except OSError:
         return view
 

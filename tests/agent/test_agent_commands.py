@@ -309,6 +309,19 @@ def test_init_prints_the_entry_of_a_further_name(bare: Host) -> None:
     assert [one.name for one in certificates] == [NAME, "b.example.test"]
 
 
+def test_init_obeys_no_option_that_agent_toml_contradicts(bare: Host) -> None:
+    """It keeps the file, and so an option that says something else would be lost: refused, with its name."""
+    places = ["--config", str(bare.config), "--state-dir", str(bare.state_dir)]
+    source = ["--source", f"sqlite:///{bare.database}"]
+    assert bare.agent("init", NAME, *places, *source).code == 0
+    written = bare.config.read_bytes()
+    for other in (["--source", "sqlite:///other.db"], ["--password-file", "/p"], ["--issuer-key", "x"]):
+        done = bare.agent("init", "b.example.test", *places, *other)
+        assert (done.code, done.out, bare.config.read_bytes()) == (2, "", written)
+        assert f"exists already, and does not say the same as {other[0]}" in done.err
+    assert bare.agent("init", "b.example.test", *places, *source).code == 0
+
+
 def test_a_request_for_several_names(bare: Host) -> None:
     """They may be those of one certificate or of several: refused, with both ways, before a key is made."""
     done = bare.agent("request", NAME, "b.example.test")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.model.certificate import Certificate, Service, Use
+from agent.journey.member import Life, life_by
+from agent.model.certificate import Certificate, Command, Service, Use
+from agent.model.errors import InstallError
 from agent.rules.blame import first_failing, suspects_last
 from agent.rules.evidence import Sight
 from agent.rules.groups import groups
@@ -85,3 +87,48 @@ def test_services_of_different_hosts_do_not_meet() -> None:
         ["2.test"],
         ["1.test", "3.test"],
     ]
+
+
+class Asked:
+    """Programs that say how a service is: an exit code of 1 where it does not run."""
+
+    def __init__(self, *, running: bool) -> None:
+        self.programs, self._running, self.asked = self, running, 0
+
+    def run(self, step: str, commands: Sequence[Command]) -> None:
+        self.asked += 1
+        if commands and not self._running:
+            raise InstallError(step, "`is-active` failed")
+
+
+@pytest.mark.parametrize(
+    ("sights", "has_question", "running", "expected"),
+    [
+        ([Seen.SERVED], True, False, Life.RUNS),
+        ([Seen.DOWN, Seen.NO_TLS], True, False, Life.RUNS),
+        ([Seen.DOWN], True, True, Life.RUNS),
+        ([Seen.UNKNOWN], True, True, Life.RUNS),
+        ([Seen.UNKNOWN], True, False, Life.STOPPED),
+        ([Seen.UNKNOWN, Seen.DOWN], True, False, Life.STOPPED),
+        ([], True, True, Life.RUNS),
+        ([], True, False, Life.STOPPED),
+        ([Seen.DOWN], False, True, Life.STOPPED),
+        ([Seen.UNKNOWN], False, True, Life.STOPPED),
+        ([], False, True, Life.UNKNOWN),
+    ],
+)
+def test_what_proves_that_a_service_runs(
+    sights: Sequence[Seen], has_question: bool, running: bool, expected: Life
+) -> None:
+    """An answer of a socket, or the word of the one that starts it. A socket that cannot be asked proves nothing."""
+    asked = Asked(running=running)
+    service = Service("web", is_up=(("is-active",),) if has_question else ())
+    seen = [Sight("t", str(number), one) for number, one in enumerate(sights)]
+    assert life_by(service, seen, asked) is expected  # type: ignore[arg-type]
+    assert not (asked.asked and expected is Life.UNKNOWN)
+
+
+def test_a_socket_without_that_type_of_key_answers_all_the_same() -> None:
+    """TLS 1.3 alone, and no certificate of RSA: nobody can ask for that one, and yet the service runs."""
+    sight = Sight("t", "a", Seen.UNKNOWN, answered=True)
+    assert life_by(Service("web"), [sight], Asked(running=False)) is Life.RUNS  # type: ignore[arg-type]

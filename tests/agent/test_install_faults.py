@@ -306,3 +306,14 @@ def test_what_is_served_is_what_is_reported(host: Host, served: Nginx) -> None:
     told = host.reported()
     assert told["sha256"] == sha256(host.first.certificate)
     assert told["not_after"] == int(host.first.certificate.not_valid_after_utc.timestamp())
+
+
+@pytest.mark.parametrize(("more", "starts"), [("", False), ("starts_stopped = true\n", True)])
+def test_what_nobody_knew_to_run_is_not_started_by_a_roll_back(host: Host, more: str, starts: bool) -> None:
+    """Neither a socket nor systemd says whether it ran: it is told, and goes back, and stays as it is."""
+    started = host.folder / "started"
+    files = f'start = ["touch", "{started}"]\n{more}[certificate.files]\nfullchain = "{host.fullchain}"'
+    host.configure(activate=["false"], files=files)
+    host.offer_new()
+    assert host.run().certificate["state"] in {"failed", "broken"}
+    assert started.exists() is starts

@@ -112,6 +112,36 @@ def test_one_of_two_new_names_is_not_there_yet(five: Vhosts, host: Host, nginx: 
     assert [states(done)[name] for name in more] == ["installed", "installed"], done.err
 
 
+def test_one_of_two_new_names_is_refused(five: Vhosts, host: Host, nginx: Nginx) -> None:
+    """It is at fault, by the check's own words, and the configuration is not: the other one waits for it."""
+    more = ["new1.example.test", "new2.example.test"]
+    five.names += more
+    five.serve(five.names)
+    bad = five.file(more[1])
+    five.configure(more[0])
+    five.configure(more[1], files=f'[[certificate.combined]]\npath = "{bad}"\nparts = ["key"]')
+    five.write()
+    five.offer(*more)
+    said = host.run().err
+    assert f"{more[1]}: failed: the service's check fails with its first certificate" in said
+    assert f"{more[0]}: failed: waits for the first certificate of {more[1]}, which the service's check refuses" in said
+    assert said.count("no start line") == 2
+    assert "broken before" not in said
+    assert not bad.exists()
+
+
+def test_a_first_certificate_that_the_check_refuses(five: Vhosts, host: Host, nginx: Nginx) -> None:
+    """Alone, with the check's words about the new file and not only those about the missing one."""
+    five.names.append("new.example.test")
+    five.serve(five.names)
+    five.configure("new.example.test", files=f'[certificate.files]\nchain = "{five.file("new.example.test")}"')
+    five.write()
+    five.offer("new.example.test")
+    said = host.run().err
+    assert "new.example.test: failed: the service's check fails with its first certificate" in said
+    assert "key values mismatch" in said
+
+
 def test_one_that_is_not_shown(five: Vhosts, host: Host, nginx: Nginx) -> None:
     """nginx reads another file for one name: that one goes back by one reload more, the others stay."""
     name = five.names[2]

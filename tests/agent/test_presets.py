@@ -10,7 +10,7 @@ import pytest
 from agent.host.presence import presence
 from agent.model.certificate import Certificate, Command, Rights, Service
 from agent.model.presence import Finder, Presence
-from agent.settings.config import AgentSettings, resolve
+from agent.settings.config import AgentSettings, load_settings, resolve
 from agent.settings.preset import Preset, Presets
 from common.config import parse
 from common.errors import ConfigError
@@ -142,7 +142,12 @@ def test_every_preset_of_a_service_of_debian_is_compared() -> None:
             "systemctl start apache2",
             "systemctl is-active --quiet apache2",
         ),
-        (Presence("", "apache2", "apachectl"), "service apache2 reload", "service apache2 start", ""),
+        (
+            Presence("", "apache2", "apachectl"),
+            "service apache2 reload",
+            "service apache2 start",
+            "service apache2 status",
+        ),
         (Presence("", "", "apache2ctl"), "apache2ctl graceful", "apache2ctl start", ""),
     ],
     ids=["systemd", "init script", "neither"],
@@ -169,6 +174,29 @@ def test_commands_fit_the_host(presence: Presence, activate: str, start: str, is
 def test_what_is_gone_is_restarted(presence: Presence, restart: list[str]) -> None:
     """Debian's unit postgresql is up while the server that it stands for is gone: to start it does nothing."""
     assert service('service = "postgresql"', postgresql=presence).restart == words(*restart)
+
+
+def test_a_socket_that_systemd_gave_up_listens_again() -> None:
+    """Before its service is restarted; where there is no socket unit, none is asked for."""
+    found = service('service = "cockpit"', cockpit=Presence("cockpit", has_socket=True)).restart
+    assert [command[0] for command in found] == ["systemctl", "sh", "systemctl"]
+    assert found[1][-1] == "cockpit.socket"
+    assert "start" in found[1][2]
+
+
+def test_entries_that_differ_in_time_and_proof_have_one_service(tmp_path: Path) -> None:
+    """It is told once for all: with the longest time of any, and every proof. Another command makes another service."""
+    more = ("", 'settle = "2m"\nverify = ["a"]\n', 'verify = [["b"], ["a"]]\n', 'activate = ["other"]\n')
+    entry = '[[certificate]]\nname = "{0}.test"\nkey = "/k"\nservice = "nginx"\n{1}'
+    entry += '[certificate.files]\nfullchain = "/{0}"\n'
+    file = tmp_path / "agent.toml"
+    entries = (entry.format(number, one) for number, one in enumerate(more))
+    file.write_text(f'[source]\nurl = "sqlite:///x"\n{"".join(entries)}')
+    first, second, third, other = (one.services[0] for one in load_settings(file)[1])
+    assert first == second == third
+    assert (first.settle, first.verify) == (120, words("a", "b"))
+    assert other != first
+    assert (other.settle, other.verify) == (0, ())
 
 
 def test_the_operator_says_reload_or_restart() -> None:

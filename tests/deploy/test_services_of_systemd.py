@@ -23,14 +23,19 @@ class Site:
         self._authority = self._root.intermediate("Test Intermediate")
         machine.write("/etc/hosts", f"127.0.0.1 localhost {NAME}\n")
         machine.write("/etc/certfleet/roots.pem", self._root.pem.decode())
-        machine.write(
-            "/etc/certfleet/agent.toml",
-            f'[source]\nurl = "sqlite:///{DATABASE}"\n[trust]\nroots = "/etc/certfleet/roots.pem"\n'
-            f'[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\nservice = "{service}"\n{more}',
-        )
+        self._service = service
+        self.configure(more)
         machine.run("install", "-d", "-m", "0700", "/var/lib/test")
         machine.run(AGENT, "request", NAME, "--key", KEY, "--csr", "/root/csr")
         machine.run("sqlite3", DATABASE, stdin=TABLES)
+
+    def configure(self, more: str, head: str = "") -> None:
+        """agent.toml, with *more* in its entry and a *head* for all."""
+        self.machine.write(
+            "/etc/certfleet/agent.toml",
+            f'{head}[source]\nurl = "sqlite:///{DATABASE}"\n[trust]\nroots = "/etc/certfleet/roots.pem"\n'
+            f'[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\nservice = "{self._service}"\n{more}',
+        )
 
     def offer(self) -> None:
         """A new certificate in the database."""
@@ -124,3 +129,54 @@ def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
     machine.run(AGENT, "run", code=1)
     assert machine.show("nginx", "ActiveState") == ("active",)
     assert site.reported() == "failed"
+
+
+def test_one_that_was_stopped_stays_so_where_its_socket_cannot_be_asked(mine: Site) -> None:
+    """The name of its probe has no address on this host: that is no sign that it runs, and systemd says that it does
+    not."""
+    mine.machine.write("/etc/hosts", "127.0.0.1 localhost\n")
+    mine.configure('activate = "restart"\nprobe = "https://nowhere.invalid"\n')
+    mine.offer()
+    mine.machine.run(AGENT, "run", code=1)
+    assert mine.reported() == "unproven"
+    assert mine.machine.show("mine", "ActiveState") == ("inactive",)
+
+
+SERVER = f"""
+import socket, ssl
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/etc/ssl/certs/{NAME}.crt", "{KEY}")
+listening = socket.socket(fileno=3)
+while True:
+    try:
+        context.wrap_socket(listening.accept()[0], server_side=True).close()
+    except OSError:
+        pass
+"""
+
+
+def test_a_socket_that_systemd_gave_up_listens_again(mine: Site) -> None:
+    """Each connection starts the service, which cannot start with the new file, until systemd closes the socket
+    (systemd.socket(5), TriggerLimitBurst=). With the old file back the socket listens, and shows that."""
+    machine, live = mine.machine, f"/etc/ssl/certs/{NAME}.crt"
+    machine.write("/root/server.py", SERVER)
+    machine.write("/etc/systemd/system/mine.socket", "[Socket]\nListenStream=127.0.0.1:443\nTriggerLimitBurst=3\n")
+    serve = (
+        f"[Service]\nExecStart=/opt/certfleet/bin/python /root/server.py\nExecStartPre=/usr/bin/cmp {live} /root/old\n"
+    )
+    machine.write("/etc/systemd/system/mine.service", serve)
+    machine.run("systemctl", "daemon-reload")
+    mine.configure(
+        f'activate = ["systemctl", "try-restart", "mine"]\nprobe = "https://{NAME}"\n', 'probe_timeout = "3s"\n'
+    )
+    mine.offer()
+    machine.run(AGENT, "run", code=1)
+    machine.run("cp", live, "/root/old")
+    machine.run("systemctl", "start", "mine.socket")
+    machine.run(AGENT, "run")
+    assert mine.reported() == "installed"
+    mine.offer()
+    machine.run(AGENT, "run", code=1)
+    assert machine.show("mine.socket", "ActiveState") == ("active",)
+    assert mine.reported() == "failed"
+    assert "rolled back, all is as it was" in machine.run("sqlite3", DATABASE, "SELECT detail FROM installations")

@@ -27,7 +27,8 @@ def machine_with_daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest
 
 
 @pytest.fixture
-def drill(machine_with_daemon: Drill) -> Drill:
-    """It shows what the agent installed last."""
+def drill(machine_with_daemon: Drill, request: pytest.FixtureRequest) -> Drill:
+    """It shows what the agent installed last. The test is about the fault of its mark."""
+    machine_with_daemon.look_at(request.node.get_closest_marker("fault").args[0])
     machine_with_daemon.restore()
     return machine_with_daemon

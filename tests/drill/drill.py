@@ -52,7 +52,8 @@ class Drill:
         self.root = Authority("Drill Root")
         self.authority = self.root.intermediate("Drill Intermediate")
         self._lay_out()
-        self.facts = Facts(daemon.preset, self._version(), self._system(), way=daemon.way)
+        self.facts = Facts(daemon.preset, self._version(), self._system(), way=daemon.way).with_kept()
+        self._fault = ""
         self._query(TABLES)
         self.present = self.offer()
         self.run(well=False)  # the daemon has not started: the files come first
@@ -185,9 +186,14 @@ class Drill:
         found = self.machine.run("find", str(folder), "-maxdepth", "1", "-name", f".*{NAME}*").split()
         return found + self.machine.run("find", f"{STATE}/journal", f"{STATE}/work", "-mindepth", "1").split()
 
-    def saw(self, fault: str, sentence: str) -> None:
+    def look_at(self, fault: str) -> None:
+        """What comes is about that *fault*."""
+        self._fault = fault
+        self.facts.forget(fault)
+
+    def saw(self, sentence: str) -> None:
         """Keep a fact."""
-        self.facts.saw(fault, sentence)
+        self.facts.saw(self._fault, sentence)
 
     @property
     def keeps_connections(self) -> bool:

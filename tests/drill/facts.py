@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tests.drill.daemon import name_of
@@ -53,13 +53,31 @@ class Facts:
         whole = self.seen.keys() >= FAULTS.keys()
         return f"{self.system}, {self.package}: every fault of docs/services.md" if whole else ""
 
+    def with_kept(self) -> "Facts":
+        """These, and what an earlier run has seen of the same version on the same system: a run may look at some of the
+        faults only."""
+        kept = next((one for one in all_facts() if one.file == self.file), self)
+        if (kept.package, kept.system) != (self.package, self.system):
+            return self
+        return replace(self, seen={name: kept.seen[name] for name in FAULTS if name in kept.seen} | self.seen)
+
+    def forget(self, fault: str) -> None:
+        """This run looks at it anew: what was seen before counts no more."""
+        assert fault in FAULTS
+        self.seen.pop(fault, None)
+        self._keep()
+
     def saw(self, fault: str, sentence: str) -> None:
-        """Keep a fact, if this run is one that does."""
         assert fault in FAULTS
         self.seen[fault] = sentence
+        self._keep()
+
+    def _keep(self) -> None:
+        """Write the file, if this run is one that does."""
         if os.environ.get(WANTED):
             FOLDER.mkdir(exist_ok=True)
-            self.file.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+            ordered = replace(self, seen={name: self.seen[name] for name in FAULTS if name in self.seen})
+            self.file.write_text(json.dumps(asdict(ordered), indent=2) + "\n", encoding="utf-8")
 
 
 def all_facts() -> list[Facts]:

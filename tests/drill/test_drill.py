@@ -1,7 +1,7 @@
 """The drill: what may happen to an install, on the daemons as Debian ships them, under systemd, with their presets."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -26,6 +26,14 @@ from tests.drill.faults import (
 )
 from tests.servers.authority import Authority, Issued
 from tests.servers.process import wait_until
+
+
+def each_fault(faults: Mapping[str, object]) -> pytest.MarkDecorator:
+    """A test for each fault, by its name: *fault* is how it is made."""
+    return pytest.mark.parametrize(
+        "fault", [pytest.param(made, id=name, marks=pytest.mark.fault(name)) for name, made in faults.items()]
+    )
+
 
 ROLLED_BACK = "rolled back, all is as it was"
 BY_NOW = "by now the one before is in place, and served"
@@ -59,6 +67,7 @@ def assert_goes_on(drill: Drill) -> None:
     assert drill.leftovers() == []
 
 
+@pytest.mark.fault("good")
 def test_a_good_one(drill: Drill) -> None:
     """Served on every socket; where the daemon reloads, no client fails, and a connection goes on."""
     daemon, before = drill.daemon, drill.live()
@@ -79,10 +88,11 @@ def test_a_good_one(drill: Drill) -> None:
         stays = talk.goes_on()
         assert stays or not drill.keeps_connections
         connection = f"an open connection {'goes on' if stays else 'ends'}"
-    drill.saw("good", f"{load.failed} of {load.made + load.failed} handshakes fail; {connection}")
+    drill.saw(f"{load.failed} of {load.made + load.failed} handshakes fail; {connection}")
 
 
 @pytest.mark.drill
+@pytest.mark.fault("unit")
 def test_by_the_agents_unit(drill: Drill) -> None:
     """Within the sandbox of the shipped unit: installed and served, and brought back. Nothing of the daemon's ends with
     the agent's unit."""
@@ -100,10 +110,11 @@ def test_by_the_agents_unit(drill: Drill) -> None:
         state, detail = drill.reported()
         assert state == "failed"
         assert ROLLED_BACK in detail
-    drill.saw("unit", "installed; failed, rolled back")
+    drill.saw("installed; failed, rolled back")
 
 
 @pytest.mark.drill
+@pytest.mark.fault("together")
 def test_several_together(drill: Drill) -> None:
     """Three certificates of the service: it is told once, if at all."""
     for name in OTHERS:
@@ -117,10 +128,11 @@ def test_several_together(drill: Drill) -> None:
     times = drill.told() - told
     assert times == (0 if drill.daemon.untold else 3 if drill.daemon.apart else 1)
     assert drill.shows(new)
-    drill.saw("together", _told(times))
+    drill.saw(_told(times))
 
 
 @pytest.mark.drill
+@pytest.mark.fault("stopped")
 def test_one_for_a_service_that_is_stopped(drill: Drill) -> None:
     """The new file is there for its next start. It stays stopped, which is said; once it runs, all is well."""
     drill.machine.run("systemctl", "stop", drill.daemon.told)
@@ -138,9 +150,10 @@ def test_one_for_a_service_that_is_stopped(drill: Drill) -> None:
     drill.run()
     assert drill.reported() == ("installed", "")
     assert drill.told() == told
-    drill.saw("stopped", "in place, not proven: not told; once it runs, installed")
+    drill.saw("in place, not proven: not told; once it runs, installed")
 
 
+@pytest.mark.fault("refused")
 def test_one_that_its_daemon_refuses(drill: Drill) -> None:
     """The live file would hold the intermediate in the leaf's place. The check refuses it, and the daemon is not told;
     or, where the check does not see that, it fails at the reload, or goes on with the old one."""
@@ -153,15 +166,15 @@ def test_one_that_its_daemon_refuses(drill: Drill) -> None:
     assert_at_rest(drill, before, "failed")
     unchecked, untold = drill.daemon.unchecked, drill.daemon.untold
     assert (times > 0) == (unchecked and not untold), done.certificate["detail"]
-    drill.saw("refused", f"failed: {_told(times)}" if unchecked else "failed at its check: not told")
+    drill.saw(f"failed: {_told(times)}" if unchecked else "failed at its check: not told")
 
 
 Fault = Callable[[Drill], AbstractContextManager[None]]
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize(("name", "fault"), [("dies", dies), ("keeps", keeps_the_old_one), ("silent", does_not_answer)])
-def test_it_does_not_take_the_new_one(drill: Drill, name: str, fault: Fault) -> None:
+@each_fault({"dies": dies, "keeps": keeps_the_old_one, "silent": does_not_answer})
+def test_it_does_not_take_the_new_one(drill: Drill, fault: Fault) -> None:
     """It ends, does nothing, or stops answering: it is told again with the old one, or started."""
     before = drill.live()
     drill.configure(probe_timeout="3s")
@@ -172,10 +185,11 @@ def test_it_does_not_take_the_new_one(drill: Drill, name: str, fault: Fault) -> 
         assert_back(drill, before, done, "failed", ROLLED_BACK)
         times = drill.told() - told
         assert_at_rest(drill, before, "failed")
-    drill.saw(name, f"failed: {_told(times)}")
+    drill.saw(f"failed: {_told(times)}")
 
 
 @pytest.mark.drill
+@pytest.mark.fault("other key")
 def test_another_key(drill: Drill) -> None:
     """A certificate for another key, and a key file that was exchanged: refused, and the daemon is not told."""
     before, told = drill.live(), drill.told()
@@ -189,19 +203,19 @@ def test_another_key(drill: Drill) -> None:
         assert_at_rest(drill, before, "refused")
     assert_back(drill, before, done, "refused")  # some daemons read the key for each connection
     assert drill.told() == told
-    drill.saw("other key", "refused: not told")
+    drill.saw("refused: not told")
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize("script", [FULL, READ_ONLY], ids=["disk full", "read-only"])
-def test_a_folder_that_takes_nothing(drill: Drill, script: str) -> None:
+@each_fault({"disk full": FULL, "read-only": READ_ONLY})
+def test_a_folder_that_takes_nothing(drill: Drill, fault: str) -> None:
     """No space, or no writing, for live file or state folder: the daemon is not told; the next run goes on."""
     for folder in folders(drill):
         before, told = drill.live(), drill.told()
         new = drill.offer()
-        done = drill.run(well=False, wrap=wrapped(script, folder))
+        done = drill.run(well=False, wrap=wrapped(fault, folder))
         assert done.code != 0
-        words = "No space left on device" if script == FULL else "Read-only file system"
+        words = "No space left on device" if fault == FULL else "Read-only file system"
         assert words in done.err + done.out
         assert drill.live() == before
         assert drill.shows(drill.present)
@@ -209,10 +223,11 @@ def test_a_folder_that_takes_nothing(drill: Drill, script: str) -> None:
         assert_goes_on(drill)
         assert drill.shows(new)
         drill.present = new
-    drill.saw("disk full" if script == FULL else "read-only", "failed: not told; the next run installs")
+    drill.saw("failed: not told; the next run installs")
 
 
 @pytest.mark.drill
+@pytest.mark.fault("no way back")
 def test_no_way_back(drill: Drill) -> None:
     """The roll back itself fails, which is said; the next run that can ends it."""
     before, folder = drill.live(), folders(drill)[0]
@@ -246,7 +261,7 @@ def test_no_way_back(drill: Drill) -> None:
     assert_back(drill, before, drill.run(well=False), "failed", BY_NOW)
     drill.run("--retry")
     assert drill.shows(new)
-    drill.saw("no way back", "broken, and said; the next run that can ends it")
+    drill.saw("broken, and said; the next run that can ends it")
 
 
 INSTALL, STATE, FILES = "agent.journey.install", "agent.host.state_folder:StateFolder", "agent.host.files:LocalFiles"
@@ -275,6 +290,7 @@ BACK: list[Step] = [
 
 
 @pytest.mark.drill
+@pytest.mark.fault("killed")
 def test_killed(drill: Drill) -> None:
     """Whatever it dies at: one of both is served, and the next run ends with the new one everywhere."""
     for step in FORWARD:
@@ -296,7 +312,7 @@ def test_killed(drill: Drill) -> None:
             done = drill.run(well=False, program=acting(step))
             assert done.code == -signal.SIGKILL or done.code == 128 + signal.SIGKILL, (step, done.code, done.err)
             assert_back(drill, before, drill.run(well=False), "failed", ROLLED_BACK)
-    drill.saw("killed", f"at {len(FORWARD) + len(BACK)} boundaries: the next run ends it")
+    drill.saw(f"at {len(FORWARD) + len(BACK)} boundaries: the next run ends it")
 
 
 def shows_one_of(drill: Drill, new: Issued) -> bool:

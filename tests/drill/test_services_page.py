@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.settings.preset import Presets
-from tests.drill import facts, page
+from tests.drill import facts, page, test_drill, test_honest
 from tests.drill.daemons import DAEMONS
 from tests.drill.facts import FAULTS, WANTED, Facts, all_facts
 
@@ -55,6 +55,41 @@ def test_facts_are_kept_where_a_run_wants_them(tmp_path: Path, monkeypatch: pyte
     assert one.proven == "Debian 12, nginx 1.22: every fault of docs/services.md"
     assert json.loads(one.file.read_text(encoding="utf-8"))["seen"] == dict.fromkeys(FAULTS, "seen")
     assert "| `nginx` | Debian 12: nginx 1.22 | seen | seen |" in page.text(all_facts())
+
+
+def test_a_run_over_some_faults_keeps_what_it_does_not_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-k unit` leaves the other facts; one that it looks at and does not see any more is gone, as is one of another
+    version, of another system, and of a fault that there is no more."""
+    monkeypatch.setattr(facts, "FOLDER", tmp_path)
+    monkeypatch.setenv(WANTED, "1")
+    first = Facts("nginx", "nginx 1.22", "Debian 12", seen={"of yore": "seen"})
+    for fault in ("unit", "keeps", "good"):
+        first.saw(fault, "seen")
+    again = Facts("nginx", "nginx 1.22", "Debian 12").with_kept()
+    again.forget("keeps")
+    again.forget("unit")
+    again.saw("unit", "seen anew")
+    (kept,) = all_facts()
+    assert list(kept.seen.items()) == [("good", "seen"), ("unit", "seen anew")]
+    for other in (Facts("nginx", "nginx 1.23", "Debian 12"), Facts("nginx", "nginx 1.22", "Debian 13")):
+        assert other.with_kept().seen == {}
+    assert Facts("nginx", "nginx 1.22", "Debian 12", way="in a jail").with_kept().seen == {}
+
+
+def test_each_fault_has_its_test() -> None:
+    """By its mark; a test without one would keep no fact."""
+    tests = [one for name, one in vars(test_drill).items() if name.startswith("test_")]
+    marks = [mark for one in tests for mark in one.pytestmark]
+    named = [mark.args[0] for mark in marks if mark.name == "fault"]
+    rows = [row for mark in marks if mark.name == "parametrize" for row in mark.args[1]]
+    named += [mark.args[0] for row in rows for mark in row.marks]
+    assert sorted(named) == sorted(FAULTS)
+
+
+def test_what_the_honesty_gate_takes_out_is_in_the_code() -> None:
+    """`make drill` alone would notice late that a line has changed."""
+    for (name, text, _), _ in test_honest.NOTICED.values():
+        assert (page.ROOT / name).read_text(encoding="utf-8").count(text) == 1, name
 
 
 def test_proven_is_a_line_of_the_preset() -> None:
