@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 from common import files
 from common.certificate import parse_bundle
+from common.command_line import CommandLine
 from common.config_file import load
 from issuer import cli
 from issuer.commands import by_hand, issuing
@@ -131,7 +133,7 @@ class Box:
         printed = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
         pause = patch.object(retry, "_FIRST_PAUSE", self.first_pause)
         with _signals_kept(), pause, printed[0], printed[1], patch.object(sys, "stdin", given):
-            code = cli.build().run(["--config", str(self.config), *words])
+            code = _command_line().run(["--config", str(self.config), *words])
         outcome = Outcome(code, out.getvalue(), err.getvalue())
         assert "Traceback" not in outcome.out + outcome.err, outcome.err
         assert "a fault in certfleet itself" not in outcome.out + outcome.err, outcome.err
@@ -262,6 +264,12 @@ class Box:
         for phrase in says:
             assert phrase in outcome.out + outcome.err, f"{phrase!r} is not in: {outcome.out}{outcome.err}"
         return outcome
+
+
+@functools.cache
+def _command_line() -> CommandLine:
+    """Nothing in it changes by a command, and argparse takes a fifth of a short one to make it."""
+    return cli.build()
 
 
 @contextlib.contextmanager
