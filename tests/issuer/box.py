@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 import io
 import json
 import os
@@ -33,17 +34,17 @@ from issuer.store.orders import Orders
 from issuer.store.revision import open_database
 from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
+from tests.issuer.migrated import migrated
 from tests.issuer.signing_requests import csr
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
-from tests.servers.database import Database, Row, SqliteDatabase
+from tests.servers.database import Database, Row
 from tests.servers.pebble import Pebble
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("certs", "orders", "challenges", "versions", "events", "installations")
 _SEAL_KEYS: dict[str, bytes] = {}  # by the URL of the database
-_MIGRATED: list[bytes] = []  # the content of a SQLite file after `db upgrade`
 _START = "from issuer.cli import main; main()"
 NOBODY = "127.0.0.1:9"  # port 9 discards: no resolver listens there
 
@@ -113,18 +114,11 @@ class Box:
         self.config.write_text(_toml(self.document), encoding="utf-8")
 
     def set_up(self) -> None:
-        """What a sysadmin does once. A new SQLite file is migrated once in this process, and copied from then on. A
-        second issuer on a database gets the seal key of the first."""
+        """What a sysadmin does once. A second issuer on a database gets the seal key of the first."""
         self.ok("init")
         key = self.state_dir / "seal.key"
         files.write_atomic(key, _SEAL_KEYS.setdefault(self.database.url, key.read_bytes()), mode=0o600)
-        if not isinstance(self.database, SqliteDatabase) or self.database.path.exists():
-            self.ok("db", "upgrade")
-            return
-        if not _MIGRATED:
-            self.ok("db", "upgrade")
-            _MIGRATED.append(self.database.content())
-        files.write_atomic(self.database.path, _MIGRATED[0], mode=0o600)
+        migrated(self.database, lambda: self.ok("db", "upgrade"))
 
     def run(self, *words: str, stdin: bytes = b"") -> Outcome:
         """One command in this process. No traceback ever reaches a user, whatever the command was."""
@@ -132,7 +126,14 @@ class Box:
         given = io.TextIOWrapper(io.BytesIO(stdin))
         printed = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
         pause = patch.object(retry, "_FIRST_PAUSE", self.first_pause)
-        with _signals_kept(), pause, printed[0], printed[1], patch.object(sys, "stdin", given):
+        with (
+            patch.object(gc, "freeze", lambda: None),
+            _signals_kept(),
+            pause,
+            printed[0],
+            printed[1],
+            patch.object(sys, "stdin", given),
+        ):
             code = _command_line().run(["--config", str(self.config), *words])
         outcome = Outcome(code, out.getvalue(), err.getvalue())
         assert "Traceback" not in outcome.out + outcome.err, outcome.err
