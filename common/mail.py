@@ -2,6 +2,7 @@
 
 import contextlib
 import email.utils
+import functools
 import smtplib
 import socket
 import ssl
@@ -45,7 +46,11 @@ class MailServer:
                 [Finding("", "holds a character that is not ASCII, which cannot be sent here")],
                 hint="give the account at the mail server a password of ASCII characters",
             )
-        self._trust = verified_tls(settings.smtp_ca_bundle, "notify.smtp_ca_bundle")
+        # those of the system take 30 ms to read, and most runs have nothing to tell
+        bundle = settings.smtp_ca_bundle
+        self._trust = functools.cache(functools.partial(verified_tls, bundle, "notify.smtp_ca_bundle"))
+        if bundle:
+            self._trust()
 
     def send(self, subject: str, text: str) -> None:
         """Send one mail. Raises MailError when the server refused it for every recipient."""
@@ -79,11 +84,11 @@ class MailServer:
         settings, host, port = self._settings, self._settings.smtp_host, self._settings.smtp_port
         at_once = port == 465
         with socket.create_connection((host, port), _SECONDS) as plain, cut_off(plain, self._session_seconds):
-            connection = self._trust.wrap_socket(plain, server_hostname=host) if at_once else plain
+            connection = self._trust().wrap_socket(plain, server_hostname=host) if at_once else plain
             session = _Session(connection, host, self._host)
             try:
                 if settings.smtp_starttls and not at_once:
-                    session.starttls(context=self._trust)
+                    session.starttls(context=self._trust())
                 if settings.smtp_user:
                     if not isinstance(session.sock, ssl.SSLSocket):
                         raise RuntimeError("a password was about to be sent in clear")

@@ -13,6 +13,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 # The package `tests` lies beside the product's, and the `pytest` command does not look there by itself.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.issuer.statements import share_compiled
 from tests.servers.bind import Bind
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
@@ -28,6 +29,8 @@ too_slow = [hypothesis.HealthCheck.too_slow]
 hypothesis.settings.register_profile("certfleet", deadline=None, suppress_health_check=too_slow, derandomize=True)
 hypothesis.settings.register_profile("random", deadline=None, suppress_health_check=too_slow, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("CERTFLEET_EXAMPLES", "certfleet"))
+
+share_compiled()
 
 # Files whose tests share something that is dear to make: they meet in one process, which begins with them.
 TOGETHER = {

@@ -77,7 +77,8 @@ class Database:
                 pool_pre_ping=True,
                 pool_recycle=look_again_seconds,
             )
-        weakref.finalize(self, self._engine.dispose)  # a command that ends does not have to close it
+        # a command that ends does not have to close it; the engine itself would make another pool at once
+        weakref.finalize(self, _close_pooled, self._engine)
 
     @property
     def embedded(self) -> bool:
@@ -148,7 +149,8 @@ class Database:
         except OSError:  # the next connection reports it
             file = None
         if file != self._file:
-            self._engine.dispose()
+            if self._file is not None:
+                self._engine.dispose()
             self._file = file
 
     def _store_error(self, error: Exception) -> StoreError:
@@ -168,6 +170,10 @@ class Database:
                 return "check that the folder exists and may be entered"
             return owner_hint(next(filter(_closed, _beside(file)), file))
         return _sqlite_hint(why)
+
+
+def _close_pooled(engine: sa.Engine) -> None:
+    engine.pool.dispose()
 
 
 def rows_of(

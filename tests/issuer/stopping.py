@@ -1,11 +1,11 @@
 """A command that is asked to end while a server is silent, and what it owes then."""
 
 import signal
-import subprocess
 import threading
 
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, json_reply
+from tests.servers.forks import Forked
 from tests.servers.process import wait_until
 from tests.servers.stopwatch import Stopwatch, wait_ended
 
@@ -13,7 +13,7 @@ NAME = "www.example.test"
 SECONDS = 5.0  # as promised; less than any server is waited for
 
 
-def stopped(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
+def stopped(process: Forked, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
     """Exit code and output of a process that is asked to end, and does so within seconds."""
     watch = Stopwatch(process.pid)
     process.send_signal(number)
@@ -22,7 +22,7 @@ def stopped(process: "subprocess.Popen[str]", number: signal.Signals = signal.SI
     took = watch.seconds()
     out, err = process.communicate()
     assert took < SECONDS, f"{took:.1f} s\n{out}\n{err}"
-    return process.returncode, out, err
+    return process.wait(), out, err
 
 
 def resumable(box: Box) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.issuer.box import Box
 from tests.issuer.stopping import SECONDS
 from tests.servers.bind import Bind
+from tests.servers.forks import Forked
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
 from tests.servers.process import wait_until
@@ -25,7 +26,7 @@ def state_of(box: Box, name: str = NAME) -> str:
     return str(orders[-1][0]) if orders else ""
 
 
-def finish(process: "subprocess.Popen[str]", seconds: float = 60) -> tuple[int, str, str]:
+def finish(process: Forked, seconds: float = 60) -> tuple[int, str, str]:
     """Exit code and output of a command that has to end within *seconds*."""
     try:
         out, err = process.communicate(timeout=seconds)
@@ -34,7 +35,7 @@ def finish(process: "subprocess.Popen[str]", seconds: float = 60) -> tuple[int, 
         process.communicate()
         raise
     assert "Traceback" not in out + err, err
-    return process.returncode, out, err
+    return process.wait(), out, err
 
 
 def with_wrong_secret(bind: Bind, folder: Path, name: str) -> Path:

@@ -89,13 +89,13 @@ def test_the_daemon_among_odd_rows(box: Box, tmp_path: Path) -> None:
 
 
 def test_a_row_of_blobs(box: Box) -> None:
-    """200 MB in cells of one row: it is damaged and says so, in a process that has no room for any of them; the other
-    row is issued."""
+    """80 MB in each of four cells: the row is damaged and says so, in a process that has no room for any of them; the
+    other row is issued."""
     box.enrol(NAME)
     box.populate(FAILING)
-    blobs = ", ".join(f"{column} = zeroblob(200000000)" for column in ("csr", "crt", "ca", "change_csr"))
+    blobs = ", ".join(f"{column} = zeroblob(80000000)" for column in ("csr", "crt", "ca", "change_csr"))
     box.database.execute(f"UPDATE certs SET {blobs} WHERE name = '{FAILING}'")  # noqa: S608
-    run = box.start("run", wrap=["prlimit", "--data=450000000"])
+    run = box.start_anew("run", wrap=["prlimit", "--data=300000000"])
     out, err = run.communicate(timeout=120)
     assert f"{NAME}: stored" in out, err
     assert f"{FAILING}: not ordered" in err

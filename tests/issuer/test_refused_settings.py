@@ -208,7 +208,7 @@ def test_an_ordinary_user_is_told_so(public_box: Box) -> None:
         (["run"], 1, "issuer.id: Permission denied"),
     ):
         tell_a_stranger(public_box, words, code, says)
-    child = public_box.start("check", user=65534)
+    child = public_box.start_anew("check", user=65534)
     assert "account.pem: cannot be read (Permission denied)" in child.communicate(timeout=60)[0]
     public_box.config.chmod(0o600)
     tell_a_stranger(public_box, ["status"], 2, "issuer.toml: cannot be read (Permission denied)")
@@ -219,7 +219,7 @@ def test_an_ordinary_user_is_told_so(public_box: Box) -> None:
 
 
 def tell_a_stranger(box: Box, words: list[str], code: int, says: str) -> None:
-    child = box.start(*words, user=65534)
+    child = box.start_anew(*words, user=65534)
     out, err = child.communicate(timeout=30)
     assert (child.returncode, err.startswith("error: ")) == (code, True), out + err
     assert says in err

@@ -158,7 +158,7 @@ def test_a_look_at_a_silent_database(lone_box: Box) -> None:
         lone_box.write()
         process = lone_box.start("check")
         assert silent.met.wait(QUICK_SECONDS)
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         assert process.wait(QUICK_SECONDS) == -signal.SIGTERM
 
 
@@ -168,5 +168,5 @@ def test_a_look_at_a_silent_ca(lone_box: Box) -> None:
         lone_box.write(acme={"directory": f"https://127.0.0.1:{silent.port}/dir"})
         process = lone_box.start("check")
         assert silent.met.wait(QUICK_SECONDS)
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         process.communicate(timeout=QUICK_SECONDS)

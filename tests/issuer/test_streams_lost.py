@@ -12,7 +12,7 @@ NAME = "www.lab.test"
 
 def redirected(box: Box, redirection: str, *words: str) -> tuple[int, str]:
     """Exit code and standard error of a command that a shell starts like that."""
-    process = box.start(*words, wrap=["sh", "-c", f'exec "$@" {redirection}', "sh"])
+    process = box.start_anew(*words, wrap=["sh", "-c", f'exec "$@" {redirection}', "sh"])
     _, err = process.communicate(timeout=60)
     return process.returncode, err
 

@@ -47,7 +47,7 @@ def their_box(place: Path, lab: Lab) -> Box:
 
 
 def as_them(box: Box, *words: str) -> str:
-    child = box.start(*words, user=THEM)
+    child = box.start_anew(*words, user=THEM)
     out, err = child.communicate(timeout=60)
     assert child.returncode == 0, out + err
     return out
@@ -103,7 +103,7 @@ def test_a_file_of_root_beside_the_database(their_box: Box, which: int) -> None:
     their_box.set_up()
     file = beside(their_box)[which]
     file.touch(0o600)
-    child = their_box.start("status", user=THEM)
+    child = their_box.start_anew("status", user=THEM)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 1, err
     assert f"it belongs to root: as root give it back, `chown nobody: {file}`" in err
@@ -116,7 +116,7 @@ def test_a_file_of_root_among_theirs(their_box: Box) -> None:
     their_box.set_up()
     file = their_box.state_dir / "issuer.id"
     file.touch(0o600)
-    child = their_box.start("run", user=THEM)
+    child = their_box.start_anew("run", user=THEM)
     _, err = child.communicate(timeout=60)
     assert (child.returncode, f"cannot use {file}: Permission denied" in err) == (1, True), err
     assert f"it belongs to root: as root give it back, `chown nobody: {file}`" in err
@@ -126,7 +126,7 @@ def test_a_stranger_is_told_who_may(their_box: Box) -> None:
     """The owner by name, and never root by guess."""
     their_box.set_up()
     their_box.folder.parent.chmod(0o755)
-    child = their_box.start("run", user=1)
+    child = their_box.start_anew("run", user=1)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 2, err
     assert f"run as nobody, to whom {their_box.folder} belongs" in err
@@ -154,7 +154,7 @@ def test_a_csr_in_a_folder_that_is_closed_to_them(their_box: Box, place: Path) -
     closed = place / "root"
     closed.mkdir(0o700)
     (closed / "www.csr").write_bytes(csr([NAME]))
-    child = their_box.start("populate", NAME, "--csr", str(closed / "www.csr"), user=THEM)
+    child = their_box.start_anew("populate", NAME, "--csr", str(closed / "www.csr"), user=THEM)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 1, err
     assert "cannot be read: Permission denied" in err

@@ -159,7 +159,7 @@ class Bind(DnsServer):
 
     def _command(self) -> list[str]:
         family = [] if self.address6 else ["-4"]
-        return [program("named", PACKAGE), "-g", *family, "-c", str(self._contents.conf)]
+        return [program("named", PACKAGE), "-g", "-n", "1", *family, "-c", str(self._contents.conf)]
 
     def _ready(self) -> bool:
         """Whether it has taken its configuration; each zone is asked for afterwards."""

@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
+from common import files
+
 Row = tuple[Any, ...]
 
 
@@ -33,6 +35,7 @@ class Database(Protocol):
 class SqliteDatabase:
     """A SQLite file, made at the first connection."""
 
+    make = "sqlite"  # databases of one make take what another one of it holds
     password_file: Path | None = None
     tls_ca: Path | None = None
 
@@ -40,10 +43,18 @@ class SqliteDatabase:
         self.path = folder / "certfleet.db"
         self.url = f"sqlite:///{self.path}"
 
+    def empty(self) -> bool:
+        """Whether there is no file yet."""
+        return not self.path.exists()
+
     def content(self) -> bytes:
         """The whole file as it would be after the last connection to it was closed."""
         with closing(sqlite3.connect(self.path, timeout=10)) as connection:
             return connection.serialize()
+
+    def fill(self, content: bytes) -> None:
+        """Write the file, for its owner alone as the product does."""
+        files.write_atomic(self.path, content, mode=0o600)
 
     def query(self, sql: str) -> list[Row]:
         """The rows of one statement."""

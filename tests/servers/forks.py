@@ -22,10 +22,11 @@ import threading
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import wait  # by poll: select() ends at descriptor 1024
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn, Self, TextIO
 
 ROOT = Path(__file__).parents[2]
 _LONGEST_REQUEST = 1_000_000  # bytes; the environment is most of it
@@ -51,25 +52,114 @@ class Forks:
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
             )
 
+    def start(
+        self,
+        program: str,
+        words: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        files: Sequence[BinaryIO] = (),
+    ) -> "Forked":
+        """Run *program*, Python source text, as `python -c` does, and do not wait. It ends with this process at the
+        latest. *files*: for what it says and what it complains of, instead of pipes."""
+        request = json.dumps([program, list(words), str(folder), dict(environment)]).encode()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, contextlib.ExitStack() as given:
+            pipes = [] if files else [os.pipe(), os.pipe()]
+            for _, writing in pipes:
+                given.callback(os.close, writing)
+            outputs = [file.fileno() for file in files] or [writing for _, writing in pipes]
+            socket.send_fds(self._ours, [request], [theirs.fileno(), *outputs])
+        return Forked(ours, [open(reading, encoding="utf-8", errors="replace") for reading, _ in pipes])
+
     def run(
         self, program: str, words: Sequence[str], *, folder: Path, environment: Mapping[str, str], seconds: float = 120
     ) -> Ended:
-        """Run *program*, Python source text, as `python -c` does. It is killed and TimeoutError raised after *seconds*;
-        it ends with this process at the latest."""
-        request = json.dumps([program, list(words), str(folder), dict(environment)]).encode()
-        ours, theirs = socket.socketpair()
-        with ours, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            with theirs:
-                descriptors = [theirs.fileno(), out.fileno(), err.fileno()]
-                socket.send_fds(self._ours, [request], descriptors)
-            ours.settimeout(seconds)
-            code = ours.recv(16)
-            return Ended(int(code), *(_text(os.pread(file.fileno(), 10_000_000, 0)) for file in (out, err)))
+        """The same to its end; processes that it leaves behind are not waited for. It is killed and TimeoutExpired
+        raised after *seconds*."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            started = self.start(program, words, folder=folder, environment=environment, files=[out, err])
+            code = started.wait_or_kill(seconds)
+            return Ended(code, *(_text(os.pread(file.fileno(), 10_000_000, 0)) for file in (out, err)))
 
     def close(self) -> None:
         """End the server, which ends by itself when this process does."""
         self._ours.close()
         self._server.wait()
+
+
+class Forked:
+    """A program that runs, or has ended: what tests use of `subprocess.Popen`."""
+
+    def __init__(self, keeper: socket.socket, streams: Sequence[TextIO]) -> None:
+        self._keeper = keeper  # it says the number of the process first, and then the exit code
+        self._streams = streams
+        self.pid = int(keeper.recv(16))
+        self.returncode: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._close_streams()
+        self.wait()
+
+    @property
+    def stdout(self) -> TextIO:
+        """What it says."""
+        return self._streams[0]
+
+    @property
+    def stderr(self) -> TextIO:
+        """What it complains of."""
+        return self._streams[1]
+
+    def poll(self) -> int | None:
+        """Its exit code, or minus the signal that killed it; None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The same at its end. Raises TimeoutExpired. Until then the process is listed, also when it has ended."""
+        if self.returncode is None:
+            if not wait([self._keeper], timeout):
+                raise subprocess.TimeoutExpired("a forked program", timeout or 0)
+            self.returncode = int(self._keeper.recv(16))
+            self._keeper.close()
+        return self.returncode
+
+    def wait_or_kill(self, timeout: float | None) -> int:
+        """As `wait`, but it is killed before TimeoutExpired is raised."""
+        try:
+            return self.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.wait()
+            raise
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """All that it says and complains of. It is killed and TimeoutExpired raised after *timeout*."""
+        with ThreadPoolExecutor(2) as readers:
+            said = [readers.submit(stream.read) for stream in self._streams]
+            self.wait_or_kill(timeout)
+        self._close_streams()
+        out, err = (text.result() for text in said)
+        return out, err
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it as the kernel does."""
+        self.send_signal(signal.SIGKILL)
+
+    def _close_streams(self) -> None:
+        for stream in self._streams:
+            stream.close()
 
 
 @functools.cache
@@ -102,19 +192,26 @@ def _request(requests: socket.socket) -> bytes:
                     os.dup2(descriptor, number)
                     os.close(descriptor)
                 return message
+            os.close(out)
+            os.close(err)
             _keep(program, answer)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
 def _keep(program: int, answer: int) -> NoReturn:
-    """Wait for the end of the program, and tell its exit code; end it when nobody waits for that any more."""
+    """Tell which process the program is, and at its end the exit code; end it when nobody waits for that any more."""
+    os.write(answer, str(program).encode())
     ended = os.pidfd_open(program)
     if ended not in wait([ended, answer]):
         os.kill(program, signal.SIGKILL)
-    _, status = os.waitpid(program, 0)
-    with contextlib.suppress(BrokenPipeError):
-        os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
+    end = os.waitid(os.P_PID, program, os.WEXITED | os.WNOWAIT)
+    assert end is not None
+    code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+    with contextlib.suppress(OSError):
+        os.write(answer, str(code).encode())
+        os.read(answer, 1)  # until it is closed, as by a parent that has waited for its child
+    os.waitpid(program, 0)
     os._exit(0)
 
 
@@ -129,8 +226,14 @@ def _main(package: str, descriptor: int) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["-c", *words]
+    sys.stdout, sys.stderr = _anew(sys.stdout), _anew(sys.stderr)
     warnings.simplefilter("error")
     _end(_code(program))
+
+
+def _anew(stream: TextIO) -> TextIO:
+    """The stream as one of the file that it leads to now, which may be of another kind."""
+    return open(stream.fileno(), "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
 
 
 def _code(program: str) -> int:

@@ -4,10 +4,13 @@ user for whoever asks.
 A server keeps out of the machine's own way by `--no-defaults`; its administrator comes in by the socket only.
 """
 
+import json
+import re
 import secrets
 import shutil
 import signal
 import socket
+import ssl
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pymysql
+from pymysql.converters import escape_item
 
 from tests.servers import sql_folder
 from tests.servers.authority import Authority
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from pymysql.cursors import Cursor
 
 QUERY_SECONDS = 60
+_DEFINER = re.compile(r" DEFINER=`[^`]+`@`[^`]+`")
 SMALL = (
     "--performance-schema=OFF",
     "--innodb-buffer-pool-size=16M",
@@ -62,6 +67,47 @@ class SqlDatabase:
     def ca_file(self) -> Path:
         """The same under the name the server has for it."""
         return self.server.ca_file
+
+    @property
+    def make(self) -> str:
+        """Its make, and how its server was started: some options leave a database without triggers."""
+        return " ".join([type(self.server).__name__, *self.server.options])
+
+    def empty(self) -> bool:
+        """Whether it has no table yet."""
+        return not self.query("SHOW TABLES")
+
+    def content(self) -> bytes:
+        """The statements that make its tables, rows, views and triggers."""
+        made, views = [], []
+        for name, kind in self.query("SHOW FULL TABLES"):
+            [(_, definition, *_)] = self.query(f"SHOW CREATE TABLE `{name}`")
+            if kind == "VIEW":
+                views.append(definition)
+                continue
+            made.append(definition)
+            for row in self.query(f"SELECT * FROM `{name}`"):  # noqa: S608
+                values = ", ".join(str(escape_item(value, "utf8mb4")) for value in row)
+                made.append(f"INSERT INTO `{name}` VALUES ({values})")  # noqa: S608
+        triggers = [self.query(f"SHOW CREATE TRIGGER `{name}`")[0][2] for name, *_ in self.query("SHOW TRIGGERS")]
+        return json.dumps([*made, *(_DEFINER.sub("", text, count=1) for text in (*views, *triggers))]).encode()
+
+    def fill(self, content: bytes) -> None:
+        """Run the statements of another one's `content`, as the user whose own views and triggers are to be."""
+        any_certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a test may give the server another authority's
+        any_certificate.check_hostname, any_certificate.verify_mode = False, ssl.CERT_NONE
+        connection = pymysql.connect(
+            host=self.server.host,
+            port=self.server.port,
+            user=self.user,
+            password=self.password_file.read_text(encoding="utf-8").strip(),
+            database=self.name,
+            ssl=any_certificate,
+        )
+        with connection, connection.cursor() as cursor:
+            for statement in json.loads(content):
+                cursor.execute(statement)
+            connection.commit()
 
     def query(self, sql: str) -> list[Row]:
         """The rows of one statement, as the server's administrator."""

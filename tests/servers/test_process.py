@@ -11,6 +11,7 @@ from tests.servers.forks import forks
 from tests.servers.ports import free_port, release_port
 from tests.servers.process import MissingProgram, Process, ServerFailed, accepts_tcp, program, wait_until
 from tests.servers.server import Server
+from tests.servers.stopwatch import wait_ended
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,7 +127,28 @@ def test_a_forked_program_is_killed_with_those_who_wait_for_it(tmp_path: Path) -
     seconds, pid = 0.5, ""
     while not pid:
         seconds *= 2
-        with pytest.raises(TimeoutError):
+        with pytest.raises(subprocess.TimeoutExpired):
             forks("agent").run(program, [], folder=tmp_path, environment={}, seconds=seconds)
         pid = (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else ""
     wait_until(lambda: not Path("/proc", pid).exists(), "the program is gone")
+
+
+def test_a_forked_program_is_driven_as_a_child_is(tmp_path: Path) -> None:
+    """It is read while it runs, a signal reaches it, and it is listed until somebody has waited for it."""
+    program = "import signal; print('here', flush=True); signal.pause()"
+
+    def gone() -> bool:
+        return not Path("/proc", str(started.pid)).exists()
+
+    with forks("agent").start(program, [], folder=tmp_path, environment={}) as started:
+        assert started.stdout.readline() == "here\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            started.wait(0.01)
+        assert started.poll() is None
+        started.send_signal(signal.SIGTERM)
+        assert wait_ended(started.pid, 60)
+        with pytest.raises(ServerFailed, match="not within"):
+            wait_until(gone, "it is not listed", seconds=0.3)
+        assert started.communicate(60) == ("", "")
+        assert started.returncode == -signal.SIGTERM
+    wait_until(gone, "it is not listed")

@@ -1,6 +1,9 @@
 """The folder one named works in: its named.conf, its keys, and the zones it is the primary of."""
 
+import base64
+import functools
 import os
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -12,6 +15,18 @@ from tests.servers.zones import Settings, Zone, normal
 
 PACKAGE = "bind9"
 KEYGEN_SECONDS = 10
+
+
+@functools.cache
+def _key_of_another(algorithm: str) -> str:
+    """What tsig-keygen writes for a key named "another"."""
+    command = [program("tsig-keygen", PACKAGE), "-a", algorithm, "another"]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=KEYGEN_SECONDS).stdout
+
+
+def _another_secret(found: re.Match[str]) -> str:
+    octets = os.urandom(len(base64.b64decode(found[1])))
+    return f'secret "{base64.b64encode(octets).decode()}"'
 
 
 class ZoneFolder:
@@ -33,11 +48,10 @@ class ZoneFolder:
 
     def add_key(self, name: str, algorithm: str) -> Path:
         """A new key as tsig-keygen writes it, in a file of mode 0600."""
-        command = [program("tsig-keygen", PACKAGE), "-a", algorithm, name]
-        made = subprocess.run(command, check=True, capture_output=True, timeout=KEYGEN_SECONDS)
+        text = re.sub('secret "(.+)"', _another_secret, _key_of_another(algorithm))
         path = self.folder / f"{name}.key"
         path.touch(mode=0o600)
-        path.write_bytes(made.stdout)
+        path.write_text(text.replace('"another"', f'"{name}"'), encoding="ascii")
         self.keys[name] = path
         return path
 

@@ -1,6 +1,8 @@
 """An order that the CA does not finish: it stays for as long as it may come to something, people hear of it, and then a
 new one takes its place."""
 
+import signal
+
 import pytest
 
 from tests.issuer.box import Box
@@ -41,7 +43,7 @@ def test_processing_for_long_survives_restarts(proxied: Box, proxy: CaProxy, slo
     proxied.enrol(NAME)
     child = proxied.start("run")
     wait_until(lambda: states(proxied) == ["FINALIZING"], "the CA is asked to sign")
-    child.terminate()
+    child.send_signal(signal.SIGTERM)
     out, err = child.communicate(timeout=60)
     assert child.returncode == 1
     assert "stopped" in out + err

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.issuer.box import ROOT, Box
+from tests.servers.forks import Forked, forks
 from tests.servers.ports import free_port, release_port
 from tests.servers.process import START_SECONDS, wait_until
 from tests.servers.stopwatch import Stopwatch, wait_ended
@@ -21,13 +22,15 @@ from tests.servers.stopwatch import Stopwatch, wait_ended
 # It looks, mails and repeats a step sooner than shipped
 _QUICK = "from issuer.loops import daemon; daemon._LOOK = daemon._MAIL = 0.5"
 _QUICK += "; from issuer.rules import retry; retry._FIRST_PAUSE = 0.02"
+_EVERY_WARNING = "import sys; sys.warnoptions = ['error']"  # as with -W error
 _START = "from issuer.cli import main; main()"
 END_SECONDS = 10.0
 QUICK_SECONDS = 5.0  # as promised; less than any server is waited for
 
 
 class Service:
-    """`certfleet-issuer daemon` with a Box's configuration. *prelude* is Python that runs before it."""
+    """`certfleet-issuer daemon` with a Box's configuration. *prelude* is Python that runs before it, and
+    before its modules are imported."""
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class Service:
         self._notify.bind(address)
         self._address = f"@{name}" if abstract else address
         self.heard: list[tuple[float, str]] = []  # (moment, message) from the notification socket
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -73,19 +76,24 @@ class Service:
 
     def launch(self) -> None:
         """Start it, and do not wait."""
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "NOTIFY_SOCKET": self._address}
+        environment = os.environ | {"NOTIFY_SOCKET": self._address}
         if self._watchdog:
             environment["WATCHDOG_USEC"] = str(int(self._watchdog * 1e6))
-        code = "\n".join([self._prelude, _QUICK, _START])
-        command = [sys.executable, "-W", "error", "-c", code, "--config", str(self.box.config)]
+        code = "\n".join([_EVERY_WARNING, self._prelude, _QUICK, _START])
+        words = ["--config", str(self.box.config), "daemon"]
         with self.log_file.open("ab") as log:
+            if not self._prelude:
+                self.process = forks("issuer").start(
+                    code, words, folder=ROOT, environment=environment, files=[log, log]
+                )
+                return
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *command, "daemon"],
+                ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-W", "error", "-c", code, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
-                env=environment,
+                env=environment | {"PYTHONPATH": str(ROOT)},
             )
 
     def send(self, number: signal.Signals) -> None:

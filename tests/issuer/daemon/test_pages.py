@@ -26,6 +26,7 @@ from issuer.store.due_queries import DueQueries
 from issuer.store.tables import certs, orders
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
+from tests.issuer.migrated import migrated
 from tests.servers import database as servers
 from tests.servers.authority import Authority
 from tests.servers.ports import free_port, release_port
@@ -83,7 +84,7 @@ def test_the_numbers_of_a_daemon_at_work(box: Box) -> None:
 def fleet(database: servers.Database) -> Iterator[Database]:
     """20,000 enabled certificates that expire hour after hour, ten of them due, a few failing; four orders."""
     made = Database(DatabaseSettings(database.url, database.password_file, database.tls_ca))
-    migrate.upgrade(made)
+    migrated(database, lambda: migrate.upgrade(made))
     now = int(time.time())
     made.write(lambda connection: _fill(connection, now))
     yield made

@@ -1,7 +1,6 @@
 """A run that is ended before its time says what it has to say, or the next one does: each thing once."""
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
 from tests.issuer.notify.conftest import told_by_mail, try_again
 from tests.issuer.stopping import NAME, stopped
+from tests.servers.forks import Forked
 from tests.servers.silent import Silent
 from tests.servers.smtp import Smtp
 
@@ -31,7 +31,7 @@ def patient(troubled: Box) -> Box:
 
 
 @contextmanager
-def waiting_run(box: Box) -> Iterator["subprocess.Popen[str]"]:
+def waiting_run(box: Box) -> Iterator[Forked]:
     """A run that has come to the point where it waits for the next attempts."""
     process = box.start("run")
     assert process.stdout is not None

@@ -24,6 +24,7 @@ from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.notices import Notices
 from issuer.store.tables import outbox
+from tests.issuer.migrated import migrated
 from tests.issuer.signing_requests import csr
 from tests.servers import database as servers
 from tests.servers.stopwatch import Stopwatch
@@ -51,7 +52,7 @@ class World:
     def __init__(self, database: servers.Database) -> None:
         settings = DatabaseSettings(database.url, database.password_file, database.tls_ca)
         self.database = Database(settings)
-        migrate.upgrade(self.database)
+        migrated(database, lambda: migrate.upgrade(self.database))
         Certificates(self.database).enrol(NAME, read_csr(csr([NAME])), comment="", validation=Validation(), now=1)
         self.now = 1_700_000_000.0
         self.post = Pigeons()

@@ -15,7 +15,7 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.process import wait_until
 from tests.servers.replicated import Replicated
 
-NAME, COUNT = "www.example.test", 40
+NAME, COUNT = "www.example.test", 16
 WHAT_TO_DO = "no server in [database] url takes writes: start or name the primary, or end its read-only mode"
 
 
