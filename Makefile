@@ -4,6 +4,7 @@
 PYTHON ?= python3
 JOBS   ?=
 export PYTHON JOBS
+unexport PYTHONDONTWRITEBYTECODE # with it every process compiles every module, and every worker of pytest every test
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint soak drill oldest lock bench clean
@@ -27,7 +28,7 @@ demo:
 test:
 	@.ci/packages test
 	@.ci/venv
-	@.ci/lint
+	@.ci/collect & .ci/lint; code=$$?; wait; exit $$code
 	@.ci/pytest
 
 lint:

@@ -123,6 +123,7 @@ class Sshd(Server):
             "KbdInteractiveAuthentication no",
             "PermitRootLogin prohibit-password",
             f"Subsystem sftp {self._sftp}",
+            f"SetEnv HOME={self.folder}",  # bash reads ~/.bashrc for each command: the one of this machine is no matter
         ]
         return "\n".join([*lines, ""])
 
