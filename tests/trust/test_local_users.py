@@ -120,7 +120,7 @@ def test_a_user_of_the_central_box(lab: Lab, open_folder: Path, monkeypatch: pyt
     box.enrol(NAME)
     box.add_zone(OTHER)
     lab.bind.reconfigure()
-    with Service(box) as service:
+    with Service(box, anew=True) as service:
         service.wait_stored(NAME)
         assert service.process is not None
         place = Path(f"/proc/{service.process.pid}")

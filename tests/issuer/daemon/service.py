@@ -29,8 +29,8 @@ QUICK_SECONDS = 5.0  # as promised; less than any server is waited for
 
 
 class Service:
-    """`certfleet-issuer daemon` with a Box's configuration. *prelude* is Python that runs before it, and
-    before its modules are imported."""
+    """`certfleet-issuer daemon` with a Box's configuration, as a fork; *anew*: in an interpreter of its own, with all
+    that a process shows of itself. *prelude* is Python that runs in one before the product is imported."""
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Service:
         watchdog_seconds: float = 0,
         abstract: bool = False,
         prelude: str = "",
+        anew: bool = False,
         listen: str | None = None,
     ) -> None:
         self.box = box
@@ -47,6 +48,7 @@ class Service:
         box.write()
         self.log_file = box.folder / f"daemon-{self.port}.log"
         self._prelude = prelude
+        self._anew = anew or bool(prelude)
         self._watchdog = watchdog_seconds
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         name = f"certfleet-test-{os.getpid()}-{self.port}"
@@ -82,7 +84,7 @@ class Service:
         code = "\n".join([_EVERY_WARNING, self._prelude, _QUICK, _START])
         words = ["--config", str(self.box.config), "daemon"]
         with self.log_file.open("ab") as log:
-            if not self._prelude:
+            if not self._anew:
                 self.process = forks("issuer").start(
                     code, words, folder=ROOT, environment=environment, files=[log, log]
                 )
