@@ -234,7 +234,7 @@ def test_presets(bare: Host) -> None:
     assert "trap      Old workers serve their open connections on" in shown
     known = {preset["name"]: preset for preset in bare.agent("presets", "--json").json}
     assert (known["nginx"]["check"], known["nginx"]["here"]["program"]) == ([["nginx", "-t"]], "nginx")
-    assert known["esxi"]["here"] == {"state": "-", "unit": "", "script": "", "program": ""}
+    assert known["esxi"]["here"] == {"state": "-", "unit": "", "script": "", "program": "", "has_socket": False}
     done = bare.agent("presets", "nonsense")
     assert (done.code, "without a name all of them are shown" in done.err) == (2, True)
 
