@@ -71,14 +71,14 @@ def _targets(node: ast.Import | ast.ImportFrom, known: set[str]) -> Iterator[str
 def _imported_by_name(tree: ast.AST) -> Iterator[str]:
     """What import_module and __import__ load: the name, the package before the first gap of an f-string, or ""."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+        if isinstance(node, ast.Call) and called(node) in ("import_module", "__import__"):
             name = node.args[0] if node.args else None
             if isinstance(name, ast.JoinedStr) and name.values:
                 name = name.values[0]
             yield name.value.rstrip(".") if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
 
 
-def _called(call: ast.Call) -> str:
+def called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
