@@ -82,6 +82,7 @@ def build_tools_over(
 
 
 def build_looks(settings: Settings) -> Looks:
+    """The moments of the next looks, in the state folder."""
     return LooksFile(settings.state_dir / LOOKS)
 
 
