@@ -57,6 +57,15 @@ def parse_bundle(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle:
     return Bundle(leaves[0], (*leaves[1:], *load_certificates(chain_pem)))
 
 
+def must_staple(certificate: x509.Certificate) -> bool:
+    """Does it demand a staple (RFC 7633)?"""
+    try:
+        features = certificate.extensions.get_extension_for_class(x509.TLSFeature).value
+    except (x509.ExtensionNotFound, *PARSE_ERRORS):
+        return False
+    return x509.TLSFeatureType.status_request in features
+
+
 def leaf_validity(leaf_pem: bytes) -> tuple[int, int]:
     """Start and end of the first certificate in a PEM text (epoch seconds), ten times faster than :func:`parse_bundle`,
     for many that were parsed before. Raises ValueError with a sentence."""
@@ -144,6 +153,7 @@ def load_request(content: bytes) -> x509.CertificateSigningRequest:
 
 
 def pem(certificate: x509.Certificate) -> bytes:
+    """*certificate* in PEM, with a line end behind it."""
     return certificate.public_bytes(Encoding.PEM)
 
 
@@ -172,6 +182,7 @@ def certified_names(certificate: x509.Certificate) -> frozenset[str]:
 
 
 def common_names(certificate: x509.Certificate) -> frozenset[str]:
+    """The common names of its subject and of its issuer, as they are written."""
     attributes = [
         name.get_attributes_for_oid(x509.NameOID.COMMON_NAME) for name in (certificate.subject, certificate.issuer)
     ]

@@ -241,6 +241,7 @@ def _print(lines: Iterable[str], stream: TextIO) -> None:
 
 
 def report(document: Any) -> None:
+    """Print *document* as JSON on standard output. A value that JSON does not know is printed as its text."""
     say(*json.dumps(document, indent=2, sort_keys=True, default=str).split("\n"))  # JSON escapes those of a value
 
 

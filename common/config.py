@@ -56,6 +56,7 @@ def shown(value: Any) -> str:
 
 
 def text(value: Any) -> str:
+    """A text without control characters, of bounded length. Raises ValueError with a sentence, as every parser here."""
     if not isinstance(value, str):
         raise ValueError(f"must be a text in quotes, not {shown(value)}")
     if len(value) > _LONGEST_TEXT:
@@ -66,18 +67,22 @@ def text(value: Any) -> str:
 
 
 def nonempty(value: Any) -> str:
+    """A text of at least one character."""
     if not text(value):
         raise ValueError("must not be empty")
     return text(value)
 
 
 def boolean(value: Any) -> bool:
+    """true or false, without quotes."""
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {shown(value)}")
     return value
 
 
 def integer(minimum: int, maximum: int = 2**31) -> Parser:
+    """A parser of whole numbers from *minimum* to *maximum*."""
+
     def parse_integer(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(f"must be a whole number, not {shown(value)}")
@@ -89,6 +94,7 @@ def integer(minimum: int, maximum: int = 2**31) -> Parser:
 
 
 def fraction(value: Any) -> float:
+    """A number above 0 and below 1."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
         raise ValueError(f"must be a number between 0 and 1, not {shown(value)}")
     return float(value)
@@ -108,6 +114,7 @@ def duration(minimum: int) -> Parser:
 
 
 def path(value: Any) -> Path:
+    """An absolute path; it need not exist."""
     found = Path(nonempty(value))
     if not found.is_absolute():
         raise ValueError(f"must be an absolute path, not {shown(value)}")
@@ -123,6 +130,8 @@ optional_path = optional(path, None)
 
 
 def list_of(parser: Parser) -> Parser:
+    """A parser of lists; *parser* reads each item."""
+
     def parse_list(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise ValueError(f"must be a list in [ ], not {shown(value)}")

@@ -20,6 +20,7 @@ def parse_issuer_key(text: str) -> bytes:
 
 
 def issuer_key_text(key: bytes) -> str:
+    """The text of 32 octets that :func:`parse_issuer_key` reads: base64 (RFC 4648 §4)."""
     return base64.b64encode(key).decode()
 
 

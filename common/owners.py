@@ -97,6 +97,14 @@ def group_name(gid: int) -> str:
         return str(gid)
 
 
+def own_name() -> str:
+    """The name of this process's user, or its number."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def user_name(uid: int) -> str:
     """The name of a user, or "user" and its number."""
     try:

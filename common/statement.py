@@ -6,8 +6,6 @@ can be chosen by who carries it. A statement is one line; the lines after it are
 issuer's key, the new one signed by the one before, the oldest first.
 """
 
-import base64
-import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +14,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from common import base64url
 from common.issuer_key import issuer_key_text, parse_issuer_key
 
 MOST_ENDORSEMENTS = 16
@@ -125,8 +124,8 @@ def is_signed_by(line: str, key: bytes) -> bool:
 
 def _jws(header: str, document: dict[str, Any], sign: Sign) -> str:
     payload = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    signing_input = f"{header}.{_base64url(payload)}"
-    return f"{signing_input}.{_base64url(sign(signing_input.encode()))}"
+    signing_input = f"{header}.{base64url.encode(payload)}"
+    return f"{signing_input}.{base64url.encode(sign(signing_input.encode()))}"
 
 
 def _verified(header: str, line: str, key: bytes) -> dict[str, Any]:
@@ -134,11 +133,11 @@ def _verified(header: str, line: str, key: bytes) -> dict[str, Any]:
     if len(parts) != 3 or parts[0] != header or not line.isascii():
         raise ValueError("it is not in the form of such a text")
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(_octets(parts[2]), f"{parts[0]}.{parts[1]}".encode())
+        Ed25519PublicKey.from_public_bytes(key).verify(base64url.decode(parts[2]), f"{parts[0]}.{parts[1]}".encode())
     except InvalidSignature as error:
         raise OtherKey("it is not signed by the issuer's key") from error
     try:
-        document = json.loads(_octets(parts[1]))
+        document = json.loads(base64url.decode(parts[1]))
     except (ValueError, RecursionError) as error:
         raise ValueError("its content is not JSON") from error
     if not isinstance(document, dict):
@@ -162,20 +161,8 @@ def _number(document: dict[str, Any], field: str) -> int:
     return value
 
 
-def _base64url(octets: bytes) -> str:
-    """Without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
-
-
-def _octets(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error as error:
-        raise ValueError("a part of it is not base64url") from error
-
-
 def _header(kind: str) -> str:
-    return _base64url(json.dumps({"alg": "EdDSA", "typ": kind}, separators=(",", ":")).encode())
+    return base64url.encode(json.dumps({"alg": "EdDSA", "typ": kind}, separators=(",", ":")).encode())
 
 
 _FIELDS = tuple(field.name for field in fields(Statement))

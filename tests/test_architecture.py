@@ -1,17 +1,16 @@
 """The shape of the code, from its own imports: floors, borders, sizes. A rule that nothing checks is a wish."""
 
 import ast
-import functools
 import graphlib
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.modules import PACKAGES, Module, called, ours, read, within
+
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("common", "issuer", "agent", "migrations")
 LARGEST_FILE, LONGEST_FUNCTION = 320, 50
 
 # The floors, highest first. A folder is on one floor; a module imports its own floor and those below, never one above.
@@ -84,89 +83,6 @@ BY_NAME = "import importlib\nimportlib.import_module("
 CHOSEN = ["common.start"]
 
 
-@dataclass
-class Module:
-    """One file: what it imports at once, what it imports late, and its tree."""
-
-    name: str
-    tree: ast.Module
-    lines: int
-    now: set[str] = field(default_factory=set)
-    late: set[str] = field(default_factory=set)
-    by_name: set[str] = field(default_factory=set)  # import_module("…"); "" where the name cannot be read
-
-    @property
-    def all(self) -> set[str]:
-        """Everything it imports at any time."""
-        return self.now | self.late | (self.by_name - {""})
-
-
-def read(root: Path) -> dict[str, Module]:
-    """Every module below the packages of *root*, by name, with its imports resolved to modules."""
-    files = {_name(root, file): file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))}
-    modules = {}
-    for name, file in files.items():
-        text = file.read_text(encoding="utf-8")
-        modules[name] = Module(name, _parsed(text), text.count("\n"))
-        for node, is_late in _imports(modules[name].tree):
-            (modules[name].late if is_late else modules[name].now).update(_targets(node, set(files)))
-        modules[name].by_name.update(_imported_by_name(modules[name].tree))
-    return modules
-
-
-@functools.cache
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
-
-
-def _name(root: Path, file: Path) -> str:
-    return ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-
-
-def _imports(tree: ast.AST, *, late: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """Import statements with whether they wait for a call. Those for the type checker alone do not count."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node, late
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield from _imports(
-                node, late=late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            )
-
-
-def _targets(node: ast.Import | ast.ImportFrom, known: set[str]) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-        return
-    for alias in node.names:
-        inner = f"{node.module}.{alias.name}"
-        yield inner if inner in known else str(node.module)
-
-
-def _imported_by_name(tree: ast.AST) -> Iterator[str]:
-    """What import_module and __import__ load: the name, the package before the first gap of an f-string, or ""."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
-            name = node.args[0] if node.args else None
-            if isinstance(name, ast.JoinedStr) and name.values:
-                name = name.values[0]
-            yield name.value.rstrip(".") if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
-
-
-def _called(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
-def within(name: str, places: Iterable[str]) -> bool:
-    """Is a module one of these, or inside one of these?"""
-    return any(name == place or name.startswith(f"{place}.") for place in places)
-
-
-def ours(names: set[str]) -> set[str]:
-    """Those names that are our own modules."""
-    return {name for name in names if within(name, PACKAGES)}
-
-
 def floor(name: str) -> int | None:
     """The floor of one of our modules, 0 is the lowest; None for a module that lies on none."""
     heights = range(len(FLOORS) - 1, -1, -1)
@@ -176,7 +92,18 @@ def floor(name: str) -> int | None:
 def faults(root: Path) -> list[str]:
     """Everything that breaks a rule, in sentences."""
     modules = read(root)
-    rules = (_homeless, _upward, _impure, _strangers, _cycles, _outside, _unaware, _cut_sentences, _sizes)
+    rules = (
+        _homeless,
+        _upward,
+        _impure,
+        _strangers,
+        _cycles,
+        _outside,
+        _unaware,
+        _cut_sentences,
+        _joined_facts,
+        _sizes,
+    )
     return [fault for rule in rules for fault in rule(modules)]
 
 
@@ -245,6 +172,8 @@ _SENTENCES = {
     "verdict", "label", "held", "told", "message", "advice", "failure", "laggard", "str",
 }  # fmt: skip
 
+_FACTS = ("what", "why", "hint")
+
 
 def _cut_sentences(modules: dict[str, Module]) -> Iterator[str]:
     """Nothing takes a sentence of ours apart: facts stay structured until they are shown."""
@@ -257,6 +186,28 @@ def _cut_sentences(modules: dict[str, Module]) -> Iterator[str]:
             of_words = any(isinstance(one, ast.Constant) and one.value in (": ", "; ", " (") for one in node.args)
             if name in _SENTENCES or of_words:
                 yield f"{module.name}:{node.lineno} cuts a sentence: {ast.unparse(node)}"
+
+
+# Where what, why and hint of an error may meet in one text: where it is shown, and in an OSError, which has one text.
+RENDERS = ["issuer.commands", "agent.commands", "common.errors", "issuer.model.failure", "common.probe.eap"]
+
+
+def _joined_facts(modules: dict[str, Module]) -> Iterator[str]:
+    """Nothing below the border makes one sentence of what went wrong, why, and what to do about it."""
+    for module in modules.values():
+        for node in ast.walk(module.tree) if not within(module.name, RENDERS) else []:
+            if isinstance(node, ast.JoinedStr):
+                parts = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+                parts = [one for one in ast.walk(node) if isinstance(one, ast.expr)]
+            elif isinstance(node, ast.Call) and called(node) == "join":
+                parts = [one for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.expr)]
+            else:
+                continue
+            facts = {one.attr: one for one in parts if isinstance(one, ast.Attribute) and one.attr in _FACTS}
+            whole = {ast.unparse(one) for one in parts} if isinstance(node, ast.JoinedStr) else set()
+            if len(facts) > 1 or any(ast.unparse(one.value) in whole for one in facts.values()):
+                yield f"{module.name}:{node.lineno} joins facts: {ast.unparse(node)}"
 
 
 def _sizes(modules: dict[str, Module]) -> Iterator[str]:
@@ -355,6 +306,10 @@ def assert_defined(tree: ast.Module, function: ast.expr) -> None:
         ("issuer/journey/issue.py", "what.partition('x')", "cuts a sentence: what.partition"),
         ("issuer/journey/issue.py", "str(error).split('x')", "cuts a sentence: str(error).split"),
         ("issuer/journey/issue.py", "text.removesuffix(': ')", "cuts a sentence: text.removesuffix"),
+        ("issuer/journey/issue.py", "f'{one.what}: {one.why}'", "joins facts: f"),
+        ("issuer/rules/retry.py", "f'{error}; {error.hint}'", "joins facts: f"),
+        ("agent/journey/install.py", "x = one.what + ': ' + one.hint", "joins facts: one.what"),
+        ("issuer/notify/events.py", "' '.join([one.why, one.hint])", "joins facts: ' '.join"),
         ("common/files.py", "x = 1\n" * 321, "has 322 lines"),
         ("common/files.py", "def f():\n" + "    f()\n" * 50, "files.f has 51 lines"),
     ],
@@ -372,6 +327,25 @@ def test_each_rule_can_fail(tmp_path: Path, name: str, text: str, expected: str)
     assert any(expected in found for found in faults(tmp_path)), faults(tmp_path)
 
 
+def test_nothing_that_acts_is_pure(tmp_path: Path) -> None:
+    """Each module that touches machine, network, clock or chance is reported in rules and model of both sides."""
+    acting = "socket os time threading subprocess secrets random ssl sqlite3 sqlalchemy urllib3 paramiko dns acme"
+    for folder in PURE:
+        file = tmp_path / f"{folder.replace('.', '/')}/one.py"
+        file.parent.mkdir(parents=True)
+        file.write_text("".join(f"import {name}\n" for name in acting.split()), encoding="utf-8")
+    found = faults(tmp_path)
+    for folder in PURE:
+        for name in acting.split():
+            assert f"{folder}.one is pure and imports {name}, which acts" in found
+    for side, adapter in (("issuer", "issuer.store"), ("issuer", "issuer.ca"), ("agent", "agent.host")):
+        source = tmp_path / f"{adapter.replace('.', '/')}/one.py"
+        source.parent.mkdir(parents=True)
+        source.touch()
+        (tmp_path / side / "rules" / "one.py").write_text(f"from {adapter} import one\n", encoding="utf-8")
+        assert any(f"{side}.rules.one (floor 3) imports {adapter}" in each for each in faults(tmp_path))
+
+
 def test_offences_in_the_real_tree_are_found(tmp_path: Path) -> None:
     """A copy of the whole tree with lines more in it is not well, and each fault names its file."""
     offences = {
@@ -381,6 +355,12 @@ def test_offences_in_the_real_tree_are_found(tmp_path: Path) -> None:
         "issuer/store/orders.py": "import issuer.loops.run",
         "agent/rules/verify.py": "import os",
         "common/clock.py": "import issuer.model.errors",
+        "issuer/rules/due.py": "import importlib\nimportlib.import_module('time')",
+        "agent/rules/window.py": "import time",
+        "issuer/journey/attempt.py": "def f(one):\n    return f'{one.what}: {one.why}'",
+        "agent/journey/install.py": "def f(why):\n    return why.partition(': ')",
+        "agent/journey/run.py": "x = 1\n" * 320,
+        "issuer/loops/run.py": "def f():\n" + "    f()\n" * 50,
     }
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package)

@@ -95,7 +95,7 @@ def _document(one: Line) -> dict[str, str | None]:
 
 
 def _trust(settings: AgentSettings) -> Line:
-    """Whose word counts."""
+    """Is an offer believed by the issuer's signature, or because it is in the database?"""
     if settings.trust.issuer_key:
         known = issuer_key_id(parse_issuer_key(settings.trust.issuer_key))
         return Line(OK, "trust", f"only what the issuer with the key {known} has signed is installed")

@@ -73,6 +73,7 @@ def _configured(config: Path, name: str) -> Certificate | None:
 
 
 def document(name: str, wanted: Request, made: Requested) -> dict[str, object]:
+    """The facts for --json."""
     return {
         "name": name,
         "names": wanted.names,

@@ -6,6 +6,7 @@ from common.command_line import complain, say
 
 
 def is_well(result: Result, now: float) -> bool:
+    """Is its outcome good, and was the issuer's side told of it within a day? *now*: epoch seconds."""
     return result.outcome.is_well and not result.is_untold(now)
 
 

@@ -213,6 +213,7 @@ def prove(
 
 
 def judge_of(member: Member) -> Judge:
+    """The rule by which the sockets of *member* are judged once its files are in place."""
     by_hand = member.certificate.by_hand
     return partial(judge, sha256=member.due.sha256, before=member.before, chain=member.due.chain, by_hand=by_hand)
 

@@ -1,6 +1,6 @@
 """Nothing new is installed for a while because a person said so: by a hold, or by the window of agent.toml.
 
-What is in place is looked at as ever.
+The certificate in place is looked at as ever.
 """
 
 from dataclasses import replace

@@ -29,8 +29,8 @@ _log = LateLog()
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """An offer, its certificate, the key of this host that it is for, and the issuer's word on it: None where
-    agent.toml has no key to know that by."""
+    """An offer, its certificate, the key of this host that it is for, and the issuer's statement about it, None
+    where agent.toml has no key to verify one."""
 
     offer: Offer
     bundle: Bundle
@@ -82,7 +82,7 @@ def _parse(offer: Offer) -> Bundle:
 
 
 def _word(turn: Turn, offer: Offer, bundle: Bundle) -> Word | None:
-    """The issuer's word on the offer; None where agent.toml has no key to know it by. Raises FileError."""
+    """The issuer's statement about the offer; None where agent.toml has no key to verify one. Raises FileError."""
     name, pinned = turn.certificate.name, turn.certificate.issuer_key
     if not pinned:
         return None

@@ -66,6 +66,7 @@ def circumstances_of(turn: Turn) -> str:
 
 
 def not_enrolled(turn: Turn) -> Result:
+    """The result where the source has no row of that name."""
     name = turn.certificate.name
     detail = f"the source does not know {name}: not enrolled"
     hint = f"run `certfleet-issuer populate {name}` there; if it was removed on purpose, take it out of agent.toml"
@@ -73,6 +74,7 @@ def not_enrolled(turn: Turn) -> Result:
 
 
 def waiting(turn: Turn) -> Result:
+    """The result where the row has no certificate yet."""
     detail, hint = (
         "enrolled, waiting for its first certificate",
         "nothing to do here; the issuer needs it enabled, and a run",

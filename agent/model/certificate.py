@@ -29,7 +29,7 @@ Roots = Literal["system", "none"] | Path
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Whose a file is, and its mode; "" and None say nothing."""
+    """Owner, group and mode of a file; "" and None say nothing."""
 
     owner: str = ""
     group: str = ""

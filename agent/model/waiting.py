@@ -8,8 +8,8 @@ from common.clock import utc_text
 
 @dataclass(frozen=True, slots=True)
 class GoneBack:
-    """A person of this host went back, at *since*, to the leaf with the SHA-256 *to*. Those that were *left* are not
-    taken again: their SHA-256 with their serial numbers."""
+    """A person of this host went back, at *since*, to the leaf with the SHA-256 *to*. The certificates
+    that were *left*, serial numbers by SHA-256, are not taken again."""
 
     to: str
     left: Mapping[str, str]
@@ -40,7 +40,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """That people were told, at *at*, of the *outcome*, and of no other since."""
+    """People were told at *at* of the *outcome*, and of no other one since."""
 
     outcome: str
     at: int

@@ -34,8 +34,8 @@ _PLACEHOLDER = "the first `run` of the agent replaces it"
 
 
 def in_place(contents: Iterable[bytes], key_spki_sha256: str) -> Bundle | None:
-    """The certificate for this key in *contents* of live files, be it a placeholder, with those of its CAs that are
-    found there."""
+    """The certificate for this key in the *contents* of live files, also a placeholder, with the certificates of its
+    CAs that stand there."""
     found: list[x509.Certificate] = []
     for content in contents:
         with contextlib.suppress(ValueError):

@@ -17,8 +17,8 @@ ROOTS_HINT = "if the CA is your own, name its root in agent.toml ([trust] roots)
 
 
 def standing(result: Result, now: float) -> Result:
-    """*result* as it is at *now*: what is in place may have ended, or be about to with nothing newer to take. A result
-    that was on record stands as well as a new one."""
+    """*result* as it stands at *now* (epoch seconds), be it new or on record: the certificate in place may have ended,
+    or end soon while nothing newer is there to take."""
     installed = result.installed
     if installed is None or result.outcome not in _IN_PLACE:
         return result

@@ -3,19 +3,18 @@
 from collections.abc import Iterable
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from agent.model.stapling import Served, Staple
-from common.certificate import PARSE_ERRORS, is_signed_by, load_certificates
+from common.certificate import PARSE_ERRORS, is_signed_by, load_certificates, must_staple
 from common.clock import utc_text
+from common.revocation.ocsp import request_for
 
 
 def served(file: str, content: bytes, chain: bytes = b"") -> tuple[Served, x509.Certificate | None, bytes]:
-    """The facts of the leaf in *content* (PEM) with what else the service has of its *chain*; the leaf; the question
-    about it (RFC 6960 §4.1) in DER, b"" without its issuer."""
+    """The facts of the leaf in *content* (PEM), which stands in *file*; the leaf; the question about it (RFC 6960 §4.1)
+    in DER, b"" without its issuer. *chain*: the certificates, in PEM, that the service has apart from the leaf."""
     try:
         found = load_certificates(content)
         others = load_certificates(chain) if chain.strip() else []
@@ -26,7 +25,7 @@ def served(file: str, content: bytes, chain: bytes = b"") -> tuple[Served, x509.
     leaf = found[0]
     issuer = next((one for one in (*found[1:], *others) if is_signed_by(leaf, one)), None)
     facts = Served(file, "", responders(leaf), must_staple(leaf), issuer is not None)
-    return facts, leaf, _question(leaf, issuer) if issuer is not None else b""
+    return facts, leaf, request_for(leaf, issuer) if issuer is not None else b""
 
 
 def responders(leaf: x509.Certificate) -> tuple[str, ...]:
@@ -43,17 +42,9 @@ def responders(leaf: x509.Certificate) -> tuple[str, ...]:
     )
 
 
-def must_staple(leaf: x509.Certificate) -> bool:
-    """Does it ask to be served with a staple (RFC 7633)?"""
-    try:
-        feature = leaf.extensions.get_extension_for_class(x509.TLSFeature).value
-    except (x509.ExtensionNotFound, *PARSE_ERRORS):
-        return False
-    return x509.TLSFeatureType.status_request in feature
-
-
 def staple(file: str, content: bytes, leaves: Iterable[x509.Certificate], now: float) -> Staple:
-    """An OCSP response in DER that is served for one of *leaves* at *now* (epoch seconds)."""
+    """The facts of the OCSP response in *content* (DER), which stands in *file* and is served for one of *leaves* at
+    *now* (epoch seconds)."""
     return Staple(file, _fault(content, leaves, now))
 
 
@@ -72,8 +63,3 @@ def _fault(content: bytes, leaves: Iterable[x509.Certificate], now: float) -> st
     if until is not None and until.timestamp() <= now:
         return f"it ended at {utc_text(until.timestamp())}"
     return ""
-
-
-def _question(leaf: x509.Certificate, issuer: x509.Certificate) -> bytes:
-    builder = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, SHA1())  # noqa: S303 - an identifier
-    return builder.build().public_bytes(Encoding.DER)

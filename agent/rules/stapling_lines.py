@@ -25,15 +25,15 @@ class _Line:
     place: Place
 
 
-def files_of(check: Sequence[str], option: str) -> list[str]:
-    """The files that the service's test of its configuration names, each behind *option*."""
-    return [word for before, word in itertools.pairwise(check) if before == option]
+def behind(words: Sequence[str], option: str) -> list[str]:
+    """Each word that follows *option*, such as the files that the service's test of its configuration names."""
+    return [word for before, word in itertools.pairwise(words) if before == option]
 
 
 def lists_in(texts: Mapping[str, str]) -> list[str]:
     """The lists of certificates that the files name."""
     words = [line.words for file, text in texts.items() for line in _lines(file, text, {})]
-    return list(dict.fromkeys(one for line in words for one in _behind(line, "crt-list")))
+    return list(dict.fromkeys(one for line in words for one in behind(line, "crt-list")))
 
 
 def read(shown: Shown) -> Read:
@@ -61,18 +61,18 @@ def _tree(
             yield Directive("ocsp-update", line.words[1:], line.place)
         elif word == "bind" and "ssl" in line.words:
             yield from _listening(line, name, base)
-            for file in _behind(line.words, "crt-list"):
+            for file in behind(line.words, "crt-list"):
                 for one in _lines(file, lists.get(file, ""), environment):
                     yield _block(one.place, name, str(PurePosixPath(base) / one.words[0]), one.words)
 
 
 def _listening(line: _Line, name: str, base: str) -> Iterator[Directive]:
-    for file in _behind(line.words, "crt"):
+    for file in behind(line.words, "crt"):
         yield _block(line.place, name, str(PurePosixPath(base) / file), line.words)
 
 
 def _block(place: Place, name: str, certificate: str, words: Sequence[str]) -> Directive:
-    options = (Directive(one, (value,), place) for one in _OPTIONS for value in _behind(_bare(words), one))
+    options = (Directive(one, (value,), place) for one in _OPTIONS for value in behind(_bare(words), one))
     body = (Directive("name", (name,), place), Directive("crt", (certificate,), place), *options)
     return Directive("bind", tuple(words), place, body)
 
@@ -80,10 +80,6 @@ def _block(place: Place, name: str, certificate: str, words: Sequence[str]) -> D
 def _bare(words: Sequence[str]) -> list[str]:
     """Those of a list have their options in brackets."""
     return [word.strip("[]") for word in words]
-
-
-def _behind(words: Sequence[str], option: str) -> list[str]:
-    return [word for before, word in itertools.pairwise(words) if before == option]
 
 
 def _lines(file: str, text: str, environment: Mapping[str, str]) -> Iterator[_Line]:

@@ -27,7 +27,7 @@ def show_commands(
 def files_of(dialect: Dialect, output: str, check: Sequence[str]) -> list[str]:
     """The files to be read, beside what the service has shown: by its *output*, or by its *check*."""
     if dialect.syntax == "lines":
-        return stapling_lines.files_of(check, dialect.named_by)
+        return stapling_lines.behind(check, dialect.named_by)
     return stapling_sections.files_of(output) if dialect.syntax == "sections" else []
 
 

@@ -15,7 +15,7 @@ _EVERYBODY = 0o007
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RightsSettings:
-    """Whose files are."""
+    """Owner, group and mode of a file, as agent.toml gives them."""
 
     owner: str = setting(text, "")
     group: str = setting(text, "")

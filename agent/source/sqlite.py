@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from agent.host.waits import Waits
 from agent.model.errors import SourceError, Stopped
 from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
+from common.owners import own_name
 from common.pem import LARGEST
 
 T = TypeVar("T")
@@ -58,14 +58,14 @@ class SqliteSource:
 
     def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"
-        rows = [(*result.columns(), moment, result.name, host, _account()) for result in results]
+        rows = [(*result.columns(), moment, result.name, host, own_name()) for result in results]
         statement = f"INSERT OR REPLACE INTO installations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
         self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
         return {}
 
     def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
         which = "name = ? AND host = ? AND account = ? AND state = ? AND sha256 = ?"
-        rows = [(moment, one.name, host, _account(), one.outcome.value, one.columns()[0]) for one in results]
+        rows = [(moment, one.name, host, own_name(), one.outcome.value, one.columns()[0]) for one in results]
 
         def change(more: str) -> int:
             statement = f"UPDATE installations SET ts_report = ?{more} WHERE {which}"  # noqa: S608 - constants
@@ -121,13 +121,6 @@ def _bounded(column: str) -> str:
 
 def _uri(file: Path, mode: str) -> str:
     return f"{file.as_uri()}?mode={mode}"
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ class Certified:
 
     @property
     def needs(self) -> list[Need]:
+        """A connection for each URL in the certificates, with the number of certificates that name it."""
         return [
             Need(need.host, need.port, need.protocol, f"{need.why} of {_certificates(count)}", need.ours)
             for need, count in self._counts.items()

@@ -166,6 +166,7 @@ def of_database(url: str) -> list[Need]:
 
 
 def of_mail(settings: MailSettings) -> list[Need]:
+    """The connection to the mail server; none where nobody gets mail."""
     return [Need(settings.smtp_host, settings.smtp_port, "tcp", "mail")] if settings.email_to else []
 
 

@@ -9,6 +9,7 @@ from common.certificate import (
     certified_names,
     fingerprint,
     issuer_text,
+    must_staple,
     not_after,
     not_before,
     serial_text,
@@ -16,7 +17,7 @@ from common.certificate import (
 )
 from common.clock import utc_text
 from common.probe.conclude import conclusions
-from common.probe.shown import Shown, key_text, must_staple
+from common.probe.shown import Shown, key_text
 
 
 def whole(all_shown: Sequence[Shown], now: float) -> dict[str, Any]:

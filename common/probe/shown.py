@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from common.certificate import PARSE_ERRORS, certified_names, is_signed_by, not_after, not_before
+from common.certificate import PARSE_ERRORS, certified_names, is_signed_by, must_staple, not_after, not_before
 from common.clock import utc_text
 from common.names import covers
 from common.probe.target import ProbeTarget
@@ -119,15 +119,6 @@ def shown_at(place: Place, view: View) -> Shown:
     except PARSE_ERRORS as error:
         return Shown(place, view, fault=f"a certificate shown cannot be parsed: {error}")
     return Shown(place, view, certificates)
-
-
-def must_staple(certificate: x509.Certificate) -> bool:
-    """Does it demand a staple (RFC 7633)?"""
-    try:
-        features = certificate.extensions.get_extension_for_class(x509.TLSFeature).value
-    except (x509.ExtensionNotFound, *PARSE_ERRORS):
-        return False
-    return x509.TLSFeatureType.status_request in features
 
 
 def key_text(certificate: x509.Certificate) -> str:

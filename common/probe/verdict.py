@@ -69,6 +69,7 @@ def held_for(
 
 
 def unverifiable(why: str) -> Verdict:
+    """The verdict on a certificate with which nothing of the database can be compared."""
     return Verdict(Match.NOT_VERIFIABLE, why)
 
 

@@ -36,7 +36,8 @@ def sources(leaf: x509.Certificate) -> list[Source]:
 
 
 def judge(content: bytes, leaf: x509.Certificate, issuer: x509.Certificate, source: Source, now: float) -> Revocation:
-    """Judge *leaf* at *now* (epoch seconds) by the list in *content* (DER, or PEM)."""
+    """Judge *leaf* at *now* (epoch seconds) by the list in *content* (DER, or PEM). Never raises: a list that does not
+    count is a problem of the result."""
     try:
         crl = x509.load_der_x509_crl(content) if is_der(content) else x509.load_pem_x509_crl(content)
         fault = next(_faults(crl, leaf, issuer, source, now), "")

@@ -36,7 +36,8 @@ def request_for(leaf: x509.Certificate, issuer: x509.Certificate) -> bytes:
 
 
 def judge(content: bytes, leaf: x509.Certificate, issuer: x509.Certificate, source: str, now: float) -> Revocation:
-    """Judge *leaf* at *now* (epoch seconds) by the response in *content* (DER). *source*: a URL, or "staple"."""
+    """Judge *leaf* at *now* (epoch seconds) by the response in *content* (DER). *source*: a URL, or "staple".
+    Never raises: a response that does not count is a problem of the result."""
     try:
         response = ocsp.load_der_ocsp_response(content)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:

@@ -36,6 +36,7 @@ class Revocation:
 
     @property
     def status(self) -> Status:
+        """The signals in one word; revoked is stronger than good."""
         if self.revoked:
             return Status.REVOKED
         if self.available:

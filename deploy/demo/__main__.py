@@ -34,17 +34,17 @@ def main() -> int:
             story = Story(Path(folder).resolve(), running)
             story.tell()
     except (DemoFailed, MissingProgram, ServerFailed, subprocess.TimeoutExpired) as error:
-        say(f"\ndemo: failed: {error}. Servers and files of the demo are gone again.")
+        say("", f"demo: failed: {error}. Servers and files of the demo are gone again.")
         return 1
     except KeyboardInterrupt:
-        say("\ndemo: interrupted. Servers and files of the demo are gone again.")
+        say("", "demo: interrupted. Servers and files of the demo are gone again.")
         return 130
     proofs = story.proofs
     if proofs.failed:
-        say(f"\ndemo: not well: {len(proofs.failed)} of {proofs.count} proofs failed: {'; '.join(proofs.failed)}")
+        say("", f"demo: not well: {len(proofs.failed)} of {proofs.count} proofs failed: {'; '.join(proofs.failed)}")
         return 1
     seconds = time.monotonic() - started
-    say(f"\ndemo: all well: {proofs.count} proofs in {seconds:.0f} s; servers and files are gone again")
+    say("", f"demo: all well: {proofs.count} proofs in {seconds:.0f} s; servers and files are gone again")
     return 0
 
 

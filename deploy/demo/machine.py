@@ -73,12 +73,12 @@ class Machine:
 
 def step(title: str, *explanation: str) -> None:
     """A new chapter."""
-    say(f"\n=== {title}")
+    say("", f"=== {title}")
     for line in explanation:
         say(f"    {line}")
 
 
 def show(text: str) -> None:
-    """What a command has said, set off from the story; very long lines are cut, for the eye only."""
+    """Show the output of a command, set off from the story; very long lines are cut, for the eye only."""
     for line in text.rstrip().splitlines():
         say(f"  | {line if len(line) <= LINE_LENGTH else line[: LINE_LENGTH - 1] + '…'}")

@@ -1,4 +1,4 @@
-"""What came of it, as facts: each proof is one sentence that holds or does not, and none is taken from a log."""
+"""The results as facts: each proof is one sentence that holds or does not, and none is taken from a log."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def column(database: Path, name: str, what: str) -> str:
 
 
 def key_traces(key_file: Path) -> list[bytes]:
-    """What a copy of this key would contain, whatever its format: PEM lines, DER, the secret numbers themselves."""
+    """The parts that a copy of this key would contain in any format: PEM lines, DER, the secret numbers themselves."""
     content = key_file.read_bytes()
     key = load_pem_private_key(content, None)
     if not isinstance(key, RSAPrivateKey):

@@ -20,7 +20,7 @@ DEBIAN_ZONES = "/var/lib/bind"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the name server has for a sub-zone at one moment."""
+    """The records that the name server has for a sub-zone at one moment."""
 
     serial: int | None
     values: set[str]

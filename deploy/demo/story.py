@@ -163,7 +163,7 @@ max_run = "3m"
         self.serial = served["serial"]
 
     def served(self) -> dict[str, str]:
-        """What openssl gets from the socket and says about it; it refuses what does not verify for the name."""
+        """Show what openssl gets from the socket; it refuses a certificate that does not verify for the name."""
         who = f"-connect {LOOPBACK}:{self.nginx.port} -servername {NAME} -verify_hostname {NAME}"
         trust = "-verify_return_error -CAfile ../ca/root.pem"
         self.host.shell(f"openssl s_client {who} {trust} </dev/null 2>/dev/null | openssl x509 -out served.pem")

@@ -26,7 +26,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.rules.change import failed_as
 from issuer.rules.due import urgency
-from issuer.rules.shared_failures import by_failure, some
+from issuer.rules.shared_failures import by_failure, concerned, some
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
 from issuer.store.database import Database
@@ -116,9 +116,8 @@ def _complaints(found: Sequence[Rehearsed]) -> list[list[str]]:
     texts = []
     for common in by_failure(failing, _told):
         names = [name for name, _ in common.all]
-        who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
         advice = [f"  {label}: {text}" for label, text in common.failure.advice]
-        texts.append([f"error: {who}: would fail: {common.failure}", *advice])
+        texts.append([f"error: {concerned(names)}: would fail: {common.failure}", *advice])
     return texts
 
 

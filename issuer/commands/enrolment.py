@@ -188,6 +188,7 @@ def _is_label(row: Enrolment) -> bool:
 
 
 def refuse_other_name(name: str, facts: CsrFacts, origin: str) -> None:
+    """Raises RefusedError unless *name* is one of the names of the CSR that came from *origin*."""
     if name not in facts.names:
         why = "; ".join([f"it is for {', '.join(facts.names)}", *not_counted(facts)])
         hint = "correct the name; or add --label if NAME is meant to be a label of your own"
@@ -217,6 +218,7 @@ def enable(arguments: argparse.Namespace) -> int:
 
 
 def disable(arguments: argparse.Namespace) -> int:
+    """Switch automatic renewal off."""
     return _switch(arguments, enabled=False)
 
 

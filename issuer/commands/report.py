@@ -78,6 +78,8 @@ class _Gathering:
         self._found: list[tuple[Entry, Failure]] = []
 
     def overview(self, propagation: Mapping[str, float] | None, watch: Callable[[Looks], Looks]) -> Overview:
+        """Everything that the page shows. *propagation*: seconds by name server, None without a measurement; *watch*
+        passes the looks on."""
         entries = tuple(self._entry(row, look) for row, look in watch(self._view.looks()))
         notes = [Failure.of(Vanished(name)).sentence for name in self._view.vanished()]
         notes += [self._view.crowd.sentence] if self._view.crowd is not None else []

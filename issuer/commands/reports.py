@@ -54,12 +54,12 @@ class Reports:
         self._doubted = doubted
 
     def suspects(self, now: int, settings: HostSettings) -> list[str]:
-        """The certificates of which a host may not be well, or was told to be not well, and each of which more was
-        remembered than the table said."""
+        """The certificates to look at: one of their hosts may not be well, people were told that it is not, or the
+        table has other reports than are remembered."""
         return sorted({*self._store.suspects(now, settings), *self._doubted})
 
     def all_follow(self, names: Collection[str], until: int) -> None:
-        """No host of *names* is behind the certificate that was stored *until* then."""
+        """Save that no host of *names* is behind the certificate that was stored *until* then (epoch seconds)."""
         self._store.all_follow(names, until)
 
     def count(self, name: str) -> int:

@@ -19,7 +19,7 @@ from issuer.model.errors import Unsigned, Vanished
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.rules.health import Severity, advice
-from issuer.rules.shared_failures import by_failure, some
+from issuer.rules.shared_failures import by_failure, concerned
 from issuer.store.revision import open_database
 
 
@@ -126,8 +126,7 @@ class _List:
         say_coloured([(head, Colour.HEAD), *zip(lines, colours, strict=True)])
         for common in by_failure(self._failures, lambda told: told):
             names = [name for name, _ in common.all]
-            who = names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
-            say(f"{who}: last attempt failed: {common.failure.sentence}")
+            say(f"{concerned(names)}: last attempt failed: {common.failure.sentence}")
         for remark in (*self._remarks, *self._endings):
             say(remark)
         if self._paced:

@@ -187,6 +187,7 @@ def with_serial(versions: Sequence[Version], serial: str) -> Version | None:
 
 
 def key_of(bundle: Bundle) -> str:
+    """The SHA-256 of the public key of its leaf, lower-case hex."""
     return spki_sha256(bundle.leaf.public_key())
 
 
@@ -214,10 +215,12 @@ def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) ->
 
 
 def present_sha256(row: Enrolment) -> str:
+    """The fingerprint of the certificate in *row*; "" without one, and for a damaged one."""
     return row.present.sha256 if isinstance(row.present, Leaf) else ""
 
 
 def undamaged(version: Version, name: str) -> Bundle:
+    """The bundle of *version*, one of *name*. Raises RefusedError where it cannot be parsed."""
     bundle = version.bundle
     if isinstance(bundle, Damaged):
         hint = f"restore that row of `versions` from a backup, or name another; `history {quote(name)}` shows them"

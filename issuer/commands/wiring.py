@@ -61,11 +61,13 @@ def build_tools_over(
         solver.load_keys()
     authorities = {ca.directory: authority(settings, ca, time.time) for ca in settings.authorities}
     seals, sign = Seals(settings.state_dir), Statements(settings.state_dir).sign
+    certificates = Certificates(database, sign=sign)
     return Tools(
         settings=settings,
         authorities=authorities,
         solvers=solvers,
-        certificates=Certificates(database, sign=sign),
+        certificates=certificates,
+        outcomes=certificates,
         approvals=Approvals(database, sign=sign),
         seals=seals,
         looks=build_looks(settings),
@@ -80,6 +82,7 @@ def build_tools_over(
 
 
 def build_looks(settings: Settings) -> Looks:
+    """The moments of the next looks, in the state folder."""
     return LooksFile(settings.state_dir / LOOKS)
 
 

@@ -1,12 +1,12 @@
 """The challenge type dns-01: a TXT record in a zone of its own (RFC 8555 §8.4). Imports no DNS library."""
 
-import base64
 import hashlib
 import importlib
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from common import base64url
 from common.errors import UsageError
 from common.names import is_address
 from issuer.model.acme import CaChallenge, Challenge
@@ -67,7 +67,7 @@ class Dns01:
     def content(self, challenge: CaChallenge, name: str, key_authorization: Callable[[str], str]) -> str:
         """The TXT value: base64url of the SHA-256 of the key authorization."""
         digest = hashlib.sha256(key_authorization(token_of(challenge, name)).encode()).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return base64url.encode(digest)
 
     def is_answer(self, value: str, key_authorization: Callable[[str], str]) -> bool:
         """By its form alone: the token is not journalled."""

@@ -81,6 +81,7 @@ def question(name: str, kind: str, *, recursive: bool = False) -> dns.message.Qu
 
 
 def is_authoritative(answer: dns.message.Message) -> bool:
+    """Does the server that gave *answer* serve the zone itself (AA, RFC 1035 §4.1.1)?"""
     return bool(answer.flags & dns.flags.AA)
 
 
@@ -90,6 +91,7 @@ def denies(answer: dns.message.Message) -> bool:
 
 
 def rcode_text(answer: dns.message.Message) -> str:
+    """The response code by its name in RFC 1035 §4.1.1 and later ones, such as "SERVFAIL"."""
     return dns.rcode.to_text(answer.rcode())
 
 

@@ -7,7 +7,8 @@ import structlog
 from common.certificate import not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError
-from issuer.journey.ports import ApprovalStore, Seals
+from issuer.journey.ports import Seals
+from issuer.journey.rows import ApprovalStore
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.rules.approval import offer_faults

@@ -169,7 +169,7 @@ class Attempt:
             moment = look_when_held(outcome.retry_at, now)
             tools.certificates.postpone(self.name, moment, change=self._row.changing)
         else:
-            tools.certificates.record_failure(self.name, failure, outcome.retry_at, now, change=self._row.changing)
+            tools.outcomes.record_failure(self.name, failure, outcome.retry_at, now, change=self._row.changing)
 
     def _part(self, fate: Fate, reason: str) -> None:
         """Let the order go. Raises StoreError, LeaseLost, GivenUp."""

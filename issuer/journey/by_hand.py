@@ -205,7 +205,7 @@ def _give_up(work: Work, error: AcmeProblem, tools: Tools) -> None:
         due_at = decision.until if isinstance(decision, NotDue) else due_at
     failure = Failure.of(error)
     work.record = tools.orders.fail(work.record, failure.sentence, now)
-    tools.certificates.give_up_by_hand(row.name, wish, failure, due_at=due_at, now=now, change=row.changing)
+    tools.outcomes.give_up_by_hand(row.name, wish, failure, due_at=due_at, now=now, change=row.changing)
     abandon(work.record, tools)
     withdraw(work, tools)
 

@@ -186,7 +186,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     if waits_until:
         origin["unapproved"] = unapproved_line(work, bundle, waits_until, ca, tools)
         first_look = waits_until
-    tools.certificates.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
+    tools.outcomes.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
     if not waits_until:
         _remember(work, bundle, now, tools)
     if changed is not None:

@@ -5,7 +5,8 @@ from collections.abc import Collection
 import structlog
 
 from issuer.journey.approval import believed
-from issuer.journey.ports import CertificateStore, Looks, Tools
+from issuer.journey.ports import Looks, Tools
+from issuer.journey.rows import CertificateRows
 from issuer.model.enrolment import Enrolment
 from issuer.model.limits import LONGEST_HOLD
 from issuer.rules.change import turn
@@ -18,14 +19,13 @@ _MOST_LOOKS = 1000  # at once
 def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     """None if *row* is to be tried now, by the CSR whose turn it is: it is due, or its order is under way (*resumes*).
     Else the decision, with the next moment saved. None too for a row that is not what was enrolled, because that may be
-    why it is not due; and if a fault of ours stops the decision: the attempt meets the fault again and records it, and
-    other rows go on."""
+    why it is not due, and for one at whose decision we have a fault."""
     try:
         now, policy = int(tools.clock()), tools.settings.renewal
         row = believed(turn(row, now, policy), tools.seals)
         decision = decide(row, now, policy, resumes=resumes)
         spoilt = row.enabled and isinstance(decision, NotDue) and bool(tools.seals.faults(row))
-    except Exception:
+    except Exception:  # a fault of ours stops no other row; the attempt meets it again and records it
         log.info("decision.fault", certificate=row.name, exc_info=True)
         return None
     next_look = now if spoilt else _next_look(row, decision, now)
@@ -36,7 +36,7 @@ def left_alone(row: Enrolment, tools: Tools, *, resumes: bool) -> NotDue | None:
     return decision
 
 
-def planned_looks(looks: Looks, certificates: CertificateStore, known: Collection[str], now: int) -> list[Enrolment]:
+def planned_looks(looks: Looks, certificates: CertificateRows, known: Collection[str], now: int) -> list[Enrolment]:
     """The rows, besides the *known* ones, whose moment has come by our own memory: somebody may have put off what the
     database says. Names that are enrolled no more are forgotten. Raises StoreError."""
     names = [name for name in looks.come(now, _MOST_LOOKS) if name not in known]

@@ -1,5 +1,5 @@
-"""The Protocols by which the journeys know the world; those of challenge types stand in solver.py. The command line
-hands in the real ones. Moments are epoch seconds."""
+"""The Protocols by which the journeys know the world; those of challenge types stand in solver.py, those
+of the rows of ``certs`` in rows.py. The command line hands in the real ones. Moments are epoch seconds."""
 
 import contextlib
 import threading
@@ -12,6 +12,7 @@ from common.certificate import Bundle
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.journey.pacing import Pacing
+from issuer.journey.rows import ApprovalStore, CertificateRows, CertificateStore
 from issuer.journey.solver import Solver, solver_for
 from issuer.journey.turns import Turns
 from issuer.model.acme import CaAuthorization, CaOrder, Challenge, RenewalInfo
@@ -140,78 +141,6 @@ class OrderStore(Protocol):
         """Give the lease back, also that of an ended order. Does nothing where the lease is not ours."""
 
 
-class CertificateStore(Protocol):
-    """The rows of ``certs`` with their history. Every method may raise StoreError; a change of a row that is gone does
-    nothing. With *change*, a method saves moments and failures of the CSR that waits, in place of those of the row."""
-
-    def get(self, names: Sequence[str]) -> list[Enrolment]:
-        """The rows of *names* in that order. Raises UsageError with every name that is not enrolled."""
-
-    def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
-        """The rows of those *names* that are enrolled."""
-
-    def last_from(self, issuer: str) -> Bundle | None:
-        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed, and
-        that waits for no approval."""
-
-    def due(self, now: int) -> list[Enrolment]:
-        """Enabled rows whose moment has come, is not known, or cannot be meant."""
-
-    def request_reissue(self, names: Sequence[str], reason: str) -> None:
-        """Make *names* and their changes due whatever their dates say, until a new certificate is stored. *reason* is
-        shown to people."""
-
-    def give_up_by_hand(
-        self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
-    ) -> None:
-        """Record that a step by hand failed. *wish* becomes the row's reissue reason; *due_at* its next moment."""
-
-    def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
-        """Save the next moment of *name*."""
-
-    def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
-        """Save the row's moments of renewal information; *explanation_url* is the page of the CA about it, "" for
-        none."""
-
-    def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
-        """Count one failure more, with its facts and the moment of the next attempt."""
-
-    def store(
-        self,
-        order: OrderRecord,
-        csr: bytes,
-        bundle: Bundle,
-        now: int,
-        *,
-        due_at: int,
-        ask_at: int | None,
-        account: str = "",
-        early: bool = False,
-        profile: str = "",
-        news: str = "",
-        unapproved: str = "",
-    ) -> None:
-        """Make *bundle* the present certificate with a statement about it, keep the pair before it, and end *order* as
-        STORED, in one transaction. *csr* is the one that was certified, in PEM; if it is that of a change, it becomes
-        the CSR of the row, and the change is over. *due_at* is the next moment, *ask_at* that for renewal information
-        (None: the CA offers none); *account* the account at the CA, *profile* what was asked for there; *early*: was it
-        ordered long before its moment, because of a window of the CA? *news* of its CA stand in the history. With
-        *unapproved*, a line of :class:`Seals`, it waits for approval beside the present one until *due_at*. Raises
-        GivenUp where the order was ended meanwhile, Overtaken where the row is gone or has another CSR: then only the
-        versions keep the certificate."""
-
-
-class ApprovalStore(Protocol):
-    """Certificates that wait for a person's approval. Every method may raise StoreError."""
-
-    def certificate(self, row: Enrolment) -> Bundle | None:
-        """The certificate that waits in *row*, with its chain; None without one that can be read."""
-
-    def offer(self, row: Enrolment, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> bool:
-        """Make *bundle*, which waits in *row*, the present certificate, as :meth:`CertificateStore.store` does. False
-        where the row is not as it was read."""
-
-
 class Looks(Protocol):
     """When this issuer looks at each certificate again, whatever the database says. Never raises."""
 
@@ -292,7 +221,8 @@ class Tools:
     settings: Settings
     authorities: Mapping[str, CertificateAuthority]  # by directory URL, in the order in which they are tried
     solvers: Mapping[str, Solver]  # by challenge type
-    certificates: CertificateStore
+    certificates: CertificateRows
+    outcomes: CertificateStore  # the same rows; a rehearsal replaces only `certificates`, because it reaches no outcome
     approvals: ApprovalStore
     seals: Seals
     looks: Looks

@@ -15,7 +15,8 @@ from common.errors import CertfleetError
 from issuer.journey.approval import believed
 from issuer.journey.begin import begin, not_due, stored_csr
 from issuer.journey.pacing import OrderCounts
-from issuer.journey.ports import CertificateStore, Tools
+from issuer.journey.ports import Tools
+from issuer.journey.rows import CertificateRows
 from issuer.journey.sealed import require_seal
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
@@ -39,7 +40,6 @@ class Verdict(Enum):
     ELSEWHERE = "in the hands of another issuer"
 
 
-_BEYOND = "a rehearsal ends where an order is opened"
 _OF_ENDING = {Ending.HELD: Verdict.HELD, Ending.ELSEWHERE: Verdict.ELSEWHERE}
 
 
@@ -92,10 +92,10 @@ def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
 
 
 class RehearsedCertificates:
-    """A CertificateStore that keeps its changes to itself. A rehearsal ends where an order is opened, so the methods of
-    later steps raise RuntimeError."""
+    """CertificateRows that keep their changes to themselves. A rehearsal ends where an order is opened, before there is
+    an outcome to store."""
 
-    def __init__(self, real: CertificateStore):
+    def __init__(self, real: CertificateRows):
         self._real = real
         self._changed: dict[str, Enrolment] = {}
 
@@ -125,31 +125,6 @@ class RehearsedCertificates:
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         self._changed[row.name] = row
-
-    def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
-        raise RuntimeError(_BEYOND)
-
-    def give_up_by_hand(
-        self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
-    ) -> None:
-        raise RuntimeError(_BEYOND)
-
-    def store(
-        self,
-        order: OrderRecord,
-        csr: bytes,
-        bundle: Bundle,
-        now: int,
-        *,
-        due_at: int,
-        ask_at: int | None,
-        account: str = "",
-        early: bool = False,
-        profile: str = "",
-        news: str = "",
-        unapproved: str = "",
-    ) -> None:
-        raise RuntimeError(_BEYOND)
 
     def _as_changed(self, rows: Iterable[Enrolment]) -> list[Enrolment]:
         return [self._changed.get(row.name, row) for row in rows]

@@ -29,7 +29,7 @@ class HostStore(Protocol):
         """The reports about *names* as they are believed at *now*."""
 
     def all_follow(self, names: Collection[str], until: int) -> None:
-        """No host of *names* is behind the certificate that was stored *until* then."""
+        """Save that no host of *names* is behind the certificate that was stored *until* then (epoch seconds)."""
 
 
 class Rows(Protocol):

@@ -80,8 +80,8 @@ class _Server(ThreadingHTTPServer):
         super().__init__(*arguments)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A scraper is served within milliseconds: the connection that has been open for longest waits for nothing
-        that would come."""
+        """Cut the oldest connection where there is no room. A scraper is served within milliseconds, so the oldest one
+        is no scraper that still sends."""
         if not self._room.acquire(blocking=False):
             with contextlib.suppress(IndexError, OSError):  # one has ended meanwhile
                 self._open[0].shutdown(socket.SHUT_RDWR)

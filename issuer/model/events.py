@@ -94,6 +94,7 @@ def failed(name: str, failure: Failure, *, next_attempt: int = 0, failures: int 
 
 
 def recovered(name: str, what: str = "") -> Event:
+    """The trouble about *name* is over; *what* it was, "" where that is known from the name."""
     return Event(EventKind.RECOVERED, name, what)
 
 

@@ -1,12 +1,12 @@
 """The present certificate of a row, parsed once into plain values. Pure."""
 
-import base64
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
+from common import base64url
 from common.certificate import (
     Bundle,
     certified_names,
@@ -86,8 +86,4 @@ def _ari_id(certificate: x509.Certificate) -> str:
         return ""
     serial = certificate.serial_number
     octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
-    return f"{_base64url(key_id)}.{_base64url(octets)}" if key_id else ""
-
-
-def _base64url(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+    return f"{base64url.encode(key_id)}.{base64url.encode(octets)}" if key_id else ""

@@ -31,14 +31,17 @@ class Line:
 
 
 def ok(subject: str, sentence: str) -> Line:
+    """A line that says that all is well."""
     return Line(Level.OK, subject, sentence)
 
 
 def warn(subject: str, sentence: str, hint: str) -> Line:
+    """A line about a fault that does no harm yet, and what to do."""
     return Line(Level.WARN, subject, sentence, hint)
 
 
 def bad(subject: str, sentence: str, hint: str) -> Line:
+    """A line about a fault that does harm, and what to do."""
     return Line(Level.BAD, subject, sentence, hint)
 
 

@@ -15,6 +15,7 @@ _AGAIN = 7 * _DAY  # between two looks at one that has expired
 
 
 def runs_out(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Is it an imported certificate whose end is near enough at *now* (epoch seconds) to be told?"""
     return row.imported and row.ends - now <= _notice(row, policy)
 
 
@@ -40,6 +41,7 @@ def sentence(row: Enrolment) -> str:
 
 
 def how_to_renew(row: Enrolment) -> str:
+    """What a person does to replace an imported certificate: the note of the row, then the command."""
     how = row.watch.renewal_note or "renew it where it was bought"
     return f"{how}, then `certfleet-issuer import {quote(row.name)} --crt FILE`"
 

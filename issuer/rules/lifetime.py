@@ -36,6 +36,7 @@ def seconds_of_life(certificate: x509.Certificate) -> int:
 
 
 def lives_too_long(certificate: x509.Certificate) -> bool:
+    """Does it live longer than :func:`most_days` allows? False where no rule is known."""
     days = most_days(certificate)
     return days is not None and seconds_of_life(certificate) > days * _DAY
 

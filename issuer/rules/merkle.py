@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """Of an entry (a MerkleTreeLeaf)."""
+    """The SHA-256 of an entry (a MerkleTreeLeaf, RFC 6962 §2.1)."""
     return hashlib.sha256(b"\x00" + leaf).digest()
 
 
@@ -18,7 +18,7 @@ class Tree:
 
     @property
     def size(self) -> int:
-        """How many entries."""
+        """The number of entries."""
         return sum(1 << height for height, _ in self.subtrees)
 
     def append(self, node: bytes, height: int = 0) -> None:
@@ -30,7 +30,7 @@ class Tree:
 
     @property
     def root(self) -> bytes:
-        """The hash of the whole."""
+        """The SHA-256 of the whole tree, which a log signs; that of no octets for an empty tree."""
         if not self.subtrees:
             return hashlib.sha256().digest()
         *left, (_, found) = self.subtrees
@@ -40,11 +40,12 @@ class Tree:
 
     @property
     def text(self) -> str:
+        """The subtrees in one line, to be kept: "height:hash" of each, hash in hex."""
         return " ".join(f"{height}:{node.hex()}" for height, node in self.subtrees)
 
 
 def tree_of_text(text: str) -> Tree:
-    """The tree of :attr:`Tree.text`. Raises ValueError."""
+    """The tree of :attr:`Tree.text`. Raises ValueError for any other text."""
     pairs: Iterable[list[str]] = (word.split(":") for word in text.split())
     return Tree([(int(height), bytes.fromhex(node)) for height, node in pairs])
 

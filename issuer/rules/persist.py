@@ -4,12 +4,12 @@ One TXT record at `_validation-persist.NAME` allows an account at a CA to have c
 removes it. Drafts 00 and 01 name the account by a URI; draft 02 has a hash in its place.
 """
 
-import base64
 import hashlib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from common import base64url
 from common.clock import utc_text
 from common.errors import Retry
 from common.text import storable
@@ -158,7 +158,7 @@ def _malformed(issuers: Sequence[str], accounts: Sequence[str]) -> str:
 
 def _hashed(ca: CaIdentity, name: str) -> str:
     hashed = hashlib.sha256(bytes([len(name)]) + f"{name}{ca.thumbprint}{ca.account}".encode()).digest()
-    return f"{ca.hash_prefix}{_HASH}{base64.urlsafe_b64encode(hashed).rstrip(b'=').decode()}"
+    return f"{ca.hash_prefix}{_HASH}{base64url.encode(hashed)}"
 
 
 def _quoted(texts: Collection[str]) -> str:

@@ -88,6 +88,8 @@ class Consequence:
 
 
 def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
+    """The meaning of *error*, met under these circumstances: how the attempt ends or waits, and what becomes of the
+    order."""
     name = met.row.name
     if isinstance(error, LeaseLost):
         return Consequence(Ended(name, Ending.ELSEWHERE), Fate.ELSEWHERE)

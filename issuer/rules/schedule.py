@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from common.clock import duration_text
 from issuer.model.config import RenewalSettings
 from issuer.rules.renewal import renewal_moment
-from issuer.rules.shared_failures import some
+from issuer.rules.shared_failures import concerned
 
 _DAILY = 86400  # seconds between two runs, until we know better: the timer that is shipped
 _KNOWN = 4  # runs whose moments tell the schedule
@@ -41,8 +41,8 @@ def too_slow(lives: Sequence[tuple[str, int]], pause: int | None, policy: Renewa
     missed = [(_left(life, policy), name, life) for name, life in lives if _left(life, policy) < _TRIES * every]
     if not missed:
         return ""
-    left, first, life = min(missed)
-    who = first if len(missed) == 1 else f"{len(missed)} certificates ({some(sorted(name for _, name, _ in missed))})"
+    left, _, life = min(missed)
+    who = concerned(sorted(name for _, name, _ in missed))
     apart = f"up to {duration_text(every)} apart" if pause else "once a day, as far as is known"
     fits = "start `run` every hour, or use the daemon" if left >= _TRIES * 3600 else "use the daemon"
     lives_for = f"a life of {duration_text(life)}, renewed {duration_text(left)} before its end"

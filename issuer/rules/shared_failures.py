@@ -39,6 +39,11 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
+def concerned(names: Sequence[str]) -> str:
+    """The name of the only one, or the number of certificates with the first of their *names*."""
+    return names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
+
+
 def _general(name: str, failure: Failure) -> Failure:
     """*failure* with NAME in place of *name*. A label without a dot may be an ordinary word, so it stays."""
     if "." not in name:

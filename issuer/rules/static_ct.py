@@ -27,7 +27,8 @@ _MOST_SIZE = 2**40  # of a tree
 
 
 def checkpoint(content: bytes, origin: str, key: bytes) -> Checkpoint:
-    """The checkpoint in *content*, signed by the log *origin* with *key* (DER SubjectPublicKeyInfo)."""
+    """The checkpoint in *content*, signed by the log *origin* with *key* (DER SubjectPublicKeyInfo); its moment
+    in epoch seconds. Raises ValueError with a sentence for any other."""
     try:
         text, mark, signatures = content.decode("utf-8").partition("\n\n")
         first, size, root, *more = text.split("\n")
@@ -79,14 +80,14 @@ def tile_path(level: str, number: int, width: int = TILE) -> str:
 
 
 def hashes_of(tile: bytes, width: int) -> list[bytes]:
-    """The first *width* hashes of a tile."""
+    """The first *width* hashes of a tile. Raises ValueError where it is shorter."""
     if len(tile) < width * _HASH:
         raise ValueError("a tile of hashes is too short")
     return [tile[start : start + _HASH] for start in range(0, width * _HASH, _HASH)]
 
 
 def entries_of(tile: bytes, width: int) -> list[Entry]:
-    """The first *width* entries of a data tile."""
+    """The first *width* entries of a data tile. Raises ValueError with a sentence where they cannot be read."""
     reader = _Reader(tile)
     return [_entry(reader) for _ in range(width)]
 

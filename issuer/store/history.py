@@ -119,9 +119,8 @@ class History:
     def go_back(
         self, name: str, version: Version, bundle: Bundle, due_at: int, now: int, *, seal: Seal | None = None
     ) -> None:
-        """Make an earlier certificate the present one, as a new one would be. *seal*: of the row as it is then, where
-        that says another thing of whether it is imported. Raises RefusedError if an order is under
-        way or the row is gone."""
+        """Make an earlier certificate the present one, as a new one would be. *seal*: the new seal of the row where
+        this changes whether it is imported. Raises RefusedError if an order is under way or the row is gone."""
         outside = None if version.directory else "Y"
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
 

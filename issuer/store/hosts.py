@@ -91,7 +91,8 @@ class Hosts:
         return self._database.read(work)
 
     def all_follow(self, names: Collection[str], until: int) -> None:
-        """No host of *names* is behind the certificate that was stored *until* then: do not look at them for that."""
+        """Save that no host of *names* is behind the certificate that was stored *until* then (epoch seconds): those
+        hosts need no look for it."""
         stored = certs.c.hosts_look_at <= until
 
         def work(connection: sa.Connection) -> None:

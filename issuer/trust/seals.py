@@ -29,6 +29,7 @@ _HINT = "restore it from the backup, or copy it from the other issuer; if it is 
 
 
 def key_file(state_dir: Path) -> Path:
+    """The place of the key of the seals."""
     return state_dir / "seal.key"
 
 

@@ -64,7 +64,7 @@ class TransparencyMemory:
             return {spki for (spki,) in connection.execute("SELECT spki FROM accepted")}
 
     def sightings(self, now: int) -> list[Sighting]:
-        """Those that have not ended."""
+        """The findings whose certificates have not ended."""
         with self._using() as connection:
             return [_sighting(row) for row in connection.execute(_SEEN, (now, 0))]
 

@@ -4,8 +4,6 @@ No symbolic link below the webroot is followed: certfleet may be root, and a use
 make it write or delete elsewhere. A file is removed only if its content is ours.
 """
 
-import os
-import pwd
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from common.owners import IN_A_UNIT
+from common.owners import IN_A_UNIT, own_name
 from issuer.model.errors import WebrootError
 from issuer.webroot.ledger import MadeFolders
 
@@ -69,17 +67,9 @@ def check(root: Folder) -> None:
         if not folders[-1].writable():
             what = f"certfleet may not write in {folders[-1].path}"
             folder = quote("/".join([root.path.rstrip("/"), *WELL_KNOWN]))
-            hint = f"run `install -d -o {_us()} {folder}` there as root"
+            hint = f"run `install -d -o {own_name()} {folder}` there as root"
             hint += f", or over SFTP log in as the owner of the web site; {IN_A_UNIT}"
             raise WebrootError(what, why="Permission denied", hint=hint)
-
-
-def _us() -> str:
-    """The name of this process's user, its number if it has no name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def put(root: Folder, token: str, content: str, made: MadeFolders) -> None:

@@ -1,4 +1,4 @@
-"""What hosts report is told from the centre: one row for each account, views with what an agent needs, indexes.
+"""The reports of hosts are told from the centre: one row for each account, views with what an agent needs, indexes.
 
 Two accounts that report the same certificate of the same host have a row each, so neither can take the other's place.
 """

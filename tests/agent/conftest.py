@@ -22,6 +22,12 @@ def host(tmp_path: Path) -> Host:
 
 
 @pytest.fixture
+def bare(tmp_path: Path) -> Host:
+    """A host that has nothing yet: no key, no agent.toml."""
+    return Host(tmp_path / "host")
+
+
+@pytest.fixture
 def nginx(host: Host, tmp_path: Path) -> Iterator[Nginx]:
     """nginx serving the host's live file, and the agent configured for it."""
     with Nginx(tmp_path / "nginx", host.fullchain, host.key, name=NAME) as server:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.agent.host import Host
+from tests.servers.nginx import Nginx
 from tests.servers.sshd import Sshd
 
 
@@ -45,3 +46,7 @@ class RemoteSite:
         self.host.configure(
             check=check, activate=activate, probe=probe, files=self.settings + files, probe_timeout=probe_timeout
         )
+
+
+def is_as_before(host: Host, nginx: Nginx, first: bytes) -> bool:
+    return host.fullchain.read_bytes() == first and nginx.served() == host.first.certificate and not host.leftovers()

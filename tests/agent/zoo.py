@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from common.names import is_address
@@ -19,6 +19,13 @@ SERVER, CLIENT = ([each] for each in (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedK
 CA = (x509.BasicConstraints(ca=True, path_length=None), True)
 NOT_CA = (x509.BasicConstraints(ca=False, path_length=None), True)
 UNKNOWN = (x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00"), True)
+
+
+def private(pem: bytes) -> Key:
+    """The private key in a PEM file."""
+    key = load_pem_private_key(pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+    return key
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from cryptography import x509
+
 from common import files
 from common.certificate import parse_bundle
 from common.command_line import CommandLine
@@ -234,6 +236,10 @@ class Box:
         """Columns of one row of certs."""
         [row] = self.database.query(f"SELECT {', '.join(columns)} FROM certs WHERE name = '{name}'")  # noqa: S608
         return row
+
+    def serial(self, name: str) -> int:
+        """The serial number of its present certificate."""
+        return x509.load_pem_x509_certificate(bytes(self.row(name, "crt")[0])).serial_number
 
     def orders(self, name: str = "") -> list[Row]:
         """(state, url) of every order, oldest first."""

@@ -9,6 +9,7 @@ _STALE_SECONDS = 900  # no check takes that long
 
 
 def new_value(now: float) -> str:
+    """A value that nobody else makes; it holds its moment *now* (epoch seconds)."""
     return f"certfleet-check-{int(now)}-{secrets.token_hex(8)}"
 
 

@@ -14,17 +14,20 @@ _FUDGE = 300  # seconds that TSIG lets two clocks differ
 
 
 def silent(server: Server, zone: str, seconds: float) -> DnsError:
+    """The error where *server* gave no answer within *seconds*."""
     why, hint = f"no answer within {seconds:g} s", f"check the network and firewall: TCP to port {server.port}"
     return DnsError(_failed(server, zone), why=why, hint=hint, reference="dns-unreachable", retry=Retry.SOON)
 
 
 def unreachable(error: OSError, server: Server, zone: str) -> DnsError:
+    """The error where no connection to *server* came about."""
     hint = "check that the name server runs and that server and port are right"
     why = error.strerror or str(error)
     return DnsError(_failed(server, zone), why=why, hint=hint, reference="dns-unreachable", retry=Retry.SOON)
 
 
 def impossible(error: Exception, zone: str) -> DnsError:
+    """The error where an update cannot be put into a message at all: no later attempt can succeed."""
     hint = "look at the rows of the table challenges: certfleet itself writes no such names and values"
     what = f"the update of {zone[:300]!r} cannot be encoded as a DNS message"
     return DnsError(what, why=str(error), hint=hint, retry=Retry.NEVER)

@@ -17,14 +17,13 @@ from common.config_file import load
 from issuer.commands.wiring import build_tools
 from issuer.journey.pacing import OrderCounts
 from issuer.journey.ports import (
-    ApprovalStore,
     CertificateAuthority,
-    CertificateStore,
     ChallengeJournal,
     HoldStore,
     OrderStore,
     Tools,
 )
+from issuer.journey.rows import ApprovalStore, CertificateStore
 from issuer.journey.solver import Solver
 from issuer.loops.audit import AuditStore
 from issuer.model.config import Settings

@@ -9,9 +9,7 @@ from issuer.journey.attempt import Attempt
 from issuer.journey.looks import left_alone, planned_looks
 from issuer.journey.pacing import OrderCounts, Pacing
 from issuer.journey.ports import (
-    ApprovalStore,
     CertificateAuthority,
-    CertificateStore,
     ChallengeJournal,
     HoldStore,
     Looks,
@@ -19,6 +17,7 @@ from issuer.journey.ports import (
     Seals,
     Tools,
 )
+from issuer.journey.rows import ApprovalStore, CertificateStore
 from issuer.journey.solver import Solver
 from issuer.journey.sweep import sweep
 from issuer.model.config import AcmeSettings, CaSettings, Settings
@@ -142,7 +141,7 @@ class Process:
     def __post_init__(self) -> None:
         world, watch = self.world, self.calls.watch
         orders: OrderStore = MemoryOrders(world.tables, self.owner)
-        certificates: CertificateStore = MemoryCertificates(world.tables)
+        certificates: CertificateStore = watch("certificates", MemoryCertificates(world.tables))
         approvals: ApprovalStore = MemoryApprovals(world.tables)
         journal: ChallengeJournal = MemoryJournal(world.tables, self.owner)
         holds: HoldStore = MemoryHolds(world.tables)
@@ -156,7 +155,8 @@ class Process:
             settings=settings,
             authorities={each: watch("ca", ca) for each, ca in authorities.items()},
             solvers={kind: watch("zone", solver) for kind, solver in solvers.items()},
-            certificates=watch("certificates", certificates),
+            certificates=certificates,
+            outcomes=certificates,
             approvals=watch("approvals", approvals),
             seals=seals,
             looks=world.looks.setdefault(self.owner, MemoryLooks()),

@@ -17,6 +17,14 @@ def opened(database: servers.Database, **limits: int) -> Database:
     return Database(DatabaseSettings(database.url, database.password_file, database.tls_ca), **limits)
 
 
+def tables(database: servers.Database) -> set[str]:
+    """The names of its tables."""
+    kind = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    if not isinstance(database, servers.SqliteDatabase):
+        kind = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+    return {name for (name,) in database.query(kind)}
+
+
 def seals_in(folder: Path) -> Seals:
     """The seals of an issuer with its key in *folder*."""
     if not key_file(folder).exists():

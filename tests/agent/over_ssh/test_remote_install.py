@@ -2,60 +2,19 @@
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from agent.host import keys
-from agent.host.waits import Waits
-from agent.model.errors import HostLost
-from agent.model.remote_host import RemoteHost, SshAddress
-from agent.remote.session import LIMITS, Session, reach
-from tests.agent.host import AGENT, NAME, ROOT, Host
-from tests.agent.remote import RemoteSite
+from tests.agent.host import NAME, Host
+from tests.agent.remote import RemoteSite, is_as_before
 from tests.servers.nginx import Nginx
-from tests.servers.process import wait_until
-from tests.servers.silent import Silent
-from tests.servers.sshd import Sshd, new_key
-from tests.servers.stopwatch import Stopwatch
+from tests.servers.sshd import Sshd
 
 BOTH = pytest.mark.parametrize("sshd", ["sftp", "shell"], indirect=True)
-
-
-@pytest.fixture
-def sshd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sshd]:
-    """One that offers SFTP, or a shell alone."""
-    with Sshd(tmp_path / "sshd", sftp="/nonexistent" if getattr(request, "param", "") == "shell" else "") as server:
-        yield server
-
-
-@pytest.fixture
-def first(host: Host, nginx: Nginx) -> bytes:
-    """The certificate that is installed and served; another one is on offer."""
-    host.first = host.offer_new()
-    assert host.run().code == 0
-    assert nginx.served() == host.first.certificate
-    host.offer_new()
-    return host.first.fullchain_pem
-
-
-@pytest.fixture
-def site(host: Host, sshd: Sshd) -> RemoteSite:
-    return RemoteSite(host, sshd, host.live)
-
-
-@pytest.fixture
-def nginx(host: Host, site: RemoteSite, tmp_path: Path) -> Iterator[Nginx]:
-    with Nginx(tmp_path / "nginx", host.fullchain, host.key, name=NAME) as server:
-        site.configure(check=server.check, activate=server.activate, probe=[f"https://127.0.0.1:{server.port}"])
-        yield server
 
 
 @BOTH
@@ -75,10 +34,6 @@ def test_good(host: Host, site: RemoteSite, nginx: Nginx) -> None:
     assert host.leftovers() == []
     assert host.reported()["state"] == "installed"
     assert subprocess.run(nginx.check, capture_output=True, check=False).returncode == 0
-
-
-def is_as_before(host: Host, nginx: Nginx, first: bytes) -> bool:
-    return host.fullchain.read_bytes() == first and nginx.served() == host.first.certificate and not host.leftovers()
 
 
 def test_a_rehearsal_and_the_way_back(host: Host, nginx: Nginx, first: bytes) -> None:
@@ -155,69 +110,6 @@ def test_a_first_install_that_fails(host: Host, site: RemoteSite, nginx: Nginx) 
     assert host.leftovers() == []
 
 
-def test_a_host_that_is_down(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """It is unreachable, twice in the same words, and then goes on; a certificate of this machine is installed all the
-    same."""
-    near = host.live / "near.pem"
-    entry = f'[[certificate]]\nname = "near.example.test"\nkey = "{host.key}"\nprobe = []\n'
-    host.config.write_text(f'{host.config.read_text()}{entry}[certificate.files]\nfullchain = "{near}"\n')
-    issued = host.authority.sign(keys.csr(keys.load(host.key), ("near.example.test",)))
-    host.offer(issued.cert_pem, issued.chain_pem, name="near.example.test")
-    site.sshd.stop()
-    for _ in range(2):
-        done = host.run()
-        states = {one["name"]: one["state"] for one in done.json["certificates"]}
-        assert (done.code, states) == (1, {NAME: "unreachable", "near.example.test": "unprovable"})
-        assert f"[127.0.0.1]:{site.port} cannot be reached: Connection refused" in done.err
-        assert "what to do: check that the host runs" in done.err
-    assert near.read_bytes() == issued.fullchain_pem
-    assert is_as_before(host, nginx, first)
-    site.sshd.start()
-    assert host.run().code == 0
-
-
-def test_another_host_key(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """A changed key is refused with both fingerprints, an unknown one with its own; nobody logs in."""
-    old = site.sshd.fingerprint()
-    site.sshd.stop()
-    site.sshd.new_host_key()
-    site.sshd.start()
-    logins = site.sshd.logins()
-    done = host.run()
-    assert done.certificate["state"] == "unreachable"
-    assert f"it shows ssh-ed25519 {site.sshd.fingerprint()}, pinned is ssh-ed25519 {old}" in done.err
-    site.pin("# nobody")
-    done = host.run()
-    assert f"is not pinned: it shows ssh-ed25519 {site.sshd.fingerprint()}" in done.err
-    assert site.pins.read_text() == "# nobody\n"
-    assert site.sshd.logins() == logins
-    assert is_as_before(host, nginx, first)
-
-
-GONE = """
-import os, signal, sys
-from agent.cli import main
-from agent.remote.keys import RemoteKeys
-real = RemoteKeys.load
-def gone(keys, file):
-    children = open("/proc/{pid}/task/{pid}/children").read().split()
-    for one in [{pid}, *map(int, children)]:
-        os.kill(one, signal.SIGTERM)
-    return real(keys, file)
-RemoteKeys.load = gone
-sys.exit(main())
-"""
-
-
-def test_a_host_that_goes_before_its_key_is_seen(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """The certificate is not refused for that, which would hold it for hours."""
-    assert site.sshd._process is not None
-    done = host.run(program=GONE.format(pid=site.sshd._process.pid))
-    assert (done.code, done.certificate["state"]) == (1, "unreachable")
-    assert done.certificate["refused"] is None
-    assert is_as_before(host, nginx, first)
-
-
 def test_another_key_of_the_certificate(host: Host, nginx: Nginx, first: bytes) -> None:
     """The public half of the key there is compared with the certificate before anything is touched."""
     host.key.write_bytes(keys.make("ecdsa-p256").content)
@@ -282,56 +174,6 @@ def test_links_and_folders_of_others(host: Host, nginx: Nginx, tmp_path: Path) -
     assert done.certificate["state"] == "failed"
     assert f"can exchange the files in {shelf}" in done.err
     assert real.read_bytes() == issued.fullchain_pem
-
-
-def test_a_command_without_end(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """It is ended there with its children, after its time."""
-    sleep = f"sleep 1234.{os.getpid()}"
-    site.configure(check=["sh", "-c", f"{sleep}1 & {sleep}2"], probe=[f"https://127.0.0.1:{nginx.port}"])
-    host.config.write_text(host.config.read_text().replace('command_timeout = "20s"', 'command_timeout = "1s"'))
-    done = host.run()
-    assert "had not ended after 1 s" in done.err
-    wait_until(lambda: subprocess.run(["pgrep", "-f", f"^{sleep}"], check=False).returncode == 1, "both have ended")
-    assert is_as_before(host, nginx, first)
-
-
-def test_a_daemon_that_keeps_its_output_open(host: Host, site: RemoteSite, nginx: Nginx) -> None:
-    """The command has ended: what it has started is not waited for."""
-    pid = host.folder / "pid"
-    daemon = ["sh", "-c", f"sleep 300 & echo $! > {pid}"]
-    site.configure(check=daemon, activate=nginx.activate, probe=[f"https://127.0.0.1:{nginx.port}"])
-    host.offer_new()
-    try:
-        done = host.run()
-        assert (done.code, done.certificate["changed"]) == (0, True), done.err
-    finally:
-        os.kill(int(pid.read_text()), 9)
-
-
-QUICK = """
-import sys
-import agent.remote.session
-from agent.cli import main
-from common.ssh_limits import SshLimits
-agent.remote.session.LIMITS = SshLimits(handshake=1.0)
-sys.exit(main())
-"""
-
-
-def test_a_host_that_says_nothing(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """Three certificates on a host that takes calls and is silent cost one time limit."""
-    with Silent() as silent:
-        site.behind(silent.port)
-        site.configure(probe=[f"https://127.0.0.1:{nginx.port}"])
-        for number in range(2):
-            entry = f'[[certificate]]\nname = "n{number}.example.test"\nkey = "{host.key}"\nprobe = []\n{site.settings}'
-            files = f'[certificate.files]\nfullchain = "{host.live}/n{number}.pem"\n'
-            host.config.write_text(host.config.read_text() + entry + files)
-            host.offer(host.first.cert_pem, host.first.chain_pem, name=f"n{number}.example.test")
-        done = host.run(program=QUICK)
-        assert [one["state"] for one in done.json["certificates"]] == ["unreachable"] * 3
-        assert silent.calls == 1
-    assert host.fullchain.read_bytes() == first
 
 
 @pytest.mark.parametrize("key_type", ["", "ecdsa-p384", "rsa2048"])
@@ -426,72 +268,3 @@ def test_a_stand_in_for_esxi(tmp_path: Path) -> None:
         assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
         assert (ssl / "rui.crt").read_bytes() == issued.fullchain_pem
         assert web.served() == issued.certificate
-
-
-def test_hosts_are_called_side_by_side(host: Host) -> None:
-    """Two hosts, of which each is silent until the other has been called too: neither waits for its time limit."""
-    pins, login = host.folder / "pins", new_key(host.folder / "login")
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        ports = [server.getsockname()[1] for server in (one, other)]
-        pins.write_text("")
-        hosts = [RemoteHost(SshAddress("root", "127.0.0.1", port), login, pins) for port in ports]
-        sessions = [Session(one, Waits()) for one in hosts]
-
-        def hang_up() -> None:
-            calls = [one.accept()[0], other.accept()[0]]
-            for call in calls:
-                call.close()
-
-        threading.Thread(target=hang_up, daemon=True).start()
-        watch = Stopwatch()
-        reach(sessions, Waits())
-        assert watch.seconds() < LIMITS.handshake / 2
-        for session in sessions:
-            with pytest.raises(HostLost, match="SSH"):
-                session.execute("true")
-
-
-KILLED = """
-import os, signal, sys
-import agent.remote.files as files
-from agent.cli import main
-real = files._replace
-def killed(access, contents):
-    real(access, contents)
-    os.kill(os.getpid(), signal.SIGKILL)
-files._replace = killed
-sys.exit(main())
-"""
-
-
-@pytest.mark.parametrize("is_configured", [True, False])
-def test_an_agent_that_is_killed(host: Host, site: RemoteSite, nginx: Nginx, first: bytes, is_configured: bool) -> None:
-    """The journal says where the files are: the next run settles it, also where agent.toml has the name no more."""
-    assert host.run(program=KILLED).code == -signal.SIGKILL
-    assert host.fullchain.read_bytes() != first
-    assert nginx.served() == host.first.certificate
-    if is_configured:
-        site.configure(check=["false"], probe=[f"https://127.0.0.1:{nginx.port}"])
-    else:
-        host.config.write_text(host.config.read_text().replace(host.name, "other.example.test"))
-    site.sshd.stop()
-    done = host.run()
-    assert (done.code, done.json["certificates"][0]["state"]) == (1, "broken")
-    assert host.fullchain.read_bytes() != first
-    site.sshd.start()
-    assert host.run().code == 1
-    assert is_as_before(host, nginx, first)
-
-
-def test_a_request_to_stop(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """While its check runs there: the old file is back when the agent has ended, and that is soon."""
-    site.configure(check=["sleep", "15"], probe=[f"https://127.0.0.1:{nginx.port}"])
-    words = [sys.executable, "-c", AGENT, "run", "--config", str(host.config)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: host.fullchain.read_bytes() != first, "the new file is there")
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert "stopped on request" in said
-    assert is_as_before(host, nginx, first)

@@ -1,0 +1,92 @@
+"""The modules of a tree and what each imports, read from their text: nothing is run."""
+
+import ast
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PACKAGES = ("common", "issuer", "agent", "migrations")
+
+
+@dataclass
+class Module:
+    """One file: what it imports at once, what it imports late, and its tree."""
+
+    name: str
+    tree: ast.Module
+    lines: int
+    now: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
+    by_name: set[str] = field(default_factory=set)  # import_module("…"); "" where the name cannot be read
+
+    @property
+    def all(self) -> set[str]:
+        """Everything it imports at any time."""
+        return self.now | self.late | (self.by_name - {""})
+
+
+def read(root: Path) -> dict[str, Module]:
+    """Every module below the packages of *root*, by name, with its imports resolved to modules."""
+    files = {_name(root, file): file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))}
+    modules = {}
+    for name, file in files.items():
+        text = file.read_text(encoding="utf-8")
+        modules[name] = Module(name, _parsed(text), text.count("\n"))
+        for node, is_late in _imports(modules[name].tree):
+            (modules[name].late if is_late else modules[name].now).update(_targets(node, set(files)))
+        modules[name].by_name.update(_imported_by_name(modules[name].tree))
+    return modules
+
+
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def _name(root: Path, file: Path) -> str:
+    return ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(tree: ast.AST, *, late: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Import statements with whether they wait for a call. Those for the type checker alone do not count."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, late
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield from _imports(
+                node, late=late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            )
+
+
+def _targets(node: ast.Import | ast.ImportFrom, known: set[str]) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    for alias in node.names:
+        inner = f"{node.module}.{alias.name}"
+        yield inner if inner in known else str(node.module)
+
+
+def _imported_by_name(tree: ast.AST) -> Iterator[str]:
+    """What import_module and __import__ load: the name, the package before the first gap of an f-string, or ""."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and called(node) in ("import_module", "__import__"):
+            name = node.args[0] if node.args else None
+            if isinstance(name, ast.JoinedStr) and name.values:
+                name = name.values[0]
+            yield name.value.rstrip(".") if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
+
+
+def called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def within(name: str, places: Iterable[str]) -> bool:
+    """Is a module one of these, or inside one of these?"""
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+def ours(names: set[str]) -> set[str]:
+    """Those names that are our own modules."""
+    return {name for name in names if within(name, PACKAGES)}
