@@ -16,6 +16,7 @@ import dns.message
 
 from common.clock import Clock, utc_text
 from common.errors import CertfleetError, Retry
+from issuer.dns.asked_for import asked_in
 from issuer.dns.asking import NoAnswer, ask_all
 from issuer.dns.find.delegation import Delegations
 from issuer.dns.find.locate import soa_owner
@@ -35,6 +36,7 @@ from issuer.dns.servers import (
 )
 from issuer.ground.threads import each_on_thread
 from issuer.model.acme import CaIdentity, Challenge, Laggard
+from issuer.model.asked import Asked
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import AcmeProblem, DnsError
@@ -67,6 +69,7 @@ class Records:
 
     def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT, clock: Clock = time.time):
         self._routes = routes(settings)
+        self._query_logs = settings.query_logs
         self._resolvers = Resolvers(settings.resolvers)
         self._delegations = Delegations(self._resolvers, port)
         self._clock = clock
@@ -97,6 +100,10 @@ class Records:
 
     def too_late(self, laggards: Sequence[Laggard]) -> DnsError:
         return _not_there(laggards, "; ".join(dict.fromkeys(laggard.hint for laggard in laggards)))
+
+    def asked(self, entries: Sequence[Challenge], since: float) -> Asked | None:
+        """The questions about these records in the query logs."""
+        return asked_in(self._query_logs, {entry.identifier: [entry.owner] for entry in entries}, since)
 
     def load_keys(self) -> None:
         """Does nothing: there are none."""

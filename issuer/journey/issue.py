@@ -21,12 +21,14 @@ from issuer.journey.register import have_account
 from issuer.journey.solver import shares
 from issuer.journey.work import Work, authority, journalled
 from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Problem
+from issuer.model.asked import Asked
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.approval import held_back
+from issuer.rules.asked import advice, sentences
 from issuer.rules.challenges import Answer, answers, failure, page, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.due import FORCED, MISFIT
@@ -140,6 +142,7 @@ def await_visibility(work: Work, tools: Tools) -> float | None:
 def answer_challenges(work: Work, tools: Tools) -> float | None:
     """VISIBLE → VALIDATED: tell the CA that it may look, then ask what it found."""
     if not work.answered:
+        work.told_at = tools.clock()
         _answer(work, tools)
         work.answered = True
     order = work.ca_order = authority(work.record, tools).order(work.record.url)
@@ -307,8 +310,18 @@ def _validation_failed(order: CaOrder, work: Work, tools: Tools) -> AcmeProblem:
     failed = [item for item in authorizations if item.status not in ("valid", "pending")]
     urls = {item.url for item in failed or authorizations}
     asked = [entry for entry in journalled(work, tools) if entry.authorization_url in urls]
-    hint = "; ".join(solver.type.from_outside for solver, _ in shares(asked, tools.solvers))
+    hints = [solver.type.from_outside for solver, _ in shares(asked, tools.solvers)]
+    seen = _askers(asked, work, tools)
     error = order.error or Problem("", f"the order is {order.status or 'without a status'}")
-    why, url = ("; ".join(map(failure, failed)), page(failed)) if failed else (error.detail, error.url)
+    words, url = (list(map(failure, failed)), page(failed)) if failed else ([error.detail], error.url)
+    why = "; ".join([*words, *(sentence for found in seen for sentence in sentences(found))])
+    hint = "; ".join(filter(None, [*map(advice, seen), *hints]))
     what = "the CA could not validate"
     return AcmeProblem(what, why=why, hint=hint, kind="unauthorized", retry=Retry.LATER, url=url)
+
+
+def _askers(entries: Sequence[Challenge], work: Work, tools: Tools) -> list[Asked]:
+    """The requests for *entries* since the CA was told to look, by the logs of our own servers."""
+    since = (work.record.deadline or 0) - _VALIDATION_SECONDS if work.resumed else work.told_at
+    looks = [solver.asked(some, since) for solver, some in shares(entries, tools.solvers)]
+    return [found for found in looks if found is not None]
