@@ -13,10 +13,11 @@ from issuer.model.asked import Log
 _MOST = 4_000_000  # bytes of a log: what a busy server writes in a minute
 _SECONDS = 10.0  # a file of another machine may never answer
 _AT_ONCE = 8
+_ROTATED = (".0", ".1")  # BIND counts from 0, logrotate from 1
 
 
 def ends_of(files: Sequence[str], *, seconds: float = _SECONDS) -> list[Log]:
-    """The end of each of *files*, with that of the rotated file before it (".1"). Never raises."""
+    """The end of each of *files*, with that of the file that was rotated last before it. Never raises."""
     looks = each_on_thread(end_of, list(map(Path, files)), _AT_ONCE)
     wait(looks, seconds)
     late = f"cannot be read: no answer within {seconds:g} s"
@@ -33,11 +34,15 @@ def end_of(file: Path) -> Log:
         return Log(file, problem=f"cannot be read: {getattr(error, 'strerror', '') or error}")
     except FileError as error:
         return Log(file, problem=f"cannot be read: {error.why or error.what}")
-    before = b""
-    if room := _MOST - len(text):
-        with contextlib.suppress(OSError, FileError):  # most logs were never rotated
-            before = read_end(file.with_name(f"{file.name}.1"), room)[0]
-    return Log(file, before + text, status.st_mtime)
+    return Log(file, _rotated(file, _MOST - len(text)) + text, status.st_mtime)
+
+
+def _rotated(file: Path, room: int) -> bytes:
+    """At most *room* bytes of the end of the file that was *file* before; b"" where there is none to read."""
+    for ending in _ROTATED:
+        with contextlib.suppress(OSError, FileError):
+            return read_end(file.with_name(file.name + ending), room)[0]
+    return b""
 
 
 def readable(subject: str) -> Callable[[Path], None]:

@@ -20,18 +20,13 @@ Parser = Callable[[str, str, float], Request | None]
 """(line, the path or name that is looked for, a moment near by) → the request for it; None for any other line."""
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
-_ACCESS = re.compile(rf'([^\[]*)\[([^\]]*)\] "[A-Z]+ ([^ "]+)[^"]*" (\d{{3}})(?: \S+ {_QUOTED} {_QUOTED})?')
+_ACCESS = re.compile(rf'([^\[]*)\[([^\]]*)\] "[A-Z]+ ([^ "]+)(?: [^"]*)?" (\d{{3}})(?: \S+ {_QUOTED} {_QUOTED})?')
+_CLIENT = r".{0,200}?client (?:@\S+ )?(?P<who>[^\s#]+)#\d+.*?: "  # bounded: who asks chooses much of the line
 _QUERY = [
-    re.compile(r"client (?:@\S+ )?(?P<who>[^\s#]+)#\d+.*?: query: (?P<name>\S+) \S+ (?P<type>\S+)"),
-    re.compile(
-        r"client (?:@\S+ )?(?P<who>[^\s#]+)#\d+.*?: query failed \((?P<how>[^)]*)\) "
-        r"for (?P<name>[^\s/]+)/\w+/(?P<type>\w+)"
-    ),
-    re.compile(
-        r"client (?:@\S+ )?(?P<who>[^\s#]+)#\d+.*?: query(?: \(cache\))? "
-        r"'(?P<name>[^\s/']+)/(?P<type>\w+)/\w+' (?P<how>denied)"
-    ),
-    re.compile(r"Remote (?P<who>[^\s<]+)\S* wants '(?P<name>[^\s|']+)\|(?P<type>\w+)'"),
+    re.compile(_CLIENT + r"query: (?P<name>\S+) \S+ (?P<type>\S+)"),
+    re.compile(_CLIENT + r"query failed \((?P<how>[^)]*)\) for (?P<name>[^\s/]+)/\w+/(?P<type>\w+)"),
+    re.compile(_CLIENT + r"query(?: \(cache\))? '(?P<name>[^\s/']+)/(?P<type>\w+)/\w+' (?P<how>denied)"),
+    re.compile(r".{0,200}?Remote (?P<who>[^\s<]+)\S* wants '(?P<name>[^\s|']+)\|(?P<type>\w+)'"),
 ]
 
 
@@ -47,8 +42,8 @@ def dns_request(line: str, owner: str, near: float, local: tzinfo | None = None)
     """The question about *owner*, in lower case, that *line* of a query log tells of. Resolvers mix the case of a name
     on purpose."""
     for pattern in _QUERY:
-        if (match := pattern.search(line)) and match["name"].rstrip(".").lower() == owner:
-            moment, how = moment_in(line[: match.start()], near, local), match.groupdict().get("how")
+        if (match := pattern.match(line)) and match["name"].rstrip(".").lower() == owner:
+            moment, how = moment_in(line[: match.start("who")], near, local), match.groupdict().get("how")
             told = f"{match['type']}, {how}" if how else match["type"]
             return None if moment is None else Request(match["who"], moment, told)
     return None
