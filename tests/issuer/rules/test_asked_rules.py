@@ -206,10 +206,11 @@ def test_a_log_that_begins_and_ends_inside_a_line() -> None:
     assert "by 203.0.113.7 at" in told(cut)
 
 
-@pytest.mark.parametrize("text", ['[] "GET ' + "x" * 8000, "client " * 1100, "client 1#1 : query " * 400, "[" * 8000])
+@pytest.mark.parametrize("text", ['[] "GET ' + "x" * 8000, "client 1#1 " * 700])
 def test_a_line_that_is_made_to_cost_time(text: str) -> None:
-    """A stranger chooses much of what our logs hold."""
+    """A stranger chooses much of what our logs hold: 20 such lines take a moment."""
     began = time.process_time()
-    assert web_request(text, PATH, AT) is None
-    assert dns_request(text, OWNER, AT) is None
+    for _ in range(20):
+        assert web_request(text, PATH, AT) is None
+        assert dns_request(text, OWNER, AT) is None
     assert time.process_time() - began < 0.5
