@@ -84,6 +84,10 @@ class Records:
             raise _not_there(complaints, _how_to_print(name))
         return owner, ""
 
+    def servers(self, name: str) -> tuple[list[Server], list[str]]:
+        """The name servers that we ask for the record of *name*, and the host names of those that a CA asks."""
+        return self._servers(owner_of(name)), self._hosts(owner_of(name))
+
     def publish(self, entries: Sequence[Challenge]) -> None:
         """Does nothing: a person publishes."""
 
@@ -167,13 +171,16 @@ class Records:
         configured = route_for(owner, self._routes).nameservers
         if configured:
             return configured_servers("nameservers", configured)
+        found = [server for host in self._hosts(owner) for server in self._delegations.addresses(host)]
+        return list(dict.fromkeys(found))[:_MOST_SERVERS]
+
+    def _hosts(self, owner: str) -> list[str]:
+        """The host names in the NS records of the zone with *owner*; [] where nobody says."""
         try:
             zone = soa_owner(self._resolvers.ask(owner, "SOA"), owner)
-            hosts = targets(rrset_in(self._resolvers.ask(zone, "NS").answer, "NS", zone)) if zone else []
+            return targets(rrset_in(self._resolvers.ask(zone, "NS").answer, "NS", zone)) if zone else []
         except NoAnswer:
             return []
-        found = [server for host in hosts for server in self._delegations.addresses(host)]
-        return list(dict.fromkeys(found))[:_MOST_SERVERS]
 
 
 def _line(name: str, shown: Shown, ca: CaIdentity, now: float, fault: Level) -> Line:
