@@ -322,6 +322,6 @@ def _validation_failed(order: CaOrder, work: Work, tools: Tools) -> AcmeProblem:
 
 def _askers(entries: Sequence[Challenge], work: Work, tools: Tools) -> list[Asked]:
     """The requests for *entries* since the CA was told to look, by the logs of our own servers."""
-    since = (work.record.deadline or 0) - _VALIDATION_SECONDS if work.resumed else work.told_at
+    since = min(work.told_at, (work.record.deadline or 0) - _VALIDATION_SECONDS) if work.resumed else work.told_at
     looks = [solver.asked(some, since) for solver, some in shares(entries, tools.solvers)]
     return [found for found in looks if found is not None]
