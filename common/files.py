@@ -169,6 +169,21 @@ def _read_open(descriptor: int, file: Path, limit: int) -> tuple[bytes, os.stat_
     return content, status
 
 
+def read_end(file: Path, most: int) -> tuple[bytes, os.stat_result]:
+    """The last *most* bytes of a regular file that another program may be writing, and its status. Raises OSError;
+    FileError for a link that is not followed. Never waits for a pipe or device."""
+    place = open_place(file)
+    with contextlib.closing(place.folder):
+        descriptor = place.folder.open(place.name, _FOR_READING)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        return os.pread(descriptor, most, max(0, status.st_size - most)), status
+    finally:
+        os.close(descriptor)
+
+
 Stamp = tuple[int, ...]
 """Differs whenever a file was written, replaced, or given to others."""
 

@@ -23,6 +23,7 @@ FLOORS = [
         "issuer.dns",
         "issuer.webroot",
         "issuer.store",
+        "issuer.logs",
         "issuer.notify",
         "issuer.page",
         "issuer.transparency",

@@ -18,7 +18,9 @@ from issuer.ca.transport import proxy_for
 from issuer.commands.challenge_types import ways
 from issuer.dns.asked import asked_about
 from issuer.dns.find.addresses import addresses_and_ttls
+from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.records import Records
 from issuer.dns.servers import Server
 from issuer.dns.zones import Zones
 from issuer.model.config import Settings
@@ -35,6 +37,10 @@ from issuer.webroot.location import parse_location
 
 _RESOLVING_SECONDS, _REACHING_SECONDS = 10.0, 5.0
 _MOST_NAMES = 200  # names whose servers are looked up, of each way of validation
+_FROM_ROOT = (
+    "`check` and `audit` ask DNS from the root downwards, so 53/udp and 53/tcp of the root servers and of each zone on "
+    "the way; where these are closed they say so and go on"
+)
 _ORDERS_LOOKED_AT = 5  # at each CA: their URLs may lead to other hosts than the directory
 
 
@@ -79,16 +85,20 @@ def _wanted(settings: Settings, database: Database) -> _Wanted:
     resolvers = Resolvers(settings.dns.resolvers)
     wanted.outwards += [need for server in resolvers.every for need in both(server.address, server.port, "resolver")]
     _add_authorities(wanted, settings, Overview(database))
-    certified, by_file, by_zone = Certified(), dict[str, None](), dict[str, None]()
+    certified, by_file, by_zone, by_record = Certified(), dict[str, None](), dict[str, None](), dict[str, None]()
+    by_way = {"http-01": by_file, "dns-01": by_zone, "dns-persist-01": by_record}
     for row in Certificates(database).all():
         certified.add(row.crt, row.ca)
-        _add_row(wanted, row, by_file, by_zone)
+        _add_row(wanted, row, by_way)
     wanted.outwards += certified.needs
     web = settings.webroot
     outwards, inwards = of_web_hosts(_bounded(by_file, wanted, "web servers"), web.http_port, fetched=web.fetch)
     wanted.outwards += outwards
     wanted.inwards += inwards
-    _add_name_servers(wanted, settings, _bounded(by_zone, wanted, "name servers"))
+    _add_name_servers(wanted, Zones(settings.dns), _bounded(by_zone, wanted, "name servers"))
+    _add_name_servers(wanted, Records(settings.dns), _bounded(by_record, wanted, "name servers"))
+    if not settings.dns.root_servers and from_root(settings.dns, 0) is not None:
+        wanted.warnings.append(_FROM_ROOT)
     return wanted
 
 
@@ -110,7 +120,7 @@ def _add_authorities(wanted: _Wanted, settings: Settings, overview: Overview) ->
             wanted.warnings.append(f"{ca.directory} is reached by a proxy: it is the proxy that needs the CA's hosts")
 
 
-def _add_row(wanted: _Wanted, row: Enrolment, by_file: dict[str, None], by_zone: dict[str, None]) -> None:
+def _add_row(wanted: _Wanted, row: Enrolment, by_way: dict[str, dict[str, None]]) -> None:
     """Sort the names of a row by the way in which they are validated."""
     if not row.enabled or isinstance(row.request, Damaged):
         return
@@ -119,11 +129,9 @@ def _add_row(wanted: _Wanted, row: Enrolment, by_file: dict[str, None], by_zone:
     except CertfleetError:  # `check` says so
         return
     for validation, kind, names in shares:
+        by_way.get(kind.name, {}).update(dict.fromkeys(names))
         if kind.name == "http-01":
-            by_file |= dict.fromkeys(names)
             wanted.outwards += _of_webroot(validation.webroot_path)
-        elif kind.name == "dns-01":
-            by_zone |= dict.fromkeys(names)
 
 
 def _of_webroot(text: str) -> Iterator[Need]:
@@ -142,10 +150,10 @@ def _bounded(names: dict[str, None], wanted: _Wanted, servers: str) -> list[str]
     return list(names)[:_MOST_NAMES]
 
 
-def _add_name_servers(wanted: _Wanted, settings: Settings, names: Sequence[str]) -> None:
-    for one in asked_about(names, Zones(settings.dns)):
+def _add_name_servers(wanted: _Wanted, solver: Zones | Records, names: Sequence[str]) -> None:
+    for one in asked_about(names, solver):
         places = _places(one.servers), _places(one.parents)
-        outwards, inwards = of_name_servers(*places, one.delegated)
+        outwards, inwards = of_name_servers(*places, one.delegated, solver.type.name)
         wanted.outwards += outwards
         wanted.inwards += inwards
         if one.failure:

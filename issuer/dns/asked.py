@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from concurrent.futures import wait
 from dataclasses import dataclass
+from functools import partial
 
 from common.errors import CertfleetError
 from issuer.dns.asking import NoAnswer
+from issuer.dns.records import Records
 from issuer.dns.servers import Server
 from issuer.dns.zones import Zones
 from issuer.ground.threads import each_on_thread
@@ -27,10 +29,11 @@ class Asked:
     failure: str = ""
 
 
-def asked_about(names: Iterable[str], zones: Zones) -> list[Asked]:
-    """For each of *names*, all side by side."""
+def asked_about(names: Iterable[str], solver: Zones | Records) -> list[Asked]:
+    """For each of *names*, all side by side; they are validated by *solver*."""
     listed = list(names)
-    futures = each_on_thread(lambda name: _asked(name, zones), listed, _AT_ONCE)
+    look = partial(_asked, solver) if isinstance(solver, Zones) else partial(_asked_for_record, solver)
+    futures = each_on_thread(look, listed, _AT_ONCE)
     wait(futures, _SECONDS)
     late = f"no answer within {_SECONDS:g} s"
     return [
@@ -39,7 +42,12 @@ def asked_about(names: Iterable[str], zones: Zones) -> list[Asked]:
     ]
 
 
-def _asked(name: str, zones: Zones) -> Asked:
+def _asked_for_record(records: Records, name: str) -> Asked:
+    servers, hosts = records.servers(name)
+    return Asked(name, servers=tuple(servers), delegated=tuple(hosts), failure="" if hosts else "nobody names them")
+
+
+def _asked(zones: Zones, name: str) -> Asked:
     try:
         place = zones.locate(name)
         servers = tuple(zones.servers(place.owner, place.zone))

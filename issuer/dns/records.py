@@ -16,6 +16,7 @@ import dns.message
 
 from common.clock import Clock, utc_text
 from common.errors import CertfleetError, Retry
+from issuer.dns.asked_for import asked_in
 from issuer.dns.asking import NoAnswer, ask_all
 from issuer.dns.find.delegation import Delegations
 from issuer.dns.find.locate import soa_owner
@@ -35,6 +36,7 @@ from issuer.dns.servers import (
 )
 from issuer.ground.threads import each_on_thread
 from issuer.model.acme import CaIdentity, Challenge, Laggard
+from issuer.model.asked import Asked
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import AcmeProblem, DnsError
@@ -67,6 +69,7 @@ class Records:
 
     def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT, clock: Clock = time.time):
         self._routes = routes(settings)
+        self._query_logs = settings.query_logs
         self._resolvers = Resolvers(settings.resolvers)
         self._delegations = Delegations(self._resolvers, port)
         self._clock = clock
@@ -80,6 +83,10 @@ class Records:
         if complaints:
             raise _not_there(complaints, _how_to_print(name))
         return owner, ""
+
+    def servers(self, name: str) -> tuple[list[Server], list[str]]:
+        """The name servers that we ask for the record of *name*, and the host names of those that a CA asks."""
+        return self._servers(owner_of(name)), self._hosts(owner_of(name))
 
     def publish(self, entries: Sequence[Challenge]) -> None:
         """Does nothing: a person publishes."""
@@ -97,6 +104,10 @@ class Records:
 
     def too_late(self, laggards: Sequence[Laggard]) -> DnsError:
         return _not_there(laggards, "; ".join(dict.fromkeys(laggard.hint for laggard in laggards)))
+
+    def asked(self, entries: Sequence[Challenge], since: float) -> Asked | None:
+        """The questions about these records in the query logs."""
+        return asked_in(self._query_logs, {entry.identifier: [entry.owner] for entry in entries}, since)
 
     def load_keys(self) -> None:
         """Does nothing: there are none."""
@@ -160,13 +171,16 @@ class Records:
         configured = route_for(owner, self._routes).nameservers
         if configured:
             return configured_servers("nameservers", configured)
+        found = [server for host in self._hosts(owner) for server in self._delegations.addresses(host)]
+        return list(dict.fromkeys(found))[:_MOST_SERVERS]
+
+    def _hosts(self, owner: str) -> list[str]:
+        """The host names in the NS records of the zone with *owner*; [] where nobody says."""
         try:
             zone = soa_owner(self._resolvers.ask(owner, "SOA"), owner)
-            hosts = targets(rrset_in(self._resolvers.ask(zone, "NS").answer, "NS", zone)) if zone else []
+            return targets(rrset_in(self._resolvers.ask(zone, "NS").answer, "NS", zone)) if zone else []
         except NoAnswer:
             return []
-        found = [server for host in hosts for server in self._delegations.addresses(host)]
-        return list(dict.fromkeys(found))[:_MOST_SERVERS]
 
 
 def _line(name: str, shown: Shown, ca: CaIdentity, now: float, fault: Level) -> Line:

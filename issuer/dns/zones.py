@@ -16,6 +16,7 @@ import dns.tsig
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, Finding, Retry
 from common.names import parse_dns_name
+from issuer.dns.asked_for import asked_in
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.dns01 import Dns01, sub_zone
 from issuer.dns.find.delegation import KEEP_SECONDS, Delegations
@@ -39,7 +40,9 @@ from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import UPDATE_SECONDS, TxtValue, change_txt
 from issuer.ground.silence import Silence
 from issuer.ground.ttl_cache import TtlCache
+from issuer.logs.ends import readable
 from issuer.model.acme import CaIdentity, Challenge, Laggard
+from issuer.model.asked import Asked
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import DnsError
@@ -59,6 +62,7 @@ class Zones:
     def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT, update_seconds: float = UPDATE_SECONDS):
         self._patience = settings.propagation_timeout
         self._routes = routes(settings)
+        self._query_logs = settings.query_logs
         self._update_seconds = update_seconds
         self._keys: TtlCache[Path, dns.tsig.Key] = TtlCache(math.inf)
         self.resolvers = Resolvers(settings.resolvers)
@@ -68,9 +72,11 @@ class Zones:
         self._silence: Silence[Server, DnsError] = Silence(_QUIET_SECONDS)
 
     def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
-        """The TSIG key file of every route, with its loader."""
+        """The TSIG key file of every route and the query logs, with their loaders."""
+        keys = dict.fromkeys(each.tsig_key_file for each in self._routes)
         return [
-            ("TSIG key", file, load_tsig_key) for file in dict.fromkeys(each.tsig_key_file for each in self._routes)
+            *(("TSIG key", file, load_tsig_key) for file in keys),
+            *(("query log", Path(log), readable("name server")) for log in self._query_logs),
         ]
 
     def load_keys(self) -> None:
@@ -148,6 +154,11 @@ class Zones:
             for (owner, zone), values in wanted.items()
         ]
         return self.visibility.unseen(sought)
+
+    def asked(self, entries: Sequence[Challenge], since: float) -> Asked | None:
+        """The questions about these records, or the aliases that lead to them, in the query logs."""
+        owners = {entry.identifier: [sub_zone(entry.identifier), entry.owner] for entry in entries}
+        return asked_in(self._query_logs, owners, since)
 
     def add(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
         """Add exactly these values. Returns the name server's clock, in epoch seconds. Raises DnsError."""

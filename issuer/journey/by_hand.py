@@ -21,6 +21,7 @@ from issuer.journey.solver import ChallengeType, Solver, shares
 from issuer.journey.withdraw import abandon, withdraw
 from issuer.journey.work import Work, authority
 from issuer.model.acme import CaAuthorization, CaChallenge, Challenge, Laggard
+from issuer.model.asked import Asked
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, NotSealed, OtherAccount
 from issuer.model.failure import Failure
@@ -72,6 +73,9 @@ class ByHand:
 
     def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError:
         return self._real.too_late(laggards)
+
+    def asked(self, entries: Sequence[Challenge], since: float) -> Asked | None:
+        return self._real.asked(entries, since)
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
         """Withdraw the answers that `run` published before a person took the order."""

@@ -19,6 +19,7 @@ from issuer.journey.origin import approval_until, change_of_authority, profile_a
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
 from issuer.journey.solver import shares
+from issuer.journey.unvalidated import VALIDATION_SECONDS, validation_failed
 from issuer.journey.work import Work, authority, journalled
 from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Problem
 from issuer.model.csr import CsrFacts
@@ -27,13 +28,12 @@ from issuer.model.errors import AcmeProblem
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.approval import held_back
-from issuer.rules.challenges import Answer, answers, failure, page, pending
+from issuer.rules.challenges import Answer, answers, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.due import FORCED, MISFIT
 from issuer.rules.renewal import ask_again_at, is_early, renewal_moment
 
 log = structlog.get_logger()
-_VALIDATION_SECONDS = 3600
 _OFTEN, _RARELY = 8, 20.0  # questions before they become rarer, and the longest time between two (seconds)
 _LONGEST_LOOK = 300.0  # well below the lease, which each look extends
 
@@ -128,7 +128,7 @@ def await_visibility(work: Work, tools: Tools) -> float | None:
     looks = [(solver, solver.unseen(some)) for solver, some in shares(journalled(work, tools), tools.solvers)]
     work.unseen = [laggard for _, laggards in looks for laggard in laggards]
     if not work.unseen:
-        _move(work, tools, OrderState.VISIBLE, within=_VALIDATION_SECONDS)
+        _move(work, tools, OrderState.VISIBLE, within=VALIDATION_SECONDS)
         return None
     longest = max(solver.patience for solver, _ in looks)  # the deadline is that of the most patient type
     for solver, laggards in looks:
@@ -140,6 +140,7 @@ def await_visibility(work: Work, tools: Tools) -> float | None:
 def answer_challenges(work: Work, tools: Tools) -> float | None:
     """VISIBLE → VALIDATED: tell the CA that it may look, then ask what it found."""
     if not work.answered:
+        work.told_at = tools.clock()
         _answer(work, tools)
         work.answered = True
     order = work.ca_order = authority(work.record, tools).order(work.record.url)
@@ -147,7 +148,7 @@ def answer_challenges(work: Work, tools: Tools) -> float | None:
         _move(work, tools, OrderState.VALIDATED, within=tools.timing.ca_seconds)
         return None
     if order.status != "pending" or _late(work, tools):
-        raise _validation_failed(order, work, tools)
+        raise validation_failed(order, work, tools)
     return _ask_again(work, tools, order, first=0.03, often=0.5)
 
 
@@ -299,16 +300,3 @@ def _answer(work: Work, tools: Tools) -> None:
             if not any(item.url == entry.url and item.status == "pending" for item in authorization.challenges):
                 continue
         ca.answer(entry.url)
-
-
-def _validation_failed(order: CaOrder, work: Work, tools: Tools) -> AcmeProblem:
-    ca = authority(work.record, tools)
-    authorizations = [ca.authorization(url) for url in order.authorizations]
-    failed = [item for item in authorizations if item.status not in ("valid", "pending")]
-    urls = {item.url for item in failed or authorizations}
-    asked = [entry for entry in journalled(work, tools) if entry.authorization_url in urls]
-    hint = "; ".join(solver.type.from_outside for solver, _ in shares(asked, tools.solvers))
-    error = order.error or Problem("", f"the order is {order.status or 'without a status'}")
-    why, url = ("; ".join(map(failure, failed)), page(failed)) if failed else (error.detail, error.url)
-    what = "the CA could not validate"
-    return AcmeProblem(what, why=why, hint=hint, kind="unauthorized", retry=Retry.LATER, url=url)

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from common.errors import CertfleetError, RefusedError
 from issuer.model.acme import CaChallenge, CaIdentity, Challenge, Laggard
+from issuer.model.asked import Asked
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.findings import Findings
@@ -78,6 +79,10 @@ class Solver(Protocol):
 
     def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError:
         """The error for *laggards* that did not show an answer within *patience*."""
+
+    def asked(self, entries: Sequence[Challenge], since: float) -> Asked | None:
+        """The requests for these answers since that moment (epoch seconds), by the logs of our own servers; None where
+        no log is configured. Never raises, and takes seconds at most."""
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
         """Take exactly these answers out of the world, whether or not they are there. Raises CertfleetError."""

@@ -26,6 +26,7 @@ class Work:
     looks: int = 0
     unseen: list[Laggard] = dataclasses.field(default_factory=list)  # at the last look
     answered: bool = False
+    told_at: float = 0.0  # when this process told the CA to look
     stored: str = ""  # one line about the new certificate
 
     def forget(self) -> None:

@@ -67,6 +67,11 @@ def _listen(value: object) -> str:
     return text(value)
 
 
+def _log(value: object) -> str:
+    """A text, for a log that changes with each request is none of the files that are watched for changes."""
+    return str(path(value))
+
+
 def _log_form(value: object) -> str:
     if value not in ("", *_LOG_FORMS):
         raise ValueError(f'must be one of {", ".join(_LOG_FORMS)} or "", not {shown(value)}')
@@ -171,6 +176,7 @@ class DnsSettings:
     resolvers: tuple[str, ...] = setting(_servers, ())
     root_servers: tuple[str, ...] = setting(_servers, ())  # (): IANA's
     sign_queries: bool = setting(boolean, False)
+    query_logs: tuple[str, ...] = setting(list_of(_log), ())
     zone: tuple[ZoneSettings, ...] = sections(ZoneSettings)
 
     def __post_init__(self) -> None:
@@ -188,6 +194,7 @@ class WebrootSettings:
     ssh_host_keys: Path | None = setting(optional_path, None)
     fetch: bool = setting(boolean, True)
     fall_back_to_dns: bool = setting(boolean, False)
+    access_logs: tuple[str, ...] = setting(list_of(_log), ())
     propagation_timeout: int = setting(duration(1), 60)  # seconds
     http_port: int = setting(integer(1, 65535), 80)  # other ports are for test CAs
     https_port: int = setting(integer(1, 65535), 443)

@@ -17,6 +17,7 @@ def of_settings(settings: Settings) -> list[Need]:
     """The needs that the configuration alone tells: CAs, database, mail, name servers."""
     return [
         *(need for ca in settings.authorities for need in by_url(ca.directory, "ACME directory")),
+        *by_url(settings.acme.staging, "ACME directory for tests (--staging)"),
         *of_database(settings.database.url),
         *of_mail(settings.notify),
         *_of_dns(settings.dns),
@@ -31,6 +32,7 @@ def _of_dns(settings: DnsSettings) -> Iterator[Need]:
         ("updates of zones", servers),
         ("name server of a zone", [(text, _DNS) for text in listed]),
         ("resolver", [(text, _DNS) for text in settings.resolvers]),
+        ("root server", [(text, _DNS) for text in settings.root_servers]),
     ):
         for text, port in some:
             try:
@@ -46,14 +48,14 @@ def of_web_hosts(names: Iterable[str], port: int, *, fetched: bool) -> tuple[lis
 
 
 def of_name_servers(
-    servers: Sequence[NameServer], parents: Sequence[NameServer], delegated: Sequence[str]
+    servers: Sequence[NameServer], parents: Sequence[NameServer], delegated: Sequence[str], way: str
 ) -> tuple[list[Need], list[Need]]:
-    """The needs outwards and inwards of dns-01: the servers that show the challenge, those that are asked for the
-    delegation, and the hosts that the CA asks."""
+    """The needs outwards and inwards of the *way* dns-01 or dns-persist-01: the servers that show the challenge, those
+    that are asked for the delegation, and the hosts that the CA asks."""
     outwards = [
         need
         for some, role in ((servers, "name server of a zone"), (parents, "name server of a parent zone"))
         for address, port, name in some
         for need in both(address, port, f"{role} ({name})" if name else role)
     ]
-    return outwards, [need for host in delegated for need in both(host, _DNS, "dns-01: the CA asks for the answer")]
+    return outwards, [need for host in delegated for need in both(host, _DNS, f"{way}: the CA asks for the answer")]

@@ -5,6 +5,7 @@ folder. *value* is the key authorization, which begins with the token (RFC 8555 
 the file after a crash. An issuer removes a file of another machine only from a folder that both share.
 """
 
+import dataclasses
 import importlib
 import threading
 from collections import defaultdict
@@ -20,11 +21,15 @@ from common.ssh_limits import SshLimits
 from issuer.dns.find.resolvers import Resolvers
 from issuer.ground.threads import each_on_thread
 from issuer.ground.ttl_cache import TtlCache
+from issuer.logs.ends import ends_of, readable
 from issuer.model.acme import CaIdentity, Challenge, Laggard
+from issuer.model.asked import Asked
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import WebrootError, noted
+from issuer.rules.asked import asked_for
 from issuer.rules.findings import Findings, bad_lines, ok
+from issuer.rules.request_lines import web_request
 from issuer.webroot.http01 import Http01
 from issuer.webroot.layout import Folder, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
@@ -96,10 +101,11 @@ class Webroots:
         """Does nothing: the first connection reads the key for SSH."""
 
     def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
-        """The pinned host keys and our key for SSH, with their loaders."""
+        """The pinned host keys, our key for SSH and the access logs, with their loaders."""
         return [
             ("SSH", self._settings.ssh_host_keys, load_pinned_keys),
             ("SSH", self._settings.ssh_key_file, _load_key),
+            *(("access log", Path(log), readable("web server")) for log in self._settings.access_logs),
         ]
 
     def publish(self, entries: Sequence[Challenge]) -> None:
@@ -146,6 +152,15 @@ class Webroots:
         hint = (hints.pop() if len(hints) == 1 else "") or folder
         what = "the web server does not serve the challenge; the CA was not asked to validate"
         return WebrootError(what, why="; ".join(map(str, laggards)), hint=hint, reference="webroot-not-served")
+
+    def asked(self, entries: Sequence[Challenge], since: float) -> Asked | None:
+        """The requests for these files in the access logs. A web server on another machine may log elsewhere."""
+        if not self._settings.access_logs:
+            return None
+        paths = {entry.owner: [f"/.well-known/acme-challenge/{_token(entry)}"] for entry in entries}
+        asked = asked_for("web server", paths, ends_of(self._settings.access_logs), since, web_request)
+        here = {entry.owner for entry in entries if entry.ours and not self.keeper(entry)}
+        return dataclasses.replace(asked, silent=tuple(name for name in asked.silent if name in here))
 
     def _unseen(self, entry: Challenge) -> list[Laggard]:
         return not_serving(entry.owner, _token(entry), entry.value, self._net)

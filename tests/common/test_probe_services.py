@@ -1,5 +1,6 @@
 """The probe on the real daemons: each shows the same as it does to `openssl s_client`, and a new certificate later."""
 
+import hashlib
 import re
 import subprocess
 import time
@@ -27,10 +28,10 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.nginx import Nginx
 from tests.servers.postfix import Postfix
 from tests.servers.postgresql import Postgresql
-from tests.servers.process import wait_until
+from tests.servers.process import program, wait_until
 from tests.servers.proftpd import Proftpd
 from tests.servers.prosody import Prosody
-from tests.servers.service import Service
+from tests.servers.service import STARTTLS, Service, asked
 from tests.servers.slapd import Slapd
 
 SECONDS = 15.0
@@ -78,9 +79,8 @@ def told(target: str) -> dict[str, Any]:
     return {field: document[field] for field in FIELDS}
 
 
-def told_by_openssl(service: Service, scheme: str) -> dict[str, Any]:
-    """The same by `openssl s_client -status` and `openssl x509`."""
-    printed = service.asked(scheme, "-status")
+def told_by_openssl(printed: str) -> dict[str, Any]:
+    """The same by what `openssl s_client -status` has *printed*, and `openssl x509`."""
     leaf = subprocess.run(
         [
             *["openssl", "x509", "-noout", "-serial", "-dates", "-fingerprint", "-sha256", "-issuer", "-text"],
@@ -93,7 +93,7 @@ def told_by_openssl(service: Service, scheme: str) -> dict[str, Any]:
     ).stdout.decode()
     kind, bits = one_of(r"Public Key Algorithm: (\S+)", leaf), one_of(r"Public-Key: \((\d+) bit\)", leaf)
     return {
-        "names": sorted(re.findall(r"DNS:([^,\s]+)", leaf)),
+        "names": sorted(re.findall(r"(?:DNS|IP Address):([^,\s]+)", leaf)),
         "issuer": one_of(r"^issuer=CN = (.+)$", leaf),
         "serial": one_of(r"^serial=(\S+)$", leaf),
         "not_before": one_of(r"^notBefore=(.+)$", leaf).replace(" ", "T"),
@@ -103,6 +103,35 @@ def told_by_openssl(service: Service, scheme: str) -> dict[str, Any]:
         "tls": one_of(r"^New, (TLSv[\d.]+), Cipher is", printed),
         "chain": re.findall(r"^ *[1-9]\d* s:CN = (.+)$", printed, re.MULTILINE),
         "staple": "OCSP response: no response sent" not in printed,
+    }
+
+
+GNUTLS_FIELDS = ("issuer", "serial", "not_before", "not_after", "sha256", "tls", "chain")
+
+
+def told_by_gnutls(service: Service, scheme: str) -> dict[str, Any]:
+    """The same by `gnutls-cli`, which shares neither a TLS library nor STARTTLS with us, as far as it tells."""
+    starttls = STARTTLS.get(scheme, scheme)
+    command = [program("gnutls-cli", "gnutls-bin"), "--insecure", "--print-cert"]
+    command += [f"--starttls-proto={starttls}"] if starttls else []
+    printed = subprocess.run(
+        [*command, "-p", str(service.ports[scheme]), NAME],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    ).stdout
+    leaf = one_of(r"Certificate\[0\] info:\n - (.+)", printed)
+    block = one_of(r"(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)", printed)
+    return {
+        "issuer": one_of(r"issuer `CN=([^']+)'", leaf),
+        "serial": one_of(r"serial 0x(?:00)?([0-9a-f]+)", leaf).upper(),
+        "not_before": one_of(r"activated `([^']+) UTC'", leaf).replace(" ", "T") + "Z",
+        "not_after": one_of(r"expires `([^']+) UTC'", leaf).replace(" ", "T") + "Z",
+        "sha256": hashlib.sha256(ssl_der(block)).hexdigest(),
+        "tls": "TLSv" + one_of(r"Description: \(TLS([\d.]+)", printed),
+        "chain": re.findall(r"Certificate\[[1-9]\d*\] info:\n - subject `CN=([^']+)'", printed),
     }
 
 
@@ -119,15 +148,17 @@ def ssl_der(block: str) -> bytes:
 
 @pytest.mark.parametrize("kind", [Postfix, Dovecot, Slapd, Proftpd, Postgresql, Prosody, Haproxy])
 def test_a_daemon_shows_what_openssl_sees(kind: type[Service], authority: Authority, issued: Issued) -> None:
-    """Leaf, chain and version of TLS for each protocol of the daemon; and after its own activate the new certificate
-    on every socket."""
+    """And `gnutls-cli`: leaf, chain and version of TLS for each protocol of the daemon; and after its own activate the
+    new certificate on every socket."""
     second = authority.issue([NAME])
     with kind(issued) as service:
         for scheme in service.schemes:
             view = seen(service.target(scheme))
             assert view == by_openssl(service, scheme), scheme
             assert b"".join(map(pem, view.shown)) == issued.fullchain_pem
-            assert told(service.target(scheme)) == told_by_openssl(service, scheme)
+            document = told(service.target(scheme))
+            assert document == told_by_openssl(service.asked(scheme, "-status"))
+            assert {field: document[field] for field in GNUTLS_FIELDS} == told_by_gnutls(service, scheme), scheme
         assert not service.check or run(service.check) == 0
         service.put(second)
         assert run(service.activate) == 0
@@ -149,12 +180,15 @@ def run(command: list[str]) -> int:
 
 
 def test_mariadb_after_its_handshake(mariadb: MariaDB) -> None:
-    """The certificate that a client with TLS gets. It greets hosts alone that some account may come from."""
+    """The certificate that a client with TLS gets, as `openssl s_client` sees it. It greets hosts alone that some
+    account may come from."""
     mariadb.create_database()
     view = seen(f"mysql://{NAME}:{mariadb.port}?connect={mariadb.host}")
     assert view.seen is Seen.SERVED, view
     leaf = x509.load_der_x509_certificate(view.shown[0])
     leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(mariadb.ca_file.read_bytes()))
+    document = told(f"mysql://{NAME}:{mariadb.port}?connect={mariadb.host}")
+    assert document == told_by_openssl(asked(mariadb.port, "mysql", "-status")) | {"staple": None}  # it has none at all
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from common.clock import Clock
 from common.errors import CertfleetError, UsageError
 from issuer.model.acme import CaChallenge, CaIdentity, Challenge, Laggard
+from issuer.model.asked import Asked
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.challenges import token_of
@@ -95,6 +96,9 @@ class AlpnServers:
     def too_late(self, laggards: Sequence[Laggard]) -> CertfleetError:
         what = "the TLS server shows no answer"
         return CertfleetError(what, why="; ".join(map(str, laggards)), hint="start it", reference="alpn")
+
+    def asked(self, entries: Sequence[Challenge], since: float) -> Asked | None:
+        return None
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
         for entry in entries:

@@ -18,7 +18,8 @@ from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority, asked_at
 from tests.servers.lab import Lab
 
-NAME, BY_FILE = "www.lab.test", "web.lab.test"
+NAME, BY_FILE, BY_RECORD = "www.lab.test", "web.lab.test", "www.records.test"
+RECORD_NS = [("ns.records.test", 53, "udp"), ("ns.records.test", 53, "tcp")]
 NS = f"ns._acme-challenge.{NAME}"
 
 
@@ -36,19 +37,27 @@ def test_everything_that_one_issue_needs(resolving_box: Box, lab: Lab) -> None:
     """Outwards the CA with its resources, updates, name servers and resolver by UDP and TCP, mail, the machine of a
     webroot; inwards the questions of the CA. What is there is reached, and what is not makes it exit code 1."""
     box = resolving_box
+    lab.bind.static_zone("records.test")
+    lab.bind.reconfigure()
     box.enrol(NAME)
     webroot = ["--webroot", "sftp://u@files.lab.test:2222/srv"]
     box.ok("populate", BY_FILE, "--csr", "-", *webroot, "--enable", stdin=csr([BY_FILE]))
+    box.ok("populate", BY_RECORD, "--csr", "-", "--by", "dns-persist-01", "--enable", stdin=csr([BY_RECORD]))
+    box.document["acme"]["staging"] = "https://staging.lab.test:14000/dir"
     box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "mail.lab.test", "smtp_port": 587}
-    box.write()
+    box.write(dns={"resolvers": [lab.bind.endpoint], "root_servers": ["127.0.0.1:19"]})
     document = look(box)
     out, dns = places(document["out"]), ("127.0.0.1", lab.bind.port)
+    assert out["staging.lab.test", 14000, "tcp"] == ["ACME directory for tests (--staging)"]
+    assert out["127.0.0.1", 19, "udp"] == ["root server"]
     assert set(out["localhost", lab.pebble.port, "tcp"]) == {"ACME directory", "ACME"}
     assert set(out[*dns, "udp"]) == set(out[*dns, "tcp"]) == {"updates of zones", "name server of a zone", "resolver"}
     assert out["mail.lab.test", 587, "tcp"] == ["mail"]
     assert out["files.lab.test", 2222, "tcp"] == ["webroot over SSH"]
     assert out[BY_FILE, 80, "tcp"] == ["http-01: our own look"]
-    assert set(places(document["in"])) == {(BY_FILE, 80, "tcp"), (NS, 53, "udp"), (NS, 53, "tcp")}
+    inwards = places(document["in"])
+    assert set(inwards) == {(BY_FILE, 80, "tcp"), (NS, 53, "udp"), (NS, 53, "tcp"), *RECORD_NS}
+    assert inwards[RECORD_NS[0]] == ["dns-persist-01: the CA asks for the answer"]
     assert {one["from"] for one in document["in"]} == {"anywhere"}
     assert "no promise" in document["notes"][-1]
     reached = {(one["host"], one["port"]): one["well"] for one in document["out"]}

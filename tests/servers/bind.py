@@ -25,6 +25,8 @@ class Bind(DnsServer):
     With `secondary_of` it copies every zone of that server. With `lag_seconds` it learns of each change that much
     later; with `math.inf` only when told by `refresh`. (A secondary always catches up when it is started.)
 
+    With `query_log` its log has a line for each question.
+
     `notify_delay` is BIND's own pause between two messages about one zone: 5 seconds as shipped, none here.
 
     An `address` other than 127.0.0.1 must be one that an interface really has: named does not bind the others. With
@@ -41,12 +43,14 @@ class Bind(DnsServer):
         secondary_of: "Bind | None" = None,
         lag_seconds: float = 0.0,
         notify_delay: int = 0,
+        query_log: bool = False,
     ) -> None:
         super().__init__(folder, address=address, port=port)
         self.address6 = address6
         self.primary = secondary_of
         self.lag_seconds = lag_seconds
         self._notify_delay = notify_delay
+        self._query_log = query_log
         self._contents = ZoneFolder(folder, address)
         self._secondaries: list[Bind] = []
         self._relay: NotifyRelay | None = None
@@ -147,7 +151,7 @@ class Bind(DnsServer):
             for secondary in self._secondaries
         )
         keys = tuple(self._contents.keys.values())
-        told = (notify, self._notify_delay, keys, self.address6, self._rndc_port)
+        told = (notify, self._notify_delay, keys, self.address6, self._rndc_port, self._query_log)
         return Settings(self.folder, self.address, self.port, *told)
 
     def _configure(self) -> None:

@@ -50,7 +50,8 @@ class Nginx(WebServer):
         temporary = "\n".join(f"  {kind}_temp_path {self.folder / kind};" for kind in TEMPORARY)
         plain = ""
         if webroot is not None:
-            plain = f"  server {{ listen {LOOPBACK}:{self.http_port}; root {webroot}; default_type text/plain; }}"
+            plain = f"  server {{ listen {LOOPBACK}:{self.http_port}; root {webroot}; default_type text/plain;"
+            plain += f" access_log {self.folder / 'access.log'}; }}"
         return f"""daemon off;
 {user}
 worker_processes 1;

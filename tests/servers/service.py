@@ -68,16 +68,7 @@ class Service(Server):
     def asked(self, scheme: str = "", *options: str) -> str:
         """All that `openssl s_client` prints about it. ConnectionError if no certificate is among it."""
         scheme = scheme or self.schemes[0]
-        starttls = STARTTLS.get(scheme, scheme)
-        command = [program("openssl", "openssl"), "s_client", "-connect", f"{LOOPBACK}:{self.ports[scheme]}"]
-        command += ["-servername", NAME, "-showcerts", *(["-starttls", starttls] if starttls else []), *options]
-        command += ["-xmpphost", NAME] if starttls == "xmpp" else []
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-        if "BEGIN CERTIFICATE" not in done.stdout:
-            raise ConnectionError(f"{done.stdout}{done.stderr}")
-        return done.stdout
+        return asked(self.ports[scheme], STARTTLS.get(scheme, scheme), *options)
 
     def close(self) -> None:
         """Stop for good, give the ports back, remove the folder."""
@@ -104,3 +95,17 @@ class Service(Server):
     def _signal(self, number: str) -> list[str]:
         """The command that sends it a signal, by its pid file."""
         return ["/bin/sh", "-c", f'kill -{number} "$(cat "$1")"', "signal", str(self.folder / "pid")]
+
+
+def asked(port: int, starttls: str, *options: str) -> str:
+    """All that `openssl s_client` prints about a port; *starttls* is "" for TLS from the first byte. ConnectionError if
+    no certificate is among it."""
+    command = [program("openssl", "openssl"), "s_client", "-connect", f"{LOOPBACK}:{port}"]
+    command += ["-servername", NAME, "-showcerts", *(["-starttls", starttls] if starttls else []), *options]
+    command += ["-xmpphost", NAME] if starttls == "xmpp" else []
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    if "BEGIN CERTIFICATE" not in done.stdout:
+        raise ConnectionError(f"{done.stdout}{done.stderr}")
+    return done.stdout

@@ -39,6 +39,7 @@ class Settings:
     keys: tuple[Path, ...] = field(default=())
     address6: str = ""
     rndc_port: int = 0
+    query_log: bool = False
 
 
 def normal(name: str) -> str:
@@ -103,6 +104,7 @@ def named_conf(settings: Settings, statements: Sequence[str]) -> str:
             f"  listen-on-v6 port {settings.port} {{ {settings.address6 or 'none'}; }};",
             f"  query-source address {settings.address}; notify-source {settings.address};",
             f"  transfer-source {settings.address}; tcp-clients 500;",
+            f"  querylog {'yes' if settings.query_log else 'no'};",
             "  recursion no; dnssec-validation no; empty-zones-enable no; minimal-responses no;",
             "  check-integrity no; check-names primary ignore;",
             "  allow-query { any; }; allow-transfer { 127.0.0.0/8; };",

@@ -89,3 +89,8 @@ def test_too_late_names_everybody_who_does_not_show_it(ground: Ground) -> None:
     assert all(str(laggard) in error.why for laggard in laggards)
     assert error.reference == "dns-not-visible"
     assert ground.solver.keeper(one) != ""
+
+
+def test_without_a_log_it_does_not_know_who_asked(ground: Ground) -> None:
+    """That is not the same as nobody."""
+    assert ground.solver.asked([entry(ground)], 0.0) is None

@@ -67,7 +67,7 @@ def test_a_moment_behind_costs_a_moment(box: Box, lab: Lab) -> None:
 
 def test_the_first_try_succeeds_where_haste_fails(tmp_path: Path) -> None:
     """Waiting for both servers, the one and only order is validated at once when the secondary has caught up; a client
-    that answers as soon as the primary shows the record fails on the same servers."""
+    that answers as soon as the primary shows the record fails on the same servers, and is told that the CA did ask."""
     with Bind(tmp_path / "bind") as bind:
         box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind)
         box.set_up()
@@ -75,13 +75,14 @@ def test_the_first_try_succeeds_where_haste_fails(tmp_path: Path) -> None:
             box.add_zone(name)
         bind.reconfigure()
         with (
-            Bind(tmp_path / "late", secondary_of=bind, lag_seconds=math.inf) as late,
+            Bind(tmp_path / "late", secondary_of=bind, lag_seconds=math.inf, query_log=True) as late,
             Pebble(tmp_path / "pebble", late.endpoint) as pebble,
         ):
             box.trust(pebble)
-            box.write(dns={"nameservers": [bind.endpoint]})
+            box.write(dns={"nameservers": [bind.endpoint], "query_logs": [str(late.folder / "named.log")]})
             hasty = box.populate("hasty.example.test")
-            box.fails("run", says=["the CA could not validate"])
+            asked = f"our name server was asked for {hasty} by 127.0.0.1 at 2"
+            box.fails("run", says=["the CA could not validate", asked, "(TXT)"])
             assert [state for state, _ in box.orders(hasty)] == ["FAILED"]
             box.ok("disable", hasty)
             box.write(dns={"nameservers": [bind.endpoint, late.endpoint]})

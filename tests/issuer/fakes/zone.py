@@ -6,8 +6,11 @@ from common.clock import Clock
 from common.errors import Retry
 from issuer.journey.solver import ChallengeType
 from issuer.model.acme import Challenge, Laggard
+from issuer.model.asked import Asked, Log
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import DnsError
+from issuer.rules.asked import asked_for
+from issuer.rules.request_lines import dns_request
 
 
 class MemoryZone:
@@ -19,6 +22,7 @@ class MemoryZone:
         self.patience = patience
         self.propagation: Mapping[str, float] = {}
         self.delay = delay
+        self.log: Log | None = None  # of questions, as BIND writes it
         self.missing: set[str] = set()
         self._clock = clock
         self._shows_from: dict[tuple[str, str], float] = {}  # by owner and value
@@ -55,6 +59,13 @@ class MemoryZone:
 
     def too_late(self, laggards: Sequence[Laggard]) -> DnsError:
         return DnsError("not visible in time", why="; ".join(map(str, laggards)), reference="dns-not-visible")
+
+    def asked(self, entries: Sequence[Challenge], since: float) -> Asked | None:
+        """What *log* holds, of the moments since then."""
+        if self.log is None:
+            return None
+        wanted = {entry.identifier: [entry.owner] for entry in entries}
+        return asked_for("name server", wanted, [self.log], since, dns_request)
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
         for entry in entries:

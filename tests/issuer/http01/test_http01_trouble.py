@@ -1,11 +1,14 @@
 """http-01 where something is in the way: it is found before the CA is asked, and said."""
 
+import json
+
 import pytest
 
 from tests.issuer.box import Box
 from tests.issuer.http01.conftest import NAME, Remote
 from tests.issuer.http01.site import ZONE, Site
 from tests.issuer.signing_requests import csr
+from tests.servers.nginx import Nginx
 
 
 def test_a_missing_webroot_costs_no_order(site: Site) -> None:
@@ -39,14 +42,20 @@ def test_a_server_that_serves_another_folder(site: Site) -> None:
     assert site.clean()
 
 
-@pytest.mark.usefixtures("misled")
-def test_without_a_look_of_our_own(site: Site) -> None:
-    """With fetch = false the CA finds out, and the files go all the same."""
-    site.box.write(webroot={"fetch": False})
+def test_without_a_look_of_our_own(site: Site, misled: Nginx) -> None:
+    """With fetch = false the CA finds out, and the files go all the same. The web server's own log shows whom it
+    answered with what, and `check` looks whether it can be read."""
+    log, away = misled.folder / "access.log", misled.folder / "no.log"
+    site.box.write(webroot={"fetch": False, "access_logs": [str(log)]})
     site.populate(NAME)
-    site.box.fails("run", says=["the CA could not validate", NAME])
+    asked = f"our web server was asked for {NAME} by 127.0.0.1 at 2"
+    site.box.fails("run", says=["the CA could not validate", NAME, asked, "(404, LetsEncrypt-Pebble"])
     assert site.ca_looked()
     assert site.clean()
+    [row] = json.loads(site.box.run("status", "--json").out)["certificates"]
+    assert asked in row["failure"]["why"]
+    site.box.write(webroot={"access_logs": [str(log), str(away)]})
+    site.box.fails("check", says=[f"access log: {log} is usable", f"{away} cannot be read: No such file or directory"])
 
 
 def test_a_web_server_that_is_down(site: Site) -> None:

@@ -3,10 +3,13 @@ lease is kept while it waits."""
 
 import dataclasses
 import math
+import time
+from pathlib import Path
 
 import pytest
 
 from issuer.model.acme import CaOrder
+from issuer.model.asked import Log
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import Ending
 from tests.issuer.fakes.calls import Call, Calls
@@ -154,3 +157,34 @@ def test_the_words_of_the_ca_about_a_validation_are_kept() -> None:
     world.clock.wait_until(world.row().due_at or 0)
     assert world.process().run()[NAME].ending is Ending.STORED
     assert world.tables.states() == [OrderState.FAILED, OrderState.STORED]
+
+
+def test_the_log_of_our_name_server_is_quoted() -> None:
+    """Beside the CA's own words: who asked after the CA was told to look, and not who had asked before."""
+    world = World()
+    world.enrol()
+    zone = world.zones["dns-01"]
+    process = world.process()
+
+    def question(who: str, ahead: float) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(world.clock() + ahead))
+        return f"{moment} client @0x7f {who}#4 (a): query: _acme-challenge.{NAME} IN TXT - (192.0.2.53)\n"
+
+    def answer() -> None:
+        zone.lose()
+        zone.log = Log(Path("/query.log"), (question("192.0.2.1", -5) + question("192.0.2.2", 1)).encode())
+
+    process.calls.before(Call("ca.answer"), answer)
+    failure = process.attempt().failure
+    assert failure is not None
+    asked = f"our name server was asked for {NAME} by 192.0.2.2 at "
+    assert failure.why.startswith(f"{NAME}: no right answer for {NAME}; {asked}")
+    assert "192.0.2.1 " not in failure.why
+    zone.log = Log(Path("/query.log"), b"")
+    process = world.process()
+    process.calls.before(Call("ca.answer"), zone.lose)
+    world.clock.wait_until(world.row().due_at or 0)
+    failure = process.run()[NAME].failure
+    assert failure is not None
+    assert "nobody asked our name server" in failure.why
+    assert "firewall" in failure.hint
