@@ -19,10 +19,12 @@ NO_PROFILE = "-"  # as the profile of a certificate that was ordered without one
 @dataclass(slots=True)
 class Ahead:
     """One difference between the present certificates of *names* and their next ones. *other_ca*: another CA will sign
-    them. *hosts*: "host:port" that become necessary then, as far as they are known."""
+    them; *waits*: for a person's approval then. *hosts*: "host:port" that become necessary
+    then, as far as they are known."""
 
     what: str
     other_ca: bool = False
+    waits: bool = False
     names: list[str] = field(default_factory=list)
     hosts: frozenset[str] = frozenset()
 
@@ -30,7 +32,8 @@ class Ahead:
     def sentence(self) -> str:
         count = "1 certificate" if len(self.names) == 1 else f"{len(self.names)} certificates"
         hosts = f"; these hosts become necessary: {', '.join(sorted(self.hosts))}" if self.hosts else ""
-        return f"{count} {self.what}: {some(self.names)}{hosts}"
+        waits = "; hosts get them after `approve`, or when [renewal] says (hold_for)" if self.waits else ""
+        return f"{count} {self.what}: {some(self.names)}{hosts}{waits}"
 
 
 def look_ahead(rows: Iterable[Enrolment], ca: CaSettings) -> list[Ahead]:
