@@ -60,7 +60,8 @@ class Access(Protocol):
     def rename(self, old: str, new: str) -> None:
         """In one step; what *new* was is gone."""
 
-    def remove(self, path: str) -> None: ...
+    def remove(self, path: str) -> None:
+        """Delete a file; a symbolic link itself, not what it leads to."""
 
     def names(self, folder: str) -> list[str]:
         """The names of the entries of *folder*."""

@@ -15,7 +15,8 @@ _SYNC = "{{ sync {0} 2>/dev/null || sync; }}"  # an old one takes no file, and h
 
 
 class _Execute(Protocol):
-    def __call__(self, script: str, stdin: bytes = b"") -> Ended: ...
+    def __call__(self, script: str, stdin: bytes = b"") -> Ended:
+        """The end of *script*, run in a shell of the host. Raises the errors of the connection, untranslated."""
 
 
 class ShellAccess:

@@ -14,7 +14,7 @@ from common.probe.verdict import Match, Verdict, unverifiable
 from common.probe.view import Seen, View
 from common.revocation.state import Revocation
 
-_SHORT = 1 / 6  # of its life is left: whoever renews it has tried for a while
+_SHORT = 1 / 6  # of its life is left: its renewal has been tried for a while
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def choose() -> list[Enrolment]:
         if arguments.retry:
-            here.lift_registration()  # before the look: who waited for our account is due again
+            here.lift_registration()  # before the look: a row that waited for our account is due again
         rows = here.due()
         return here.retry(rows) if arguments.retry else rows
 

@@ -17,7 +17,7 @@ NOT_OURS, WITHHELD = "no issuer wrote it", "somebody kept its lease"
 
 
 def require_seal(row: Enrolment, seals: Seals) -> None:
-    """Raise NotSealed unless *row* is what an operator enrolled: who writes the database chooses no key and no name."""
+    """Raise NotSealed unless *row* is what an operator enrolled: a thief in the database chooses no key and no name."""
     faults = seals.faults(row)
     if faults:
         raise NotSealed(row.name, faults)

@@ -1,4 +1,5 @@
-"""The look at hosts: who is not well is told once, when it begins, changes and ends. `run` and the daemon both do it.
+"""The look at hosts, by `run` and by the daemon. People are told once that a host is not well: when that begins,
+changes and ends.
 
 It reads what an index finds, and decides nothing: issuer/rules/hosts.py says how a host stands.
 """

@@ -1,4 +1,4 @@
-"""Rows that nobody enrolled, as far as this issuer knows: who writes to the table can make any number of them.
+"""Rows that nobody enrolled, as far as this issuer knows: a thief in the database can make any number of them.
 
 So the first few are told one by one, and all of them are counted.
 """

@@ -1,6 +1,7 @@
 """Announcements of CAs, with their dates. Pure data.
 
-A line stays for a year after its date: whoever looks only then has to hear of it too. Each names where it was read.
+A line stays for a year after its date: somebody who looks only then has to hear of it too. Each
+names where it was read.
 """
 
 from collections.abc import Sequence

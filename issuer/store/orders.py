@@ -62,7 +62,7 @@ class Onlooker:
 
 class Orders:
     """Orders as one issuer process sees them. *owner* names that process, unique among all. Each row under way has a
-    seal: who writes the database must not choose what an issuer follows. Raises StoreError."""
+    seal: a thief in the database must not choose what an issuer follows. Raises StoreError."""
 
     def __init__(self, database: Database, owner: str, seals: OrderSeals | None = None):
         self._database = database

@@ -76,7 +76,7 @@ class StatementKey:
 
     @property
     def continued(self) -> tuple[bytes, ...]:
-        """The public keys whose sequences it goes on with: who lost a key, to anybody, begins anew."""
+        """The public keys whose sequences it goes on with: after the loss of a key, to anybody, they begin anew."""
         return (self.public, self.before) if self.before is not None and self.endorsements else (self.public,)
 
     def next_sequence(self, name: str, before: str, remembered: int, now: int) -> int:

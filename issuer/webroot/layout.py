@@ -36,12 +36,18 @@ class Folder(Protocol):
     """An open folder. Names are single components. Nothing follows a link. Every method may raise OSError."""
 
     @property
-    def path(self) -> str: ...
-    def close(self) -> None: ...
+    def path(self) -> str:
+        """Its absolute path, for people."""
+
+    def close(self) -> None:
+        """Give up what the folder holds open."""
+
     def writable(self) -> bool:
         """Can anything be created in it? Leaves no file behind."""
 
-    def kind(self, name: str) -> EntryKind: ...
+    def kind(self, name: str) -> EntryKind:
+        """The kind of the entry *name*."""
+
     def make(self, name: str) -> bool:
         """Create a folder, mode 0755. False when there is one already."""
 
