@@ -4,6 +4,7 @@ and logs are looked at. Nothing is changed."""
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from agent.host.presence import found_programs, presence
 from agent.host.responders import reach
 from agent.model.certificate import Command
 from agent.model.line import WARN, Line
-from agent.model.stapling import Dialect, Directive, Read, Served, Shown, Site, Staple, Symptom, World, walk
+from agent.model.stapling import Dialect, Directive, Read, Served, Shown, Site, Staple, Symptom, TooMuch, World, walk
 from agent.rules import stapling, stapling_facts, stapling_log
 from agent.rules.stapling_read import files_of, further_files, read, show_commands
 from agent.settings.config import AgentSettings
 from agent.settings.preset import Preset, Presets
+
+_AT_ONCE = 20  # responders that are asked side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,13 @@ def stapling_lines(settings: AgentSettings, config: Path) -> Iterator[Line]:
     """The findings of every service."""
     for service in _services(settings, config):
         environment = environment_of(service.preset.processes)
-        found = _read(service, environment, settings.command_timeout)
+        try:
+            found, why = _read(service, environment, settings.command_timeout), ""
+        except TooMuch as error:
+            found, why = None, f": {error}"
         if found is None:
             hint = "run `check` as root; where the service has other files, name its own test in `check`"
-            sentence = "stapling: its configuration could not be read"
+            sentence = f"stapling: its configuration could not be read{why}"
             yield Line(WARN, service.name, sentence, hint, kind="stapling-unreadable")
         elif sites := stapling.sites(found, service.preset.stapling):
             yield from _findings(service, found, sites)
@@ -66,7 +72,7 @@ def _services(settings: AgentSettings, config: Path) -> Iterator[_Service]:
 
 
 def _read(service: _Service, environment: dict[str, str], seconds: float) -> Read | None:
-    """The configuration; None where nothing of it could be seen."""
+    """The configuration; None where nothing of it could be seen. Raises TooMuch."""
     preset, dialect = service.preset, service.preset.stapling
     program = presence(preset.units, preset.programs).program
     known = (*preset.programs, *preset.processes)
@@ -86,9 +92,12 @@ def _findings(service: _Service, found: Read, sites: Sequence[Site]) -> list[Lin
     certificates = _certificates(sites, dialect, now)
     cases = stapling.cases(sites, dialect, certificates.served)
     asked = stapling.to_ask(cases)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        questions = ((url, certificates.questions.get(one.served.file, b""), one.seconds) for url, one in asked.items())
+        ways = pool.map(lambda question: reach(*question), questions)
     world = World(
         certificates.served,
-        {url: reach(url, certificates.questions.get(one.served.file, b""), one.seconds) for url, one in asked.items()},
+        dict(zip(asked, ways, strict=True)),
         dict(_staples(cases, certificates, now)),
         _missing_folders(found, dialect),
         tuple(_symptoms(found, dialect, now)),

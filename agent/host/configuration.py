@@ -2,12 +2,16 @@
 
 import contextlib
 import os
+import select
+import signal
 import stat
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO, cast
 
 from agent.host.presence import search_path
+from common.deadline import Deadline
 from common.files import read_regular
 
 _MOST = 20_000_000  # bytes of output, and of a configuration
@@ -16,20 +20,42 @@ _NO_CERTIFICATES = (".key", ".issuer", ".ocsp", ".sctl")  # in a folder of certi
 
 
 def output_of(command: Sequence[str], seconds: float) -> str:
-    """All that *command* says, on both channels; "" where it cannot be run or does not end."""
+    """All that *command* says, on both channels; "" where it cannot be run, does not end, or says too much. Nothing
+    that it starts in its process group is left behind."""
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PATH": search_path()},
-            timeout=seconds,
-            check=False,
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return ""
-    return done.stdout[:_MOST].decode("utf-8", "replace")
+    try:
+        with process:
+            try:
+                return _to_its_end(process, Deadline(seconds)).decode("utf-8", "replace")
+            finally:
+                if process.returncode is None:  # nobody has waited for it, so the number is still its own
+                    os.killpg(process.pid, signal.SIGKILL)
+    except (TimeoutError, subprocess.TimeoutExpired):
+        return ""
+
+
+def _to_its_end(process: "subprocess.Popen[bytes]", deadline: Deadline) -> bytes:
+    """All that it says; b"" if that is too much. Raises TimeoutError, TimeoutExpired."""
+    channel = cast("IO[bytes]", process.stdout).fileno()
+    said = bytearray()
+    while select.select([channel], [], [], deadline.left())[0]:
+        if not (part := os.read(channel, 65536)):
+            process.wait(deadline.left())
+            return bytes(said)
+        said += part
+        if len(said) > _MOST:
+            return b""
+    raise TimeoutError
 
 
 def texts_of(files: Iterable[str]) -> dict[str, str]:

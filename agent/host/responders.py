@@ -57,6 +57,8 @@ def _way(family: str, url: str, question: bytes, deadline: Deadline) -> Reach:
         addresses = socket.getaddrinfo(parts.hostname, port, _FAMILIES[family], socket.SOCK_STREAM)
     except socket.gaierror as error:
         return Reach(family, problem=f"the name does not resolve ({error.strerror})", absent=error.errno in _NO_WAY)
+    except (OSError, ValueError):  # a label is empty or too long
+        return Reach(family, problem="that is no name of a host")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = in_url(parts.hostname) + ("" if port == 80 else f":{port}")
     problem, unrouted = "", False

@@ -10,6 +10,11 @@ from typing import Any
 from common.config import list_of, nonempty, setting, text
 
 _SYNTAXES = ("sections", "braces", "lines")
+DEEPEST = 50  # blocks and included files within each other; people write a handful
+
+
+class TooMuch(ValueError):
+    """A configuration beyond what people write. Who owns an included file may have written it for us."""
 
 
 def _syntax(value: Any) -> str:

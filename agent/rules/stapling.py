@@ -4,6 +4,7 @@ Apache asks a responder while a client waits for its handshake: one that it cann
 that no certificate names only fills the log.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from agent.model.stapling import Dialect, Directive, Place, Reach, Read, Served,
 from common.text import one_line
 
 IN_TIME = 10.0  # seconds: the default of Apache's SSLStaplingResponderTimeout
+_LONGEST = 30.0  # seconds that `check` waits for a responder, however patient the service is
 _SHOWN = 3  # sites or certificates that one sentence names
 
 
@@ -38,11 +40,11 @@ def _sites(
 
 
 def _by_name(tree: Iterable[Directive]) -> dict[str, tuple[Directive, ...]]:
-    found: dict[str, tuple[Directive, ...]] = {}
+    found: dict[str, list[Directive]] = {}
     for one in tree:
         if not one.body:
-            found[one.name.lower()] = (*found.get(one.name.lower(), ()), one)
-    return found
+            found.setdefault(one.name.lower(), []).append(one)
+    return {name: tuple(some) for name, some in found.items()}
 
 
 def _speaking(site: Site, dialect: Dialect) -> Iterator[Site]:
@@ -82,6 +84,7 @@ def _case(site: Site, served: Served, dialect: Dialect) -> Case:
     staple, timeout = site.word(dialect.staple), site.word(dialect.timeout)
     responder = forced[0] if forced else next(iter(served.responders), "")
     on = switch is not None and switch[0].lower() == "on"
+    patience = _number(timeout[0]) if timeout else None
     return Case(
         site,
         served,
@@ -90,8 +93,13 @@ def _case(site: Site, served: Served, dialect: Dialect) -> Case:
         responder=responder,
         named=forced is not None,
         staple=staple[0] if staple else (served.staple.file if served.staple else ""),
-        seconds=float(timeout[0]) if timeout and timeout[0].isdigit() else IN_TIME,
+        seconds=IN_TIME if patience is None else max(1.0, min(float(patience), _LONGEST)),
     )
+
+
+def _number(word: str) -> int | None:
+    """A whole number as a service reads one; None for another word."""
+    return int(word) if re.fullmatch("[0-9]{1,9}", word) else None
 
 
 def to_ask(found: Iterable[Case]) -> dict[str, Case]:
@@ -223,8 +231,10 @@ def _is_as_advised(has: tuple[str, Place] | None, value: str) -> bool:
     """A number may be less."""
     if has is None:
         return False
-    both_numbers = has[0].isdigit() and value.isdigit()
-    return int(has[0]) <= int(value) if both_numbers else has[0].lower() == value.lower()
+    number, most = _number(has[0]), _number(value)
+    if number is None or most is None:
+        return has[0].lower() == value.lower()
+    return number <= most
 
 
 def _staples(service: str, found: Sequence[Case], world: World) -> Iterator[Line]:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from agent.model.stapling import Directive, Place, Read, Shown
+from agent.model.stapling import DEEPEST, Directive, Place, Read, Shown, TooMuch
 
 _FILE = re.compile(r"^# configuration file (.+):$")
 _TOKEN = re.compile(
@@ -12,14 +13,14 @@ _TOKEN = re.compile(
     |"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'|(?P<plain>(?:\\.|\$\{[^}]*\}|[^\s;{}])+)""",
     re.VERBOSE | re.DOTALL,
 )
-_DEEPEST = 20  # files that include each other
+_MOST = 100_000  # times that a file is included: two that each include the next two grow without end
 
 
 def read(shown: Shown) -> Read:
-    """The tree, with the files that are included in the place of the directives that include them."""
+    """The tree, with the files that are included in the place of the directives that include them. Raises TooMuch."""
     texts = _texts(shown.output)
     main = next(iter(texts), "")
-    return Read(_of_file(main, texts, 0), folder=str(PurePosixPath(main).parent))
+    return Read(_Reader(texts, _MOST).file(main, 0), folder=str(PurePosixPath(main).parent))
 
 
 def _texts(output: str) -> dict[str, str]:
@@ -35,30 +36,40 @@ def _texts(output: str) -> dict[str, str]:
     return {file: "\n".join(lines) for file, lines in texts.items()}
 
 
-def _of_file(name: str, texts: Mapping[str, str], depth: int) -> tuple[Directive, ...]:
-    tokens = _tokens(texts.get(name, ""), name)
-    return tuple(_block(tokens, texts, depth))
+@dataclass(slots=True)
+class _Reader:
+    """Each method raises TooMuch."""
 
+    texts: Mapping[str, str]
+    room: int
 
-def _block(tokens: Iterator[tuple[str, bool, Place]], texts: Mapping[str, str], depth: int) -> Iterator[Directive]:
-    words: list[str] = []
-    place = Place("", 0)
-    for text, is_mark, where in tokens:
-        if not is_mark:
-            place = where if not words else place
-            words.append(text)
-        elif text == "}":
-            return
-        elif words:
-            name, others = words[0], tuple(words[1:])
-            words = []
-            if text == "{":
-                yield Directive(name, others, place, tuple(_block(tokens, texts, depth)))
-            elif name == "include" and others and depth < _DEEPEST:
-                for file in _matching(others[0], texts):
-                    yield from _of_file(file, texts, depth + 1)
-            else:
-                yield Directive(name, others, place)
+    def file(self, name: str, depth: int) -> tuple[Directive, ...]:
+        self.room -= 1
+        if self.room < 0:
+            raise TooMuch(f"more than {_MOST} times a file is included, the last time {name}")
+        return tuple(self._block(_tokens(self.texts.get(name, ""), name), depth))
+
+    def _block(self, tokens: Iterator[tuple[str, bool, Place]], depth: int) -> Iterator[Directive]:
+        words: list[str] = []
+        place = Place("", 0)
+        for text, is_mark, where in tokens:
+            if not is_mark:
+                place = where if not words else place
+                words.append(text)
+            elif text == "}":
+                return
+            elif words:
+                if depth > DEEPEST:
+                    raise TooMuch(f"more than {DEEPEST} blocks and files stand within each other at {place}")
+                name, others = words[0], tuple(words[1:])
+                words = []
+                if text == "{":
+                    yield Directive(name, others, place, tuple(self._block(tokens, depth + 1)))
+                elif name == "include" and others:
+                    for file in _matching(others[0], self.texts):
+                        yield from self.file(file, depth + 1)
+                else:
+                    yield Directive(name, others, place)
 
 
 def _matching(pattern: str, texts: Mapping[str, str]) -> list[str]:

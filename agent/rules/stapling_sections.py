@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.model.stapling import Directive, Place, Read, Shown, walk
+from agent.model.stapling import DEEPEST, Directive, Place, Read, Shown, TooMuch, walk
 
 _INCLUDED = re.compile(r"^( +)\((\*|\d+)\) (.+)$")
 _MODULE = re.compile(r"^ (\S+_module) \((?:static|shared)\)$", re.MULTILINE)
@@ -42,11 +42,11 @@ def files_of(output: str) -> list[str]:
 
 
 def read(shown: Shown) -> Read:
-    """The tree. Sections with conditions that hold have become their lines, the others are left out."""
+    """The tree. Sections with conditions that hold have become their lines, the others are left out. Raises TooMuch."""
     modules = frozenset(_MODULE.findall(shown.output)) or None
     defined = dict(_DEFINE.findall(shown.output))
     lines = [line for top in _tops(shown.output) for line in _lines(top, shown.texts, {**shown.environment, **defined})]
-    tree, _ = _blocks(lines, 0, "")
+    tree, _ = _blocks(lines, 0, [])
     loaded = {one.words[0] for one in walk(tree) if one.name.lower() == "loadmodule" and one.words}
     root = _ROOT.search(shown.output)
     folder = root[1] if root else next((one.words[0] for one in tree if one.name.lower() == "serverroot"), "")
@@ -74,14 +74,14 @@ def _tops(output: str) -> list[_File]:
 
 def _lines(file: _File, texts: Mapping[str, str], words: Mapping[str, str]) -> Iterator[_Line]:
     """The lines of a file, with those of included files in the place of the directives that include them."""
-    started, joined = 0, ""
+    started, parts = 0, list[str]()
     for number, text in enumerate(texts.get(file.name, "").splitlines(), start=1):
-        started = started if joined else number
-        joined += text
-        if joined.endswith("\\"):
-            joined = joined[:-1] + " "
+        started = started if parts else number
+        parts.append(text.removesuffix("\\"))
+        if text.endswith("\\"):
             continue
-        found, joined = _words(_VARIABLE.sub(lambda one: words.get(one[1], one[0]), joined.strip())), ""
+        joined, parts = " ".join(parts).strip(), []
+        found = _words(_VARIABLE.sub(lambda one: words.get(one[1], one[0]), joined))
         if not found or found[0].startswith("#"):
             continue
         if found[0].lower() in _INCLUDES:
@@ -102,8 +102,11 @@ def _words(line: str) -> tuple[str, ...]:
     )
 
 
-def _blocks(lines: Sequence[_Line], start: int, inside: str) -> tuple[tuple[Directive, ...], int]:
-    """The directives from line *start* on to the end of the section *inside*, and the number of the line after it."""
+def _blocks(lines: Sequence[_Line], start: int, inside: Sequence[str]) -> tuple[tuple[Directive, ...], int]:
+    """The directives from line *start* on to the end of the last of the sections *inside* each other, and the number of
+    the line after it. Raises TooMuch."""
+    if len(inside) > DEEPEST:
+        raise TooMuch(f"more than {DEEPEST} sections stand within each other at {lines[start - 1].place}")
     found: list[Directive] = []
     number = start
     while number < len(lines):
@@ -111,10 +114,10 @@ def _blocks(lines: Sequence[_Line], start: int, inside: str) -> tuple[tuple[Dire
         number += 1
         name = words[0]
         if name.startswith("</"):
-            if name[2:].lower() == inside.lower():
+            if inside and name[2:].lower() == inside[-1].lower():
                 return tuple(found), number
         elif name.startswith("<"):
-            body, number = _blocks(lines, number, name[1:])
+            body, number = _blocks(lines, number, [*inside, name[1:]])
             found.append(Directive(name[1:], words[1:], place, body))
         else:
             found.append(Directive(name, words[1:], place))

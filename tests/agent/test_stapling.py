@@ -12,7 +12,8 @@ import pytest
 from cryptography import x509
 
 from agent.commands.stapling import stapling_lines
-from agent.host.configuration import content_of, end_of, environment_of, texts_of
+from agent.host.configuration import content_of, end_of, environment_of, output_of, texts_of
+from agent.host.responders import reach
 from agent.model.line import BAD, OK, WARN, Line
 from agent.settings.config import load_settings
 from tests.servers.apache import MODULES, Apache
@@ -23,6 +24,7 @@ from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.process import ServerFailed, program, wait_until
 from tests.servers.responder import Responder
 from tests.servers.revocation import answered_at, response
+from tests.servers.stopwatch import Stopwatch
 
 MUST_STAPLE = x509.TLSFeature([x509.TLSFeatureType.status_request])
 CACHE = f"LoadModule socache_shmcb_module {MODULES}/mod_socache_shmcb.so\n"
@@ -253,6 +255,30 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert texts_of([str(tmp_path), "/nonexistent", "/dev/zero"]) == {}
     with pytest.raises(OSError, match="not a regular file"):
         content_of(str(pipe))
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["sleep 1000 & echo $! >PID; sleep 1000", "echo $$ >PID; exec yes", "sleep 1000 & echo $! >PID"],
+    ids=["hangs", "no-end", "left-behind"],
+)
+def test_a_command_that_does_not_end(script: str, tmp_path: Path) -> None:
+    """Neither it nor what it has started holds `check` up, fills memory or stays."""
+    pid = tmp_path / "pid"
+    watch = Stopwatch()
+    assert output_of(["sh", "-c", script.replace("PID", str(pid))], 1) == ""
+    assert watch.seconds() < 5
+    state = Path(f"/proc/{int(pid.read_text())}/stat")
+    wait_until(lambda: not state.exists() or state.read_text().split()[2] == "Z", "the end of what it started")
+
+
+@pytest.mark.parametrize("host", ["a..example", f"{'a' * 64}.example", "\xe9" * 64], ids=["empty", "long", "encoded"])
+def test_a_responder_that_is_no_host(host: str) -> None:
+    """Its name stands in a certificate; nobody is asked, and nothing is waited for."""
+    watch = Stopwatch()
+    ways = reach(f"http://{host}/", b"", 5)
+    assert [way.problem for way in ways] == ["that is no name of a host"] * 2
+    assert watch.seconds() < 4
 
 
 def test_whose_environment_counts(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from agent.model.line import BAD, WARN
-from agent.model.stapling import Dialect, Reach, Read, Served, Shown, World
-from agent.rules import stapling
+from agent.model.stapling import Dialect, Reach, Read, Served, Shown, TooMuch, World
+from agent.rules import stapling, stapling_braces
 from agent.rules.stapling_log import symptoms
 from agent.rules.stapling_read import read, show_commands
 from agent.settings.preset import Presets
+from tests.servers.stopwatch import Stopwatch
 
 PRESETS = Presets(Path("/nowhere/agent.toml"))
 
@@ -168,6 +169,54 @@ def test_no_configuration(words: Dialect, text: str) -> None:
         Shown("  (*) /a\n", {"/a": text}),
     ):
         assert stapling.sites(read(words, shown), words) == []
+
+
+NESTED = "<IfModule a>\n" * 5000
+IN_CIRCLES = "# configuration file /n:\ninclude /*;\ninclude /*;\n"
+GROWING = "".join(f"# configuration file /{n}:\ninclude /{n + 1};\ninclude /{n + 1};\n" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (APACHE, Shown("  (*) /a\n", {"/a": NESTED})),
+        (NGINX, Shown("# configuration file /n:\n" + "a {" * 5000)),
+        (NGINX, Shown(IN_CIRCLES)),
+        (NGINX, Shown(GROWING)),
+    ],
+    ids=["sections", "blocks", "includes-in-circles", "includes-twice-each"],
+)
+def test_too_much(words: Dialect, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who owns an included file cannot hold `check` up, nor end it: one sentence says where."""
+    monkeypatch.setattr(stapling_braces, "_MOST", 1000)
+    with pytest.raises(TooMuch, match=r"more than .* /\d*"):
+        read(words, shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (APACHE, Shown("  (*) /a\n", {"/a": "<VirtualHost *:443>\n" + "Redirect /a /b\n" * 60_000})),
+        (APACHE, Shown("  (*) /a\n", {"/a": "\\\n" * 300_000})),
+        (NGINX, Shown("# configuration file /n:\nhttp { server {" + "deny 192.0.2.1; " * 60_000 + "} }")),
+    ],
+    ids=["redirects", "one-line-of-many", "addresses-denied"],
+)
+def test_long_lists(words: Dialect, shown: Shown) -> None:
+    """Twice as many lines take twice as long, not four times."""
+    watch = Stopwatch()
+    stapling.sites(read(words, shown), words)
+    assert watch.seconds() < 6
+
+
+@pytest.mark.parametrize("number", ["\N{SUPERSCRIPT TWO}", "9" * 5000, "-1", "0", "3600"])
+def test_odd_numbers(number: str) -> None:
+    """Whatever a person writes as a time, `check` waits for a responder for half a minute at most."""
+    text = f"<VirtualHost *:443>\nSSLEngine on\nSSLUseStapling on\nSSLCertificateFile /c\n{APACHE.timeout} {number}\n"
+    found = read(APACHE, Shown("  (*) /a\n", {"/a": text}))
+    [case] = stapling.cases(stapling.sites(found, APACHE), APACHE, {"/c": Served("/c", responders=(URL,))})
+    assert 1 <= case.seconds <= 30
+    assert "stapling-not-safe" in {one.kind for one in stapling.findings("a", APACHE, found, [case], World({}, {}))}
 
 
 def test_which_command_shows_it() -> None:
