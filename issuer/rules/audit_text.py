@@ -32,15 +32,17 @@ def summary(found: Collection[Finding], looked_at: int, coming: int, *, now: boo
     return f"{text}; {'replacing' if now else 'the next run replaces'} {coming}" if coming else text
 
 
-def plugin(found: Iterable[Finding], looked_at: int) -> tuple[State, str]:
-    """The state for a monitoring system, and the one line with it and its numbers."""
+def plugin(found: Iterable[Finding], looked_at: int, crowd: Failure | None = None) -> tuple[State, str]:
+    """The state for a monitoring system, and the one line with it and its numbers. *crowd*: rows that nobody enrolled
+    and that were not looked at; None for none."""
     states: dict[str, list[State]] = {}
     for one in found:
         states.setdefault(one.name, []).append(_STATES[one.severity])
     worst = {name: worst_of(each) for name, each in states.items()}
-    counts, state = Counter(worst.values()), worst_of(worst.values())
+    counts, state = Counter(worst.values()), State.CRITICAL if crowd is not None else worst_of(worst.values())
     names = sorted(worst, key=lambda name: (-worst[name], name))
     told = f"{len(worst)} of {looked_at} with findings" + (f": {some(names)}" if names else "")
+    told += f"; {crowd.what}" if crowd is not None else ""
     numbers = {"critical": counts[State.CRITICAL], "warning": counts[State.WARNING], "certificates": looked_at}
     return state, line("audit", state, told, [Metric(label, count) for label, count in numbers.items()])
 
