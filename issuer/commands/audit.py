@@ -14,6 +14,7 @@ from common.config_file import load
 from common.errors import CertfleetError, RefusedError, UsageError
 from common.nagios import State, line
 from common.revocation.state import Revocation
+from common.terminal import PROGRESS
 from issuer.ca.client import AcmeCa
 from issuer.check.audit import Surroundings
 from issuer.check.revocation import Revocations, nobody_asked
@@ -69,6 +70,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         said, found, coming = dict[str, Revocation](), list[Finding](), dict[str, frozenset[Kind]]()
         for rows in look.portions():
             for row, answer, some in look.findings(rows):
+                PROGRESS.tell(f"{len(said)} certificates audited")
                 said[row.name] = answer
                 found += some
                 if kinds := look.curable(row, some):
@@ -141,14 +143,13 @@ class _Look:
         """Their count in words; None where each of them was looked at."""
         return self._few.crowd
 
-    def findings(self, rows: Sequence[Enrolment]) -> list[tuple[Enrolment, Revocation, list[Finding]]]:
+    def findings(self, rows: Sequence[Enrolment]) -> Iterator[tuple[Enrolment, Revocation, list[Finding]]]:
         """Each of *rows* with what its CA says, and what was found."""
         self._standings.ask_for(rows)
         standings = [self._standings.of(row) for row in rows]
         answers = self._revocations(rows, self._now)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit") as pool:
-            found = list(pool.map(self._of_one, rows, answers, standings))
-        return list(zip(rows, answers, found, strict=True))
+            yield from zip(rows, answers, pool.map(self._of_one, rows, answers, standings), strict=True)
 
     def _of_one(self, row: Enrolment, answer: Revocation, standings: Sequence[Standing]) -> list[Finding]:
         days = self._settings.audit.imported_days

@@ -61,6 +61,7 @@ def check(arguments: argparse.Namespace) -> int:
         stopping=stopping,
     )
     tell(ahead_lines(settings, [subject.row for subject in subjects if subject.row is not None]))
+    PROGRESS.tell("the first looks are under way")
     for number, lines in enumerate(doctor.examine(subjects), 1):
         tell(lines)
         PROGRESS.tell(f"{number} looks done, others are under way")

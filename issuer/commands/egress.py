@@ -16,6 +16,7 @@ from common.errors import CertfleetError, UsageError, render
 from issuer.ca.client import AcmeCa
 from issuer.ca.transport import proxy_for
 from issuer.commands.challenge_types import ways
+from issuer.commands.looks import counted
 from issuer.dns.asked import asked_about
 from issuer.dns.find.addresses import addresses_and_ttls
 from issuer.dns.find.resolvers import Resolvers
@@ -80,7 +81,7 @@ def _wanted(settings: Settings, database: Database) -> _Wanted:
     wanted.outwards += [need for server in resolvers.every for need in both(server.address, server.port, "resolver")]
     _add_authorities(wanted, settings, Overview(database))
     certified, by_file, by_zone = Certified(), dict[str, None](), dict[str, None]()
-    for row in Certificates(database).all():
+    for row in counted(Certificates(database).all()):
         certified.add(row.crt, row.ca)
         _add_row(wanted, row, by_file, by_zone)
     wanted.outwards += certified.needs

@@ -14,7 +14,9 @@ from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, UsageError, render
 from common.nagios import Metric, State, line
+from common.terminal import PROGRESS
 from issuer.commands.lock import tries
+from issuer.commands.looks import counted
 from issuer.commands.wiring import build_outbox, configure_log
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
@@ -115,15 +117,19 @@ class _Sources:
         found: list[Sighting] = []
 
         def take(number: int, entry: Entry) -> None:
+            PROGRESS.tell(f"{log.url}: entry {number}")
             found.extend(self._concerning(entry.certificate, f"{log.url} entry {number}"))
 
+        PROGRESS.tell(f"{log.url}: its newest checkpoint")
         tree = log.read(self._memory.tree(log.url), take)
         self._memory.read_log(log.url, tree, found)
 
     def _search(self, search: CrtSh) -> None:
         seen = self._memory.asked(search.url)
         below = (f"%.{domain}" for domain in sorted(self._names.domains))
-        for name in (*sorted(self._names.names | self._names.domains), *below):
+        asked = (*sorted(self._names.names | self._names.domains), *below)
+        for done, name in enumerate(asked):
+            PROGRESS.tell(f"{search.url}: {done} of {len(asked)} names")
             for number, certificate in search.certificates(name, seen):
                 seen.add(number)
                 found = self._concerning(certificate, f"{search.url}?id={number}")
@@ -142,7 +148,7 @@ class _Sources:
 
 def _our_names(database: Database, domains: Iterable[str]) -> OurNames:
     names: set[str] = set()
-    for row in Certificates(database).all(chains=False):
+    for row in counted(Certificates(database).all(chains=False)):
         if isinstance(row.request, CsrFacts):
             names.update(row.request.names)
         if isinstance(row.present, Leaf):
