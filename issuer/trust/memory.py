@@ -109,6 +109,11 @@ class Memory:
             connection.execute(_STORE, (name, sha256, starts))
             connection.execute(_STATE_SIGNED, (name, sha256))
 
+    def certificates(self) -> set[str]:
+        """SHA-256 of every certificate that was stored, of any name."""
+        with self._using() as connection:
+            return {sha256 for (sha256,) in connection.execute("SELECT DISTINCT sha256 FROM stored")}
+
     def is_revoked(self, name: str, sha256: str) -> bool:
         """Was the certificate or the public key of *name* with this SHA-256 revoked here?"""
         query = "SELECT 1 FROM revoked WHERE name = ? AND sha256 = ?"
