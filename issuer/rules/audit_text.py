@@ -17,7 +17,7 @@ def table_rows(found: Iterable[Finding]) -> list[list[str]]:
     order = list(Kind)
     worst_first = sorted(found, key=lambda one: (one.severity is Severity.WARNING, order.index(one.kind), one.name))
     rows = []
-    for common in by_failure(worst_first, _told):
+    for common in by_failure(worst_first, _told, lambda one: one.about):
         first, names = common.all[0], sorted({one.name for one in common.all})
         who = names[0] if len(names) == 1 else f"{len(names)}: {some(names)}"
         told = [common.failure.what, common.failure.hint, f"contact: {first.contact}" if first.contact else ""]

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from issuer.commands.check import _Report
+from issuer.model.audit import Finding, Kind, Severity
 from issuer.model.strangers import MOST_TOLD
+from issuer.rules.audit_text import table_rows
+from issuer.rules.findings import bad, ok
 from tests.issuer.box import Box
 from tests.issuer.page.fleet import fill, name_of
 
@@ -95,3 +99,36 @@ def test_forged_rows_do_not_make_a_schedule_too_slow(fleet: Box) -> None:
     lives = f"ts_last_update = {now - DAY}, ts_expire = {now}"
     fleet.database.execute(f"UPDATE certs SET {lives} WHERE name = 'db1.example.test'")  # noqa: S608
     assert "too slow for db1.example.test: a life of 24h" in fleet.run("status", "--json").report()["schedule"]
+
+
+def test_check_tells_one_cause_of_many_names_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first few by name, the others by their count; what is well, or has another cause, by itself."""
+    tell = _Report(silent=False)
+    for number in range(1000):
+        name = f"www.firm{number}.test"
+        tell([ok(name, "its CSR is usable"), bad(name, f"the server of {name} is away", f"`check {name}` again")])
+    tell([bad("x.test", "CAA forbids our CA", "")])
+    tell.tell_others()
+    told = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("ok ")]
+    assert told[:3] == [
+        f"bad  www.firm{number}.test: the server of www.firm{number}.test is away; `check www.firm{number}.test` again"
+        for number in range(3)
+    ]
+    assert told[3] == "bad  x.test: CAA forbids our CA"
+    assert told[4:] == [
+        "bad  997 more (www.firm3.test, www.firm4.test, www.firm5.test and 994 more): the server of NAME is away;"
+        " `check NAME` again"
+    ]
+    assert len(tell.lines) == 2001
+
+
+def test_the_audit_tells_one_cause_of_many_names_once() -> None:
+    """Also where a finding is about another name of the certificate than its own."""
+    away = "cannot be looked up: 127.0.0.1:9 does not answer"
+    found = [
+        Finding(f"www.firm{number}.test", Kind.UNRESOLVED, Severity.WARNING, f"{name} {away}", "look", about=name)
+        for number in range(1000)
+        for name in (f"shop.other{number}.test", f"www.firm{number}.test")
+    ]
+    [row] = table_rows(found)
+    assert row[2:] == ["1000: www.firm0.test, www.firm1.test, www.firm10.test and 997 more", f"NAME {away}; look"]
