@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import itertools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from common.terminal import PROGRESS, Colour, coloured
 from common.text import one_line
 
 _LONGEST_WORD = 4096  # characters, as of a path
+_PARTS = 10_000  # words and signs of a JSON document at once
 Handler = Callable[[argparse.Namespace], int]
 
 
@@ -63,7 +65,7 @@ class CommandLine:
         warnings.simplefilter("ignore", UserWarning if sys.warnoptions else Warning)
         with steady_streams() as out:
             code = self._run(sys.argv[1:] if arguments is None else arguments)
-            PROGRESS.clear()
+            PROGRESS.end()
             out.flush()
             if out.lost is None:
                 return code
@@ -84,6 +86,7 @@ class CommandLine:
         verbosity = -1 if getattr(parsed, "quiet", False) else getattr(parsed, "verbose", 0)
         parsed.plain_log = getattr(parsed, "plain_log", False)
         configure_later(verbosity, "plain" if parsed.plain_log else "")
+        PROGRESS.is_wanted = verbosity >= 0
         try:
             return int(parsed.handler(parsed))
         except CertfleetError as error:
@@ -241,8 +244,14 @@ def _print(lines: Iterable[str], stream: TextIO) -> None:
 
 
 def report(document: Any) -> None:
-    """Print *document* as JSON on standard output. A value that JSON does not know is printed as its text."""
-    say(*json.dumps(document, indent=2, sort_keys=True, default=str).split("\n"))  # JSON escapes those of a value
+    """Print *document* as JSON, in parts: the whole of a large one takes much memory. JSON escapes every character but
+    DEL that is none to show."""
+    PROGRESS.clear()
+    parts = json.JSONEncoder(indent=2, sort_keys=True, default=str).iterencode(document)
+    while some := "".join(itertools.islice(parts, _PARTS)):
+        sys.stdout.write(some.replace("\x7f", "\\u007f"))
+    sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

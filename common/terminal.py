@@ -5,6 +5,7 @@ A file, a pipe, cron and systemd's journal get neither, nor does who sets NO_COL
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from enum import Enum
@@ -35,32 +36,57 @@ def coloured(lines: Iterable[tuple[str, Colour]]) -> list[str]:
 
 
 class Progress:
-    """One line on standard error where that is a terminal, from two seconds after its making on."""
+    """One line on standard error where that is a terminal, from two seconds after its making on. Thread-safe."""
 
     def __init__(self) -> None:
         self._shown_at = time.monotonic() + _PATIENCE - _EVERY
         self._is_shown = False
+        self._words = ""
+        self._lock = threading.Lock()
+        self._ticks = False
+        self.is_wanted = True
 
     def tell(self, words: str) -> None:
-        """Show *words* in place of those before. Cheap enough for each of many things. The cursor goes back to the
-        begin of the line: a line of the log comes over it."""
-        now = time.monotonic()
-        if words and now >= self._shown_at + _EVERY and _is_terminal(sys.stderr):
-            self._shown_at, self._is_shown = now, True
-            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-            sys.stderr.write(f"{_CLEAR}{one_line(words)[: max(width - 1, 1)]}\r")
-            sys.stderr.flush()
+        """Show *words* in place of those before, now or once it is time, however long the next step takes. Cheap enough
+        for each of many things."""
+        self._words = words if self.is_wanted else ""
+        if not self._ticks and self._words and _is_terminal(sys.stderr):
+            self._ticks = True
+            threading.Thread(target=self._tick, daemon=True).start()
+        self._show()
 
     def clear(self) -> None:
         """Make room for other output."""
-        if self._is_shown:
-            self._is_shown = False
-            sys.stderr.write(_CLEAR)
-            sys.stderr.flush()
+        with self._lock:
+            if self._is_shown:
+                self._is_shown = False
+                sys.stderr.write(_CLEAR)
+                sys.stderr.flush()
+
+    def end(self) -> None:
+        """Nothing is under way any more."""
+        self._words = ""
+        self.clear()
+
+    def _tick(self) -> None:
+        while self._words:
+            time.sleep(_EVERY)
+            self._show()
+        self._ticks = False
+
+    def _show(self) -> None:
+        """The cursor goes back to the begin of the line: a line of the log comes over it."""
+        with self._lock:
+            now, words = time.monotonic(), self._words
+            if words and now >= self._shown_at + _EVERY and _is_terminal(sys.stderr):
+                self._shown_at, self._is_shown = now, True
+                width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+                sys.stderr.write(f"{_CLEAR}{one_line(words)[: max(width - 1, 1)]}\r")
+                sys.stderr.flush()
 
 
 PROGRESS = Progress()
-"""That of this command: `say` and `complain` clear it."""
+"""That of this command: `say` and `complain` clear it, and the end of the command ends it."""
 
 
 def _is_terminal(stream: TextIO) -> bool:

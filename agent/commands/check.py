@@ -24,6 +24,7 @@ from common.command_line import report, say
 from common.errors import CertfleetError
 from common.issuer_key import issuer_key_id, parse_issuer_key
 from common.nagios import Metric, State, line, worst
+from common.terminal import PROGRESS
 
 MOST_APART = 300  # seconds
 
@@ -48,17 +49,27 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
     lines += _folders(settings, here)
     lines += _programs(here)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
-    lines += (one for certificate in certificates for one in _examined(certificate, tools))
+    lines += (one for certificate in _told(certificates, "looks at") for one in _examined(certificate, tools))
+    PROGRESS.tell("looks at stapling")
     lines += stapling_lines(settings, arguments.config)
     lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)
     try:
         lines += _clock(tools)
-        lines += (one for certificate in certificates for one in _offered(certificate, tools))
+        lines += (
+            one for certificate in _told(certificates, "asks the source for") for one in _offered(certificate, tools)
+        )
     except CertfleetError as error:
         lines.append(Line(BAD, "source", str(error), error.hint))
     finally:
         tools.close()
     return lines
+
+
+def _told(certificates: Sequence[Certificate], what: str) -> Iterator[Certificate]:
+    """The same *certificates*; a terminal shows how many there have been."""
+    for number, certificate in enumerate(certificates, 1):
+        PROGRESS.tell(f"{what} certificate {number} of {len(certificates)}")
+        yield certificate
 
 
 def _shown(lines: Sequence[Line], arguments: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     tools.folder.create()
     silent = arguments.json or getattr(arguments, "quiet", False)
     results: list[Result] = []
+    PROGRESS.tell(f"0 of {len(selected)} certificates")
     with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
         try:
             for result in run_over(certificates, selected, tools):
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             announce(results, certificates, tools)
         finally:
             tools.close()
-            PROGRESS.clear()
+            PROGRESS.end()
     unfinished = len({one.name for one in selected} - {one.name for one in results})
     if unfinished:
         complain(f"stopped on request; {unfinished} certificates were not looked at")

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.egress.needs import Reach, Reached, Spot, is_ip
+from common.terminal import PROGRESS
 
 _AT_ONCE = 200  # sockets: well below the usual limit of 1024 files
 _RESOLVING_AT_ONCE = 32
@@ -45,6 +46,7 @@ def resolve(hosts: Sequence[str], seconds: float) -> dict[str, Resolved]:
                 host = waiting.get_nowait()
                 found.put((host, _resolve(host)))
 
+    PROGRESS.tell(f"{len(hosts)} hosts are looked up")
     for _ in range(min(_RESOLVING_AT_ONCE, len(hosts))):
         threading.Thread(target=work, daemon=True).start()
     results: dict[str, Resolved] = {}
@@ -71,6 +73,7 @@ def reach(spots: Sequence[Spot], seconds: float) -> Mapping[Spot, Reached]:
     """The outcome of a connection to each spot within *seconds* for each 200 of them."""
     found: dict[Spot, Reached] = {}
     for first in range(0, len(spots), _AT_ONCE):
+        PROGRESS.tell(f"{first} of {len(spots)} connections tried, others are under way")
         found |= _reach_some(spots[first : first + _AT_ONCE], seconds)
     return found
 

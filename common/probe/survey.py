@@ -5,11 +5,12 @@ A look never raises: what goes wrong is what was seen.
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 from common.certificate import PARSE_ERRORS, fingerprint
 from common.errors import CertfleetError, Finding
@@ -20,7 +21,9 @@ from common.probe.target import ProbeTarget
 from common.probe.verdict import Lookup, unverifiable, verdict
 from common.probe.view import KeyType, Seen, View, key_type_of
 from common.revocation import Kept, Limits, Revocation, ask, ocsp
+from common.terminal import PROGRESS
 
+T = TypeVar("T")
 SECONDS = 10.0  # for one look
 _AT_ONCE = 32
 _TYPES: tuple[KeyType, ...] = ("rsa", "ecdsa")
@@ -34,13 +37,24 @@ def survey(targets: Sequence[ProbeTarget], names: Sequence[str], lookup: Lookup,
     """Look at all *targets*, in their order. *names*: those to ask for instead of each target's own. *lookup*: what
     the database has. *now*: epoch seconds."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool:
-        spots = chain.from_iterable(pool.map(_spots, targets))
+        spots = chain.from_iterable(_told(pool.map(_spots, targets), len(targets), "targets looked up"))
         asked = [(spot, name) for spot in spots for name in names or [spot[0].server_name]]
-        found = list(chain.from_iterable(pool.map(lambda each: list(_at(each[0], each[1], now)), asked)))
+        looks = pool.map(lambda each: list(_at(each[0], each[1], now)), asked)
+        found = list(chain.from_iterable(_told(looks, len(asked), "looks done")))
         leaves = {fingerprint(one.leaf): one for one in found if one.leaf is not None}
-        said = dict(zip(leaves, pool.map(partial(_revocation, now=now, kept=Kept()), leaves.values()), strict=True))
+        answers = pool.map(partial(_revocation, now=now, kept=Kept()), leaves.values())
+        told = _told(answers, len(leaves), "certificates asked about, whether they are revoked")
+        said = dict(zip(leaves, told, strict=True))
     known = [one if one.leaf is None else replace(one, revocation=said[fingerprint(one.leaf)]) for one in found]
     return list(_judged(known, lookup))
+
+
+def _told(done: Iterable[T], count: int, what: str) -> Iterator[T]:
+    """What is *done*; a terminal shows how much that is."""
+    PROGRESS.tell(f"0 of {count} {what}")
+    for number, one in enumerate(done, 1):
+        PROGRESS.tell(f"{number} of {count} {what}")
+        yield one
 
 
 def _spots(target: ProbeTarget) -> list[_Spot]:

@@ -27,12 +27,8 @@ class Limits:
     most_bytes: int = 20_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """*request*: of OCSP; None for a list. *judge* makes a Revocation of the answer."""
-
-    request: bytes | None
-    judge: Callable[[bytes], Revocation]
+_Question = Callable[[Kept, Deadline, int], Revocation]
+"""Ask one URL, for so many bytes at most. Raises NoAnswer."""
 
 
 def ask(
@@ -51,13 +47,20 @@ def ask(
 
 def _questions(leaf: x509.Certificate, issuer: x509.Certificate, now: float) -> dict[str, _Question]:
     """A question for each URL that *leaf* names."""
-    found = {
-        source.url: _Question(None, partial(crl.judge, leaf=leaf, issuer=issuer, source=source, now=now))
-        for source in crl.sources(leaf)
-    }
+
+    def by_list(source: crl.Source, kept: Kept, deadline: Deadline, most_bytes: int) -> Revocation:
+        try:
+            found = kept.revocation_list(source.url, deadline, most_bytes)
+        except PARSE_ERRORS as error:
+            return crl.no_list(source.url, error)
+        return crl.judge(found, leaf, issuer, source, now)
+
+    def by_responder(url: str, request: bytes, kept: Kept, deadline: Deadline, most_bytes: int) -> Revocation:
+        return ocsp.judge(kept.answer(url, deadline, most_bytes, request), leaf, issuer, url, now)
+
+    found: dict[str, _Question] = {source.url: partial(by_list, source) for source in crl.sources(leaf)}
     for url in ocsp.responders(leaf):
-        judge = partial(ocsp.judge, leaf=leaf, issuer=issuer, source=url, now=now)
-        found[url] = _Question(ocsp.request_for(leaf, issuer), judge)
+        found[url] = partial(by_responder, url, ocsp.request_for(leaf, issuer))
     return dict(list(found.items())[:_MOST_SOURCES])
 
 
@@ -69,7 +72,7 @@ def _answers(questions: dict[str, _Question], limits: Limits, kept: Kept) -> lis
 
     def put(url: str, question: _Question) -> None:
         try:
-            answer = question.judge(kept.fetch(url, deadline, limits.most_bytes, question.request))
+            answer = question(kept, deadline, limits.most_bytes)
         except NoAnswer as error:
             answer = unknown(url, str(error))
         arrived.put((url, answer))

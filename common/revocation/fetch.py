@@ -9,8 +9,10 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
+from common.certificate import PARSE_ERRORS
 from common.deadline import Deadline, Incoming
 from common.names import in_url
+from common.revocation.crl import RevocationList
 
 _MOST_HEADERS = 65536
 _MOST_KEPT = 100_000_000  # bytes of lists
@@ -26,33 +28,36 @@ class NoAnswer(Exception):
 
 
 class Kept:
-    """Fetched answers, kept for many questions: each list comes once, and a server that is away is not asked again.
-    Thread-safe. It lasts as long as one look at many certificates; make another for the next."""
+    """Fetched answers, kept for many questions: each list is fetched and parsed once, and a server that is away is not
+    asked again. Thread-safe. It lasts as long as one look at many certificates; make another for the next."""
 
     def __init__(self) -> None:
-        self._lists: dict[str, bytes] = {}
+        self._lists: dict[str, tuple[int, RevocationList | Exception]] = {}  # by URL: bytes, and what they are
         self._away: dict[str, NoAnswer] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def fetch(self, url: str, deadline: Deadline, most_bytes: int, request: bytes | None) -> bytes:
-        """As the function of that name. A caller that wants a list which another one fetches waits for it."""
-        if request is not None:
-            return self._asked(url, deadline, most_bytes, request)
+    def revocation_list(self, url: str, deadline: Deadline, most_bytes: int) -> RevocationList:
+        """The list at *url*. A caller that wants a list which another one fetches waits for it. Raises NoAnswer,
+        and one of PARSE_ERRORS for bytes that are no list."""
         with self._lock:
             lock = self._locks.setdefault(url, threading.Lock())
         if deadline.over or not lock.acquire(timeout=deadline.seconds):
             raise NoAnswer(f"no answer within {deadline.seconds:g} s")
         try:
-            content = self._lists.get(url)
-            if content is None:
-                content = self._asked(url, deadline, most_bytes, None)
-                self._keep(url, content)
-            return content
+            found = self._lists.get(url, (0, None))[1]
+            if found is None:
+                content = self.answer(url, deadline, most_bytes)
+                found = _parsed(content)
+                self._keep(url, len(content), found)
         finally:
             lock.release()
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    def _asked(self, url: str, deadline: Deadline, most_bytes: int, request: bytes | None) -> bytes:
+    def answer(self, url: str, deadline: Deadline, most_bytes: int, request: bytes | None = None) -> bytes:
+        """As :func:`fetch`."""
         if url in self._away:
             raise self._away[url]
         try:
@@ -62,11 +67,18 @@ class Kept:
                 self._away[url] = error
             raise
 
-    def _keep(self, url: str, content: bytes) -> None:
+    def _keep(self, url: str, size: int, found: RevocationList | Exception) -> None:
         with self._lock:
-            self._lists[url] = content
-            while len(self._lists) > 1 and sum(map(len, self._lists.values())) > _MOST_KEPT:
+            self._lists[url] = size, found
+            while len(self._lists) > 1 and sum(size for size, _ in self._lists.values()) > _MOST_KEPT:
                 del self._lists[next(iter(self._lists))]
+
+
+def _parsed(content: bytes) -> RevocationList | Exception:
+    try:
+        return RevocationList(content)
+    except PARSE_ERRORS as error:
+        return error
 
 
 def fetch(url: str, deadline: Deadline, most_bytes: int, request: bytes | None = None) -> bytes:
@@ -78,7 +90,7 @@ def fetch(url: str, deadline: Deadline, most_bytes: int, request: bytes | None =
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         lines = [f"{'GET' if request is None else 'POST'} {target} HTTP/1.1"]
         lines += [f"Host: {in_url(host)}" + ("" if port == 80 else f":{port}"), "User-Agent: certfleet"]
-        lines += ["Accept: */*", "Connection: close"]
+        lines += ["Accept: */*", "Accept-Encoding: identity", "Connection: close"]
         if request is not None:
             lines += ["Content-Type: application/ocsp-request", f"Content-Length: {len(request)}"]
         head = "\r\n".join([*lines, "", ""]).encode("ascii")
@@ -99,6 +111,9 @@ def _body(connection: socket.socket, deadline: Deadline, most_bytes: int) -> byt
         response.begin()
         if response.status != _OK:
             raise NoAnswer(f"it answers HTTP {response.status}")
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            raise NoAnswer(f"it packs its answer ({encoding[:20]!r}), which nobody asked for")
         body = response.read(most_bytes + 1)
         if len(body) > most_bytes:
             raise NoAnswer(f"its answer is larger than {most_bytes} bytes")

@@ -6,11 +6,13 @@ from concurrent.futures import wait
 
 from common.errors import Finding
 from common.revocation import Kept, Limits, Revocation, ask
+from common.terminal import PROGRESS
 from issuer.ground.threads import each_on_thread
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 
 _AT_ONCE = 16  # certificates
+_TELL = 1.0  # seconds after which it is told how far that is
 _ONE = 10.0  # seconds for one certificate
 _NO_TIME = Revocation(problems=(Finding("", "there was no time to ask"),))
 _NO_ISSUER = Revocation(problems=(Finding("", "its chain does not have the certificate of its issuer"),))
@@ -29,7 +31,11 @@ class Revocations:
         began = time.monotonic()
         ends = began + self._left
         asked = each_on_thread(lambda row: self._ask(row, now, ends - time.monotonic()), rows, _AT_ONCE)
-        wait(asked, max(0.0, self._left))  # a resolver may hold up a thread for longer
+        while (left := ends - time.monotonic()) > 0:  # a resolver may hold up a thread for longer
+            done, others = wait(asked, min(left, _TELL))
+            if not others:
+                break
+            PROGRESS.tell(f"{len(done)} of {len(rows)} certificates asked about, whether they are revoked")
         self._left -= time.monotonic() - began
         return [one.result() if one.done() else _NO_TIME for one in asked]
 

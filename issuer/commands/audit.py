@@ -14,6 +14,7 @@ from common.config_file import load
 from common.errors import CertfleetError, RefusedError, UsageError
 from common.nagios import State, line
 from common.revocation.state import Revocation
+from common.terminal import PROGRESS
 from issuer.ca.client import AcmeCa
 from issuer.check.audit import Surroundings
 from issuer.check.revocation import Revocations, nobody_asked
@@ -29,6 +30,7 @@ from issuer.model.acme import CaIdentity
 from issuer.model.audit import Finding, Kind
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.failure import Failure
 from issuer.model.hosts import Standing
 from issuer.model.watch import LONGEST_MUTE
 from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_hosts, outcome, wanted
@@ -68,19 +70,22 @@ def _audit(arguments: argparse.Namespace) -> int:
         said, found, coming = dict[str, Revocation](), list[Finding](), dict[str, frozenset[Kind]]()
         for rows in look.portions():
             for row, answer, some in look.findings(rows):
+                PROGRESS.tell(f"{len(said)} certificates audited")
                 said[row.name] = answer
                 found += some
                 if kinds := look.curable(row, some):
                     coming[row.name] = kinds
     if arguments.nagios:
-        state, text = plugin(found, len(said))
+        state, text = plugin(found, len(said), look.crowd)
         say(text)
         return state
-    _show(arguments, found, said, coming)
+    _show(arguments, found, said, coming, look.strangers)
+    if look.crowd is not None:
+        complain(f"error: {look.crowd}", *(f"  {label}: {text}" for label, text in look.crowd.advice))
     if not (arguments.fix and coming):
-        return 1 if found else 0
+        return 1 if found or look.crowd is not None else 0
     arguments.name = sorted(coming)
-    left = any(one.kind not in coming.get(one.name, ()) for one in found)
+    left = look.crowd is not None or any(one.kind not in coming.get(one.name, ()) for one in found)
     return issue_for(arguments, stay=arguments.retry) or int(left)
 
 
@@ -89,11 +94,13 @@ def _show(
     found: Sequence[Finding],
     said: dict[str, Revocation],
     coming: dict[str, frozenset[Kind]],
+    strangers: int,
 ) -> None:
     well = sorted(said.keys() - {one.name for one in found})
     if arguments.json:
         replaced = {name: [kind.value for kind in Kind if kind in kinds] for name, kinds in sorted(coming.items())}
         document = {"well": well, "findings": [one.fields for one in found], "to_be_replaced": replaced}
+        document |= {"enrolled_by_nobody": strangers}
         report(document | {"revocation": {name: answer.fields for name, answer in sorted(said.items())}})
         return
     if found:
@@ -114,25 +121,35 @@ class _Look:
         self._certificates, self._audits = Certificates(database), Audits(database)
         self._standings = Standings(Reports(settings, database), settings.hosts, self._now)
         self._rows = Rows(settings, database)
+        self._few = self._rows.few()
         self._surroundings = None if arguments.local else _surroundings(settings)
         asks = settings.audit.revocation and not arguments.local
         self._revocations = Revocations(_REVOCATION_SECONDS).of if asks else nobody_asked
 
     def portions(self) -> Iterator[list[Enrolment]]:
-        """The rows of the names that are given; without names every enabled row."""
+        """The rows of the names that are given; without names every enabled row, of strangers the first few."""
         names = self._arguments.name
         rows = iter(self._certificates.get(names) if names else self._certificates.all())
         while portion := list(itertools.islice(rows, _PORTION)):
-            yield [row for row in portion if row.enabled or names]
+            yield portion if names else [row for row in portion if row.enabled and self._few(row)]
 
-    def findings(self, rows: Sequence[Enrolment]) -> list[tuple[Enrolment, Revocation, list[Finding]]]:
+    @property
+    def strangers(self) -> int:
+        """How many rows there were so far that nobody enrolled."""
+        return len(self._few.names)
+
+    @property
+    def crowd(self) -> Failure | None:
+        """Their count in words; None where each of them was looked at."""
+        return self._few.crowd
+
+    def findings(self, rows: Sequence[Enrolment]) -> Iterator[tuple[Enrolment, Revocation, list[Finding]]]:
         """Each of *rows* with what its CA says, and what was found."""
         self._standings.ask_for(rows)
         standings = [self._standings.of(row) for row in rows]
         answers = self._revocations(rows, self._now)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit") as pool:
-            found = list(pool.map(self._of_one, rows, answers, standings))
-        return list(zip(rows, answers, found, strict=True))
+            yield from zip(rows, answers, pool.map(self._of_one, rows, answers, standings), strict=True)
 
     def _of_one(self, row: Enrolment, answer: Revocation, standings: Sequence[Standing]) -> list[Finding]:
         days = self._settings.audit.imported_days

@@ -26,6 +26,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, StoreError, Vanished
 from issuer.model.strangers import Few
 from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
+from issuer.rules.shared_failures import some, without
 from issuer.rules.statements import Read
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -34,6 +35,7 @@ from issuer.store.revision import NEEDED, require
 from issuer.trust.statements import Statements
 
 _ORDERS_LOOKED_AT = 5  # at each CA
+_FIRST = 3  # findings that are alike and are told one by one
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -61,9 +63,11 @@ def check(arguments: argparse.Namespace) -> int:
         stopping=stopping,
     )
     tell(ahead_lines(settings, [subject.row for subject in subjects if subject.row is not None]))
+    PROGRESS.tell("the first looks are under way")
     for number, lines in enumerate(doctor.examine(subjects), 1):
         tell(lines)
         PROGRESS.tell(f"{number} looks done, others are under way")
+    tell.tell_others()
     for authority in authorities.values():
         authority.close()
     if stopping.is_set():
@@ -74,17 +78,33 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 class _Report:
-    """Prints findings as they come, unless *silent*, and keeps them."""
+    """Prints findings as they come, unless *silent*, and keeps them. Of those that are the same but for their subject
+    the first few come at once, and :meth:`tell_others` tells how many others there were."""
 
     def __init__(self, *, silent: bool):
         self.lines: list[Line] = []
         self._silent = silent
+        self._alike: dict[tuple[Level, str, str], list[str]] = {}
 
     def __call__(self, lines: Sequence[Line]) -> None:
         self.lines += lines
-        if not self._silent:
-            for line in lines:
+        for line in lines if not self._silent else ():
+            if self._is_new(line):
                 say(str(line))
+
+    def tell_others(self) -> None:
+        """Once all have come."""
+        for (level, sentence, hint), subjects in self._alike.items():
+            if others := subjects[_FIRST:]:
+                say(str(Line(level, f"{len(others)} more ({some(others)})", sentence, hint)))
+
+    def _is_new(self, line: Line) -> bool:
+        if line.level is Level.OK:
+            return True
+        said = without(line.subject, line.sentence), without(line.subject, line.hint)
+        subjects = self._alike.setdefault((line.level, *said), [])
+        subjects.append(line.subject)
+        return len(subjects) <= _FIRST
 
     @property
     def well(self) -> bool:

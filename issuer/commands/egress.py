@@ -16,6 +16,7 @@ from common.errors import CertfleetError, UsageError, render
 from issuer.ca.client import AcmeCa
 from issuer.ca.transport import proxy_for
 from issuer.commands.challenge_types import ways
+from issuer.commands.looks import counted
 from issuer.dns.asked import asked_about
 from issuer.dns.find.addresses import addresses_and_ttls
 from issuer.dns.find.from_root import from_root
@@ -87,7 +88,7 @@ def _wanted(settings: Settings, database: Database) -> _Wanted:
     _add_authorities(wanted, settings, Overview(database))
     certified, by_file, by_zone, by_record = Certified(), dict[str, None](), dict[str, None](), dict[str, None]()
     by_way = {"http-01": by_file, "dns-01": by_zone, "dns-persist-01": by_record}
-    for row in Certificates(database).all():
+    for row in counted(Certificates(database).all()):
         certified.add(row.crt, row.ca)
         _add_row(wanted, row, by_way)
     wanted.outwards += certified.needs

@@ -11,7 +11,7 @@ from issuer.rules.change import turn
 from issuer.rules.forecast import hold_on, waits_longer
 from issuer.rules.renewal import remaining, renews
 from issuer.rules.retry import authority_index
-from issuer.store.counts import Counts
+from issuer.store.counts import CountsAtOnce
 from issuer.store.database import Database
 from issuer.store.holds import Holds
 
@@ -21,7 +21,7 @@ class HeldUp:
 
     def __init__(self, settings: Settings, database: Database, now: int):
         self._settings = settings
-        self._database = database
+        self._counts = CountsAtOnce(database)
         self._holds = Holds(database).all(now)
         self._now = now
         self._scopes = {hold.scope for hold in self._holds}
@@ -54,7 +54,7 @@ class HeldUp:
         if isinstance(row.request, Damaged):
             return None
         names = row.request.names
-        pacing = Pacing(ca.directory, ca.limits, Counts(self._database))
+        pacing = Pacing(ca.directory, ca.limits, self._counts)
         free_at = pacing.free_at(names, self._now, renewal=renews(row, names, ca.directory))
         return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None
 

@@ -88,19 +88,20 @@ class View:
 
     def looks(self) -> Iterator[tuple[Enrolment, Look]]:
         """The certificates that are wanted. Their rows are in memory in portions."""
-        names, expiring = self._wanted.names, self._wanted.expiring
+        names = self._wanted.names
         rows = iter(self._certificates.get(names) if names else self._certificates.all())
         while portion := list(itertools.islice(rows, _PORTION)):
             self.standings.ask_for(portion)
-            for row in portion:
-                self._seen.add(row.name)
-                if expiring is not None and not (row.crt and row.ends <= self._now + expiring):
-                    continue
-                if self.few is not None and not self.few(row):
-                    continue
-                look = self._look(row)
-                if not (self._wanted.failing and look.fact["well"]):
-                    yield row, look
+            with self._rows.seals.memory.together():
+                looks = [(row, self._look(row)) for row in portion if self._is_wanted(row)]
+            yield from ((row, look) for row, look in looks if not (self._wanted.failing and look.fact["well"]))
+
+    def _is_wanted(self, row: Enrolment) -> bool:
+        self._seen.add(row.name)
+        expiring = self._wanted.expiring
+        if expiring is not None and not (row.crt and row.ends <= self._now + expiring):
+            return False
+        return self.few is None or self.few(row)
 
     def _look(self, row: Enrolment) -> Look:
         hold, counts = self.held_up.by(row), self.standings.counts(row)

@@ -1,8 +1,11 @@
 """The rows of the table beside what this issuer can prove of them: by their seals, by statements, by its own memory."""
 
-from collections.abc import Callable, Collection, Iterator
+import itertools
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from common.errors import CertfleetError, ConfigError
+from common.revocation import Revocation
+from common.terminal import PROGRESS
 from issuer.check.revocation import Revocations, nobody_asked
 from issuer.commands.wiring import build_looks
 from issuer.ground.chunks import chunks
@@ -84,10 +87,12 @@ class Rows:
         names: set[str] = set()
         suspects: list[str] = []
         few = Few(self.is_stranger)
-        for row in self._certificates.all(chains=False):
-            names.add(row.name)
-            if row.enabled and any(self._errors(row)) and few(row):
-                suspects.append(row.name)
+        rows = self._certificates.all(chains=False)
+        while portion := list(itertools.islice(rows, _AT_ONCE)):
+            names.update(row.name for row in portion)
+            PROGRESS.tell(f"{len(names)} rows looked at")
+            with self.seals.memory.together():
+                suspects += [row.name for row in portion if row.enabled and any(self._errors(row)) and few(row)]
         found: list[Ended] = []
         for some in chunks(suspects, _AT_ONCE):  # once more: a command may have been between two of its steps
             for row in self._certificates.enrolled(some):
@@ -97,10 +102,16 @@ class Rows:
 
     def audit(self, tell: Callable[[Event], None], now: int) -> None:
         """Audit the certificates whose moment has come: what a new one cures makes its row due."""
-        revocations = Revocations(_REVOCATION_SECONDS).of if self._asks else nobody_asked
-        Auditor(self._audits, self._policy, tell, self.is_ours, revocations, is_stranger=self.is_stranger).audit_due(
-            now
-        )
+        answers, count = Revocations(_REVOCATION_SECONDS).of if self._asks else nobody_asked, 0
+
+        def revocations(rows: Sequence[Enrolment], now: int) -> list[Revocation]:
+            nonlocal count
+            PROGRESS.tell(f"{count} certificates audited")
+            count += len(rows)
+            return answers(rows, now)
+
+        auditor = Auditor(self._audits, self._policy, tell, self.is_ours, revocations, is_stranger=self.is_stranger)
+        auditor.audit_due(now)
 
     def is_ours(self, row: Enrolment) -> bool:
         """Is it what an operator enrolled, with the certificate that was signed last?"""

@@ -14,6 +14,7 @@ from issuer.model.tries import BY_DAEMON
 from issuer.rules.schedule import longest_life, longest_pause, remembered, too_slow
 from issuer.store.database import Database
 from issuer.store.overview import Overview
+from issuer.trust.seals import Seals
 
 log = structlog.get_logger()
 
@@ -32,15 +33,17 @@ def remember_run(settings: Settings, now: int) -> None:
 
 def slow_schedule(settings: Settings, database: Database, now: int) -> str:
     """A sentence about certificates that live too short for the runs of this machine; "" without any, while a daemon
-    runs, and where the database does not tell: that is told elsewhere."""
+    runs, and where database or memory do not tell: that is told elsewhere. Rows of names that nobody enrolled do not
+    count: who writes to the table can make any number of them."""
     if tries(settings) is BY_DAEMON:
         return ""
     pause = longest_pause(_runs(settings), now)
     try:
         lives = Overview(database).short_lives(longest_life(pause, settings.renewal))
-    except StoreError:
+        enrolled = Seals(settings.state_dir).memory.names() if lives else frozenset()
+    except (StoreError, FileError):
         return ""
-    return too_slow(lives, pause, settings.renewal)
+    return too_slow([one for one in lives if one[0] in enrolled], pause, settings.renewal)
 
 
 def _runs(settings: Settings) -> Sequence[int]:

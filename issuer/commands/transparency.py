@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -14,10 +14,12 @@ from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, UsageError, render
 from common.nagios import Metric, State, line
+from common.terminal import PROGRESS
 from issuer.commands.lock import tries
+from issuer.commands.looks import counted
+from issuer.commands.rows import Rows
 from issuer.commands.wiring import build_outbox, configure_log
 from issuer.model.config import Settings
-from issuer.model.csr import CsrFacts
 from issuer.model.events import foreign_key
 from issuer.model.leaf import Leaf
 from issuer.model.transparency import Entry, OurNames, Sighting, sighting
@@ -28,7 +30,6 @@ from issuer.store.known_keys import KnownKeys
 from issuer.store.revision import open_database
 from issuer.transparency.crt_sh import CrtSh
 from issuer.transparency.static_log import StaticLog
-from issuer.trust.seals import Seals
 from issuer.trust.transparency import TRANSPARENCY, TransparencyMemory
 
 
@@ -88,8 +89,9 @@ class _Sources:
 
     def __init__(self, settings: Settings, database: Database, memory: TransparencyMemory):
         self._settings, self._memory = settings.transparency, memory
-        self._names = _our_names(database, settings.transparency.domains)
-        self._known = _known_keys(settings, database) | memory.accepted()
+        ours = _Ours(settings, database)
+        self._names = OurNames(ours.names, frozenset(settings.transparency.domains))
+        self._known = ours.keys | memory.accepted()
         self._now = int(time.time())
 
     def at_sources(self) -> list[CertfleetError]:
@@ -115,15 +117,19 @@ class _Sources:
         found: list[Sighting] = []
 
         def take(number: int, entry: Entry) -> None:
+            PROGRESS.tell(f"{log.url}: entry {number}")
             found.extend(self._concerning(entry.certificate, f"{log.url} entry {number}"))
 
+        PROGRESS.tell(f"{log.url}: its newest checkpoint")
         tree = log.read(self._memory.tree(log.url), take)
         self._memory.read_log(log.url, tree, found)
 
     def _search(self, search: CrtSh) -> None:
         seen = self._memory.asked(search.url)
         below = (f"%.{domain}" for domain in sorted(self._names.domains))
-        for name in (*sorted(self._names.names | self._names.domains), *below):
+        asked = (*sorted(self._names.names | self._names.domains), *below)
+        for done, name in enumerate(asked):
+            PROGRESS.tell(f"{search.url}: {done} of {len(asked)} names")
             for number, certificate in search.certificates(name, seen):
                 seen.add(number)
                 found = self._concerning(certificate, f"{search.url}?id={number}")
@@ -140,21 +146,21 @@ class _Sources:
             return []
 
 
-def _our_names(database: Database, domains: Iterable[str]) -> OurNames:
-    names: set[str] = set()
-    for row in Certificates(database).all(chains=False):
-        if isinstance(row.request, CsrFacts):
-            names.update(row.request.names)
-        if isinstance(row.present, Leaf):
-            names.update(row.present.names)
-    return OurNames(frozenset(names), frozenset(domains))
+class _Ours:
+    """The names and keys that the issuer can prove to be ours: by a genuine seal, by a certificate that it remembers
+    to have stored, by the names that it remembers to have sealed. Rows that others wrote, or took away, change none."""
 
-
-def _known_keys(settings: Settings, database: Database) -> set[str]:
-    """Of every request, certificate and seal."""
-    store, seals = KnownKeys(database), Seals(settings.state_dir)
-    sealed = (seals.sealed(text) for text in store.seals())
-    return store.all() | {one.key for one in sealed if one is not None}
+    def __init__(self, settings: Settings, database: Database):
+        rows, known = Rows(settings, database), KnownKeys(database)
+        memory, names = rows.seals.memory, set[str]()
+        for row in counted(Certificates(database).all(chains=False)):
+            if isinstance(row.present, Leaf) and not rows.is_unsigned(row):  # that remembers it where it is signed
+                names.update(row.present.names if row.fingerprint in memory.past(row.name).stored else ())
+        sealed = [one for one in map(rows.seals.sealed, known.seals()) if one is not None]
+        names.update(name for one in sealed for name in one.names)
+        names.update(name for name in memory.names() if "." in name)
+        self.names = frozenset(names)
+        self.keys = {one.key for one in sealed} | known.of_certificates(memory.certificates())
 
 
 def _tell(settings: Settings, database: Database, memory: TransparencyMemory, foreign: Sequence[Sighting]) -> None:

@@ -40,7 +40,7 @@ class Severity(Enum):
 class Finding:
     """*name*: of the certificate. *evidence*: the facts, without that name, so that equal ones are told together.
     *remedy*: what to do. *curable*: does a new certificate for the same CSR end it? *contact*: whom to ask, "" for
-    nobody."""
+    nobody. *about*: the name in the certificate, or host, that it is about, "" for none."""
 
     name: str
     kind: Kind
@@ -49,6 +49,7 @@ class Finding:
     remedy: str = ""
     curable: bool = False
     contact: str = ""
+    about: str = ""
 
     @property
     def sentence(self) -> str:

@@ -82,7 +82,7 @@ def of_lines(row: Enrolment, kind: Kind, lines: Iterable[Line]) -> list[Finding]
     """The findings of `check` that are not well, as findings of that *kind*."""
     severity = {Level.BAD: Severity.CRITICAL, Level.WARN: Severity.WARNING}
     return [
-        Finding(row.name, kind, severity[line.level], f"{line.subject}: {line.sentence}", line.hint)
+        Finding(row.name, kind, severity[line.level], f"{line.subject}: {line.sentence}", line.hint, about=line.subject)
         for line in lines
         if line.level in severity
     ]
@@ -151,15 +151,16 @@ def of_names(
         if isinstance(some, str):
             hint = "a name server of its zone does not answer; if only this machine cannot ask, set resolvers in [dns]"
             text = f"{name} cannot be looked up: {some}"
-            found.append(Finding(row.name, Kind.UNRESOLVED, Severity.WARNING, text, hint))
+            found.append(Finding(row.name, Kind.UNRESOLVED, Severity.WARNING, text, hint, about=name))
         elif not some:
             hint = "no client finds it: give it an address, or leave the name out of the next CSR"
-            found.append(Finding(row.name, Kind.UNRESOLVED, Severity.WARNING, f"{name} has no address", hint))
+            text = f"{name} has no address"
+            found.append(Finding(row.name, Kind.UNRESOLVED, Severity.WARNING, text, hint, about=name))
         elif comparable and not ours.intersection(some):
             shown, served = ", ".join(sorted(some)), ", ".join(sorted(hosts))
             text = f"{name} is at {shown}, and none of these is an address of a host that reports it ({served})"
             hint = "nothing if a balancer is in front; else the name has moved: give its new host the certificate"
-            found.append(Finding(row.name, Kind.ELSEWHERE, Severity.WARNING, text, hint))
+            found.append(Finding(row.name, Kind.ELSEWHERE, Severity.WARNING, text, hint, about=name))
     return found
 
 

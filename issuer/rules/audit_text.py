@@ -17,7 +17,7 @@ def table_rows(found: Iterable[Finding]) -> list[list[str]]:
     order = list(Kind)
     worst_first = sorted(found, key=lambda one: (one.severity is Severity.WARNING, order.index(one.kind), one.name))
     rows = []
-    for common in by_failure(worst_first, _told):
+    for common in by_failure(worst_first, _told, lambda one: one.about):
         first, names = common.all[0], sorted({one.name for one in common.all})
         who = names[0] if len(names) == 1 else f"{len(names)}: {some(names)}"
         told = [common.failure.what, common.failure.hint, f"contact: {first.contact}" if first.contact else ""]
@@ -32,15 +32,17 @@ def summary(found: Collection[Finding], looked_at: int, coming: int, *, now: boo
     return f"{text}; {'replacing' if now else 'the next run replaces'} {coming}" if coming else text
 
 
-def plugin(found: Iterable[Finding], looked_at: int) -> tuple[State, str]:
-    """The state for a monitoring system, and the one line with it and its numbers."""
+def plugin(found: Iterable[Finding], looked_at: int, crowd: Failure | None = None) -> tuple[State, str]:
+    """The state for a monitoring system, and the one line with it and its numbers. *crowd*: rows that nobody enrolled
+    and that were not looked at; None for none."""
     states: dict[str, list[State]] = {}
     for one in found:
         states.setdefault(one.name, []).append(_STATES[one.severity])
     worst = {name: worst_of(each) for name, each in states.items()}
-    counts, state = Counter(worst.values()), worst_of(worst.values())
+    counts, state = Counter(worst.values()), State.CRITICAL if crowd is not None else worst_of(worst.values())
     names = sorted(worst, key=lambda name: (-worst[name], name))
     told = f"{len(worst)} of {looked_at} with findings" + (f": {some(names)}" if names else "")
+    told += f"; {crowd.what}" if crowd is not None else ""
     numbers = {"critical": counts[State.CRITICAL], "warning": counts[State.WARNING], "certificates": looked_at}
     return state, line("audit", state, told, [Metric(label, count) for label, count in numbers.items()])
 

@@ -21,11 +21,14 @@ class Common(Generic[T]):
     all: tuple[T, ...]
 
 
-def by_failure(things: Iterable[T], told: Callable[[T], tuple[str, Failure]]) -> list[Common[T]]:
-    """*things* by failure, in the order of the first of each. *told*: its certificate and its failure."""
+def by_failure(
+    things: Iterable[T], told: Callable[[T], tuple[str, Failure]], about: Callable[[T], str] = lambda _: ""
+) -> list[Common[T]]:
+    """*things* by failure, in the order of the first of each. *told*: its certificate and its failure. *about*: another
+    name that it is about, such as one of those in the certificate; "" for none."""
     groups: dict[Failure, list[T]] = {}
     for thing in things:
-        groups.setdefault(_general(*told(thing)), []).append(thing)
+        groups.setdefault(_general(*told(thing), about(thing)), []).append(thing)
     found = []
     for general, group in groups.items():
         own = {told(thing)[1] for thing in group}
@@ -44,10 +47,13 @@ def concerned(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} certificates ({some(names)})"
 
 
-def _general(name: str, failure: Failure) -> Failure:
-    """*failure* with NAME in place of *name*. A label without a dot may be an ordinary word, so it stays."""
+def without(name: str, text: str) -> str:
+    """*text* with NAME in place of *name*. A label without a dot may be an ordinary word, so it stays."""
     if "." not in name:
-        return failure
-    own = re.compile(rf"(?<![\w-]){re.escape(name.removeprefix('*.'))}(?![\w-])", re.IGNORECASE)
-    what, why, hint = (own.sub("NAME", text) for text in (failure.what, failure.why, failure.hint))
+        return text
+    return re.sub(rf"(?<![\w-]){re.escape(name.removeprefix('*.'))}(?![\w-])", "NAME", text, flags=re.IGNORECASE)
+
+
+def _general(name: str, failure: Failure, other: str) -> Failure:
+    what, why, hint = (without(other, without(name, text)) for text in (failure.what, failure.why, failure.hint))
     return dataclasses.replace(failure, what=what, why=why, hint=hint)

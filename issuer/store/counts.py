@@ -1,6 +1,7 @@
 """Counts what all issuers on the database asked of a CA within the span of a limit."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -13,6 +14,7 @@ from issuer.store.tables import orders
 _EXEMPT = [cause.value for cause in BY_WINDOW]
 _UNDER_WAY = orders.c.active_name > ""
 _STORED = orders.c.state == OrderState.STORED.value
+_Counted = tuple[int, int, bool]  # id, moment of its last step, is its certificate stored?
 
 
 class Counts:
@@ -46,6 +48,63 @@ class Counts:
         rows = self._database.read(lambda connection: connection.execute(_most(query, limit)).all())
         stored = [row.updated_at for row in rows if row.state == OrderState.STORED.value]
         return stored, len(rows) - len(stored)
+
+
+class CountsAtOnce:
+    """The answers of Counts, for questions about many certificates of one moment: the orders of a span are read once,
+    and a new order is not seen any more. Raises StoreError."""
+
+    def __init__(self, database: Database):
+        self._database = database
+        self._counts = Counts(database)
+        self._moments: dict[tuple[str, Limit, int, int], list[int]] = {}
+        self._certificates: dict[tuple[str, Limit, int], dict[str, list[_Counted]]] = {}
+
+    def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
+        asked = (directory, limit, now, besides)
+        if asked not in self._moments:
+            self._moments[asked] = self._counts.orders(directory, limit, now, besides=besides)
+        return self._moments[asked]
+
+    def certificates(
+        self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
+    ) -> tuple[list[int], int]:
+        asked = (directory, limit, now)
+        if asked not in self._certificates:
+            self._certificates[asked] = self._read(*asked)
+        # a domain has no blank, and begins with a dot here: it is no set of names
+        all_of_them = self._certificates[asked].get(f".{domain}" if domain else names_text(names), [])
+        found = [one for one in all_of_them if one[0] != besides][: limit.count]
+        stored = [moment for _, moment, is_stored in found if is_stored]
+        return stored, len(found) - len(stored)
+
+    def _read(self, directory: str, limit: Limit, now: int) -> dict[str, list[_Counted]]:
+        """The newest orders by what they count for, one more of each than the limit allows."""
+        columns = (orders.c.id, orders.c.names, orders.c.state, orders.c.updated_at)
+        query = sa.select(*columns).where(*_newest(directory, limit, now, 0), sa.or_(_STORED, _UNDER_WAY))
+        newest_first = query.order_by(orders.c.created_at.desc())
+        found: defaultdict[str, list[_Counted]] = defaultdict(list)
+
+        def work(connection: sa.Connection) -> None:
+            found.clear()
+            for row in connection.execute(newest_first):
+                counted = (row.id, row.updated_at, row.state == OrderState.STORED.value)
+                for key in _counts_for(row.names):
+                    if len(found[key]) <= limit.count:
+                        found[key].append(counted)
+
+        self._database.read(work)
+        return found
+
+
+def _counts_for(names: str) -> Iterator[str]:
+    """The set of names of an order, and each domain that has one of them, with a dot before it."""
+    yield names
+    domains = set[str]()
+    for name in names.split():
+        labels = name.split(".")
+        domains.update(".".join(labels[first:]) for first in range(len(labels)))
+    yield from (f".{domain}" for domain in domains)
 
 
 def _newest(directory: str, limit: Limit, now: int, besides: int) -> tuple[sa.ColumnElement[bool], ...]:

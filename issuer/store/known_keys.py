@@ -1,18 +1,19 @@
-"""Every key that the database has ever had: of signing requests, of present and earlier certificates."""
+"""The keys of certificates, and the seals, that the database has. Who writes there can add any: so what counts is what
+the issuer itself can prove of them.
+"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from common.certificate import PARSE_ERRORS, load_certificates, load_request, spki_sha256
+from common.certificate import fingerprint, load_certificates, spki_sha256
 from issuer.store.database import Database
 from issuer.store.tables import certs, versions
 
 _PORTION = 1000  # rows in memory at once
 _CERTIFICATES = (certs.c.crt, certs.c.old_crt, versions.c.crt)
-_REQUESTS = (certs.c.csr, certs.c.change_csr)
 _ORDER = {certs.name: certs.c.name, versions.name: versions.c.id}
 
 
@@ -22,14 +23,10 @@ class KnownKeys:
     def __init__(self, database: Database):
         self._database = database
 
-    def all(self) -> set[str]:
-        """SHA-256 (hex) of the SubjectPublicKeyInfo of each. A cell that cannot be read has none."""
-        found: set[str] = set()
-        for column in _CERTIFICATES:
-            found.update(key for cell in self._cells(column) for key in _of_certificate(cell))
-        for column in _REQUESTS:
-            found.update(key for cell in self._cells(column) for key in _of_request(cell))
-        return found
+    def of_certificates(self, stored: Collection[str]) -> set[str]:
+        """SHA-256 (hex) of the SubjectPublicKeyInfo of each certificate whose own SHA-256 is among *stored*."""
+        cells = (cell for column in _CERTIFICATES for cell in self._cells(column))
+        return {key for cell in cells for key in _key(cell, stored)}
 
     def seals(self) -> Iterator[str]:
         """The seals of rows and of their changes."""
@@ -49,17 +46,11 @@ def _rows(query: Any, connection: sa.Connection) -> Sequence[Any]:
     return connection.execute(query).all()
 
 
-def _of_certificate(cell: object) -> Iterator[str]:
+def _key(cell: object, stored: Collection[str]) -> Iterator[str]:
     try:
-        yield from (spki_sha256(one.public_key()) for one in load_certificates(_bytes(cell))[:1])
+        leaves = load_certificates(_bytes(cell))[:1]
+        yield from (spki_sha256(one.public_key()) for one in leaves if fingerprint(one) in stored)
     except ValueError:
-        return
-
-
-def _of_request(cell: object) -> Iterator[str]:
-    try:
-        yield spki_sha256(load_request(_bytes(cell)).public_key())
-    except PARSE_ERRORS:
         return
 
 

@@ -47,7 +47,8 @@ class Memory:
 
     def __init__(self, file: Path):
         self._file = file
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_together = False
         self._connection: sqlite3.Connection | None = None
 
     def newest(self, scope: str) -> int:
@@ -64,7 +65,7 @@ class Memory:
 
     def remember(self, numbers: Mapping[str, int], *, gone: bool = False) -> None:
         """Keep a number by scope where it is higher than the one before. *gone*: the rows were removed."""
-        with self._using() as connection, connection:
+        with self._writing() as connection:
             connection.executemany(_ADD, [(scope, number, gone) for scope, number in numbers.items()])
 
     def stated(self, name: str, key: str) -> tuple[int, str]:
@@ -78,7 +79,7 @@ class Memory:
     def remember_stated(self, name: str, key: str, sequence: int, sha256: str, starts: int) -> None:
         """Keep the statement where its *sequence* is not lower than the one before, or another *key* signs now; and its
         certificate, as :meth:`remember_stored` does."""
-        with self._using() as connection, connection:
+        with self._writing() as connection:
             connection.execute(_STATE, (name, key, sequence, sha256))
             connection.execute(_STORE, (name, sha256, starts))
 
@@ -91,7 +92,7 @@ class Memory:
     def remember_signed(self, name: str, key: str, sequence: int, sha256: str) -> None:
         """*key* signs a statement with this *sequence* for that certificate now, whether or not the database gets
         it."""
-        with self._using() as connection, connection:
+        with self._writing() as connection:
             connection.execute(_SIGN, (name, key, sequence, sha256))
 
     def past(self, name: str) -> Past:
@@ -104,9 +105,14 @@ class Memory:
     def remember_stored(self, name: str, sha256: str, starts: int) -> None:
         """Keep for ever that this certificate of *name* was stored, with the statement that was signed for it if there
         is one. *starts*: its notBefore (epoch seconds)."""
-        with self._using() as connection, connection:
+        with self._writing() as connection:
             connection.execute(_STORE, (name, sha256, starts))
             connection.execute(_STATE_SIGNED, (name, sha256))
+
+    def certificates(self) -> set[str]:
+        """SHA-256 of every certificate that was stored, of any name."""
+        with self._using() as connection:
+            return {sha256 for (sha256,) in connection.execute("SELECT DISTINCT sha256 FROM stored")}
 
     def is_revoked(self, name: str, sha256: str) -> bool:
         """Was the certificate or the public key of *name* with this SHA-256 revoked here?"""
@@ -116,8 +122,25 @@ class Memory:
 
     def remember_revoked(self, name: str, *sha256: str) -> None:
         """Keep them for ever."""
-        with self._using() as connection, connection:
+        with self._writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO revoked VALUES (?, ?)", [(name, each) for each in sha256])
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is remembered meanwhile is written at the end, in one transaction: the first look at many rows remembers
+        something of each. No other thread uses this memory as long, so it is for a second or so."""
+        with self._writing():
+            self._is_together = True
+            try:
+                yield
+            finally:
+                self._is_together = False
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction, or a part of the one of :meth:`together`."""
+        with self._using() as connection, contextlib.nullcontext() if self._is_together else connection:
+            yield connection
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:

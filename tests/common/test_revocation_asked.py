@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from gzip import compress
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from common.deadline import Deadline
 from common.revocation import Kept, Limits, Revocation, Status, ask
 from tests.servers.authority import Authority
 from tests.servers.nginx import Nginx
@@ -69,12 +71,16 @@ def test_a_list_of_a_web_server(published: Published) -> None:
 
 
 def test_a_list_that_is_no_answer(published: Published) -> None:
-    """One that is not there, one that is too large, and one of a name that nobody resolves: unknown, each with why."""
+    """One that is not there, one that is too large, one that is none or is cut off, and one of a name that nobody
+    resolves: unknown, each with why."""
     gone = published.url("gone.crl")
     large = published.put("large.crl", revocation_list(published.authority) + bytes(1000))
     for url, limits, why in [
         (gone, LIMITS, "HTTP 404"),
         (large, Limits(most_bytes=1000), "larger than 1000 bytes"),
+        (published.put("page.crl", b"<html>Not found</html>"), LIMITS, "no revocation list"),
+        (published.put("none.crl", b""), LIMITS, "no revocation list"),
+        (published.put("cut.crl", revocation_list(published.authority)[:-1]), LIMITS, "no revocation list"),
         ("http://crl.invalid/1", LIMITS, ""),
         (f"http://{LOOPBACK}:{free_port()}/", LIMITS, "refused"),
     ]:
@@ -99,6 +105,7 @@ HOSTILE = {
     "headers without end": (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 99_999, "not an HTTP answer"),
     "interim answers without end": (b"HTTP/1.1 100 Continue\r\n\r\n" * 99_999, "closed connection without response"),
     "a body that is cut off": (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx", "cut off"),
+    "a packed body": (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + compress(bytes(9_999_999)), "it packs"),
     "chunks that are none": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "not an HTTP answer"),
 }
 
@@ -134,6 +141,41 @@ def test_silence_ends_with_the_deadline(published: Published) -> None:
     assert (answer.status, answer.by) == (Status.GOOD, here)
     assert [problem.problem for problem in answer.problems] == ["no answer within 0.5 s"]
     assert watch.seconds() < 2
+
+
+def test_drops_end_with_the_deadline(published: Published) -> None:
+    """So does somebody who sends an octet now and then."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+
+        def talk() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                for _ in range(200):
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        watch = Stopwatch()
+        url = f"http://{LOOPBACK}:{server.getsockname()[1]}/"
+        answer = published.asked(published.issue(listed_at(url)), Limits(seconds=0.3))
+        assert watch.seconds() < 2
+        thread.join()
+    assert [problem.problem for problem in answer.problems] == ["no answer within 0.3 s"]
+
+
+def test_a_list_is_parsed_once(published: Published) -> None:
+    """For all who ask about it, also where it is none. It is proven for each issuer."""
+    kept = Kept()
+    url = published.put("7.crl", revocation_list(published.authority))
+    found = kept.revocation_list(url, Deadline(1), 1000)
+    assert kept.revocation_list(url, Deadline(1), 1000) is found
+    assert [found.is_signed_by(published.authority.certificate) for _ in range(2)] == [True, True]
+    assert not found.is_signed_by(Authority("Test CA").certificate)
+    for content in (b"nothing", revocation_list(published.authority)):
+        leaf = published.issue(listed_at(published.put("8.crl", content)))
+        assert ask(leaf, published.authority.certificate, LIMITS, time.time(), kept).status is Status.UNKNOWN
 
 
 def test_many_questions_share_their_lists(published: Published) -> None:

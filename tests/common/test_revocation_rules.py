@@ -26,7 +26,11 @@ LEAF = CA.issue(["w.example.test"], more=[listed_at(HERE), answered_at("http://o
 
 
 def by_list(content: bytes, now: float = NOW) -> Revocation:
-    return crl.judge(content, LEAF, CA.certificate, SOURCE, now)
+    return listed(content, LEAF, CA.certificate, now)
+
+
+def listed(content: bytes, leaf: x509.Certificate, issuer: x509.Certificate, now: float = NOW) -> Revocation:
+    return crl.judge(crl.RevocationList(content), leaf, issuer, SOURCE, now)
 
 
 def a_list(*revoked: x509.Certificate, by: Authority = CA, **how: object) -> bytes:
@@ -48,6 +52,25 @@ def test_a_certificate_on_the_list_is_revoked() -> None:
     answer = by_list(a_list(STRANGER.certificate, LEAF))
     assert (answer.status, answer.since, answer.reason) == (Status.REVOKED, int(START.timestamp()), "keyCompromise")
     assert by_list(a_list(STRANGER.certificate)).status is Status.GOOD
+
+
+TAKEN_BACK = x509.CRLReason(x509.ReasonFlags.remove_from_crl)
+OF_ANOTHER = x509.CertificateIssuer([x509.DirectoryName(STRANGER.certificate.subject)])
+
+
+def with_entry(said: x509.ExtensionType, *, critical: bool = False, serial: int = LEAF.serial_number) -> bytes:
+    """A list with one entry that says so."""
+    entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(START)
+    builder = x509.CertificateRevocationListBuilder().last_update(START).next_update(START + timedelta(days=7))
+    return CA.sign_list(builder.add_revoked_certificate(entry.add_extension(said, critical=critical).build()))
+
+
+def test_an_entry_that_says_more() -> None:
+    """It is revoked whatever stands there that is not critical; numbers that only end alike are two certificates."""
+    assert by_list(with_entry(OF_ANOTHER)).status is Status.REVOKED
+    held = by_list(with_entry(x509.CRLReason(x509.ReasonFlags.certificate_hold), critical=True))
+    assert (held.status, held.reason) == (Status.REVOKED, "certificateHold")
+    assert by_list(with_entry(TAKEN_BACK, serial=LEAF.serial_number ^ 1 << 100)).status is Status.GOOD
 
 
 def endless_list() -> bytes:
@@ -74,11 +97,12 @@ LISTS: dict[str, tuple[Callable[[], bytes], float, str]] = {
     "of attributes": (lambda: a_list(critical=[scope(HERE, only_contains_attribute_certs=True)]), NOW, "of servers"),
     "indirect": (lambda: a_list(critical=[scope(HERE, indirect_crl=True)]), NOW, "other issuers"),
     "of some reasons": (lambda: a_list(critical=[scope(HERE, only_some_reasons=True)]), NOW, "some reasons"),
-    "of changes alone": (lambda: a_list(critical=[x509.DeltaCRLIndicator(1)]), NOW, "2.5.29.27"),
+    "of changes alone": (lambda: a_list(critical=[x509.DeltaCRLIndicator(1)]), NOW, "a delta CRL"),
+    "of changes, with it": (lambda: a_list(LEAF, critical=[x509.DeltaCRLIndicator(1)]), NOW, "a delta CRL"),
+    "with a number that is critical": (lambda: a_list(critical=[x509.CRLNumber(1)]), NOW, "2.5.29.20"),
+    "that takes it back": (lambda: with_entry(TAKEN_BACK), NOW, "takes its revocation back"),
+    "of another issuer's": (lambda: with_entry(OF_ANOTHER, critical=True), NOW, "not understood (2.5.29.29)"),
     "without an end": (endless_list, NOW, "until when"),
-    "cut off": (lambda: a_list()[:-1], NOW, "no revocation list"),
-    "a page": (lambda: b"<html>Not found</html>", NOW, "no revocation list"),
-    "nothing": (lambda: b"", NOW, "no revocation list"),
 }
 
 
@@ -94,7 +118,7 @@ def test_a_list_that_does_not_count(kind: str) -> None:
 
 def test_an_issuer_that_may_not_sign_lists() -> None:
     """Its certificate says so by its key usage (RFC 5280 §4.2.1.3)."""
-    (problem,) = crl.judge(a_list(), LEAF, CA.without_lists(), SOURCE, NOW).problems
+    (problem,) = listed(a_list(), LEAF, CA.without_lists()).problems
     assert problem.problem == "'CA' may not sign revocation lists"
 
 
@@ -103,13 +127,23 @@ def test_a_list_of_servers_says_nothing_of_a_ca() -> None:
     below = CA.intermediate("Below").certificate
     for kind, status in (("only_contains_user_certs", Status.UNKNOWN), ("only_contains_ca_certs", Status.GOOD)):
         content = a_list(critical=[scope(**{kind: True})])
-        assert crl.judge(content, below, CA.certificate, SOURCE, NOW).status is status
+        assert listed(content, below, CA.certificate).status is status
     assert by_list(a_list(critical=[scope(only_contains_user_certs=True)])).status is Status.GOOD
 
 
 def test_some_reasons_are_enough_to_revoke() -> None:
     """Who is on such a list is revoked."""
     assert by_list(a_list(LEAF, critical=[scope(HERE, only_some_reasons=True)])).status is Status.REVOKED
+
+
+def test_a_place_of_some_reasons_is_not_enough_to_be_good() -> None:
+    """The certificate says so of the place, and the list need not repeat it (RFC 5280 §6.3.3 (d))."""
+    reasons = frozenset([x509.ReasonFlags.key_compromise])
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(HERE)], None, reasons, None)
+    leaf = CA.issue(["w.example.test"], more=[x509.CRLDistributionPoints([point])]).certificate
+    (source,) = crl.sources(leaf)
+    for content, status in ((a_list(), Status.UNKNOWN), (a_list(leaf), Status.REVOKED)):
+        assert crl.judge(crl.RevocationList(content), leaf, CA.certificate, source, NOW).status is status
 
 
 def test_only_http_is_asked() -> None:

@@ -7,6 +7,7 @@ import pty
 import struct
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -14,6 +15,7 @@ import pytest
 
 from common.command_line import complain, say_coloured
 from common.terminal import PROGRESS, Colour, Progress, coloured
+from tests.servers.stopwatch import Stopwatch
 
 LINES = [("NAME", Colour.HEAD), ("bad\x1b[2J", Colour.BAD), ("good", Colour.NONE)]
 
@@ -92,8 +94,32 @@ def test_the_line_of_progress(terminal: Terminal, monkeypatch: pytest.MonkeyPatc
     progress.tell("1 of 2\x1b[2J" + "x" * 50)
     progress.tell("again at once")
     assert terminal.text() == "\r\x1b[K" + ("1 of 2\\x1b[2J" + "x" * 50)[:39] + "\r"
+    progress.end()
+    terminal.text()
     monkeypatch.setattr(PROGRESS, "_shown_at", 0)
     PROGRESS.tell("half")
     complain("error: no")
     complain("again")
+    PROGRESS.end()
     assert terminal.text() == "\r\x1b[Khalf\r\r\x1b[Kerror: no\nagain\n"
+
+
+def test_one_long_step_is_told_too(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words were too soon when it began; they come by themselves, until the end. With -q there are none."""
+    terminal.take(monkeypatch)
+    progress, quiet = Progress(), Progress()
+    quiet.is_wanted = False
+    for one in (quiet, progress):
+        one._shown_at = time.monotonic() - 0.1
+        one.tell("asks" if one is quiet else "looks")
+    assert terminal.text() == ""
+    seen = ""
+    watch = Stopwatch()
+    while "looks" not in seen and watch.seconds() < 10:
+        time.sleep(0.05)
+        seen += terminal.text()
+    progress.end()
+    assert terminal.text().endswith("\r\x1b[K")
+    time.sleep(0.3)
+    assert terminal.text() == ""
+    assert "asks" not in seen

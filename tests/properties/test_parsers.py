@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.settings.config import AgentSettings
-from common.certificate import leaf_validity, parse_bundle
+from common.certificate import PARSE_ERRORS, leaf_validity, parse_bundle
 from common.clock import duration_text, parse_duration
 from common.config import parse
 from common.database_url import parse_database_url
@@ -26,7 +26,7 @@ from common.issuer_key import parse_issuer_key
 from common.names import covers, parse_dns_name
 from common.probe import hello
 from common.probe.target import parse_target
-from common.revocation import Status, crl, ocsp
+from common.revocation import Revocation, Status, crl, ocsp
 from common.statement import _ENDORSEMENT, _STATEMENT, _jws, parse_signed, successor, verified
 from issuer.ca.answers import authorization_of, order_of, renewal_info_of
 from issuer.ca.transport import AcmeAnswer, retry_after
@@ -249,12 +249,18 @@ def test_messages_of_tls(body: bytes) -> None:
 def test_words_about_revocation(content: bytes | tuple[int, int]) -> None:
     """Bytes that are no list and no response, or a sound one with a signed byte changed: never good, and no error but
     our own."""
-    source = crl.Source("http://c.example.test", frozenset())
-    by_list, by_response = partial(crl.judge, source=source), partial(ocsp.judge, source="x")
-    for sound, signed_part, judge in ((*LIST, by_list), (*RESPONSE, by_response)):
+    for sound, signed_part, judge in ((*LIST, _by_list), (*RESPONSE, partial(ocsp.judge, source="x"))):
         changed = content if isinstance(content, bytes) else _changed(sound, signed_part, *content)
         if changed != sound:
             assert judge(changed, leaf=OF_CA, issuer=CA.certificate, now=NOW).status is Status.UNKNOWN
+
+
+def _by_list(content: bytes, **given: Any) -> Revocation:
+    try:
+        found = crl.RevocationList(content)
+    except PARSE_ERRORS as error:
+        return crl.no_list("x", error)
+    return crl.judge(found, source=crl.Source("http://c.example.test", frozenset()), **given)
 
 
 def _changed(sound: bytes, signed_part: bytes, place: int, value: int) -> bytes:

@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from common.certificate import fingerprint, spki_sha256
 from tests.issuer.box import Box
 from tests.issuer.notify.conftest import told_by_mail
 from tests.issuer.signing_requests import csr
@@ -116,21 +117,47 @@ def test_a_precertificate_and_its_certificate_are_one(box: Box, log: CtLog) -> N
     assert found["serial"] == f"{thief.serial_number:X}".zfill(40)[-len(found["serial"]) :]
 
 
-@pytest.mark.parametrize("column", ["csr", "change_csr", "crt", "old_crt", "versions"])
-def test_each_place_of_a_key(box: Box, log: CtLog, column: str) -> None:
-    """Keys of requests, of one that waits, of present and earlier certificates are ours."""
+@pytest.mark.parametrize("column", ["csr", "change_csr", "crt", "old_crt", "versions", "row"])
+def test_a_planted_key_is_not_ours(box: Box, log: CtLog, column: str) -> None:
+    """Whoever writes to the database makes no key known, wherever he puts it, and no name ours."""
     request = csr([NAME], number=1)
     issued = CA.sign(request)
     content = request if "csr" in column else issued.cert_pem
     if column == "versions":
         columns = "name, sha256, serial, issuer, not_before, not_after, crt, ca, stored_at"
-        values = f"'{NAME}', 'x', '01', 'CA', 1, 2, X'{content.hex()}', X'', 1"
+        values = f"'{NAME}', '{fingerprint(issued.certificate)}', '01', 'CA', 1, 2, X'{content.hex()}', X'', 1"
         box.database.execute(f"INSERT INTO versions ({columns}) VALUES ({values})")  # noqa: S608
+    elif column == "row":
+        other = csr(["unrelated.example.org"], number=1).hex()
+        columns, values = "name, enable, certbot, csr, crt", f"'x.test', 'Y', 'N', X'{other}', X'{content.hex()}'"
+        box.database.execute(f"INSERT INTO certs ({columns}) VALUES ({values})")  # noqa: S608
     else:
-        box.database.execute(f"UPDATE certs SET {column} = X'{content.hex()}', seal = NULL")  # noqa: S608
+        box.database.execute(f"UPDATE certs SET {column} = X'{content.hex()}'")  # noqa: S608
     log.add(issued.certificate)
     log.publish()
+    (found,) = foreign(box)
+    assert found["ours"] == [NAME]
+
+
+def test_each_place_of_a_key_of_ours(box: Box, log: CtLog, tmp_path: Path) -> None:
+    """Of an earlier certificate, of the request that is enrolled, of one that waits. What is gone from all of them is
+    told: that is the worst that somebody who writes to the database can do."""
+    earlier, present, coming = (csr([NAME], number=number) for number in range(3))
+    file = tmp_path / "given.pem"
+    file.write_bytes(CA.sign(earlier).fullchain_pem)
+    box.ok("disable", NAME)
+    box.ok("import", NAME, "--crt", str(file))
+    box.ok("remove", NAME, "--yes")
+    box.ok("populate", NAME, "--csr", "-", stdin=present)
+    file.write_bytes(CA.sign(present).fullchain_pem)
+    box.ok("import", NAME, "--crt", str(file))
+    box.ok("populate", "--replace", NAME, "--csr", "-", stdin=coming)
+    for request in (earlier, present, coming):
+        log.add(CA.sign(request).certificate)
+    log.publish()
     assert foreign(box) == []
+    box.database.execute("DELETE FROM versions")
+    assert [one["key"] for one in foreign(box)] == [spki_sha256(CA.sign(earlier).certificate.public_key())]
 
 
 def test_a_key_that_was_sealed(box: Box, log: CtLog) -> None:

@@ -1,0 +1,24 @@
+"""The issuer's own memory: what a look at many rows remembers is one transaction."""
+
+from pathlib import Path
+
+import pytest
+
+from issuer.trust.memory import MEMORY, Memory
+
+
+def test_what_is_remembered_together_is_written_together(tmp_path: Path) -> None:
+    """This process knows it at once, another one when all is there; nothing of it stays where something went wrong."""
+    mine, other = Memory(tmp_path / MEMORY), Memory(tmp_path / MEMORY)
+    with mine.together():
+        for number in range(1, 4):
+            mine.remember({f"w{number}": number})
+            mine.remember_stated(f"w{number}", "key", number, "ff", 1)
+        assert (mine.newest("w3"), other.newest("w3"), other.stated("w1", "key")) == (3, 0, (0, ""))
+    assert (other.newest("w3"), other.stated("w1", "key")) == (3, (1, "ff"))
+    with pytest.raises(ValueError, match="no"), mine.together():
+        mine.remember({"w9": 9})
+        raise ValueError("no")
+    assert mine.newest("w9") == 0
+    mine.remember({"w9": 9})
+    assert other.newest("w9") == 9
