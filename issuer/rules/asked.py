@@ -11,6 +11,7 @@ from issuer.rules.shared_failures import some
 
 _LONGEST_LINE = 8192  # characters; the rest of a line is not looked at
 _FIRST_LINES = 20  # one of them tells where the end of a log begins
+_CLOCK_BEHIND = 0.02  # seconds: BIND logs by the kernel's coarse clock, up to a tick behind ours, cut to milliseconds
 _QUOTED = 3  # requests for a name, and names with requests
 _LONGEST_WHO, _LONGEST_HOW = 60, 100
 
@@ -59,7 +60,8 @@ def _requests(sought: Sequence[str], logs: Sequence[Log], since: float, parse: P
 
 def _is_since(at: float, since: float) -> bool:
     """Most logs keep no parts of a second."""
-    return at >= (since if at % 1 else int(since))
+    began = since - _CLOCK_BEHIND
+    return at >= (began if at % 1 else int(began))
 
 
 def _lines_with(text: str, log: bytes) -> Iterator[str]:

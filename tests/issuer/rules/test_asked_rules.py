@@ -165,6 +165,16 @@ def test_requests_since_the_ca_was_told() -> None:
     )
 
 
+@pytest.mark.parametrize(("at", "counts"), [(0.5, False), (0.69, True), (0.7, True)])
+def test_a_clock_that_is_a_tick_behind(at: float, counts: bool) -> None:
+    """BIND logs a question up to a tick of the kernel before the moment at which it came."""
+    moment = datetime.fromtimestamp(AT + at, UTC).isoformat(timespec="milliseconds")
+    text = f"{moment} client @0x7f 203.0.113.66#4 ({OWNER}): query: {OWNER} IN TXT - (192.0.2.53)"
+    log = Log(FILE, text.encode(), AT + 9)
+    asked = asked_for("name server", {"www.example.com": [OWNER]}, [log], AT + 0.7, dns_request)
+    assert bool(asked.requests) == counts
+
+
 def test_a_few_of_many() -> None:
     """Each asker once, and a count; of many names some, and a count."""
     many = [line(f"203.0.113.{n % 5}", AT + n) for n in range(50)]
