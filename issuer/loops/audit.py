@@ -6,12 +6,13 @@ It decides nothing: issuer/rules/audit.py says what is wrong with a certificate,
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from common.revocation.state import Revocation
+from common.revocation.state import Revocation, Status
 from issuer.model.audit import Audited, Finding
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event, EventKind, audited
 from issuer.rules.audit import (
+    ASK_AGAIN,
     next_audit,
     of_audit_only,
     of_certificate,
@@ -65,18 +66,20 @@ class Auditor:
 
     def audit(self, rows: Sequence[Enrolment], now: int) -> None:
         """Audit *rows*, make those due that a new certificate cures, and tell what was found."""
-        usual = usual_audit(rows[0].name, now) if rows else now
-        clean = [row.name for row in rows if self._is_stranger(row)]
+        usual, soon = usual_audit(rows[0].name, now) if rows else now, now + ASK_AGAIN
+        clean, unanswered = [row.name for row in rows if self._is_stranger(row)], list[str]()
         strangers = set(clean)
         known = [row for row in rows if row.name not in strangers]
         for row, revocation in zip(known, self._revocations(known, now), strict=True):
-            at = next_audit(row, usual, now, self._policy)
+            is_unknown = revocation.status is Status.UNKNOWN
+            at = next_audit(row, soon if is_unknown else usual, now, self._policy)
             found = of_certificate(row, now, self._policy, revocation=revocation)
-            if found or at != usual:
+            if found or at not in (usual, soon):
                 self._save(row, found, at, now)
             else:
-                clean.append(row.name)
+                (unanswered if is_unknown else clean).append(row.name)
         self._store.put_off(clean, usual)
+        self._store.put_off(unanswered, soon)
 
     def _save(self, row: Enrolment, found: Sequence[Finding], at: int, now: int) -> None:
         new = wanted(row, found, now)

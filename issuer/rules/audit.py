@@ -42,6 +42,7 @@ from issuer.rules.revoked import key_is_known as says_key_is_known
 
 _DAY = 86400
 AUDIT_EVERY = 7 * _DAY  # seconds between two audits of one certificate that stays the same
+ASK_AGAIN = 20 * 3600  # seconds until a CA that gave no answer is asked again: by the daily run, also if it is early
 _CLOCKS = 3600  # seconds by which the clock of a CA may be ahead of ours
 _LATE = (Kind.EXPIRED, Kind.ENDS_SOON)
 # for these the row is due already (rules/due.py), or a person has to act first

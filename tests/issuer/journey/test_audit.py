@@ -127,6 +127,16 @@ def test_a_revoked_one_is_replaced_at_once(faulty: World) -> None:
     assert (len(faulty.ca.opened), faulty.row().watch.found) == (1, frozenset())
 
 
+@pytest.mark.parametrize("says", [UNKNOWN, GOOD, None])
+def test_a_ca_without_an_answer_is_asked_again_by_the_next_daily_run(faulty: World, says: Revocation | None) -> None:
+    """Else a certificate would count as not revoked for a week, because its list was away for a minute."""
+    run(faulty)
+    audit(faulty, says=says)
+    audited_at = faulty.row().watch.audit_at
+    assert audited_at is not None
+    assert (audited_at < faulty.clock() + 86400) is (says is UNKNOWN)
+
+
 def test_a_revoked_one_comes_before_all_others(faulty: World) -> None:
     """Also before one that expires sooner, or that the CA wants replaced; until the new one is stored."""
     now = int(faulty.clock())
