@@ -137,6 +137,6 @@ def _without_address(target: ProbeTarget, error: BaseException) -> Sight:
 def _sight(one: _Asked, view: View) -> Sight:
     where = one.target.text, address_text(one.address)
     if view.seen is not Seen.SERVED:
-        return Sight(*where, view.seen, view.problem, shared=one.shared, answered=view.answered)
+        return Sight(*where, view.seen, view.problem, shared=one.shared, listens=view.listens)
     sha256, *chain = (hashlib.sha256(each).hexdigest() for each in view.shown)
     return Sight(*where, view.seen, "", sha256, tuple(chain), one.shared, view.shown[0])

@@ -11,8 +11,8 @@ from common.probe.view import Seen
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One look at one address of one target. *shared*: the target has several addresses and none is this host's, so
-    that others may serve there as well. *leaf*: the certificate shown, in DER. *answered*: one that is UNKNOWN
-    answered all the same. A journal keeps neither of these two."""
+    that others may serve there as well. *leaf*: the certificate shown, in DER. *listens*: at one that is UNKNOWN
+    something is there all the same. A journal keeps neither of these two."""
 
     target: str
     address: str
@@ -22,7 +22,7 @@ class Sight:
     chain: tuple[str, ...] = ()  # SHA-256 of each certificate shown beside the leaf
     shared: bool = False
     leaf: bytes = field(default=b"", repr=False, compare=False)
-    answered: bool = field(default=False, repr=False, compare=False)
+    listens: bool = field(default=False, repr=False, compare=False)
 
 
 class Proof(Enum):
@@ -200,8 +200,8 @@ def was_down(before: Sequence[Sight]) -> bool:
 
 
 def runs(before: Sequence[Sight]) -> bool:
-    """Did anything answer, with TLS or without?"""
-    return any(sight.seen in {Seen.SERVED, Seen.NO_TLS} or sight.answered for sight in before)
+    """Is anything there, with TLS or without?"""
+    return any(sight.seen in {Seen.SERVED, Seen.NO_TLS} or sight.listens for sight in before)
 
 
 def _place(sight: Sight) -> str:

@@ -27,6 +27,10 @@ class Unasked(OSError):
     """Nobody could be asked; the text says why."""
 
 
+class Silent(Unasked):
+    """Nobody answered, and nobody refused."""
+
+
 class EapWire:
     """One login. It carries TLS as :class:`common.probe.wire.Wire` does, never beyond the deadline. Methods raise
     OSError; ConnectionAbortedError where the server ends the login, or breaks a bound."""
@@ -47,13 +51,13 @@ class EapWire:
         self._room = _MOST
 
     def begin(self) -> None:
-        """Bring the server to where TLS begins. Raises Unasked for silence, ConnectionRefusedError for no listener."""
+        """Bring the server to where TLS begins. Raises Silent, Unasked, ConnectionRefusedError for no listener."""
         try:
             self._respond(_IDENTITY, self._login.identity.encode())
         except ConnectionError:
             raise
         except OSError as error:  # no route on the way, or no answer
-            raise Unasked(_SILENT if isinstance(error, TimeoutError) else error.strerror) from error
+            raise (Silent(_SILENT) if isinstance(error, TimeoutError) else Unasked(error.strerror)) from error
         if self._type not in self._types.values():
             self._respond(_NAK, bytes(self._types.values()))
         if self._type not in self._types.values():

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from common.deadline import Deadline
-from common.probe.eap import EapWire, Unasked
+from common.probe.eap import EapWire, Silent, Unasked
 from common.probe.flight import version_of, wants_client_certificate
 from common.probe.starttls import Refused, start_tls
 from common.probe.target import ProbeTarget
@@ -84,7 +84,7 @@ def look(target: ProbeTarget, address: Address, server_name: str, seconds: float
         problem = (
             f"it speaks TLS 1.3 alone and shows no {key_type.upper()} certificate; it cannot be asked for one there"
         )
-        return View(Seen.UNKNOWN, problem, answered=True)
+        return View(Seen.UNKNOWN, problem, listens=True)
     except OSError:
         return view
 
@@ -96,6 +96,8 @@ def _viewed(target: ProbeTarget, address: Address, server_name: str, deadline: D
         return View(Seen.NO_TLS, str(failed))
     except (ConnectionError, TimeoutError) as error:
         return View(Seen.DOWN, why(error))
+    except Silent as error:  # on this host nobody's port would refuse (ICMP); elsewhere a firewall may swallow it
+        return View(Seen.UNKNOWN, why(error), listens=is_of_this_host(address))
     except OSError as error:  # no route, no such family on this host: nobody was asked
         return View(Seen.UNKNOWN, why(error))
 

@@ -31,14 +31,14 @@ class Seen(Enum):
 class View:
     """*shown*: the certificates in DER, the leaf first; *version*: of TLS, as in "TLSv1.3"; *seconds*: that the
     handshake took, None where that was not measured. Else *problem* says why there are none;
-    *answered*: of what could not be asked as it should be, that it answered."""
+    *listens*: of what could not be asked as it should be, that something is there all the same."""
 
     seen: Seen
     problem: str = ""
     shown: tuple[bytes, ...] = field(default=(), repr=False)
     version: str = ""
     seconds: float | None = field(default=None, compare=False)
-    answered: bool = field(default=False, compare=False)
+    listens: bool = field(default=False, compare=False)
 
 
 def key_type_of(der: bytes) -> KeyType:

@@ -130,5 +130,5 @@ def test_what_proves_that_a_service_runs(
 
 def test_a_socket_without_that_type_of_key_answers_all_the_same() -> None:
     """TLS 1.3 alone, and no certificate of RSA: nobody can ask for that one, and yet the service runs."""
-    sight = Sight("t", "a", Seen.UNKNOWN, answered=True)
+    sight = Sight("t", "a", Seen.UNKNOWN, listens=True)
     assert life_by(Service("web"), [sight], Asked(running=False)) is Life.RUNS  # type: ignore[arg-type]
