@@ -215,10 +215,10 @@ def exchanging(home: Home) -> Iterator[None]:
 
 
 def test_a_folder_that_is_exchanged_all_the_time(tmp_path: Path) -> None:
-    """Hundreds of turns beside somebody who swaps folder and file for links: some fail, none reaches the outside."""
+    """A hundred turns beside somebody who swaps folder and file for links: some fail, none reaches the outside."""
     home, done, failed = Home(tmp_path), 0, 0
     with exchanging(home):
-        while done < 200 or failed < 20:
+        while done < 100 or failed < 20:
             files = LocalFiles()
             try:
                 real = files.locate(home.target)

@@ -1,8 +1,6 @@
 """Certificates of which the X.509 library warns: no word of that reaches standard error, where cron would mail it."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,8 @@ from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority, Issued
 from tests.servers.database import SqliteDatabase
+from tests.servers.forks import forks
 
-ROOT = Path(__file__).parents[2]
 NAME = "www.example.test"
 ODD = {
     "C=Germany": {NameOID.COUNTRY_NAME: "Germany", NameOID.COMMON_NAME: "CA"},
@@ -27,18 +25,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of this proces
 
 
 def said(package: str, config: Path, *words: str) -> tuple[int, str, str]:
-    """Exit code, output and standard error of a command in a process of its own."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
-    done = subprocess.run(
-        [sys.executable, "-m", package, *words, "--config", str(config)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    """Exit code, output and standard error of a command in a process of its own, which shows the same warnings as an
+    interpreter without -W."""
+    program = f"import sys, warnings; warnings.resetwarnings(); from {package}.cli import main; sys.exit(main())"
+    done = forks(package).run(program, [*words, "--config", str(config)], folder=config.parent, environment=os.environ)
+    return done.code, done.out, done.err
 
 
 def issued_by(name: str, request: bytes) -> Issued:

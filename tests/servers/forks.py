@@ -92,10 +92,10 @@ class Forks:
 class Forked:
     """A program that runs, or has ended: what tests use of `subprocess.Popen`."""
 
-    def __init__(self, keeper: socket.socket, streams: Sequence[TextIO]) -> None:
-        self._keeper = keeper  # it says the number of the process first, and then the exit code
+    def __init__(self, answer: socket.socket, streams: Sequence[TextIO]) -> None:
+        self._answer = answer  # it says the number of the process first, and then the exit code
         self._streams = streams
-        self.pid = int(keeper.recv(16))
+        self.pid = int(answer.recv(16))
         self.returncode: int | None = None
 
     def __enter__(self) -> Self:
@@ -124,10 +124,10 @@ class Forked:
     def wait(self, timeout: float | None = None) -> int:
         """The same at its end. Raises TimeoutExpired. Until then the process is listed, also when it has ended."""
         if self.returncode is None:
-            if not wait([self._keeper], timeout):
+            if not wait([self._answer], timeout):
                 raise subprocess.TimeoutExpired("a forked program", timeout or 0)
-            self.returncode = int(self._keeper.recv(16))
-            self._keeper.close()
+            self.returncode = int(self._answer.recv(16))
+            self._answer.close()
         return self.returncode
 
     def wait_or_kill(self, timeout: float | None) -> int:
@@ -174,45 +174,72 @@ def _text(content: bytes) -> str:
     return content.decode(errors="replace")
 
 
+@dataclass(slots=True)
+class _Running:
+    """A program that was forked. *answer*: the way to who waits for it; *ended*: readable once it has come to its end,
+    -1 when that has been told."""
+
+    number: int
+    answer: int
+    ended: int
+
+    def tell(self) -> None:
+        """Tell the exit code. The process stays listed, as one of a parent that has not waited for it."""
+        end = os.waitid(os.P_PID, self.number, os.WEXITED | os.WNOWAIT)
+        assert end is not None
+        code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+        with contextlib.suppress(OSError):
+            os.write(self.answer, str(code).encode())
+        os.close(self.ended)
+        self.ended = -1
+
+    def end(self) -> None:
+        """Nobody waits for it any more."""
+        os.kill(self.number, signal.SIGKILL)
+        os.waitpid(self.number, 0)
+        self.close()
+
+    def close(self) -> None:
+        """Only our descriptors."""
+        os.close(self.answer)
+        if self.ended != -1:
+            os.close(self.ended)
+
+
 def _request(requests: socket.socket) -> bytes:
     """Fork for each request until the other side is gone. Only a forked program returns, with what was asked for."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    running: list[_Running] = []
     while True:
+        ready = wait([requests, *(one.answer for one in running), *(one.ended for one in running if one.ended != -1)])
+        for one in running:
+            if one.ended in ready:
+                one.tell()
+        for one in [one for one in running if one.answer in ready]:
+            running.remove(one)
+            one.end()
+        if requests not in ready:
+            continue
         message, descriptors, _, _ = socket.recv_fds(requests, _LONGEST_REQUEST, 3)
         if not message:
+            for one in running:
+                one.end()
             sys.exit()
-        if os.fork() == 0:
+        answer, *outputs = descriptors
+        program = os.fork()
+        if program == 0:
+            for one in running:
+                one.close()
             requests.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            answer, out, err = descriptors
-            program = os.fork()
-            if program == 0:
-                os.close(answer)
-                for number, descriptor in enumerate((out, err), 1):
-                    os.dup2(descriptor, number)
-                    os.close(descriptor)
-                return message
-            os.close(out)
-            os.close(err)
-            _keep(program, answer)
-        for descriptor in descriptors:
+            os.close(answer)
+            for number, descriptor in enumerate(outputs, 1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            return message
+        running.append(_Running(program, answer, os.pidfd_open(program)))
+        with contextlib.suppress(BrokenPipeError):
+            os.write(answer, str(program).encode())
+        for descriptor in outputs:
             os.close(descriptor)
-
-
-def _keep(program: int, answer: int) -> NoReturn:
-    """Tell which process the program is, and at its end the exit code; end it when nobody waits for that any more."""
-    os.write(answer, str(program).encode())
-    ended = os.pidfd_open(program)
-    if ended not in wait([ended, answer]):
-        os.kill(program, signal.SIGKILL)
-    end = os.waitid(os.P_PID, program, os.WEXITED | os.WNOWAIT)
-    assert end is not None
-    code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
-    with contextlib.suppress(OSError):
-        os.write(answer, str(code).encode())
-        os.read(answer, 1)  # until it is closed, as by a parent that has waited for its child
-    os.waitpid(program, 0)
-    os._exit(0)
 
 
 def _main(package: str, descriptor: int) -> None:
