@@ -126,6 +126,14 @@ def test_what_a_thief_in_the_database_withholds(siege: Siege) -> None:
     thief.tries(
         "that nothing is ordered for a day, again and again, by limits of the CA", got=siege.ordered(NAME) == orders
     )
+    seen = int(time.time())
+    for address, moment in (("192.0.2.66", seen), ("192.0.2.99", FAR)):
+        siege.sql(f"INSERT INTO egress VALUES ('localhost', '{address}', 1, {moment}, 60)")  # noqa: S608
+    listed = box.run("egress", "--watch", "--format", "plain").out.splitlines()
+    thief.tries("an address of his in the list for a firewall, by the table `egress`", got="192.0.2.66" in listed)
+    kept = [address for (address,) in box.database.query("SELECT address FROM egress")]
+    got = "192.0.2.99" in kept or "127.0.0.1" not in kept
+    thief.tries("the end of the addresses that were seen, by moments ahead", got=got)
     thief.is_told()
 
 
