@@ -173,7 +173,7 @@ def _found(settings: Settings, store: Egress, needs: Sequence[Need], *, watch: b
     resolved = resolve(hosts, _RESOLVING_SECONDS)
     by_dns = addresses_and_ttls(Resolvers(settings.dns.resolvers).every, [host for host in hosts if not is_ip(host)])
     seen = {host: {**dict.fromkeys(resolved[host].addresses), **by_dns.get(host, {})} for host in hosts}
-    before = store.remembered(hosts)
+    before = store.remembered(hosts, now)
     known = {host: sightings(seen[host], before.get(host, ()), now) for host in hosts}
     if watch:
         store.remember({host: some for host, some in known.items() if not is_ip(host)}, now)

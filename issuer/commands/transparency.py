@@ -13,6 +13,7 @@ from common.clock import utc_text
 from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, UsageError, render
+from common.files import locked
 from common.nagios import Metric, State, line
 from common.terminal import PROGRESS
 from issuer.commands.lock import tries
@@ -31,6 +32,8 @@ from issuer.store.revision import open_database
 from issuer.transparency.crt_sh import CrtSh
 from issuer.transparency.static_log import StaticLog
 from issuer.trust.transparency import TRANSPARENCY, TransparencyMemory
+
+_LOCK = "transparency.lock"  # in the state folder: a source may be slow for hours, and cron comes again
 
 
 def transparency(arguments: argparse.Namespace) -> int:
@@ -57,7 +60,8 @@ def _look(arguments: argparse.Namespace) -> tuple[list[Sighting], list[Certfleet
         raise UsageError("no source of Certificate Transparency is configured", hint=hint)
     configure_log(settings, arguments)
     memory = TransparencyMemory(settings.state_dir / TRANSPARENCY)
-    with closing(open_database(settings.database)) as database, closing(memory):
+    alone = locked(settings.state_dir / _LOCK, doing="certfleet-issuer transparency")
+    with alone, closing(open_database(settings.database)) as database, closing(memory):
         if accepted:
             memory.accept(accepted)
         look = _Sources(settings, database, memory)

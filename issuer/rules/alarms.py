@@ -38,7 +38,13 @@ _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.AUDIT: frozenset({EventKind.AUDIT}),
     EventKind.INCIDENT: frozenset({EventKind.INCIDENT}),
 }
-NEVER_MUTED = OF_ROWS | {EventKind.PLANTED, EventKind.STATEMENT_KEY}  # who writes to the table could mute a row
+NEVER_MUTED = OF_ROWS | {  # who writes to the table could mute a row, and these are what he would hide
+    EventKind.PLANTED,
+    EventKind.STATEMENT_KEY,
+    EventKind.DISABLED,
+    EventKind.FOREIGN_KEY,
+    EventKind.REVOKED,
+}
 _NEVER_RETRACTED = frozenset({EventKind.REVOKED})  # hosts may serve it for a while, and somebody may know its key
 _OVER = (EventKind.RECOVERED, EventKind.ROW_WELL)
 QUIET_SECONDS = 60  # a mail goes out this long after the last event,

@@ -6,11 +6,12 @@ import sqlalchemy as sa
 
 from common.egress.needs import Sighting
 from issuer.ground.chunks import chunks
+from issuer.store.cells import too_far
 from issuer.store.database import Database, rows_of
 from issuer.store.tables import egress
 
 _REMEMBERED = 90 * 86400  # seconds since an address was seen last
-_MOST = 10_000  # rows; the ones that were seen longest ago go first
+_MOST = 10_000  # rows that are read and kept; the ones that were seen longest ago go first
 _AT_ONCE = 500
 
 _SAME = sa.and_(egress.c.host == sa.bindparam("the_host"), egress.c.address == sa.bindparam("the_address"))
@@ -23,10 +24,10 @@ class Egress:
     def __init__(self, database: Database):
         self._database = database
 
-    def remembered(self, hosts: Iterable[str]) -> dict[str, list[Sighting]]:
-        """The sightings of each of *hosts*, by address; none of them is *now*."""
+    def remembered(self, hosts: Iterable[str], now: int) -> dict[str, list[Sighting]]:
+        """The sightings of each of *hosts* before *now* (epoch seconds), at most 10,000. A moment to come is none."""
         names = set(hosts)
-        return self._database.read(lambda connection: _sightings(connection, names))
+        return self._database.read(lambda connection: _sightings(connection, names, now))
 
     def remember(self, known: Mapping[str, Sequence[Sighting]], now: int) -> None:
         """Save what is *known* by host of addresses that are seen *now*, and forget what was not seen for 90 days, or
@@ -37,7 +38,7 @@ class Egress:
             for some in chunks(rows, _AT_ONCE):
                 connection.execute(_DELETE, [{"the_host": row["host"], "the_address": row["address"]} for row in some])
                 connection.execute(egress.insert(), some)
-            connection.execute(egress.delete().where(egress.c.last_seen < now - _REMEMBERED))
+            connection.execute(egress.delete().where(sa.or_(egress.c.last_seen < now - _REMEMBERED, _to_come(now))))
             newest = sa.select(egress.c.last_seen).order_by(egress.c.last_seen.desc()).offset(_MOST).limit(1)
             too_old = connection.scalar(newest)
             if too_old is not None:
@@ -50,9 +51,15 @@ def _row(host: str, one: Sighting) -> dict[str, object]:
     return {"host": host, "address": one.address, "first_seen": one.first, "last_seen": one.last, "ttl": one.ttl}
 
 
-def _sightings(connection: sa.Connection, hosts: set[str]) -> dict[str, list[Sighting]]:
+def _to_come(now: int) -> sa.ColumnElement[bool]:
+    """A thief's, or of a clock that was wrong: it would outlast what is seen."""
+    return too_far(egress.c.last_seen, now, 0)
+
+
+def _sightings(connection: sa.Connection, hosts: set[str], now: int) -> dict[str, list[Sighting]]:
     found: dict[str, list[Sighting]] = {}
-    for row in rows_of(connection, sa.select(egress), egress.c.host, hosts):
+    newest = sa.select(egress).where(sa.not_(_to_come(now))).order_by(egress.c.last_seen.desc()).limit(_MOST)
+    for row in rows_of(connection, newest, egress.c.host, hosts):
         sighting = Sighting(row.address, row.ttl, row.first_seen, row.last_seen, now=False)
         found.setdefault(row.host, []).append(sighting)
     return found

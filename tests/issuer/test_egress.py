@@ -11,6 +11,7 @@ from common.config_file import load
 from common.egress.needs import Sighting
 from issuer.commands import egress
 from issuer.model.config import Settings
+from issuer.store import egress as egress_store
 from issuer.store.egress import Egress
 from issuer.store.revision import open_database
 from tests.issuer.box import NOBODY, Box
@@ -139,10 +140,24 @@ def test_what_was_not_seen_for_long_is_forgotten(either_box: Box) -> None:
     store.remember({"a.test": [at(old, "192.0.2.1"), at(old, "192.0.2.2")]}, old)
     store.remember({"a.test": [Sighting("192.0.2.1", 60, old, old + 50 * day)]}, old + 50 * day)
     store.remember({"b.test": [at(old + 100 * day, "2001:db8::1")]}, old + 100 * day)
-    found = store.remembered(["a.test", "b.test", "c.test"])
+    found = store.remembered(["a.test", "b.test", "c.test"], old + 100 * day)
     assert found["a.test"] == [Sighting("192.0.2.1", 60, old, old + 50 * day, now=False)]
     assert [one.address for one in found["b.test"]] == ["2001:db8::1"]
     assert set(found) == {"a.test", "b.test"}
+
+
+def test_sightings_that_others_wrote(either_box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those to come are none, and do not push ours out; however many there are, the reading is bounded."""
+    monkeypatch.setattr(egress_store, "_MOST", 50)
+    store, now = Egress(open_database(load(Settings, either_box.config).database)), 1_700_000_000
+    for moment, net in ((now + 10**9, "198.51.100"), (now - 60, "203.0.113")):
+        rows = ", ".join(f"('a.test', '{net}.{n}', 1, {moment}, 60)" for n in range(100))
+        either_box.database.execute(f"INSERT INTO egress VALUES {rows}")  # noqa: S608
+    store.remember({"a.test": [Sighting("192.0.2.1", 60, now, now)]}, now)
+    found = store.remembered(["a.test"], now)["a.test"]
+    assert len(found) == 50
+    assert "192.0.2.1" in [one.address for one in found]
+    assert not [one for one in found if one.address.startswith("198.51.100.")]
 
 
 def test_every_needs_watch(lone_box: Box) -> None:

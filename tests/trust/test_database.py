@@ -97,7 +97,8 @@ def test_what_a_thief_in_the_database_withholds(siege: Siege) -> None:
     """He can keep certificates and mail back; exit codes, `status` and what the issuer says itself tell it."""
     thief, row, box, smtp = Thief("The database, to withhold something"), siege.row, siege.box, siege.smtp
     siege.box.put_aged(NAME, days=90, left=1)
-    row(enable="'N'", ts_expire=FAR, due_at=FAR)
+    muted = {"mute": "'replacing mails'", "mute_until": str(int(time.time()) + 399 * 86400)}
+    row(enable="'N'", ts_expire=FAR, due_at=FAR, **muted)
     orders, letters = siege.ordered(NAME), len(smtp.letters)
     siege.comes()
     assert "warning: www.example.test: it is disabled" in box.ok("run").err
@@ -105,8 +106,8 @@ def test_what_a_thief_in_the_database_withholds(siege: Siege) -> None:
     [letter] = smtp.letters[letters:]
     assert "disabled, ends soon" in box.ok("status").out
     thief.tries("that a certificate is not renewed, by disabling it", got=siege.ordered(NAME) == orders)
-    thief.tries("the same unheard", got="is disabled and due" not in letter.subject)
-    row(enable="'Y'", **NOW)
+    thief.tries("the same unheard, by muting it too", got="is disabled and due" not in letter.subject)
+    row(enable="'Y'", mute="NULL", mute_until="NULL", **NOW)
     box.ok("run")
     siege.keep()
 
@@ -125,6 +126,14 @@ def test_what_a_thief_in_the_database_withholds(siege: Siege) -> None:
     thief.tries(
         "that nothing is ordered for a day, again and again, by limits of the CA", got=siege.ordered(NAME) == orders
     )
+    seen = int(time.time())
+    for address, moment in (("192.0.2.66", seen), ("192.0.2.99", FAR)):
+        siege.sql(f"INSERT INTO egress VALUES ('localhost', '{address}', 1, {moment}, 60)")  # noqa: S608
+    listed = box.run("egress", "--watch", "--format", "plain").out.splitlines()
+    thief.tries("an address of his in the list for a firewall, by the table `egress`", got="192.0.2.66" in listed)
+    kept = [address for (address,) in box.database.query("SELECT address FROM egress")]
+    got = "192.0.2.99" in kept or "127.0.0.1" not in kept
+    thief.tries("the end of the addresses that were seen, by moments ahead", got=got)
     thief.is_told()
 
 

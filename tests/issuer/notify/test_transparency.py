@@ -1,7 +1,9 @@
 """transparency: a static log served by nginx, a search, and certificates with keys that we never knew."""
 
 import base64
+import contextlib
 import json
+import socketserver
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from common.certificate import fingerprint, spki_sha256
+from common.files import locked
+from issuer.ground.threads import on_thread
+from issuer.model.errors import TransparencyError
+from issuer.transparency.http import get
 from tests.issuer.box import Box
 from tests.issuer.notify.conftest import told_by_mail
 from tests.issuer.signing_requests import csr
@@ -252,6 +258,40 @@ def test_a_search(box: Box) -> None:
         assert len(foreign(box)) == 1
         server.shutdown()
     assert sum("d=" in path for path in Search.asked) == 3
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_source_that_drips(begin: bytes) -> None:
+    """Its time is over at the same moment, wherever in its answer it goes on without end."""
+
+    class Dripping(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(begin)
+            with contextlib.suppress(OSError):
+                while not over.wait(0.1):
+                    self.request.sendall(b" ")
+
+    over = threading.Event()
+    with socketserver.ThreadingTCPServer((LOOPBACK, 0), Dripping) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asked = on_thread(lambda: get(f"http://{LOOPBACK}:{server.server_address[1]}/", 0.5))
+        try:
+            with pytest.raises(TransparencyError, match="no answer within"):
+                asked.result(timeout=5)
+        finally:
+            over.set()
+            server.shutdown()
+
+
+def test_one_at_a_time(lone_box: Box) -> None:
+    """cron comes again while a source is slow: the second look ends at once, and says why."""
+    lone_box.document["transparency"] = {"crt_sh": "http://127.0.0.1:9/"}
+    lone_box.write()
+    lone_box.run("transparency")
+    with locked(lone_box.state_dir / "transparency.lock", doing="the first look"):
+        lone_box.refused("transparency", code=3, says=["the first look"])
+        assert lone_box.run("transparency", "--nagios").code == 3
 
 
 def test_a_source_that_is_away_keeps_no_other_from_being_read(box: Box, log: CtLog, web: Nginx) -> None:
