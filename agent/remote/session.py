@@ -1,7 +1,8 @@
 """One SSH connection with one host, opened at its first use: all that a run does there goes over it.
 
 Each action has a time limit as a whole, and a request to stop ends it. A connection that was lost between two actions
-is replaced by a new one; a host that cannot be reached is not tried again in the same run.
+is replaced by a new one; a host that cannot be reached, or does not end what it begins, is not tried again in the same
+run.
 """
 
 import shlex
@@ -30,6 +31,7 @@ _HINT = "check that the host runs and lets this one in over SSH; the next run go
 _MOST_OUTPUT = 4_000_000  # bytes of an answer: four times the largest file
 _GRACE = 10.0  # seconds that a host gets beyond the time limit of a command, to say that it ended that
 _AT_ONCE = 64  # connections that are made side by side
+_MOST_UNENDED = 2  # actions that did not end in time; one may be an accident, and files are to be put back
 _LOOK_UP = 0.05  # seconds between two looks at a command that says nothing
 
 
@@ -55,6 +57,7 @@ class Session:
         self._limits = LIMITS
         self._open: Connected | None = None
         self._trouble: CertfleetError | None = None
+        self._unended = 0  # actions
 
     @property
     def name(self) -> str:
@@ -149,9 +152,15 @@ class Session:
             raise
 
     def _gone(self, error: Exception, there: Connected) -> HostLost:
+        """A host that let two actions wait to their time limit, as with a disk that hangs, would do so for each
+        certificate: it is left for the rest of the run."""
         self.close()
         found = there.connection.lost("broke the connection", error)
-        return HostLost(found.what, why=found.why, hint=found.hint)
+        lost = HostLost(found.what, why=found.why, hint=found.hint)
+        self._unended += isinstance(error, TimeoutError)
+        if self._unended >= _MOST_UNENDED:
+            self._trouble = lost
+        return lost
 
 
 def reach(sessions: Sequence[Session], waits: Waits) -> None:

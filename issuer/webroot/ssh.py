@@ -86,7 +86,9 @@ class SshHost:
             return self._used(action, self._session)
         except BROKEN as error:
             self._disconnect()
-            raise _for_webroot(self._connection.lost("broke the connection", error)) from error
+            trouble = _for_webroot(self._connection.lost("broke the connection", error))
+            self._trouble.begins(self._host, trouble)
+            raise trouble from error
 
     def _used(self, action: Callable[[paramiko.SFTPClient], T], session: _Session) -> T:
         try:

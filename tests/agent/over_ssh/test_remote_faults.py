@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.agent.remote import RemoteSite, is_as_before
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
 from tests.servers.silent import Silent
-from tests.servers.sshd import new_key
+from tests.servers.sshd import Sshd, new_key
 from tests.servers.stopwatch import Stopwatch
 
 
@@ -115,7 +116,7 @@ import sys
 import agent.remote.session
 from agent.cli import main
 from common.ssh_limits import SshLimits
-agent.remote.session.LIMITS = SshLimits(handshake=1.0)
+agent.remote.session.LIMITS = SshLimits(handshake=1.0, answer=ANSWER)
 sys.exit(main())
 """
 
@@ -125,15 +126,34 @@ def test_a_host_that_says_nothing(host: Host, site: RemoteSite, nginx: Nginx, fi
     with Silent() as silent:
         site.behind(silent.port)
         site.configure(probe=[f"https://127.0.0.1:{nginx.port}"])
-        for number in range(2):
-            entry = f'[[certificate]]\nname = "n{number}.example.test"\nkey = "{host.key}"\nprobe = []\n{site.settings}'
-            files = f'[certificate.files]\nfullchain = "{host.live}/n{number}.pem"\n'
-            host.config.write_text(host.config.read_text() + entry + files)
-            host.offer(host.first.cert_pem, host.first.chain_pem, name=f"n{number}.example.test")
-        done = host.run(program=QUICK)
+        add_two(host, site)
+        done = host.run(program=QUICK.replace("ANSWER", "20.0"))
         assert [one["state"] for one in done.json["certificates"]] == ["unreachable"] * 3
         assert silent.calls == 1
     assert host.fullchain.read_bytes() == first
+
+
+def add_two(host: Host, site: RemoteSite) -> None:
+    """Two more certificates there."""
+    for number in range(2):
+        entry = f'[[certificate]]\nname = "n{number}.example.test"\nkey = "{host.key}"\nprobe = []\n{site.settings}'
+        files = f'[certificate.files]\nfullchain = "{host.live}/n{number}.pem"\n'
+        host.config.write_text(host.config.read_text() + entry + files)
+        host.offer(host.first.cert_pem, host.first.chain_pem, name=f"n{number}.example.test")
+
+
+def test_a_host_whose_files_hang(host: Host, tmp_path: Path) -> None:
+    """As with a disk that does not answer: three certificates cost two time limits, and two logins."""
+    script = tmp_path / "hangs.py"
+    script.write_text("import sys; sys.stdin.buffer.read()")
+    with Sshd(tmp_path / "sshd", sftp=f"{sys.executable} {script}") as sshd:
+        site = RemoteSite(host, sshd, host.live)
+        site.configure(probe=[])
+        host.first = host.offer_new()
+        add_two(host, site)
+        done = host.run(program=QUICK.replace("ANSWER", "0.7"))
+        assert [one["state"] for one in done.json["certificates"]] == ["unreachable"] * 3
+        assert sshd.logins() == 2
 
 
 def test_hosts_are_called_side_by_side(host: Host) -> None:

@@ -166,6 +166,24 @@ def test_a_host_that_says_nothing(remote: Remote, folder: Path, tmp_path: Path) 
     assert error.retry is Retry.SOON
 
 
+def test_a_host_whose_files_hang(folder: Path, tmp_path: Path) -> None:
+    """As with a disk that does not answer: those who wait for the same host meanwhile do not wait for it again."""
+    script = tmp_path / "hangs.py"
+    script.write_text(
+        "import struct, sys\n"
+        "sys.stdout.buffer.write(struct.pack('>IBI', 5, 2, 3))\n"
+        "sys.stdout.flush()\n"
+        "sys.stdin.buffer.read()\n"
+    )
+    with Sshd(tmp_path / "sshd", sftp=f"{sys.executable} {script}") as sshd:
+        remote = Remote(sshd, tmp_path / "ssh_host_keys")
+        remote.pin(sshd.host_key_line())
+        solver = Webroots(settings(tmp_path, **remote.settings), MACHINE, SshLimits(action=0.5, pause=60))
+        for _ in range(3):
+            assert isinstance(refusal(solver, sshd.url(folder), folder), WebrootError)
+        assert sshd.logins() == 1
+
+
 GARBAGE = """
 import struct, sys
 def take(): return sys.stdin.buffer.read(struct.unpack(">I", sys.stdin.buffer.read(4))[0])
