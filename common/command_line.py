@@ -199,7 +199,7 @@ def add_probe(line: CommandLine, handler: Handler) -> None:
     text = "look so often, and tell each failure with its time, and the slowest handshake"
     probe.add_argument("--repeat", type=_count, default=1, metavar="NUMBER", help=text)
     text = "the time from one round of --repeat to the next (1m)"
-    probe.add_argument("--every", type=_duration, default=60, metavar="TIME", help=text)
+    probe.add_argument("--every", type=_duration, default=None, metavar="TIME", help=text)
     text = "the one line of a monitoring plugin, with its exit codes: 0 ok, 1 warning, 2 critical, 3 unknown"
     probe.add_argument("--nagios", action="store_true", help=text)
     text = "write the numbers into this file too, for the textfile collector of Prometheus' node exporter"

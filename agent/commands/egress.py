@@ -48,7 +48,8 @@ def egress(arguments: argparse.Namespace) -> int:
         for one in merged([*needs, *certified.needs, *elsewhere])
     ]
     found = with_reached(found, reach(spots_of(found), _REACHING_SECONDS))
-    return show(found, [], notes=[_INWARDS], form=arguments.format, as_json=arguments.json)
+    quiet = getattr(arguments, "quiet", False)
+    return show(found, [], notes=[_INWARDS], form=arguments.format, as_json=arguments.json, quiet=quiet)
 
 
 def _live_certificates(certificates: Sequence[Certificate]) -> Iterator[bytes]:

@@ -20,9 +20,11 @@ def show(
     notes: Sequence[str] = (),
     form: str,
     as_json: bool,
+    quiet: bool = False,
 ) -> int:
     """Print what was *found*, as a table, a document or, with a *form* of FORMATS, a list for a firewall. Exit code 1
-    if an address that this machine itself needs is not reached."""
+    if an address that this machine itself needs is not reached. *quiet*: a list comes without the remark that addresses
+    are no promise."""
     well, notes = all(one.well for one in found if one.passage.ours), [*notes, NO_PROMISE]
     if as_json:
         out = [_document(one) for one in found]
@@ -30,7 +32,7 @@ def show(
         report({"well": well, "out": out, "in": entries, "warnings": list(warnings), "notes": notes})
     elif form in FORMATS:
         say(*listed(found, form))
-        complain(*warnings, NO_PROMISE)
+        complain(*warnings, *([] if quiet else [NO_PROMISE]))
     else:
         say(*_lines(found, inwards), *(f"warning: {warning}" for warning in warnings), *notes)
     return 0 if well else 1

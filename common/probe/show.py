@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import argparse
 
 _HOST = re.compile("[a-z0-9_.-]{1,253}")
+_EVERY = 60.0  # seconds from one round to the next
 
 
 def show(arguments: argparse.Namespace, lookup: Lookup) -> int:
@@ -33,10 +34,12 @@ def show(arguments: argparse.Namespace, lookup: Lookup) -> int:
     that is valid then for its host and not revoked; with --nagios that of the plugin's state. *lookup*: what the
     database has. Raises ConfigError for what is no target, FileError."""
     if arguments.nagios:
-        if arguments.json or arguments.repeat > 1:
-            raise UsageError("--nagios is one look and one line", hint="leave --json and --repeat out")
+        if arguments.json or arguments.repeat > 1 or arguments.every is not None:
+            raise UsageError("--nagios is one look and one line", hint="leave --json, --repeat and --every out")
         return _as_plugin(arguments, lookup)
-    targets, names = list(map(_target, arguments.target)), _names(arguments.sni)
+    if arguments.every is not None and arguments.repeat == 1:
+        raise UsageError("--every is for --repeat", hint="`--repeat 60 --every 1m` looks for an hour")
+    targets, names, every = list(map(_target, arguments.target)), _names(arguments.sni), arguments.every or _EVERY
     tally, shown, now = Tally(), list[Shown](), time.time()
     try:
         for number in range(arguments.repeat):
@@ -47,7 +50,7 @@ def show(arguments: argparse.Namespace, lookup: Lookup) -> int:
             if arguments.repeat > 1 and not arguments.json:
                 say(*map(str, failed))
             if number + 1 < arguments.repeat:
-                time.sleep(max(0.0, arguments.every - (time.monotonic() - began)))
+                time.sleep(max(0.0, every - (time.monotonic() - began)))
     except KeyboardInterrupt:  # it ends an hour of looks early, and what was seen counts
         if not tally.rounds:
             raise

@@ -192,8 +192,11 @@ def _surroundings(settings: Settings) -> Surroundings:
 
 def mute(arguments: argparse.Namespace) -> None:
     """Opt certificates out of replacing or of mails until a moment, or end that."""
-    if arguments.off == (arguments.until is not None) or (arguments.off and (arguments.replacing or arguments.mails)):
+    if arguments.off == (arguments.until is not None):
         raise UsageError("give either --until TIME or --off", hint="`mute NAME --until 2026-12-24`, `mute NAME --off`")
+    if arguments.off and (arguments.replacing or arguments.mails):
+        hint = "`mute NAME --off` ends both; `mute NAME --until TIME --mails` then mutes one of them alone"
+        raise UsageError("--off ends the whole mute, so --replacing and --mails do not go with it", hint=hint)
     now = int(time.time())
     until = None if arguments.off else _moment(arguments.until, now)
     database = open_database(load(Settings, arguments.config).database)

@@ -14,7 +14,7 @@ from issuer.rules.ca_ahead import Ahead, look_ahead
 from issuer.rules.ca_calendar import announced
 from issuer.rules.findings import Line, bad, warn
 
-_HINT = "nothing if that is meant; open firewalls for the hosts before (`egress`), and look at CAA and trust stores"
+_HINT = "if that is meant, open firewalls for the hosts before (`egress`), and look at CAA and trust stores"
 
 
 def ahead(settings: Settings, rows: Iterable[Enrolment]) -> list[Ahead]:

@@ -78,7 +78,8 @@ def _look(settings: Settings, database: Database, arguments: argparse.Namespace)
     found = _found(settings, Egress(database), wanted.outwards, watch=arguments.watch)
     every = settings.egress.firewall_resolves_every
     warnings = [*wanted.warnings, *short_lived(found, every, duration_text(every))]
-    return show(found, merged(wanted.inwards), warnings=warnings, form=arguments.format, as_json=arguments.json)
+    form, quiet = arguments.format, getattr(arguments, "quiet", False)
+    return show(found, merged(wanted.inwards), warnings=warnings, form=form, as_json=arguments.json, quiet=quiet)
 
 
 def _wanted(settings: Settings, database: Database) -> _Wanted:

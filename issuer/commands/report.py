@@ -54,7 +54,8 @@ def report(arguments: argparse.Namespace) -> None:
     count = write_pages(overview, folder)
     bad = sum(not entry.well for entry in overview.entries)
     files = "1 file" if count == 1 else f"{count} files"
-    say(f"{folder / INDEX}: {len(overview.entries)} certificates, {bad} not well; {files}")
+    if not getattr(arguments, "quiet", False):
+        say(f"{folder / INDEX}: {len(overview.entries)} certificates, {bad} not well; {files}")
 
 
 Looks = Iterable[tuple[Enrolment, Look]]

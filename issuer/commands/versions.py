@@ -105,9 +105,12 @@ def take_in(arguments: argparse.Namespace) -> None:
     what = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}"
     if row is not None:
         if row.imported and (row.crt, row.ca) == (bundle.leaf_pem, bundle.chain_pem):
-            say(f"{name}: {what}, is there already; nothing was changed")
-            if takeover is not None:
-                takeover.enrol(database)
+            if takeover is None:
+                say(f"{name}: {what}, is there already; nothing was changed")
+                return
+            takeover.enrol(database)
+            say(f"{name}: {what}, is there already")
+            _tell_standing(certificates, name)
             return
         _check_key(row, bundle)
     sealer, store = Sealer(settings), History(database, sign=Statements(settings.state_dir).sign)
@@ -118,11 +121,20 @@ def take_in(arguments: argparse.Namespace) -> None:
     say(f"{name}: imported {what}")
     if takeover is not None:
         takeover.enrol(database)
-    [after] = certificates.get([name])
-    for remark in remarks(after):
+    _tell_standing(certificates, name)
+
+
+def _tell_standing(certificates: Certificates, name: str) -> None:
+    """What becomes of the imported certificate of *name*."""
+    [row] = certificates.get([name])
+    for remark in remarks(row):
         say(remark)
-    if after.enabled:
-        say("it is enabled: agents take it at their next run, `status` watches it, nothing renews it")
+    if row.enabled:
+        later = "nothing renews it"
+        if row.takeover_at is not None:
+            begin = utc_text(row.takeover_at)
+            later = f"a `run` orders the next one from {begin} on, unless a newer one is imported before"
+        say(f"it is enabled: agents take it at their next run, `status` watches it, {later}")
     else:
         say(f"it is disabled: agents take it at their next run; `enable {quote(name)}` lets `status` watch it")
 

@@ -29,7 +29,9 @@ def summary(found: Collection[Finding], looked_at: int, coming: int, *, now: boo
     """How many certificates have findings. *coming*: how many of them are replaced, by the next run or *now*."""
     bad = len({one.name for one in found})
     text = f"{bad} of {looked_at} certificate{'' if looked_at == 1 else 's'} with findings"
-    return f"{text}; {'replacing' if now else 'the next run replaces'} {coming}" if coming else text
+    if not coming:
+        return f"{text}; nothing is ordered" if bad and now else text
+    return f"{text}; {'replacing' if now else 'the next run replaces'} {coming}"
 
 
 def plugin(found: Iterable[Finding], looked_at: int, crowd: Failure | None = None) -> tuple[State, str]:

@@ -40,5 +40,7 @@ def test_rounds_of_a_service_that_is_down(host: Host, tmp_path: Path) -> None:
     failures = re.findall(r"^  (\S+)  \S+  127\.0\.0\.1:\d+  \S+  Connection refused$", done.out, re.MULTILINE)
     assert (len(failures), len(set(failures)), "2 rounds, 2 failures" in done.out) == (2, 2, True), done.out
     assert re.search(r'^certfleet_probe_served\{.*address="127\.0\.0\.1:\d+".*\} 0\.0$', file.read_text(), re.MULTILINE)
+    alone = host.agent("probe", target, "--every", "1m")
+    assert (alone.code, "--every is for --repeat" in alone.err) == (2, True)
     wrong = host.agent("probe", "gopher://h", "--nagios")
     assert (wrong.code, wrong.out[:16]) == (3, "PROBE UNKNOWN - ")

@@ -21,5 +21,6 @@ def test_it_is_replaced_now(box: Box) -> None:
     assert (fixed.code, f"{name}: stored" in fixed.out) == (1, True), fixed
     found = box.fails("audit", name, "--json", says=[]).report()
     assert [one["kind"] for one in found["findings"]] == ["name-unresolved"]
+    assert "with findings; nothing is ordered\n" in box.fails("audit", name, "--fix", says=[]).out
     assert box.ok("run").out == "nothing is due\n"
     assert box.row(name, "audit_found", "audit_served") == (None, None)

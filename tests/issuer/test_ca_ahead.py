@@ -23,7 +23,7 @@ def moved(lone_box: Box) -> Box:
 
 def test_check_and_a_dry_run_say_it(moved: Box) -> None:
     """With the hosts that become necessary, whether or not the certificate is due; and that a person is waited for."""
-    assert f"CA: {SENTENCE}; nothing if that is meant" in moved.run("check", NAME).out
+    assert f"CA: {SENTENCE}; if that is meant, open firewalls" in moved.run("check", NAME).out
     assert SENTENCE in moved.run("run", "--dry-run").out
     assert json.loads(moved.run("run", "--dry-run", "--json").out)["ahead"] == [SENTENCE]
     moved.write(renewal={"on_ca_change": "hold"})

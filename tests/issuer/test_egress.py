@@ -124,6 +124,7 @@ def test_addresses_are_gathered_over_days(either_box: Box, lab: Lab) -> None:
         listed.out.splitlines()
     )
     assert "no promise" in listed.err
+    assert "no promise" not in box.run("egress", "-q", "--format", "csf").err
     box.document["egress"] = {"firewall_resolves_every": "20s"}
     box.write()
     assert not any("ca.moves.test" in warning and "every" in warning for warning in look(box)["warnings"])

@@ -6,6 +6,7 @@ import time
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from common.clock import utc_text
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -191,9 +192,15 @@ def test_a_takeover_waits_beside_an_imported_certificate(audited: Box) -> None:
     audited.put_csr("foreign", csr([NAME]))
     assert OTHER not in audited.ok("status").out
     audited.put_csr(OTHER, request)
-    audited.ok(*take)
+    said = audited.ok(*take).out
     ends, due, seconds = audited.row(OTHER, "ts_expire", "change_due_at", "takeover")
     assert (due, seconds) == (ends - 3 * DAY, 3 * DAY)
+    assert f"a `run` orders the next one from {utc_text(due)} on" in said
+    assert "nothing renews it" not in said
+    earlier = audited.ok(*take[:-1], "4d").out  # the same certificate: its takeover alone moves
+    assert f"from {utc_text(ends - 4 * DAY)} on" in earlier
+    assert "nothing was changed" not in earlier
+    audited.ok(*take)
     assert "it takes over, unless a newer certificate is imported before" in audited.ok("status", OTHER).out
     assert "on, unless a newer certificate is imported before" in audited.run("check", OTHER).out
     audited.ok("run")
