@@ -58,7 +58,7 @@ def offer_faults(row: Enrolment, bundle: Bundle, past: Past, now: int) -> list[s
 
 def awaiting(name: str, until: int) -> tuple[str, str]:
     """A sentence about the certificate that waits, and what to do."""
-    sentence = f"a certificate from another CA waits for approval; hosts get it at {utc_text(until)} without one"
+    sentence = f"a certificate from another CA waits for approval (`approve`); hosts get it at {utc_text(until)} without"
     return sentence, f"`certfleet-issuer approve {quote(name)}` gives it to them at once"
 
 
