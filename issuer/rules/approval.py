@@ -58,7 +58,8 @@ def offer_faults(row: Enrolment, bundle: Bundle, past: Past, now: int) -> list[s
 
 def awaiting(name: str, until: int) -> tuple[str, str]:
     """A sentence about the certificate that waits, and what to do."""
-    sentence = f"a certificate from another CA waits for approval (`approve`); hosts get it at {utc_text(until)} without"
+    moment = utc_text(until)
+    sentence = f"a certificate from another CA waits for approval (`approve`); hosts get it at {moment} without one"
     return sentence, f"`certfleet-issuer approve {quote(name)}` gives it to them at once"
 
 
