@@ -8,6 +8,8 @@ import json
 from dataclasses import astuple, dataclass
 from typing import Self
 
+from common.strict_json import parse_json
+
 _KIND = "unapproved"
 _FORMS = (str, str, int, str, str, str, bool, bool)  # of the fields, as JSON has them
 
@@ -35,7 +37,7 @@ class Unapproved:
     @classmethod
     def of_text(cls, text: str) -> Self:
         """Raises ValueError for another text than ours."""
-        found = json.loads(text)
+        found = parse_json(text)
         if not isinstance(found, list) or found[:1] != [_KIND] or list(map(type, found[1:])) != list(_FORMS):
             raise ValueError("it is not the text of an unapproved certificate")
         return cls(*found[1:])

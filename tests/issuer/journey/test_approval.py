@@ -171,7 +171,8 @@ def test_the_words_of_others_count_for_nothing(aged: World) -> None:
     run(aged)
     line = aged.row().unapproved
     planted = line.replace("key mac", "key forged")
-    for name, text in ((NAME, planted), (OTHER, line), (NAME, "garbage")):
+    nested = f"key mac {'[' * 100_000}"
+    for name, text in ((NAME, planted), (OTHER, line), (NAME, "garbage"), (NAME, nested)):
         aged.change(name, unapproved=text, due_at=None)
         aged.ca.signer = Authority("Memory Root").intermediate("Memory CA")
         assert run(aged)[name].ending is Ending.STORED
