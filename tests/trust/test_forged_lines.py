@@ -27,7 +27,7 @@ FORGED = "FORGED"
 STEERS = ("\n", "\r\n", "\x1b[2J\x1b[1;1H", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\x9b2J", "\u202e", "\x07", "\x00")
 EVIL = "x" + "".join(f"{steer}{FORGED}" for steer in STEERS) + '"} 1'
 KEPT = (  # a server takes no such text for them
-    *("statement", "seal", "change_seal", "sha256", "certbot", "audit_found", "audit_served", "mute"),
+    *("statement", "seal", "change_seal", "sha256", "certbot", "audit_found", "audit_served", "mute", "unapproved"),
 )
 HIS = f"thief.example.test{EVIL}"
 
