@@ -58,7 +58,7 @@ def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
 
 
 class Life(Enum):
-    """What is known of a service before it is told."""
+    """The state of a service before it is told, as far as it is known."""
 
     RUNS = "runs"
     STOPPED = "stopped"  # or nothing proves that it runs, although it could be asked

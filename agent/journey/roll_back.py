@@ -159,7 +159,7 @@ def _that_ran(returning: Sequence[Returning], tools: Tools) -> set[Service]:
 
 
 def _sights(service: Service, one: Returning) -> list[Sight]:
-    """What the sockets of the service showed before the install."""
+    """The sights of the service's sockets before the install."""
     return sights_of(service, one.turn.certificate, one.part.before)
 
 

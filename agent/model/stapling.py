@@ -14,7 +14,7 @@ DEEPEST = 50  # blocks and included files within each other; people write a hand
 
 
 class TooMuch(ValueError):
-    """A configuration beyond what people write. Who owns an included file may have written it for us."""
+    """A configuration beyond what people write. The owner of an included file may have written it for us."""
 
 
 def _syntax(value: Any) -> str:

@@ -50,7 +50,7 @@ def survey(targets: Sequence[ProbeTarget], names: Sequence[str], lookup: Lookup,
 
 
 def _told(done: Iterable[T], count: int, what: str) -> Iterator[T]:
-    """What is *done*; a terminal shows how much that is."""
+    """The items that are *done*, one by one; a terminal shows how many."""
     PROGRESS.tell(f"0 of {count} {what}")
     for number, one in enumerate(done, 1):
         PROGRESS.tell(f"{number} of {count} {what}")

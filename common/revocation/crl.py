@@ -92,7 +92,7 @@ def judge(
 
 
 def no_list(url: str, error: Exception) -> Revocation:
-    """What came from *url* cannot be parsed."""
+    """The answer of *url* cannot be parsed."""
     return unknown(url, f"what it sends is no revocation list ({type(error).__name__})")
 
 
