@@ -1,15 +1,20 @@
 """Findings about the way to a name from the root downwards, and about a resolver that says otherwise."""
 
+import dataclasses
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 
 from common.names import is_address
 from issuer.dns.asking import NoAnswer
-from issuer.dns.find.from_root import FromRoot, Way, Zone, said_at
+from issuer.dns.find.from_root import FromRoot, Way, Zone, from_root, said_at
 from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.servers import rrset_in
+from issuer.ground.ttl_cache import TtlCache
+from issuer.model.config import DnsSettings
 from issuer.rules.findings import Level, Line, bad, ok, warn
 
+_KEEP_SECONDS = 300.0
 _LOAD = "load the zone there, or take it out of the NS list"
 
 
@@ -32,20 +37,33 @@ class RootLook:
                 found.append(ok("DNS from the root", f"{why}, so nothing is said of it"))
                 continue
             found += [line for zone in way.zones for line in zone_lines(zone)]
-            found += self._resolvers_beside(way)
+            found += _resolvers_beside(way, self._resolvers)
         with self._lock:
             new = [line for line in dict.fromkeys(found) if line not in self._told]
             self._told.update(new)
         return new
 
-    def _resolvers_beside(self, way: Way) -> list[Line]:
-        if not way.answers or way.name.startswith("_"):
-            return []
-        try:
-            said = said_at(way.name, [self._resolvers.ask(way.name, "A")])
-        except NoAnswer:  # told with the CAA records
-            return []
-        return list(resolver_lines(way.name, said_at(way.name, way.answers.values()), said))
+
+class FaultsFromRoot:
+    """The same for orders: what cannot be seen is no fault. A walk is kept for five minutes. Thread-safe."""
+
+    def __init__(self, settings: DnsSettings, resolvers: Resolvers):
+        self._settings = settings
+        self._resolvers = resolvers
+        self._walks: TtlCache[str, FromRoot | None] = TtlCache(_KEEP_SECONDS)
+
+    def __call__(self, names: Sequence[str]) -> list[Line]:
+        """The faults on the way to *names*, each once. A zone that nobody serves is bad, unless a resolver finds it all
+        the same: then this machine may be shown another view than a CA."""
+        walk = self._walks.get("", lambda: from_root(self._settings, _KEEP_SECONDS))
+        reached = [way for way in ways(walk, names, by_dns=False) if way.reached]
+        zones = {zone.name: zone for way in reached for zone in way.zones}
+        found = [self._judged(line, name) for name, zone in zones.items() for line in zone_lines(zone)]
+        return found + [line for way in reached for line in _resolvers_beside(way, self._resolvers)]
+
+    def _judged(self, line: Line, zone: str) -> Line:
+        disputed = line.level is Level.BAD and _found(zone, self._resolvers)
+        return dataclasses.replace(line, level=Level.WARN) if disputed else line
 
 
 def ways(walk: FromRoot | None, names: Iterable[str], *, by_dns: bool) -> Iterator[Way]:
@@ -88,6 +106,23 @@ def resolver_lines(name: str, own: Collection[str], said: Collection[str]) -> It
     theirs, ours = (", ".join(sorted(some)) or "that there is no address" for some in (said, own))
     hint = "a CA sees the second: a resolver lies, has an older answer, or shows another view; set resolvers in [dns]"
     yield warn(name, f"the resolvers say {theirs}, its own servers say {ours}", hint)
+
+
+def _resolvers_beside(way: Way, resolvers: Resolvers) -> list[Line]:
+    if not way.answers or way.name.startswith("_"):
+        return []
+    try:
+        said = said_at(way.name, [resolvers.ask(way.name, "A")])
+    except NoAnswer:  # told with the CAA records
+        return []
+    return list(resolver_lines(way.name, said_at(way.name, way.answers.values()), said))
+
+
+def _found(zone: str, resolvers: Resolvers) -> bool:
+    try:
+        return bool(rrset_in(resolvers.ask(zone, "SOA").answer, "SOA", zone))
+    except NoAnswer:
+        return False
 
 
 def _is_inner(text: str) -> bool:

@@ -39,8 +39,8 @@ from issuer.webroot.location import parse_location
 _RESOLVING_SECONDS, _REACHING_SECONDS = 10.0, 5.0
 _MOST_NAMES = 200  # names whose servers are looked up, of each way of validation
 _FROM_ROOT = (
-    "`check` and `audit` ask DNS from the root downwards, so 53/udp and 53/tcp of the root servers and of each zone on "
-    "the way; where these are closed they say so and go on"
+    "`check`, `audit` and `run` ask DNS from the root downwards, so 53/udp and 53/tcp of the root servers and of each "
+    "zone on the way; where these are closed they go on without"
 )
 _ORDERS_LOOKED_AT = 5  # at each CA: their URLs may lead to other hosts than the directory
 

@@ -16,6 +16,7 @@ from common.log import Syslog, configure
 from common.mail import MailServer
 from common.owners import owner_hint
 from issuer.ca.client import AcmeCa
+from issuer.check.from_root import FaultsFromRoot
 from issuer.commands.challenge_types import build_solvers
 from issuer.commands.lock import id_file
 from issuer.commands.rollover import finish_rollovers
@@ -61,7 +62,7 @@ def build_tools_over(
         solver.load_keys()
     authorities = {ca.directory: authority(settings, ca, time.time) for ca in settings.authorities}
     seals, sign = Seals(settings.state_dir), Statements(settings.state_dir).sign
-    certificates = Certificates(database, sign=sign)
+    certificates, resolvers = Certificates(database, sign=sign), Resolvers(settings.dns.resolvers)
     return Tools(
         settings=settings,
         authorities=authorities,
@@ -74,7 +75,8 @@ def build_tools_over(
         orders=Orders(database, us, seals),
         journal=Journal(database, us),
         holds=Holds(database),
-        caa=functools.partial(caa_of, Resolvers(settings.dns.resolvers)),
+        caa=functools.partial(caa_of, resolvers),
+        faults_from_root=FaultsFromRoot(settings.dns, resolvers),
         pacing={ca.directory: Pacing(ca.directory, ca.limits, Counts(database)) for ca in settings.authorities},
         clock=time.time,
         tell=tell,

@@ -15,6 +15,7 @@ from common.clock import utc_text
 from common.errors import RefusedError
 from issuer.journey.approval import believed, offer
 from issuer.journey.choose import choose, consult, identifier
+from issuer.journey.from_root import require_served
 from issuer.journey.issue import find_places
 from issuer.journey.looks import save_next_look
 from issuer.journey.ports import Tools
@@ -187,6 +188,12 @@ def look_where_to_publish(prepared: Preparation, tools: Tools) -> None:
     find_places(prepared.row, prepared.csr, tools)
 
 
+def ask_from_root(prepared: Preparation, tools: Tools) -> None:
+    """Ask DNS from the root downwards, as the CA will: a zone that nobody serves must not cost an order either. Raises
+    DnsError."""
+    require_served(prepared.row, prepared.csr.names, tools)
+
+
 def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
     """Insert the order's row, which counts toward the CA's limits. Drop it again if they do not allow it now."""
     row, names, now = prepared.row, prepared.csr.names, prepared.now
@@ -248,6 +255,7 @@ OPENING: tuple[Step, ...] = (
     choose_authority,
     keep_to_hold,
     look_where_to_publish,
+    ask_from_root,
     open_within_limits,
     read_again,
     still_due,

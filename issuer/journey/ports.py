@@ -26,6 +26,7 @@ from issuer.model.timing import Timing
 from issuer.model.unapproved import Unapproved
 from issuer.rules.acceptance import Past
 from issuer.rules.caa import CaaRecord
+from issuer.rules.findings import Line
 from issuer.rules.retry import falls_back
 
 
@@ -231,6 +232,7 @@ class Tools:
     holds: HoldStore
     pacing: Mapping[str, Pacing]  # by directory URL
     caa: Callable[[str], Sequence[CaaRecord]]  # the record set that counts for a name
+    faults_from_root: Callable[[Sequence[str]], Sequence[Line]]  # on the way to these names; bad: a CA finds nothing
     clock: Clock
     timing: Timing = Timing()
     turns: Turns = field(default_factory=Turns)

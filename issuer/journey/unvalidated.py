@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from common.errors import Retry
+from issuer.journey.from_root import faults_from_root
 from issuer.journey.ports import Tools
 from issuer.journey.solver import shares
 from issuer.journey.work import Work, authority, journalled
@@ -25,10 +26,12 @@ def validation_failed(order: CaOrder, work: Work, tools: Tools) -> AcmeProblem:
     asked = [entry for entry in journalled(work, tools) if entry.authorization_url in urls]
     hints = [solver.type.from_outside for solver, _ in shares(asked, tools.solvers)]
     seen = _askers(asked, work, tools)
+    faults = faults_from_root(work.row, list(dict.fromkeys(item.name for item in failed or authorizations)), tools)
     error = order.error or Problem("", f"the order is {order.status or 'without a status'}")
     words, url = (list(map(failure, failed)), page(failed)) if failed else ([error.detail], error.url)
-    why = "; ".join([*words, *(sentence for found in seen for sentence in sentences(found))])
-    hint = "; ".join(filter(None, [*map(advice, seen), *hints]))
+    quotes = [sentence for found in seen for sentence in sentences(found)]
+    why = "; ".join([*words, *quotes, *(f"{line.subject}: {line.sentence}" for line in faults)])
+    hint = "; ".join(filter(None, [*map(advice, seen), *(line.hint for line in faults), *hints]))
     what = "the CA could not validate"
     return AcmeProblem(what, why=why, hint=hint, kind="unauthorized", retry=Retry.LATER, url=url)
 

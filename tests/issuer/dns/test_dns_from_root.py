@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from issuer.check.from_root import RootLook, resolver_lines
+from issuer.check.from_root import FaultsFromRoot, RootLook, resolver_lines
 from issuer.dns.find.from_root import FromRoot, from_root
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import Server
 from issuer.model.config import DnsSettings
 from issuer.rules.findings import Level, Line
 from tests.issuer.box import Box
+from tests.issuer.signing_requests import csr
 from tests.servers.knot import Knot
 from tests.servers.ports import free_port, release_port
 from tests.servers.silent import Silent
@@ -169,3 +170,39 @@ def test_whom_the_configuration_lets_us_ask() -> None:
     walk = from_root(DnsSettings(resolvers=("10.0.0.1",), root_servers=("127.0.0.1:9",)), 1)
     assert walk is not None
     assert walk.way(NAME).reached is False
+
+
+@pytest.mark.parametrize(("resolver", "level"), [("127.0.0.1:9", Level.BAD), ("", Level.WARN)])
+def test_an_order_believes_a_resolver_that_finds_the_zone(internet: Internet, resolver: str, level: Level) -> None:
+    """This machine may be shown another view than a CA, so only what nobody finds stops an order. Each zone is told
+    once, whatever names are below it."""
+    internet.start(["example NS ns"], {"other.test": ["@ NS x"]})
+    settings = DnsSettings(root_servers=(f"{ABOVE}:{internet.port}",))
+    faults = FaultsFromRoot(settings, Resolvers([resolver or f"{LIAR}:{internet.port}"]))
+    lines = faults([NAME, f"_acme-challenge.{NAME}", "mail.example.test"])
+    assert [line.level for line in lines] == [level, level]  # the lame server, and that there is no other
+    assert "none of the servers that test names serves it" in lines[-1].sentence
+
+
+def test_an_order_hears_of_lesser_faults_and_of_nothing_that_cannot_be_seen(internet: Internet) -> None:
+    internet.start([*GOOD_TOP, "example NS ns"], {"example.test": GOOD_OWN}, said=["www A 203.0.114.9"])
+    settings = DnsSettings(root_servers=(f"{ABOVE}:{internet.port}",))
+    lines = FaultsFromRoot(settings, Resolvers([f"{LIAR}:{internet.port}"]))([NAME])
+    assert [(line.level, line.subject) for line in lines] == [(Level.WARN, "zone example.test"), (Level.WARN, NAME)]
+    away = DnsSettings(root_servers=("127.0.0.1:9",))
+    assert FaultsFromRoot(away, Resolvers([f"{LIAR}:{internet.port}"]))([NAME]) == []
+    inside = DnsSettings(resolvers=("10.0.0.1",))
+    assert FaultsFromRoot(inside, Resolvers(["10.0.0.1"]))([NAME]) == []
+
+
+def test_run_opens_no_order_below_a_zone_that_nobody_serves(internet: Internet, lone_box: Box, tmp_path: Path) -> None:
+    """Also for a name that is validated on a web server; its CA, which is silent, is not asked for anything."""
+    internet.start(["example NS ns"], {"other.test": ["@ NS x"]})
+    lone_box.document["acme"] = {"directory": "https://127.0.0.1:9/dir"}
+    lone_box.write(dns={"resolvers": ["127.0.0.1:9"], "root_servers": [f"{ABOVE}:{internet.port}"]})
+    lone_box.ok("populate", NAME, "--csr", "-", "--enable", "--webroot", str(tmp_path), stdin=csr([NAME]))
+    for command in (["run", "--dry-run"], ["run"]):
+        outcome = lone_box.run(*command)
+        said = outcome.out + outcome.err
+        assert "a CA would find nothing: zone example.test: " in said, said
+        assert "none of the servers that test names serves it" in said

@@ -26,6 +26,7 @@ from issuer.model.events import Event
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import Ended
 from issuer.model.timing import Timing
+from issuer.rules.findings import Line
 from issuer.webroot.http01 import Http01
 from tests.issuer.fakes.ca import MemoryCa
 from tests.issuer.fakes.calls import Calls
@@ -57,6 +58,7 @@ class World:
         self.authorities = {each: MemoryCa(each, self.clock, self.zones) for each in directories or (CA,)}
         self.looks: dict[str, Looks] = {}  # by the owner of a process, in whose state folder they are
         self.events: list[Event] = []
+        self.dns_faults: dict[str, list[Line]] = {}  # by the DNS name below them
         self.seals = MemorySeals()
 
     @property
@@ -165,6 +167,7 @@ class Process:
             holds=watch("holds", holds),
             pacing={ca.directory: Pacing(ca.directory, ca.limits, counts) for ca in settings.authorities},
             caa=lambda _: [],
+            faults_from_root=lambda names: [line for name in names for line in world.dns_faults.get(name, ())],
             clock=clock,
             timing=self.timing,
             tell=world.events.append,

@@ -21,6 +21,7 @@ from issuer.model.limits import CaLimits, Limit
 from issuer.model.orders import Cause
 from issuer.model.outcomes import Ending
 from issuer.model.seal_faults import Fault
+from issuer.rules.findings import bad
 from tests.issuer.fakes.calls import Call, Killed, raising
 from tests.issuer.fakes.clock import NOW
 from tests.issuer.fakes.orders import MemoryCounts, MemoryOrders
@@ -158,3 +159,11 @@ def test_it_tells_what_nobody_enrolled() -> None:
         assert rehearse(world.row(), rehearsing(world.process())).verdict is Verdict.FAILED
     world.seals.broken.clear()
     assert rehearse(world.row(), rehearsing(world.process())).verdict is Verdict.NOT_DUE
+
+
+def test_a_zone_that_nobody_serves_is_met_before_an_order() -> None:
+    world = World()
+    world.enrol()
+    world.dns_faults[NAME] = [bad("zone example.test", "nobody serves it", "start a server")]
+    found = rehearse(world.row(), rehearsing(world.process()))
+    assert (found.verdict, found.failure and found.failure.reference) == (Verdict.FAILED, "dns-not-served")
