@@ -1,4 +1,5 @@
-"""The real servers as fixtures. A missing program fails the test by naming its Debian package; it skips none."""
+"""The real servers as fixtures. A missing program fails the test by naming its Debian package; it skips none.
+A test that skips for another reason fails in CI."""
 
 import os
 import sys
@@ -22,6 +23,7 @@ from tests.servers.mysql import MAKES, MySQL
 from tests.servers.pebble import Pebble
 from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.sql_server import SqlServer
+from tests.skips import pytest_runtest_makereport  # noqa: F401 - pytest finds it here
 
 # A machine that is busy with other servers is slow now and then; that is no finding
 too_slow = [hypothesis.HealthCheck.too_slow]
