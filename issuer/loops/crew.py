@@ -17,7 +17,7 @@ import structlog
 
 from common.clock import Clock
 from common.text import some
-from issuer.ground.threads import each_on_thread, on_thread
+from common.threads import each_on_thread, on_thread
 from issuer.journey.attempt import Attempt
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending, Waiting
