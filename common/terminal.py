@@ -24,7 +24,6 @@ class Colour(Enum):
     NONE = ""
     HEAD = "\x1b[1m"
     BAD = "\x1b[31m"
-    WELL = "\x1b[32m"
     QUIET = "\x1b[2m"
 
 

@@ -55,7 +55,7 @@ ACTS = {
     "common.folders", "common.late_log", "common.log", "common.owners", "common.probe.eap", "common.probe.look",
     "common.probe.show", "common.probe.staple", "common.probe.starttls", "common.probe.survey", "common.probe.wire",
     "common.replacing", "common.resolv_conf", "common.revocation.ask", "common.revocation.fetch", "common.ssh",
-    "common.ssh_host_keys", "common.start", "common.streams",
+    "common.ssh_host_keys", "common.start", "common.streams", "common.threads",
 }  # fmt: skip
 
 # Who may import an outside library: one file or folder, so that only it knows the library's types and errors.

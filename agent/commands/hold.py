@@ -1,4 +1,4 @@
-"""hold and release: a person says that this host takes nothing new for a certificate for a while, and takes it back."""
+"""hold and release: a person begins a pause, in which this host takes nothing new for a certificate, and ends it."""
 
 import argparse
 import time
@@ -35,7 +35,7 @@ def hold(arguments: argparse.Namespace) -> int:
 
 
 def release(arguments: argparse.Namespace) -> int:
-    """End holds, and what a rollback left: the next run takes what the source offers. Exit code 3 while a run is under
+    """End pauses, and what a rollback left: the next run takes what the source offers. Exit code 3 while a run is under
     way."""
     settings, certificates = load_settings(arguments.config)
     chosen = selected_of(arguments.name, certificates, arguments.config)

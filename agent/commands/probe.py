@@ -11,25 +11,25 @@ from agent.settings.config import load_settings
 from agent.source.open import open_source
 from common.names import covers
 from common.probe.show import show
-from common.probe.verdict import Held, held_for, held_of
+from common.probe.verdict import Stored, stored_for, stored_of
 
 
 def probe(arguments: argparse.Namespace) -> int:
     """Look at every TARGET."""
-    return show(arguments, partial(_held, arguments.config))
+    return show(arguments, partial(_stored, arguments.config))
 
 
-def _held(config: Path, hosts: Mapping[str, frozenset[str]]) -> dict[str, list[Held]]:
+def _stored(config: Path, hosts: Mapping[str, frozenset[str]]) -> dict[str, list[Stored]]:
     """The certificates of the source for each of *hosts*, of those that agent.toml names. Raises CertfleetError."""
     settings, certificates = load_settings(config)
     names = [one.name for one in certificates]
     likely = [name for name in names if any(covers(name, host) for host in hosts)]
     with closing(open_source(settings.source, config)) as source:
-        return held_for(hosts, _offered(source, likely), lambda: _offered(source, names))
+        return stored_for(hosts, _offered(source, likely), lambda: _offered(source, names))
 
 
-def _offered(source: Source, names: Iterable[str]) -> Iterator[Held]:
+def _offered(source: Source, names: Iterable[str]) -> Iterator[Stored]:
     for name in names:
         offer = source.fetch(name)
         if offer is not None:
-            yield from held_of(name, offer.leaf_pem)
+            yield from stored_of(name, offer.leaf_pem)

@@ -42,7 +42,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _of_now(state: StateFolder, name: str, now: float) -> Result:
-    """The last result; a hold counts as soon as it is said, and no longer than it lasts."""
+    """The last result; a pause counts as soon as it is said, and no longer than it lasts."""
     result, pause = state.record(name), state.pause(name)
     return replace(result, pause=pause if pause is not None and pause.lasts(now) else None)
 

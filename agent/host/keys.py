@@ -168,9 +168,9 @@ def keystore(store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> by
     assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
     found = _opened(live, password)
     if found is not None and found.cert is not None and isinstance(found.key, type(private)):
-        held = (found.cert.certificate, found.cert.friendly_name, {one.certificate for one in found.additional_certs})
+        inside = (found.cert.certificate, found.cert.friendly_name, {one.certificate for one in found.additional_certs})
         if (
-            held == (leaf, store.alias.encode(), set(chain))
+            inside == (leaf, store.alias.encode(), set(chain))
             and found.key.private_numbers() == private.private_numbers()
         ):
             return live
@@ -183,8 +183,8 @@ def stored(store: Keystore, content: bytes) -> bytes:
     found = _opened(content, read_password(store.password_file).encode())
     if found is None:
         return b""
-    held = [one.certificate for one in (found.cert, *found.additional_certs) if one is not None]
-    return b"".join(one.public_bytes(Encoding.PEM) for one in held)
+    inside = [one.certificate for one in (found.cert, *found.additional_certs) if one is not None]
+    return b"".join(one.public_bytes(Encoding.PEM) for one in inside)
 
 
 def _opened(content: bytes, password: bytes) -> pkcs12.PKCS12KeyAndCertificates | None:

@@ -1,8 +1,6 @@
 """How this host reaches an OCSP responder (RFC 6960 appendix A), by each address family, as a service of it would."""
 
-import queue
 import socket
-import threading
 import time
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
@@ -12,6 +10,7 @@ from cryptography.x509 import ocsp
 from agent.model.stapling import Reach
 from common.deadline import Deadline, cut_off
 from common.names import in_url
+from common.threads import each_within
 
 _FAMILIES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
 _MOST_BYTES = 100_000  # of an answer
@@ -21,27 +20,18 @@ _UNROUTED = ("Network is unreachable", "Cannot assign requested address")
 
 
 def reach(url: str, question: bytes, seconds: float) -> tuple[Reach, ...]:
-    """The way by each family, side by side. *question*: in DER; b"" asks nothing, and any answer counts. The resolver
-    knows no deadline, so each way is tried on a thread that may be left behind."""
-    arrived: queue.SimpleQueue[Reach] = queue.SimpleQueue()
+    """The way by each family, side by side. *question*: in DER; b"" asks nothing, and any answer counts."""
     deadline = Deadline(seconds)
 
-    def put(family: str) -> None:
-        arrived.put(_way(family, url, question, deadline))
+    def late(family: str) -> Reach:
+        return Reach(family, problem=f"no answer within {seconds:g} s")
 
-    for family in _FAMILIES:
-        threading.Thread(target=put, args=(family,), daemon=True).start()
-    late = f"no answer within {seconds:g} s"
-    found = {family: Reach(family, problem=late) for family in _FAMILIES}
-    for _ in _FAMILIES:
-        try:
-            way = arrived.get(timeout=deadline.left() + 0.2)
-        except (TimeoutError, queue.Empty):
-            break
-        found[way.family] = way
-    if all(way.absent for way in found.values()):  # then that is what is wrong
-        return tuple(Reach(way.family, problem=way.problem) for way in found.values())
-    return tuple(found.values())
+    found = each_within(
+        lambda family: _way(family, url, question, deadline), _FAMILIES, len(_FAMILIES), seconds + 0.2, late
+    )
+    if all(way.absent for way in found):  # then that is what is wrong
+        return tuple(Reach(way.family, problem=way.problem) for way in found)
+    return tuple(found)
 
 
 def _way(family: str, url: str, question: bytes, deadline: Deadline) -> Reach:

@@ -5,7 +5,7 @@ lock             held during a run; its time is that of the last run
 confirmed        empty; its time is that at which all reports were last confirmed
 records/NAME     the last result of a certificate
 kept/NAME/SERIAL certificates that were in place, for `rollback`; the newest is in place
-holds/NAME       the word of a person that nothing new is taken for a while
+holds/NAME       a pause: the word of a person that nothing new is taken for a while (the command is `hold`)
 journal/NAME     an install under way
 work/NAME/       staged material and backups of an install under way; gone when it has ended
 """

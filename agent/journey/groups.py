@@ -1,12 +1,11 @@
 """Due certificates are installed in groups, one install each; the outcome of each certificate is remembered."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from agent.journey.due import Due, concluded
 from agent.journey.install import install
 from agent.journey.ports import Tools, Turn
-from agent.journey.update import held
+from agent.journey.update import still_refused
 from agent.model.certificate import Service
 from agent.model.errors import HostLost
 from agent.model.result import Outcome, Result
@@ -28,7 +27,7 @@ def install_all(due: Sequence[Due]) -> Iterator[list[tuple[Turn, Result]]]:
     for group in groups(ordered, lambda one: one.turn.certificate, lambda one: one.goes_alone):
         first = group[0]
         if first.goes_alone and not suspect.isdisjoint(first.turn.certificate.services):
-            yield [(first.turn, _held_again(first))]
+            yield [(first.turn, _refused_again(first))]
             continue
         results = _installed(group, first.turn.tools)
         first.turn.tools.files.release()
@@ -55,7 +54,7 @@ def _installed(group: Sequence[Due], tools: Tools) -> list[tuple[Turn, Result]]:
     return [(due.turn, due.turn.result(Outcome.FAILED, *failure)) for due in group]
 
 
-def _held_again(due: Due) -> Result:
+def _refused_again(due: Due) -> Result:
     refusal = due.turn.before.refusal
     assert refusal is not None  # noqa: S101 - it goes alone by its refusal
-    return replace(held(due.turn, refusal))
+    return still_refused(due.turn, refusal)

@@ -1,4 +1,4 @@
-"""Nothing new is installed for a while because a person said so: by a hold, or by the window of agent.toml.
+"""Nothing new is installed for a while because a person said so: by a pause, or by the window of agent.toml.
 
 The certificate in place is looked at as ever.
 """
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def as_it_stands(turn: Turn) -> Result:
-    """How what is installed stands; HELD where nothing is. Raises FileError."""
+    """How what is installed stands; PAUSED where nothing is. Raises FileError."""
     installed = turn.before.installed
     if installed is None:
-        return turn.result(Outcome.HELD)
+        return turn.result(Outcome.PAUSED)
     lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
     evidence = judge(look(turn), installed.sha256, chain=installed.chain, by_hand=turn.certificate.by_hand)
     return put_right(turn, turn.result(*conclusion(evidence)), lives, circumstances_of(turn))

@@ -2,8 +2,7 @@
 
 from agent.rules.evidence import Evidence
 from common.certificate import certified_names, load_certificates
-
-_MOST_NAMES = 3  # that are told
+from common.text import some
 
 
 def names_in(leaf: bytes) -> frozenset[str]:
@@ -16,9 +15,7 @@ def names_in(leaf: bytes) -> frozenset[str]:
 
 def whose(leaf: bytes) -> str:
     """Its names for people, as "for a.example.com, b.example.com"."""
-    names = sorted(names_in(leaf))
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"for {', '.join(names[:_MOST_NAMES]) or 'no name'}{more}"
+    return f"for {some(sorted(names_in(leaf))) or 'no name'}"
 
 
 def with_names(evidence: Evidence) -> str:

@@ -37,7 +37,7 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
     refusal, was = turn.before.refusal, turn.before.installed
     lives = {file: files.read(file.path) for file in certificate.files}
     digests = {str(file.path): live.digest if live else "" for file, live in lives.items()}
-    if refusal is not None and _is_held(turn, refusal, circumstances):
+    if refusal is not None and _is_too_early(turn, refusal, circumstances):
         result = _as_it_is(turn, replace(refusal, mark=mark), was, digests)
         if result is not None:
             return put_right(turn, result, lives, circumstances)
@@ -82,18 +82,18 @@ def waiting(turn: Turn) -> Result:
     return turn.result(Outcome.WAITING, detail, hint)
 
 
-def _is_held(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
+def _is_too_early(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
     """Is it too early to try again what was refused, and is still what is offered? A row may change under one mark.
 
     Raises SourceError.
     """
-    if turn.tools.retry or not refusal.holds(circumstances, turn.tools.now):
+    if turn.tools.retry or not refusal.lasts(circumstances, turn.tools.now):
         return False
     offer = turn.tools.source.fetch(turn.certificate.name)
     return offer is not None and digest(offer.content) == refusal.sha256
 
 
-def held(turn: Turn, refusal: Refusal) -> Result:
+def still_refused(turn: Turn, refusal: Refusal) -> Result:
     """It stays refused, for the same reason and with the same hint."""
     return replace(turn.result(refusal.outcome, refusal.reason, refusal.hint), refusal=refusal)
 
@@ -101,7 +101,7 @@ def held(turn: Turn, refusal: Refusal) -> Result:
 def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapping[str, str]) -> Result | None:
     """It stays refused; FAILED where it broke a service that is mended by now. None for a first one of those: it is
     tried again, but once, because systemd too may have brought the service back."""
-    result = held(turn, refusal)
+    result = still_refused(turn, refusal)
     mended = _mended(turn, was, digests) if refusal.outcome is Outcome.BROKEN else ""
     if not mended:
         return result

@@ -23,7 +23,7 @@ class Outcome(Enum):
     INCOMPLETE = "incomplete"  # in place and seen; but a socket leaves out certificates of its chain
     ENDING = "ending"  # in place; but little of its life is left, and nothing newer has come
     EXPIRED = "expired"  # in place; but its life has ended, and nothing newer has come
-    HELD = "held"  # nothing is installed yet, because a person said to wait: a hold or a window
+    PAUSED = "held"  # nothing is installed yet, because a person said to wait: a pause or a window
     PENDING = "pending"  # in place; an operator restarts the service by hand, and has not yet
     WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
     NOT_ENROLLED = "not-enrolled"  # the source does not know the name
@@ -35,7 +35,7 @@ class Outcome(Enum):
 
     @property
     def is_well(self) -> bool:
-        return self in {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.HELD}
+        return self in {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.PAUSED}
 
     @property
     def is_proven(self) -> bool:
@@ -79,9 +79,9 @@ class Refusal:
     hint: str = ""
     alone: bool = False
 
-    def holds(self, circumstances: str, now: float) -> bool:
+    def lasts(self, circumstances: str, now: float) -> bool:
         """Is it too early to try it again at *now*? A moment further ahead than it is ever set comes from a wrong clock
-        and holds nothing."""
+        and does not count."""
         return self.circumstances == circumstances and now < self.until <= now + LONGEST_BACK_OFF
 
 
@@ -131,7 +131,7 @@ class Result:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences about people's own decisions (going back, holding), to be told with any outcome."""
+        """Sentences about people's own decisions (going back, a pause), to be told with any outcome."""
         said = [one.sentence for one in (self.gone_back, self.pause, self.postponed) if one is not None]
         return (*said, *([_DISABLED] if self.disabled else []))
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.stapling import Dialect, Directive, Place, Reach, Read, Served, Site, World
-from common.text import one_line
+from common.text import one_line, some
 
 IN_TIME = 10.0  # seconds: the default of Apache's SSLStaplingResponderTimeout
 _LONGEST = 30.0  # seconds that `check` waits for a responder, however patient the service is
-_SHOWN = 3  # sites or certificates that one sentence names
 
 
 def sites(read: Read, dialect: Dialect) -> list[Site]:
@@ -286,7 +285,4 @@ def _name(one: Case) -> str:
 
 
 def _some(texts: Iterable[str]) -> str:
-    """The first of them, and how many more there are."""
-    all_of_them = list(dict.fromkeys(texts))
-    more = len(all_of_them) - _SHOWN
-    return ", ".join(all_of_them[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return some(list(dict.fromkeys(texts)))

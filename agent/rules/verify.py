@@ -59,9 +59,9 @@ def issuers_in(pool: Sequence[x509.Certificate], leaf: x509.Certificate) -> tupl
     return tuple(path[1:])
 
 
-def installed_facts(held: Bundle) -> InstalledCertificate:
+def installed_facts(bundle: Bundle) -> InstalledCertificate:
     """The facts by which another one is called older."""
-    return InstalledCertificate(fingerprint(held.leaf), not_before(held.leaf), not_after(held.leaf))
+    return InstalledCertificate(fingerprint(bundle.leaf), not_before(bundle.leaf), not_after(bundle.leaf))
 
 
 def leaf_faults(leaf: x509.Certificate) -> list[str]:

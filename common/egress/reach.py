@@ -7,16 +7,15 @@ question to a name server, because only an answer shows that a datagram has arri
 import contextlib
 import errno
 import os
-import queue
 import selectors
 import socket
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.egress.needs import Reach, Reached, Spot, is_ip
 from common.terminal import PROGRESS
+from common.threads import each_within
 
 _AT_ONCE = 200  # sockets: well below the usual limit of 1024 files
 _RESOLVING_AT_ONCE = 32
@@ -35,27 +34,9 @@ class Resolved:
 
 def resolve(hosts: Sequence[str], seconds: float) -> dict[str, Resolved]:
     """Each host by the system's resolver, /etc/hosts included; "no answer in time" after *seconds*."""
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    found: queue.SimpleQueue[tuple[str, Resolved]] = queue.SimpleQueue()
-    for host in hosts:
-        waiting.put(host)
-
-    def work() -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                host = waiting.get_nowait()
-                found.put((host, _resolve(host)))
-
     PROGRESS.tell(f"{len(hosts)} hosts are looked up")
-    for _ in range(min(_RESOLVING_AT_ONCE, len(hosts))):
-        threading.Thread(target=work, daemon=True).start()
-    results: dict[str, Resolved] = {}
-    ends = time.monotonic() + seconds
-    with contextlib.suppress(queue.Empty):
-        while len(results) < len(hosts):
-            host, result = found.get(timeout=max(ends - time.monotonic(), 0.001))
-            results[host] = result
-    return {host: results.get(host, Resolved((), "no answer in time")) for host in hosts}
+    late = Resolved((), "no answer in time")
+    return dict(zip(hosts, each_within(_resolve, hosts, _RESOLVING_AT_ONCE, seconds, lambda _: late), strict=True))
 
 
 def _resolve(host: str) -> Resolved:

@@ -8,6 +8,7 @@ from common.command_line import complain, report, say, table
 from common.egress import FORMATS
 from common.egress.lists import listed
 from common.egress.needs import NO_PROMISE, Found, Passage
+from common.text import some
 
 _MOST_WARNED = 5  # hosts in one sentence
 
@@ -43,13 +44,12 @@ def short_lived(found: Sequence[Found], interval: int, interval_text: str) -> li
     hosts = {one.passage.host: one.ttl for one in found if one.ttl is not None and one.ttl < interval}
     if not hosts:
         return []
-    some = [f"{host} ({ttl} s)" for host, ttl in list(hosts.items())[:_MOST_WARNED]]
-    more = f" and {len(hosts) - len(some)} more" if len(hosts) > len(some) else ""
+    named = [f"{host} ({ttl} s)" for host, ttl in hosts.items()]
     return [
         f"a firewall that resolves every {interval_text} may know other addresses than this machine: "
-        f"{', '.join(some)}{more} change sooner. It helps to let both ask one caching resolver that keeps answers for "
-        "that long (Unbound: cache-min-ttl); or give the firewall the list of `egress --watch`, which keeps what was "
-        "seen over days; or open the port to any address, from this machine alone; or a proxy that decides by name"
+        f"{some(named, _MOST_WARNED)} change sooner. It helps to let both ask one caching resolver that keeps answers "
+        "for that long (Unbound: cache-min-ttl); or give the firewall the list of `egress --watch`, which keeps what "
+        "was seen over days; or open the port to any address, from this machine alone; or a proxy that decides by name"
     ]
 
 

@@ -141,9 +141,9 @@ def _judged(all_shown: Sequence[Shown], lookup: Lookup) -> Iterator[Shown]:
         if one.leaf is not None:
             hosts.setdefault(one.place.host, set()).add(fingerprint(one.leaf))
     try:
-        held = lookup({host: frozenset(shown) for host, shown in hosts.items()}) if hosts else {}
+        stored = lookup({host: frozenset(shown) for host, shown in hosts.items()}) if hosts else {}
     except CertfleetError as error:
         yield from (replace(one, verdict=unverifiable(str(error))) for one in all_shown)
         return
     for one in all_shown:
-        yield one if one.leaf is None else replace(one, verdict=verdict(one.leaf, held.get(one.place.host, ())))
+        yield one if one.leaf is None else replace(one, verdict=verdict(one.leaf, stored.get(one.place.host, ())))

@@ -30,7 +30,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Stored:
     """The present certificate of *name* in the database. *earlier*: SHA-256 of those that were stored before it."""
 
     name: str
@@ -42,20 +42,20 @@ class Held:
         return any(covers(pattern, host) for pattern in certified_names(self.leaf))
 
 
-Lookup = Callable[[Mapping[str, frozenset[str]]], Mapping[str, Sequence[Held]]]
+Lookup = Callable[[Mapping[str, frozenset[str]]], Mapping[str, Sequence[Stored]]]
 """Asks for the certificates that the database holds for some hosts, all at once, with the SHA-256 that each shows.
 Raises CertfleetError where nobody can say."""
 
 
-def held_of(name: str, leaf_pem: bytes) -> Iterator[Held]:
+def stored_of(name: str, leaf_pem: bytes) -> Iterator[Stored]:
     """The certificate in a PEM text, if any; nothing for a damaged one, which others tell."""
     with contextlib.suppress(ValueError):
-        yield Held(name, parse_bundle(leaf_pem).leaf)
+        yield Stored(name, parse_bundle(leaf_pem).leaf)
 
 
-def held_for(
-    hosts: Mapping[str, frozenset[str]], likely: Iterable[Held], everything: Callable[[], Iterable[Held]]
-) -> dict[str, list[Held]]:
+def stored_for(
+    hosts: Mapping[str, frozenset[str]], likely: Iterable[Stored], everything: Callable[[], Iterable[Stored]]
+) -> dict[str, list[Stored]]:
     """The certificates for each of *hosts*, as a Lookup is asked. *likely*: found by name; *everything* is looked
     through only if some host shows another one: there may be a hundred thousand."""
     first = list(likely)
@@ -73,24 +73,24 @@ def unverifiable(why: str) -> Verdict:
     return Verdict(Match.NOT_VERIFIABLE, why)
 
 
-def verdict(shown: x509.Certificate, held: Sequence[Held]) -> Verdict:
-    """Of *shown*, against all that is *held* for the name that was asked for. A name may have two certificates, one for
-    each type of key."""
-    if not held:
+def verdict(shown: x509.Certificate, stored: Sequence[Stored]) -> Verdict:
+    """Of *shown*, against all that is *stored* for the name that was asked for. A name may have two certificates, one
+    for each type of key."""
+    if not stored:
         return unverifiable("the database has no certificate for this name")
     digest, key = fingerprint(shown), spki_sha256(shown.public_key())
-    if same := [one for one in held if fingerprint(one.leaf) == digest]:
+    if same := [one for one in stored if fingerprint(one.leaf) == digest]:
         return Verdict(Match.MATCH, name=same[0].name)
-    nearest = next((one for one in held if digest in one.earlier), None)
+    nearest = next((one for one in stored if digest in one.earlier), None)
     if nearest is not None:
         return Verdict(Match.MISMATCH, f"it is an earlier one; {_present(nearest)}", nearest.name)
-    nearest = next((one for one in held if spki_sha256(one.leaf.public_key()) == key), None)
+    nearest = next((one for one in stored if spki_sha256(one.leaf.public_key()) == key), None)
     if nearest is None:
-        return Verdict(Match.MISMATCH, f"it has another key; {_present(held[0])}", held[0].name)
+        return Verdict(Match.MISMATCH, f"it has another key; {_present(stored[0])}", stored[0].name)
     age = "older" if not_before(shown) < not_before(nearest.leaf) else "newer"
     return Verdict(Match.MISMATCH, f"it is {age}, with the same key; {_present(nearest)}", nearest.name)
 
 
-def _present(held: Held) -> str:
-    since = utc_text(not_before(held.leaf))
-    return f"the database has serial {serial_text(held.leaf)}, valid since {since}, as {held.name}"
+def _present(stored: Stored) -> str:
+    since = utc_text(not_before(stored.leaf))
+    return f"the database has serial {serial_text(stored.leaf)}, valid since {since}, as {stored.name}"

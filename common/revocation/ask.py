@@ -1,8 +1,5 @@
 """The whole question: everybody whom a certificate names is asked, side by side, within one deadline."""
 
-import contextlib
-import queue
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +11,7 @@ from common.deadline import Deadline
 from common.revocation import crl, ocsp
 from common.revocation.fetch import Kept, NoAnswer
 from common.revocation.state import Revocation, together, unknown
+from common.threads import each_within
 
 _MOST_SOURCES = 8  # that one certificate can make us ask
 
@@ -65,23 +63,16 @@ def _questions(leaf: x509.Certificate, issuer: x509.Certificate, now: float) -> 
 
 
 def _answers(questions: dict[str, _Question], limits: Limits, kept: Kept) -> list[Revocation]:
-    """The answer to each question, in their order. The resolver knows no deadline, so each is asked on a thread that
-    may be left behind, and dies with the process."""
+    """The answer to each question, in their order."""
     deadline = Deadline(limits.seconds)
-    arrived: queue.SimpleQueue[tuple[str, Revocation]] = queue.SimpleQueue()
 
-    def put(url: str, question: _Question) -> None:
+    def answer(url: str) -> Revocation:
         try:
-            answer = question(kept, deadline, limits.most_bytes)
+            return questions[url](kept, deadline, limits.most_bytes)
         except NoAnswer as error:
-            answer = unknown(url, str(error))
-        arrived.put((url, answer))
+            return unknown(url, str(error))
 
-    for url, question in questions.items():
-        threading.Thread(target=put, args=(url, question), daemon=True).start()
-    answers = {url: unknown(url, f"no answer within {deadline.seconds:g} s") for url in questions}
-    with contextlib.suppress(TimeoutError, queue.Empty):
-        for _ in questions:
-            url, answer = arrived.get(timeout=deadline.left())
-            answers[url] = answer
-    return list(answers.values())
+    def late(url: str) -> Revocation:
+        return unknown(url, f"no answer within {deadline.seconds:g} s")
+
+    return each_within(answer, questions, len(questions), deadline.seconds, late)

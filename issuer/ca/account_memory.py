@@ -1,14 +1,10 @@
 """The accounts that CAs gave us, in a file of the state folder: which URL belongs to which CA and key."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from common.errors import FileError
-from common.files import write_atomic
-from common.strict_json import parse_json
+from issuer.ca.memory import recall, remember
 
 log = structlog.get_logger()
 
@@ -25,13 +21,13 @@ class AccountMemory:
     @property
     def url(self) -> str:
         """The URL of our key's account when it was last heard of; "" if it never was."""
-        url = self._read().get(self._account)
+        url = recall(self._file).get(self._account)
         return url if isinstance(url, str) else ""
 
     def remember(self, url: str) -> None:
         """Save *url*. An error is logged if the CA gave us another account before: CAA records may name that one, and
         the new one has rate limits of its own."""
-        known = self._read()
+        known = recall(self._file)
         before = known.get(self._directory)
         if before == url == known.get(self._account):
             return
@@ -41,15 +37,4 @@ class AccountMemory:
                 "account"
             )
             log.error("account.changed", directory=self._directory, before=before, now=url, hint=hint)
-        document = {**known, self._directory: url, self._account: url}
-        try:
-            write_atomic(self._file, json.dumps(document, indent=2).encode(), mode=0o600)
-        except FileError as error:  # no harm: the CA gives the URL again
-            log.warning("account.not_remembered", error=str(error))
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            known = parse_json(self._file.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
+        remember(self._file, {**known, self._directory: url, self._account: url})

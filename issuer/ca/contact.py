@@ -1,16 +1,12 @@
 """The contact of our account: what is configured later reaches the CA too (RFC 8555 §7.3.2)."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from common.errors import FileError
-from common.files import write_atomic
-from common.strict_json import parse_json
 from issuer.ca import words
+from issuer.ca.memory import recall, remember
 from issuer.ca.transport import AcmeAnswer, Transport
 from issuer.model.errors import AcmeProblem
 
@@ -38,7 +34,7 @@ class Contact:
     def put_right(self, transport: Transport, found: AcmeAnswer) -> None:
         """Tell the CA if the account at *transport*'s kid, which it has *found*, names another contact. A refusal is
         a warning: certificates do not depend on it."""
-        if not self._wanted or self._known().get(transport.kid) == self._wanted:
+        if not self._wanted or recall(self._memory).get(transport.kid) == self._wanted:
             return
         try:
             before = _contact_of(transport, found)
@@ -53,20 +49,8 @@ class Contact:
 
     def told(self, account_url: str) -> None:
         """Remember that the CA has been told."""
-        if not self._wanted:
-            return
-        known = {**self._known(), account_url: self._wanted}
-        try:
-            write_atomic(self._memory, json.dumps(known, indent=2).encode(), mode=0o600)
-        except FileError as error:  # no harm: the next process tells the CA again
-            log.warning("account.not_remembered", error=str(error))
-
-    def _known(self) -> dict[str, Any]:
-        try:
-            known = parse_json(self._memory.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
+        if self._wanted:
+            remember(self._memory, {**recall(self._memory), account_url: self._wanted})
 
 
 def _contact_of(transport: Transport, found: AcmeAnswer) -> list[str]:

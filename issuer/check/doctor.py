@@ -11,13 +11,13 @@ from typing import TypeVar
 from common.clock import Clock
 from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError
+from common.threads import each_on_thread, on_thread
 from issuer.ca.account import load_binding_key
 from issuer.check.from_root import RootLook
 from issuer.check.installation import AcmeServer, MailLogin, account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import caa_lines, certificate_lines, change_lines, csr_lines, imported_line
 from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
-from issuer.ground.threads import each_on_thread, on_thread
 from issuer.journey.solver import CheckableSolver, solver_for
 from issuer.model.acme import CaIdentity
 from issuer.model.config import CaSettings, Settings

@@ -9,6 +9,7 @@ from common.certificate import chain_faults, serial_text, spki_sha256
 from common.clock import duration_text
 from common.files import read_regular
 from common.names import is_address
+from common.text import some
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.caa import relevant_caa
 from issuer.dns.find.resolvers import Resolvers
@@ -45,7 +46,7 @@ def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:
     except CsrRefused as error:
         hint = f"make a new CSR on the host, then `populate --replace {quote(name)} --csr FILE`"
         return None, [*lines, bad(name, f"the stored CSR is not usable: {error}", hint)]
-    lines += [ok(name, f"CSR for {_some(facts.names)}, {facts.key_type}"), *cautions(name, facts)]
+    lines += [ok(name, f"CSR for {some(facts.names)}, {facts.key_type}"), *cautions(name, facts)]
     if row.md5_modulus not in ("", facts.md5_modulus):
         sentence = "md5_modulus in the table differs from what `openssl req -noout -modulus | openssl md5` prints"
         lines.append(warn(name, sentence, "certfleet does not use it; old scripts may"))
@@ -139,8 +140,3 @@ def caa_line(name: str, owner: str, verdict: CaaVerdict, ca: str, *, first: bool
         return warn(name, f"{where}, {ca}: {verdict.reason}", "ask the CA for its CAA identity")
     hint = f"change the CAA record at {owner}, or use another CA"
     return Line(Level.BAD if first else Level.WARN, name, f"{where} forbids {ca}: {verdict.reason}", hint)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

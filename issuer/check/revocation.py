@@ -7,7 +7,7 @@ from concurrent.futures import wait
 from common.errors import Finding
 from common.revocation import Kept, Limits, Revocation, ask
 from common.terminal import PROGRESS
-from issuer.ground.threads import each_on_thread
+from common.threads import each_on_thread
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 

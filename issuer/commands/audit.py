@@ -32,7 +32,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.failure import Failure
 from issuer.model.hosts import Standing
-from issuer.model.watch import LONGEST_MUTE
+from issuer.model.watch import LONGEST_MUTE, mute_words
 from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_hosts, outcome, wanted
 from issuer.rules.audit_text import plugin, summary, table_rows
 from issuer.store.audits import Audits
@@ -208,7 +208,7 @@ def mute(arguments: argparse.Namespace) -> None:
         if until is None:
             say(f"{name}: no longer muted")
             continue
-        what = " and ".join(["no finding replaces it"] * replacing + ["no mail tells of it"] * mails)
+        what = mute_words(replacing=replacing, mails=mails)
         say(f"{name}: until {utc_text(until)} {what}; what is due by its dates is renewed all the same")
 
 

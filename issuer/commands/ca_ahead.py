@@ -8,7 +8,7 @@ from common.egress.needs import by_url, merged
 from common.errors import CertfleetError, RefusedError
 from issuer.ca.client import AcmeCa
 from issuer.commands.removal import confirmed
-from issuer.model.config import HOLD, Settings
+from issuer.model.config import AWAIT_APPROVAL, Settings
 from issuer.model.enrolment import Enrolment
 from issuer.rules.ca_ahead import Ahead, look_ahead
 from issuer.rules.ca_calendar import announced
@@ -22,7 +22,7 @@ def ahead(settings: Settings, rows: Iterable[Enrolment]) -> list[Ahead]:
     where another one signed any of them."""
     found = look_ahead(rows, settings.acme)
     for one in found:
-        one.waits = one.other_ca and settings.renewal.on_ca_change == HOLD
+        one.waits = one.other_ca and settings.renewal.on_ca_change == AWAIT_APPROVAL
     if any(one.other_ca for one in found):
         hosts = _hosts(settings)
         for one in found:

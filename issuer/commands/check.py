@@ -13,6 +13,7 @@ from common.errors import CertfleetError, ConfigError, FileError, UsageError
 from common.issuer_key import issuer_key_id
 from common.mail import MailServer
 from common.terminal import PROGRESS
+from common.text import some
 from issuer.ca.client import AcmeCa
 from issuer.check.doctor import Doctor, Subject
 from issuer.check.installation import database_certificate_lines
@@ -26,7 +27,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, StoreError, Vanished
 from issuer.model.strangers import Few
 from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
-from issuer.rules.shared_failures import some, without
+from issuer.rules.shared_failures import without
 from issuer.rules.statements import Read
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database

@@ -15,6 +15,7 @@ from common.config_file import load
 from common.errors import ConfigError, Finding
 from common.files import stamps
 from common.text import one_line
+from common.threads import on_thread
 from issuer.ca.client import AcmeCa
 from issuer.commands.lock import DAEMON
 from issuer.commands.page import DaemonPage
@@ -23,7 +24,6 @@ from issuer.commands.rows import Rows
 from issuer.commands.staging import clear_staging
 from issuer.commands.stopping import on_request
 from issuer.commands.wiring import alone, build_outbox, build_tools, configure_log, owner
-from issuer.ground.threads import on_thread
 from issuer.journey.ports import Tools
 from issuer.journey.turns import Turns
 from issuer.loops.daemon import Daemon

@@ -9,6 +9,7 @@ from typing import Any
 
 from common.clock import utc_text
 from common.command_line import complain, report, say
+from common.text import some
 from issuer.ca.client import AcmeCa
 from issuer.commands.wiring import build_tools_over
 from issuer.journey.pacing import Pacing
@@ -26,7 +27,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.rules.change import failed_as
 from issuer.rules.due import urgency
-from issuer.rules.shared_failures import by_failure, concerned, some
+from issuer.rules.shared_failures import by_failure, concerned
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
 from issuer.store.database import Database

@@ -14,6 +14,7 @@ from common.config_file import load
 from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import parse_name
+from common.text import some
 from issuer.commands.challenge_types import challenge_type, ways
 from issuer.commands.change import new_ways
 from issuer.commands.many import LIST, each, names_of
@@ -27,7 +28,6 @@ from issuer.model.leaf import Damaged
 from issuer.model.seal_faults import OF_THE_CSR
 from issuer.rules.change import Outcome, append_faults, difference, newest, outcome_of
 from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
-from issuer.rules.shared_failures import some
 from issuer.store.certificates import Certificates
 from issuer.store.changes import Changes
 from issuer.store.database import Database

@@ -11,8 +11,8 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from common.errors import CertfleetError, render
+from common.threads import on_thread
 from issuer.commands.report import gather
-from issuer.ground.threads import on_thread
 from issuer.loops.listen import Answer, Asked
 from issuer.model.config import Settings
 from issuer.page.render import HEADERS, Renderer

@@ -11,6 +11,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.tries import Tries
+from issuer.model.watch import mute_words
 from issuer.rules.forecast import forecast
 from issuer.store.database import Database
 from issuer.store.history import History
@@ -105,10 +106,11 @@ def _approval_words(fact: dict[str, Any]) -> str:
 
 
 def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tuple[str, str]]:
-    left, order, attempt = fact["valid_for_seconds"], fact["order"], fact["attempt"]
+    left, order, attempt, mute = (fact[each] for each in ("valid_for_seconds", "order", "attempt", "muted"))
     number = f", version {fact['version']} of {fact['versions']}" if fact["version"] else ""
     valid = "" if left is None else f"{fact['valid_until']} ({duration_text(left)} left)"
     lease = f", leased to {order['leased_to']} until {order['leased_until']}" if order and order["leased_to"] else ""
+    muted = f"until {mute['until']} {mute_words(replacing=mute['replacing'], mails=mute['mails'])}" if mute else ""
     return [
         ("names", ", ".join(fact["names"] or fact["csr_names"])),
         ("validated by", way_words(fact) if fact["validated_by"] else "nobody: imported"),
@@ -125,19 +127,12 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
         ("not sealed", "; ".join(fact["not_sealed"])),
         ("lacking", f"{', '.join(fact['lacking'])}, which its CSR has" if fact["lacking"] else ""),
         *_change_lines(fact["change"]),
-        ("muted", _mute_words(fact["muted"])),
+        ("muted", muted),
         ("contact", fact["contact"] or ""),
         ("how to renew", fact["how_to_renew"] or ""),
         ("failures", f"{fact['failures']} in a row" if fact["failures"] else ""),
         *([("last error", f"{failure.reference or 'unknown'}: {failure}"), *failure.advice] if failure else []),
     ]
-
-
-def _mute_words(mute: dict[str, Any] | None) -> str:
-    if mute is None:
-        return ""
-    kept = ["no finding replaces it"] * mute["replacing"] + ["no mail tells of it"] * mute["mails"]
-    return f"until {mute['until']} {' and '.join(kept)}"
 
 
 def _change_lines(change: dict[str, Any] | None) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from types import FrameType
 
 from common.command_line import complain
 from common.terminal import PROGRESS
-from issuer.ground.threads import on_thread
+from common.threads import on_thread
 
 _SAME_SECONDS = 0.5  # `timeout` and others send a signal twice: to the process and to its group
 _LONGEST_SECONDS = 3.5

@@ -1,16 +1,15 @@
 """The name servers that this issuer asks about challenges, and those that a CA asks: for the rules of firewalls."""
 
 from collections.abc import Iterable
-from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 
 from common.errors import CertfleetError
+from common.threads import each_within
 from issuer.dns.asking import NoAnswer
 from issuer.dns.records import Records
 from issuer.dns.servers import Server
 from issuer.dns.zones import Zones
-from issuer.ground.threads import each_on_thread
 
 _AT_ONCE = 16
 _SECONDS = 60.0  # for all names together
@@ -31,15 +30,9 @@ class Asked:
 
 def asked_about(names: Iterable[str], solver: Zones | Records) -> list[Asked]:
     """For each of *names*, all side by side; they are validated by *solver*."""
-    listed = list(names)
     look = partial(_asked, solver) if isinstance(solver, Zones) else partial(_asked_for_record, solver)
-    futures = each_on_thread(look, listed, _AT_ONCE)
-    wait(futures, _SECONDS)
     late = f"no answer within {_SECONDS:g} s"
-    return [
-        future.result() if future.done() else Asked(name, failure=late)
-        for name, future in zip(listed, futures, strict=True)
-    ]
+    return each_within(look, names, _AT_ONCE, _SECONDS, lambda name: Asked(name, failure=late))
 
 
 def _asked_for_record(records: Records, name: str) -> Asked:

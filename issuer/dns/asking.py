@@ -22,10 +22,10 @@ import dns.message
 import dns.rcode
 
 from common.deadline import Deadline
+from common.threads import on_thread
 from issuer.dns.over_tcp import over_tcp
 from issuer.dns.servers import Server
 from issuer.ground.chunks import chunks
-from issuer.ground.threads import on_thread
 
 ASK_SECONDS = 2.0
 _SEND_AGAIN = 0.8  # seconds; a datagram may be lost

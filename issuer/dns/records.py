@@ -16,6 +16,7 @@ import dns.message
 
 from common.clock import Clock, utc_text
 from common.errors import CertfleetError, Retry
+from common.threads import each_on_thread
 from issuer.dns.asked_for import asked_in
 from issuer.dns.asking import NoAnswer, ask_all
 from issuer.dns.find.delegation import Delegations
@@ -34,7 +35,6 @@ from issuer.dns.servers import (
     rrset_in,
     targets,
 )
-from issuer.ground.threads import each_on_thread
 from issuer.model.acme import CaIdentity, Challenge, Laggard
 from issuer.model.asked import Asked
 from issuer.model.config import DnsSettings

@@ -152,8 +152,8 @@ def _give_to_person(work: Work, tools: Tools) -> None:
     now = int(tools.clock())
     if not work.row.reissue_reason:  # so that `run` goes on when the person does not
         tools.certificates.request_reissue([work.row.name], _WISH)
-    held = dataclasses.replace(work.record, cause=Cause.BY_HAND, deadline=now + HAND_SECONDS)
-    work.record = tools.orders.save(work.record, held, now)
+    claimed = dataclasses.replace(work.record, cause=Cause.BY_HAND, deadline=now + HAND_SECONDS)
+    work.record = tools.orders.save(work.record, claimed, now)
 
 
 def solve_by_hand(row: Enrolment, tools: Tools, *, real: Tools, unseen_is_fine: bool) -> list[Laggard]:

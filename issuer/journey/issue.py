@@ -27,7 +27,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
-from issuer.rules.approval import held_back
+from issuer.rules.approval import telling_of_wait
 from issuer.rules.challenges import Answer, answers, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.due import FORCED, MISFIT
@@ -191,7 +191,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     if not waits_until:
         _remember(work, bundle, now, tools)
     if changed is not None:
-        tools.tell(held_back(changed, waits_until) if waits_until else changed)
+        tools.tell(telling_of_wait(changed, waits_until) if waits_until else changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     why = {Cause.FORCED: FORCED, Cause.MISFIT: MISFIT}.get(work.record.cause, "")
     why = f"it waits for approval until {utc_text(waits_until)}" if waits_until else why

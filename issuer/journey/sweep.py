@@ -12,7 +12,7 @@ import structlog
 
 from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError, Retry
-from issuer.ground.threads import each_on_thread
+from common.threads import each_on_thread
 from issuer.journey.begin import stored_csr
 from issuer.journey.ports import Tools
 from issuer.journey.sealed import NOT_OURS, WITHHELD, tell_not_ours

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.errors import FileError
 from common.files import read_end
-from issuer.ground.threads import each_on_thread
+from common.threads import each_on_thread
 from issuer.model.asked import Log
 
 _MOST = 4_000_000  # bytes of a log: what a busy server writes in a minute

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import structlog
 
 from common.clock import Clock
-from issuer.ground.threads import each_on_thread, on_thread
+from common.text import some
+from common.threads import each_on_thread, on_thread
 from issuer.journey.attempt import Attempt
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending, Waiting
-from issuer.rules.shared_failures import some
 
 log = structlog.get_logger()
 _FAULT_PAUSE = 3600  # seconds

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from issuer.ground.threads import on_thread
+from common.threads import on_thread
 
 T = TypeVar("T")
 _FIRST_PAUSE = 1.0  # seconds after the first failure; each further failure doubles the pause

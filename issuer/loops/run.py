@@ -21,7 +21,7 @@ import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError
-from issuer.ground.threads import on_thread
+from common.threads import on_thread
 from issuer.journey.attempt import Attempt
 from issuer.journey.looks import left_alone
 from issuer.journey.ports import Tools

@@ -79,12 +79,12 @@ def _log_form(value: object) -> str:
 
 
 def _on_ca_change(value: object) -> str:
-    if value not in (NOTIFY, HOLD):
-        raise ValueError(f'must be "{NOTIFY}" or "{HOLD}", not {shown(value)}')
+    if value not in (NOTIFY, AWAIT_APPROVAL):
+        raise ValueError(f'must be "{NOTIFY}" or "{AWAIT_APPROVAL}", not {shown(value)}')
     return str(value)
 
 
-NOTIFY, HOLD = "notify", "hold"
+NOTIFY, AWAIT_APPROVAL = "notify", "hold"
 _LOG_FORMS = ("plain", "json", "logfmt", "console")
 _limit = optional(parse_limit, None)  # None: as the CA publishes it
 _STAGING = {

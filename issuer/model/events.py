@@ -50,10 +50,6 @@ class EventKind(Enum):
     RECOVERED = "recovered"
 
     @property
-    def is_of_host(self) -> bool:
-        return self.value.startswith("host-")
-
-    @property
     def is_of_issuer(self) -> bool:
         """Is the *name* of its events the name of no certificate?"""
         return self in (EventKind.STATEMENT_KEY, EventKind.STRANGERS)
@@ -103,10 +99,10 @@ def row_well(name: str) -> Event:
     return Event(EventKind.ROW_WELL, name)
 
 
-def incident(name: str, url: str = "") -> Event:
-    """The CA asks for early replacement; *url* is its explanation."""
+def incident(name: str) -> Event:
+    """The CA asks for early replacement."""
     hint = "nothing if it is issued soon: then let the agents run, so that the new one is served"
-    return Event(EventKind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint, url=url)
+    return Event(EventKind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint)
 
 
 def ends(kind: EventKind, name: str, how_to_renew: str) -> Event:

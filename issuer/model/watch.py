@@ -43,5 +43,10 @@ class Watch:
         return now < self.muted_until <= now + LONGEST_MUTE
 
 
+def mute_words(*, replacing: bool, mails: bool) -> str:
+    """The meaning of a mute, for people."""
+    return " and ".join(["no finding replaces it"] * replacing + ["no mail tells of it"] * mails)
+
+
 UNWATCHED = Watch()
 REPLACING, MAILS = "replacing", "mails"  # what a row can be muted for

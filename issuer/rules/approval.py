@@ -9,7 +9,7 @@ from shlex import quote
 
 from common.certificate import Bundle, fingerprint, is_for_request, validity_faults
 from common.clock import utc_text
-from issuer.model.config import HOLD, RenewalSettings
+from issuer.model.config import AWAIT_APPROVAL, RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event
 from issuer.model.leaf import Leaf
@@ -22,7 +22,7 @@ def approval_wanted_until(row: Enrolment, order: OrderRecord, now: int, policy: 
     """Until when (epoch seconds) the certificate of *order* waits, which is the first one from its CA; 0: not at all.
     Nothing waits where the present certificate is not good for that long, or where a person has enrolled another
     CSR."""
-    if policy.on_ca_change != HOLD or row.change is not None or order.cause is Cause.INCIDENT:
+    if policy.on_ca_change != AWAIT_APPROVAL or row.change is not None or order.cause is Cause.INCIDENT:
         return 0
     until = _latest(row, policy)
     if policy.hold_for:
@@ -63,7 +63,7 @@ def awaiting(name: str, until: int) -> tuple[str, str]:
     return sentence, f"`certfleet-issuer approve {quote(name)}` gives it to them at once"
 
 
-def held_back(changed: Event, until: int) -> Event:
+def telling_of_wait(changed: Event, until: int) -> Event:
     """The event *changed* about a CA, where the certificate waits."""
     sentence, what_to_do = awaiting(changed.name, until)
     return dataclasses.replace(changed, what=f"{changed.what}: {sentence}", hint=f"{what_to_do}; {changed.hint}")

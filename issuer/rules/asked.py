@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from common.clock import utc_text
-from common.text import storable
+from common.text import some, storable
 from issuer.model.asked import Asked, Log, Request
 from issuer.rules.log_times import moment_in
 from issuer.rules.request_lines import Parser
-from issuer.rules.shared_failures import some
 
 _LONGEST_LINE = 8192  # characters; the rest of a line is not looked at
 _FIRST_LINES = 20  # one of them tells where the end of a log begins

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable
 
 from common.nagios import Metric, State, line
 from common.nagios import worst as worst_of
+from common.text import some
 from issuer.model.audit import Finding, Kind, Severity
 from issuer.model.failure import Failure
-from issuer.rules.shared_failures import by_failure, some
+from issuer.rules.shared_failures import by_failure
 
 _STATES = {Severity.CRITICAL: State.CRITICAL, Severity.WARNING: State.WARNING}
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from common.certificate import common_names
+from common.text import some
 from issuer.model.config import CaSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.rules.ca_change import lineage
-from issuer.rules.shared_failures import some
 
 NO_PROFILE = "-"  # as the profile of a certificate that was ordered without one; "" is not known
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from common.text import some
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import Tries
-from issuer.rules.shared_failures import Common, by_failure, some
+from issuer.rules.shared_failures import Common, by_failure
 
 
 def complaints(endings: Iterable[Ended], tries: Tries) -> list[list[str]]:

@@ -102,7 +102,7 @@ def words(standing: Standing, now: int, detail: str = "") -> str:
     if standing.state is HostState.SILENT:
         return f"silent since {since}"
     if standing.state is HostState.BEHIND:
-        told = f"; its agent says: {storable(detail, _LONGEST_DETAIL)}" if detail else ""  # such as a hold by hand
+        told = f"; its agent says: {storable(detail, _LONGEST_DETAIL)}" if detail else ""  # such as a pause
         return f"behind: it serves another one than the present one, which is stored since {since}{told}"
     if standing.state is HostState.WAITING and since:
         return f"waiting: its agent has not taken the one that is stored since {since}"

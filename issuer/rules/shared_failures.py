@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from common.text import some
 from issuer.model.failure import Failure
 
 T = TypeVar("T")
-_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,6 @@ def by_failure(
         own = {told(thing)[1] for thing in group}
         found.append(Common(own.pop() if len(own) == 1 else general, tuple(group)))
     return found
-
-
-def some(names: Sequence[str]) -> str:
-    """The first of *names*, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def concerned(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import zlib
 from concurrent.futures import wait
 
 from common.deadline import Deadline
-from issuer.ground.threads import on_thread
+from common.threads import on_thread
 from issuer.model.errors import TransparencyError
 
 _MOST_BYTES = 64_000_000  # of an answer, unpacked: a tile of 256 large certificates has some megabytes

@@ -4,20 +4,17 @@ It holds nothing secret. Where it is lost, it fills again as certificates are lo
 """
 
 import contextlib
-import sqlite3
-import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
-from common.files import create_empty
+from common.errors import FileError
+from issuer.trust.state_database import StateDatabase
 
-T = TypeVar("T")
 log = structlog.get_logger()
 LOOKS = "looks.db"  # in the state folder
-_SECONDS = 10.0  # to wait for another process's write
+_ANY_ORDER = "PRAGMA synchronous = OFF"  # after a power cut it may fill again
 _TABLE = """CREATE TABLE IF NOT EXISTS looks
   (name TEXT PRIMARY KEY, moment INTEGER NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID"""
 _INDEXES = [f"CREATE INDEX IF NOT EXISTS looks_{column} ON looks ({column})" for column in ("moment", "ends")]
@@ -32,19 +29,13 @@ class LooksFile:
     """Thread-safe. No method raises: where the *file* cannot be used, the moments in the database alone count."""
 
     def __init__(self, file: Path):
-        self._file = file
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._database = StateDatabase(file, _ANY_ORDER, _TABLE, *_INDEXES)
 
     def plan(self, name: str, moment: int | None, ends: int = 0) -> None:
         """Look at *name* at that moment (epoch seconds); None: not by itself. *ends*: the end of its present
         certificate, 0 without one."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            with connection:
-                connection.execute(*((_FORGET, (name,)) if moment is None else (_PLAN, (name, moment, ends))))
-
-        self._using(work, None)
+        with self._told_if_unusable(), self._database.writing() as connection:
+            connection.execute(*((_FORGET, (name,)) if moment is None else (_PLAN, (name, moment, ends))))
 
     def come(self, now: int, most: int) -> list[str]:
         """The names whose moment has come, at most *most* of them, the longest wait first. Makes no file."""
@@ -55,30 +46,15 @@ class LooksFile:
         return self._names(_SOONEST, most)
 
     def _names(self, query: str, *values: int) -> list[str]:
-        if not self._file.exists():
-            return []
-        return self._using(lambda connection: [name for (name,) in connection.execute(query, values)], [])
+        names: list[str] = []
+        if self._database.file.exists():
+            with self._told_if_unusable(), self._database.reading() as connection:
+                names = [name for (name,) in connection.execute(query, values)]
+        return names
 
-    def _using(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = self._opened()
-                return work(self._connection)
-            except (sqlite3.Error, OSError) as error:
-                hint = "see that this user may write the folder; a damaged file may be deleted: it fills again"
-                log.warning("looks.unusable", file=str(self._file), error=str(error), hint=hint)
-                return otherwise
-
-    def _opened(self) -> sqlite3.Connection:
-        create_empty(self._file)  # its owner is that of the folder, whoever comes first
-        connection = sqlite3.connect(self._file, timeout=_SECONDS, check_same_thread=False)
+    @contextlib.contextmanager
+    def _told_if_unusable(self) -> Iterator[None]:
         try:
-            connection.execute("PRAGMA synchronous = OFF")  # after a power cut it may fill again
-            for statement in (_TABLE, *_INDEXES):
-                connection.execute(statement)
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-            raise
-        return connection
+            yield
+        except FileError as error:
+            log.warning("looks.unusable", error=str(error), hint=error.hint)

@@ -6,19 +6,15 @@ each name too, every certificate that was stored, and what was revoked here. It 
 it fills again as rows are looked at, but for what was revoked or replaced.
 """
 
-import contextlib
-import sqlite3
-import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from common.errors import FileError
-from common.files import create_empty
 from issuer.model.enrolment import change_scope
 from issuer.rules.acceptance import Past
+from issuer.trust.state_database import StateDatabase
 
 MEMORY = "sealed.db"  # in the state folder
-_SECONDS = 10.0  # to wait for another process's write
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS seals
   (scope TEXT PRIMARY KEY, number INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID""",
@@ -46,58 +42,55 @@ class Memory:
     """Thread-safe. Every method raises FileError where the file cannot be used."""
 
     def __init__(self, file: Path):
-        self._file = file
-        self._lock = threading.RLock()
-        self._is_together = False
-        self._connection: sqlite3.Connection | None = None
+        self._database = StateDatabase(file, *_TABLES)
 
     def newest(self, scope: str) -> int:
         """The highest number of *scope*; 0 for one that was never seen."""
-        with self._using() as connection:
+        with self._database.reading() as connection:
             found = connection.execute("SELECT number FROM seals WHERE scope = ?", (scope,)).fetchone()
             return int(found[0]) if found else 0
 
     def names(self) -> set[str]:
         """Every name that was sealed, and not removed since."""
-        with self._using() as connection:
+        with self._database.reading() as connection:
             found = {scope for (scope,) in connection.execute("SELECT scope FROM seals WHERE NOT gone")}
             return {scope for scope in found if scope != change_scope(scope.rpartition("/")[2])}
 
     def remember(self, numbers: Mapping[str, int], *, gone: bool = False) -> None:
         """Keep a number by scope where it is higher than the one before. *gone*: the rows were removed."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.executemany(_ADD, [(scope, number, gone) for scope, number in numbers.items()])
 
     def stated(self, name: str, key: str) -> tuple[int, str]:
         """The highest sequence of a statement of *name* since *key* signs, and the SHA-256 of its certificate; 0 and ""
         for none. After the loss of a key sequences begin anew."""
         query = "SELECT sequence, sha256 FROM stated WHERE name = ? AND key = ?"
-        with self._using() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(query, (name, key)).fetchone()
             return (int(found[0]), str(found[1])) if found else (0, "")
 
     def remember_stated(self, name: str, key: str, sequence: int, sha256: str, starts: int) -> None:
         """Keep the statement where its *sequence* is not lower than the one before, or another *key* signs now; and its
         certificate, as :meth:`remember_stored` does."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(_STATE, (name, key, sequence, sha256))
             connection.execute(_STORE, (name, sha256, starts))
 
     def given(self, name: str, keys: Collection[str]) -> int:
         """The highest sequence of a statement of *name* by one of *keys* that was signed here or seen; 0 for none."""
-        with self._using() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(_GIVEN, (name, name)).fetchall()
             return max((number for key, number in found if key in keys), default=0)
 
     def remember_signed(self, name: str, key: str, sequence: int, sha256: str) -> None:
         """*key* signs a statement with this *sequence* for that certificate now, whether or not the database gets
         it."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(_SIGN, (name, key, sequence, sha256))
 
     def past(self, name: str) -> Past:
         """The certificates of *name* that were stored or revoked."""
-        with self._using() as connection:
+        with self._database.reading() as connection:
             stored = dict(connection.execute("SELECT sha256, starts FROM stored WHERE name = ?", (name,)).fetchall())
             revoked = connection.execute("SELECT sha256 FROM revoked WHERE name = ?", (name,)).fetchall()
         return Past(frozenset(stored), frozenset(sha256 for (sha256,) in revoked), max(stored.values(), default=0))
@@ -105,54 +98,27 @@ class Memory:
     def remember_stored(self, name: str, sha256: str, starts: int) -> None:
         """Keep for ever that this certificate of *name* was stored, with the statement that was signed for it if there
         is one. *starts*: its notBefore (epoch seconds)."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(_STORE, (name, sha256, starts))
             connection.execute(_STATE_SIGNED, (name, sha256))
 
     def certificates(self) -> set[str]:
         """SHA-256 of every certificate that was stored, of any name."""
-        with self._using() as connection:
+        with self._database.reading() as connection:
             return {sha256 for (sha256,) in connection.execute("SELECT DISTINCT sha256 FROM stored")}
 
     def is_revoked(self, name: str, sha256: str) -> bool:
         """Was the certificate or the public key of *name* with this SHA-256 revoked here?"""
         query = "SELECT 1 FROM revoked WHERE name = ? AND sha256 = ?"
-        with self._using() as connection:
+        with self._database.reading() as connection:
             return connection.execute(query, (name, sha256)).fetchone() is not None
 
     def remember_revoked(self, name: str, *sha256: str) -> None:
         """Keep them for ever."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO revoked VALUES (?, ?)", [(name, each) for each in sha256])
 
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> AbstractContextManager[object]:
         """What is remembered meanwhile is written at the end, in one transaction: the first look at many rows remembers
         something of each. No other thread uses this memory as long, so it is for a second or so."""
-        with self._writing():
-            self._is_together = True
-            try:
-                yield
-            finally:
-                self._is_together = False
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, or a part of the one of :meth:`together`."""
-        with self._using() as connection, contextlib.nullcontext() if self._is_together else connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    create_empty(self._file)  # its owner is that of the folder, whoever comes first
-                    connection = sqlite3.connect(self._file, timeout=_SECONDS, check_same_thread=False)
-                    for table in _TABLES:
-                        connection.execute(table)
-                    self._connection = connection
-                yield self._connection
-            except (sqlite3.Error, OSError) as error:
-                hint = "see that this user may write the folder; a damaged file may be deleted: it fills again"
-                raise FileError(f"cannot use {self._file}", why=str(error), hint=hint) from error
+        return self._database.writing()

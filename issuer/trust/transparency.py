@@ -3,14 +3,12 @@
 It holds nothing secret. Where it is lost, logs are read from their present end on, and what is found is told again.
 """
 
-import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from common.errors import FileError
-from common.files import create_empty
 from issuer.model.transparency import Sighting
+from issuer.trust.state_database import StateDatabase
 
 TRANSPARENCY = "transparency.db"  # in the state folder
 _TABLES = (
@@ -25,78 +23,63 @@ _SEEN = "SELECT ours, names, spki, serial, issuer, starts, ends, place FROM sigh
 
 
 class TransparencyMemory:
-    """Every method raises FileError where the file cannot be used. For one thread."""
+    """Every method raises FileError where the file cannot be used."""
 
     def __init__(self, file: Path):
-        self._file = file
-        self._connection: sqlite3.Connection | None = None
+        self._database = StateDatabase(file, *_TABLES)
 
     def tree(self, url: str) -> str:
         """How far the log was read; "" for one that never was."""
-        with self._using() as connection:
+        with self._database.reading() as connection:
             found = connection.execute("SELECT tree FROM logs WHERE url = ?", (url,)).fetchone()
             return str(found[0]) if found else ""
 
     def asked(self, url: str) -> set[int]:
         """The numbers that a search has shown."""
-        with self._using() as connection:
+        with self._database.reading() as connection:
             return {number for (number,) in connection.execute("SELECT number FROM asked WHERE url = ?", (url,))}
 
     def read_log(self, url: str, tree: str, found: Iterable[Sighting]) -> None:
         """The log was read so far, and showed that."""
-        with self._using() as connection, connection:
+        with self._database.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (url, tree))
             _add(connection, found)
 
     def read_search(self, url: str, numbers: Iterable[int], found: Iterable[Sighting]) -> None:
         """A search has shown these, of which *found* concern us."""
-        with self._using() as connection, connection:
+        with self._database.writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO asked VALUES (?, ?)", [(url, one) for one in numbers])
             _add(connection, found)
 
     def accept(self, keys: Iterable[str]) -> None:
         """These keys (SHA-256 of the SubjectPublicKeyInfo, hex) are known to a person."""
-        with self._using() as connection, connection:
+        with self._database.writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO accepted VALUES (?)", [(one,) for one in keys])
 
     def accepted(self) -> set[str]:
-        with self._using() as connection:
+        with self._database.reading() as connection:
             return {spki for (spki,) in connection.execute("SELECT spki FROM accepted")}
 
     def sightings(self, now: int) -> list[Sighting]:
         """The findings whose certificates have not ended."""
-        with self._using() as connection:
+        with self._database.reading() as connection:
             return [_sighting(row) for row in connection.execute(_SEEN, (now, 0))]
 
     def untold(self, found: Iterable[Sighting]) -> list[Sighting]:
         """Those of *found* that people were not told of."""
         query = "SELECT spki, issuer, serial FROM sightings WHERE told"
-        with self._using() as connection:
+        with self._database.reading() as connection:
             told = {tuple(row) for row in connection.execute(query)}
         return [one for one in found if one.identity not in told]
 
     def told(self, found: Iterable[Sighting]) -> None:
         """People were told of these."""
         update = "UPDATE sightings SET told = 1 WHERE spki = ? AND issuer = ? AND serial = ?"
-        with self._using() as connection, connection:
+        with self._database.writing() as connection:
             connection.executemany(update, [one.identity for one in found])
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-    @contextlib.contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
-        try:
-            if self._connection is None:
-                create_empty(self._file)
-                self._connection = sqlite3.connect(self._file)
-                for statement in _TABLES:
-                    self._connection.execute(statement)
-            yield self._connection
-        except (sqlite3.Error, OSError) as error:
-            hint = "see that this user may write the folder; a damaged file may be deleted: it fills again"
-            raise FileError(f"cannot use {self._file}", why=str(error), hint=hint) from error
+        self._database.close()
 
 
 def _add(connection: sqlite3.Connection, found: Iterable[Sighting]) -> None:

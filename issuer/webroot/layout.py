@@ -69,7 +69,7 @@ class Folder(Protocol):
 
 def check(root: Folder) -> None:
     """Raise WebrootError if no challenge file could be made below *root*. Leaves nothing behind."""
-    with _entered(root, WELL_KNOWN) as folders:
+    with _entered(root) as folders:
         if not folders[-1].writable():
             what = f"certfleet may not write in {folders[-1].path}"
             folder = quote("/".join([root.path.rstrip("/"), *WELL_KNOWN]))
@@ -94,7 +94,7 @@ def take(root: Folder, token: str, content: str, made: MadeFolders) -> None:
     """Remove the challenge file if it is ours, then the empty folders that we made. Raises OSError, FileError."""
     _check_token(token)
     try:
-        with _entered(root, WELL_KNOWN) as folders:
+        with _entered(root) as folders:
             if len(folders) > len(WELL_KNOWN):
                 _take_file(folders[-1], token, content.encode(), partial=False)
                 _take_file(folders[-1], temporary_name(token), content.encode(), partial=True)
@@ -119,7 +119,7 @@ def gone(webroot: str) -> None:
 def take_seen(root: Folder, token: str, content: str, made: MadeFolders) -> None:
     """As :func:`take`, for a file that another machine wrote. Raises WebrootError unless the file is visible here."""
     _check_token(token)
-    with _entered(root, WELL_KNOWN) as folders:
+    with _entered(root) as folders:
         found = folders[-1].read(token, len(content) + 1) if len(folders) > len(WELL_KNOWN) else None
     if found != content.encode():
         raise WebrootError(f"it is not in {root.path} of this machine")
@@ -157,11 +157,11 @@ def _take_file(folder: Folder, name: str, content: bytes, *, partial: bool) -> N
 
 
 @contextmanager
-def _entered(root: Folder, names: tuple[str, ...]) -> Iterator[list[Folder]]:
-    """*root* and the folders below it as far as they exist."""
+def _entered(root: Folder) -> Iterator[list[Folder]]:
+    """*root* and the folders of WELL_KNOWN below it, as far as they exist."""
     folders = [root]
     try:
-        for name in names:
+        for name in WELL_KNOWN:
             if folders[-1].kind(name) is EntryKind.ABSENT:
                 break
             folders.append(_enter(folders[-1], name))

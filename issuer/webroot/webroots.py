@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from common.errors import CertfleetError, ConfigError, Retry
 from common.ssh_host_keys import load_pinned_keys
 from common.ssh_limits import SshLimits
+from common.threads import each_on_thread
 from issuer.dns.find.resolvers import Resolvers
-from issuer.ground.threads import each_on_thread
 from issuer.ground.ttl_cache import TtlCache
 from issuer.logs.ends import ends_of, readable
 from issuer.model.acme import CaIdentity, Challenge, Laggard

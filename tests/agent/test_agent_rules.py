@@ -34,10 +34,10 @@ def test_the_back_off_grows_for_the_same_certificate_only() -> None:
     assert back_off(refusal, "b", 1000) == (1, 4600)
 
 
-@pytest.mark.parametrize(("until", "holds"), [(999, False), (1001, True), (87_400, True), (87_401, False)])
-def test_a_refusal_of_a_wrong_clock_holds_nothing(until: int, holds: bool) -> None:
+@pytest.mark.parametrize(("until", "lasts"), [(999, False), (1001, True), (87_400, True), (87_401, False)])
+def test_a_refusal_of_a_wrong_clock_does_not_count(until: int, lasts: bool) -> None:
     """No refusal lasts longer from now than the longest back-off."""
-    assert Refusal(Outcome.FAILED, "", "a", Mark(1, 1), "c", 1, until).holds("c", 1000) is holds
+    assert Refusal(Outcome.FAILED, "", "a", Mark(1, 1), "c", 1, until).lasts("c", 1000) is lasts
 
 
 WRITTEN = {"/f": f"{digest(b'ours')} 0 33 640"}

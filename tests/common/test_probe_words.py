@@ -18,7 +18,7 @@ from common.probe.plugin import plugin_line, state_of, textfile
 from common.probe.shown import Place, Shown, Staple, shown_at
 from common.probe.tally import Tally
 from common.probe.target import parse_target
-from common.probe.verdict import Held, Match, Verdict, held_for, held_of, unverifiable, verdict
+from common.probe.verdict import Match, Stored, Verdict, stored_for, stored_of, unverifiable, verdict
 from common.probe.view import Seen, View
 from common.probe.words import lines
 from common.revocation import Revocation
@@ -111,22 +111,22 @@ def test_services_are_concluded_apart() -> None:
     assert conclusions([missing(named[0]), missing(V6), shown(V4)], NOW) == [f"https://{NAME}: only IPv6 is broken"]
 
 
-def held(*issued: x509.Certificate, earlier: Sequence[x509.Certificate] = ()) -> list[Held]:
+def stored(*issued: x509.Certificate, earlier: Sequence[x509.Certificate] = ()) -> list[Stored]:
     digests = frozenset(fingerprint(one) for one in earlier)
-    return [Held(NAME, one, digests) for one in issued]
+    return [Stored(NAME, one, digests) for one in issued]
 
 
 @pytest.mark.parametrize(
     ("has", "match", "why"),
     [
-        (held(OLD.certificate), Match.MATCH, ""),
-        (held(RSA.certificate, OLD.certificate), Match.MATCH, ""),
+        (stored(OLD.certificate), Match.MATCH, ""),
+        (stored(RSA.certificate, OLD.certificate), Match.MATCH, ""),
         ([], Match.NOT_VERIFIABLE, "no certificate for this name"),
-        (held(RSA.certificate), Match.MISMATCH, "another key; the database has serial"),
-        (held(OTHER, earlier=[OLD.certificate]), Match.MISMATCH, "an earlier one"),
+        (stored(RSA.certificate), Match.MISMATCH, "another key; the database has serial"),
+        (stored(OTHER, earlier=[OLD.certificate]), Match.MISMATCH, "an earlier one"),
     ],
 )
-def test_the_verdict_of_the_database(has: list[Held], match: Match, why: str) -> None:
+def test_the_verdict_of_the_database(has: list[Stored], match: Match, why: str) -> None:
     """Match, mismatch with why, or not verifiable."""
     found = verdict(OLD.certificate, has)
     assert found.match is match
@@ -137,25 +137,25 @@ def test_the_verdict_of_the_database(has: list[Held], match: Match, why: str) ->
 def test_older_and_newer_ones_of_the_same_key() -> None:
     """A service that was not reloaded shows the older one; one that somebody else renewed a newer one."""
     newer = CA.issue([NAME], KEY, not_before=datetime(2026, 11, 9, tzinfo=UTC)).certificate
-    assert "it is older, with the same key" in verdict(RSA.certificate, held(newer)).why
-    assert "it is newer, with the same key" in verdict(newer, held(RSA.certificate)).why
+    assert "it is older, with the same key" in verdict(RSA.certificate, stored(newer)).why
+    assert "it is newer, with the same key" in verdict(newer, stored(RSA.certificate)).why
 
 
 def test_all_rows_are_looked_through_only_for_what_does_not_match() -> None:
     """A row is found by its name; another row may have a certificate for the same host."""
     asked: list[str] = []
 
-    def everything() -> list[Held]:
+    def everything() -> list[Stored]:
         asked.append("all")
-        return [Held("label", RSA.certificate), Held("x", CA.issue(["x.example.test"]).certificate)]
+        return [Stored("label", RSA.certificate), Stored("x", CA.issue(["x.example.test"]).certificate)]
 
-    own = list(held_of(NAME, OLD.cert_pem))
+    own = list(stored_of(NAME, OLD.cert_pem))
     same, other = fingerprint(own[0].leaf), fingerprint(RSA.certificate)
-    assert [one.name for one in held_for({NAME: frozenset([same])}, own, everything)[NAME]] == [NAME]
+    assert [one.name for one in stored_for({NAME: frozenset([same])}, own, everything)[NAME]] == [NAME]
     assert asked == []
-    found = held_for({NAME: frozenset([same, other])}, own, everything)
+    found = stored_for({NAME: frozenset([same, other])}, own, everything)
     assert [one.name for one in found[NAME]] == [NAME, "label"]
-    assert list(held_of(NAME, b"damaged -----BEGIN CERTIFICATE-----")) == []
+    assert list(stored_of(NAME, b"damaged -----BEGIN CERTIFICATE-----")) == []
 
 
 def test_the_states_of_a_plugin() -> None:

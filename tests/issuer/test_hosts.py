@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from common.clock import utc_text
-from issuer.model.events import EventKind
 from tests.bench.nothing_due import plans_told
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
@@ -281,10 +280,3 @@ def test_the_metric_of_a_daemon(tmp_path: Path) -> None:
             lambda: 'certfleet_hosts_not_well{state="silent"} 1.0' in service.get("/metrics")[1], "the look is taken"
         )
         assert 'certfleet_hosts_not_well{state="behind"} 0.0' in service.get("/metrics")[1]
-
-
-def test_every_kind_of_host_event_has_its_words() -> None:
-    """So that no mail fails."""
-    assert {kind.value for kind in EventKind if kind.is_of_host} == {
-        *("host-expired", "host-not-well", "host-silent", "host-behind", "host-well"),
-    }

@@ -31,14 +31,14 @@ def wildcard_caution(resolvers: Resolvers, name: str) -> Caution | None:
     if zone == name:  # the top of a zone exists by itself
         return None
     hint = f"give {name} the wildcard's records as its own, in the zone of the wildcard"
-    held = _records(resolvers, name)
-    if held and _is_covered(resolvers, name, held):
+    shown = _records(resolvers, name)
+    if shown and _is_covered(resolvers, name, shown):
         sentence = (
             f"{name} gets its records from a DNS wildcard; "
             f"creating _acme-challenge.{name} stops the wildcard from answering for {name} and below (RFC 4592)"
         )
         return Caution(sentence, f"first {hint}")
-    if not held and _is_below_wildcard(resolvers, name, zone):
+    if not shown and _is_below_wildcard(resolvers, name, zone):
         sentence = (
             f"{name} has no A, AAAA, CNAME or MX: "
             f"_acme-challenge.{name} stops the DNS wildcard from answering for it (RFC 4592)"
@@ -47,10 +47,10 @@ def wildcard_caution(resolvers: Resolvers, name: str) -> Caution | None:
     return None
 
 
-def _is_covered(resolvers: Resolvers, name: str, held: frozenset[str]) -> bool:
-    """Does *held* come from a wildcard? Then unknown names beside and below *name* show the same records. Below a name
+def _is_covered(resolvers: Resolvers, name: str, shown: frozenset[str]) -> bool:
+    """Does *shown* come from a wildcard? Then unknown names beside and below *name* show the same records. Below a name
     that exists, no wildcard answers."""
-    return all(_records(resolvers, _unheard_of(above)) == held for above in (_parent(name), name))
+    return all(_records(resolvers, _unheard_of(above)) == shown for above in (_parent(name), name))
 
 
 def _is_below_wildcard(resolvers: Resolvers, name: str, zone: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from common.certificate import fingerprint, issuer_text
 from common.errors import RefusedError
 from issuer.journey.approval import offer
-from issuer.model.config import HOLD, RenewalSettings
+from issuer.model.config import AWAIT_APPROVAL, RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import EventKind
 from issuer.model.leaf import Damaged
@@ -23,7 +23,7 @@ from tests.issuer.fakes.world import NAME, Process, World
 from tests.servers.authority import Authority
 
 DAY = 86400
-POLICY = RenewalSettings(on_ca_change=HOLD)
+POLICY = RenewalSettings(on_ca_change=AWAIT_APPROVAL)
 OTHER = "other.example.test"
 
 
@@ -99,7 +99,7 @@ def test_it_is_offered_when_its_time_is_over(aged: World) -> None:
 
 def test_without_a_time_it_waits_until_life_gets_short(aged: World) -> None:
     """Then half of the time from the renewal to the end has passed, which would be an alarm."""
-    patient = RenewalSettings(on_ca_change=HOLD, hold_for=0)
+    patient = RenewalSettings(on_ca_change=AWAIT_APPROVAL, hold_for=0)
     run(aged, patient)
     at = offered_at(aged.row(), patient)
     assert at is not None

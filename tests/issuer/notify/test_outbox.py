@@ -1,5 +1,6 @@
 """The outbox over real databases: every kind of event, what is said when, and what an outage does to it."""
 
+import dataclasses
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_each_kind_has_its_words(world: World) -> None:
         (failure, "failed"),
         (stuck, "is stuck"),
         (action, "waits for you at the CA"),
-        (events.incident(NAME, "https://ca.example/why"), "is replaced early"),
+        (dataclasses.replace(events.incident(NAME), url="https://ca.example/why"), "is replaced early"),
     ):
         assert world.hear(event) == [f"certfleet: {NAME} {words} on box"]
         assert world.hear(event) == []

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from common.certificate import fingerprint, spki_sha256
 from common.files import locked
-from issuer.ground.threads import on_thread
+from common.threads import on_thread
 from issuer.model.errors import TransparencyError
 from issuer.transparency.http import get
 from tests.issuer.box import Box

@@ -6,7 +6,7 @@ may stop at any instruction, as by a kill; state that must outlive it is saved b
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
@@ -38,6 +38,17 @@ def each_on_thread(work: Callable[[Item], T], items: Iterable[Item], at_once: in
     for _ in range(workers):
         threading.Thread(target=work_off, daemon=True).start()
     return [out for _, out in outs]
+
+
+def each_within(
+    work: Callable[[Item], T], items: Iterable[Item], at_once: int, seconds: float, late: Callable[[Item], T]
+) -> list[T]:
+    """The result of *work* for every item, at most *at_once* together; of one that had not ended after *seconds*, that
+    of *late*. Resolvers and disks know no deadline, so such a thread is left behind."""
+    asked = list(items)
+    outs = each_on_thread(work, asked, at_once)
+    wait(outs, seconds)
+    return [out.result() if out.done() else late(item) for item, out in zip(asked, outs, strict=True)]
 
 
 def _fulfil(out: "Future[T]", work: Callable[[], T]) -> None:
