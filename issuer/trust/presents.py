@@ -18,8 +18,8 @@ class Presents:
         self._id = issuer_key_id(key.public)
 
     def is_unsigned(self, row: Enrolment) -> bool:
-        """Is the present certificate another one than the last that was signed, or was none ever signed? False for a row
-        that has no certificate and never had one. Raises FileError."""
+        """Is the present certificate another one than the last that was signed, or was none ever signed? False for a
+        row that has no certificate and never had one. Raises FileError."""
         sequence, sha256 = self._memory.stated(row.name, self._id)
         if row.fingerprint == sha256:
             return False
