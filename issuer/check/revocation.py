@@ -1,7 +1,7 @@
 """Are the certificates of rows revoked? Those who issued them are asked, side by side, within a time for all."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 
 from common.errors import Finding
@@ -15,15 +15,18 @@ _AT_ONCE = 16  # certificates
 _TELL = 1.0  # seconds after which it is told how far that is
 _ONE = 10.0  # seconds for one certificate
 _NO_TIME = Revocation(problems=(Finding("", "there was no time to ask"),))
+_NOT_OURS = Revocation(problems=(Finding("", "it is not what was enrolled and signed, so nobody is asked"),))
 _NO_ISSUER = Revocation(problems=(Finding("", "its chain does not have the certificate of its issuer"),))
 
 
 class Revocations:
     """One look at many certificates: what they have in common, as a list, is fetched once. *seconds*: for all of them
-    together; what could not be asked then is unknown."""
+    together; what could not be asked then is unknown. *is_proven*: is the certificate of a row one that we signed? Only
+    then are the servers that it names those of its CA: whoever writes the database sends nobody to a server."""
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: float, is_proven: Callable[[Enrolment], bool]):
         self._left = seconds
+        self._is_proven = is_proven
         self._kept = Kept()
 
     def of(self, rows: Sequence[Enrolment], now: int) -> list[Revocation]:
@@ -45,6 +48,8 @@ class Revocations:
         bundle = row.bundle
         if isinstance(bundle, Damaged):
             return Revocation()
+        if not self._is_proven(row):
+            return _NOT_OURS
         if not bundle.chain:
             return _NO_ISSUER
         return ask(bundle.leaf, bundle.chain[0], Limits(min(_ONE, left)), now, self._kept)

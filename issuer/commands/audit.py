@@ -33,7 +33,7 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.failure import Failure
 from issuer.model.hosts import Standing
 from issuer.model.watch import LONGEST_MUTE, mute_words
-from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_hosts, outcome, wanted
+from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_doubt, of_hosts, outcome, wanted
 from issuer.rules.audit_text import plugin, summary, table_rows
 from issuer.store.audits import Audits
 from issuer.store.certificates import Certificates
@@ -124,7 +124,7 @@ class _Look:
         self._few = self._rows.few()
         self._surroundings = None if arguments.local else _surroundings(settings)
         asks = settings.audit.revocation and not arguments.local
-        self._revocations = Revocations(_REVOCATION_SECONDS).of if asks else nobody_asked
+        self._revocations = Revocations(_REVOCATION_SECONDS, self._rows.is_proven).of if asks else nobody_asked
 
     def portions(self) -> Iterator[list[Enrolment]]:
         """The rows of the names that are given; without names every enabled row, of strangers the first few."""
@@ -155,7 +155,9 @@ class _Look:
         days = self._settings.audit.imported_days
         found = of_certificate(row, self._now, self._settings.renewal, imported_days=days, revocation=answer)
         found += of_hosts(row, [one for one in standings if row.enabled and self._standings.is_bad(one)], self._now)
-        if self._surroundings is not None:
+        doubt = self._rows.doubt(row)
+        found += of_doubt(row, doubt)
+        if self._surroundings is not None and doubt is None:
             serving = [one for one in standings if one.report.sha256]
             found += self._surroundings.findings(row, serving)
         return completed(row, found, self._now)

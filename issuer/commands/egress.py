@@ -17,6 +17,7 @@ from issuer.ca.client import AcmeCa
 from issuer.ca.transport import proxy_for
 from issuer.commands.challenge_types import ways
 from issuer.commands.looks import counted
+from issuer.commands.rows import Rows
 from issuer.dns.asked import asked_about
 from issuer.dns.find.addresses import addresses_and_ttls
 from issuer.dns.find.from_root import from_root
@@ -89,9 +90,15 @@ def _wanted(settings: Settings, database: Database) -> _Wanted:
     _add_authorities(wanted, settings, Overview(database))
     certified, by_file, by_zone, by_record = Certified(), dict[str, None](), dict[str, None](), dict[str, None]()
     by_way = {"http-01": by_file, "dns-01": by_zone, "dns-persist-01": by_record}
+    is_proven, doubtful = Rows(settings, database).is_proven, 0
     for row in counted(Certificates(database).all()):
+        if not is_proven(row):  # whoever writes the database names no server that is asked, and none for a firewall
+            doubtful += 1
+            continue
         certified.add(row.crt, row.ca)
         _add_row(wanted, row, by_way)
+    if doubtful:
+        wanted.warnings.append(_doubtful(doubtful))
     wanted.outwards += certified.needs
     web = settings.webroot
     outwards, inwards = of_web_hosts(_bounded(by_file, wanted, "web servers"), web.http_port, fetched=web.fetch)
@@ -102,6 +109,11 @@ def _wanted(settings: Settings, database: Database) -> _Wanted:
     if not settings.dns.root_servers and from_root(settings.dns, 0) is not None:
         wanted.warnings.append(_FROM_ROOT)
     return wanted
+
+
+def _doubtful(count: int) -> str:
+    rows = "row is" if count == 1 else "rows are"
+    return f"{count} {rows} not what was enrolled and signed, and left out here: `status` shows which"
 
 
 def _add_authorities(wanted: _Wanted, settings: Settings, overview: Overview) -> None:

@@ -102,7 +102,7 @@ class Rows:
 
     def audit(self, tell: Callable[[Event], None], now: int) -> None:
         """Audit the certificates whose moment has come: what a new one cures makes its row due."""
-        answers, count = Revocations(_REVOCATION_SECONDS).of if self._asks else nobody_asked, 0
+        answers, count = Revocations(_REVOCATION_SECONDS, self.is_proven).of if self._asks else nobody_asked, 0
 
         def revocations(rows: Sequence[Enrolment], now: int) -> list[Revocation]:
             nonlocal count
@@ -116,6 +116,18 @@ class Rows:
     def is_ours(self, row: Enrolment) -> bool:
         """Is it what an operator enrolled, with the certificate that was signed last?"""
         return not self.faults(row) and not self.is_unsigned(row)
+
+    def doubt(self, row: Enrolment) -> CertfleetError | None:
+        """Why nobody outside is asked about *row*: it is not what was enrolled, or its certificate not the one that was
+        signed last. None too without a usable seal key, which is told by who needs it."""
+        try:
+            return next((error for _, error in self._errors(row)), None)
+        except ConfigError:
+            return None
+
+    def is_proven(self, row: Enrolment) -> bool:
+        """Is there no :meth:`doubt` about it?"""
+        return self.doubt(row) is None
 
     def _errors(self, row: Enrolment) -> Iterator[tuple[Ending, CertfleetError]]:
         if faults := self.faults(row):

@@ -9,6 +9,7 @@ class Kind(Enum):
 
     REVOKED = "revoked"
     COMPROMISED = "key-compromised"
+    NOT_OURS = "not-ours"
     EXPIRED = "expired"
     DAMAGED = "damaged"
     KEY = "key-mismatch"

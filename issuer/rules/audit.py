@@ -24,6 +24,7 @@ from common.certificate import (
     weak_key,
 )
 from common.clock import duration_text, utc_text
+from common.errors import CertfleetError
 from common.revocation.state import Revocation
 from issuer.model.audit import Audited, Finding, Kind, Severity
 from issuer.model.config import RenewalSettings
@@ -68,6 +69,13 @@ def of_certificate(
     else:
         found += [*_of_leaf(row, bundle, now), *_of_chain(row, bundle, now, policy)]
     return completed(row, found, now)
+
+
+def of_doubt(row: Enrolment, doubt: CertfleetError | None) -> list[Finding]:
+    """The finding that *row* is not what an operator enrolled, or its certificate not the one that was signed last."""
+    if doubt is None:
+        return []
+    return [Finding(row.name, Kind.NOT_OURS, Severity.CRITICAL, str(doubt), doubt.hint, about=row.name)]
 
 
 def of_hosts(row: Enrolment, standings: Iterable[Standing], now: int) -> list[Finding]:

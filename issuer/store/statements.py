@@ -18,9 +18,10 @@ from issuer.store.rows import select
 from issuer.store.tables import certs
 
 _PORTION = 1000  # rows; SQLite keeps other writers waiting for so many signatures
+_UPDATE = sa.func.coalesce(certs.c.ts_last_update, 0)  # as a row says it that has none
 _SIGN = (
     certs.update()
-    .where(certs.c.name == sa.bindparam("the_name"), certs.c.ts_last_update == sa.bindparam("the_update"))
+    .where(certs.c.name == sa.bindparam("the_name"), sa.bindparam("the_update") == _UPDATE)
     .values(statement=sa.bindparam("the_statement"))
 )
 

@@ -18,14 +18,14 @@ class Presents:
         self._id = issuer_key_id(key.public)
 
     def is_unsigned(self, row: Enrolment) -> bool:
-        """Is the present certificate another one than the last that was signed? False as long as no statement about
-        that name was seen. Raises FileError."""
+        """Is the present certificate another one than the last that was signed, or was none ever signed? False for a
+        row that has no certificate and never had one. Raises FileError."""
         sequence, sha256 = self._memory.stated(row.name, self._id)
         if row.fingerprint == sha256:
             return False
         statement = self._key.statement(row.statement) if row.statement else None
         if statement is None or (statement.name, statement.sha256) != (row.name, row.fingerprint):
-            return sequence > 0
+            return bool(row.crt) or sequence > 0
         if statement.sequence < sequence:
             return True
         starts = min(row.present.starts, statement.moment) if isinstance(row.present, Leaf) else 0

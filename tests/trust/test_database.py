@@ -12,6 +12,7 @@ from tests.trust.siege import NOW, Siege, octets
 from tests.trust.thief import Thief
 
 FAR = "9999999999"
+FRESH = "new.example.test"  # enrolled, and never issued
 NEW = {"enable": "'Y'", "ts_expire": "1", "ts_last_update": "1", **NOW}
 
 
@@ -77,6 +78,12 @@ def test_what_a_thief_in_the_database_hides(siege: Siege) -> None:
     siege.keep()
     got |= siege.gets(lambda: siege.put_back("earlier"), foreign)
     thief.tries("a certificate of his own in the row, one of another CA for our key, or an earlier one", got=got)
+    box.populate(FRESH)
+    first = Authority("Root").sign(bytes(box.row(FRESH, "csr")[0]), days=3650).cert_pem
+    row(FRESH, crt=octets(first), ts_expire=FAR, directory="'https://ca.example/'", due_at=FAR)
+    told = box.run("run")
+    thief.tries("the same in a row that has none yet", got=not (told.code == 1 and f"{FRESH}: not signed" in told.err))
+    box.ok("remove", FRESH, "--yes")
 
     siege.box.put_aged(NAME, days=90, left=1)
     row(ts_expire=FAR, due_at=FAR)

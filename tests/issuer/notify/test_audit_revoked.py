@@ -118,7 +118,7 @@ def test_silence_has_a_bound_for_all_together(lists: Lists) -> None:
     with Silent() as silent:
         watch = Stopwatch()
         some = rows(lists.authority, f"http://{LOOPBACK}:{silent.port}/1.crl", 40)
-        asked = Revocations(seconds=0.5)
+        asked = Revocations(0.5, lambda _row: True)
         answers = asked.of(some, int(time.time())) + asked.of(some[:9], int(time.time()))
     assert {answer.status.value for answer in answers} == {"unknown"}
     assert (silent.calls, watch.seconds() < 3) == (1, True)
