@@ -26,11 +26,11 @@ def validation_failed(order: CaOrder, work: Work, tools: Tools) -> AcmeProblem:
     hints = [solver.type.from_outside for solver, _ in shares(asked, tools.solvers)]
     seen = _askers(asked, work, tools)
     error = order.error or Problem("", f"the order is {order.status or 'without a status'}")
-    words, url = (list(map(failure, failed)), page(failed)) if failed else ([error.detail], error.url)
-    why = "; ".join([*words, *(sentence for found in seen for sentence in sentences(found))])
+    why, url = ("; ".join(map(failure, failed)), page(failed)) if failed else (error.detail, error.url)
+    told = "; ".join(sentence for found in seen for sentence in sentences(found))
     hint = "; ".join(filter(None, [*map(advice, seen), *hints]))
     what = "the CA could not validate"
-    return AcmeProblem(what, why=why, hint=hint, kind="unauthorized", retry=Retry.LATER, url=url)
+    return AcmeProblem(what, why=why, hint=hint, kind="unauthorized", retry=Retry.LATER, url=url, asked=told)
 
 
 def _askers(entries: Sequence[Challenge], work: Work, tools: Tools) -> list[Asked]:
