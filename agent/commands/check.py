@@ -11,19 +11,21 @@ from agent.commands.stapling import stapling_lines
 from agent.commands.wiring import LocalTools
 from agent.host.capacity import shortage
 from agent.host.presence import found_programs, presence
-from agent.journey.examine import examine
+from agent.journey.examine import certificate_in_place, examine
 from agent.journey.ports import Turn
 from agent.model.certificate import Certificate
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.offer import Offer
+from agent.rules.must_staple import socket_findings
 from agent.rules.statement import hear
 from agent.settings.config import AgentSettings, load_settings
-from common.certificate import parse_bundle
+from common.certificate import must_staple, parse_bundle
 from common.clock import duration_text
 from common.command_line import report, say
 from common.errors import CertfleetError
 from common.issuer_key import issuer_key_id, parse_issuer_key
 from common.nagios import Metric, State, line, worst
+from common.probe.survey import looks
 from common.terminal import PROGRESS
 
 MOST_APART = 300  # seconds
@@ -118,11 +120,26 @@ def _trust(settings: AgentSettings) -> Line:
 def _examined(certificate: Certificate, tools: LocalTools) -> list[Line]:
     there = tools.on(certificate.host)
     try:
-        return list(examine(Turn(certificate, tools.state.record(certificate.name), there)))
+        turn = Turn(certificate, tools.state.record(certificate.name), there)
+        return [*examine(turn), *_stapled(turn)]
     except CertfleetError as error:
         return [Line(BAD, certificate.name, str(error), error.hint)]
     finally:
         there.files.release()
+
+
+def _stapled(turn: Turn) -> list[Line]:
+    """The findings on the sockets of a certificate that must be served with a staple."""
+    certificate = turn.certificate
+    try:
+        leaf = certificate_in_place(turn)
+    except CertfleetError:  # of key and files `examine` tells
+        return []
+    if leaf is None or not must_staple(leaf):
+        return []
+    wanted = [(probe, [probe.server_name or certificate.server_name]) for probe in certificate.probes]
+    installed = turn.before.installed is not None
+    return socket_findings(certificate.name, leaf, looks(wanted, time.time()), installed=installed)
 
 
 def _interrupted(name: str) -> Line:

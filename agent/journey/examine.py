@@ -3,17 +3,21 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cryptography import x509
+
 from agent.journey.due import live_certificates
 from agent.journey.ports import Turn
 from agent.journey.shown import names_in, whose, with_names
 from agent.journey.vouch import vouch
 from agent.journey.watch import look
+from agent.model.host_key import HostKey
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
 from agent.rules.audit import audit, in_place
 from agent.rules.evidence import Proof, Sight, judge
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.targets import refuse_dangling, refuse_detours
+from common.certificate import Bundle
 from common.errors import CertfleetError
 from common.names import uncovered
 from common.probe.view import Seen
@@ -79,7 +83,7 @@ def _certificate(turn: Turn) -> Iterator[Line]:
     name, installed = turn.certificate.name, turn.before.installed
     try:
         key = turn.tools.keys.load(turn.certificate.key)
-        bundle = in_place(live_certificates(turn), key.spki_sha256)
+        bundle = _in_place(turn, key)
         if bundle is None:
             return
         found = audit(name, turn.certificate.names, bundle, turn.tools.now, installed=installed is not None)
@@ -92,6 +96,16 @@ def _certificate(turn: Turn) -> Iterator[Line]:
     level = WARN if installed is None or installed.by_issuer else BAD
     for finding in refused:
         yield Line(level, name, f"its certificate: {finding.problem}", ROOTS_HINT, "root-unknown")
+
+
+def certificate_in_place(turn: Turn) -> x509.Certificate | None:
+    """The certificate of the live files for the key of *turn*. Raises CertfleetError: `examine` tells of that."""
+    bundle = _in_place(turn, turn.tools.keys.load(turn.certificate.key))
+    return None if bundle is None else bundle.leaf
+
+
+def _in_place(turn: Turn, key: HostKey) -> Bundle | None:
+    return in_place(live_certificates(turn), key.spki_sha256)
 
 
 def _sockets(turn: Turn) -> Iterator[Line]:

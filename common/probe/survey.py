@@ -31,22 +31,34 @@ _FAMILIES: dict[int, str] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 _PAUSE = 1.0  # seconds until a server that had no staple is asked again
 _Spot = tuple[ProbeTarget, Address | None, str]
 """A target, one of its addresses, and why there is none."""
+Wanted = tuple[ProbeTarget, Sequence[str]]
+"""A target, and the names that each of its addresses is asked for."""
 
 
 def survey(targets: Sequence[ProbeTarget], names: Sequence[str], lookup: Lookup, now: float) -> list[Shown]:
     """Look at all *targets*, in their order. *names*: those to ask for instead of each target's own. *lookup*: what
     the database has. *now*: epoch seconds."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool:
-        spots = chain.from_iterable(_told(pool.map(_spots, targets), len(targets), "targets looked up"))
-        asked = [(spot, name) for spot in spots for name in names or [spot[0].server_name]]
-        looks = pool.map(lambda each: list(_at(each[0], each[1], now)), asked)
-        found = list(chain.from_iterable(_told(looks, len(asked), "looks done")))
+        found = _looks(pool, [(target, names or [target.server_name]) for target in targets], now)
         leaves = {fingerprint(one.leaf): one for one in found if one.leaf is not None}
         answers = pool.map(partial(_revocation, now=now, kept=Kept()), leaves.values())
         told = _told(answers, len(leaves), "certificates asked about, whether they are revoked")
         said = dict(zip(leaves, told, strict=True))
     known = [one if one.leaf is None else replace(one, revocation=said[fingerprint(one.leaf)]) for one in found]
     return list(_judged(known, lookup))
+
+
+def looks(wanted: Sequence[Wanted], now: float) -> list[Shown]:
+    """The looks of `survey` alone: neither a CA nor the database is asked."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool:
+        return _looks(pool, wanted, now)
+
+
+def _looks(pool: ThreadPoolExecutor, wanted: Sequence[Wanted], now: float) -> list[Shown]:
+    spots = _told(pool.map(_spots, [target for target, _ in wanted]), len(wanted), "targets looked up")
+    asked = [(spot, name) for some, (_, names) in zip(spots, wanted, strict=True) for spot in some for name in names]
+    done = pool.map(lambda each: list(_at(each[0], each[1], now)), asked)
+    return list(chain.from_iterable(_told(done, len(asked), "looks done")))
 
 
 def _told(done: Iterable[T], count: int, what: str) -> Iterator[T]:

@@ -14,4 +14,4 @@ def asked_in(logs: Sequence[str], wanted: Mapping[str, Sequence[str]], since: fl
     if not logs:
         return None
     names = {name: list(dict.fromkeys(owner.lower() for owner in owners)) for name, owners in wanted.items()}
-    return asked_for("name server", names, ends_of(logs), since, dns_request)
+    return asked_for("name server", names, ends_of(logs, since), since, dns_request)

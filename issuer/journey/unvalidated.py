@@ -29,11 +29,11 @@ def validation_failed(order: CaOrder, work: Work, tools: Tools) -> AcmeProblem:
     faults = faults_from_root(work.row, list(dict.fromkeys(item.name for item in failed or authorizations)), tools)
     error = order.error or Problem("", f"the order is {order.status or 'without a status'}")
     words, url = (list(map(failure, failed)), page(failed)) if failed else ([error.detail], error.url)
-    quotes = [sentence for found in seen for sentence in sentences(found)]
-    why = "; ".join([*words, *quotes, *(f"{line.subject}: {line.sentence}" for line in faults)])
+    why = "; ".join([*words, *(f"{line.subject}: {line.sentence}" for line in faults)])
+    told = "; ".join(sentence for found in seen for sentence in sentences(found))
     hint = "; ".join(filter(None, [*map(advice, seen), *(line.hint for line in faults), *hints]))
     what = "the CA could not validate"
-    return AcmeProblem(what, why=why, hint=hint, kind="unauthorized", retry=Retry.LATER, url=url)
+    return AcmeProblem(what, why=why, hint=hint, kind="unauthorized", retry=Retry.LATER, url=url, asked=told)
 
 
 def _askers(entries: Sequence[Challenge], work: Work, tools: Tools) -> list[Asked]:

@@ -35,7 +35,8 @@ class AcmeProblem(CertfleetError):
     by default: only the CA's own words end an order, never an answer that came in their place. *retry_after*: the
     moment (epoch seconds) before which the CA does not want to be asked. *in_doubt*: the CA may have done what it was
     asked for. *url*: a page for people that the CA names, "" without one. *resource*: the name in the directory of what
-    was asked, "" for an order and the like. *identifiers*: the names that the problem document is about (§6.7.1)."""
+    was asked, "" for an order and the like. *identifiers*: the names that the problem document is about (§6.7.1).
+    *asked*: who asked our own servers, as in a Failure."""
 
     reference = "acme-problem"
     retry = Retry.SOON
@@ -54,6 +55,7 @@ class AcmeProblem(CertfleetError):
         url: str = "",
         resource: str = "",
         identifiers: tuple[str, ...] = (),
+        asked: str = "",
     ):
         super().__init__(what, why=why, hint=hint, reference=f"acme-{kind}" if kind else "", retry=retry)
         self.kind = kind
@@ -63,6 +65,7 @@ class AcmeProblem(CertfleetError):
         self.url = url
         self.resource = resource
         self.identifiers = identifiers
+        self.asked = asked
 
 
 class OtherAccount(AcmeProblem):

@@ -58,7 +58,7 @@ class EventKind(Enum):
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened to one certificate, *name*, or to this issuer. Times are epoch seconds, 0 where they are
-    not known. *what* to *url* are those of a Failure, even where the event is none; *expires* is when the present
+    not known. *what* to *asked* are those of a Failure, even where the event is none; *expires* is when the present
     certificate ends."""
 
     kind: EventKind
@@ -68,6 +68,7 @@ class Event:
     hint: str = ""
     reference: str = ""
     url: str = ""
+    asked: str = ""
     at: int = 0
     next_attempt: int = 0
     expires: int = 0
@@ -80,7 +81,7 @@ class Event:
     @property
     def told(self) -> Failure:
         """The words about it, without kind and moments."""
-        return Failure(self.what, self.why, self.hint, self.reference, self.url)
+        return Failure(self.what, self.why, self.hint, self.reference, self.url, self.asked)
 
 
 def failed(name: str, failure: Failure, *, next_attempt: int = 0, failures: int = 0) -> Event:

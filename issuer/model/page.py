@@ -44,7 +44,7 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """One cause, with the *count* of what has it, which are certificates or hosts (*noun*), and the first few of their
-    *names*. *label*: the state that it puts them in."""
+    *names*. *label*: the state that it puts them in; *asked*: who asked our own servers, as in a Failure."""
 
     label: str
     sentence: str
@@ -53,6 +53,7 @@ class Trouble:
     names: tuple[str, ...]
     count: int
     noun: str = "certificate"
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ def troubles(found: Iterable[tuple[Entry, Failure]]) -> tuple[Trouble, ...]:
         names = tuple(dict.fromkeys(entry.name for entry, _ in common.all))
         failure = common.failure
         label = ", ".join(dict.fromkeys(entry.state for entry, _ in common.all))
-        told.append(Trouble(label, str(failure), failure.hint, failure.url, names[:_SHOWN], len(names)))
+        facts = (label, str(failure), failure.hint, failure.url, names[:_SHOWN], len(names))
+        told.append(Trouble(*facts, asked=failure.asked))
     return tuple(told)
 
 

@@ -10,12 +10,13 @@ from common.text import some
 from issuer.model.failure import Failure
 
 T = TypeVar("T")
+_QUOTED = 3  # lines of logs
 
 
 @dataclass(frozen=True, slots=True)
 class Common(Generic[T]):
     """The things that have one *failure* in common, in the order in which they came. Where its words differ by the
-    certificate's own name, they say NAME."""
+    certificate's own name, they say NAME. Who asked is told for the first few."""
 
     failure: Failure
     all: tuple[T, ...]
@@ -31,9 +32,16 @@ def by_failure(
         groups.setdefault(_general(*told(thing), about(thing)), []).append(thing)
     found = []
     for general, group in groups.items():
-        own = {told(thing)[1] for thing in group}
-        found.append(Common(own.pop() if len(own) == 1 else general, tuple(group)))
+        own = list(dict.fromkeys(told(thing)[1] for thing in group))
+        shared = own[0] if len(own) == 1 else general
+        asked = [failure.asked for _, failure in map(told, group) if failure.asked]
+        found.append(Common(dataclasses.replace(shared, asked=_first(list(dict.fromkeys(asked)))), tuple(group)))
     return found
+
+
+def _first(quotes: Sequence[str]) -> str:
+    more = [f"and {len(quotes) - _QUOTED} more such lines"] if len(quotes) > _QUOTED else []
+    return "; ".join([*quotes[:_QUOTED], *more])
 
 
 def concerned(names: Sequence[str]) -> str:

@@ -8,14 +8,14 @@ from issuer.model.enrolment import AT_ONCE, Enrolment, Validation, csr_digest
 from issuer.rules.alarms import FAILURES
 from issuer.rules.change import Outcome, outcome_of
 from issuer.store.database import Database
+from issuer.store.failures import NO_FAILURE
 from issuer.store.orders import give_up
 from issuer.store.present import NO_CHANGE, add_event
 from issuer.store.rows import named
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import alarms, certs
 
-_NO_FAILURE = dict.fromkeys(("last_error", "last_reference", "last_what", "last_why", "last_hint", "last_url"))
-_ANEW = {"count_fail_update": 0, "due_at": None, **_NO_FAILURE}  # a row whose failures were those of another CSR
+_ANEW = {"count_fail_update": 0, "due_at": None, **NO_FAILURE}  # a row whose failures were those of another CSR
 
 
 _FAILURES = [kind.value for kind in FAILURES]

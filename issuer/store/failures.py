@@ -14,7 +14,8 @@ from issuer.model.failure import Failure
 _LONGEST = 2000  # characters in a column
 
 
-NO_FAILURE = dict.fromkeys(("last_error", "last_reference", "last_what", "last_why", "last_hint", "last_url"))
+_PARTS = ("what", "why", "hint", "reference", "url", "asked")
+NO_FAILURE = dict.fromkeys(("last_error", *(f"last_{part}" for part in _PARTS)))
 
 
 def line(failure: Failure) -> str:
@@ -24,14 +25,14 @@ def line(failure: Failure) -> str:
 
 def failure_cells(failure: Failure) -> dict[str, str]:
     """The columns of ``certs``, by name."""
-    parts = {"what": failure.what, "why": failure.why, "hint": failure.hint, "url": failure.url}
+    parts = {"what": failure.what, "why": failure.why, "hint": failure.hint, "url": failure.url, "asked": failure.asked}
     cells = {f"last_{part}": text[:_LONGEST] for part, text in parts.items()}
     return {"last_error": line(failure), "last_reference": failure.reference, **cells}
 
 
 def failure_of(row: sa.RowMapping) -> Failure | None:
     """The last failure in a row of ``certs``; None after a success."""
-    parts = Failure(**{part: row[f"last_{part}"] for part in ("what", "why", "hint", "reference", "url")})
+    parts = Failure(**{part: row[f"last_{part}"] for part in _PARTS})
     told = row["last_error"]
     if told and told != line(parts):
         return Failure(told, reference=parts.reference)

@@ -6,7 +6,7 @@ from issuer.model.config import DatabaseSettings
 from issuer.model.errors import OtherRevision
 from issuer.store.database import Database
 
-NEEDED = "0022"  # the newest in migrations/versions; revisions count up
+NEEDED = "0023"  # the newest in migrations/versions; revisions count up
 _PRESENT = sa.text("SELECT version_num FROM alembic_version")
 
 

@@ -38,6 +38,7 @@ certs = sa.Table(
     sa.Column("last_why", Words),
     sa.Column("last_hint", Words),
     sa.Column("last_url", Words),
+    sa.Column("last_asked", Words),  # who asked our own servers, by their logs
     sa.Column("directory", Words),  # the CA that issued the present certificate
     sa.Column("account", Words(64)),  # the account there that ordered it, as in holds; NULL: not known
     sa.Column("profile", Words),  # with which it was ordered, "-" for none; NULL: not known

@@ -158,7 +158,7 @@ class Webroots:
         if not self._settings.access_logs:
             return None
         paths = {entry.owner: [f"/.well-known/acme-challenge/{_token(entry)}"] for entry in entries}
-        asked = asked_for("web server", paths, ends_of(self._settings.access_logs), since, web_request)
+        asked = asked_for("web server", paths, ends_of(self._settings.access_logs, since), since, web_request)
         here = {entry.owner for entry in entries if entry.ours and not self.keeper(entry)}
         return dataclasses.replace(asked, silent=tuple(name for name in asked.silent if name in here))
 

@@ -53,7 +53,8 @@ def test_without_a_look_of_our_own(site: Site, misled: Nginx) -> None:
     assert site.ca_looked()
     assert site.clean()
     [row] = json.loads(site.box.run("status", "--json").out)["certificates"]
-    assert asked in row["failure"]["why"]
+    assert asked in row["failure"]["asked"]
+    assert asked not in row["failure"]["why"]
     site.box.write(webroot={"access_logs": [str(log), str(away)]})
     site.box.fails("check", says=[f"access log: {log} is usable", f"{away} cannot be read: No such file or directory"])
 

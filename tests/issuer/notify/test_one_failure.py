@@ -76,6 +76,7 @@ def test_it_reads_the_same_everywhere(
         "hint": failure.hint,
         "reference": failure.reference,
         "url": failure.url or None,
+        "asked": None,
     }
     for words in (("run",), ("status",), ("status", LABEL)):
         [entry] = proxied.run(*words, "--json").report()["certificates"]

@@ -1,11 +1,12 @@
 """A failure that several certificates share, and who makes their next attempt: the words, from values to text."""
 
-from issuer.model.events import of_ending
+from issuer.model.events import from_json, of_ending, to_json
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
 from issuer.rules import mail_text
 from issuer.rules.complaints import complaints
+from issuer.rules.mail_text import body
 from issuer.rules.shared_failures import by_failure
 from tests.issuer.fakes.clock import NOW
 
@@ -76,3 +77,26 @@ def test_a_mail_says_the_same() -> None:
     assert text.count("next attempt at the first run after 2027") == 40
     assert "next attempt at 2027" in mail_text.body(events, "box", NOW, BY_DAEMON)
     assert mail_text.line(events[0], BY_DAEMON).endswith("next attempt at 2027-01-15T08:00:00Z")
+
+
+def test_who_asked_is_no_part_of_the_cause() -> None:
+    """One cause, whoever came for it: it is told once, with the quotes of the first few beside it."""
+    why = "no right answer for {}"
+    names = [f"{letter}.example.test" for letter in "abcde"]
+    told = [(name, Failure("it failed", why.format(name), "mend it", asked=f"asked for {name}")) for name in names]
+    [common] = by_failure(told, lambda one: one)
+    assert common.failure == Failure("it failed", why.format("NAME"), "mend it")
+    quotes = "; ".join(f"asked for {name}" for name in names[:3])
+    assert common.failure.asked == f"{quotes}; and 2 more such lines"
+    assert common.failure.advice == [("who asked", common.failure.asked), ("what to do", "mend it")]
+    [alone] = by_failure(told[:1], lambda one: one)
+    assert alone.failure.sentence == f"{told[0][1]}; asked for a.example.test (mend it)"
+
+
+def test_a_mail_tells_one_cause_once() -> None:
+    """Each event keeps its quotes on its way through the outbox."""
+    ended = [failed(name, Failure("it failed", asked=f"asked for {name} by 192.0.2.{ord(name)}")) for name in "ab"]
+    text = body([from_json(to_json(event)) for event in map(of_ending, ended) if event], "issuer", 0)
+    assert text.count("what:") == 1
+    assert "who asked:" in text
+    assert all(f"by 192.0.2.{ord(name)}" in text for name in "ab")

@@ -29,7 +29,7 @@ COMMANDS = (
     *(["populate", "new.example.test", "--csr", "-"], ["enable", NAME], ["disable", NAME], ["remove", NAME, "--yes"]),
     *(["challenges", NAME], ["solve", NAME], ["request", NAME], ["rollback", NAME], ["revoke", NAME, "--yes"]),
 )
-NEW = ("last_what", "last_why", "last_hint", "last_url", "ari_start", "ari_end")
+NEW = ("last_what", "last_why", "last_hint", "last_url", "last_asked", "ari_start", "ari_end")
 OPENED_FOR = {
     "by hand": "by hand",
     "first certificate": "first",
@@ -90,7 +90,7 @@ def test_what_the_release_before_has_written(database: Database, tmp_path: Path)
     database.execute(f"INSERT INTO holds (account, scope, until, reason) VALUES ('a', '{NAME}', 99, 'too many: 5')")  # noqa: S608
     box.ok("db", "upgrade")
     [entry] = box.run("status", "--json").report()["certificates"]
-    told = {"what": "the zone: refused (mend it)", "why": None, "hint": None, "reference": "dns", "url": None}
+    told = dict.fromkeys(("why", "hint", "url", "asked")) | {"what": "the zone: refused (mend it)", "reference": "dns"}
     assert (entry["failure"], entry["last_error"]) == (told, told["what"])
     with closing(Store(DatabaseSettings(database.url, database.password_file, database.tls_ca))) as store:
         [row] = Certificates(store).get([NAME])
