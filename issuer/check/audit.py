@@ -1,5 +1,6 @@
 """The part of the audit that asks DNS: where do the names of a certificate lead, and may our CA issue for them?"""
 
+import time
 from collections.abc import Callable, Collection, Sequence
 
 from common.names import is_address
@@ -11,10 +12,13 @@ from issuer.dns.find.resolvers import Resolvers
 from issuer.model.acme import CaIdentity
 from issuer.model.audit import Finding, Kind
 from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.errors import DnsError
 from issuer.model.hosts import Standing
 from issuer.model.leaf import Leaf
 from issuer.rules.audit import of_lines, of_names
 from issuer.rules.change import shares
+
+_HOSTS_SECONDS = 600.0  # in which the names of hosts are looked up, all lookups together
 
 
 class Surroundings:
@@ -32,16 +36,16 @@ class Surroundings:
         self._identities = identities
         self._method = method
         self._walk = walk
+        self._by_host: dict[str, Collection[str] | str] = {}
+        self._left = _HOSTS_SECONDS
 
     def findings(self, row: Enrolment, standings: Sequence[Standing]) -> list[Finding]:
         """Findings about the names of *row* in DNS. *standings*: its hosts that serve the present certificate or an
         older one."""
         leaf = row.present
         names = [name for name in leaf.names if not _has_no_address(name)] if isinstance(leaf, Leaf) else []
-        hosts = {one.report.host: self._addresses(one.report.host) for one in standings if names}
-        known = {host: some for host, some in hosts.items() if not isinstance(some, str)}
         addresses = {name: self._addresses(name) for name in sorted(names)}
-        found = of_names(row, addresses, known if len(known) == len(hosts) else {})
+        found = of_names(row, addresses, self._of_hosts({one.report.host for one in standings}) if names else {})
         return found if row.imported and row.change is None else found + self._of_the_ca(row)
 
     def _of_the_ca(self, row: Enrolment) -> list[Finding]:
@@ -55,10 +59,27 @@ class Surroundings:
                 found += of_lines(row, Kind.CAA, caa_lines(self._resolvers, names, method, self._identities))
         return found
 
+    def _of_hosts(self, hosts: Collection[str]) -> dict[str, Collection[str]]:
+        """The addresses of each of *hosts*; none at all where one is not known. Other machines write these names, any
+        number of them, in zones that may be slow."""
+        found = {}
+        for host in hosts:
+            if host not in self._by_host:
+                if self._left <= 0:
+                    return {}
+                began = time.monotonic()
+                self._by_host[host] = self._addresses(host)
+                self._left -= time.monotonic() - began
+            some = self._by_host[host]
+            if isinstance(some, str):
+                return {}
+            found[host] = some
+        return found
+
     def _addresses(self, name: str) -> Collection[str] | str:
         try:
             return self._resolvers.addresses(name)
-        except NoAnswer as error:
+        except (NoAnswer, DnsError) as error:  # DnsError: it is no name at all, such as an agent may call its host
             return str(error)
 
 

@@ -34,7 +34,7 @@ from issuer.model.leaf import Damaged
 from issuer.rules.due import MISFIT, spoilt
 from issuer.rules.findings import Level, Line
 from issuer.rules.health import is_overdue, key_is_known
-from issuer.rules.hosts import words
+from issuer.rules.hosts import words, worst_first
 from issuer.rules.imported import how_to_renew, runs_out
 from issuer.rules.lifetime import lives_too_long, most_days, seconds_of_life
 from issuer.rules.renewal import remaining, renewal_moment
@@ -44,6 +44,7 @@ from issuer.rules.revoked import key_is_known as says_key_is_known
 _DAY = 86400
 AUDIT_EVERY = 7 * _DAY  # seconds between two audits of one certificate that stays the same
 ASK_AGAIN = 20 * 3600  # seconds until a CA that gave no answer is asked again: by the daily run, also if it is early
+_MOST_HOSTS = 20  # of one certificate, with a finding each: an account may report any number
 _CLOCKS = 3600  # seconds by which the clock of a CA may be ahead of ours
 _LATE = (Kind.EXPIRED, Kind.ENDS_SOON)
 # for these the row is due already (rules/due.py), or a person has to act first
@@ -79,12 +80,18 @@ def of_doubt(row: Enrolment, doubt: CertfleetError | None) -> list[Finding]:
 
 
 def of_hosts(row: Enrolment, standings: Iterable[Standing], now: int) -> list[Finding]:
-    """A finding for each host that is not well. *standings*: those hosts."""
+    """A finding for each host that is not well, of very many for the first few of each account, and one that counts the
+    others. *standings*: those hosts."""
     hint = "look at its agent: `certfleet-agent status` and `check` on that host"
-    return [
+    ranked = worst_first(standings)
+    found = [
         Finding(row.name, Kind.HOST, Severity.CRITICAL, f"{one.report.host}: {words(one, now)}", hint)
-        for one in standings
+        for one in ranked[:_MOST_HOSTS]
     ]
+    if more := len(ranked) - len(found):
+        others = f"{more} more of its hosts {'is' if more == 1 else 'are'} not well"
+        found.append(Finding(row.name, Kind.HOST, Severity.CRITICAL, others, "`status --hosts --failing` lists them"))
+    return found
 
 
 def of_lines(row: Enrolment, kind: Kind, lines: Iterable[Line]) -> list[Finding]:

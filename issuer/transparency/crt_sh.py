@@ -28,7 +28,7 @@ class CrtSh:
         content = self._get({"q": name, "output": "json", "exclude": "expired"})
         try:
             found = parse_json(content or b"[]")
-            numbers = sorted({int(one["id"]) for one in found})
+            numbers = sorted({_number(one["id"]) for one in found})
         except (ValueError, KeyError, TypeError) as error:
             raise TransparencyError(self.url, "its answer is no list of certificates") from error
         for number in numbers:
@@ -40,6 +40,14 @@ class CrtSh:
             time.sleep(self._pause)
         self._asked = True
         return get(f"{self.url}?{urlencode(query)}", _SECONDS)
+
+
+def _number(found: object) -> int:
+    """Raises ValueError for what is no number of 63 bits: none larger can be kept."""
+    number = int(str(found))
+    if not 0 <= number < 2**63:
+        raise ValueError(f"{number} is no number of a certificate")
+    return number
 
 
 def _certificate(content: bytes) -> x509.Certificate | None:

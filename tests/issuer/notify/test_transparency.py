@@ -19,6 +19,7 @@ from common.certificate import fingerprint, spki_sha256
 from common.files import locked
 from common.threads import on_thread
 from issuer.model.errors import TransparencyError
+from issuer.transparency import crt_sh
 from issuer.transparency.http import get
 from tests.issuer.box import Box
 from tests.issuer.notify.conftest import told_by_mail
@@ -258,6 +259,14 @@ def test_a_search(box: Box) -> None:
         assert len(foreign(box)) == 1
         server.shutdown()
     assert sum("d=" in path for path in Search.asked) == 3
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "-1", '"x"', "null", "[]"])
+def test_a_search_with_odd_numbers(number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that the memory cannot keep is an answer that cannot be read, and no fault of ours."""
+    monkeypatch.setattr(crt_sh, "get", lambda _url, _seconds: f'[{{"id": {number}}}]'.encode())
+    with pytest.raises(TransparencyError, match="no list of certificates"):
+        list(crt_sh.CrtSh("https://crt.example/", 0).certificates(NAME, ()))
 
 
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
