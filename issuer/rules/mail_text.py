@@ -20,6 +20,7 @@ from issuer.model.tries import BY_NEXT_RUN, Tries
 from issuer.rules.shared_failures import Common, by_failure
 
 _MOST_NAMES = 50  # in one paragraph; nobody reads a mail of 10,000 lines
+_MOST_REASONS = 50  # paragraphs of one kind: no server takes a mail of 30 MB, and nobody would hear anything any more
 _LONGEST_TEXT = 1000
 _WIDTH = 100
 _MARK = "  > "
@@ -78,8 +79,11 @@ def body(events: Sequence[Event], host: str, now: int, tries: Tries = BY_NEXT_RU
     lines = [f"certfleet on {host}, {utc_text(now)}", ""]
     for kind, group in _by_kind(events):
         lines += [f"{_WORDS[kind][2]} ({len(group)})", ""]
-        for common in by_failure(sorted(group, key=_sorted), _told):
+        reasons = sorted(by_failure(sorted(group, key=_sorted), _told), key=lambda common: -len(common.all))
+        for common in reasons[:_MOST_REASONS]:
             lines += [*_paragraph(common, now, tries), ""]
+        if more := sum(len(common.all) for common in reasons[_MOST_REASONS:]):
+            lines += [f"  and {more} more, for {len(reasons) - _MOST_REASONS} other reasons", ""]
     quoted = [_MARKED] * any(one.startswith(_MARK) for one in lines)
     return "\n".join([*lines, *quoted, _CLOSING, ""])
 

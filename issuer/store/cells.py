@@ -6,7 +6,6 @@ byte longer than any good one, so that whoever parses it says that it is too lar
 """
 
 import dataclasses
-import functools
 import re
 from enum import Enum
 from typing import Any, TypeVar
@@ -21,7 +20,8 @@ from issuer.model.moments import CLOCKS_APART
 D = TypeVar("D")  # a dataclass
 K = TypeVar("K", bound=Enum)
 log = structlog.get_logger()
-_MOST_WARNED = 1000
+_warned: dict[str, set[tuple[str, str]]] = {}  # by table: (row, value)
+_MOST_WARNED = 20  # rows of one table: somebody may add any number
 _LONGEST_WORDS = 65_535  # characters
 
 
@@ -171,7 +171,14 @@ def known(kinds: type[K], value: Any, table: str, row: str) -> K | None:
         return None
 
 
-@functools.lru_cache(_MOST_WARNED)  # once for each row: the daemon looks every few seconds
 def _warn(table: str, row: str, value: str) -> None:
+    """Once for each row, because the daemon looks every few seconds; of very many rows for the first few."""
+    told = _warned.setdefault(table, set())
+    if (row, value) in told or len(told) > _MOST_WARNED:
+        return
+    told.add((row, value))
+    if len(told) > _MOST_WARNED:
+        log.warning("rows.skipped", table=table, hint="no further row of this table is told")
+        return
     hint = "upgrade this certfleet if a newer one wrote it; else mend or delete that row"
     log.warning("row.skipped", table=table, row=row, unknown=value, hint=hint)

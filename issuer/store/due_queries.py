@@ -1,11 +1,13 @@
 """The daemon's questions to the database every few seconds: cheap ones, each answered by an index."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from issuer.model.enrolment import NEVER_ISSUED, end_of
+from issuer.model.orders import OrderState
 from issuer.model.survey import DAY, EXPIRY_DAYS, DueRow, Survey
 from issuer.store.database import Database, rows_of
 from issuer.store.holds import in_force
@@ -15,6 +17,7 @@ from issuer.store.revision import require
 from issuer.store.rows import due
 from issuer.store.tables import certs, has_certificate, holds, is_enabled, orders
 
+_STATES = {state.value for state in OrderState}
 _COLUMNS = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.reissue_reason)
 
 
@@ -76,9 +79,17 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int, be
         stuck=count(certs.c.count_fail_update >= stuck_after),
         soonest=tuple(soonest),
         expiring={days: max(count, seen[days]) for days, count in expiring.items()},
-        orders={state: int(number) for state, number in connection.execute(by_state)},
+        orders=_by_known_state(connection.execute(by_state)),
         holds=tuple((scope, until) for scope, until in connection.execute(held)),
     )
+
+
+def _by_known_state(counted: Iterable[Any]) -> dict[str, int]:
+    """The (state, number) of orders by state; those that only others know are one "other", however many they are."""
+    found: Counter[str] = Counter()
+    for state, number in counted:
+        found[state if state in _STATES else "other"] += int(number)
+    return dict(found)
 
 
 def _soonest(connection: sa.Connection, most: int, besides: Sequence[str]) -> list[tuple[str, int]]:

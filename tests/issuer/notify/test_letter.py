@@ -32,6 +32,23 @@ def test_what_wants_a_person_comes_first() -> None:
     assert text.index("WAITS FOR A PERSON") < text.index("FAILED (2)") < text.index("RECOVERED (1)")
 
 
+def test_many_reasons_fit_one_mail() -> None:
+    """A server refuses a mail that is too large, again and again, and nobody would hear of anything. So the reasons
+    that most certificates share are told, and the others are counted."""
+    alike = [event(EventKind.FAILED, f"alike{number}", what="the same") for number in range(3)]
+    events = [
+        *(event(EventKind.FAILED, f"n{number}", what=f"reason {number} " + "x" * 900) for number in range(9000)),
+        *alike,
+        event(EventKind.REVOKED, "told"),
+    ]
+    text = mail_text.body(events, "box", NOW)
+    assert len(text) < 100_000
+    assert "FAILED (9003)" in text
+    assert "the same" in text
+    assert "  and 8951 more, for 8951 other reasons" in text
+    assert "REVOKED BY THE CA (1)" in text
+
+
 @pytest.mark.parametrize(
     ("expires", "words"),
     [
