@@ -1,6 +1,7 @@
 """report --html: the page to look at, as files. The daemon shows the same page."""
 
 import argparse
+import os
 import socket
 import time
 from collections import Counter
@@ -49,8 +50,10 @@ def report(arguments: argparse.Namespace) -> None:
     """Write the page into a folder."""
     if not arguments.html:
         raise UsageError("nothing says where to", hint="give --html DIR")
-    overview = gather(load(Settings, arguments.config), watch=counted)
     folder = Path(arguments.html)
+    if not os.path.isdir(folder.parent):
+        raise UsageError(f"there is no folder {folder.parent} to make {folder.name} in", hint="make it, or mend --html")
+    overview = gather(load(Settings, arguments.config), watch=counted)
     count = write_pages(overview, folder)
     bad = sum(not entry.well for entry in overview.entries)
     files = "1 file" if count == 1 else f"{count} files"
