@@ -6,7 +6,7 @@ defaults stand there and nowhere else. Pure: ``common.config_file`` reads the fi
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,7 +143,7 @@ def list_of(parser: Parser) -> Parser:
 def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
     """*document* as a *cls*. Raises ConfigError with every finding."""
     findings: list[Finding] = []
-    built = _build(cls, document, "", findings)
+    built = _build(cls, document, _Around(cls, findings))
     if findings:
         raise ConfigError(
             source, findings, hint="mend the file; every key and its default stand in the example of deploy/"
@@ -152,14 +152,27 @@ def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
     return built
 
 
-def _build(cls: type[T], document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> T | None:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Around:
+    """What a table is read for: the class of the whole file, the findings so far, and the path of the table, with a dot
+    behind it."""
+
+    whole: type[Any]
+    findings: list[Finding]
+    prefix: str = ""
+
+    def within(self, prefix: str) -> "_Around":
+        return dataclasses.replace(self, prefix=prefix)
+
+
+def _build(cls: type[T], document: Mapping[str, Any], around: _Around) -> T | None:
+    prefix, findings = around.prefix, around.findings
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = document.keys() - fields.keys()
-    findings += (
-        Finding(prefix + key[:_LONGEST_SHOWN], f"is not a known key{like(key, list(fields))}") for key in unknown
-    )
+    for key in document.keys() - fields.keys():
+        told = belongs(key, around.whole) or like(key, list(fields))
+        findings.append(Finding(prefix + key[:_LONGEST_SHOWN], f"is not a known key{told}"))
     before = len(findings)
-    values = {name: _value(field, document, prefix, findings) for name, field in fields.items()}
+    values = {name: _value(field, document, around) for name, field in fields.items()}
     if len(findings) > before:
         return None
     try:
@@ -175,13 +188,31 @@ def like(key: str, known: Sequence[str]) -> str:
     return f"; did you mean {close!r}?" if close else ""
 
 
-def _value(field: "dataclasses.Field[Any]", document: Mapping[str, Any], prefix: str, findings: list[Finding]) -> Any:
-    where = prefix + field.name
+def belongs(key: str, whole: type[Any]) -> str:
+    """The end of a sentence that names the only table of the file with that *key*; "" where no table has it, or several
+    do: then it says little about what was meant."""
+    tables = list(_tables_with(key, whole, ""))
+    return f"; it belongs {tables[0]}" if len(tables) == 1 else ""
+
+
+def _tables_with(key: str, cls: type[Any], path: str, table: str = "[{}]") -> Iterator[str]:
+    for field in dataclasses.fields(cls):
+        where = f"{path}.{field.name}".lstrip(".")
+        if "section" in field.metadata:
+            yield from _tables_with(key, field.metadata["section"], where)
+        elif "sections" in field.metadata:
+            yield from _tables_with(key, field.metadata["sections"], where, "[[{}]]")
+        elif field.name == key:
+            yield f"into {table.format(path)}" if path else "above the first table"
+
+
+def _value(field: "dataclasses.Field[Any]", document: Mapping[str, Any], around: _Around) -> Any:
+    where, findings = around.prefix + field.name, around.findings
     given = document.get(field.name, REQUIRED)
     if "section" in field.metadata:
         given = {} if given is REQUIRED else given
         if isinstance(given, dict):
-            return _build(field.metadata["section"], given, where + ".", findings)
+            return _build(field.metadata["section"], given, around.within(where + "."))
         findings.append(Finding(where, f"must be a table [{where}]"))
         return None
     if given is REQUIRED:
@@ -191,7 +222,7 @@ def _value(field: "dataclasses.Field[Any]", document: Mapping[str, Any], prefix:
     if "sections" in field.metadata:
         if isinstance(given, list) and all(isinstance(item, dict) for item in given):
             build = field.metadata["sections"]
-            return tuple(_build(build, item, f"{where}[{index}].", findings) for index, item in enumerate(given))
+            return tuple(_build(build, item, around.within(f"{where}[{index}].")) for index, item in enumerate(given))
         findings.append(Finding(where, f"must be written as tables [[{where}]]"))
         return None
     try:

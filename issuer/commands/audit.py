@@ -222,7 +222,9 @@ def note(arguments: argparse.Namespace) -> None:
     database = open_database(load(Settings, arguments.config).database)
     names = [row.name for row in Certificates(database).get(arguments.name)]
     Audits(database).note(names, contact=contact, renewal_note=renewal)
-    say(*(f"{name}: noted" for name in names))
+    given = [(what, text) for what, text in (("contact", contact), ("renewal", renewal)) if text is not None]
+    told = ", ".join(f"{what} {'noted' if text else 'cleared'}" for what, text in given)
+    say(*(f"{name}: {told}" for name in names))
 
 
 def _words(text: str) -> str:

@@ -295,8 +295,7 @@ class _Issuing:
             facts = {"certificates": endings, "stopped": summary.stopped, "schedule": slow or None}
             report(facts | {"planted_orders": planted, "enrolled_by_nobody": summary.strangers})
         elif not self._quiet:
-            counts = [(ending, len(summary.names(ending))) for ending in Ending]
-            say(", ".join(f"{count} {ending.value}" for ending, count in counts if count) or "nothing is due")
+            say(", ".join(f"{count} {word}" for word, count in summary.counts.items()) or "nothing is due")
             if slow:
                 complain(f"warning: {slow}")
 

@@ -1,7 +1,7 @@
 """The page at the daemon's /: gathered when somebody asks for it, never by itself.
 
-A look at a large fleet takes seconds, and every local user may ask. So one look is under way at a time, it is shown for
-a while that grows with what it cost, and who comes meanwhile sees the look before, or is asked to wait.
+A look at a large fleet takes minutes, and every local user may ask. So one look is under way at a time, it is shown for
+a while that grows with what it cost, and who comes meanwhile sees the look before with its age, or is asked to wait.
 """
 
 import threading
@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
+from common.clock import duration_text
 from common.errors import CertfleetError, render
 from common.threads import on_thread
-from issuer.commands.report import gather
+from issuer.commands.report import Looks, gather
 from issuer.loops.listen import Answer, Asked
 from issuer.model.config import Settings
 from issuer.page.render import HEADERS, Renderer
@@ -21,7 +22,8 @@ from issuer.rules.listing import Queries, choice_of, selected
 _FRESH = 5.0  # seconds for which a look is shown at least
 _SHARE = 20  # a look may take a twentieth of the time
 _PATIENCE = 3.0  # seconds in which a look is waited for
-_KEPT = 900.0  # seconds after which a look is forgotten: that of a large fleet takes memory
+_KEPT = 86400.0  # seconds after which a look is forgotten: one of 100,000 certificates takes some 120 MB
+_OLD = 10.0  # seconds from which on its age is said
 _TEXT = "text/plain; charset=utf-8"
 _NOT_LOCAL = (
     b"this page is for this machine alone: look at it over SSH (ssh -L), or through a web server with a login\n"
@@ -30,8 +32,17 @@ _NOT_LOCAL = (
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    """A look that was begun at *began* and is fresh until then, both monotonic."""
+
     renderer: Renderer
-    until: float  # monotonic: how long it is fresh
+    began: float
+    until: float
+
+    def note(self, *, is_renewed: bool) -> str:
+        """Its age for people; "" for a new one."""
+        age = time.monotonic() - self.began
+        renewed = "; a newer look is under way: load this page again" if is_renewed else ""
+        return f"{duration_text(age)} old{renewed}" if age >= _OLD else ""
 
 
 class DaemonPage:
@@ -43,6 +54,8 @@ class DaemonPage:
         self._lock = threading.Lock()
         self._work: Future[_Kept] | None = None
         self._kept: _Kept | None = None
+        self._looked_at = 0  # certificates, by the look under way
+        self._forgets = threading.Timer(_KEPT, self._forget)
 
     def answer(self, asked: Asked) -> Answer:
         if not asked.is_local:
@@ -53,9 +66,10 @@ class DaemonPage:
             return Answer(503, _TEXT, "".join(f"{line}\n" for line in render(error)).encode(), HEADERS)
         if kept is None:
             waiting = HEADERS | {"Refresh": "2", "Retry-After": "2"}
-            return Answer(503, _TEXT, b"the certificates are being looked at; this page comes by itself\n", waiting)
-        choice = choice_of(asked.query)
-        body = kept.renderer.page(choice, selected(kept.renderer.overview.entries, choice))
+            told = f"the certificates are being looked at, {self._looked_at} so far; this page comes by itself\n"
+            return Answer(503, _TEXT, told.encode(), waiting)
+        choice, note = choice_of(asked.query), kept.note(is_renewed=self._work is not None)
+        body = kept.renderer.page(choice, selected(kept.renderer.overview.entries, choice), note)
         return Answer(200, "text/html; charset=utf-8", body, HEADERS)
 
     def _look(self) -> _Kept | None:
@@ -69,22 +83,28 @@ class DaemonPage:
             if work.done():
                 if self._work is work:
                     self._work, self._kept = None, None if work.exception() else work.result()
-                    self._forget_later(self._kept)
+                    self._forget_later()
                 return work.result()
             return self._kept
 
     def _gather(self) -> _Kept:
         began = time.monotonic()
-        renderer = Renderer(gather(self.settings, self._propagation()), Queries())
+        renderer = Renderer(gather(self.settings, self._propagation(), watch=self._counted), Queries())
         ended = time.monotonic()
-        return _Kept(renderer, ended + max(_FRESH, (ended - began) * _SHARE))
+        return _Kept(renderer, began, ended + max(_FRESH, (ended - began) * _SHARE))
 
-    def _forget_later(self, kept: _Kept | None) -> None:
-        timer = threading.Timer(_KEPT, self._forget, [kept])
-        timer.daemon = True
-        timer.start()
+    def _counted(self, looks: Looks) -> Looks:
+        for number, look in enumerate(looks, 1):
+            self._looked_at = number
+            yield look
 
-    def _forget(self, kept: _Kept | None) -> None:
+    def _forget_later(self) -> None:
+        """One timer at a time: that of the look before ends."""
+        self._forgets.cancel()
+        self._forgets = threading.Timer(_KEPT, self._forget)
+        self._forgets.daemon = True
+        self._forgets.start()
+
+    def _forget(self) -> None:
         with self._lock:
-            if self._kept is kept:
-                self._kept = None
+            self._kept = None

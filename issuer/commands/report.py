@@ -1,6 +1,7 @@
 """report --html: the page to look at, as files. The daemon shows the same page."""
 
 import argparse
+import os
 import socket
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.errors import Vanished
 from issuer.model.failure import Failure
 from issuer.model.hosts import HostState
+from issuer.model.leaf import Leaf
 from issuer.model.page import Choice, Entry, Happening, HostLine, Overview
 from issuer.page.render import Renderer
 from issuer.rules import page as rules
@@ -49,8 +51,10 @@ def report(arguments: argparse.Namespace) -> None:
     """Write the page into a folder."""
     if not arguments.html:
         raise UsageError("nothing says where to", hint="give --html DIR")
-    overview = gather(load(Settings, arguments.config), watch=counted)
     folder = Path(arguments.html)
+    if not os.path.isdir(folder.parent):
+        raise UsageError(f"there is no folder {folder.parent} to make {folder.name} in", hint="make it, or mend --html")
+    overview = gather(load(Settings, arguments.config), watch=counted)
     count = write_pages(overview, folder)
     bad = sum(not entry.well for entry in overview.entries)
     files = "1 file" if count == 1 else f"{count} files"
@@ -72,7 +76,7 @@ def gather(
 class _Gathering:
     def __init__(self, settings: Settings, database: Database, now: int):
         self._settings, self._database, self._now = settings, database, now
-        self._view = View(settings, database, now, Wanted(content=True))
+        self._view = View(settings, database, now, Wanted())
         self._comments = Beside(database).comments()
         self._hosts = HostList(self._view.standings)
         self._hosts_bad: Counter[str] = Counter()
@@ -120,7 +124,8 @@ class _Gathering:
         held = self._view.held_up.sentence(look.hold) if look.hold is not None else ""
         causes = rules.why(row, look.state, self._now, settings.renewal, faults=fact["not_sealed"], held=held)
         starts, ends = row.life or (0, 0)
-        names = fact["names"]
+        leaf = row.present if isinstance(row.present, Leaf) else None
+        names = sorted(leaf.names) if leaf is not None else []
         entry = Entry(
             name=row.name,
             rank=look.rank,
@@ -128,7 +133,7 @@ class _Gathering:
             words=fact["state"],
             well=fact["well"],
             ca=rules.ca_label(row),
-            issuer=fact["issuer"] or "",
+            issuer=leaf.issuer if leaf is not None else "",
             comment=storable(self._comments.get(row.name, ""), _LONGEST_SENTENCE),
             starts=starts,
             ends=ends and row.ends,

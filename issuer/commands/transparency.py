@@ -186,10 +186,15 @@ def _sentence(one: Sighting) -> str:
 
 
 def _show(arguments: argparse.Namespace, foreign: Sequence[Sighting], troubles: Sequence[CertfleetError]) -> None:
+    accepted = [_key_id(text) for text in arguments.accept]
     if arguments.json:
         unread = [{"what": str(error), "what_to_do": error.hint or None} for error in troubles]
-        report({"well": not (foreign or troubles), "foreign": [_facts(one) for one in foreign], "unread": unread})
+        found = {"foreign": [_facts(one) for one in foreign], "unread": unread, "accepted": accepted}
+        report({"well": not (foreign or troubles)} | found)
         return
+    quiet = getattr(arguments, "quiet", False)
+    if not quiet:
+        say(*(f"the key {key} is kept as one of ours: no certificate with it is told from now on" for key in accepted))
     if foreign:
         rows = [
             [", ".join(one.ours), one.issuer, one.serial, utc_text(one.starts), one.where, one.spki_sha256]
@@ -197,7 +202,7 @@ def _show(arguments: argparse.Namespace, foreign: Sequence[Sighting], troubles: 
         ]
         say(*table(["NAME", "ISSUER", "SERIAL", "FROM", "SEEN AT", "KEY"], rows))
         say("others have certificates for our names, with keys that are not ours: see docs/transparency.md")
-    elif not troubles and not getattr(arguments, "quiet", False):
+    elif not (troubles or quiet):
         say("no certificate for our names has a key that we do not know")
     for error in troubles:
         complain(*render(error))

@@ -11,6 +11,7 @@ import os
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
@@ -68,6 +69,13 @@ class Summary:
 
     def names(self, ending: Ending) -> list[str]:
         return sorted(name for name, ended in self.endings.items() if ended.ending is ending)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many ended so, by the words for people, in the order of the endings."""
+        order = list(Ending)
+        ranked = sorted(self.endings.values(), key=lambda ended: (order.index(ended.ending), ended.before))
+        return dict(Counter(ended.word for ended in ranked))
 
     @property
     def well(self) -> bool:
@@ -170,7 +178,7 @@ class Pass:
         failed = failed_as(row) if decision.reason != GIVEN_UP else None
         next_at = failed.due_at if failed is not None and failed.changing else decision.until
         if failed is not None and next_at is not None:
-            self._wait_for(row, _failure(failed, next_at))
+            self._wait_for(row, dataclasses.replace(_failure(failed, next_at), before=True))
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.news is not None and decision.reason != GIVEN_UP:  # of that a mail tells once
@@ -235,7 +243,8 @@ class Pass:
         self.summary.endings[ended.name] = ended
         if ended.ending is Ending.FAILED:
             self.summary.failures[ended.name] = ended
-        self._say(ended.line(self._tries))
+        if not ended.before:  # of those the complaint tells, for all with one failure together
+            self._say(ended.line(self._tries))
         if not self._complains_at_end:
             self._untold.append(ended)
 

@@ -3,6 +3,8 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from common.config import boolean, duration, integer, list_of, nonempty, optional, sections, setting, shown, text
 from common.names import parse_dns_name
@@ -49,6 +51,21 @@ def _web_url(value: object) -> str:
     return url
 
 
+def _search_url(value: object) -> str:
+    """Nothing signs what a search answers, as a log's own answers are signed."""
+    url = _web_url(value)
+    if url.startswith("http://") and not _is_loopback(urlsplit(url).hostname or ""):
+        raise ValueError(f"must be a URL of https, not {shown(value)}: anybody on the way could hide certificates")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @dataclass(frozen=True, slots=True)
 class LogOfTransparency:
     """One ``[[transparency.log]]``: a static log. *url*: the monitoring prefix; *origin*: the submission prefix without
@@ -71,6 +88,6 @@ class TransparencySettings:
     these are ours."""
 
     domains: tuple[str, ...] = setting(list_of(lambda value: parse_dns_name(text(value))), ())
-    crt_sh: str = setting(optional(_web_url, ""), "")
+    crt_sh: str = setting(optional(_search_url, ""), "")
     crt_sh_pause: int = setting(duration(0), 5)  # seconds between two questions
     log: tuple[LogOfTransparency, ...] = sections(LogOfTransparency)

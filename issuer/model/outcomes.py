@@ -37,7 +37,8 @@ class Ended:
     FAILED, HELD, GIVEN_UP, for long ELSEWHERE, or about a row. *retry_at*: the next try (epoch seconds), 0 where it is
     not known.
     *failures*: how many in a row, this one included. *by_itself*: is there a next try without a person? *other_at*: the
-    next try of the other CSR of a row that has two (epoch seconds), else None."""
+    next try of the other CSR of a row that has two (epoch seconds), else None. *before*: that is how an earlier attempt
+    ended, and this run makes none."""
 
     name: str
     ending: Ending
@@ -47,12 +48,18 @@ class Ended:
     failures: int = 0
     by_itself: bool = True
     other_at: int | None = None
+    before: bool = False
 
     @classmethod
     def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool, by: str = "a limit of the CA") -> Self:
         """Held *by* something until a moment (epoch seconds), with a hint where *failure* has none."""
         hint = failure.hint or (_WHEN_HELD if by_itself else NOT_AGAIN)
         return cls(name, Ending.HELD, by, until, replace(failure, hint=hint), by_itself=by_itself)
+
+    @property
+    def word(self) -> str:
+        """The ending for people."""
+        return f"{self.ending.value} before" if self.before else self.ending.value
 
     @property
     def reference(self) -> str:

@@ -63,13 +63,13 @@ class Renderer:
             "searches": links.searches,
         }
 
-    def page(self, choice: Choice, found: Sequence[Entry]) -> bytes:
-        """The page of *choice*, whose certificates are *found*: all of them, in their order."""
+    def page(self, choice: Choice, found: Sequence[Entry], note: str = "") -> bytes:
+        """The page of *choice*, whose certificates are *found*: all of them, in their order. *note*: about its age."""
         template = self._environment.get_template("page.html")
         shown = page(found, choice.page)
         view = listing(self.overview, choice, found, self._common["states"], self._links.href)
         rows = [self._rendered(entry) for entry in shown]
-        return template.render(self._common, choice=choice, view=view, rows=rows).encode()
+        return template.render(self._common, choice=choice, view=view, rows=rows, note=note).encode()
 
     def _rendered(self, entry: Entry) -> Markup:
         made = self._rows.get(entry.name)

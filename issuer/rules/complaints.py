@@ -1,6 +1,7 @@
 """The paragraphs about attempts that are not well, for standard error: one for each failure. Pure."""
 
 from collections.abc import Iterable
+from itertools import product
 
 from common.text import some
 from issuer.model.failure import Failure
@@ -15,8 +16,8 @@ def complaints(endings: Iterable[Ended], tries: Tries) -> list[list[str]]:
     bad = [ended for ended in endings if ended.failure is not None]
     return [
         _paragraph(common, tries)
-        for ending in Ending
-        for common in by_failure([ended for ended in bad if ended.ending is ending], _told)
+        for ending, before in product(Ending, (False, True))
+        for common in by_failure([ended for ended in bad if (ended.ending, ended.before) == (ending, before)], _told)
     ]
 
 
@@ -27,7 +28,7 @@ def _told(ended: Ended) -> tuple[str, Failure]:
 def _paragraph(common: Common[Ended], tries: Tries) -> list[str]:
     first, names = common.all[0], sorted(ended.name for ended in common.all)
     who = first.name if len(names) == 1 else f"{len(names)} certificates"
-    lines = [f"error: {who}: {first.ending.value}: {common.failure}"]
+    lines = [f"error: {who}: {first.word}: {common.failure}"]
     if len(names) > 1:
         lines.append(f"  certificates: {some(names)}")
     lines += [f"  {label}: {text}" for label, text in common.failure.advice]

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from common.errors import RefusedError
 from issuer.model.csr import CsrFacts
-from issuer.model.enrolment import AT_ONCE, Enrolment, Validation, csr_digest
+from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, csr_digest
 from issuer.rules.alarms import FAILURES
 from issuer.rules.change import Outcome, outcome_of
 from issuer.store.database import Database
@@ -67,7 +67,8 @@ class Changes:
                 at = row.ends - takeover if takeover else AT_ONCE
                 waits = {"change_csr": csr.pem, "change_due_at": at, "change_failures": 0, "takeover": takeover or None}
                 _set(connection, name, {**NO_CHANGE, **waits, "change_validations": validation.ways_text})
-                add_event(connection, now, name, "change enrolled", _told(csr))
+                if row.change is None or _terms(row.change) != (csr.pem, validation.ways_text, takeover):
+                    add_event(connection, now, name, "change enrolled", _told(csr))
                 put_seal(connection, name, seal, now, change=True)
             if effect is not Outcome.WAITS and validation.ways_text != row.validation.ways_text:
                 _set(connection, name, {"validations": validation.ways_text or None})
@@ -81,6 +82,10 @@ class Changes:
 def _end_order(connection: sa.Connection, row: Enrolment, csr: bytes, now: int) -> None:
     if row.ordered == csr_digest(csr):
         give_up(connection, row.name, "another CSR was enrolled", now)
+
+
+def _terms(change: Change) -> tuple[bytes, str, int]:
+    return change.csr, change.validation.ways_text, change.takeover
 
 
 def _told(csr: CsrFacts) -> str:

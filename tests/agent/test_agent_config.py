@@ -249,6 +249,25 @@ def test_a_preset_is_read_as_agent_toml_is(text: str, path: str, problem: str) -
     assert {finding.path: problem in finding.problem for finding in caught.value.findings} == {path: True}
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "problem"),
+    [
+        ("source", "issuer_key", "is not a known key; it belongs into [trust]"),
+        ("source", "keep", "is not a known key; it belongs above the first table"),
+        ("trust", "fullchain", "is not a known key; it belongs into [certificate.files]"),
+        ("trust", "service", "is not a known key; it belongs into [[certificate]]"),
+        ("source", "key_file", "is not a known key"),
+    ],
+)
+def test_a_key_in_another_table(table: str, key: str, problem: str) -> None:
+    """The only table that has it is named."""
+    document: dict[str, dict[str, str]] = {"source": {"url": "sqlite:////x.db"}, "trust": {}}
+    document[table][key] = "x"
+    with pytest.raises(ConfigError) as caught:
+        parse(AgentSettings, document, "agent.toml")
+    assert [str(finding) for finding in caught.value.findings] == [f"{table}.{key}: {problem}"]
+
+
 def test_a_preset_says_all_that_is_known_about_a_service() -> None:
     """Every one is well formed, and no code names a service or its program."""
     presets = {name: Presets(Path("agent.toml")).load(name) for name in NAMES}

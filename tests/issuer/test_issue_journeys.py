@@ -210,7 +210,7 @@ def test_a_disabled_certificate_whose_order_is_out_is_promised_the_next_try(
     first_run = f"the first run after {utc_text(moment)}"
     assert f"next attempt  {first_run}: retry after failure 1\n" in proxied.ok("status", name).out
     assert proxied.ok("status", "--json").report()["certificates"][0]["next"] == utc_text(moment)
-    proxied.fails("run", says=[f"{name}: failed; next attempt at {first_run}"])
+    proxied.fails("run", says=[f"{name}: failed before: ", f"next attempt: {first_run}"])
     proxied.database.execute("UPDATE certs SET due_at = 1")
     assert f"{name}: stored" in proxied.ok("run").out
 

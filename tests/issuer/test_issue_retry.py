@@ -90,7 +90,9 @@ def test_before_its_moment_a_failed_one_is_left_alone(box: Box, lab: Lab, tmp_pa
     assert (ending["ending"], ending["next"] is None) == ("failed", False)
     [(count, due_at)] = box.database.query("SELECT count_fail_update, due_at FROM certs")
     assert (count, due_at > time.time() + 3500) == (1, True)
-    box.fails("run", says=[f"{NAME}: failed; next attempt", "BADSIG"])  # tried no more, and still not well
+    box.fails(
+        "run", says=[f"error: {NAME}: failed before: ", "next attempt: ", "BADSIG", "1 failed before"]
+    )  # tried no more, and still not well
     assert box.row(NAME, "count_fail_update") == (1,)
     assert box.txt(NAME) == set()
 

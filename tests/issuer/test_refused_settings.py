@@ -21,7 +21,13 @@ EVERY_COMMAND = (
 @pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
 def test_every_command_names_every_finding(lone_box: Box, words: list[str]) -> None:
     """Unknown keys with a suggestion, wrong types and bad values: one list, each with its path, exit code 2."""
-    lone_box.document["dns"] |= {"sever": "192.0.2.1", "port": 0, "zone": [{"server": "192.0.2.2"}]}
+    lone_box.document["dns"] |= {
+        "sever": "192.0.2.1",
+        "port": 0,
+        "smtp_host": "mx",
+        "state_dir": "/x",
+        "zone": [{"server": "192.0.2.2"}],
+    }
     lone_box.document["acme"] |= {"workers": "8", "directory": "http://acme.example.test"}
     lone_box.document["renewal"] |= {"retry": ["soon"], "fraction_left": 2}
     lone_box.document["notfy"] = {"email_to": []}
@@ -29,6 +35,8 @@ def test_every_command_names_every_finding(lone_box: Box, words: list[str]) -> N
     says = [
         "findings",
         "dns.sever: is not a known key; did you mean 'server'?",
+        "dns.smtp_host: is not a known key; it belongs into [notify]",
+        "dns.state_dir: is not a known key; it belongs above the first table",
         "dns.port: must be between 1 and 65535",
     ]
     says += ["dns.zone[0].name: is missing", "acme.workers: must be a whole number", "acme.directory: must be an https"]

@@ -3,7 +3,7 @@
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from common.config_file import load
 from issuer.commands import page as page_of_the_daemon
 from issuer.commands.page import DaemonPage
-from issuer.commands.report import gather
+from issuer.commands.report import Looks, gather
 from issuer.loops.listen import Asked, Listener
 from issuer.model.config import Settings
 from issuer.model.errors import StoreError
@@ -78,7 +78,7 @@ def test_one_look_at_a_time(settings: Settings, monkeypatch: pytest.MonkeyPatch)
     it is fresh."""
     looks, go_on = [0], threading.Event()
 
-    def slow(*arguments: object) -> object:
+    def slow(*arguments: object, **words: object) -> object:
         looks[0] += 1
         assert go_on.wait(30)
         return gather(settings)
@@ -100,10 +100,36 @@ def test_one_look_at_a_time(settings: Settings, monkeypatch: pytest.MonkeyPatch)
     assert looks == [1]
 
 
+def test_an_old_look_is_shown_while_another_is_made(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once enough, with its age; the first visitor of all is told how far the look is."""
+    go_on = threading.Event()
+
+    def slow(*arguments: object, watch: Callable[[Looks], Looks]) -> object:
+        def held(looks: Looks) -> Looks:
+            yield from watch(looks)
+            assert go_on.wait(30)
+
+        return gather(settings, watch=held)
+
+    monkeypatch.setattr(page_of_the_daemon, "gather", slow)
+    monkeypatch.setattr(page_of_the_daemon, "_PATIENCE", 0.1)
+    monkeypatch.setattr(page_of_the_daemon, "_SHARE", 0)
+    monkeypatch.setattr(page_of_the_daemon, "_FRESH", 0)
+    monkeypatch.setattr(page_of_the_daemon, "_OLD", 0)
+    shown = DaemonPage(settings, dict)
+    wait_until(lambda: "looked at, 30 so far" in shown.answer(HERE).body.decode(), "how far it is", 30)
+    go_on.set()
+    wait_until(lambda: shown.answer(HERE).status == 200, "the look is done", 30)
+    go_on.clear()
+    answer = shown.answer(HERE)
+    assert (answer.status, b" old; a newer look is under way" in answer.body) == (200, True)
+    go_on.set()
+
+
 def test_a_database_that_is_away_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a sentence with what to do; the next one who asks looks again."""
 
-    def away(*arguments: object) -> object:
+    def away(*arguments: object, **words: object) -> object:
         raise StoreError("the database does not answer", hint="start it")
 
     monkeypatch.setattr(page_of_the_daemon, "gather", away)

@@ -98,7 +98,7 @@ def test_a_host_that_is_away_when_files_should_go(site: Site, remote: Remote) ->
     assert "connection refused" in err
     assert site.files()
     remote.sshd.start()
-    site.box.fails("run", says=[f"{NAME}: failed; next attempt"])  # it waits for its moment, and tidies up
+    site.box.fails("run", says=[f"{NAME}: failed before: "])  # it waits for its moment, and tidies up
     assert site.clean()
 
 

@@ -141,6 +141,8 @@ def test_a_note_stands_in_findings_and_mails(audited: Box, smtp: Smtp) -> None:
     said = " ".join(letter.text.replace("  >", " ").split())
     assert 'contact: "shop team, tel. 23"' in said
     assert "log in at ca.example, order 17" in said
+    said = audited.ok("note", OTHER, "--contact", "-", "--renewal", "order 18").out
+    assert said == f"{OTHER}: contact cleared, renewal noted\n"
     audited.ok("note", OTHER, "--contact", "-", "--renewal", "-")
     assert audited.row(OTHER, "contact", "renewal_note") == (None, None)
     audited.refused("note", OTHER, code=2, says=["nothing is to be noted"])
@@ -201,6 +203,9 @@ def test_a_takeover_waits_beside_an_imported_certificate(audited: Box) -> None:
     assert f"from {utc_text(ends - 4 * DAY)} on" in earlier
     assert "nothing was changed" not in earlier
     audited.ok(*take)
+    told = audited.ok("history", OTHER).out.count("change enrolled")
+    audited.ok(*take)  # nothing differs
+    assert audited.ok("history", OTHER).out.count("change enrolled") == told == 3
     assert "it takes over, unless a newer certificate is imported before" in audited.ok("status", OTHER).out
     assert "on, unless a newer certificate is imported before" in audited.run("check", OTHER).out
     audited.ok("run")

@@ -293,6 +293,19 @@ def test_a_source_that_drips(begin: bytes) -> None:
             server.shutdown()
 
 
+def test_a_key_that_is_accepted_is_said(lone_box: Box) -> None:
+    """Whatever else a look finds; not with -q. A search without TLS is asked on this machine alone."""
+    lone_box.document["transparency"] = {"crt_sh": "http://127.0.0.1:9/", "crt_sh_pause": "0s"}
+    lone_box.write()
+    key = "ab" * 32
+    assert f"the key {key} is kept as one of ours" in lone_box.run("transparency", "--accept", key.upper()).out
+    assert lone_box.run("transparency", "--accept", key, "-q").out == ""
+    assert lone_box.run("transparency", "--accept", key, "--json").report()["accepted"] == [key]
+    lone_box.document["transparency"]["crt_sh"] = "http://crt.example/"
+    lone_box.write()
+    lone_box.refused("transparency", code=2, says=["transparency.crt_sh: must be a URL of https"])
+
+
 def test_one_at_a_time(lone_box: Box) -> None:
     """cron comes again while a source is slow: the second look ends at once, and says why."""
     lone_box.document["transparency"] = {"crt_sh": "http://127.0.0.1:9/"}

@@ -168,9 +168,11 @@ def test_a_link_of_another_user_is_not_followed(lone_box: Box, tmp_path: Path) -
 
 def test_an_empty_fleet_and_a_command_without_a_folder(lone_box: Box, tmp_path: Path) -> None:
     """The page says how to begin; without --html the command says what is missing."""
-    pages = written(lone_box, tmp_path / "new" / "html")
+    pages = written(lone_box, tmp_path / "html")
     assert "Nothing is enrolled yet" in pages["index.html"].text
     lone_box.refused("report", code=2, says=["--html DIR"])
+    lone_box.refused("report", "--html", str(tmp_path / "typo" / "html"), code=2, says=[f"no folder {tmp_path}/typo"])
+    assert not (tmp_path / "typo").exists()
 
 
 def test_no_secret_is_on_the_page(fleet: Box, tmp_path: Path) -> None:
