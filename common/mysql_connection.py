@@ -1,6 +1,6 @@
 """A connection to MySQL or MariaDB whose peer can neither fill our memory nor hold us for ever, whoever it is.
 
-PyMySQL takes any number of packets of 16 MB for one message, before TLS too: whoever is on the way may send them. And
+PyMySQL takes any number of packets of 16 MB for one message, before TLS too: anybody on the way may send them. And
 its time limits hold for each wait alone, so that a byte a second never exceeds them.
 """
 

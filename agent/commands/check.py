@@ -174,7 +174,7 @@ def _programs(certificates: Sequence[Certificate]) -> Iterator[Line]:
 
 
 def _clock(tools: LocalTools) -> Iterator[Line]:
-    """Dates of certificates are judged by the clock. Raises SourceError."""
+    """Does the clock, by which dates of certificates are judged, go with that of the source? Raises SourceError."""
     there = tools.source.moment()
     if there is None:
         return
@@ -190,7 +190,7 @@ def _clock(tools: LocalTools) -> Iterator[Line]:
 
 
 def _closed(folder: Path) -> Line:
-    """A shell shows nothing wrong there."""
+    """The finding on a folder that is closed to the unit alone: in a shell nothing is wrong there."""
     hint = "`certfleet-agent init --system` names the folders of agent.toml in ReadWritePaths= of the unit"
     return Line(BAD, UNIT, f"it may not write {folder}, so the timer's run installs nothing there", hint)
 

@@ -142,7 +142,7 @@ def _file(file: TargetFile) -> str:
 
 
 def _why(here: _Here) -> str:
-    """Why it is these commands."""
+    """Why the service is told by these commands."""
     preset, found = here.preset, here.presence
     keeps = "open connections stay" if preset.keeps_connections else "open connections may end"
     if not isinstance(preset.activate, str):

@@ -119,7 +119,7 @@ class LocalTools:
 
     @property
     def prober(self) -> "Prober":
-        """Its sockets, as another machine's tools change them."""
+        """Its sockets, which the tools of another machine adapt to the keys there."""
         from agent.host.sockets import Prober  # noqa: PLC0415 - ssl, for certificates with a probe
 
         return Prober(self.settings.probe_timeout, self.waits)
@@ -165,7 +165,7 @@ class RemoteTools:
         return [self._real(one.key) for one in self._local.certificates if one.host == self._host]
 
     def _real(self, key: Path) -> Path:
-        """The path behind all links; of a key that is not there, or that others can exchange, the path that it has."""
+        """*key* with all links followed; *key* itself where it is not there, or where others can exchange it."""
         try:
             return self.files.locate(key)
         except HostLost:

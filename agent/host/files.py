@@ -1,7 +1,7 @@
 """The live files of this machine: read, looked at, put in place and put back.
 
-A path is walked once in each turn, and the folder that was found stays open until the turn ends: whoever exchanges it
-between two steps changes nothing for us (``common.folders``).
+A path is walked once in each turn, and the folder that was found stays open until the turn ends. To exchange a folder
+between two steps has no effect on us (``common.folders``).
 """
 
 import os
@@ -95,8 +95,8 @@ class LocalFiles:
         return self._places.get(file) or self._kept(file, open_place(file))
 
     def _entry(self, file: Path) -> Place:
-        """The place that *file* led to in this turn; else itself, whatever lies there, because a journal has real
-        paths. Raises FileError."""
+        """The place that *file* led to in this turn; else *file* itself without following a link, because a journal has
+        real paths. Raises FileError."""
         with file_errors(file):
             return self._places.get(file) or self._kept(file, Place(open_folder(file.parent), file.name))
 

@@ -14,7 +14,7 @@ class KeptFolder:
         self.folder = folder
 
     def serials(self, name: str) -> list[str]:
-        """Those of *name*, the one that was put in place last first."""
+        """The serials of *name*; the certificate that was put in place last comes first."""
         folder = self.folder / file_stem(name)
         try:
             files = [(file.stat().st_mtime_ns, file.stem) for file in folder.glob("[!.]*.pem")]

@@ -39,7 +39,7 @@ class LocalMessages:
         self._once("reboot", notices, self._reboot)
 
     def _once(self, means: Means, notices: Sequence[Notice], tell: Callable[[Sequence[Notice]], None]) -> None:
-        """All of one run together."""
+        """Tell the notices of one run together."""
         found = [notice for notice in notices if means in notice.means]
         if not found:
             return

@@ -1,4 +1,4 @@
-"""The agent's state folder, 0700: records, journals, staged material and backups. Backups may hold keys, others never.
+"""The agent's state folder, 0700: records, journals, staged material and backups. Backups alone may hold keys.
 
 issuer.json      the issuer's key that took the place of the one in agent.toml
 lock             held during a run; its time is that of the last run

@@ -142,7 +142,7 @@ def in_place_already(due: Due, planned: Mapping[Path, LiveFile]) -> Evidence | N
 
 
 def unless_in_place(due: Due) -> Due | Result:
-    """It, or the result where nothing is to be done, or cannot be. Raises HostLost."""
+    """*due* itself; or the result, where there is nothing to do or nothing can be done. Raises HostLost."""
     try:
         planned = plan(due)
         evidence = in_place_already(due, planned)

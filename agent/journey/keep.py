@@ -12,8 +12,8 @@ _log = LateLog()
 
 
 def keep(name: str, bundle: Bundle, tools: Tools, *, replaced: bool = False) -> None:
-    """Keep the one that is in place now, or that is about to be *replaced*, and forget the oldest that are too many.
-    An install does not fail for it."""
+    """Keep the certificate that is in place now, or is about to be *replaced*. Forget the oldest beyond `keep` of
+    agent.toml. An error is logged: an install does not fail for it."""
     if not tools.keep:
         return
     serial = serial_text(bundle.leaf)

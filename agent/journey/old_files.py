@@ -10,8 +10,8 @@ from common.errors import FileError
 
 
 def old_files(saved: Iterable[SavedFile], tools: Tools) -> dict[Path, LiveFile | None]:
-    """By its path each file as it was, None for one that was not there. FileError if a backup is missing or has another
-    digest."""
+    """Each file as it was, by its path; None for one that was not there. FileError if a backup is missing or has
+    another digest."""
     old: dict[Path, LiveFile | None] = {}
     for file in saved:
         content = tools.state.read_work(Path(file.backup)) if file.backup else None

@@ -32,7 +32,7 @@ def _as_kept(before: Result, result: Result, now: int) -> Result:
 
 
 def told(results: Sequence[Result], tools: Tools) -> list[Result]:
-    """Report those that the issuer's side does not know yet; what it does not take now, the next run reports."""
+    """Report those that the issuer's side does not know yet. The next run reports again what is not taken now."""
     unsent = [result for result in results if result.unsent]
     if not unsent:
         return list(results)
@@ -44,7 +44,7 @@ def told(results: Sequence[Result], tools: Tools) -> list[Result]:
         refused = dict.fromkeys((result.name for result in unsent), error)
     said = {result.name: result.detail for result in unsent}
     for name, why in refused.items():
-        log = _log.info if said[name] == str(why) else _log.warning  # the result says it: the source cannot be asked
+        log = _log.info if said[name] == str(why) else _log.warning  # the result says so already
         log("report.unsent", certificate=name, error=str(why), hint=why.hint)
     sent = {one.name: replace(one, unsent=0) for one in unsent if one.name not in refused}
     for name in _saved(list(sent.values()), tools):

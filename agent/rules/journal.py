@@ -81,10 +81,9 @@ def _part_document(part: Part) -> dict[str, Any]:
 
 
 def from_document(document: Mapping[str, Any]) -> JournalEntry:
-    """The entry in *document*; KeyError, TypeError or ValueError if it is none. An earlier agent wrote one for each
-    certificate."""
-    parts = tuple(map(_part, document.get("parts", [document])))
-    host = _host(document["host"]) if document.get("host") is not None else None
+    """The entry in *document*; KeyError, TypeError or ValueError if it is none."""
+    parts = tuple(map(_part, document["parts"]))
+    host = _host(document["host"]) if document["host"] is not None else None
     return JournalEntry(str(document["name"]), InstallState(document["state"]), parts, host)
 
 

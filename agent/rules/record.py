@@ -67,7 +67,7 @@ def from_document(document: Mapping[str, Any]) -> Result:
         alarm=_made(Alarm, document.get("alarm")),
         disabled=document.get("disabled") is True,
         since=int(document["changed_at"]),
-        unsent=_unsent(document["unsent"], int(document["changed_at"])),
+        unsent=int(document["unsent"]),
     )
 
 
@@ -83,11 +83,6 @@ def pause_of(document: Mapping[str, Any]) -> Pause:
 
 def _made(cls: type[T], document: Mapping[str, Any] | None) -> T | None:
     return checked(cls(**document)) if document else None
-
-
-def _unsent(since: Any, changed_at: int) -> int:
-    """An earlier version wrote whether, not since when."""
-    return changed_at if since is True else int(since)
 
 
 def _refusal(document: Mapping[str, Any]) -> Refusal:

@@ -151,7 +151,7 @@ def by_url(url: str, why: str, *, ours: bool = True) -> list[Need]:
 
 
 def both(host: str, port: int, why: str) -> list[Need]:
-    """The needs of whoever asks a name server: UDP, and TCP for what does not fit (RFC 7766 §5)."""
+    """The needs of a client of a name server: UDP, and TCP for answers that do not fit (RFC 7766 §5)."""
     return [Need(host, port, protocol, why) for protocol in ("udp", "tcp")]
 
 

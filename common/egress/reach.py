@@ -1,7 +1,7 @@
 """Asks from here: which addresses does a host have, by the system's resolver, and does a connection come about?
 
-Everything goes side by side and ends at a deadline, whoever is silent. Nothing is sent over TCP; over UDP the smallest
-question to a name server, because only an answer shows that a datagram has arrived.
+Everything goes side by side and ends at a deadline, also where nobody answers. Nothing is sent over TCP. Over UDP the
+smallest question to a name server is sent, because only an answer shows that a datagram has arrived.
 """
 
 import contextlib

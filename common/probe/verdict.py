@@ -43,8 +43,8 @@ class Stored:
 
 
 Lookup = Callable[[Mapping[str, frozenset[str]]], Mapping[str, Sequence[Stored]]]
-"""Asks for the certificates that the database holds for some hosts, all at once, with the SHA-256 that each shows.
-Raises CertfleetError where nobody can say."""
+"""Takes hosts, each with the SHA-256 of the certificates that it shows; returns the certificates that the database has
+for each, by one question for all. Raises CertfleetError where that cannot be asked."""
 
 
 def stored_of(name: str, leaf_pem: bytes) -> Iterator[Stored]:
@@ -56,8 +56,8 @@ def stored_of(name: str, leaf_pem: bytes) -> Iterator[Stored]:
 def stored_for(
     hosts: Mapping[str, frozenset[str]], likely: Iterable[Stored], everything: Callable[[], Iterable[Stored]]
 ) -> dict[str, list[Stored]]:
-    """The certificates for each of *hosts*, as a Lookup is asked. *likely*: found by name; *everything* is looked
-    through only if some host shows another one: there may be a hundred thousand."""
+    """The certificates for each of *hosts*, which are as a Lookup takes them. *likely*: found by name. *everything* is
+    looked through only if some host shows another one: there may be a hundred thousand."""
     first = list(likely)
     found = {host: {one.name: one for one in first if one.is_for(host)} for host in hosts}
     rest = [host for host, shown in hosts.items() if shown - {fingerprint(one.leaf) for one in found[host].values()}]

@@ -1,6 +1,6 @@
-"""One exchange by http with whoever publishes revocation: bounded in bytes and time. The answer is hostile input.
+"""One exchange by http with a server of revocation lists or OCSP, bounded in bytes and time.
 
-No redirect is followed, and no proxy is used. The URL stands in a certificate.
+The answer is hostile input. No redirect is followed, and no proxy is used. The URL stands in a certificate.
 """
 
 import socket

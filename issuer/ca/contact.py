@@ -21,7 +21,7 @@ def addresses(contact: Iterable[str]) -> list[str]:
 
 
 class Contact:
-    """The contact that the CA was told last, so that a CA that keeps none, or spells it otherwise, is told once.
+    """Remembers the contact that the CA was told last: a CA that keeps none, or spells it otherwise, is told once.
 
     *memory*: a JSON file in the state folder, from account URL to contact.
     """

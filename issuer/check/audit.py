@@ -49,7 +49,7 @@ class Surroundings:
         return found if row.imported and row.change is None else found + self._of_the_ca(row)
 
     def _of_the_ca(self, row: Enrolment) -> list[Finding]:
-        """The way of a CA that looks: from the root downwards, and CAA."""
+        """Findings by the two looks of a CA that validates the names: DNS from the root downwards, and CAA."""
         found = []
         for validation, names in shares(row):
             if method := self._method(validation):

@@ -79,8 +79,8 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 class _Report:
-    """Prints findings as they come, unless *silent*, and keeps them. Of those that are the same but for their subject
-    the first few come at once, and :meth:`tell_others` tells how many others there were."""
+    """Prints findings as they come, unless *silent*, and keeps them. Where many differ in their subject alone, the
+    first few come at once, and :meth:`tell_others` tells how many others there were."""
 
     def __init__(self, *, silent: bool):
         self.lines: list[Line] = []

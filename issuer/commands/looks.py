@@ -139,7 +139,7 @@ class View:
         return self.few.crowd if self.few is not None else None
 
     def _coming(self, row: Enrolment, hold: Hold | None, order: OrderUnderWay | None) -> tuple[int, bool]:
-        """The moment of the next attempt, 0 for the next run or none; will there be one by itself?"""
+        """(moment of the next attempt, 0 for the next run or none; does it come without a person?)"""
         by_itself = (row.enabled or row.name in self._under_way) and not row.imported
         coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
         change = row.change

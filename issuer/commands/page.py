@@ -1,7 +1,7 @@
 """The page at the daemon's /: gathered when somebody asks for it, never by itself.
 
 A look at a large fleet takes minutes, and every local user may ask. So one look is under way at a time, it is shown for
-a while that grows with what it cost, and who comes meanwhile sees the look before with its age, or is asked to wait.
+a while that grows with what it cost, and a visitor meanwhile sees the look before with its age, or is asked to wait.
 """
 
 import threading

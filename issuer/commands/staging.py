@@ -52,8 +52,8 @@ def staging_directory(settings: Settings) -> str:
 
 
 def order_at_staging(settings: Settings, rows: Sequence[Enrolment], found: Sequence[Rehearsed]) -> list[Rehearsed]:
-    """Of what a rehearsal *found* about *rows*, order there what would be ordered, and tell how that ended. Raises
-    LockedError while another process does, and CertfleetError."""
+    """Order there the certificates that would be ordered, as a rehearsal *found* about *rows*, and tell how that ended.
+    Raises LockedError while another process does, and CertfleetError."""
     theirs = _settings(settings, staging_directory(settings))
     wanted = {one.name for one in found if one.verdict in _ORDERED_THERE}
     make_private_folder(theirs.state_dir)

@@ -18,8 +18,8 @@ log = structlog.get_logger()
 
 
 def believed(row: Enrolment, seals: Seals) -> Enrolment:
-    """*row* without a certificate that waits for approval by the words of somebody else: it would keep renewals away.
-    Raises ConfigError, FileError."""
+    """*row*; where no issuer sealed its certificate that waits for approval, *row* without that, because it would keep
+    renewals away. Raises ConfigError, FileError."""
     if not row.unapproved or seals.unapproved(row) is not None:
         return row
     return dataclasses.replace(row, unapproved="")

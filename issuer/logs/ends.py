@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import wait
 from functools import partial
 from pathlib import Path
 
 from common.errors import FileError
 from common.files import read_end
-from common.threads import each_on_thread
+from common.threads import each_within
 from issuer.logs.rotated import text_before
 from issuer.model.asked import Log
 
@@ -19,12 +18,10 @@ _AT_ONCE = 8
 
 def ends_of(files: Sequence[str], since: float, *, seconds: float = _SECONDS) -> list[Log]:
     """The end of each of *files*, behind that of rotated ones back to *since* (epoch seconds). Never raises."""
-    looks = each_on_thread(partial(end_of, since=since), list(map(Path, files)), _AT_ONCE)
-    wait(looks, seconds)
     late = f"cannot be read: no answer within {seconds:g} s"
-    return [
-        look.result() if look.done() else Log(Path(file), problem=late) for file, look in zip(files, looks, strict=True)
-    ]
+    return each_within(
+        partial(end_of, since=since), map(Path, files), _AT_ONCE, seconds, lambda file: Log(file, problem=late)
+    )
 
 
 def end_of(file: Path, since: float) -> Log:

@@ -19,7 +19,7 @@ from issuer.rules.renewal import renewal_moment
 
 
 def approval_wanted_until(row: Enrolment, order: OrderRecord, now: int, policy: RenewalSettings) -> int:
-    """Until when (epoch seconds) the certificate of *order* waits, which is the first one from its CA; 0: not at all.
+    """The end (epoch seconds) of the wait of the certificate of *order*, the first one from its CA; 0: no wait.
     Nothing waits where the present certificate is not good for that long, or where a person has enrolled another
     CSR."""
     if policy.on_ca_change != AWAIT_APPROVAL or row.change is not None or order.cause is Cause.INCIDENT:

@@ -23,7 +23,7 @@ def remembered(runs: Sequence[int], now: int) -> list[int]:
 
 
 def longest_pause(runs: Sequence[int], now: int) -> int | None:
-    """The seconds between two of the latest *runs*, the longest ones; None until we know as many as tell a schedule."""
+    """The longest pause (seconds) between two of the latest *runs*; None until there are enough to tell a schedule."""
     if len(runs) < _KNOWN:
         return None
     return max(later - sooner for sooner, later in zip(runs, [*runs[1:], now], strict=True))

@@ -1,5 +1,5 @@
-"""The keys of certificates, and the seals, that the database has. Who writes there can add any: so what counts is what
-the issuer itself can prove of them.
+"""The keys of certificates, and the seals, that the database has. Anybody who may write there can add some, so only
+those count that the issuer can prove to be its own.
 """
 
 from collections.abc import Collection, Iterator, Sequence

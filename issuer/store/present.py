@@ -50,7 +50,7 @@ class Signer(Protocol):
 
 
 def unsigned(name: str, bundle: Bundle, before: str, now: int, *, older: bool) -> str:
-    """The Signer of who stores nothing."""
+    """The Signer of a process that stores no certificate."""
     return ""
 
 
@@ -109,7 +109,7 @@ def keep_back(connection: sa.Connection, name: str, csr: bytes, line: str, offer
 
 
 def approved(connection: sa.Connection, name: str, sha256: str) -> None:
-    """A certificate of *name* needs no approval any more: its issuer is known from now on."""
+    """Save that a certificate of *name* needs no approval any more: its issuer is known from now on."""
     mine = versions.c.name == name, versions.c.sha256 == sha256, versions.c.unapproved.is_not(None)
     connection.execute(versions.update().where(*mine).values(unapproved=None))
 
@@ -150,8 +150,8 @@ def add_event(connection: sa.Connection, now: int, name: str, event: str, detail
 def tell_stored(
     connection: sa.Connection, order: OrderRecord, csr: bytes, bundle: Bundle, *, now: int, news: str, waits: bool
 ) -> None:
-    """The event, which says whether the certificate *waits* for approval, another one for *news* of the CA, and one for
-    names that are not in *csr*, which the settings allowed the CA to add."""
+    """Add the event of a stored certificate; *waits*: for approval. Add one for *news* of the CA, and one for names
+    that the CA has added to those of *csr*, as the settings allow."""
     detail = f"serial {serial_text(bundle.leaf)} from {order.directory}"
     add_event(connection, now, order.name, "awaits approval" if waits else "stored", detail)
     if news:

@@ -51,12 +51,6 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert from_document(json.loads(json.dumps(to_document(result)))) == result
 
 
-def test_a_report_that_waits_since_an_earlier_agent() -> None:
-    """That agent wrote whether it waits, and not since when: since the last change."""
-    document = to_document(Result("www.example.com", Outcome.FAILED, since=5)) | {"unsent": True}
-    assert from_document(document).unsent == 5
-
-
 def test_a_record_of_an_earlier_agent_is_read() -> None:
     """It had no hint, and no facts about life, chain and rights."""
     document = to_document(Result("www.example.com", Outcome.FAILED, "detail", "hint", INSTALLED, since=5))
