@@ -9,6 +9,7 @@ from common.certificate import Bundle, certified_names, fingerprint, issuer_text
 from issuer.model.csr import csr_of
 from issuer.model.leaf import Damaged
 from issuer.model.limits import names_text
+from issuer.model.moments import believable
 from issuer.model.orders import OrderRecord
 from issuer.store.failures import NO_FAILURE
 from issuer.store.tables import certs, events, versions
@@ -38,7 +39,9 @@ _REPLACE = (
         *((certs.c[column], sa.bindparam(f"new_{column}")) for column in _FRESH),
     )
 )
-_BEFORE = sa.select(certs.c.csr, certs.c.statement).where(certs.c.name == sa.bindparam("the_name")).with_for_update()
+_LOOKED_AT = certs.c.csr, certs.c.statement, certs.c.ts_last_update
+_BEFORE = sa.select(*_LOOKED_AT).where(certs.c.name == sa.bindparam("the_name")).with_for_update()
+_AHEAD = 86400  # seconds that the moment of storing may be ahead of the clock: further ahead, a clock was wrong
 
 
 class Signer(Protocol):
@@ -86,15 +89,22 @@ def replace_present(
     """
     chain = bundle.chain_pem
     pair = {"crt": bundle.leaf_pem, "ca": chain, "md5_ca": hashlib.md5(chain, usedforsecurity=False).hexdigest()}
-    moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": now, "count_fail_update": 0, "hosts_look_at": now}
     before = connection.execute(_BEFORE, {"the_name": name}).one_or_none()
     # compared here: a column of text has other bytes for the server than for us
     if before is None or (csr is not None and before.csr != csr):
         return False
+    updated = _later(before.ts_last_update, now)
+    moments = {"ts_expire": not_after(bundle.leaf), "ts_last_update": updated, "count_fail_update": 0}
     statement = {"statement": sign(name, bundle, before.statement, now, older=older) or None}
-    values = dict.fromkeys(_FRESH) | pair | moments | statement | more
+    values = dict.fromkeys(_FRESH) | pair | moments | {"hosts_look_at": now} | statement | more
     change = {f"new_{column}": value for column, value in values.items()}
     return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
+
+
+def _later(before: int, now: int) -> int:
+    """The moment of storing after that of *before*. Agents tell by it that there is a new one: two of the same second
+    must not look alike, and the clock may have been set back."""
+    return before + 1 if believable(before, now - 1, _AHEAD) else now
 
 
 def keep_back(connection: sa.Connection, name: str, csr: bytes, line: str, offered_at: int) -> bool:
