@@ -15,18 +15,18 @@ class Presents:
     def __init__(self, memory: Memory, key: StatementKey):
         self._memory = memory
         self._key = key
-        self._id = issuer_key_id(key.public)
+        self._id, *_ = self._ids = [issuer_key_id(each) for each in key.continued]
 
     def is_unsigned(self, row: Enrolment) -> bool:
-        """Is the present certificate another one than the last that was signed? False as long as no statement about
-        that name was seen. Raises FileError."""
-        sequence, sha256 = self._memory.stated(row.name, self._id)
-        if row.fingerprint == sha256:
+        """Is the present certificate another one than the last that was signed, by this key or an earlier one? False as
+        long as no statement about that name was seen. Raises FileError."""
+        last = self._memory.stated(row.name)
+        if last is not None and row.fingerprint == last.sha256:
             return False
         statement = self._key.statement(row.statement) if row.statement else None
         if statement is None or (statement.name, statement.sha256) != (row.name, row.fingerprint):
-            return sequence > 0
-        if statement.sequence < sequence:
+            return last is not None
+        if last is not None and last.key in self._ids and statement.sequence < last.sequence:
             return True
         starts = min(row.present.starts, statement.moment) if isinstance(row.present, Leaf) else 0
         self._memory.remember_stated(row.name, self._id, statement.sequence, statement.sha256, starts)
