@@ -20,6 +20,7 @@ from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.revision import open_database
 from issuer.store.statements import Renew, Signed, any_statement, sign_many
+from issuer.trust.presents import Presents
 from issuer.trust.statements import LOST, Statements
 
 _MOST_SHOWN = 20
@@ -85,7 +86,8 @@ def sign_seen(rows: Sequence[Enrolment], statements: Statements, database: Datab
         return rules.by_hand(row) if row.crt == seen[row.name] else Verdict("it has another certificate since")
 
     names = list(seen) if len(seen) < _FEW else ()
-    return _tell_signed(sign_many(database, judge, _renewed(statements), names=names))
+    together = statements.memory.together
+    return _tell_signed(sign_many(database, judge, _renewed(statements), names=names, together=together))
 
 
 def sign_first(settings: Settings, database: Database, before: str) -> None:
@@ -112,15 +114,19 @@ def sign_first(settings: Settings, database: Database, before: str) -> None:
 
 def _sign_all(database: Database, statements: Statements) -> Signed:
     """Every present certificate by the key that signs now: on the word of an earlier key of ours where one endorses
-    it."""
+    it, and never an earlier certificate that somebody has put back."""
     key = statements.key()
+    presents = Presents(statements.memory, key)
 
     def judge(row: Enrolment) -> Verdict | None:
         if not row.crt or key.has_signed(row.statement):
             return None
-        return rules.again(row, key.statement) if key.endorsements else rules.at_first(row)
+        verdict = rules.again(row, key.statement) if key.endorsements else rules.at_first(row)
+        if not verdict.why and presents.is_replaced(row):
+            return Verdict("its certificate is not the last one that an issuer signed")
+        return verdict
 
-    return sign_many(database, judge, _renewed(statements))
+    return sign_many(database, judge, _renewed(statements), together=statements.memory.together)
 
 
 def _renewed(statements: Statements) -> Renew:
@@ -128,7 +134,10 @@ def _renewed(statements: Statements) -> Renew:
 
     def renew(row: Enrolment, leaf: Leaf, verdict: Verdict) -> str:
         sequence = key.next_sequence(row.name, row.statement, statements.remembered(row.name, key), now)
-        return key.sign(row.name, leaf, sequence, now, older=verdict.older)
+        text = key.sign(row.name, leaf, sequence, now, older=verdict.older)
+        starts = min(leaf.starts, now)
+        statements.memory.remember_stated(row.name, issuer_key_id(key.public), sequence, leaf.sha256, starts)
+        return text
 
     return renew
 

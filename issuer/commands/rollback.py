@@ -16,7 +16,7 @@ from issuer.commands.removal import confirmed
 from issuer.commands.sealing import Sealer
 from issuer.commands.versions import COMPROMISED, key_of, present_sha256, undamaged, with_serial
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment
+from issuer.model.enrolment import Enrolment, change_scope
 from issuer.model.leaf import Leaf, leaf_of
 from issuer.rules.change import remarks
 from issuer.rules.renewal import renewal_moment
@@ -59,9 +59,10 @@ def rollback(arguments: argparse.Namespace) -> None:
     doubts += [_NOT_RENEWED] if imported and not row.imported else []
     if doubts:
         _let_look(row.name, bundle, doubts, yes=arguments.yes)
-    seal = sealer.of_row(dataclasses.replace(row, imported=imported), now)
-    store.go_back(row.name, version, bundle, due_at, now, seal=seal)
-    sealer.remember({row.name: seal})
+    later = dataclasses.replace(row, imported=imported, crt=bundle.leaf_pem)
+    seal, waits = sealer.of_row(later, now), sealer.waiting(row, later, now)
+    store.go_back(row.name, version, bundle, due_at, now, seal=seal, change_seal=waits)
+    sealer.remember({row.name: seal, change_scope(row.name): waits})
     sealer.seals.stored(row.name, bundle, now)
     say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
     if row.enabled and due_at <= now:

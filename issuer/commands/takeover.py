@@ -39,6 +39,7 @@ class Takeover:
         sealer, now = Sealer(self._settings), int(time.time())
         [row] = Certificates(database).get([self._name])
         validation = row.validation if row.csr else Validation()
-        seal = sealer.enrolling(self._name, self._csr, validation, now, change=True)
+        at = row.own_end - self._seconds
+        seal = sealer.enrolling(self._name, self._csr, validation, now, change=True, takeover=at)
         Changes(database).replace(self._name, self._csr, validation, now, seal=seal, takeover=self._seconds)
         sealer.remember({change_scope(self._name): seal})

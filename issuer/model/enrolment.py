@@ -161,9 +161,10 @@ class Enrolment:
 
     @property
     def takeover_at(self) -> int | None:
-        """The moment from which on our CA is to take over from where the certificate was bought (epoch seconds)."""
+        """The moment from which on our CA is to take over from where the certificate was bought (epoch seconds); the
+        seal of the change covers it. So it is counted from the certificate's own end, whatever *ts_expire* says."""
         seconds = self.change.takeover if self.change is not None and self.imported else 0
-        return self.ends - seconds if seconds > 0 else None
+        return self.own_end - seconds if seconds > 0 else None
 
     @property
     def key_sha256(self) -> str:
@@ -204,6 +205,11 @@ class Enrolment:
     def ends(self) -> int:
         """The end of the present certificate (epoch seconds), as :func:`end_of` tells it."""
         return end_of(self.crt, self.ts_expire, imported=self.imported)
+
+    @property
+    def own_end(self) -> int:
+        """The end in the present certificate itself (epoch seconds); 0 where it cannot be read."""
+        return self.life[1] if self.life is not None else 0
 
     @property
     def failing(self) -> bool:

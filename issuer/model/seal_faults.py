@@ -15,6 +15,7 @@ class Fault(Enum):
     NAMES = "the CSR in its row has other names than those that were enrolled"
     VALIDATION = "its row wants its names validated in another way than was enrolled"
     COMPROMISED = "its key was revoked as compromised, and somebody took that out of the table"
+    TAKEOVER = "its row wants its bought certificate taken over at another moment than was enrolled"
     IMPORTED = "its row differs from what was enrolled in whether it is imported"
 
 

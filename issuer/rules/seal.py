@@ -1,7 +1,9 @@
 """Does a row hold what was enrolled? Pure: the seal was proven genuine before (:mod:`issuer.trust.seals`)."""
 
+import dataclasses
+
 from issuer.model.enrolment import Enrolment
-from issuer.model.seal import Sealed
+from issuer.model.seal import Sealed, takeover_of
 from issuer.model.seal_faults import Fault
 
 
@@ -19,6 +21,7 @@ def faults(row: Enrolment, sealed: Sealed, newest: int) -> list[Fault]:
         Fault.NAMES: (sealed.names, present.names),
         Fault.VALIDATION: (sealed.validation, present.validation),
         Fault.IMPORTED: (sealed.imported, present.imported),
+        Fault.TAKEOVER: (sealed.takeover, _takeover(row, sealed)),
     }
     return [fault for fault, (was, is_now) in compared.items() if was != is_now]
 
@@ -27,4 +30,9 @@ def _quickly(row: Enrolment, sealed: Sealed) -> Sealed:
     """The content of *row* without parsing its CSR: the same text has the same key and names."""
     imported = row.imported and not row.changing
     found = Sealed.enrolling(row.name, row.csr, None, row.validation, sealed.number, imported=imported)
-    return Sealed(found.name, found.csr, sealed.key, sealed.names, found.validation, found.imported, found.number)
+    return dataclasses.replace(found, key=sealed.key, names=sealed.names, takeover=_takeover(row, sealed))
+
+
+def _takeover(row: Enrolment, sealed: Sealed) -> int:
+    """The moment of *row* to compare with the seal's. A row that took over keeps the seal of its change."""
+    return takeover_of(row) if row.changing else sealed.takeover

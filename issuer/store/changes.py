@@ -64,7 +64,7 @@ class Changes:
                 add_event(connection, now, name, "enrolled anew", _told(csr))
                 put_seal(connection, name, seal, now)
             elif effect is Outcome.WAITS:
-                at = row.ends - takeover if takeover else AT_ONCE
+                at = row.own_end - takeover if takeover else AT_ONCE
                 waits = {"change_csr": csr.pem, "change_due_at": at, "change_failures": 0, "takeover": takeover or None}
                 _set(connection, name, {**NO_CHANGE, **waits, "change_validations": validation.ways_text})
                 if row.change is None or _terms(row.change) != (csr.pem, validation.ways_text, takeover):

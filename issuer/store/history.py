@@ -117,25 +117,43 @@ class History:
         self._database.write(lambda connection: add_event(connection, now, name, event, detail))
 
     def go_back(
-        self, name: str, version: Version, bundle: Bundle, due_at: int, now: int, *, seal: Seal | None = None
+        self,
+        name: str,
+        version: Version,
+        bundle: Bundle,
+        due_at: int,
+        now: int,
+        *,
+        seal: Seal | None = None,
+        change_seal: Seal | None = None,
     ) -> None:
-        """Make an earlier certificate the present one, as a new one would be. *seal*: the new seal of the row where
-        this changes whether it is imported. Raises RefusedError if an order is under way or the row is gone."""
+        """Make an earlier certificate the present one, as a new one would be. *seal*, *change_seal*: of the row as it
+        is then, and of its change. A takeover moves to the end of the certificate. Raises RefusedError if an order is
+        under way or the row is gone."""
         outside = None if version.directory else "Y"
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
 
         def work(connection: sa.Connection) -> None:
             approved(connection, name, version.sha256)
             _replace(connection, name, bundle, "rolled back", now, sign=self._sign, older=True, due_at=due_at, **origin)
-            put_seal(connection, name, seal, now)
+            _seal_anew(connection, name, seal, change_seal, now)
 
         self._database.write(work)
 
     def take_in(
-        self, name: str, bundle: Bundle, md5_modulus: str, comment: str, now: int, *, seal: Seal | None = None
+        self,
+        name: str,
+        bundle: Bundle,
+        md5_modulus: str,
+        comment: str,
+        now: int,
+        *,
+        seal: Seal | None = None,
+        change_seal: Seal | None = None,
     ) -> None:
         """Store a certificate from outside, which ACME never renews; add the row if there is none. A takeover moves to
-        its end. *seal*: of the row as it is then. Raises RefusedError if an order is under way."""
+        its end. *seal*, *change_seal*: of the row as it is then, and of its change. Raises RefusedError if an order is
+        under way."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
@@ -143,9 +161,7 @@ class History:
                 connection.execute(certs.insert().values(**row, **NEW_ROW))
             _replace(connection, name, bundle, "imported", now, sign=self._sign, imported="Y")
             _remember(connection, name, bundle, None, now)
-            put_seal(connection, name, seal, now)
-            later = certs.update().where(certs.c.name == name, certs.c.takeover.is_not(None))
-            connection.execute(later.values(change_due_at=certs.c.ts_expire - certs.c.takeover))
+            _seal_anew(connection, name, seal, change_seal, now)
 
         self._database.write(work)
 
@@ -192,6 +208,14 @@ def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, n
     if not replace_present(connection, name, bundle, now, **more):
         raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
     add_event(connection, now, name, event, f"serial {serial_text(bundle.leaf)}")
+
+
+def _seal_anew(connection: sa.Connection, name: str, seal: Seal | None, change_seal: Seal | None, now: int) -> None:
+    """Seal the row of *name* and its change after another certificate became the present one; a takeover moves."""
+    put_seal(connection, name, seal, now)
+    put_seal(connection, name, change_seal, now, change=True)
+    later = certs.update().where(certs.c.name == name, certs.c.imported.is_not(None), certs.c.takeover.is_not(None))
+    connection.execute(later.values(change_due_at=certs.c.ts_expire - certs.c.takeover))
 
 
 def _version(row: sa.RowMapping) -> Version:

@@ -5,6 +5,7 @@ The moments of a row stay as they are. A host that has the certificate needs no 
 refused it for want of a statement looks again at every run; new moments would have every host fetch it again."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,33 +47,53 @@ def any_statement(database: Database) -> bool:
     return database.read(lambda connection: connection.scalar(query)) is not None
 
 
-def sign_many(database: Database, judge: Judge, renew: Renew, *, names: Sequence[str] = ()) -> Signed:
-    """Sign the present certificate of each row that *judge* lets: of those *names*, by default of all. Raises
-    StoreError."""
+Together = Callable[[], AbstractContextManager[object]]
+"""Lets what is remembered meanwhile be written at its end."""
+
+
+def sign_many(
+    database: Database, judge: Judge, renew: Renew, *, names: Sequence[str] = (), together: Together = nullcontext
+) -> Signed:
+    """Sign the present certificate of each row that *judge* lets: of those *names*, by default of all. *together*: for
+    what *judge* and *renew* remember of a portion. Raises StoreError."""
     chosen = certs.c.name.in_(names) if names else sa.true()
     total, last = Signed(0, {}), ""
+    sign = partial(_signed, judge, renew, together)
     while True:
-        done, last = database.write(partial(_portion, chosen, last, judge, renew))
+        done, last = database.write(partial(_portion, chosen, last, sign))
         total = Signed(total.count + done.count, total.unsigned | done.unsigned)
         if not last:
             return total
 
 
 def _portion(
-    chosen: sa.ColumnElement[bool], after: str, judge: Judge, renew: Renew, connection: sa.Connection
+    chosen: sa.ColumnElement[bool],
+    after: str,
+    sign: Callable[[Sequence[Enrolment]], tuple[list[dict[str, object]], dict[str, str]]],
+    connection: sa.Connection,
 ) -> tuple[Signed, str]:
     """The chosen rows after the name *after*, and the last name among them; "" at the end."""
     rows = select(connection, [chosen, certs.c.name > after], most=_PORTION)
-    changes, unsigned = [], {}
-    for row in rows:
-        verdict = judge(row) if row.crt else None
-        if verdict is None:
-            continue
-        if verdict.why or not isinstance(row.present, Leaf):
-            unsigned[row.name] = verdict.why or "its certificate is damaged"
-            continue
-        text = renew(row, row.present, verdict)
-        changes.append({"the_name": row.name, "the_update": row.ts_last_update, "the_statement": text})
+    changes, unsigned = sign(rows)
     if changes:
         connection.execute(_SIGN, changes)
     return Signed(len(changes), unsigned), rows[-1].name if rows else ""
+
+
+def _signed(
+    judge: Judge, renew: Renew, together: Together, rows: Sequence[Enrolment]
+) -> tuple[list[dict[str, object]], dict[str, str]]:
+    """The changes of *rows* that are signed, and the names of others with why they are not."""
+    changes: list[dict[str, object]] = []
+    unsigned: dict[str, str] = {}
+    with together():
+        for row in rows:
+            verdict = judge(row) if row.crt else None
+            if verdict is None:
+                continue
+            if verdict.why or not isinstance(row.present, Leaf):
+                unsigned[row.name] = verdict.why or "its certificate is damaged"
+                continue
+            text = renew(row, row.present, verdict)
+            changes.append({"the_name": row.name, "the_update": row.ts_last_update, "the_statement": text})
+    return changes, unsigned

@@ -8,6 +8,7 @@ it fills again as rows are looked at, but for what was revoked or replaced.
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from issuer.model.enrolment import change_scope
@@ -38,6 +39,16 @@ _GIVEN = "SELECT key, sequence FROM signed WHERE name = ? UNION SELECT key, sequ
 _STORE = "INSERT OR IGNORE INTO stored VALUES (?, ?, ?)"
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A statement: the id of the *key* that signed it, and the SHA-256 of its certificate. Sequences of one key are
+    compared: after the loss of a key they begin anew."""
+
+    key: str
+    sequence: int
+    sha256: str
+
+
 class Memory:
     """Thread-safe. Every method raises FileError where the file cannot be used."""
 
@@ -61,13 +72,12 @@ class Memory:
         with self._database.writing() as connection:
             connection.executemany(_ADD, [(scope, number, gone) for scope, number in numbers.items()])
 
-    def stated(self, name: str, key: str) -> tuple[int, str]:
-        """The highest sequence of a statement of *name* since *key* signs, and the SHA-256 of its certificate; 0 and ""
-        for none. After the loss of a key sequences begin anew."""
-        query = "SELECT sequence, sha256 FROM stated WHERE name = ? AND key = ?"
+    def stated(self, name: str) -> Stated | None:
+        """The last statement of *name*, as far as this issuer knows; None for none."""
+        query = "SELECT key, sequence, sha256 FROM stated WHERE name = ?"
         with self._database.reading() as connection:
-            found = connection.execute(query, (name, key)).fetchone()
-            return (int(found[0]), str(found[1])) if found else (0, "")
+            found = connection.execute(query, (name,)).fetchone()
+            return Stated(*found) if found else None
 
     def remember_stated(self, name: str, key: str, sequence: int, sha256: str, starts: int) -> None:
         """Keep the statement where its *sequence* is not lower than the one before, or another *key* signs now; and its

@@ -15,18 +15,27 @@ class Presents:
     def __init__(self, memory: Memory, key: StatementKey):
         self._memory = memory
         self._key = key
-        self._id = issuer_key_id(key.public)
+        self._id, *_ = self._ids = [issuer_key_id(each) for each in key.continued]
 
     def is_unsigned(self, row: Enrolment) -> bool:
-        """Is the present certificate another one than the last that was signed, or was none ever signed? False for a
-        row that has no certificate and never had one. Raises FileError."""
-        sequence, sha256 = self._memory.stated(row.name, self._id)
-        if row.fingerprint == sha256:
+        """Is the present certificate another one than the last that was signed, by this key or an earlier one, or was
+        none ever signed? False for a row that has no certificate and never had one. Raises FileError."""
+        replaced = self._replaced(row)
+        return bool(row.crt) if replaced is None else replaced
+
+    def is_replaced(self, row: Enrolment) -> bool:
+        """As :meth:`is_unsigned`, but False as long as no statement about that name was seen. Raises FileError."""
+        return bool(self._replaced(row))
+
+    def _replaced(self, row: Enrolment) -> bool | None:
+        """None as long as no statement about that name was seen."""
+        last = self._memory.stated(row.name)
+        if last is not None and row.fingerprint == last.sha256:
             return False
         statement = self._key.statement(row.statement) if row.statement else None
         if statement is None or (statement.name, statement.sha256) != (row.name, row.fingerprint):
-            return bool(row.crt) or sequence > 0
-        if statement.sequence < sequence:
+            return None if last is None else True
+        if last is not None and last.key in self._ids and statement.sequence < last.sequence:
             return True
         starts = min(row.present.starts, statement.moment) if isinstance(row.present, Leaf) else 0
         self._memory.remember_stated(row.name, self._id, statement.sequence, statement.sha256, starts)

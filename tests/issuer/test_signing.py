@@ -215,6 +215,32 @@ def test_another_key(lone_box: Box) -> None:
     assert "signed 1 certificate" in lone_box.fails("key", "rollover", says=says).out
 
 
+def test_an_earlier_certificate_at_a_change_of_the_key(lone_box: Box) -> None:
+    """Somebody puts it back with its statement, before the change or after it: neither the new key signs it, nor does
+    it pass for the last one."""
+    take_in(lone_box)
+    keep = lone_box.row(NAME, "crt", "ca", "statement")
+    take_in(lone_box)
+    good = lone_box.row(NAME, "crt", "ca", "statement")
+    put_back(lone_box, keep)
+    says = [f"{NAME}: not signed: its certificate is not the last one that an issuer signed"]
+    lone_box.fails("key", "rollover", says=says)
+    assert "not signed" in lone_box.run("status").out
+    put_back(lone_box, good)
+    lone_box.ok("key", "sign", NAME, "--yes")
+    lone_box.ok("key", "rollover")
+    put_back(lone_box, keep)
+    assert "not signed" in lone_box.run("status").out
+    lone_box.fails("key", "rollover", says=[f"{NAME}: not signed"])
+
+
+def put_back(box: Box, row: tuple[object, ...]) -> None:
+    """Certificate, chain and statement as they were."""
+    crt, ca, text = (value if isinstance(value, bytes) else str(value).encode() for value in row)
+    values = f"crt = X'{crt.hex()}', ca = X'{ca.hex()}', statement = '{text.decode()}'"
+    box.database.execute(f"UPDATE certs SET {values} WHERE name = '{NAME}'")  # noqa: S608
+
+
 def test_going_back_is_meant_after_a_change_of_the_key_too(lone_box: Box, tmp_path: Path) -> None:
     """A host that has not gone back yet still learns that it is meant."""
     take_in(lone_box)

@@ -16,7 +16,7 @@ from issuer.model.unapproved import Unapproved
 from issuer.rules.acceptance import Past
 from issuer.rules.change import newest
 from issuer.trust import seals as trust
-from issuer.trust.memory import Memory
+from issuer.trust.memory import Memory, Stated
 from tests.issuer.fakes.seals import MemorySeals
 from tests.issuer.signing_requests import csr
 
@@ -191,9 +191,9 @@ def test_the_memory_is_shared_by_processes(tmp_path: Path) -> None:
     one.remember_stated(NAME, "key", 6, "bb", 50)
     third = Memory(tmp_path / "sealed.db")
     assert [third.newest(scope) for scope in (NAME, change_scope(NAME), OTHER, "none")] == [5, 6, 1, 0]
-    assert (third.stated(NAME, "key"), third.stated(OTHER, "key")) == ((7, "aa"), (0, ""))
+    assert (third.stated(NAME), third.stated(OTHER)) == (Stated("key", 7, "aa"), None)
     third.remember_stated(NAME, "another key", 1, "cc", 60)
-    assert (one.stated(NAME, "key"), one.stated(NAME, "another key")) == ((0, ""), (1, "cc"))
+    assert one.stated(NAME) == Stated("another key", 1, "cc")
     one.remember_stored(NAME, "dd", 70)
     other.remember_revoked(NAME, "bb", "key")
     assert third.past(NAME) == Past(frozenset(("aa", "bb", "cc", "dd")), frozenset(("bb", "key")), 100)
@@ -201,9 +201,9 @@ def test_the_memory_is_shared_by_processes(tmp_path: Path) -> None:
     one.remember_signed(NAME, "another key", 9, "ee")
     assert [third.given(NAME, keys) for keys in (("another key",), ("key", "another key"), ("key",))] == [9, 9, 0]
     one.remember_stored(NAME, "ff", 80)  # without a statement
-    assert third.stated(NAME, "another key") == (1, "cc")
+    assert third.stated(NAME) == Stated("another key", 1, "cc")
     one.remember_stored(NAME, "ee", 90)
-    assert third.stated(NAME, "another key") == (9, "ee")
+    assert third.stated(NAME) == Stated("another key", 9, "ee")
     assert third.names() == {NAME, OTHER}
     third.remember({OTHER: 2}, gone=True)
     assert one.names() == {NAME}
@@ -219,7 +219,7 @@ def test_a_memory_that_cannot_be_used(tmp_path: Path) -> None:
     for ask in (
         lambda: Memory(file).newest(NAME),
         lambda: Memory(file).names(),
-        lambda: Memory(file).stated(NAME, "key"),
+        lambda: Memory(file).stated(NAME),
         lambda: Memory(file).given(NAME, ["key"]),
         lambda: Memory(file).past(NAME),
     ):

@@ -12,6 +12,7 @@ from issuer.model.seal_faults import Fault
 from issuer.rules.change import newest
 from issuer.rules.seal import faults
 from tests.issuer.signing_requests import csr
+from tests.servers.authority import Authority
 
 NAME, OTHER = "www.example.test", "shop.example.test"
 NUMBER = 1_800_000_000
@@ -80,6 +81,27 @@ def test_a_change_has_a_seal_of_its_own() -> None:
     assert faults(changing, SEALED, NUMBER) == [Fault.KEY, Fault.NAMES]
     imported = dataclasses.replace(ROW, imported=True)
     assert faults(newest(imported), Sealed.of(changing, NUMBER), NUMBER) == []
+
+
+def test_the_moment_of_a_takeover() -> None:
+    """It is that of the certificate's own end. A row that took over keeps the seal of its change."""
+    bought = Authority("Company CA").issue([NAME], days=9)
+    waits = Change(CSR, 0, validation=Validation(), takeover=86400)
+    row = dataclasses.replace(ROW, csr=b"", crt=bought.cert_pem, imported=True, change=waits, validation=Validation())
+    sealed = Sealed.of(newest(row), NUMBER)
+    assert sealed.takeover == row.own_end - 86400
+    assert Sealed.of_text(sealed.text) == sealed
+    assert faults(newest(dataclasses.replace(row, ts_expire=2)), sealed, NUMBER) == []
+    for more in (
+        {"change": dataclasses.replace(waits, takeover=0)},
+        {"change": dataclasses.replace(waits, takeover=86401)},
+        {"imported": False},
+        {"crt": Authority("Company CA").issue([NAME], days=8).cert_pem},
+        {"crt": b"x"},
+    ):
+        assert faults(newest(dataclasses.replace(row, **more)), sealed, NUMBER) == [Fault.TAKEOVER]
+    took_over = dataclasses.replace(row, csr=CSR, change=None, imported=False)
+    assert faults(took_over, sealed, NUMBER) == []
 
 
 @pytest.mark.parametrize(

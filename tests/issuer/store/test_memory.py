@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import FileError
-from issuer.trust.memory import MEMORY, Memory
+from issuer.trust.memory import MEMORY, Memory, Stated
 
 
 def test_what_is_remembered_together_is_written_together(tmp_path: Path) -> None:
@@ -16,8 +16,8 @@ def test_what_is_remembered_together_is_written_together(tmp_path: Path) -> None
         for number in range(1, 4):
             mine.remember({f"w{number}": number})
             mine.remember_stated(f"w{number}", "key", number, "ff", 1)
-        assert (mine.newest("w3"), other.newest("w3"), other.stated("w1", "key")) == (3, 0, (0, ""))
-    assert (other.newest("w3"), other.stated("w1", "key")) == (3, (1, "ff"))
+        assert (mine.newest("w3"), other.newest("w3"), other.stated("w1")) == (3, 0, None)
+    assert (other.newest("w3"), other.stated("w1")) == (3, Stated("key", 1, "ff"))
     with pytest.raises(ValueError, match="no"), mine.together():
         mine.remember({"w9": 9})
         raise ValueError("no")
