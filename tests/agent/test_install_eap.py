@@ -28,7 +28,7 @@ fullchain = "{radius.files.fullchain}"
 path = "{radius.files.key}"
 parts = ["key"]
 """
-    host.configure(check=radius.check, activate=activate, probe=[target(radius)], files=files, probe_timeout="5s")
+    host.configure(check=radius.check, activate=activate, probe=[target(radius)], files=files, probe_timeout="3s")
     return host.run()
 
 
