@@ -25,6 +25,12 @@ ROOT = Path(__file__).parents[2]
 NAME = "www.example.test"
 AGENT = "import sys; from agent.cli import main; sys.exit(main())"
 
+
+def agent_ahead(seconds: float) -> str:
+    """The agent on a machine whose clock is *seconds* ahead."""
+    return f"import time; now = time.time; time.time = lambda: now() + {seconds}\n{AGENT}"
+
+
 # The legacy table, and the agents' own: the contract of the database, in the words of SQLite.
 TABLES = """
 CREATE TABLE IF NOT EXISTS certs (

@@ -8,17 +8,9 @@ import pytest
 
 from agent.host.capacity import shortage
 from tests.agent.accounts import Agents, source_lines
-from tests.agent.host import NAME, Host
+from tests.agent.host import NAME, Host, agent_ahead
 from tests.agent.test_run_dry import traces
 from tests.servers.nginx import Nginx
-
-LATE = """
-import sys, time
-now = time.time
-time.time = lambda: now() + 3600
-from agent.cli import main
-sys.exit(main())
-"""
 
 
 def bad(host: Host) -> list[str]:
@@ -157,6 +149,6 @@ def test_a_clock_that_is_wrong(host: Host, nginx: Nginx, agents: Agents) -> None
     issued = host.sign()
     agents.enrol(host.name, issued.cert_pem, issued.chain_pem)
     assert "it goes with that of the database server" in host.agent("check").out
-    done = host.agent("check", program=LATE, fresh=True)
+    done = host.agent("check", program=agent_ahead(3600))
     assert done.code == 1
     assert "the clock is 60m ahead of that of the database server" in done.out

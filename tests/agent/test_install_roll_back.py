@@ -149,6 +149,7 @@ def test_a_service_that_dies_comes_back_with_the_old_certificate(host: Host, apa
         activate=apache.activate,
         probe=[f"https://127.0.0.1:{apache.port}"],
         files=f'[[certificate.combined]]\npath = "{host.fullchain}"\nparts = ["chain"]',
+        probe_timeout="2s",
     )
     host.offer_new()
     done = host.run()

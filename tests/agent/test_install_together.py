@@ -197,6 +197,7 @@ def test_a_stopped_sibling(host: Host, nginx: Nginx, tmp_path: Path) -> None:
         check=nginx.check,
         probe=[f"https://127.0.0.1:{nginx.port}", f"https://127.0.0.1:{nginx.port + 1}"],
         activate=["x"],
+        probe_timeout="2s",
     )
     text = host.config.read_text().replace('activate = ["x"]', f"activate = [['false'], {nginx.activate}]")
     host.config.write_text(text)

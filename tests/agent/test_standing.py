@@ -1,7 +1,6 @@
 """How much life is left of what is in place, by table; and what a run says of it."""
 
 import os
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +9,7 @@ import pytest
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Result
 from agent.rules.standing import standing
-from tests.agent.host import Host
+from tests.agent.host import Host, agent_ahead
 from tests.servers.nginx import Nginx
 
 NOW, DAY, HOUR = 1_800_000_000, 86400, 3600
@@ -89,24 +88,23 @@ def test_the_ca_of_the_one_before_is_named() -> None:
 def test_a_served_certificate_that_ends(host: Host, nginx: Nginx) -> None:
     """With little life left, and after its end: each run is 1 and says so, with -q too; a newer one ends that."""
     start = datetime.now(UTC) - timedelta(days=30)
-    left = timedelta(seconds=20)
+    left = timedelta(minutes=20)
     issued = host.sign((timedelta(days=30) + left) / timedelta(days=1), not_before=start)
     host.offer(issued.cert_pem, issued.chain_pem)
     first = host.run()
     assert (first.code, first.certificate["state"], first.certificate["changed"]) == (1, "ending", True)
     assert f"{host.name}: ending: it ends at" in first.err
-    while time.time() <= issued.certificate.not_valid_after_utc.timestamp():
-        time.sleep(0.2)
-    quiet = host.agent("run", "-q")
+    after_its_end = agent_ahead(left.total_seconds() + 1)
+    quiet = host.agent("run", "-q", program=after_its_end)
     assert (quiet.code, quiet.out) == (1, "")
     assert f"{host.name}: expired: it expired at" in quiet.err
     assert "what to do: see `certfleet-issuer status" in quiet.err
     assert host.reported()["state"] == "expired"
-    shown = host.agent("status", "--json")
+    shown = host.agent("status", "--json", program=after_its_end)
     assert (shown.code, shown.certificate["state"]) == (1, "expired")
     assert nginx.served() == issued.certificate
     os.rename(host.database, host.folder / "away.db")
-    away = host.agent("run", "-q")
+    away = host.agent("run", "-q", program=after_its_end)
     assert "unreachable" in away.err
     assert "meanwhile the certificate in place expired at" in away.err
     os.rename(host.folder / "away.db", host.database)

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from tests.agent import zoo
-from tests.agent.host import NAME, Done, Host
+from tests.agent.host import NAME, Done, Host, agent_ahead
 from tests.servers.apache import Apache
 from tests.servers.authority import Authority
 from tests.servers.nginx import Nginx
@@ -159,9 +159,7 @@ def test_the_roots_are_no_target(host: Host, ours: zoo.Key) -> None:
 def test_a_wrong_clock_is_soon_forgotten(host: Host, ours: zoo.Key) -> None:
     """One run three years ahead refuses the certificate; the next with the right clock takes it."""
     offer(host, BELOW.leaf(ours, [NAME]), BELOW)
-    ahead = "import time; was = time.time; time.time = lambda: was() + 3 * 365 * 86400\n"
-    program = f"{ahead}import sys; from agent.cli import main; sys.exit(main())"
-    assert_kept(host, host.run(program=program, fresh=True), "expired on")
+    assert_kept(host, host.run(program=agent_ahead(3 * 365 * 86400)), "expired on")
     done = host.run()
     assert (done.code, done.certificate["changed"]) == (0, True), done.err
 

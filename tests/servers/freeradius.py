@@ -9,7 +9,7 @@ from cryptography import x509
 
 from tests.servers.authority import Issued
 from tests.servers.ports import LOOPBACK
-from tests.servers.process import program
+from tests.servers.process import accepts_tcp, program
 from tests.servers.service import SECONDS, Service
 
 PACKAGE = "freeradius"
@@ -60,7 +60,8 @@ class Freeradius(Service):
         return chain
 
     def _ready(self) -> bool:
-        return bool(self.served())
+        # the port by UDP is open before the one by TCP; a supplicant that is too early waits for three seconds
+        return accepts_tcp(LOOPBACK, self.ports["radsec"]) and bool(self.served())
 
     def _configure(self) -> None:
         for name in ("log", "run"):

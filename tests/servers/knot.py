@@ -45,6 +45,7 @@ class Knot(DnsServer):
         self._conf.write_text(
             f'server:\n    rundir: "{self.folder}"\n    listen: [ {listen} ]\n'
             "    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\n"
+            "    tcp-remote-io-timeout: 1000\n"  # for each server that it notifies and that is away
             f'database:\n    storage: "{self.folder}"\n'
             "log:\n  - target: stderr\n    any: info\n" + "\n".join(self._pieces),
             encoding="utf-8",

@@ -73,12 +73,13 @@ def test_refused_at_the_check(host: Host, site: RemoteSite, nginx: Nginx, first:
     told = host.folder / "told"
     complaint = f"grep -q . {host.fullchain}; echo no good; exit 3"
     probe = [f"https://127.0.0.1:{nginx.port}"]
-    site.configure(check=["sh", "-c", complaint], activate=["touch", str(told)], probe=probe)
+    site.configure(check=["sh", "-c", complaint], activate=["touch", str(told)], probe=probe, probe_timeout="1s")
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "failed")
     assert "exit code 3; it said: no good" in done.err
     assert "the service's configuration was broken before" in done.err
-    site.configure(check=["sh", "-c", f"grep -q {first.split()[-4].decode()} {host.fullchain}"], probe=probe)
+    like_first = ["sh", "-c", f"grep -q {first.split()[-4].decode()} {host.fullchain}"]
+    site.configure(check=like_first, probe=probe, probe_timeout="1s")
     done = host.run("--retry")
     assert (done.code, done.certificate["state"]) == (1, "failed")
     assert "rolled back, all is as it was" in done.err
