@@ -55,8 +55,9 @@ def test_only_a_daemon_is_promised_to_act_at_the_moment(mended: Box) -> None:
     """Without one the next attempt is that of the first run after it; `status` sees whether one runs."""
     at = mended.run("status", "--json").report()["certificates"][0]["next"]
     first_run = f"the first run after {at}"
-    for words in (("run",), ("status",), ("status", NAMES[0])):
+    for words in (("status",), ("status", NAMES[0])):
         assert first_run in mended.run(*words).out, words
+    assert f"  next attempt: {first_run}\n" in mended.run("run").err
     assert mended.run("run", "--json").report()["certificates"][0]["next_attempt"] == first_run
     with Service(mended):
         for words in (("status",), ("status", NAMES[0])):
