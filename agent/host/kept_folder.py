@@ -5,6 +5,7 @@ from pathlib import Path
 from agent.model.certificate import file_stem
 from common.errors import FileError
 from common.files import make_private_folder, read_regular, write_atomic
+from common.replacing import file_errors
 
 
 class KeptFolder:
@@ -37,10 +38,8 @@ class KeptFolder:
 
     def drop(self, name: str, serial: str) -> None:
         file = self._file(name, serial)
-        try:
+        with file_errors(file, "remove"):
             file.unlink(missing_ok=True)
-        except OSError as error:
-            raise FileError(f"cannot remove {file}", why=error.strerror or str(error)) from error
 
     def _file(self, name: str, serial: str) -> Path:
         return self.folder / file_stem(name) / f"{serial}.pem"

@@ -27,6 +27,7 @@ from common.errors import FileError
 from common.files import make_private_folder, read_regular, sync_all, write_atomic, write_private, write_together
 from common.issuer_key import parse_issuer_key
 from common.late_log import LateLog
+from common.replacing import file_errors
 from common.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -101,11 +102,9 @@ class StateFolder:
 
     def save_confirmed(self, moment: float) -> None:
         file = self.folder / _CONFIRMED
-        try:
+        with file_errors(file):
             file.touch(mode=0o600)
             os.utime(file, (moment, moment))
-        except OSError as error:
-            raise FileError(f"cannot write {file}", why=error.strerror or str(error)) from error
 
     def kept_serials(self, name: str) -> list[str]:
         return self._kept.serials(name)
@@ -128,10 +127,8 @@ class StateFolder:
             make_private_folder(self._pauses)
             _write(file, asdict(pause))
             return
-        try:
+        with file_errors(file, "remove"):
             file.unlink(missing_ok=True)
-        except OSError as error:
-            raise FileError(f"cannot remove {file}", why=error.strerror or str(error)) from error
 
     def journals(self) -> "list[JournalEntry]":
         files = sorted(self._journals.glob("*.json"))
@@ -167,10 +164,8 @@ class StateFolder:
 
     def finish(self, name: str) -> None:
         file = self._journals / f"{file_stem(name)}.json"
-        try:  # the journal goes first: without it the backups are of no use
+        with file_errors(file, "remove"):  # the journal goes first: without it the backups are of no use
             file.unlink(missing_ok=True)
-        except OSError as error:
-            raise FileError(f"cannot remove {file}", why=error.strerror or str(error)) from error
         self.sweep()
 
     def sweep(self) -> None:

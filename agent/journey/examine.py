@@ -13,10 +13,11 @@ from agent.journey.watch import look
 from agent.model.host_key import HostKey
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
-from agent.rules.audit import audit, in_place
+from agent.rules.audit import audit
 from agent.rules.evidence import Proof, Sight, judge
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.targets import refuse_dangling, refuse_detours
+from agent.rules.verify import installed_in
 from common.certificate import Bundle
 from common.errors import CertfleetError
 from common.names import uncovered
@@ -105,7 +106,7 @@ def certificate_in_place(turn: Turn) -> x509.Certificate | None:
 
 
 def _in_place(turn: Turn, key: HostKey) -> Bundle | None:
-    return in_place(live_certificates(turn), key.spki_sha256)
+    return installed_in(live_certificates(turn), key.spki_sha256, placeholder=True)
 
 
 def _sockets(turn: Turn) -> Iterator[Line]:

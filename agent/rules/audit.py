@@ -3,24 +3,19 @@
 The names of the findings are those of `certfleet-issuer audit`.
 """
 
-import contextlib
 from collections.abc import Iterable, Iterator
 
-from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from agent.model.line import BAD, WARN, Line
 from agent.rules.standing import little_left
-from agent.rules.verify import issuers_in
 from common.certificate import (
     Bundle,
     certified_names,
     chain_faults,
     extended_usages,
-    load_certificates,
     not_after,
     not_before,
-    spki_sha256,
     subject_text,
     weak_hash,
     weak_key,
@@ -31,17 +26,6 @@ from common.names import uncovered
 _ANOTHER = "`certfleet-issuer audit` says whether the next `run` there replaces it; `issue` does so now"
 _ANOTHER_KEY = "make another: `certfleet-agent request --next`, then `certfleet-issuer populate --replace`"
 _PLACEHOLDER = "the first `run` of the agent replaces it"
-
-
-def in_place(contents: Iterable[bytes], key_spki_sha256: str) -> Bundle | None:
-    """The certificate for this key in the *contents* of live files, also a placeholder, with the certificates of its
-    CAs that stand there."""
-    found: list[x509.Certificate] = []
-    for content in contents:
-        with contextlib.suppress(ValueError):
-            found += load_certificates(content)
-    leaf = next((one for one in found if spki_sha256(one.public_key()) == key_spki_sha256), None)
-    return None if leaf is None else Bundle(leaf, issuers_in(found, leaf))
 
 
 def audit(name: str, names: Iterable[str], bundle: Bundle, now: float, *, installed: bool) -> list[Line]:

@@ -39,15 +39,15 @@ class InstalledCertificate:
     not_after: int
 
 
-def installed_in(contents: Iterable[bytes], key_spki_sha256: str) -> Bundle | None:
+def installed_in(contents: Iterable[bytes], key_spki_sha256: str, *, placeholder: bool = False) -> Bundle | None:
     """The certificate for this key in *contents* of live files, with those of its CAs that are found there; None where
-    none is from a CA: a placeholder is nothing to compare with."""
+    none is from a CA: a placeholder is nothing to compare with. With *placeholder* one that signs itself counts too."""
     found: list[x509.Certificate] = []
     for content in contents:
         with contextlib.suppress(ValueError):
             found += load_certificates(content)
-    mine = (one for one in found if spki_sha256(one.public_key()) == key_spki_sha256 and one.issuer != one.subject)
-    leaf = next(mine, None)
+    mine = (one for one in found if spki_sha256(one.public_key()) == key_spki_sha256)
+    leaf = next((one for one in mine if placeholder or one.issuer != one.subject), None)
     return None if leaf is None else Bundle(leaf, issuers_in(found, leaf))
 
 

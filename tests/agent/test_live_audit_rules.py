@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from agent.model.line import BAD, WARN
-from agent.rules.audit import audit, in_place
+from agent.rules.audit import audit
+from agent.rules.verify import installed_in
 from common.certificate import pem, spki_sha256
 from tests.servers.process import program
 
@@ -77,7 +78,7 @@ FAULTS: dict[str, tuple[tuple[x509.Certificate, ...], set[str]]] = {
 def test_each_kind(fault: str) -> None:
     certificates, expected = FAULTS[fault]
     content = b"".join(map(pem, certificates))
-    bundle = in_place([content], spki_sha256(certificates[0].public_key()))
+    bundle = installed_in([content], spki_sha256(certificates[0].public_key()), placeholder=True)
     assert bundle is not None
     found = audit(NAME, (NAME,), bundle, NOW.timestamp(), installed=True)
     assert {line.kind for line in found} == expected, found
@@ -88,7 +89,7 @@ def test_each_kind(fault: str) -> None:
 
 def test_the_certificate_of_another_key_is_none() -> None:
     other = spki_sha256(ec.generate_private_key(ec.SECP256R1()).public_key())
-    assert in_place([pem(made("a")), b"rubbish", b"-----BEGIN CERTIFICATE-----"], other) is None
+    assert installed_in([pem(made("a")), b"rubbish", b"-----BEGIN CERTIFICATE-----"], other, placeholder=True) is None
 
 
 def test_a_weak_signature(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_weak_signature(tmp_path: Path) -> None:
     command = [program("openssl", "openssl"), "req", "-x509", "-key", "own", "-subj", "/CN=a", "-sha1", "-days", "90"]
     command += ["-CA", "ca.pem", "-CAkey", "ca", "-addext", f"subjectAltName=DNS:{NAME}"]
     leaf = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
-    bundle = in_place([leaf, pem(CA)], spki_sha256(KEY.public_key()))
+    bundle = installed_in([leaf, pem(CA)], spki_sha256(KEY.public_key()), placeholder=True)
     assert bundle is not None
     (line,) = audit(NAME, (NAME,), bundle, bundle.leaf.not_valid_before_utc.timestamp() + 60, installed=True)
     assert (line.kind, line.sentence) == ("weak-signature", "its certificate is signed with SHA1")
