@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from common.clock import utc_text
+from issuer.store import hosts as hosts_store
 from tests.bench.nothing_due import plans_told
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
@@ -280,3 +281,13 @@ def test_the_metric_of_a_daemon(tmp_path: Path) -> None:
             lambda: 'certfleet_hosts_not_well{state="silent"} 1.0' in service.get("/metrics")[1], "the look is taken"
         )
         assert 'certfleet_hosts_not_well{state="behind"} 0.0' in service.get("/metrics")[1]
+
+
+def test_accounts_with_many_reports_hide_no_other(stored: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a look reads has a bound. Three hosts that fill it, about a certificate that comes first, are not enough."""
+    monkeypatch.setattr(hosts_store, "_REPORTS", hosts_store._fairly(10))
+    take_in(stored, "aaa.example.test")
+    for number in range(30):
+        report(stored, f"h{number}", name="aaa.example.test", account=f"thief{number % 3}", sha256="")
+    report(stored, "web1", account="web1", state="failed")
+    stored.fails("status", says=["1 host not well"])
