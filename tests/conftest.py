@@ -41,6 +41,7 @@ TOGETHER = {
     "tests/issuer/crash/test_kill_everywhere.py",
     "tests/issuer/dns/test_dns_real_world.py",
     "tests/issuer/test_database_away.py",
+    "tests/drill/test_esxi.py",
 }
 DRILL = "tests/drill/test_drill.py"  # with a machine for each daemon; its name begins the test's parameters
 

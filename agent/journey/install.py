@@ -17,7 +17,7 @@ from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Life, Member, life, services_of
+from agent.journey.member import Life, Member, life, services_of, sights_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.shown import with_names
@@ -108,7 +108,7 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         commit(under_way.entry, tools)
     for member in members:
         result = replace(member.turn.result(*conclusion(evidence[member.name])), changed=True, ended=True)
-        under_way.results[member.name] = replace(result, notes=member.losing)
+        under_way.results[member.name] = replace(result, notes=(*member.losing, *left_alone(member, under_way.told)))
     _mark_alone(group, members, under_way)
     return members
 
@@ -200,6 +200,14 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
             continue
         told[service] = tell("activate", (stopped and service.start) or service.activate, tools)
     return told
+
+
+def left_alone(member: Member, told: Mapping[Service, object]) -> list[str]:
+    """A sentence for each of its services that was not told because it does not run, where no socket says that."""
+    certificate = member.certificate
+    silent = [one for one in certificate.services if one.activate and one not in told and not one.asks]
+    unseen = [one for one in silent if not sights_of(one, certificate, member.before)]
+    return [f"{one.name} does not run and was left alone: its next start takes the new files" for one in unseen]
 
 
 def prove(

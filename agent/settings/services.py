@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.model.certificate import ASK, Certificate, Command, Service, TargetFile, Use
 from agent.model.presence import Finder, Presence
@@ -31,7 +32,7 @@ def uses(
     default = {name: preset_probes(own.name, preset) for name, preset in presets.items()}
     commands = (own.check, own.activate if not isinstance(own.activate, str) else None, own.verify, own.start)
     if not presets:
-        services = [_overruled(Service(""), own, lambda _: ())]
+        services = [_overruled(Service(""), _filled_in(own, places(own.name, own.key, files)), lambda _: ())]
     if not presets or (len(presets) > 1 and any(one is not None for one in commands)):
         probes = own.probe if own.probe is not None else tuple(chain.from_iterable(default.values()))
         return (Use(_merged(services), tuple(dict.fromkeys(probes))),)
@@ -44,11 +45,7 @@ def service_of(
     """The service of a *preset* on a host where it is present so, overruled by agent.toml where that says anything.
     *words*: for the places in commands."""
     words = {**words, "program": presence.program or next(iter(preset.programs), "")}
-
-    def filled(commands: Iterable[Command]) -> tuple[Command, ...]:
-        return tuple(
-            tuple(_PLACE.sub(lambda found: words.get(found[1], found[0]), word) for word in one) for one in commands
-        )
+    filled = partial(_filled, words=words)
 
     def acting(action: str) -> tuple[Command, ...]:
         return activating(action, presence, preset.units, filled(preset.own))
@@ -65,7 +62,21 @@ def service_of(
         is_up=asking(presence),
         settle=preset.settle,
     )
-    return service if own is None else _overruled(service, own, acting)
+    return service if own is None else _overruled(service, _filled_in(own, words), acting)
+
+
+def _filled(commands: Iterable[Command], words: Mapping[str, str]) -> tuple[Command, ...]:
+    """The commands with *words* in their places; a place without a word stays as it is."""
+    return tuple(
+        tuple(_PLACE.sub(lambda found: words.get(found[1]) or found[0], word) for word in one) for one in commands
+    )
+
+
+def _filled_in(own: "CertificateSettings", words: Mapping[str, str]) -> "CertificateSettings":
+    """*own* with the words in the places of its commands."""
+    parts = {"check": own.check, "activate": own.activate, "verify": own.verify, "start": own.start}
+    commands: dict[str, Any] = {part: _filled(found, words) for part, found in parts.items() if isinstance(found, tuple)}
+    return replace(own, **commands)
 
 
 def _overruled(service: Service, own: "CertificateSettings", acting: Callable[[str], tuple[Command, ...]]) -> Service:

@@ -307,6 +307,16 @@ def test_a_preset_of_ones_own_needs_little(own: Path) -> None:
         certificate('service = "ours"\n[certificate.files]\ncertificate = "/c"', config)
 
 
+def test_places_in_commands_of_agent_toml(own: Path) -> None:
+    """Filled as those of a preset are; one without a word stays."""
+    more = 'activate = ["a", "{name}", "{program}"]\nverify = ["v", "{fullchain}", "{key}", "{chain}"]\n'
+    files = '[certificate.files]\nfullchain = "/f"'
+    for named, program in (("", "{program}"), ('service = "nginx"\n', "nginx")):
+        found = certificate(f"{named}probe = []\n{more}{files}", own.parent / "agent.toml").services[0]
+        assert found.activate == words(f"a www.example.com {program}")
+        assert found.verify == words("v /f /k.pem {chain}")
+
+
 def test_what_is_wrong_with_ones_own_preset_is_said_with_its_file(own: Path) -> None:
     """The same kind of findings as for agent.toml."""
     (own / "nginx.toml").write_text('chek = ["c"]\n')

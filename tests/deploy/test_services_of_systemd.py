@@ -1,5 +1,6 @@
 """Services that a real systemd runs: told by it, and left alone where they do not run."""
 
+import json
 import time
 
 import pytest
@@ -72,7 +73,10 @@ def test_a_service_without_a_socket_is_asked_for(mine: Site) -> None:
     """One that was stopped on purpose gets its files and stays stopped; one that runs is told by systemd, once."""
     assert "activate  systemctl reload mine\n" in mine.machine.run(AGENT, "presets", "mine")
     mine.offer()
-    mine.machine.run(AGENT, "run")
+    [one] = json.loads(mine.machine.run(AGENT, "run", "--json"))["certificates"]
+    assert one["state"] == "unprovable"
+    assert "; mine does not run and was left alone: its next start takes the new files" in one["detail"]
+    assert mine.machine.run("sqlite3", DATABASE, "SELECT detail FROM installations").strip() == one["detail"]
     assert mine.machine.path(f"/etc/ssl/certs/{NAME}.crt").exists()
     assert (mine.told(), mine.machine.show("mine", "ActiveState")) == (0, ("inactive",))
     mine.machine.run("systemctl", "start", "mine")

@@ -83,3 +83,8 @@ class Facts:
 def all_facts() -> list[Facts]:
     """Those on file, by name."""
     return [Facts(**json.loads(file.read_text(encoding="utf-8"))) for file in sorted(FOLDER.glob("*.json"))]
+
+
+def told_words(number: int) -> str:
+    """How often a service was told."""
+    return {0: "not told", 1: "told once", 2: "told twice"}.get(number, f"told {number} times")

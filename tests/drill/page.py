@@ -13,6 +13,8 @@ _HEAD = """# Services: what was seen
 `make drill` writes this page; nothing on it is written by hand.
 It installs certificates for each service on a machine under systemd, with the daemon as Debian ships it and the
 commands of its preset, and lets one fault after another happen.
+`esxi` is a stand-in, which cannot show how ESXi itself behaves: root's login over OpenSSH without SFTP, ESXi's paths
+and the names of its commands, and nginx under a watchdog as its web service.
 
 After each fault the old certificate is in place byte for byte, with owner, mode, access control list and label, and it
 is served; exit code, report and sentence say so.

@@ -12,6 +12,7 @@ from tests.agent.killed import Step, acting
 from tests.drill.clients import Conversation, Load
 from tests.drill.daemon import KEY, NAME
 from tests.drill.drill import AGENT_UNIT, OTHERS, Drill, Live
+from tests.drill.facts import told_words
 from tests.drill.faults import (
     FULL,
     MOUNTED,
@@ -128,7 +129,7 @@ def test_several_together(drill: Drill) -> None:
     times = drill.told() - told
     assert times == (0 if drill.daemon.untold else 3 if drill.daemon.apart else 1)
     assert drill.shows(new)
-    drill.saw(_told(times))
+    drill.saw(told_words(times))
 
 
 @pytest.mark.drill
@@ -166,7 +167,7 @@ def test_one_that_its_daemon_refuses(drill: Drill) -> None:
     assert_at_rest(drill, before, "failed")
     unchecked, untold = drill.daemon.unchecked, drill.daemon.untold
     assert (times > 0) == (unchecked and not untold), done.certificate["detail"]
-    drill.saw(f"failed: {_told(times)}" if unchecked else "failed at its check: not told")
+    drill.saw(f"failed: {told_words(times)}" if unchecked else "failed at its check: not told")
 
 
 Fault = Callable[[Drill], AbstractContextManager[None]]
@@ -185,7 +186,7 @@ def test_it_does_not_take_the_new_one(drill: Drill, fault: Fault) -> None:
         assert_back(drill, before, done, "failed", ROLLED_BACK)
         times = drill.told() - told
         assert_at_rest(drill, before, "failed")
-    drill.saw(f"failed: {_told(times)}")
+    drill.saw(f"failed: {told_words(times)}")
 
 
 @pytest.mark.drill
@@ -317,7 +318,3 @@ def test_killed(drill: Drill) -> None:
 
 def shows_one_of(drill: Drill, new: Issued) -> bool:
     return drill.shows(new) or drill.shows(drill.present)
-
-
-def _told(number: int) -> str:
-    return {0: "not told", 1: "told once", 2: "told twice"}.get(number, f"told {number} times")

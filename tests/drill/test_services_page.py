@@ -3,13 +3,22 @@
 import json
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from agent.settings.preset import Presets
-from tests.drill import facts, page, test_drill, test_honest
+from tests.drill import facts, page, test_drill, test_esxi, test_honest
 from tests.drill.daemons import DAEMONS
 from tests.drill.facts import FAULTS, WANTED, Facts, all_facts
+
+
+def faults_of(tests: ModuleType) -> list[str]:
+    """The faults that its tests are about, by their marks."""
+    marks = [mark for name, one in vars(tests).items() if name.startswith("test_") for mark in one.pytestmark]
+    rows = [row for mark in marks if mark.name == "parametrize" for row in mark.args[1]]
+    marks += [mark for row in rows for mark in row.marks]
+    return [mark.args[0] for mark in marks if mark.name == "fault"]
 
 
 def test_the_page_is_what_was_seen() -> None:
@@ -18,8 +27,17 @@ def test_the_page_is_what_was_seen() -> None:
 
 
 def test_every_service_has_been_through_every_fault() -> None:
-    """Each daemon of the drill is on the page, with all faults."""
-    assert {one.name: set(one.seen) for one in all_facts()} == {name: set(FAULTS) for name in DAEMONS}
+    """Each daemon of the drill is on the page, with all faults; the stand-in for ESXi with those that it has."""
+    wanted = {name: set(FAULTS) for name in DAEMONS} | {"esxi_on_a_stand-in": set(faults_of(test_esxi))}
+    assert {one.name: set(one.seen) for one in all_facts()} == wanted
+
+
+def test_what_a_stand_in_shows_proves_no_preset() -> None:
+    """The page says so, and `presets esxi` does."""
+    assert "| `esxi` on a stand-in | not proven on ESXi itself: nginx " in page.PAGE.read_text(encoding="utf-8")
+    preset = Presets(Path("/nonexistent/agent.toml")).load("esxi")
+    assert preset is not None
+    assert preset.proven == ""
 
 
 def test_a_preset_is_proven_if_the_page_says_so() -> None:
@@ -78,12 +96,7 @@ def test_a_run_over_some_faults_keeps_what_it_does_not_look_at(tmp_path: Path, m
 
 def test_each_fault_has_its_test() -> None:
     """By its mark; a test without one would keep no fact."""
-    tests = [one for name, one in vars(test_drill).items() if name.startswith("test_")]
-    marks = [mark for one in tests for mark in one.pytestmark]
-    named = [mark.args[0] for mark in marks if mark.name == "fault"]
-    rows = [row for mark in marks if mark.name == "parametrize" for row in mark.args[1]]
-    named += [mark.args[0] for row in rows for mark in row.marks]
-    assert sorted(named) == sorted(FAULTS)
+    assert sorted(faults_of(test_drill)) == sorted(FAULTS)
 
 
 def test_what_the_honesty_gate_takes_out_is_in_the_code() -> None:

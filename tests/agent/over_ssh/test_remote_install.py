@@ -1,6 +1,5 @@
 """A certificate for a host without an agent: the same journey over a real sshd, with a real nginx behind it."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +11,6 @@ from agent.host import keys
 from tests.agent.host import NAME, Host
 from tests.agent.remote import RemoteSite, is_as_before
 from tests.servers.nginx import Nginx
-from tests.servers.sshd import Sshd
 
 BOTH = pytest.mark.parametrize("sshd", ["sftp", "shell"], indirect=True)
 
@@ -210,62 +208,3 @@ def test_a_request_for_an_address(host: Host, site: RemoteSite) -> None:
     made = host.agent("request", "192.0.2.7", "--csr", "-")
     assert made.code == 0, made.err
     assert keys.csr_facts(made.out.encode())[1] == ("192.0.2.7",)
-
-
-ESXI = """#!/bin/sh
-# {name}: what /etc/init.d/{name} of ESXi does at a restart, as far as the web service goes
-[ "$1" = restart ] || exit 1
-echo {name} restarted
-{act}
-"""
-
-
-class Esxi(Sshd):
-    """An sshd whose sessions see the /etc of an ESXi host in the place of this machine's."""
-
-    def __init__(self, folder: Path, etc: Path) -> None:
-        super().__init__(folder, sftp="/nonexistent")
-        self._etc = etc
-
-    def _command(self) -> list[str]:
-        script = 'mount --bind "$0" /etc && exec "$@"'
-        return ["unshare", "--mount", "sh", "-c", script, str(self._etc), *super()._command()]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give sessions an /etc of their own")
-def test_a_stand_in_for_esxi(tmp_path: Path) -> None:
-    """The paths and commands of ESXi, root's login, no SFTP, no agent; the certificate is that of its web service."""
-    etc = tmp_path / "etc"
-    shutil.copytree("/etc", etc, symlinks=True)
-    ssl = etc / "vmware" / "ssl"
-    ssl.mkdir(parents=True)
-    host = Host(tmp_path / "host")
-    host.key, host.fullchain = ssl / "rui.key", ssl / "rui.crt"
-    host.make_key()
-    host.key.chmod(0o400)
-    host.put_placeholder()
-    with (
-        Nginx(tmp_path / "rhttpproxy", host.fullchain, host.key, name=NAME) as web,
-        Esxi(tmp_path / "sshd", etc) as sshd,
-    ):
-        site = RemoteSite(host, sshd, etc)
-        for name, act in {"rhttpproxy": " ".join(web.activate), "hostd": "", "vpxa": ""}.items():
-            script = etc / "init.d" / name
-            script.write_text(ESXI.format(name=name, act=act))
-            script.chmod(0o755)
-        host.key = Path("/etc/vmware/ssl/rui.key")
-        site.configure(probe=[f"https://127.0.0.1:{web.port}"], files='service = "esxi"')
-        text = host.config.read_text().replace("check = []\nactivate = []\n", "")
-        host.config.write_text(text)
-        issued = host.offer_new()
-        done = host.run()
-        assert (done.code, done.certificate["state"], done.certificate["changed"]) == (0, "installed", True), done.err
-        assert web.served() == issued.certificate
-        (etc / "init.d" / "rhttpproxy").write_text("#!/bin/sh\nexit 1\n")
-        host.offer_new()
-        quick = text.replace('service = "esxi"', 'service = "esxi"\nsettle = "1s"')
-        host.config.write_text(quick.replace('probe_timeout = "10s"', 'probe_timeout = "1s"'))
-        done = host.run()
-        assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
-        assert (ssl / "rui.crt").read_bytes() == issued.fullchain_pem
-        assert web.served() == issued.certificate
