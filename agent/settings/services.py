@@ -75,7 +75,8 @@ def _filled(commands: Iterable[Command], words: Mapping[str, str]) -> tuple[Comm
 def _filled_in(own: "CertificateSettings", words: Mapping[str, str]) -> "CertificateSettings":
     """*own* with the words in the places of its commands."""
     parts = {"check": own.check, "activate": own.activate, "verify": own.verify, "start": own.start}
-    commands: dict[str, Any] = {part: _filled(found, words) for part, found in parts.items() if isinstance(found, tuple)}
+    given = {part: found for part, found in parts.items() if isinstance(found, tuple)}
+    commands: dict[str, Any] = {part: _filled(found, words) for part, found in given.items()}
     return replace(own, **commands)
 
 

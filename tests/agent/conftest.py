@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.accounts import Agents
+from tests.agent.accounts import Agents, source_lines
 from tests.agent.host import NAME, Host
 from tests.servers.apache import Apache
+from tests.servers.mariadb import MariaDB
 from tests.servers.nginx import Nginx
 from tests.servers.sql_server import SqlServer
 
@@ -47,3 +48,17 @@ def apache(host: Host, tmp_path: Path) -> Iterator[Apache]:
 def agents(sql_server: SqlServer, tmp_path: Path) -> Agents:
     """A new database on a real server, on which agents can have accounts."""
     return Agents(sql_server.create_database(), tmp_path)
+
+
+@pytest.fixture
+def own_agents(host: Host, nginx: Nginx, tmp_path: Path) -> Iterator[Agents]:
+    """Agents of a server that may be made read-only without disturbing other tests. It has a certificate for the host,
+    and the agent is configured for it."""
+    with MariaDB() as server:
+        agents = Agents(server.create_database(), tmp_path)
+        probe = [f"https://127.0.0.1:{nginx.port}"]
+        lines = source_lines(agents.settings())
+        host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=lines)
+        host.first = host.sign()
+        agents.enrol(NAME, host.first.cert_pem, host.first.chain_pem)
+        yield agents

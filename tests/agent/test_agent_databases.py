@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from agent.model.errors import SourceError
 from agent.source.sqlite import SqliteSource
 from tests.agent.accounts import Agents, source_lines
 from tests.agent.host import NAME, Host
-from tests.servers.mariadb import MariaDB
 from tests.servers.nginx import Nginx
 
 
@@ -56,20 +54,8 @@ def test_a_report_that_is_refused_is_kept_and_sent_later(agents: Agents, host: H
     assert host.agent("status", "--json").certificate["report_unsent"] is False
 
 
-@pytest.fixture
-def own_agents(tmp_path: Path) -> Iterator[Agents]:
-    """Agents of a server that may be made read-only without disturbing other tests."""
-    with MariaDB() as server:
-        yield Agents(server.create_database(), tmp_path)
-
-
 def test_a_server_that_is_read_only(own_agents: Agents, host: Host, nginx: Nginx) -> None:
     """A replica: installed all the same, with a warning that says what to do, once a run; told when it takes writes."""
-    probe = [f"https://127.0.0.1:{nginx.port}"]
-    lines = source_lines(own_agents.settings())
-    host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=lines)
-    issued = host.sign()
-    own_agents.enrol(NAME, issued.cert_pem, issued.chain_pem, 1000)
     own_agents.server.read_only(True)
     for _ in range(2):
         done = host.run()
@@ -77,7 +63,7 @@ def test_a_server_that_is_read_only(own_agents: Agents, host: Host, nginx: Nginx
         assert done.err.count("report.unsent") == 1
         assert "the server is read-only: it serves certificates, and takes no report" in done.err
         assert "name the primary in [source] url" in done.err
-        assert nginx.served() == issued.certificate
+        assert nginx.served() == host.first.certificate
     own_agents.server.read_only(False)
     done = host.run()
     assert (done.code, done.err) == (0, "")

@@ -3,15 +3,9 @@
 import os
 import re
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from tests.agent.accounts import Agents, source_lines
+from tests.agent.accounts import Agents
 from tests.agent.host import NAME, Host
-from tests.servers.mariadb import MariaDB
-from tests.servers.nginx import Nginx
 
 DAY = 86400
 
@@ -78,19 +72,8 @@ def test_reports_that_are_gone_are_sent_again(host: Host) -> None:
     ]
 
 
-@pytest.fixture
-def own_agents(tmp_path: Path) -> Iterator[Agents]:
-    with MariaDB() as server:
-        yield Agents(server.create_database(), tmp_path)
-
-
-def test_a_report_that_nobody_takes_for_a_day(own_agents: Agents, host: Host, nginx: Nginx) -> None:
+def test_a_report_that_nobody_takes_for_a_day(own_agents: Agents, host: Host) -> None:
     """A server that is read-only: all is well on the host, and after a day the exit code says that nobody knows."""
-    probe = [f"https://127.0.0.1:{nginx.port}"]
-    lines = source_lines(own_agents.settings())
-    host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=lines)
-    issued = host.sign()
-    own_agents.enrol(NAME, issued.cert_pem, issued.chain_pem, 1000)
     own_agents.server.read_only(True)
     assert host.run().code == 0
     record = next((host.state_dir / "records").iterdir())
@@ -104,13 +87,8 @@ def test_a_report_that_nobody_takes_for_a_day(own_agents: Agents, host: Host, ng
     assert (host.run().code, host.agent("status").code) == (0, 0)
 
 
-def test_a_confirmation_that_nobody_takes_for_a_day(own_agents: Agents, host: Host, nginx: Nginx) -> None:
+def test_a_confirmation_that_nobody_takes_for_a_day(own_agents: Agents, host: Host) -> None:
     """The same when nothing has changed on the host: what is not confirmed waits like any report."""
-    probe = [f"https://127.0.0.1:{nginx.port}"]
-    lines = source_lines(own_agents.settings())
-    host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=lines)
-    issued = host.sign()
-    own_agents.enrol(NAME, issued.cert_pem, issued.chain_pem, 1000)
     assert host.run().code == 0
     own_agents.server.read_only(True)
     age(host, DAY)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.host import NAME, Done, Host, sha256
+from tests.agent.host import AGENT, NAME, Done, Host, sha256
 from tests.servers.freeradius import Freeradius
 
 
@@ -14,6 +14,12 @@ def radius(host: Host) -> Iterator[Freeradius]:
     """A FreeRADIUS with an older certificate."""
     with Freeradius(host.authority.issue([NAME])) as server:
         yield server
+
+
+# The agent, which waits for an answer for three seconds, not for ten
+HASTY = f"""import functools, agent.host.sockets as sockets
+sockets.Prober = functools.partial(sockets.Prober, one_look=3.0)
+{AGENT}"""
 
 
 def target(radius: Freeradius) -> str:
@@ -28,8 +34,9 @@ fullchain = "{radius.files.fullchain}"
 path = "{radius.files.key}"
 parts = ["key"]
 """
-    host.configure(check=radius.check, activate=activate, probe=[target(radius)], files=files, probe_timeout=probe_timeout)
-    return host.run()
+    probe = [target(radius)]
+    host.configure(check=radius.check, activate=activate, probe=probe, files=files, probe_timeout=probe_timeout)
+    return host.run(program=HASTY)
 
 
 def content(radius: Freeradius) -> dict[Path, bytes]:

@@ -2,10 +2,12 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.agent.host import Host
+from tests.agent.host import NAME, Host
 from tests.agent.killed import Step, acting
 from tests.agent.vhosts import Vhosts
 from tests.servers.nginx import Nginx
@@ -47,21 +49,34 @@ def die(host: Host, step: Step) -> None:
     assert done.code == -signal.SIGKILL, (done.code, done.err)
 
 
-@pytest.mark.parametrize("step", STEPS, ids=str)
-def test_killed_then_settled(host: Host, nginx: Nginx, step: Step) -> None:
-    """Whatever instruction it dies at: the service serves on, and the next run ends with the new one proven."""
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Nginx, Path]]:
+    """A host with two live files, the second one with the key, nginx, and a certificate that is installed and proven:
+    what each test that settles an install leaves behind as well."""
+    folder = tmp_path_factory.mktemp("installed")
+    host = Host(folder / "host")
+    host.make_key()
+    host.put_placeholder()
     key = host.live / "combined.pem"
-    host.configure(
-        check=nginx.check,
-        activate=nginx.activate,
-        probe=[f"https://127.0.0.1:{nginx.port}"],
-        more=f'[[certificate.combined]]\npath = "{key}"\nparts = ["key", "certificate", "chain"]',
-    )
-    host.first = host.offer_new()
-    assert host.run().code == 0
-    renewed = host.offer_new()
+    with Nginx(folder / "nginx", host.fullchain, host.key, name=NAME) as nginx:
+        host.configure(
+            check=nginx.check,
+            activate=nginx.activate,
+            probe=[f"https://127.0.0.1:{nginx.port}"],
+            more=f'[[certificate.combined]]\npath = "{key}"\nparts = ["key", "certificate", "chain"]',
+        )
+        host.offer_new()
+        assert host.run().code == 0
+        yield host, nginx, key
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_killed_then_settled(installed: tuple[Host, Nginx, Path], step: Step) -> None:
+    """Whatever instruction it dies at: the service serves on, and the next run ends with the new one proven."""
+    host, nginx, key = installed
+    before, renewed = nginx.served(), host.offer_new()
     die(host, step)
-    assert nginx.served() in {host.first.certificate, renewed.certificate}
+    assert nginx.served() in {before, renewed.certificate}
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
     assert nginx.served() == renewed.certificate

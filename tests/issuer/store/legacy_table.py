@@ -1,9 +1,13 @@
 """The `certs` table of the system certfleet descends from, filled with rows that are awkward in every column."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
+from tests.servers.database import Database
+from tests.servers.lab import Lab
 
 COLUMNS = (
     *("name", "enable", "comment", "certbot", "csr", "ca", "crt", "md5_modulus", "md5_ca", "ts_expire"),
@@ -52,6 +56,22 @@ def rows(name: str) -> list[str]:
         "'broken.example.test', 'N', '', 'Y', X'00ff00', X'', X'2d2d2d', '', '', 1, 1, 0, X'80', X'81', ''",
     ]
     return [f"INSERT INTO certs ({', '.join(COLUMNS)}) VALUES ({row})" for row in values]  # noqa: S608
+
+
+def put(database: Database, engine: str, name: str) -> None:
+    """The table with its rows."""
+    database.execute(ddl(engine))
+    for insert in rows(name):
+        database.execute(insert)
+
+
+def adopted(database: Database, lab: Lab, folder: Path, name: str) -> Box:
+    """An issuer that has adopted the table, with a zone for *name*."""
+    box = Box(folder / "box", database, bind=lab.bind, pebble=lab.pebble)
+    box.set_up()
+    box.add_zone(name)
+    lab.bind.reconfigure()
+    return box
 
 
 def read(names: str = "*") -> str:

@@ -35,9 +35,7 @@ def imported(box: Box, name: str, *, days: int) -> None:
 def test_an_end_after_2038_fits(legacy: tuple[Database, str], tmp_path: Path, adopted: str) -> None:
     """The classic scripts made moments int(11): a certificate of 5000 days is stored all the same."""
     database, engine = legacy
-    database.execute(legacy_table.ddl(engine))
-    for insert in legacy_table.rows(NAME):
-        database.execute(insert)
+    legacy_table.put(database, engine, NAME)
     before = database.query(legacy_table.read())
     box = Box(tmp_path / "box", database)
     box.set_up()
@@ -97,9 +95,7 @@ def test_a_table_that_is_narrow_in_every_column_is_adopted(sql_server: SqlServer
 def test_flags_in_small_letters(tmp_path: Path) -> None:
     """As scripts wrote them for columns that ignore case. In SQLite none does: they mean the same there."""
     database = SqliteDatabase(tmp_path)
-    database.execute(legacy_table.ddl("sqlite"))
-    for insert in legacy_table.rows(NAME):
-        database.execute(insert)
+    legacy_table.put(database, "sqlite", NAME)
     database.execute("UPDATE certs SET enable = lower(enable), certbot = 'y'")
     box = Box(tmp_path / "box", database)
     box.set_up()
@@ -116,13 +112,8 @@ def test_an_adopted_row_that_was_made_to_expire_is_renewed_once(
 ) -> None:
     """ts_expire = 1 beside a certificate that is good for 60 days: the old operators' way to force a renewal."""
     database, engine = legacy
-    database.execute(legacy_table.ddl(engine))
-    for insert in legacy_table.rows(NAME):
-        database.execute(insert)
-    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
-    box.set_up()
-    box.add_zone(NAME)
-    lab.bind.reconfigure()
+    legacy_table.put(database, engine, NAME)
+    box = legacy_table.adopted(database, lab, tmp_path, NAME)
     box.put_aged(NAME, days=90, left=60)
     assert "stored" not in box.ok("run").out
     database.execute(f"UPDATE certs SET ts_expire = 1 WHERE name = '{NAME}'")  # noqa: S608
@@ -163,10 +154,7 @@ def test_words_in_columns_of_bytes_are_read(lab: Lab, mariadb: MariaDB, tmp_path
     columns = "name, enable, certbot, comment, csr, webroot_path"
     request = csr([NAME]).decode()
     database.execute(f"INSERT INTO certs ({columns}) VALUES ('{NAME}', 'Y', 'N', 'Büro', '{request}', ' ')")  # noqa: S608
-    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
-    box.set_up()
-    box.add_zone(NAME)
-    lab.bind.reconfigure()
+    box = legacy_table.adopted(database, lab, tmp_path, NAME)
     assert f"{NAME}: stored" in box.ok("run").out
     assert box.row(NAME, "enable") == (b"Y",)
 

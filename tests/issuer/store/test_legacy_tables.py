@@ -28,9 +28,7 @@ OURS = {"orders", "challenges", "versions", "events", "installations"}
 def test_a_legacy_table_is_adopted_without_changing_a_value(legacy: tuple[Database, str], tmp_path: Path) -> None:
     """Every column of every row is what it was, NULL and non-ASCII included, and the new columns are empty."""
     database, engine = legacy
-    database.execute(legacy_table.ddl(engine))
-    for insert in legacy_table.rows(NAME):
-        database.execute(insert)
+    legacy_table.put(database, engine, NAME)
     before = database.query(legacy_table.read())
     assert len(before) == 3
     box = Box(tmp_path / "box", database)
@@ -69,9 +67,7 @@ def test_an_adopted_table_keeps_nothing_of_a_change_that_was_undone(
 def test_any_script_fits_our_columns_of_a_legacy_table(legacy: tuple[Database, str], tmp_path: Path) -> None:
     """What a CA says can be Chinese though the table is latin1: in one adopted now, and in one adopted long ago."""
     database, engine = legacy
-    database.execute(legacy_table.ddl(engine))
-    for insert in legacy_table.rows(NAME):
-        database.execute(insert)
+    legacy_table.put(database, engine, NAME)
     before = database.query(legacy_table.read())
     box = Box(tmp_path / "box", database)
     box.ok("db", "upgrade")
@@ -114,9 +110,7 @@ def test_an_adopted_table_of_another_collation_is_worked_with(sql_server: SqlSer
 def test_a_legacy_table_in_a_row_format_of_old_is_adopted(sql_server: SqlServer, tmp_path: Path, form: str) -> None:
     """A table that MySQL 5 has made has no room for our columns as it is; no value changes when it gets some."""
     database = sql_server.create_database()
-    database.execute(legacy_table.ddl(f"InnoDB ROW_FORMAT={form}"))
-    for insert in legacy_table.rows(NAME):
-        database.execute(insert)
+    legacy_table.put(database, f"InnoDB ROW_FORMAT={form}", NAME)
     before = database.query(legacy_table.read())
     Box(tmp_path / "box", database).ok("db", "upgrade")
     assert database.query(legacy_table.read()) == before
@@ -137,13 +131,8 @@ def test_an_adopted_certificate_is_renewed(lab: Lab, legacy: tuple[Database, str
     """A row of the old system that has expired is issued by the first `run`; its old pair is kept, its legacy modulus
     stays as it was, and the other rows are not touched."""
     database, engine = legacy
-    database.execute(legacy_table.ddl(engine))
-    for insert in legacy_table.rows(NAME):
-        database.execute(insert)
-    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
-    box.set_up()
-    box.add_zone(NAME)
-    lab.bind.reconfigure()
+    legacy_table.put(database, engine, NAME)
+    box = legacy_table.adopted(database, lab, tmp_path, NAME)
     old = box.row(NAME, "crt", "ca")
     others = database.query(legacy_table.read())[:2]
     box.ok("run")
