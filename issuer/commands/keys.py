@@ -86,7 +86,8 @@ def sign_seen(rows: Sequence[Enrolment], statements: Statements, database: Datab
         return rules.by_hand(row) if row.crt == seen[row.name] else Verdict("it has another certificate since")
 
     names = list(seen) if len(seen) < _FEW else ()
-    return _tell_signed(sign_many(database, judge, _renewed(statements), names=names, together=statements.memory.together))
+    together = statements.memory.together
+    return _tell_signed(sign_many(database, judge, _renewed(statements), names=names, together=together))
 
 
 def sign_first(settings: Settings, database: Database, before: str) -> None:
