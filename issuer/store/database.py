@@ -20,6 +20,7 @@ import pymysql
 import sqlalchemy as sa
 
 from common.database_url import SqliteAddress, parse_database_url
+from common.deadline import Deadline
 from common.errors import ConfigError, Finding
 from common.files import create_empty, read_password
 from common.mysql_errors import code_of, text_of
@@ -46,10 +47,19 @@ class Database:
     """One database for the life of the process. Thread-safe; connections are pooled.
 
     *look_again_seconds*: the age at which a connection to a server is renewed, which shows whether it still takes
-    writes. *locked_seconds*: how long to wait while another program locks a SQLite file. Raises ConfigError.
+    writes. *locked_seconds*: how long to wait while another program locks a SQLite file. *patience*: the seconds after
+    which a transaction is not tried once more. Raises ConfigError.
     """
 
-    def __init__(self, settings: DatabaseSettings, *, look_again_seconds: int = 60, locked_seconds: float = 30.0):
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        *,
+        look_again_seconds: int = 60,
+        locked_seconds: float = 30.0,
+        patience: float = 300.0,
+    ):
+        self._patience = patience
         try:
             self._address = parse_database_url(settings.url)
         except ValueError as error:
@@ -122,6 +132,7 @@ class Database:
         self._engine.dispose()
 
     def _transact(self, work: Callable[[sa.Connection], T], begin: tuple[str, ...]) -> T:
+        deadline = Deadline(self._patience)
         for attempt in range(_TRIES):
             self._follow_file()
             try:
@@ -134,7 +145,8 @@ class Database:
                 if code in mysql.ELSEWHERE:
                     self._servers.move_on()
                     self._engine.dispose()  # pooled connections lead to the server that failed
-                if attempt == _TRIES - 1 or code not in mysql.AGAIN | mysql.AGAIN_ELSEWHERE:
+                last = attempt == _TRIES - 1 or deadline.over
+                if last or code not in mysql.AGAIN | mysql.AGAIN_ELSEWHERE:
                     raise self._store_error(error) from error
                 time.sleep(0.02 * 2**attempt)
         raise RuntimeError("not reached")

@@ -1,6 +1,7 @@
 """The rule of an offer and the issuer's word on it, by table."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -8,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agent.model.offer import Offer
 from agent.model.result import Stated
-from agent.rules.statement import Word, dates_count, hear
+from agent.rules.statement import OTHER_KEY, Word, dates_count, hear
 from common.certificate import fingerprint, not_after, parse_bundle, spki_sha256
-from common.statement import Statement, endorsed, signed
+from common.statement import MOST_ENDORSEMENTS, Statement, endorsed, signed
 from tests.servers.authority import Authority
 
 NAME = "www.example.test"
@@ -30,8 +31,8 @@ def stated(sequence: int, sha256: str = SHA256) -> Stated:
     return Stated(sequence, sha256, "pinned")
 
 
-def heard(text: str | None, before: Stated | None = None) -> Word:
-    return hear(NAME, Offer(BUNDLE.leaf_pem, BUNDLE.chain_pem, statement=text), BUNDLE, public(OLD), before)
+def heard(text: str | None, before: Stated | None = None, *, key: Ed25519PrivateKey = OLD) -> Word:
+    return hear(NAME, Offer(BUNDLE.leaf_pem, BUNDLE.chain_pem, statement=text), BUNDLE, public(key), before)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,37 @@ def test_an_endorsed_key_is_followed() -> None:
     word = heard(f"{signed(GOOD, NEW.sign)}\n{endorsement}")
     assert (word.key, word.findings) == (public(NEW), ())
     assert heard(f"{signed(GOOD, OLD.sign)}\n{endorsement}").statement is None
+
+
+@pytest.mark.parametrize("changes", [2, MOST_ENDORSEMENTS])
+def test_a_host_that_is_behind(changes: int) -> None:
+    """Somebody withholds changes of the key, or puts back what an earlier key has signed: nothing of it is taken by
+    who follows the last one, nor by who cannot follow it. The whole chain leads from each key to the last one."""
+    keys = [OLD, *(Ed25519PrivateKey.generate() for _ in range(changes))]
+    chain = [endorsed(public(new), old.sign) for old, new in pairwise(keys)]
+    offers = [signed(replace(GOOD, sequence=SEQUENCE + number), key.sign) for number, key in enumerate(keys)]
+    last = "\n".join([offers[-1], *chain])
+    for key in keys:
+        word = heard(last, key=key)
+        assert (word.key, word.findings) == (public(keys[-1]), ())
+    for kept in (chain[1:], chain[:-1], [*chain[: changes // 2], *chain[changes // 2 + 1 :]], chain[::-1], []):
+        word = heard("\n".join([offers[-1], *kept]))
+        assert (word.key, word.statement) == (public(OLD), None)
+    for number, offer in enumerate(offers[:-1]):  # replayed, with the chain of that time and with that of today
+        for lines in (chain[:number], chain):
+            word = heard("\n".join([offer, *lines]), key=keys[-1])
+            assert (word.key, word.statement) == (public(keys[-1]), None)
+
+
+def test_more_changes_than_a_statement_carries() -> None:
+    """The oldest endorsement is left out: a host that is further behind is told the key by a person."""
+    keys = [OLD, *(Ed25519PrivateKey.generate() for _ in range(MOST_ENDORSEMENTS + 1))]
+    chain = [endorsed(public(new), old.sign) for old, new in pairwise(keys)]
+    text = "\n".join([signed(GOOD, keys[-1].sign), *chain[-MOST_ENDORSEMENTS:]])
+    [finding] = heard(text).findings
+    assert finding.path == OTHER_KEY
+    assert heard(text, key=keys[1]).findings == ()
+    assert heard("\n".join([signed(GOOD, keys[-1].sign), *chain])).statement is None
 
 
 @pytest.mark.parametrize(

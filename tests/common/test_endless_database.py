@@ -1,12 +1,15 @@
 """A database, or somebody on the way to it, that sends without end and fast: memory has a bound on either side."""
 
 import contextlib
+import dataclasses
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from agent.host.waits import Waits
 from agent.model.errors import SourceError
@@ -20,7 +23,8 @@ from issuer.store.database import Database
 from tests.agent.accounts import Agents
 from tests.agent.host import NAME, TABLES
 from tests.servers.database import SqliteDatabase
-from tests.servers.sql_server import SqlServer
+from tests.servers.line import Line
+from tests.servers.sql_server import SqlDatabase, SqlServer
 from tests.servers.stopwatch import Stopwatch
 
 _MOST = 100  # packets of 16 MB
@@ -141,3 +145,47 @@ def test_rows_without_end_from_a_file(tmp_path: Path) -> None:
     offer = source.fetch(NAME)
     assert offer is not None
     assert offer.leaf_pem == b"leaf"
+
+
+class _Dripping(Line):
+    """Lets the first octets of each connection pass, which are those of a login; from then on one each twentieth of a
+    second comes back."""
+
+    def _pump(self, source: socket.socket, target: socket.socket, way: str) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(1000):
+                if way == "up" or passed < 10_000:
+                    target.sendall(data)
+                else:
+                    for octet in data:
+                        target.sendall(bytes([octet]))
+                        time.sleep(0.05)
+                passed += len(data)
+
+
+def test_an_answer_that_drips_after_the_login(sql_server: SqlServer, tmp_path: Path) -> None:
+    """Within TLS no record of it is ever whole. An agent has its limit for the question, and the issuer one for all
+    tries together."""
+    made, agents = sql_server.create_database(), Agents(sql_server.create_database(), tmp_path)
+    assert isinstance(made, SqlDatabase)
+    with _Dripping(("127.0.0.1", sql_server.port)) as line:
+        url = made.url.replace(f":{sql_server.port}/", f":{line.port}/")
+        issuer = Database(DatabaseSettings(url, made.password_file, made.tls_ca), patience=1.5)
+        issuer._servers._options["read_timeout"] = 1
+        assert issuer.read(lambda connection: connection.scalar(sa.text("SELECT 1"))) == 1
+        watch = Stopwatch()
+        with pytest.raises(StoreError):
+            issuer.read(lambda connection: connection.scalar(sa.text("SELECT REPEAT('x', 100000)")))
+        assert watch.seconds() < 6
+        agents.execute(f"INSERT INTO certs (name, crt) VALUES ('{NAME}', REPEAT('x', 60000))")  # noqa: S608
+        settings = agents.settings()
+        settings = dataclasses.replace(settings, url=settings.url.replace(f":{sql_server.port}/", f":{line.port}/"))
+        with contextlib.closing(open_source(settings, Path("x"))) as source:
+            assert isinstance(source, MysqlSource)
+            source._patience = 1.5
+            assert list(source.marks([NAME])) == [NAME]
+            watch = Stopwatch()
+            with pytest.raises(SourceError, match="no answer within"):
+                source.fetch(NAME)
+            assert watch.seconds() < 6

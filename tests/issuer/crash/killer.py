@@ -5,6 +5,7 @@ The product knows nothing of this: the method is wrapped from outside.
 
 import functools
 import importlib
+import itertools
 import os
 import signal
 import sys
@@ -35,15 +36,15 @@ def arm(place: str, when: str, nth: int) -> None:
     *class_name, method = path.split(".")
     owner = functools.reduce(getattr, class_name, importlib.import_module(module))
     original: Callable[..., Any] = getattr(owner, method)
-    calls = [0]
+    calls = itertools.count(1)  # of threads too: each call gets a number of its own
 
     @functools.wraps(original)
     def wrapped(*arguments: Any, **named: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == nth and when == "before":
+        number = next(calls)
+        if number == nth and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         result = original(*arguments, **named)
-        if calls[0] == nth and when == "after":
+        if number == nth and when == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
