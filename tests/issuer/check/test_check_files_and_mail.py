@@ -11,7 +11,7 @@ import pytest
 from tests.issuer.box import Box
 from tests.issuer.check.test_check_command import findings, told
 from tests.issuer.daemon.service import QUICK_SECONDS
-from tests.issuer.notify.test_notifications import secured
+from tests.issuer.notify.test_mail_servers import secured
 from tests.servers.lab import Lab
 from tests.servers.process import program
 from tests.servers.silent import Silent
