@@ -37,6 +37,7 @@ share_compiled()
 
 # Files whose tests share something that is dear to make: they meet in one process, which begins with them.
 TOGETHER = {
+    "tests/test_architecture.py",
     "tests/test_packaging.py",
     "tests/issuer/crash/test_kill_everywhere.py",
     "tests/issuer/dns/test_dns_real_world.py",

@@ -29,19 +29,21 @@ class Module:
 def read(root: Path) -> dict[str, Module]:
     """Every module below the packages of *root*, by name, with its imports resolved to modules."""
     files = {_name(root, file): file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))}
-    modules = {}
+    known, modules = set(files), {}
     for name, file in files.items():
         text = file.read_text(encoding="utf-8")
-        modules[name] = Module(name, _parsed(text), text.count("\n"))
-        for node, is_late in _imports(modules[name].tree):
-            (modules[name].late if is_late else modules[name].now).update(_targets(node, set(files)))
-        modules[name].by_name.update(_imported_by_name(modules[name].tree))
+        tree, imports, by_name = _parsed(text)
+        modules[name] = Module(name, tree, text.count("\n"), by_name=set(by_name))
+        for node, is_late in imports:
+            (modules[name].late if is_late else modules[name].now).update(_targets(node, known))
     return modules
 
 
 @functools.cache
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
+def _parsed(text: str) -> tuple[ast.Module, list[tuple[ast.Import | ast.ImportFrom, bool]], set[str]]:
+    """Its tree, its import statements with whether they are late, and what it imports by name."""
+    tree = ast.parse(text)
+    return tree, list(_imports(tree)), set(_imported_by_name(tree))
 
 
 def _name(root: Path, file: Path) -> str:

@@ -114,7 +114,7 @@ def test_no_query_of_the_daily_run_reads_the_whole_table(database: Database, tmp
     box = Box(tmp_path / "box", database)
     box.write(acme={"directory": "https://ca.bench.test/dir"})
     box.set_up()
-    fill(database, 3000)
+    fill(database, 500)
     box.ok("adopt", "--all", "--yes")
     with plans_told() as told:
         assert box.ok("run").out.strip() == "nothing is due"
