@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from errno import ELOOP, ENODATA, ENOTSUP, EROFS
+from errno import EBUSY, ELOOP, ENODATA, ENOTSUP, EROFS
 from pathlib import Path
 
 from common.errors import FileError
@@ -129,6 +129,10 @@ def _hint(error: OSError, file: Path) -> str:
         return "create the folder first"
     if error.errno == ELOOP:
         return "it is a symbolic link: put the file itself in its place"
+    if error.errno == EBUSY:
+        return (
+            "if the file is a mount of its own, as in a container, mount its folder in its place: it has to be replaced"
+        )
     if error.errno == EROFS:
         return f"mount that file system for writing; {IN_A_UNIT}"
     return "look at free space, mount options and permissions of that folder"

@@ -164,7 +164,8 @@ def _differs(old: Sight, new: Sight | None) -> str:
 _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
 _ELSEWHERE = (
     "see that the service's configuration names the files of this certificate; if that address is a balancer's or "
-    "another host's, name this host's own socket: ?connect=127.0.0.1"
+    "another host's, name this host's own socket: ?connect=127.0.0.1; a container must mount the folder of these, "
+    "because a file that is mounted alone stays the old one"
 )
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 _CONCLUSIONS = {

@@ -55,13 +55,19 @@ def test_a_full_disk(host: Host, served: Nginx, which: str) -> None:
     assert host.leftovers() == []
 
 
-def test_a_live_folder_that_is_read_only(host: Host, served: Nginx) -> None:
-    """A read-only file system is a sentence; nothing changes."""
+@pytest.mark.parametrize(
+    ("mount", "says"),
+    [
+        ('mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"', "Read-only file system"),
+        ('mount --bind "$0/fullchain.pem" "$0/fullchain.pem"', "mount its folder in its place"),
+    ],
+)
+def test_a_mount_that_takes_no_new_file(host: Host, served: Nginx, mount: str, says: str) -> None:
+    """It is a sentence; nothing changes."""
     host.offer_new()
-    script = f'mount --bind {host.live} {host.live} && mount -o remount,bind,ro {host.live} && "$@"'
-    done = host.run(wrap=["unshare", "--mount", "sh", "-c", script, "sh"])
+    done = host.run(wrap=["unshare", "--mount", "sh", "-ec", f'{mount}; "$@"', str(host.live)])
     assert (done.code, done.certificate["state"]) == (1, "failed")
-    assert "Read-only file system" in done.err
+    assert says in done.err
     assert served.served() == host.first.certificate
     assert host.leftovers() == []
     assert host.run().code == 0
