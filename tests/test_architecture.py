@@ -77,7 +77,7 @@ IMPORTERS = {
 LAZY = [
     *("issuer.cli", "issuer.commands.held", "issuer.commands.staging", "common.command_line", "common.similar"),
     *("agent.commands.wiring", "agent.journey.run", "agent.journey.update", "agent.source.open"),
-    "agent.host.state_folder",
+    *("agent.host.state_folder", "common.probe.look", "common.probe.starttls"),
 ]
 BY_NAME = "import importlib\nimportlib.import_module("
 # The names of modules that are chosen at run time: the entry point that `start` is handed.

@@ -14,8 +14,9 @@ from agent.host.configuration import certificates_in, content_of, end_of, enviro
 from agent.host.presence import found_programs, presence
 from agent.host.responders import reach
 from agent.model.certificate import Command
+from agent.model.dialect import Dialect
 from agent.model.line import WARN, Line
-from agent.model.stapling import Dialect, Directive, Read, Served, Shown, Site, Staple, Symptom, TooMuch, World, walk
+from agent.model.stapling import Directive, Read, Served, Shown, Site, Staple, Symptom, TooMuch, World, walk
 from agent.rules import stapling, stapling_facts, stapling_log
 from agent.rules.stapling_read import files_of, further_files, read, show_commands
 from agent.settings.config import AgentSettings

@@ -1,71 +1,16 @@
 """Stapling (RFC 6066 §8) as a service is configured for it, and what this host knows of its responders. Pure.
 
-A preset says in a :class:`Dialect` by which words its service is told about stapling; the readers know syntax alone.
+The words of a service are in ``agent.model.dialect``.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from common.config import list_of, nonempty, setting, text
-
-_SYNTAXES = ("sections", "braces", "lines")
 DEEPEST = 50  # blocks and included files within each other; people write a handful
 
 
 class TooMuch(ValueError):
     """A configuration beyond what people write. The owner of an included file may have written it for us."""
-
-
-def _syntax(value: Any) -> str:
-    if text(value) not in _SYNTAXES:
-        raise ValueError(f"must be one of {', '.join(_SYNTAXES)}")
-    return text(value)
-
-
-def _table(value: Any) -> tuple[tuple[str, str], ...]:
-    """A table of texts."""
-    if not isinstance(value, dict):
-        raise ValueError("must be a table of texts")
-    return tuple((key, nonempty(one)) for key, one in value.items())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """``[stapling]`` of a preset: the words of a service's configuration.
-
-    *syntax*: "sections" (``<Name …>`` around lines), "braces" (``name … { }``, ends with ``;``) or "lines". *show*: the
-    command by which the service shows its configuration, {program} as in other commands; *named_by*: the option before
-    which files are named in `check`, for a service that shows none. *site*, *name*: the block of a virtual server and
-    the directive with its name. *engine*: the directive that turns TLS on, "" where a certificate does.
-
-    *certificate*, *chain*, *switch*, *responder*, *timeout*, *staple*, *cache*, *log*: the directives for these; "" for
-    one that the service does not have. *beside*: the end of the name of a staple's file that lies beside the
-    certificate. *starts_without_cache*: false if the service does not start without one. *cache_module*: the module
-    that a cache needs, with {kind}. *advised*: directives with the value that keeps a site up while the responder is
-    away. *symptoms*: a word of the error log, and its meaning; *log_time*: how a line begins with its moment, as in
-    strptime(3).
-    """
-
-    syntax: str = setting(_syntax, "sections")
-    show: tuple[str, ...] = setting(list_of(nonempty), ())
-    named_by: str = setting(text, "")
-    site: str = setting(text, "")
-    name: str = setting(text, "")
-    engine: str = setting(text, "")
-    certificate: str = setting(text, "")
-    chain: str = setting(text, "")
-    switch: str = setting(text, "")
-    responder: str = setting(text, "")
-    timeout: str = setting(text, "")
-    staple: str = setting(text, "")
-    beside: str = setting(text, "")
-    cache: str = setting(text, "")
-    cache_module: str = setting(text, "")
-    log: str = setting(text, "")
-    log_time: str = setting(text, "")
-    advised: tuple[tuple[str, str], ...] = setting(_table, ())
-    symptoms: tuple[tuple[str, str], ...] = setting(_table, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from agent.model.stapling import Dialect, Symptom
+from agent.model.dialect import Dialect
+from agent.model.stapling import Symptom
 
 _DAY = 86400
 _NUMBERS = re.compile(r"\.\d+")  # parts of a second

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from agent.model.stapling import Dialect, Read, Shown
+from agent.model.dialect import Dialect
+from agent.model.stapling import Read, Shown
 from agent.rules import stapling_braces, stapling_lines, stapling_sections
 
 _READERS: dict[str, Callable[[Shown], Read]] = {

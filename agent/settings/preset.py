@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.model.certificate import Action, Command
-from agent.model.stapling import Dialect
+from agent.model.dialect import Dialect
 from agent.settings import values
 from agent.settings.files import ShapesSettings
 from common.config import boolean, duration, nonempty, parse, section, setting, text

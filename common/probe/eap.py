@@ -14,6 +14,7 @@ from common.errors import ConfigError
 from common.files import read_password
 from common.probe.radius import CHALLENGE, LONGEST_PACKET, Answer, access_request, answer_to
 from common.probe.target import EAP_TYPES, EapLogin
+from common.probe.wire import Silent, Unasked
 
 _MOST = 1_000_000  # bytes of TLS received in one look
 _FRAGMENT = 1024  # bytes of TLS sent at once; the MTU between a server and a supplicant is no smaller (RFC 3748 §3.1)
@@ -21,14 +22,6 @@ _REQUEST, _RESPONSE, _IDENTITY, _NAK = 1, 2, 1, 3  # codes and types of EAP: RFC
 _HAS_LENGTH, _MORE = 0x80, 0x40  # flags of a fragment: RFC 5216 §3.1
 _HEAD = struct.Struct("!BBHB")  # code, identifier, length, type
 _SILENT = "it stays silent, as RADIUS servers do to a host that is none of their clients or has another secret"
-
-
-class Unasked(OSError):
-    """Nobody could be asked; the text says why."""
-
-
-class Silent(Unasked):
-    """Nobody answered, and nobody refused."""
 
 
 class EapWire:

@@ -7,15 +7,17 @@ import ssl
 import sys
 import time
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.deadline import Deadline
-from common.probe.eap import EapWire, Silent, Unasked
 from common.probe.flight import version_of, wants_client_certificate
 from common.probe.starttls import Refused, start_tls
 from common.probe.target import ProbeTarget
 from common.probe.view import KeyType, Seen, View, key_type_of
-from common.probe.wire import Wire
+from common.probe.wire import Silent, Unasked, Wire
+
+if TYPE_CHECKING:
+    from common.probe.eap import EapWire
 
 Address = tuple[int, tuple[Any, ...]]
 """A family, and what connect takes."""
@@ -110,6 +112,8 @@ def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: De
         plain.connect(where)
         try:
             if target.login:
+                from common.probe.eap import EapWire  # noqa: PLC0415 - packets of RADIUS, for a RADIUS server only
+
                 eap = EapWire(plain, deadline, target.login)
                 eap.begin()
                 return _handshake(eap, "", key_type)  # supplicants ask for no name
@@ -129,7 +133,7 @@ def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: De
             raise _Failed(why(error) if isinstance(error, OSError) else str(error)) from error
 
 
-def _handshake(wire: Wire | EapWire, server_name: str, key_type: KeyType) -> View:
+def _handshake(wire: "Wire | EapWire", server_name: str, key_type: KeyType) -> View:
     """The bytes pass through our hands: over a socket, OpenSSL would read tiny records for ever within one call, and
     the time limit would never count."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -9,7 +9,6 @@ import re
 import struct
 from collections.abc import Callable
 from typing import NoReturn
-from xml.sax.saxutils import quoteattr
 
 from common.probe.wire import Wire
 from common.text import one_line
@@ -129,6 +128,8 @@ def _mysql(wire: Wire, _server_name: str) -> None:
 
 def _xmpp(wire: Wire, server_name: str) -> None:
     """RFC 6120 §5.4."""
+    from xml.sax.saxutils import quoteattr  # noqa: PLC0415 - imports HTTP and mail too, which the other protocols do without
+
     names = "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
     to = f" to={quoteattr(server_name)}" if server_name else ""
     wire.send(f"<?xml version='1.0'?><stream:stream {names}{to} version='1.0'>".encode())

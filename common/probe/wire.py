@@ -14,6 +14,14 @@ _V2_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _V2_PROXY = 0x21  # version 2, command PROXY
 
 
+class Unasked(OSError):
+    """Nobody could be asked; the text says why."""
+
+
+class Silent(Unasked):
+    """Nobody answered, and nobody refused."""
+
+
 class Wire:
     """A connection. Everything that is received passes through one buffer. Methods that send or receive raise OSError;
     ConnectionAbortedError where the peer ends, or breaks a bound."""

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.model.dialect import Dialect
 from agent.model.line import BAD, WARN
-from agent.model.stapling import Dialect, Reach, Read, Served, Shown, TooMuch, World
+from agent.model.stapling import Reach, Read, Served, Shown, TooMuch, World
 from agent.rules import stapling, stapling_braces
 from agent.rules.stapling_log import symptoms
 from agent.rules.stapling_read import read, show_commands
