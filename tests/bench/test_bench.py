@@ -178,9 +178,9 @@ def test_the_aim_of_a_crowd_is_judged_by_its_median() -> None:
         crowd.alone.append(Sample(alone, 1, 1, (0,)))
         crowd.commands.append(commands)
     assert crowd.ratios() == [50, 100, 120]
-    assert [aim.met for aim in aims.of_crowd(crowd)] == [True, True]
+    assert [aim.met for aim in aims.of_virtual_hosts(crowd)] == [True, True]
     crowd.commands[1] = (1, 2)
-    assert [aim.met for aim in aims.of_crowd(crowd)] == [False, True]
+    assert [aim.met for aim in aims.of_virtual_hosts(crowd)] == [False, True]
     assert "projected from 10 single installs" in crowds_table([crowd])
     crowd.alone[1:] = [Sample(4.0, 1, 1, (0,))] * 2
-    assert [aim.met for aim in aims.of_crowd(crowd)] == [False, False]
+    assert [aim.met for aim in aims.of_virtual_hosts(crowd)] == [False, False]
