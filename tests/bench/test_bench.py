@@ -175,7 +175,7 @@ def test_virtual_hosts_of_one_daemon(daemon: str, tmp_path: Path) -> None:
 
 
 def test_agents_at_once(mariadb: MariaDB, tmp_path: Path) -> None:
-    """Whole agents, each with an account of its own; one that ends badly, and one that has not reported, are counted."""
+    """Whole agents, each with an account of its own; what ends badly, or has not reported, is counted."""
     hosts = Hosts(tmp_path / "crowd", mariadb, 3)
     new = hosts.run("something new for each")
     assert (new.failed, new.unsent, new.said) == (0, 0, "")
