@@ -12,10 +12,11 @@ from pathlib import Path
 from common.errors import ConfigError, FileError, Finding, LockedError
 from common.folders import Folder, Place, open_folder, open_place
 from common.owners import heir, owner_hint
-from common.replacing import NewContent, create, file_errors, replace_all
+from common.replacing import NewContent, create, file_errors, replace_all, sync_together
 
 LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
 _FOR_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+_SIDE_BY_SIDE = 100  # files that are open at once
 _INSTANT = 0.02  # seconds
 
 
@@ -45,12 +46,15 @@ def write_private(file: Path, content: bytes) -> None:
 def sync_all(folder: Path) -> None:
     """Make all files of *folder* survive a power cut. Raises FileError."""
     with file_errors(folder), open_folder(folder) as opened:
-        for name in opened.names():
-            descriptor = opened.open(name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        names = list(opened.names())
+        for first in range(0, len(names), _SIDE_BY_SIDE):
+            with contextlib.ExitStack() as open_files:
+                descriptors = {}
+                for name in names[first : first + _SIDE_BY_SIDE]:
+                    descriptor = opened.open(name, os.O_RDONLY)
+                    open_files.callback(os.close, descriptor)
+                    descriptors[descriptor] = folder / name
+                sync_together(descriptors)
         opened.sync()
 
 

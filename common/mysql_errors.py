@@ -5,6 +5,13 @@ from enum import Enum
 READ_ONLY_CODES = frozenset({1036, 1290, 1792, 1836})
 """InnoDB's own, --read-only and --super-read-only, a session whose transactions are, and what Aurora's readers say."""
 
+AGAIN = frozenset({1213, 1205, 3101, 1020})
+"""What was begun has been taken back, and ends well if it is done again: a deadlock (on Galera also a lost conflict at
+COMMIT), a lock wait timeout, a lost conflict at COMMIT in MySQL's group replication, and a row that changed since it
+was read (innodb_snapshot_isolation, MariaDB's default from 11.6.2)."""
+CROWDED_CODES = frozenset({1040, 1203, 1226})
+"""Nothing was begun: the server, or the account, has all the connections that it may have."""
+
 
 class About(Enum):
     """The thing that somebody has to look at."""
@@ -18,6 +25,7 @@ class About(Enum):
     DUPLICATE = "a row that is there already"
     FULL = "the rows that an account may have"
     READ_ONLY = "a server that takes no writes"
+    CROWDED = "how many connections there may be"
     LOCKED = "rows that another connection keeps locked"
     TLS = "the server's certificate"
     UNREACHABLE = "the server, or the way to it"
@@ -34,6 +42,7 @@ _CODES = {
     1062: About.DUPLICATE,
     1644: About.FULL,  # our own trigger on the table installations
     **dict.fromkeys(READ_ONLY_CODES, About.READ_ONLY),
+    **dict.fromkeys(CROWDED_CODES, About.CROWDED),
     1205: About.LOCKED,
     2026: About.TLS,
     **dict.fromkeys((2002, 2003), About.UNREACHABLE),

@@ -5,17 +5,20 @@ The folder is open meanwhile (``common.folders``), so that all of this happens i
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from errno import EBUSY, ELOOP, ENODATA, ENOTSUP, EROFS
 from pathlib import Path
+from threading import Thread
 
 from common.errors import FileError
 from common.folders import Place
 from common.owners import IN_A_UNIT, owner_hint
 
 _ACCESS_LIST = "system.posix_acl_access"  # acl(5)
+_SIDE_BY_SIDE = 100  # files that are open at once
+_SYNCING = 16
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -36,10 +39,10 @@ def replace_all(contents: Mapping[Place, NewContent]) -> None:
     before the first rename, so that a full disk or a read-only folder changes no file at all. A reader sees the old
     content or the new, whatever instruction a crash hits. A link is replaced, not followed. Raises FileError."""
     with ExitStack() as stack:
-        temporaries = {}
-        for place, new in contents.items():
-            with file_errors(place.path):
-                temporaries[place] = stack.enter_context(_staged(place, new))
+        temporaries: dict[Place, str] = {}
+        items = list(contents.items())
+        for first in range(0, len(items), _SIDE_BY_SIDE):
+            temporaries |= _staged_together(items[first : first + _SIDE_BY_SIDE], stack)
         for place, temporary in temporaries.items():
             folder = place.folder.descriptor
             with file_errors(place.path):
@@ -58,30 +61,72 @@ def file_errors(file: Path, what: str = "write") -> Iterator[None]:
         raise FileError(f"cannot {what} {file}", why=error.strerror or str(error), hint=_hint(error, file)) from error
 
 
+def _staged_together(items: Sequence[tuple[Place, NewContent]], staged: ExitStack) -> dict[Place, str]:
+    """The name of a temporary of each, which is gone at the end of *staged*. Raises FileError."""
+    temporaries, descriptors = {}, {}
+    with ExitStack() as opened:
+        for place, new in items:
+            with file_errors(place.path):
+                temporaries[place], descriptors[place] = staged.enter_context(_temporary(place))
+                opened.callback(os.close, descriptors[place])
+                _fill(descriptors[place], new)
+        sync_together({descriptor: place.path for place, descriptor in descriptors.items()})
+    return temporaries
+
+
+def sync_together(files: Mapping[int, Path]) -> None:
+    """Wait until all, by their descriptors, would survive a power cut. Side by side they share the journal's commits:
+    hundreds take a fifth of the time. Raises FileError."""
+    left, failures = list(files.items()), list[FileError]()
+
+    def sync() -> None:
+        while left:
+            try:
+                descriptor, file = left.pop()
+            except IndexError:  # another thread took the last one
+                return
+            try:
+                with file_errors(file):
+                    os.fsync(descriptor)
+            except FileError as error:
+                failures.append(error)
+
+    threads = [Thread(target=sync) for _ in range(min(_SYNCING, len(files)) - 1)]
+    for thread in threads:
+        thread.start()
+    sync()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
 @contextmanager
-def _staged(place: Place, new: NewContent) -> Iterator[str]:
-    """The name of a temporary with the *new* state, beside *place*; it is gone at the end of the block. The name starts
-    with a dot because some daemons load every other file of a folder. Raises OSError."""
+def _temporary(place: Place) -> Iterator[tuple[str, int]]:
+    """The name of a new temporary beside *place*, and its descriptor, which the caller closes. The file is gone at the
+    end of the block. The name starts with a dot because some daemons load every other file of a folder. Raises
+    OSError."""
     name = f".{place.name}.{os.getpid()}.tmp"
     place.folder.remove(name)  # of a killed process with our number; no living process has it
     descriptor = place.folder.open(name, _NEW_FILE)
     try:
-        try:
-            _give_rights(descriptor, new)
-            with os.fdopen(descriptor, "wb", closefd=False) as stream:
-                stream.write(new.content)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        yield name
+        yield name, descriptor
     finally:
         place.folder.remove(name)
+
+
+def _fill(descriptor: int, new: NewContent) -> None:
+    """Raises OSError."""
+    _give_rights(descriptor, new)
+    with os.fdopen(descriptor, "wb", closefd=False) as stream:
+        stream.write(new.content)
 
 
 def create(place: Place, new: NewContent) -> None:
     """Make the file, whole or not at all; FileExistsError if anything is there, OSError otherwise."""
     folder = place.folder.descriptor
-    with _staged(place, new) as temporary:  # a link never replaces, unlike a rename
+    with ExitStack() as staged:
+        temporary = _staged_together([(place, new)], staged)[place]  # a link never replaces, unlike a rename
         os.link(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     place.folder.sync()
 

@@ -7,7 +7,9 @@ certificate of any CA, so only an SSLContext is ever handed to it. Plain text pa
 """
 
 import contextlib
+import random
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,8 +24,9 @@ from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
 from common.database_url import MysqlAddress
+from common.deadline import Deadline
 from common.mysql_connection import BoundedConnection
-from common.mysql_errors import About, about, code_of, text_of
+from common.mysql_errors import AGAIN, CROWDED_CODES, About, about, code_of, text_of
 from common.pem import LARGEST
 
 T = TypeVar("T")
@@ -32,7 +35,8 @@ _Row = tuple[object, ...]
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
 _PATIENCE = 60.0
-_ROWS_AT_ONCE = 50  # two statements each
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds; a part of it by chance, so that agents that met do not meet again
+_ROWS_AT_ONCE = 50
 _LONGEST_ANSWER = 16_000_000  # bytes; the marks of 100,000 names, or three cells
 _NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
 _NO_COLUMN = 1054
@@ -45,6 +49,7 @@ _HINTS = {
     About.LOGIN: "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)",
     About.RIGHTS: ("print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"),
     About.DUPLICATE: ("this host's row was written by another account: let `certfleet-issuer hosts forget` delete it"),
+    About.CROWDED: "raise max_connections of the server, or spread the agents: RandomizedDelaySec of their timer",
     About.FULL: (
         "let `certfleet-issuer hosts forget` delete the rows of hosts that are no more, or give each host an account"
     ),
@@ -109,21 +114,31 @@ class MysqlSource:
 
     def _write(self, rows: Mapping[str, _Row], cursor: pymysql.cursors.Cursor) -> dict[str, SourceError]:
         refused: dict[str, SourceError] = {}
+        known = self._known(rows, cursor)
         cursor.execute("START TRANSACTION")
         for name, row in rows.items():
             try:
-                self._write_one(row, cursor)
+                self._write_one(row, cursor, is_new=name not in known)
             except (pymysql.IntegrityError, pymysql.DataError) as error:  # takes back no more than its own statement
                 refused[name] = self._explained(error)
         cursor.execute("COMMIT")
         return refused
 
-    def _write_one(self, row: _Row, cursor: pymysql.cursors.Cursor) -> None:
+    def _known(self, rows: Mapping[str, _Row], cursor: pymysql.cursors.Cursor) -> set[str]:
+        """The names of which there is a row of ours. An UPDATE that finds none would lock the gap in which it looked,
+        and many agents with their first report would then wait for each other: a deadlock."""
+        (*_, host) = next(iter(rows.values()))
+        name = "LOWER(CONVERT(name USING utf8mb4))"
+        query = f"SELECT {name} FROM own_installations WHERE host = %s AND name IN %s"  # noqa: S608 - our own words
+        cursor.execute(query, (host, tuple(rows)))
+        return {str(found).strip() for (found,) in cursor.fetchall()}
+
+    def _write_one(self, row: _Row, cursor: pymysql.cursors.Cursor, *, is_new: bool) -> None:
         """Change our row through the view, which shows no other account's; add it when there is none yet.
 
         Not one statement with ON DUPLICATE KEY UPDATE: that one could take over a row of another account.
         """
-        changed = cursor.execute(
+        changed = not is_new and cursor.execute(
             "UPDATE own_installations SET sha256 = %s, not_after = %s, state = %s, detail = %s, ts_report = %s"
             " WHERE name = %s AND host = %s",
             row,
@@ -182,12 +197,8 @@ class MysqlSource:
         if self._given_up is not None:
             raise self._given_up
 
-        def with_cursor() -> T:
-            with self._cursor() as cursor:
-                return work(cursor)
-
         try:
-            return self._waits.within(self._patience, with_cursor)
+            return self._waits.within(self._patience, partial(self._tried, work))
         except TimeoutError as error:
             self._connection = None
             what = f"the database on {self._address} cannot be used"
@@ -196,6 +207,19 @@ class MysqlSource:
         except Stopped:
             self._connection = None
             raise
+
+    def _tried(self, work: Callable[[pymysql.cursors.Cursor], T]) -> T:
+        """The result of *work*, tried again for half of our patience while others are in its way."""
+        deadline, longest = Deadline(self._patience / 2), _FIRST_PAUSE
+        while True:
+            try:
+                with self._cursor() as cursor:
+                    return work(cursor)
+            except SourceError as error:
+                if deadline.over or code_of(error.__cause__ or error) not in AGAIN | CROWDED_CODES:
+                    raise
+            time.sleep(random.uniform(longest / 10, longest))
+            longest = min(2 * longest, _LONGEST_PAUSE)
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[pymysql.cursors.Cursor]:

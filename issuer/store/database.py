@@ -23,7 +23,7 @@ from common.database_url import SqliteAddress, parse_database_url
 from common.deadline import Deadline
 from common.errors import ConfigError, Finding
 from common.files import create_empty, read_password
-from common.mysql_errors import code_of, text_of
+from common.mysql_errors import AGAIN, code_of, text_of
 from common.owners import owner_hint
 from common.tls import verified_tls
 from issuer.ground.chunks import chunks
@@ -146,7 +146,7 @@ class Database:
                     self._servers.move_on()
                     self._engine.dispose()  # pooled connections lead to the server that failed
                 last = attempt == _TRIES - 1 or deadline.over
-                if last or code not in mysql.AGAIN | mysql.AGAIN_ELSEWHERE:
+                if last or code not in AGAIN | mysql.AGAIN_ELSEWHERE:
                     raise self._store_error(error) from error
                 time.sleep(0.02 * 2**attempt)
         raise RuntimeError("not reached")

@@ -17,9 +17,6 @@ from common.mysql_connection import BoundedConnection
 from common.mysql_errors import READ_ONLY_CODES, About, about
 
 _NOT_READY = 1047  # a Galera node without quorum
-# deadlock (on Galera also a lost conflict at COMMIT), lock wait timeout, a lost conflict at COMMIT in MySQL's group
-# replication, and a row that changed since it was read (innodb_snapshot_isolation, MariaDB's default from 11.6.2)
-AGAIN = frozenset({1213, 1205, 3101, 1020})
 AGAIN_ELSEWHERE = READ_ONLY_CODES | {_NOT_READY, 2006, 2013}  # the last two: a connection that broke
 ELSEWHERE = AGAIN_ELSEWHERE | {2003}  # a server that cannot be reached, or was slower than any good one
 _HINTS = {
@@ -36,6 +33,7 @@ _HINTS = {
         "a connection keeps rows locked: `SELECT trx_mysql_thread_id, trx_started FROM information_schema.INNODB_TRX`"
         " shows which; `KILL` the oldest, and drop its account if it is one of an agent"
     ),
+    About.CROWDED: "raise max_connections of the server, or let its other clients come one after another",
     About.UNREACHABLE: "check that the server runs and that host and port in [database] url are right",
     About.TLS: (
         "check tls_ca in [database]: the CA that signed the server's certificate, for exactly this host name; a server"

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import aims, room
-from tests.bench.agents import daily_runs, installed, poll_at_once
+from tests.bench.agents import daily_runs, installed
 from tests.bench.contender import Certfleet, Contender, Entry
+from tests.bench.crowd import at_once, crowd_table
 from tests.bench.far import far_table, travel
 from tests.bench.hosts import crowds, crowds_table
 from tests.bench.measure import Stopwatch
@@ -26,10 +27,9 @@ from tests.servers.database import SqliteDatabase
 from tests.servers.mariadb import MariaDB
 from tests.servers.process import MissingProgram, ServerFailed
 
-AGENTS = 1000
 # As shipped by Debian where the tests' own server is made small and never waits for the disk; and room for the crowd.
 SYNC = ("--debug-no-sync=0", "--innodb-flush-method=fsync")
-MARIADB = (*SYNC, "--innodb-buffer-pool-size=128M", f"--max-connections={AGENTS + 100}", f"--back-log={AGENTS}")
+MARIADB = (*SYNC, "--innodb-buffer-pool-size=128M", "--max-connections=1100", "--back-log=1000")
 
 
 class Bench:
@@ -52,6 +52,7 @@ class Bench:
             "far": self._far,
             "due": self._due,
             "agent": self._agent,
+            "crowd": self._crowd,
             "hosts": self._hosts,
         }
         for name, part in parts.items():
@@ -107,8 +108,6 @@ class Bench:
         idle = measure("MariaDB", dict(databases), self._folder, world, stopwatch=self._stopwatch, rounds=rounds)
         say(idle.text())
         self._aims += aims.of_idle(idle)
-        if "crowd" in self._plan.parts:
-            say(poll_at_once(databases[max(rows)], AGENTS).text())
 
     def _agent(self) -> None:
         world, rounds = self._scene.world(self._scene.fast), 7 if self._plan.full else 5
@@ -120,6 +119,14 @@ class Bench:
         say(days.text())
         self._aims += aims.of_days(days)
 
+    def _crowd(self) -> None:
+        if isinstance(self._mariadb, str):
+            say(f"Agents at once: {self._mariadb}\n")
+            return
+        crowds = list(at_once(self._folder / "crowd", self._mariadb, self._plan.agents))
+        say(crowd_table(crowds))
+        self._aims += [aims.of_crowd(crowd) for crowd in crowds]
+
     def _hosts(self) -> None:
         folder, environment = self._folder / "virtual", self._scene.world(self._scene.fast).environment()
         python, rounds = installed(folder / "venv"), self._plan.rounds_wanted or (5 if self._plan.full else 2)
@@ -128,7 +135,7 @@ class Bench:
             folder, python, environment, stopwatch=self._stopwatch, count=self._plan.hosts, rounds=rounds
         ):
             found.append(crowd)
-            self._aims += aims.of_crowd(crowd)
+            self._aims += aims.of_virtual_hosts(crowd)
         say(crowds_table(found))
 
     def _course(self, world: World) -> Course:

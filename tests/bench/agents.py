@@ -1,33 +1,25 @@
-"""The agent: its day without news beside certbot's, and a thousand agents asking one MariaDB at the same moment."""
+"""The agent: its day without news beside certbot's."""
 
 import shutil
 import sysconfig
-import threading
-import time
 import venv
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.host.waits import Waits
-from agent.model.errors import SourceError
-from agent.source.mysql import MysqlSource
-from common.database_url import MysqlAddress
 from tests.agent.accounts import Agents, source_lines
 from tests.agent.host import AGENT, NAME, ROOT, Host
-from tests.bench.measure import Command, Sample, Stopwatch, seconds, spread
+from tests.bench.measure import Command, Sample, Stopwatch
 from tests.bench.peers import Certbot
 from tests.bench.scene import World
 from tests.bench.tables import sample_cells, table
 from tests.servers.mariadb import MariaDB
 from tests.servers.nginx import Nginx
-from tests.servers.sql_server import SqlDatabase
 
 CERTBOT = "certbot renew"
 
 HEAD = ("nothing new", "wall s", "CPU s", "peak MB")
-STACK = 256 * 1024  # bytes; a thousand threads of the usual size would be eight gigabytes
 
 
 @dataclass(slots=True)
@@ -126,53 +118,3 @@ def _host(
     host.configure(check=nginx.check, activate=nginx.activate, probe=probe, source=source)
     host.fill(count, enrol)
     return world.environment() | {"CERTFLEET_CONFIG": str(host.config)}
-
-
-@dataclass(slots=True)
-class Poll:
-    """A crowd asking its cheap question, each over a connection of its own with verified TLS."""
-
-    agents: int
-    wall: float = 0.0
-    waits: list[float] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def text(self) -> str:
-        said = f"; {len(self.errors)} FAILED, the first: {self.errors[0]}" if self.errors else ", none failed"
-        return (
-            f"{self.agents:,} agents asking MariaDB at once, one process: {seconds(self.wall)} s for all{said}\n"
-            f"  one waited {spread(self.waits, seconds)} s\n"
-        )
-
-
-def poll_at_once(database: SqlDatabase, agents: int) -> Poll:
-    """*agents* threads, let go together. What this measures includes this process's own share of every handshake."""
-    server = database.server
-    address = MysqlAddress(database.user, ((server.host, server.port),), database.name)
-    poll = Poll(agents)
-    start = threading.Barrier(agents + 1)
-
-    def ask(number: int) -> None:
-        start.wait()
-        began = time.monotonic()
-        source = MysqlSource(address, database.password, database.tls_ca, Waits())
-        try:
-            if not source.marks([f"host{number:06d}.bench.test"]):
-                poll.errors.append(f"row {number} was not found")
-        except SourceError as error:
-            poll.errors.append(str(error))
-        finally:
-            source.close()
-        poll.waits.append(time.monotonic() - began)
-
-    usual = threading.stack_size(STACK)
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, agents + 1)]
-    for thread in threads:
-        thread.start()
-    threading.stack_size(usual)
-    start.wait()
-    began = time.monotonic()
-    for thread in threads:
-        thread.join()
-    poll.wall = time.monotonic() - began
-    return poll

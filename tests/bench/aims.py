@@ -4,8 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from tests.bench.agents import Days
+from tests.bench.crowd import Crowd
 from tests.bench.far import Trip
-from tests.bench.hosts import Crowd
+from tests.bench.hosts import Crowd as VirtualHosts
 from tests.bench.measure import Sample, seconds, spread, times
 from tests.bench.nothing_due import Idle
 from tests.bench.race import Heat
@@ -76,7 +77,13 @@ def of_days(days: Days) -> list[Aim]:
     return found
 
 
-def of_crowd(crowd: Crowd) -> list[Aim]:
+def of_crowd(crowd: Crowd) -> Aim:
+    """However many come at once: each is served, and what it tells is taken, in the same run."""
+    got = f"{crowd.failed} failed, {crowd.unsent} reports not taken"
+    return Aim(f"{crowd.agents:,} agents at once, {crowd.what}", "none failed", got, not crowd.failed + crowd.unsent)
+
+
+def of_virtual_hosts(crowd: VirtualHosts) -> list[Aim]:
     """All virtual hosts of a daemon by one check and one reload, in a fiftieth of the time of single installs."""
     what = f"{crowd.count} virtual hosts of one {crowd.daemon}"
     told = sorted(set(crowd.commands))

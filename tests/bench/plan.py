@@ -16,6 +16,7 @@ BENCH_PEERS=uacme,lego          only these peers, at every size
 BENCH_PARTS=fast,due            only these parts of: fast, shipped, far, due, agent, crowd, hosts
 BENCH_ROUNDS=3                  as many pairs at every size
 BENCH_HOSTS=500                 virtual hosts of one daemon
+BENCH_AGENTS=1000               agents at once
 BENCH_CERTBOT=FILE              a newer certbot's program, measured beside Debian's"""
 
 
@@ -29,6 +30,7 @@ class Plan:
     parts: frozenset[str]
     rounds_wanted: int
     hosts: int
+    agents: int
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
@@ -44,12 +46,12 @@ class Plan:
         rounds = environment.get("BENCH_ROUNDS", "0")
         if not rounds.isdigit():
             raise ValueError("BENCH_ROUNDS must be a number")
-        hosts = environment.get("BENCH_HOSTS", "500")
-        if not hosts.isdigit() or not 0 < int(hosts) <= 9999:
-            raise ValueError("BENCH_HOSTS must be a number from 1 to 9999")
+        hosts, agents = (
+            _number(environment, *one) for one in (("BENCH_HOSTS", 500, 9999), ("BENCH_AGENTS", 1000, 1000))
+        )
         peers = frozenset(_words(environment, "BENCH_PEERS"))
         numbers = tuple(sorted({int(size) for size in sizes}))
-        return cls(full, numbers, peers, frozenset(parts), int(rounds), int(hosts))
+        return cls(full, numbers, peers, frozenset(parts), int(rounds), hosts, agents)
 
     def rounds(self, size: int) -> int:
         """How many pairs: many where a run is short."""
@@ -92,6 +94,13 @@ def from_environment() -> Plan:
 
 def _words(environment: Mapping[str, str], name: str) -> list[str]:
     return [word.strip() for word in environment.get(name, "").split(",") if word.strip()]
+
+
+def _number(environment: Mapping[str, str], name: str, usual: int, most: int) -> int:
+    found = environment.get(name, str(usual))
+    if not found.isdigit() or not 0 < int(found) <= most:
+        raise ValueError(f"{name} must be a number from 1 to {most}")
+    return int(found)
 
 
 def _left_out(entry: Entry, why: str) -> Entry:

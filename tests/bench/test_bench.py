@@ -13,6 +13,7 @@ import pytest
 
 from tests.agent.host import AGENT, ROOT
 from tests.bench import aims
+from tests.bench.crowd import Hosts, crowd_table
 from tests.bench.delay import DelayedRelay
 from tests.bench.hosts import DAEMONS, Agent, Crowd, crowds_table
 from tests.bench.measure import Sample, Stopwatch, spread, times
@@ -22,6 +23,7 @@ from tests.bench.plan import Plan
 from tests.bench.tables import table
 from tests.issuer.box import Box
 from tests.servers.database import Database
+from tests.servers.mariadb import MariaDB
 
 BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
 LARGE = 150 * 1024 * 1024
@@ -143,8 +145,10 @@ def test_who_does_not_run_is_named_with_the_reason() -> None:
     assert not any("left out" in entry.missing for entry in full.entries(entries(), 100))
     assert [entry.name for entry in Plan.of({"BENCH_PEERS": "lego"}).entries(entries(), 100)] == ["lego"]
     assert (short.hosts, Plan.of({"BENCH_HOSTS": "40"}).hosts) == (500, 40)
-    with pytest.raises(ValueError, match="BENCH_HOSTS must be"):
-        Plan.of({"BENCH_HOSTS": "0"})
+    assert (short.agents, Plan.of({"BENCH_AGENTS": "40"}).agents) == (1000, 40)
+    for name in ("BENCH_HOSTS", "BENCH_AGENTS"):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            Plan.of({name: "0"})
     with pytest.raises(ValueError, match="BENCH_PARTS knows no nap"):
         Plan.of({"BENCH_PARTS": "fast,nap"})
 
@@ -170,7 +174,25 @@ def test_virtual_hosts_of_one_daemon(daemon: str, tmp_path: Path) -> None:
             Agent(vhosts, ["true"], variables, stopwatch).together()
 
 
-def test_the_aim_of_a_crowd_is_judged_by_its_median() -> None:
+def test_agents_at_once(mariadb: MariaDB, tmp_path: Path) -> None:
+    """Whole agents, each with an account of its own; what ends badly, or has not reported, is counted."""
+    hosts = Hosts(tmp_path / "crowd", mariadb, 3)
+    new = hosts.run("something new for each")
+    assert (new.failed, new.unsent, new.said) == (0, 0, "")
+    assert hosts.database.query("SELECT COUNT(*) FROM installations") == [(3,)]
+    assert all(hosts.host.live.joinpath(f"{name}.pem").exists() for name in hosts.names)
+    assert 1 <= new.connections <= 3 + 1  # and ours
+    assert aims.of_crowd(new).met
+    hosts.a_day_later()
+    shutil.rmtree(tmp_path / "crowd" / f"{hosts.names[0]}.state" / "records")
+    (tmp_path / "crowd" / f"{hosts.names[0]}.toml").write_text("")
+    day = hosts.run("nothing new")
+    assert (day.failed, day.unsent) == (1, 1)
+    assert not aims.of_crowd(day).met
+    assert "3: nothing new" in crowd_table([new, day])
+
+
+def test_the_aim_of_virtual_hosts_is_judged_by_its_median() -> None:
     """The projection is made of the single installs in the run right beside; a second reload is no success."""
     crowd = Crowd("nginx", 500, 10)
     for wall, alone, commands in [(10.0, 10.0, (1, 1)), (10.0, 20.0, (1, 1)), (5.0, 12.0, (1, 1))]:
@@ -178,9 +200,9 @@ def test_the_aim_of_a_crowd_is_judged_by_its_median() -> None:
         crowd.alone.append(Sample(alone, 1, 1, (0,)))
         crowd.commands.append(commands)
     assert crowd.ratios() == [50, 100, 120]
-    assert [aim.met for aim in aims.of_crowd(crowd)] == [True, True]
+    assert [aim.met for aim in aims.of_virtual_hosts(crowd)] == [True, True]
     crowd.commands[1] = (1, 2)
-    assert [aim.met for aim in aims.of_crowd(crowd)] == [False, True]
+    assert [aim.met for aim in aims.of_virtual_hosts(crowd)] == [False, True]
     assert "projected from 10 single installs" in crowds_table([crowd])
     crowd.alone[1:] = [Sample(4.0, 1, 1, (0,))] * 2
-    assert [aim.met for aim in aims.of_crowd(crowd)] == [False, False]
+    assert [aim.met for aim in aims.of_virtual_hosts(crowd)] == [False, False]

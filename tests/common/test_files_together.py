@@ -1,7 +1,9 @@
 """Several files replaced together: all or none, and nothing left beside them."""
 
+import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,50 @@ def test_none_is_replaced_when_one_cannot_be_written(tmp_path: Path) -> None:
         replace_all({place(first): NewContent(b"1", 0o600), second: NewContent(b"2", 0o600)})
     assert first.read_text() == "old"
     assert os.listdir(tmp_path) == ["first"]
+
+
+def test_many_wait_for_the_disk_side_by_side_and_before_the_first_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are synced at the same moment; at that of the first rename all have been, whatever the number."""
+    met, fsync, rename = threading.Event(), os.fsync, os.rename
+    begun, synced, renamed = list[int](), list[int](), list[int]()
+
+    def together(descriptor: int) -> None:
+        begun.append(descriptor)
+        if len(begun) > 1:
+            met.set()
+        assert met.wait(10)
+        fsync(descriptor)
+        synced.append(descriptor)
+
+    def noted(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        renamed.append(len(synced))
+        rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "fsync", together)
+    monkeypatch.setattr(os, "rename", noted)
+    folder = open_folder(tmp_path)
+    files = {Place(folder, f"{number}"): NewContent(b"1", 0o600) for number in range(240)}
+    replace_all(files)
+    assert renamed == [240] * 240
+    assert len(os.listdir(tmp_path)) == 240
+
+
+def test_one_that_cannot_be_synced_leaves_all_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever thread meets the error: it is told with the name of its file."""
+    folder, bad = open_folder(tmp_path), tmp_path / "7"
+    fsync = os.fsync
+
+    def broken(descriptor: int) -> None:
+        if ".7." in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(FileError, match=f"cannot write {bad}: Input/output error"):
+        replace_all({Place(folder, f"{number}"): NewContent(b"1", 0o600) for number in range(20)})
+    assert os.listdir(tmp_path) == []
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
