@@ -72,7 +72,7 @@ class Rows:
         return [*found.values(), *planned_looks(build_looks(self._settings), self._certificates, known, now)]
 
     def is_unsigned(self, row: Enrolment) -> bool:
-        """Is the present certificate another one than the last that was signed? False without a key to prove it by."""
+        """As in :class:`Presents`. False without a key to prove it by."""
         return self._presents is not None and self._presents.is_unsigned(row)
 
     def vanished(self, names: Collection[str]) -> list[str]:
@@ -118,12 +118,14 @@ class Rows:
         return not self.faults(row) and not self.is_unsigned(row)
 
     def doubt(self, row: Enrolment) -> CertfleetError | None:
-        """Why nobody outside is asked about *row*: it is not what was enrolled, or its certificate not the one that was
-        signed last. None too without a usable seal key, which is told by who needs it."""
+        """Why nobody outside is asked about *row*: it is not what was enrolled, or its certificate is not proven to be
+        the one that was signed last. None too without a usable seal key, which is told by who needs it."""
         try:
-            return next((error for _, error in self._errors(row)), None)
+            error = next((error for _, error in self._errors(row)), None)
         except ConfigError:
             return None
+        unproven = self._presents is not None and self._presents.is_unproven(row)
+        return error or (Unsigned(row.name) if unproven else None)
 
     def is_proven(self, row: Enrolment) -> bool:
         """Is there no :meth:`doubt` about it?"""

@@ -18,8 +18,15 @@ class Presents:
         self._id, *_ = self._ids = [issuer_key_id(each) for each in key.continued]
 
     def is_unsigned(self, row: Enrolment) -> bool:
-        """Is the present certificate another one than the last that was signed, by this key or an earlier one, or was
-        none ever signed? False for a row that has no certificate and never had one. Raises FileError."""
+        """Is the present certificate another one than the last that was signed, by this key or an earlier one? As long
+        as no statement about that name was seen: does it stand there without any? One by a key that is not ours may be
+        that of another issuer, which `check` tells. Raises FileError."""
+        replaced = self._replaced(row)
+        return bool(row.crt) and not row.statement if replaced is None else replaced
+
+    def is_unproven(self, row: Enrolment) -> bool:
+        """Does no statement of ours name the present certificate as the last one? False for a row without a
+        certificate that never had one. Raises FileError."""
         replaced = self._replaced(row)
         return bool(row.crt) if replaced is None else replaced
 

@@ -132,7 +132,8 @@ def test_a_note_stands_in_findings_and_mails(audited: Box, smtp: Smtp) -> None:
     audited.ok("note", OTHER, "--contact", "shop team, tel. 23", "--renewal", "log in at ca.example, order 17")
     import_one(audited, days=19)
     soon = int(time.time()) + 9999
-    audited.database.execute(f"UPDATE certs SET ts_expire = {soon}, due_at = 1 WHERE name = '{OTHER}'")  # noqa: S608
+    passed = f"ts_expire = {soon}, due_at = 1, ts_last_update = ts_last_update - 60"
+    audited.database.execute(f"UPDATE certs SET {passed} WHERE name = '{OTHER}'")  # noqa: S608
     text = audited.fails("audit", "--local", says=[]).out
     assert "log in at ca.example, order 17, then `certfleet-issuer import" in text
     assert "contact: shop team, tel. 23" in text
