@@ -7,7 +7,7 @@ certificate of any CA, so only an SSLContext is ever handed to it. Plain text pa
 """
 
 import contextlib
-import random
+import os
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -218,7 +218,7 @@ class MysqlSource:
             except SourceError as error:
                 if deadline.over or code_of(error.__cause__ or error) not in AGAIN | CROWDED_CODES:
                     raise
-            time.sleep(random.uniform(longest / 10, longest))
+            time.sleep(longest * (1 + os.urandom(1)[0]) / 256)
             longest = min(2 * longest, _LONGEST_PAUSE)
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
@@ -237,6 +238,8 @@ def test_a_client_that_hangs_or_leaves_does_no_harm(listener: Listener, capfd: p
             rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             rude.sendall(b"GET /page HTTP/1.0\r\n")
         assert ask(listener, b"GET /page HTTP/1.0\r\n\r\n")
+    served = "process_request_thread"  # in the names of the threads that may still say something
+    wait_until(lambda: not any(served in thread.name for thread in threading.enumerate()), "the end of both clients")
     assert capfd.readouterr().err == ""
 
 
