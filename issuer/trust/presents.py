@@ -40,8 +40,10 @@ class Presents:
         if last is not None and row.fingerprint == last.sha256:
             return False
         statement = self._key.statement(row.statement) if row.statement else None
-        if statement is None or (statement.name, statement.sha256) != (row.name, row.fingerprint):
+        if statement is None:
             return None if last is None else True
+        if (statement.name, statement.sha256) != (row.name, row.fingerprint):
+            return True
         if last is not None and last.key in self._ids and statement.sequence < last.sequence:
             return True
         starts = min(row.present.starts, statement.moment) if isinstance(row.present, Leaf) else 0

@@ -1,9 +1,12 @@
 """A thief in the database writes certificates that name servers of his choice: nobody asks or reaches these."""
 
+import time
 from pathlib import Path
 
 import pytest
 
+from common.certificate import parse_bundle
+from issuer.trust.statements import Statements
 from tests.issuer.box import Box
 from tests.servers.authority import Authority, asked_at
 from tests.servers.database import SqliteDatabase
@@ -27,8 +30,11 @@ def box(tmp_path: Path) -> Box:
     return made
 
 
-def test_where_a_thief_sends_the_issuer(box: Box) -> None:
-    """In the place of a certificate, as the first one, or in a row of his own."""
+def test_where_a_thief_sends_the_issuer(box: Box, tmp_path: Path) -> None:
+    """In the place of a certificate, as the first one with a statement by his own key, or in a row of his own."""
+    his_key = Statements(tmp_path)
+    his_key.begin_first()
+    his_key.end_change()
     thief = Thief("The database, to send the issuer somewhere")
     with Silent() as his:
         place = f"http://{LOOPBACK}:{his.port}"
@@ -38,6 +44,9 @@ def test_where_a_thief_sends_the_issuer(box: Box) -> None:
             issued = authority.sign(bytes(box.row(name, "csr")[0]), days=100)
             cells = f"crt = {octets(issued.cert_pem)}, ca = {octets(issued.chain_pem)}, audit_at = NULL"
             cells += ", ts_expire = 9999999999, due_at = 9999999999"
+            if name == FRESH:
+                text = his_key.sign(name, parse_bundle(issued.fullchain_pem), "", int(time.time()))
+                cells += f", statement = '{text}'"
             box.database.execute(f"UPDATE certs SET {cells} WHERE name = '{name}'")  # noqa: S608
         columns = "enable, csr, crt, ca, ts_expire"
         select = f"SELECT '{PLANTED}', {columns} FROM certs WHERE name = '{NAME}'"  # noqa: S608
