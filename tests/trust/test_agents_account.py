@@ -13,6 +13,7 @@ from agent.model.result import Outcome, Result
 from agent.source.mysql import MysqlSource
 from common.database_url import MysqlAddress
 from tests.issuer.box import Box
+from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlDatabase, SqlServer
 from tests.trust.conftest import NAME
 from tests.trust.thief import Thief
@@ -82,6 +83,8 @@ def _locked_by(his: MysqlSource, server: SqlServer) -> Iterator[None]:
 
 def _keeps_out(his: MysqlSource, box: Box, server: SqlServer) -> bool:
     """He connects as often as he is let in; then the issuer wants to."""
+    his_own = f"SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '{his._address.user}'"  # noqa: S608
+    wait_until(lambda: server.sql(his_own)[0][0] <= 1, "the end of connections that were closed before")
     [(most,)] = server.sql("SELECT @@GLOBAL.max_connections")
     server.sql("SET GLOBAL max_connections = 30")
     with contextlib.ExitStack() as stack:
