@@ -154,8 +154,8 @@ def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Around:
-    """What a table is read for: the class of the whole file, the findings so far, and the path of the table, with a dot
-    behind it."""
+    """The circumstances in which a table is read: the class of the whole file, the findings so far, and the path of
+    the table, with a dot behind it."""
 
     whole: type[Any]
     findings: list[Finding]

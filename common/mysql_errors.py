@@ -6,9 +6,9 @@ READ_ONLY_CODES = frozenset({1036, 1290, 1792, 1836})
 """InnoDB's own, --read-only and --super-read-only, a session whose transactions are, and what Aurora's readers say."""
 
 AGAIN = frozenset({1213, 1205, 3101, 1020})
-"""What was begun has been taken back, and ends well if it is done again: a deadlock (on Galera also a lost conflict at
-COMMIT), a lock wait timeout, a lost conflict at COMMIT in MySQL's group replication, and a row that changed since it
-was read (innodb_snapshot_isolation, MariaDB's default from 11.6.2)."""
+"""The server has taken the transaction back, and it ends well if it is done again: a deadlock (on Galera also a lost
+conflict at COMMIT), a lock wait timeout, a lost conflict at COMMIT in MySQL's group replication, and a row that changed
+since it was read (innodb_snapshot_isolation, MariaDB's default from 11.6.2)."""
 CROWDED_CODES = frozenset({1040, 1203, 1226})
 """Nothing was begun: the server, or the account, has all the connections that it may have."""
 

@@ -1,4 +1,4 @@
-"""What stands between the DNS root and the names of a certificate, as a CA's resolver meets it."""
+"""The way from the DNS root to the names of a certificate, as a CA's resolver goes it."""
 
 from collections.abc import Sequence
 

@@ -16,7 +16,7 @@ _QUOTED = 3  # lines of logs
 @dataclass(frozen=True, slots=True)
 class Common(Generic[T]):
     """The things that have one *failure* in common, in the order in which they came. Where its words differ by the
-    certificate's own name, they say NAME. Who asked is told for the first few."""
+    certificate's own name, they say NAME. It quotes the first few requests (*asked*)."""
 
     failure: Failure
     all: tuple[T, ...]

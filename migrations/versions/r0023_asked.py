@@ -1,4 +1,4 @@
-"""Who asked our own servers stands beside the cause of a failure."""
+"""A failure keeps the requests to our own servers beside its cause."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
