@@ -17,7 +17,7 @@ from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Life, Member, life, services_of, sights_of
+from agent.journey.member import Life, Member, life, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.shown import with_names
@@ -25,7 +25,7 @@ from agent.journey.watch import Judge, look_at_all, watch_all
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Evidence, Proof, conclusion, judge
+from agent.rules.evidence import Evidence, Proof, conclusion, judge, sights_of
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, SavedFile
 from common.errors import CertfleetError, FileError
