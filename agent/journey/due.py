@@ -188,7 +188,7 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         not_after=not_after(leaf),
         mark=due.mark,
         files={str(file.path): turn.tools.files.digest(file.path) for file in targets},
-        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=False)},
+        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=False)} | _key(turn),
         circumstances=circumstances,
         chain=due.chain,
         by_issuer=due.by_issuer,
@@ -196,6 +196,13 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
     keep(due.name, due.bundle, turn.tools)
     past = remembered(turn.before, due.sha256)
     return replace(result, installed=installed, refusal=None, past=past, gone_back=due.gone_back)
+
+
+def _key(turn: Turn) -> dict[str, str]:
+    """The facts of the key's own file by its path; none of another machine, which it never leaves."""
+    place = turn.certificate.key
+    live = turn.tools.files.read(place) if turn.certificate.host is None else None
+    return {} if live is None else {str(place): live.facts}
 
 
 def refused(result: Result, turn: Turn, offered: str, mark: Mark, circumstances: str) -> Result:
