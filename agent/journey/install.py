@@ -108,7 +108,9 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         commit(under_way.entry, tools)
     for member in members:
         result = replace(member.turn.result(*conclusion(evidence[member.name])), changed=True, ended=True)
-        under_way.results[member.name] = replace(result, notes=(*member.losing, *left_alone(member, under_way.told)))
+        under_way.results[member.name] = replace(
+            result, notes=(*result.notes, *member.losing, *left_alone(member, under_way.told))
+        )
     _mark_alone(group, members, under_way)
     return members
 
