@@ -152,7 +152,10 @@ def unless_in_place(due: Due) -> Due | Result:
     except CertfleetError as error:
         result = due.turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
         return replace(result, refusal=None)
-    return due if evidence is None else concluded(due, due.turn.result(*conclusion(evidence)), planned)
+    if evidence is None:
+        return due
+    keep([(due.name, due.bundle)], due.turn.tools)
+    return concluded(due, due.turn.result(*conclusion(evidence)), planned)
 
 
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
@@ -193,7 +196,6 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         chain=due.chain,
         by_issuer=due.by_issuer,
     )
-    keep(due.name, due.bundle, turn.tools)
     past = remembered(turn.before, due.sha256)
     return replace(result, installed=installed, refusal=None, past=past, gone_back=due.gone_back)
 

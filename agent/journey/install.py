@@ -15,7 +15,7 @@ from functools import partial
 
 from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
-from agent.journey.keep import keep
+from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
 from agent.journey.member import Life, Member, life, services_of
 from agent.journey.ports import Tools, Turn
@@ -122,26 +122,25 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
         try:
             if number == 0:
                 tools.state.new_work(due.name)
-            member = Member(due, plan(due))
-            stage(member, group[0].name, tools)
+            member = stage(due)
             member.saved = back_up(member, group[0].name, number, tools)
-            if due.in_place is not None:
-                keep(due.name, due.in_place, tools, replaced=True)
         except CertfleetError as failure:
             results[due.name] = _untouched(due.turn, failure)
             continue
         members.append(member)
+    in_place = ((member.name, member.due.in_place) for member in members)
+    keep_replaced([(name, bundle) for name, bundle in in_place if bundle is not None], tools)
     for member, sights in zip(members, look_at_all([member.turn for member in members], tools), strict=True):
         member.before = sights
     return members
 
 
-def stage(member: Member, folder: str, tools: Tools) -> None:
-    """Write the public parts to the work *folder*, and load them with the key as a TLS server would."""
-    bundle = member.due.bundle
-    staged = tools.state.save_work(folder, "fullchain.pem", bundle.leaf_pem + bundle.chain_pem)
-    tools.keys.serve(staged, member.due.key_file)
-    member.losing = losing_lists(member.due, member.planned)
+def stage(due: Due) -> Member:
+    """What its live files are to become. InstallError if its key is not the one that was verified any more."""
+    if due.turn.tools.keys.load(due.key_file).spki_sha256 != due.key.spki_sha256:
+        raise InstallError("stage", f"the key {due.key_file} is another one than a moment ago")
+    planned = plan(due)
+    return Member(due, planned, losing_lists(due, planned))
 
 
 def _untouched(turn: Turn, failure: CertfleetError) -> Result:
