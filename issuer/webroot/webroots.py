@@ -7,6 +7,7 @@ the file after a crash. An issuer removes a file of another machine only from a 
 
 import dataclasses
 import importlib
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ from issuer.rules.request_lines import web_request
 from issuer.webroot.http01 import Http01
 from issuer.webroot.layout import Folder, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
-from issuer.webroot.local import open_local, real_path
+from issuer.webroot.local import open_local
 from issuer.webroot.location import Location, from_journal, parse_location, refuse_wildcard, to_journal
 from issuer.webroot.serving import Net, not_serving
 
@@ -250,7 +251,7 @@ def _lasting(location: Location, text: str) -> str:
     before the file is removed."""
     if location.host:
         return text
-    real = real_path(location.folder)
+    real = os.path.realpath(location.folder)
     try:
         parse_location(real)
     except ValueError:  # too long for the journal
