@@ -47,7 +47,7 @@ def _way(family: str, url: str, question: bytes, deadline: Deadline) -> Reach:
 
 
 def _refusal(answer: bytes) -> str:
-    """What keeps it from being a good answer, "" for nothing; its content is not judged."""
+    """The fault of an OCSP response (DER), "" for none. Its content is not judged."""
     try:
         status = ocsp.load_der_ocsp_response(answer).response_status
     except PARSE_ERRORS as error:

@@ -117,6 +117,6 @@ def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]
 
 
 def _paths(member: Member) -> Iterator[str]:
-    """Its files, as the service may name them."""
+    """The files of *member*, as its service may name them."""
     yield from map(str, member.planned)
     yield from (str(file.path) for file in member.certificate.files)

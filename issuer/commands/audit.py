@@ -140,7 +140,7 @@ class _Look:
 
     @property
     def crowd(self) -> Failure | None:
-        """Their count in words; None where each of them was looked at."""
+        """The count of rows that nobody enrolled, in words; None where each of them was looked at."""
         return self._few.crowd
 
     def _findings(self, rows: Sequence[Enrolment]) -> Iterator[tuple[Enrolment, Revocation, list[Finding]]]:
