@@ -166,11 +166,17 @@ def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.s
     return _read_open(descriptor, file, limit)
 
 
+def status_of_regular(descriptor: int, file: Path | str) -> os.stat_result:
+    """The status of the open *file*. Raises OSError for one that is not regular."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+    return status
+
+
 def _read_open(descriptor: int, file: Path, limit: int) -> tuple[bytes, os.stat_result]:
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        status = status_of_regular(descriptor, file)
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             content = stream.read(limit + 1)
     finally:
@@ -187,9 +193,7 @@ def read_end(file: Path, most: int) -> tuple[bytes, os.stat_result]:
     with contextlib.closing(place.folder):
         descriptor = place.folder.open(place.name, _FOR_READING)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        status = status_of_regular(descriptor, file)
         return os.pread(descriptor, most, max(0, status.st_size - most)), status
     finally:
         os.close(descriptor)

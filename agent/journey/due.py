@@ -48,13 +48,13 @@ class Due:
 
     @property
     def key_file(self) -> Path:
-        """Where *key* is now."""
+        """The file in which *key* is now."""
         certificate = self.turn.certificate
         return certificate.next_key if self.switches and certificate.next_key is not None else certificate.key
 
     @property
     def sha256(self) -> str:
-        """That of the leaf."""
+        """The fingerprint of the leaf: SHA-256, in hex."""
         return fingerprint(self.bundle.leaf)
 
     @property
@@ -64,7 +64,7 @@ class Due:
 
     @property
     def serial(self) -> str:
-        """That of the leaf, in hex."""
+        """The serial number of the leaf, in hex."""
         return serial_text(self.bundle.leaf)
 
     @property
@@ -75,7 +75,7 @@ class Due:
 
     @property
     def present_serial(self) -> str:
-        """That of what is in place; "" for none."""
+        """The serial number of the certificate in place, in hex; "" for none."""
         return serial_text(self.in_place.leaf) if self.in_place is not None else ""
 
     @property

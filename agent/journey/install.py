@@ -163,7 +163,7 @@ def back_up(member: Member, folder: str, number: int, tools: Tools) -> tuple[Sav
 
 
 def open_journal(name: str, members: Sequence[Member], tools: Tools) -> JournalEntry:
-    """From here on the way back is on record."""
+    """Save the way back, before anything changes."""
     parts, host = tuple(member.part for member in members), members[0].certificate.host
     entry = JournalEntry(name, InstallState.BACKED_UP, parts, host)
     tools.state.sync_work(name)
@@ -172,7 +172,7 @@ def open_journal(name: str, members: Sequence[Member], tools: Tools) -> JournalE
 
 
 def swap(members: Sequence[Member], tools: Tools) -> Failures:
-    """From here on live files change. Returns those whose files cannot be written."""
+    """Write the new content into the live files. Returns the members whose files cannot be written."""
 
     def replace_of(some: Sequence[Member]) -> None:
         tools.files.replace({file: new for member in some for file, new in member.planned.items()})
@@ -296,7 +296,7 @@ def _was_whole(member: Member) -> bool:
 
 
 def _mark_alone(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:
-    """Where a service took none of several, one of them may have taken it down: each goes alone the next time."""
+    """A service took none of several certificates, and one of them may have taken it down: each goes alone next."""
     stays, results = {member.name for member in staying}, under_way.results
     for service, users in services_of(group).items():
         if service in under_way.told and len(users) > 1 and stays.isdisjoint(user.name for user in users):

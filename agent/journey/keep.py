@@ -1,4 +1,4 @@
-"""Certificates of this host are kept when others take their place, for the day when one is gone back to.
+"""Certificates of this host are kept when others take their place, so that a person can go back to one.
 
 They are public, and lie in the state folder: never where a service would read them too.
 """

@@ -103,14 +103,14 @@ def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools)
     refused: InstallError
     if named:
         what = f"waits for the first certificate of {', '.join(named)}, which the service's check refuses"
-        refused = BrokenBefore("check", what, why=complaint)
+        refused = BrokenBefore(what, why=complaint)
     elif awaited:
-        refused = Awaits("check", awaited, why=complaint)
+        refused = Awaits(awaited, why=complaint)
     else:
         both = complaint if complaint == without else f"{complaint}; without the new files: {without}"
-        refused = BrokenBefore("check", "the service's configuration was broken before", why=both)
+        refused = BrokenBefore("the service's configuration was broken before", why=both)
     own = "the service's check fails with its first certificate, and misses that without"
-    return {user.name: BrokenBefore("check", own, why=complaint) if user.name in named else refused for user in users}
+    return {user.name: BrokenBefore(own, why=complaint) if user.name in named else refused for user in users}
 
 
 def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]:
@@ -125,6 +125,6 @@ def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]
 
 
 def _paths(member: Member) -> Iterator[str]:
-    """Its files, as the service may name them."""
+    """The files of *member*, as its service may name them."""
     yield from map(str, member.planned)
     yield from (str(file.path) for file in member.certificate.files)

@@ -118,8 +118,8 @@ def _ours(looks: Sequence[Sight], wanted: Collection[str]) -> Sequence[Sight]:
 
 
 def _lost(looks: Sequence[Sight], before: Sequence[Sight]) -> Sequence[Sight]:
-    """Of the looks at a target, those that show no certificate where there was one before; all of them where none is
-    shown at any address: its name may have no address any more."""
+    """The *looks* at a target that show no certificate where there was one before; all of them where no address shows
+    any: the name may have no address any more."""
     served = {sight.address for sight in before if sight.seen is Seen.SERVED}
     bare = [sight for sight in looks if sight.seen is not Seen.SERVED]
     if served and len(bare) == len(looks):
@@ -196,7 +196,7 @@ def served_any(before: Sequence[Sight]) -> bool:
 
 
 def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight]) -> list[Sight]:
-    """Those of the *sights* of a certificate that show sockets of the service."""
+    """The *sights* of *certificate* that show sockets of *service*."""
     texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
     return [sight for sight in sights if sight.target in texts]
 
