@@ -111,6 +111,11 @@ class Daemon:
         return self.front or self.unit
 
     @property
+    def reads_when_told(self) -> bool:
+        """Does it read its files when it is told, and not at a start or for each connection?"""
+        return bool(self.reload or self.tool) and not self.fresh and not self.front.endswith(".socket")
+
+    @property
     def sockets(self) -> tuple[ProbeTarget, ...]:
         """Every place where a client sees its certificate over TCP."""
         texts = self.probe or ((f"tls://{NAME}:{self.port}",) if self.port else ())
