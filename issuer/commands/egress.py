@@ -33,7 +33,7 @@ from issuer.rules.egress import of_name_servers, of_settings, of_web_hosts
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.egress import Egress
-from issuer.store.overview import Overview
+from issuer.store.orders import Orders
 from issuer.store.revision import open_database
 from issuer.webroot.location import parse_location
 
@@ -43,7 +43,7 @@ _FROM_ROOT = (
     "`check`, `audit` and `run` ask DNS from the root downwards, so 53/udp and 53/tcp of the root servers and of each "
     "zone on the way; where these are closed they go on without"
 )
-_ORDERS_LOOKED_AT = 5  # at each CA: their URLs may lead to other hosts than the directory
+_ORDERS_LOOKED_AT = 100  # at each CA: their URLs may lead to other hosts than the directory
 
 
 @dataclass(slots=True)
@@ -87,12 +87,15 @@ def _wanted(settings: Settings, database: Database) -> _Wanted:
     wanted = _Wanted(of_settings(settings))
     resolvers = Resolvers(settings.dns.resolvers)
     wanted.outwards += [need for server in resolvers.every for need in both(server.address, server.port, "resolver")]
-    _add_authorities(wanted, settings, Overview(database))
+    rows = Rows(settings, database)
+    _add_authorities(wanted, settings, Orders(database, "", rows.seals))
     certified, by_file, by_zone, by_record = Certified(), dict[str, None](), dict[str, None](), dict[str, None]()
     by_way = {"http-01": by_file, "dns-01": by_zone, "dns-persist-01": by_record}
-    is_proven, doubtful = Rows(settings, database).is_proven, 0
+    doubtful = 0
     for row in counted(Certificates(database).all()):
-        if not is_proven(row):  # whoever writes the database names no server that is asked, and none for a firewall
+        if not rows.is_proven(
+            row
+        ):  # whoever writes the database names no server that is asked, and none for a firewall
             doubtful += 1
             continue
         certified.add(row.crt, row.ca)
@@ -116,10 +119,10 @@ def _doubtful(count: int) -> str:
     return f"{count} {rows} not what was enrolled and signed, and left out here: `status` shows which"
 
 
-def _add_authorities(wanted: _Wanted, settings: Settings, overview: Overview) -> None:
+def _add_authorities(wanted: _Wanted, settings: Settings, orders: Orders) -> None:
     """The hosts of each CA's resources and orders, or the proxy that leads there."""
     for ca in settings.authorities:
-        urls = [(url, "ACME order") for url in overview.newest_orders(ca.directory, _ORDERS_LOOKED_AT)]
+        urls = [(url, "ACME order") for url in orders.urls(ca.directory, _ORDERS_LOOKED_AT)]
         try:
             authority = AcmeCa(settings, ca, time.time)
             try:
