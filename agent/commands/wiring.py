@@ -119,14 +119,14 @@ class LocalTools:
 
     @property
     def prober(self) -> "Prober":
-        """Its sockets, which the tools of another machine adapt to the keys there."""
+        """The sockets of this machine. RemoteTools adapts them to the keys of its host."""
         from agent.host.sockets import Prober  # noqa: PLC0415 - ssl, for certificates with a probe
 
         return Prober(self.settings.probe_timeout, self.waits)
 
 
 class RemoteTools:
-    """The same for another machine: files, keys and programs are there, all else is here."""
+    """The Tools for another machine: files, keys and programs are there, all else is here."""
 
     def __init__(self, local: LocalTools, host: RemoteHost):
         self._local, self._host = local, host
@@ -200,7 +200,7 @@ class RemoteTools:
         return replace(self._local.prober, type_of=self._type_of)
 
     def _type_of(self, key: Path) -> "KeyType":
-        """That of a key there, asked for once; "" where it cannot be looked at: others say so."""
+        """The type of a key on that host, asked for once; "" where the key cannot be read, which others tell."""
         if key not in self._types:
             try:
                 self._types[key] = "rsa" if self.keys.load(key).key_type.startswith("rsa") else "ecdsa"
@@ -238,7 +238,7 @@ def further_names(texts: Sequence[str]) -> list[str]:
 
 
 def selected_of(names: Sequence[str], certificates: Sequence[Certificate], config: Path) -> list[Certificate]:
-    """Those of the *certificates* that the *names* of a command line mean, all for none. Raises UsageError, ConfigError
+    """The *certificates* that the *names* of a command line mean; without names, all. Raises UsageError; ConfigError
     where none is configured."""
     if not certificates:
         finding = Finding("certificate", "none is configured")

@@ -46,7 +46,7 @@ class Access(Protocol):
         """Is there still somebody who answers?"""
 
     def statuses(self, paths: Sequence[str]) -> list[Status | None]:
-        """Those of the files themselves, no link is followed; None where there is nothing."""
+        """The status of each path, without following a link; None where there is nothing."""
 
     def link(self, path: str) -> str:
         """Where a symbolic link leads to."""
@@ -58,7 +58,7 @@ class Access(Protocol):
         """A new file, closed to others until its rights are set, and on disk. *owner*: user and group, -1 sets none."""
 
     def rename(self, old: str, new: str) -> None:
-        """In one step; what *new* was is gone."""
+        """Rename *old* to *new* in one step; an earlier *new* is gone."""
 
     def remove(self, path: str) -> None:
         """Delete a file; a symbolic link itself, not what it leads to."""
@@ -68,7 +68,7 @@ class Access(Protocol):
 
 
 def status(access: Access, path: str) -> Status:
-    """That of one file. Raises OSError."""
+    """The status of one file. Raises OSError."""
     (found,) = access.statuses([path])
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from agent.model.certificate import Certificate, Service
 from agent.model.result import Outcome
 from common.probe.view import Seen
 
@@ -117,8 +118,8 @@ def _ours(looks: Sequence[Sight], wanted: Collection[str]) -> Sequence[Sight]:
 
 
 def _lost(looks: Sequence[Sight], before: Sequence[Sight]) -> Sequence[Sight]:
-    """Of the looks at a target, those that show no certificate where there was one before; all of them where none is
-    shown at any address: its name may have no address any more."""
+    """The *looks* at a target that show no certificate where there was one before; all of them where no address shows
+    any: the name may have no address any more."""
     served = {sight.address for sight in before if sight.seen is Seen.SERVED}
     bare = [sight for sight in looks if sight.seen is not Seen.SERVED]
     if served and len(bare) == len(looks):
@@ -192,6 +193,12 @@ def conclusion(evidence: Evidence) -> tuple[Outcome, str, str]:
 def served_any(before: Sequence[Sight]) -> bool:
     """Was there a certificate on any socket?"""
     return any(sight.seen is Seen.SERVED for sight in before)
+
+
+def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight]) -> list[Sight]:
+    """The *sights* of *certificate* that show sockets of *service*."""
+    texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
+    return [sight for sight in sights if sight.target in texts]
 
 
 def was_down(before: Sequence[Sight]) -> bool:

@@ -39,7 +39,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds; a part of it by chance, so t
 _ROWS_AT_ONCE = 50
 _LONGEST_ANSWER = 16_000_000  # bytes; the marks of 100,000 names, or three cells
 _NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
-_NO_COLUMN = 1054
 _UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
 _HINTS = {
     About.TLS: (
@@ -152,20 +151,11 @@ class MysqlSource:
             )
 
     def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
-        change = "UPDATE own_installations SET ts_report = %s{} WHERE host = %s AND name IN %s"
+        change = "UPDATE own_installations SET ts_report = %s WHERE host = %s AND name IN %s"
         change += " AND (name, state, sha256) IN %s"  # beside the names, by which the server finds them
         told = tuple((one.name, one.outcome.value, one.columns()[0]) for one in results)
         facts = (moment, host, tuple(one.name for one in results), told)
-
-        def write(cursor: pymysql.cursors.Cursor) -> int:
-            try:
-                return int(cursor.execute(change.format(", changes_only = NULL"), facts))
-            except pymysql.MySQLError as error:
-                if code_of(error) != _NO_COLUMN:  # which a database of an earlier certfleet lacks
-                    raise
-            return int(cursor.execute(change.format(""), facts))
-
-        return self._within(write)
+        return self._within(lambda cursor: int(cursor.execute(change, facts)))
 
     def moment(self) -> float | None:
         def ask(cursor: pymysql.cursors.Cursor) -> float:

@@ -81,9 +81,11 @@ def _parsed(content: bytes) -> RevocationList | Exception:
         return error
 
 
-def fetch(url: str, deadline: Deadline, most_bytes: int, request: bytes | None = None) -> bytes:
-    """The body of the answer to a GET of *url*, or to a POST of an OCSP *request*. Raises NoAnswer, also for one larger
-    than *most_bytes*."""
+def fetch(
+    url: str, deadline: Deadline, most_bytes: int, request: bytes | None = None, family: int = socket.AF_UNSPEC
+) -> bytes:
+    """The body of the answer to a GET of *url*, or to a POST of an OCSP *request* (RFC 6960 appendix A). *family*: the
+    addresses to try, as socket.AF_INET6; all without it. Raises NoAnswer, also for a body larger than *most_bytes*."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 80
@@ -94,15 +96,32 @@ def fetch(url: str, deadline: Deadline, most_bytes: int, request: bytes | None =
         if request is not None:
             lines += ["Content-Type: application/ocsp-request", f"Content-Length: {len(request)}"]
         head = "\r\n".join([*lines, "", ""]).encode("ascii")
-        with socket.create_connection((host, port), deadline.left()) as connection:
+        with _connection(parts.scheme, host, port, family, deadline) as connection:
             connection.sendall(head + (request or b""))
             return _body(connection, deadline, most_bytes)
     except TimeoutError as error:
         raise NoAnswer(f"no answer within {deadline.seconds:g} s", is_away=True) from error
+    except socket.gaierror as error:
+        raise NoAnswer(f"the name does not resolve ({error.strerror})", is_away=True) from error
     except OSError as error:
         raise NoAnswer((error.strerror or str(error)).lower(), is_away=True) from error
-    except (HTTPException, ValueError) as error:
+    except HTTPException as error:
         raise NoAnswer(f"not an HTTP answer ({type(error).__name__})") from error
+    except ValueError as error:  # also a label that is empty or too long
+        raise NoAnswer("that is no http URL of a host", is_away=True) from error
+
+
+def _connection(scheme: str, host: str, port: int, family: int, deadline: Deadline) -> socket.socket:
+    """A connection to the first address that takes one. Raises OSError, ValueError."""
+    if scheme != "http" or not host:
+        raise ValueError
+    refusal = OSError("it has no address")
+    for _, _, _, _, address in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
+        try:
+            return socket.create_connection((str(address[0]), port), deadline.left())
+        except OSError as error:
+            refusal = error
+    raise refusal
 
 
 def _body(connection: socket.socket, deadline: Deadline, most_bytes: int) -> bytes:

@@ -29,7 +29,7 @@ class Reports:
         return {name: believed for name, (_, believed) in self._recalled(names, now).items()}
 
     def _recalled(self, names: Collection[str], now: int) -> dict[str, tuple[list[Report], list[Report]]]:
-        """By name, what stands in the table, and what is believed."""
+        """For each name the reports in the table, and those that are believed."""
         stored, heard = self._store.reports(names), self._memory.heard(names)
         is_all = sum(map(len, stored.values())) < MOST_READ  # else some may only be unread
         found, news, over = dict[str, tuple[list[Report], list[Report]]](), dict[ReportKey, Heard](), list[ReportKey]()

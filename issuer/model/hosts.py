@@ -30,8 +30,7 @@ ReportKey = tuple[str, str, str]
 @dataclass(frozen=True, slots=True)
 class Report:
     """The last report of one host's agent about one certificate, written by one account. Nothing in it is to be
-    trusted. *changes_only*: its agent is of an earlier version, which does not report daily. *gone*: the table has lost
-    it, and only its key and its moment are known."""
+    trusted. *gone*: the table has lost it, and only its key and its moment are known."""
 
     name: str
     host: str
@@ -40,7 +39,6 @@ class Report:
     not_after: int
     state: str
     reported_at: int
-    changes_only: bool = False
     gone: bool = False
 
     @property
@@ -50,12 +48,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The memory of a report: its own moment, the moment at which that one was *seen* first, and whether its
-    agent has ever reported *daily*."""
+    """The memory of a report: its own moment, and the moment at which that one was *seen* first."""
 
     reported: int
     seen: int
-    daily: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ def _outbox_row(event: Event, now: int) -> dict[str, object]:
 
 
 def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:
-    """With what the *row* of its certificate says beside."""
+    """*event* with the facts that the *row* of its certificate adds."""
     if row is None:
         return dataclasses.replace(event, at=now, expires=0)
     url = event.url or (row.ari_url if event.kind is EventKind.INCIDENT else "")

@@ -163,7 +163,6 @@ installations = sa.Table(
     sa.Column("state", Words(20)),
     sa.Column("detail", Words),
     sa.Column("ts_report", NumberOrZero),
-    sa.Column("changes_only", Words(1)),  # Y: its agent is of an earlier version, which reports changes only
 )
 
 host_alarms = sa.Table(

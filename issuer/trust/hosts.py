@@ -12,7 +12,7 @@ from issuer.trust.state_database import StateDatabase
 HOSTS = "hosts.db"  # in the state folder
 _AT_ONCE = 500  # names in one question
 _TABLE = """CREATE TABLE IF NOT EXISTS heard (name TEXT, host TEXT, account TEXT, reported INTEGER NOT NULL,
-  seen INTEGER NOT NULL, daily INTEGER NOT NULL, PRIMARY KEY (name, host, account)) WITHOUT ROWID"""
+  seen INTEGER NOT NULL, PRIMARY KEY (name, host, account)) WITHOUT ROWID"""
 _KEY = "name = ? AND host = ? AND account = ?"
 
 
@@ -33,19 +33,19 @@ class HostMemory:
         with self._database.reading() as connection:
             for some in chunks(sorted(names), _AT_ONCE):
                 places = ", ".join("?" * len(some))
-                for *key, reported, seen, daily in connection.execute(
+                for *key, reported, seen in connection.execute(
                     f"SELECT * FROM heard WHERE name IN ({places})",  # noqa: S608 - question marks
                     list(some),
                 ):
                     name, host, account = key
-                    found.setdefault(name, {})[name, host, account] = Heard(reported, seen, bool(daily))
+                    found.setdefault(name, {})[name, host, account] = Heard(reported, seen)
         return found
 
     def remember(self, news: Mapping[ReportKey, Heard], over: Iterable[ReportKey] = ()) -> None:
         """Keep *news*, and forget those that are *over*."""
-        rows = [(*key, heard.reported, heard.seen, heard.daily) for key, heard in news.items()]
+        rows = [(*key, heard.reported, heard.seen) for key, heard in news.items()]
         with self._database.writing() as connection:
-            connection.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?, ?)", rows)
             connection.executemany(f"DELETE FROM heard WHERE {_KEY}", over)  # noqa: S608 - a constant
 
     def forget(self, hosts: Sequence[str], account: str | None) -> int:

@@ -129,6 +129,7 @@ class Memory:
             connection.executemany("INSERT OR IGNORE INTO revoked VALUES (?, ?)", [(name, each) for each in sha256])
 
     def together(self) -> AbstractContextManager[object]:
-        """What is remembered meanwhile is written at the end, in one transaction: the first look at many rows remembers
-        something of each. No other thread uses this memory as long, so it is for a second or so."""
+        """Write all that the block remembers at its end, in one transaction: the first look at many rows remembers
+        something of each. No other thread can use this memory meanwhile, so the block must end within a
+        second or so."""
         return self._database.writing()

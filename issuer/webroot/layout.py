@@ -37,7 +37,7 @@ class Folder(Protocol):
 
     @property
     def path(self) -> str:
-        """Its absolute path, for people."""
+        """The absolute path of the folder, for people."""
 
     def close(self) -> None:
         """Give up what the folder holds open."""

@@ -21,11 +21,6 @@ def open_local(path: str) -> "LocalFolder":
     return LocalFolder(path, descriptor, owner)
 
 
-def real_path(path: str) -> str:
-    """*path* with its symbolic links resolved."""
-    return os.path.realpath(path)
-
-
 class LocalFolder:
     """An open folder; :class:`issuer.webroot.layout.Folder` describes the methods."""
 

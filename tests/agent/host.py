@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS certs (
   count_fail_update int DEFAULT 0, old_ca blob, old_crt blob, webroot_path text, rolled_back char(64), statement text);
 CREATE TABLE IF NOT EXISTS installations (
   name char(250) NOT NULL, host char(250) NOT NULL, account char(80) NOT NULL, sha256 char(64), not_after bigint,
-  state char(20), detail text, ts_report bigint, changes_only char(1), PRIMARY KEY (name, host, account));
+  state char(20), detail text, ts_report bigint, PRIMARY KEY (name, host, account));
 """
 
 

@@ -7,6 +7,7 @@ from common.probe.target import ProbeTarget, parse_target
 
 NAME = "www.example.test"
 KEY = f"/etc/ssl/private/{NAME}.key"
+ROOTS = "/etc/certfleet/roots.pem"
 FULLCHAIN = f"/etc/ssl/certs/{NAME}.fullchain.crt"
 
 SCRIPTS = ("/lib/systemd/system-generators/systemd-sysv-generator", "/tmp", "/tmp", "/etc/systemd/system")
@@ -108,6 +109,11 @@ class Daemon:
     def told(self) -> str:
         """The unit that an administrator reloads."""
         return self.front or self.unit
+
+    @property
+    def reads_when_told(self) -> bool:
+        """Does it read its files when it is told, and not at a start or for each connection?"""
+        return bool(self.reload or self.tool) and not self.fresh and not self.front.endswith(".socket")
 
     @property
     def sockets(self) -> tuple[ProbeTarget, ...]:

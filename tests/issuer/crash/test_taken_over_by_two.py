@@ -30,14 +30,16 @@ class Barrier:
 
 
 @pytest.mark.parametrize(
-    ("after", "next_path"), [(("open", 1), "order-plz"), (("save", 4), "/finalize-order/")], ids=["opened", "valid"]
+    "killed_at",
+    [("issuer.store.orders:Orders.open", 1, "order-plz"), ("issuer.store.orders:Orders.save", 4, "/finalize-order/")],
 )
 def test_two_issuers_take_over(
-    lab: Lab, sql_server: SqlServer, tmp_path: Path, after: tuple[str, int], next_path: str
+    lab: Lab, sql_server: SqlServer, tmp_path: Path, killed_at: tuple[str, int, str]
 ) -> None:
     """The order is gone on with once: while one issuer is at the CA with it, the other one leaves it alone and ends.
     One order, one finalization, one certificate; and no issuer takes what another one has sealed for planted."""
-    database, name = sql_server.create_database(), f"{after[0]}.lab.test"
+    place, nth, next_path = killed_at
+    database, name = sql_server.create_database(), f"t{nth}.lab.test"
     (tmp_path / "proxy").mkdir()
     with CaProxy(tmp_path / "proxy", lab.pebble) as proxy:
         boxes = [Box(tmp_path / number, database, bind=lab.bind, pebble=lab.pebble) for number in ("one", "two")]
@@ -46,8 +48,7 @@ def test_two_issuers_take_over(
             box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file), "account_key": account})
             box.set_up()
         boxes[0].enrol(name)
-        method, nth = after
-        assert killed_run(boxes[0], f"issuer.store.orders:Orders.{method}", "after", nth) == -signal.SIGKILL
+        assert killed_run(boxes[0], place, "after", nth) == -signal.SIGKILL
         assert database.query("SELECT COUNT(*) FROM orders WHERE active_name > ''") == [(1,)]
         # ten minutes later; the killed one is somebody else than the two
         database.execute("UPDATE orders SET lease_until = 1, lease_owner = 'killed'")

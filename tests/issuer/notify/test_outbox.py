@@ -20,6 +20,7 @@ from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.strangers import MOST_TOLD, RowsFound
 from issuer.model.tries import BY_NEXT_RUN
+from issuer.notify.by_syslog import BySyslog
 from issuer.notify.outbox import Outbox
 from issuer.rules.csr import read_csr
 from issuer.store import migrate
@@ -64,8 +65,9 @@ class World:
 
     def another_outbox(self, syslog: Syslog | None = None) -> Outbox:
         """A outbox of another process on the same database."""
+        channels = [BySyslog(syslog)] if syslog else []
         clock, tries = lambda: self.now, BY_NEXT_RUN
-        return Outbox(self.notices, self.post, syslog, host="box", stuck_after=10, clock=clock, tries=tries)
+        return Outbox(self.notices, self.post, channels, host="box", stuck_after=10, clock=clock, tries=tries)
 
     def hear(self, *told: Event) -> list[str]:
         """Subjects of the mails after a run in which this was told."""
