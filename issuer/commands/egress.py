@@ -79,7 +79,7 @@ def _needs(settings: Settings, database: Database) -> Needs:
     validations: dict[str, dict[Validation, None]] = {way: {} for way in solvers}
     is_proven, doubtful = Rows(settings, database).is_proven, 0
     for row in counted(Certificates(database).all()):
-        if not is_proven(row):  # whoever writes the database names no server that is asked, and none for a firewall
+        if not is_proven(row):  # else a writer of the database could name servers to ask, or to let through
             doubtful += 1
             continue
         certified.add(row.crt, row.ca)

@@ -237,7 +237,7 @@ class Tools:
     timing: Timing = Timing()
     turns: Turns = field(default_factory=Turns)
     registering: AbstractContextManager[object] = field(default_factory=threading.Lock)  # one attempt at a time
-    tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
+    tell: Callable[[Event], None] = _nobody  # takes the news for people; never raises
 
     def solver(self, row: Enrolment, name: str) -> Solver:
         """The solver that validates *name*, one of the names of *row*. It is that of dns-01 where the configuration
