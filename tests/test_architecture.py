@@ -52,7 +52,7 @@ ACTS = {
     "acme", "alembic", "dns", "josepy", "paramiko", "prometheus_client", "pymysql", "requests", "sqlalchemy",
     "structlog", "urllib3",
     "common.command_line", "common.config_file", "common.egress.reach", "common.egress.show", "common.files",
-    "common.folders", "common.http_exchange", "common.late_log", "common.log", "common.owners", "common.plugin",
+    "common.folders", "common.http_exchange", "common.late_log", "common.log", "common.owners", "common.monitoring",
     "common.probe.eap", "common.probe.look",
     "common.probe.show", "common.probe.staple", "common.probe.starttls", "common.probe.survey", "common.probe.wire",
     "common.replacing", "common.resolv_conf", "common.revocation.ask", "common.revocation.fetch", "common.ssh",
