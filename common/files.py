@@ -23,14 +23,21 @@ _INSTANT = 0.02  # seconds
 def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace *file* in one step, for the owner of its folder if root does it (``common.replacing``). Raises
     FileError."""
-    write_together(file.parent, {file.name: content}, mode=mode)
+    write_together({file: content}, mode=mode)
 
 
-def write_together(folder: Path, contents: Mapping[str, bytes], *, mode: int) -> None:
-    """The same for several files of one *folder*: all are as they were if one cannot be written."""
-    with file_errors(folder / next(iter(contents), "")), open_folder(folder) as opened:
-        owner = heir(opened.status())
-        replace_all({Place(opened, name): NewContent(content, mode, *owner) for name, content in contents.items()})
+def write_together(contents: Mapping[Path, bytes], *, mode: int) -> None:
+    """The same for several files: all are as they were if one cannot be written. Their folders are open at once."""
+    folders: dict[Path, Folder] = {}
+    new: dict[Place, NewContent] = {}
+    with contextlib.ExitStack() as opened:
+        for file, content in contents.items():
+            with file_errors(file):
+                if file.parent not in folders:
+                    folders[file.parent] = opened.enter_context(open_folder(file.parent))
+                folder = folders[file.parent]
+                new[Place(folder, file.name)] = NewContent(content, mode, *heir(folder.status()))
+        replace_all(new)
 
 
 def write_private(file: Path, content: bytes) -> None:

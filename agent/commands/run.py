@@ -3,6 +3,7 @@
 import argparse
 import resource
 from collections.abc import Sequence
+from contextlib import suppress
 
 from agent.commands.show import is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
@@ -32,15 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     PROGRESS.tell(f"0 of {len(selected)} certificates")
     with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
         try:
-            for result in run_over(certificates, selected, tools):
-                results.append(result)
-                tell(result, tools.now, silent=silent)
-                PROGRESS.tell(f"{len(results)} of {len(selected)} certificates")
-                if tools.waits.stop_asked:
-                    break
-        except Stopped:
-            pass
-        else:
+            with suppress(Stopped):
+                for result in run_over(certificates, selected, tools):
+                    results.append(result)
+                    tell(result, tools.now, silent=silent)
+                    PROGRESS.tell(f"{len(results)} of {len(selected)} certificates")
+                    if tools.waits.stop_asked:
+                        break
             announce(results, certificates, tools)
         finally:
             tools.close()

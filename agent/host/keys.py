@@ -1,7 +1,6 @@
 """The Keys of ``agent.journey.ports`` on this machine. Private keys are made here and never leave the machine."""
 
 import os
-import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.model.certificate import Keystore
-from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
 from common.certificate import load_certificates, load_request, spki_sha256
 from common.errors import ConfigError, Finding, RefusedError
@@ -148,15 +146,6 @@ def csr_facts(content: bytes) -> tuple[str, tuple[str, ...]]:
     except x509.ExtensionNotFound:
         names = []
     return spki_sha256(found.public_key()), tuple(sorted(names))
-
-
-def serve(fullchain: Path, key: Path) -> None:
-    """Load both files as a TLS server does. Raises InstallError if a server could not."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(fullchain, key)
-    except (ssl.SSLError, OSError) as error:
-        what = "a TLS server could not load the certificate with its key"
-        raise InstallError("stage", what, why=str(error)) from error
 
 
 def keystore(store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:

@@ -19,7 +19,7 @@ from agent.model.waiting import GoneBack
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
 from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, rights_of, wanted
-from agent.rules.verify import installed_in, to_be_shown
+from agent.rules.verify import ends_in, installed_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
 from common.errors import CertfleetError
 
@@ -69,8 +69,9 @@ class Due:
 
     @property
     def present_ends(self) -> int | None:
-        """The end of what is in place, in epoch seconds; None where nothing is that comes from a CA."""
-        return not_after(self.in_place.leaf) if self.in_place is not None else None
+        """The end of what is in place, in epoch seconds, also of one for another key, as on a host that comes from
+        another client; None where nothing is that comes from a CA. Raises FileError."""
+        return not_after(self.in_place.leaf) if self.in_place is not None else ends_in(live_certificates(self.turn))
 
     @property
     def present_serial(self) -> str:
@@ -151,7 +152,10 @@ def unless_in_place(due: Due) -> Due | Result:
     except CertfleetError as error:
         result = due.turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
         return replace(result, refusal=None)
-    return due if evidence is None else concluded(due, due.turn.result(*conclusion(evidence)), planned)
+    if evidence is None:
+        return due
+    keep([(due.name, due.bundle)], due.turn.tools)
+    return concluded(due, due.turn.result(*conclusion(evidence)), planned)
 
 
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
@@ -187,14 +191,20 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         not_after=not_after(leaf),
         mark=due.mark,
         files={str(file.path): turn.tools.files.digest(file.path) for file in targets},
-        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=False)},
+        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=False)} | _key(turn),
         circumstances=circumstances,
         chain=due.chain,
         by_issuer=due.by_issuer,
     )
-    keep(due.name, due.bundle, turn.tools)
     past = remembered(turn.before, due.sha256)
     return replace(result, installed=installed, refusal=None, past=past, gone_back=due.gone_back)
+
+
+def _key(turn: Turn) -> dict[str, str]:
+    """The facts of the key's own file by its path; none of another machine, which it never leaves."""
+    place = turn.certificate.key
+    live = turn.tools.files.read(place) if turn.certificate.host is None else None
+    return {} if live is None else {str(place): live.facts}
 
 
 def refused(result: Result, turn: Turn, offered: str, mark: Mark, circumstances: str) -> Result:

@@ -3,7 +3,7 @@
 Between two tries files go back and come again. The service is not told meanwhile: it reads its files at a reload.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from agent.journey.member import Life, Member, life
 from agent.journey.old_files import old_files
@@ -25,20 +25,23 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
     left: dict[str, InstallError] = {}
     trial = _Trial(service, users, tools)
     remaining = list(users)
+    passing: set[str] | None = None  # the names of some that pass together, and so do fewer of them
     while remaining and (complaint := trial.complaint(remaining)) is not None:
         ordered, first = suspects_last(remaining, _paths, str(complaint))
         if first == len(ordered) - 1 > 0 and _went_with(ordered[-1], trial.complaint(ordered[:-1])):
             left[ordered[-1].name] = complaint
             remaining.remove(ordered[-1])
             continue
-        bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first)  # noqa: B023 - called at once
-        if bad == 1 and (without := trial.complaint([])) is not None:
+        good = -1 if passing is None else _leading(ordered, passing)
+        bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first, good)  # noqa: B023 - called at once
+        if bad == 0:
+            without = trial.complaint([])
             if life(service, users, tools) is Life.STOPPED:
                 _log.warning("install.check-fails-as-before", service=service.name, error=str(without))
                 trial.put(remaining)
                 return left
             return left | _broken(remaining, str(complaint), str(without), tools)
-        culprit = ordered[bad - 1]
+        passing, culprit = {one.name for one in ordered[: bad - 1]}, ordered[bad - 1]
         left[culprit.name] = trial.complaint(ordered[:bad]) or complaint
         remaining.remove(culprit)
     trial.put(remaining)
@@ -79,6 +82,11 @@ class _Trial:
         except InstallError as error:
             return error
         return None
+
+
+def _leading(ordered: Sequence[Member], passing: Collection[str]) -> int:
+    """How many at the head of *ordered* are among the *passing*."""
+    return next((place for place, one in enumerate(ordered) if one.name not in passing), len(ordered))
 
 
 def _went_with(suspect: Member, complaint: InstallError | None) -> bool:

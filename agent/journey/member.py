@@ -10,7 +10,7 @@ from agent.journey.ports import Tools, Turn
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile
-from agent.rules.evidence import Sight, runs
+from agent.rules.evidence import Sight, runs, sights_of
 from agent.rules.journal import Part, SavedFile
 
 
@@ -83,9 +83,3 @@ def life_by(service: Service, sights: Sequence[Sight], tools: Tools) -> Life:
     except InstallError:
         return Life.STOPPED
     return Life.RUNS
-
-
-def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight]) -> list[Sight]:
-    """The *sights* of *certificate* that show sockets of *service*."""
-    texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
-    return [sight for sight in sights if sight.target in texts]

@@ -80,8 +80,9 @@ class StateStore(Protocol):
     def kept_serials(self, name: str) -> list[str]:
         """The serial numbers (hex) of the certificates of *name* that are kept, the one put in place last first."""
 
-    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
-        """Keep *fullchain* (PEM): it is the one put in place last."""
+    def save_kept(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
+        """Keep each: its name, its serial number, and the full chain in PEM. It is the one of that name put in place
+        last. After an error some may be kept."""
 
     def read_kept(self, name: str, serial: str) -> bytes:
         """The full chain in PEM."""
@@ -102,7 +103,7 @@ class StateStore(Protocol):
         """Note how far an install has come, before the step that this names."""
 
     def new_work(self, name: str) -> None:
-        """An empty private folder for staged material and backups of *name*."""
+        """An empty private folder for the backups of *name*."""
 
     def save_work(self, name: str, label: str, content: bytes) -> Path:
         """Put *content* into that folder as the file *label*, readable for this user alone. It survives a power cut
@@ -179,9 +180,6 @@ class Keys(Protocol):
     def csr_facts(self, pem: bytes) -> tuple[str, tuple[str, ...]]:
         """SPKI digest and sorted names of a CSR; ValueError if it is none."""
 
-    def serve(self, fullchain: Path, key: Path) -> None:
-        """Load both as a TLS server does; InstallError if it could not."""
-
     def keystore(self, store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
         """Leaf, chain (PEM) and key in PKCS#12; *live* itself if it holds just these already. ConfigError for a
         password file that is not as it must be."""
@@ -194,10 +192,11 @@ class Trust(Protocol):
     """The judgement of clients."""
 
     def objection(
-        self, fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system"] | Path | bytes
+        self, fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system", "none"] | Path | bytes
     ) -> str:
         """Why a client that trusts *roots* refuses *fullchain* (PEM), served with *key* under *names*; "" if it takes
-        it under all. *roots*: those of the system's store, a PEM file, or PEM. ConfigError for a file without any."""
+        it under all. *roots*: those of the system's store, a PEM file, or PEM; "none": no client is asked, only whether
+        a server can load them. ConfigError for a file without any."""
 
 
 class Programs(Protocol):

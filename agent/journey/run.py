@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from agent.journey.on_record import concluded, on_record, told
 from agent.journey.pause import as_it_stands, in_its_window
 from agent.journey.ports import Tools, Turn
+from agent.journey.put_right import close_key
 from agent.journey.update import unreachable, update
 from agent.model.certificate import Certificate
 from agent.model.errors import HostLost, SourceError
@@ -119,9 +120,10 @@ def taken_up(
     )
 
     def found() -> "Due | Result":
+        here = close_key(turn)
         if pause is not None:
-            return as_it_stands(turn)
-        return unreachable(turn, answer) if isinstance(answer, SourceError) else in_its_window(update(turn, mark))
+            return as_it_stands(here)
+        return unreachable(here, answer) if isinstance(answer, SourceError) else in_its_window(update(here, mark))
 
     result = _guarded(turn, found)
     if not isinstance(result, Result):

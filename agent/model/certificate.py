@@ -74,8 +74,9 @@ class Service:
     runs, "" for this machine.
     *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
     what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before; *restart*
-    does so where whoever starts it takes it for up. *is_up* fails where it does not run. *asks*: an operator restarts
-    it, and nobody else. *settle*: seconds that it may take to show a new certificate, if more than others."""
+    does so where whoever starts it takes it for up. *is_up* fails where it does not run, and *has_ended* unless nobody
+    will start it again by himself. *asks*: an operator restarts it, and nobody else. *settle*: seconds that it may take
+    to show a new certificate, if more than others."""
 
     name: str  # of its preset; "" where agent.toml has the commands
     check: tuple[Command, ...] = ()
@@ -86,6 +87,7 @@ class Service:
     starts_stopped: bool = False
     asks: bool = False
     is_up: tuple[Command, ...] = ()
+    has_ended: tuple[Command, ...] = ()
     settle: int = 0
     host: str = ""
 

@@ -10,12 +10,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agent.host.keys import csr_facts, not_for_services, public_half
 from agent.model.certificate import Keystore
-from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
 from agent.remote.session import Session
-from common.certificate import load_certificates, spki_sha256
 from common.errors import ConfigError, FileError, Finding, RefusedError
-from common.files import read_regular
 from common.names import common_name, is_address
 
 _NO_PROGRAM = 127  # the exit code of a shell that does not find a program
@@ -121,12 +118,6 @@ class RemoteKeys:
     def stored(self, store: Keystore, content: bytes) -> bytes:
         """As above."""
         return b""
-
-    def serve(self, fullchain: Path, key: Path) -> None:
-        """A certificate fits a key by its public half alone: no key is loaded here."""
-        (leaf, *_) = load_certificates(read_regular(fullchain))
-        if spki_sha256(leaf.public_key()) != self.load(key).spki_sha256:
-            raise InstallError("stage", f"the key {key} on {self._session.name} is another one than a moment ago")
 
 
 def _alternatives(names: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from agent.model.certificate import Certificate, Service
 from agent.model.result import Outcome
 from common.probe.view import Seen
 
@@ -192,6 +193,12 @@ def conclusion(evidence: Evidence) -> tuple[Outcome, str, str]:
 def served_any(before: Sequence[Sight]) -> bool:
     """Was there a certificate on any socket?"""
     return any(sight.seen is Seen.SERVED for sight in before)
+
+
+def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight]) -> list[Sight]:
+    """The *sights* of *certificate* that show sockets of *service*."""
+    texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
+    return [sight for sight in sights if sight.target in texts]
 
 
 def was_down(before: Sequence[Sight]) -> bool:

@@ -11,6 +11,7 @@ from agent.model.result import Installed
 from agent.rules.access_lists import group_rights, without_inherited
 
 _EVERYBODY = 0o007
+_OPEN = 0o027  # modes in which no key is taken: others read it, or its group writes
 
 
 def refuse_detours(real: Mapping[Path, Path], protected: Iterable[Path]) -> None:
@@ -45,6 +46,15 @@ def as_left(file: TargetFile, live: LiveFile | None, was: Installed | None) -> L
     if digest == live.digest:
         return live
     return replace(live, uid=int(uid), gid=int(gid), mode=int(mode, 8), attributes={})
+
+
+def reopened(live: LiveFile, facts: str) -> LiveFile | None:
+    """The key's own file with the mode of its *facts* at the last install, when it was closed; None where it still is,
+    or is another key. It stays where others could exchange it."""
+    digest, _, _, mode = facts.split()
+    if live.exchangeable or live.digest != digest or not live.mode & _OPEN:
+        return None
+    return replace(live, mode=int(mode, 8))
 
 
 def rights_of(file: TargetFile, *, is_new: bool) -> Rights:

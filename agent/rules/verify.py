@@ -51,6 +51,17 @@ def installed_in(contents: Iterable[bytes], key_spki_sha256: str, *, placeholder
     return None if leaf is None else Bundle(leaf, issuers_in(found, leaf))
 
 
+def ends_in(contents: Iterable[bytes]) -> int | None:
+    """The end (epoch seconds) of the certificate in *contents* of live files, whosever key it is for; None where none
+    is from a CA."""
+    for content in contents:
+        with contextlib.suppress(ValueError):
+            for one in load_certificates(content):
+                if one.issuer != one.subject and not is_ca(one):
+                    return not_after(one)
+    return None
+
+
 def issuers_in(pool: Sequence[x509.Certificate], leaf: x509.Certificate) -> tuple[x509.Certificate, ...]:
     """The CAs above *leaf* that are in *pool*, by their signatures, nearest first."""
     path = [leaf]

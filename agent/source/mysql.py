@@ -24,8 +24,8 @@ from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
 from common.database_url import MysqlAddress
-from common.deadline import Deadline
-from common.mysql_connection import BoundedConnection
+from common.deadline import Allowance, Deadline
+from common.mysql_connection import SLOW_SECONDS, BoundedConnection
 from common.mysql_errors import AGAIN, CROWDED_CODES, About, about, code_of, text_of
 from common.pem import LARGEST
 
@@ -72,6 +72,7 @@ class MysqlSource:
         self._waits = waits
         self._patience = patience
         self._given_up: SourceError | None = None
+        self._allowance = Allowance(SLOW_SECONDS)
         self._connection: BoundedConnection | None = None
         self._certs = "agent_certs"
 
@@ -232,6 +233,7 @@ class MysqlSource:
             [(host, port)] = address.hosts
             where = {"host": host, "port": port, "ssl": ssl.create_default_context(cafile=self._tls_ca)}
         return BoundedConnection(
+            allowance=self._allowance,
             longest_answer=_LONGEST_ANSWER,
             **where,
             user=address.user,

@@ -11,7 +11,6 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import Heard, HostState, Report, ReportKey, Standing
 
 WELL_WORDS = ("installed", "unprovable", "waiting", "not-enrolled", "held")
-NOT_WELL_WORDS = ("pending", "broken", "failed", "refused", "unproven", "unreachable")
 CLOCK_AHEAD = 86400  # seconds by which a host's clock may be ahead of ours
 _WORST_FIRST = list(HostState)
 _LONGEST_DETAIL = 300  # characters of an agent's sentence, for people

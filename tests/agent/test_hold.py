@@ -141,6 +141,17 @@ def test_what_would_end_before_waits_for_no_window(host: Host, nginx: Nginx) -> 
     assert nginx.served() == newer.certificate
 
 
+def test_what_another_client_left_waits_for_no_window_either(host: Host, nginx: Nginx) -> None:
+    """It is for a key of its own, and ends before the next window."""
+    theirs = host.authority.issue([host.name], days=0.1)
+    host.fullchain.write_bytes(theirs.fullchain_pem)
+    window(host, nginx, hours(2, 4))
+    newer = host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
+    assert nginx.served() == newer.certificate
+
+
 def test_a_first_one_waits_for_its_window(host: Host, nginx: Nginx) -> None:
     window(host, nginx, hours(2, 4))
     host.offer_new()

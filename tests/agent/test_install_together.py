@@ -1,12 +1,15 @@
 """Certificates of one service go in one install: one check, one reload; the bad ones are found, the others go on."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
+from common.certificate import serial_text
 from tests.agent.host import Done, Host
 from tests.agent.vhosts import Vhosts
+from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
 
 
@@ -35,6 +38,10 @@ def installed(vhosts: Vhosts) -> Vhosts:
     return vhosts
 
 
+def serial(issued: Issued) -> str:
+    return serial_text(issued.certificate)
+
+
 def refused_by_nginx(vhosts: Vhosts, name: str, part: str) -> None:
     """Let its file hold a part that nginx cannot serve. Of a chain without its leaf nginx names the key, which all
     share; of a key without a certificate it names the file."""
@@ -51,13 +58,33 @@ def test_five_at_once(five: Vhosts) -> None:
     assert five.host.leftovers() == []
 
 
+def test_one_that_cannot_be_kept(five: Vhosts, host: Host) -> None:
+    """All five are installed; of four the certificate before can be gone back to, of the other it is said."""
+    name, *others = five.names
+    folder = host.state_dir / "kept" / name
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+    issued = five.offer()
+    done = host.run()
+    assert done.code == 0, done.err
+    said = [line for line in done.err.splitlines() if "kept.not-written" in line]
+    assert said
+    assert all(name in line for line in said), said
+    kept = {one["name"]: one["kept"] for one in host.agent("status", "--json").json["certificates"]}
+    assert kept[name] == []
+    assert {one: kept[one][0] for one in others} == {one: serial(issued[one]) for one in others}
+    assert {len(kept[one]) for one in others} == {2}
+
+
 @pytest.mark.parametrize(
     ("many", "bad", "part", "most"),
     [
         (8, [0], "chain", math.ceil(math.log2(8)) + 3),
         (8, [7], "chain", math.ceil(math.log2(8)) + 1),
         (8, [1, 4, 6], "key", 4),
-        (40, [3, 30], "chain", 2 * math.ceil(math.log2(40)) + 3),
+        (40, [39], "chain", math.ceil(math.log2(40)) + 1),
+        (40, [0], "chain", math.ceil(math.log2(40)) + 2),
+        (40, [3, 30], "chain", 2 * math.ceil(math.log2(40)) + 2),
     ],
     indirect=["many"],
 )

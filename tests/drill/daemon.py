@@ -7,6 +7,7 @@ from common.probe.target import ProbeTarget, parse_target
 
 NAME = "www.example.test"
 KEY = f"/etc/ssl/private/{NAME}.key"
+ROOTS = "/etc/certfleet/roots.pem"
 FULLCHAIN = f"/etc/ssl/certs/{NAME}.fullchain.crt"
 
 SCRIPTS = ("/lib/systemd/system-generators/systemd-sysv-generator", "/tmp", "/tmp", "/etc/systemd/system")

@@ -201,8 +201,19 @@ def test_people_hear_once_when_a_host_is_not_well_and_when_it_is_well_again(stor
     report(stored, "web1")
     for _ in range(2):
         stored.ok("run")
+    report(stored, "web1", state="incomplete", detail="it leaves out Test Issuing")
+    stored.ok("run")
+    assert f'  {NAME} on web1 (agent): "incomplete: it leaves out Test Issuing"' in smtp.letters[3].text
+    report(stored, "web1", **OLD, not_after=int(time.time()) - 5)
+    stored.ok("run")
+    assert f'  {NAME} on web1 (agent): "serves an expired one, since' in smtp.letters[4].text
+    report(stored, "web1")
+    stored.ok("run")
     assert subjects(smtp)[1:] == [
         f"certfleet: {NAME} is not well at a host",
+        f"certfleet: {NAME} is well again at a host",
+        f"certfleet: {NAME} is not well at a host",
+        f"certfleet: {NAME} is served expired",
         f"certfleet: {NAME} is well again at a host",
     ]
     assert stored.database.query("SELECT * FROM host_alarms") == []
@@ -276,10 +287,12 @@ def test_the_metric_of_a_daemon(tmp_path: Path) -> None:
     box.set_up()
     take_in(box, NAME)
     report(box, "web1", ago=4 * DAY)
+    report(box, "web2", state="ending")
     with Service(box) as service:
         wait_until(
             lambda: 'certfleet_hosts_not_well{state="silent"} 1.0' in service.get("/metrics")[1], "the look is taken"
         )
+        assert 'certfleet_hosts_not_well{state="not well"} 1.0' in service.get("/metrics")[1]
         assert 'certfleet_hosts_not_well{state="behind"} 0.0' in service.get("/metrics")[1]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from agent.model.result import Outcome
 from issuer.commands.reports import Reports
 from issuer.loops.hosts import HostStore
 from issuer.model.config import Settings
@@ -14,6 +15,7 @@ from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Validation
 from issuer.model.hosts import Report
 from issuer.rules.csr import read_csr
+from issuer.rules.hosts import WELL_WORDS
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.tables import certs, installations
@@ -84,7 +86,8 @@ def hosts(tables: Database | None, tmp_path: Path) -> Reported:
     ("change", "suspect"),
     [
         ({}, False),
-        ({"state": "failed"}, True),
+        *(({"state": outcome.value}, outcome.value not in WELL_WORDS) for outcome in Outcome),
+        *(({"state": word}, True) for word in ("", "a-word-of-tomorrow", "zzz")),
         ({"not_after": NOW - 1}, True),
         ({"reported_at": NOW - SETTINGS.silent - 1}, True),
         ({"state": "failed", "reported_at": NOW - SETTINGS.forget - 1}, False),
