@@ -34,7 +34,7 @@ class Barrier:
     [("issuer.store.orders:Orders.open", 1, "order-plz"), ("issuer.store.orders:Orders.save", 4, "/finalize-order/")],
 )
 def test_two_issuers_take_over(
-    lab: Lab, sql_server: SqlServer, tmp_path: Path, place: str, nth: int, next_path: str
+    lab: Lab, sql_server: SqlServer, tmp_path: Path, *, place: str, nth: int, next_path: str
 ) -> None:
     """The order is gone on with once: while one issuer is at the CA with it, the other one leaves it alone and ends.
     One order, one finalization, one certificate; and no issuer takes what another one has sealed for planted."""
