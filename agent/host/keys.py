@@ -149,8 +149,8 @@ def csr_facts(content: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def keystore(store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
-    """Leaf, chain (PEM) and key in PKCS#12; *live* itself if that holds just these already, because no two makings are
-    alike. Raises ConfigError for a password file that is not as it must be."""
+    """Leaf, chain (PEM) and key in PKCS#12; *live* itself if that holds just these already: two files of the
+    same content differ. Raises ConfigError for a password file that is not as it must be."""
     password = read_password(store.password_file).encode()
     leaf, *chain = load_certificates(fullchain)
     private = load_pem_private_key(key.content, password=None)

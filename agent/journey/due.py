@@ -115,7 +115,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
 def _content(due: Due, one: TargetFile, live: LiveFile | None) -> bytes:
     """The content that the file is to get. Raises ConfigError for a keystore without a password."""
     bundle = due.bundle
-    if one.keystore is not None:  # what others could have put there is not opened
+    if one.keystore is not None:  # a keystore that others could have put there is not opened
         known = live.content if live is not None and not live.exchangeable else b""
         return due.turn.tools.keys.keystore(one.keystore, bundle.leaf_pem + bundle.chain_pem, due.key, known)
     parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": due.key.content}

@@ -1,6 +1,6 @@
 """Nothing new is installed for a while because a person said so: by a pause, or by the window of agent.toml.
 
-The certificate in place is looked at as ever.
+The certificate in place is looked at as usual.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def as_it_stands(turn: Turn) -> Result:
-    """How what is installed stands; PAUSED where nothing is. Raises FileError."""
+    """The standing of the certificate in place; PAUSED where none is. Raises FileError."""
     installed = turn.before.installed
     if installed is None:
         return turn.result(Outcome.PAUSED)
