@@ -43,7 +43,7 @@ def _key(turn: Turn) -> Iterator[Line]:
     else:
         yield Line(OK, name, f"its key is in {file} ({key.key_type})")
     waiting = turn.certificate.next_key
-    if waiting is not None and turn.tools.keys.is_there(waiting):
+    if turn.tools.keys.is_there(waiting):
         yield _next_key(turn, waiting)
 
 

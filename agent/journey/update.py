@@ -59,10 +59,10 @@ def unreachable(turn: Turn, error: SourceError) -> Result:
 
 
 def circumstances_of(turn: Turn) -> str:
-    """A digest of its settings and inputs: ``Certificate.circumstances``."""
+    """A digest of its settings, keys and inputs: ``Certificate.circumstances``."""
     certificate, tools = turn.certificate, turn.tools
-    others = [tools.here.stamp(file) for file in certificate.inputs[1:]]
-    return certificate.circumstances([tools.files.stamp(certificate.key), *others])
+    keys = map(tools.files.stamp, certificate.keys)
+    return certificate.circumstances([*keys, *map(tools.here.stamp, certificate.inputs)])
 
 
 def not_enrolled(turn: Turn) -> Result:
