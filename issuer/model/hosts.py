@@ -50,12 +50,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The memory of a report: its own moment, the moment at which that one was *seen* first, and whether its
-    agent has ever reported *daily*."""
+    """The memory of a report: its own moment, the moment at which that one was *seen* first, whether its agent has
+    ever reported *daily*; and the SHA-256 of the certificate that it named when it was last *settled*: it served the
+    present one. None as long as it did not."""
 
     reported: int
     seen: int
     daily: bool
+    settled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
