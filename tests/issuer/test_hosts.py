@@ -234,6 +234,25 @@ def test_a_host_that_does_not_take_the_new_one(stored: Box, smtp: Smtp) -> None:
     assert stored.database.query("SELECT hosts_look_at FROM certs") == [(None,)]
 
 
+def test_a_host_that_goes_back(stored: Box, smtp: Smtp) -> None:
+    """All hosts had the present one; then one is restored from a backup, and another one comes with an earlier one. Who
+    looks in between takes no mail away."""
+    told_by_mail(stored, smtp)
+    report(stored, "web1")
+    for _ in range(2):
+        stored.ok("run")
+    assert stored.database.query("SELECT hosts_look_at FROM certs") == [(None,)]
+    report(stored, "web1", **OLD)
+    stored.fails("status", says=["1 host behind"])
+    stored.ok("run")
+    assert subjects(smtp) == [f"certfleet: {NAME} is behind at a host"]
+    report(stored, "web1")
+    report(stored, "web2", **OLD)
+    stored.fails("status", says=["1 host behind"])
+    stored.ok("run")
+    assert [letter.text.count("web2") for letter in smtp.letters[1:]] == [1]
+
+
 @pytest.mark.parametrize(
     "end",
     ["", "UPDATE installations SET ts_report = 5", "UPDATE certs SET enable = 'N'"],
@@ -288,12 +307,14 @@ def test_the_metric_of_a_daemon(tmp_path: Path) -> None:
     take_in(box, NAME)
     report(box, "web1", ago=4 * DAY)
     report(box, "web2", state="ending")
+    report(box, "web3", **OLD)
     with Service(box) as service:
         wait_until(
             lambda: 'certfleet_hosts_not_well{state="silent"} 1.0' in service.get("/metrics")[1], "the look is taken"
         )
         assert 'certfleet_hosts_not_well{state="not well"} 1.0' in service.get("/metrics")[1]
-        assert 'certfleet_hosts_not_well{state="behind"} 0.0' in service.get("/metrics")[1]
+        assert 'certfleet_hosts_not_well{state="behind"} 1.0' in service.get("/metrics")[1]
+        assert 'certfleet_hosts_not_well{state="expired"} 0.0' in service.get("/metrics")[1]
 
 
 def test_accounts_with_many_reports_hide_no_other(stored: Box, monkeypatch: pytest.MonkeyPatch) -> None:
