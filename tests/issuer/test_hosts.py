@@ -34,11 +34,12 @@ def stored(database: Database, tmp_path: Path) -> Box:
     return box
 
 
-def take_in(box: Box, name: str) -> None:
+def take_in(box: Box, name: str, left: int = 82) -> None:
+    """*left*: days of its life."""
     week = int(time.time()) - 7 * DAY
     begin = datetime.fromtimestamp(week - DAY, UTC)
     issuing = Authority("Test CA").intermediate("Test Issuing")
-    issued = issuing.sign(csr([name]), days=90, not_before=begin)
+    issued = issuing.sign(csr([name]), days=8 + left, not_before=begin)
     (box.folder / "given.pem").write_bytes(issued.fullchain_pem)
     box.ok("import", name, "--crt", str(box.folder / "given.pem"))
     moments = f"ts_last_update = {week}, hosts_look_at = hosts_look_at - {7 * DAY}"
@@ -141,6 +142,14 @@ def test_only_what_fails_or_ends_soon(stored: Box) -> None:
     assert NAME in stored.ok("status", "--expiring", "400d").out
     assert "new.example.test" not in stored.ok("status", "--expiring", "400d").out
     assert stored.ok("status", "--expiring", "1d").out == "none\n"
+    take_in(stored, "zz.example.test", left=20)
+    for name, left in (("aa.example.test", 60), ("mm.example.test", 40)):
+        take_in(stored, name, left=left)
+    lines = stored.ok("status", "--expiring", "70d").out.splitlines()
+    ordered = ["zz.example.test", "mm.example.test", "aa.example.test"]
+    assert [line.split()[0] for line in lines] == ["NAME", *ordered]
+    facts = stored.ok("status", "--expiring", "70d", "--json").report()["certificates"]
+    assert [fact["name"] for fact in facts] == ordered
     report(stored, "web1", state="failed")
     stored.ok("status", "--expiring", "1d")
     lines = stored.fails("status", "--failing", says=[]).out.splitlines()
