@@ -252,7 +252,7 @@ def test_a_stopped_sibling(host: Host, nginx: Nginx, tmp_path: Path) -> None:
 def test_a_command_that_fails_although_all_is_well(host: Host, nginx: Nginx) -> None:
     """As a reload of a unit that its socket activates: the socket shows the new one, and nothing goes back."""
     failing = ["sh", "-c", '"$@"; sleep 1; exit 1', "sh", *nginx.activate]
-    host.configure(check=nginx.check, activate=failing, probe=[f"https://127.0.0.1:{nginx.port}"])
+    host.served_by(nginx, activate=failing)
     issued = host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
