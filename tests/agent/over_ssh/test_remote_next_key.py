@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 
 from tests.agent.host import NAME, Done, Host
-from tests.agent.killed import Step
+from tests.agent.killed import Step, acting
 from tests.agent.over_ssh.test_remote_cut import SFTP, SHELL
 from tests.agent.over_ssh.test_remote_install import BOTH, SPIED
 from tests.agent.remote import RemoteSite
@@ -216,6 +216,21 @@ def test_killed_before_the_service_is_told(
     assert (host.key.read_bytes(), host.fullchain.read_bytes()) == (key, first.fullchain_pem)
     assert keys_there(host) == {host.key.name, next_key(host).name}
     assert nginx.served() == first.certificate
+
+
+def test_an_answer_that_is_lost_when_all_was_done(host: Host, site: RemoteSite, nginx: Nginx, first: Issued) -> None:
+    """The swap is done again on a new connection: the key that was kept is still the one before."""
+    assert request(host).code == 0
+    key = host.key.read_bytes()
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    site.configure(check=nginx.check, activate=["true"], probe=probe, probe_timeout="1s")
+    offer_next(host)
+    logins = site.sshd.logins()
+    done = host.run(program=acting((SHELL_ACCESS, "rename", 1, "after"), 'raise EOFError("it is cut")'))
+    assert site.sshd.logins() == logins + 2
+    assert "rolled back, all is as it was" in done.certificate["detail"]
+    assert host.key.read_bytes() == key
+    assert fits(host)
 
 
 def test_a_change_that_cannot_be_brought_back(host: Host, nginx: Nginx, first: Issued) -> None:
