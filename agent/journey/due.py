@@ -151,7 +151,10 @@ def unless_in_place(due: Due) -> Due | Result:
     except CertfleetError as error:
         result = due.turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
         return replace(result, refusal=None)
-    return due if evidence is None else concluded(due, due.turn.result(*conclusion(evidence)), planned)
+    if evidence is None:
+        return due
+    turn = due.turn
+    return concluded(due, turn.result(*conclusion(evidence, turn.certificate)), planned)
 
 
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
