@@ -164,8 +164,9 @@ def unless_in_place(due: Due) -> Due | Result:
         return replace(result, refusal=None)
     if evidence is None:
         return due
-    keep([(due.name, due.bundle)], due.turn.tools)
-    return concluded(due, due.turn.result(*conclusion(evidence)), planned)
+    turn = due.turn
+    keep([(due.name, due.bundle)], turn.tools)
+    return concluded(due, turn.result(*conclusion(evidence, turn.certificate)), planned)
 
 
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:

@@ -44,7 +44,7 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
         evidence = judge(look(turn), was.sha256, chain=was.chain, by_hand=certificate.by_hand)
         if evidence.proof is not Proof.WRONG:
-            result = replace(turn.result(*conclusion(evidence)), refusal=None)
+            result = replace(turn.result(*conclusion(evidence, certificate)), refusal=None)
             return put_right(turn, result, lives, circumstances)
     from agent.journey.take import take  # noqa: PLC0415 - X.509 costs 0.1 s, and a run without news has no use for it
 

@@ -10,6 +10,7 @@ from agent.model.remote_host import RemoteHost
 from agent.model.window import Window
 from common.names import is_address
 from common.probe.target import ProbeTarget
+from common.text import some
 
 Command = tuple[str, ...]
 """One program and its arguments; never a line for a shell."""
@@ -123,6 +124,11 @@ class Certificate:
     on_install: tuple[Means, ...] = ()
     on_failure: tuple[Means, ...] = ()
     host: RemoteHost | None = None
+
+    @property
+    def paths(self) -> str:
+        """Its files, for people."""
+        return some([str(file.path) for file in self.files])
 
     @property
     def services(self) -> tuple[Service, ...]:
