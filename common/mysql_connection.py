@@ -16,18 +16,36 @@ _LONGEST_HANDSHAKE = 1_000_000  # bytes
 _LOGIN_SECONDS = 30.0
 
 
+class Unanswered(pymysql.OperationalError):
+    """The server gave no answer while a login waited for one: nothing was begun."""
+
+
 class BoundedConnection(pymysql.connections.Connection):
     """As ``pymysql.connect``. *longest_answer*: the most bytes of an answer to a statement; *answer_seconds*: the time
-    in which all of it has to come. OperationalError when the peer sends more, or is slower. A login has less time."""
+    in which all of it has to come. OperationalError when the peer sends more, or is slower; Unanswered in a login,
+    which has *login_seconds* at most, and half a minute."""
 
-    def __init__(self, *, longest_answer: float = math.inf, answer_seconds: float = 300.0, **options: Any):
+    def __init__(
+        self,
+        *,
+        longest_answer: float = math.inf,
+        answer_seconds: float = 300.0,
+        login_seconds: float = math.inf,
+        **options: Any,
+    ):
         self._longest_answer = longest_answer
         self._answer_seconds = answer_seconds
+        self._login_seconds = login_seconds
         super().__init__(**options)
 
     def connect(self, sock: Any = None) -> None:
-        self._expect(_LONGEST_HANDSHAKE, min(_LOGIN_SECONDS, self._answer_seconds))
-        super().connect(sock)
+        self._expect(_LONGEST_HANDSHAKE, min(_LOGIN_SECONDS, self._login_seconds, self._answer_seconds))
+        try:
+            super().connect(sock)
+        except pymysql.OperationalError as error:
+            if isinstance(getattr(error, "original_exception", error.__cause__), TimeoutError):
+                raise Unanswered(*error.args) from error
+            raise
 
     def _expect(self, most: float, seconds: float) -> None:
         self._room, self._deadline = most, Deadline(seconds)
