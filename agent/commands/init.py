@@ -175,7 +175,24 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
     for name in names:
         plain: dict[str, object] = {"san": [], "key": None, "key_type": "", "csr": "", "interim": False, "json": False}
         request(argparse.Namespace(**vars(arguments) | {"name": [name]} | plain))
-    say("next: take each CSR to the issuer, then `certfleet-agent run`")
+    if names:
+        _tell_what_to_name(arguments.config, names)
+
+
+def _tell_what_to_name(config: Path, names: Sequence[str]) -> None:
+    """The files that the services' configuration must name for *names*, and what comes next."""
+    certificates = [one for one in load_settings(config)[1] if one.name in names]
+    services = dict.fromkeys(service.name for one in certificates for service in one.services if service.name)
+    for file in (file for one in certificates for file in one.files):
+        say(f"file {file.path} = {', '.join(file.parts)}; the first run writes it")
+    presets = Presets(config)
+    for name, preset in ((name, presets.load(name)) for name in services):
+        say(*([f"note {preset.note} More: `certfleet-agent presets {name}`"] if preset else []))
+    say(
+        "next: take each CSR to the issuer",
+        "next: let the service's configuration name these files and the key, and do not reload it: the first run does",
+        "next: `certfleet-agent run`",
+    )
 
 
 def _option(option: str, parser: Callable[[str], T], value: str) -> T:

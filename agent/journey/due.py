@@ -18,7 +18,16 @@ from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.model.waiting import GoneBack
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
-from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, rights_of, wanted
+from agent.rules.targets import (
+    as_left,
+    is_as_wanted,
+    loses_list,
+    refuse_dangling,
+    refuse_detours,
+    refuse_key,
+    rights_of,
+    wanted,
+)
 from agent.rules.verify import ends_in, installed_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
 from common.errors import CertfleetError
@@ -50,7 +59,7 @@ class Due:
     def key_file(self) -> Path:
         """The file in which *key* is now."""
         certificate = self.turn.certificate
-        return certificate.next_key if self.switches and certificate.next_key is not None else certificate.key
+        return certificate.next_key if self.switches else certificate.key
 
     @property
     def sha256(self) -> str:
@@ -105,6 +114,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
     planned = {}
     for one in targets:
         live = files.read(real[one.path])
+        refuse_key(one.path, live)
         rights = rights_of(one, is_new=live is None)
         owner = files.owner_ids(rights.owner, rights.group)
         was = as_left(one, live, due.turn.before.installed)
@@ -154,8 +164,9 @@ def unless_in_place(due: Due) -> Due | Result:
         return replace(result, refusal=None)
     if evidence is None:
         return due
-    keep([(due.name, due.bundle)], due.turn.tools)
-    return concluded(due, due.turn.result(*conclusion(evidence)), planned)
+    turn = due.turn
+    keep([(due.name, due.bundle)], turn.tools)
+    return concluded(due, turn.result(*conclusion(evidence, turn.certificate)), planned)
 
 
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:

@@ -26,7 +26,7 @@ def as_it_stands(turn: Turn) -> Result:
         return turn.result(Outcome.PAUSED)
     lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
     evidence = judge(look(turn), installed.sha256, chain=installed.chain, by_hand=turn.certificate.by_hand)
-    return put_right(turn, turn.result(*conclusion(evidence)), lives, circumstances_of(turn))
+    return put_right(turn, turn.result(*conclusion(evidence, turn.certificate)), lives, circumstances_of(turn))
 
 
 def in_its_window(found: "Due | Result") -> "Due | Result":

@@ -110,7 +110,7 @@ def _step(member: Member, told: Collection[Service], tools: Tools) -> Step:
     due, turn, certificate = member.due, member.turn, member.certificate
     coming = _coming(member, told)
     evidence = foreseen(member.before, due.sha256, due.chain, certificate.by_hand, coming)
-    outcome, _, hint = conclusion(evidence)
+    outcome, _, hint = conclusion(evidence, certificate)
     result = standing(concluded(due, turn.result(outcome, evidence.detail, hint), member.planned), tools.now)
     changes = ((path, _change(tools.files.read(path), new)) for path, new in member.planned.items())
     written = tuple(Change(path, what) for path, what in changes if what)

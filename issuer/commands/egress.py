@@ -29,7 +29,7 @@ from issuer.rules.egress import Needs, of_settings
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.egress import Egress
-from issuer.store.overview import Overview
+from issuer.store.orders import Orders
 from issuer.store.revision import open_database
 
 _RESOLVING_SECONDS, _REACHING_SECONDS = 10.0, 5.0
@@ -38,7 +38,7 @@ _FROM_ROOT = (
     "`check`, `audit` and `run` ask DNS from the root downwards, so 53/udp and 53/tcp of the root servers and of each "
     "zone on the way; where these are closed they go on without"
 )
-_ORDERS_LOOKED_AT = 5  # at each CA: their URLs may lead to other hosts than the directory
+_ORDERS_LOOKED_AT = 100  # at each CA: their URLs may lead to other hosts than the directory
 
 
 def egress(arguments: argparse.Namespace) -> int:
@@ -73,13 +73,14 @@ def _needs(settings: Settings, database: Database) -> Needs:
     needs = Needs(of_settings(settings))
     resolvers = Resolvers(settings.dns.resolvers)
     needs.outwards += [need for server in resolvers.every for need in both(server.address, server.port, "resolver")]
-    _add_authorities(needs, settings, Overview(database))
+    rows = Rows(settings, database)
+    _add_authorities(needs, settings, Orders(database, "", rows.seals))
     certified, solvers = Certified(), build_solvers(settings)
     names: dict[str, dict[str, None]] = {way: {} for way in solvers}
     validations: dict[str, dict[Validation, None]] = {way: {} for way in solvers}
-    is_proven, doubtful = Rows(settings, database).is_proven, 0
+    doubtful = 0
     for row in counted(Certificates(database).all()):
-        if not is_proven(row):  # else a writer of the database could name servers to ask, or to let through
+        if not rows.is_proven(row):  # else a writer of the database could name servers to ask, or to let through
             doubtful += 1
             continue
         certified.add(row.crt, row.ca)
@@ -101,10 +102,10 @@ def _doubtful(count: int) -> str:
     return f"{count} {rows} not what was enrolled and signed, and left out here: `status` shows which"
 
 
-def _add_authorities(needs: Needs, settings: Settings, overview: Overview) -> None:
+def _add_authorities(needs: Needs, settings: Settings, orders: Orders) -> None:
     """The hosts of each CA's resources and orders, or the proxy that leads there."""
     for ca in settings.authorities:
-        urls = [(url, "ACME order") for url in overview.newest_orders(ca.directory, _ORDERS_LOOKED_AT)]
+        urls = [(url, "ACME order") for url in orders.urls(ca.directory, _ORDERS_LOOKED_AT)]
         try:
             authority = AcmeCa(settings, ca, time.time)
             try:

@@ -48,7 +48,7 @@ class NoticeStore(Protocol):
         """(first, last) epoch second of the events that wait for a mail; None without any."""
 
     def take(self, delivery: str, now: int) -> list[Event]:
-        """Reserve every event that waits for a mail for *delivery*, and return them."""
+        """Reserve the events that wait for a mail for *delivery*, of very many the first ones, and return them."""
 
     def sent(self, delivery: str) -> None:
         """The mail *delivery* was sent: its events are done."""
@@ -219,7 +219,7 @@ class Outbox:
         return unsent is not None and mail_moment(*unsent, self._mailed_at) <= self._clock()
 
     def deliver(self) -> None:
-        """Send one mail with every unsent event. Never raises CertfleetError."""
+        """Send one mail with the unsent events, of very many the first ones. Never raises CertfleetError."""
         if self._post is None:
             return
         delivery = secrets.token_hex(16)

@@ -150,12 +150,10 @@ class Host:
             return connection.execute(statement, tuple(values)).fetchall()
 
     def reported(self) -> dict[str, Any]:
-        """What this host has told the central side."""
-        rows = self.sql("SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations")
-        (row,) = rows
-        return dict(
-            zip(("name", "host", "account", "sha256", "not_after", "state", "detail", "ts_report"), row, strict=True)
-        )
+        """What this host has told the central side of its certificate."""
+        columns = "name, host, account, sha256, not_after, state, detail, ts_report"
+        (row,) = self.sql(f"SELECT {columns} FROM installations WHERE name = ?", [self.name])  # noqa: S608 - our words
+        return dict(zip(columns.split(", "), row, strict=True))
 
     def served_by(self, server: Served, **changes: Any) -> None:
         """Write agent.toml for a server: its check, its activation, and its port on loopback; then as *changes* say."""

@@ -112,6 +112,18 @@ def test_bad_ones_among_many(many: Vhosts, bad: list[int], part: str, most: int)
     assert vhosts.commands() == []
 
 
+def test_a_bad_one_with_a_key_of_its_own(host: Host, nginx: Nginx) -> None:
+    """Of a chain without its leaf nginx names the key, and by that one check more finds it."""
+    vhosts = installed(Vhosts(host, nginx, 8, own_keys=True))
+    bad = vhosts.names[3]
+    refused_by_nginx(vhosts, bad, "chain")
+    vhosts.write()
+    vhosts.offer()
+    done = host.run()
+    assert [name for name, state in states(done).items() if state != "installed"] == [bad]
+    assert vhosts.commands() == ["check", "check", "activate"]
+
+
 def test_two_new_names_at_once(five: Vhosts, host: Host, nginx: Nginx) -> None:
     """nginx.conf has two names more, whose files do not exist; nginx runs on, by its configuration of before."""
     more = ["new1.example.test", "new2.example.test"]

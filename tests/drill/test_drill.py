@@ -186,10 +186,10 @@ def test_it_does_not_take_the_new_one(drill: Drill, fault: Fault) -> None:
 @pytest.mark.drill
 @pytest.mark.fault("dies")
 def test_it_ends(drill: Drill) -> None:
-    """When it is told: it is started with the old one. So is one that ends a moment after a reload, which it is not
-    given the time for that a living one gets, because systemd knows."""
+    """When it is told: it is started with the old one. So is one that ends a moment after a reload, which does not get
+    the time that a living one gets, because systemd knows."""
     assert_not_taken(drill, dies)
-    if not (drill.daemon.reload or drill.daemon.tool):
+    if not drill.daemon.may_end_later:
         return
     drill.restore()
     before = drill.live()

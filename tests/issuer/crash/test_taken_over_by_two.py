@@ -30,14 +30,15 @@ class Barrier:
 
 
 @pytest.mark.parametrize(
-    ("place", "nth", "next_path"),
+    "killed_at",
     [("issuer.store.orders:Orders.open", 1, "order-plz"), ("issuer.store.orders:Orders.save", 4, "/finalize-order/")],
 )
 def test_two_issuers_take_over(
-    lab: Lab, sql_server: SqlServer, tmp_path: Path, *, place: str, nth: int, next_path: str
+    lab: Lab, sql_server: SqlServer, tmp_path: Path, killed_at: tuple[str, int, str]
 ) -> None:
     """The order is gone on with once: while one issuer is at the CA with it, the other one leaves it alone and ends.
     One order, one finalization, one certificate; and no issuer takes what another one has sealed for planted."""
+    place, nth, next_path = killed_at
     database, name = sql_server.create_database(), f"t{nth}.lab.test"
     (tmp_path / "proxy").mkdir()
     with CaProxy(tmp_path / "proxy", lab.pebble) as proxy:
