@@ -19,15 +19,16 @@ _log = LateLog()
 
 
 def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[str, InstallError]:
-    """The *users* of the service at fault by their names, each with what the check said; their old files are back. None
-    where the check passes, or where it failed before too and the service does not run: it may miss more than these
-    certificates, as two that are new on one host miss each other. Where the check of a service that runs fails without
-    any of them, each has BrokenBefore, or Awaits if it misses the first files of others. Raises FileError.
+    """The *users* of the service at fault by their names, each with what the check said; their old files are back. No
+    user is at fault where the check passes, or where it failed before too and the service does not run: it may miss
+    more than these certificates, as two that are new on one host miss each other. Where the check of a service that
+    runs fails without any of them, each user has BrokenBefore, or Awaits if the check misses the first files of others.
+    Raises FileError.
     """
     left: dict[str, InstallError] = {}
     trial = _Trial(service, users, tools)
     remaining = list(users)
-    passing: set[str] | None = None  # the names of some that pass together, and so do fewer of them
+    passing: set[str] | None = None  # the names of users that pass together, as any part of them does
     while remaining and (complaint := trial.complaint(remaining)) is not None:
         ordered, first = suspects_last(remaining, _texts, str(complaint))
         if first == len(ordered) - 1 > 0 and _went_with(ordered[-1], trial.complaint(ordered[:-1])):

@@ -20,7 +20,7 @@ if grep -e '-----BEGIN' {0} | grep -qv -e 'PRIVATE KEY-----' -e 'EC PARAMETERS--
     exit 1
 fi
 """
-_SYNC = "{{ sync {0} 2>/dev/null || sync; }}"  # an old one takes no file, and has all that waits written
+_SYNC = "{{ sync {0} 2>/dev/null || sync; }}"  # an old sync takes no file, and writes all that waits
 
 
 class _Execute(Protocol):
@@ -75,7 +75,7 @@ class ShellAccess:
         return [os.fsdecode(name) for name in self._about(folder, "ls -a {0}").split(b"\n") if name]
 
     def sync(self, path: str) -> None:
-        """The file arrives on its disk."""
+        """Wait until the file is on the disk there."""
         self._run(_SYNC.format(shlex.quote(path)))
 
     def _about(self, path: str, command: str) -> bytes:

@@ -71,7 +71,7 @@ def issuers_in(pool: Sequence[x509.Certificate], leaf: x509.Certificate) -> tupl
 
 
 def installed_facts(bundle: Bundle) -> InstalledCertificate:
-    """The facts by which another one is called older."""
+    """The facts of *bundle* by which another certificate is called older."""
     return InstalledCertificate(fingerprint(bundle.leaf), not_before(bundle.leaf), not_after(bundle.leaf))
 
 

@@ -106,7 +106,7 @@ class MysqlSource:
         return None
 
     def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
-        """A transaction for some at a time: each gets the patience of one question, over a slow line too."""
+        """Write some rows in each transaction: each gets the patience of one question, over a slow line too."""
         refused: dict[str, SourceError] = {}
         for first in range(0, len(results), _ROWS_AT_ONCE):
             some = results[first : first + _ROWS_AT_ONCE]

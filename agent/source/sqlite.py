@@ -73,7 +73,7 @@ class SqliteSource:
         return None
 
     def close(self) -> None:
-        """Each question has a connection of its own."""
+        """Does nothing: each question has a connection of its own."""
 
     def _ask(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
         return self._within("ro", lambda connection: connection.execute(statement, values).fetchall())

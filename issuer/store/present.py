@@ -153,7 +153,7 @@ def add_version(
 
 
 def add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
-    """One line of the audit trail, in the transaction of the change that it tells about."""
+    """Add a line to the audit trail, in the transaction of the change that it tells about."""
     connection.execute(events.insert(), {"at": now, "name": name, "event": event, "detail": detail})
 
 
