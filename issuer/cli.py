@@ -118,8 +118,8 @@ def _zone(line: CommandLine) -> None:
     form.add_argument("--shell", action="store_true", help=text)
     text = "write the texts to files below this folder, by the machine that they are for"
     form.add_argument("--out", metavar="DIR", default=None, help=text)
-    text = "with --caa: the only validation method that is to be allowed (default: dns-01)"
-    zone.add_argument("--method", choices=["dns-01", "http-01", "dns-persist-01"], default="dns-01", help=text)
+    text = "with --caa: the only challenge type that is to be allowed (default: dns-01)"
+    zone.add_argument("--method", metavar="TYPE", default=None, help=text)
     zone.add_argument("--force", action="store_true", help="with --out: replace files that are there")
 
 

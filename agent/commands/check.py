@@ -24,6 +24,7 @@ from common.clock import duration_text
 from common.command_line import report, say
 from common.errors import CertfleetError
 from common.issuer_key import issuer_key_id, parse_issuer_key
+from common.monitoring import as_plugin
 from common.nagios import Metric, State, line, worst
 from common.probe.survey import looks
 from common.terminal import PROGRESS
@@ -33,14 +34,9 @@ MOST_APART = 300  # seconds
 
 def check(arguments: argparse.Namespace) -> int:
     """One line for each finding; exit code 1 if one is bad. With --nagios one line, and the code of a plugin."""
-    if not arguments.nagios:
-        return _shown(_findings(arguments), arguments)
-    try:
-        text, state = _plugin(_findings(arguments))
-    except CertfleetError as error:
-        text, state = line("check", State.UNKNOWN, str(error)), State.UNKNOWN
-    say(text)
-    return state
+    if arguments.nagios:
+        return as_plugin("check", lambda: _plugin(_findings(arguments)))
+    return _shown(_findings(arguments), arguments)
 
 
 def _findings(arguments: argparse.Namespace) -> list[Line]:
@@ -87,14 +83,14 @@ def _shown(lines: Sequence[Line], arguments: argparse.Namespace) -> int:
 _STATES = {OK: State.OK, WARN: State.WARNING, BAD: State.CRITICAL}
 
 
-def _plugin(lines: Sequence[Line]) -> tuple[str, State]:
+def _plugin(lines: Sequence[Line]) -> tuple[State, str]:
     """The worst finding, how many others there are, and the numbers."""
     state = worst(_STATES[one.level] for one in lines)
     found = [one for one in lines if _STATES[one.level] is state]
     told = f"{found[0].subject}: {found[0].sentence}" if state else f"{len(lines)} things are well"
     told += f", and {len(found) - 1} more" if state and len(found) > 1 else ""
     counts = [Metric(word, sum(one.level == level for one in lines)) for level, word in ((BAD, "bad"), (WARN, "warn"))]
-    return line("check", state, told, counts), state
+    return state, line("check", state, told, counts)
 
 
 def _document(one: Line) -> dict[str, str | None]:

@@ -1,5 +1,5 @@
-"""check, of stapling: each service of this host that can staple shows its configuration; its certificates, responders
-and logs are looked at. Nothing is changed."""
+"""The part of `check` about stapling: each service of this host that can staple shows its configuration, and its
+certificates, responders and logs are looked at. Nothing is changed."""
 
 import os
 import time
@@ -107,7 +107,7 @@ def _findings(service: _Service, found: Read, sites: Sequence[Site]) -> list[Lin
 
 
 def _expanded(site: Site, dialect: Dialect, folder: str) -> Site:
-    """With whole paths of files, and the files in the place of folders of certificates."""
+    """*site* with whole paths of files, and with the files of a folder of certificates in the place of the folder."""
     names = {dialect.certificate.lower(), dialect.chain.lower(), dialect.staple.lower()} - {""}
     files = {
         name: tuple(
@@ -156,7 +156,7 @@ def _staples(cases: Sequence[stapling.Case], certificates: _Certificates, now: f
 
 
 def _missing_folders(found: Read, dialect: Dialect) -> frozenset[str]:
-    """Those of files that a cache names."""
+    """The folders of the caches that the configuration names and that are not there."""
     wanted = dialect.cache.lower()
     words = [one.words[0] for one in walk(found.tree) if wanted and one.name.lower() == wanted and one.words]
     folders = {word.partition(":")[2].partition("(")[0].rpartition("/")[0] for word in words}
@@ -173,7 +173,7 @@ def _symptoms(found: Read, dialect: Dialect, now: float) -> Iterator[Symptom]:
 
 
 def _content(file: str) -> bytes:
-    """b"" where there is none."""
+    """The content of *file*; b"" where it cannot be read."""
     try:
         return content_of(file) or b""
     except OSError:

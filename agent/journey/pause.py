@@ -1,6 +1,6 @@
 """Nothing new is installed for a while because a person said so: by a pause, or by the window of agent.toml.
 
-The certificate in place is looked at as ever.
+The certificate in place is looked at as usual.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def as_it_stands(turn: Turn) -> Result:
-    """How what is installed stands; PAUSED where nothing is. Raises FileError."""
+    """The standing of the certificate in place; PAUSED where none is. Raises FileError."""
     installed = turn.before.installed
     if installed is None:
         from agent.journey.due import life_in_files  # noqa: PLC0415 - X.509, before the first certificate alone
@@ -29,7 +29,7 @@ def as_it_stands(turn: Turn) -> Result:
         return before_the_first(turn.result(Outcome.PAUSED), life_in_files(turn), turn.tools.now)
     lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
     evidence = judge(look(turn), installed.sha256, chain=installed.chain, by_hand=turn.certificate.by_hand)
-    return put_right(turn, turn.result(*conclusion(evidence)), lives, circumstances_of(turn))
+    return put_right(turn, turn.result(*conclusion(evidence, turn.certificate)), lives, circumstances_of(turn))
 
 
 def in_its_window(found: "Due | Result") -> "Due | Result":

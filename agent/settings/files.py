@@ -81,7 +81,7 @@ class ShapesSettings(RightsSettings):
             yield _target(store.path, stem, _PARTS_OF_KEYSTORE, store.rights.or_else(self.rights), keystore)
 
     def opening(self) -> Iterator[tuple[str, int]]:
-        """Where a mode stands that would open a private key to everybody, and that mode."""
+        """Each setting whose mode would open a private key to everybody, with that mode."""
         holding: list[tuple[str, RightsSettings]]
         holding = [(f"combined[{index}].", one) for index, one in enumerate(self.combined) if "key" in one.parts]
         holding += [(f"keystore[{index}].", one) for index, one in enumerate(self.keystore)]

@@ -66,18 +66,9 @@ class SqliteSource:
 
     def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
         which = "name = ? AND host = ? AND account = ? AND state = ? AND sha256 = ?"
+        statement = f"UPDATE installations SET ts_report = ? WHERE {which}"  # noqa: S608 - a constant
         rows = [(moment, one.name, host, own_name(), one.outcome.value, one.columns()[0]) for one in results]
-
-        def change(more: str) -> int:
-            statement = f"UPDATE installations SET ts_report = ?{more} WHERE {which}"  # noqa: S608 - constants
-            return self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
-
-        try:
-            return change(", changes_only = NULL")
-        except SourceError as error:
-            if "no such column" not in str(error.__cause__):  # which a database of an earlier certfleet lacks
-                raise
-        return change("")
+        return self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
 
     def moment(self) -> float | None:
         return None

@@ -29,7 +29,7 @@ class Reports:
         return {name: believed for name, (believed, _) in self._recalled(names, now).items()}
 
     def _recalled(self, names: Collection[str], now: int) -> dict[str, tuple[list[Report], bool]]:
-        """By name, the reports as they are believed, and whether a look has to take in something new."""
+        """For each name the reports as they are believed, and whether a look has to take in something new."""
         stored, heard = self._store.reports(names), self._memory.heard(names)
         is_all = sum(map(len, stored.values())) < MOST_READ  # else some may only be unread
         found, news, over = dict[str, tuple[list[Report], bool]](), dict[ReportKey, Heard](), list[ReportKey]()

@@ -18,7 +18,7 @@ MOST_READ = 50_000  # reports in one answer
 _NAMES_CHANGED = 500  # in one statement
 _PORTION = 1000  # names in one answer
 _LONGEST_DETAIL = 2000  # characters
-_OF_ALL = ("name", "host", "account", "sha256", "not_after", "state", "ts_report", "changes_only")
+_OF_ALL = ("name", "host", "account", "sha256", "not_after", "state", "ts_report")
 _DETAIL = sa.func.substr(installations.c.detail, 1, _LONGEST_DETAIL, type_=installations.c.detail.type)
 
 
@@ -86,11 +86,10 @@ class Hosts:
         """The certificates of which a host may not be well, or was told to be not well. Each question has an index."""
         columns, forgotten = installations.c, now - settings.forget
         lately = columns.ts_report > forgotten
-        daily = columns.changes_only.is_(None)
         questions: Sequence[sa.Select[Any]] = (
             sa.select(certs.c.name).where(certs.c.hosts_look_at <= now - settings.behind),
-            sa.select(columns.name).where(daily, lately, columns.ts_report < now - settings.silent).distinct(),
-            sa.select(columns.name).where(daily, columns.ts_report > now + CLOCK_AHEAD).distinct(),
+            sa.select(columns.name).where(lately, columns.ts_report < now - settings.silent).distinct(),
+            sa.select(columns.name).where(columns.ts_report > now + CLOCK_AHEAD).distinct(),
             sa.select(columns.name).where(_none_of(columns.state, WELL_WORDS), lately).distinct(),
             sa.select(columns.name).where(columns.not_after.between(1, now), lately).distinct(),
             sa.select(host_alarms.c.name).distinct(),
@@ -140,6 +139,4 @@ def details_of(connection: sa.Connection, reports: Sequence[Report]) -> dict[Rep
 
 
 def _report(row: Any) -> Report:
-    return Report(
-        row.name, row.host, row.account, row.sha256, row.not_after, row.state, row.ts_report, row.changes_only == "Y"
-    )
+    return Report(row.name, row.host, row.account, row.sha256, row.not_after, row.state, row.ts_report)

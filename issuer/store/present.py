@@ -14,7 +14,7 @@ from issuer.model.orders import OrderRecord
 from issuer.store.failures import NO_FAILURE
 from issuer.store.tables import certs, events, versions
 
-# what people said of the row, and the pair before: all other columns speak of the present certificate
+# the words of people about the row, and the pair before; all other columns speak of the present certificate
 _ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations", "seal")
 _CHANGE = (
     "change_csr",

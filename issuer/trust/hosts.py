@@ -12,8 +12,8 @@ from issuer.trust.state_database import StateDatabase
 HOSTS = "hosts.db"  # in the state folder
 _AT_ONCE = 500  # names in one question
 _TABLES = (
-    """CREATE TABLE IF NOT EXISTS heard (name TEXT, host TEXT, account TEXT, reported INTEGER NOT NULL,
-  seen INTEGER NOT NULL, daily INTEGER NOT NULL, PRIMARY KEY (name, host, account)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS reports (name TEXT, host TEXT, account TEXT, reported INTEGER NOT NULL,
+  seen INTEGER NOT NULL, PRIMARY KEY (name, host, account)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS settled (name TEXT, host TEXT, account TEXT, sha256 TEXT NOT NULL,
   PRIMARY KEY (name, host, account)) WITHOUT ROWID""",
 )
@@ -29,7 +29,7 @@ class HostMemory:
     def names(self) -> set[str]:
         """The certificates of which a host has reported."""
         with self._database.reading() as connection:
-            return {name for (name,) in connection.execute("SELECT DISTINCT name FROM heard")}
+            return {name for (name,) in connection.execute("SELECT DISTINCT name FROM reports")}
 
     def heard(self, names: Collection[str]) -> dict[str, dict[ReportKey, Heard]]:
         """The memory of the hosts of *names*, by name."""
@@ -37,20 +37,20 @@ class HostMemory:
         with self._database.reading() as connection:
             for some in chunks(sorted(names), _AT_ONCE):
                 places = ", ".join("?" * len(some))
-                for *key, reported, seen, daily, settled in connection.execute(
-                    f"SELECT * FROM heard LEFT JOIN settled USING (name, host, account) WHERE name IN ({places})",  # noqa: S608 - question marks
+                for *key, reported, seen, settled in connection.execute(
+                    f"SELECT * FROM reports LEFT JOIN settled USING (name, host, account) WHERE name IN ({places})",  # noqa: S608 - question marks
                     list(some),
                 ):
                     name, host, account = key
-                    found.setdefault(name, {})[name, host, account] = Heard(reported, seen, bool(daily), settled)
+                    found.setdefault(name, {})[name, host, account] = Heard(reported, seen, settled)
         return found
 
     def remember(self, news: Mapping[ReportKey, Heard], over: Collection[ReportKey] = ()) -> None:
         """Keep *news*, and forget those that are *over*."""
-        rows = [(*key, heard.reported, heard.seen, heard.daily) for key, heard in news.items()]
+        rows = [(*key, heard.reported, heard.seen) for key, heard in news.items()]
         with self._database.writing() as connection:
-            connection.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?, ?, ?)", rows)
-            for table in ("heard", "settled"):
+            connection.executemany("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?, ?)", rows)
+            for table in ("reports", "settled"):
                 connection.executemany(f"DELETE FROM {table} WHERE {_KEY}", over)  # noqa: S608 - constants
 
     def settle(self, certificates: Mapping[ReportKey, str]) -> None:
@@ -65,7 +65,7 @@ class HostMemory:
         conditions = [f"host IN ({places})"] * bool(hosts) + ["account = ?"] * (account is not None)
         with self._database.writing() as connection:
             values, count = [*hosts, *([] if account is None else [account])], 0
-            for table in ("settled", "heard"):
+            for table in ("settled", "reports"):
                 query = f"DELETE FROM {table} WHERE {' AND '.join(conditions)}"  # noqa: S608 - question marks
                 count = connection.execute(query, values).rowcount
             return count

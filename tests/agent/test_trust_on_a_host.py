@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.agent import zoo
 from tests.agent.host import NAME, Done, Host, agent_ahead
@@ -55,6 +56,16 @@ def test_a_foreign_chain_over_our_key(host: Host, ours: zoo.Key) -> None:
         assert host.fullchain.read_bytes() == before
     configure(host, "none")
     assert host.run().code == 0
+
+
+def test_no_server_could_load_it(host: Host, ours: zoo.Key) -> None:
+    """Where no roots are asked for, a chain that OpenSSL serves nowhere is refused all the same."""
+    before = host.fullchain.read_bytes()
+    configure(host, "none")
+    weak = zoo.root("Weak", key=rsa.generate_private_key(65537, 1024))  # noqa: S505 - weak on purpose
+    offer(host, weak.leaf(ours, [NAME]), weak)
+    assert_kept(host, host.run(), "a TLS server could not load it (CA_KEY_TOO_SMALL)")
+    assert host.fullchain.read_bytes() == before
 
 
 @pytest.mark.parametrize(

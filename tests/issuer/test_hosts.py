@@ -161,25 +161,25 @@ def test_only_what_fails_or_ends_soon(stored: Box) -> None:
 
 
 def test_a_flood_of_reports_is_bounded_output(stored: Box) -> None:
-    """20,000 reports of one account: twenty lines and a count, among them that of another account, in seconds."""
+    """4000 reports of one account: twenty lines and a count, among them that of another account, in seconds."""
     report(stored, "web1", account="honest", ago=5 * DAY)
     digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
-    many = ", ".join(f"({digits}) AS t{place}" for place in range(4))
-    number = " + ".join(f"t{place}.n * {10**place}" for place in range(4))
-    for more in ("a", "b"):
+    many = ", ".join(f"({digits}) AS t{place}" for place in range(3))
+    number = " + ".join(f"t{place}.n * {10**place}" for place in range(3))
+    for more in "abcd":
         host = f"REPLACE('{more}NUMBER', 'NUMBER', {number})"
         values = f"'{NAME}', {host}, 'thief', 'failed', '{'x' * 2000}', {int(time.time())}"
         into = "installations (name, host, account, state, detail, ts_report)"
         stored.database.execute(f"INSERT INTO {into} SELECT {values} FROM {many}")  # noqa: S608
     began = time.process_time()
-    text = stored.fails("status", NAME, says=["20000 hosts not well, 1 host silent", "and 19981 more"]).out
+    text = stored.fails("status", NAME, says=["4000 hosts not well, 1 host silent", "and 3981 more"]).out
     assert "web1: silent since" in text
     assert len(text) < 20_000
     assert len(json.dumps(stored.run("status", NAME, "--json").report())) < 80_000
-    listed = stored.fails("status", "--hosts", says=["and 19001 more"]).out
+    listed = stored.fails("status", "--hosts", says=["and 3001 more"]).out
     assert "web1 " in listed
     assert len(listed.splitlines()) == 1002
-    assert time.process_time() - began < 20
+    assert time.process_time() - began < 5
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def hosts(tables: Database | None, tmp_path: Path) -> Reported:
             "state": report.state,
             "ts_report": report.reported_at,
         }
-        execute(installations.insert().values(**row, detail="", changes_only="Y" if report.changes_only else None))
+        execute(installations.insert().values(**row, detail=""))
 
     execute(installations.delete())
     execute(certs.delete())
@@ -90,7 +90,6 @@ def hosts(tables: Database | None, tmp_path: Path) -> Reported:
         *(({"state": word}, True) for word in ("", "a-word-of-tomorrow", "zzz")),
         ({"not_after": NOW - 1}, True),
         ({"reported_at": NOW - SETTINGS.silent - 1}, True),
-        ({"reported_at": NOW - SETTINGS.silent - 1, "changes_only": True}, False),
         ({"state": "failed", "reported_at": NOW - SETTINGS.forget - 1}, False),
     ],
     ids=str,

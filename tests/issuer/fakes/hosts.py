@@ -26,7 +26,7 @@ class MemoryHosts:
     def suspects(self, now: int, settings: HostSettings) -> list[str]:
         lately = [one for one in self.table.values() if not is_forgotten(one, now, settings)]
         found = {one.name for one in lately if one.state not in WELL_WORDS or 0 < one.not_after <= now}
-        found |= {one.name for one in lately if not one.changes_only and one.reported_at < now - settings.silent}
+        found |= {one.name for one in lately if one.reported_at < now - settings.silent}
         found |= {name for name, since in self.behind.items() if since <= now - settings.behind}
         return sorted(found | self._doubted)
 
