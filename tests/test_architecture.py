@@ -77,7 +77,7 @@ IMPORTERS = {
 # Only here may an import wait for its command, or for the one case that needs a heavy library.
 LAZY = [
     *("issuer.cli", "issuer.commands.held", "issuer.commands.staging", "common.command_line", "common.similar"),
-    *("agent.commands.wiring", "agent.journey.run", "agent.journey.update", "agent.source.open"),
+    *("agent.commands.wiring", "agent.journey.pause", "agent.journey.run", "agent.journey.update", "agent.source.open"),
     *("agent.host.state_folder", "common.probe.look", "common.probe.starttls"),
 ]
 BY_NAME = "import importlib\nimportlib.import_module("

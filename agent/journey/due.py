@@ -28,7 +28,7 @@ from agent.rules.targets import (
     rights_of,
     wanted,
 )
-from agent.rules.verify import ends_in, installed_in, to_be_shown
+from agent.rules.verify import installed_in, leaf_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
 from common.errors import CertfleetError
 
@@ -80,7 +80,8 @@ class Due:
     def present_ends(self) -> int | None:
         """The end of what is in place, in epoch seconds, also of one for another key, as on a host that comes from
         another client; None where nothing is that comes from a CA. Raises FileError."""
-        return not_after(self.in_place.leaf) if self.in_place is not None else ends_in(live_certificates(self.turn))
+        leaf = self.in_place.leaf if self.in_place is not None else leaf_in(live_certificates(self.turn))
+        return not_after(leaf) if leaf is not None else None
 
     @property
     def present_serial(self) -> str:
@@ -172,6 +173,13 @@ def unless_in_place(due: Due) -> Due | Result:
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
     """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
     return installed_in(live_certificates(turn), key.spki_sha256)
+
+
+def life_in_files(turn: Turn) -> tuple[int, int] | None:
+    """Begin and end (epoch seconds) of the certificate in the live files, whosever key it is for; None where none is
+    from a CA. Raises FileError."""
+    leaf = leaf_in(live_certificates(turn))
+    return (not_before(leaf), not_after(leaf)) if leaf is not None else None
 
 
 def live_certificates(turn: Turn) -> list[bytes]:
