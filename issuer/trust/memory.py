@@ -103,7 +103,7 @@ class Memory:
         with self._database.reading() as connection:
             stored = dict(connection.execute("SELECT sha256, starts FROM stored WHERE name = ?", (name,)).fetchall())
             revoked = connection.execute("SELECT sha256 FROM revoked WHERE name = ?", (name,)).fetchall()
-        return Past(frozenset(stored), frozenset(sha256 for (sha256,) in revoked), max(stored.values(), default=0))
+        return Past(frozenset(stored), frozenset(sha256 for (sha256,) in revoked), tuple(stored.values()))
 
     def remember_stored(self, name: str, sha256: str, starts: int) -> None:
         """Keep for ever that this certificate of *name* was stored, with the statement that was signed for it if there
