@@ -13,13 +13,13 @@ from agent.host.capacity import shortage
 from agent.host.presence import found_programs, presence
 from agent.journey.examine import certificate_in_place, examine
 from agent.journey.ports import Turn
+from agent.journey.take import objection
 from agent.model.certificate import Certificate
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.offer import Offer
 from agent.rules.must_staple import socket_findings
-from agent.rules.statement import hear
 from agent.settings.config import AgentSettings, load_settings
-from common.certificate import must_staple, parse_bundle
+from common.certificate import must_staple
 from common.clock import duration_text
 from common.command_line import report, say
 from common.errors import CertfleetError
@@ -198,22 +198,22 @@ def _offered(certificate: Certificate, tools: LocalTools) -> Iterator[Line]:
         yield Line(BAD, certificate.name, "the source does not know it", "`certfleet-issuer populate` enrols it")
     elif not offer.leaf_pem.strip():
         yield Line(OK, certificate.name, "enrolled, waiting for its first certificate")
-    elif certificate.issuer_key:
-        yield from _signed(certificate, offer, tools)
     else:
-        yield Line(OK, certificate.name, "the source has a certificate")
+        yield from _judged(certificate, offer, tools)
 
 
-def _signed(certificate: Certificate, offer: Offer, tools: LocalTools) -> Iterator[Line]:
-    key = parse_issuer_key(tools.state.issuer_key(certificate.issuer_key))
+def _judged(certificate: Certificate, offer: Offer, tools: LocalTools) -> Iterator[Line]:
+    """What the next run makes of the certificate offered. Of a key or a host that keeps that open another line
+    tells."""
+    there = tools.on(certificate.host)
     try:
-        bundle = parse_bundle(offer.leaf_pem, offer.chain_pem)
-    except ValueError as error:
-        yield Line(BAD, certificate.name, f"the certificate offered cannot be read: {error}")
+        refused = objection(Turn(certificate, tools.state.record(certificate.name), there), offer)
+    except CertfleetError:
         return
-    before = tools.state.record(certificate.name).stated_by(certificate.issuer_key)
-    findings = hear(certificate.name, offer, bundle, key, before).findings
-    for finding in findings:
-        yield Line(BAD, certificate.name, f"statement: {finding.problem}", "it is not installed")
-    if not findings:
-        yield Line(OK, certificate.name, "the certificate offered is signed by the issuer")
+    finally:
+        there.files.release()
+    if refused is not None:
+        yield Line(BAD, certificate.name, str(refused), refused.hint)
+    else:
+        signed = "is signed by the issuer, and " if certificate.issuer_key else ""
+        yield Line(OK, certificate.name, f"the certificate offered {signed}fits this host")

@@ -187,7 +187,9 @@ def _tell_what_to_name(config: Path, names: Sequence[str]) -> None:
         say(f"file {file.path} = {', '.join(file.parts)}; the first run writes it")
     presets = Presets(config)
     for name, preset in ((name, presets.load(name)) for name in services):
-        say(*([f"note {preset.note} More: `certfleet-agent presets {name}`"] if preset else []))
+        if preset is not None:
+            blind = "" if preset.probe else " Nothing is proven unless `probe` in agent.toml names a socket."
+            say(f"note {preset.note}{blind} More: `certfleet-agent presets {name}`")
     say(
         "next: take each CSR to the issuer",
         "next: let the service's configuration name these files and the key, and do not reload it: the first run does",

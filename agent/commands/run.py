@@ -5,7 +5,7 @@ import resource
 from collections.abc import Sequence
 from contextlib import suppress
 
-from agent.commands.show import is_well, run_document, tell
+from agent.commands.show import Reasons, is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
 from agent.host.presence import presence
 from agent.journey.announce import announce
@@ -30,13 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     tools.folder.create()
     silent = arguments.json or getattr(arguments, "quiet", False)
     results: list[Result] = []
+    reasons: Reasons = {}
     PROGRESS.tell(f"0 of {len(selected)} certificates")
     with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
         try:
             with suppress(Stopped):
                 for result in run_over(certificates, selected, tools):
                     results.append(result)
-                    tell(result, tools.now, silent=silent)
+                    tell(result, tools.now, reasons, silent=silent)
                     PROGRESS.tell(f"{len(results)} of {len(selected)} certificates")
                     if tools.waits.stop_asked:
                         break

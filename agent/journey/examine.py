@@ -24,6 +24,7 @@ from common.names import uncovered
 from common.probe.view import Seen
 
 _FIRST = "let the service's configuration name {}, and leave the reload to `run`, which looks there afterwards"
+_BLIND = "name one in `probe`; `certfleet-agent presets SERVICE` tells which the service has"
 _DRIFT = "see who changed it; the next run puts it right"
 
 
@@ -113,7 +114,7 @@ def _sockets(turn: Turn) -> Iterator[Line]:
     name, installed = turn.certificate.name, turn.before.installed
     sights = look(turn)
     if not sights:
-        yield Line(WARN, name, "no socket can show it: an install is not proven", "name one in `probe`")
+        yield Line(WARN, name, "no socket can show it: an install is not proven", _BLIND)
     elif installed is not None:
         yield _compared(turn, sights, installed)
     else:

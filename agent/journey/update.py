@@ -68,8 +68,11 @@ def circumstances_of(turn: Turn) -> str:
 def not_enrolled(turn: Turn) -> Result:
     """The result where the source has no row of that name."""
     name = turn.certificate.name
-    detail = f"the source does not know {name}: not enrolled"
-    hint = f"run `certfleet-issuer populate {name}` there; if it was removed on purpose, take it out of agent.toml"
+    detail = f"the source does not know {name}"
+    hint = (
+        f"look at how agent.toml spells it; `certfleet-issuer populate {name}` on the issuer enrols it; "
+        "if it was removed on purpose, take it out of agent.toml"
+    )
     return turn.result(Outcome.NOT_ENROLLED, detail, hint)
 
 

@@ -63,6 +63,7 @@ def test_a_socket_that_shows_another_name(host: Host, tmp_path: Path) -> None:
         assert f"see that the service's configuration names {host.fullchain}" in failed["hint"]
         host.configure(activate=["true"])
         assert host.run().certificate["state"] == "unprovable"
+        assert "name one in `probe`; `certfleet-agent presets SERVICE` tells" in host.agent("check").out
         host.configure(check=nginx.check, activate=nginx.activate, probe=[socket])
         assert f"the one at {socket} is {said}" in host.agent("check").out
 

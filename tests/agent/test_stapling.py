@@ -301,3 +301,16 @@ def test_whose_environment_counts(tmp_path: Path) -> None:
         finally:
             process.kill()
             process.wait()
+
+
+def test_nginx_that_does_not_show_its_configuration(tmp_path: Path) -> None:
+    """Before the first certificate its test fails, for a file that is not there: the finding names the command that
+    says so."""
+    program = tmp_path / "nginx"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "nginx.toml").write_text(f'programs = "{program}"\n')
+    (line,) = found(tmp_path, "nginx", [str(program), "-t"])
+    assert (line.level, line.kind) == (WARN, "stapling-unreadable")
+    assert f"see what `{program} -t -T` says; run `check` as root" in line.hint

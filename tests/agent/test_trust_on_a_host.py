@@ -43,18 +43,23 @@ def ours(host: Host) -> zoo.Key:
 
 
 def test_a_foreign_chain_over_our_key(host: Host, ours: zoo.Key) -> None:
-    """The right key, names, dates and signatures, from a CA that nobody knows: nothing is touched, roots are named."""
+    """The right key, names, dates and signatures, from a CA that nobody knows: nothing is touched, roots are named;
+    `check` says so before the run does."""
     before = host.fullchain.read_bytes()
     foreign = zoo.root("Root").below("Intermediate")
     file = str(host.folder / "root.pem")
     for roots, shown in ((file, f"the roots in {file}"), ("system", "the system's roots")):
         configure(host, roots)
         offer(host, foreign.leaf(ours, [NAME]), foreign)
+        checked = host.agent("check")
+        assert checked.code == 1
+        assert f"a client that trusts {shown} refuses it: " in checked.out
         done = host.run()
         assert_kept(host, done, f"a client that trusts {shown} refuses it: ")
         assert "name its root in agent.toml" in done.err
         assert host.fullchain.read_bytes() == before
     configure(host, "none")
+    assert "the certificate offered fits this host" in host.agent("check").out
     assert host.run().code == 0
 
 

@@ -99,6 +99,7 @@ def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
     fresh.write("/etc/certfleet/agent.toml", text)
     said = fresh.run(*init, NAME)
     assert "kept     /etc/certfleet/agent.toml" in said
+    assert "in mods-enabled/eap. Nothing is proven unless `probe` in agent.toml names a socket." in said
     assert "/etc/haproxy/certs" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
     assert "cap_sys_chroot" in fresh.show("certfleet-agent", "CapabilityBoundingSet")[0]
     assert config.read_text(encoding="utf-8") == text
