@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from agent.remote.access import Ended
+from agent.remote.shell import ShellAccess
 from tests.agent.host import NAME, Done, Host
 from tests.agent.killed import Step, acting
 from tests.agent.over_ssh.test_remote_cut import SFTP, SHELL
@@ -247,6 +249,26 @@ def test_a_change_that_cannot_be_brought_back(host: Host, nginx: Nginx, first: I
     assert "is missing or damaged" in done.err
     assert keys_there(host) == there
     assert len(there) == 3
+
+
+def test_files_get_their_names_together_or_not_at_all(tmp_path: Path) -> None:
+    """Wherever the connection is cut: a shell that got a part of its words renames none."""
+    outcomes = set[int]()
+    for arrived in range(0, 1000, 7):
+        old, new = ([tmp_path / f"{word}{number}" for number in range(2)] for word in ("old", "new"))
+        for file in old:
+            file.write_bytes(b"")
+
+        def cut(script: str, stdin: bytes = b"", arrived: int = arrived) -> Ended:
+            subprocess.run(["/bin/sh", "-c", script], input=stdin[:arrived], capture_output=True, check=False)
+            raise EOFError
+
+        with pytest.raises(EOFError):
+            ShellAccess(cut).rename(dict(zip(map(str, old), map(str, new), strict=True)))
+        outcomes.add(sum(file.exists() for file in new))
+        for file in new:
+            file.unlink(missing_ok=True)
+    assert outcomes == {0, 2}
 
 
 class Changing:
