@@ -19,10 +19,15 @@ _USUAL_SECONDS = 1.0  # of an answer, which no allowance counts
 SLOW_SECONDS = 600.0  # an allowance, as docs/trust.md states it
 
 
+class Unanswered(pymysql.OperationalError):
+    """The server gave no answer while a login waited for one: nothing was begun."""
+
+
 class BoundedConnection(pymysql.connections.Connection):
     """As ``pymysql.connect``. *longest_answer*: the most bytes of an answer to a statement; *answer_seconds*: the time
-    in which all of it has to come. OperationalError when the peer sends more, or is slower. A login has less time.
-    *allowance*: for the slow answers of all connections to that peer."""
+    in which all of it has to come. OperationalError when the peer sends more, or is slower; Unanswered in a login,
+    which has *login_seconds* at most, and half a minute. *allowance*: for the slow answers of all connections to that
+    peer."""
 
     def __init__(
         self,
@@ -30,17 +35,24 @@ class BoundedConnection(pymysql.connections.Connection):
         allowance: Allowance,
         longest_answer: float = math.inf,
         answer_seconds: float = 300.0,
+        login_seconds: float = math.inf,
         **options: Any,
     ):
         self._allowance = allowance
         self._longest_answer = longest_answer
         self._answer_seconds = answer_seconds
+        self._login_seconds = login_seconds
         super().__init__(**options)
 
     def connect(self, sock: Any = None) -> None:
         self._late = CR.CR_CONN_HOST_ERROR  # it is not tried once more
-        self._expect(_LONGEST_HANDSHAKE, min(_LOGIN_SECONDS, self._answer_seconds))
-        super().connect(sock)
+        self._expect(_LONGEST_HANDSHAKE, min(_LOGIN_SECONDS, self._login_seconds, self._answer_seconds))
+        try:
+            super().connect(sock)
+        except pymysql.OperationalError as error:
+            if isinstance(getattr(error, "original_exception", error.__cause__), TimeoutError):
+                raise Unanswered(*error.args) from error
+            raise
 
     def _expect(self, most: float, seconds: float) -> None:
         if self._allowance.spent:

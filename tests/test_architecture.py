@@ -52,7 +52,8 @@ ACTS = {
     "acme", "alembic", "dns", "josepy", "paramiko", "prometheus_client", "pymysql", "requests", "sqlalchemy",
     "structlog", "urllib3",
     "common.command_line", "common.config_file", "common.egress.reach", "common.egress.show", "common.files",
-    "common.folders", "common.late_log", "common.log", "common.owners", "common.probe.eap", "common.probe.look",
+    "common.folders", "common.http_exchange", "common.late_log", "common.log", "common.owners", "common.monitoring",
+    "common.probe.eap", "common.probe.look",
     "common.probe.show", "common.probe.staple", "common.probe.starttls", "common.probe.survey", "common.probe.wire",
     "common.replacing", "common.resolv_conf", "common.revocation.ask", "common.revocation.fetch", "common.ssh",
     "common.ssh_host_keys", "common.start", "common.streams", "common.threads",
@@ -76,7 +77,7 @@ IMPORTERS = {
 # Only here may an import wait for its command, or for the one case that needs a heavy library.
 LAZY = [
     *("issuer.cli", "issuer.commands.held", "issuer.commands.staging", "common.command_line", "common.similar"),
-    *("agent.commands.wiring", "agent.journey.run", "agent.journey.update", "agent.source.open"),
+    *("agent.commands.wiring", "agent.journey.pause", "agent.journey.run", "agent.journey.update", "agent.source.open"),
     *("agent.host.state_folder", "common.probe.look", "common.probe.starttls"),
 ]
 BY_NAME = "import importlib\nimportlib.import_module("

@@ -24,8 +24,8 @@ from common.clock import duration_text
 from common.command_line import report, say
 from common.errors import CertfleetError
 from common.issuer_key import issuer_key_id, parse_issuer_key
+from common.monitoring import as_plugin
 from common.nagios import Metric, State, line, worst
-from common.plugin import as_plugin
 from common.probe.survey import looks
 from common.terminal import PROGRESS
 

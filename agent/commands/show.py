@@ -11,8 +11,8 @@ def is_well(result: Result, now: float) -> bool:
 
 
 def tell(result: Result, now: float, *, silent: bool) -> None:
-    """One line for each certificate and its remarks unless *silent*; also on stderr one that is not well, with why and
-    what to do, and the notes on one that is."""
+    """Say the line of a certificate and its remarks, unless *silent*. On stderr say why one is not well and what to do,
+    and the notes on one that is well."""
     if not silent:
         installed = result.installed
         shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
@@ -73,5 +73,5 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
 
 
 def run_document(result: Result, now: float) -> dict[str, object]:
-    """The same as a run knows it."""
+    """The document of a *result* of this run: it also says whether the run has changed anything."""
     return {**document(result, well=is_well(result, now)), "changed": result.changed}

@@ -46,7 +46,7 @@ class LocalTools:
         retry: bool,
         read_only: bool = False,
     ):
-        inputs = {file for one in certificates for file in (one.inputs if one.host is None else one.inputs[1:])}
+        inputs = {file for one in certificates for file in (*one.inputs, *(one.keys if one.host is None else ()))}
         logins = {file for one in certificates if one.host for file in (one.host.key_file, one.host.host_keys)}
         protected = [settings.state_dir, config, *inputs, *logins, *own_files(settings.source)]
         if sys.prefix != sys.base_prefix:  # a virtual environment: what root runs
@@ -162,16 +162,8 @@ class RemoteTools:
     @property
     def protected(self) -> Sequence[Path]:
         """The keys on that host."""
-        return [self._real(one.key) for one in self._local.certificates if one.host == self._host]
-
-    def _real(self, key: Path) -> Path:
-        """*key* with all links followed; *key* itself where it is not there, or where others can exchange it."""
-        try:
-            return self.files.locate(key)
-        except HostLost:
-            raise
-        except FileError:
-            return key
+        own = (one for one in self._local.certificates if one.host == self._host)
+        return [real_key(key, self.files) for one in own for key in one.keys]
 
     @property
     def keys(self) -> Keys:
@@ -207,6 +199,16 @@ class RemoteTools:
             except CertfleetError:
                 return ""
         return self._types[key]
+
+
+def real_key(key: Path, files: Files) -> Path:
+    """*key* with all links followed; *key* itself where it is not there, or where others can exchange it."""
+    try:
+        return files.locate(key)
+    except HostLost:
+        raise
+    except FileError:
+        return key
 
 
 @contextmanager

@@ -65,8 +65,8 @@ def not_for_services(file: Path) -> RefusedError:
     return RefusedError(f"the key {file} is neither RSA nor ECDSA", hint="public CAs accept only these two")
 
 
-def public_half(key: _PublicKey, file: Path, content: bytes = b"") -> HostKey:
-    """The public half of the key in *file*. *content*: the key itself, where it is on this machine. Raises RefusedError
+def public_half(key: _PublicKey, file: Path, content: bytes) -> HostKey:
+    """The public half of the key in *file*. *content*: that of a HostKey. Raises RefusedError
     for one that is too weak."""
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < 2048:
         hint = "make another: `certfleet-agent request NAME --key NEW_FILE`; then name NEW_FILE as key in agent.toml"
@@ -149,8 +149,8 @@ def csr_facts(content: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def keystore(store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
-    """Leaf, chain (PEM) and key in PKCS#12; *live* itself if that holds just these already, because no two makings are
-    alike. Raises ConfigError for a password file that is not as it must be."""
+    """Leaf, chain (PEM) and key in PKCS#12; *live* itself if that holds just these already: two files of the
+    same content differ. Raises ConfigError for a password file that is not as it must be."""
     password = read_password(store.password_file).encode()
     leaf, *chain = load_certificates(fullchain)
     private = load_pem_private_key(key.content, password=None)

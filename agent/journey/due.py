@@ -18,8 +18,17 @@ from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.model.waiting import GoneBack
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
-from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, rights_of, wanted
-from agent.rules.verify import ends_in, installed_in, to_be_shown
+from agent.rules.targets import (
+    as_left,
+    is_as_wanted,
+    loses_list,
+    refuse_dangling,
+    refuse_detours,
+    refuse_key,
+    rights_of,
+    wanted,
+)
+from agent.rules.verify import installed_in, leaf_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
 from common.errors import CertfleetError
 
@@ -50,7 +59,7 @@ class Due:
     def key_file(self) -> Path:
         """The file in which *key* is now."""
         certificate = self.turn.certificate
-        return certificate.next_key if self.switches and certificate.next_key is not None else certificate.key
+        return certificate.next_key if self.switches else certificate.key
 
     @property
     def sha256(self) -> str:
@@ -71,7 +80,8 @@ class Due:
     def present_ends(self) -> int | None:
         """The end of what is in place, in epoch seconds, also of one for another key, as on a host that comes from
         another client; None where nothing is that comes from a CA. Raises FileError."""
-        return not_after(self.in_place.leaf) if self.in_place is not None else ends_in(live_certificates(self.turn))
+        leaf = self.in_place.leaf if self.in_place is not None else leaf_in(live_certificates(self.turn))
+        return not_after(leaf) if leaf is not None else None
 
     @property
     def present_serial(self) -> str:
@@ -105,6 +115,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
     planned = {}
     for one in targets:
         live = files.read(real[one.path])
+        refuse_key(one.path, live)
         rights = rights_of(one, is_new=live is None)
         owner = files.owner_ids(rights.owner, rights.group)
         was = as_left(one, live, due.turn.before.installed)
@@ -115,7 +126,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
 def _content(due: Due, one: TargetFile, live: LiveFile | None) -> bytes:
     """The content that the file is to get. Raises ConfigError for a keystore without a password."""
     bundle = due.bundle
-    if one.keystore is not None:  # what others could have put there is not opened
+    if one.keystore is not None:  # a keystore that others could have put there is not opened
         known = live.content if live is not None and not live.exchangeable else b""
         return due.turn.tools.keys.keystore(one.keystore, bundle.leaf_pem + bundle.chain_pem, due.key, known)
     parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": due.key.content}
@@ -154,13 +165,21 @@ def unless_in_place(due: Due) -> Due | Result:
         return replace(result, refusal=None)
     if evidence is None:
         return due
-    keep([(due.name, due.bundle)], due.turn.tools)
-    return concluded(due, due.turn.result(*conclusion(evidence)), planned)
+    turn = due.turn
+    keep([(due.name, due.bundle)], turn.tools)
+    return concluded(due, turn.result(*conclusion(evidence, turn.certificate)), planned)
 
 
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
     """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
     return installed_in(live_certificates(turn), key.spki_sha256)
+
+
+def life_in_files(turn: Turn) -> tuple[int, int] | None:
+    """Begin and end (epoch seconds) of the certificate in the live files, whosever key it is for; None where none is
+    from a CA. Raises FileError."""
+    leaf = leaf_in(live_certificates(turn))
+    return (not_before(leaf), not_after(leaf)) if leaf is not None else None
 
 
 def live_certificates(turn: Turn) -> list[bytes]:

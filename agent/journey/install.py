@@ -107,10 +107,10 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
     if members:
         commit(under_way.entry, tools)
     for member in members:
-        result = replace(member.turn.result(*conclusion(evidence[member.name])), changed=True, ended=True)
-        under_way.results[member.name] = replace(
-            result, notes=(*result.notes, *member.losing, *left_alone(member, under_way.told))
-        )
+        concluded = conclusion(evidence[member.name], member.certificate)
+        result = replace(member.turn.result(*concluded), changed=True, ended=True)
+        notes = (*result.notes, *member.losing, *left_alone(member, under_way.told))
+        under_way.results[member.name] = replace(result, notes=notes)
     _mark_alone(group, members, under_way)
     return members
 
@@ -239,14 +239,15 @@ def faults(
     failures: Failures = {}
     for member in members:
         found = evidence[member.name]
+        hint = conclusion(found, member.certificate)[2]
         commands = [error for service in member.certificate.services for error in told.get(service, ())]
         if found.proof is Proof.WRONG:
             what = "the service does not serve the new certificate"
-            told_wrong = InstallError("prove", what, why=with_names(found), hint=conclusion(found)[2])
+            told_wrong = InstallError("prove", what, why=with_names(found), hint=hint)
             failures[member.name] = commands[0] if commands else told_wrong
         elif found.proof is Proof.INCOMPLETE and _was_whole(member):
             what = "the service does not serve the new certificate whole, as it did the one before"
-            failures[member.name] = InstallError("prove", what, why=found.detail, hint=conclusion(found)[2])
+            failures[member.name] = InstallError("prove", what, why=found.detail, hint=hint)
         elif found.proof in {Proof.NOTHING_TO_ASK, Proof.UNKNOWN} and commands:
             failures[member.name] = commands[0]
     return failures

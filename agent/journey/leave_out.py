@@ -1,6 +1,8 @@
 """A service's own check, on all that is new together; where it fails, the certificates at fault are found and left out.
 
 Between two tries files go back and come again. The service is not told meanwhile: it reads its files at a reload.
+Beside the check of all there is one for each bad one that the check names, and at most ⌈log2 (n + 1)⌉ + 1 for another
+of n: halving finds it, and the rest is checked before the service is told.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -17,17 +19,18 @@ _log = LateLog()
 
 
 def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[str, InstallError]:
-    """The *users* of the service at fault by their names, each with what the check said; their old files are back. None
-    where the check passes, or where it failed before too and the service does not run: it may miss more than these
-    certificates, as two that are new on one host miss each other. Where the check of a service that runs fails without
-    any of them, each has BrokenBefore, or Awaits if it misses the first files of others. Raises FileError.
+    """The *users* of the service at fault by their names, each with what the check said; their old files are back. No
+    user is at fault where the check passes, or where it failed before too and the service does not run: it may miss
+    more than these certificates, as two that are new on one host miss each other. Where the check of a service that
+    runs fails without any of them, each user has BrokenBefore, or Awaits if the check misses the first files of others.
+    Raises FileError.
     """
     left: dict[str, InstallError] = {}
     trial = _Trial(service, users, tools)
     remaining = list(users)
-    passing: set[str] | None = None  # the names of some that pass together, and so do fewer of them
+    passing: set[str] | None = None  # the names of users that pass together, as any part of them does
     while remaining and (complaint := trial.complaint(remaining)) is not None:
-        ordered, first = suspects_last(remaining, _paths, str(complaint))
+        ordered, first = suspects_last(remaining, _texts, str(complaint))
         if first == len(ordered) - 1 > 0 and _went_with(ordered[-1], trial.complaint(ordered[:-1])):
             left[ordered[-1].name] = complaint
             remaining.remove(ordered[-1])
@@ -91,7 +94,7 @@ def _leading(ordered: Sequence[Member], passing: Collection[str]) -> int:
 
 def _went_with(suspect: Member, complaint: InstallError | None) -> bool:
     """Was the suspect at fault, by what the check says without its new files? Not if that names it still."""
-    return complaint is None or not any(path in str(complaint) for path in _paths(suspect))
+    return complaint is None or not any(text in str(complaint) for text in _texts(suspect))
 
 
 def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools) -> dict[str, InstallError]:
@@ -128,3 +131,9 @@ def _paths(member: Member) -> Iterator[str]:
     """The files of *member*, as its service may name them."""
     yield from map(str, member.planned)
     yield from (str(file.path) for file in member.certificate.files)
+
+
+def _texts(member: Member) -> Iterator[str]:
+    """Those, and its key: of a certificate and a key that do not fit each other nginx names the key."""
+    yield from _paths(member)
+    yield str(member.certificate.key)

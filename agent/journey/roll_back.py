@@ -117,7 +117,7 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
     for part in entry.parts:
         turn = turns[part.name]
         if _is_proven(turn, part):
-            results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN))), ended=True)
+            results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN), turn.certificate)), ended=True)
         else:
             returning.append(Returning(turn, part, interrupted))
     if returning:

@@ -44,7 +44,7 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
         evidence = judge(look(turn), was.sha256, chain=was.chain, by_hand=certificate.by_hand)
         if evidence.proof is not Proof.WRONG:
-            result = replace(turn.result(*conclusion(evidence)), refusal=None)
+            result = replace(turn.result(*conclusion(evidence, certificate)), refusal=None)
             return put_right(turn, result, lives, circumstances)
     from agent.journey.take import take  # noqa: PLC0415 - X.509 costs 0.1 s, and a run without news has no use for it
 
@@ -59,10 +59,10 @@ def unreachable(turn: Turn, error: SourceError) -> Result:
 
 
 def circumstances_of(turn: Turn) -> str:
-    """A digest of its settings and inputs: ``Certificate.circumstances``."""
+    """A digest of its settings, keys and inputs: ``Certificate.circumstances``."""
     certificate, tools = turn.certificate, turn.tools
-    others = [tools.here.stamp(file) for file in certificate.inputs[1:]]
-    return certificate.circumstances([tools.files.stamp(certificate.key), *others])
+    keys = map(tools.files.stamp, certificate.keys)
+    return certificate.circumstances([*keys, *map(tools.here.stamp, certificate.inputs)])
 
 
 def not_enrolled(turn: Turn) -> Result:

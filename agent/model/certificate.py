@@ -10,6 +10,7 @@ from agent.model.remote_host import RemoteHost
 from agent.model.window import Window
 from common.names import is_address
 from common.probe.target import ProbeTarget
+from common.text import some
 
 Command = tuple[str, ...]
 """One program and its arguments; never a line for a shell."""
@@ -125,6 +126,11 @@ class Certificate:
     host: RemoteHost | None = None
 
     @property
+    def paths(self) -> str:
+        """Its files, for people."""
+        return some([str(file.path) for file in self.files])
+
+    @property
     def services(self) -> tuple[Service, ...]:
         """The services that read its files."""
         return tuple(use.service for use in self.uses)
@@ -148,21 +154,25 @@ class Certificate:
         return (plain or known or [""])[0].replace("*", "www", 1)
 
     @property
-    def next_key(self) -> Path | None:
-        """The file of a key that is to take the place of the present one; None on another host, which keeps its key."""
-        return Path(f"{self.key}.next") if self.host is None else None
+    def next_key(self) -> Path:
+        """The file of a key that is to take the place of the present one, on the same host."""
+        return Path(f"{self.key}.next")
+
+    @property
+    def keys(self) -> tuple[Path, Path]:
+        """The files of its key and its next key: they count for what is installed."""
+        return self.key, self.next_key
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files that count for what is installed: its key, its roots, the passwords of its keystores, its next
-        key."""
+        """The files of this machine that count for it too: its roots, the passwords of its keystores."""
         passwords = tuple(file.keystore.password_file for file in self.files if file.keystore is not None)
-        next_keys = (self.next_key,) if self.next_key is not None else ()
-        return (self.key, *((self.roots,) if isinstance(self.roots, Path) else ()), *passwords, *next_keys)
+        return (*((self.roots,) if isinstance(self.roots, Path) else ()), *passwords)
 
     def circumstances(self, stamps: Sequence[str]) -> str:
-        """A digest that changes with every setting of this certificate and with its inputs, of which *stamps* say when
-        they last changed: then a refused certificate has a new chance, and an installed one is looked at anew."""
+        """A digest that changes with every setting of this certificate and with its keys and inputs, of which *stamps*
+        say when they last changed: then a refused certificate has a new chance, and one that is installed is looked at
+        anew."""
         facts: tuple[object, ...] = (sorted(self.names), self.key, self.files, self.uses)
         facts += (self.roots, *filter(None, (self.issuer_key, self.host)))
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()

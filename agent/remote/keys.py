@@ -12,12 +12,13 @@ from agent.host.keys import csr_facts, not_for_services, public_half
 from agent.model.certificate import Keystore
 from agent.model.host_key import HostKey
 from agent.remote.session import Session
+from agent.remote.shell import PUBLIC
 from common.errors import ConfigError, FileError, Finding, RefusedError
 from common.names import common_name, is_address
 
 _NO_PROGRAM = 127  # the exit code of a shell that does not find a program
 _ABSENT = 44  # our own
-_PUBLIC = "[ -f {0} ] || exit {1}; stat -L -c %a {0} && openssl pkey -in {0} -passin pass: -pubout"
+_PUBLIC = "[ -f {0} ] || exit {1}; stat -L -c %a {0} && " + PUBLIC
 _KINDS = {"ecdsa-p256": "EC -pkeyopt ec_paramgen_curve:P-256", "ecdsa-p384": "EC -pkeyopt ec_paramgen_curve:P-384"}
 # the key gets its name when it is whole, and takes that of no other file
 _MAKE = """umask 077; mkdir -p {folder} && trap 'rm -f {temporary}' EXIT || exit 1
@@ -70,7 +71,7 @@ class RemoteKeys:
             raise RefusedError(f"the key {where} cannot be read", why=ended.said, hint=hint) from error
         if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise not_for_services(file)
-        return public_half(key, file)
+        return public_half(key, file, public)
 
     def is_there(self, file: Path) -> bool:
         at = shlex.quote(str(file))

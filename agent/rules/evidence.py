@@ -164,11 +164,14 @@ def _differs(old: Sight, new: Sight | None) -> str:
 
 _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
 _ELSEWHERE = (
-    "see that the service's configuration names the files of this certificate; if that address is a balancer's or "
-    "another host's, name this host's own socket: ?connect=127.0.0.1; a container must mount the folder of these, "
-    "because a file that is mounted alone stays the old one"
+    "see that the service's configuration names {files}; if that address is a balancer's or another host's, name this "
+    "host's own socket: ?connect=127.0.0.1; a container must mount the folder, because a file that is mounted alone "
+    "stays the old one"
 )
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
+_AT_WORK = (
+    "let the service's configuration name {files} for that socket, and start it or reload it; the next run looks again"
+)
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
     Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
@@ -178,16 +181,16 @@ _CONCLUSIONS = {
     ),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
     Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
-    Proof.DOWN: (Outcome.UNPROVEN, "start the service, with TLS at that socket; the next run looks again"),
+    Proof.DOWN: (Outcome.UNPROVEN, _AT_WORK),
     Proof.UNKNOWN: (Outcome.UNPROVEN, _REACHABLE),
 }
 
 
-def conclusion(evidence: Evidence) -> tuple[Outcome, str, str]:
+def conclusion(evidence: Evidence, certificate: Certificate) -> tuple[Outcome, str, str]:
     """Outcome, detail and hint of a certificate whose files are in place; the texts are empty where all is proven."""
     outcome, hint = _CONCLUSIONS[evidence.proof]
     place = "the files are in place, but" if outcome is Outcome.INCOMPLETE else "the files are in place, not proven:"
-    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint
+    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint.format(files=certificate.paths)
 
 
 def served_any(before: Sequence[Sight]) -> bool:

@@ -36,6 +36,12 @@ def refuse_dangling(links: Iterable[Path]) -> None:
         raise InstallError("stage", f"{link} is a symbolic link that leads to nothing", hint=hint)
 
 
+def refuse_key(target: Path, live: LiveFile | None) -> None:
+    """InstallError for a *target* that is a private key on another host: it could not be brought back from here."""
+    if live is not None and live.is_key_elsewhere:
+        raise InstallError("stage", f"{target} holds a private key", hint="name another file in agent.toml")
+
+
 def as_left(file: TargetFile, live: LiveFile | None, was: Installed | None) -> LiveFile | None:
     """*live*; with the rights that the last install left to *file*, where somebody may have put a file of his own in
     the place of ours: its rights say nothing about who may have the key."""

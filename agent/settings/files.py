@@ -51,7 +51,7 @@ class CombinedSettings(RightsSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeystoreSettings(RightsSettings):
-    """``[[keystore]]``: certificate, chain and key in PKCS#12, which Java reads whatever it is told that it is."""
+    """``[[keystore]]``: certificate, chain and key in PKCS#12, which Java reads, whichever type it is told."""
 
     password_file: Path = setting(path)
     path: Path = setting(path)

@@ -15,6 +15,7 @@ from common.owners import own_name
 from common.pem import LARGEST
 
 T = TypeVar("T")
+_LONGEST_CELL = 16_000_000  # bytes; of a longer text nothing is read
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
 _MOMENTS = [
     f"CASE WHEN typeof({one}) IN ('blob', 'text') THEN 0 ELSE {one} END" for one in ("ts_last_update", "ts_expire")
@@ -73,7 +74,7 @@ class SqliteSource:
         return None
 
     def close(self) -> None:
-        """Each question has a connection of its own."""
+        """Does nothing: each question has a connection of its own."""
 
     def _ask(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
         return self._within("ro", lambda connection: connection.execute(statement, values).fetchall())
@@ -91,6 +92,7 @@ class SqliteSource:
             connection = sqlite3.connect(
                 _uri(self._file, mode), uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False
             )
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_CELL)
             try:
                 return self._waits.within(self._patience, work)
             except (TimeoutError, Stopped) as stop:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from common.command_line import report, say
 from common.errors import ConfigError, Finding, UsageError
 from common.files import write_atomic
+from common.monitoring import as_plugin
 from common.nagios import State
-from common.plugin import as_plugin
 from common.probe.document import whole
 from common.probe.plugin import plugin_line, textfile
 from common.probe.shown import Shown

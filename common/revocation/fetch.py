@@ -6,12 +6,11 @@ The answer is hostile input. No redirect is followed, and no proxy is used. The 
 import socket
 import threading
 from http.client import HTTPException, HTTPResponse
-from typing import Any
 from urllib.parse import urlsplit
 
 from common.certificate import PARSE_ERRORS
-from common.deadline import Deadline, Incoming
-from common.names import in_url
+from common.deadline import Deadline
+from common.http_exchange import authority, exchange
 from common.revocation.crl import RevocationList
 
 _MOST_HEADERS = 65536
@@ -90,15 +89,16 @@ def fetch(
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 80
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = [f"{'GET' if request is None else 'POST'} {target} HTTP/1.1"]
-        lines += [f"Host: {in_url(host)}" + ("" if port == 80 else f":{port}"), "User-Agent: certfleet"]
-        lines += ["Accept: */*", "Accept-Encoding: identity", "Connection: close"]
+        line, headers = f"GET {target}", {"Host": authority("http", host, port)}
         if request is not None:
-            lines += ["Content-Type: application/ocsp-request", f"Content-Length: {len(request)}"]
-        head = "\r\n".join([*lines, "", ""]).encode("ascii")
-        with _connection(parts.scheme, host, port, family, deadline) as connection:
-            connection.sendall(head + (request or b""))
-            return _body(connection, deadline, most_bytes)
+            line = f"POST {target}"
+            headers |= {"Content-Type": "application/ocsp-request", "Content-Length": str(len(request))}
+        most = most_bytes + _MOST_HEADERS
+        with (
+            _connection(parts.scheme, host, port, family, deadline) as connection,
+            exchange(connection, line, headers, deadline, most, body=request or b"") as response,
+        ):
+            return _body(response, most_bytes)
     except TimeoutError as error:
         raise NoAnswer(f"no answer within {deadline.seconds:g} s", is_away=True) from error
     except socket.gaierror as error:
@@ -124,18 +124,15 @@ def _connection(scheme: str, host: str, port: int, family: int, deadline: Deadli
     raise refusal
 
 
-def _body(connection: socket.socket, deadline: Deadline, most_bytes: int) -> bytes:
-    incoming: Any = Incoming(connection, deadline, most_bytes + _MOST_HEADERS)
-    with HTTPResponse(incoming) as response:
-        response.begin()
-        if response.status != _OK:
-            raise NoAnswer(f"it answers HTTP {response.status}")
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if encoding.lower() != "identity":
-            raise NoAnswer(f"it packs its answer ({encoding[:20]!r}), which nobody asked for")
-        body = response.read(most_bytes + 1)
-        if len(body) > most_bytes:
-            raise NoAnswer(f"its answer is larger than {most_bytes} bytes")
-        if response.length:
-            raise NoAnswer("its answer is cut off")
-        return body
+def _body(response: HTTPResponse, most_bytes: int) -> bytes:
+    if response.status != _OK:
+        raise NoAnswer(f"it answers HTTP {response.status}")
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise NoAnswer(f"it packs its answer ({encoding[:20]!r}), which nobody asked for")
+    body = response.read(most_bytes + 1)
+    if len(body) > most_bytes:
+        raise NoAnswer(f"its answer is larger than {most_bytes} bytes")
+    if response.length:
+        raise NoAnswer("its answer is cut off")
+    return body

@@ -12,8 +12,8 @@ from common.clock import parse_duration, utc_text
 from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, RefusedError, UsageError
+from common.monitoring import as_plugin
 from common.nagios import State
-from common.plugin import as_plugin
 from common.revocation.state import Revocation
 from common.terminal import PROGRESS
 from issuer.ca.client import AcmeCa

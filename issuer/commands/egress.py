@@ -80,7 +80,7 @@ def _needs(settings: Settings, database: Database) -> Needs:
     validations: dict[str, dict[Validation, None]] = {way: {} for way in solvers}
     doubtful = 0
     for row in counted(Certificates(database).all()):
-        if not rows.is_proven(row):  # who writes the database names no server that is asked, and none for a firewall
+        if not rows.is_proven(row):  # else a writer of the database could name servers to ask, or to let through
             doubtful += 1
             continue
         certified.add(row.crt, row.ca)

@@ -60,7 +60,7 @@ def status(arguments: argparse.Namespace) -> int:
         return 0 if overall.well else 1
     looks = [look for _, look in counted(view.looks())]
     if not arguments.name:
-        looks = sorted(looks, key=lambda look: (look.rank, look.name))
+        looks = sorted(looks, key=lambda look: (look.rank, look.ends, look.name))
     gone = view.vanished()
     if arguments.json:
         slow = slow_schedule(settings, database, now)
@@ -93,7 +93,7 @@ class _List:
     def __init__(self, held_up: HeldUp, *, filtered: bool):
         self._held_up = held_up
         self._filtered = filtered
-        self._lines: list[tuple[Severity, list[str]]] = []
+        self._lines: list[tuple[Severity, int, list[str]]] = []
         self._failures: list[tuple[str, Failure]] = []
         self._remarks: list[str] = []
         self._endings: list[str] = []
@@ -108,7 +108,7 @@ class _List:
         self._remarks += [f"{look.name}: {fault}" for fault in look.fact["not_sealed"]]
         self._remarks += [Failure.of(Unsigned(look.name)).sentence] * look.fact["not_signed"]
         self.well = self.well and look.fact["well"]
-        self._lines.append((look.rank, [of(look.fact) for of in _COLUMNS.values()]))
+        self._lines.append((look.rank, look.ends, [of(look.fact) for of in _COLUMNS.values()]))
         if look.failure:
             self._failures.append((look.name, look.failure))
         self._remarks += [f"{look.name}: {remark}" for remark in remarks]
@@ -124,8 +124,8 @@ class _List:
             say("none" if self._filtered else "nothing is enrolled; begin with `certfleet-issuer populate NAME`")
             return
         ranked = sorted(self._lines)
-        head, *lines = table(list(_COLUMNS), [line for _, line in ranked])
-        colours = [_colour(rank) for rank, _ in ranked]
+        head, *lines = table(list(_COLUMNS), [line for *_, line in ranked])
+        colours = [_colour(rank) for rank, *_ in ranked]
         say_coloured([(head, Colour.HEAD), *zip(lines, colours, strict=True)])
         for common in by_failure(self._failures, lambda told: told):
             names = [name for name, _ in common.all]

@@ -14,8 +14,8 @@ from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, UsageError, render
 from common.files import locked
+from common.monitoring import as_plugin
 from common.nagios import Metric, State, line
-from common.plugin import as_plugin
 from common.terminal import PROGRESS
 from issuer.commands.lock import tries
 from issuer.commands.looks import counted

@@ -48,10 +48,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The memory of a report: its own moment, and the moment at which that one was *seen* first."""
+    """The memory of a report: its own moment, and the moment at which that one was *seen* first; and the SHA-256 of the
+    certificate that it named when it was last *settled*: it served the present one. None as long as it did not."""
 
     reported: int
     seen: int
+    settled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

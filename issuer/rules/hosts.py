@@ -31,7 +31,8 @@ def recalled(
     for report in stored:
         before = heard.get(report.key)
         is_same = before is not None and before.reported == report.reported_at
-        after = Heard(report.reported_at, before.seen if before is not None and is_same else now)
+        seen = before.seen if before is not None and is_same else now
+        after = Heard(report.reported_at, seen, before.settled if before is not None else None)
         if after != before:
             news[report.key] = after
         ahead = after.seen < report.reported_at <= now + CLOCK_AHEAD
@@ -41,6 +42,13 @@ def recalled(
     lost = {key: one for key, one in heard.items() if is_all and key not in there}
     believed += [Report(*key, "", 0, "", min(one.reported, one.seen), gone=True) for key, one in lost.items()]
     return believed, news
+
+
+def is_doubtful(stored: Sequence[Report], believed: Sequence[Report], heard: Mapping[ReportKey, Heard]) -> bool:
+    """Has the table other reports about one certificate than are *believed*, or names one of them another certificate
+    than when it was last settled?"""
+    settled = {key: one.settled for key, one in heard.items()}
+    return stored != believed or any(settled.get(one.key) != one.sha256 for one in stored)
 
 
 def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -> Standing:

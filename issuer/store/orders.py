@@ -183,7 +183,7 @@ class Orders:
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
         """End the order as FAILED, so that the certificate is free for a new one. Raises LeaseLost, GivenUp."""
         failed = dataclasses.replace(record, state=OrderState.FAILED, deadline=None)
-        if record.sealed:  # what somebody else wrote may be in any state
+        if record.sealed:  # a record that no issuer wrote may be in any state
             check_move(record.state, failed.state)
         values = {"state": failed.state.value, "error": reason, "deadline": None, "seal": None, "updated_at": now}
         self._change(failed, {"active_name": None, "lease_owner": None, **values})

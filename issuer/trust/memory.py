@@ -1,8 +1,8 @@
 """The issuer's own memory in its state folder: the newest seal of each scope that it has made or seen.
 
 A scope is the name of a row, or that of its change (:func:`issuer.model.enrolment.change_scope`).
-A row that comes back with an older seal, or does not come back at all, is seen by it. It knows the newest statement of
-each name too, every certificate that was stored, and what was revoked here. It holds nothing secret. Where it is lost,
+With it the issuer sees a row that comes back with an older seal, or not at all. It knows the newest statement of each
+name too, every certificate that was stored, and what was revoked here. It holds nothing secret. Where it is lost,
 it fills again as rows are looked at, but for what was revoked or replaced.
 """
 

@@ -5,6 +5,7 @@ make it write or delete elsewhere. A file is removed only if its content is ours
 """
 
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -30,6 +31,13 @@ class EntryKind(Enum):
     FOLDER = "a folder"
     FILE = "a file"
     OTHER = "neither file nor folder, perhaps a symbolic link"
+
+
+def kind_of(mode: int) -> EntryKind:
+    """The kind of an entry that is there, by its st_mode."""
+    if stat.S_ISDIR(mode):
+        return EntryKind.FOLDER
+    return EntryKind.FILE if stat.S_ISREG(mode) else EntryKind.OTHER
 
 
 class Folder(Protocol):

@@ -115,6 +115,10 @@ def test_a_row_of_blobs_in_a_file(host: Host, nginx: Nginx) -> None:
     host.sql(f"UPDATE certs SET crt = 'x', ca = {large}, ts_last_update = 3 WHERE name = ?", [NAME])  # noqa: S608
     done = host.run("--retry", wrap=small)
     assert [one["state"] for one in done.json["certificates"]] == ["unprovable", "refused"], done.err
+    host.sql("UPDATE certs SET ca = hex(zeroblob(100000000)), ts_last_update = 4 WHERE name = ?", [NAME])
+    done = host.run("--retry", wrap=small)
+    assert [one["state"] for one in done.json["certificates"]] == ["unprovable", "unreachable"], done.err
+    assert "string or blob too big" in done.err
     host.sql(f"UPDATE certs SET ca = 'x', ts_last_update = {large} WHERE name = ?", [NAME])  # noqa: S608
     assert [one["state"] for one in host.run(wrap=small).json["certificates"]] == ["unprovable", "waiting"]
 

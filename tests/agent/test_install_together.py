@@ -112,6 +112,18 @@ def test_bad_ones_among_many(many: Vhosts, bad: list[int], part: str, most: int)
     assert vhosts.commands() == []
 
 
+def test_a_bad_one_with_a_key_of_its_own(host: Host, nginx: Nginx) -> None:
+    """Of a chain without its leaf nginx names the key, and by that one check more finds it."""
+    vhosts = installed(Vhosts(host, nginx, 8, own_keys=True))
+    bad = vhosts.names[3]
+    refused_by_nginx(vhosts, bad, "chain")
+    vhosts.write()
+    vhosts.offer()
+    done = host.run()
+    assert [name for name, state in states(done).items() if state != "installed"] == [bad]
+    assert vhosts.commands() == ["check", "check", "activate"]
+
+
 def test_two_new_names_at_once(five: Vhosts, host: Host, nginx: Nginx) -> None:
     """nginx.conf has two names more, whose files do not exist; nginx runs on, by its configuration of before."""
     more = ["new1.example.test", "new2.example.test"]
@@ -240,7 +252,7 @@ def test_a_stopped_sibling(host: Host, nginx: Nginx, tmp_path: Path) -> None:
 def test_a_command_that_fails_although_all_is_well(host: Host, nginx: Nginx) -> None:
     """As a reload of a unit that its socket activates: the socket shows the new one, and nothing goes back."""
     failing = ["sh", "-c", '"$@"; sleep 1; exit 1', "sh", *nginx.activate]
-    host.configure(check=nginx.check, activate=failing, probe=[f"https://127.0.0.1:{nginx.port}"])
+    host.served_by(nginx, activate=failing)
     issued = host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err

@@ -63,10 +63,8 @@ def test_key_and_names_change_without_a_gap(lab: Lab, host: Host, nginx: Nginx, 
     lab.bind.reconfigure()
     roots = tmp_path / "pebble.pem"
     roots.write_bytes(lab.pebble.root())
-    host.configure(
-        check=nginx.check,
-        activate=nginx.activate,
-        probe=[f"https://127.0.0.1:{nginx.port}"],
+    host.served_by(
+        nginx,
         source=f'url = "{box.database.url}"',
         trust=f'roots = "{roots}"',
         issuer_key=issuer_key_text(Statements(box.state_dir).key().public),

@@ -55,7 +55,7 @@ def flood() -> Iterator[tuple[int, list[int]]]:
 
 
 def _agent(port: int, _: Path) -> None:
-    MysqlSource(MysqlAddress("agent", (("127.0.0.1", port),), "certfleet"), "secret", None, Waits()).marks([NAME])
+    MysqlSource(MysqlAddress("agent", (("127.0.0.1", port),), "certfleet"), "secret", None, Waits(), 4.0).marks([NAME])
 
 
 def _issuer(port: int, folder: Path) -> None:

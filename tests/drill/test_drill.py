@@ -189,7 +189,7 @@ def test_it_ends(drill: Drill) -> None:
     """When it is told: it is started with the old one. So is one that ends a moment after a reload, which does not get
     the time that a living one gets, because systemd knows."""
     assert_not_taken(drill, dies)
-    if not drill.daemon.reads_when_told:
+    if not drill.daemon.may_end_later:
         return
     drill.restore()
     before = drill.live()

@@ -95,10 +95,10 @@ def test_what_certificates_name_is_for_servers_and_clients(lone_box: Box) -> Non
 
 
 @pytest.mark.usefixtures("lab")
-def test_addresses_are_gathered_over_days(either_box: Box, lab: Lab) -> None:
+def test_addresses_are_gathered_over_days(server_box: Box, lab: Lab) -> None:
     """A name moves between two looks of --watch: both addresses stay in every list, with first and last sight; a look
     without --watch saves nothing; a TTL below the firewall's interval is warned of."""
-    box = either_box
+    box = server_box
     directory = f"https://ca.moves.test:{lab.pebble.port}/dir"
     box.write(acme={"directory": directory}, dns={"resolvers": [lab.bind.endpoint]})
 

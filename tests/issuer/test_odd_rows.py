@@ -102,11 +102,11 @@ def test_a_row_of_blobs(box: Box) -> None:
 
 
 def test_text_that_has_no_end(tmp_path: Path) -> None:
-    """SQLite takes a name of ten million characters. Nothing of it is shown, and what is well is issued."""
+    """SQLite takes a name of two million characters. Nothing of it is shown, and what is well is issued."""
     box = Box(tmp_path / "box", SqliteDatabase(tmp_path))
     box.set_up()
     take_in(box, NAME)
-    long = "REPLACE(HEX(ZEROBLOB(5000000)), '0', 'a')"
+    long = "REPLACE(HEX(ZEROBLOB(1000000)), '0', 'a')"
     box.database.execute(f"INSERT INTO certs (name, enable, csr) VALUES ({long}, 'Y', x'ff')")  # noqa: S608
     values = f"'{NAME}', {long}, {long}, '', 5, {long}, '', {int(time.time())}"
     columns = "name, host, account, sha256, not_after, state, detail, ts_report"

@@ -110,7 +110,9 @@ def test_a_report_that_the_table_loses(hosts: Reported) -> None:
     assert hosts.suspects() == [NAME]
     [gone] = hosts.store.reports([NAME], NOW)[NAME]
     assert (gone.key, gone.gone, gone.reported_at) == (REPORT.key, True, REPORT.reported_at)
-    hosts.put(replace(REPORT, reported_at=NOW))
+    back = replace(REPORT, reported_at=NOW)
+    hosts.put(back)
+    hosts.store.settle([back])
     hosts.store.recall(NOW)
     assert hosts.suspects() == []
 
@@ -122,6 +124,20 @@ def test_recall_needs_no_look_before(hosts: Reported) -> None:
     hosts.lose(REPORT)
     hosts.store.recall(NOW)
     assert hosts.suspects() == [NAME]
+
+
+def test_a_report_of_another_certificate(hosts: Reported) -> None:
+    """It is looked at until it is settled, whoever reads it before; and so is a first one."""
+    for report in (REPORT, replace(REPORT, sha256="b" * 64), REPORT):
+        hosts.put(report)
+        for _ in range(2):
+            hosts.store.reports([NAME], NOW)
+            hosts.store.recall(NOW)
+            assert hosts.suspects() == [NAME]
+        hosts.store.settle([report])
+        hosts.put(replace(report, reported_at=NOW))
+        hosts.store.recall(NOW)
+        assert hosts.suspects() == []
 
 
 def test_a_report_from_the_future(hosts: Reported) -> None:
