@@ -185,6 +185,7 @@ def _tell_what_to_name(config: Path, names: Sequence[str]) -> None:
     services = dict.fromkeys(service.name for one in certificates for service in one.services if service.name)
     for file in (file for one in certificates for file in one.files):
         say(f"file {file.path} = {', '.join(file.parts)}; the first run writes it")
+    key = "" if all(any(file.holds_key for file in one.files) for one in certificates) else " and the key"
     presets = Presets(config)
     for name, preset in ((name, presets.load(name)) for name in services):
         if preset is not None:
@@ -192,7 +193,7 @@ def _tell_what_to_name(config: Path, names: Sequence[str]) -> None:
             say(f"note {preset.note}{blind} More: `certfleet-agent presets {name}`")
     say(
         "next: take each CSR to the issuer",
-        "next: let the service's configuration name these files and the key, and do not reload it: the first run does",
+        f"next: let the service's configuration name these files{key}, and do not reload it: the first run does",
         "next: `certfleet-agent run`",
     )
 

@@ -73,6 +73,7 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
     assert "key /etc/ssl/private/www.example.test.key" in said
     assert f"file /etc/ssl/certs/{NAME}.fullchain.crt = certificate, chain; the first run writes it" in said
     assert "note nginx: ssl_certificate = the fullchain file" in said
+    assert "let the service's configuration name these files and the key, and do not reload it" in said
     assert "`certfleet-agent presets nginx`" in said
     text = fresh.path("/etc/certfleet/agent.toml").read_text(encoding="utf-8")
     (service,) = (line for line in text.splitlines() if line.startswith("service = "))
