@@ -70,8 +70,8 @@ def refuse_directors(arguments: argparse.Namespace) -> None:
     if director and not arguments.obey_owner:
         raise UsageError(
             f"{director} can make root run any command by {arguments.config}",
-            hint="move it into a folder of root's, such as /etc/certfleet-agent (chown root, chmod go-w), and name that"
-            " with --config or CERTFLEET_CONFIG; --obey-owner runs it as it is",
+            hint="make it and its folder root's alone (chown root, chmod go-w), or move it into one of root's, such as"
+            " /etc/certfleet-agent, and name that with --config or CERTFLEET_CONFIG; --obey-owner runs it as it is",
         )
 
 

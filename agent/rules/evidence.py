@@ -170,7 +170,7 @@ _ELSEWHERE = (
 )
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 _AT_WORK = (
-    "let the service's configuration name {files} for that socket, and start it or reload it; the next run looks again"
+    "start or reload the service, whose configuration must name {files} for that socket; the next run looks again"
 )
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),

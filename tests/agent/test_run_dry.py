@@ -119,7 +119,7 @@ def test_a_service_that_shows_none_before_its_first_one(host: Host) -> None:
         assert f"{NAME}: unproven: no certificate is shown at {smtp}" in done.err
         unproven = host.run().certificate
         assert unproven["state"] == "unproven"
-        assert f"let the service's configuration name {combined}" in unproven["hint"]
+        assert f"whose configuration must name {combined}" in unproven["hint"]
 
 
 def test_rights_and_files_that_would_change(host: Host, nginx: Nginx) -> None:
