@@ -117,7 +117,7 @@ def test_one_mail_for_a_run(told: Told, host: Host, smtp: Smtp) -> None:
     assert letter.subject.endswith("1 not well")
     assert f"{NAME}: installed serial {serial_text(issued.certificate)}" in letter.text
     assert "not-enrolled" in letter.text
-    assert "what to do: run `certfleet-issuer populate" in letter.text
+    assert "what to do: look at how agent.toml spells it; `certfleet-issuer populate" in letter.text
     host.run()
     assert len(smtp.letters) == 1
 
